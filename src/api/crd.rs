@@ -1,0 +1,137 @@
+//! The CRDs as they go into `crds/` and the chart, made from the Rust types.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+
+use super::{AccessPolicy, AccessRequest};
+
+/// Both CRDs, ready to apply.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    [AccessRequest::crd(), AccessPolicy::crd()]
+        .into_iter()
+        .map(|mut crd| {
+            for version in &mut crd.spec.versions {
+                if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+                    refuse_null(schema);
+                }
+            }
+            crd
+        })
+        .collect()
+}
+
+/// The CRDs by file name, as YAML with the header that says where they come from.
+///
+/// # Errors
+/// When the YAML library cannot write a CRD, which would be a fault in the types.
+pub fn crds_as_yaml() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
+    crds()
+        .into_iter()
+        .map(|crd| {
+            let yaml = serde_saphyr::to_string(&crd)?;
+            let text = format!("# Generated from src/api by `make crds`. Do not edit.\n{yaml}");
+            Ok((format!("{}.yaml", crd.spec.names.plural), text))
+        })
+        .collect()
+}
+
+/// An optional Rust field is generated as nullable. Left so, a stored null would pass `has()` in the CEL
+/// rules and then break the comparison behind it.
+fn refuse_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if let Some(values) = &mut schema.enum_ {
+        values.retain(|v| !v.0.is_null());
+    }
+    if let Some(properties) = &mut schema.properties {
+        properties.values_mut().for_each(refuse_null);
+    }
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => refuse_null(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(refuse_null),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        refuse_null(values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_files_are_what_the_types_say() {
+        for (name, text) in crds_as_yaml().unwrap() {
+            for folder in ["crds", "charts/daypass/files/crds"] {
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(&name);
+                let stored = std::fs::read_to_string(&path).unwrap();
+                assert!(stored == text, "{folder}/{name} is not what src/api says: run `make crds`");
+            }
+        }
+    }
+
+    /// Calls `check` with every part of every schema and its path.
+    fn for_each_part(check: &mut impl FnMut(&str, &Value)) {
+        fn walk(path: &str, part: &Value, check: &mut impl FnMut(&str, &Value)) {
+            check(path, part);
+            for (name, property) in part["properties"].as_object().into_iter().flatten() {
+                walk(&format!("{path}.{name}"), property, check);
+            }
+            for (mark, key) in [("[]", "items"), ("{}", "additionalProperties")] {
+                if part[key].is_object() {
+                    walk(&format!("{path}{mark}"), &part[key], check);
+                }
+            }
+        }
+        for crd in crds() {
+            let schema = crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+            walk(&crd.spec.names.kind, &serde_json::to_value(schema).unwrap(), check);
+        }
+    }
+
+    #[test]
+    fn everything_is_bounded() {
+        let mut parts = 0;
+        for_each_part(&mut |path, part| {
+            parts += 1;
+            let bound = match part["type"].as_str() {
+                Some("string") => ["maxLength", "enum", "format"].as_slice(),
+                Some("array") => &["maxItems"],
+                Some("object") if part["additionalProperties"].is_object() => &["maxProperties"],
+                Some("integer") => &["format"],
+                _ => return,
+            };
+            assert!(bound.iter().any(|key| !part[*key].is_null()), "{path} has no bound: {part}");
+            assert!(!part["format"].as_str().is_some_and(|f| f.starts_with("uint")), "{path} is unsigned");
+        });
+        assert!(parts > 100, "the walk saw {parts} parts");
+    }
+
+    #[test]
+    fn every_field_has_words_and_none_takes_null() {
+        for_each_part(&mut |path, part| {
+            let item = path.ends_with("[]") || path.ends_with("{}");
+            assert!(item || part["description"].as_str().is_some_and(|d| d.len() > 5), "{path} is not explained");
+            assert!(part["nullable"].is_null(), "{path} takes null");
+        });
+    }
+
+    #[test]
+    fn conditions_are_a_list_map() {
+        let mut found = 0;
+        for_each_part(&mut |path, part| {
+            if path.ends_with("status.conditions") {
+                found += 1;
+                assert_eq!(part["x-kubernetes-list-type"], "map", "{path}");
+                assert_eq!(part["x-kubernetes-list-map-keys"], serde_json::json!(["type"]), "{path}");
+            }
+        });
+        assert_eq!(found, 2);
+    }
+}

@@ -1,0 +1,29 @@
+//! Names that other objects carry because of Daypass: group, labels, annotations, accounts.
+
+/// API group of both kinds.
+pub const GROUP: &str = "daypass.dev";
+/// Version of both kinds.
+pub const VERSION: &str = "v1alpha1";
+
+/// Label that marks a binding as made by Daypass. The RoleBinding guard reserves its value.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`].
+pub const DAYPASS: &str = "daypass";
+/// Label of a binding: UID of the request it belongs to.
+pub const REQUEST_UID: &str = "daypass.dev/request-uid";
+/// Label of a binding: namespace of the request it belongs to.
+pub const REQUEST_NAMESPACE: &str = "daypass.dev/request-namespace";
+
+/// Annotation of a binding: name of the request it belongs to. A request name can be longer than a label value.
+pub const REQUEST_NAME: &str = "daypass.dev/request-name";
+/// Annotation of a binding: name of the policy that allowed it.
+pub const POLICY: &str = "daypass.dev/policy";
+/// Annotation of a binding: when it was granted, RFC 3339. For people; no decision reads it.
+pub const GRANTED_AT: &str = "daypass.dev/granted-at";
+/// Annotation of a binding: when it ends, RFC 3339. For people; no decision reads it.
+pub const EXPIRES_AT: &str = "daypass.dev/expires-at";
+/// Annotation of a binding: how long it lasts as a whole, GEP-2257. For people; no decision reads it.
+pub const TTL: &str = "daypass.dev/ttl";
+
+/// What Events name as their source.
+pub const REPORTING_CONTROLLER: &str = "daypass.dev/controller";

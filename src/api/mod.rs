@@ -1,0 +1,19 @@
+//! The two kinds that people write, `AccessRequest` and `AccessPolicy`, as Rust types and as CRDs.
+//!
+//! Owns what is stored and what `kubectl explain` prints. Field limits and CEL rules here are the first
+//! guard: the API server refuses what breaks them. Must not decide anything: rules over more than one
+//! object live in `core`.
+
+pub mod conditions;
+mod crd;
+pub mod keys;
+pub mod policy;
+pub mod request;
+mod schema;
+pub mod selector;
+pub mod subject;
+
+pub use crd::{crds, crds_as_yaml};
+pub use policy::{AccessPolicy, AccessPolicySpec, AccessPolicyStatus, Effect};
+pub use request::{AccessRequest, AccessRequestSpec, AccessRequestStatus, State};
+pub use subject::{Identity, RoleKind, RoleName, Subject, SubjectKind};

@@ -1,0 +1,294 @@
+//! AccessPolicy: who may have which role, where, for how long, and who must agree.
+
+#![allow(clippy::duplicated_attributes, reason = "each printer column is an attribute of its own")]
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::conditions::Condition;
+use super::schema;
+use super::selector::PolicyScope;
+use super::subject::{RoleName, Subject};
+
+/// A rule for access requests, valid for the whole cluster. Policies add up; one that denies wins over all
+/// that allow. A policy that is deleted or made narrower takes away the access that hung on it.
+#[derive(CustomResource, Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[kube(
+    group = "daypass.dev",
+    version = "v1alpha1",
+    kind = "AccessPolicy",
+    status = "AccessPolicyStatus",
+    derive = "PartialEq",
+    shortname = "apol",
+    category = "daypass",
+    plural = "accesspolicies",
+    printcolumn(name = "Effect", type_ = "string", json_path = ".spec.effect"),
+    printcolumn(name = "Roles", type_ = "string", json_path = ".spec.roles[*].name"),
+    printcolumn(name = "Max", type_ = "string", json_path = ".spec.duration.max"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
+    printcolumn(name = "Description", type_ = "string", json_path = ".spec.description", priority = 1),
+    doc = "A rule for access requests, valid for the whole cluster. Policies add up; one that denies wins over all that allow."
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.effect == 'Deny' || (has(self.requesters) && size(self.requesters) > 0)")
+        .message("a policy that allows must name its requesters (for everybody who is logged in: kind Group, name system:authenticated)"),
+    validation = Rule::new("self.effect == 'Deny' || (has(self.roles) && size(self.roles) > 0)")
+        .message("a policy that allows must list its roles"),
+    validation = Rule::new("self.effect == 'Deny' || has(self.duration)")
+        .message("a policy that allows must set duration.max"),
+    validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits))")
+        .message("a policy that denies takes no duration, approval, limits, breakGlass or extension: remove them"),
+    validation = Rule::new("!has(self.scope.cluster) || !self.scope.cluster || !has(self.roles) || has(self.scope.namespaces) || has(self.scope.namespaceSelector) || self.roles.all(r, r.kind == 'ClusterRole')")
+        .message("only a ClusterRole can be bound in the whole cluster: remove the Role from roles, or add namespaces to scope")
+)]
+pub struct AccessPolicySpec {
+    /// What this policy is for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub description: Option<String>,
+    /// Allow (the default) or Deny. A Deny that matches wins over every Allow.
+    #[serde(default)]
+    pub effect: Effect,
+    /// Who may ask. Any one of them is enough. In a Deny, none means everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub requesters: Vec<Subject>,
+    /// Which roles may be asked for. In a Deny, none means every role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub roles: Vec<RoleName>,
+    /// Where. An Allow must cover every namespace asked for; a Deny matches when it covers any.
+    pub scope: PolicyScope,
+    /// How long a grant may last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<DurationLimits>,
+    /// When access may be used. Not served yet: a policy that sets it is not Ready and grants nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// Further conditions, in CEL, which must all hold. Not served yet: a policy that sets it is not Ready
+    /// and grants nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<PolicyCondition>,
+    /// Who must agree. Left out, or without stages: nobody; a request that matches is granted at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// How much one person may have. Not served yet: a policy that sets it is not Ready and grants nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Access at once in an emergency, reviewed afterwards. Not served yet: a policy that sets it is not
+    /// Ready and grants nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
+    /// Whether a running grant may be made longer. Not served yet: a policy that sets it is not Ready and
+    /// grants nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<Extension>,
+}
+
+/// What a matching policy does.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effect {
+    /// Matching requests may be granted.
+    #[default]
+    Allow,
+    /// Matching requests are denied, whatever else allows them.
+    Deny,
+}
+
+/// How long a grant may last.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.default) || duration(self.default) <= duration(self.max)")
+    .message("default must not be longer than max"))]
+pub struct DurationLimits {
+    /// For a request that names no duration. Left out: 1h, or max when that is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub default: Option<String>,
+    /// The longest that may be asked for, at most 720h.
+    #[schemars(schema_with = "schema::duration")]
+    pub max: String,
+}
+
+/// Weekly windows in a time zone.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// Time zone by its IANA name, for example `Europe/Berlin`.
+    #[schemars(schema_with = "schema::time_zone")]
+    pub time_zone: String,
+    /// The windows. Any one is enough.
+    #[schemars(length(min = 1, max = 32))]
+    pub windows: Vec<Window>,
+}
+
+/// Hours on some days of the week.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// Days on which the window begins.
+    #[schemars(length(min = 1, max = 7))]
+    pub days: Vec<Weekday>,
+    /// When it begins, `HH:MM`.
+    #[schemars(schema_with = "schema::start_of_window")]
+    pub start: String,
+    /// When it ends, `HH:MM`; not later than `start` means on the next day. `24:00` is the day's end.
+    #[schemars(schema_with = "schema::end_of_window")]
+    pub end: String,
+}
+
+/// A day of the week.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Weekday {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// A condition in CEL.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyCondition {
+    /// CEL that yields true when the request may pass.
+    #[schemars(length(min = 1, max = 1024))]
+    pub expression: String,
+    /// What the requester is told when it does not.
+    #[schemars(length(min = 1, max = 1024))]
+    pub message: String,
+}
+
+/// Who must agree, in what order and by when.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.deadline) || (has(self.stages) && size(self.stages) > 0)")
+    .message("deadline bounds the wait for approvers: add stages, or remove it"))]
+pub struct Approval {
+    /// CEL that yields true when nobody needs to agree. Not served yet: a policy that sets it is not Ready
+    /// and grants nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub automatic_when: Option<String>,
+    /// Stages, one after the other. A person counts once over all of them; the requester never counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub stages: Vec<Stage>,
+    /// How long approvers have, from the request's creation. Then it lapses. Left out: 168h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub deadline: Option<String>,
+}
+
+/// One step of an approval.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.escalateAfter) == has(self.escalateTo)")
+    .message("escalateAfter and escalateTo go together: give both or none"))]
+pub struct Stage {
+    /// Name of the stage, shown while it waits.
+    #[schemars(schema_with = "schema::dns_label")]
+    pub name: String,
+    /// Who may approve here. A ServiceAccount counts only when it is named as such.
+    #[schemars(length(min = 1, max = 64))]
+    pub approvers: Vec<Subject>,
+    /// How many different people must approve. Left out: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 16))]
+    pub required: i32,
+    /// After this long without enough approvals, those in `escalateTo` may approve as well. Not served yet:
+    /// a policy that sets it is not Ready and grants nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub escalate_after: Option<String>,
+    /// Who may approve as well after `escalateAfter`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64))]
+    pub escalate_to: Vec<Subject>,
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// How much one person, namespace or policy may have at a time.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Undecided requests of one person under this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub open_requests_per_person: Option<i32>,
+    /// Running grants of one person under this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub live_grants_per_person: Option<i32>,
+    /// Running grants in one namespace under this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub live_grants_per_namespace: Option<i32>,
+    /// Running grants under this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100000))]
+    pub live_grants: Option<i32>,
+    /// How long a person waits between the end of one grant and the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub cooldown: Option<String>,
+    /// Granted time of one person in any 24 hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub time_per_day: Option<String>,
+}
+
+/// Access at once in an emergency.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakGlass {
+    /// Who may close the review afterwards.
+    #[schemars(length(min = 1, max = 64))]
+    pub reviewers: Vec<Subject>,
+    /// By when the review must be closed. Until an overdue one is, that person gets no further break-glass.
+    #[schemars(schema_with = "schema::duration")]
+    pub review_within: String,
+}
+
+/// How far a running grant may be made longer.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Extension {
+    /// The most that one extension adds.
+    #[schemars(schema_with = "schema::duration")]
+    pub max: String,
+    /// How many times.
+    #[schemars(range(min = 1, max = 100))]
+    pub count: i32,
+}
+
+/// Whether a policy is in use.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessPolicyStatus {
+    /// Ready: the policy is read, understood and used in decisions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}

@@ -1,0 +1,313 @@
+//! AccessRequest: a person asks for a role for a while.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::conditions::Condition;
+use super::schema;
+use super::selector::RequestScope;
+use super::subject::{Identity, RoleName};
+
+/// A request for a role for a while. Policy and approvers decide; Daypass binds the role and takes it
+/// away at the stated end. The spec cannot be changed: to ask for something else, make a new request.
+#[derive(CustomResource, Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[kube(
+    group = "daypass.dev",
+    version = "v1alpha1",
+    kind = "AccessRequest",
+    namespaced,
+    status = "AccessRequestStatus",
+    derive = "PartialEq",
+    shortname = "areq",
+    category = "daypass",
+    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
+    printcolumn(name = "Role", type_ = "string", json_path = ".spec.role.name"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Until", type_ = "string", json_path = ".status.expiresAt"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Policy", type_ = "string", json_path = ".status.policy.name", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
+    validation = Rule::new("self.spec == oldSelf.spec")
+        .message("spec cannot be changed after creation: delete the request and make a new one")
+        .reason(Reason::FieldValueForbidden),
+    validation = Rule::new("size(self.metadata.name) <= 200")
+        .message("metadata.name must be at most 200 characters: Events of the request carry it"),
+    doc = "A request for a role for a while. Policy and approvers decide; Daypass binds the role and takes it away at the stated end."
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(has(self.scope) && has(self.scope.cluster) && self.scope.cluster && has(self.role.kind) && self.role.kind == 'Role')")
+        .message("a Role cannot be bound in the whole cluster: ask for a ClusterRole, or for namespaces"),
+    validation = Rule::new("!has(self.extends) || !has(self.startTime)")
+        .message("an extension begins where the running grant ends: leave startTime out")
+)]
+pub struct AccessRequestSpec {
+    /// The role asked for.
+    pub role: RoleName,
+    /// Fewer rights than the role has: what is granted is these rules, and each must fit inside the role.
+    /// Not served yet: a request that sets it is denied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub rules: Vec<NarrowRule>,
+    /// Where the role is wanted. Left out: in the request's own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<RequestScope>,
+    /// For how long, as hours, minutes and seconds: `30m`, `1h30m`. At most 720h. Left out: the default of
+    /// the policy that allows the request. (GEP-2257)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub duration: Option<String>,
+    /// When access starts, RFC 3339 with a zone. It ends `duration` after this instant, however late the
+    /// decision comes. Left out: as soon as it is approved, and then for the full duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// Why access is needed. Approvers and auditors read it.
+    #[schemars(schema_with = "schema::reason")]
+    pub reason: String,
+    /// Number or link of the ticket this belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ticket")]
+    pub ticket: Option<String>,
+    /// Name of the AccessPolicy to decide by. Left out: of the policies that allow the request, the one that
+    /// asks least of it. Policies that deny are always heeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::object_name")]
+    pub policy: Option<String>,
+    /// Name of a running request of yours in this namespace whose end should move by `duration`.
+    /// Not served yet: a request that sets it is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::object_name")]
+    pub extends: Option<String>,
+    /// Who asks. Written by the cluster itself from the login of whoever creates the request; what you put
+    /// here is overwritten, or refused when it is not you.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<Identity>,
+}
+
+/// Rights as in a Role: verbs on resources, or verbs on URLs.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.nonResourceURLs) != has(self.resources)")
+    .message("a rule is for resources or for nonResourceURLs: give one of the two"))]
+pub struct NarrowRule {
+    /// What may be done, for example `get` or `delete`.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
+    pub verbs: Vec<String>,
+    /// API groups; `""` is the core group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    pub api_groups: Vec<String>,
+    /// Resources, in plural and lower case; `pods/log` is a subresource.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))]
+    pub resources: Vec<String>,
+    /// Names of single objects. Left out: all objects, which is the widest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
+    pub resource_names: Vec<String>,
+    /// URL paths that are no resources, for example `/metrics`.
+    #[serde(default, rename = "nonResourceURLs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)))]
+    pub non_resource_urls: Vec<String>,
+}
+
+/// Summary of where a request stands. The conditions are the truth; this is for columns and `kubectl wait`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not decided: waiting for policies to load or for approvers.
+    #[default]
+    Pending,
+    /// Approved; access has not begun.
+    Scheduled,
+    /// The role is bound.
+    Active,
+    /// Policy or an approver said no.
+    Denied,
+    /// Access ended at its stated end.
+    Expired,
+    /// Access ended early.
+    Revoked,
+    /// Nobody decided in time.
+    Lapsed,
+    /// Approved, but the role could not be bound.
+    Failed,
+}
+
+impl State {
+    /// The state as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Scheduled => "Scheduled",
+            Self::Active => "Active",
+            Self::Denied => "Denied",
+            Self::Expired => "Expired",
+            Self::Revoked => "Revoked",
+            Self::Lapsed => "Lapsed",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// Whether nothing more can happen to a request in this state.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Denied | Self::Expired | Self::Revoked | Self::Lapsed | Self::Failed)
+    }
+}
+
+/// Where a request stands. Written by the controller; approvers write `reviews` only.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRequestStatus {
+    /// Summary of the conditions.
+    #[serde(default)]
+    pub state: State,
+    /// One sentence: what is happening, or why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub message: Option<String>,
+    /// Approved, Granted and Finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The policy that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRef>,
+    /// What approvers said, by their username. Add your own with `kubectl patch --subresource=status`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "reviews_schema")]
+    pub reviews: BTreeMap<String, Review>,
+    /// The approval stage that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<OpenStage>,
+    /// When access began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_at: Option<Time>,
+    /// When access ends. Written once, when the request is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// The bindings that carry the grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
+    pub bindings: Vec<BindingRef>,
+    /// What happened, oldest first. Only ever added to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub history: Vec<HistoryEntry>,
+}
+
+fn reviews_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let review = generator.subschema_for::<Review>();
+    schemars::json_schema!({ "type": "object", "maxProperties": 64, "additionalProperties": review })
+}
+
+/// Which policy, in which version, decided.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRef {
+    /// Name of the AccessPolicy.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// UID of the AccessPolicy.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Generation of its spec.
+    pub generation: i64,
+}
+
+/// What a reviewer says.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReviewVerdict {
+    /// Grant it.
+    Approve,
+    /// Do not grant it.
+    Deny,
+    /// End it.
+    Revoke,
+}
+
+/// What one approver said. Who they are is stamped by the cluster.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Review {
+    /// Approve, Deny or Revoke.
+    pub verdict: ReviewVerdict,
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub comment: Option<String>,
+    /// UID of the reviewer. Written by the cluster from the reviewer's login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub uid: Option<String>,
+    /// Groups of the reviewer. Written by the cluster from the reviewer's login.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), inner(length(max = 253)))]
+    pub groups: Vec<String>,
+}
+
+/// The approval stage that is open, and how far it is.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenStage {
+    /// Name of the stage in the policy.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// When it opened.
+    pub opened_at: Time,
+    /// How many people must approve.
+    pub required: i32,
+    /// How many have.
+    pub approved: i32,
+}
+
+/// What kind of binding carries a grant.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BindingKind {
+    /// In one namespace.
+    RoleBinding,
+    /// In the whole cluster.
+    ClusterRoleBinding,
+}
+
+/// A binding of this grant. Its name is written here before it exists, its UID as soon as it does.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingRef {
+    /// RoleBinding or ClusterRoleBinding.
+    pub kind: BindingKind,
+    /// Namespace of a RoleBinding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+    /// Name of the binding.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// UID of the binding, once it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub uid: Option<String>,
+}
+
+/// Something that happened to a request.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// When it happened.
+    pub at: Time,
+    /// What, in one word: the reason of the Event that announced it.
+    #[schemars(length(max = 64))]
+    pub event: String,
+    /// Who did it. Left out: the controller, following policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub by: Option<String>,
+    /// A sentence for people.
+    #[schemars(length(max = 4096))]
+    pub message: String,
+}
