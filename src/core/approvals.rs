@@ -1,0 +1,185 @@
+//! Who has approved, who has denied, and which stage is open.
+//!
+//! A person counts once over all stages, and the requester never. Only reviews with a stamped identity from
+//! the server get here; the status guard sees to that.
+
+use std::collections::BTreeMap;
+
+use super::select::is_approver;
+use crate::api::policy::Stage;
+use crate::api::request::{Review, ReviewVerdict};
+use crate::api::subject::Identity;
+
+/// How far the stages of a policy are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Every stage has the people it needs: these.
+    Complete(Vec<String>),
+    /// The stage at this index waits; `approved` people count for it so far.
+    Open {
+        /// Index of the stage.
+        stage: usize,
+        /// How many people count for it so far.
+        approved: i32,
+    },
+    /// An approver said no.
+    Denied {
+        /// Who.
+        by: String,
+        /// What they said.
+        comment: String,
+    },
+}
+
+/// Reviews by username.
+pub type Reviews = BTreeMap<String, Review>;
+
+/// Counts the reviews for the stages.
+pub fn progress(stages: &[Stage], reviews: &Reviews, requester: &Identity) -> Progress {
+    let people: Vec<(Identity, &Review)> = reviews
+        .iter()
+        .map(|(username, review)| (identity(username, review), review))
+        .filter(|(who, _)| !is_same_person(who, requester))
+        .collect();
+    let may = |who: &Identity, stage: &Stage| is_approver(who, &stage.approvers);
+    let denial =
+        people.iter().find(|(who, review)| review.verdict == ReviewVerdict::Deny && stages.iter().any(|s| may(who, s)));
+    if let Some((who, review)) = denial {
+        let comment = review.comment.clone().unwrap_or_default();
+        return Progress::Denied { by: who.username.clone(), comment };
+    }
+    let approving: Vec<&Identity> =
+        people.iter().filter(|(_, r)| r.verdict == ReviewVerdict::Approve).map(|(who, _)| who).collect();
+    seat(stages, &approving, may)
+}
+
+/// Seats people so that as many stages as possible, in order, are full. Handing out seats first come first
+/// served would let somebody who can sit in two stages take the seat that only another could fill.
+fn seat(stages: &[Stage], people: &[&Identity], may: impl Fn(&Identity, &Stage) -> bool) -> Progress {
+    let mut seats: Vec<usize> = Vec::new();
+    let mut taken: Vec<Option<usize>> = Vec::new();
+    for (index, stage) in stages.iter().enumerate() {
+        for approved in 0..stage.required.max(1) {
+            seats.push(index);
+            taken.push(None);
+            let fits = |person: usize, seat: usize| may(people[person], &stages[seats[seat]]);
+            if !find_person(taken.len() - 1, people.len(), &fits, &mut taken, &mut vec![false; people.len()]) {
+                return Progress::Open { stage: index, approved };
+            }
+        }
+    }
+    Progress::Complete(taken.iter().flatten().map(|p| people[*p].username.clone()).collect())
+}
+
+/// One augmenting path of a bipartite matching: fills `seat`, moving others along when that helps.
+fn find_person(
+    seat: usize,
+    people: usize,
+    fits: &impl Fn(usize, usize) -> bool,
+    taken: &mut Vec<Option<usize>>,
+    tried: &mut Vec<bool>,
+) -> bool {
+    for person in 0..people {
+        if tried[person] || !fits(person, seat) {
+            continue;
+        }
+        tried[person] = true;
+        let elsewhere = taken.iter().position(|t| *t == Some(person));
+        if elsewhere.is_none_or(|other| find_person(other, people, fits, taken, tried)) {
+            taken[seat] = Some(person);
+            return true;
+        }
+    }
+    false
+}
+
+/// Who withdrew or ended the request by a review: the requester, or anybody who may approve in a stage.
+pub fn revoked_by<'a>(stages: &[Stage], reviews: &'a Reviews, requester: &Identity) -> Option<(&'a str, &'a Review)> {
+    reviews.iter().map(|(username, review)| (username.as_str(), review)).find(|(username, review)| {
+        let who = identity(username, review);
+        review.verdict == ReviewVerdict::Revoke
+            && (who.username == requester.username || stages.iter().any(|s| is_approver(&who, &s.approvers)))
+    })
+}
+
+fn identity(username: &str, review: &Review) -> Identity {
+    Identity { username: username.to_owned(), uid: review.uid.clone(), groups: review.groups.clone() }
+}
+
+fn is_same_person(a: &Identity, b: &Identity) -> bool {
+    let uid = |i: &Identity| i.uid.clone().filter(|u| !u.is_empty());
+    a.username == b.username || (uid(a).is_some() && uid(a) == uid(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::samples::{approve, group, review, stage, user};
+
+    fn alice() -> Identity {
+        Identity { username: "alice".into(), uid: Some("u-alice".into()), groups: vec!["dev".into(), "leads".into()] }
+    }
+
+    #[test]
+    fn a_person_who_can_sit_in_two_stages_does_not_block_the_second() {
+        let stages = [stage("first", 1, vec![user("bob"), user("carol")]), stage("second", 1, vec![user("bob")])];
+        let done = progress(&stages, &[approve("bob"), approve("carol")].into(), &alice());
+        assert_eq!(done, Progress::Complete(vec!["carol".into(), "bob".into()]));
+        let open = progress(&stages, &[approve("bob")].into(), &alice());
+        assert_eq!(open, Progress::Open { stage: 1, approved: 0 });
+    }
+
+    #[test]
+    fn the_requester_never_counts_by_name_or_by_uid() {
+        let stages = [stage("leads", 1, vec![group("leads")])];
+        let mut renamed = review(ReviewVerdict::Approve, &["leads"]);
+        renamed.uid = Some("u-alice".into());
+        for name in ["alice", "alice-renamed"] {
+            let reviews = Reviews::from([(name.to_owned(), renamed.clone())]);
+            assert_eq!(progress(&stages, &reviews, &alice()), Progress::Open { stage: 0, approved: 0 });
+        }
+    }
+
+    #[test]
+    fn two_people_without_a_uid_are_not_the_same_person() {
+        let stages = [stage("leads", 1, vec![user("bob")])];
+        for uid in [None, Some(String::new())] {
+            let alice = Identity { uid: uid.clone(), ..alice() };
+            let (bob, mut approves) = approve("bob");
+            approves.uid = uid;
+            assert_eq!(progress(&stages, &[(bob, approves)].into(), &alice), Progress::Complete(vec!["bob".into()]));
+        }
+    }
+
+    #[test]
+    fn a_service_account_counts_only_when_named() {
+        let robot = "system:serviceaccount:ci:bot".to_owned();
+        let reviews =
+            Reviews::from([(robot.clone(), review(ReviewVerdict::Approve, &["leads", "system:authenticated"]))]);
+        let by_group = [stage("leads", 1, vec![group("leads"), group("system:authenticated")])];
+        assert_eq!(progress(&by_group, &reviews, &alice()), Progress::Open { stage: 0, approved: 0 });
+        let mut named = group("bot");
+        named.kind = crate::api::SubjectKind::ServiceAccount;
+        named.namespace = Some("ci".into());
+        assert_eq!(progress(&[stage("leads", 1, vec![named])], &reviews, &alice()), Progress::Complete(vec![robot]));
+    }
+
+    #[test]
+    fn more_approvals_than_needed_are_enough() {
+        let stages = [stage("leads", 1, vec![group("leads")])];
+        let people = ["bob", "carol", "dave"].map(|n| (n.to_owned(), review(ReviewVerdict::Approve, &["leads"])));
+        assert!(matches!(progress(&stages, &people.into(), &alice()), Progress::Complete(_)));
+    }
+
+    #[test]
+    fn an_outsider_can_neither_deny_nor_revoke() {
+        let stages = [stage("leads", 1, vec![group("leads")])];
+        let deny = Reviews::from([("mallory".to_owned(), review(ReviewVerdict::Deny, &[]))]);
+        assert_eq!(progress(&stages, &deny, &alice()), Progress::Open { stage: 0, approved: 0 });
+        let revoke = Reviews::from([("mallory".to_owned(), review(ReviewVerdict::Revoke, &[]))]);
+        let nameless = Identity { uid: None, ..alice() };
+        for requester in [alice(), nameless] {
+            assert_eq!(revoked_by(&stages, &revoke, &requester), None);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! What a binding looks like: its name, its marks, its subject; whose it is; and whether it was changed.
+//!
+//! The name holds the request's UID, so that the API server's audit log ties every action to its request.
+//! Annotations are for people; no decision reads them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+
+use super::duration;
+use super::select::Place;
+use crate::api::keys;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
+
+/// What the name of every binding begins with; the request's UID follows.
+const NAME_PREFIX: &str = "daypass-";
+const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+
+/// A binding as the cluster has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// RoleBinding or ClusterRoleBinding.
+    pub kind: BindingKind,
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// The role that is bound.
+    pub role: RoleRef,
+    /// Who has it.
+    pub subjects: Vec<Subject>,
+}
+
+/// A binding as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// RoleBinding or ClusterRoleBinding.
+    pub kind: BindingKind,
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// The role to bind.
+    pub role: RoleRef,
+    /// Who gets it: always exactly one, the requester.
+    pub subject: Subject,
+}
+
+impl From<&RoleBinding> for Observed {
+    fn from(b: &RoleBinding) -> Self {
+        let subjects = b.subjects.clone().unwrap_or_default();
+        Self { kind: BindingKind::RoleBinding, metadata: b.metadata.clone(), role: b.role_ref.clone(), subjects }
+    }
+}
+
+impl From<&ClusterRoleBinding> for Observed {
+    fn from(b: &ClusterRoleBinding) -> Self {
+        let subjects = b.subjects.clone().unwrap_or_default();
+        Self { kind: BindingKind::ClusterRoleBinding, metadata: b.metadata.clone(), role: b.role_ref.clone(), subjects }
+    }
+}
+
+impl Observed {
+    /// UID of the request that it says it belongs to, when it carries our mark.
+    pub fn request_uid(&self) -> Option<&str> {
+        let labels = self.metadata.labels.as_ref()?;
+        let ours = labels.get(keys::MANAGED_BY).map(String::as_str) == Some(keys::DAYPASS);
+        labels.get(keys::REQUEST_UID).map(String::as_str).filter(|_| ours)
+    }
+
+    /// UIDs of requests that it may belong to: by its label, and by its name in case the label was edited.
+    pub fn possible_request_uids(&self) -> impl Iterator<Item = &str> {
+        let labels = self.metadata.labels.as_ref();
+        let by_label = labels.and_then(|l| l.get(keys::REQUEST_UID)).map(String::as_str);
+        let by_name = self.metadata.name.as_deref().and_then(|n| n.strip_prefix(NAME_PREFIX));
+        by_label.into_iter().chain(by_name)
+    }
+
+    /// Whether it stands where the recorded binding should.
+    pub fn is_at(&self, recorded: &BindingRef) -> bool {
+        self.kind == recorded.kind
+            && self.metadata.namespace == recorded.namespace
+            && self.metadata.name.as_deref() == Some(recorded.name.as_str())
+    }
+
+    /// A reference to exactly this object.
+    pub fn reference(&self) -> BindingRef {
+        BindingRef {
+            kind: self.kind,
+            namespace: self.metadata.namespace.clone(),
+            name: self.metadata.name.clone().unwrap_or_default(),
+            uid: self.metadata.uid.clone(),
+        }
+    }
+
+    /// In what it differs from what it should be, if it does. Labels and annotations of others are theirs.
+    pub fn drift(&self, wanted: &Wanted) -> Option<&'static str> {
+        let has = |have: &Option<BTreeMap<String, String>>, want: &Option<BTreeMap<String, String>>| {
+            let have = have.as_ref();
+            want.iter().flatten().all(|(k, v)| have.and_then(|h| h.get(k)) == Some(v))
+        };
+        if self.role != wanted.role {
+            return Some("its role");
+        }
+        if self.subjects.len() != 1 || self.subjects.first() != Some(&wanted.subject) {
+            return Some("its subjects");
+        }
+        if !has(&self.metadata.labels, &wanted.metadata.labels) {
+            return Some("its labels");
+        }
+        if !has(&self.metadata.annotations, &wanted.metadata.annotations) {
+            return Some("its annotations");
+        }
+        if self.metadata.finalizers.as_ref().is_some_and(|f| !f.is_empty()) {
+            // They would keep it in force after it was deleted.
+            return Some("its finalizers");
+        }
+        let owners = |m: &ObjectMeta| m.owner_references.clone().unwrap_or_default();
+        (owners(&self.metadata) != owners(&wanted.metadata)).then_some("its owner")
+    }
+}
+
+impl Wanted {
+    /// Which object this is.
+    pub fn reference(&self) -> BindingRef {
+        BindingRef {
+            kind: self.kind,
+            namespace: self.metadata.namespace.clone(),
+            name: self.metadata.name.clone().unwrap_or_default(),
+            uid: None,
+        }
+    }
+
+    /// As a RoleBinding to send.
+    pub fn role_binding(&self) -> RoleBinding {
+        RoleBinding {
+            metadata: self.metadata.clone(),
+            role_ref: self.role.clone(),
+            subjects: Some(vec![self.subject.clone()]),
+        }
+    }
+
+    /// As a ClusterRoleBinding to send.
+    pub fn cluster_role_binding(&self) -> ClusterRoleBinding {
+        ClusterRoleBinding {
+            metadata: self.metadata.clone(),
+            role_ref: self.role.clone(),
+            subjects: Some(vec![self.subject.clone()]),
+        }
+    }
+}
+
+/// Name of every binding of a request.
+pub fn name(request: &AccessRequest) -> String {
+    format!("{NAME_PREFIX}{}", request.metadata.uid.as_deref().unwrap_or_default())
+}
+
+/// The bindings that a grant will have, to be recorded before any exists.
+pub fn references(request: &AccessRequest, place: &Place) -> Vec<BindingRef> {
+    let name = name(request);
+    match place {
+        Place::Cluster => {
+            vec![BindingRef { kind: BindingKind::ClusterRoleBinding, namespace: None, name, uid: None }]
+        }
+        Place::Namespaces(names) => names
+            .iter()
+            .map(|namespace| BindingRef {
+                kind: BindingKind::RoleBinding,
+                namespace: Some(namespace.clone()),
+                name: name.clone(),
+                uid: None,
+            })
+            .collect(),
+    }
+}
+
+/// What a recorded binding of a granted request should look like.
+pub fn wanted(request: &AccessRequest, status: &AccessRequestStatus, recorded: &BindingRef) -> Wanted {
+    let labels = [
+        (keys::MANAGED_BY, keys::DAYPASS.to_owned()),
+        (keys::REQUEST_UID, request.metadata.uid.clone().unwrap_or_default()),
+        (keys::REQUEST_NAMESPACE, request.namespace().unwrap_or_default()),
+    ];
+    Wanted {
+        kind: recorded.kind,
+        metadata: ObjectMeta {
+            name: Some(recorded.name.clone()),
+            namespace: recorded.namespace.clone(),
+            labels: Some(labels.map(|(k, v)| (k.to_owned(), v)).into()),
+            annotations: Some(annotations(request, status)),
+            owner_references: owner(request, recorded).map(|o| vec![o]),
+            ..ObjectMeta::default()
+        },
+        role: RoleRef {
+            api_group: RBAC_GROUP.to_owned(),
+            kind: request.spec.role.kind.as_str().to_owned(),
+            name: request.spec.role.name.clone(),
+        },
+        subject: subject(request),
+    }
+}
+
+fn annotations(request: &AccessRequest, status: &AccessRequestStatus) -> BTreeMap<String, String> {
+    let at = |t: Option<Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
+    let (from, until) = (status.granted_at.as_ref().map(|t| t.0), status.expires_at.as_ref().map(|t| t.0));
+    let ttl = from.zip(until).map(|(f, u)| duration::format(u.duration_since(f))).unwrap_or_default();
+    [
+        (keys::REQUEST_NAME, request.name_any()),
+        (keys::POLICY, status.policy.as_ref().map(|p| p.name.clone()).unwrap_or_default()),
+        (keys::GRANTED_AT, at(from)),
+        (keys::EXPIRES_AT, at(until)),
+        (keys::TTL, ttl),
+    ]
+    .map(|(k, v)| (k.to_owned(), v))
+    .into()
+}
+
+/// An owner reference works inside one namespace only. There it lets the garbage collector revoke even
+/// while the controller is down.
+fn owner(request: &AccessRequest, recorded: &BindingRef) -> Option<OwnerReference> {
+    let same = recorded.kind == BindingKind::RoleBinding && recorded.namespace == request.metadata.namespace;
+    same.then(|| OwnerReference { controller: Some(true), ..request.owner_ref(&()).unwrap_or_default() })
+}
+
+fn subject(request: &AccessRequest) -> Subject {
+    let username = request.spec.requester.as_ref().map(|r| r.username.clone()).unwrap_or_default();
+    let account = username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+    match account {
+        Some((namespace, name)) => Subject {
+            kind: "ServiceAccount".to_owned(),
+            api_group: None,
+            name: name.to_owned(),
+            namespace: Some(namespace.to_owned()),
+        },
+        None => {
+            Subject { kind: "User".to_owned(), api_group: Some(RBAC_GROUP.to_owned()), name: username, namespace: None }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::samples::{noon, request};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::SignedDuration;
+    use serde_json::json;
+
+    fn granted() -> AccessRequestStatus {
+        AccessRequestStatus {
+            granted_at: Some(Time(noon())),
+            expires_at: Some(Time(noon() + SignedDuration::from_mins(90))),
+            ..AccessRequestStatus::default()
+        }
+    }
+
+    fn wanted_in(request: &AccessRequest, namespace: Option<&str>) -> Wanted {
+        let place = namespace.map_or(Place::Cluster, |n| Place::Namespaces([n.to_owned()].into()));
+        wanted(request, &granted(), &references(request, &place)[0])
+    }
+
+    #[test]
+    fn it_binds_the_requester_alone_and_none_of_their_groups() {
+        let binding = wanted_in(&request(json!({})), Some("shop")).role_binding();
+        let subjects = serde_json::to_value(binding.subjects).unwrap();
+        assert_eq!(subjects, json!([{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "alice" }]));
+        assert_eq!(binding.metadata.name.as_deref(), Some("daypass-r-1"));
+        assert_eq!(binding.metadata.finalizers, None);
+    }
+
+    #[test]
+    fn a_service_account_is_bound_as_one() {
+        let robot = request(json!({ "requester": { "username": "system:serviceaccount:ci:bot" } }));
+        let subject = serde_json::to_value(wanted_in(&robot, Some("shop")).subject).unwrap();
+        assert_eq!(subject, json!({ "kind": "ServiceAccount", "name": "bot", "namespace": "ci" }));
+    }
+
+    #[test]
+    fn only_in_the_request_s_own_namespace_it_has_an_owner() {
+        let request = request(json!({}));
+        let owners = wanted_in(&request, Some("shop")).metadata.owner_references.unwrap();
+        assert_eq!((owners.len(), owners[0].uid.as_str(), owners[0].controller), (1, "r-1", Some(true)));
+        assert_eq!(wanted_in(&request, Some("bank")).metadata.owner_references, None);
+        assert_eq!(wanted_in(&request, None).metadata.owner_references, None);
+    }
+
+    #[test]
+    fn annotations_tell_people_whose_it_is_and_until_when() {
+        let annotations = wanted_in(&request(json!({})), Some("shop")).metadata.annotations.unwrap();
+        assert_eq!(annotations[keys::REQUEST_NAME], "fix");
+        assert_eq!(annotations[keys::GRANTED_AT], "2026-11-23T12:00:00Z");
+        assert_eq!(annotations[keys::EXPIRES_AT], "2026-11-23T13:30:00Z");
+        assert_eq!(annotations[keys::TTL], "1h30m");
+    }
+
+    #[test]
+    fn it_is_ours_by_both_marks_only() {
+        let mut seen = Observed::from(&wanted_in(&request(json!({})), Some("shop")).role_binding());
+        assert_eq!(seen.request_uid(), Some("r-1"));
+        seen.metadata.labels.get_or_insert_default().insert(keys::MANAGED_BY.to_owned(), "Helm".to_owned());
+        assert_eq!(seen.request_uid(), None);
+    }
+
+    #[test]
+    fn what_others_add_to_labels_is_theirs_and_everything_else_is_ours() {
+        let wanted = wanted_in(&request(json!({})), Some("shop"));
+        let sound = Observed::from(&wanted.role_binding());
+        let changed = |change: &dyn Fn(&mut Observed)| {
+            let mut seen = sound.clone();
+            change(&mut seen);
+            seen.drift(&wanted)
+        };
+        assert_eq!(changed(&|_| {}), None);
+        assert_eq!(
+            changed(&|b| drop(b.metadata.labels.get_or_insert_default().insert("team".into(), "pay".into()))),
+            None
+        );
+        assert_eq!(changed(&|b| b.subjects.push(b.subjects[0].clone())), Some("its subjects"));
+        assert_eq!(changed(&|b| b.subjects[0].name = "mallory".into()), Some("its subjects"));
+        assert_eq!(changed(&|b| b.subjects.clear()), Some("its subjects"));
+        assert_eq!(changed(&|b| b.role.name = "admin".into()), Some("its role"));
+        assert_eq!(changed(&|b| b.metadata.labels = None), Some("its labels"));
+        assert_eq!(changed(&|b| b.metadata.annotations = None), Some("its annotations"));
+        assert_eq!(changed(&|b| b.metadata.owner_references = None), Some("its owner"));
+    }
+}

@@ -1,0 +1,288 @@
+//! Yes, no, or not yet: what the policies and reviewers say to a request.
+//!
+//! The answer does not depend on the order of policies. A denial carries all reasons.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::approvals::{Progress, Reviews, progress};
+use super::deadline::whole_second;
+use super::namespaces::Namespaces;
+use super::policies::{Entry, Policy, PolicySet, sentence};
+use super::select::{Place, denies, place, shortfalls};
+use super::validate::Ask;
+use crate::api::policy::{Effect, Stage};
+
+/// The answer to a request.
+#[derive(Clone, Debug)]
+pub enum Decision<'p> {
+    /// Something that might deny cannot be read; why.
+    Undecided(String),
+    /// No; all reasons, sorted.
+    Denied(Vec<String>),
+    /// People must agree first.
+    Waiting {
+        /// The policy that asks for it.
+        policy: &'p Policy,
+        /// The stage that is open.
+        stage: &'p Stage,
+        /// How many people count for the stage so far.
+        approved: i32,
+        /// When the wait ends.
+        deadline: Timestamp,
+    },
+    /// Nobody decided in time; the sentence says what was waited for.
+    Lapsed(String),
+    /// Yes.
+    Approved(Approved<'p>),
+}
+
+/// A yes: under which policy, where, for how long, and who agreed.
+#[derive(Clone, Debug)]
+pub struct Approved<'p> {
+    /// The policy that allows it.
+    pub policy: &'p Policy,
+    /// Where it holds.
+    pub place: Place,
+    /// For how long.
+    pub length: SignedDuration,
+    /// Who agreed; nobody when the policy asks for nobody.
+    pub approvers: Vec<String>,
+}
+
+/// Decides a request at a time.
+pub fn decide<'p>(
+    ask: &Ask<'_>,
+    policies: &'p PolicySet,
+    namespaces: &Namespaces,
+    reviews: &Reviews,
+    now: Timestamp,
+) -> Decision<'p> {
+    let place = match place(&ask.target, namespaces) {
+        Ok(place) => place,
+        Err(fault) => return Decision::Denied(vec![fault.to_string()]),
+    };
+    if let Some((name, faults)) = policies.broken(Effect::Deny).next() {
+        return Decision::Undecided(format!(
+            "policy {name} denies, but cannot be read, so no request can be decided: {}",
+            sentence(faults)
+        ));
+    }
+    let denied = denials(ask, policies, &place, namespaces);
+    if !denied.is_empty() {
+        return Decision::Denied(denied);
+    }
+    match choose(ask, policies, &place, namespaces) {
+        Err(reasons) => Decision::Denied(reasons),
+        Ok(policy) => ask_people(ask, policy, place, reviews, now),
+    }
+}
+
+/// Policies that deny the request, as reasons.
+pub fn denials(ask: &Ask<'_>, policies: &PolicySet, place: &Place, namespaces: &Namespaces) -> Vec<String> {
+    policies
+        .valid(Effect::Deny)
+        .filter(|policy| denies(policy, ask, place, namespaces))
+        .map(|policy| format!("policy {} denies it", policy.reference.name))
+        .collect()
+}
+
+/// The named policy, or of those that match the one with least friction; ties by name. When none does, all
+/// reasons: what came closest first, then by name.
+fn choose<'p>(
+    ask: &Ask<'_>,
+    policies: &'p PolicySet,
+    place: &Place,
+    namespaces: &Namespaces,
+) -> Result<&'p Policy, Vec<String>> {
+    let named = |name: &str| ask.policy.is_none_or(|wanted| wanted == name);
+    let mut reasons: Vec<(usize, String)> = Vec::new();
+    let mut best: Option<&Policy> = None;
+    for policy in policies.valid(Effect::Allow).filter(|p| named(&p.reference.name)) {
+        let short = shortfalls(policy, ask, place, ask.length, namespaces);
+        if !short.is_empty() {
+            reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
+        } else if best.is_none_or(|b| policy.friction() < b.friction()) {
+            best = Some(policy);
+        }
+    }
+    if let Some(best) = best {
+        return Ok(best);
+    }
+    for (name, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
+        reasons.push((0, format!("policy {name}: it is not ready ({})", sentence(faults))));
+    }
+    if reasons.is_empty() {
+        let reason = match ask.policy {
+            Some(name) if matches!(policies.get(name), Some(Entry::Valid(_))) => {
+                format!("policy {name}: it denies, so nothing can be granted by it")
+            }
+            Some(name) => format!("there is no policy {name}"),
+            None => "there is no policy that allows anything".to_owned(),
+        };
+        return Err(vec![reason]);
+    }
+    reasons.sort();
+    Err(reasons.into_iter().map(|(_, reason)| reason).collect())
+}
+
+fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, reviews: &Reviews, now: Timestamp) -> Decision<'p> {
+    let length = ask.length.unwrap_or(policy.default_length);
+    let window_end = ask.start.map(|start| later(start, length));
+    if window_end.is_some_and(|end| end <= now) {
+        return Decision::Lapsed("the time asked for is over".to_owned());
+    }
+    let approvers = match progress(&policy.stages, reviews, ask.requester) {
+        Progress::Complete(approvers) => approvers,
+        Progress::Denied { by, comment } if comment.is_empty() => {
+            return Decision::Denied(vec![format!("{by} denied it")]);
+        }
+        Progress::Denied { by, comment } => return Decision::Denied(vec![format!("{by} denied it: {comment}")]),
+        Progress::Open { stage, approved } => {
+            let stage = &policy.stages[stage];
+            let answer_by = later(ask.created, policy.deadline);
+            let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
+            if deadline <= now {
+                return Decision::Lapsed(format!("stage {} had no answer in time", stage.name));
+            }
+            return Decision::Waiting { policy, stage, approved, deadline };
+        }
+    };
+    Decision::Approved(Approved { policy, place, length, approvers })
+}
+
+/// `from + length` as it can be stored, in whole seconds; at most the end of time.
+pub fn later(from: Timestamp, length: SignedDuration) -> Timestamp {
+    whole_second(from.checked_add(length).unwrap_or(Timestamp::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::policy::AccessPolicy;
+    use crate::core::samples::{deny, namespaces, noon, policy, request};
+    use crate::core::validate::validate;
+    use serde_json::{Value, json};
+
+    /// The policy and length that a request is granted under, or why it is not.
+    fn answer(spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
+        let (request, set) = (request(spec), PolicySet::new(policies));
+        match decide(&validate(&request).unwrap(), &set, &namespaces(), &Reviews::new(), noon()) {
+            Decision::Approved(a) => Ok((a.policy.reference.name.clone(), super::super::duration::format(a.length))),
+            Decision::Denied(reasons) => Err(reasons.join("; ")),
+            Decision::Waiting { policy, .. } => Err(format!("{} waits", policy.reference.name)),
+            Decision::Undecided(why) | Decision::Lapsed(why) => Err(why),
+        }
+    }
+
+    fn by(name: &str, length: &str) -> Result<(String, String), String> {
+        Ok((name.to_owned(), length.to_owned()))
+    }
+
+    #[test]
+    fn deny_wins_over_every_allow_and_says_all_that_deny() {
+        let allow = policy("allow", json!({}));
+        let told = answer(json!({}), &[deny("no-b", json!({})), allow.clone(), deny("no-a", json!({}))]);
+        assert_eq!(told, Err("policy no-a denies it; policy no-b denies it".to_owned()));
+        let elsewhere = deny("no", json!({ "scope": { "namespaces": ["bank"] } }));
+        let others = deny("no", json!({ "requesters": [{ "kind": "User", "name": "mallory" }] }));
+        let admins = deny("no", json!({ "roles": [{ "name": "admin" }] }));
+        for deny in [elsewhere, others, admins] {
+            assert_eq!(answer(json!({}), &[allow.clone(), deny]), by("allow", "1h"));
+        }
+    }
+
+    #[test]
+    fn a_deny_for_one_namespace_stops_requests_that_reach_it_from_above() {
+        let allow = policy("allow", json!({ "scope": { "namespaces": ["*"], "cluster": true } }));
+        let policies = [allow, deny("no", json!({ "scope": { "namespaces": ["bank"] } }))];
+        let told = Err("policy no denies it".to_owned());
+        assert_eq!(answer(json!({ "scope": { "cluster": true } }), &policies), told);
+        assert_eq!(answer(json!({ "scope": { "namespaces": ["bank", "shop"] } }), &policies), told);
+        assert_eq!(answer(json!({ "scope": { "namespaces": ["shop"] } }), &policies), by("allow", "1h"));
+    }
+
+    #[test]
+    fn the_policy_with_least_friction_decides_then_the_first_by_name() {
+        let stages = |required: &[i32]| {
+            let approvers = json!([{ "kind": "User", "name": "bob" }]);
+            let stage = |(i, n)| json!({ "name": format!("s{i}"), "required": n, "approvers": approvers });
+            let stages: Vec<Value> = required.iter().enumerate().map(stage).collect();
+            json!({ "approval": { "stages": stages } })
+        };
+        let (two, one_of_two, one) = (stages(&[1, 1]), stages(&[2]), stages(&[1]));
+        let all = |specs: &[(&str, &Value)]| specs.iter().map(|(n, s)| policy(n, (*s).clone())).collect::<Vec<_>>();
+        assert_eq!(answer(json!({}), &all(&[("a", &two), ("b", &one_of_two)])), Err("b waits".to_owned()));
+        assert_eq!(answer(json!({}), &all(&[("a", &one_of_two), ("b", &one)])), Err("b waits".to_owned()));
+        assert_eq!(answer(json!({}), &all(&[("a", &one), ("c", &json!({})), ("b", &json!({}))])), by("b", "1h"));
+    }
+
+    #[test]
+    fn a_named_policy_decides_alone_but_never_over_a_deny() {
+        let policies = [policy("easy", json!({})), policy("hard", json!({ "duration": { "max": "5m" } }))];
+        assert_eq!(answer(json!({ "policy": "hard" }), &policies), by("hard", "5m"));
+        assert_eq!(answer(json!({ "policy": "ghost" }), &policies), Err("there is no policy ghost".to_owned()));
+        let long = answer(json!({ "policy": "hard", "duration": "10m" }), &policies);
+        assert_eq!(long, Err("policy hard: 10m is longer than its maximum of 5m".to_owned()));
+        let denied = [policies[0].clone(), deny("no", json!({}))];
+        assert_eq!(answer(json!({ "policy": "easy" }), &denied), Err("policy no denies it".to_owned()));
+        let far = deny("no", json!({ "scope": { "namespaces": ["bank"] } }));
+        assert!(answer(json!({ "policy": "no" }), &[far]).unwrap_err().contains("nothing can be granted by it"));
+    }
+
+    #[test]
+    fn a_length_that_is_not_named_is_the_policy_s_default() {
+        for (limits, length) in [
+            (json!({ "max": "8h" }), "1h"),
+            (json!({ "max": "20m" }), "20m"),
+            (json!({ "max": "8h", "default": "2h" }), "2h"),
+        ] {
+            assert_eq!(answer(json!({}), &[policy("p", json!({ "duration": limits }))]), by("p", length));
+        }
+        let at_most = answer(json!({ "duration": "60m" }), &[policy("p", json!({}))]);
+        assert_eq!(at_most, by("p", "1h"));
+        let longer = answer(json!({ "duration": "3601s" }), &[policy("p", json!({}))]);
+        assert_eq!(longer, Err("policy p: 1h1s is longer than its maximum of 1h".to_owned()));
+    }
+
+    #[test]
+    fn an_allow_covers_everything_that_is_asked_for_or_it_does_not_match() {
+        let told = |spec, policy| answer(spec, &[policy]).unwrap_err();
+        let role = json!([{ "kind": "Role", "name": "edit" }]);
+        assert_eq!(
+            told(json!({}), policy("p", json!({ "roles": role }))),
+            "policy p: ClusterRole/edit is not among its roles (Role/edit)"
+        );
+        assert_eq!(
+            told(json!({ "scope": { "namespaces": ["bank", "shop"] } }), policy("p", json!({}))),
+            "policy p: it does not cover namespace bank"
+        );
+        assert_eq!(
+            told(json!({ "scope": { "cluster": true } }), policy("p", json!({ "scope": { "namespaces": ["*"] } }))),
+            "policy p: it does not cover the whole cluster"
+        );
+        assert_eq!(
+            told(json!({}), policy("p", json!({ "scope": { "cluster": true } }))),
+            "policy p: it does not cover namespace shop"
+        );
+        assert_eq!(
+            told(json!({ "requester": { "username": "eve" }, "duration": "2h" }), policy("p", json!({}))),
+            "policy p: eve is not among its requesters, 2h is longer than its maximum of 1h"
+        );
+        assert_eq!(
+            told(json!({}), deny("p", json!({ "scope": { "cluster": true } }))),
+            "there is no policy that allows anything"
+        );
+    }
+
+    #[test]
+    fn a_broken_allow_grants_nobody_anything() {
+        let told = answer(json!({}), &[policy("p", json!({ "requesters": [] }))]).unwrap_err();
+        assert!(told.starts_with("policy p: it is not ready (spec.requesters: "), "{told}");
+    }
+
+    #[test]
+    fn a_broken_allow_is_no_hindrance_to_a_sound_one() {
+        let unread = policy("a", json!({ "duration": { "max": "soon" } }));
+        assert_eq!(answer(json!({}), &[unread, policy("b", json!({}))]), by("b", "1h"));
+    }
+}

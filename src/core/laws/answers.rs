@@ -1,0 +1,197 @@
+//! Laws 8 and 9 where they are about single answers: who counts, and what policies say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::json;
+
+use super::cases;
+use super::chance::review_by;
+use super::world::World;
+use crate::api::policy::{AccessPolicy, Effect, Stage};
+use crate::api::request::{AccessRequest, ReviewVerdict};
+use crate::api::subject::Identity;
+use crate::core::approvals::{Progress, Reviews, progress};
+use crate::core::decide::{Decision, decide};
+use crate::core::policies::PolicySet;
+use crate::core::samples::{deny, group, namespaces, noon, policy, request, stage, user};
+use crate::core::select::is_approver;
+use crate::core::validate::validate;
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    /// Two ways of counting: the one that is used, and trying every seating there is.
+    #[test]
+    fn law_8_a_person_counts_once_and_nobody_is_counted_out(
+        approvers in prop::collection::vec((
+            subsequence(vec!["bob", "carol", "dave", "mallory"], 1..3),
+            prop::bool::weighted(0.3),
+            select(vec![1, 1, 2]),
+        ), 1..4),
+        who in prop::collection::btree_set(0..8_usize, 2..8),
+        deny in prop::option::weighted(0.2, 0..8_usize),
+        uid in select(vec![None, Some(""), Some("u-alice")]),
+    ) {
+        let stages: Vec<Stage> = approvers.iter().enumerate().map(|(index, (names, leads, required))| {
+            let groups = leads.then(|| group("leads"));
+            stage(&index.to_string(), *required, names.iter().map(|n| user(n)).chain(groups).collect())
+        }).collect();
+        let approve = who.into_iter().map(|who| (who, ReviewVerdict::Approve));
+        let said = approve.chain(deny.map(|who| (who, ReviewVerdict::Deny)));
+        let reviews: Reviews = said.map(|(who, verdict)| review_by(who, verdict)).collect();
+        let uid = uid.map(str::to_owned);
+        let alice = Identity { username: "alice".into(), uid: uid.clone(), groups: vec!["leads".into()] };
+        let counted: Vec<(ReviewVerdict, Identity)> = reviews.iter()
+            .filter(|(name, review)| *name != "alice" && (uid.as_deref() != Some("u-alice") || review.uid != uid))
+            .map(|(name, r)| (r.verdict, name.clone(), r.uid.clone(), r.groups.clone()))
+            .map(|(verdict, username, uid, groups)| (verdict, Identity { username, uid, groups }))
+            .collect();
+        let of = |wanted: ReviewVerdict| counted.iter().filter(move |(v, _)| *v == wanted).map(|(_, who)| who);
+        let denied = of(ReviewVerdict::Deny).any(|who| stages.iter().any(|s| is_approver(who, &s.approvers)));
+        let seats: Vec<&Stage> = stages.iter().flat_map(|s| std::iter::repeat_n(s, s.required as usize)).collect();
+        let full = can_seat(&seats, &of(ReviewVerdict::Approve).collect::<Vec<_>>());
+        match progress(&stages, &reviews, &alice) {
+            Progress::Denied { .. } => prop_assert!(denied),
+            Progress::Complete(people) => {
+                prop_assert!(full && !denied);
+                prop_assert_eq!(people.iter().collect::<BTreeSet<_>>().len(), seats.len());
+            }
+            Progress::Open { .. } => prop_assert!(!full && !denied),
+        }
+    }
+
+    #[test]
+    fn law_9_the_answer_does_not_depend_on_the_order_of_policies(
+        (policies, shuffled) in policies().prop_flat_map(|p| (Just(p.clone()), Just(p).prop_shuffle())),
+        ask in asks(),
+    ) {
+        let mut worlds = [policies, shuffled].map(|p| World::new(ask.clone(), p, namespaces(), noon()));
+        prop_assert_eq!(worlds[0].plan(), worlds[1].plan());
+        worlds.iter_mut().for_each(World::settle);
+        prop_assert_eq!(worlds[0].status(), worlds[1].status());
+    }
+
+    #[test]
+    fn law_9_one_more_policy_that_denies_never_helps(policies in policies(), mut more in denying(), ask in asks()) {
+        let before = answer(&ask, &policies);
+        more.metadata.name = Some("deny-too".to_owned());
+        let after = answer(&ask, &[policies, vec![more]].concat());
+        let yes = |a: &Answer| matches!(a, Answer::Yes(_));
+        prop_assert!(!yes(&after) || before == after, "{before:?} became {after:?}");
+        prop_assert!(!matches!(before, Answer::No(_)) || !yes(&after));
+    }
+
+    #[test]
+    fn law_9_one_more_policy_that_allows_never_hurts(policies in policies(), mut more in allowing(), ask in asks()) {
+        let before = answer(&ask, &policies);
+        more.metadata.name = Some("allow-too".to_owned());
+        let after = answer(&ask, &[policies, vec![more]].concat());
+        let yes = |a: &Answer| matches!(a, Answer::Yes(_));
+        prop_assert!(!yes(&before) || yes(&after), "{before:?} became {after:?}");
+        prop_assert!(before != Answer::NotYet || !matches!(after, Answer::No(_)), "{before:?} became {after:?}");
+    }
+
+    #[test]
+    fn law_9_a_denial_carries_all_reasons_in_order(policies in policies(), ask in asks()) {
+        if let Answer::No(reasons) = answer(&ask, &policies) {
+            prop_assert!(!reasons.is_empty());
+            prop_assert!(reasons.is_sorted_by_key(|reason| (distance(reason), reason)), "{reasons:?}");
+            let alone = |p: &AccessPolicy| answer(&ask, std::slice::from_ref(p));
+            let name = |p: &AccessPolicy| p.metadata.name.clone().unwrap();
+            let against: Vec<String> = policies.iter().map(|p| (p, format!("policy {} denies it", name(p))))
+                .filter(|(p, denies)| alone(p) == Answer::No(vec![denies.clone()])).map(|(_, denies)| denies).collect();
+            if !against.is_empty() {
+                prop_assert_eq!(reasons, against);
+            } else {
+                let allow = policies.iter().filter(|p| p.spec.effect == Effect::Allow)
+                    .filter(|p| ask.spec.policy.as_ref().is_none_or(|wanted| *wanted == name(p)));
+                for policy in allow {
+                    prop_assert!(reasons.iter().any(|r| r.contains(&name(policy))), "{reasons:?}");
+                }
+            }
+        }
+    }
+}
+
+/// In how many points a policy falls short, read off its reason.
+fn distance(reason: &str) -> usize {
+    let points = ["among its requesters", "among its roles", "does not cover", "longer than its maximum"];
+    points.iter().filter(|point| reason.contains(*point)).count()
+}
+
+fn can_seat(seats: &[&Stage], people: &[&Identity]) -> bool {
+    let Some((seat, others)) = seats.split_first() else { return true };
+    (0..people.len()).any(|p| {
+        let rest: Vec<&Identity> = people.iter().enumerate().filter(|(i, _)| *i != p).map(|(_, who)| *who).collect();
+        is_approver(people[p], &seat.approvers) && can_seat(others, &rest)
+    })
+}
+
+/// A decision, without what it borrows.
+#[derive(Clone, Debug, PartialEq)]
+enum Answer {
+    Yes(String),
+    No(Vec<String>),
+    NotYet,
+}
+
+fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
+    let (set, namespaces) = (PolicySet::new(policies), namespaces());
+    match decide(&validate(request).unwrap(), &set, &namespaces, &Reviews::new(), noon()) {
+        Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
+        Decision::Denied(reasons) => Answer::No(reasons),
+        Decision::Waiting { .. } | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,
+    }
+}
+
+fn asks() -> impl Strategy<Value = AccessRequest> {
+    let scope = select(vec![json!({}), json!({ "namespaces": ["bank", "shop"] }), json!({ "cluster": true })]);
+    let policy = select(vec![json!(null), json!(null), json!("allow-b"), json!("deny-a"), json!("nothing")]);
+    let length = select(vec![json!(null), json!("20m"), json!("3h")]);
+    (scope, policy, length).prop_map(|(scope, policy, duration)| {
+        request(json!({ "scope": scope, "policy": policy, "duration": duration }))
+    })
+}
+
+fn policies() -> impl Strategy<Value = Vec<AccessPolicy>> {
+    prop::collection::vec(prop_oneof![3 => allowing(), 1 => denying()], 0..6).prop_map(|all| {
+        let by_name: BTreeMap<String, AccessPolicy> =
+            all.into_iter().map(|p| (p.metadata.name.clone().unwrap(), p)).collect();
+        by_name.into_values().collect()
+    })
+}
+
+fn allowing() -> impl Strategy<Value = AccessPolicy> {
+    let names = select(vec!["allow-a", "allow-b", "allow-c"]);
+    (names, reach(), select(vec!["dev", "ops"]), 0..3_usize, prop::bool::weighted(0.2)).prop_map(
+        |(name, scope, requesters, stages, broken)| {
+            let approvers = json!([{ "kind": "User", "name": "bob" }]);
+            let stages: Vec<_> =
+                (0..stages).map(|i| json!({ "name": format!("s{i}"), "approvers": approvers })).collect();
+            let requesters = json!([{ "kind": "Group", "name": requesters }]);
+            let mut spec = json!({ "scope": scope, "requesters": requesters, "approval": { "stages": stages } });
+            if broken {
+                spec["duration"] = json!({ "max": "an hour" });
+            }
+            policy(name, spec)
+        },
+    )
+}
+
+fn denying() -> impl Strategy<Value = AccessPolicy> {
+    let roles = select(vec![json!([]), json!([{ "name": "edit" }]), json!([{ "kind": "Role", "name": "edit" }])]);
+    (select(vec!["deny-a", "deny-b", "deny-c"]), reach(), roles)
+        .prop_map(|(name, scope, roles)| deny(name, json!({ "scope": scope, "roles": roles })))
+}
+
+fn reach() -> impl Strategy<Value = serde_json::Value> {
+    select(vec![
+        json!({ "namespaces": ["*"], "cluster": true }),
+        json!({ "namespaces": ["s*"] }),
+        json!({ "namespaceSelector": { "matchLabels": { "team": "pay" } } }),
+        json!({ "namespaces": ["elsewhere"] }),
+        json!({ "cluster": true }),
+    ])
+}

@@ -1,0 +1,472 @@
+//! What may happen to the small cluster from outside, and how a test picks from it.
+
+use k8s_openapi::api::rbac::v1::Subject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use super::world::{Standing, World};
+use crate::api::keys;
+use crate::api::policy::AccessPolicy;
+use crate::api::request::{BindingRef, Review, ReviewVerdict};
+use crate::core::samples::{deny, namespaces, noon, policy, request, review};
+
+/// Who can write a review: name, UID, groups.
+const REVIEWERS: [(&str, Option<&str>, &[&str]); 8] = [
+    ("alice", Some("u-alice"), &["dev", "leads"]),
+    ("alice-by-another-name", Some("u-alice"), &["leads"]),
+    ("bob", Some("u-bob"), &[]),
+    ("carol", None, &["leads", "owners"]),
+    ("dave", Some(""), &["leads"]),
+    ("mallory", None, &["dev"]),
+    ("system:serviceaccount:ci:bot", None, &["leads", "owners", "system:authenticated"]),
+    ("system:serviceaccount:ci:keeper", None, &[]),
+];
+/// Positions in [`REVIEWERS`] of those whom no policy here lets approve.
+const WITHOUT_A_SAY: [usize; 4] = [0, 1, 5, 6];
+/// Those of them who are not the requester either.
+const STRANGERS: [usize; 2] = [5, 6];
+
+/// What a test starts from.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Scope of the request.
+    pub scope: Value,
+    /// Seconds from noon to the start asked for, and nanoseconds on top.
+    pub start: Option<(i64, i32)>,
+    pub duration: Option<&'static str>,
+    /// How many stages of approval the policy has.
+    pub stages: usize,
+    /// Whether the policy covers namespaces by label.
+    pub by_label: bool,
+    /// Whether the controller judges ends before it reads bindings.
+    pub blind: bool,
+}
+
+pub fn scenarios() -> impl Strategy<Value = Scenario> {
+    let scope = select(vec![
+        json!({}),
+        json!({ "namespaces": ["bank", "shop"] }),
+        json!({ "namespaces": ["bank"] }),
+        json!({ "namespaceSelector": { "matchLabels": { "team": "pay" } } }),
+        json!({ "cluster": true }),
+    ]);
+    let start = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some((0, 0))),
+        1 => Just(Some((-600, 0))),
+        2 => (1_i64..4000, prop_oneof![Just(0), Just(500_000_000)]).prop_map(Some),
+    ];
+    let duration = select(vec![None, Some("1s"), Some("1m30s"), Some("10m"), Some("1h"), Some("1s500ms")]);
+    (scope, start, duration, 0..=2_usize, any::<bool>(), any::<bool>()).prop_map(
+        |(scope, start, duration, stages, by_label, blind)| Scenario {
+            scope,
+            start,
+            duration,
+            stages,
+            by_label,
+            blind,
+        },
+    )
+}
+
+impl Scenario {
+    pub fn begin(&self) -> World {
+        let mut spec = json!({ "scope": self.scope });
+        if let Some(duration) = self.duration {
+            spec["duration"] = json!(duration);
+        }
+        let mut request = request(spec);
+        request.spec.start_time = self.start.map(|(s, ns)| Time(noon() + SignedDuration::new(s, ns)));
+        let mut world = World::new(request, vec![self.policy()], namespaces(), noon());
+        world.blind = self.blind;
+        world
+    }
+
+    /// The world once the request is granted; none when it never can be.
+    pub fn granted(&self) -> Option<World> {
+        let mut world = self.begin();
+        for who in [2, 3, 7] {
+            Event::Review(who, ReviewVerdict::Approve).happen(&mut world, self);
+        }
+        world.settle();
+        Event::Clock(Moment::Start).happen(&mut world, self);
+        world.settle();
+        (world.ours() > 0).then_some(world)
+    }
+
+    pub fn policy(&self) -> AccessPolicy {
+        let mut scope = json!({ "cluster": true });
+        if self.by_label {
+            scope["namespaceSelector"] = json!({ "matchLabels": { "team": "pay" } });
+        } else {
+            scope["namespaces"] = json!(["*"]);
+        }
+        let leads = json!({ "name": "leads", "approvers": [
+            { "kind": "User", "name": "bob" }, { "kind": "Group", "name": "leads" }] });
+        let owners = json!({ "name": "owners", "approvers": [
+            { "kind": "User", "name": "carol" },
+            { "kind": "ServiceAccount", "name": "keeper", "namespace": "ci" }] });
+        let stages: Vec<Value> = [leads, owners].into_iter().take(self.stages).collect();
+        let mut spec = json!({ "scope": scope, "duration": { "max": "4h", "default": "1h" } });
+        if !stages.is_empty() {
+            spec["approval"] = json!({ "stages": stages, "deadline": "2h" });
+        }
+        policy("base", spec)
+    }
+}
+
+/// A moment to move the clock to. It never goes back.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {
+    Later { seconds: i64, nanos: i32 },
+    Start,
+    AroundEnd { seconds: i64 },
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Clock(Moment),
+    PolicyDeleted,
+    PolicyNarrowed(Narrowing),
+    PolicyRemade,
+    PolicyBack,
+    DenyAdded {
+        broken: bool,
+    },
+    DenyRemoved,
+    NamespaceDeleted(usize),
+    NamespaceTerminating(usize),
+    NamespaceRelabelled(usize),
+    NamespaceMade(usize),
+    BindingDeleted(usize),
+    BindingEdited(usize, Edit),
+    BindingReplaced(usize),
+    /// Deleted, and made again from a copy.
+    BindingCopied(usize),
+    StrangerFirst(usize),
+    Review(usize, ReviewVerdict),
+    RequestDeleted,
+    DurationBroken,
+    RequesterRemoved,
+    BindsRefused(bool),
+    Reap,
+}
+
+/// How a policy becomes less than it was.
+#[derive(Clone, Copy, Debug)]
+pub enum Narrowing {
+    Requesters,
+    Roles,
+    Namespaces,
+    Max,
+    Denies,
+    Broken,
+}
+
+/// What somebody changes on a binding.
+#[derive(Clone, Copy, Debug)]
+pub enum Edit {
+    OtherSubject,
+    OneMoreSubject,
+    NoMark,
+    OtherOwner,
+    NoAnnotations,
+}
+
+const NAMES: [&str; 3] = ["bank", "shop", "yard"];
+
+pub fn narrowings() -> impl Strategy<Value = Narrowing> {
+    use Narrowing::{Broken, Denies, Max, Namespaces, Requesters, Roles};
+    select(vec![Requesters, Roles, Namespaces, Max, Denies, Broken])
+}
+
+pub fn edits() -> impl Strategy<Value = Edit> {
+    select(vec![Edit::OtherSubject, Edit::OneMoreSubject, Edit::NoMark, Edit::OtherOwner, Edit::NoAnnotations])
+}
+
+pub fn verdicts() -> impl Strategy<Value = ReviewVerdict> {
+    select(vec![ReviewVerdict::Approve, ReviewVerdict::Approve, ReviewVerdict::Deny, ReviewVerdict::Revoke])
+}
+
+/// Reviews by people whom nobody asked. The requester may end what is theirs, so that is not among them.
+pub fn idle_reviews() -> impl Strategy<Value = Event> {
+    let verdict = select(vec![ReviewVerdict::Approve, ReviewVerdict::Deny]);
+    prop_oneof![
+        3 => (select(WITHOUT_A_SAY.to_vec()), verdict).prop_map(|(who, verdict)| Event::Review(who, verdict)),
+        1 => select(STRANGERS.to_vec()).prop_map(|who| Event::Review(who, ReviewVerdict::Revoke)),
+    ]
+}
+
+pub fn moments() -> impl Strategy<Value = Moment> {
+    let nanos = prop_oneof![Just(0), 0..1_000_000_000];
+    prop_oneof![
+        3 => (0_i64..4000, nanos).prop_map(|(seconds, nanos)| Moment::Later { seconds, nanos }),
+        1 => Just(Moment::Start),
+        2 => (-1_i64..=1).prop_map(|seconds| Moment::AroundEnd { seconds }),
+    ]
+}
+
+/// Everything but the clock.
+pub fn disturbances() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        1 => Just(Event::PolicyDeleted),
+        2 => narrowings().prop_map(Event::PolicyNarrowed),
+        1 => Just(Event::PolicyRemade),
+        2 => Just(Event::PolicyBack),
+        1 => any::<bool>().prop_map(|broken| Event::DenyAdded { broken }),
+        1 => Just(Event::DenyRemoved),
+        1 => (0..3_usize).prop_map(Event::NamespaceDeleted),
+        1 => (0..3_usize).prop_map(Event::NamespaceTerminating),
+        1 => (0..3_usize).prop_map(Event::NamespaceRelabelled),
+        1 => (0..3_usize).prop_map(Event::NamespaceMade),
+        2 => (0..3_usize).prop_map(Event::BindingDeleted),
+        3 => ((0..3_usize), edits()).prop_map(|(at, edit)| Event::BindingEdited(at, edit)),
+        1 => (0..3_usize).prop_map(Event::BindingReplaced),
+        1 => (0..3_usize).prop_map(Event::BindingCopied),
+        1 => (0..4_usize).prop_map(Event::StrangerFirst),
+        4 => ((0..REVIEWERS.len()), verdicts()).prop_map(|(who, verdict)| Event::Review(who, verdict)),
+        1 => Just(Event::RequestDeleted),
+        1 => Just(Event::DurationBroken),
+        1 => Just(Event::RequesterRemoved),
+        1 => any::<bool>().prop_map(Event::BindsRefused),
+        1 => Just(Event::Reap),
+    ]
+}
+
+/// What withdraws access that is live, whatever the scenario.
+pub fn withdrawals() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        Just(Event::PolicyDeleted),
+        narrowings().prop_map(Event::PolicyNarrowed),
+        Just(Event::PolicyRemade),
+        Just(Event::DenyAdded { broken: false }),
+        (0..3_usize).prop_map(Event::BindingDeleted),
+        (0..3_usize).prop_map(Event::BindingReplaced),
+        (0..3_usize).prop_map(Event::BindingCopied),
+        Just(Event::Review(0, ReviewVerdict::Revoke)),
+        Just(Event::RequestDeleted),
+        Just(Event::DurationBroken),
+        Just(Event::RequesterRemoved),
+    ]
+}
+
+/// One beat of a story: something happens, and the controller gets to work, undisturbed or not.
+#[derive(Clone, Debug)]
+pub struct Beat {
+    pub event: Event,
+    pub pass: Pass,
+}
+
+/// How far the controller gets.
+#[derive(Clone, Debug)]
+pub enum Pass {
+    Settled,
+    /// The process dies after so many effects of one step.
+    Crash(usize),
+    /// Something else happens after so many effects of one step.
+    Interrupted(usize, Event),
+    /// It does not run at all.
+    Asleep,
+}
+
+pub fn stories() -> impl Strategy<Value = Vec<Beat>> {
+    let event = prop_oneof![2 => moments().prop_map(Event::Clock), 5 => disturbances()];
+    let pass = prop_oneof![
+        4 => Just(Pass::Settled),
+        2 => (0..4_usize).prop_map(Pass::Crash),
+        2 => ((0..3_usize), disturbances()).prop_map(|(at, event)| Pass::Interrupted(at, event)),
+        1 => Just(Pass::Asleep),
+    ];
+    proptest::collection::vec((event, pass).prop_map(|(event, pass)| Beat { event, pass }), 1..10)
+}
+
+impl Beat {
+    pub fn play(&self, world: &mut World, scenario: &Scenario) {
+        self.event.happen(world, scenario);
+        match &self.pass {
+            Pass::Settled => world.settle(),
+            Pass::Crash(after) => {
+                world.step(*after);
+                world.failure = None;
+            }
+            Pass::Interrupted(at, event) => world.step_interrupted(*at, |world| event.happen(world, scenario)),
+            Pass::Asleep => {}
+        }
+    }
+}
+
+impl Event {
+    pub fn happen(&self, world: &mut World, scenario: &Scenario) {
+        match self {
+            Self::Clock(moment) => moment.come(world),
+            Self::PolicyDeleted => world.policies.retain(|p| p.metadata.name.as_deref() != Some("base")),
+            Self::PolicyBack => {
+                Self::PolicyDeleted.happen(world, scenario);
+                world.policies.push(scenario.policy());
+            }
+            Self::PolicyRemade => {
+                Self::PolicyBack.happen(world, scenario);
+                base(world, |policy| policy.metadata.uid = Some("p-base-again".to_owned()));
+            }
+            Self::PolicyNarrowed(narrowing) => base(world, |policy| narrowing.apply(policy)),
+            Self::DenyAdded { broken } => {
+                Self::DenyRemoved.happen(world, scenario);
+                let scope = json!({ "scope": { "namespaces": ["*"], "cluster": true } });
+                let mut policy = deny("no", scope);
+                if *broken {
+                    policy.spec.conditions =
+                        serde_json::from_value(json!([{ "expression": "x", "message": "x" }])).unwrap();
+                }
+                world.policies.push(policy);
+            }
+            Self::DenyRemoved => world.policies.retain(|p| p.metadata.name.as_deref() != Some("no")),
+            Self::NamespaceDeleted(at) => {
+                world.namespaces.remove(NAMES[*at]);
+                world.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some(NAMES[*at]));
+            }
+            Self::NamespaceTerminating(at) => {
+                world.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.terminating = true);
+            }
+            Self::NamespaceRelabelled(at) => {
+                world.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.labels.clear());
+            }
+            Self::NamespaceMade(at) => {
+                world.namespaces.entry(NAMES[*at].to_owned()).or_insert_with(|| namespaces()["bank"].clone());
+            }
+            Self::BindingDeleted(at) => drop(take(world, *at)),
+            Self::BindingEdited(at, edit) => edit_binding(world, *at, *edit),
+            Self::BindingReplaced(at) => {
+                if let Some(taken) = take(world, *at) {
+                    place_stranger(world, &taken.object.reference());
+                }
+            }
+            Self::BindingCopied(at) => {
+                if let Some(mut taken) = take(world, *at) {
+                    taken.object.metadata.uid = Some(world.new_uid());
+                    world.bindings.push(Standing { ours: false, ..taken });
+                }
+            }
+            Self::StrangerFirst(at) => {
+                let name = "daypass-r-1".to_owned();
+                let namespace = NAMES.get(*at).map(|n| (*n).to_owned());
+                let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+                let kind = serde_json::from_value(json!(kind)).unwrap();
+                let reference = BindingRef { kind, namespace, name, uid: None };
+                if !world.bindings.iter().any(|b| b.object.is_at(&reference)) {
+                    place_stranger(world, &reference);
+                }
+            }
+            Self::Review(who, verdict) => {
+                let (name, review) = review_by(*who, *verdict);
+                world.request.status.get_or_insert_default().reviews.insert(name, review);
+                world.version += 1;
+            }
+            Self::RequestDeleted => {
+                world.request.metadata.deletion_timestamp = Some(Time(world.now));
+                world.version += 1;
+            }
+            Self::DurationBroken => world.request.spec.duration = Some("1h-5m".to_owned()),
+            Self::RequesterRemoved => world.request.spec.requester = None,
+            Self::BindsRefused(refuses) => world.refuses = *refuses,
+            Self::Reap => world.reap(),
+        }
+    }
+}
+
+pub fn review_by(who: usize, verdict: ReviewVerdict) -> (String, Review) {
+    let (name, uid, groups) = REVIEWERS[who];
+    (name.to_owned(), Review { uid: uid.map(str::to_owned), ..review(verdict, groups) })
+}
+
+impl Moment {
+    fn come(self, world: &mut World) {
+        let moment: Option<Timestamp> = match self {
+            Self::Later { seconds, nanos } => Some(world.now + SignedDuration::new(seconds, nanos)),
+            Self::Start => world.request.spec.start_time.as_ref().map(|t| t.0),
+            Self::AroundEnd { seconds } => world.end().map(|end| end + SignedDuration::from_secs(seconds)),
+        };
+        world.now = moment.map_or(world.now, |moment| moment.max(world.now));
+    }
+}
+
+impl Narrowing {
+    fn apply(self, policy: &mut AccessPolicy) {
+        let spec = &mut policy.spec;
+        match self {
+            Self::Requesters => spec.requesters[0].name = "ops".to_owned(),
+            Self::Roles => spec.roles[0].name = "view".to_owned(),
+            Self::Namespaces => {
+                spec.scope = serde_json::from_value(json!({ "namespaces": ["elsewhere"] })).unwrap();
+            }
+            Self::Max => {
+                spec.duration = Some(serde_json::from_value(json!({ "max": "1s", "default": "1s" })).unwrap());
+            }
+            Self::Denies => *policy = deny("base", json!({ "scope": { "namespaces": ["*"], "cluster": true } })),
+            Self::Broken => spec.requesters.clear(),
+        }
+    }
+}
+
+fn base(world: &mut World, change: impl FnOnce(&mut AccessPolicy)) {
+    if let Some(policy) = world.policies.iter_mut().find(|p| p.metadata.name.as_deref() == Some("base"))
+        && policy.spec.effect == crate::api::policy::Effect::Allow
+        && !policy.spec.requesters.is_empty()
+    {
+        change(policy);
+    }
+}
+
+fn at(world: &World, index: usize) -> Option<usize> {
+    (!world.bindings.is_empty()).then(|| index % world.bindings.len())
+}
+
+fn take(world: &mut World, index: usize) -> Option<Standing> {
+    at(world, index).map(|at| world.bindings.remove(at))
+}
+
+fn place_stranger(world: &mut World, reference: &BindingRef) {
+    let uid = Some(world.new_uid());
+    let role = crate::core::binding::wanted(&world.request, &world.status(), reference).role;
+    let mut standing = Standing {
+        object: crate::core::binding::Observed {
+            kind: reference.kind,
+            metadata: kube::core::ObjectMeta {
+                name: Some(reference.name.clone()),
+                namespace: reference.namespace.clone(),
+                uid,
+                ..Default::default()
+            },
+            role,
+            subjects: Vec::new(),
+        },
+        ours: false,
+    };
+    standing.touch();
+    world.bindings.push(standing);
+}
+
+fn edit_binding(world: &mut World, index: usize, edit: Edit) {
+    let recorded = world.status().bindings;
+    let Some(at) = at(world, index) else { return };
+    let standing = &mut world.bindings[at];
+    let metadata = &mut standing.object.metadata;
+    // The RoleBinding guard refuses this edit. Before the UID is on record, nothing could tell such a binding
+    // from a stranger's, so the law is only about those after.
+    let known = recorded.iter().any(|r| r.uid.is_some() && r.uid == metadata.uid);
+    let stranger = || Subject { kind: "User".to_owned(), name: "mallory".to_owned(), ..Subject::default() };
+    match edit {
+        Edit::OtherSubject => standing.object.subjects = vec![stranger()],
+        Edit::OneMoreSubject => standing.object.subjects.push(stranger()),
+        Edit::NoMark if known => drop(metadata.labels.take()),
+        Edit::OtherOwner if known => {
+            metadata.labels.get_or_insert_default().insert(keys::REQUEST_UID.to_owned(), "r-2".to_owned());
+        }
+        Edit::NoMark | Edit::OtherOwner => return,
+        Edit::NoAnnotations => metadata.annotations = None,
+    }
+    standing.touch();
+}

@@ -1,0 +1,459 @@
+//! A small cluster with one request in it, for the laws: it carries out plans effect by effect, the way the
+//! documentation of `plan` promises, and writes down every breach of a law that it sees.
+//!
+//! It owns what is true between two passes. What may happen to it from outside is in `chance`.
+
+use k8s_openapi::api::rbac::v1::Subject;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::conditions;
+use crate::api::keys;
+use crate::api::policy::{AccessPolicy, Effect as PolicyEffect};
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
+use crate::core::binding::{Observed, Wanted};
+use crate::core::history::Reason;
+use crate::core::namespaces::Namespaces;
+use crate::core::plan::{Effect, Plan, Snapshot, ends, plan};
+use crate::core::policies::{Entry, PolicySet};
+use crate::core::reap::{Owner, verdict};
+
+/// Steps after which a request must have come to rest. The longest way has four.
+const MOST_STEPS: usize = 8;
+
+/// What a breach is a breach of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    RecordBeforeGrant,
+    RevokeBeforeRecord,
+    ExpiryFirst,
+    Withdrawal,
+    ByHand,
+    OnlyOurs,
+    Reaper,
+    Wake,
+    People,
+    History,
+    Settles,
+}
+
+/// A binding in the cluster, and whether a `Bind` made it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub object: Observed,
+    pub ours: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct World {
+    pub now: Timestamp,
+    pub request: AccessRequest,
+    pub policies: Vec<AccessPolicy>,
+    pub namespaces: Namespaces,
+    pub bindings: Vec<Standing>,
+    /// Whether the API server refuses to bind the role.
+    pub refuses: bool,
+    /// Why it did, as the process remembers it until it ends.
+    pub failure: Option<String>,
+    /// Whether ends are judged before bindings are read, as `ends` allows.
+    pub blind: bool,
+    pub breaches: Vec<(Law, String)>,
+    /// How many bindings were made.
+    pub binds: usize,
+    /// Changes with every write to the request.
+    pub version: u64,
+    uids: u64,
+}
+
+/// Why an effect could not be carried out.
+#[derive(Debug)]
+struct Refused;
+
+impl World {
+    pub fn new(request: AccessRequest, policies: Vec<AccessPolicy>, namespaces: Namespaces, now: Timestamp) -> Self {
+        Self {
+            now,
+            request,
+            policies,
+            namespaces,
+            bindings: Vec::new(),
+            refuses: false,
+            failure: None,
+            blind: false,
+            breaches: Vec::new(),
+            binds: 0,
+            version: 0,
+            uids: 0,
+        }
+    }
+
+    pub fn status(&self) -> AccessRequestStatus {
+        self.request.status.clone().unwrap_or_default()
+    }
+
+    pub fn state(&self) -> State {
+        self.request.status.as_ref().map(|s| s.state).unwrap_or_default()
+    }
+
+    pub fn end(&self) -> Option<Timestamp> {
+        self.request.status.as_ref()?.expires_at.as_ref().map(|t| t.0)
+    }
+
+    pub fn is_deleted(&self) -> bool {
+        self.request.metadata.deletion_timestamp.is_some()
+    }
+
+    /// How many bindings are there that a `Bind` made.
+    pub fn ours(&self) -> usize {
+        self.bindings.iter().filter(|b| b.ours).count()
+    }
+
+    fn marked(&self) -> usize {
+        self.bindings.iter().filter(|b| b.object.request_uid() == self.request.metadata.uid.as_deref()).count()
+    }
+
+    pub fn new_uid(&mut self) -> String {
+        self.uids += 1;
+        format!("b-{}", self.uids)
+    }
+
+    pub fn breach(&mut self, law: Law, what: impl Into<String>) {
+        self.breaches.push((law, what.into()));
+    }
+
+    /// The plan for this moment.
+    pub fn plan(&self) -> Plan {
+        let status = self.status();
+        let uid = self.request.metadata.uid.as_deref();
+        let seen = |b: &&Standing| {
+            status.bindings.iter().any(|r| b.object.is_at(r)) || (uid.is_some() && b.object.request_uid() == uid)
+        };
+        let bindings: Vec<Observed> = self.bindings.iter().filter(seen).map(|b| b.object.clone()).collect();
+        let snapshot = Snapshot {
+            request: &self.request,
+            policies: &PolicySet::new(&self.policies),
+            namespaces: &self.namespaces,
+            bindings: &bindings,
+            bind_failure: self.failure.as_deref(),
+        };
+        if self.blind
+            && !status.state.is_final()
+            && let Some(end) = ends(&Snapshot { bindings: &[], ..snapshot }, self.now)
+        {
+            return end;
+        }
+        plan(&snapshot, self.now)
+    }
+
+    /// Plans and carries out one step; the process dies after `most` effects. False when there was nothing to do.
+    pub fn step(&mut self, most: usize) -> bool {
+        self.step_with(most, |_| {})
+    }
+
+    /// Like [`World::step`] to the end, with something happening after `at` effects.
+    pub fn step_interrupted(&mut self, at: usize, what: impl FnOnce(&mut Self)) {
+        let mut what = Some(what);
+        let plan = self.judged_plan();
+        let planned_for = self.version;
+        let mut failed = false;
+        for (index, effect) in plan.effects.iter().enumerate() {
+            if index == at
+                && let Some(what) = what.take()
+            {
+                what(self);
+            }
+            self.carry_out(effect, planned_for, &mut failed);
+        }
+        if let Some(what) = what {
+            what(self);
+        }
+    }
+
+    fn step_with(&mut self, most: usize, mut after: impl FnMut(&mut Self)) -> bool {
+        let plan = self.judged_plan();
+        let planned_for = self.version;
+        let mut failed = false;
+        for effect in plan.effects.iter().take(most) {
+            self.carry_out(effect, planned_for, &mut failed);
+            after(self);
+        }
+        !plan.effects.is_empty()
+    }
+
+    /// Steps until nothing is left to do, as the controller does.
+    pub fn settle(&mut self) {
+        for _ in 0..MOST_STEPS {
+            if !self.step(usize::MAX) {
+                self.judge_rest();
+                return;
+            }
+        }
+        let next = self.plan();
+        self.breach(Law::Settles, format!("does not come to rest; next: {next:?}"));
+    }
+
+    /// Looks at every binding, as the reaper does.
+    pub fn reap(&mut self) {
+        let status = self.status();
+        let (mut kept, mut breaches) = (Vec::new(), Vec::new());
+        for standing in std::mem::take(&mut self.bindings) {
+            let why = verdict(&standing.object, Owner::Found(&self.request), self.now);
+            let recorded = status.bindings.iter().any(|r| standing.object.is_at(r));
+            let live = status.expires_at.as_ref().is_some_and(|end| self.now < end.0) && !status.state.is_final();
+            match why {
+                Some(why) if live && recorded => breaches.push(format!("takes a live grant's binding: {why}")),
+                Some(why) if standing.object.request_uid().is_none() => {
+                    breaches.push(format!("takes a stranger: {why}"))
+                }
+                Some(_) => continue,
+                None if standing.ours && !live && standing.object.request_uid().is_some() => {
+                    breaches.push("leaves a binding of a request that is over".to_owned());
+                }
+                None => {}
+            }
+            kept.push(standing);
+        }
+        self.bindings = kept;
+        self.breaches.extend(breaches.into_iter().map(|b| (Law::Reaper, b)));
+    }
+
+    /// After a failed effect none that follows is made, but for `Unbind`s.
+    fn carry_out(&mut self, effect: &Effect, planned_for: u64, failed: &mut bool) {
+        if *failed && !matches!(effect, Effect::Unbind(_)) {
+            return;
+        }
+        let result = match effect {
+            Effect::Record(status) => self.record(status, planned_for),
+            Effect::Bind(wanted) => self.bind(wanted),
+            Effect::Restore { wanted, uid, resource_version } => self.restore(wanted, uid, resource_version),
+            Effect::Unbind(binding) => {
+                self.unbind(binding);
+                Ok(())
+            }
+        };
+        *failed |= result.is_err();
+        self.judge_bindings();
+    }
+
+    fn record(&mut self, new: &AccessRequestStatus, planned_for: u64) -> Result<(), Refused> {
+        if self.version != planned_for {
+            return Err(Refused);
+        }
+        self.judge_record(new);
+        let text = serde_json::to_string(new).unwrap();
+        self.request.status = Some(serde_json::from_str(&text).unwrap());
+        self.version += 1;
+        Ok(())
+    }
+
+    fn bind(&mut self, wanted: &Wanted) -> Result<(), Refused> {
+        let reference = wanted.reference();
+        let usable = |n: &String| self.namespaces.get(n).is_some_and(|n| !n.terminating);
+        let taken = self.bindings.iter().any(|b| b.object.is_at(&reference));
+        if self.refuses {
+            self.failure = Some("the role cannot be bound".to_owned());
+        }
+        if self.refuses || taken || !reference.namespace.as_ref().is_none_or(usable) {
+            return Err(Refused);
+        }
+        if self.end().is_none_or(|end| end <= self.now) {
+            self.breach(Law::ExpiryFirst, "binds at or after the end");
+        }
+        self.binds += 1;
+        let mut metadata = wanted.metadata.clone();
+        metadata.uid = Some(self.new_uid());
+        metadata.resource_version = Some("1".to_owned());
+        let (role, subjects) = (wanted.role.clone(), vec![wanted.subject.clone()]);
+        self.bindings.push(Standing { object: Observed { kind: wanted.kind, metadata, role, subjects }, ours: true });
+        Ok(())
+    }
+
+    fn restore(&mut self, wanted: &Wanted, uid: &str, resource_version: &str) -> Result<(), Refused> {
+        let reference = wanted.reference();
+        let mut breach = None;
+        let standing = self.bindings.iter_mut().find(|b| b.object.is_at(&reference)).ok_or(Refused)?;
+        let marked = standing.object.request_uid() == self.request.metadata.uid.as_deref();
+        let metadata = &mut standing.object.metadata;
+        if metadata.uid.as_deref() != Some(uid) || metadata.resource_version.as_deref() != Some(resource_version) {
+            return Err(Refused);
+        }
+        if !standing.ours && !marked {
+            breach = Some(format!("writes over a binding that is not ours: {reference:?}"));
+        }
+        metadata.labels.get_or_insert_default().extend(wanted.metadata.labels.clone().unwrap_or_default());
+        metadata.annotations.get_or_insert_default().extend(wanted.metadata.annotations.clone().unwrap_or_default());
+        metadata.owner_references = wanted.metadata.owner_references.clone();
+        standing.object.subjects = vec![wanted.subject.clone()];
+        standing.touch();
+        self.breaches.extend(breach.map(|b| (Law::OnlyOurs, b)));
+        Ok(())
+    }
+
+    fn unbind(&mut self, binding: &BindingRef) {
+        let Some(at) = self.bindings.iter().position(|b| b.object.is_at(binding)) else { return };
+        let standing = &self.bindings[at];
+        let marked = standing.object.request_uid() == self.request.metadata.uid.as_deref();
+        let meant = match &binding.uid {
+            Some(uid) => standing.object.metadata.uid.as_ref() == Some(uid),
+            None => marked,
+        };
+        if !meant {
+            return;
+        }
+        if !standing.ours && !marked {
+            self.breach(Law::OnlyOurs, format!("deletes a binding that is not ours: {binding:?}"));
+        }
+        self.bindings.remove(at);
+    }
+
+    /// The plan for this moment, after looking for what no plan may do.
+    fn judged_plan(&mut self) -> Plan {
+        let plan = self.plan();
+        let now = self.now;
+        let old = self.status();
+        let overdue = old.expires_at.as_ref().is_some_and(|end| end.0 <= now);
+        let mut status = old.clone();
+        for effect in &plan.effects {
+            let writes_binding = matches!(effect, Effect::Bind(_) | Effect::Restore { .. });
+            if writes_binding && overdue {
+                self.breach(Law::ExpiryFirst, format!("after the end: {effect:?}"));
+            }
+            if writes_binding && (self.is_deleted() || status.state.is_final()) {
+                self.breach(Law::Withdrawal, format!("after the request is over: {effect:?}"));
+            }
+            match effect {
+                Effect::Record(new) => status = (**new).clone(),
+                Effect::Bind(wanted) => self.judge_bind(&status, wanted),
+                Effect::Restore { .. } | Effect::Unbind(_) => {}
+            }
+        }
+        if old.state.is_final() && status != old {
+            self.breach(Law::History, "a finished request changes");
+        }
+        if overdue && !self.is_deleted() && !status.state.is_final() {
+            self.breach(Law::ExpiryFirst, "the end has come and the plan does not end it");
+        }
+        if !self.is_deleted() && !status.state.is_final() {
+            self.judge_wake(&status, plan.wake);
+        }
+        plan
+    }
+
+    fn judge_bind(&mut self, status: &AccessRequestStatus, wanted: &Wanted) {
+        let reference = wanted.reference();
+        let recorded = status.bindings.iter().find(|r| **r == BindingRef { uid: r.uid.clone(), ..reference.clone() });
+        if status.granted_at.is_none() || status.expires_at.is_none() || recorded.is_none() {
+            self.breach(Law::RecordBeforeGrant, format!("binds what is not on record: {reference:?}"));
+        }
+        if recorded.is_some_and(|r| r.uid.is_some()) {
+            self.breach(Law::ByHand, format!("binds again what was there before: {reference:?}"));
+        }
+        if wanted.metadata.finalizers.is_some() {
+            self.breach(Law::Reaper, "a finalizer");
+        }
+    }
+
+    fn judge_wake(&mut self, status: &AccessRequestStatus, wake: Option<Timestamp>) {
+        let end = status.expires_at.as_ref().map(|t| t.0);
+        let approved = conditions::find(&status.conditions, conditions::APPROVED);
+        // While a policy that might deny cannot be read, only its mending can change anything.
+        let undecided = approved.is_some_and(|c| c.reason == Reason::PolicyNotReady.as_str());
+        let due = end.is_some() || (status.stage.is_some() && !undecided);
+        if (due && wake.is_none()) || wake.zip(end).is_some_and(|(wake, end)| wake > end) {
+            self.breach(Law::Wake, format!("wakes at {wake:?}, ends at {end:?}"));
+        }
+        if wake.is_some_and(|wake| wake <= self.now) {
+            self.breach(Law::Wake, format!("wakes at {wake:?}, in the past"));
+        }
+    }
+
+    fn judge_record(&mut self, new: &AccessRequestStatus) {
+        let old = self.status();
+        for (before, after, name) in
+            [(&old.expires_at, &new.expires_at, "expiresAt"), (&old.granted_at, &new.granted_at, "grantedAt")]
+        {
+            if before.is_some() && before != after {
+                self.breach(Law::ExpiryFirst, format!("{name} moves from {before:?} to {after:?}"));
+            }
+            if after.as_ref().is_some_and(|t| t.0.subsec_nanosecond() != 0) {
+                self.breach(Law::ExpiryFirst, format!("{name} does not read back as it was written: {after:?}"));
+            }
+        }
+        if new.granted_at.is_some() && (new.expires_at.is_none() || new.bindings.is_empty()) {
+            self.breach(Law::RecordBeforeGrant, "a grant on record without its end or its bindings");
+        }
+        if new.state.is_final() && self.ours() > 0 {
+            self.breach(Law::RevokeBeforeRecord, format!("{:?} is on record while a binding exists", new.state));
+        }
+        if !new.history.starts_with(&old.history) || new.history.len() > 128 {
+            self.breach(Law::History, "history does not only grow, or past its bound");
+        }
+        if new.message.as_ref().is_some_and(|m| m.len() > 4096) {
+            self.breach(Law::History, "a message that the schema refuses");
+        }
+        if new.reviews != old.reviews {
+            self.breach(Law::People, "the controller writes reviews");
+        }
+        let is = |type_| conditions::is_true(&new.conditions, type_);
+        if is(conditions::FINISHED) != new.state.is_final() || is(conditions::GRANTED) != (new.state == State::Active) {
+            self.breach(Law::History, format!("state {:?} and conditions disagree", new.state));
+        }
+    }
+
+    /// What holds after every single write, whatever comes next.
+    fn judge_bindings(&mut self) {
+        let status = self.status();
+        let on_record = |b: &Standing| status.bindings.iter().any(|r| b.object.is_at(r));
+        let dated = status.granted_at.is_some() && status.expires_at.is_some();
+        if self.bindings.iter().any(|b| b.ours && !(dated && on_record(b))) {
+            self.breach(Law::RecordBeforeGrant, "a binding exists that is not on record");
+        }
+    }
+
+    /// What holds once nothing is left to do.
+    fn judge_rest(&mut self) {
+        let status = self.status();
+        let over = status.state.is_final() || self.is_deleted();
+        if over && self.ours() + self.marked() > 0 {
+            self.breach(Law::Withdrawal, "the request is over and a binding is left");
+        }
+        if self.end().is_some_and(|end| end <= self.now) && (self.ours() > 0 || !over) {
+            self.breach(Law::ExpiryFirst, "the end has come and access is left");
+        }
+        if over || self.ours() == 0 {
+            return;
+        }
+        let decided = status.policy.as_ref().map(|p| p.uid.clone()).unwrap_or_default();
+        let policy = self.policies.iter().find(|p| p.metadata.uid.as_ref() == Some(&decided));
+        if policy.is_none_or(|p| p.spec.effect != PolicyEffect::Allow || matches!(Entry::read(p), Entry::Broken { .. }))
+        {
+            self.breach(Law::Withdrawal, "access is left, and no policy that allows it");
+        }
+        let requester = self.request.spec.requester.clone().unwrap_or_default().username;
+        if status.reviews.get(&requester).is_some_and(|r| r.verdict == ReviewVerdict::Revoke) {
+            self.breach(Law::Withdrawal, "access is left after the requester dropped it");
+        }
+        let edited = |b: &&Standing| b.ours && !b.is_sound(&self.request);
+        if let Some(standing) = self.bindings.iter().find(edited) {
+            let what = format!("left as somebody changed it: {:?}", standing.object);
+            self.breach(Law::ByHand, what);
+        }
+    }
+}
+
+impl Standing {
+    /// A new version, as after every write.
+    pub fn touch(&mut self) {
+        let version = self.object.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0_u64);
+        self.object.metadata.resource_version = Some((version + 1).to_string());
+    }
+
+    /// Whether it gives the role to the requester and to nobody else, and says whose it is.
+    fn is_sound(&self, request: &AccessRequest) -> bool {
+        let requester = request.spec.requester.as_ref().map(|r| r.username.clone()).unwrap_or_default();
+        let subjects: Vec<&str> = self.object.subjects.iter().map(|s: &Subject| s.name.as_str()).collect();
+        let annotations = self.object.metadata.annotations.as_ref();
+        subjects == [requester]
+            && self.object.request_uid() == request.metadata.uid.as_deref()
+            && annotations.is_some_and(|a| a.contains_key(keys::EXPIRES_AT))
+    }
+}

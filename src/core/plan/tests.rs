@@ -1,0 +1,322 @@
+//! Stories of single requests, told step by step. What holds in every story is in `laws`.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::policy::AccessPolicy;
+use crate::api::request::ReviewVerdict;
+use crate::core::history::ORDINARY_ENTRIES;
+use crate::core::laws::world::World;
+use crate::core::samples::{deny, namespaces, noon, policy, request, review};
+
+const BOTH: &str = r#"{ "scope": { "namespaces": ["bank", "shop"] } }"#;
+
+fn world(spec: Value, policies: Vec<AccessPolicy>) -> World {
+    World::new(request(spec), policies, namespaces(), noon())
+}
+
+/// A live grant in `bank` and `shop`.
+fn granted_in_both() -> World {
+    let both: Value = serde_json::from_str(BOTH).unwrap();
+    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 2));
+    world
+}
+
+fn asking_bob(spec: Value) -> AccessPolicy {
+    let mut policy = policy("ask-bob", spec);
+    let stages =
+        json!({ "deadline": "2h", "stages": [{ "name": "leads", "approvers": [{ "kind": "User", "name": "bob" }] }] });
+    policy.spec.approval = Some(serde_json::from_value(stages).unwrap());
+    policy
+}
+
+fn say(world: &mut World, who: &str, verdict: ReviewVerdict, comment: Option<&str>) {
+    let mut said = review(verdict, &[]);
+    said.comment = comment.map(str::to_owned);
+    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), said);
+    world.version += 1;
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-23T{time}Z").parse().unwrap()
+}
+
+fn go_to(world: &mut World, time: &str) {
+    world.now = at(time);
+    world.settle();
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+}
+
+fn message(world: &World) -> String {
+    world.status().message.unwrap_or_default()
+}
+
+fn events(world: &World) -> Vec<String> {
+    world.status().history.into_iter().map(|e| e.event).collect()
+}
+
+#[test]
+fn from_request_to_end_takes_five_writes() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    let mut writes = Vec::new();
+    for now in [noon(), noon() + SignedDuration::from_hours(1)] {
+        world.now = now;
+        for _ in 0..4 {
+            let effects = world.plan().effects;
+            if !world.step(usize::MAX) {
+                break;
+            }
+            writes.extend(effects.into_iter().map(|effect| match effect {
+                Effect::Record(status) => format!("record {}", status.state.as_str()),
+                Effect::Bind(_) => "bind".to_owned(),
+                Effect::Unbind(_) => "unbind".to_owned(),
+                Effect::Restore { .. } => "restore".to_owned(),
+            }));
+        }
+    }
+    assert_eq!(writes, ["record Scheduled", "bind", "record Active", "unbind", "record Expired"]);
+    assert_eq!(events(&world), ["Granted", "Expired"]);
+}
+
+#[test]
+fn a_grant_begins_in_whole_seconds_and_is_never_longer_than_asked_for() {
+    let mut world = world(json!({ "duration": "10m" }), vec![policy("base", json!({}))]);
+    go_to(&mut world, "12:00:07.999999999");
+    assert_eq!(world.end(), Some(at("12:10:07")));
+    go_to(&mut world, "12:10:06.999999999");
+    assert_eq!(world.state(), State::Active);
+    go_to(&mut world, "12:10:07");
+    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+}
+
+#[test]
+fn approved_ahead_of_its_start_it_waits_and_its_end_is_settled() {
+    let spec = json!({ "startTime": at("13:00:00").to_string(), "duration": "30m" });
+    let mut world = world(spec, vec![policy("base", json!({}))]);
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Scheduled, 0));
+    assert_eq!((world.end(), world.plan().wake), (Some(at("13:30:00")), Some(at("13:00:00"))));
+    go_to(&mut world, "12:59:59.9");
+    assert_eq!(world.ours(), 0);
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours(), world.end()), (State::Active, 1, Some(at("13:30:00"))));
+}
+
+#[test]
+fn a_policy_s_new_default_does_not_move_an_end_that_is_settled() {
+    let spec = json!({ "startTime": at("13:00:00").to_string() });
+    let mut world = world(spec, vec![policy("base", json!({ "duration": { "max": "4h", "default": "20m" } }))]);
+    world.settle();
+    world.policies = vec![policy("base", json!({ "duration": { "max": "4h", "default": "3h" } }))];
+    go_to(&mut world, "13:05:00");
+    assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:20:00"))));
+}
+
+#[test]
+fn granted_late_it_ends_when_it_would_have_ended_anyway() {
+    let spec = json!({ "startTime": at("12:10:00").to_string(), "duration": "1h" });
+    let mut world = world(spec, vec![asking_bob(json!({}))]);
+    go_to(&mut world, "12:50:00");
+    assert_eq!((world.state(), world.plan().wake), (State::Pending, Some(at("13:10:00"))));
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut world, "13:09:59");
+    assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:10:00"))));
+}
+
+#[test]
+fn a_window_that_has_passed_lapses_even_when_it_is_approved() {
+    let spec = json!({ "startTime": at("12:10:00").to_string(), "duration": "1h" });
+    let mut world = world(spec, vec![asking_bob(json!({}))]);
+    world.settle();
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut world, "13:10:00");
+    assert_eq!((world.state(), world.binds), (State::Lapsed, 0));
+}
+
+#[test]
+fn a_scheduled_request_is_decided_again_when_its_time_comes() {
+    let spec = json!({ "startTime": at("13:00:00").to_string() });
+    let changes: [(&str, Vec<AccessPolicy>, State); 4] = [
+        ("deleted", vec![], State::Denied),
+        ("denied", vec![policy("base", json!({})), deny("no", json!({}))], State::Denied),
+        ("shortened", vec![policy("base", json!({ "duration": { "max": "30m" } }))], State::Denied),
+        ("asks people now", vec![asking_bob(json!({}))], State::Pending),
+    ];
+    for (what, policies, state) in changes {
+        let mut world = world(spec.clone(), vec![policy("base", json!({}))]);
+        world.settle();
+        assert_eq!(world.state(), State::Scheduled);
+        world.policies = policies;
+        go_to(&mut world, "13:00:00");
+        assert_eq!((world.state(), world.binds), (state, 0), "{what}");
+    }
+}
+
+#[test]
+fn nobody_answers_in_time_and_it_lapses() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    world.settle();
+    assert_eq!(message(&world), "stage leads of policy ask-bob needs one more approval of: bob");
+    assert_eq!(world.plan().wake, Some(at("14:00:00")));
+    go_to(&mut world, "13:59:59");
+    assert_eq!(world.state(), State::Pending);
+    go_to(&mut world, "14:00:00");
+    assert_eq!(world.state(), State::Lapsed);
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut world, "14:00:01");
+    assert_eq!((world.state(), world.binds), (State::Lapsed, 0));
+}
+
+#[test]
+fn an_approver_ends_a_live_grant_and_is_named_in_the_record() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    world.settle();
+    assert_eq!(world.state(), State::Active);
+    say(&mut world, "mallory", ReviewVerdict::Revoke, None);
+    world.settle();
+    assert_eq!(world.state(), State::Active, "mallory has no say");
+    say(&mut world, "bob", ReviewVerdict::Revoke, Some("incident is over"));
+    world.settle();
+    let last = world.status().history.pop().unwrap();
+    assert_eq!((last.event.as_str(), last.by.as_deref()), ("Revoked", Some("bob")));
+    assert_eq!(last.message, "bob ended it: incident is over");
+    assert_eq!(world.ours(), 0);
+}
+
+#[test]
+fn one_namespace_that_is_gone_does_not_cost_the_others() {
+    let mut world = granted_in_both();
+    world.namespaces.remove("bank");
+    world.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some("bank"));
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    world.namespaces.clear();
+    world.bindings.clear();
+    world.settle();
+    assert_eq!(message(&world), "every namespace it was granted in is gone");
+}
+
+#[test]
+fn one_namespace_that_goes_away_halfway_does_not_block_the_others() {
+    let both: Value = serde_json::from_str(BOTH).unwrap();
+    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    world.step(usize::MAX);
+    world.namespaces.get_mut("bank").unwrap().terminating = true;
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+}
+
+#[test]
+fn a_role_that_cannot_be_bound_fails_the_request_and_says_why() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.refuses = true;
+    world.settle();
+    assert_eq!((world.state(), message(&world)), (State::Failed, "the role cannot be bound".to_owned()));
+    assert_eq!(events(&world), ["Failed"]);
+}
+
+#[test]
+fn a_stranger_in_one_namespace_takes_back_what_was_bound_in_the_other() {
+    let both: Value = serde_json::from_str(BOTH).unwrap();
+    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    world.step(usize::MAX);
+    world.step(1);
+    assert_eq!(world.ours(), 1);
+    let mut stranger = world.bindings[0].clone();
+    stranger.ours = false;
+    stranger.object.metadata.namespace = Some("shop".to_owned());
+    stranger.object.metadata.labels = None;
+    world.bindings.push(stranger);
+    world.settle();
+    assert_eq!((world.state(), world.ours(), world.bindings.len()), (State::Failed, 0, 1));
+    assert!(message(&world).contains("RoleBinding daypass-r-1 in namespace shop is there already"));
+}
+
+#[test]
+fn a_binding_of_another_role_is_not_adopted_whatever_marks_it_carries() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.step(usize::MAX);
+    world.step(usize::MAX);
+    world.bindings[0].object.role.name = "cluster-admin".to_owned();
+    world.settle();
+    assert_eq!((world.state(), world.bindings.len()), (State::Failed, 0));
+}
+
+#[test]
+fn a_binding_is_put_back_for_ever_but_the_record_of_it_has_an_end() {
+    let mut world = granted_in_both();
+    for _ in 0..ORDINARY_ENTRIES + 5 {
+        world.bindings[0].object.subjects.clear();
+        world.bindings[0].touch();
+        world.settle();
+        assert_eq!(world.bindings[0].object.subjects[0].name, "alice");
+    }
+    assert_eq!(world.status().history.len(), ORDINARY_ENTRIES);
+    go_to(&mut world, "13:00:00");
+    assert_eq!(events(&world).last().map(String::as_str), Some("Expired"));
+}
+
+#[test]
+fn a_policy_that_comes_and_goes_does_not_use_up_the_record() {
+    let spec = json!({ "startTime": at("13:00:00").to_string() });
+    let mut world = world(spec, vec![policy("base", json!({}))]);
+    for _ in 0..300 {
+        world.policies.truncate(1);
+        world.settle();
+        world.policies.push(deny("no", json!({ "duration": { "max": "soon" } })));
+        world.settle();
+    }
+    world.policies.truncate(1);
+    for (time, event) in [("13:00:00", "Granted"), ("14:00:00", "Expired")] {
+        go_to(&mut world, time);
+        assert_eq!(events(&world).last().map(String::as_str), Some(event));
+    }
+}
+
+#[test]
+fn a_request_that_lingers_while_it_is_deleted_ends_on_record() {
+    let mut world = granted_in_both();
+    world.request.metadata.deletion_timestamp = Some(Time(world.now));
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert_eq!(message(&world), "the request was deleted");
+}
+
+#[test]
+fn a_request_that_is_deleted_before_it_is_decided_is_left_alone() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.request.metadata.deletion_timestamp = Some(Time(world.now));
+    assert_eq!(world.plan(), Plan::default());
+}
+
+#[test]
+fn a_grant_without_an_end_on_record_is_ended() {
+    let mut world = granted_in_both();
+    world.request.status.get_or_insert_default().expires_at = None;
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+}
+
+#[test]
+fn the_longest_list_of_approvers_fits_a_message() {
+    let names: Vec<String> = (0..32).map(|i| format!("{i:0>250}")).collect();
+    let approvers: Vec<Value> = names.iter().map(|n| json!({ "kind": "User", "name": n })).collect();
+    let stage = |name: &str| json!({ "name": name, "required": 16, "approvers": approvers });
+    let mut policy = policy("p", json!({}));
+    policy.spec.approval = Some(serde_json::from_value(json!({ "stages": [stage("a"), stage("b")] })).unwrap());
+    for start in [Value::Null, json!(at("13:00:00").to_string())] {
+        let mut world = world(json!({ "startTime": start }), vec![policy.clone()]);
+        world.settle();
+        for name in &names {
+            say(&mut world, name, ReviewVerdict::Approve, None);
+        }
+        go_to(&mut world, "12:30:00");
+        assert!(message(&world).ends_with('…'));
+        go_to(&mut world, "13:00:00");
+        assert_eq!(world.state(), State::Active);
+    }
+}

@@ -1,0 +1,392 @@
+//! Policies as the core uses them: read once, all faults found, sorted by name.
+//!
+//! A policy with a fault grants nothing. One that denies and has a fault cannot be ignored either: what it
+//! might deny waits until it is mended.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::SignedDuration;
+use kube::core::{Expression, Selector, SelectorExt};
+
+use super::duration;
+use super::namespaces::{Namespace, glob_matches};
+use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, Stage};
+use crate::api::request::PolicyRef;
+use crate::api::selector::{LabelOperator, LabelSelector, PolicyScope};
+use crate::api::subject::{RoleKind, RoleName, Subject};
+
+/// How long a grant lasts when neither request nor policy says.
+const DEFAULT_LENGTH: SignedDuration = SignedDuration::from_hours(1);
+/// How long approvers have when the policy does not say.
+const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(168);
+
+/// Something wrong in a spec: which field, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// Path of the field, for example `spec.duration.max`.
+    pub field: String,
+    /// The rule that is broken and the way out.
+    pub problem: String,
+}
+
+impl Fault {
+    /// A fault in a field.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+/// Faults as one sentence, sorted.
+pub fn sentence(faults: &[Fault]) -> String {
+    let mut texts: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    texts.sort();
+    texts.join("; ")
+}
+
+/// Every policy of the cluster, by name.
+#[derive(Clone, Debug, Default)]
+pub struct PolicySet(BTreeMap<String, Entry>);
+
+/// A policy, readable or not.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// In use.
+    Valid(Box<Policy>),
+    /// Has faults. `effect` is what it would do, as far as that can be read.
+    Broken {
+        /// What it would do if it were in order.
+        effect: Effect,
+        /// What is wrong.
+        faults: Vec<Fault>,
+    },
+}
+
+impl PolicySet {
+    /// Reads all policies. One being deleted counts as gone.
+    pub fn new<'a>(policies: impl IntoIterator<Item = &'a AccessPolicy>) -> Self {
+        Self(
+            policies
+                .into_iter()
+                .filter(|p| p.metadata.deletion_timestamp.is_none())
+                .map(|p| (p.metadata.name.clone().unwrap_or_default(), Entry::read(p)))
+                .collect(),
+        )
+    }
+
+    /// Adds a policy that could not even be decoded. It might be one that denies.
+    pub fn insert_unreadable(&mut self, name: &str, problem: &str) {
+        let faults = vec![Fault::new("spec", problem)];
+        self.0.insert(name.to_owned(), Entry::Broken { effect: Effect::Deny, faults });
+    }
+
+    /// The policy of this name.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.0.get(name)
+    }
+
+    /// Valid policies with this effect, in the order of their names.
+    pub fn valid(&self, effect: Effect) -> impl Iterator<Item = &Policy> {
+        self.0.values().filter_map(move |entry| match entry {
+            Entry::Valid(policy) if policy.effect == effect => Some(&**policy),
+            _ => None,
+        })
+    }
+
+    /// Names and faults of broken policies with this effect, in the order of their names.
+    pub fn broken(&self, wanted: Effect) -> impl Iterator<Item = (&str, &[Fault])> {
+        self.0.iter().filter_map(move |(name, entry)| match entry {
+            Entry::Broken { effect, faults } if *effect == wanted => Some((name.as_str(), faults.as_slice())),
+            _ => None,
+        })
+    }
+}
+
+impl Entry {
+    /// Reads one policy and finds all its faults.
+    pub fn read(policy: &AccessPolicy) -> Self {
+        let spec = &policy.spec;
+        let mut faults = unserved(spec);
+        let (default_length, longest) = lengths(spec, &mut faults);
+        let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
+        let deadline = spec
+            .approval
+            .as_ref()
+            .and_then(|a| a.deadline.as_deref())
+            .map_or(DEFAULT_DEADLINE, |text| read_length("spec.approval.deadline", text, &mut faults));
+        if !spec.scope.cluster && spec.scope.namespaces.is_empty() && spec.scope.namespace_selector.is_none() {
+            faults.push(Fault::new("spec.scope", "give at least one of namespaces, namespaceSelector and cluster"));
+        }
+        if spec.effect == Effect::Allow {
+            required_lists(spec, &mut faults);
+        }
+        if !faults.is_empty() {
+            return Self::Broken { effect: spec.effect, faults };
+        }
+        Self::Valid(Box::new(Policy {
+            reference: PolicyRef {
+                name: policy.metadata.name.clone().unwrap_or_default(),
+                uid: policy.metadata.uid.clone().unwrap_or_default(),
+                generation: policy.metadata.generation.unwrap_or_default(),
+            },
+            effect: spec.effect,
+            requesters: spec.requesters.clone(),
+            roles: spec.roles.clone(),
+            scope: Scope::read(&spec.scope),
+            default_length,
+            longest,
+            stages,
+            deadline,
+        }))
+    }
+}
+
+/// A policy without faults.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Name, UID and generation.
+    pub reference: PolicyRef,
+    /// Allow or Deny.
+    pub effect: Effect,
+    /// Who may ask; none in a Deny means everybody.
+    pub requesters: Vec<Subject>,
+    /// Which roles; none in a Deny means every role.
+    pub roles: Vec<RoleName>,
+    /// Where.
+    pub scope: Scope,
+    /// Length of a grant whose request names none.
+    pub default_length: SignedDuration,
+    /// Longest grant.
+    pub longest: SignedDuration,
+    /// Who must agree, in order; none means nobody.
+    pub stages: Vec<Stage>,
+    /// How long approvers have, from the request's creation.
+    pub deadline: SignedDuration,
+}
+
+impl Policy {
+    /// How much a request under this policy asks of people: stages, then approvals.
+    pub fn friction(&self) -> (usize, i64) {
+        (self.stages.len(), self.stages.iter().map(|s| i64::from(s.required)).sum())
+    }
+}
+
+/// Where a policy applies.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    globs: Vec<String>,
+    selector: Option<Selector>,
+    /// Whether requests for the whole cluster are covered.
+    pub cluster: bool,
+}
+
+impl Scope {
+    fn read(scope: &PolicyScope) -> Self {
+        Self {
+            globs: scope.namespaces.clone(),
+            selector: scope.namespace_selector.as_ref().map(selector),
+            cluster: scope.cluster,
+        }
+    }
+
+    /// Whether the scope names namespaces at all, rather than only the whole cluster.
+    pub fn has_namespaces(&self) -> bool {
+        !self.globs.is_empty() || self.selector.is_some()
+    }
+
+    /// Whether the namespace is covered: by name and by label, where both are given.
+    pub fn covers(&self, name: &str, namespace: &Namespace) -> bool {
+        self.has_namespaces()
+            && (self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, name)))
+            && self.selector.as_ref().is_none_or(|s| s.matches(&namespace.labels))
+    }
+}
+
+/// A label selector in the form that can be evaluated.
+pub fn selector(raw: &LabelSelector) -> Selector {
+    let equal = raw.match_labels.iter().map(|(k, v)| Expression::Equal(k.clone(), v.clone()));
+    let rules = raw.match_expressions.iter().map(|rule| {
+        let (key, values) = (rule.key.clone(), rule.values.iter().cloned().collect());
+        match rule.operator {
+            LabelOperator::In => Expression::In(key, values),
+            LabelOperator::NotIn => Expression::NotIn(key, values),
+            LabelOperator::Exists => Expression::Exists(key),
+            LabelOperator::DoesNotExist => Expression::DoesNotExist(key),
+        }
+    });
+    equal.chain(rules).collect()
+}
+
+fn lengths(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> (SignedDuration, SignedDuration) {
+    let Some(limits) = &spec.duration else {
+        if spec.effect == Effect::Allow {
+            faults.push(Fault::new("spec.duration.max", "a policy that allows must set it"));
+        }
+        return (DEFAULT_LENGTH, DEFAULT_LENGTH);
+    };
+    let longest = read_length("spec.duration.max", &limits.max, faults);
+    let default_length = match &limits.default {
+        Some(text) => read_length("spec.duration.default", text, faults),
+        None => DEFAULT_LENGTH.min(longest),
+    };
+    if default_length > longest {
+        faults.push(Fault::new("spec.duration.default", "must not be longer than spec.duration.max"));
+    }
+    (default_length, longest)
+}
+
+fn read_length(field: &str, text: &str, faults: &mut Vec<Fault>) -> SignedDuration {
+    duration::parse(text).unwrap_or_else(|error| {
+        faults.push(Fault::new(field, error.to_string()));
+        duration::SHORTEST
+    })
+}
+
+/// The schema asks for these too. Said again here since an empty list must never mean everybody.
+fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
+    if spec.requesters.is_empty() {
+        faults.push(Fault::new("spec.requesters", "a policy that allows must name its requesters"));
+    }
+    if spec.roles.is_empty() {
+        faults.push(Fault::new("spec.roles", "a policy that allows must list its roles"));
+    }
+    let somewhere = !spec.scope.namespaces.is_empty() || spec.scope.namespace_selector.is_some();
+    if spec.scope.cluster && !somewhere && spec.roles.iter().all(|r| r.kind == RoleKind::Role) {
+        faults.push(Fault::new("spec.roles", "only a ClusterRole can be bound in the whole cluster"));
+    }
+    for stage in spec.approval.iter().flat_map(|a| &a.stages) {
+        if stage.approvers.is_empty() || stage.required < 1 {
+            let field = format!("spec.approval.stages[{}]", stage.name);
+            faults.push(Fault::new(field, "must have approvers, and require at least one of them"));
+        }
+    }
+}
+
+/// Fields that the schema has for versions to come. A policy that relies on one must not be half applied.
+fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
+    let approval = spec.approval.as_ref();
+    let stages = approval.map_or(&[][..], |a: &Approval| &a.stages);
+    [
+        ("spec.schedule", spec.schedule.is_some()),
+        ("spec.conditions", !spec.conditions.is_empty()),
+        ("spec.limits", spec.limits.is_some()),
+        ("spec.breakGlass", spec.break_glass.is_some()),
+        ("spec.extension", spec.extension.is_some()),
+        ("spec.approval.automaticWhen", approval.is_some_and(|a| a.automatic_when.is_some())),
+        ("spec.approval.stages[].escalateAfter", stages.iter().any(|s| s.escalate_after.is_some())),
+    ]
+    .into_iter()
+    .filter(|(_, set)| *set)
+    .map(|(field, _)| Fault::new(field, "not served by this version of Daypass: remove it"))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::samples::{deny, policy};
+    use serde_json::json;
+
+    fn faults(policy: &AccessPolicy) -> String {
+        match Entry::read(policy) {
+            Entry::Valid(_) => String::new(),
+            Entry::Broken { faults, .. } => sentence(&faults),
+        }
+    }
+
+    #[test]
+    fn a_field_for_versions_to_come_is_a_fault_not_ignored() {
+        let stage = json!({ "name": "s", "approvers": [{ "kind": "User", "name": "bob" }] });
+        let mut escalating = stage.clone();
+        escalating["escalateAfter"] = json!("1h");
+        let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
+        for (field, spec) in [
+            ("spec.schedule", json!({ "schedule": { "timeZone": "Europe/Berlin", "windows": windows } })),
+            ("spec.conditions", json!({ "conditions": [{ "expression": "true", "message": "no" }] })),
+            ("spec.limits", json!({ "limits": { "liveGrants": 1 } })),
+            ("spec.breakGlass", json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } })),
+            ("spec.extension", json!({ "extension": { "max": "1h", "count": 1 } })),
+            ("spec.approval.automaticWhen", json!({ "approval": { "automaticWhen": "true", "stages": [stage] } })),
+            ("spec.approval.stages[].escalateAfter", json!({ "approval": { "stages": [escalating] } })),
+        ] {
+            assert!(faults(&policy("p", spec)).starts_with(&format!("{field}: not served")), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_the_schema_would_refuse_is_a_fault_here_too() {
+        for (fault, spec) in [
+            ("spec.requesters", json!({ "requesters": [] })),
+            ("spec.roles", json!({ "roles": [] })),
+            ("spec.roles", json!({ "roles": [{ "kind": "Role", "name": "edit" }], "scope": { "cluster": true } })),
+            ("spec.duration.max", json!({ "duration": { "max": "1d" } })),
+            ("spec.duration.default", json!({ "duration": { "max": "1h", "default": "2h" } })),
+            ("spec.approval.deadline", json!({ "approval": { "deadline": "-1h" } })),
+            ("spec.approval.stages[s]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
+        ] {
+            assert!(faults(&policy("p", spec)).starts_with(fault), "{fault}");
+        }
+        let mut unbounded = policy("p", json!({}));
+        unbounded.spec.duration = None;
+        assert!(faults(&unbounded).starts_with("spec.duration.max"));
+    }
+
+    #[test]
+    fn what_the_schema_takes_is_no_fault_here() {
+        let role = json!([{ "kind": "Role", "name": "edit" }]);
+        for scope in
+            [json!({ "cluster": true, "namespaceSelector": {} }), json!({ "cluster": true, "namespaces": ["shop"] })]
+        {
+            assert_eq!(faults(&policy("p", json!({ "roles": role, "scope": scope }))), "");
+        }
+        assert_eq!(faults(&deny("p", json!({}))), "");
+    }
+
+    #[test]
+    fn a_policy_that_is_being_deleted_counts_as_gone() {
+        let mut policy = policy("p", json!({}));
+        policy.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::core::samples::noon()));
+        assert!(PolicySet::new([&policy]).get("p").is_none());
+    }
+
+    #[test]
+    fn an_unreadable_policy_might_deny() {
+        let mut set = PolicySet::default();
+        set.insert_unreadable("odd", "unknown field");
+        assert_eq!(set.broken(Effect::Deny).map(|(name, _)| name).collect::<Vec<_>>(), ["odd"]);
+    }
+
+    #[test]
+    fn a_scope_with_names_and_labels_asks_for_both() {
+        let spec = json!({ "namespaces": ["team-*"], "namespaceSelector": { "matchLabels": { "env": "prod" } } });
+        let scope = Scope::read(&serde_json::from_value(spec).unwrap());
+        let prod = Namespace { labels: [("env".to_owned(), "prod".to_owned())].into(), terminating: false };
+        assert!(scope.covers("team-a", &prod));
+        assert!(!scope.covers("team-a", &Namespace::default()));
+        assert!(!scope.covers("other", &prod));
+        assert!(!Scope::read(&PolicyScope::default()).covers("team-a", &prod), "an empty scope covers nothing");
+    }
+
+    #[test]
+    fn selectors_mean_what_kubernetes_means() {
+        let labelled = |value: &str| [("env".to_owned(), value.to_owned())].into();
+        let (prod, dev, bare) = (labelled("prod"), labelled("dev"), BTreeMap::new());
+        for (operator, values, fits) in [
+            ("In", json!(["prod"]), [true, false, false]),
+            ("NotIn", json!(["prod"]), [false, true, true]),
+            ("Exists", json!([]), [true, true, false]),
+            ("DoesNotExist", json!([]), [false, false, true]),
+        ] {
+            let rule = json!({ "matchExpressions": [{ "key": "env", "operator": operator, "values": values }] });
+            let selector = selector(&serde_json::from_value(rule).unwrap());
+            let seen = [&prod, &dev, &bare].map(|labels: &BTreeMap<String, String>| selector.matches(labels));
+            assert_eq!(seen, fits, "{operator}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Which policies match a request, and why the others do not.
+//!
+//! An Allow must cover everything that is asked for; a Deny matches when it touches any of it.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::SignedDuration;
+use kube::core::SelectorExt;
+
+use super::duration;
+use super::namespaces::{Namespace, Namespaces};
+use super::policies::{Fault, Policy};
+use super::validate::{Ask, Target};
+use crate::api::subject::{Identity, Subject, SubjectKind};
+
+/// Prefix of the username of every service account.
+const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+/// The most namespaces that one grant may cover; each has a binding of its own.
+pub const MOST_NAMESPACES: usize = 256;
+
+/// Where a grant would hold, with names instead of selectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// These namespaces, sorted; never none.
+    Namespaces(BTreeSet<String>),
+    /// The whole cluster.
+    Cluster,
+}
+
+/// Names the namespaces that a request asks for.
+///
+/// # Errors
+/// When one of them does not exist, or a selector matches none or too many.
+pub fn place(target: &Target, namespaces: &Namespaces) -> Result<Place, Fault> {
+    let usable = |name: &str| namespaces.get(name).is_some_and(|n| !n.terminating);
+    match target {
+        Target::Cluster => Ok(Place::Cluster),
+        Target::Namespaces(names) => {
+            let missing: Vec<&str> = names.iter().map(String::as_str).filter(|n| !usable(n)).collect();
+            if missing.is_empty() {
+                return Ok(Place::Namespaces(names.iter().cloned().collect()));
+            }
+            let problem = format!("no such namespace: {}", missing.join(", "));
+            Err(Fault::new("spec.scope.namespaces", problem))
+        }
+        Target::Selected(selector) => {
+            let found: BTreeSet<String> = namespaces
+                .iter()
+                .filter(|(_, n)| !n.terminating && selector.matches(&n.labels))
+                .map(|(name, _)| name.clone())
+                .collect();
+            let problem = match found.len() {
+                0 => "no namespace has these labels".to_owned(),
+                n if n > MOST_NAMESPACES => {
+                    format!(
+                        "{n} namespaces have these labels, at most {MOST_NAMESPACES} can be granted at once: narrow it, or ask for the cluster"
+                    )
+                }
+                _ => return Ok(Place::Namespaces(found)),
+            };
+            Err(Fault::new("spec.scope.namespaceSelector", problem))
+        }
+    }
+}
+
+/// Whether the account is the subject, as RBAC would say.
+pub fn is_subject(who: &Identity, subject: &Subject) -> bool {
+    match subject.kind {
+        SubjectKind::User => who.username == subject.name,
+        SubjectKind::Group => who.groups.contains(&subject.name),
+        SubjectKind::ServiceAccount => {
+            let rest = who.username.strip_prefix(SERVICE_ACCOUNT_PREFIX);
+            let namespace = subject.namespace.as_deref().unwrap_or_default();
+            rest.and_then(|r| r.split_once(':')) == Some((namespace, &subject.name))
+        }
+    }
+}
+
+/// Whether the account may approve as one of the subjects. A service account may only when it is named
+/// itself: groups such as `system:authenticated` hold every robot of the cluster.
+pub fn is_approver(who: &Identity, approvers: &[Subject]) -> bool {
+    let robot = who.username.starts_with(SERVICE_ACCOUNT_PREFIX);
+    approvers.iter().any(|s| !(robot && s.kind == SubjectKind::Group) && is_subject(who, s))
+}
+
+/// Whether a policy that denies touches what is asked for.
+pub fn denies(policy: &Policy, ask: &Ask<'_>, place: &Place, namespaces: &Namespaces) -> bool {
+    let somebody = policy.requesters.is_empty() || policy.requesters.iter().any(|s| is_subject(ask.requester, s));
+    let role = policy.roles.is_empty() || policy.roles.contains(ask.role);
+    somebody && role && touches(policy, place, namespaces)
+}
+
+fn touches(policy: &Policy, place: &Place, namespaces: &Namespaces) -> bool {
+    match place {
+        // Access to the whole cluster is access to every namespace that the policy protects.
+        Place::Cluster => policy.scope.cluster || policy.scope.has_namespaces(),
+        Place::Namespaces(names) => names.iter().any(|n| covers(policy, n, namespaces)),
+    }
+}
+
+fn covers(policy: &Policy, name: &str, namespaces: &Namespaces) -> bool {
+    // A namespace that is gone has no labels; its name still counts.
+    let gone = Namespace::default();
+    policy.scope.covers(name, namespaces.get(name).unwrap_or(&gone))
+}
+
+/// Everything in which a policy that allows falls short of what is asked for; empty when it matches.
+pub fn shortfalls(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    place: &Place,
+    length: Option<SignedDuration>,
+    namespaces: &Namespaces,
+) -> Vec<String> {
+    let mut short = Vec::new();
+    if !policy.requesters.iter().any(|s| is_subject(ask.requester, s)) {
+        short.push(format!("{} is not among its requesters", ask.requester.username));
+    }
+    if !policy.roles.contains(ask.role) {
+        let listed: Vec<String> = policy.roles.iter().map(ToString::to_string).collect();
+        short.push(format!("{} is not among its roles ({})", ask.role, listed.join(", ")));
+    }
+    match place {
+        Place::Cluster if !policy.scope.cluster => short.push("it does not cover the whole cluster".to_owned()),
+        Place::Cluster => {}
+        Place::Namespaces(names) => {
+            let outside: Vec<&str> =
+                names.iter().map(String::as_str).filter(|n| !covers(policy, n, namespaces)).collect();
+            if !outside.is_empty() {
+                short.push(format!("it does not cover namespace {}", outside.join(", ")));
+            }
+        }
+    }
+    if let Some(length) = length.filter(|l| *l > policy.longest) {
+        let (asked, longest) = (duration::format(length), duration::format(policy.longest));
+        short.push(format!("{asked} is longer than its maximum of {longest}"));
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::samples::{group, namespaces, request, user};
+    use crate::core::validate::validate;
+    use serde_json::json;
+
+    fn found(scope: serde_json::Value, namespaces: &Namespaces) -> Result<Place, String> {
+        let request = request(json!({ "scope": scope }));
+        place(&validate(&request).unwrap().target, namespaces).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_place_that_does_not_exist_is_a_fault() {
+        for (scope, told) in [
+            (json!({ "namespaces": ["shop", "moon", "mars"] }), "spec.scope.namespaces: no such namespace: mars, moon"),
+            (
+                json!({ "namespaceSelector": { "matchLabels": { "team": "ghosts" } } }),
+                "spec.scope.namespaceSelector: no namespace has these labels",
+            ),
+        ] {
+            assert_eq!(found(scope, &namespaces()), Err(told.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_is_going_away_counts_as_gone() {
+        let mut all = namespaces();
+        all.get_mut("bank").unwrap().terminating = true;
+        assert!(found(json!({ "namespaces": ["bank"] }), &all).is_err());
+        let pay = json!({ "namespaceSelector": { "matchLabels": { "team": "pay" } } });
+        assert_eq!(found(pay, &all), Ok(Place::Namespaces(["shop".to_owned()].into())));
+    }
+
+    #[test]
+    fn a_selector_that_fits_too_many_is_refused_rather_than_cut() {
+        let all: Namespaces = (0..=MOST_NAMESPACES).map(|i| (format!("n{i}"), Namespace::default())).collect();
+        assert!(found(json!({ "namespaceSelector": {} }), &all).unwrap_err().contains("257 namespaces"));
+    }
+
+    #[test]
+    fn subjects_are_who_rbac_says_they_are() {
+        let robot = |namespace: &str, name: &str| Subject {
+            kind: SubjectKind::ServiceAccount,
+            namespace: Some(namespace.into()),
+            ..user(name)
+        };
+        let who = |username: &str, groups: &[&str]| Identity {
+            username: username.into(),
+            uid: None,
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        };
+        for (who, subject, is) in [
+            (who("alice", &[]), user("alice"), true),
+            (who("Alice", &[]), user("alice"), false),
+            (who("dev", &[]), group("dev"), false),
+            (who("alice", &["dev"]), user("dev"), false),
+            (who("alice", &["dev"]), group("dev"), true),
+            (who("alice", &["dev"]), group("*"), false),
+            (who("system:serviceaccount:ci:bot", &[]), robot("ci", "bot"), true),
+            (who("system:serviceaccount:other:bot", &[]), robot("ci", "bot"), false),
+            (who("ci:bot", &[]), robot("ci", "bot"), false),
+        ] {
+            assert_eq!(is_subject(&who, &subject), is, "{who:?} {subject:?}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A request read once into facts that cannot fail later, or all that is wrong with it.
+//!
+//! The CRD's schema refuses most faults when the request is made. What is left here is what a schema cannot
+//! see, and what must hold even if somebody changed the schema.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::core::Selector;
+
+use super::duration;
+use super::policies::{Fault, selector};
+use crate::api::request::AccessRequest;
+use crate::api::subject::{Identity, RoleKind, RoleName};
+
+/// How far ahead a start may lie.
+const FARTHEST_START: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+/// What a valid request asks for.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// Who asks, as stamped.
+    pub requester: &'a Identity,
+    /// Which role.
+    pub role: &'a RoleName,
+    /// Where.
+    pub target: Target,
+    /// For how long, if it says.
+    pub length: Option<SignedDuration>,
+    /// From when on; none means at once.
+    pub start: Option<Timestamp>,
+    /// Name of the policy to decide by, if it says.
+    pub policy: Option<&'a str>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// Where a request wants its role.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// These namespaces.
+    Namespaces(Vec<String>),
+    /// The namespaces with these labels.
+    Selected(Selector),
+    /// The whole cluster.
+    Cluster,
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// All faults, when it has any.
+pub fn validate(request: &AccessRequest) -> Result<Ask<'_>, Vec<Fault>> {
+    let spec = &request.spec;
+    let mut faults = unserved(request);
+    let created = request.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0);
+    let length = spec.duration.as_deref().and_then(|text| {
+        duration::parse(text).map_err(|error| faults.push(Fault::new("spec.duration", error.to_string()))).ok()
+    });
+    let start = spec.start_time.as_ref().map(|t| t.0);
+    if start.is_some_and(|start| start.duration_since(created) > FARTHEST_START) {
+        faults.push(Fault::new("spec.startTime", "must be within a year of the request"));
+    }
+    let requester = stamped(request, &mut faults);
+    let target = target(request, &mut faults);
+    match requester {
+        Some(requester) if faults.is_empty() => {
+            Ok(Ask { requester, role: &spec.role, target, length, start, policy: spec.policy.as_deref(), created })
+        }
+        _ => Err(faults),
+    }
+}
+
+fn stamped<'a>(request: &'a AccessRequest, faults: &mut Vec<Fault>) -> Option<&'a Identity> {
+    let problem = match &request.spec.requester {
+        None => "the cluster did not stamp who asks: install Daypass's admission policies, then make the request again",
+        Some(who) if who.username.is_empty() || is_anonymous(who) => {
+            "somebody who is not logged in cannot be given access"
+        }
+        Some(who) => return Some(who),
+    };
+    faults.push(Fault::new("spec.requester", problem));
+    None
+}
+
+fn is_anonymous(who: &Identity) -> bool {
+    who.username == "system:anonymous" || who.groups.iter().any(|g| g == "system:unauthenticated")
+}
+
+fn target(request: &AccessRequest, faults: &mut Vec<Fault>) -> Target {
+    let own = request.metadata.namespace.clone().unwrap_or_default();
+    let Some(scope) = &request.spec.scope else {
+        return Target::Namespaces(vec![own]);
+    };
+    let given = [!scope.namespaces.is_empty(), scope.namespace_selector.is_some(), scope.cluster];
+    if given.iter().filter(|g| **g).count() > 1 {
+        faults.push(Fault::new("spec.scope", "give one of namespaces, namespaceSelector and cluster"));
+    }
+    if scope.cluster {
+        if request.spec.role.kind == RoleKind::Role {
+            faults.push(Fault::new("spec.role", "a Role cannot be bound in the whole cluster: ask for a ClusterRole"));
+        }
+        Target::Cluster
+    } else if let Some(raw) = &scope.namespace_selector {
+        Target::Selected(selector(raw))
+    } else if scope.namespaces.is_empty() {
+        Target::Namespaces(vec![own])
+    } else {
+        let mut names = scope.namespaces.clone();
+        names.sort();
+        names.dedup();
+        Target::Namespaces(names)
+    }
+}
+
+fn unserved(request: &AccessRequest) -> Vec<Fault> {
+    [("spec.rules", !request.spec.rules.is_empty()), ("spec.extends", request.spec.extends.is_some())]
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(field, _)| Fault::new(field, "not served by this version of Daypass: remove it"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::policies::sentence;
+    use crate::core::samples::request;
+    use serde_json::json;
+
+    fn faults(spec: serde_json::Value) -> String {
+        validate(&request(spec)).map_or_else(|faults| sentence(&faults), |_| String::new())
+    }
+
+    #[test]
+    fn nobody_gets_access_who_is_not_known_to_the_cluster() {
+        for (who, told) in [
+            (json!(null), "spec.requester: the cluster did not stamp"),
+            (json!({ "username": "" }), "spec.requester: somebody who is not logged in"),
+            (json!({ "username": "system:anonymous" }), "spec.requester: somebody who is not logged in"),
+            (
+                json!({ "username": "eve", "groups": ["system:unauthenticated"] }),
+                "spec.requester: somebody who is not logged in",
+            ),
+        ] {
+            assert!(faults(json!({ "requester": who })).starts_with(told), "{who}");
+        }
+        assert_eq!(faults(json!({})), "");
+    }
+
+    #[test]
+    fn what_is_not_served_yet_is_refused_rather_than_ignored() {
+        let rules = json!({ "rules": [{ "verbs": ["get"], "resources": ["pods"] }] });
+        assert!(faults(rules).starts_with("spec.rules: not served"));
+        assert!(faults(json!({ "extends": "fix" })).starts_with("spec.extends: not served"));
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let told = faults(json!({ "duration": "1h-5m", "startTime": "2028-01-01T00:00:00Z", "requester": null }));
+        for field in ["spec.duration", "spec.requester", "spec.startTime"] {
+            assert!(told.contains(field), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_scope_names_one_place() {
+        let two = json!({ "namespaces": ["a"], "cluster": true });
+        assert!(faults(json!({ "scope": two })).starts_with("spec.scope: give one of"));
+        let role = json!({ "kind": "Role", "name": "edit" });
+        assert!(faults(json!({ "role": role, "scope": { "cluster": true } })).starts_with("spec.role: a Role cannot"));
+        let names = |spec| match validate(&request(spec)).unwrap().target {
+            Target::Namespaces(names) => names,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(names(json!({})), ["shop"]);
+        assert_eq!(names(json!({ "scope": {} })), ["shop"]);
+        assert_eq!(names(json!({ "scope": { "namespaces": ["b", "a", "b"] } })), ["a", "b"]);
+    }
+}
