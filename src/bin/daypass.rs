@@ -1,0 +1,18 @@
+//! The `daypass` binary: starts the runtime and hands over to [`daypass::cli`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Before any TLS: with several providers in a tree, rustls panics rather than choose.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match daypass::cli::Cli::parse().run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("daypass: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

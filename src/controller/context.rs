@@ -1,0 +1,258 @@
+//! What every pass shares: stores of the cluster's objects, the writer, the clock, the queues.
+//!
+//! Holds and hands out; decides nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::store::Writer as StoreWriter;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use tokio::sync::mpsc;
+
+use super::execute::Writer;
+use super::observe::{FreshRules, Rules};
+use super::reaper::Suspect;
+use crate::api::AccessPolicy;
+use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use crate::core::binding::Observed;
+use crate::core::namespaces::Namespaces;
+use crate::core::policies::PolicySet;
+use crate::runtime::clock::Clock;
+
+/// A request, or the reason why it cannot be decoded. One bad object must not end the watch of all.
+pub type GuardedRequest = DeserializeGuard<AccessRequest>;
+/// A policy, or the reason why it cannot be decoded.
+pub type GuardedPolicy = DeserializeGuard<AccessPolicy>;
+
+/// What all passes share.
+pub struct Context {
+    /// For single reads.
+    pub reader: kube::Client,
+    /// For all writes.
+    pub writer: Writer,
+    /// The wall clock.
+    pub clock: Clock,
+    /// What to look at next.
+    pub queues: Queues,
+    /// Requests as last seen.
+    pub requests: Store<GuardedRequest>,
+    /// Policies as last seen.
+    pub policy_store: Store<GuardedPolicy>,
+    /// RoleBindings with our mark, as last seen.
+    pub role_bindings: Store<RoleBinding>,
+    /// ClusterRoleBindings with our mark, as last seen.
+    pub cluster_role_bindings: Store<ClusterRoleBinding>,
+    /// Requests by UID.
+    pub by_uid: Index,
+    /// Policies and namespaces straight from the API server.
+    pub fresh_rules: FreshRules,
+    policies: RwLock<Option<Arc<PolicySet>>>,
+    namespaces: RwLock<Option<Arc<Namespaces>>>,
+    attempts: Mutex<HashMap<ObjectRef<GuardedRequest>, u32>>,
+    written: Mutex<HashMap<ObjectRef<GuardedRequest>, (u64, Instant)>>,
+}
+
+/// The writing ends of the stores, for the watches.
+pub struct Feeds {
+    /// Of requests.
+    pub requests: StoreWriter<GuardedRequest>,
+    /// Of policies.
+    pub policies: StoreWriter<GuardedPolicy>,
+    /// Of RoleBindings.
+    pub role_bindings: StoreWriter<RoleBinding>,
+    /// Of ClusterRoleBindings.
+    pub cluster_role_bindings: StoreWriter<ClusterRoleBinding>,
+}
+
+impl Context {
+    /// Empty stores, and their writing ends.
+    pub fn new(reader: kube::Client, writer: Writer, queues: Queues, clock: Clock) -> (Self, Feeds) {
+        let (requests, requests_feed) = reflector::store();
+        let (policy_store, policies_feed) = reflector::store();
+        let (role_bindings, role_bindings_feed) = reflector::store();
+        let (cluster_role_bindings, cluster_role_bindings_feed) = reflector::store();
+        let context = Self {
+            reader,
+            writer,
+            clock,
+            queues,
+            requests,
+            policy_store,
+            role_bindings,
+            cluster_role_bindings,
+            by_uid: Index::default(),
+            fresh_rules: FreshRules::default(),
+            policies: RwLock::default(),
+            namespaces: RwLock::default(),
+            attempts: Mutex::default(),
+            written: Mutex::default(),
+        };
+        let feeds = Feeds {
+            requests: requests_feed,
+            policies: policies_feed,
+            role_bindings: role_bindings_feed,
+            cluster_role_bindings: cluster_role_bindings_feed,
+        };
+        (context, feeds)
+    }
+
+    /// Policies and namespaces as the watches have them, once they have been listed.
+    pub fn rules(&self) -> Option<Rules> {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(Rules { policies, namespaces })
+    }
+
+    /// Replaces the policies.
+    pub fn set_policies(&self, policies: PolicySet) {
+        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(policies));
+    }
+
+    /// Replaces the namespaces.
+    pub fn set_namespaces(&self, namespaces: Namespaces) {
+        *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(namespaces));
+    }
+
+    /// What the store has in the place of a recorded binding.
+    pub fn binding(&self, recorded: &BindingRef) -> Option<Observed> {
+        match (recorded.kind, &recorded.namespace) {
+            (BindingKind::RoleBinding, Some(namespace)) => {
+                self.role_bindings.get(&ObjectRef::new(&recorded.name).within(namespace)).map(|b| Observed::from(&*b))
+            }
+            (BindingKind::RoleBinding, None) => None,
+            (BindingKind::ClusterRoleBinding, _) => {
+                self.cluster_role_bindings.get(&ObjectRef::new(&recorded.name)).map(|b| Observed::from(&*b))
+            }
+        }
+    }
+
+    /// Every binding with our mark.
+    pub fn bindings(&self) -> Vec<Observed> {
+        let roles = self.role_bindings.state().into_iter().map(|b| Observed::from(&*b));
+        roles.chain(self.cluster_role_bindings.state().into_iter().map(|b| Observed::from(&*b))).collect()
+    }
+
+    /// Puts every request that is not over into the queue.
+    pub fn look_at_open_requests(&self) {
+        let open = |request: &GuardedRequest| {
+            request.0.as_ref().is_ok_and(|r| !r.status.as_ref().is_some_and(|s| s.state.is_final()))
+        };
+        for request in self.requests.state_filter(open) {
+            self.queues.look_at(ObjectRef::from_obj(&*request));
+        }
+    }
+
+    /// Counts a failed pass; how many in a row there have been.
+    pub fn failed(&self, request: ObjectRef<GuardedRequest>) -> u32 {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = attempts.entry(request).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// Forgets failed passes.
+    pub fn succeeded(&self, request: &ObjectRef<GuardedRequest>) {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
+    }
+
+    /// Remembers the version that a pass left behind.
+    pub fn wrote(&self, request: ObjectRef<GuardedRequest>, version: u64) {
+        let entry = (version, Instant::now());
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(request, entry);
+    }
+
+    /// For how long a version from the store has been behind what a pass wrote, if it is. Planning on it would
+    /// only end in a conflict.
+    pub fn behind(&self, request: &ObjectRef<GuardedRequest>, version: u64) -> Option<Duration> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let (newest, at) = *written.get(request)?;
+        if version < newest {
+            return Some(at.elapsed());
+        }
+        written.remove(request);
+        None
+    }
+
+    /// Forgets all about a request that is gone.
+    pub fn forget(&self, request: &ObjectRef<GuardedRequest>) {
+        self.succeeded(request);
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
+    }
+}
+
+/// Requests by UID, since a binding is tied to its request by UID and its other marks can be edited.
+#[derive(Default)]
+pub struct Index(RwLock<HashMap<String, ObjectRef<GuardedRequest>>>);
+
+impl Index {
+    /// Where the request with this UID is.
+    pub fn get(&self, uid: &str) -> Option<ObjectRef<GuardedRequest>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
+    }
+
+    /// Adds a request.
+    pub fn insert(&self, request: &GuardedRequest) {
+        use kube::ResourceExt;
+        if let Some(uid) = request.uid() {
+            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(uid, ObjectRef::from_obj(request));
+        }
+    }
+
+    /// Removes a request.
+    pub fn remove(&self, uid: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// Keeps only the requests of these UIDs.
+    pub fn retain(&self, keep: impl Fn(&str) -> bool) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| keep(uid));
+    }
+}
+
+/// The sending ends of the queues.
+#[derive(Clone)]
+pub struct Queues {
+    requests: mpsc::UnboundedSender<ObjectRef<GuardedRequest>>,
+    policies: mpsc::UnboundedSender<ObjectRef<GuardedPolicy>>,
+    reaper: mpsc::UnboundedSender<Suspect>,
+}
+
+/// The receiving ends of the queues.
+pub struct Inbox {
+    /// Requests to take through a pass.
+    pub requests: mpsc::UnboundedReceiver<ObjectRef<GuardedRequest>>,
+    /// Policies to take through a pass.
+    pub policies: mpsc::UnboundedReceiver<ObjectRef<GuardedPolicy>>,
+    /// What the reaper should look into.
+    pub reaper: mpsc::UnboundedReceiver<Suspect>,
+}
+
+impl Queues {
+    /// Unbounded queues: an entry is a name, and the runtime behind them keeps one entry for each object.
+    pub fn new() -> (Self, Inbox) {
+        let (requests, requests_in) = mpsc::unbounded_channel();
+        let (policies, policies_in) = mpsc::unbounded_channel();
+        let (reaper, reaper_in) = mpsc::unbounded_channel();
+        let inbox = Inbox { requests: requests_in, policies: policies_in, reaper: reaper_in };
+        (Self { requests, policies, reaper }, inbox)
+    }
+
+    /// Asks for a pass over a request.
+    pub fn look_at(&self, request: ObjectRef<GuardedRequest>) {
+        // A closed queue means that the process is on its way out.
+        let _ = self.requests.send(request);
+    }
+
+    /// Asks for a pass over a policy.
+    pub fn look_at_policy(&self, policy: ObjectRef<GuardedPolicy>) {
+        let _ = self.policies.send(policy);
+    }
+
+    /// Asks the reaper to look into something.
+    pub fn suspect(&self, suspect: Suspect) {
+        let _ = self.reaper.send(suspect);
+    }
+}

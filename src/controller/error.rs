@@ -1,0 +1,68 @@
+//! What can go wrong in a pass. Waiting is not an error; it is part of the plan.
+
+use crate::api::request::BindingKind;
+
+/// A failure that the next pass may not have.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused, or could not be reached.
+    #[error("cannot {what}: {source}")]
+    Api {
+        /// What was tried.
+        what: &'static str,
+        /// What came back.
+        #[source]
+        source: kube::Error,
+    },
+    /// The object changed while it was worked on; the pass starts over from the new version.
+    #[error("the request changed meanwhile")]
+    Conflict,
+    /// An object lacks what every stored object has.
+    #[error("the object has no {0}")]
+    Incomplete(&'static str),
+    /// An object could not be written as JSON.
+    #[error("cannot encode the status: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// Plan after plan had something to do. A fault of the core, stopped before it floods the API server.
+    #[error("the request does not settle after {0} steps")]
+    DoesNotSettle(usize),
+    /// A task ended that runs as long as the process.
+    #[error("{0} ended")]
+    PartEnded(&'static str),
+}
+
+impl Error {
+    /// Wraps a client error with what was tried.
+    pub fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| match source {
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict,
+            source => Self::Api { what, source },
+        }
+    }
+}
+
+/// Why a binding could not be made.
+#[derive(Debug)]
+pub enum BindError {
+    /// It will not work however often it is tried; a sentence for the requester.
+    Refused(String),
+    /// It may work next time.
+    Retry(Error),
+}
+
+impl BindError {
+    /// Sorts a client error. Forbidden and invalid stay so until somebody changes something.
+    pub fn from_api(error: kube::Error, kind: BindingKind, role: &str) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.is_forbidden() => Self::Refused(format!(
+                "the controller may not create this {kind:?} for role {role}; if the role should be granted by Daypass, \
+                 add it to bindableClusterRoles or bindableRoles in the chart's values ({})",
+                status.message
+            )),
+            kube::Error::Api(status) if matches!(status.code, 404 | 422) => {
+                Self::Refused(format!("the {kind:?} could not be created: {}", status.message))
+            }
+            _ => Self::Retry(Error::api("create a binding")(error)),
+        }
+    }
+}

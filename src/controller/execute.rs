@@ -1,0 +1,280 @@
+//! The only module that writes to the cluster.
+//!
+//! Each write is safe to repeat: statuses carry the version they were planned from, bindings have fixed
+//! names, deletions name the UID. Events are sent on the side; they are announcements, the record is in status.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::error::{BindError, Error};
+use super::observe;
+use crate::api::keys;
+use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
+use crate::core::announce::{Announcement, policy_events, request_events};
+use crate::core::binding::{Observed, Wanted};
+use crate::runtime::clock::Clock;
+
+/// How long the process waits at its end for Events that are on their way.
+pub const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How many Events may wait to be sent. What goes over is dropped and logged.
+const WAITING_EVENTS: usize = 20_000;
+/// How many Events are sent at a time.
+const CONCURRENT_EVENTS: usize = 8;
+/// Longest part of an Event's name that comes from the object it is about.
+const LONGEST_NAME: usize = 200;
+
+/// Writes for the controller.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    events: mpsc::Sender<Event>,
+    instance: Arc<str>,
+    clock: Clock,
+}
+
+/// Sends Events from a queue.
+pub struct Announcer {
+    client: Client,
+    events: mpsc::Receiver<Event>,
+}
+
+impl Writer {
+    /// A writer, and the announcer that sends its Events.
+    pub fn new(client: Client, instance: String, clock: Clock) -> (Self, Announcer) {
+        let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
+        let announcer = Announcer { client: client.clone(), events: receiver };
+        (Self { client, events: sender, instance: instance.into(), clock }, announcer)
+    }
+
+    /// Stores a status and announces what is new in it. Reviews are not touched: they belong to reviewers.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the request is not the version that `request` is.
+    pub async fn record(&self, request: &AccessRequest, status: AccessRequestStatus) -> Result<AccessRequest, Error> {
+        let (namespace, name) = observe::place(request)?;
+        let api: Api<AccessRequest> = Api::namespaced(self.client.clone(), &namespace);
+        let patch = status_patch(&request.metadata, request.status.as_ref(), &status)?;
+        let stored = api
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .map_err(Error::api("store the status of a request"))?;
+        let regarding = stored.object_ref(&());
+        for announcement in request_events(request.status.as_ref(), &status) {
+            info!(
+                request = %format!("{namespace}/{name}"), uid = request.uid(), event = announcement.reason,
+                "{}", announcement.note
+            );
+            self.announce(&regarding, &namespace, announcement);
+        }
+        Ok(stored)
+    }
+
+    /// Stores the status of a policy and announces what is new in it.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn record_policy(&self, policy: &AccessPolicy, status: AccessPolicyStatus) -> Result<(), Error> {
+        let api: Api<AccessPolicy> = Api::all(self.client.clone());
+        let patch = status_patch(&policy.metadata, policy.status.as_ref(), &status)?;
+        api.patch_status(&policy.name_any(), &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .map_err(Error::api("store the status of a policy"))?;
+        for announcement in policy_events(policy.status.as_ref(), &status) {
+            info!(policy = policy.name_any(), event = announcement.reason, "{}", announcement.note);
+            // Events of objects without a namespace go to `default`, as the API server asks.
+            self.announce(&policy.object_ref(&()), "default", announcement);
+        }
+        Ok(())
+    }
+
+    /// Creates a binding. When its name is taken, what stands there is handed back for the next plan to judge.
+    ///
+    /// # Errors
+    /// [`BindError::Refused`] when trying again will not help.
+    pub async fn bind(&self, wanted: Wanted) -> Result<Observed, BindError> {
+        let reference = wanted.reference();
+        let role = format!("{}/{}", wanted.role.kind, wanted.role.name);
+        let created = match (wanted.kind, &reference.namespace) {
+            (BindingKind::RoleBinding, Some(namespace)) => {
+                let api: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
+                api.create(&PostParams::default(), &wanted.role_binding()).await.map(|b| Observed::from(&b))
+            }
+            (BindingKind::RoleBinding, None) => return Err(BindError::Retry(Error::Incomplete("namespace"))),
+            (BindingKind::ClusterRoleBinding, _) => {
+                let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+                api.create(&PostParams::default(), &wanted.cluster_role_binding()).await.map(|b| Observed::from(&b))
+            }
+        };
+        match created {
+            Ok(binding) => Ok(binding),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let found = observe::binding(&self.client, &reference).await.map_err(BindError::Retry)?;
+                found.ok_or(BindError::Retry(Error::Conflict))
+            }
+            Err(error) => Err(BindError::from_api(error, wanted.kind, &role)),
+        }
+    }
+
+    /// Puts a binding back to what it should be.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it is not the version that was seen.
+    pub async fn restore(&self, wanted: Wanted, uid: String, resource_version: String) -> Result<Observed, Error> {
+        let failed = Error::api("put a binding back");
+        let reference = wanted.reference();
+        let stamp = |metadata: &mut ObjectMeta| {
+            metadata.uid = Some(uid);
+            metadata.resource_version = Some(resource_version);
+        };
+        match (wanted.kind, &reference.namespace) {
+            (BindingKind::RoleBinding, Some(namespace)) => {
+                let mut binding = wanted.role_binding();
+                stamp(&mut binding.metadata);
+                let api: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
+                let stored = api.replace(&reference.name, &PostParams::default(), &binding).await.map_err(failed)?;
+                Ok(Observed::from(&stored))
+            }
+            (BindingKind::RoleBinding, None) => Err(Error::Incomplete("namespace")),
+            (BindingKind::ClusterRoleBinding, _) => {
+                let mut binding = wanted.cluster_role_binding();
+                stamp(&mut binding.metadata);
+                let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+                let stored = api.replace(&reference.name, &PostParams::default(), &binding).await.map_err(failed)?;
+                Ok(Observed::from(&stored))
+            }
+        }
+    }
+
+    /// Deletes a binding of the request with this UID. One that is gone, or is somebody else's, is none.
+    ///
+    /// # Errors
+    /// When it may still be there.
+    pub async fn unbind(&self, binding: &BindingRef, request_uid: &str) -> Result<(), Error> {
+        let uid = match &binding.uid {
+            Some(uid) => uid.clone(),
+            None => {
+                let found = observe::binding(&self.client, binding).await?;
+                match found.filter(|b| b.request_uid() == Some(request_uid)).and_then(|b| b.metadata.uid) {
+                    Some(uid) => uid,
+                    None => return Ok(()),
+                }
+            }
+        };
+        let exactly = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
+            ..DeleteParams::background()
+        };
+        match (binding.kind, &binding.namespace) {
+            (BindingKind::RoleBinding, Some(namespace)) => {
+                release(Api::<RoleBinding>::namespaced(self.client.clone(), namespace), &binding.name, &exactly).await
+            }
+            (BindingKind::RoleBinding, None) => Err(Error::Incomplete("namespace")),
+            (BindingKind::ClusterRoleBinding, _) => {
+                release(Api::<ClusterRoleBinding>::all(self.client.clone()), &binding.name, &exactly).await
+            }
+        }
+    }
+
+    fn announce(&self, regarding: &ObjectReference, namespace: &str, announcement: Announcement) {
+        let Announcement { warning, reason, note, policy, index } = announcement;
+        let object: String = regarding.name.iter().flat_map(|n| n.chars()).take(LONGEST_NAME).collect();
+        let uid: String = regarding.uid.iter().flat_map(|u| u.chars()).take(8).collect();
+        let event = Event {
+            metadata: ObjectMeta {
+                // Fixed, so that the same announcement made again after a crash is found to be there.
+                name: Some(format!("{object}.{uid}-{index}")),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            action: Some(reason.clone()),
+            reason: Some(reason),
+            note: Some(note),
+            type_: Some(if warning { "Warning" } else { "Normal" }.to_owned()),
+            regarding: Some(regarding.clone()),
+            related: policy.map(|policy| ObjectReference {
+                api_version: Some(format!("{}/{}", keys::GROUP, keys::VERSION)),
+                kind: Some("AccessPolicy".to_owned()),
+                name: Some(policy.name),
+                uid: Some(policy.uid),
+                ..ObjectReference::default()
+            }),
+            event_time: Some(MicroTime(self.clock.now())),
+            reporting_controller: Some(keys::REPORTING_CONTROLLER.to_owned()),
+            reporting_instance: Some(self.instance.to_string()),
+            ..Event::default()
+        };
+        if let Err(error) = self.events.try_send(event) {
+            warn!(%error, "an Event is dropped; the record in status has it");
+        }
+    }
+}
+
+impl Announcer {
+    /// Sends Events until the last writer is gone and the queue is empty.
+    pub async fn run(self) {
+        let client = &self.client;
+        let mut events = self.events;
+        stream::poll_fn(|task| events.poll_recv(task))
+            .for_each_concurrent(CONCURRENT_EVENTS, |event| async move {
+                let namespace = event.metadata.namespace.clone().unwrap_or_default();
+                let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
+                match api.create(&PostParams::default(), &event).await {
+                    Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                    Err(error) => {
+                        warn!(%error, reason = event.reason, "cannot send an Event; the record in status has it")
+                    }
+                    Ok(_) => {}
+                }
+            })
+            .await;
+    }
+}
+
+/// Deletes an object for good. One that is gone, or whose name another object has by now, is gone. RBAC goes
+/// on honouring a binding that is marked as deleted and waits for its finalizers, so they are taken away.
+async fn release<K>(api: Api<K>, name: &str, exactly: &DeleteParams) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+{
+    let lingering = match api.delete(name, exactly).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(()),
+        other => other.map_err(Error::api("delete a binding"))?.left(),
+    };
+    if let Some(mut lingering) = lingering {
+        lingering.finalizers_mut().clear();
+        match api.replace(name, &PostParams::default(), &lingering).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            other => drop(other.map_err(Error::api("take the finalizers from a binding"))?),
+        }
+    }
+    Ok(())
+}
+
+/// A merge patch from the old status to the new, bound to the version that the old one is from.
+fn status_patch<S: Serialize>(metadata: &ObjectMeta, old: Option<&S>, new: &S) -> Result<Value, Error> {
+    let mut status = serde_json::to_value(new)?;
+    let old = old.map(serde_json::to_value).transpose()?.unwrap_or_default();
+    if let Value::Object(new) = &mut status {
+        for key in old.as_object().into_iter().flat_map(|o| o.keys()) {
+            new.entry(key).or_insert(Value::Null);
+        }
+        new.remove("reviews");
+    }
+    let version = metadata.resource_version.as_ref().ok_or(Error::Incomplete("resourceVersion"))?;
+    Ok(json!({ "metadata": { "resourceVersion": version }, "status": status }))
+}

@@ -1,0 +1,135 @@
+//! Reads the cluster, asks the core what to do, and does it.
+//!
+//! [`watch`] fills the stores and says which request to look at; [`request`] and [`policy`] take one object
+//! through a pass; [`observe`] makes the snapshot; [`execute`] is the only module that writes; [`reaper`] looks
+//! at bindings from the other side.
+
+pub mod context;
+pub mod error;
+pub mod execute;
+pub mod observe;
+pub mod policy;
+pub mod reaper;
+pub mod request;
+pub mod watch;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::{mpsc, watch as signal};
+use tracing::{debug, error};
+
+use crate::runtime::clock::Clock;
+use crate::runtime::server::Readiness;
+use context::{Context, Queues};
+use error::Error;
+use execute::Writer;
+
+/// How many requests are worked on at a time.
+const CONCURRENT_REQUESTS: u16 = 64;
+/// How many policies are worked on at a time.
+const CONCURRENT_POLICIES: u16 = 4;
+
+/// Two clients of the API server: watches may stay silent for minutes, a call may not.
+#[derive(Clone)]
+pub struct Clients {
+    /// For lists and watches.
+    pub watches: kube::Client,
+    /// For single reads and writes; times out and does not retry by itself.
+    pub calls: kube::Client,
+}
+
+/// Runs the controller until `stop` says so, or until a part of it fails.
+///
+/// # Errors
+/// When a part ends that should not. The process should end then too: a supervisor starts it afresh.
+pub async fn run(
+    clients: Clients,
+    instance: String,
+    readiness: Readiness,
+    stop: signal::Receiver<bool>,
+) -> Result<(), Error> {
+    let (queues, inbox) = Queues::new();
+    let (writer, announcer) = Writer::new(clients.calls.clone(), instance, Clock);
+    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock);
+    let context = Arc::new(context);
+    let until = |mut stop: signal::Receiver<bool>| async move {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    };
+
+    let watches = watch::run(clients.watches, context.clone(), feeds, readiness);
+    let requests = passes(
+        context.requests.clone(),
+        inbox.requests,
+        until(stop.clone()),
+        CONCURRENT_REQUESTS,
+        request::reconcile,
+        request::after_error,
+        context.clone(),
+    );
+    let policies = passes(
+        context.policy_store.clone(),
+        inbox.policies,
+        until(stop.clone()),
+        CONCURRENT_POLICIES,
+        policy::reconcile,
+        policy::after_error,
+        context.clone(),
+    );
+    let reaper = reaper::run(context.clone(), inbox.reaper);
+    let announcing = tokio::spawn(announcer.run());
+
+    let ended = tokio::select! {
+        () = watches => Err(Error::PartEnded("a watch")),
+        () = reaper => Err(Error::PartEnded("the reaper")),
+        ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
+    };
+    drop(context);
+    // What has been done is still told; the queue ends with the last writer.
+    let _ = tokio::time::timeout(execute::LAST_WORDS, announcing).await;
+    match ended {
+        Ok(()) if !*stop.borrow() => Err(Error::PartEnded("the reconciler")),
+        other => other,
+    }
+}
+
+/// Takes objects from a queue through their passes, each at most once at a time, until `stop`; passes that
+/// run then are finished.
+async fn passes<K, F, S>(
+    store: Store<K>,
+    mut queue: mpsc::UnboundedReceiver<ObjectRef<K>>,
+    stop: S,
+    concurrency: u16,
+    reconcile: impl Fn(Arc<K>, Arc<Context>) -> F,
+    after_error: impl Fn(Arc<K>, &Error, Arc<Context>) -> Action,
+    context: Arc<Context>,
+) where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+    S: Future<Output = ()> + Send + 'static,
+{
+    let queue =
+        stream::poll_fn(move |task| queue.poll_recv(task)).map(Ok::<_, std::convert::Infallible>).take_until(stop);
+    let config = controller::Config::default().concurrency(concurrency);
+    controller::applier(
+        |object, context| Box::pin(reconcile(object, context)),
+        after_error,
+        context,
+        store,
+        queue,
+        config,
+    )
+    .for_each(|result| async move {
+        match result {
+            Ok(_) => {}
+            Err(controller::Error::ReconcilerFailed(Error::Conflict, object)) => debug!(%object, "changed meanwhile"),
+            Err(controller::Error::ReconcilerFailed(error, object)) => error!(%error, %object, "pass failed"),
+            // It was deleted while it stood in the queue.
+            Err(error) => debug!(%error, "nothing to do"),
+        }
+    })
+    .await;
+}

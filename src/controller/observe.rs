@@ -1,0 +1,133 @@
+//! Reads what a plan needs to know. Writes nothing and decides nothing.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::context::{Context, GuardedPolicy, GuardedRequest};
+use super::error::Error;
+use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use crate::core::binding::Observed;
+use crate::core::namespaces::{Namespace, Namespaces};
+use crate::core::policies::PolicySet;
+
+/// What all requests are decided by.
+#[derive(Clone)]
+pub struct Rules {
+    /// All policies.
+    pub policies: Arc<PolicySet>,
+    /// All namespaces.
+    pub namespaces: Arc<Namespaces>,
+}
+
+/// Rules read from the API server itself rather than from a watch.
+///
+/// Two watches are never at the same point: a policy that was applied just before a request may arrive just
+/// after it. So no request is denied, and none revoked, on what the watches say alone. Passes that want fresh
+/// rules at the same time share one reading of them.
+#[derive(Default)]
+pub struct FreshRules(Mutex<Option<(Instant, Rules)>>);
+
+impl FreshRules {
+    /// Rules as they were at `since` or later.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn since(&self, since: Instant, client: &Client) -> Result<Rules, Error> {
+        let mut last = self.0.lock().await;
+        if let Some((_, rules)) = last.as_ref().filter(|(read_at, _)| *read_at >= since) {
+            return Ok(rules.clone());
+        }
+        let read_at = Instant::now();
+        let (policies, namespaces): (Api<GuardedPolicy>, Api<NamespaceObject>) =
+            (Api::all(client.clone()), Api::all(client.clone()));
+        let all = ListParams::default();
+        let (policies, namespaces) = tokio::try_join!(policies.list(&all), namespaces.list_metadata(&all))
+            .map_err(Error::api("list policies and namespaces"))?;
+        let rules = Rules {
+            policies: Arc::new(policy_set(&policies.items)),
+            namespaces: Arc::new(namespaces.items.iter().map(namespace).collect()),
+        };
+        *last = Some((read_at, rules.clone()));
+        Ok(rules)
+    }
+}
+
+/// Policies as the core reads them. One that cannot be decoded is kept as such.
+pub fn policy_set<'a>(stored: impl IntoIterator<Item = &'a GuardedPolicy> + Clone) -> PolicySet {
+    let mut policies = PolicySet::new(stored.clone().into_iter().filter_map(|guarded| guarded.0.as_ref().ok()));
+    for invalid in stored.into_iter().filter_map(|guarded| guarded.0.as_ref().err()) {
+        policies.insert_unreadable(invalid.metadata.name.as_deref().unwrap_or_default(), &invalid.error);
+    }
+    policies
+}
+
+/// A namespace as the core reads it, with its name.
+pub fn namespace(object: &PartialObjectMeta<NamespaceObject>) -> (String, Namespace) {
+    let terminating = object.metadata.deletion_timestamp.is_some();
+    (object.name_any(), Namespace { labels: object.labels().clone(), terminating })
+}
+
+/// What stands in the place of each recorded binding. The store answers when it can. When it has nothing
+/// where a binding is known to have been made, the API server is asked: the binding may be newer than the
+/// store, or have lost the label that the store selects by.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn bindings(context: &Context, request: &AccessRequest) -> Result<Vec<Observed>, Error> {
+    let Some(status) = &request.status else { return Ok(Vec::new()) };
+    let mut seen = Vec::new();
+    for recorded in &status.bindings {
+        match context.binding(recorded) {
+            Some(binding) => seen.push(binding),
+            None if recorded.uid.is_some() && !status.state.is_final() => {
+                seen.extend(binding(&context.reader, recorded).await?);
+            }
+            None => {}
+        }
+    }
+    Ok(seen)
+}
+
+/// What the API server has in the place of a recorded binding.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn binding(client: &Client, recorded: &BindingRef) -> Result<Option<Observed>, Error> {
+    let failed = Error::api("read a binding");
+    match (recorded.kind, &recorded.namespace) {
+        (BindingKind::RoleBinding, Some(namespace)) => {
+            let api: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+            Ok(api.get_opt(&recorded.name).await.map_err(failed)?.as_ref().map(Observed::from))
+        }
+        (BindingKind::RoleBinding, None) => Err(Error::Incomplete("namespace")),
+        (BindingKind::ClusterRoleBinding, _) => {
+            let api: Api<ClusterRoleBinding> = Api::all(client.clone());
+            Ok(api.get_opt(&recorded.name).await.map_err(failed)?.as_ref().map(Observed::from))
+        }
+    }
+}
+
+/// The request as the API server has it now; none when it is gone or cannot be decoded.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn request(client: &Client, namespace: &str, name: &str) -> Result<Option<AccessRequest>, Error> {
+    let api: Api<GuardedRequest> = Api::namespaced(client.clone(), namespace);
+    let found = api.get_opt(name).await.map_err(Error::api("read a request"))?;
+    Ok(found.and_then(|guarded| guarded.0.ok()))
+}
+
+/// Namespace and name of a request.
+///
+/// # Errors
+/// When it has none, which no stored request lacks.
+pub fn place(request: &AccessRequest) -> Result<(String, String), Error> {
+    Ok((request.namespace().ok_or(Error::Incomplete("namespace"))?, request.name_any()))
+}

@@ -1,0 +1,141 @@
+//! Removes bindings that have no business being there, from the bindings' side: at start, whenever something
+//! suspicious is seen, and in regular sweeps.
+//!
+//! What the stores say is a suspicion only: two watches are never at the same point. The API server is asked
+//! again before anything is deleted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, warn};
+
+use super::context::{Context, GuardedRequest};
+use super::error::Error;
+use super::observe;
+use crate::api::keys;
+use crate::api::request::AccessRequest;
+use crate::core::binding::Observed;
+use crate::core::reap::{Owner, verdict};
+
+/// Time between two sweeps.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Time to the next sweep after one in which something failed.
+const RETRY: Duration = Duration::from_millis(500);
+/// How many bindings are looked into at a time.
+const CONCURRENT: usize = 16;
+
+/// Something that the reaper should look into.
+pub enum Suspect {
+    /// Every binding: a list was read anew, so that deletions may have been missed.
+    Everything,
+    /// A binding that does not fit what is known of its request.
+    Binding(Box<Observed>),
+    /// A request that was deleted: its bindings must go.
+    Deleted(Box<AccessRequest>),
+}
+
+/// Runs for as long as the process.
+pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Suspect>) {
+    let mut next_sweep = Instant::now() + SWEEP;
+    loop {
+        let all_well = tokio::select! {
+            suspect = suspects.recv() => match suspect {
+                None => return,
+                Some(Suspect::Everything) => sweep(&context).await,
+                Some(Suspect::Binding(binding)) => look_into(&context, &binding).await,
+                Some(Suspect::Deleted(request)) => unbind_all(&context, &request).await,
+            },
+            () = sleep_until(next_sweep) => {
+                next_sweep = Instant::now() + SWEEP;
+                sweep(&context).await
+            }
+        };
+        if !all_well {
+            next_sweep = next_sweep.min(Instant::now() + RETRY);
+        }
+    }
+}
+
+/// Looks into every binding that the stores know. True when nothing failed.
+async fn sweep(context: &Context) -> bool {
+    let now = context.clock.now();
+    let mut suspicious = Vec::new();
+    for binding in context.bindings() {
+        let reference = owner_ref(context, &binding);
+        let guarded = reference.as_ref().and_then(|r| context.requests.get(r));
+        let request = guarded.as_deref().and_then(|g| g.0.as_ref().ok());
+        if verdict(&binding, request.map_or(Owner::Gone, Owner::Found), now).is_none() {
+            continue;
+        }
+        let open = |r: &AccessRequest| r.status.as_ref().is_some_and(|s| !s.state.is_final());
+        match reference {
+            // Its own pass ends it, and records that. This makes sure that there is one.
+            Some(reference) if request.is_some_and(|r| open(r) && knows(r, &binding)) => {
+                context.queues.look_at(reference)
+            }
+            _ => suspicious.push(binding),
+        }
+    }
+    let results: Vec<bool> = stream::iter(suspicious)
+        .map(|binding| async move { look_into(context, &binding).await })
+        .buffer_unordered(CONCURRENT)
+        .collect()
+        .await;
+    results.into_iter().all(|well| well)
+}
+
+fn knows(request: &AccessRequest, binding: &Observed) -> bool {
+    request.status.iter().flat_map(|s| &s.bindings).any(|recorded| binding.is_at(recorded))
+}
+
+/// Where the request of a binding is: by its UID, or where the binding itself says.
+fn owner_ref(context: &Context, binding: &Observed) -> Option<ObjectRef<GuardedRequest>> {
+    let by_uid = binding.possible_request_uids().find_map(|uid| context.by_uid.get(uid));
+    let label = |key| binding.metadata.labels.as_ref().and_then(|l| l.get(key));
+    let name = binding.metadata.annotations.as_ref().and_then(|a| a.get(keys::REQUEST_NAME));
+    by_uid.or_else(|| Some(ObjectRef::new(name?).within(label(keys::REQUEST_NAMESPACE)?)))
+}
+
+/// Asks the API server about a binding's request, and deletes the binding when it must go. True when nothing failed.
+async fn look_into(context: &Context, binding: &Observed) -> bool {
+    let result = async {
+        let request = match owner_ref(context, binding) {
+            Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
+                observe::request(&context.reader, &namespace, &name).await?
+            }
+            _ => None,
+        };
+        let owner = request.as_ref().map_or(Owner::Gone, Owner::Found);
+        let (Some(why), Some(uid)) = (verdict(binding, owner, context.clock.now()), binding.request_uid()) else {
+            return Ok(());
+        };
+        warn!(binding = ?binding.reference(), uid, "a binding is removed: {why}");
+        context.writer.unbind(&binding.reference(), uid).await
+    };
+    report(result.await)
+}
+
+/// Deletes the recorded bindings of a deleted request. True when nothing failed.
+async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
+    let Some(uid) = request.uid() else { return true };
+    let bindings = request.status.iter().flat_map(|s| &s.bindings);
+    let uid = uid.as_str();
+    let results: Vec<bool> = stream::iter(bindings)
+        .map(|binding| async move { report(context.writer.unbind(binding, uid).await) })
+        .buffer_unordered(CONCURRENT)
+        .collect()
+        .await;
+    results.into_iter().all(|well| well)
+}
+
+fn report(result: Result<(), Error>) -> bool {
+    if let Err(error) = &result {
+        error!(%error, "cannot remove a binding; trying again soon");
+    }
+    result.is_ok()
+}

@@ -1,0 +1,252 @@
+//! Takes one request through a pass: plan a step, carry it out, plan again on the result, until nothing is left.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::context::{Context, GuardedRequest};
+use super::error::{BindError, Error};
+use super::observe::{self, Rules};
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
+use crate::core::binding::{Observed, Wanted};
+use crate::core::deadline::sleep_until;
+use crate::core::namespaces::Namespaces;
+use crate::core::plan::{Effect, Plan, Snapshot, ends, plan};
+use crate::core::policies::PolicySet;
+
+/// The longest way from a new request to its end has four steps; twice that is a fault.
+const MOST_STEPS: usize = 8;
+/// How many bindings of one request are written at a time.
+const CONCURRENT_BINDINGS: usize = 16;
+/// How long the store may take to catch up with what a pass wrote. Its update comes long before; when it does
+/// not, the API server is asked, since an end does not wait for a broken watch.
+const PATIENCE_WITH_STORE: Duration = Duration::from_secs(1);
+/// First wait after a failed pass; doubles each time.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// Longest wait after failed passes.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// Longest wait after failed passes over a request that is past its end.
+const LONGEST_OVERDUE_RETRY: Duration = Duration::from_millis(500);
+
+/// Takes a request as far as it can go now.
+///
+/// # Errors
+/// When a read or write failed. What was done stays done; the next pass goes on from there.
+pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> Result<Action, Error> {
+    let request = match &guarded.0 {
+        Ok(request) => request,
+        Err(invalid) => {
+            // The reaper takes its bindings: a request that cannot be read grants nothing.
+            warn!(error = %invalid, name = ?invalid.metadata.name, namespace = ?invalid.metadata.namespace, "cannot decode request");
+            return Ok(Action::await_change());
+        }
+    };
+    let reference = ObjectRef::from_obj(&*guarded);
+    let mut pass = Pass {
+        context: &context,
+        request: Cow::Borrowed(request),
+        began: Instant::now(),
+        fresh_rules: None,
+        fresh: false,
+        made: Vec::new(),
+        failure: None,
+    };
+    match version(request).and_then(|version| context.behind(&reference, version)) {
+        Some(since) if since < PATIENCE_WITH_STORE => return Ok(Action::requeue(PATIENCE_WITH_STORE)),
+        Some(_) if !pass.refresh().await? => return Ok(Action::await_change()),
+        _ => {}
+    }
+    for _ in 0..MOST_STEPS {
+        let step = pass.next_step().await?;
+        if step.effects.is_empty() {
+            context.succeeded(&reference);
+            if let Some(version) = version(&pass.request).filter(|_| pass.fresh) {
+                context.wrote(reference, version);
+            }
+            return Ok(step
+                .wake
+                .map_or_else(Action::await_change, |wake| Action::requeue(sleep_until(wake, context.clock.now()))));
+        }
+        if !pass.carry_out(step.effects).await? {
+            return Ok(Action::await_change());
+        }
+    }
+    Err(Error::DoesNotSettle(MOST_STEPS))
+}
+
+/// When to try again after a failed pass: sooner and sooner bounded when access is overdue to end.
+pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Context>) -> Action {
+    if matches!(error, Error::Conflict) {
+        return Action::requeue(FIRST_RETRY);
+    }
+    let attempts = context.failed(ObjectRef::from_obj(&*guarded)).min(16);
+    let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST_RETRY);
+    let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.expires_at.as_ref().map(|t| t.0));
+    let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
+    Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
+}
+
+/// The resource version as a number. The API server gives increasing ones (KEP-5504).
+fn version(request: &AccessRequest) -> Option<u64> {
+    request.metadata.resource_version.as_ref()?.parse().ok()
+}
+
+/// The final state that a step would refuse or take away access with.
+fn refusal(step: &Plan) -> Option<State> {
+    step.effects.iter().find_map(|effect| match effect {
+        Effect::Record(status) if matches!(status.state, State::Denied | State::Revoked) => Some(status.state),
+        _ => None,
+    })
+}
+
+/// One pass over one request.
+struct Pass<'a> {
+    context: &'a Context,
+    request: Cow<'a, AccessRequest>,
+    /// When the pass began.
+    began: Instant,
+    /// Policies and namespaces read in this pass, when the watches' were not good enough.
+    fresh_rules: Option<Rules>,
+    /// Whether the request comes from the API server within this pass, rather than from the store.
+    fresh: bool,
+    /// Bindings written in this pass; the store may not have them yet.
+    made: Vec<Observed>,
+    /// Why a binding was refused in this pass.
+    failure: Option<String>,
+}
+
+impl Pass<'_> {
+    async fn next_step(&mut self) -> Result<Plan, Error> {
+        // Before anything that can fail, also a read: an end that has come is an end.
+        let nothing = (PolicySet::default(), Namespaces::default());
+        let now = self.context.clock.now();
+        let open = self.status().is_none_or(|s| !s.state.is_final());
+        if let Some(end) = ends(&self.snapshot(&nothing.0, &nothing.1, &[]), now).filter(|_| open) {
+            return Ok(end);
+        }
+        let Some(rules) = self.fresh_rules.clone().or_else(|| self.context.rules()) else {
+            // Undecided is not denied: wait for the stores, but no longer than to the end.
+            let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0);
+            return Ok(Plan { effects: Vec::new(), wake });
+        };
+        let bindings = self.with_made(observe::bindings(self.context, &self.request).await?);
+        let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
+        match refusal(&step) {
+            Some(state) if self.fresh_rules.is_none() => {
+                let fresh = self.context.fresh_rules.since(self.began, &self.context.reader).await;
+                match fresh {
+                    // Access must be able to end even when nothing can be read.
+                    Err(error) if state == State::Revoked => warn!(%error, "revoking on what the watches say"),
+                    fresh => self.fresh_rules = Some(fresh?),
+                }
+                let Some(rules) = &self.fresh_rules else { return Ok(step) };
+                Ok(plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now))
+            }
+            _ => Ok(step),
+        }
+    }
+
+    /// Reads the request from the API server. False when it is gone, or another has its name.
+    async fn refresh(&mut self) -> Result<bool, Error> {
+        let (namespace, name) = observe::place(&self.request)?;
+        let found = observe::request(&self.context.reader, &namespace, &name).await?;
+        let Some(request) = found.filter(|r| r.metadata.uid == self.request.metadata.uid) else { return Ok(false) };
+        self.request = Cow::Owned(request);
+        self.fresh = true;
+        Ok(true)
+    }
+
+    fn status(&self) -> Option<&AccessRequestStatus> {
+        self.request.status.as_ref()
+    }
+
+    fn snapshot<'s>(
+        &'s self,
+        policies: &'s PolicySet,
+        namespaces: &'s Namespaces,
+        bindings: &'s [Observed],
+    ) -> Snapshot<'s> {
+        Snapshot { request: &self.request, policies, namespaces, bindings, bind_failure: self.failure.as_deref() }
+    }
+
+    /// What was seen, and over it what this pass wrote itself.
+    fn with_made(&self, mut seen: Vec<Observed>) -> Vec<Observed> {
+        for made in &self.made {
+            let place = made.reference();
+            seen.retain(|b| !b.is_at(&place));
+            seen.push(made.clone());
+        }
+        seen
+    }
+
+    /// Carries out one step. False when the request is gone meanwhile, so that nothing is left to do.
+    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool, Error> {
+        let (mut unbinds, mut binds, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for effect in effects {
+            match effect {
+                Effect::Unbind(binding) => unbinds.push(binding),
+                Effect::Bind(wanted) => binds.push(*wanted),
+                Effect::Record(_) | Effect::Restore { .. } => rest.push(effect),
+            }
+        }
+        self.unbind(unbinds).await?;
+        if !binds.is_empty() && !self.bind(binds).await? {
+            return Ok(false);
+        }
+        for effect in rest {
+            match effect {
+                Effect::Record(status) => {
+                    let stored = self.context.writer.record(&self.request, *status).await?;
+                    self.request = Cow::Owned(stored);
+                    self.fresh = true;
+                }
+                Effect::Restore { wanted, uid, resource_version } => {
+                    let restored = self.context.writer.restore(*wanted, uid, resource_version).await?;
+                    self.made.push(restored);
+                }
+                Effect::Unbind(_) | Effect::Bind(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Deletes every binding that can be deleted, also when one of them cannot.
+    async fn unbind(&self, bindings: Vec<BindingRef>) -> Result<(), Error> {
+        let uid = self.request.metadata.uid.as_deref().ok_or(Error::Incomplete("uid"))?;
+        let results: Vec<_> = stream::iter(bindings)
+            .map(|binding| async move { self.context.writer.unbind(&binding, uid).await })
+            .buffer_unordered(CONCURRENT_BINDINGS)
+            .collect()
+            .await;
+        results.into_iter().collect()
+    }
+
+    /// Creates bindings. The record that allows it must not come from the store alone: another process may
+    /// have ended the grant since.
+    async fn bind(&mut self, binds: Vec<Wanted>) -> Result<bool, Error> {
+        if !self.fresh {
+            return self.refresh().await;
+        }
+        let writer = &self.context.writer;
+        let results: Vec<_> = stream::iter(binds)
+            .map(|wanted| async move { writer.bind(wanted).await })
+            .buffer_unordered(CONCURRENT_BINDINGS)
+            .collect()
+            .await;
+        let mut retry = None;
+        for result in results {
+            match result {
+                Ok(binding) => self.made.push(binding),
+                Err(BindError::Refused(why)) => self.failure = Some(why),
+                Err(BindError::Retry(error)) => retry = Some(error),
+            }
+        }
+        retry.map_or(Ok(true), Err)
+    }
+}

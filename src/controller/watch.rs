@@ -1,0 +1,249 @@
+//! Fills the stores from the API server, and says which request, policy or binding to look at.
+//!
+//! One watch a kind. Each backs off by itself, so that a kind that cannot be listed does not slow the others.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::Writer as StoreWriter;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use super::context::{Context, Feeds, GuardedPolicy, GuardedRequest};
+use super::observe;
+use super::reaper::Suspect;
+use crate::api::keys;
+use crate::core::binding::Observed;
+use crate::core::namespaces::Namespaces;
+use crate::runtime::server::Readiness;
+
+/// Annotation in which kubectl keeps a second copy of the whole object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Watches all kinds. Ends only when a watch does, which none should.
+pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness: Readiness) {
+    let ours = watcher::Config::default().labels(&format!("{}={}", keys::MANAGED_BY, keys::DAYPASS));
+    let all = watcher::Config::default;
+    let Feeds { requests, policies, role_bindings, cluster_role_bindings } = feeds;
+    tokio::select! {
+        () = watch_requests(reflected(Api::all(client.clone()), all(), requests), &context, &readiness) => {}
+        () = watch_policies(reflected(Api::all(client.clone()), all(), policies), &context, &readiness) => {}
+        () = watch_namespaces(events(Api::all(client.clone()), all()), &context, &readiness) => {}
+        () = watch_bindings(
+            reflected(Api::all(client.clone()), ours.clone(), role_bindings),
+            |b| Observed::from(b), "rolebindings", &context, &readiness,
+        ) => {}
+        () = watch_bindings(
+            reflected(Api::all(client), ours, cluster_role_bindings),
+            |b| Observed::from(b), "clusterrolebindings", &context, &readiness,
+        ) => {}
+    }
+}
+
+/// Waits between attempts at a watch: doubled from 200 ms to 5 s. The runtime's own goes up to 30 s, which is
+/// long for somebody who has just revoked access.
+#[derive(Default)]
+struct Patience(u32);
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = Duration::from_millis(200 << self.0);
+        self.0 = (self.0 + 1).min(5);
+        Some(wait.min(Duration::from_secs(5)))
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
+/// The events of a kind, without what is only bulk.
+fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watcher::watcher(api, config).backoff(Patience::default()).modify(|object| {
+        object.managed_fields_mut().clear();
+        object.annotations_mut().remove(LAST_APPLIED);
+    })
+}
+
+fn reflected<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    store: StoreWriter<K>,
+) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    events(api, config).reflect(store)
+}
+
+/// Unwraps a watch: failures are told, and the watch goes on by itself.
+async fn for_each<K>(
+    kind: &str,
+    stream: impl Stream<Item = watcher::Result<Event<K>>>,
+    mut handle: impl FnMut(Event<K>),
+) {
+    pin_mut!(stream);
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => handle(event),
+            Err(error) => warn!(kind, %error, "watch failed; trying again"),
+        }
+    }
+}
+
+/// Names that were listed, to be looked at when the list is complete: until then the store has the old list.
+struct Listing<K: Resource<DynamicType = ()>>(Vec<ObjectRef<K>>);
+
+impl<K: Resource<DynamicType = ()> + Clone> Listing<K> {
+    /// Which objects to look at after this event.
+    fn after(&mut self, event: &Event<K>) -> Vec<ObjectRef<K>> {
+        match event {
+            Event::Init => {
+                self.0.clear();
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                self.0.push(ObjectRef::from_obj(object));
+                Vec::new()
+            }
+            Event::InitDone => std::mem::take(&mut self.0),
+            Event::Apply(object) => vec![ObjectRef::from_obj(object)],
+            Event::Delete(_) => Vec::new(),
+        }
+    }
+}
+
+async fn watch_requests(
+    stream: impl Stream<Item = watcher::Result<Event<GuardedRequest>>>,
+    context: &Context,
+    readiness: &Readiness,
+) {
+    let mut listing = Listing(Vec::new());
+    let mut uids = HashSet::new();
+    for_each("accessrequests", stream, |event| {
+        match &event {
+            Event::Init => uids.clear(),
+            Event::InitApply(request) => {
+                uids.extend(request.uid());
+                context.by_uid.insert(request);
+            }
+            Event::InitDone => {
+                context.by_uid.retain(|uid| uids.contains(uid));
+                readiness.done("accessrequests");
+                context.queues.suspect(Suspect::Everything);
+            }
+            Event::Apply(request) => context.by_uid.insert(request),
+            Event::Delete(request) => {
+                context.by_uid.remove(&request.uid().unwrap_or_default());
+                context.forget(&ObjectRef::from_obj(request));
+                if let Ok(request) = &request.0 {
+                    context.queues.suspect(Suspect::Deleted(Box::new(request.clone())));
+                }
+            }
+        }
+        listing.after(&event).into_iter().for_each(|request| context.queues.look_at(request));
+    })
+    .await;
+}
+
+async fn watch_policies(
+    stream: impl Stream<Item = watcher::Result<Event<GuardedPolicy>>>,
+    context: &Context,
+    readiness: &Readiness,
+) {
+    let mut listing = Listing(Vec::new());
+    for_each("accesspolicies", stream, |event| {
+        if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
+            let stored = context.policy_store.state();
+            context.set_policies(observe::policy_set(stored.iter().map(|policy| &**policy)));
+            readiness.done("accesspolicies");
+            context.look_at_open_requests();
+        }
+        listing.after(&event).into_iter().for_each(|policy| context.queues.look_at_policy(policy));
+    })
+    .await;
+}
+
+async fn watch_namespaces(
+    stream: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<NamespaceObject>>>>,
+    context: &Context,
+    readiness: &Readiness,
+) {
+    let mut known = Namespaces::new();
+    let mut listed = Namespaces::new();
+    for_each("namespaces", stream, |event| {
+        let before = known.clone();
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(namespace) => listed.extend([observe::namespace(&namespace)]),
+            Event::InitDone => known = std::mem::take(&mut listed),
+            Event::Apply(namespace) => known.extend([observe::namespace(&namespace)]),
+            Event::Delete(namespace) => {
+                known.remove(&namespace.name_any());
+            }
+        }
+        if known != before {
+            context.set_namespaces(known.clone());
+            readiness.done("namespaces");
+            context.look_at_open_requests();
+        }
+    })
+    .await;
+}
+
+async fn watch_bindings<K>(
+    stream: impl Stream<Item = watcher::Result<Event<K>>>,
+    read: impl Fn(&K) -> Observed,
+    kind: &'static str,
+    context: &Context,
+    readiness: &Readiness,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug,
+{
+    for_each(kind, stream, |event| match event {
+        Event::Init | Event::InitApply(_) => {}
+        Event::InitDone => {
+            readiness.done(kind);
+            context.queues.suspect(Suspect::Everything);
+            context.look_at_open_requests();
+        }
+        Event::Apply(binding) => seen(read(&binding), context),
+        Event::Delete(binding) => {
+            owners(&read(&binding), context).for_each(|request| context.queues.look_at(request));
+        }
+    })
+    .await;
+}
+
+/// A binding appeared or changed. Its request's pass puts it right; one that nobody knows is the reaper's.
+fn seen(binding: Observed, context: &Context) {
+    let mut known = false;
+    for request in owners(&binding, context) {
+        known = true;
+        context.queues.look_at(request);
+    }
+    if !known {
+        context.queues.suspect(Suspect::Binding(Box::new(binding)));
+    }
+}
+
+fn owners<'a>(binding: &'a Observed, context: &'a Context) -> impl Iterator<Item = ObjectRef<GuardedRequest>> + 'a {
+    binding.possible_request_uids().filter_map(|uid| context.by_uid.get(uid))
+}

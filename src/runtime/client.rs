@@ -1,0 +1,54 @@
+//! Clients of the API server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::USER_AGENT;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::controller::Clients;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a call may stay without an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The kubeconfig cannot be used.
+    #[error("cannot use the kubeconfig {0}: {1}")]
+    Kubeconfig(String, #[source] kube::config::KubeconfigError),
+    /// Not in a pod, and no kubeconfig given.
+    #[error("not running in a cluster ({0}); give --kubeconfig to run outside")]
+    InCluster(#[from] kube::config::InClusterError),
+    /// The client cannot be built.
+    #[error("cannot make a client: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// Clients for the cluster of the kubeconfig, or without one for the cluster that this pod runs in. No other
+/// file or environment variable is read: a controller must not follow somebody's kubeconfig by accident.
+///
+/// # Errors
+/// When there is no such cluster to be found.
+pub async fn clients(kubeconfig: Option<&Path>) -> Result<Clients, ClientError> {
+    let mut config = match kubeconfig {
+        None => Config::incluster()?,
+        Some(path) => {
+            let failed = |error| ClientError::Kubeconfig(path.display().to_string(), error);
+            let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?
+        }
+    };
+    let agent = HeaderValue::from_static(concat!("daypass/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((USER_AGENT, agent));
+    config.connect_timeout = Some(CONNECT);
+    let watches = Client::try_from(config.clone())?;
+    config.read_timeout = Some(ANSWER);
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    Ok(Clients { watches, calls: Client::try_from(config)? })
+}
