@@ -1,0 +1,69 @@
+{{/* The name of every object; see fullnameOverride in values.yaml. */}}
+{{- define "daypass.name" -}}
+{{ .Values.fullnameOverride | default .Chart.Name }}
+{{- end }}
+
+{{/* The user that the controller is to the API server. The guards trust this name and no other. */}}
+{{- define "daypass.controller" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "daypass.name" . }}
+{{- end }}
+
+{{- define "daypass.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* managed-by is Helm here. The value `daypass` marks what the controller makes, and is guarded. */}}
+{{- define "daypass.labels" -}}
+{{ include "daypass.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/*
+The version of MutatingAdmissionPolicy to render, or "off".
+Helm knows kinds only when it has asked a cluster or was given --api-versions; v1/Pod tells which.
+*/}}
+{{- define "daypass.stampVersion" -}}
+{{- $wish := .Values.identity.mutatingAdmissionPolicy | default "off" -}}
+{{- $served := .Capabilities.APIVersions -}}
+{{- if ne $wish "auto" -}}
+{{ $wish }}
+{{- else if $served.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+v1
+{{- else if $served.Has "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy" -}}
+v1beta1
+{{- else if $served.Has "v1/Pod" -}}
+off
+{{- else if semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}
+v1
+{{- else -}}
+off
+{{- end -}}
+{{- end }}
+
+{{/* CEL: the caller's name and groups fit the fields that record them (the bounds stand in the CRD). */}}
+{{- define "daypass.recordable" -}}
+size(request.userInfo.username) <= 253
+  && size(request.userInfo.?groups.orValue([])) <= 512
+  && request.userInfo.?groups.orValue([]).all(g, size(g) <= 253)
+{{- end }}
+
+{{/*
+Validations that any caller must pass whose identity is recorded. They come first in a policy, since the
+API server shows the first message.
+*/}}
+{{- define "daypass.recordableValidations" -}}
+- expression: >-
+    request.userInfo.username != 'system:anonymous'
+      && !('system:unauthenticated' in request.userInfo.?groups.orValue([]))
+  reason: Forbidden
+  message: log in first; who is not logged in cannot ask for access or review it
+- expression: >-
+    {{- include "daypass.recordable" . | nindent 4 }}
+  reason: Forbidden
+  message: >-
+    your login has a username or a group of more than 253 characters, or more than 512 groups, and cannot be
+    recorded; use a login with fewer or shorter groups
+{{- end }}
