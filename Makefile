@@ -1,0 +1,32 @@
+# Everything a fresh machine with Rust and Go needs: `make demo` and `make test`.
+
+CONTROLPLANE := target/controlplane
+
+.PHONY: demo test bench lint crds controlplane
+
+## A story in the terminal: request, approval, grant and expiry on a real local control plane.
+demo: controlplane
+	@cargo build --quiet --bin daypass --test e2e
+	@cargo test --quiet --test e2e -- demo $(if $(KEEP),--keep)
+
+## Every test: the pure core, the CRDs, the chart, and each behaviour against a real API server.
+test: controlplane
+	cargo test
+
+## Latencies and throughput beside a bare client that only writes RoleBindings, in the same run.
+bench: controlplane
+	cargo test --quiet --release --test e2e -- bench
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+## Writes the CRDs from the Rust types into crds/ and the chart.
+crds:
+	cargo run --quiet -- crds --out crds
+	cargo run --quiet -- crds --out charts/daypass/files/crds
+
+## etcd, kube-apiserver, kube-controller-manager, kubectl and helm, built once with Go.
+controlplane:
+	@command -v cargo >/dev/null || { echo "Rust is not installed. Get it from https://rustup.rs and run the command again." >&2; exit 1; }
+	@e2e/controlplane/build.sh $(CONTROLPLANE)

@@ -1,0 +1,196 @@
+//! Owns what the people of the tests may do before Daypass grants them anything, and how they act: write a
+//! policy, ask, wait for an answer.
+
+use std::time::Duration;
+
+use daypass::api::{AccessRequest, State};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use super::kubectl::Kubectl;
+use super::users::{self, User};
+use super::wait::eventually;
+use super::world::World;
+
+/// How long a transition may take on a busy machine. No trial waits longer for one, and none expects it.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Ordinary rights: everybody may ask, approvers may review, the GitOps machine may write policies for roles
+/// that it may bind.
+const RIGHTS: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: everybody-may-ask}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: daypass-requester}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:authenticated"}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: approvers-may-review}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: daypass-approver}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: approvers}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: gitops-writes-policies}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: daypass-policy-author}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: gitops}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: hands-out-view-and-edit}
+rules:
+- {apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: [bind], resourceNames: [view, edit, admin]}
+- {apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [bind], resourceNames: [deployer]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: gitops-hands-out-view-and-edit}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: hands-out-view-and-edit}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: gitops}]
+"#;
+
+/// eve's tools apply on the server's side, which takes the right to patch.
+const RIGHTS_OF_EVE: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: applies-requests}
+rules:
+- {apiGroups: [daypass.dev], resources: [accessrequests], verbs: [patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: eve-applies-requests}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: applies-requests}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eve}]
+"#;
+
+/// Gives the people of the tests their ordinary rights.
+pub async fn give_rights(admin: &Kubectl) {
+    admin.apply_server_side(RIGHTS).await;
+    admin.apply_server_side(RIGHTS_OF_EVE).await;
+}
+
+/// Waits until the cluster stamps requests: admission policies come into force a moment after they are made.
+pub async fn until_stamped(mallory: &Kubectl) {
+    let forged = request("default", "forged", json!({ "requester": { "username": "alice" } })).to_string();
+    eventually("the cluster says who asks", SOON, async || {
+        let args = ["create", "--dry-run=server", "-o", "jsonpath={.spec.requester.username}", "-f", "-"];
+        let output = mallory.run_with(&args, &forged).await;
+        if output.stdout == "mallory" { Ok(()) } else { Err(format!("{}{}", output.stdout, output.stderr)) }
+    })
+    .await;
+}
+
+impl World {
+    /// Applies a policy as the GitOps machine. `spec` goes over one that lets group dev have `edit` in
+    /// `namespace` for up to an hour.
+    pub async fn allow(&self, name: &str, namespace: &str, spec: Value) {
+        let mut policy = policy(name, namespace);
+        lay_over(&mut policy["spec"], spec);
+        self.kubectl(users::GITOPS).apply(&policy.to_string()).await;
+    }
+
+    /// Applies a policy that denies everything to alice in `namespace`.
+    pub async fn deny(&self, name: &str, namespace: &str) {
+        let alice = json!([{ "kind": "User", "name": "alice" }]);
+        let spec = json!({ "effect": "Deny", "requesters": alice, "scope": { "namespaces": [namespace] } });
+        self.kubectl(users::GITOPS).apply(&object("AccessPolicy", name, None, spec).to_string()).await;
+    }
+
+    /// Applies a request as a user. `spec` goes over one for `edit` in the request's own namespace.
+    pub async fn ask(&self, user: User, namespace: &str, name: &str, spec: Value) {
+        self.kubectl(user).apply(&request(namespace, name, spec).to_string()).await;
+    }
+
+    /// Requests, as the admin.
+    pub async fn requests(&self, namespace: &str) -> Api<AccessRequest> {
+        Api::namespaced(self.client(users::ADMIN).await, namespace)
+    }
+
+    /// RoleBindings, as the admin.
+    pub async fn bindings(&self, namespace: &str) -> Api<RoleBinding> {
+        Api::namespaced(self.client(users::ADMIN).await, namespace)
+    }
+
+    /// The bindings of Daypass in a namespace.
+    pub async fn our_bindings(&self, namespace: &str) -> Vec<RoleBinding> {
+        let ours = ListParams::default().labels("app.kubernetes.io/managed-by=daypass");
+        self.bindings(namespace).await.list(&ours).await.expect("list bindings").items
+    }
+
+    /// Waits until a request is in a state, and hands it over. A final state other than that is a failure.
+    pub async fn until(&self, namespace: &str, name: &str, state: State) -> AccessRequest {
+        let requests = self.requests(namespace).await;
+        let what = format!("request {namespace}/{name} is {state:?}");
+        let found = eventually(&what, SOON, async || {
+            let request = requests.get(name).await.map_err(|error| error.to_string())?;
+            match request.status.as_ref() {
+                Some(status) if status.state == state || status.state.is_final() => Ok(request),
+                status => Err(format!("status is {}", json!(status))),
+            }
+        })
+        .await;
+        let status = found.status.clone().expect("a status");
+        assert_eq!(status.state, state, "{what}: {}", json!(status));
+        found
+    }
+
+    /// Waits until the Events of a request have these reasons, in the order of their times.
+    pub async fn until_events(&self, request: &AccessRequest, reasons: &[&str]) -> Vec<Event> {
+        let namespace = request.namespace().expect("a namespace");
+        let events: Api<Event> = Api::namespaced(self.client(users::ADMIN).await, &namespace);
+        let uid = request.uid();
+        eventually(&format!("the Events {reasons:?}"), SOON, async || {
+            let listed = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let mut of_it: Vec<Event> =
+                listed.items.into_iter().filter(|e| e.regarding.as_ref().and_then(|r| r.uid.clone()) == uid).collect();
+            of_it.sort_by_key(|event| event.event_time.as_ref().map(|t| t.0));
+            let seen: Vec<&str> = of_it.iter().filter_map(|event| event.reason.as_deref()).collect();
+            if seen == reasons { Ok(of_it) } else { Err(format!("they are {seen:?}")) }
+        })
+        .await
+    }
+}
+
+/// A policy that lets group dev have `edit` in `namespace` for up to an hour.
+pub fn policy(name: &str, namespace: &str) -> Value {
+    let spec = json!({
+        "requesters": [{ "kind": "Group", "name": "dev" }],
+        "roles": [{ "name": "edit" }],
+        "scope": { "namespaces": [namespace] },
+        "duration": { "max": "1h" }
+    });
+    object("AccessPolicy", name, None, spec)
+}
+
+/// A request for `edit`, with `spec` on top.
+pub fn request(namespace: &str, name: &str, spec: Value) -> Value {
+    let mut request =
+        object("AccessRequest", name, Some(namespace), json!({ "role": { "name": "edit" }, "reason": "a trial" }));
+    lay_over(&mut request["spec"], spec);
+    request
+}
+
+fn object(kind: &str, name: &str, namespace: Option<&str>, spec: Value) -> Value {
+    let mut metadata = json!({ "name": name });
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = namespace.into();
+    }
+    json!({ "apiVersion": "daypass.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec })
+}
+
+/// Lays fields over others; null removes one.
+fn lay_over(base: &mut Value, over: Value) {
+    let (Some(base), Value::Object(over)) = (base.as_object_mut(), over) else { panic!("specs are objects") };
+    for (key, value) in over {
+        if value.is_null() {
+            base.remove(&key);
+        } else {
+            base.insert(key, value);
+        }
+    }
+}

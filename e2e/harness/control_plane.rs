@@ -1,0 +1,245 @@
+//! Owns a real control plane on this machine: etcd, the API server and the controller manager, in a folder
+//! of their own, gone when the test program is.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::binaries::{self, Binaries};
+use super::kubeconfig;
+use super::kubectl::{Kubectl, Tool};
+use super::process::{self, Keeper, Process};
+use super::readiness;
+use super::servers::Layout;
+use super::users::{self, User};
+use super::wait::poll;
+
+/// How long a server may take to be ready. Two cores that also compile need most of it.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// A running control plane. Dropping it ends its servers and removes its folder.
+pub struct ControlPlane {
+    // Dropped in this order, so that no server complains about one that went before.
+    controller_manager: Mutex<Option<Process>>,
+    api_server: Mutex<Process>,
+    etcd: Process,
+    _keeper: Keeper,
+    layout: Layout,
+    binaries: Binaries,
+}
+
+/// Why a control plane did not start.
+enum Refusal {
+    /// Somebody took one of the chosen ports in between.
+    PortTaken(String),
+    Other(String),
+}
+
+impl ControlPlane {
+    /// Starts a control plane of its own and waits until it is ready for use.
+    pub async fn start() -> Self {
+        let mut attempt = 1;
+        loop {
+            match Self::attempt().await {
+                Ok(control_plane) => return control_plane,
+                Err(Refusal::PortTaken(_)) if attempt < 3 => attempt += 1,
+                Err(Refusal::PortTaken(reason) | Refusal::Other(reason)) => {
+                    panic!("the control plane did not start: {reason}")
+                }
+            }
+        }
+    }
+
+    async fn attempt() -> Result<Self, Refusal> {
+        let binaries = Binaries::find().map_err(Refusal::Other)?;
+        let folder = private_folder();
+        // Before the first server, or the death of this program in between would leave that one behind.
+        let keeper = Keeper::start(&folder);
+        let layout = Layout::prepare(&folder);
+        let etcd = Process::spawn(&folder, "etcd", &binaries.etcd, &layout.etcd_args(), &[]);
+        // The API server waits for etcd by itself.
+        let api_server =
+            Process::spawn(&folder, "kube-apiserver", &binaries.kube_apiserver, &layout.api_server_args(), &[]);
+        let mut control_plane = Self {
+            controller_manager: Mutex::new(None),
+            api_server: Mutex::new(api_server),
+            etcd,
+            _keeper: keeper,
+            layout,
+            binaries,
+        };
+        match control_plane.become_ready().await {
+            Ok(()) => Ok(control_plane),
+            Err(refusal) => {
+                if matches!(refusal, Refusal::Other(_)) {
+                    control_plane.keep();
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn become_ready(&mut self) -> Result<(), Refusal> {
+        self.api_server_is_ready().await?;
+        self.start_controller_manager().await
+    }
+
+    async fn api_server_is_ready(&mut self) -> Result<(), Refusal> {
+        self.until("the API server is ready", async |this| {
+            if !this.layout.authority().exists() {
+                return Err("it has no certificate yet".to_owned());
+            }
+            readiness::api_server(&this.client(users::ADMIN).await).await
+        })
+        .await
+    }
+
+    async fn start_controller_manager(&mut self) -> Result<(), Refusal> {
+        let args = self.layout.controller_manager_args(&self.kubeconfig(users::ADMIN));
+        let manager =
+            Process::spawn(self.dir(), "kube-controller-manager", &self.binaries.kube_controller_manager, &args, &[]);
+        *guard(&self.controller_manager) = Some(manager);
+        let client = self.client(users::ADMIN).await;
+        self.until("the controller manager works", async |_| readiness::controller_manager(&client).await).await
+    }
+
+    /// Waits for `check`, but no longer than all servers run.
+    async fn until(&mut self, what: &str, check: impl AsyncFn(&Self) -> Result<(), String>) -> Result<(), Refusal> {
+        let waited = poll(START_LIMIT, async || {
+            if let Some(end) = self.server_end() {
+                return ControlFlow::Break(Err(end));
+            }
+            match check(self).await {
+                Ok(()) => ControlFlow::Break(Ok(())),
+                Err(reason) => ControlFlow::Continue(reason),
+            }
+        })
+        .await;
+        waited.unwrap_or_else(|reason| Err(Refusal::Other(format!("{what}: not within {START_LIMIT:?}: {reason}"))))
+    }
+
+    /// The first server that ended, if one did.
+    fn server_end(&mut self) -> Option<Refusal> {
+        let end = self
+            .etcd
+            .gone()
+            .or_else(|| guard(&self.api_server).gone())
+            .or_else(|| guard(&self.controller_manager).as_mut().and_then(Process::gone))?;
+        Some(if end.contains("address already in use") { Refusal::PortTaken(end) } else { Refusal::Other(end) })
+    }
+
+    /// Stops the API server as a crash would.
+    pub fn stop_api_server(&self) {
+        guard(&self.api_server).kill();
+    }
+
+    /// Starts the API server again, on the same port and data.
+    pub async fn start_api_server(&self) {
+        let args = self.layout.api_server_args();
+        let again = Process::spawn(self.dir(), "kube-apiserver", &self.binaries.kube_apiserver, &args, &[]);
+        *guard(&self.api_server) = again;
+        let client = self.client(users::ADMIN).await;
+        super::eventually("the API server is ready again", START_LIMIT, async || {
+            if let Some(end) = guard(&self.api_server).gone() {
+                panic!("{end}");
+            }
+            readiness::api_server(&client).await
+        })
+        .await;
+    }
+
+    /// The folder of this control plane: logs, kubeconfig files, data.
+    pub fn dir(&self) -> &Path {
+        &self.layout.folder
+    }
+
+    /// A kubeconfig file of a user.
+    pub fn kubeconfig(&self, user: User) -> PathBuf {
+        self.kubeconfig_for_token(user.name, &user.token())
+    }
+
+    /// A kubeconfig file of anyone who has a token, such as a service account.
+    pub fn kubeconfig_for_token(&self, name: &str, token: &str) -> PathBuf {
+        let folder = self.dir().join("kubeconfig");
+        kubeconfig::write(&folder, name, &self.layout.url(), &self.layout.authority(), token)
+    }
+
+    /// URL of the API server, and the file of the certificate that it proves itself with.
+    pub fn address(&self) -> (String, String) {
+        (self.layout.url(), self.layout.authority().display().to_string())
+    }
+
+    /// A client with the identity of a user. It belongs to the runtime it was made on.
+    pub async fn client(&self, user: User) -> kube::Client {
+        kubeconfig::client(&self.kubeconfig(user)).await
+    }
+
+    /// A client with a bearer token.
+    pub async fn client_with_token(&self, token: &str) -> kube::Client {
+        kubeconfig::client(&self.kubeconfig_for_token("token", token)).await
+    }
+
+    /// kubectl as a user.
+    pub fn kubectl(&self, user: User) -> Kubectl {
+        self.kubectl_with(&self.kubeconfig(user))
+    }
+
+    /// kubectl with a kubeconfig file.
+    pub fn kubectl_with(&self, kubeconfig: &Path) -> Kubectl {
+        Kubectl::new(Tool::new(&self.binaries.kubectl, self.dir(), kubeconfig))
+    }
+
+    /// Runs helm as the admin and returns what it prints.
+    pub async fn helm(&self, args: &[&str]) -> String {
+        Tool::new(&self.binaries.helm, self.dir(), &self.kubeconfig(users::ADMIN)).ok(args).await
+    }
+
+    /// The standard error of a helm command that must fail.
+    pub async fn helm_refused(&self, args: &[&str]) -> String {
+        Tool::new(&self.binaries.helm, self.dir(), &self.kubeconfig(users::ADMIN)).refused(args).await
+    }
+
+    /// The API server's audit events so far.
+    pub fn audit_log(&self) -> Vec<serde_json::Value> {
+        let log = process::read_log(&self.layout.audit_log());
+        // The last line may still be in the writing.
+        let complete = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        complete.lines().map(|line| serde_json::from_str(line).expect("read an audit event")).collect()
+    }
+
+    /// Marks that something went wrong here: the folder is kept, and the ends of the logs are shown at the end.
+    pub fn keep(&self) {
+        let _ = std::fs::write(self.dir().join("keep"), "");
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep();
+        }
+        if !self.dir().join("keep").exists() {
+            return;
+        }
+        for name in ["kube-apiserver", "controller"] {
+            let log = process::read_log(&self.dir().join(format!("{name}.log")));
+            if !log.is_empty() {
+                eprintln!("---- the end of {name}.log\n{}", process::tail(&log, 40));
+            }
+        }
+        eprintln!("---- all logs and data are kept in {}", self.dir().display());
+    }
+}
+
+/// A new folder below `target/e2e`, which the keeper removes.
+fn private_folder() -> PathBuf {
+    let parent = binaries::repository().join("target/e2e");
+    std::fs::create_dir_all(&parent).expect("create target/e2e");
+    tempfile::Builder::new().prefix("control-plane-").tempdir_in(&parent).expect("create a private folder").keep()
+}
+
+/// The lock on a server; a panic elsewhere does not make the server unusable.
+fn guard<T>(server: &Mutex<T>) -> MutexGuard<'_, T> {
+    server.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,193 @@
+//! Owns the product under test: its chart, installed on a control plane, and its controller, which runs as
+//! the chart's own service account with the rights that the chart gives, never as the admin.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use kube::{Api, ResourceExt};
+
+use super::binaries;
+use super::control_plane::ControlPlane;
+use super::http;
+use super::process::Process;
+use super::servers::free_ports;
+use super::users;
+use super::wait::eventually;
+
+/// Where the product lives.
+pub const NAMESPACE: &str = "daypass-system";
+
+/// How long a part of the installation may take to work.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The chart, installed.
+pub struct Daypass;
+
+impl Daypass {
+    /// Installs the chart with `--set` values and waits until its guards are in force.
+    pub async fn install(control_plane: &ControlPlane, extra_values: &[&str]) {
+        let (definitions, rest) = Self::render(control_plane, extra_values).await;
+        let admin = control_plane.kubectl(users::ADMIN);
+        admin.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}")).await;
+        if !definitions.is_empty() {
+            admin.apply_server_side(&definitions).await;
+            admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+        }
+        admin.apply_server_side(&rest).await;
+        policies_are_seen(control_plane).await;
+    }
+
+    /// Takes the chart away as `helm uninstall` would: all but the definitions, which the chart says to keep.
+    pub async fn uninstall(control_plane: &ControlPlane) {
+        let (_, rest) = Self::render(control_plane, &[]).await;
+        control_plane.kubectl(users::ADMIN).delete(&rest).await;
+    }
+
+    /// The chart's custom resource definitions, and everything else.
+    async fn render(control_plane: &ControlPlane, values: &[&str]) -> (String, String) {
+        let chart = binaries::repository().join("charts/daypass").display().to_string();
+        let mut args = vec!["template", "daypass", &chart, "--namespace", NAMESPACE, "--include-crds"];
+        for value in values {
+            args.extend(["--set", value]);
+        }
+        split(&control_plane.helm(&args).await)
+    }
+}
+
+/// The custom resource definitions of a rendered chart, and everything else: the second may only be
+/// applied when the first are served.
+fn split(rendered: &str) -> (String, String) {
+    let documents = rendered.split("\n---").map(|document| document.trim_start_matches("---"));
+    let (definitions, rest): (Vec<_>, Vec<_>) = documents
+        .partition(|document| document.lines().any(|line| line.trim_end() == "kind: CustomResourceDefinition"));
+    (definitions.join("\n---\n"), rest.join("\n---\n"))
+}
+
+/// Waits until the control plane has looked at every validating policy. Its bindings exist by then, since
+/// they were applied together.
+async fn policies_are_seen(control_plane: &ControlPlane) {
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(control_plane.client(users::ADMIN).await);
+    eventually("the admission policies are in force", LIMIT, async || {
+        for policy in policies.list(&Default::default()).await.map_err(|error| error.to_string())? {
+            let seen = policy.status.as_ref().and_then(|status| status.observed_generation);
+            if seen != policy.metadata.generation {
+                return Err(format!("{} is not checked yet", policy.name_any()));
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// The running controller of the installed product.
+pub struct Controller {
+    process: Mutex<Running>,
+    launch: Launch,
+}
+
+struct Running {
+    process: Process,
+    port: u16,
+}
+
+/// How the controller is started, each time.
+struct Launch {
+    folder: PathBuf,
+    name: String,
+    kubeconfig: PathBuf,
+}
+
+impl Controller {
+    /// Starts the controller as the chart's service account and waits until it says that it is ready.
+    pub async fn start(control_plane: &ControlPlane) -> Self {
+        let token = Self::token(control_plane).await;
+        let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
+        Self::start_through(control_plane, "controller", &kubeconfig).await
+    }
+
+    /// Starts a controller with a kubeconfig; its log is `NAME.log`.
+    pub async fn start_through(control_plane: &ControlPlane, name: &str, kubeconfig: &Path) -> Self {
+        let launch =
+            Launch { folder: control_plane.dir().to_owned(), name: name.to_owned(), kubeconfig: kubeconfig.to_owned() };
+        let controller = Self { process: Mutex::new(launch.spawn()), launch };
+        controller.ready().await;
+        controller
+    }
+
+    /// A token of the chart's service account.
+    pub async fn token(control_plane: &ControlPlane) -> String {
+        let admin = control_plane.kubectl(users::ADMIN);
+        let token = admin.ok(&["create", "token", "daypass", "--namespace", NAMESPACE, "--duration=24h"]).await;
+        token.trim().to_owned()
+    }
+
+    /// Ends the controller at once, as a crash would.
+    pub fn kill(&self) {
+        self.running().process.kill();
+    }
+
+    /// Asks the controller to end, as a rollout would, and waits until it has.
+    pub async fn terminate(&self) -> ExitStatus {
+        self.running().process.ask_to_end();
+        eventually("the controller ends after SIGTERM", LIMIT, async || {
+            self.running().process.exited().ok_or_else(|| "it still runs".to_owned())
+        })
+        .await
+    }
+
+    /// Kills the controller if it runs, starts it again and waits until it is ready.
+    pub async fn restart(&self) {
+        self.kill();
+        let again = self.launch.spawn();
+        *self.running() = again;
+        self.ready().await;
+    }
+
+    /// The status code and the body of `GET path` on the controller's own server.
+    pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        let port = self.running().port;
+        http::get(port, path).await
+    }
+
+    /// Everything that the controller wrote, in all its lives.
+    pub fn log(&self) -> String {
+        self.running().process.log()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.running().process.pid()
+    }
+
+    async fn ready(&self) {
+        eventually("the controller is ready", LIMIT, async || {
+            if let Some(end) = self.running().process.gone() {
+                panic!("{end}");
+            }
+            match self.get("/readyz").await? {
+                (200, _) => Ok(()),
+                (status, body) => Err(format!("/readyz answers {status}: {body}")),
+            }
+        })
+        .await;
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Launch {
+    fn spawn(&self) -> Running {
+        let [port] = free_ports();
+        let args = vec![
+            "controller".to_owned(),
+            format!("--kubeconfig={}", self.kubeconfig.display()),
+            format!("--listen=127.0.0.1:{port}"),
+        ];
+        let program = Path::new(env!("CARGO_BIN_EXE_daypass"));
+        Running { process: Process::spawn(&self.folder, &self.name, program, &args, &[("RUST_LOG", "info")]), port }
+    }
+}

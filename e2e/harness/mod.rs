@@ -1,0 +1,24 @@
+//! Owns what every test against a real API server needs: the control plane, its users, the tools that
+//! talk to it, the installed product, and the worlds that trials run in.
+
+pub mod binaries;
+pub mod cast;
+pub mod control_plane;
+pub mod http;
+pub mod install;
+pub mod kubeconfig;
+pub mod kubectl;
+pub mod process;
+pub mod proxy;
+pub mod readiness;
+pub mod servers;
+pub mod trial;
+pub mod users;
+pub mod wait;
+pub mod world;
+
+pub use control_plane::ControlPlane;
+pub use install::{Controller, Daypass};
+pub use trial::{bare, private, shared};
+pub use wait::eventually;
+pub use world::World;

@@ -1,0 +1,115 @@
+//! Owns a proxy between the controller and the API server that can stop time at a write: it shows every
+//! request to a watcher before it is passed on and after it was answered, and holds it while the watcher wants.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+
+use super::control_plane::ControlPlane;
+
+/// When a request is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It has not reached the API server.
+    Before,
+    /// The API server has carried it out; the controller does not know yet.
+    After,
+}
+
+/// What to do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Let it pass.
+    On,
+    /// Break the connection.
+    Cut,
+}
+
+/// A write of the controller.
+#[derive(Clone, Debug)]
+pub struct Write {
+    pub method: Method,
+    pub path: String,
+}
+
+type Watcher = Arc<dyn Fn(Moment, &Write) -> Way + Send + Sync>;
+
+/// A running proxy. It ends with the runtime that it was started on.
+pub struct Proxy {
+    address: SocketAddr,
+    watcher: Arc<Mutex<Option<Watcher>>>,
+}
+
+#[derive(Clone)]
+struct Upstream {
+    client: kube::Client,
+    watcher: Arc<Mutex<Option<Watcher>>>,
+}
+
+impl Proxy {
+    /// Starts a proxy that speaks to the API server through `client`, with that client's identity.
+    pub async fn start(client: kube::Client) -> Self {
+        let watcher = Arc::new(Mutex::new(None));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let routes = Router::new().fallback(pass).with_state(Upstream { client, watcher: watcher.clone() });
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { address, watcher }
+    }
+
+    /// From now on this sees every write. It is called on the proxy's runtime and must not block for long.
+    pub fn watch(&self, watcher: impl Fn(Moment, &Write) -> Way + Send + Sync + 'static) {
+        *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(watcher));
+    }
+
+    /// From now on nothing is watched.
+    pub fn pass_all(&self) {
+        *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// A kubeconfig that leads to the proxy.
+    pub fn kubeconfig(&self, control_plane: &ControlPlane) -> PathBuf {
+        let path = control_plane.dir().join("proxy.kubeconfig");
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: proxy\nclusters: [{{name: proxy, cluster: {{server: 'http://{}'}}}}]\n\
+             users: [{{name: proxy, user: {{}}}}]\ncontexts: [{{name: proxy, context: {{cluster: proxy, user: proxy}}}}]\n",
+            self.address
+        );
+        std::fs::write(&path, text).expect("write a kubeconfig");
+        path
+    }
+}
+
+async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
+    let watcher = upstream.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let write = Write { method: request.method().clone(), path: request.uri().path().to_owned() };
+    let watched = watcher.filter(|_| ![Method::GET, Method::HEAD].contains(&write.method));
+    if watched.as_ref().is_some_and(|watcher| watcher(Moment::Before, &write) == Way::Cut) {
+        return cut();
+    }
+    let (mut head, body) = request.into_parts();
+    head.headers.remove(header::HOST);
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let request = axum::http::Request::from_parts(head, kube::client::Body::from(body));
+    let answer = upstream.client.send(request).await;
+    if watched.is_some_and(|watcher| watcher(Moment::After, &write) == Way::Cut) {
+        return cut();
+    }
+    match answer {
+        Ok(answer) => answer.map(Body::new).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}
+
+/// An answer whose body breaks off: the client sees a lost connection.
+fn cut() -> Response {
+    let broken = futures::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("cut")) });
+    Body::from_stream(broken).into_response()
+}

@@ -1,0 +1,29 @@
+//! Owns what it means that the control plane is ready for use.
+
+use axum::http::Request;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::Api;
+
+/// The API server says that it is ready.
+pub async fn api_server(client: &kube::Client) -> Result<(), String> {
+    let request = Request::get("/readyz").body(Vec::new()).expect("make a request");
+    match client.request_text(request).await {
+        Ok(answer) if answer == "ok" => Ok(()),
+        Ok(answer) => Err(format!("/readyz answers {answer:?}")),
+        Err(error) => Err(format!("/readyz: {error}")),
+    }
+}
+
+/// The controller manager has done what clusters have from the start: the service account `default`, and
+/// the rules of the roles that are gathered from others.
+pub async fn controller_manager(client: &kube::Client) -> Result<(), String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
+    accounts.get("default").await.map_err(|error| format!("ServiceAccount default: {error}"))?;
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let edit = roles.get("edit").await.map_err(|error| format!("ClusterRole edit: {error}"))?;
+    match edit.rules {
+        Some(rules) if !rules.is_empty() => Ok(()),
+        _ => Err("ClusterRole edit has no rules yet".to_owned()),
+    }
+}

@@ -1,0 +1,79 @@
+//! Owns how a trial is run: on a runtime of its own, for a limited time, in a shared or a private world.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use super::control_plane::ControlPlane;
+use super::world::{self, World};
+
+/// No trial takes longer, so one that hangs is a failure with a name.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Each private world is a control plane of 400 MB; more at a time would only slow each other down.
+static PRIVATE_WORLDS: Semaphore = Semaphore::const_new(2);
+
+/// A trial in the world that most trials share. It keeps to a namespace of its own.
+pub fn shared<F>(name: &str, body: impl FnOnce(Arc<World>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let world = world::shared_world();
+        run(body(world.clone()), &world.control_plane)
+    })
+}
+
+/// A trial in a world of its own, which it may break.
+pub fn private<F>(name: &str, body: impl FnOnce(Arc<World>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let runtime = runtime();
+        let _turn = runtime.block_on(PRIVATE_WORLDS.acquire()).expect("the semaphore is never closed");
+        let world = runtime.block_on(World::private());
+        run(body(world.clone()), &world.control_plane)
+    })
+}
+
+/// A trial on the shared control plane that needs no product.
+pub fn bare<F>(name: &str, body: impl FnOnce(Arc<ControlPlane>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let control_plane = world::shared_control_plane();
+        run(body(control_plane.clone()), &control_plane)
+    })
+}
+
+/// Runs the body of a trial; its panic is its failure.
+fn run(body: impl Future<Output = ()>, control_plane: &ControlPlane) -> Result<(), Failed> {
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        runtime().block_on(async { tokio::time::timeout(LIMIT, body).await })
+    }));
+    let failure = match ended {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(_)) => format!("no end after {LIMIT:?}"),
+        Err(panic) => message(panic.as_ref()),
+    };
+    control_plane.keep();
+    Err(failure.into())
+}
+
+/// The runtime of one trial.
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("make a runtime")
+}
+
+/// What a panic said.
+pub fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}

@@ -1,0 +1,106 @@
+//! Owns the worlds that trials run in: a control plane with the product installed and its controller running.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ObjectMeta;
+use kube::{Api, ResourceExt};
+
+use super::cast;
+use super::control_plane::ControlPlane;
+use super::install::{Controller, Daypass};
+use super::kubectl::Kubectl;
+use super::trial;
+use super::users::{self, User};
+
+/// A control plane with the product at work.
+pub struct World {
+    // Dropped before the control plane that it works on.
+    pub controller: Controller,
+    pub control_plane: Arc<ControlPlane>,
+}
+
+impl World {
+    /// A world of one's own, for trials that kill things.
+    pub async fn private() -> Arc<Self> {
+        Arc::new(Self::on(Arc::new(ControlPlane::start().await)).await)
+    }
+
+    async fn on(control_plane: Arc<ControlPlane>) -> Self {
+        Daypass::install(&control_plane, &[]).await;
+        cast::give_rights(&control_plane.kubectl(users::ADMIN)).await;
+        cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
+        let controller = Controller::start(&control_plane).await;
+        Self { controller, control_plane }
+    }
+
+    /// A new namespace, `PREFIX-` and something that no other trial has.
+    pub async fn namespace(&self, prefix: &str) -> String {
+        let namespaces: Api<Namespace> = Api::all(self.client(users::ADMIN).await);
+        let metadata = ObjectMeta { generate_name: Some(format!("{prefix}-")), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        namespaces.create(&Default::default(), &namespace).await.expect("create a namespace").name_any()
+    }
+
+    /// A client with the identity of a user. It belongs to the trial that asked for it.
+    pub async fn client(&self, user: User) -> kube::Client {
+        self.control_plane.client(user).await
+    }
+
+    /// kubectl as a user.
+    pub fn kubectl(&self, user: User) -> Kubectl {
+        self.control_plane.kubectl(user)
+    }
+}
+
+/// Made on first use by whichever trial comes first; the others wait for it. A failed start is remembered,
+/// as an empty inner option, so that it fails every trial at once instead of being tried again by each.
+struct Shared<T>(Mutex<Option<Option<Arc<T>>>>);
+
+impl<T> Shared<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Must be called outside of a runtime: it blocks, and starts on a runtime of its own.
+    fn get(&self, what: &str, start: impl Future<Output = T>) -> Arc<T> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.is_none() {
+            let started = std::panic::catch_unwind(AssertUnwindSafe(|| trial::runtime().block_on(start)));
+            if let Err(panic) = &started {
+                *made = Some(None);
+                panic!("{what} did not start: {}", trial::message(panic.as_ref()));
+            }
+            *made = Some(started.ok().map(Arc::new));
+        }
+        match made.as_ref().and_then(Option::as_ref) {
+            Some(shared) => shared.clone(),
+            None => panic!("{what} did not start; the first trial that wanted it says why"),
+        }
+    }
+
+    fn drop(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+static CONTROL_PLANE: Shared<ControlPlane> = Shared::new();
+static WORLD: Shared<World> = Shared::new();
+
+/// The control plane that most trials share.
+pub fn shared_control_plane() -> Arc<ControlPlane> {
+    CONTROL_PLANE.get("the shared control plane", ControlPlane::start())
+}
+
+/// The world that most trials share: the product on the shared control plane.
+pub fn shared_world() -> Arc<World> {
+    let control_plane = shared_control_plane();
+    WORLD.get("the shared world", World::on(control_plane))
+}
+
+/// Ends what the trials shared. Called once, after the last trial.
+pub fn end() {
+    WORLD.drop();
+    CONTROL_PLANE.drop();
+}
