@@ -1,0 +1,279 @@
+//! Bad manifests are refused by the API server itself, with a message that names the field and the rule; and
+//! `kubectl explain` and `kubectl get` tell people what they need.
+
+use std::sync::Arc;
+
+use daypass::api::State;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::cast::{policy, request};
+use crate::harness::users::{ADMIN, ALICE, GITOPS};
+use crate::harness::{World, binaries, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("admission::bad_requests_are_refused_by_field_and_rule", bad_requests),
+        shared("admission::bad_policies_are_refused_by_field_and_rule", bad_policies),
+        shared("admission::every_example_is_accepted", every_example_is_accepted),
+        shared("admission::every_field_is_explained", every_field_is_explained),
+        shared("admission::columns_say_what_happens_and_until_when", columns),
+    ]
+}
+
+/// What is wrong, the spec laid over a good one, the field that the refusal must name, and words of its rule.
+type Case = (&'static str, Value, &'static str, &'static str);
+
+async fn bad_requests(world: Arc<World>) {
+    let namespace = world.namespace("bad").await;
+    let long = "x".repeat(1100);
+    let many: Vec<String> = (0..65).map(|n| format!("ns-{n}")).collect();
+    let length = "must be hours, minutes and seconds between 1s and 720h, for example 30m or 1h30m";
+    let cases: Vec<Case> = vec![
+        ("negative duration", json!({ "duration": "-1h" }), "spec.duration", length),
+        ("words for a duration", json!({ "duration": "1 hour" }), "spec.duration", length),
+        ("days", json!({ "duration": "1d" }), "spec.duration", length),
+        ("no time at all", json!({ "duration": "0s" }), "spec.duration", length),
+        ("over the maximum", json!({ "duration": "721h" }), "spec.duration", length),
+        (
+            "overflow",
+            json!({ "duration": "100000000000000000000h" }),
+            "spec.duration",
+            "longer than 32|32 bytes|must be hours",
+        ),
+        ("a number", json!({ "duration": 60 }), "spec.duration", "must be of type string"),
+        ("null", json!({ "duration": json!(null), "reason": json!(null) }), "spec.reason", "Required value"),
+        ("no role", json!({ "role": json!(null) }), "spec.role", "Required value"),
+        (
+            "unknown kind of role",
+            json!({ "role": { "kind": "Group", "name": "x" } }),
+            "spec.role.kind",
+            r#"supported values: "ClusterRole", "Role""#,
+        ),
+        (
+            "role by wildcard",
+            json!({ "role": { "name": "*" } }),
+            "spec.role.name",
+            "must be the exact name of a role: no wildcards",
+        ),
+        (
+            "role with a path",
+            json!({ "role": { "name": "a/b" } }),
+            "spec.role.name",
+            "must be the exact name of a role",
+        ),
+        ("empty reason", json!({ "reason": "" }), "spec.reason", "must say why access is needed"),
+        ("blank reason", json!({ "reason": "   " }), "spec.reason", "must say why access is needed"),
+        ("endless reason", json!({ "reason": long }), "spec.reason", "may not be more than 1024 bytes|Too long"),
+        (
+            "a Role for the cluster",
+            json!({ "role": { "kind": "Role", "name": "x" }, "scope": { "cluster": true } }),
+            "spec",
+            "ask for a ClusterRole, or for namespaces",
+        ),
+        (
+            "two scopes",
+            json!({ "scope": { "namespaces": ["a"], "cluster": true } }),
+            "spec.scope",
+            "give one of namespaces, namespaceSelector and cluster",
+        ),
+        (
+            "namespace by glob",
+            json!({ "scope": { "namespaces": ["team-*"] } }),
+            "spec.scope.namespaces[0]",
+            "to ask for namespaces by label use namespaceSelector",
+        ),
+        (
+            "no namespaces",
+            json!({ "scope": { "namespaces": [] } }),
+            "spec.scope.namespaces",
+            "should have at least 1 items",
+        ),
+        (
+            "namespaces twice",
+            json!({ "scope": { "namespaces": ["a", "a"] } }),
+            "spec.scope.namespaces[1]",
+            "Duplicate value",
+        ),
+        (
+            "too many namespaces",
+            json!({ "scope": { "namespaces": many } }),
+            "spec.scope.namespaces",
+            "must have at most 64 items",
+        ),
+        (
+            "selector without values",
+            json!({ "scope": { "namespaceSelector": { "matchExpressions": [{ "key": "a", "operator": "In" }] } } }),
+            "spec.scope.namespaceSelector.matchExpressions[0]",
+            "In and NotIn need values",
+        ),
+        (
+            "unknown operator",
+            json!({ "scope": { "namespaceSelector": { "matchExpressions": [{ "key": "a", "operator": "Like" }] } } }),
+            "operator",
+            "supported values",
+        ),
+        ("start without a zone", json!({ "startTime": "2030-01-01 10:00" }), "spec.startTime", "date-time"),
+        ("ticket with spaces", json!({ "ticket": "see mail" }), "spec.ticket", "without spaces"),
+        ("policy by a wrong name", json!({ "policy": "My Policy" }), "spec.policy", "must be the name of an object"),
+        ("a rule for nothing", json!({ "rules": [{ "verbs": ["get"] }] }), "spec.rules[0]", "give one of the two"),
+        (
+            "an extension with a start",
+            json!({ "extends": "a", "startTime": "2030-01-01T00:00:00Z" }),
+            "spec",
+            "leave startTime out",
+        ),
+    ];
+    let alice = world.kubectl(ALICE);
+    for (what, spec, field, rule) in cases {
+        refused(
+            &alice.apply_refused(&with_nulls(request(&namespace, "bad", json!({})), spec)).await,
+            what,
+            field,
+            rule,
+        );
+    }
+    let unknown = alice.apply_refused(&request(&namespace, "bad", json!({ "durration": "1h" })).to_string()).await;
+    refused(&unknown, "a misspelled field", "spec.durration", "unknown field");
+    let name = "n".repeat(201);
+    refused(
+        &alice.apply_refused(&request(&namespace, &name, json!({})).to_string()).await,
+        "a name too long for Events",
+        "metadata.name",
+        "at most 200",
+    );
+}
+
+async fn bad_policies(world: Arc<World>) {
+    let stage = |over: Value| {
+        let mut stage = json!({ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] });
+        over.as_object().unwrap().iter().for_each(|(k, v)| stage[k] = v.clone());
+        json!({ "approval": { "stages": [stage] } })
+    };
+    let cases: Vec<Case> = vec![
+        ("nobody may ask", json!({ "requesters": [] }), "spec", "must name its requesters"),
+        ("no roles", json!({ "roles": [] }), "spec", "must list its roles"),
+        ("no scope", json!({ "scope": {} }), "spec.scope", "give at least one of namespaces"),
+        ("no bound on time", json!({ "duration": json!(null) }), "spec", "must set duration.max"),
+        (
+            "default over max",
+            json!({ "duration": { "default": "2h", "max": "1h" } }),
+            "spec.duration",
+            "default must not be longer than max",
+        ),
+        ("an unknown effect", json!({ "effect": "Maybe" }), "spec.effect", r#"supported values: "Allow", "Deny""#),
+        ("a Deny with a duration", json!({ "effect": "Deny" }), "spec", "takes no duration"),
+        ("a wildcard role", json!({ "roles": [{ "name": "*" }] }), "spec.roles[0].name", "no wildcards"),
+        (
+            "a Role for the cluster",
+            json!({ "roles": [{ "kind": "Role", "name": "x" }], "scope": { "cluster": true } }),
+            "spec",
+            "only a ClusterRole",
+        ),
+        (
+            "a group in a namespace",
+            json!({ "requesters": [{ "kind": "Group", "name": "dev", "namespace": "a" }] }),
+            "spec.requesters[0]",
+            "remove it for a User or Group",
+        ),
+        (
+            "a homeless service account",
+            json!({ "requesters": [{ "kind": "ServiceAccount", "name": "bot" }] }),
+            "spec.requesters[0]",
+            "add namespace for a ServiceAccount",
+        ),
+        (
+            "a bad glob",
+            json!({ "scope": { "namespaces": ["Team_?"] } }),
+            "spec.scope.namespaces[0]",
+            "for example team-*",
+        ),
+        (
+            "nobody approves",
+            stage(json!({ "approvers": [] })),
+            "spec.approval.stages[0].approvers",
+            "should have at least 1 items",
+        ),
+        (
+            "zero approvals",
+            stage(json!({ "required": 0 })),
+            "spec.approval.stages[0].required",
+            "greater than or equal to 1",
+        ),
+        (
+            "escalation to nobody",
+            stage(json!({ "escalateAfter": "1h" })),
+            "spec.approval.stages[0]",
+            "give both or none",
+        ),
+        ("a wait for nobody", json!({ "approval": { "deadline": "1h" } }), "spec.approval", "add stages, or remove it"),
+        (
+            "a time of day that is none",
+            json!({ "schedule": { "timeZone": "Europe/Berlin", "windows": [{ "days": ["Mon"], "start": "9", "end": "17:00" }] } }),
+            "spec.schedule.windows[0].start",
+            "as HH:MM",
+        ),
+    ];
+    let gitops = world.kubectl(GITOPS);
+    for (what, spec, field, rule) in cases {
+        refused(&gitops.apply_refused(&with_nulls(policy("bad", "default"), spec)).await, what, field, rule);
+    }
+}
+
+/// Lays fields over the spec. Null stays null: what a template with an empty value would send.
+fn with_nulls(mut object: Value, over: Value) -> String {
+    over.as_object().unwrap().iter().for_each(|(key, value)| object["spec"][key] = value.clone());
+    object.to_string()
+}
+
+/// `rule` may be several texts with `|` between them, of which one must be there.
+fn refused(refusal: &str, what: &str, field: &str, rule: &str) {
+    let named = refusal.contains(field);
+    let explained = rule.split('|').any(|text| refusal.contains(text) || refusal.contains(&text.replace('"', "\\\"")));
+    assert!(named && explained, "{what} should be refused with {field:?} and {rule:?}, but: {refusal}");
+}
+
+async fn every_example_is_accepted(world: Arc<World>) {
+    let admin = world.kubectl(ADMIN);
+    admin.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}").await;
+    let examples = binaries::repository().join("examples").display().to_string();
+    let applied = admin.ok(&["apply", "--dry-run=server", "--validate=strict", "-R", "-f", &examples]).await;
+    assert!(applied.lines().count() >= 4, "{applied}");
+}
+
+async fn every_field_is_explained(world: Arc<World>) {
+    let alice = world.kubectl(ALICE);
+    for kind in ["areq", "apol"] {
+        let tree = alice.ok(&["explain", kind, "--recursive"]).await;
+        let top = alice.ok(&["explain", &format!("{kind}.spec")]).await;
+        assert!(tree.contains("spec") && !top.contains("<no description>"), "{top}");
+    }
+    for (field, words) in [
+        ("areq.spec.duration", "1h30m"),
+        ("areq.status.reviews", "kubectl patch --subresource=status"),
+        ("apol.spec.approval.stages", "the requester never counts"),
+        ("apol.spec.scope.namespaces", "team-*"),
+    ] {
+        let text = alice.ok(&["explain", field]).await;
+        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{field}: {text}");
+    }
+}
+
+async fn columns(world: Arc<World>) {
+    let namespace = world.namespace("columns").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    let until = granted.status.unwrap().expires_at.unwrap().0.to_string();
+    let alice = world.kubectl(ALICE);
+    let table = alice.ok(&["get", "areq", "-n", &namespace]).await;
+    let (head, row) = table.split_once('\n').unwrap();
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["NAME", "REQUESTER", "ROLE", "STATE", "UNTIL", "AGE"]);
+    assert_eq!(row.split_whitespace().take(5).collect::<Vec<_>>(), ["fix", "alice", "edit", "Active", &until]);
+    let policies = alice.ok(&["get", "apol", &namespace, "--no-headers"]).await;
+    assert_eq!(
+        policies.split_whitespace().take(5).collect::<Vec<_>>(),
+        [namespace.as_str(), "Allow", "edit", "1h", "True"]
+    );
+    assert!(alice.ok(&["get", "daypass", "-n", &namespace]).await.contains("fix"), "the category holds both kinds");
+}

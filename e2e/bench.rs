@@ -1,0 +1,354 @@
+//! `make bench`: how fast access comes and goes, beside a bare client that only creates and deletes the same
+//! RoleBindings on the same control plane in the same run. It prints figures and judges none.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use daypass::api::AccessRequest;
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::api::{DeleteParams, PostParams};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::harness::cast;
+use crate::harness::users::{ADMIN, ALICE};
+use crate::harness::wait::now;
+use crate::harness::{World, trial};
+
+const ONE_AT_A_TIME: usize = 200;
+const BURST: usize = 1000;
+const CLIENTS: usize = 16;
+const ENDS: usize = 200;
+const ENDS_WITHIN: i64 = 20;
+const OVERDUE: usize = 200;
+/// Nothing in a benchmark takes longer.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Measures and prints.
+pub fn run() -> ExitCode {
+    trial::runtime().block_on(measure());
+    ExitCode::SUCCESS
+}
+
+async fn measure() {
+    let profile = if cfg!(debug_assertions) { "debug build: figures mean nothing" } else { "release build" };
+    println!("daypass {} ({profile}), beside a bare client in the same run\n", env!("CARGO_PKG_VERSION"));
+    let world = World::private().await;
+    let namespace = world.namespace("bench").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let bench = Bench {
+        bindings: Api::namespaced(world.client(ADMIN).await, &namespace),
+        requests: Api::namespaced(world.client(ALICE).await, &namespace),
+        seen: Seen::start(world.client(ADMIN).await, &namespace).await,
+        world: world.clone(),
+    };
+    println!("{:<44} {:>9} {:>9} {:>9} {:>9}", "", "p50", "p99", "max", "x bare p50");
+    bench.one_at_a_time().await;
+    bench.burst().await;
+    bench.ends().await;
+    bench.idle_and_restart().await;
+}
+
+struct Bench {
+    world: Arc<World>,
+    bindings: Api<RoleBinding>,
+    requests: Api<AccessRequest>,
+    seen: Seen,
+}
+
+impl Bench {
+    async fn one_at_a_time(&self) {
+        let (mut bare, mut ours) = (Vec::new(), Vec::new());
+        // Taken in turns, so that a machine whose speed drifts slows both.
+        for n in 0..ONE_AT_A_TIME {
+            let begin = Instant::now();
+            self.bind(&format!("bare-one-{n}")).await;
+            bare.push(self.seen.added(&format!("bare-one-{n}")).await.duration_since(begin));
+            let begin = Instant::now();
+            let binding = self.ask(&format!("one-{n}"), "1h").await;
+            ours.push(self.seen.added(&binding).await.duration_since(begin));
+        }
+        let base = report("bare: create -> seen, one at a time", &mut bare, None);
+        report("daypass: request -> binding seen", &mut ours, Some(base));
+        self.clear().await;
+    }
+
+    async fn burst(&self) {
+        let all = |prefix: &'static str| (0..BURST).map(move |n| format!("{prefix}-{n}"));
+        let begin = Instant::now();
+        stream::iter(all("bare-burst"))
+            .map(|name| async move { self.bind(&name).await })
+            .buffer_unordered(CLIENTS)
+            .collect::<Vec<_>>()
+            .await;
+        self.seen.many(BURST).await;
+        let bare = begin.elapsed();
+        self.clear().await;
+        let begin = Instant::now();
+        stream::iter(all("burst"))
+            .map(|name| async move { self.ask(&name, "1h").await })
+            .buffer_unordered(CLIENTS)
+            .collect::<Vec<_>>()
+            .await;
+        self.seen.many(BURST).await;
+        let ours = begin.elapsed();
+        println!("{:<44} {:>9.2?}", format!("bare: {BURST} from {CLIENTS} clients"), bare);
+        let ratio = ours.as_secs_f64() / bare.as_secs_f64();
+        println!(
+            "{:<44} {:>9.2?} {:>40.1}",
+            format!("daypass: {BURST} from {CLIENTS} clients, all bound"),
+            ours,
+            ratio
+        );
+        println!("{:<44} {:>9}", format!("daypass: memory with {BURST} live grants"), self.memory());
+        self.clear().await;
+    }
+
+    async fn ends(&self) {
+        let mut bare = Vec::new();
+        let first = now() + SignedDuration::from_secs(3);
+        let step = SignedDuration::from_secs(ENDS_WITHIN) / i32::try_from(ENDS).expect("a small number");
+        let ends: Vec<Timestamp> =
+            (0..ENDS).map(|n| first + step * i32::try_from(n).expect("a small number")).collect();
+        let deleted = stream::iter(ends.iter().enumerate()).map(|(n, end)| async move {
+            let name = format!("bare-end-{n}");
+            self.bind(&name).await;
+            tokio::time::sleep(Duration::try_from(end.duration_since(now())).unwrap_or_default()).await;
+            self.bindings.delete(&name, &DeleteParams::default()).await.expect("delete");
+            late(self.seen.removed(&name).await, *end)
+        });
+        bare.extend(deleted.buffer_unordered(ENDS).collect::<Vec<_>>().await);
+
+        // Stored ends have whole seconds, so ends that are spread over 20 seconds come in 20 salvos of ten.
+        let asked = stream::iter(0..ENDS).map(|n| async move {
+            let name = format!("end-{n}");
+            let seconds =
+                5 + i64::try_from(n).expect("a small number") * ENDS_WITHIN / i64::try_from(ENDS).expect("small");
+            let binding = self.ask(&name, &format!("{seconds}s")).await;
+            let gone = self.seen.removed(&binding).await;
+            let status = self.requests.get(&name).await.expect("read it").status.expect("a status");
+            late(gone, status.expires_at.expect("an end").0)
+        });
+        let mut ours: Vec<f64> = asked.buffer_unordered(ENDS).collect::<Vec<_>>().await;
+        let base = report_millis(&format!("bare: stated end -> gone, {ENDS} in {ENDS_WITHIN} s"), &mut bare, None);
+        report_millis("daypass: stated end -> binding gone", &mut ours, Some(base));
+        self.clear().await;
+    }
+
+    async fn idle_and_restart(&self) {
+        println!("{:<44} {:>9}", "daypass: memory, nothing live", self.memory());
+        for n in 0..OVERDUE {
+            self.ask(&format!("late-{n}"), "10s").await;
+        }
+        self.seen.many(OVERDUE).await;
+        let writes = self.writes_of_one_life().await;
+        println!("{:<44} {:>9}", "daypass: API writes of one life, Events too", writes);
+        let begin = Instant::now();
+        self.world.controller.kill();
+        tokio::time::sleep(Duration::from_secs(12).saturating_sub(begin.elapsed())).await;
+        let begin = Instant::now();
+        self.world.controller.restart().await;
+        self.seen.many(0).await;
+        println!("{:<44} {:>9.2?}", format!("daypass: {OVERDUE} overdue, gone after start"), begin.elapsed());
+    }
+
+    /// Counts the controller's writes about one request, from the audit log.
+    async fn writes_of_one_life(&self) -> usize {
+        let binding = self.ask("life", "2s").await;
+        self.seen.added(&binding).await;
+        self.seen.removed(&binding).await;
+        let namespace = self.requests.get("life").await.expect("read it").namespace().expect("a namespace");
+        self.world
+            .until_events(
+                &self.world.until(&namespace, "life", daypass::api::State::Expired).await,
+                &["Granted", "Expired"],
+            )
+            .await;
+        let uid = binding.trim_start_matches("daypass-");
+        let about = |event: &serde_json::Value| {
+            let name = event["objectRef"]["name"].as_str().unwrap_or_default();
+            name == "life" || name == binding || name.starts_with(&format!("life.{}", &uid[..8]))
+        };
+        let audit = self.world.control_plane.audit_log();
+        audit
+            .iter()
+            .filter(|e| e["user"]["username"] == "system:serviceaccount:daypass-system:daypass" && about(e))
+            .filter(|e| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default()))
+            .count()
+    }
+
+    /// Creates the RoleBinding that Daypass would.
+    async fn bind(&self, name: &str) {
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": { "name": name, "labels": { "bench": "bare" } },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit" },
+            "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "alice" }]
+        }))
+        .expect("a RoleBinding");
+        self.bindings.create(&PostParams::default(), &binding).await.expect("create a RoleBinding");
+    }
+
+    /// Files a request; the name that its binding will have.
+    async fn ask(&self, name: &str, duration: &str) -> String {
+        let request = cast::request("", name, json!({ "duration": duration }));
+        let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
+        request.metadata.namespace = None;
+        let created = self.requests.create(&PostParams::default(), &request).await.expect("create a request");
+        format!("daypass-{}", created.uid().expect("a uid"))
+    }
+
+    /// Removes every request and bare binding, and waits until all are gone.
+    async fn clear(&self) {
+        let requests: Vec<String> = self
+            .requests
+            .list(&Default::default())
+            .await
+            .expect("list")
+            .items
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        let bare: Vec<String> = self.seen.names().into_iter().filter(|name| name.starts_with("bare-")).collect();
+        let exactly = DeleteParams::default();
+        stream::iter(requests)
+            .map(|name| self.delete_request(name))
+            .buffer_unordered(CLIENTS)
+            .collect::<Vec<_>>()
+            .await;
+        let deleted = stream::iter(bare).map(|name| {
+            let exactly = &exactly;
+            async move { self.bindings.delete(&name, exactly).await.map(|_| ()) }
+        });
+        deleted.buffer_unordered(CLIENTS).try_collect::<Vec<_>>().await.expect("delete bindings");
+        self.seen.many(0).await;
+    }
+
+    async fn delete_request(&self, name: String) {
+        self.requests.delete(&name, &DeleteParams::default()).await.expect("delete a request");
+    }
+
+    /// Resident memory of the controller, as the kernel tells it.
+    fn memory(&self) -> String {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.world.controller.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let kilobytes: Option<f64> = line.trim().trim_end_matches(" kB").parse().ok();
+        kilobytes.map_or("unknown".to_owned(), |kb| format!("{:.1} MiB", kb / 1024.0))
+    }
+}
+
+/// When each binding of the namespace was seen to come and to go, by a watch of its own.
+struct Seen {
+    state: Arc<Mutex<HashMap<String, Life>>>,
+    changed: watch::Receiver<()>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Life {
+    added: Option<Instant>,
+    removed: Option<(Instant, Timestamp)>,
+}
+
+impl Seen {
+    async fn start(client: Client, namespace: &str) -> Self {
+        let state = Arc::new(Mutex::new(HashMap::<String, Life>::new()));
+        let (tell, changed) = watch::channel(());
+        let (ready_tell, mut ready) = watch::channel(false);
+        let events = watcher::watcher(Api::<RoleBinding>::namespaced(client, namespace), watcher::Config::default());
+        let lives = state.clone();
+        tokio::spawn(async move {
+            let mut events = Box::pin(events);
+            while let Some(event) = events.next().await {
+                // It breaks at the end of the benchmark, with the control plane.
+                let Ok(event) = event else { continue };
+                let mut lives = lives.lock().expect("no panic");
+                match event {
+                    Event::Apply(b) | Event::InitApply(b) => {
+                        lives.entry(b.name_any()).or_default().added.get_or_insert_with(Instant::now);
+                    }
+                    Event::Delete(b) => {
+                        lives.entry(b.name_any()).or_default().removed = Some((Instant::now(), now()));
+                    }
+                    Event::Init => {}
+                    Event::InitDone => drop(ready_tell.send_replace(true)),
+                }
+                tell.send_replace(());
+            }
+        });
+        ready.wait_for(|ready| *ready).await.expect("the watch starts");
+        Self { state, changed }
+    }
+
+    async fn until<T>(&self, what: &str, found: impl Fn(&HashMap<String, Life>) -> Option<T>) -> T {
+        let mut changed = self.changed.clone();
+        let wait = async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(found) = found(&self.state.lock().expect("no panic")) {
+                    return found;
+                }
+                changed.changed().await.expect("the watch goes on");
+            }
+        };
+        tokio::time::timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("{what}: not seen in {LIMIT:?}"))
+    }
+
+    async fn added(&self, name: &str) -> Instant {
+        self.until(name, |lives| lives.get(name)?.added).await
+    }
+
+    async fn removed(&self, name: &str) -> Timestamp {
+        self.until(name, |lives| lives.get(name)?.removed.map(|(_, at)| at)).await
+    }
+
+    /// Waits until exactly this many bindings are there.
+    async fn many(&self, wanted: usize) {
+        self.until("as many bindings", |lives| (names(lives).len() == wanted).then_some(())).await;
+    }
+
+    fn names(&self) -> Vec<String> {
+        names(&self.state.lock().expect("no panic"))
+    }
+}
+
+fn names(lives: &HashMap<String, Life>) -> Vec<String> {
+    lives
+        .iter()
+        .filter(|(_, life)| life.added.is_some() && life.removed.is_none())
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// How late something was, in milliseconds; negative when it was early.
+fn late(at: Timestamp, stated: Timestamp) -> f64 {
+    at.duration_since(stated).as_secs_f64() * 1000.0
+}
+
+fn report(what: &str, figures: &mut [Duration], bare: Option<f64>) -> f64 {
+    let mut millis: Vec<f64> = figures.iter().map(|d| d.as_secs_f64() * 1000.0).collect();
+    report_millis(what, &mut millis, bare)
+}
+
+/// Prints p50, p99 and maximum; the p50, as the base for a ratio.
+fn report_millis(what: &str, millis: &mut [f64], bare: Option<f64>) -> f64 {
+    millis.sort_by(f64::total_cmp);
+    let at = |share: f64| millis[((millis.len() - 1) as f64 * share).round() as usize];
+    let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
+    let ratio = bare.map_or(String::new(), |bare| format!("{:.1}", p50 / bare));
+    println!("{what:<44} {:>9} {:>9} {:>9} {ratio:>9}", ms(p50), ms(p99), ms(max));
+    if millis[0] < 0.0 {
+        println!("  {} of {} were early", millis.iter().filter(|m| **m < 0.0).count(), millis.len());
+    }
+    p50
+}
+
+fn ms(millis: f64) -> String {
+    format!("{millis:.1} ms")
+}

@@ -1,0 +1,244 @@
+//! The controller may die at any moment. What it left half done is finished by the next one, nothing outlives
+//! its end, and nothing is granted twice.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use daypass::api::{AccessRequest, State};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::harness::cast::SOON;
+use crate::harness::proxy::{Moment, Proxy, Way};
+use crate::harness::users::{ADMIN, ALICE};
+use crate::harness::wait::now;
+use crate::harness::{Controller, World, eventually, private};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        private("crash::killed_at_every_write_of_a_grant_and_a_revoke", killed_at_every_write),
+        private("crash::overdue_grants_go_when_the_controller_starts", overdue_grants),
+        private("crash::an_end_that_comes_while_the_api_server_is_away", api_server_away),
+        private("crash::a_controller_that_is_asked_to_stop_does", asked_to_stop),
+        private("crash::what_happened_meanwhile_is_seen_at_the_start", what_happened_meanwhile),
+        private("crash::a_binding_that_nobody_knows_is_removed", a_stray_binding),
+    ]
+}
+
+/// Writes of one life: record, bind, record, Event; unbind, record, Event.
+const WRITES: usize = 7;
+
+async fn killed_at_every_write(world: Arc<World>) {
+    // The controller under test speaks through the proxy; the one that the world came with is not needed.
+    world.controller.kill();
+    let token = Controller::token(&world.control_plane).await;
+    let proxy = Proxy::start(world.control_plane.client_with_token(&token).await).await;
+    let kubeconfig = proxy.kubeconfig(&world.control_plane);
+    let controller = Arc::new(Controller::start_through(&world.control_plane, "crashing", &kubeconfig).await);
+    let namespace = world.namespace("crash").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+
+    for write in 0..WRITES {
+        for moment in [Moment::Before, Moment::After] {
+            let name = format!("die-{write}-{moment:?}").to_lowercase();
+            let seen = AtomicUsize::new(0);
+            let died = Arc::new(Mutex::new(None));
+            let (tell, victim) = (died.clone(), controller.clone());
+            proxy.watch(move |at, request| {
+                if tell.lock().unwrap().is_some() {
+                    return Way::Cut;
+                }
+                if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
+                    return Way::On;
+                }
+                victim.kill();
+                *tell.lock().unwrap() = Some(format!("{} {}", request.method, request.path));
+                Way::Cut
+            });
+            world.ask(ALICE, &namespace, &name, json!({ "duration": "3s" })).await;
+            eventually(&format!("it dies at write {write}"), SOON, async || {
+                died.lock().unwrap().clone().ok_or_else(|| "it lives".to_owned())
+            })
+            .await;
+            proxy.pass_all();
+            controller.restart().await;
+            let ended = world.until(&namespace, &name, State::Expired).await;
+            let at = died.lock().unwrap().clone().unwrap();
+            whole(&world, &namespace, &ended, &format!("{moment:?} {at}")).await;
+        }
+    }
+}
+
+/// The record is complete, nothing is left, and the audit log has one binding, created and deleted once.
+async fn whole(world: &World, namespace: &str, ended: &AccessRequest, at: &str) {
+    assert!(world.our_bindings(namespace).await.is_empty(), "{at}: a binding is left");
+    let status = ended.status.as_ref().unwrap();
+    let history: Vec<&str> = status.history.iter().map(|entry| entry.event.as_str()).collect();
+    let (from, until) = (status.granted_at.clone().unwrap().0, status.expires_at.clone().unwrap().0);
+    assert_eq!(until.duration_since(from).as_secs(), 3, "{at}: the end moved");
+    let name = format!("daypass-{}", ended.uid().unwrap());
+    let audit = world.control_plane.audit_log();
+    let count = |verb: &str| {
+        let done = |event: &&serde_json::Value| {
+            event["verb"] == verb
+                && event["objectRef"]["resource"] == "rolebindings"
+                && (event["objectRef"]["name"] == name.as_str()
+                    || event["responseObject"]["metadata"]["name"] == name.as_str())
+                && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+        };
+        audit.iter().filter(done).count()
+    };
+    let bound = usize::from(history.contains(&"Granted"));
+    assert!(
+        count("delete") <= 1 && (bound..=1).contains(&count("create")),
+        "{at}: {} created, {} deleted",
+        count("create"),
+        count("delete")
+    );
+    // Killed between the bind and its record for longer than the grant, there was no time to be active.
+    assert!(history == ["Granted", "Expired"] || history == ["Expired"], "{at}: {history:?}");
+}
+
+async fn overdue_grants(world: Arc<World>) {
+    let namespace = world.namespace("overdue").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let names: Vec<String> = (0..20).map(|n| format!("overdue-{n}")).collect();
+    for name in &names {
+        world.ask(ALICE, &namespace, name, json!({ "duration": "8s" })).await;
+    }
+    let mut last = None;
+    for name in &names {
+        let end = world.until(&namespace, name, State::Active).await.status.unwrap().expires_at.unwrap().0;
+        last = last.max(Some(end));
+    }
+    world.controller.kill();
+    past(last.unwrap()).await;
+    assert_eq!(world.our_bindings(&namespace).await.len(), names.len(), "without a controller nothing ends");
+    world.controller.restart().await;
+    eventually("every overdue binding is gone", Duration::from_secs(10), async || {
+        let left = world.our_bindings(&namespace).await.len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
+    })
+    .await;
+    for name in &names {
+        world.until(&namespace, name, State::Expired).await;
+    }
+}
+
+async fn api_server_away(world: Arc<World>) {
+    let namespace = world.namespace("away").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "4s" })).await;
+    let end = world.until(&namespace, "fix", State::Active).await.status.unwrap().expires_at.unwrap().0;
+    world.control_plane.stop_api_server();
+    past(end).await;
+    world.control_plane.start_api_server().await;
+    let expired = world.until(&namespace, "fix", State::Expired).await;
+    assert!(world.our_bindings(&namespace).await.is_empty());
+    world.until_events(&expired, &["Granted", "Expired"]).await;
+}
+
+async fn asked_to_stop(world: Arc<World>) {
+    let namespace = world.namespace("stop").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "4s" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    let status = world.controller.terminate().await;
+    assert!(status.success(), "{status}: {}", world.controller.log());
+    // Stopping takes no access away: that is for the next one, or for the end.
+    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    world.controller.restart().await;
+    world.until(&namespace, "fix", State::Expired).await;
+}
+
+async fn past(end: Timestamp) {
+    eventually("the end is past", SOON, async || if now() > end { Ok(()) } else { Err(end.to_string()) }).await;
+}
+
+/// Each of these would have been an event of a watch; at the start there is only what the lists say.
+async fn what_happened_meanwhile(world: Arc<World>) {
+    let (home, away) = (world.namespace("home").await, world.namespace("away").await);
+    let both = json!({ "namespaces": [home, away] });
+    world.allow(&home, &home, json!({ "scope": both })).await;
+    world.allow("going", &home, json!({ "roles": [{ "name": "view" }] })).await;
+    let long = json!({ "duration": "1h", "scope": { "namespaces": [away] } });
+    world.ask(ALICE, &home, "deleted-request", long).await;
+    world.ask(ALICE, &home, "deleted-binding", json!({ "duration": "1h" })).await;
+    world.ask(ALICE, &home, "deleted-policy", json!({ "duration": "1h", "role": { "name": "view" } })).await;
+    for name in ["deleted-request", "deleted-policy"] {
+        world.until(&home, name, State::Active).await;
+    }
+    let binding = world.until(&home, "deleted-binding", State::Active).await.status.unwrap().bindings.remove(0).name;
+    world.controller.kill();
+    let admin = world.kubectl(ADMIN);
+    admin.ok(&["delete", "areq", "deleted-request", "-n", &home]).await;
+    admin.ok(&["delete", "rolebinding", &binding, "-n", &home]).await;
+    admin.ok(&["delete", "apol", "going"]).await;
+    assert_eq!(world.our_bindings(&away).await.len(), 1, "the garbage collector does not reach across namespaces");
+    world.controller.restart().await;
+    world.until(&home, "deleted-binding", State::Revoked).await;
+    world.until(&home, "deleted-policy", State::Revoked).await;
+    eventually("no binding is left", SOON, async || {
+        let left = world.our_bindings(&home).await.len() + world.our_bindings(&away).await.len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} are")) }
+    })
+    .await;
+}
+
+/// A binding with our mark that no record knows, as if somebody had switched the guard off for a moment.
+async fn a_stray_binding(world: Arc<World>) {
+    let admin = world.kubectl(ADMIN);
+    let namespace = world.namespace("stray").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let live = world.until(&namespace, "fix", State::Active).await;
+    admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-binding-guard"]).await;
+
+    let uids = [live.uid().unwrap(), "00000000-0000-0000-0000-000000000000".to_owned()];
+    for (index, uid) in uids.iter().enumerate() {
+        let stray = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": { "name": format!("stray-{index}"), "namespace": namespace,
+                "labels": { "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": uid } },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+            "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory" }]
+        });
+        eventually("the stray is accepted", SOON, async || {
+            let output = admin.run_with(&["apply", "-f", "-"], &stray.to_string()).await;
+            if output.ok { Ok(()) } else { Err(output.stderr) }
+        })
+        .await;
+    }
+    // With the guard gone, the real binding can be edited too, and is put back.
+    let real = live.status.as_ref().unwrap().bindings[0].name.clone();
+    let wider = r#"{"subjects":[{"kind":"Group","apiGroup":"rbac.authorization.k8s.io","name":"system:authenticated"}],"metadata":{"annotations":{"daypass.dev/expires-at":"2030-01-01T00:00:00Z"}}}"#;
+    admin.ok(&["patch", "rolebinding", &real, "-n", &namespace, "--type=merge", "-p", wider]).await;
+    let unmarked = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}"#;
+    restored(&world, &namespace, &real).await;
+    admin.ok(&["patch", "rolebinding", &real, "-n", &namespace, "--type=merge", "-p", unmarked]).await;
+    restored(&world, &namespace, &real).await;
+    eventually("only the real binding is left", Duration::from_secs(60), async || {
+        let left: Vec<String> = world.our_bindings(&namespace).await.iter().map(ResourceExt::name_any).collect();
+        if left == [real.clone()] { Ok(()) } else { Err(format!("{left:?} are")) }
+    })
+    .await;
+    let request = world.until(&namespace, "fix", State::Active).await;
+    let events = world.until_events(&request, &["Granted", "BindingRestored", "BindingRestored"]).await;
+    assert_eq!(events[1].type_.as_deref(), Some("Warning"));
+}
+
+async fn restored(world: &World, namespace: &str, name: &str) {
+    let bindings = world.bindings(namespace).await;
+    eventually("the binding is as it was", SOON, async || {
+        let binding = bindings.get(name).await.map_err(|error| error.to_string())?;
+        let subjects = binding.subjects.clone().unwrap_or_default();
+        let marked = binding.labels().contains_key("app.kubernetes.io/managed-by");
+        let alone = subjects.len() == 1 && subjects[0].name == "alice";
+        let dated = !binding.annotations()["daypass.dev/expires-at"].starts_with("2030");
+        if marked && alone && dated { Ok(()) } else { Err(format!("{marked} {subjects:?}")) }
+    })
+    .await;
+}

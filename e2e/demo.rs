@@ -1,0 +1,147 @@
+//! `make demo`: a real control plane, the chart, and one story told with real kubectl commands.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::harness::users::{self, ADMIN, ALICE, CAROL, GITOPS};
+use crate::harness::{ControlPlane, Controller, Daypass, binaries, cast, trial};
+
+/// Where the kubeconfig of the demo is, below the repository.
+const KUBECONFIG: &str = "target/demo/kubeconfig";
+
+/// Tells the story. With `keep`, the control plane stays until Ctrl-C.
+pub fn run(keep: bool) -> ExitCode {
+    trial::runtime().block_on(tell(keep));
+    ExitCode::SUCCESS
+}
+
+async fn tell(keep: bool) {
+    println!("Starting etcd, a Kubernetes API server and its controller manager on this machine ...");
+    let control_plane = ControlPlane::start().await;
+    println!("Installing the chart and starting the controller ...");
+    Daypass::install(&control_plane, &[]).await;
+    let admin = control_plane.kubectl(ADMIN);
+    cast::give_rights(&admin).await;
+    admin.ok(&["create", "namespace", "shop"]).await;
+    cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
+    let controller = Controller::start(&control_plane).await;
+    let story = Story { control_plane: &control_plane, kubeconfig: kubeconfig(&control_plane).await };
+    story.tell().await;
+    if keep {
+        println!("\nEverything keeps running until you press Ctrl-C. In another terminal:\n");
+        println!("  export KUBECONFIG={KUBECONFIG} PATH=$PWD/target/controlplane:$PATH");
+        println!("  kubectl --context alice get areq -n shop");
+        println!("\nThe contexts are admin, gitops, alice, bob, carol, dave, eve and mallory.");
+        let _ = tokio::signal::ctrl_c().await;
+    } else {
+        println!("\n`make demo KEEP=1` leaves it running so that you can go on by hand.");
+    }
+    drop(controller);
+}
+
+/// One kubeconfig with a context for each person.
+async fn kubeconfig(control_plane: &ControlPlane) -> PathBuf {
+    let path = binaries::repository().join(KUBECONFIG);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("make the demo's folder");
+    let _ = std::fs::remove_file(&path);
+    let kubectl = control_plane.kubectl_with(&path);
+    let (url, authority) = control_plane.address();
+    kubectl
+        .ok(&[
+            "config",
+            "set-cluster",
+            "demo",
+            "--server",
+            &url,
+            "--certificate-authority",
+            &authority,
+            "--embed-certs",
+        ])
+        .await;
+    for user in users::ALL {
+        kubectl.ok(&["config", "set-credentials", user.name, "--token", &user.token()]).await;
+        kubectl.ok(&["config", "set-context", user.name, "--cluster", "demo", "--user", user.name]).await;
+    }
+    path
+}
+
+struct Story<'a> {
+    control_plane: &'a ControlPlane,
+    kubeconfig: PathBuf,
+}
+
+impl Story<'_> {
+    async fn tell(&self) {
+        say("The platform team keeps its policies in Git. A GitOps tool applies them.");
+        show("examples/tour/policies.yaml");
+        self.run(GITOPS.name, "apply -f examples/tour/policies.yaml").await;
+        self.run(GITOPS.name, "wait --for=condition=Ready apol --all").await;
+
+        say("alice is a developer. She has no rights in shop.");
+        self.run(ALICE.name, "auth can-i list pods -n shop").await;
+        say("Looking is low risk: the policy asks nobody, so she has it at once.");
+        show("examples/tour/look.yaml");
+        self.run(ALICE.name, "apply -f examples/tour/look.yaml").await;
+        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Active areq/look -n shop").await;
+        self.run(ALICE.name, "auth can-i list pods -n shop").await;
+
+        say("Changing something takes an approver.");
+        show("examples/tour/fix.yaml");
+        self.run(ALICE.name, "apply -f examples/tour/fix.yaml").await;
+        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Pending areq/fix -n shop").await;
+        self.run(ALICE.name, "get areq fix -n shop -o jsonpath={.status.message}").await;
+        say("She cannot approve it herself, and nobody can approve in another's name.");
+        self.run(ALICE.name, &review("alice", "Approve")).await;
+        self.run(CAROL.name, &review("bob", "Approve")).await;
+        say("carol is an approver. All she needs is kubectl.");
+        self.run(CAROL.name, &review("carol", "Approve")).await;
+        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Active areq/fix -n shop").await;
+        self.run(ALICE.name, "get areq -n shop").await;
+        self.run(ALICE.name, "auth can-i delete pods -n shop").await;
+        say("What was bound: one role, to one person, with its end written on it.");
+        self.run(ADMIN.name, "get rolebinding -n shop -l app.kubernetes.io/managed-by=daypass -o wide").await;
+
+        say("Fifteen seconds later it is over, and nobody had to remember it.");
+        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Expired areq/fix -n shop --timeout=60s").await;
+        self.run(ALICE.name, "auth can-i delete pods -n shop").await;
+        say("The record stays: who asked, who agreed, what was granted, when it ended.");
+        self.run(ADMIN.name, "events -n shop --for areq/fix").await;
+        self.run(ADMIN.name, "get areq fix -n shop -o yaml").await;
+    }
+
+    /// Runs a kubectl command as a person and shows it with what it prints. A refusal is part of the story.
+    async fn run(&self, context: &str, command: &str) {
+        println!("\n  $ kubectl --context {context} {command}");
+        let words = words(command);
+        let mut args = vec!["--context", context];
+        args.extend(words.iter().map(String::as_str));
+        let kubectl = self.control_plane.kubectl_with(&self.kubeconfig);
+        let output = kubectl.run(&args).await;
+        for line in output.stdout.lines().chain(output.stderr.lines()) {
+            println!("    {line}");
+        }
+    }
+}
+
+fn review(name: &str, verdict: &str) -> String {
+    let patch = format!(r#"{{"status":{{"reviews":{{"{name}":{{"verdict":"{verdict}","comment":"go ahead"}}}}}}}}"#);
+    format!("patch areq fix -n shop --subresource=status --type=merge -p '{patch}'")
+}
+
+/// The words of a command, as a shell would split these.
+fn words(command: &str) -> Vec<String> {
+    let mut parts = command.split('\'');
+    let mut words: Vec<String> = parts.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    words.extend(parts.next().map(str::to_owned));
+    words
+}
+
+fn say(text: &str) {
+    println!("\n# {text}");
+}
+
+fn show(path: &str) {
+    println!("\n  $ cat {path}");
+    let text = std::fs::read_to_string(binaries::repository().join(Path::new(path))).expect("read an example");
+    text.lines().for_each(|line| println!("    {line}"));
+}

@@ -1,0 +1,184 @@
+//! Who asks is said by the cluster, never by the writer; and only the controller writes its bindings.
+
+use std::sync::Arc;
+
+use daypass::api::State;
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::harness::cast::request;
+use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE, MALLORY};
+use crate::harness::{World, private, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("identity::a_forged_requester_is_overwritten", forged_requester),
+        shared("identity::the_spec_is_frozen", the_spec_is_frozen),
+        shared("identity::status_is_written_by_the_controller_and_reviewers_only", status_is_guarded),
+        shared("identity::only_the_controller_writes_its_bindings", bindings_are_guarded),
+        shared("identity::a_policy_author_needs_bind_on_every_role", policy_author),
+        shared("identity::a_human_stage_needs_its_approver", a_human_stage),
+        private("identity::without_the_stamp_nothing_is_granted", without_the_stamp),
+    ]
+}
+
+fn as_alice() -> serde_json::Value {
+    json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"] })
+}
+
+async fn forged_requester(world: Arc<World>) {
+    let namespace = world.namespace("forged").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(MALLORY, &namespace, "forged", json!({ "requester": as_alice() })).await;
+    let denied = world.until(&namespace, "forged", State::Denied).await;
+    assert_eq!(denied.spec.requester.unwrap().username, "mallory");
+    // Server-side apply, with force, is no way around it.
+    let manifest = request(&namespace, "applied", json!({ "requester": as_alice() })).to_string();
+    world.kubectl(EVE).apply_server_side(&manifest).await;
+    let granted = world.until(&namespace, "applied", State::Active).await;
+    assert_eq!(granted.spec.requester.unwrap().username, "eve");
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!world.kubectl(MALLORY).can_i("create", "pods", Some(&namespace)).await);
+}
+
+async fn the_spec_is_frozen(world: Arc<World>) {
+    let namespace = world.namespace("frozen").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    let patch = r#"{"spec":{"duration":"30m"}}"#;
+    let refusal =
+        world.kubectl(ADMIN).refused(&["patch", "areq", "fix", "-n", &namespace, "--type=merge", "-p", patch]).await;
+    assert!(refusal.contains("spec cannot be changed after creation"), "{refusal}");
+}
+
+async fn status_is_guarded(world: Arc<World>) {
+    let namespace = world.namespace("status").await;
+    // Nobody can satisfy this stage, so the request stays pending.
+    let stages =
+        json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "User", "name": "nobody" }] }] } });
+    world.allow(&namespace, &namespace, stages).await;
+    world.ask(ALICE, &namespace, "fix", json!({})).await;
+    world.until(&namespace, "fix", State::Pending).await;
+    let patch = |body: &str| format!(r#"{{"status":{body}}}"#);
+    for body in [
+        r#"{"state":"Active"}"#,
+        r#"{"expiresAt":"2030-01-01T00:00:00Z"}"#,
+        r#"{"grantedAt":"2026-01-01T00:00:00Z"}"#,
+        r#"{"reviews":{"carol":{"verdict":"Approve"}}}"#,
+        r#"{"history":[]}"#,
+        r#"{"conditions":[]}"#,
+        r#"{"policy":null}"#,
+    ] {
+        for user in [BOB, ADMIN] {
+            let body = patch(body);
+            let kubectl = world.kubectl(user);
+            kubectl
+                .refused(&[
+                    "patch",
+                    "areq",
+                    "fix",
+                    "-n",
+                    &namespace,
+                    "--subresource=status",
+                    "--type=merge",
+                    "-p",
+                    &body,
+                ])
+                .await;
+        }
+    }
+    // The reviewer's own entry is theirs, and says who they are, whatever they write.
+    let own = patch(r#"{"reviews":{"bob":{"verdict":"Approve","comment":"ok","groups":["kings"],"uid":"u-alice"}}}"#);
+    world
+        .kubectl(BOB)
+        .ok(&["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", &own])
+        .await;
+    let status = world.until(&namespace, "fix", State::Pending).await.status.unwrap();
+    assert_eq!(status.reviews["bob"].uid.as_deref(), Some("u-bob"));
+    assert!(!status.reviews["bob"].groups.contains(&"kings".to_owned()));
+}
+
+async fn bindings_are_guarded(world: Arc<World>) {
+    let namespace = world.namespace("guarded").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    let name = world.our_bindings(&namespace).await[0].metadata.name.clone().unwrap();
+    let admin = world.kubectl(ADMIN);
+    let wider =
+        r#"{"subjects":[{"kind":"Group","apiGroup":"rbac.authorization.k8s.io","name":"system:authenticated"}]}"#;
+    let longer = r#"{"metadata":{"annotations":{"daypass.dev/expires-at":"2030-01-01T00:00:00Z"}}}"#;
+    let unmarked = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}"#;
+    for patch in [wider, longer, unmarked] {
+        let refusal =
+            admin.refused(&["patch", "rolebinding", &name, "-n", &namespace, "--type=merge", "-p", patch]).await;
+        assert!(refusal.to_lowercase().contains("daypass"), "{refusal}");
+    }
+    let forged = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": { "name": "mine", "namespace": namespace, "labels": { "app.kubernetes.io/managed-by": "daypass" } },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory" }]
+    });
+    admin.apply_refused(&forged.to_string()).await;
+}
+
+async fn policy_author(world: Arc<World>) {
+    let namespace = world.namespace("author").await;
+    let gitops = world.kubectl(crate::harness::users::GITOPS);
+    let mut policy = crate::harness::cast::policy(&namespace, &namespace);
+    policy["spec"]["roles"] = json!([{ "name": "edit" }, { "name": "cluster-admin" }]);
+    let refusal = gitops.apply_refused(&policy.to_string()).await;
+    assert!(refusal.contains("cluster-admin") && refusal.contains("bind"), "{refusal}");
+}
+
+async fn a_human_stage(world: Arc<World>) {
+    let namespace = world.namespace("stage").await;
+    let stages = json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }] } });
+    world.allow(&namespace, &namespace, stages).await;
+    world.ask(BOB, &namespace, "fix", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "fix", State::Pending).await;
+    let review = |name: &str| format!(r#"{{"status":{{"reviews":{{"{name}":{{"verdict":"Approve"}}}}}}}}"#);
+    let patch = async |user: crate::harness::users::User| {
+        let body = review(user.name);
+        world
+            .kubectl(user)
+            .ok(&["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", &body])
+            .await;
+    };
+    // bob is an approver, but it is his own request.
+    patch(BOB).await;
+    let waiting = world.until(&namespace, "fix", State::Pending).await;
+    assert!(world.our_bindings(&namespace).await.is_empty(), "{waiting:?}");
+    patch(CAROL).await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    assert!(granted.status.unwrap().message.unwrap().contains("approved by carol"));
+}
+
+/// A cluster whose stamp is missing: the schema lets such a request in, and it must get nothing.
+async fn without_the_stamp(world: Arc<World>) {
+    let admin = world.kubectl(ADMIN);
+    for kind in ["mutatingadmissionpolicybindings", "validatingadmissionpolicybindings"] {
+        admin.ok(&["delete", kind, "--all"]).await;
+    }
+    let namespace = world.namespace("unstamped").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    crate::harness::eventually("a request is stored without a requester", crate::harness::cast::SOON, async || {
+        let name = format!("unstamped-{}", crate::harness::wait::random());
+        let manifest = request(&namespace, &name, json!({})).to_string();
+        let output = world.kubectl(ALICE).run_with(&["create", "-f", "-"], &manifest).await;
+        if !output.ok {
+            return Err(format!("the check is still in force: {}", output.stderr));
+        }
+        let request = world.requests(&namespace).await.get(&name).await.map_err(|e| e.to_string())?;
+        if request.spec.requester.is_some() {
+            return Err("the stamp is still in force".to_owned());
+        }
+        let denied = world.until(&namespace, &name, State::Denied).await;
+        let message = denied.status.unwrap().message.unwrap();
+        assert!(message.contains("did not stamp who asks"), "{message}");
+        Ok(())
+    })
+    .await;
+}

@@ -1,0 +1,50 @@
+//! The tests against a real API server. Each file beside this one holds the trials of one behaviour.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod admission;
+mod bench;
+mod chart;
+mod crash;
+mod demo;
+mod grant;
+mod harness;
+mod harness_check;
+mod identity;
+mod revoke;
+mod uninstall;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+/// Trials mostly wait, so there are more of them at a time than cores.
+const TRIALS_AT_A_TIME: usize = 8;
+
+fn main() -> ExitCode {
+    // Fails only when a provider is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match std::env::args().nth(1).as_deref() {
+        Some(harness_check::HOLD) => harness_check::hold(),
+        Some("bench") => bench::run(),
+        Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
+        _ => run_trials(),
+    }
+}
+
+fn run_trials() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
+    let trials = [
+        harness_check::trials(),
+        grant::trials(),
+        identity::trials(),
+        revoke::trials(),
+        admission::trials(),
+        crash::trials(),
+        uninstall::trials(),
+        chart::trials(),
+    ];
+    let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
+    harness::world::end();
+    conclusion.exit_code()
+}

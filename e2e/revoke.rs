@@ -1,0 +1,186 @@
+//! Access ends early when its request, its policy or its binding goes, and nothing is granted against policy.
+
+use std::sync::Arc;
+
+use daypass::api::State;
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::harness::cast::{SOON, policy};
+use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS, MALLORY};
+use crate::harness::{World, eventually, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("revoke::a_denied_request_never_has_a_binding", denied_never_has_a_binding),
+        shared("revoke::a_deny_wins_and_ends_what_was_granted", a_deny_wins),
+        shared("revoke::deleting_the_request", deleting_the_request),
+        shared("revoke::deleting_the_policy", deleting_the_policy),
+        shared("revoke::making_the_policy_narrower", making_the_policy_narrower),
+        shared("revoke::a_binding_deleted_by_hand_is_not_granted_again", deleted_by_hand),
+        shared("revoke::a_terminating_binding_is_not_left_to_linger", terminating_binding),
+        shared("revoke::deleting_a_namespace_with_requests", deleting_a_namespace),
+    ]
+}
+
+async fn granted(world: &World, namespace: &str) -> kube::core::ObjectMeta {
+    world.allow(namespace, namespace, json!({})).await;
+    world.ask(ALICE, namespace, "fix", json!({ "duration": "1h" })).await;
+    world.until(namespace, "fix", State::Active).await;
+    world.our_bindings(namespace).await.remove(0).metadata
+}
+
+/// No binding, and alice is an ordinary user again.
+async fn over(world: &World, namespace: &str) {
+    eventually(&format!("no binding is left in {namespace}"), SOON, async || {
+        let left = world.our_bindings(namespace).await;
+        if left.is_empty() { Ok(()) } else { Err(format!("{} are", left.len())) }
+    })
+    .await;
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(namespace)).await);
+}
+
+async fn denied_never_has_a_binding(world: Arc<World>) {
+    let namespace = world.namespace("denied").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let cases = [
+        ("mallory-asks", MALLORY, json!({}), "is not among its requesters"),
+        ("other-role", ALICE, json!({ "role": { "name": "admin" } }), "ClusterRole/admin is not among its roles"),
+        ("too-long", ALICE, json!({ "duration": "2h" }), "2h is longer than its maximum of 1h"),
+        ("no-such-policy", ALICE, json!({ "policy": "nowhere" }), "there is no policy nowhere"),
+        ("no-such-namespace", ALICE, json!({ "scope": { "namespaces": ["nowhere"] } }), "no such namespace: nowhere"),
+        ("other-place", ALICE, json!({ "scope": { "namespaces": ["default"] } }), "does not cover namespace default"),
+        ("cluster", EVE, json!({ "scope": { "cluster": true } }), "does not cover the whole cluster"),
+        ("past", ALICE, json!({ "startTime": "2020-01-01T00:00:00Z", "duration": "1h" }), "the time asked for is over"),
+        (
+            "narrow",
+            ALICE,
+            json!({ "rules": [{ "verbs": ["get"], "resources": ["pods"], "apiGroups": [""] }] }),
+            "spec.rules",
+        ),
+    ];
+    for (name, user, spec, why) in cases {
+        world.ask(user, &namespace, name, spec).await;
+        let wanted = if name == "past" { State::Lapsed } else { State::Denied };
+        let denied = world.until(&namespace, name, wanted).await;
+        let status = denied.status.clone().unwrap();
+        assert!(status.message.as_ref().unwrap().contains(why), "{name}: {:?}", status.message);
+        assert!(status.bindings.is_empty() && status.granted_at.is_none());
+        let events = world.until_events(&denied, &[if name == "past" { "Lapsed" } else { "Denied" }]).await;
+        assert_eq!(events[0].type_.as_deref(), Some("Warning"));
+        // The audit log has every write: no binding was created for it, not even for a moment.
+        let binding = format!("daypass-{}", denied.uid().unwrap());
+        let audit = world.control_plane.audit_log();
+        assert!(!audit.iter().any(|e| e["objectRef"]["name"] == binding.as_str()), "{name} had a binding");
+    }
+    assert!(world.our_bindings(&namespace).await.is_empty());
+}
+
+async fn a_deny_wins(world: Arc<World>) {
+    let namespace = world.namespace("deny").await;
+    granted(&world, &namespace).await;
+    world.deny(&format!("{namespace}-freeze"), &namespace).await;
+    let revoked = world.until(&namespace, "fix", State::Revoked).await;
+    assert!(revoked.status.unwrap().message.unwrap().contains("freeze denies it"));
+    over(&world, &namespace).await;
+    world.ask(ALICE, &namespace, "again", json!({})).await;
+    world.until(&namespace, "again", State::Denied).await;
+}
+
+async fn deleting_the_request(world: Arc<World>) {
+    let namespace = world.namespace("del-request").await;
+    granted(&world, &namespace).await;
+    world.kubectl(ALICE).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
+    over(&world, &namespace).await;
+
+    // With its dependents orphaned, or in the foreground, the request lingers with a deletion mark.
+    for (name, cascade) in [("orphan", "--cascade=orphan"), ("foreground", "--cascade=foreground")] {
+        world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+        world.until(&namespace, name, State::Active).await;
+        world.kubectl(ALICE).ok(&["delete", "areq", name, "-n", &namespace, cascade, "--wait=false"]).await;
+        over(&world, &namespace).await;
+    }
+}
+
+async fn deleting_the_policy(world: Arc<World>) {
+    let namespace = world.namespace("del-policy").await;
+    granted(&world, &namespace).await;
+    world.kubectl(GITOPS).ok(&["delete", "apol", &namespace]).await;
+    let revoked = world.until(&namespace, "fix", State::Revoked).await;
+    assert!(revoked.status.as_ref().unwrap().message.as_ref().unwrap().contains("is gone"));
+    over(&world, &namespace).await;
+    world.until_events(&revoked, &["Granted", "Revoked"]).await;
+}
+
+async fn making_the_policy_narrower(world: Arc<World>) {
+    let cases = [
+        ("duration", json!({ "max": "30m" }), "1h is longer than its maximum of 30m"),
+        ("requesters", json!([{ "kind": "User", "name": "bob" }]), "alice is not among its requesters"),
+        ("roles", json!([{ "name": "view" }]), "ClusterRole/edit is not among its roles"),
+        ("scope", json!({ "namespaces": ["elsewhere"] }), "it does not cover namespace"),
+        ("limits", json!({ "liveGrants": 1 }), "not served by this version"),
+    ];
+    for (field, value, why) in cases {
+        let namespace = world.namespace("narrow").await;
+        granted(&world, &namespace).await;
+        let mut narrower = policy(&namespace, &namespace);
+        narrower["spec"][field] = value;
+        world.kubectl(GITOPS).apply(&narrower.to_string()).await;
+        let revoked = world.until(&namespace, "fix", State::Revoked).await;
+        let message = revoked.status.unwrap().message.unwrap();
+        assert!(message.contains(why), "{field}: {message}");
+        over(&world, &namespace).await;
+    }
+}
+
+async fn deleted_by_hand(world: Arc<World>) {
+    let namespace = world.namespace("by-hand").await;
+    let binding = granted(&world, &namespace).await.name.unwrap();
+    world.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
+    let revoked = world.until(&namespace, "fix", State::Revoked).await;
+    assert!(revoked.status.as_ref().unwrap().message.as_ref().unwrap().contains("was deleted by hand"));
+    over(&world, &namespace).await;
+    let audit = world.control_plane.audit_log();
+    let created = audit.iter().filter(|e| {
+        e["verb"] == "create"
+            && e["objectRef"]["namespace"] == namespace.as_str()
+            && e["objectRef"]["resource"] == "rolebindings"
+    });
+    assert_eq!(created.count(), 1, "it was bound once");
+}
+
+/// RBAC goes on honouring a binding that waits for its finalizers.
+async fn terminating_binding(world: Arc<World>) {
+    let namespace = world.namespace("lingering").await;
+    let binding = granted(&world, &namespace).await.name.unwrap();
+    let admin = world.kubectl(ADMIN);
+    admin.ok(&["delete", "rolebinding", &binding, "-n", &namespace, "--cascade=foreground", "--wait=false"]).await;
+    world.until(&namespace, "fix", State::Revoked).await;
+    over(&world, &namespace).await;
+}
+
+async fn deleting_a_namespace(world: Arc<World>) {
+    let (home, away) = (world.namespace("ns-home").await, world.namespace("ns-away").await);
+    world.allow(&home, &home, json!({ "scope": { "namespaces": [home, away] } })).await;
+    let both = json!({ "duration": "1h", "scope": { "namespaces": [home, away] } });
+    world.ask(ALICE, &home, "both", both.clone()).await;
+    world.ask(ALICE, &away, "from-away", both).await;
+    world.until(&home, "both", State::Active).await;
+    world.until(&away, "from-away", State::Active).await;
+    let admin = world.kubectl(ADMIN);
+
+    admin.ok(&["delete", "namespace", &away, "--timeout=80s"]).await;
+    // The request that lived there is gone, and with it the access it had given here.
+    eventually("one binding is left", SOON, async || {
+        let left = world.our_bindings(&home).await;
+        if left.len() == 1 { Ok(()) } else { Err(format!("{} are", left.len())) }
+    })
+    .await;
+    // The other request goes on where it can.
+    let still = world.requests(&home).await.get("both").await.unwrap();
+    assert_eq!(still.status.unwrap().state, State::Active);
+    assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&home)).await);
+
+    admin.ok(&["delete", "namespace", &home, "--timeout=80s"]).await;
+}

@@ -1,0 +1,49 @@
+//! The chart can be taken away without leaving anything stuck.
+
+use std::sync::Arc;
+
+use daypass::api::State;
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::harness::cast::SOON;
+use crate::harness::users::{ADMIN, ALICE};
+use crate::harness::{Daypass, World, eventually, private};
+
+pub fn trials() -> Vec<Trial> {
+    vec![private("uninstall::leaves_no_stuck_object", leaves_no_stuck_object)]
+}
+
+async fn leaves_no_stuck_object(world: Arc<World>) {
+    let namespace = world.namespace("uninstall").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    for name in ["running", "over"] {
+        world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+        world.until(&namespace, name, State::Active).await;
+    }
+    let admin = world.kubectl(ADMIN);
+    // As the notes of the chart say: take the requests away while the controller can still end their access.
+    admin.ok(&["delete", "areq", "over", "-n", &namespace]).await;
+    world.controller.kill();
+    Daypass::uninstall(&world.control_plane).await;
+
+    // Nothing of ours has a finalizer, so everything can be deleted with nobody there to help.
+    admin.ok(&["delete", "areq", "running", "-n", &namespace, "--timeout=60s"]).await;
+    eventually("the garbage collector ends the access", std::time::Duration::from_secs(60), async || {
+        let left = world.our_bindings(&namespace).await.len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} bindings are left")) }
+    })
+    .await;
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    admin.ok(&["delete", "apol", "--all", "--timeout=60s"]).await;
+    admin.ok(&["delete", "crd", "accessrequests.daypass.dev", "accesspolicies.daypass.dev", "--timeout=60s"]).await;
+    admin.ok(&["delete", "namespace", &namespace, "daypass-system", "--timeout=80s"]).await;
+    eventually("no object of the chart is left", SOON, async || {
+        let kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicies,\
+                     mutatingadmissionpolicybindings,clusterroles,clusterrolebindings,crd";
+        let left = admin.ok(&["get", kinds, "-o", "name"]).await;
+        let ours: Vec<&str> = left.lines().filter(|line| line.contains("daypass")).collect();
+        if ours.is_empty() { Ok(()) } else { Err(ours.join(", ")) }
+    })
+    .await;
+}
