@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -52,7 +52,16 @@ pub struct Context {
     policies: RwLock<Option<Arc<PolicySet>>>,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
     attempts: Mutex<HashMap<ObjectRef<GuardedRequest>, u32>>,
-    written: Mutex<HashMap<ObjectRef<GuardedRequest>, (u64, Instant)>>,
+    written: Mutex<HashMap<ObjectRef<GuardedRequest>, Written>>,
+}
+
+/// What a pass left behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// Resource version of the request.
+    pub version: u64,
+    /// When to look again.
+    pub wake: Option<Timestamp>,
 }
 
 /// The writing ends of the stores, for the watches.
@@ -158,19 +167,17 @@ impl Context {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
     }
 
-    /// Remembers the version that a pass left behind.
-    pub fn wrote(&self, request: ObjectRef<GuardedRequest>, version: u64) {
-        let entry = (version, Instant::now());
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(request, entry);
+    /// Remembers the version that a pass left behind, and when that pass said to look again.
+    pub fn wrote(&self, request: ObjectRef<GuardedRequest>, version: u64, wake: Option<Timestamp>) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(request, Written { version, wake });
     }
 
-    /// For how long a version from the store has been behind what a pass wrote, if it is. Planning on it would
-    /// only end in a conflict.
-    pub fn behind(&self, request: &ObjectRef<GuardedRequest>, version: u64) -> Option<Duration> {
+    /// What a pass wrote, when a version from the store is older than that.
+    pub fn ahead_of(&self, request: &ObjectRef<GuardedRequest>, version: u64) -> Option<Written> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let (newest, at) = *written.get(request)?;
-        if version < newest {
-            return Some(at.elapsed());
+        let newest = *written.get(request)?;
+        if version < newest.version {
+            return Some(newest);
         }
         written.remove(request);
         None

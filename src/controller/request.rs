@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
@@ -24,9 +25,6 @@ use crate::core::policies::PolicySet;
 const MOST_STEPS: usize = 8;
 /// How many bindings of one request are written at a time.
 const CONCURRENT_BINDINGS: usize = 16;
-/// How long the store may take to catch up with what a pass wrote. Its update comes long before; when it does
-/// not, the API server is asked, since an end does not wait for a broken watch.
-const PATIENCE_WITH_STORE: Duration = Duration::from_secs(1);
 /// First wait after a failed pass; doubles each time.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// Longest wait after failed passes.
@@ -57,21 +55,25 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         made: Vec::new(),
         failure: None,
     };
-    match version(request).and_then(|version| context.behind(&reference, version)) {
-        Some(since) if since < PATIENCE_WITH_STORE => return Ok(Action::requeue(PATIENCE_WITH_STORE)),
-        Some(_) if !pass.refresh().await? => return Ok(Action::await_change()),
-        _ => {}
+    if let Some(written) = version(request).and_then(|version| context.ahead_of(&reference, version)) {
+        // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a
+        // conflict. An end does not wait for a watch, though: when one has come, the API server is asked.
+        let now = context.clock.now();
+        if written.wake.is_none_or(|wake| wake > now) {
+            return Ok(look_again(written.wake, now));
+        }
+        if !pass.refresh().await? {
+            return Ok(Action::await_change());
+        }
     }
     for _ in 0..MOST_STEPS {
         let step = pass.next_step().await?;
         if step.effects.is_empty() {
             context.succeeded(&reference);
             if let Some(version) = version(&pass.request).filter(|_| pass.fresh) {
-                context.wrote(reference, version);
+                context.wrote(reference, version, step.wake);
             }
-            return Ok(step
-                .wake
-                .map_or_else(Action::await_change, |wake| Action::requeue(sleep_until(wake, context.clock.now()))));
+            return Ok(look_again(step.wake, context.clock.now()));
         }
         if !pass.carry_out(step.effects).await? {
             return Ok(Action::await_change());
@@ -80,7 +82,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
     Err(Error::DoesNotSettle(MOST_STEPS))
 }
 
-/// When to try again after a failed pass: sooner and sooner bounded when access is overdue to end.
+/// When to try again after a failed pass. The wait doubles, but stays short once access is overdue to end.
 pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Context>) -> Action {
     if matches!(error, Error::Conflict) {
         return Action::requeue(FIRST_RETRY);
@@ -90,6 +92,10 @@ pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Con
     let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.expires_at.as_ref().map(|t| t.0));
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
     Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
+}
+
+fn look_again(wake: Option<Timestamp>, now: Timestamp) -> Action {
+    wake.map_or_else(Action::await_change, |wake| Action::requeue(sleep_until(wake, now)))
 }
 
 /// The resource version as a number. The API server gives increasing ones (KEP-5504).
