@@ -6,6 +6,7 @@ CONTROLPLANE := target/controlplane
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
+	@echo "Building Daypass ..."
 	@cargo build --quiet --bin daypass --test e2e
 	@cargo test --quiet --test e2e -- demo $(if $(KEEP),--keep)
 

@@ -85,8 +85,7 @@ async fn run_controller(args: ControllerArgs) -> Result<(), CliError> {
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
     let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
-    let parts = ["accessrequests", "accesspolicies", "namespaces", "rolebindings", "clusterrolebindings"];
-    let readiness = Readiness::waiting_for(parts);
+    let readiness = Readiness::waiting_for(controller::context::KINDS);
     let clients = client::clients(args.kubeconfig.as_deref()).await?;
     tokio::select! {
         served = server::serve(listener, readiness.clone()) => served.map_err(cannot_listen),

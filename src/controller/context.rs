@@ -2,30 +2,35 @@
 //!
 //! Holds and hands out; decides nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use tokio::sync::mpsc;
 
 use super::execute::Writer;
-use super::observe::{FreshRules, Rules};
-use super::reaper::Suspect;
-use crate::api::AccessPolicy;
-use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules};
+use super::queues::Queues;
+use crate::api::request::{BindingKind, BindingRef};
 use crate::core::binding::Observed;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
 use crate::runtime::clock::Clock;
 
-/// A request, or the reason why it cannot be decoded. One bad object must not end the watch of all.
-pub type GuardedRequest = DeserializeGuard<AccessRequest>;
-/// A policy, or the reason why it cannot be decoded.
-pub type GuardedPolicy = DeserializeGuard<AccessPolicy>;
+/// Name of a kind that is watched, as readiness gives it.
+pub const ACCESS_REQUESTS: &str = "accessrequests";
+/// Name of a kind that is watched.
+pub const ACCESS_POLICIES: &str = "accesspolicies";
+/// Name of a kind that is watched.
+pub const NAMESPACES: &str = "namespaces";
+/// Name of a kind that is watched.
+pub const ROLE_BINDINGS: &str = "rolebindings";
+/// Name of a kind that is watched.
+pub const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings";
+/// Every kind that is watched.
+pub const KINDS: [&str; 5] = [ACCESS_REQUESTS, ACCESS_POLICIES, NAMESPACES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS];
 
 /// What all passes share.
 pub struct Context {
@@ -49,6 +54,7 @@ pub struct Context {
     pub by_uid: Index,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
+    listed: RwLock<BTreeSet<&'static str>>,
     policies: RwLock<Option<Arc<PolicySet>>>,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
     attempts: Mutex<HashMap<ObjectRef<GuardedRequest>, u32>>,
@@ -94,6 +100,7 @@ impl Context {
             cluster_role_bindings,
             by_uid: Index::default(),
             fresh_rules: FreshRules::default(),
+            listed: RwLock::default(),
             policies: RwLock::default(),
             namespaces: RwLock::default(),
             attempts: Mutex::default(),
@@ -108,8 +115,22 @@ impl Context {
         (context, feeds)
     }
 
-    /// Policies and namespaces as the watches have them, once they have been listed.
+    /// Notes that a kind has been listed as a whole, so that what its store lacks is not there.
+    pub fn mark_listed(&self, kind: &'static str) {
+        self.listed.write().unwrap_or_else(PoisonError::into_inner).insert(kind);
+    }
+
+    /// Whether all of these kinds have been listed.
+    pub fn has_listed(&self, kinds: &[&str]) -> bool {
+        let listed = self.listed.read().unwrap_or_else(PoisonError::into_inner);
+        kinds.iter().all(|kind| listed.contains(kind))
+    }
+
+    /// Policies and namespaces as the watches have them, once everything has been listed that a plan needs.
     pub fn rules(&self) -> Option<Rules> {
+        if !self.has_listed(&KINDS) {
+            return None;
+        }
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()?;
         let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some(Rules { policies, namespaces })
@@ -216,50 +237,5 @@ impl Index {
     /// Keeps only the requests of these UIDs.
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| keep(uid));
-    }
-}
-
-/// The sending ends of the queues.
-#[derive(Clone)]
-pub struct Queues {
-    requests: mpsc::UnboundedSender<ObjectRef<GuardedRequest>>,
-    policies: mpsc::UnboundedSender<ObjectRef<GuardedPolicy>>,
-    reaper: mpsc::UnboundedSender<Suspect>,
-}
-
-/// The receiving ends of the queues.
-pub struct Inbox {
-    /// Requests to take through a pass.
-    pub requests: mpsc::UnboundedReceiver<ObjectRef<GuardedRequest>>,
-    /// Policies to take through a pass.
-    pub policies: mpsc::UnboundedReceiver<ObjectRef<GuardedPolicy>>,
-    /// What the reaper should look into.
-    pub reaper: mpsc::UnboundedReceiver<Suspect>,
-}
-
-impl Queues {
-    /// Unbounded queues: an entry is a name, and the runtime behind them keeps one entry for each object.
-    pub fn new() -> (Self, Inbox) {
-        let (requests, requests_in) = mpsc::unbounded_channel();
-        let (policies, policies_in) = mpsc::unbounded_channel();
-        let (reaper, reaper_in) = mpsc::unbounded_channel();
-        let inbox = Inbox { requests: requests_in, policies: policies_in, reaper: reaper_in };
-        (Self { requests, policies, reaper }, inbox)
-    }
-
-    /// Asks for a pass over a request.
-    pub fn look_at(&self, request: ObjectRef<GuardedRequest>) {
-        // A closed queue means that the process is on its way out.
-        let _ = self.requests.send(request);
-    }
-
-    /// Asks for a pass over a policy.
-    pub fn look_at_policy(&self, policy: ObjectRef<GuardedPolicy>) {
-        let _ = self.policies.send(policy);
-    }
-
-    /// Asks the reaper to look into something.
-    pub fn suspect(&self, suspect: Suspect) {
-        let _ = self.reaper.send(suspect);
     }
 }

@@ -134,27 +134,19 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Conflict`] when it is not the version that was seen.
-    pub async fn restore(&self, wanted: Wanted, uid: String, resource_version: String) -> Result<Observed, Error> {
+    pub async fn restore(&self, wanted: &Wanted) -> Result<Observed, Error> {
         let failed = Error::api("put a binding back");
-        let reference = wanted.reference();
-        let stamp = |metadata: &mut ObjectMeta| {
-            metadata.uid = Some(uid);
-            metadata.resource_version = Some(resource_version);
-        };
-        match (wanted.kind, &reference.namespace) {
+        let (name, as_is) = (wanted.reference().name, PostParams::default());
+        match (wanted.kind, &wanted.metadata.namespace) {
             (BindingKind::RoleBinding, Some(namespace)) => {
-                let mut binding = wanted.role_binding();
-                stamp(&mut binding.metadata);
                 let api: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-                let stored = api.replace(&reference.name, &PostParams::default(), &binding).await.map_err(failed)?;
+                let stored = api.replace(&name, &as_is, &wanted.role_binding()).await.map_err(failed)?;
                 Ok(Observed::from(&stored))
             }
             (BindingKind::RoleBinding, None) => Err(Error::Incomplete("namespace")),
             (BindingKind::ClusterRoleBinding, _) => {
-                let mut binding = wanted.cluster_role_binding();
-                stamp(&mut binding.metadata);
                 let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-                let stored = api.replace(&reference.name, &PostParams::default(), &binding).await.map_err(failed)?;
+                let stored = api.replace(&name, &as_is, &wanted.cluster_role_binding()).await.map_err(failed)?;
                 Ok(Observed::from(&stored))
             }
         }

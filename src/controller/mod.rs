@@ -1,7 +1,7 @@
 //! Reads the cluster, asks the core what to do, and does it.
 //!
 //! [`watch`] fills the stores and says which request to look at; [`request`] and [`policy`] take one object
-//! through a pass; [`observe`] makes the snapshot; [`execute`] is the only module that writes; [`reaper`] looks
+//! through a pass; [`observe`] reads what a plan needs; [`execute`] is the only module that writes; [`reaper`] looks
 //! at bindings from the other side.
 
 pub mod context;
@@ -9,6 +9,7 @@ pub mod error;
 pub mod execute;
 pub mod observe;
 pub mod policy;
+pub mod queues;
 pub mod reaper;
 pub mod request;
 pub mod watch;
@@ -22,25 +23,18 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, watch as signal};
 use tracing::{debug, error};
 
+use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
 use crate::runtime::server::Readiness;
-use context::{Context, Queues};
+use context::Context;
 use error::Error;
 use execute::Writer;
+use queues::Queues;
 
 /// How many requests are worked on at a time.
 const CONCURRENT_REQUESTS: u16 = 64;
 /// How many policies are worked on at a time.
 const CONCURRENT_POLICIES: u16 = 4;
-
-/// Two clients of the API server: watches may stay silent for minutes, a call may not.
-#[derive(Clone)]
-pub struct Clients {
-    /// For lists and watches.
-    pub watches: kube::Client,
-    /// For single reads and writes; times out and does not retry by itself.
-    pub calls: kube::Client,
-}
 
 /// Runs the controller until `stop` says so, or until a part of it fails.
 ///

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::api::ListParams;
-use kube::core::PartialObjectMeta;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::context::{Context, GuardedPolicy, GuardedRequest};
 use super::error::Error;
+use crate::api::AccessPolicy;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::core::binding::Observed;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
+
+/// A request, or the reason why it cannot be decoded. One bad object must not end the watch of all.
+pub type GuardedRequest = DeserializeGuard<AccessRequest>;
+/// A policy, or the reason why it cannot be decoded.
+pub type GuardedPolicy = DeserializeGuard<AccessPolicy>;
 
 /// What all requests are decided by.
 #[derive(Clone)]
@@ -72,27 +77,6 @@ pub fn policy_set<'a>(stored: impl IntoIterator<Item = &'a GuardedPolicy> + Clon
 pub fn namespace(object: &PartialObjectMeta<NamespaceObject>) -> (String, Namespace) {
     let terminating = object.metadata.deletion_timestamp.is_some();
     (object.name_any(), Namespace { labels: object.labels().clone(), terminating })
-}
-
-/// What stands in the place of each recorded binding. The store answers when it can. When it has nothing
-/// where a binding is known to have been made, the API server is asked: the binding may be newer than the
-/// store, or have lost the label that the store selects by.
-///
-/// # Errors
-/// When the API server cannot be asked.
-pub async fn bindings(context: &Context, request: &AccessRequest) -> Result<Vec<Observed>, Error> {
-    let Some(status) = &request.status else { return Ok(Vec::new()) };
-    let mut seen = Vec::new();
-    for recorded in &status.bindings {
-        match context.binding(recorded) {
-            Some(binding) => seen.push(binding),
-            None if recorded.uid.is_some() && !status.state.is_final() => {
-                seen.extend(binding(&context.reader, recorded).await?);
-            }
-            None => {}
-        }
-    }
-    Ok(seen)
 }
 
 /// What the API server has in the place of a recorded binding.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use kube::runtime::controller::Action;
 use tracing::warn;
 
-use super::context::{Context, GuardedPolicy};
+use super::context::Context;
 use super::error::Error;
+use super::observe::GuardedPolicy;
 use crate::core::readiness::readiness;
 
 /// Wait after a failed pass.

@@ -11,12 +11,13 @@ use futures::{StreamExt, stream};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 use tracing::{error, warn};
 
-use super::context::{Context, GuardedRequest};
+use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
-use super::observe;
+use super::observe::{self, GuardedRequest};
+use super::queues::Suspect;
 use crate::api::keys;
 use crate::api::request::AccessRequest;
 use crate::core::binding::Observed;
@@ -24,40 +25,33 @@ use crate::core::reap::{Owner, verdict};
 
 /// Time between two sweeps.
 const SWEEP: Duration = Duration::from_secs(30);
-/// Time to the next sweep after one in which something failed.
+/// Time to the next look after one in which something failed.
 const RETRY: Duration = Duration::from_millis(500);
 /// How many bindings are looked into at a time.
 const CONCURRENT: usize = 16;
 
-/// Something that the reaper should look into.
-pub enum Suspect {
-    /// Every binding: a list was read anew, so that deletions may have been missed.
-    Everything,
-    /// A binding that does not fit what is known of its request.
-    Binding(Box<Observed>),
-    /// A request that was deleted: its bindings must go.
-    Deleted(Box<AccessRequest>),
-}
-
 /// Runs for as long as the process.
 pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Suspect>) {
-    let mut next_sweep = Instant::now() + SWEEP;
-    loop {
-        let all_well = tokio::select! {
-            suspect = suspects.recv() => match suspect {
-                None => return,
-                Some(Suspect::Everything) => sweep(&context).await,
-                Some(Suspect::Binding(binding)) => look_into(&context, &binding).await,
-                Some(Suspect::Deleted(request)) => unbind_all(&context, &request).await,
-            },
-            () = sleep_until(next_sweep) => {
-                next_sweep = Instant::now() + SWEEP;
-                sweep(&context).await
-            }
-        };
-        if !all_well {
-            next_sweep = next_sweep.min(Instant::now() + RETRY);
-        }
+    let queue = stream::poll_fn(move |task| suspects.poll_recv(task));
+    let sweeps = stream::unfold((), |()| async {
+        sleep(SWEEP).await;
+        Some((Suspect::Everything, ()))
+    });
+    let context = &context;
+    stream::select(queue, sweeps).for_each_concurrent(CONCURRENT, |suspect| look(context, suspect)).await;
+}
+
+async fn look(context: &Context, suspect: Suspect) {
+    let all_well = match &suspect {
+        // Without the requests, every binding would look like one that nobody knows.
+        _ if !context.has_listed(&[ACCESS_REQUESTS]) => return,
+        Suspect::Everything => sweep(context).await,
+        Suspect::Binding(binding) => look_into(context, binding).await,
+        Suspect::Deleted(request) => unbind_all(context, request).await,
+    };
+    if !all_well {
+        sleep(RETRY).await;
+        context.queues.suspect(suspect);
     }
 }
 

@@ -11,9 +11,9 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::context::{Context, GuardedRequest};
+use super::context::Context;
 use super::error::{BindError, Error};
-use super::observe::{self, Rules};
+use super::observe::{self, GuardedRequest, Rules};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
 use crate::core::binding::{Observed, Wanted};
 use crate::core::deadline::sleep_until;
@@ -141,7 +141,7 @@ impl Pass<'_> {
             let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0);
             return Ok(Plan { effects: Vec::new(), wake });
         };
-        let bindings = self.with_made(observe::bindings(self.context, &self.request).await?);
+        let bindings = self.with_made(self.bindings().await?);
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
         match refusal(&step) {
             Some(state) if self.fresh_rules.is_none() => {
@@ -181,6 +181,24 @@ impl Pass<'_> {
         Snapshot { request: &self.request, policies, namespaces, bindings, bind_failure: self.failure.as_deref() }
     }
 
+    /// What stands in the place of each recorded binding. The store answers when it can. When it has nothing
+    /// where a binding is known to have been made, the API server is asked: the binding may be newer than the
+    /// store, or have lost the label that the store selects by.
+    async fn bindings(&self) -> Result<Vec<Observed>, Error> {
+        let Some(status) = self.status() else { return Ok(Vec::new()) };
+        let mut seen = Vec::new();
+        for recorded in &status.bindings {
+            match self.context.binding(recorded) {
+                Some(binding) => seen.push(binding),
+                None if recorded.uid.is_some() && !status.state.is_final() => {
+                    seen.extend(observe::binding(&self.context.reader, recorded).await?);
+                }
+                None => {}
+            }
+        }
+        Ok(seen)
+    }
+
     /// What was seen, and over it what this pass wrote itself.
     fn with_made(&self, mut seen: Vec<Observed>) -> Vec<Observed> {
         for made in &self.made {
@@ -198,7 +216,7 @@ impl Pass<'_> {
             match effect {
                 Effect::Unbind(binding) => unbinds.push(binding),
                 Effect::Bind(wanted) => binds.push(*wanted),
-                Effect::Record(_) | Effect::Restore { .. } => rest.push(effect),
+                Effect::Record(_) | Effect::Restore(_) => rest.push(effect),
             }
         }
         self.unbind(unbinds).await?;
@@ -212,8 +230,8 @@ impl Pass<'_> {
                     self.request = Cow::Owned(stored);
                     self.fresh = true;
                 }
-                Effect::Restore { wanted, uid, resource_version } => {
-                    let restored = self.context.writer.restore(*wanted, uid, resource_version).await?;
+                Effect::Restore(wanted) => {
+                    let restored = self.context.writer.restore(&wanted).await?;
                     self.made.push(restored);
                 }
                 Effect::Unbind(_) | Effect::Bind(_) => {}

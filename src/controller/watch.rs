@@ -2,7 +2,7 @@
 //!
 //! One watch a kind. Each backs off by itself, so that a kind that cannot be listed does not slow the others.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,11 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use super::context::{Context, Feeds, GuardedPolicy, GuardedRequest};
-use super::observe;
-use super::reaper::Suspect;
+use super::context::{
+    ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
+};
+use super::observe::{self, GuardedPolicy, GuardedRequest};
+use super::queues::Suspect;
 use crate::api::keys;
 use crate::core::binding::Observed;
 use crate::core::namespaces::Namespaces;
@@ -41,11 +43,11 @@ pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness:
         () = watch_namespaces(events(Api::all(client.clone()), all()), &context, &readiness) => {}
         () = watch_bindings(
             reflected(Api::all(client.clone()), ours.clone(), role_bindings),
-            |b| Observed::from(b), "rolebindings", &context, &readiness,
+            |b| Observed::from(b), ROLE_BINDINGS, &context, &readiness,
         ) => {}
         () = watch_bindings(
             reflected(Api::all(client), ours, cluster_role_bindings),
-            |b| Observed::from(b), "clusterrolebindings", &context, &readiness,
+            |b| Observed::from(b), CLUSTER_ROLE_BINDINGS, &context, &readiness,
         ) => {}
     }
 }
@@ -137,7 +139,7 @@ async fn watch_requests(
 ) {
     let mut listing = Listing(Vec::new());
     let mut uids = HashSet::new();
-    for_each("accessrequests", stream, |event| {
+    for_each(ACCESS_REQUESTS, stream, |event| {
         match &event {
             Event::Init => uids.clear(),
             Event::InitApply(request) => {
@@ -146,7 +148,7 @@ async fn watch_requests(
             }
             Event::InitDone => {
                 context.by_uid.retain(|uid| uids.contains(uid));
-                readiness.done("accessrequests");
+                listed(ACCESS_REQUESTS, context, readiness);
                 context.queues.suspect(Suspect::Everything);
             }
             Event::Apply(request) => context.by_uid.insert(request),
@@ -169,16 +171,36 @@ async fn watch_policies(
     readiness: &Readiness,
 ) {
     let mut listing = Listing(Vec::new());
-    for_each("accesspolicies", stream, |event| {
-        if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
+    let mut known = HashMap::new();
+    for_each(ACCESS_POLICIES, stream, |event| {
+        // A new status, the controller's own included, changes no decision.
+        let changed = match &event {
+            Event::Init | Event::InitApply(_) => false,
+            Event::InitDone => true,
+            Event::Apply(policy) => {
+                let version = (policy.uid(), policy.meta().generation, policy.meta().deletion_timestamp.is_some());
+                known.insert(policy.name_any(), version.clone()) != Some(version)
+            }
+            Event::Delete(policy) => {
+                known.remove(&policy.name_any());
+                true
+            }
+        };
+        if changed {
             let stored = context.policy_store.state();
             context.set_policies(observe::policy_set(stored.iter().map(|policy| &**policy)));
-            readiness.done("accesspolicies");
+            listed(ACCESS_POLICIES, context, readiness);
             context.look_at_open_requests();
         }
         listing.after(&event).into_iter().for_each(|policy| context.queues.look_at_policy(policy));
     })
     .await;
+}
+
+/// A kind has been read as a whole.
+fn listed(kind: &'static str, context: &Context, readiness: &Readiness) {
+    context.mark_listed(kind);
+    readiness.done(kind);
 }
 
 async fn watch_namespaces(
@@ -187,21 +209,30 @@ async fn watch_namespaces(
     readiness: &Readiness,
 ) {
     let mut known = Namespaces::new();
-    let mut listed = Namespaces::new();
-    for_each("namespaces", stream, |event| {
-        let before = known.clone();
-        match event {
-            Event::Init => listed.clear(),
-            Event::InitApply(namespace) => listed.extend([observe::namespace(&namespace)]),
-            Event::InitDone => known = std::mem::take(&mut listed),
-            Event::Apply(namespace) => known.extend([observe::namespace(&namespace)]),
-            Event::Delete(namespace) => {
-                known.remove(&namespace.name_any());
+    let mut listing = Namespaces::new();
+    for_each(NAMESPACES, stream, |event| {
+        let changed = match event {
+            Event::Init => {
+                listing.clear();
+                false
             }
-        }
-        if known != before {
+            Event::InitApply(namespace) => {
+                listing.extend([observe::namespace(&namespace)]);
+                false
+            }
+            Event::InitDone => {
+                known = std::mem::take(&mut listing);
+                true
+            }
+            Event::Apply(namespace) => {
+                let (name, namespace) = observe::namespace(&namespace);
+                known.insert(name, namespace.clone()) != Some(namespace)
+            }
+            Event::Delete(namespace) => known.remove(&namespace.name_any()).is_some(),
+        };
+        if changed {
             context.set_namespaces(known.clone());
-            readiness.done("namespaces");
+            listed(NAMESPACES, context, readiness);
             context.look_at_open_requests();
         }
     })
@@ -220,7 +251,7 @@ async fn watch_bindings<K>(
     for_each(kind, stream, |event| match event {
         Event::Init | Event::InitApply(_) => {}
         Event::InitDone => {
-            readiness.done(kind);
+            listed(kind, context, readiness);
             context.queues.suspect(Suspect::Everything);
             context.look_at_open_requests();
         }

@@ -119,6 +119,26 @@ impl Observed {
     }
 }
 
+impl Observed {
+    /// This object as it should be: what is wanted, with the labels and annotations of others left on it, and
+    /// bound to the version that was seen.
+    pub fn restored(&self, wanted: Wanted) -> Wanted {
+        let over = |theirs: &Option<BTreeMap<String, String>>, ours: Option<BTreeMap<String, String>>| {
+            let mut all = theirs.clone().unwrap_or_default();
+            all.extend(ours.unwrap_or_default());
+            Some(all)
+        };
+        let metadata = ObjectMeta {
+            labels: over(&self.metadata.labels, wanted.metadata.labels),
+            annotations: over(&self.metadata.annotations, wanted.metadata.annotations),
+            uid: self.metadata.uid.clone(),
+            resource_version: self.metadata.resource_version.clone(),
+            ..wanted.metadata
+        };
+        Wanted { metadata, ..wanted }
+    }
+}
+
 impl Wanted {
     /// Which object this is.
     pub fn reference(&self) -> BindingRef {

@@ -6,8 +6,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::approvals::{Progress, Reviews, progress};
 use super::deadline::whole_second;
+use super::fault::sentence;
 use super::namespaces::Namespaces;
-use super::policies::{Entry, Policy, PolicySet, sentence};
+use super::policies::{Entry, Policy, PolicySet};
 use super::select::{Place, denies, place, shortfalls};
 use super::validate::Ask;
 use crate::api::policy::{Effect, Stage};

@@ -12,9 +12,11 @@ use super::binding::{self, Observed, Wanted};
 use super::deadline::{earliest, whole_second};
 use super::decide::{Approved, Decision, decide, denials, later};
 use super::duration;
+use super::fault::sentence;
 use super::history::{self, Reason, join};
+use super::inspect::{Bindings, Change, describe, inspect};
 use super::namespaces::Namespaces;
-use super::policies::{Entry, PolicySet, sentence};
+use super::policies::{Entry, PolicySet};
 use super::select::{Place, shortfalls};
 use super::validate::{Ask, validate};
 use crate::api::conditions::{self, Condition, ConditionStatus};
@@ -43,15 +45,9 @@ pub enum Effect {
     Record(Box<AccessRequestStatus>),
     /// Create this binding.
     Bind(Box<Wanted>),
-    /// Put this binding back to what it should be, if it is still the one that was seen.
-    Restore {
-        /// What it should be.
-        wanted: Box<Wanted>,
-        /// UID of what was seen.
-        uid: String,
-        /// Version of what was seen.
-        resource_version: String,
-    },
+    /// Put this binding back to what it should be. Its metadata carries UID and version of what was seen, so
+    /// that nothing else is written over.
+    Restore(Box<Wanted>),
     /// Delete this binding, if it is ours.
     Unbind(BindingRef),
 }
@@ -362,99 +358,12 @@ fn granted_length(status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<SignedD
     status.expires_at.as_ref().map(|end| end.0.duration_since(begin))
 }
 
-/// What has become of the recorded bindings.
-enum Bindings {
-    /// One was deleted by hand, or all went with their namespaces: the grant is over.
-    Lost(String),
-    /// Something else stands in the place of one.
-    Blocked(String),
-    /// These were never made.
-    Missing(Vec<Wanted>),
-    /// These were changed by hand.
-    Changed(Vec<Change>),
-    /// All are there; their UIDs, in the order of the record.
-    Complete(Vec<Option<String>>),
-}
-
-struct Change {
-    wanted: Wanted,
-    uid: String,
-    resource_version: String,
-    what: &'static str,
-}
-
-fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
-    let usable = |namespace: &Option<String>| {
-        namespace.as_ref().is_none_or(|n| s.namespaces.get(n).is_some_and(|n| !n.terminating))
-    };
-    let own_uid = s.request.metadata.uid.as_deref();
-    let (mut missing, mut changed, mut uids) = (Vec::new(), Vec::new(), Vec::new());
-    let mut gone = 0;
-    for recorded in &status.bindings {
-        let wanted = binding::wanted(s.request, status, recorded);
-        let Some(seen) = s.bindings.iter().find(|b| b.is_at(recorded)) else {
-            if !usable(&recorded.namespace) {
-                gone += 1;
-                uids.push(recorded.uid.clone());
-            } else if recorded.uid.is_some() {
-                return Bindings::Lost(format!("{} was deleted by hand", describe(recorded)));
-            } else {
-                missing.push(wanted);
-            }
-            continue;
-        };
-        match &recorded.uid {
-            Some(uid) if seen.metadata.uid.as_ref() != Some(uid) => {
-                return Bindings::Lost(format!(
-                    "{} was deleted by hand and made anew by somebody else",
-                    describe(recorded)
-                ));
-            }
-            None if own_uid.is_none() || seen.request_uid() != own_uid || seen.role != wanted.role => {
-                return Bindings::Blocked(format!(
-                    "{} is there already and is not Daypass's: delete it, then ask again",
-                    describe(recorded)
-                ));
-            }
-            _ if seen.metadata.deletion_timestamp.is_some() => {
-                return Bindings::Lost(format!("{} was deleted by hand", describe(recorded)));
-            }
-            _ => {}
-        }
-        uids.push(seen.metadata.uid.clone());
-        if let Some(what) = seen.drift(&wanted) {
-            let uid = seen.metadata.uid.clone().unwrap_or_default();
-            let resource_version = seen.metadata.resource_version.clone().unwrap_or_default();
-            changed.push(Change { wanted, uid, resource_version, what });
-        }
-    }
-    if gone == status.bindings.len() {
-        return Bindings::Lost("every namespace it was granted in is gone".to_owned());
-    }
-    if !missing.is_empty() {
-        Bindings::Missing(missing)
-    } else if !changed.is_empty() {
-        Bindings::Changed(changed)
-    } else {
-        Bindings::Complete(uids)
-    }
-}
-
-fn describe(binding: &BindingRef) -> String {
-    match &binding.namespace {
-        Some(namespace) => format!("RoleBinding {} in namespace {namespace}", binding.name),
-        None => format!("ClusterRoleBinding {}", binding.name),
-    }
-}
-
 fn restore(mut status: AccessRequestStatus, changes: Vec<Change>, now: Timestamp) -> Plan {
     let mut effects = Vec::new();
-    for change in changes {
-        let message =
-            format!("{}: somebody changed {}; it was put back", describe(&change.wanted.reference()), change.what);
+    for Change { restored, what } in changes {
+        let message = format!("{}: somebody changed {what}; it was put back", describe(&restored.reference()));
         history::add(&mut status.history, now, Reason::BindingRestored, None, &message);
-        let Change { wanted, uid, resource_version, .. } = change;
-        effects.push(Effect::Restore { wanted: Box::new(wanted), uid, resource_version });
+        effects.push(Effect::Restore(Box::new(restored)));
     }
     effects.push(Effect::Record(Box::new(status)));
     Plan { effects, wake: None }

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::core::{Expression, Selector, SelectorExt};
 
 use super::duration;
+use super::fault::{self, Fault};
 use super::namespaces::{Namespace, glob_matches};
 use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, Stage};
 use crate::api::request::PolicyRef;
@@ -19,35 +20,6 @@ use crate::api::subject::{RoleKind, RoleName, Subject};
 const DEFAULT_LENGTH: SignedDuration = SignedDuration::from_hours(1);
 /// How long approvers have when the policy does not say.
 const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(168);
-
-/// Something wrong in a spec: which field, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
-    /// Path of the field, for example `spec.duration.max`.
-    pub field: String,
-    /// The rule that is broken and the way out.
-    pub problem: String,
-}
-
-impl Fault {
-    /// A fault in a field.
-    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into() }
-    }
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.field, self.problem)
-    }
-}
-
-/// Faults as one sentence, sorted.
-pub fn sentence(faults: &[Fault]) -> String {
-    let mut texts: Vec<String> = faults.iter().map(Fault::to_string).collect();
-    texts.sort();
-    texts.join("; ")
-}
 
 /// Every policy of the cluster, by name.
 #[derive(Clone, Debug, Default)]
@@ -271,7 +243,7 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
 fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
     let approval = spec.approval.as_ref();
     let stages = approval.map_or(&[][..], |a: &Approval| &a.stages);
-    [
+    fault::unserved([
         ("spec.schedule", spec.schedule.is_some()),
         ("spec.conditions", !spec.conditions.is_empty()),
         ("spec.limits", spec.limits.is_some()),
@@ -279,11 +251,7 @@ fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
         ("spec.extension", spec.extension.is_some()),
         ("spec.approval.automaticWhen", approval.is_some_and(|a| a.automatic_when.is_some())),
         ("spec.approval.stages[].escalateAfter", stages.iter().any(|s| s.escalate_after.is_some())),
-    ]
-    .into_iter()
-    .filter(|(_, set)| *set)
-    .map(|(field, _)| Fault::new(field, "not served by this version of Daypass: remove it"))
-    .collect()
+    ])
 }
 
 #[cfg(test)]
@@ -295,7 +263,7 @@ mod tests {
     fn faults(policy: &AccessPolicy) -> String {
         match Entry::read(policy) {
             Entry::Valid(_) => String::new(),
-            Entry::Broken { faults, .. } => sentence(&faults),
+            Entry::Broken { faults, .. } => fault::sentence(&faults),
         }
     }
 

@@ -4,8 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::deadline::whole_second;
+use super::fault::sentence;
 use super::history::shorten;
-use super::policies::{Entry, sentence};
+use super::policies::Entry;
 use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
 

@@ -8,8 +8,9 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::core::SelectorExt;
 
 use super::duration;
+use super::fault::Fault;
 use super::namespaces::{Namespace, Namespaces};
-use super::policies::{Fault, Policy};
+use super::policies::Policy;
 use super::validate::{Ask, Target};
 use crate::api::subject::{Identity, Subject, SubjectKind};
 

@@ -7,7 +7,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::core::Selector;
 
 use super::duration;
-use super::policies::{Fault, selector};
+use super::fault::{self, Fault};
+use super::policies::selector;
 use crate::api::request::AccessRequest;
 use crate::api::subject::{Identity, RoleKind, RoleName};
 
@@ -112,17 +113,13 @@ fn target(request: &AccessRequest, faults: &mut Vec<Fault>) -> Target {
 }
 
 fn unserved(request: &AccessRequest) -> Vec<Fault> {
-    [("spec.rules", !request.spec.rules.is_empty()), ("spec.extends", request.spec.extends.is_some())]
-        .into_iter()
-        .filter(|(_, set)| *set)
-        .map(|(field, _)| Fault::new(field, "not served by this version of Daypass: remove it"))
-        .collect()
+    fault::unserved([("spec.rules", !request.spec.rules.is_empty()), ("spec.extends", request.spec.extends.is_some())])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::policies::sentence;
+    use crate::core::fault::sentence;
     use crate::core::samples::request;
     use serde_json::json;
 

@@ -8,12 +8,19 @@ use http::header::USER_AGENT;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::controller::Clients;
-
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a call may stay without an answer.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// Two clients of the API server: watches may stay silent for minutes, a call may not.
+#[derive(Clone)]
+pub struct Clients {
+    /// For lists and watches.
+    pub watches: kube::Client,
+    /// For single reads and writes; times out and does not retry by itself.
+    pub calls: kube::Client,
+}
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]

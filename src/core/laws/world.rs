@@ -224,7 +224,7 @@ impl World {
         let result = match effect {
             Effect::Record(status) => self.record(status, planned_for),
             Effect::Bind(wanted) => self.bind(wanted),
-            Effect::Restore { wanted, uid, resource_version } => self.restore(wanted, uid, resource_version),
+            Effect::Restore(wanted) => self.restore(wanted),
             Effect::Unbind(binding) => {
                 self.unbind(binding);
                 Ok(())
@@ -267,24 +267,20 @@ impl World {
         Ok(())
     }
 
-    fn restore(&mut self, wanted: &Wanted, uid: &str, resource_version: &str) -> Result<(), Refused> {
+    fn restore(&mut self, wanted: &Wanted) -> Result<(), Refused> {
         let reference = wanted.reference();
-        let mut breach = None;
         let standing = self.bindings.iter_mut().find(|b| b.object.is_at(&reference)).ok_or(Refused)?;
         let marked = standing.object.request_uid() == self.request.metadata.uid.as_deref();
         let metadata = &mut standing.object.metadata;
-        if metadata.uid.as_deref() != Some(uid) || metadata.resource_version.as_deref() != Some(resource_version) {
+        if metadata.uid != wanted.metadata.uid || metadata.resource_version != wanted.metadata.resource_version {
             return Err(Refused);
         }
-        if !standing.ours && !marked {
-            breach = Some(format!("writes over a binding that is not ours: {reference:?}"));
-        }
-        metadata.labels.get_or_insert_default().extend(wanted.metadata.labels.clone().unwrap_or_default());
-        metadata.annotations.get_or_insert_default().extend(wanted.metadata.annotations.clone().unwrap_or_default());
-        metadata.owner_references = wanted.metadata.owner_references.clone();
+        *metadata = wanted.metadata.clone();
         standing.object.subjects = vec![wanted.subject.clone()];
         standing.touch();
-        self.breaches.extend(breach.map(|b| (Law::OnlyOurs, b)));
+        if !standing.ours && !marked {
+            self.breach(Law::OnlyOurs, format!("writes over a binding that is not ours: {reference:?}"));
+        }
         Ok(())
     }
 
@@ -313,7 +309,7 @@ impl World {
         let overdue = old.expires_at.as_ref().is_some_and(|end| end.0 <= now);
         let mut status = old.clone();
         for effect in &plan.effects {
-            let writes_binding = matches!(effect, Effect::Bind(_) | Effect::Restore { .. });
+            let writes_binding = matches!(effect, Effect::Bind(_) | Effect::Restore(_));
             if writes_binding && overdue {
                 self.breach(Law::ExpiryFirst, format!("after the end: {effect:?}"));
             }
@@ -323,7 +319,7 @@ impl World {
             match effect {
                 Effect::Record(new) => status = (**new).clone(),
                 Effect::Bind(wanted) => self.judge_bind(&status, wanted),
-                Effect::Restore { .. } | Effect::Unbind(_) => {}
+                Effect::Restore(_) | Effect::Unbind(_) => {}
             }
         }
         if old.state.is_final() && status != old {

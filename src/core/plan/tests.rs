@@ -73,7 +73,7 @@ fn from_request_to_end_takes_five_writes() {
                 Effect::Record(status) => format!("record {}", status.state.as_str()),
                 Effect::Bind(_) => "bind".to_owned(),
                 Effect::Unbind(_) => "unbind".to_owned(),
-                Effect::Restore { .. } => "restore".to_owned(),
+                Effect::Restore(_) => "restore".to_owned(),
             }));
         }
     }
@@ -319,4 +319,31 @@ fn the_longest_list_of_approvers_fits_a_message() {
         go_to(&mut world, "13:00:00");
         assert_eq!(world.state(), State::Active);
     }
+}
+
+/// RBAC honours a binding until it is gone, so a mark of deletion is taken for the deed, and nothing may hold
+/// a binding back from being deleted.
+#[test]
+fn a_binding_that_lingers_while_it_is_deleted_ends_the_grant() {
+    let mut world = granted_in_both();
+    world.bindings[0].object.metadata.deletion_timestamp = Some(Time(world.now));
+    world.bindings[0].object.metadata.finalizers = Some(vec!["foregroundDeletion".to_owned()]);
+    world.bindings[0].touch();
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert!(message(&world).contains("was deleted by hand"), "{}", message(&world));
+}
+
+#[test]
+fn a_finalizer_on_a_binding_is_put_back_to_none() {
+    let mut world = granted_in_both();
+    let theirs = ("example.com/seen".to_owned(), "yes".to_owned());
+    world.bindings[0].object.metadata.labels.get_or_insert_default().extend([theirs.clone()]);
+    world.bindings[0].object.metadata.finalizers = Some(vec!["example.com/keep".to_owned()]);
+    world.bindings[0].touch();
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 2));
+    assert!(world.bindings.iter().all(|b| b.object.metadata.finalizers.is_none()));
+    assert_eq!(world.bindings[0].object.metadata.labels.as_ref().unwrap().get(&theirs.0), Some(&theirs.1));
+    assert_eq!(events(&world), ["Granted", "BindingRestored"]);
 }

@@ -1,0 +1,92 @@
+//! What has become of the bindings of a grant: all there, never made, changed or deleted by hand.
+
+use super::binding::{self, Wanted};
+use super::plan::Snapshot;
+use crate::api::request::{AccessRequestStatus, BindingRef};
+
+/// What has become of the recorded bindings.
+pub enum Bindings {
+    /// One was deleted by hand, or all went with their namespaces: the grant is over.
+    Lost(String),
+    /// Something else stands in the place of one.
+    Blocked(String),
+    /// These were never made.
+    Missing(Vec<Wanted>),
+    /// These were changed by hand.
+    Changed(Vec<Change>),
+    /// All are there; their UIDs, in the order of the record.
+    Complete(Vec<Option<String>>),
+}
+
+/// A binding that was changed by hand.
+pub struct Change {
+    /// The same object as it should be.
+    pub restored: Wanted,
+    /// What is different.
+    pub what: &'static str,
+}
+
+/// Holds the recorded bindings against what stands in their places.
+pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
+    let usable = |namespace: &Option<String>| {
+        namespace.as_ref().is_none_or(|n| s.namespaces.get(n).is_some_and(|n| !n.terminating))
+    };
+    let own_uid = s.request.metadata.uid.as_deref();
+    let (mut missing, mut changed, mut uids) = (Vec::new(), Vec::new(), Vec::new());
+    let mut gone = 0;
+    for recorded in &status.bindings {
+        let wanted = binding::wanted(s.request, status, recorded);
+        let Some(seen) = s.bindings.iter().find(|b| b.is_at(recorded)) else {
+            if !usable(&recorded.namespace) {
+                gone += 1;
+                uids.push(recorded.uid.clone());
+            } else if recorded.uid.is_some() {
+                return Bindings::Lost(format!("{} was deleted by hand", describe(recorded)));
+            } else {
+                missing.push(wanted);
+            }
+            continue;
+        };
+        match &recorded.uid {
+            Some(uid) if seen.metadata.uid.as_ref() != Some(uid) => {
+                return Bindings::Lost(format!(
+                    "{} was deleted by hand and made anew by somebody else",
+                    describe(recorded)
+                ));
+            }
+            None if own_uid.is_none() || seen.request_uid() != own_uid || seen.role != wanted.role => {
+                return Bindings::Blocked(format!(
+                    "{} is there already and is not Daypass's: delete it, then ask again",
+                    describe(recorded)
+                ));
+            }
+            _ if seen.metadata.deletion_timestamp.is_some() => {
+                return Bindings::Lost(format!("{} was deleted by hand", describe(recorded)));
+            }
+            _ => {}
+        }
+        uids.push(seen.metadata.uid.clone());
+        if let Some(what) = seen.drift(&wanted) {
+            let restored = seen.restored(wanted);
+            changed.push(Change { restored, what });
+        }
+    }
+    if gone == status.bindings.len() {
+        return Bindings::Lost("every namespace it was granted in is gone".to_owned());
+    }
+    if !missing.is_empty() {
+        Bindings::Missing(missing)
+    } else if !changed.is_empty() {
+        Bindings::Changed(changed)
+    } else {
+        Bindings::Complete(uids)
+    }
+}
+
+/// A binding in words.
+pub fn describe(binding: &BindingRef) -> String {
+    match &binding.namespace {
+        Some(namespace) => format!("RoleBinding {} in namespace {namespace}", binding.name),
+        None => format!("ClusterRoleBinding {}", binding.name),
+    }
+}
