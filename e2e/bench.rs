@@ -81,34 +81,37 @@ impl Bench {
     }
 
     async fn burst(&self) {
-        let all = |prefix: &'static str| (0..BURST).map(move |n| format!("{prefix}-{n}"));
-        let begin = Instant::now();
-        stream::iter(all("bare-burst"))
-            .map(|name| async move { self.bind(&name).await })
-            .buffer_unordered(CLIENTS)
-            .collect::<Vec<_>>()
+        let (whole, mut bare) = self
+            .salvo("bare-burst", async |name: String| {
+                self.bind(&name).await;
+                name
+            })
             .await;
-        self.seen.many(BURST).await;
-        let bare = begin.elapsed();
+        println!("{:<44} {:>9.2?}", format!("bare: {BURST} from {CLIENTS} clients, all seen"), whole);
+        let base = report("bare: created -> seen, each", &mut bare, None);
         self.clear().await;
-        let begin = Instant::now();
-        stream::iter(all("burst"))
-            .map(|name| async move { self.ask(&name, "1h").await })
-            .buffer_unordered(CLIENTS)
-            .collect::<Vec<_>>()
-            .await;
-        self.seen.many(BURST).await;
-        let ours = begin.elapsed();
-        println!("{:<44} {:>9.2?}", format!("bare: {BURST} from {CLIENTS} clients"), bare);
-        let ratio = ours.as_secs_f64() / bare.as_secs_f64();
-        println!(
-            "{:<44} {:>9.2?} {:>40.1}",
-            format!("daypass: {BURST} from {CLIENTS} clients, all bound"),
-            ours,
-            ratio
-        );
+        let (ours, mut each) = self.salvo("burst", async |name: String| self.ask(&name, "1h").await).await;
+        let ratio = ours.as_secs_f64() / whole.as_secs_f64();
+        println!("{:<44} {:>9.2?} {ratio:>29.1}", format!("daypass: {BURST} from {CLIENTS} clients, all bound"), ours);
+        report("daypass: accepted -> binding seen, each", &mut each, Some(base));
         println!("{:<44} {:>9}", format!("daypass: memory with {BURST} live grants"), self.memory());
         self.clear().await;
+    }
+
+    /// Makes as many as a burst has, from several clients at a time. The time until all were seen, and for each
+    /// the time from when it was accepted.
+    async fn salvo(&self, prefix: &str, make: impl AsyncFn(String) -> String) -> (Duration, Vec<Duration>) {
+        let begin = Instant::now();
+        let names = (0..BURST).map(|n| format!("{prefix}-{n}"));
+        let made = stream::iter(names).map(|name| async { (make(name).await, Instant::now()) });
+        let made: Vec<(String, Instant)> = made.buffer_unordered(CLIENTS).collect().await;
+        self.seen.many(BURST).await;
+        let whole = begin.elapsed();
+        let mut each = Vec::new();
+        for (name, accepted) in made {
+            each.push(self.seen.added(&name).await.saturating_duration_since(accepted));
+        }
+        (whole, each)
     }
 
     async fn ends(&self) {
