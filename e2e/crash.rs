@@ -35,7 +35,7 @@ async fn killed_at_every_write(world: Arc<World>) {
     // The controller under test speaks through the proxy; the one that the world came with is not needed.
     world.controller.kill();
     let token = Controller::token(&world.control_plane).await;
-    let proxy = Proxy::start(world.control_plane.client_with_token(&token).await).await;
+    let proxy = Proxy::start(&world.control_plane, token).await;
     let kubeconfig = proxy.kubeconfig(&world.control_plane);
     let controller = Arc::new(Controller::start_through(&world.control_plane, "crashing", &kubeconfig).await);
     let namespace = world.namespace("crash").await;

@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         shared("identity::a_policy_author_needs_bind_on_every_role", policy_author),
         shared("identity::a_human_stage_needs_its_approver", a_human_stage),
         private("identity::without_the_stamp_nothing_is_granted", without_the_stamp),
+        private("identity::a_missing_guard_is_noticed_and_fails_closed", missing_guard),
     ]
 }
 
@@ -180,5 +181,84 @@ async fn without_the_stamp(world: Arc<World>) {
         assert!(message.contains("did not stamp who asks"), "{message}");
         Ok(())
     })
+    .await;
+}
+
+/// The canary tries each guard. Without one nothing new is granted, what runs still ends, and a request from the
+/// time without it is never granted.
+async fn missing_guard(world: Arc<World>) {
+    let admin = world.kubectl(ADMIN);
+    let namespace = world.namespace("unguarded").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    for (guard, words) in [
+        ("daypass-identity-check", "daypass-identity-check is missing"),
+        ("daypass-status-guard", "daypass-status-guard is missing"),
+        ("daypass-binding-guard", "daypass-binding-guard is missing"),
+    ] {
+        let running = format!("running-{guard}");
+        world.ask(ALICE, &namespace, &running, json!({ "duration": "25s" })).await;
+        world.until(&namespace, &running, State::Active).await;
+        let backup = without_status(&admin.ok(&["get", "validatingadmissionpolicybinding", guard, "-o", "json"]).await);
+        admin.ok(&["delete", "validatingadmissionpolicybinding", guard]).await;
+        let stamp = if guard == "daypass-identity-check" {
+            let stamp = "daypass-identity-stamp";
+            let stamp =
+                without_status(&admin.ok(&["get", "mutatingadmissionpolicybinding", stamp, "-o", "json"]).await);
+            admin.ok(&["delete", "mutatingadmissionpolicybinding", "daypass-identity-stamp"]).await;
+            Some(stamp)
+        } else {
+            None
+        };
+        until_ready(&world, 503, words).await;
+
+        let asked = format!("asked-{guard}");
+        world.ask(ALICE, &namespace, &asked, json!({ "duration": "1h", "requester": as_alice_whole() })).await;
+        let waiting = world.until(&namespace, &asked, State::Pending).await.status.unwrap();
+        assert!(waiting.message.unwrap().contains(words));
+        world.until(&namespace, &running, State::Expired).await;
+
+        admin.apply(&backup).await;
+        if let Some(stamp) = stamp {
+            admin.apply(&stamp).await;
+        }
+        until_ready(&world, 200, "ok").await;
+        let denied = world.until(&namespace, &asked, State::Denied).await.status.unwrap();
+        assert!(denied.message.unwrap().contains("make it again"));
+        assert!(world.our_bindings(&namespace).await.is_empty());
+        world.ask(ALICE, &namespace, &format!("after-{guard}"), json!({ "duration": "2s" })).await;
+        world.until(&namespace, &format!("after-{guard}"), State::Expired).await;
+    }
+    // A new controller goes on trusting what it has seen without a break: requests that wait for people survive.
+    let nobody = json!({ "approval": { "stages": [{ "name": "nobody", "approvers": [{ "kind": "User", "name": "nobody" }] }] } });
+    world.allow(&namespace, &namespace, nobody).await;
+    world.ask(ALICE, &namespace, "waits", json!({})).await;
+    world.until(&namespace, "waits", State::Pending).await;
+    world.controller.restart().await;
+    let waiting = world.until(&namespace, "waits", State::Pending).await.status.unwrap();
+    assert!(waiting.message.unwrap().contains("stage nobody"));
+}
+
+fn as_alice_whole() -> serde_json::Value {
+    json!({ "username": "alice", "uid": "u-alice", "groups": ["dev", "system:authenticated"] })
+}
+
+/// An object as it can be applied again.
+fn without_status(object: &str) -> String {
+    let mut object: serde_json::Value = serde_json::from_str(object).expect("JSON");
+    for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"] {
+        object["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    object.to_string()
+}
+
+async fn until_ready(world: &World, wanted: u16, words: &str) {
+    crate::harness::eventually(
+        &format!("/readyz answers {wanted} with {words:?}"),
+        crate::harness::cast::SOON,
+        async || match world.controller.get("/readyz").await? {
+            (status, body) if status == wanted && body.contains(words) => Ok(()),
+            (status, body) => Err(format!("{status}: {body}")),
+        },
+    )
     .await;
 }

@@ -175,9 +175,9 @@ impl ControlPlane {
         kubeconfig::client(&self.kubeconfig(user)).await
     }
 
-    /// A client with a bearer token.
-    pub async fn client_with_token(&self, token: &str) -> kube::Client {
-        kubeconfig::client(&self.kubeconfig_for_token("token", token)).await
+    /// A client that says nothing of who it is.
+    pub async fn anonymous(&self) -> kube::Client {
+        kubeconfig::anonymous(&self.kubeconfig(users::ADMIN)).await
     }
 
     /// kubectl as a user.

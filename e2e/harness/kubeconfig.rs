@@ -26,6 +26,17 @@ pub fn write(folder: &Path, name: &str, server: &str, authority: &Path, token: &
 
 /// A client with the identity of a kubeconfig file. It belongs to the runtime it was made on.
 pub async fn client(path: &Path) -> kube::Client {
+    kube::Client::try_from(config(path).await).expect("make a client")
+}
+
+/// A client of the same API server that says nothing of who it is.
+pub async fn anonymous(path: &Path) -> kube::Client {
+    let mut config = config(path).await;
+    config.auth_info = kube::config::AuthInfo::default();
+    kube::Client::try_from(config).expect("make a client")
+}
+
+async fn config(path: &Path) -> kube::Config {
     let file = Kubeconfig::read_from(path).expect("read the kubeconfig");
     let mut config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await
@@ -34,5 +45,5 @@ pub async fn client(path: &Path) -> kube::Client {
     config.read_timeout = Some(Duration::from_secs(15));
     config.default_retry = false;
     config.proxy_url = None;
-    kube::Client::try_from(config).expect("make a client")
+    config
 }

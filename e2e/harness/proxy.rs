@@ -44,24 +44,29 @@ type Watcher = Arc<dyn Fn(Moment, &Write) -> Way + Send + Sync>;
 /// A running proxy. It ends with the runtime that it was started on.
 pub struct Proxy {
     address: SocketAddr,
+    token: String,
     watcher: Arc<Mutex<Option<Watcher>>>,
 }
 
 #[derive(Clone)]
 struct Upstream {
     client: kube::Client,
+    /// How the controller proves who it is. Its canary has another account, whose writes are not shown.
+    controller: String,
     watcher: Arc<Mutex<Option<Watcher>>>,
 }
 
 impl Proxy {
-    /// Starts a proxy that speaks to the API server through `client`, with that client's identity.
-    pub async fn start(client: kube::Client) -> Self {
+    /// Starts a proxy for a controller with this token.
+    pub async fn start(control_plane: &ControlPlane, token: String) -> Self {
+        let client = control_plane.anonymous().await;
+        let controller = format!("Bearer {token}");
         let watcher = Arc::new(Mutex::new(None));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let routes = Router::new().fallback(pass).with_state(Upstream { client, watcher: watcher.clone() });
+        let routes = Router::new().fallback(pass).with_state(Upstream { client, controller, watcher: watcher.clone() });
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { address, watcher }
+        Self { address, token, watcher }
     }
 
     /// From now on this sees every write. It is called on the proxy's runtime and must not block for long.
@@ -79,8 +84,8 @@ impl Proxy {
         let path = control_plane.dir().join("proxy.kubeconfig");
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: proxy\nclusters: [{{name: proxy, cluster: {{server: 'http://{}'}}}}]\n\
-             users: [{{name: proxy, user: {{}}}}]\ncontexts: [{{name: proxy, context: {{cluster: proxy, user: proxy}}}}]\n",
-            self.address
+             users: [{{name: proxy, user: {{token: {}}}}}]\ncontexts: [{{name: proxy, context: {{cluster: proxy, user: proxy}}}}]\n",
+            self.address, self.token
         );
         std::fs::write(&path, text).expect("write a kubeconfig");
         path
@@ -90,7 +95,8 @@ impl Proxy {
 async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
     let watcher = upstream.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let write = Write { method: request.method().clone(), path: request.uri().path().to_owned() };
-    let watched = watcher.filter(|_| ![Method::GET, Method::HEAD].contains(&write.method));
+    let controller = request.headers().get(header::AUTHORIZATION).is_some_and(|a| a == upstream.controller.as_str());
+    let watched = watcher.filter(|_| controller && ![Method::GET, Method::HEAD].contains(&write.method));
     if watched.as_ref().is_some_and(|watcher| watcher(Moment::Before, &write) == Way::Cut) {
         return cut();
     }

@@ -48,6 +48,9 @@ struct ControllerArgs {
     /// Name of this process in Events.
     #[arg(long, env = "POD_NAME", default_value = "daypass")]
     instance: String,
+    /// Namespace that Daypass is installed in.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "daypass-system")]
+    namespace: String,
 }
 
 /// Why a command failed.
@@ -87,9 +90,10 @@ async fn run_controller(args: ControllerArgs) -> Result<(), CliError> {
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
     let readiness = Readiness::waiting_for(controller::context::KINDS);
     let clients = client::clients(args.kubeconfig.as_deref()).await?;
+    let identity = controller::Identity { instance: args.instance, namespace: args.namespace };
     tokio::select! {
         served = server::serve(listener, readiness.clone()) => served.map_err(cannot_listen),
-        ended = controller::run(clients, args.instance, readiness, stop) => Ok(ended?),
+        ended = controller::run(clients, identity, readiness, stop) => Ok(ended?),
     }
 }
 

@@ -15,6 +15,7 @@ use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules};
 use super::queues::Queues;
 use crate::api::request::{BindingKind, BindingRef};
 use crate::core::binding::Observed;
+use crate::core::guard::Guard;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
 use crate::runtime::clock::Clock;
@@ -29,6 +30,8 @@ pub const NAMESPACES: &str = "namespaces";
 pub const ROLE_BINDINGS: &str = "rolebindings";
 /// Name of a kind that is watched.
 pub const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings";
+/// What is said of the guard before the canary has tried it.
+pub const UNTRIED: &str = "the cluster's guard has not been tried yet";
 /// Every kind that is watched.
 pub const KINDS: [&str; 5] = [ACCESS_REQUESTS, ACCESS_POLICIES, NAMESPACES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS];
 
@@ -54,6 +57,7 @@ pub struct Context {
     pub by_uid: Index,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
+    guard: RwLock<Guard>,
     listed: RwLock<BTreeSet<&'static str>>,
     policies: RwLock<Option<Arc<PolicySet>>>,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
@@ -100,6 +104,7 @@ impl Context {
             cluster_role_bindings,
             by_uid: Index::default(),
             fresh_rules: FreshRules::default(),
+            guard: RwLock::new(Guard::Missing(UNTRIED.to_owned())),
             listed: RwLock::default(),
             policies: RwLock::default(),
             namespaces: RwLock::default(),
@@ -113,6 +118,16 @@ impl Context {
             cluster_role_bindings: cluster_role_bindings_feed,
         };
         (context, feeds)
+    }
+
+    /// What the canary last said of the cluster's guard.
+    pub fn guard(&self) -> Guard {
+        self.guard.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces what is known of the guard.
+    pub fn set_guard(&self, guard: Guard) {
+        *self.guard.write().unwrap_or_else(PoisonError::into_inner) = guard;
     }
 
     /// Notes that a kind has been listed as a whole, so that what its store lacks is not there.

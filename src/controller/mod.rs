@@ -23,10 +23,12 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, watch as signal};
 use tracing::{debug, error};
 
+use crate::core::guard::Guard;
 use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
+use crate::runtime::guard::Canary;
 use crate::runtime::server::Readiness;
-use context::Context;
+use context::{Context, UNTRIED};
 use error::Error;
 use execute::Writer;
 use queues::Queues;
@@ -36,16 +38,30 @@ const CONCURRENT_REQUESTS: u16 = 64;
 /// How many policies are worked on at a time.
 const CONCURRENT_POLICIES: u16 = 4;
 
+/// Name of the guard in readiness.
+const GUARD: &str = "guard";
+
+/// Who and where this process is.
+pub struct Identity {
+    /// Its name in Events.
+    pub instance: String,
+    /// Namespace that Daypass is installed in.
+    pub namespace: String,
+}
+
 /// Runs the controller until `stop` says so, or until a part of it fails.
 ///
 /// # Errors
 /// When a part ends that should not. The process should end then too: a supervisor starts it afresh.
 pub async fn run(
     clients: Clients,
-    instance: String,
+    identity: Identity,
     readiness: Readiness,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
+    let Identity { instance, namespace } = identity;
+    let canary = Canary { config: clients.config, client: clients.calls.clone(), namespace, clock: Clock };
+    let (told, guard) = signal::channel(Guard::Missing(UNTRIED.to_owned()));
     let (queues, inbox) = Queues::new();
     let (writer, announcer) = Writer::new(clients.calls.clone(), instance, Clock);
     let (context, feeds) = Context::new(clients.calls, writer, queues, Clock);
@@ -54,7 +70,8 @@ pub async fn run(
         let _ = stop.wait_for(|stopped| *stopped).await;
     };
 
-    let watches = watch::run(clients.watches, context.clone(), feeds, readiness);
+    let watches = watch::run(clients.watches, context.clone(), feeds, readiness.clone());
+    let guarding = async { tokio::join!(canary.run(told), heed(guard, &context, &readiness)) };
     let requests = passes(
         context.requests.clone(),
         inbox.requests,
@@ -78,6 +95,7 @@ pub async fn run(
 
     let ended = tokio::select! {
         () = watches => Err(Error::PartEnded("a watch")),
+        ((), ()) = guarding => Err(Error::PartEnded("the canary")),
         () = reaper => Err(Error::PartEnded("the reaper")),
         ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
     };
@@ -87,6 +105,22 @@ pub async fn run(
     match ended {
         Ok(()) if !*stop.borrow() => Err(Error::PartEnded("the reconciler")),
         other => other,
+    }
+}
+
+/// Passes on what the canary says, and looks at open requests again in its light.
+async fn heed(mut guard: signal::Receiver<Guard>, context: &Context, readiness: &Readiness) {
+    loop {
+        let now = guard.borrow_and_update().clone();
+        match &now {
+            Guard::Since(_) => readiness.done(GUARD),
+            Guard::Missing(why) => readiness.wait_for(GUARD, why),
+        }
+        context.set_guard(now);
+        context.look_at_open_requests();
+        if guard.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::observe::{self, GuardedRequest, Rules};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
 use crate::core::binding::{Observed, Wanted};
 use crate::core::deadline::sleep_until;
+use crate::core::guard::Guard;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{Effect, Plan, Snapshot, ends, plan};
 use crate::core::policies::PolicySet;
@@ -50,6 +51,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         context: &context,
         request: Cow::Borrowed(request),
         began: Instant::now(),
+        guard: context.guard(),
         fresh_rules: None,
         fresh: false,
         made: Vec::new(),
@@ -117,6 +119,8 @@ struct Pass<'a> {
     request: Cow<'a, AccessRequest>,
     /// When the pass began.
     began: Instant,
+    /// What the canary said when the pass began.
+    guard: Guard,
     /// Policies and namespaces read in this pass, when the watches' were not good enough.
     fresh_rules: Option<Rules>,
     /// Whether the request comes from the API server within this pass, rather than from the store.
@@ -178,7 +182,14 @@ impl Pass<'_> {
         namespaces: &'s Namespaces,
         bindings: &'s [Observed],
     ) -> Snapshot<'s> {
-        Snapshot { request: &self.request, policies, namespaces, bindings, bind_failure: self.failure.as_deref() }
+        Snapshot {
+            request: &self.request,
+            policies,
+            namespaces,
+            bindings,
+            guard: &self.guard,
+            bind_failure: self.failure.as_deref(),
+        }
     }
 
     /// What stands in the place of each recorded binding. The store answers when it can. When it has nothing

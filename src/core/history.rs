@@ -21,6 +21,8 @@ const LONGEST_MESSAGE: usize = 4096;
 pub enum Reason {
     /// A policy that might deny cannot be read.
     PolicyNotReady,
+    /// The cluster's admission policies are missing.
+    GuardMissing,
     /// People must agree.
     ApprovalNeeded,
     /// Approved by people or by policy.
@@ -50,6 +52,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PolicyNotReady => "PolicyNotReady",
+            Self::GuardMissing => "GuardMissing",
             Self::ApprovalNeeded => "ApprovalNeeded",
             Self::Approved => "Approved",
             Self::WaitingForStart => "WaitingForStart",

@@ -14,6 +14,7 @@ pub mod deadline;
 pub mod decide;
 pub mod duration;
 pub mod fault;
+pub mod guard;
 pub mod history;
 pub mod inspect;
 pub mod namespaces;

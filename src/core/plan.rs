@@ -13,6 +13,7 @@ use super::deadline::{earliest, whole_second};
 use super::decide::{Approved, Decision, decide, denials, later};
 use super::duration;
 use super::fault::sentence;
+use super::guard::Guard;
 use super::history::{self, Reason, join};
 use super::inspect::{Bindings, Change, describe, inspect};
 use super::namespaces::Namespaces;
@@ -34,6 +35,8 @@ pub struct Snapshot<'a> {
     pub namespaces: &'a Namespaces,
     /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
     pub bindings: &'a [Observed],
+    /// Whether the cluster keeps people from writing in another's name.
+    pub guard: &'a Guard,
     /// Why a binding of this request cannot be made, when the API server said so for good.
     pub bind_failure: Option<&'a str>,
 }
@@ -176,6 +179,14 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
     // Once an end is on record the length is settled, whichever policy allows it by then.
     let settled = ask.start.zip(status.expires_at.as_ref()).map(|(start, end)| end.0.duration_since(start));
     let ask = Ask { length: settled.or(ask.length), ..ask.clone() };
+    match s.guard {
+        Guard::Missing(why) => return wait(s, status, Reason::GuardMissing, why, None, now),
+        Guard::Since(since) if ask.created < *since => {
+            let why = format!("it was made before {since}, when the cluster's guard was not in place: make it again");
+            return finish(s, status, State::Denied, Reason::Denied, None, &why, now);
+        }
+        Guard::Since(_) => {}
+    }
     match decide(&ask, s.policies, s.namespaces, &status.reviews, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
@@ -294,6 +305,8 @@ fn keep(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Times
     match inspect(s, &status) {
         Bindings::Lost(why) => finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
         Bindings::Blocked(why) => finish(s, status, State::Failed, Reason::Failed, None, &why, now),
+        // On record, but not bound: whether it was forged cannot be told any more.
+        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Plan::default(),
         Bindings::Missing(wanted) => {
             let effects = wanted.into_iter().map(|w| Effect::Bind(Box::new(w))).collect();
             Plan { effects, wake: None }

@@ -17,9 +17,11 @@ const ANSWER: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Clients {
     /// For lists and watches.
-    pub watches: kube::Client,
+    pub watches: Client,
     /// For single reads and writes; times out and does not retry by itself.
-    pub calls: kube::Client,
+    pub calls: Client,
+    /// What `calls` is made from, for clients with other credentials.
+    pub config: Config,
 }
 
 /// Why there is no client.
@@ -57,5 +59,5 @@ pub async fn clients(kubeconfig: Option<&Path>) -> Result<Clients, ClientError> 
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    Ok(Clients { watches, calls: Client::try_from(config)? })
+    Ok(Clients { watches, calls: Client::try_from(config.clone())?, config })
 }

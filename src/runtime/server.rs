@@ -1,6 +1,6 @@
 //! Liveness and readiness over HTTP. Liveness never depends on the cluster; readiness says what it waits for.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,12 +12,12 @@ use tokio::net::TcpListener;
 
 /// What the process still waits for before it is ready.
 #[derive(Clone, Debug)]
-pub struct Readiness(Arc<Mutex<BTreeSet<&'static str>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl Readiness {
     /// Not ready until each of these is done.
     pub fn waiting_for(parts: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(Arc::new(Mutex::new(parts.into_iter().collect())))
+        Self(Arc::new(Mutex::new(parts.into_iter().map(|part| (part, String::new())).collect())))
     }
 
     /// One of them is done.
@@ -25,9 +25,9 @@ impl Readiness {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
     }
 
-    /// One of them is not done any more, or is new.
-    pub fn wait_for(&self, part: &'static str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part);
+    /// One of them is not done, or not any more, and why.
+    pub fn wait_for(&self, part: &'static str, why: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part, why.to_owned());
     }
 
     fn answer(&self) -> (StatusCode, String) {
@@ -35,7 +35,10 @@ impl Readiness {
         if waiting.is_empty() {
             (StatusCode::OK, "ok\n".to_owned())
         } else {
-            let parts: Vec<&str> = waiting.iter().copied().collect();
+            let said = |(part, why): (&&str, &String)| {
+                if why.is_empty() { (*part).to_owned() } else { format!("{part} ({why})") }
+            };
+            let parts: Vec<String> = waiting.iter().map(said).collect();
             (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", parts.join(", ")))
         }
     }
@@ -72,7 +75,8 @@ mod tests {
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "waiting for: namespaces\n".to_owned()));
         readiness.done("namespaces");
         assert_eq!(readiness.answer().0, StatusCode::OK);
-        readiness.wait_for("leader");
-        assert_eq!(readiness.answer().0, StatusCode::SERVICE_UNAVAILABLE);
+        readiness.wait_for("guard", "it is missing");
+        let waiting = "waiting for: guard (it is missing)\n".to_owned();
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, waiting));
     }
 }

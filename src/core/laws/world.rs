@@ -11,6 +11,7 @@ use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect as PolicyEffect};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
 use crate::core::binding::{Observed, Wanted};
+use crate::core::guard::Guard;
 use crate::core::history::Reason;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{Effect, Plan, Snapshot, ends, plan};
@@ -50,6 +51,8 @@ pub struct World {
     pub policies: Vec<AccessPolicy>,
     pub namespaces: Namespaces,
     pub bindings: Vec<Standing>,
+    /// What the canary says.
+    pub guard: Guard,
     /// Whether the API server refuses to bind the role.
     pub refuses: bool,
     /// Why it did, as the process remembers it until it ends.
@@ -76,6 +79,7 @@ impl World {
             policies,
             namespaces,
             bindings: Vec::new(),
+            guard: Guard::Since(Timestamp::MIN),
             refuses: false,
             failure: None,
             blind: false,
@@ -129,6 +133,7 @@ impl World {
         };
         let bindings: Vec<Observed> = self.bindings.iter().filter(seen).map(|b| b.object.clone()).collect();
         let snapshot = Snapshot {
+            guard: &self.guard,
             request: &self.request,
             policies: &PolicySet::new(&self.policies),
             namespaces: &self.namespaces,

@@ -347,3 +347,40 @@ fn a_finalizer_on_a_binding_is_put_back_to_none() {
     assert_eq!(world.bindings[0].object.metadata.labels.as_ref().unwrap().get(&theirs.0), Some(&theirs.1));
     assert_eq!(events(&world), ["Granted", "BindingRestored"]);
 }
+
+#[test]
+fn nothing_new_is_granted_while_the_guard_is_missing_and_what_runs_still_ends() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.guard = Guard::Missing("the stamp is gone".to_owned());
+    world.settle();
+    assert_eq!((world.state(), world.ours(), message(&world).as_str()), (State::Pending, 0, "the stamp is gone"));
+    world.guard = Guard::Since(noon());
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    world.guard = Guard::Missing("the stamp is gone".to_owned());
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+}
+
+#[test]
+fn a_grant_on_record_is_not_bound_while_the_guard_is_missing() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.step(usize::MAX);
+    assert!(world.status().granted_at.is_some());
+    world.guard = Guard::Missing("the stamp is gone".to_owned());
+    world.settle();
+    assert_eq!((world.ours(), world.plan().wake), (0, Some(at("13:00:00"))));
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+}
+
+#[test]
+fn a_request_from_before_the_guard_is_never_granted() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.guard = Guard::Since(noon() + SignedDuration::from_secs(1));
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Denied, 0));
+    assert!(message(&world).ends_with("make it again"), "{}", message(&world));
+}
