@@ -90,7 +90,7 @@ impl Story<'_> {
         self.run(ALICE.name, "apply -f examples/tour/fix.yaml").await;
         self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Pending areq/fix -n shop").await;
         self.run(ALICE.name, "get areq fix -n shop -o jsonpath={.status.message}").await;
-        say("She cannot approve it herself, and nobody can approve in another's name.");
+        say("Her own approval has no effect, which goes on record, and nobody can approve in another's name.");
         self.run(ALICE.name, &review("alice", "Approve")).await;
         self.run(CAROL.name, &review("bob", "Approve")).await;
         say("carol is an approver. All she needs is kubectl.");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admission;
+mod approve;
 mod bench;
 mod chart;
 mod crash;
@@ -37,6 +38,7 @@ fn run_trials() -> ExitCode {
     let trials = [
         harness_check::trials(),
         grant::trials(),
+        approve::trials(),
         identity::trials(),
         revoke::trials(),
         admission::trials(),

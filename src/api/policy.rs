@@ -210,8 +210,8 @@ pub struct Stage {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 16))]
     pub required: i32,
-    /// After this long without enough approvals, those in `escalateTo` may approve as well. Not served yet:
-    /// a policy that sets it is not Ready and grants nothing.
+    /// After this long without enough approvals, counted from when the stage opened, those in `escalateTo`
+    /// may approve as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub escalate_after: Option<String>,

@@ -185,6 +185,10 @@ pub struct AccessRequestStatus {
     /// The approval stage that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<OpenStage>,
+    /// Names of the approval stages that had no answer in time, so that more people may approve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 63)))]
+    pub escalated: Vec<String>,
     /// When access began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_at: Option<Time>,
@@ -229,6 +233,17 @@ pub enum ReviewVerdict {
     Deny,
     /// End it.
     Revoke,
+}
+
+impl ReviewVerdict {
+    /// The verdict as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "Approve",
+            Self::Deny => "Deny",
+            Self::Revoke => "Revoke",
+        }
+    }
 }
 
 /// What one approver said. Who they are is stamped by the cluster.

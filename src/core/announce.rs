@@ -39,7 +39,7 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
 }
 
 fn is_warning(event: &str) -> bool {
-    [Reason::Denied, Reason::Lapsed, Reason::Revoked, Reason::Failed, Reason::BindingRestored]
+    [Reason::Denied, Reason::Lapsed, Reason::Revoked, Reason::Failed, Reason::BindingRestored, Reason::ReviewIgnored]
         .iter()
         .any(|reason| reason.as_str() == event)
 }

@@ -3,12 +3,13 @@
 //! A person counts once over all stages, and the requester never. Only reviews with a stamped identity from
 //! the server get here; the status guard sees to that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::select::is_approver;
+use super::history::Reason;
+use super::select::{SERVICE_ACCOUNT_PREFIX, is_approver};
 use crate::api::policy::Stage;
 use crate::api::request::{Review, ReviewVerdict};
-use crate::api::subject::Identity;
+use crate::api::subject::{Identity, Subject, SubjectKind};
 
 /// How far the stages of a policy are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,75 @@ pub enum Progress {
 
 /// Reviews by username.
 pub type Reviews = BTreeMap<String, Review>;
+
+/// What people have said to a request, and which stages have had to wait too long for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// Reviews by username.
+    pub reviews: &'a Reviews,
+    /// Names of the stages that have been escalated.
+    pub escalated: &'a [String],
+}
+
+/// The stages as they stand: one that has been escalated may be approved by more people.
+pub fn as_escalated(stages: &[Stage], escalated: &[String]) -> Vec<Stage> {
+    let mut stages = stages.to_vec();
+    for stage in stages.iter_mut().filter(|stage| escalated.contains(&stage.name)) {
+        stage.approvers.extend(stage.escalate_to.clone());
+    }
+    stages
+}
+
+/// What a review is worth, in one word for the record and one sentence for people.
+pub fn weigh(stages: &[Stage], requester: &Identity, username: &str, review: &Review) -> (Reason, String) {
+    let who = identity(username, review);
+    let verdict = review.verdict.as_str();
+    let comment = review.comment.as_deref().map(|c| format!(": {c}")).unwrap_or_default();
+    let ignored = |why: &str| (Reason::ReviewIgnored, format!("{verdict} of {username} has no effect: {why}{comment}"));
+    if is_same_person(&who, requester) {
+        return if review.verdict == ReviewVerdict::Revoke && username == requester.username {
+            (Reason::Reviewed, format!("{username} says {verdict}{comment}"))
+        } else {
+            ignored("nobody reviews their own request")
+        };
+    }
+    if stages.iter().any(|stage| is_approver(&who, &stage.approvers)) {
+        return (Reason::Reviewed, format!("{username} says {verdict}{comment}"));
+    }
+    let robot = username.starts_with(SERVICE_ACCOUNT_PREFIX);
+    ignored(if robot {
+        "no stage of the policy names this service account"
+    } else {
+        "no stage of the policy names this person or one of their groups"
+    })
+}
+
+/// The first stage that can never be complete: it asks for more people than it and the stages before it name.
+/// A group counts as many people.
+pub fn impossible(stages: &[Stage]) -> Option<&Stage> {
+    let all: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
+    let stages_at_most = as_escalated(stages, &all);
+    let everybody: BTreeSet<&Subject> =
+        stages_at_most.iter().flat_map(|s| &s.approvers).filter(|s| s.kind != SubjectKind::Group).collect();
+    let people: Vec<Identity> = everybody.into_iter().map(named).collect();
+    let open_to_groups = |stage: &Stage| stage.approvers.iter().any(|a| a.kind == SubjectKind::Group);
+    let closed: Vec<Stage> = stages_at_most.into_iter().filter(|stage| !open_to_groups(stage)).collect();
+    let people: Vec<&Identity> = people.iter().collect();
+    match seat(&closed, &people, |who, stage| is_approver(who, &stage.approvers)) {
+        Progress::Open { stage, .. } => stages.iter().find(|s| s.name == closed[stage].name),
+        _ => None,
+    }
+}
+
+fn named(subject: &Subject) -> Identity {
+    let username = match (subject.kind, &subject.namespace) {
+        (SubjectKind::ServiceAccount, Some(namespace)) => {
+            format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{}", subject.name)
+        }
+        _ => subject.name.clone(),
+    };
+    Identity { username, ..Identity::default() }
+}
 
 /// Counts the reviews for the stages.
 pub fn progress(stages: &[Stage], reviews: &Reviews, requester: &Identity) -> Progress {
@@ -181,5 +251,18 @@ mod tests {
         for requester in [alice(), nameless] {
             assert_eq!(revoked_by(&stages, &revoke, &requester), None);
         }
+    }
+
+    #[test]
+    fn a_stage_that_needs_more_people_than_there_are_is_found() {
+        let bob = || vec![user("bob")];
+        let name = |stages: &[Stage]| impossible(stages).map(|s| s.name.clone());
+        assert_eq!(name(&[stage("a", 2, bob())]), Some("a".into()));
+        assert_eq!(name(&[stage("a", 1, bob()), stage("b", 1, bob())]), Some("b".into()));
+        assert_eq!(name(&[stage("a", 1, bob()), stage("b", 1, vec![user("bob"), user("carol")])]), None);
+        assert_eq!(name(&[stage("a", 9, vec![group("leads")]), stage("b", 1, bob())]), None);
+        let mut escalates = stage("a", 2, bob());
+        escalates.escalate_to = vec![user("dave")];
+        assert_eq!(name(&[escalates]), None);
     }
 }

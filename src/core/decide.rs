@@ -4,7 +4,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::approvals::{Progress, Reviews, progress};
+use super::approvals::{Progress, Said, as_escalated, progress};
 use super::deadline::whole_second;
 use super::fault::sentence;
 use super::namespaces::Namespaces;
@@ -21,20 +21,24 @@ pub enum Decision<'p> {
     /// No; all reasons, sorted.
     Denied(Vec<String>),
     /// People must agree first.
-    Waiting {
-        /// The policy that asks for it.
-        policy: &'p Policy,
-        /// The stage that is open.
-        stage: &'p Stage,
-        /// How many people count for the stage so far.
-        approved: i32,
-        /// When the wait ends.
-        deadline: Timestamp,
-    },
+    Waiting(Waiting<'p>),
     /// Nobody decided in time; the sentence says what was waited for.
     Lapsed(String),
     /// Yes.
     Approved(Approved<'p>),
+}
+
+/// People must agree: under which policy, in which stage, and by when.
+#[derive(Clone, Debug)]
+pub struct Waiting<'p> {
+    /// The policy that asks for it.
+    pub policy: &'p Policy,
+    /// The stage that is open, with everybody who may approve in it.
+    pub stage: Stage,
+    /// How many people count for the stage so far.
+    pub approved: i32,
+    /// When the wait ends.
+    pub deadline: Timestamp,
 }
 
 /// A yes: under which policy, where, for how long, and who agreed.
@@ -55,7 +59,7 @@ pub fn decide<'p>(
     ask: &Ask<'_>,
     policies: &'p PolicySet,
     namespaces: &Namespaces,
-    reviews: &Reviews,
+    said: Said<'_>,
     now: Timestamp,
 ) -> Decision<'p> {
     let place = match place(&ask.target, namespaces) {
@@ -74,7 +78,7 @@ pub fn decide<'p>(
     }
     match choose(ask, policies, &place, namespaces) {
         Err(reasons) => Decision::Denied(reasons),
-        Ok(policy) => ask_people(ask, policy, place, reviews, now),
+        Ok(policy) => ask_people(ask, policy, place, said, now),
     }
 }
 
@@ -126,26 +130,27 @@ fn choose<'p>(
     Err(reasons.into_iter().map(|(_, reason)| reason).collect())
 }
 
-fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, reviews: &Reviews, now: Timestamp) -> Decision<'p> {
+fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, said: Said<'_>, now: Timestamp) -> Decision<'p> {
     let length = ask.length.unwrap_or(policy.default_length);
     let window_end = ask.start.map(|start| later(start, length));
     if window_end.is_some_and(|end| end <= now) {
         return Decision::Lapsed("the time asked for is over".to_owned());
     }
-    let approvers = match progress(&policy.stages, reviews, ask.requester) {
+    let stages = as_escalated(&policy.stages, said.escalated);
+    let approvers = match progress(&stages, said.reviews, ask.requester) {
         Progress::Complete(approvers) => approvers,
         Progress::Denied { by, comment } if comment.is_empty() => {
             return Decision::Denied(vec![format!("{by} denied it")]);
         }
         Progress::Denied { by, comment } => return Decision::Denied(vec![format!("{by} denied it: {comment}")]),
         Progress::Open { stage, approved } => {
-            let stage = &policy.stages[stage];
+            let stage = stages[stage].clone();
             let answer_by = later(ask.created, policy.deadline);
             let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
             if deadline <= now {
                 return Decision::Lapsed(format!("stage {} had no answer in time", stage.name));
             }
-            return Decision::Waiting { policy, stage, approved, deadline };
+            return Decision::Waiting(Waiting { policy, stage, approved, deadline });
         }
     };
     Decision::Approved(Approved { policy, place, length, approvers })
@@ -160,6 +165,7 @@ pub fn later(from: Timestamp, length: SignedDuration) -> Timestamp {
 mod tests {
     use super::*;
     use crate::api::policy::AccessPolicy;
+    use crate::core::approvals::Reviews;
     use crate::core::samples::{deny, namespaces, noon, policy, request};
     use crate::core::validate::validate;
     use serde_json::{Value, json};
@@ -167,10 +173,16 @@ mod tests {
     /// The policy and length that a request is granted under, or why it is not.
     fn answer(spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
         let (request, set) = (request(spec), PolicySet::new(policies));
-        match decide(&validate(&request).unwrap(), &set, &namespaces(), &Reviews::new(), noon()) {
+        match decide(
+            &validate(&request).unwrap(),
+            &set,
+            &namespaces(),
+            Said { reviews: &Reviews::new(), escalated: &[] },
+            noon(),
+        ) {
             Decision::Approved(a) => Ok((a.policy.reference.name.clone(), super::super::duration::format(a.length))),
             Decision::Denied(reasons) => Err(reasons.join("; ")),
-            Decision::Waiting { policy, .. } => Err(format!("{} waits", policy.reference.name)),
+            Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
             Decision::Undecided(why) | Decision::Lapsed(why) => Err(why),
         }
     }
@@ -205,7 +217,7 @@ mod tests {
     #[test]
     fn the_policy_with_least_friction_decides_then_the_first_by_name() {
         let stages = |required: &[i32]| {
-            let approvers = json!([{ "kind": "User", "name": "bob" }]);
+            let approvers = json!([{ "kind": "Group", "name": "leads" }]);
             let stage = |(i, n)| json!({ "name": format!("s{i}"), "required": n, "approvers": approvers });
             let stages: Vec<Value> = required.iter().enumerate().map(stage).collect();
             json!({ "approval": { "stages": stages } })

@@ -25,6 +25,12 @@ pub enum Reason {
     GuardMissing,
     /// People must agree.
     ApprovalNeeded,
+    /// A stage had no answer in time, so more people may approve.
+    Escalated,
+    /// An approver has said something that counts.
+    Reviewed,
+    /// Somebody has said something that does not count.
+    ReviewIgnored,
     /// Approved by people or by policy.
     Approved,
     /// Approved, and the start lies ahead.
@@ -54,6 +60,9 @@ impl Reason {
             Self::PolicyNotReady => "PolicyNotReady",
             Self::GuardMissing => "GuardMissing",
             Self::ApprovalNeeded => "ApprovalNeeded",
+            Self::Escalated => "Escalated",
+            Self::Reviewed => "Reviewed",
+            Self::ReviewIgnored => "ReviewIgnored",
             Self::Approved => "Approved",
             Self::WaitingForStart => "WaitingForStart",
             Self::Binding => "Binding",
@@ -70,11 +79,11 @@ impl Reason {
 
 /// Adds an entry, unless there is no room for one of its kind.
 pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: Option<&str>, message: &str) {
-    let room = if matches!(reason, Reason::BindingRestored | Reason::ApprovalNeeded | Reason::Approved) {
-        ORDINARY_ENTRIES
-    } else {
-        MOST_ENTRIES
-    };
+    let ends = matches!(
+        reason,
+        Reason::Granted | Reason::Denied | Reason::Lapsed | Reason::Expired | Reason::Revoked | Reason::Failed
+    );
+    let room = if ends { MOST_ENTRIES } else { ORDINARY_ENTRIES };
     if history.len() < room {
         history.push(HistoryEntry {
             at: Time(whole_second(at)),

@@ -23,6 +23,7 @@ pub mod policies;
 pub mod readiness;
 pub mod reap;
 pub mod select;
+pub mod stages;
 pub mod validate;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::approvals::revoked_by;
+use super::approvals::{Said, as_escalated, revoked_by};
 use super::binding::{self, Observed, Wanted};
 use super::deadline::{earliest, whole_second};
 use super::decide::{Approved, Decision, decide, denials, later};
@@ -19,10 +19,11 @@ use super::inspect::{Bindings, Change, describe, inspect};
 use super::namespaces::Namespaces;
 use super::policies::{Entry, PolicySet};
 use super::select::{Place, shortfalls};
+use super::stages;
 use super::validate::{Ask, validate};
 use crate::api::conditions::{self, Condition, ConditionStatus};
-use crate::api::policy::{Effect as PolicyEffect, Stage};
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef, OpenStage, State};
+use crate::api::policy::Effect as PolicyEffect;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef, State};
 
 /// Everything that a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -162,11 +163,11 @@ fn leftovers(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Effect> {
 
 /// Whether the requester or an approver said that it should end.
 fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<(String, String)> {
-    let stages: &[Stage] = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
-        Some(Entry::Valid(policy)) => &policy.stages,
-        _ => &[],
+    let stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
+        Some(Entry::Valid(policy)) => as_escalated(&policy.stages, &status.escalated),
+        _ => Vec::new(),
     };
-    let (by, review) = revoked_by(stages, &status.reviews, ask.requester)?;
+    let (by, review) = revoked_by(&stages, &status.reviews, ask.requester)?;
     let why = match &review.comment {
         Some(comment) => format!("{by} ended it: {comment}"),
         None => format!("{by} ended it"),
@@ -187,44 +188,25 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
         }
         Guard::Since(_) => {}
     }
-    match decide(&ask, s.policies, s.namespaces, &status.reviews, now) {
+    let said = Said { reviews: &status.reviews, escalated: &status.escalated };
+    match decide(&ask, s.policies, s.namespaces, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
         Decision::Lapsed(why) => finish(s, status, State::Lapsed, Reason::Lapsed, None, &why, now),
-        Decision::Waiting { policy, stage, approved, deadline } => {
+        Decision::Waiting(waiting) => {
             let mut status = status;
-            status.policy = Some(policy.reference.clone());
-            open_stage(&mut status, stage, approved, now);
-            let why = format!(
-                "stage {} of policy {} needs {} of: {}",
-                stage.name,
-                policy.reference.name,
-                people(stage.required - approved),
-                stage.approvers.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")
-            );
-            wait(s, status, Reason::ApprovalNeeded, &why, Some(deadline), now)
+            let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
+            wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
         }
-        Decision::Approved(approved) => match ask.start.filter(|start| *start > now) {
-            Some(start) => schedule(s, status, &approved, start, now),
-            None => grant(s, status, &ask, &approved, now),
-        },
+        Decision::Approved(approved) => {
+            let mut status = status;
+            stages::note_reviews(&mut status, approved.policy, &ask, now);
+            match ask.start.filter(|start| *start > now) {
+                Some(start) => schedule(s, status, &approved, start, now),
+                None => grant(s, status, &ask, &approved, now),
+            }
+        }
     }
-}
-
-fn people(n: i32) -> String {
-    if n == 1 { "one more approval".to_owned() } else { format!("{n} more approvals") }
-}
-
-fn open_stage(status: &mut AccessRequestStatus, stage: &Stage, approved: i32, now: Timestamp) {
-    let opened_at = match &status.stage {
-        Some(open) if open.name == stage.name => open.opened_at.clone(),
-        _ => {
-            let message = format!("stage {} is open: {} must approve", stage.name, stage.required);
-            history::add(&mut status.history, now, Reason::ApprovalNeeded, None, &message);
-            Time(whole_second(now))
-        }
-    };
-    status.stage = Some(OpenStage { name: stage.name.clone(), opened_at, required: stage.required, approved });
 }
 
 /// Not decided yet.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::SignedDuration;
 use kube::core::{Expression, Selector, SelectorExt};
 
+use super::approvals;
 use super::duration;
 use super::fault::{self, Fault};
 use super::namespaces::{Namespace, glob_matches};
@@ -86,6 +87,11 @@ impl Entry {
         let mut faults = unserved(spec);
         let (default_length, longest) = lengths(spec, &mut faults);
         let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
+        for stage in spec.approval.iter().flat_map(|a| &a.stages) {
+            if let Some(text) = &stage.escalate_after {
+                read_length(&format!("spec.approval.stages[{}].escalateAfter", stage.name), text, &mut faults);
+            }
+        }
         let deadline = spec
             .approval
             .as_ref()
@@ -231,7 +237,13 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
     if spec.scope.cluster && !somewhere && spec.roles.iter().all(|r| r.kind == RoleKind::Role) {
         faults.push(Fault::new("spec.roles", "only a ClusterRole can be bound in the whole cluster"));
     }
-    for stage in spec.approval.iter().flat_map(|a| &a.stages) {
+    let stages = spec.approval.as_ref().map_or(&[][..], |a: &Approval| &a.stages);
+    if let Some(stage) = approvals::impossible(stages) {
+        let field = format!("spec.approval.stages[{}]", stage.name);
+        let problem = "cannot be complete: it needs more people than it names, and one person counts in one stage only";
+        faults.push(Fault::new(field, problem));
+    }
+    for stage in stages {
         if stage.approvers.is_empty() || stage.required < 1 {
             let field = format!("spec.approval.stages[{}]", stage.name);
             faults.push(Fault::new(field, "must have approvers, and require at least one of them"));
@@ -242,7 +254,6 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
 /// Fields that the schema has for versions to come. A policy that relies on one must not be half applied.
 fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
     let approval = spec.approval.as_ref();
-    let stages = approval.map_or(&[][..], |a: &Approval| &a.stages);
     fault::unserved([
         ("spec.schedule", spec.schedule.is_some()),
         ("spec.conditions", !spec.conditions.is_empty()),
@@ -250,7 +261,6 @@ fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
         ("spec.breakGlass", spec.break_glass.is_some()),
         ("spec.extension", spec.extension.is_some()),
         ("spec.approval.automaticWhen", approval.is_some_and(|a| a.automatic_when.is_some())),
-        ("spec.approval.stages[].escalateAfter", stages.iter().any(|s| s.escalate_after.is_some())),
     ])
 }
 
@@ -280,7 +290,6 @@ mod tests {
             ("spec.breakGlass", json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } })),
             ("spec.extension", json!({ "extension": { "max": "1h", "count": 1 } })),
             ("spec.approval.automaticWhen", json!({ "approval": { "automaticWhen": "true", "stages": [stage] } })),
-            ("spec.approval.stages[].escalateAfter", json!({ "approval": { "stages": [escalating] } })),
         ] {
             assert!(faults(&policy("p", spec)).starts_with(&format!("{field}: not served")), "{field}");
         }

@@ -15,7 +15,7 @@ use super::validate::{Ask, Target};
 use crate::api::subject::{Identity, Subject, SubjectKind};
 
 /// Prefix of the username of every service account.
-const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+pub const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 /// The most namespaces that one grant may cover; each has a binding of its own.
 pub const MOST_NAMESPACES: usize = 256;
 

@@ -12,7 +12,7 @@ use super::world::World;
 use crate::api::policy::{AccessPolicy, Effect, Stage};
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
-use crate::core::approvals::{Progress, Reviews, progress};
+use crate::core::approvals::{Progress, Reviews, Said, progress};
 use crate::core::decide::{Decision, decide};
 use crate::core::policies::PolicySet;
 use crate::core::samples::{deny, group, namespaces, noon, policy, request, stage, user};
@@ -139,7 +139,13 @@ enum Answer {
 
 fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     let (set, namespaces) = (PolicySet::new(policies), namespaces());
-    match decide(&validate(request).unwrap(), &set, &namespaces, &Reviews::new(), noon()) {
+    match decide(
+        &validate(request).unwrap(),
+        &set,
+        &namespaces,
+        Said { reviews: &Reviews::new(), escalated: &[] },
+        noon(),
+    ) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
         Decision::Waiting { .. } | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,

@@ -384,3 +384,62 @@ fn a_request_from_before_the_guard_is_never_granted() {
     assert_eq!((world.state(), world.ours()), (State::Denied, 0));
     assert!(message(&world).ends_with("make it again"), "{}", message(&world));
 }
+
+#[test]
+fn a_stage_that_stays_silent_is_escalated_once_and_says_so() {
+    let mut policy = asking_bob(json!({}));
+    let stage = &mut policy.spec.approval.as_mut().unwrap().stages[0];
+    stage.escalate_after = Some("30m".to_owned());
+    stage.escalate_to = vec![crate::core::samples::user("dave")];
+    let mut world = world(json!({}), vec![policy]);
+    world.settle();
+    assert_eq!(world.plan().wake, Some(at("12:30:00")));
+    say(&mut world, "dave", ReviewVerdict::Approve, None);
+    go_to(&mut world, "12:29:59");
+    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+    go_to(&mut world, "12:30:00");
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let told = ["ApprovalNeeded", "ReviewIgnored", "Escalated", "Reviewed", "Granted"];
+    assert_eq!(events(&world), told);
+    assert!(message(&world).contains("approved by dave"), "{}", message(&world));
+}
+
+#[test]
+fn an_escalated_stage_stays_so_when_the_next_one_opens() {
+    let mut policy = asking_bob(json!({}));
+    let stages = &mut policy.spec.approval.as_mut().unwrap().stages;
+    stages[0].escalate_after = Some("30m".to_owned());
+    stages[0].escalate_to = vec![crate::core::samples::user("dave")];
+    stages.push(crate::core::samples::stage("second", 1, vec![crate::core::samples::user("carol")]));
+    let mut world = world(json!({}), vec![policy]);
+    world.settle();
+    go_to(&mut world, "12:30:00");
+    assert!(message(&world).ends_with("of: bob, dave"), "{}", message(&world));
+    say(&mut world, "dave", ReviewVerdict::Approve, None);
+    go_to(&mut world, "12:40:00");
+    assert_eq!(world.status().stage.map(|s| s.name), Some("second".to_owned()));
+    say(&mut world, "carol", ReviewVerdict::Approve, None);
+    go_to(&mut world, "12:50:00");
+    assert_eq!(world.state(), State::Active);
+}
+
+#[test]
+fn a_review_without_effect_is_put_on_record_with_the_reason_but_cannot_flood_it() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    world.settle();
+    say(&mut world, "alice", ReviewVerdict::Approve, None);
+    for n in 0..20 {
+        say(&mut world, "mallory", ReviewVerdict::Approve, Some(&format!("please {n}")));
+        world.settle();
+    }
+    say(&mut world, "system:serviceaccount:ci:bot", ReviewVerdict::Approve, None);
+    world.settle();
+    let notes: Vec<String> = world.status().history.into_iter().map(|e| e.message).collect();
+    assert!(
+        notes.contains(&"Approve of alice has no effect: nobody reviews their own request".to_owned()),
+        "{notes:?}"
+    );
+    assert_eq!(notes.iter().filter(|n| n.starts_with("Approve of mallory")).count(), 3);
+    assert!(notes.iter().any(|n| n.contains("no stage of the policy names this service account")));
+    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+}
