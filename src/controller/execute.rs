@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -109,15 +109,15 @@ impl Writer {
     pub async fn bind(&self, wanted: Wanted) -> Result<Observed, BindError> {
         let reference = wanted.reference();
         let role = format!("{}/{}", wanted.role.kind, wanted.role.name);
-        let created = match (wanted.kind, &reference.namespace) {
-            (BindingKind::RoleBinding, Some(namespace)) => {
-                let api: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-                api.create(&PostParams::default(), &wanted.role_binding()).await.map(|b| Observed::from(&b))
+        let as_is = PostParams::default();
+        let created = match wanted.kind {
+            BindingKind::RoleBinding => {
+                let api = observe::role_bindings(&self.client, &reference);
+                api.create(&as_is, &wanted.role_binding()).await.map(|b| Observed::from(&b))
             }
-            (BindingKind::RoleBinding, None) => return Err(BindError::Retry(Error::Incomplete("namespace"))),
-            (BindingKind::ClusterRoleBinding, _) => {
+            BindingKind::ClusterRoleBinding => {
                 let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-                api.create(&PostParams::default(), &wanted.cluster_role_binding()).await.map(|b| Observed::from(&b))
+                api.create(&as_is, &wanted.cluster_role_binding()).await.map(|b| Observed::from(&b))
             }
         };
         match created {
@@ -135,21 +135,18 @@ impl Writer {
     /// # Errors
     /// [`Error::Conflict`] when it is not the version that was seen.
     pub async fn restore(&self, wanted: &Wanted) -> Result<Observed, Error> {
-        let failed = Error::api("put a binding back");
-        let (name, as_is) = (wanted.reference().name, PostParams::default());
-        match (wanted.kind, &wanted.metadata.namespace) {
-            (BindingKind::RoleBinding, Some(namespace)) => {
-                let api: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-                let stored = api.replace(&name, &as_is, &wanted.role_binding()).await.map_err(failed)?;
-                Ok(Observed::from(&stored))
+        let (reference, as_is) = (wanted.reference(), PostParams::default());
+        let stored = match wanted.kind {
+            BindingKind::RoleBinding => {
+                let api = observe::role_bindings(&self.client, &reference);
+                api.replace(&reference.name, &as_is, &wanted.role_binding()).await.map(|b| Observed::from(&b))
             }
-            (BindingKind::RoleBinding, None) => Err(Error::Incomplete("namespace")),
-            (BindingKind::ClusterRoleBinding, _) => {
+            BindingKind::ClusterRoleBinding => {
                 let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-                let stored = api.replace(&name, &as_is, &wanted.cluster_role_binding()).await.map_err(failed)?;
-                Ok(Observed::from(&stored))
+                api.replace(&reference.name, &as_is, &wanted.cluster_role_binding()).await.map(|b| Observed::from(&b))
             }
-        }
+        };
+        stored.map_err(Error::api("put a binding back"))
     }
 
     /// Deletes a binding of the request with this UID. One that is gone, or is somebody else's, is none.
@@ -171,12 +168,11 @@ impl Writer {
             preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
             ..DeleteParams::background()
         };
-        match (binding.kind, &binding.namespace) {
-            (BindingKind::RoleBinding, Some(namespace)) => {
-                release(Api::<RoleBinding>::namespaced(self.client.clone(), namespace), &binding.name, &exactly).await
+        match binding.kind {
+            BindingKind::RoleBinding => {
+                release(observe::role_bindings(&self.client, binding), &binding.name, &exactly).await
             }
-            (BindingKind::RoleBinding, None) => Err(Error::Incomplete("namespace")),
-            (BindingKind::ClusterRoleBinding, _) => {
+            BindingKind::ClusterRoleBinding => {
                 release(Api::<ClusterRoleBinding>::all(self.client.clone()), &binding.name, &exactly).await
             }
         }

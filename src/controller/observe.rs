@@ -79,23 +79,26 @@ pub fn namespace(object: &PartialObjectMeta<NamespaceObject>) -> (String, Namesp
     (object.name_any(), Namespace { labels: object.labels().clone(), terminating })
 }
 
+/// The API for a recorded RoleBinding.
+pub fn role_bindings(client: &Client, recorded: &BindingRef) -> Api<RoleBinding> {
+    Api::namespaced(client.clone(), recorded.namespace.as_deref().unwrap_or_default())
+}
+
 /// What the API server has in the place of a recorded binding.
 ///
 /// # Errors
 /// When the API server cannot be asked.
 pub async fn binding(client: &Client, recorded: &BindingRef) -> Result<Option<Observed>, Error> {
-    let failed = Error::api("read a binding");
-    match (recorded.kind, &recorded.namespace) {
-        (BindingKind::RoleBinding, Some(namespace)) => {
-            let api: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
-            Ok(api.get_opt(&recorded.name).await.map_err(failed)?.as_ref().map(Observed::from))
+    let name = &recorded.name;
+    let found = match recorded.kind {
+        BindingKind::RoleBinding => {
+            role_bindings(client, recorded).get_opt(name).await.map(|b| b.as_ref().map(Observed::from))
         }
-        (BindingKind::RoleBinding, None) => Err(Error::Incomplete("namespace")),
-        (BindingKind::ClusterRoleBinding, _) => {
-            let api: Api<ClusterRoleBinding> = Api::all(client.clone());
-            Ok(api.get_opt(&recorded.name).await.map_err(failed)?.as_ref().map(Observed::from))
+        BindingKind::ClusterRoleBinding => {
+            Api::<ClusterRoleBinding>::all(client.clone()).get_opt(name).await.map(|b| b.as_ref().map(Observed::from))
         }
-    }
+    };
+    found.map_err(Error::api("read a binding"))
 }
 
 /// The request as the API server has it now; none when it is gone or cannot be decoded.

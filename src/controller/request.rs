@@ -19,8 +19,9 @@ use crate::core::binding::{Observed, Wanted};
 use crate::core::deadline::sleep_until;
 use crate::core::guard::Guard;
 use crate::core::namespaces::Namespaces;
-use crate::core::plan::{Effect, Plan, Snapshot, ends, plan};
+use crate::core::plan::{Effect, Plan, ends, plan};
 use crate::core::policies::PolicySet;
+use crate::core::snapshot::Snapshot;
 
 /// The longest way from a new request to its end has four steps; twice that is a fault.
 const MOST_STEPS: usize = 8;

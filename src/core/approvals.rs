@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::Reason;
-use super::select::{SERVICE_ACCOUNT_PREFIX, is_approver};
+use super::subjects::{SERVICE_ACCOUNT_PREFIX, is_approver};
 use crate::api::policy::Stage;
 use crate::api::request::{Review, ReviewVerdict};
 use crate::api::subject::{Identity, Subject, SubjectKind};

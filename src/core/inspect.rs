@@ -1,7 +1,7 @@
 //! What has become of the bindings of a grant: all there, never made, changed or deleted by hand.
 
 use super::binding::{self, Wanted};
-use super::plan::Snapshot;
+use super::snapshot::Snapshot;
 use crate::api::request::{AccessRequestStatus, BindingRef};
 
 /// What has become of the recorded bindings.

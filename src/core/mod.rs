@@ -3,9 +3,11 @@
 //! No client, no async, no clock, no environment: `now` is a parameter and every fact is in the snapshot.
 //! The same input gives the same output, byte for byte. The test in `house.rs` keeps it so.
 //!
-//! The way through: [`validate`] reads the raw specs, [`select`] asks which policies match, [`decide`] says
-//! yes, no or not yet, [`plan`] turns that and the live bindings into ordered effects. [`binding`] says what
-//! a binding looks like, [`deadline`] when to look again, [`history`] and [`announce`] what to tell.
+//! The way through: [`validate`] reads the raw specs, [`policies`] keeps them readable, [`select`] asks which
+//! match, [`approvals`] counts people and [`stages`] asks them, [`decide`] says yes, no or not yet, and [`plan`]
+//! turns that and the live bindings, as [`inspect`] finds them, into ordered effects. [`binding`] says what a
+//! binding looks like, [`deadline`] when to look again, [`history`] and [`announce`] what to tell. [`reap`] looks
+//! from the bindings' side.
 
 pub mod announce;
 pub mod approvals;
@@ -23,7 +25,9 @@ pub mod policies;
 pub mod readiness;
 pub mod reap;
 pub mod select;
+pub mod snapshot;
 pub mod stages;
+pub mod subjects;
 pub mod validate;
 
 #[cfg(test)]

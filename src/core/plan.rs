@@ -17,30 +17,14 @@ use super::guard::Guard;
 use super::history::{self, Reason, join};
 use super::inspect::{Bindings, Change, describe, inspect};
 use super::namespaces::Namespaces;
-use super::policies::{Entry, PolicySet};
+use super::policies::Entry;
 use super::select::{Place, shortfalls};
+use super::snapshot::Snapshot;
 use super::stages;
 use super::validate::{Ask, validate};
 use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::policy::Effect as PolicyEffect;
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef, State};
-
-/// Everything that a plan is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct Snapshot<'a> {
-    /// The request.
-    pub request: &'a AccessRequest,
-    /// All policies.
-    pub policies: &'a PolicySet,
-    /// All namespaces.
-    pub namespaces: &'a Namespaces,
-    /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
-    pub bindings: &'a [Observed],
-    /// Whether the cluster keeps people from writing in another's name.
-    pub guard: &'a Guard,
-    /// Why a binding of this request cannot be made, when the API server said so for good.
-    pub bind_failure: Option<&'a str>,
-}
+use crate::api::request::{AccessRequestStatus, BindingKind, BindingRef, State};
 
 /// One write to the cluster.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,11 +11,9 @@ use super::duration;
 use super::fault::Fault;
 use super::namespaces::{Namespace, Namespaces};
 use super::policies::Policy;
+use super::subjects::is_subject;
 use super::validate::{Ask, Target};
-use crate::api::subject::{Identity, Subject, SubjectKind};
 
-/// Prefix of the username of every service account.
-pub const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 /// The most namespaces that one grant may cover; each has a binding of its own.
 pub const MOST_NAMESPACES: usize = 256;
 
@@ -62,26 +60,6 @@ pub fn place(target: &Target, namespaces: &Namespaces) -> Result<Place, Fault> {
             Err(Fault::new("spec.scope.namespaceSelector", problem))
         }
     }
-}
-
-/// Whether the account is the subject, as RBAC would say.
-pub fn is_subject(who: &Identity, subject: &Subject) -> bool {
-    match subject.kind {
-        SubjectKind::User => who.username == subject.name,
-        SubjectKind::Group => who.groups.contains(&subject.name),
-        SubjectKind::ServiceAccount => {
-            let rest = who.username.strip_prefix(SERVICE_ACCOUNT_PREFIX);
-            let namespace = subject.namespace.as_deref().unwrap_or_default();
-            rest.and_then(|r| r.split_once(':')) == Some((namespace, &subject.name))
-        }
-    }
-}
-
-/// Whether the account may approve as one of the subjects. A service account may only when it is named
-/// itself: groups such as `system:authenticated` hold every robot of the cluster.
-pub fn is_approver(who: &Identity, approvers: &[Subject]) -> bool {
-    let robot = who.username.starts_with(SERVICE_ACCOUNT_PREFIX);
-    approvers.iter().any(|s| !(robot && s.kind == SubjectKind::Group) && is_subject(who, s))
 }
 
 /// Whether a policy that denies touches what is asked for.
@@ -142,7 +120,7 @@ pub fn shortfalls(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::samples::{group, namespaces, request, user};
+    use crate::core::samples::{namespaces, request};
     use crate::core::validate::validate;
     use serde_json::json;
 
@@ -177,32 +155,5 @@ mod tests {
     fn a_selector_that_fits_too_many_is_refused_rather_than_cut() {
         let all: Namespaces = (0..=MOST_NAMESPACES).map(|i| (format!("n{i}"), Namespace::default())).collect();
         assert!(found(json!({ "namespaceSelector": {} }), &all).unwrap_err().contains("257 namespaces"));
-    }
-
-    #[test]
-    fn subjects_are_who_rbac_says_they_are() {
-        let robot = |namespace: &str, name: &str| Subject {
-            kind: SubjectKind::ServiceAccount,
-            namespace: Some(namespace.into()),
-            ..user(name)
-        };
-        let who = |username: &str, groups: &[&str]| Identity {
-            username: username.into(),
-            uid: None,
-            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
-        };
-        for (who, subject, is) in [
-            (who("alice", &[]), user("alice"), true),
-            (who("Alice", &[]), user("alice"), false),
-            (who("dev", &[]), group("dev"), false),
-            (who("alice", &["dev"]), user("dev"), false),
-            (who("alice", &["dev"]), group("dev"), true),
-            (who("alice", &["dev"]), group("*"), false),
-            (who("system:serviceaccount:ci:bot", &[]), robot("ci", "bot"), true),
-            (who("system:serviceaccount:other:bot", &[]), robot("ci", "bot"), false),
-            (who("ci:bot", &[]), robot("ci", "bot"), false),
-        ] {
-            assert_eq!(is_subject(&who, &subject), is, "{who:?} {subject:?}");
-        }
     }
 }

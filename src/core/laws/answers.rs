@@ -16,7 +16,7 @@ use crate::core::approvals::{Progress, Reviews, Said, progress};
 use crate::core::decide::{Decision, decide};
 use crate::core::policies::PolicySet;
 use crate::core::samples::{deny, group, namespaces, noon, policy, request, stage, user};
-use crate::core::select::is_approver;
+use crate::core::subjects::is_approver;
 use crate::core::validate::validate;
 
 proptest! {

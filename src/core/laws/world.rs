@@ -14,9 +14,10 @@ use crate::core::binding::{Observed, Wanted};
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
 use crate::core::namespaces::Namespaces;
-use crate::core::plan::{Effect, Plan, Snapshot, ends, plan};
+use crate::core::plan::{Effect, Plan, ends, plan};
 use crate::core::policies::{Entry, PolicySet};
 use crate::core::reap::{Owner, verdict};
+use crate::core::snapshot::Snapshot;
 
 /// Steps after which a request must have come to rest. The longest way has four.
 const MOST_STEPS: usize = 8;

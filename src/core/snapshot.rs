@@ -1,0 +1,24 @@
+//! The facts that a plan is made from, all read before it begins.
+
+use super::binding::Observed;
+use super::guard::Guard;
+use super::namespaces::Namespaces;
+use super::policies::PolicySet;
+use crate::api::request::AccessRequest;
+
+/// Everything that a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// The request.
+    pub request: &'a AccessRequest,
+    /// All policies.
+    pub policies: &'a PolicySet,
+    /// All namespaces.
+    pub namespaces: &'a Namespaces,
+    /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
+    pub bindings: &'a [Observed],
+    /// Whether the cluster keeps people from writing in another's name.
+    pub guard: &'a Guard,
+    /// Why a binding of this request cannot be made, when the API server said so for good.
+    pub bind_failure: Option<&'a str>,
+}

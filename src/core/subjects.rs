@@ -1,0 +1,59 @@
+//! Who a subject stands for: RBAC's users, groups and service accounts.
+
+use crate::api::subject::{Identity, Subject, SubjectKind};
+
+/// Prefix of the username of every service account.
+pub const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+
+/// Whether the account is the subject, as RBAC would say.
+pub fn is_subject(who: &Identity, subject: &Subject) -> bool {
+    match subject.kind {
+        SubjectKind::User => who.username == subject.name,
+        SubjectKind::Group => who.groups.contains(&subject.name),
+        SubjectKind::ServiceAccount => {
+            let rest = who.username.strip_prefix(SERVICE_ACCOUNT_PREFIX);
+            let namespace = subject.namespace.as_deref().unwrap_or_default();
+            rest.and_then(|r| r.split_once(':')) == Some((namespace, &subject.name))
+        }
+    }
+}
+
+/// Whether the account may approve as one of the subjects. A service account may only when it is named
+/// itself: groups such as `system:authenticated` hold every robot of the cluster.
+pub fn is_approver(who: &Identity, approvers: &[Subject]) -> bool {
+    let robot = who.username.starts_with(SERVICE_ACCOUNT_PREFIX);
+    approvers.iter().any(|s| !(robot && s.kind == SubjectKind::Group) && is_subject(who, s))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::samples::{group, user};
+
+    #[test]
+    fn subjects_are_who_rbac_says_they_are() {
+        let robot = |namespace: &str, name: &str| Subject {
+            kind: SubjectKind::ServiceAccount,
+            namespace: Some(namespace.into()),
+            ..user(name)
+        };
+        let who = |username: &str, groups: &[&str]| Identity {
+            username: username.into(),
+            uid: None,
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        };
+        for (who, subject, is) in [
+            (who("alice", &[]), user("alice"), true),
+            (who("Alice", &[]), user("alice"), false),
+            (who("dev", &[]), group("dev"), false),
+            (who("alice", &["dev"]), user("dev"), false),
+            (who("alice", &["dev"]), group("dev"), true),
+            (who("alice", &["dev"]), group("*"), false),
+            (who("system:serviceaccount:ci:bot", &[]), robot("ci", "bot"), true),
+            (who("system:serviceaccount:other:bot", &[]), robot("ci", "bot"), false),
+            (who("ci:bot", &[]), robot("ci", "bot"), false),
+        ] {
+            assert_eq!(is_subject(&who, &subject), is, "{who:?} {subject:?}");
+        }
+    }
+}
