@@ -31,23 +31,34 @@ async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
     }
 }
 
+/// What the bindings of the chart give to one of its service accounts, `here` where only in its namespace.
+fn rights_of(objects: &[Value], account: &str) -> Vec<String> {
+    let of_account = |binding: &&Value| binding["subjects"].as_array().is_some_and(|s| s[0]["name"] == account);
+    let mut rights = Vec::new();
+    for binding in objects.iter().filter(of_account) {
+        let is_role =
+            |o: &&Value| o["kind"] == binding["roleRef"]["kind"] && o["metadata"]["name"] == binding["roleRef"]["name"];
+        let role = objects.iter().find(is_role).expect("a role of the chart");
+        let here = if binding["kind"] == "RoleBinding" { "here: " } else { "" };
+        for rule in role["rules"].as_array().expect("rules") {
+            let texts = |key: &str| -> Vec<String> {
+                rule[key].as_array().into_iter().flatten().map(|v| v.as_str().unwrap().to_owned()).collect()
+            };
+            let names = texts("resourceNames").join(",");
+            for resource in texts("resources") {
+                rights.push(format!("{here}{resource}: {} {names}", texts("verbs").join(",")).trim_end().to_owned());
+            }
+        }
+    }
+    rights.sort();
+    rights
+}
+
 async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
     let args = ["template", "daypass", &chart(), "-n", install::NAMESPACE, "--set", "bindableRoles={deployer}"];
     let rendered = control_plane.helm(&args).await;
     let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).expect("YAML");
-    let of_controller = |object: &&Value| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "daypass";
-    let role = objects.iter().find(of_controller).expect("the controller's ClusterRole");
-    let mut rights: Vec<String> = Vec::new();
-    for rule in role["rules"].as_array().expect("rules") {
-        let texts = |key: &str| -> Vec<String> {
-            rule[key].as_array().into_iter().flatten().map(|v| v.as_str().unwrap().to_owned()).collect()
-        };
-        let names = texts("resourceNames").join(",");
-        for resource in texts("resources") {
-            rights.push(format!("{resource}: {} {names}", texts("verbs").join(",")).trim_end().to_owned());
-        }
-    }
-    rights.sort();
+    let rights = rights_of(&objects, "daypass");
     // A new right must be added here too, with a reason in the chart.
     let expected = [
         "accesspolicies/status: patch",
@@ -57,11 +68,23 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
         "clusterrolebindings: get,list,watch,create,update,delete",
         "clusterroles: bind view,edit",
         "events: create",
+        "here: serviceaccounts/token: create daypass-canary",
         "namespaces: get,list,watch",
         "rolebindings: get,list,watch,create,update,delete",
         "roles: bind deployer",
     ];
     assert_eq!(json!(rights), json!(expected));
+    // The canary can give itself the role that it may bind, so that has nothing in it.
+    let expected = [
+        "here: accessrequests/status: patch daypass-canary",
+        "here: accessrequests: create",
+        "here: accessrequests: get,patch daypass-canary",
+        "here: rolebindings: create",
+        "here: roles: bind daypass-canary",
+    ];
+    assert_eq!(json!(rights_of(&objects, "daypass-canary")), json!(expected));
+    let empty = objects.iter().find(|o| o["kind"] == "Role" && o["metadata"]["name"] == "daypass-canary");
+    assert_eq!(empty.expect("the canary's Role")["rules"], json!([]));
     let rendered = control_plane.helm(&args[..5]).await;
     // An empty resourceNames would mean every role.
     assert!(!rendered.contains("resourceNames: []"), "an empty list must not be rendered");

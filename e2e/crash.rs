@@ -168,19 +168,26 @@ async fn what_happened_meanwhile(world: Arc<World>) {
     world.ask(ALICE, &home, "deleted-request", long).await;
     world.ask(ALICE, &home, "deleted-binding", json!({ "duration": "1h" })).await;
     world.ask(ALICE, &home, "deleted-policy", json!({ "duration": "1h", "role": { "name": "view" } })).await;
+    world.ask(ALICE, &home, "replaced-binding", json!({ "duration": "1h" })).await;
     for name in ["deleted-request", "deleted-policy"] {
         world.until(&home, name, State::Active).await;
     }
-    let binding = world.until(&home, "deleted-binding", State::Active).await.status.unwrap().bindings.remove(0).name;
+    let bindings_of =
+        async |name: &str| world.until(&home, name, State::Active).await.status.unwrap().bindings.remove(0).name;
+    let (binding, replaced) = (bindings_of("deleted-binding").await, bindings_of("replaced-binding").await);
     world.controller.kill();
     let admin = world.kubectl(ADMIN);
     admin.ok(&["delete", "areq", "deleted-request", "-n", &home]).await;
-    admin.ok(&["delete", "rolebinding", &binding, "-n", &home]).await;
+    admin.ok(&["delete", "rolebinding", &binding, &replaced, "-n", &home]).await;
+    admin.ok(&["create", "rolebinding", &replaced, "-n", &home, "--clusterrole=view", "--user=mallory"]).await;
     admin.ok(&["delete", "apol", "going"]).await;
     assert_eq!(world.our_bindings(&away).await.len(), 1, "the garbage collector does not reach across namespaces");
     world.controller.restart().await;
     world.until(&home, "deleted-binding", State::Revoked).await;
     world.until(&home, "deleted-policy", State::Revoked).await;
+    world.until(&home, "replaced-binding", State::Revoked).await;
+    let strange = world.bindings(&home).await.get(&replaced).await.expect("what an admin made is left alone");
+    assert_eq!(strange.subjects.unwrap()[0].name, "mallory");
     eventually("no binding is left", SOON, async || {
         let left = world.our_bindings(&home).await.len() + world.our_bindings(&away).await.len();
         if left == 0 { Ok(()) } else { Err(format!("{left} are")) }
@@ -228,6 +235,15 @@ async fn a_stray_binding(world: Arc<World>) {
     let request = world.until(&namespace, "fix", State::Active).await;
     let events = world.until_events(&request, &["Granted", "BindingRestored", "BindingRestored"]).await;
     assert_eq!(events[1].type_.as_deref(), Some("Warning"));
+
+    // RBAC goes on honouring a deleted binding until its last finalizer is gone. It goes without delay.
+    world.controller.kill();
+    let stays = r#"{"metadata":{"finalizers":["example.com/stays"]}}"#;
+    admin.ok(&["patch", "rolebinding", &real, "-n", &namespace, "--type=merge", "-p", stays]).await;
+    admin.ok(&["delete", "rolebinding", &real, "-n", &namespace, "--wait=false"]).await;
+    world.controller.start_again();
+    world.until(&namespace, "fix", State::Revoked).await;
+    assert!(world.our_bindings(&namespace).await.is_empty(), "a finalizer keeps the access in force");
 }
 
 async fn restored(world: &World, namespace: &str, name: &str) {

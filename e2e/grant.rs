@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::SOON;
-use crate::harness::users::{ALICE, BOB, EVE};
+use crate::harness::cast::{SOON, request};
+use crate::harness::users::{ADMIN, ALICE, BOB, EVE};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -19,6 +19,8 @@ pub fn trials() -> Vec<Trial> {
         shared("grant::cluster_wide_access_is_a_cluster_role_binding", cluster_wide),
         shared("grant::begins_at_its_start_time", begins_at_its_start_time),
         shared("grant::of_a_role_that_may_not_be_bound_fails_aloud", fails_aloud),
+        shared("grant::whose_name_is_taken_fails_aloud", name_is_taken),
+        shared("grant::to_a_service_account_works_and_ends", service_account),
     ]
 }
 
@@ -79,7 +81,7 @@ async fn listed_namespaces_each_get_a_binding(world: Arc<World>) {
 
 async fn labels_choose_namespaces(world: Arc<World>) {
     let (one, two, other) = (world.namespace("sel").await, world.namespace("sel").await, world.namespace("sel").await);
-    let admin = world.kubectl(crate::harness::users::ADMIN);
+    let admin = world.kubectl(ADMIN);
     for namespace in [&one, &two] {
         admin.ok(&["label", "namespace", namespace, &format!("team={one}")]).await;
     }
@@ -143,6 +145,60 @@ async fn fails_aloud(world: Arc<World>) {
     assert!(message.contains("bindableClusterRoles"), "{message}");
     assert!(world.our_bindings(&namespace).await.is_empty());
     world.until_events(&failed, &["Failed"]).await;
+}
+
+/// Somebody made a binding of the name that this grant would have. It is neither used nor taken away.
+async fn name_is_taken(world: Arc<World>) {
+    let namespace = world.namespace("taken").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let start = crate::harness::wait::now_plus_seconds(6);
+    world.ask(ALICE, &namespace, "fix", json!({ "startTime": start, "duration": "1h" })).await;
+    let scheduled = world.until(&namespace, "fix", State::Scheduled).await;
+    let name = format!("daypass-{}", scheduled.uid().unwrap());
+    let admin = world.kubectl(ADMIN);
+    admin.ok(&["create", "rolebinding", &name, "-n", &namespace, "--clusterrole=edit", "--user=mallory"]).await;
+
+    let failed = world.until(&namespace, "fix", State::Failed).await;
+    let message = failed.status.as_ref().unwrap().message.clone().unwrap();
+    assert!(message.contains(&name) && message.contains("is there already and is not Daypass's"), "{message}");
+    let strange = world.bindings(&namespace).await.get(&name).await.expect("what an admin made is left alone");
+    assert_eq!(strange.subjects.unwrap()[0].name, "mallory");
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    let events = world.until_events(&failed, &["Approved", "Failed"]).await;
+    assert_eq!(events[1].type_.as_deref(), Some("Warning"));
+}
+
+async fn service_account(world: Arc<World>) {
+    let namespace = world.namespace("robot").await;
+    let robot = json!({ "kind": "ServiceAccount", "name": "robot", "namespace": namespace });
+    world.allow(&namespace, &namespace, json!({ "requesters": [robot] })).await;
+    let admin = world.kubectl(ADMIN);
+    let login = async |name: &str| {
+        admin.ok(&["create", "serviceaccount", name, "-n", &namespace]).await;
+        let token = admin.ok(&["create", "token", name, "-n", &namespace]).await;
+        let kubeconfig = world.control_plane.kubeconfig_for_token(&format!("{name}-of-{namespace}"), token.trim());
+        world.control_plane.kubectl_with(&kubeconfig)
+    };
+    let (robot, other) = (login("robot").await, login("other").await);
+    let ask = |name: &str| request(&namespace, name, json!({ "duration": "5s" })).to_string();
+    let make =
+        |name: &str| format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: {namespace}}}}}");
+    robot.apply_refused(&make("before")).await;
+
+    robot.apply(&ask("deploy")).await;
+    let granted = world.until(&namespace, "deploy", State::Active).await;
+    robot.apply(&make("during")).await;
+    let username = format!("system:serviceaccount:{namespace}:robot");
+    assert_eq!(granted.spec.requester.as_ref().unwrap().username, username);
+    let status = granted.status.unwrap();
+    let bound = world.bindings(&namespace).await.get(&status.bindings[0].name).await.expect("its binding");
+    assert_eq!(json!(bound.subjects), json!([{ "kind": "ServiceAccount", "name": "robot", "namespace": namespace }]));
+
+    other.apply(&ask("not-its")).await;
+    world.until(&namespace, "not-its", State::Denied).await;
+    world.until(&namespace, "deploy", State::Expired).await;
+    let refusal = robot.apply_refused(&make("after")).await;
+    assert!(refusal.contains(&format!("User \"{username}\" cannot")), "{refusal}");
 }
 
 async fn gone(world: &World, namespace: &str) {

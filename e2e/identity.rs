@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         shared("identity::a_policy_author_needs_bind_on_every_role", policy_author),
         shared("identity::a_human_stage_needs_its_approver", a_human_stage),
         private("identity::without_the_stamp_nothing_is_granted", without_the_stamp),
+        private("identity::without_the_stamp_people_say_truly_who_they_are", check_alone),
         private("identity::a_missing_guard_is_noticed_and_fails_closed", missing_guard),
     ]
 }
@@ -89,6 +90,10 @@ async fn status_is_guarded(world: Arc<World>) {
                 .await;
         }
     }
+    let used = r#"{"status":{"observedGeneration":7}}"#;
+    let patch_policy = ["patch", "apol", &namespace, "--subresource=status", "--type=merge", "-p", used];
+    let refusal = world.kubectl(ADMIN).refused(&patch_policy).await;
+    assert!(refusal.contains("only Daypass writes the status of a policy"), "{refusal}");
     // The reviewer's own entry is theirs, and says who they are, whatever they write.
     let own = patch(r#"{"reviews":{"bob":{"verdict":"Approve","comment":"ok","groups":["kings"],"uid":"u-alice"}}}"#);
     world
@@ -111,18 +116,23 @@ async fn bindings_are_guarded(world: Arc<World>) {
         r#"{"subjects":[{"kind":"Group","apiGroup":"rbac.authorization.k8s.io","name":"system:authenticated"}]}"#;
     let longer = r#"{"metadata":{"annotations":{"daypass.dev/expires-at":"2030-01-01T00:00:00Z"}}}"#;
     let unmarked = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}"#;
-    for patch in [wider, longer, unmarked] {
+    let kept = r#"{"metadata":{"finalizers":["example.com/stays"]}}"#;
+    let orphan = r#"{"metadata":{"ownerReferences":null}}"#;
+    for patch in [wider, longer, unmarked, kept, orphan] {
         let refusal =
             admin.refused(&["patch", "rolebinding", &name, "-n", &namespace, "--type=merge", "-p", patch]).await;
         assert!(refusal.to_lowercase().contains("daypass"), "{refusal}");
     }
-    let forged = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": { "name": "mine", "namespace": namespace, "labels": { "app.kubernetes.io/managed-by": "daypass" } },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
-        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory" }]
-    });
-    admin.apply_refused(&forged.to_string()).await;
+    for (label, value) in [("app.kubernetes.io/managed-by", "daypass"), ("daypass.dev/request-uid", "any")] {
+        let forged = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": { "name": "mine", "namespace": namespace, "labels": { label: value } },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+            "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory" }]
+        });
+        let refusal = admin.apply_refused(&forged.to_string()).await;
+        assert!(refusal.contains("written by its controller only"), "{refusal}");
+    }
 }
 
 async fn policy_author(world: Arc<World>) {
@@ -132,6 +142,15 @@ async fn policy_author(world: Arc<World>) {
     policy["spec"]["roles"] = json!([{ "name": "edit" }, { "name": "cluster-admin" }]);
     let refusal = gitops.apply_refused(&policy.to_string()).await;
     assert!(refusal.contains("cluster-admin") && refusal.contains("bind"), "{refusal}");
+    // Each policy of the guard looks at some of the roles; none is too far down.
+    let mut many: Vec<serde_json::Value> = (1..64).map(|_| json!({ "name": "edit" })).collect();
+    many.push(json!({ "name": "cluster-admin" }));
+    policy["spec"]["roles"] = json!(many);
+    let refusal = gitops.apply_refused(&policy.to_string()).await;
+    assert!(refusal.contains("you may not bind ClusterRole cluster-admin"), "{refusal}");
+    policy["spec"]["roles"] = json!([{ "kind": "Role", "name": "deployer" }, { "kind": "Role", "name": "edit" }]);
+    let refusal = gitops.apply_refused(&policy.to_string()).await;
+    assert!(refusal.contains("you may not bind Role edit"), "{refusal}");
 }
 
 async fn a_human_stage(world: Arc<World>) {
@@ -184,6 +203,58 @@ async fn without_the_stamp(world: Arc<World>) {
     .await;
 }
 
+/// Before Kubernetes 1.36 there is no stamp: people write who they are, and the check lets them write nothing else.
+async fn check_alone(world: Arc<World>) {
+    world.kubectl(ADMIN).ok(&["delete", "mutatingadmissionpolicybindings", "--all"]).await;
+    let namespace = world.namespace("checked").await;
+    let stages = json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }] } });
+    world.allow(&namespace, &namespace, stages).await;
+    let alice = world.kubectl(ALICE);
+    crate::harness::eventually("the stamp is out of force", crate::harness::cast::SOON, async || {
+        let unstamped = request(&namespace, "unstamped", json!({})).to_string();
+        let output = alice.run_with(&["create", "--dry-run=server", "-f", "-"], &unstamped).await;
+        if output.stderr.contains("spec.requester must be you") { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
+    let with = |key: &str, value: serde_json::Value| {
+        let mut who = as_alice_whole();
+        who[key] = value;
+        request(&namespace, "fix", json!({ "duration": "1h", "requester": who })).to_string()
+    };
+    let refusal = world.kubectl(MALLORY).apply_refused(&with("username", json!("alice"))).await;
+    assert!(refusal.contains("spec.requester must be you"), "{refusal}");
+    for (key, value) in [
+        ("username", json!("carol")),
+        ("uid", json!("u-carol")),
+        ("groups", json!(["dev", "sre", "system:authenticated"])),
+        ("groups", json!(["dev"])),
+    ] {
+        let refusal = alice.apply_refused(&with(key, value)).await;
+        assert!(refusal.contains("spec.requester must be you"), "{key}: {refusal}");
+    }
+    alice.apply(&with("username", json!("alice"))).await;
+    world.until(&namespace, "fix", State::Pending).await;
+
+    let review = |who: serde_json::Value| {
+        let mut carol = json!({ "verdict": "Approve" });
+        who.as_object().unwrap().iter().for_each(|(key, value)| carol[key] = value.clone());
+        json!({ "status": { "reviews": { "carol": carol } } }).to_string()
+    };
+    let carol = world.kubectl(CAROL);
+    let patch = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p"];
+    let groups = json!(["approvers", "system:authenticated"]);
+    for forged in [
+        json!({}),
+        json!({ "uid": "u-bob", "groups": groups }),
+        json!({ "uid": "u-carol", "groups": ["approvers", "kings", "system:authenticated"] }),
+    ] {
+        let refusal = carol.refused(&[&patch[..], &[&review(forged)]].concat()).await;
+        assert!(refusal.contains("uid and groups of your review must be yours"), "{refusal}");
+    }
+    carol.ok(&[&patch[..], &[&review(json!({ "uid": "u-carol", "groups": groups }))]].concat()).await;
+    world.until(&namespace, "fix", State::Active).await;
+}
+
 /// The canary tries each guard. Without one nothing new is granted, what runs still ends, and a request from the
 /// time without it is never granted.
 async fn missing_guard(world: Arc<World>) {
@@ -222,6 +293,7 @@ async fn missing_guard(world: Arc<World>) {
             admin.apply(&stamp).await;
         }
         until_ready(&world, 200, "ok").await;
+        crate::harness::cast::until_stamped(&world.kubectl(MALLORY)).await;
         let denied = world.until(&namespace, &asked, State::Denied).await.status.unwrap();
         assert!(denied.message.unwrap().contains("make it again"));
         assert!(world.our_bindings(&namespace).await.is_empty());

@@ -3,6 +3,7 @@
 
 mod admission;
 mod approve;
+mod behind;
 mod bench;
 mod chart;
 mod crash;
@@ -11,6 +12,7 @@ mod grant;
 mod harness;
 mod harness_check;
 mod identity;
+mod policy;
 mod revoke;
 mod uninstall;
 
@@ -43,6 +45,8 @@ fn run_trials() -> ExitCode {
         revoke::trials(),
         admission::trials(),
         crash::trials(),
+        behind::trials(),
+        policy::trials(),
         uninstall::trials(),
         chart::trials(),
     ];

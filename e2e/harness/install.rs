@@ -140,10 +140,15 @@ impl Controller {
 
     /// Kills the controller if it runs, starts it again and waits until it is ready.
     pub async fn restart(&self) {
+        self.start_again();
+        self.ready().await;
+    }
+
+    /// Kills the controller if it runs and starts it again.
+    pub fn start_again(&self) {
         self.kill();
         let again = self.launch.spawn();
         *self.running() = again;
-        self.ready().await;
     }
 
     /// The status code and the body of `GET path` on the controller's own server.

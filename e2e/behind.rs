@@ -1,0 +1,156 @@
+//! A controller that is behind does no harm: what it would do on old news, it asks about first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use daypass::api::State;
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::harness::cast::SOON;
+use crate::harness::proxy::{Moment, Proxy, Read, Way};
+use crate::harness::users::ALICE;
+use crate::harness::{Controller, World, eventually, private};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        private("behind::nobody_is_denied_or_revoked_on_old_policies", old_policies),
+        private("behind::nothing_is_bound_for_a_request_that_is_gone", gone_request),
+        private("behind::an_end_does_not_wait_for_policies", no_policies),
+        private("behind::a_binding_that_another_controller_made_is_left_alone", two_controllers),
+        private("behind::a_write_that_comes_late_changes_nothing", late_write),
+    ]
+}
+
+/// A controller that speaks through a proxy.
+async fn through_proxy(world: &World) -> (Proxy, Controller) {
+    let token = Controller::token(&world.control_plane).await;
+    let proxy = Proxy::start(&world.control_plane, token).await;
+    let kubeconfig = proxy.kubeconfig(&world.control_plane);
+    let controller = Controller::start_through(&world.control_plane, "behind", &kubeconfig).await;
+    (proxy, controller)
+}
+
+/// Waits until a controller has asked the API server for a request, and got this answer.
+async fn until_asked(world: &World, namespace: &str, name: &str, code: u16) {
+    eventually(&format!("a controller asks for {name} and is told {code}"), SOON, async || {
+        let asked = |event: &&serde_json::Value| {
+            event["verb"] == "get"
+                && event["user"]["username"] == "system:serviceaccount:daypass-system:daypass"
+                && event["objectRef"]["resource"] == "accessrequests"
+                && event["objectRef"]["namespace"] == namespace
+                && event["objectRef"]["name"] == name
+                && event["responseStatus"]["code"] == code
+        };
+        let times = world.control_plane.audit_log().iter().filter(asked).count();
+        if times > 0 { Ok(()) } else { Err("none has".to_owned()) }
+    })
+    .await;
+}
+
+async fn old_policies(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = through_proxy(&world).await;
+    let namespace = world.namespace("old").await;
+    proxy.hold("accesspolicies", Read::Watch);
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    let expired = world.until(&namespace, "fix", State::Expired).await;
+    world.until_events(&expired, &["Granted", "Expired"]).await;
+}
+
+async fn gone_request(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = through_proxy(&world).await;
+    let namespace = world.namespace("gone").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let tried = Arc::new(AtomicBool::new(false));
+    let tell = tried.clone();
+    proxy.watch(move |_, write| {
+        if !write.path.ends_with("/rolebindings") {
+            return Way::On;
+        }
+        tell.store(true, Ordering::SeqCst);
+        Way::Cut
+    });
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    eventually("it tries to bind", SOON, async || {
+        if tried.load(Ordering::SeqCst) { Ok(()) } else { Err("it does not".to_owned()) }
+    })
+    .await;
+    // From here on the controller tries again and again, for a request that it does not know to be gone.
+    proxy.hold("accessrequests", Read::Watch);
+    world.kubectl(ALICE).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
+    until_asked(&world, &namespace, "fix", 404).await;
+    proxy.pass_all();
+    proxy.release();
+    assert!(world.our_bindings(&namespace).await.is_empty());
+}
+
+async fn no_policies(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, controller) = through_proxy(&world).await;
+    let namespace = world.namespace("end").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    controller.kill();
+    proxy.hold("accesspolicies", Read::List);
+    controller.start_again();
+    world.until(&namespace, "fix", State::Expired).await;
+    assert!(world.our_bindings(&namespace).await.is_empty());
+    let (status, waits) = controller.get("/readyz").await.expect("an answer");
+    assert!(status == 503 && waits.contains("accesspolicies"), "{status}: {waits}");
+}
+
+async fn two_controllers(world: Arc<World>) {
+    let (proxy, _controller) = through_proxy(&world).await;
+    let namespace = world.namespace("two").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    proxy.hold("accessrequests", Read::Watch);
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    // It sees a binding of a request that it has not heard of.
+    until_asked(&world, &namespace, "fix", 200).await;
+    proxy.release();
+    world.until(&namespace, "fix", State::Active).await;
+    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+}
+
+async fn late_write(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = through_proxy(&world).await;
+    let namespace = world.namespace("late").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let [held, go, sent] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+    let (tell_held, may_go, tell_sent) = (held.clone(), go.clone(), sent.clone());
+    proxy.watch(move |at, write| {
+        if !write.path.ends_with("/accessrequests/fix/status") {
+            return Way::On;
+        }
+        match at {
+            Moment::Before if may_go.load(Ordering::SeqCst) => {}
+            Moment::Before => {
+                tell_held.store(true, Ordering::SeqCst);
+                return Way::Wait;
+            }
+            Moment::After => tell_sent.store(true, Ordering::SeqCst),
+        }
+        Way::On
+    });
+    let set = async |what: &str, flag: &AtomicBool| {
+        eventually(what, SOON, async || if flag.load(Ordering::SeqCst) { Ok(()) } else { Err("not yet".to_owned()) })
+            .await;
+    };
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1s" })).await;
+    set("its first write is on the way", &held).await;
+    // While it is, another controller takes the request to its end.
+    world.controller.restart().await;
+    let ended = world.until(&namespace, "fix", State::Expired).await;
+    go.store(true, Ordering::SeqCst);
+    set("the late write has arrived", &sent).await;
+    let now = world.until(&namespace, "fix", State::Expired).await;
+    assert_eq!(now.resource_version(), ended.resource_version(), "{:?}", now.status);
+}
