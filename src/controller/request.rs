@@ -91,7 +91,7 @@ pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Con
         return Action::requeue(FIRST_RETRY);
     }
     let attempts = context.failed(ObjectRef::from_obj(&*guarded)).min(16);
-    let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST_RETRY);
+    let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1)).min(LONGEST_RETRY);
     let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.expires_at.as_ref().map(|t| t.0));
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
     Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
@@ -223,31 +223,26 @@ impl Pass<'_> {
 
     /// Carries out one step. False when the request is gone meanwhile, so that nothing is left to do.
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool, Error> {
-        let (mut unbinds, mut binds, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut unbinds, mut binds, mut restores, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for effect in effects {
             match effect {
                 Effect::Unbind(binding) => unbinds.push(binding),
                 Effect::Bind(wanted) => binds.push(*wanted),
-                Effect::Record(_) | Effect::Restore(_) => rest.push(effect),
+                Effect::Restore(wanted) => restores.push(wanted),
+                Effect::Record(status) => records.push(*status),
             }
         }
+        // The order of every plan: what is done to bindings comes before the record of it.
         self.unbind(unbinds).await?;
         if !binds.is_empty() && !self.bind(binds).await? {
             return Ok(false);
         }
-        for effect in rest {
-            match effect {
-                Effect::Record(status) => {
-                    let stored = self.context.writer.record(&self.request, *status).await?;
-                    self.request = Cow::Owned(stored);
-                    self.fresh = true;
-                }
-                Effect::Restore(wanted) => {
-                    let restored = self.context.writer.restore(&wanted).await?;
-                    self.made.push(restored);
-                }
-                Effect::Unbind(_) | Effect::Bind(_) => {}
-            }
+        for wanted in restores {
+            self.made.push(self.context.writer.restore(&wanted).await?);
+        }
+        for status in records {
+            self.request = Cow::Owned(self.context.writer.record(&self.request, status).await?);
+            self.fresh = true;
         }
         Ok(true)
     }

@@ -175,10 +175,17 @@ async fn watch_policies(
     for_each(ACCESS_POLICIES, stream, |event| {
         // A new status, the controller's own included, changes no decision.
         let changed = match &event {
-            Event::Init | Event::InitApply(_) => false,
+            Event::Init => {
+                known.clear();
+                false
+            }
+            Event::InitApply(policy) => {
+                known.insert(policy.name_any(), spec_version(policy));
+                false
+            }
             Event::InitDone => true,
             Event::Apply(policy) => {
-                let version = (policy.uid(), policy.meta().generation, policy.meta().deletion_timestamp.is_some());
+                let version = spec_version(policy);
                 known.insert(policy.name_any(), version.clone()) != Some(version)
             }
             Event::Delete(policy) => {
@@ -195,6 +202,11 @@ async fn watch_policies(
         listing.after(&event).into_iter().for_each(|policy| context.queues.look_at_policy(policy));
     })
     .await;
+}
+
+/// What changes when a policy says something else than before; a new status changes none of it.
+fn spec_version(policy: &GuardedPolicy) -> (Option<String>, Option<i64>, bool) {
+    (policy.uid(), policy.meta().generation, policy.meta().deletion_timestamp.is_some())
 }
 
 /// A kind has been read as a whole.

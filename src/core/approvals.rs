@@ -58,23 +58,20 @@ pub fn weigh(stages: &[Stage], requester: &Identity, username: &str, review: &Re
     let who = identity(username, review);
     let verdict = review.verdict.as_str();
     let comment = review.comment.as_deref().map(|c| format!(": {c}")).unwrap_or_default();
-    let ignored = |why: &str| (Reason::ReviewIgnored, format!("{verdict} of {username} has no effect: {why}{comment}"));
-    if is_same_person(&who, requester) {
-        return if review.verdict == ReviewVerdict::Revoke && username == requester.username {
-            (Reason::Reviewed, format!("{username} says {verdict}{comment}"))
-        } else {
-            ignored("nobody reviews their own request")
-        };
-    }
-    if stages.iter().any(|stage| is_approver(&who, &stage.approvers)) {
-        return (Reason::Reviewed, format!("{username} says {verdict}{comment}"));
-    }
-    let robot = username.starts_with(SERVICE_ACCOUNT_PREFIX);
-    ignored(if robot {
-        "no stage of the policy names this service account"
+    let why = if is_same_person(&who, requester) {
+        let gives_back = review.verdict == ReviewVerdict::Revoke && username == requester.username;
+        (!gives_back).then_some("nobody reviews their own request")
+    } else if stages.iter().any(|stage| is_approver(&who, &stage.approvers)) {
+        None
+    } else if username.starts_with(SERVICE_ACCOUNT_PREFIX) {
+        Some("no stage of the policy names this service account")
     } else {
-        "no stage of the policy names this person or one of their groups"
-    })
+        Some("no stage of the policy names this person or one of their groups")
+    };
+    match why {
+        None => (Reason::Reviewed, format!("{username} says {verdict}{comment}")),
+        Some(why) => (Reason::ReviewIgnored, format!("{verdict} of {username} has no effect: {why}{comment}")),
+    }
 }
 
 /// The first stage that can never be complete: it asks for more people than it and the stages before it name.

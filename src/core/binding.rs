@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt};
 
 use super::duration;
 use super::select::Place;
+use super::subjects::service_account;
 use crate::api::keys;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
 
@@ -117,9 +118,7 @@ impl Observed {
         let owners = |m: &ObjectMeta| m.owner_references.clone().unwrap_or_default();
         (owners(&self.metadata) != owners(&wanted.metadata)).then_some("its owner")
     }
-}
 
-impl Observed {
     /// This object as it should be: what is wanted, with the labels and annotations of others left on it, and
     /// bound to the version that was seen.
     pub fn restored(&self, wanted: Wanted) -> Wanted {
@@ -243,8 +242,7 @@ fn owner(request: &AccessRequest, recorded: &BindingRef) -> Option<OwnerReferenc
 
 fn subject(request: &AccessRequest) -> Subject {
     let username = request.spec.requester.as_ref().map(|r| r.username.clone()).unwrap_or_default();
-    let account = username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-    match account {
+    match service_account(&username) {
         Some((namespace, name)) => Subject {
             kind: "ServiceAccount".to_owned(),
             api_group: None,

@@ -52,14 +52,19 @@ pub struct Plan {
 /// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
 /// end. None when neither is so.
 pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Plan> {
-    let status = s.request.status.clone().unwrap_or_default();
-    if status.state.is_final() {
+    let stored = s.request.status.as_ref();
+    let over = stored.is_some_and(|status| status.state.is_final());
+    let expired = stored.and_then(|status| status.expires_at.as_ref()).is_some_and(|end| end.0 <= now);
+    if !over && !expired && s.request.metadata.deletion_timestamp.is_none() {
+        return None;
+    }
+    let status = stored.cloned().unwrap_or_default();
+    if over {
         return Some(Plan { effects: leftovers(s, &status), wake: None });
     }
-    if status.expires_at.as_ref().is_some_and(|end| end.0 <= now) {
+    if expired {
         return Some(expire(s, status, now));
     }
-    s.request.metadata.deletion_timestamp.as_ref()?;
     // Somebody's finalizer, or a deletion in the foreground, can keep it here for long: its end goes on record.
     if status.bindings.is_empty() {
         return Some(Plan { effects: leftovers(s, &status), wake: None });
@@ -77,19 +82,20 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Plan {
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
         return finish(s, status, State::Failed, Reason::Failed, None, why, now);
     }
+    let end = status.expires_at.as_ref().map(|t| t.0);
     let planned = match validate(s.request) {
         Err(faults) if status.granted_at.is_some() => {
-            finish(s, status.clone(), State::Revoked, Reason::Revoked, None, &sentence(&faults), now)
+            finish(s, status, State::Revoked, Reason::Revoked, None, &sentence(&faults), now)
         }
-        Err(faults) => finish(s, status.clone(), State::Denied, Reason::Denied, None, &sentence(&faults), now),
+        Err(faults) => finish(s, status, State::Denied, Reason::Denied, None, &sentence(&faults), now),
         Ok(ask) => match withdrawn(s, &status, &ask) {
-            Some((by, why)) => finish(s, status.clone(), State::Revoked, Reason::Revoked, Some(&by), &why, now),
-            None if status.granted_at.is_some() => keep(s, status.clone(), &ask, now),
-            None => consider(s, status.clone(), &ask, now),
+            Some((by, why)) => finish(s, status, State::Revoked, Reason::Revoked, Some(&by), &why, now),
+            None if status.granted_at.is_some() => keep(s, status, &ask, now),
+            None => consider(s, status, &ask, now),
         },
     };
     // Every way out wakes no later than the end that is on record.
-    Plan { wake: earliest([planned.wake, status.expires_at.map(|t| t.0)]), ..planned }
+    Plan { wake: earliest([planned.wake, end]), ..planned }
 }
 
 /// A request whose end is on record and has come.

@@ -5,15 +5,19 @@ use crate::api::subject::{Identity, Subject, SubjectKind};
 /// Prefix of the username of every service account.
 pub const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
+/// Namespace and name of the service account that a username stands for, if it does.
+pub fn service_account(username: &str) -> Option<(&str, &str)> {
+    username.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')
+}
+
 /// Whether the account is the subject, as RBAC would say.
 pub fn is_subject(who: &Identity, subject: &Subject) -> bool {
     match subject.kind {
         SubjectKind::User => who.username == subject.name,
         SubjectKind::Group => who.groups.contains(&subject.name),
         SubjectKind::ServiceAccount => {
-            let rest = who.username.strip_prefix(SERVICE_ACCOUNT_PREFIX);
             let namespace = subject.namespace.as_deref().unwrap_or_default();
-            rest.and_then(|r| r.split_once(':')) == Some((namespace, &subject.name))
+            service_account(&who.username) == Some((namespace, &subject.name))
         }
     }
 }

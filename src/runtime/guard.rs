@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use super::clock::Clock;
 use crate::api::{AccessRequest, Identity, keys};
+use crate::core::deadline::whole_second;
 use crate::core::guard::Guard;
 
 /// Name of the canary's service account, of its request and of the role that it asks for.
@@ -68,13 +69,9 @@ impl Canary {
         let mut last_sound: Option<Instant> = None;
         loop {
             let guard = match self.look(&mut account).await {
-                Ok(Ok(since)) => {
-                    last_sound = Some(Instant::now());
-                    Guard::Since(since)
-                }
-                Ok(Err(missing)) => {
-                    last_sound = None;
-                    Guard::Missing(missing)
+                Ok(guard) => {
+                    last_sound = matches!(guard, Guard::Since(_)).then(Instant::now);
+                    guard
                 }
                 Err(error) if last_sound.is_some_and(|at| at.elapsed() < TRUST) => {
                     warn!("{error}; it was sound {:?} ago", last_sound.map(|at| at.elapsed()).unwrap_or_default());
@@ -99,7 +96,7 @@ impl Canary {
     }
 
     /// One round: since when the guard holds, or in what it does not.
-    async fn look(&self, account: &mut Option<(Client, Instant)>) -> Result<Result<Timestamp, String>, CannotTry> {
+    async fn look(&self, account: &mut Option<(Client, Instant)>) -> Result<Guard, CannotTry> {
         let client = match account {
             Some((client, made)) if made.elapsed() < TOKEN_AGE => client.clone(),
             _ => account.insert((self.sign_in().await?, Instant::now())).0.clone(),
@@ -112,15 +109,19 @@ impl Canary {
         };
         let missing = self.missing(&client, &requests, &who).await?;
         let noted: Option<Timestamp> = own.annotations().get(SINCE).and_then(|text| text.parse().ok());
-        let since = match (&missing, noted) {
-            (None, Some(since)) => return Ok(Ok(since)),
-            (Some(why), None) => return Ok(Err(why.clone())),
-            (None, None) => Some(Timestamp::from_second(self.clock.now().as_second()).unwrap_or(Timestamp::MAX)),
-            (Some(_), Some(_)) => None,
+        let guard = match missing {
+            Some(why) => Guard::Missing(why),
+            None => Guard::Since(noted.unwrap_or_else(|| whole_second(self.clock.now()))),
         };
-        let note = json!({ "metadata": { "annotations": { SINCE: since.map(|t| t.to_string()) } } });
-        requests.patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
-        Ok(since.ok_or(missing.unwrap_or_default()))
+        let since = match &guard {
+            Guard::Since(since) => Some(*since),
+            Guard::Missing(_) => None,
+        };
+        if since != noted {
+            let note = json!({ "metadata": { "annotations": { SINCE: since.map(|t| t.to_string()) } } });
+            requests.patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
+        }
+        Ok(guard)
     }
 
     /// A client with the canary's own account.
