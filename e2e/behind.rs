@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         private("behind::nobody_is_denied_or_revoked_on_old_policies", old_policies),
         private("behind::nothing_is_bound_for_a_request_that_is_gone", gone_request),
+        private("behind::a_binding_that_was_made_unseen_is_its_own", made_unseen),
         private("behind::an_end_does_not_wait_for_policies", no_policies),
         private("behind::a_binding_that_another_controller_made_is_left_alone", two_controllers),
         private("behind::a_write_that_comes_late_changes_nothing", late_write),
@@ -87,6 +88,27 @@ async fn gone_request(world: Arc<World>) {
     proxy.pass_all();
     proxy.release();
     assert!(world.our_bindings(&namespace).await.is_empty());
+}
+
+/// The answer to the bind is lost, and the watch does not tell of it either.
+async fn made_unseen(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = through_proxy(&world).await;
+    let namespace = world.namespace("unseen").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    proxy.hold("rolebindings", Read::Watch);
+    let lost = Arc::new(AtomicBool::new(false));
+    let tell = lost.clone();
+    proxy.watch(move |at, write| {
+        let answer = at == Moment::After && write.path.ends_with("/rolebindings");
+        if answer && !tell.swap(true, Ordering::SeqCst) { Way::Cut } else { Way::On }
+    });
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    assert!(lost.load(Ordering::SeqCst), "no answer was lost");
+    let expired = world.until(&namespace, "fix", State::Expired).await;
+    assert!(world.our_bindings(&namespace).await.is_empty());
+    world.until_events(&expired, &["Granted", "Expired"]).await;
 }
 
 async fn no_policies(world: Arc<World>) {

@@ -178,7 +178,9 @@ async fn what_happened_meanwhile(world: Arc<World>) {
     world.controller.kill();
     let admin = world.kubectl(ADMIN);
     admin.ok(&["delete", "areq", "deleted-request", "-n", &home]).await;
-    admin.ok(&["delete", "rolebinding", &binding, &replaced, "-n", &home]).await;
+    // In the foreground, so that the garbage collector has to take its finalizer away without the controller.
+    let foreground = ["--cascade=foreground", "--timeout=30s"];
+    admin.ok(&[&["delete", "rolebinding", &binding, &replaced, "-n", &home], &foreground[..]].concat()).await;
     admin.ok(&["create", "rolebinding", &replaced, "-n", &home, "--clusterrole=view", "--user=mallory"]).await;
     admin.ok(&["delete", "apol", "going"]).await;
     assert_eq!(world.our_bindings(&away).await.len(), 1, "the garbage collector does not reach across namespaces");
@@ -219,6 +221,12 @@ async fn a_stray_binding(world: Arc<World>) {
         })
         .await;
     }
+    let bindings = world.bindings(&namespace).await;
+    eventually("the one of no request does not wait for a sweep", Duration::from_secs(10), async || {
+        let found = bindings.get_opt("stray-1").await.map_err(|error| error.to_string())?;
+        if found.is_none() { Ok(()) } else { Err("it is there".to_owned()) }
+    })
+    .await;
     // With the guard gone, the real binding can be edited too, and is put back.
     let real = live.status.as_ref().unwrap().bindings[0].name.clone();
     let wider = r#"{"subjects":[{"kind":"Group","apiGroup":"rbac.authorization.k8s.io","name":"system:authenticated"}],"metadata":{"annotations":{"daypass.dev/expires-at":"2030-01-01T00:00:00Z"}}}"#;

@@ -7,9 +7,9 @@ use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::{SOON, request};
+use crate::harness::cast::request;
 use crate::harness::users::{ADMIN, ALICE, BOB, EVE};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{World, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -57,6 +57,9 @@ async fn works_and_ends_as_the_real_user(world: Arc<World>) {
     let note = events[0].note.clone().unwrap();
     assert!(note.contains("alice has ClusterRole/edit") && note.contains(&format!("policy {namespace}")), "{note}");
     assert_eq!(history(&expired), ["Granted", "Expired"]);
+    // Well before a sweep would have come by.
+    let late = expired.status.as_ref().unwrap().history[1].at.0.duration_since(until).as_secs();
+    assert!(late < 10, "it ended {late} s late");
     let log = world.controller.log();
     let told = |event: &str| log.lines().any(|line| line.contains(&expired.uid().unwrap()) && line.contains(event));
     assert!(told(r#""event":"Granted""#) && told(r#""event":"Expired""#), "every transition is in the log");
@@ -66,7 +69,7 @@ async fn listed_namespaces_each_get_a_binding(world: Arc<World>) {
     let (home, away) = (world.namespace("home").await, world.namespace("away").await);
     world.allow(&home, &home, json!({ "scope": { "namespaces": [home, away] } })).await;
     world.ask(ALICE, &home, "both", json!({ "duration": "1h", "scope": { "namespaces": [home, away] } })).await;
-    world.until(&home, "both", State::Active).await;
+    let granted = world.until(&home, "both", State::Active).await;
     let alice = world.kubectl(ALICE);
     assert!(alice.can_i("delete", "pods", Some(&home)).await && alice.can_i("delete", "pods", Some(&away)).await);
     // An owner reference across namespaces would make the garbage collector delete the binding.
@@ -74,9 +77,12 @@ async fn listed_namespaces_each_get_a_binding(world: Arc<World>) {
 
     alice.ok(&["delete", "areq", "both", "-n", &home]).await;
     for namespace in [&home, &away] {
-        gone(&world, namespace).await;
+        world.until_unbound(namespace).await;
         assert!(!alice.can_i("delete", "pods", Some(namespace)).await);
     }
+    // The deletion itself takes them. A sweep would too, half a minute later, and says so.
+    let swept = |line: &str| line.contains(&granted.uid().unwrap()) && line.contains("a binding is removed");
+    assert!(!world.controller.log().lines().any(swept), "it waited for a sweep");
 }
 
 async fn labels_choose_namespaces(world: Arc<World>) {
@@ -199,14 +205,6 @@ async fn service_account(world: Arc<World>) {
     world.until(&namespace, "deploy", State::Expired).await;
     let refusal = robot.apply_refused(&make("after")).await;
     assert!(refusal.contains(&format!("User \"{username}\" cannot")), "{refusal}");
-}
-
-async fn gone(world: &World, namespace: &str) {
-    eventually(&format!("no binding is left in {namespace}"), SOON, async || {
-        let left = world.our_bindings(namespace).await;
-        if left.is_empty() { Ok(()) } else { Err(format!("{} are", left.len())) }
-    })
-    .await;
 }
 
 fn history(request: &AccessRequest) -> Vec<String> {

@@ -71,6 +71,8 @@ async fn status_is_guarded(world: Arc<World>) {
         r#"{"history":[]}"#,
         r#"{"conditions":[]}"#,
         r#"{"policy":null}"#,
+        r#"{"message":"granted"}"#,
+        r#"{"bindings":[{"kind":"ClusterRoleBinding","name":"cluster-admin"}]}"#,
     ] {
         for user in [BOB, ADMIN] {
             let body = patch(body);

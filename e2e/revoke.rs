@@ -33,11 +33,7 @@ async fn granted(world: &World, namespace: &str) -> kube::core::ObjectMeta {
 
 /// No binding, and alice is an ordinary user again.
 async fn over(world: &World, namespace: &str) {
-    eventually(&format!("no binding is left in {namespace}"), SOON, async || {
-        let left = world.our_bindings(namespace).await;
-        if left.is_empty() { Ok(()) } else { Err(format!("{} are", left.len())) }
-    })
-    .await;
+    world.until_unbound(namespace).await;
     assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(namespace)).await);
 }
 

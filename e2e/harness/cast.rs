@@ -122,6 +122,15 @@ impl World {
         self.bindings(namespace).await.list(&ours).await.expect("list bindings").items
     }
 
+    /// Waits until Daypass has no binding in a namespace.
+    pub async fn until_unbound(&self, namespace: &str) {
+        eventually(&format!("no binding is left in {namespace}"), SOON, async || {
+            let left = self.our_bindings(namespace).await;
+            if left.is_empty() { Ok(()) } else { Err(format!("{} are", left.len())) }
+        })
+        .await;
+    }
+
     /// Waits until a request is in a state, and hands it over. A final state other than that is a failure.
     pub async fn until(&self, namespace: &str, name: &str, state: State) -> AccessRequest {
         let requests = self.requests(namespace).await;
