@@ -14,6 +14,9 @@ pub const APPROVED: &str = "Approved";
 pub const GRANTED: &str = "Granted";
 /// Of a request: nothing more will happen. The reason is the final state.
 pub const FINISHED: &str = "Finished";
+/// Of a request: its break-glass access has been reviewed (True), or is yet to be (False). Of a policy: no review
+/// of its break-glass access is overdue.
+pub const REVIEWED: &str = "Reviewed";
 /// Of a policy: it is read, understood and used in decisions.
 pub const READY: &str = "Ready";
 

@@ -79,18 +79,18 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<PolicyCondition>,
-    /// Who must agree. Left out, or without stages: nobody; a request that matches is granted at once.
+    /// Who must agree. Left out, or without stages: nobody, and a request that matches is granted at once; with
+    /// `breakGlass`, only break-glass requests are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
     /// How much one person may have. Not served yet: a policy that sets it is not Ready and grants nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Access at once in an emergency, reviewed afterwards. Not served yet: a policy that sets it is not
-    /// Ready and grants nothing.
+    /// Access at once in an emergency, reviewed afterwards. For requests with `breakGlass: true`, which then wait
+    /// for no approver. Without `approval.stages` the policy is for these requests only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
-    /// Whether a running grant may be made longer. Not served yet: a policy that sets it is not Ready and
-    /// grants nothing.
+    /// Whether and how far a running grant may be made longer, by a request with `extends`. Left out: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<Extension>,
 }
@@ -259,10 +259,12 @@ pub struct Limits {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BreakGlass {
-    /// Who may close the review afterwards.
+    /// Who may close the review afterwards, by a review of Approve (it was justified) or Deny (it was not). Never
+    /// the requester; a ServiceAccount only when it is named as such.
     #[schemars(length(min = 1, max = 64))]
     pub reviewers: Vec<Subject>,
-    /// By when the review must be closed. Until an overdue one is, that person gets no further break-glass.
+    /// How long after the grant the review must be closed. Until an overdue one is, that person gets no further
+    /// break-glass access, under any policy.
     #[schemars(schema_with = "schema::duration")]
     pub review_within: String,
 }
@@ -271,10 +273,10 @@ pub struct BreakGlass {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Extension {
-    /// The most that one extension adds.
+    /// The most that one extension adds. `duration.max` bounds the first grant only.
     #[schemars(schema_with = "schema::duration")]
     pub max: String,
-    /// How many times.
+    /// How many times one grant may be extended.
     #[schemars(range(min = 1, max = 100))]
     pub count: i32,
 }
@@ -283,7 +285,8 @@ pub struct Extension {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicyStatus {
-    /// Ready: the policy is read, understood and used in decisions.
+    /// Ready: the policy is read, understood and used in decisions. Reviewed: no review of break-glass access under
+    /// it is overdue.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
 use super::schema;
-use super::selector::RequestScope;
-use super::subject::{Identity, RoleName};
+use super::selector::{RequestScope, is_false};
+use super::subject::{Identity, RoleName, Subject};
 
 /// A request for a role for a while. Policy and approvers decide; Daypass binds the role and takes it
 /// away at the stated end. The spec cannot be changed: to ask for something else, make a new request.
@@ -44,7 +44,13 @@ use super::subject::{Identity, RoleName};
     validation = Rule::new("!(has(self.scope) && has(self.scope.cluster) && self.scope.cluster && has(self.role.kind) && self.role.kind == 'Role')")
         .message("a Role cannot be bound in the whole cluster: ask for a ClusterRole, or for namespaces"),
     validation = Rule::new("!has(self.extends) || !has(self.startTime)")
-        .message("an extension begins where the running grant ends: leave startTime out")
+        .message("an extension begins where the running grant ends: leave startTime out"),
+    validation = Rule::new("!has(self.extends) || !has(self.scope)")
+        .message("an extension holds where the running grant does: leave scope out"),
+    validation = Rule::new("!has(self.breakGlass) || !self.breakGlass || !has(self.startTime)")
+        .message("break-glass access begins at once: leave startTime out, or ask for a start without breakGlass"),
+    validation = Rule::new("!has(self.breakGlass) || !self.breakGlass || !has(self.extends)")
+        .message("break-glass access is not extended: leave extends out and ask for new access, or breakGlass out and have approvers decide")
 )]
 pub struct AccessRequestSpec {
     /// The role asked for.
@@ -78,11 +84,16 @@ pub struct AccessRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub policy: Option<String>,
-    /// Name of a running request of yours in this namespace whose end should move by `duration`.
-    /// Not served yet: a request that sets it is denied.
+    /// Name of a running request of yours in this namespace whose end should move later by `duration`. Role and
+    /// duration are as in any request; the policy that allowed the running one decides again, with its
+    /// `extension` as the bound, and asks its approvers again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub extends: Option<String>,
+    /// An emergency: access at once, without waiting for approvers, under a policy that has `breakGlass`. It is
+    /// announced by Warning Events and must be reviewed afterwards. A policy that denies still wins.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub break_glass: bool,
     /// Who asks. Written by the cluster itself from the login of whoever creates the request; what you put
     /// here is overwritten, or refused when it is not you.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +147,8 @@ pub enum State {
     Lapsed,
     /// Approved, but the role could not be bound.
     Failed,
+    /// The end of the running request that it extends was moved.
+    Extended,
 }
 
 impl State {
@@ -150,12 +163,13 @@ impl State {
             Self::Revoked => "Revoked",
             Self::Lapsed => "Lapsed",
             Self::Failed => "Failed",
+            Self::Extended => "Extended",
         }
     }
 
     /// Whether nothing more can happen to a request in this state.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Denied | Self::Expired | Self::Revoked | Self::Lapsed | Self::Failed)
+        matches!(self, Self::Denied | Self::Expired | Self::Revoked | Self::Lapsed | Self::Failed | Self::Extended)
     }
 }
 
@@ -170,7 +184,7 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub message: Option<String>,
-    /// Approved, Granted and Finished.
+    /// Approved, Granted and Finished; Reviewed for break-glass access.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -178,7 +192,9 @@ pub struct AccessRequestStatus {
     /// The policy that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRef>,
-    /// What approvers said, by their username. Add your own with `kubectl patch --subresource=status`.
+    /// What approvers said, by their username. Add your own with `kubectl patch --subresource=status`; change or
+    /// remove it while the request is pending. After the decision only Revoke can be said, and to break-glass
+    /// access Approve or Deny as long as its review is open.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "reviews_schema")]
     pub reviews: BTreeMap<String, Review>,
@@ -192,13 +208,23 @@ pub struct AccessRequestStatus {
     /// When access began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_at: Option<Time>,
-    /// When access ends. Written once, when the request is approved.
+    /// When access ends. Written when the request is approved; an extension moves it, and nothing else does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// The bindings that carry the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub bindings: Vec<BindingRef>,
+    /// Of an extension: the running request that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<ExtendedRequest>,
+    /// How the end was moved, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub extensions: Vec<GrantExtension>,
+    /// Of break-glass access: the review that must follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlassReview>,
     /// What happened, oldest first. Only ever added to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
@@ -307,6 +333,61 @@ pub struct BindingRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
+}
+
+/// The running request that an extension is for.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtendedRequest {
+    /// UID of the request. Another request of the same name is not extended.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+}
+
+/// An approved extension that moved the end of this grant.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantExtension {
+    /// Name of the request that asked for it.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// UID of the request that asked for it.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// When the end was moved.
+    pub at: Time,
+    /// The end before.
+    pub from: Time,
+    /// The end since then.
+    pub to: Time,
+}
+
+/// The review that break-glass access must have: by whom, by when, and what came of it.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakGlassReview {
+    /// Who may close the review, as the policy said when access began. What the policy says now goes first.
+    #[schemars(length(max = 64))]
+    pub reviewers: Vec<Subject>,
+    /// By when it must be closed. While it is overdue, the requester gets no further break-glass access.
+    pub review_by: Time,
+    /// When it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Time>,
+    /// Who closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub closed_by: Option<String>,
+    /// Approve: access was justified. Deny: it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<ReviewVerdict>,
+}
+
+impl BreakGlassReview {
+    /// Whether it still waits for a reviewer.
+    pub fn is_open(&self) -> bool {
+        self.closed_at.is_none()
+    }
 }
 
 /// Something that happened to a request.

@@ -89,6 +89,6 @@ pub struct PolicyScope {
     pub cluster: bool,
 }
 
-fn is_false(value: &bool) -> bool {
+pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
