@@ -100,6 +100,13 @@ pub struct AccessRequestSpec {
     pub requester: Option<Identity>,
 }
 
+impl AccessRequest {
+    /// Whether nothing more can be granted by it.
+    pub fn is_over(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.state.is_final())
+    }
+}
+
 /// Rights as in a Role: verbs on resources, or verbs on URLs.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

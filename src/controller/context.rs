@@ -13,8 +13,10 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use super::execute::Writer;
 use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules};
 use super::queues::Queues;
-use crate::api::request::{BindingKind, BindingRef};
+use super::related::Extensions;
+use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::core::binding::Observed;
+use crate::core::break_glass::is_unreviewed;
 use crate::core::guard::Guard;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
@@ -55,6 +57,8 @@ pub struct Context {
     pub cluster_role_bindings: Store<ClusterRoleBinding>,
     /// Requests by UID.
     pub by_uid: Index,
+    /// Which requests extend which.
+    pub extensions: Extensions,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
     guard: RwLock<Guard>,
@@ -103,6 +107,7 @@ impl Context {
             role_bindings,
             cluster_role_bindings,
             by_uid: Index::default(),
+            extensions: Extensions::default(),
             fresh_rules: FreshRules::default(),
             guard: RwLock::new(Guard::Missing(UNTRIED.to_owned())),
             listed: RwLock::default(),
@@ -180,14 +185,29 @@ impl Context {
         roles.chain(self.cluster_role_bindings.state().into_iter().map(|b| Observed::from(&*b))).collect()
     }
 
-    /// Puts every request that is not over into the queue.
+    /// Puts into the queue what depends on this request: the one that it extends, those that extend it, and the
+    /// policy that must say whether its review is overdue.
+    pub fn look_at_related(&self, request: &AccessRequest) {
+        let extended = self.extensions.note(request);
+        let extensions = self.extensions.of(request);
+        extended.into_iter().chain(extensions).for_each(|other| self.queues.look_at(other));
+        let policy = request.status.as_ref().filter(|s| s.break_glass.is_some()).and_then(|s| s.policy.as_ref());
+        if let Some(policy) = policy {
+            self.queues.look_at_policy(ObjectRef::new(&policy.name));
+        }
+    }
+
+    /// Puts every request into the queue that is not over, or whose access has yet to be reviewed.
     pub fn look_at_open_requests(&self) {
-        let open = |request: &GuardedRequest| {
-            request.0.as_ref().is_ok_and(|r| !r.status.as_ref().is_some_and(|s| s.state.is_final()))
-        };
+        let open = |request: &GuardedRequest| request.0.as_ref().is_ok_and(|r| !r.is_over() || is_unreviewed(r));
         for request in self.requests.state_filter(open) {
             self.queues.look_at(ObjectRef::from_obj(&*request));
         }
+    }
+
+    /// Puts every policy into the queue.
+    pub fn look_at_policies(&self) {
+        self.policy_store.state().iter().for_each(|policy| self.queues.look_at_policy(ObjectRef::from_obj(&**policy)));
     }
 
     /// Counts a failed pass; how many in a row there have been.

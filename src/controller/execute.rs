@@ -75,10 +75,12 @@ impl Writer {
             .map_err(Error::api("store the status of a request"))?;
         let regarding = stored.object_ref(&());
         for announcement in request_events(request.status.as_ref(), &status) {
-            info!(
-                request = %format!("{namespace}/{name}"), uid = request.uid(), event = announcement.reason,
-                "{}", announcement.note
-            );
+            let (request, uid) = (format!("{namespace}/{name}"), request.uid());
+            if announcement.warning {
+                warn!(request, uid, event = announcement.reason, "{}", announcement.note);
+            } else {
+                info!(request, uid, event = announcement.reason, "{}", announcement.note);
+            }
             self.announce(&regarding, &namespace, announcement);
         }
         Ok(stored)

@@ -1,7 +1,8 @@
 //! Reads the cluster, asks the core what to do, and does it.
 //!
 //! [`watch`] fills the stores and says which request to look at; [`request`] and [`policy`] take one object
-//! through a pass; [`observe`] reads what a plan needs; [`execute`] is the only module that writes; [`reaper`] looks
+//! through a pass; [`observe`] reads what a plan needs, [`related`] which other requests it
+//! concerns; [`execute`] is the only module that writes; [`reaper`] looks
 //! at bindings from the other side.
 
 pub mod context;
@@ -11,6 +12,7 @@ pub mod observe;
 pub mod policy;
 pub mod queues;
 pub mod reaper;
+pub mod related;
 pub mod request;
 pub mod watch;
 

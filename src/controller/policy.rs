@@ -1,20 +1,25 @@
-//! Takes one policy through a pass: says on the policy itself whether it is in use, and if not, why.
+//! Takes one policy through a pass: says on the policy itself whether it is in use, and if not, why; and whether
+//! reviews of break-glass access under it are overdue.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tracing::warn;
 
-use super::context::Context;
+use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
-use super::observe::GuardedPolicy;
-use crate::core::readiness::readiness;
+use super::observe::{GuardedPolicy, GuardedRequest};
+use crate::api::request::AccessRequest;
+use crate::core::break_glass::is_unreviewed;
+use crate::core::deadline::sleep_until;
+use crate::core::readiness::{readiness, reviews};
 
 /// Wait after a failed pass.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Writes the Ready condition when it says something new.
+/// Writes the conditions when they say something new.
 ///
 /// # Errors
 /// When the status could not be written.
@@ -26,11 +31,26 @@ pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Re
             return Ok(Action::await_change());
         }
     };
-    let status = readiness(policy, context.clock.now());
+    let now = context.clock.now();
+    let mut status = readiness(policy, now);
+    // Before the requests are known, none would seem to be overdue.
+    let wake = context.has_listed(&[ACCESS_REQUESTS]).then(|| {
+        let unreviewed = unreviewed(&context, &policy.name_any());
+        let unreviewed: Vec<&AccessRequest> = unreviewed.iter().filter_map(|r| r.0.as_ref().ok()).collect();
+        reviews(&mut status, policy, &unreviewed, now)
+    });
     if policy.status.as_ref() != Some(&status) {
         context.writer.record_policy(policy, status).await?;
     }
-    Ok(Action::await_change())
+    Ok(wake.flatten().map_or_else(Action::await_change, |wake| Action::requeue(sleep_until(wake, now))))
+}
+
+/// Requests that were let in by this policy without approval and have yet to be reviewed.
+fn unreviewed(context: &Context, policy: &str) -> Vec<Arc<GuardedRequest>> {
+    let under_it = |request: &AccessRequest| {
+        request.status.as_ref().and_then(|s| s.policy.as_ref()).is_some_and(|decided| decided.name == policy)
+    };
+    context.requests.state_filter(|guarded| guarded.0.as_ref().is_ok_and(|r| is_unreviewed(r) && under_it(r)))
 }
 
 /// When to try again.

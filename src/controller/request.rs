@@ -14,12 +14,14 @@ use tracing::warn;
 use super::context::Context;
 use super::error::{BindError, Error};
 use super::observe::{self, GuardedRequest, Rules};
+use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
 use crate::core::binding::{Observed, Wanted};
 use crate::core::deadline::sleep_until;
+use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
 use crate::core::namespaces::Namespaces;
-use crate::core::plan::{Effect, Plan, ends, plan};
+use crate::core::plan::{ends, plan};
 use crate::core::policies::PolicySet;
 use crate::core::snapshot::Snapshot;
 
@@ -53,6 +55,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         request: Cow::Borrowed(request),
         began: Instant::now(),
         guard: context.guard(),
+        related: Related::default(),
         fresh_rules: None,
         fresh: false,
         made: Vec::new(),
@@ -122,6 +125,8 @@ struct Pass<'a> {
     began: Instant,
     /// What the canary said when the pass began.
     guard: Guard,
+    /// Other requests that it has to do with.
+    related: Related,
     /// Policies and namespaces read in this pass, when the watches' were not good enough.
     fresh_rules: Option<Rules>,
     /// Whether the request comes from the API server within this pass, rather than from the store.
@@ -137,30 +142,40 @@ impl Pass<'_> {
         // Before anything that can fail, also a read: an end that has come is an end.
         let nothing = (PolicySet::default(), Namespaces::default());
         let now = self.context.clock.now();
-        let open = self.status().is_none_or(|s| !s.state.is_final());
+        let open = !self.request.is_over();
         if let Some(end) = ends(&self.snapshot(&nothing.0, &nothing.1, &[]), now).filter(|_| open) {
             return Ok(end);
         }
         let Some(rules) = self.fresh_rules.clone().or_else(|| self.context.rules()) else {
             // Undecided is not denied: wait for the stores, but no longer than to the end.
-            let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0);
+            let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0).filter(|end| *end > now);
             return Ok(Plan { effects: Vec::new(), wake });
         };
         let bindings = self.with_made(self.bindings().await?);
+        if self.fresh_rules.is_none() {
+            self.related = Related::seen(self.context, &self.request);
+        }
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
         match refusal(&step) {
             Some(state) if self.fresh_rules.is_none() => {
-                let fresh = self.context.fresh_rules.since(self.began, &self.context.reader).await;
-                match fresh {
+                match self.read_afresh().await {
                     // Access must be able to end even when nothing can be read.
                     Err(error) if state == State::Revoked => warn!(%error, "revoking on what the watches say"),
-                    fresh => self.fresh_rules = Some(fresh?),
+                    read => read?,
                 }
                 let Some(rules) = &self.fresh_rules else { return Ok(step) };
                 Ok(plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now))
             }
             _ => Ok(step),
         }
+    }
+
+    /// Reads what the request is decided by from the API server.
+    async fn read_afresh(&mut self) -> Result<(), Error> {
+        let rules = self.context.fresh_rules.since(self.began, &self.context.reader).await?;
+        self.related.refresh(self.context, &self.request).await?;
+        self.fresh_rules = Some(rules);
+        Ok(())
     }
 
     /// Reads the request from the API server. False when it is gone, or another has its name.
@@ -188,6 +203,9 @@ impl Pass<'_> {
             policies,
             namespaces,
             bindings,
+            extended: self.related.extended.as_ref(),
+            extensions: &self.related.extensions,
+            unreviewed: &self.related.unreviewed,
             guard: &self.guard,
             bind_failure: self.failure.as_deref(),
         }

@@ -148,14 +148,27 @@ async fn watch_requests(
             }
             Event::InitDone => {
                 context.by_uid.retain(|uid| uids.contains(uid));
+                context.extensions.clear();
+                context
+                    .requests
+                    .state()
+                    .iter()
+                    .filter_map(|r| r.0.as_ref().ok())
+                    .for_each(|r| context.look_at_related(r));
                 listed(ACCESS_REQUESTS, context, readiness);
+                context.look_at_policies();
                 context.queues.suspect(Suspect::Everything);
             }
-            Event::Apply(request) => context.by_uid.insert(request),
+            Event::Apply(request) => {
+                context.by_uid.insert(request);
+                request.0.iter().for_each(|request| context.look_at_related(request));
+            }
             Event::Delete(request) => {
                 context.by_uid.remove(&request.uid().unwrap_or_default());
                 context.forget(&ObjectRef::from_obj(request));
                 if let Ok(request) = &request.0 {
+                    context.look_at_related(request);
+                    context.extensions.forget(request);
                     context.queues.suspect(Suspect::Deleted(Box::new(request.clone())));
                 }
             }

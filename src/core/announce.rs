@@ -1,6 +1,6 @@
 //! What to tell people: Events derived from the old and the new status, and from nothing else.
 
-use crate::api::conditions::{self, ConditionStatus};
+use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::policy::AccessPolicyStatus;
 use crate::api::request::{AccessRequestStatus, PolicyRef};
 use crate::core::history::{Reason, cut};
@@ -39,30 +39,45 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
 }
 
 fn is_warning(event: &str) -> bool {
-    [Reason::Denied, Reason::Lapsed, Reason::Revoked, Reason::Failed, Reason::BindingRestored, Reason::ReviewIgnored]
+    use Reason::{
+        BindingRestored, BreakGlass, Denied, Failed, Lapsed, ReviewIgnored, ReviewOverdue, Revoked, Unjustified,
+    };
+    [Denied, Lapsed, Revoked, Failed, BindingRestored, ReviewIgnored, BreakGlass, ReviewOverdue, Unjustified]
         .iter()
         .any(|reason| reason.as_str() == event)
 }
 
-/// The Events of a policy: when it stops being ready, and when it is again.
+/// The Events of a policy: when it stops being ready or a review under it is overdue, and when all is well again.
 pub fn policy_events(old: Option<&AccessPolicyStatus>, new: &AccessPolicyStatus) -> Vec<Announcement> {
-    let ready = |status: &AccessPolicyStatus| conditions::find(&status.conditions, conditions::READY).cloned();
-    let (before, after) = (old.and_then(ready), ready(new));
-    let Some(after) = after else { return Vec::new() };
-    let changed = before.as_ref().is_none_or(|b| b.status != after.status || b.message != after.message);
-    let warning = after.status != ConditionStatus::True;
-    // A policy that was in order from the start is no news.
-    if !changed || (before.is_none() && !warning) {
-        return Vec::new();
+    let of = |status: &AccessPolicyStatus, type_| conditions::find(&status.conditions, type_).cloned();
+    let mut told = Vec::new();
+    for type_ in [conditions::READY, conditions::REVIEWED] {
+        let (before, after) = (old.and_then(|status| of(status, type_)), of(new, type_));
+        let Some(after) = after else { continue };
+        let is_ready = type_ == conditions::READY;
+        // Each request that is overdue has an Event of its own.
+        let other_words = |b: &Condition| is_ready && b.message != after.message;
+        let changed = before.as_ref().is_none_or(|b| b.status != after.status || other_words(b));
+        let warning = after.status != ConditionStatus::True;
+        // What was in order from the start is no news.
+        if !changed || (before.is_none() && !warning) {
+            continue;
+        }
+        // The generation says which spec Ready is about; Reviewed changes without one, and seconds are far larger.
+        let index = if is_ready {
+            new.observed_generation.unwrap_or_default()
+        } else {
+            after.last_transition_time.0.as_second()
+        };
+        let (index, note) = (usize::try_from(index).unwrap_or_default(), cut(&after.message, LONGEST_NOTE));
+        told.push(Announcement { warning, reason: after.reason, note, policy: None, index });
     }
-    let index = usize::try_from(new.observed_generation.unwrap_or_default()).unwrap_or_default();
-    vec![Announcement { warning, reason: after.reason, note: cut(&after.message, LONGEST_NOTE), policy: None, index }]
+    told
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::conditions::Condition;
     use crate::core::history;
     use crate::core::samples::noon;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -1,12 +1,12 @@
 //! Who has approved, who has denied, and which stage is open.
 //!
-//! A person counts once over all stages, and the requester never. Only reviews with a stamped identity from
-//! the server get here; the status guard sees to that.
+//! A person counts once over all stages, whatever names they have, and the requester never. Only reviews with a
+//! stamped identity from the server get here; the status guard sees to that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::Reason;
-use super::subjects::{SERVICE_ACCOUNT_PREFIX, is_approver};
+use super::subjects::{SERVICE_ACCOUNT_PREFIX, is_approver, is_same_person, login_uid};
 use crate::api::policy::Stage;
 use crate::api::request::{Review, ReviewVerdict};
 use crate::api::subject::{Identity, Subject, SubjectKind};
@@ -74,6 +74,32 @@ pub fn weigh(stages: &[Stage], requester: &Identity, username: &str, review: &Re
     }
 }
 
+/// Who may review break-glass access afterwards, in the form of a stage.
+pub fn review_stage(reviewers: &[Subject]) -> Stage {
+    Stage {
+        name: "review".to_owned(),
+        approvers: reviewers.to_vec(),
+        required: 1,
+        escalate_after: None,
+        escalate_to: Vec::new(),
+    }
+}
+
+/// The first review with this verdict by somebody whom a stage names, and who is not the requester.
+pub fn said_by<'a>(
+    stages: &[Stage],
+    reviews: &'a Reviews,
+    requester: &Identity,
+    verdict: ReviewVerdict,
+) -> Option<(&'a str, &'a Review)> {
+    reviews.iter().map(|(username, review)| (username.as_str(), review)).find(|(username, review)| {
+        let who = identity(username, review);
+        review.verdict == verdict
+            && !is_same_person(&who, requester)
+            && stages.iter().any(|s| is_approver(&who, &s.approvers))
+    })
+}
+
 /// The first stage that can never be complete: it asks for more people than it and the stages before it name.
 /// A group counts as many people.
 pub fn impossible(stages: &[Stage]) -> Option<&Stage> {
@@ -84,7 +110,7 @@ pub fn impossible(stages: &[Stage]) -> Option<&Stage> {
     let people: Vec<Identity> = everybody.into_iter().map(named).collect();
     let open_to_groups = |stage: &Stage| stage.approvers.iter().any(|a| a.kind == SubjectKind::Group);
     let closed: Vec<Stage> = stages_at_most.into_iter().filter(|stage| !open_to_groups(stage)).collect();
-    let people: Vec<&Identity> = people.iter().collect();
+    let people: Vec<Vec<&Identity>> = people.iter().map(|who| vec![who]).collect();
     match seat(&closed, &people, |who, stage| is_approver(who, &stage.approvers)) {
         Progress::Open { stage, .. } => stages.iter().find(|s| s.name == closed[stage].name),
         _ => None,
@@ -109,33 +135,47 @@ pub fn progress(stages: &[Stage], reviews: &Reviews, requester: &Identity) -> Pr
         .filter(|(who, _)| !is_same_person(who, requester))
         .collect();
     let may = |who: &Identity, stage: &Stage| is_approver(who, &stage.approvers);
-    let denial =
-        people.iter().find(|(who, review)| review.verdict == ReviewVerdict::Deny && stages.iter().any(|s| may(who, s)));
-    if let Some((who, review)) = denial {
-        let comment = review.comment.clone().unwrap_or_default();
-        return Progress::Denied { by: who.username.clone(), comment };
+    if let Some((by, review)) = said_by(stages, reviews, requester, ReviewVerdict::Deny) {
+        return Progress::Denied { by: by.to_owned(), comment: review.comment.clone().unwrap_or_default() };
     }
-    let approving: Vec<&Identity> =
-        people.iter().filter(|(_, r)| r.verdict == ReviewVerdict::Approve).map(|(who, _)| who).collect();
-    seat(stages, &approving, may)
+    let approving = people.iter().filter(|(_, r)| r.verdict == ReviewVerdict::Approve).map(|(who, _)| who);
+    seat(stages, &persons(approving), may)
+}
+
+/// Accounts by person: two names with the same login UID are one.
+fn persons<'a>(accounts: impl Iterator<Item = &'a Identity>) -> Vec<Vec<&'a Identity>> {
+    let mut persons: Vec<Vec<&Identity>> = Vec::new();
+    for account in accounts {
+        let known =
+            persons.iter_mut().find(|p| p.iter().any(|a| login_uid(account).is_some() && is_same_person(a, account)));
+        match known {
+            Some(person) => person.push(account),
+            None => persons.push(vec![account]),
+        }
+    }
+    persons
 }
 
 /// Seats people so that as many stages as possible, in order, are full. Handing out seats first come first
 /// served would let somebody who can sit in two stages take the seat that only another could fill.
-fn seat(stages: &[Stage], people: &[&Identity], may: impl Fn(&Identity, &Stage) -> bool) -> Progress {
+fn seat(stages: &[Stage], people: &[Vec<&Identity>], may: impl Fn(&Identity, &Stage) -> bool) -> Progress {
     let mut seats: Vec<usize> = Vec::new();
     let mut taken: Vec<Option<usize>> = Vec::new();
     for (index, stage) in stages.iter().enumerate() {
         for approved in 0..stage.required.max(1) {
             seats.push(index);
             taken.push(None);
-            let fits = |person: usize, seat: usize| may(people[person], &stages[seats[seat]]);
+            let fits = |person: usize, seat: usize| people[person].iter().any(|who| may(who, &stages[seats[seat]]));
             if !find_person(taken.len() - 1, people.len(), &fits, &mut taken, &mut vec![false; people.len()]) {
                 return Progress::Open { stage: index, approved };
             }
         }
     }
-    Progress::Complete(taken.iter().flatten().map(|p| people[*p].username.clone()).collect())
+    let name = |(seat, person): (usize, &Option<usize>)| {
+        let who = people[(*person)?].iter().find(|who| may(who, &stages[seats[seat]]))?;
+        Some(who.username.clone())
+    };
+    Progress::Complete(taken.iter().enumerate().filter_map(name).collect())
 }
 
 /// One augmenting path of a bipartite matching: fills `seat`, moving others along when that helps.
@@ -171,11 +211,6 @@ pub fn revoked_by<'a>(stages: &[Stage], reviews: &'a Reviews, requester: &Identi
 
 fn identity(username: &str, review: &Review) -> Identity {
     Identity { username: username.to_owned(), uid: review.uid.clone(), groups: review.groups.clone() }
-}
-
-fn is_same_person(a: &Identity, b: &Identity) -> bool {
-    let uid = |i: &Identity| i.uid.clone().filter(|u| !u.is_empty());
-    a.username == b.username || (uid(a).is_some() && uid(a) == uid(b))
 }
 
 #[cfg(test)]

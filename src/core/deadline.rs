@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// The longest sleep. Timers run on the monotonic clock; after a step of the wall clock, or a suspended
 /// machine, this bounds how late an end can be.
@@ -22,6 +22,11 @@ pub fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
+/// `from + length` as it can be stored, in whole seconds; at most the end of time.
+pub fn later(from: Timestamp, length: SignedDuration) -> Timestamp {
+    whole_second(from.checked_add(length).unwrap_or(Timestamp::MAX))
+}
+
 /// How long to sleep at `now` in order to wake at `wake`: never early by more than the timer's resolution,
 /// never longer than [`LONGEST_SLEEP`].
 pub fn sleep_until(wake: Timestamp, now: Timestamp) -> Duration {
@@ -31,7 +36,6 @@ pub fn sleep_until(wake: Timestamp, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::jiff::SignedDuration;
 
     #[test]
     fn sleeps_to_the_instant_but_not_past_the_bound() {

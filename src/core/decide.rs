@@ -4,13 +4,13 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::approvals::{Progress, Said, as_escalated, progress};
-use super::deadline::whole_second;
+use super::approvals::{Progress, Said, as_escalated, progress, review_stage};
+use super::deadline::later;
 use super::fault::sentence;
 use super::namespaces::Namespaces;
 use super::policies::{Entry, Policy, PolicySet};
 use super::select::{Place, denies, place, shortfalls};
-use super::validate::Ask;
+use super::validate::{Aim, Ask};
 use crate::api::policy::{Effect, Stage};
 
 /// The answer to a request.
@@ -52,6 +52,18 @@ pub struct Approved<'p> {
     pub length: SignedDuration,
     /// Who agreed; nobody when the policy asks for nobody.
     pub approvers: Vec<String>,
+}
+
+impl Approved<'_> {
+    /// Which policy allows it, and who agreed.
+    pub fn sentence(&self) -> String {
+        let policy = &self.policy.reference.name;
+        if self.approvers.is_empty() {
+            format!("policy {policy} allows it")
+        } else {
+            format!("policy {policy} allows it, approved by {}", self.approvers.join(", "))
+        }
+    }
 }
 
 /// Decides a request at a time.
@@ -106,7 +118,7 @@ fn choose<'p>(
         let short = shortfalls(policy, ask, place, ask.length, namespaces);
         if !short.is_empty() {
             reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
-        } else if best.is_none_or(|b| policy.friction() < b.friction()) {
+        } else if best.is_none_or(|b| policy.friction(&ask.aim) < b.friction(&ask.aim)) {
             best = Some(policy);
         }
     }
@@ -131,14 +143,22 @@ fn choose<'p>(
 }
 
 fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, said: Said<'_>, now: Timestamp) -> Decision<'p> {
-    let length = ask.length.unwrap_or(policy.default_length);
-    let window_end = ask.start.map(|start| later(start, length));
+    let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+    let window_end = match ask.aim {
+        Aim::Extension { running, .. } => running.map(|running| running.end),
+        Aim::Grant | Aim::BreakGlass => ask.start.map(|start| later(start, length)),
+    };
     if window_end.is_some_and(|end| end <= now) {
         return Decision::Lapsed("the time asked for is over".to_owned());
     }
-    let stages = as_escalated(&policy.stages, said.escalated);
+    let stages = match (ask.aim, &policy.break_glass) {
+        (Aim::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],
+        _ => as_escalated(&policy.stages, said.escalated),
+    };
     let approvers = match progress(&stages, said.reviews, ask.requester) {
         Progress::Complete(approvers) => approvers,
+        // An emergency waits for nobody; a reviewer who is there already can still say no.
+        Progress::Open { .. } if matches!(ask.aim, Aim::BreakGlass) => Vec::new(),
         Progress::Denied { by, comment } if comment.is_empty() => {
             return Decision::Denied(vec![format!("{by} denied it")]);
         }
@@ -154,11 +174,6 @@ fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, said: Said<'_
         }
     };
     Decision::Approved(Approved { policy, place, length, approvers })
-}
-
-/// `from + length` as it can be stored, in whole seconds; at most the end of time.
-pub fn later(from: Timestamp, length: SignedDuration) -> Timestamp {
-    whole_second(from.checked_add(length).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The words for what happens to a request, and the record of it in status.
 //!
 //! History only grows. It is bounded, so entries that somebody could provoke without end stop at
-//! [`ORDINARY_ENTRIES`], which leaves room for those that end a request.
+//! [`ORDINARY_ENTRIES`], which leaves room for those that can be there once only.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -31,14 +31,24 @@ pub enum Reason {
     Reviewed,
     /// Somebody has said something that does not count.
     ReviewIgnored,
+    /// Somebody has taken back what they said.
+    ReviewWithdrawn,
+    /// Another policy decides than before, or another version of it.
+    PolicyChanged,
     /// Approved by people or by policy.
     Approved,
     /// Approved, and the start lies ahead.
     WaitingForStart,
     /// Approved, and the binding is being made.
     Binding,
+    /// Approved, and the end of the running request is being moved.
+    Extending,
+    /// Granted at once in an emergency, to be reviewed afterwards.
+    BreakGlass,
     /// The role is bound.
     Granted,
+    /// The end of a grant was moved.
+    Extended,
     /// Policy or an approver said no.
     Denied,
     /// Nobody decided in time.
@@ -51,6 +61,14 @@ pub enum Reason {
     Failed,
     /// A binding had been changed by hand and was put back.
     BindingRestored,
+    /// Break-glass access has yet to be reviewed.
+    ReviewOpen,
+    /// Break-glass access was not reviewed in time.
+    ReviewOverdue,
+    /// A reviewer found break-glass access to be justified.
+    Justified,
+    /// A reviewer found break-glass access not to be justified.
+    Unjustified,
 }
 
 impl Reason {
@@ -63,27 +81,32 @@ impl Reason {
             Self::Escalated => "Escalated",
             Self::Reviewed => "Reviewed",
             Self::ReviewIgnored => "ReviewIgnored",
+            Self::ReviewWithdrawn => "ReviewWithdrawn",
+            Self::PolicyChanged => "PolicyChanged",
             Self::Approved => "Approved",
             Self::WaitingForStart => "WaitingForStart",
             Self::Binding => "Binding",
+            Self::Extending => "Extending",
+            Self::BreakGlass => "BreakGlass",
             Self::Granted => "Granted",
+            Self::Extended => "Extended",
             Self::Denied => "Denied",
             Self::Lapsed => "Lapsed",
             Self::Expired => "Expired",
             Self::Revoked => "Revoked",
             Self::Failed => "Failed",
             Self::BindingRestored => "BindingRestored",
+            Self::ReviewOpen => "ReviewOpen",
+            Self::ReviewOverdue => "ReviewOverdue",
+            Self::Justified => "Justified",
+            Self::Unjustified => "Unjustified",
         }
     }
 }
 
 /// Adds an entry, unless there is no room for one of its kind.
 pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: Option<&str>, message: &str) {
-    let ends = matches!(
-        reason,
-        Reason::Granted | Reason::Denied | Reason::Lapsed | Reason::Expired | Reason::Revoked | Reason::Failed
-    );
-    let room = if ends { MOST_ENTRIES } else { ORDINARY_ENTRIES };
+    let room = if happens_once(reason) { MOST_ENTRIES } else { ORDINARY_ENTRIES };
     if history.len() < room {
         history.push(HistoryEntry {
             at: Time(whole_second(at)),
@@ -92,6 +115,17 @@ pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: O
             message: shorten(message),
         });
     }
+}
+
+/// Whether a request can have only one entry of this kind.
+fn happens_once(reason: Reason) -> bool {
+    use Reason::{
+        BreakGlass, Denied, Expired, Failed, Granted, Justified, Lapsed, ReviewOverdue, Revoked, Unjustified,
+    };
+    matches!(
+        reason,
+        Granted | Denied | Lapsed | Expired | Revoked | Failed | BreakGlass | ReviewOverdue | Justified | Unjustified
+    )
 }
 
 /// Cuts a text to what the schema allows, on a character's edge.

@@ -22,8 +22,8 @@ pub enum Bindings {
 pub struct Change {
     /// The same object as it should be.
     pub restored: Wanted,
-    /// What is different.
-    pub what: &'static str,
+    /// What somebody made different; nothing when only the end was moved since it was written.
+    pub what: Option<&'static str>,
 }
 
 /// Holds the recorded bindings against what stands in their places.
@@ -68,6 +68,7 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
         uids.push(seen.metadata.uid.clone());
         if let Some(what) = seen.drift(&wanted) {
             let restored = seen.restored(wanted);
+            let what = Some(what).filter(|_| !was_right_before(s, status, recorded, seen));
             changed.push(Change { restored, what });
         }
     }
@@ -81,6 +82,19 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
     } else {
         Bindings::Complete(uids)
     }
+}
+
+/// Whether the binding is as it should be but for an extension: it still names an end from before one.
+fn was_right_before(
+    s: &Snapshot<'_>,
+    status: &AccessRequestStatus,
+    recorded: &BindingRef,
+    seen: &binding::Observed,
+) -> bool {
+    status.extensions.iter().any(|extension| {
+        let before = AccessRequestStatus { expires_at: Some(extension.from.clone()), ..status.clone() };
+        seen.drift(&binding::wanted(s.request, &before, recorded)).is_none()
+    })
 }
 
 /// A binding in words.

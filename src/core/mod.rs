@@ -5,25 +5,33 @@
 //!
 //! The way through: [`validate`] reads the raw specs, [`policies`] keeps them readable, [`select`] asks which
 //! match, [`approvals`] counts people and [`stages`] asks them, [`decide`] says yes, no or not yet, and [`plan`]
-//! turns that and the live bindings, as [`inspect`] finds them, into ordered effects. [`binding`] says what a
-//! binding looks like, [`deadline`] when to look again, [`history`] and [`announce`] what to tell. [`reap`] looks
-//! from the bindings' side.
+//! turns that into ordered effects: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
+//! end [`extension`] moves, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
+//! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
+//! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
+//! bindings' side.
 
 pub mod announce;
 pub mod approvals;
 pub mod binding;
+pub mod break_glass;
 pub mod deadline;
 pub mod decide;
 pub mod duration;
+pub mod effect;
+pub mod end;
+pub mod extension;
 pub mod fault;
 pub mod guard;
 pub mod history;
 pub mod inspect;
+pub mod live;
 pub mod namespaces;
 pub mod plan;
 pub mod policies;
 pub mod readiness;
 pub mod reap;
+pub mod record;
 pub mod select;
 pub mod snapshot;
 pub mod stages;

@@ -5,60 +5,42 @@
 //! is on record before its binding exists, and a binding is gone before the record says so.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
-use super::approvals::{Said, as_escalated, revoked_by};
-use super::binding::{self, Observed, Wanted};
-use super::deadline::{earliest, whole_second};
-use super::decide::{Approved, Decision, decide, denials, later};
+use super::approvals::{Said, as_escalated, review_stage, revoked_by};
+use super::binding;
+use super::break_glass::{self, follow_review, is_unreviewed, open_review, review_due, reviewers};
+use super::deadline::{earliest, later, whole_second};
+use super::decide::{Approved, Decision, decide};
 use super::duration;
+use super::effect::Plan;
+use super::end::{finish, leftovers};
+use super::extension;
 use super::fault::sentence;
 use super::guard::Guard;
 use super::history::{self, Reason, join};
-use super::inspect::{Bindings, Change, describe, inspect};
-use super::namespaces::Namespaces;
+use super::live;
 use super::policies::Entry;
-use super::select::{Place, shortfalls};
+use super::record;
 use super::snapshot::Snapshot;
 use super::stages;
-use super::validate::{Ask, validate};
-use crate::api::conditions::{self, Condition, ConditionStatus};
-use crate::api::policy::Effect as PolicyEffect;
-use crate::api::request::{AccessRequestStatus, BindingKind, BindingRef, State};
-
-/// One write to the cluster.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Store this status, if the request is still the one that was planned for.
-    Record(Box<AccessRequestStatus>),
-    /// Create this binding.
-    Bind(Box<Wanted>),
-    /// Put this binding back to what it should be. Its metadata carries UID and version of what was seen, so
-    /// that nothing else is written over.
-    Restore(Box<Wanted>),
-    /// Delete this binding, if it is ours.
-    Unbind(BindingRef),
-}
-
-/// What to do now, in this order, and when to look again if nothing changes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
-    /// Writes, in order. After a failed one, none that follows may be made, but for other `Unbind`s.
-    pub effects: Vec<Effect>,
-    /// When to look again.
-    pub wake: Option<Timestamp>,
-}
+use super::validate::{Aim, Ask, Running, validate};
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::request::{AccessRequestStatus, ExtendedRequest, State};
 
 /// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
-/// end. None when neither is so.
+/// end. None when neither is so, or when its access has yet to be reviewed.
 pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Plan> {
     let stored = s.request.status.as_ref();
-    let over = stored.is_some_and(|status| status.state.is_final());
+    let over = s.request.is_over();
     let expired = stored.and_then(|status| status.expires_at.as_ref()).is_some_and(|end| end.0 <= now);
     if !over && !expired && s.request.metadata.deletion_timestamp.is_none() {
         return None;
     }
     let status = stored.cloned().unwrap_or_default();
+    if over && is_unreviewed(s.request) && s.request.metadata.deletion_timestamp.is_none() {
+        return None;
+    }
     if over {
         return Some(Plan { effects: leftovers(s, &status), wake: None });
     }
@@ -79,10 +61,14 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Plan {
         return end;
     }
     let status = s.request.status.clone().unwrap_or_default();
+    if status.state.is_final() {
+        return review_afterwards(s, status, now);
+    }
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
         return finish(s, status, State::Failed, Reason::Failed, None, why, now);
     }
     let end = status.expires_at.as_ref().map(|t| t.0);
+    let review_by = review_due(&status).filter(|by| *by > now);
     let planned = match validate(s.request) {
         Err(faults) if status.granted_at.is_some() => {
             finish(s, status, State::Revoked, Reason::Revoked, None, &sentence(&faults), now)
@@ -90,12 +76,21 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Plan {
         Err(faults) => finish(s, status, State::Denied, Reason::Denied, None, &sentence(&faults), now),
         Ok(ask) => match withdrawn(s, &status, &ask) {
             Some((by, why)) => finish(s, status, State::Revoked, Reason::Revoked, Some(&by), &why, now),
-            None if status.granted_at.is_some() => keep(s, status, &ask, now),
+            None if status.granted_at.is_some() => live::keep(s, status, &ask, now),
             None => consider(s, status, &ask, now),
         },
     };
-    // Every way out wakes no later than the end that is on record.
-    Plan { wake: earliest([planned.wake, end]), ..planned }
+    // Every way out wakes no later than the end that is on record, and than the review is due.
+    Plan { wake: earliest([planned.wake, end, review_by]), ..planned }
+}
+
+/// A request that is over, and whose access has yet to be reviewed: nothing else of it changes any more.
+fn review_afterwards(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
+    let mut effects = leftovers(s, &status);
+    follow_review(s, &mut status, now);
+    let wake = review_due(&status).filter(|by| *by > now);
+    effects.extend(record::if_changed(s, status));
+    Plan { effects, wake }
 }
 
 /// A request whose end is on record and has come.
@@ -109,54 +104,13 @@ fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Plan
     finish(s, status, State::Expired, Reason::Expired, None, &why, now)
 }
 
-/// The end of a request, in the order that keeps a grant from outliving its record.
-fn finish(
-    s: &Snapshot<'_>,
-    mut status: AccessRequestStatus,
-    state: State,
-    reason: Reason,
-    by: Option<&str>,
-    why: &str,
-    now: Timestamp,
-) -> Plan {
-    let mut effects = leftovers(s, &status);
-    let why = history::shorten(why);
-    status.state = state;
-    status.stage = None;
-    status.message = Some(why.clone());
-    if state == State::Denied || state == State::Lapsed {
-        condition(&mut status, conditions::APPROVED, ConditionStatus::False, reason, &why, now);
-    }
-    condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, &why, now);
-    condition(&mut status, conditions::FINISHED, ConditionStatus::True, reason, &why, now);
-    history::add(&mut status.history, now, reason, by, &why);
-    effects.push(Effect::Record(Box::new(status)));
-    Plan { effects, wake: None }
-}
-
-/// Bindings that must not be there: those on record that may exist, and any that carry the request's UID.
-/// A recorded one that cannot be seen is deleted all the same, unless the record says it is over: the sight
-/// of it may have failed.
-fn leftovers(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Effect> {
-    let over = status.state.is_final();
-    let recorded = status.bindings.iter().filter(|_| !over).cloned();
-    let uid = s.request.metadata.uid.as_deref();
-    let seen = s.bindings.iter().filter(|b| uid.is_some() && b.request_uid() == uid).map(Observed::reference);
-    let mut all: Vec<BindingRef> = recorded.collect();
-    for binding in seen {
-        if !all.iter().any(|b| b.uid == binding.uid && b.name == binding.name && b.namespace == binding.namespace) {
-            all.push(binding);
-        }
-    }
-    all.into_iter().map(Effect::Unbind).collect()
-}
-
 /// Whether the requester or an approver said that it should end.
 fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<(String, String)> {
-    let stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
+    let mut stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
         Some(Entry::Valid(policy)) => as_escalated(&policy.stages, &status.escalated),
         _ => Vec::new(),
     };
+    stages.extend(status.break_glass.as_ref().map(|review| review_stage(reviewers(s, status, review))));
     let (by, review) = revoked_by(&stages, &status.reviews, ask.requester)?;
     let why = match &review.comment {
         Some(comment) => format!("{by} ended it: {comment}"),
@@ -178,25 +132,81 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
         }
         Guard::Since(_) => {}
     }
+    let mut status = status;
+    let ask = match ask.aim {
+        Aim::Extension { of, .. } => match complete_extension(s, &mut status, &ask, of) {
+            Ok(ask) => ask,
+            Err((state, reason, why)) => return finish(s, status, state, reason, None, &why, now),
+        },
+        Aim::BreakGlass => match break_glass::refusal(s, ask.requester, now) {
+            Some(why) => return finish(s, status, State::Denied, Reason::Denied, None, &why, now),
+            None => ask,
+        },
+        Aim::Grant => ask,
+    };
     let said = Said { reviews: &status.reviews, escalated: &status.escalated };
     match decide(&ask, s.policies, s.namespaces, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
         Decision::Lapsed(why) => finish(s, status, State::Lapsed, Reason::Lapsed, None, &why, now),
         Decision::Waiting(waiting) => {
-            let mut status = status;
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
             wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
         }
         Decision::Approved(approved) => {
-            let mut status = status;
-            stages::note_reviews(&mut status, approved.policy, &ask, now);
-            match ask.start.filter(|start| *start > now) {
-                Some(start) => schedule(s, status, &approved, start, now),
-                None => grant(s, status, &ask, &approved, now),
+            record::decided_by(&mut status, approved.policy, now);
+            stages::note_reviews(&mut status, &approved.policy.stages, ask.requester, now);
+            match (ask.aim, ask.start.filter(|start| *start > now)) {
+                (Aim::Extension { of, running }, _) => agree(s, status, &approved, of, running, now),
+                (_, Some(start)) => schedule(s, status, &approved, start, now),
+                (_, None) => grant(s, status, &ask, &approved, now),
             }
         }
     }
+}
+
+/// The extension with what the running grant settles, and on its record which grant that is. How it ends instead,
+/// when it has been carried out, or cannot be.
+fn complete_extension<'a>(
+    s: &Snapshot<'a>,
+    status: &mut AccessRequestStatus,
+    ask: &Ask<'a>,
+    of: &'a str,
+) -> Result<Ask<'a>, (State, Reason, String)> {
+    if let Some(moved) = extension::applied(s.request, s.extended) {
+        let why = format!("the end of {of} moved from {} to {}", moved.from.0, moved.to.0);
+        return Err((State::Extended, Reason::Extended, why));
+    }
+    match extension::complete(ask, of, s) {
+        Ok(ask) => {
+            let uid = s.extended.and_then(|r| r.metadata.uid.clone()).unwrap_or_default();
+            status.extends = Some(ExtendedRequest { uid });
+            Ok(ask)
+        }
+        Err(why) if status.extends.is_some() => Err((State::Lapsed, Reason::Lapsed, why)),
+        Err(why) => Err((State::Denied, Reason::Denied, format!("spec.extends: {why}"))),
+    }
+}
+
+/// An extension is approved: that goes on record. The running request's own pass moves its end.
+fn agree(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    approved: &Approved<'_>,
+    of: &str,
+    running: Option<Running>,
+    now: Timestamp,
+) -> Plan {
+    let why = format!("{}; the end of {of} moves by {}", approved.sentence(), duration::format(approved.length));
+    if status.state != State::Scheduled {
+        history::add(&mut status.history, now, Reason::Approved, None, &why);
+    }
+    status.state = State::Scheduled;
+    status.stage = None;
+    status.message = Some(history::shorten(&why));
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Extending, &why, now);
+    Plan { effects: record::if_changed(s, status), wake: running.map(|running| running.end) }
 }
 
 /// Not decided yet.
@@ -210,8 +220,8 @@ fn wait(
 ) -> Plan {
     status.state = State::Pending;
     status.message = Some(history::shorten(why));
-    condition(&mut status, conditions::APPROVED, ConditionStatus::Unknown, reason, why, now);
-    Plan { effects: record_if_changed(s, status), wake }
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::Unknown, reason, why, now);
+    Plan { effects: record::if_changed(s, status), wake }
 }
 
 /// Approved for a start that lies ahead. The end is settled now and never moves.
@@ -222,27 +232,17 @@ fn schedule(
     start: Timestamp,
     now: Timestamp,
 ) -> Plan {
-    let why = format!("{}; access begins at {start}", approval(approved));
+    let why = format!("{}; access begins at {start}", approved.sentence());
     if status.state != State::Scheduled {
         history::add(&mut status.history, now, Reason::Approved, None, &why);
     }
     status.state = State::Scheduled;
     status.stage = None;
-    status.policy = Some(approved.policy.reference.clone());
     status.expires_at.get_or_insert(Time(later(start, approved.length)));
     status.message = Some(history::shorten(&why));
-    condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
-    condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::WaitingForStart, &why, now);
-    Plan { effects: record_if_changed(s, status), wake: Some(start) }
-}
-
-fn approval(approved: &Approved<'_>) -> String {
-    let policy = &approved.policy.reference.name;
-    if approved.approvers.is_empty() {
-        format!("policy {policy} allows it")
-    } else {
-        format!("policy {policy} allows it, approved by {}", approved.approvers.join(", "))
-    }
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::WaitingForStart, &why, now);
+    Plan { effects: record::if_changed(s, status), wake: Some(start) }
 }
 
 /// Approved and due: the grant goes on record. The binding follows in the next step.
@@ -255,164 +255,20 @@ fn grant(
 ) -> Plan {
     let begin = whole_second(now);
     let end = later(ask.start.unwrap_or(begin), approved.length);
-    let why = approval(approved);
+    let why = approved.sentence();
     status.state = State::Scheduled;
     status.stage = None;
-    status.policy = Some(approved.policy.reference.clone());
     status.granted_at = Some(Time(begin));
     let end = status.expires_at.get_or_insert(Time(end)).0;
     status.bindings = binding::references(s.request, &approved.place);
+    if matches!(ask.aim, Aim::BreakGlass) {
+        open_review(s, &mut status, approved.policy, begin);
+    }
     status.message = Some(history::shorten(&why));
-    condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
-    condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);
-    Plan { effects: record_if_changed(s, status), wake: Some(end) }
-}
-
-/// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
-/// are as they should be.
-fn keep(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
-    if let Err(why) = still_allowed(s, &status, ask) {
-        return finish(s, status, State::Revoked, Reason::Revoked, None, &why, now);
-    }
-    match inspect(s, &status) {
-        Bindings::Lost(why) => finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
-        Bindings::Blocked(why) => finish(s, status, State::Failed, Reason::Failed, None, &why, now),
-        // On record, but not bound: whether it was forged cannot be told any more.
-        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Plan::default(),
-        Bindings::Missing(wanted) => {
-            let effects = wanted.into_iter().map(|w| Effect::Bind(Box::new(w))).collect();
-            Plan { effects, wake: None }
-        }
-        Bindings::Changed(changes) => restore(status, changes, now),
-        Bindings::Complete(uids) => activate(s, status, ask, uids, now),
-    }
-}
-
-/// Whether policy still allows what is granted. People are asked once, before the grant; the bounds of the
-/// policy hold for as long as the grant does.
-fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Result<(), String> {
-    let place = living(granted_place(status), s.namespaces);
-    if let Some(reason) = denials(ask, s.policies, &place, s.namespaces).into_iter().next() {
-        return Err(reason);
-    }
-    if status.expires_at.is_none() {
-        return Err("the record names no end".to_owned());
-    }
-    let Some(decided) = &status.policy else {
-        return Err("the record names no policy".to_owned());
-    };
-    let name = &decided.name;
-    match s.policies.get(name) {
-        None => Err(format!("policy {name} is gone")),
-        Some(Entry::Broken { faults, .. }) => Err(format!("policy {name} is not ready any more: {}", sentence(faults))),
-        Some(Entry::Valid(policy)) if policy.reference.uid != decided.uid => {
-            Err(format!("policy {name} was deleted and made anew"))
-        }
-        Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(format!("policy {name} denies now")),
-        Some(Entry::Valid(policy)) => {
-            let short = shortfalls(policy, ask, &place, granted_length(status, ask), s.namespaces);
-            if short.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("policy {name} does not allow it any more: {}", short.join(", ")))
-            }
-        }
-    }
-}
-
-fn granted_place(status: &AccessRequestStatus) -> Place {
-    if status.bindings.iter().any(|b| b.kind == BindingKind::ClusterRoleBinding) {
-        Place::Cluster
-    } else {
-        Place::Namespaces(status.bindings.iter().filter_map(|b| b.namespace.clone()).collect())
-    }
-}
-
-/// One namespace that is gone must not cost the grant in the others.
-fn living(place: Place, namespaces: &Namespaces) -> Place {
-    match place {
-        Place::Cluster => Place::Cluster,
-        Place::Namespaces(names) => {
-            Place::Namespaces(names.into_iter().filter(|n| namespaces.contains_key(n)).collect())
-        }
-    }
-}
-
-fn granted_length(status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<SignedDuration> {
-    let begin = ask.start.or(status.granted_at.as_ref().map(|t| t.0))?;
-    status.expires_at.as_ref().map(|end| end.0.duration_since(begin))
-}
-
-fn restore(mut status: AccessRequestStatus, changes: Vec<Change>, now: Timestamp) -> Plan {
-    let mut effects = Vec::new();
-    for Change { restored, what } in changes {
-        let message = format!("{}: somebody changed {what}; it was put back", describe(&restored.reference()));
-        history::add(&mut status.history, now, Reason::BindingRestored, None, &message);
-        effects.push(Effect::Restore(Box::new(restored)));
-    }
-    effects.push(Effect::Record(Box::new(status)));
-    Plan { effects, wake: None }
-}
-
-/// Every binding is there: say so, once.
-fn activate(
-    s: &Snapshot<'_>,
-    mut status: AccessRequestStatus,
-    ask: &Ask<'_>,
-    uids: Vec<Option<String>>,
-    now: Timestamp,
-) -> Plan {
-    for (binding, uid) in status.bindings.iter_mut().zip(uids) {
-        binding.uid = uid;
-    }
-    if status.state != State::Active {
-        let why = granted_sentence(s, &status, ask);
-        status.state = State::Active;
-        condition(&mut status, conditions::GRANTED, ConditionStatus::True, Reason::Granted, &why, now);
-        history::add(&mut status.history, now, Reason::Granted, None, &why);
-        status.message = Some(why);
-    }
-    Plan { effects: record_if_changed(s, status), wake: None }
-}
-
-fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> String {
-    let place = match granted_place(status) {
-        Place::Cluster => "the whole cluster".to_owned(),
-        Place::Namespaces(names) if names.len() > 8 => format!("{} namespaces", names.len()),
-        Place::Namespaces(names) => format!("namespace {}", names.into_iter().collect::<Vec<_>>().join(", ")),
-    };
-    let length = granted_length(status, ask).map(duration::format).unwrap_or_default();
-    let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
-    let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
-    let (who, role) = (&ask.requester.username, &s.request.spec.role);
-    history::shorten(&format!("{who} has {role} in {place} for {length}, until {until}; {because}"))
-}
-
-/// A record is written only when it says something new.
-fn record_if_changed(s: &Snapshot<'_>, status: AccessRequestStatus) -> Vec<Effect> {
-    if s.request.status.as_ref() == Some(&status) {
-        return Vec::new();
-    }
-    vec![Effect::Record(Box::new(status))]
-}
-
-fn condition(
-    status: &mut AccessRequestStatus,
-    type_: &str,
-    is: ConditionStatus,
-    reason: Reason,
-    why: &str,
-    now: Timestamp,
-) {
-    let new = Condition {
-        type_: type_.to_owned(),
-        status: is,
-        reason: reason.as_str().to_owned(),
-        message: history::shorten(why),
-        last_transition_time: Time(whole_second(now)),
-        observed_generation: None,
-    };
-    conditions::set(&mut status.conditions, new);
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);
+    let wake = earliest([Some(end), review_due(&status)]);
+    Plan { effects: record::if_changed(s, status), wake }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::approvals;
 use super::duration;
 use super::fault::{self, Fault};
 use super::namespaces::{Namespace, glob_matches};
+use super::validate::Aim;
 use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, Stage};
 use crate::api::request::PolicyRef;
 use crate::api::selector::{LabelOperator, LabelSelector, PolicyScope};
@@ -21,6 +22,8 @@ use crate::api::subject::{RoleKind, RoleName, Subject};
 const DEFAULT_LENGTH: SignedDuration = SignedDuration::from_hours(1);
 /// How long approvers have when the policy does not say.
 const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(168);
+/// How many extensions of one grant its status has room for.
+const MOST_EXTENSIONS: usize = 100;
 
 /// Every policy of the cluster, by name.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +89,8 @@ impl Entry {
         let spec = &policy.spec;
         let mut faults = unserved(spec);
         let (default_length, longest) = lengths(spec, &mut faults);
+        let break_glass = break_glass(spec, &mut faults);
+        let extension = extension(spec, &mut faults);
         let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
         for stage in spec.approval.iter().flat_map(|a| &a.stages) {
             if let Some(text) = &stage.escalate_after {
@@ -120,6 +125,8 @@ impl Entry {
             longest,
             stages,
             deadline,
+            break_glass,
+            extension,
         }))
     }
 }
@@ -137,20 +144,59 @@ pub struct Policy {
     pub roles: Vec<RoleName>,
     /// Where.
     pub scope: Scope,
-    /// Length of a grant whose request names none.
-    pub default_length: SignedDuration,
+    default_length: SignedDuration,
     /// Longest grant.
     pub longest: SignedDuration,
     /// Who must agree, in order; none means nobody.
     pub stages: Vec<Stage>,
     /// How long approvers have, from the request's creation.
     pub deadline: SignedDuration,
+    /// Access at once in an emergency, if it allows that.
+    pub break_glass: Option<BreakGlass>,
+    /// How far a grant may be extended, if it may.
+    pub extension: Option<Extension>,
+}
+
+/// Access at once, reviewed afterwards.
+#[derive(Clone, Debug)]
+pub struct BreakGlass {
+    /// Who may close the review.
+    pub reviewers: Vec<Subject>,
+    /// How long after the grant they have.
+    pub within: SignedDuration,
+}
+
+/// How far a grant may be extended.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension {
+    /// The most that one extension adds.
+    pub most: SignedDuration,
+    /// How many there may be of one grant.
+    pub count: usize,
 }
 
 impl Policy {
-    /// How much a request under this policy asks of people: stages, then approvals.
-    pub fn friction(&self) -> (usize, i64) {
-        (self.stages.len(), self.stages.iter().map(|s| i64::from(s.required)).sum())
+    /// How much a request under this policy asks of people before it is granted: stages, then approvals.
+    pub fn friction(&self, aim: &Aim<'_>) -> (usize, i64) {
+        match aim {
+            Aim::BreakGlass => (0, 0),
+            Aim::Grant | Aim::Extension { .. } => {
+                (self.stages.len(), self.stages.iter().map(|s| i64::from(s.required)).sum())
+            }
+        }
+    }
+
+    /// Whether it serves emergencies only: without stages it would otherwise let everybody in unreviewed.
+    pub fn is_for_break_glass_only(&self) -> bool {
+        self.break_glass.is_some() && self.stages.is_empty()
+    }
+
+    /// For how long a request under it is granted, or extends a grant, when the request does not say.
+    pub fn default_length(&self, aim: &Aim<'_>) -> SignedDuration {
+        match (aim, self.extension) {
+            (Aim::Extension { .. }, Some(extension)) => self.default_length.min(extension.most),
+            _ => self.default_length,
+        }
     }
 }
 
@@ -225,6 +271,27 @@ fn read_length(field: &str, text: &str, faults: &mut Vec<Fault>) -> SignedDurati
     })
 }
 
+fn break_glass(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<BreakGlass> {
+    let raw = spec.break_glass.as_ref()?;
+    if raw.reviewers.is_empty() {
+        faults.push(Fault::new("spec.breakGlass.reviewers", "must name who reviews the access afterwards"));
+    }
+    let within = read_length("spec.breakGlass.reviewWithin", &raw.review_within, faults);
+    Some(BreakGlass { reviewers: raw.reviewers.clone(), within })
+}
+
+fn extension(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<Extension> {
+    let raw = spec.extension.as_ref()?;
+    let most = read_length("spec.extension.max", &raw.max, faults);
+    let count = usize::try_from(raw.count).ok().filter(|count| (1..=MOST_EXTENSIONS).contains(count));
+    if count.is_none() {
+        let problem =
+            format!("must be between 1 and {MOST_EXTENSIONS}; to allow no extension leave spec.extension out");
+        faults.push(Fault::new("spec.extension.count", problem));
+    }
+    Some(Extension { most, count: count? })
+}
+
 /// The schema asks for these too. Said again here since an empty list must never mean everybody.
 fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
     if spec.requesters.is_empty() {
@@ -258,8 +325,6 @@ fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
         ("spec.schedule", spec.schedule.is_some()),
         ("spec.conditions", !spec.conditions.is_empty()),
         ("spec.limits", spec.limits.is_some()),
-        ("spec.breakGlass", spec.break_glass.is_some()),
-        ("spec.extension", spec.extension.is_some()),
         ("spec.approval.automaticWhen", approval.is_some_and(|a| a.automatic_when.is_some())),
     ])
 }
@@ -287,8 +352,6 @@ mod tests {
             ("spec.schedule", json!({ "schedule": { "timeZone": "Europe/Berlin", "windows": windows } })),
             ("spec.conditions", json!({ "conditions": [{ "expression": "true", "message": "no" }] })),
             ("spec.limits", json!({ "limits": { "liveGrants": 1 } })),
-            ("spec.breakGlass", json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } })),
-            ("spec.extension", json!({ "extension": { "max": "1h", "count": 1 } })),
             ("spec.approval.automaticWhen", json!({ "approval": { "automaticWhen": "true", "stages": [stage] } })),
         ] {
             assert!(faults(&policy("p", spec)).starts_with(&format!("{field}: not served")), "{field}");
@@ -297,6 +360,7 @@ mod tests {
 
     #[test]
     fn what_the_schema_would_refuse_is_a_fault_here_too() {
+        let bob = json!({ "kind": "User", "name": "bob" });
         for (fault, spec) in [
             ("spec.requesters", json!({ "requesters": [] })),
             ("spec.roles", json!({ "roles": [] })),
@@ -305,6 +369,12 @@ mod tests {
             ("spec.duration.default", json!({ "duration": { "max": "1h", "default": "2h" } })),
             ("spec.approval.deadline", json!({ "approval": { "deadline": "-1h" } })),
             ("spec.approval.stages[s]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
+            ("spec.breakGlass.reviewers", json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } })),
+            ("spec.breakGlass.reviewWithin", json!({ "breakGlass": { "reviewers": [bob], "reviewWithin": "-1h" } })),
+            ("spec.extension.max", json!({ "extension": { "max": "soon", "count": 1 } })),
+            ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 0 } })),
+            ("spec.extension.count", json!({ "extension": { "max": "1h", "count": -1 } })),
+            ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 101 } })),
         ] {
             assert!(faults(&policy("p", spec)).starts_with(fault), "{fault}");
         }

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::namespaces::{Namespace, Namespaces};
 use super::policies::Policy;
 use super::subjects::is_subject;
-use super::validate::{Ask, Target};
+use super::validate::{Aim, Ask, Target};
 
 /// The most namespaces that one grant may cover; each has a binding of its own.
 pub const MOST_NAMESPACES: usize = 256;
@@ -34,6 +34,7 @@ pub fn place(target: &Target, namespaces: &Namespaces) -> Result<Place, Fault> {
     let usable = |name: &str| namespaces.get(name).is_some_and(|n| !n.terminating);
     match target {
         Target::Cluster => Ok(Place::Cluster),
+        Target::Granted(place) => Ok(place.clone()),
         Target::Namespaces(names) => {
             let missing: Vec<&str> = names.iter().map(String::as_str).filter(|n| !usable(n)).collect();
             if missing.is_empty() {
@@ -110,9 +111,39 @@ pub fn shortfalls(
             }
         }
     }
-    if let Some(length) = length.filter(|l| *l > policy.longest) {
-        let (asked, longest) = (duration::format(length), duration::format(policy.longest));
-        short.push(format!("{asked} is longer than its maximum of {longest}"));
+    match ask.aim {
+        Aim::Extension { of, running } => match running {
+            Some(running) => short.extend(extension_shortfalls(policy, running.extended + 1, length)),
+            None => short.push(format!("nothing is known of {of}")),
+        },
+        Aim::Grant | Aim::BreakGlass => {
+            if let Some(length) = length.filter(|l| *l > policy.longest) {
+                let (asked, longest) = (duration::format(length), duration::format(policy.longest));
+                short.push(format!("{asked} is longer than its maximum of {longest}"));
+            }
+        }
+    }
+    match ask.aim {
+        Aim::BreakGlass if policy.break_glass.is_none() => short.push("it has no breakGlass".to_owned()),
+        Aim::Grant | Aim::Extension { .. } if policy.is_for_break_glass_only() => {
+            short.push("it is for emergencies only (spec.breakGlass)".to_owned());
+        }
+        _ => {}
+    }
+    short
+}
+
+/// In what a policy falls short of so many extensions of one grant, the longest of them adding `length`.
+pub fn extension_shortfalls(policy: &Policy, extensions: usize, length: Option<SignedDuration>) -> Vec<String> {
+    let Some(bound) = policy.extension else { return vec!["it allows no extension".to_owned()] };
+    let mut short = Vec::new();
+    if extensions > bound.count {
+        let times = if bound.count == 1 { "once".to_owned() } else { format!("{} times", bound.count) };
+        short.push(format!("it allows a grant to be extended {times} only"));
+    }
+    if let Some(length) = length.filter(|l| *l > bound.most) {
+        let (asked, most) = (duration::format(length), duration::format(bound.most));
+        short.push(format!("{asked} is longer than {most}, the most that one extension adds"));
     }
     short
 }

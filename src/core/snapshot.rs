@@ -17,6 +17,12 @@ pub struct Snapshot<'a> {
     pub namespaces: &'a Namespaces,
     /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
     pub bindings: &'a [Observed],
+    /// The request that this one extends, if it extends one that is there.
+    pub extended: Option<&'a AccessRequest>,
+    /// Requests that extend this one and are not over.
+    pub extensions: &'a [AccessRequest],
+    /// Other break-glass requests of the same person whose review is open.
+    pub unreviewed: &'a [AccessRequest],
     /// Whether the cluster keeps people from writing in another's name.
     pub guard: &'a Guard,
     /// Why a binding of this request cannot be made, when the API server said so for good.

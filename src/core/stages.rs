@@ -1,19 +1,21 @@
 //! Asking people: which stage is open and since when, whom it waits for, when it is escalated, and what
 //! reviewers have said so far. Whether that is enough is for `approvals` to say.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::approvals::{as_escalated, weigh};
-use super::deadline::{earliest, whole_second};
-use super::decide::{Waiting, later};
+use super::deadline::{earliest, later, whole_second};
+use super::decide::Waiting;
 use super::duration;
 use super::history::{self, Reason};
-use super::policies::Policy;
+use super::record;
 use super::validate::Ask;
 use crate::api::policy::Stage;
 use crate::api::request::{AccessRequestStatus, HistoryEntry, OpenStage};
-use crate::api::subject::Subject;
+use crate::api::subject::{Identity, Subject};
 
 /// How many reviews without effect are put on record for one person. Each change of a comment is a new one, and
 /// somebody could fill the record with them.
@@ -27,8 +29,8 @@ pub fn ask(
     now: Timestamp,
 ) -> (String, Option<Timestamp>) {
     let Waiting { policy, stage, approved, deadline } = waiting;
-    status.policy = Some(policy.reference.clone());
-    note_reviews(status, policy, ask, now);
+    record::decided_by(status, policy, now);
+    note_reviews(status, &policy.stages, ask.requester, now);
     let opened_at = open(status, stage, *approved, now);
     let mut may = stage.approvers.clone();
     let mut escalate_at = escalation(status, stage, opened_at);
@@ -45,19 +47,43 @@ pub fn ask(
     (why, earliest([Some(*deadline), escalate_at]))
 }
 
-/// Puts on record what reviewers have said, also when it does not count, each thing once.
-pub fn note_reviews(status: &mut AccessRequestStatus, policy: &Policy, ask: &Ask<'_>, now: Timestamp) {
-    let stages = as_escalated(&policy.stages, &status.escalated);
+/// Puts on record what reviewers have said, also when it does not count, and when they take it back; each thing
+/// once.
+pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, now: Timestamp) {
+    let stages = as_escalated(stages, &status.escalated);
+    let gone = withdrawn(status);
     for (username, review) in &status.reviews {
-        let (reason, message) = weigh(&stages, ask.requester, username, review);
+        let (reason, message) = weigh(&stages, requester, username, review);
         let message = history::shorten(&message);
-        let of_kind = |entry: &&HistoryEntry| entry.event == reason.as_str();
-        let known = status.history.iter().filter(of_kind).any(|entry| entry.message == message);
-        let noise = status.history.iter().filter(of_kind).filter(|e| e.by.as_deref() == Some(username)).count();
-        if !known && (reason == Reason::Reviewed || noise < MOST_IGNORED) {
+        let known = last_word(&status.history, username).is_some_and(|entry| entry.message == message);
+        let ignored = |entry: &&HistoryEntry| {
+            entry.event == Reason::ReviewIgnored.as_str() && entry.by.as_deref() == Some(username)
+        };
+        let noise = reason == Reason::ReviewIgnored && status.history.iter().filter(ignored).count() >= MOST_IGNORED;
+        if !known && !noise {
             history::add(&mut status.history, now, reason, Some(username), &message);
         }
     }
+    for who in gone {
+        let message = format!("{who} took back what they had said");
+        history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &message);
+    }
+}
+
+/// People whose last word is on record and who do not say it any more.
+fn withdrawn(status: &AccessRequestStatus) -> Vec<String> {
+    let spoke: BTreeSet<&str> = status.history.iter().filter_map(|entry| entry.by.as_deref()).collect();
+    let took_back = |who: &&str| {
+        last_word(&status.history, who).is_some_and(|entry| entry.event != Reason::ReviewWithdrawn.as_str())
+    };
+    spoke.into_iter().filter(|who| !status.reviews.contains_key(*who)).filter(took_back).map(str::to_owned).collect()
+}
+
+/// What somebody said last, as far as it is on record.
+fn last_word<'a>(history: &'a [HistoryEntry], who: &str) -> Option<&'a HistoryEntry> {
+    let words = [Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn];
+    let is_word = |entry: &&HistoryEntry| words.iter().any(|reason| reason.as_str() == entry.event);
+    history.iter().rev().filter(is_word).find(|entry| entry.by.as_deref() == Some(who))
 }
 
 /// The stage is open; since when.
@@ -81,7 +107,8 @@ fn escalation(status: &AccessRequestStatus, stage: &Stage, opened_at: Timestamp)
     (!status.escalated.contains(&stage.name)).then(|| later(opened_at, after))
 }
 
-fn names(subjects: &[Subject]) -> String {
+/// The names of subjects, in a row.
+pub fn names(subjects: &[Subject]) -> String {
     subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 

@@ -29,6 +29,16 @@ pub fn is_approver(who: &Identity, approvers: &[Subject]) -> bool {
     approvers.iter().any(|s| !(robot && s.kind == SubjectKind::Group) && is_subject(who, s))
 }
 
+/// Whether two accounts are one person: by name, or by the UID that their login gives them, where it gives one.
+pub fn is_same_person(a: &Identity, b: &Identity) -> bool {
+    a.username == b.username || (login_uid(a).is_some() && login_uid(a) == login_uid(b))
+}
+
+/// The UID of an account, if its login gives it one.
+pub fn login_uid(who: &Identity) -> Option<&str> {
+    who.uid.as_deref().filter(|uid| !uid.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use kube::core::Selector;
 use super::duration;
 use super::fault::{self, Fault};
 use super::policies::selector;
+use super::select::Place;
 use crate::api::request::AccessRequest;
 use crate::api::subject::{Identity, RoleKind, RoleName};
 
@@ -30,8 +31,35 @@ pub struct Ask<'a> {
     pub start: Option<Timestamp>,
     /// Name of the policy to decide by, if it says.
     pub policy: Option<&'a str>,
+    /// What it is for.
+    pub aim: Aim<'a>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Aim<'a> {
+    /// Access that policy and people decide on.
+    Grant,
+    /// Access at once, reviewed afterwards.
+    BreakGlass,
+    /// A later end for a running grant.
+    Extension {
+        /// Name of the request that has the grant.
+        of: &'a str,
+        /// What is known of the grant; nothing until somebody has looked.
+        running: Option<Running>,
+    },
+}
+
+/// A running grant, as far as its extension cares.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// How many times it has been extended.
+    pub extended: usize,
+    /// When it ends.
+    pub end: Timestamp,
 }
 
 /// Where a request wants its role.
@@ -43,6 +71,8 @@ pub enum Target {
     Selected(Selector),
     /// The whole cluster.
     Cluster,
+    /// Where a grant that is to be extended holds.
+    Granted(Place),
 }
 
 /// Reads a request.
@@ -62,9 +92,10 @@ pub fn validate(request: &AccessRequest) -> Result<Ask<'_>, Vec<Fault>> {
     }
     let requester = stamped(request, &mut faults);
     let target = target(request, &mut faults);
+    let aim = aim(request, &mut faults);
     match requester {
         Some(requester) if faults.is_empty() => {
-            Ok(Ask { requester, role: &spec.role, target, length, start, policy: spec.policy.as_deref(), created })
+            Ok(Ask { requester, role: &spec.role, target, length, start, policy: spec.policy.as_deref(), aim, created })
         }
         _ => Err(faults),
     }
@@ -112,8 +143,28 @@ fn target(request: &AccessRequest, faults: &mut Vec<Fault>) -> Target {
     }
 }
 
+/// The schema refuses most of these too. Said again here, since each would change what is decided.
+fn aim<'a>(request: &'a AccessRequest, faults: &mut Vec<Fault>) -> Aim<'a> {
+    let spec = &request.spec;
+    if spec.break_glass && (spec.extends.is_some() || spec.start_time.is_some()) {
+        let problem = "begins at once and is not extended: leave spec.startTime and spec.extends out";
+        faults.push(Fault::new("spec.breakGlass", problem));
+    }
+    let Some(of) = spec.extends.as_deref() else {
+        return if spec.break_glass { Aim::BreakGlass } else { Aim::Grant };
+    };
+    if spec.scope.is_some() || spec.start_time.is_some() {
+        let problem = "holds where and from when on the running grant does: leave spec.scope and spec.startTime out";
+        faults.push(Fault::new("spec.extends", problem));
+    }
+    if request.metadata.name.as_deref() == Some(of) {
+        faults.push(Fault::new("spec.extends", "a request cannot extend itself: name the running one"));
+    }
+    Aim::Extension { of, running: None }
+}
+
 fn unserved(request: &AccessRequest) -> Vec<Fault> {
-    fault::unserved([("spec.rules", !request.spec.rules.is_empty()), ("spec.extends", request.spec.extends.is_some())])
+    fault::unserved([("spec.rules", !request.spec.rules.is_empty())])
 }
 
 #[cfg(test)]
@@ -147,7 +198,23 @@ mod tests {
     fn what_is_not_served_yet_is_refused_rather_than_ignored() {
         let rules = json!({ "rules": [{ "verbs": ["get"], "resources": ["pods"] }] });
         assert!(faults(rules).starts_with("spec.rules: not served"));
-        assert!(faults(json!({ "extends": "fix" })).starts_with("spec.extends: not served"));
+    }
+
+    #[test]
+    fn an_aim_leaves_no_room_for_another() {
+        let start = "2026-11-23T13:00:00Z";
+        for (spec, told) in [
+            (json!({ "breakGlass": true, "extends": "other" }), "spec.breakGlass: begins at once"),
+            (json!({ "breakGlass": true, "startTime": start }), "spec.breakGlass: begins at once"),
+            (json!({ "extends": "other", "startTime": start }), "spec.extends: holds where"),
+            (json!({ "extends": "other", "scope": { "cluster": true } }), "spec.extends: holds where"),
+            (json!({ "extends": "fix" }), "spec.extends: a request cannot extend itself"),
+            (json!({ "breakGlass": true }), ""),
+            (json!({ "extends": "other" }), ""),
+        ] {
+            let said = faults(spec.clone());
+            assert!(said.starts_with(told) && said.is_empty() == told.is_empty(), "{spec}: {said}");
+        }
     }
 
     #[test]

@@ -7,10 +7,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::world::{Standing, World};
+use super::world::{MOST_ADDED, MOST_EXTENSIONS, Standing, World};
 use crate::api::keys;
 use crate::api::policy::AccessPolicy;
-use crate::api::request::{BindingRef, Review, ReviewVerdict};
+use crate::api::request::{
+    AccessRequest, AccessRequestStatus, BindingRef, ExtendedRequest, Review, ReviewVerdict, State,
+};
+use crate::core::duration;
 use crate::core::samples::{deny, namespaces, noon, policy, request, review};
 
 /// Who can write a review: name, UID, groups.
@@ -39,6 +42,8 @@ pub struct Scenario {
     pub duration: Option<&'static str>,
     /// How many stages of approval the policy has.
     pub stages: usize,
+    /// Whether the request is for an emergency.
+    pub break_glass: bool,
     /// Whether the policy covers namespaces by label.
     pub by_label: bool,
     /// Whether the controller judges ends before it reads bindings.
@@ -60,12 +65,13 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
         2 => (1_i64..4000, prop_oneof![Just(0), Just(500_000_000)]).prop_map(Some),
     ];
     let duration = select(vec![None, Some("1s"), Some("1m30s"), Some("10m"), Some("1h"), Some("1s500ms")]);
-    (scope, start, duration, 0..=2_usize, any::<bool>(), any::<bool>()).prop_map(
-        |(scope, start, duration, stages, by_label, blind)| Scenario {
+    (scope, start, duration, 0..=2_usize, prop::bool::weighted(0.2), any::<bool>(), any::<bool>()).prop_map(
+        |(scope, start, duration, stages, break_glass, by_label, blind)| Scenario {
             scope,
-            start,
+            start: start.filter(|_| !break_glass),
             duration,
             stages,
+            break_glass,
             by_label,
             blind,
         },
@@ -74,7 +80,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
 
 impl Scenario {
     pub fn begin(&self) -> World {
-        let mut spec = json!({ "scope": self.scope });
+        let mut spec = json!({ "scope": self.scope, "breakGlass": self.break_glass });
         if let Some(duration) = self.duration {
             spec["duration"] = json!(duration);
         }
@@ -88,7 +94,8 @@ impl Scenario {
     /// The world once the request is granted; none when it never can be.
     pub fn granted(&self) -> Option<World> {
         let mut world = self.begin();
-        for who in [2, 3, 7] {
+        // An emergency is reviewed afterwards.
+        for who in [2, 3, 7].into_iter().filter(|_| !self.break_glass) {
             Event::Review(who, ReviewVerdict::Approve).happen(&mut world, self);
         }
         world.settle();
@@ -110,7 +117,18 @@ impl Scenario {
             { "kind": "User", "name": "carol" },
             { "kind": "ServiceAccount", "name": "keeper", "namespace": "ci" }] });
         let stages: Vec<Value> = [leads, owners].into_iter().take(self.stages).collect();
-        let mut spec = json!({ "scope": scope, "duration": { "max": "4h", "default": "1h" } });
+        let mut spec = json!({
+            "scope": scope, "duration": { "max": "4h", "default": "1h" },
+            "extension": { "max": duration::format(MOST_ADDED), "count": MOST_EXTENSIONS }
+        });
+        // Without stages it would be for emergencies only.
+        if self.break_glass || self.stages > 0 {
+            let reviewers = [
+                json!({ "kind": "User", "name": "bob" }),
+                json!({ "kind": "ServiceAccount", "name": "keeper", "namespace": "ci" }),
+            ];
+            spec["breakGlass"] = json!({ "reviewers": reviewers, "reviewWithin": "30m" });
+        }
         if !stages.is_empty() {
             spec["approval"] = json!({ "stages": stages, "deadline": "2h" });
         }
@@ -149,6 +167,12 @@ pub enum Event {
     BindingCopied(usize),
     StrangerFirst(usize),
     Review(usize, ReviewVerdict),
+    /// Somebody asks for so many minutes more, and it is on record that this was approved; whether it still is,
+    /// if not by everybody.
+    Extension {
+        minutes: i64,
+        approved: bool,
+    },
     RequestDeleted,
     DurationBroken,
     RequesterRemoved,
@@ -229,6 +253,8 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         1 => (0..3_usize).prop_map(Event::BindingCopied),
         1 => (0..4_usize).prop_map(Event::StrangerFirst),
         4 => ((0..REVIEWERS.len()), verdicts()).prop_map(|(who, verdict)| Event::Review(who, verdict)),
+        3 => (select(vec![10, 10, 30, 40]), prop::bool::weighted(0.8))
+            .prop_map(|(minutes, approved)| Event::Extension { minutes, approved }),
         1 => Just(Event::RequestDeleted),
         1 => Just(Event::DurationBroken),
         1 => Just(Event::RequesterRemoved),
@@ -365,6 +391,10 @@ impl Event {
                 world.request.status.get_or_insert_default().reviews.insert(name, review);
                 world.version += 1;
             }
+            Self::Extension { minutes, approved } => {
+                let extension = extension(world, *minutes, *approved);
+                world.extensions.push(extension);
+            }
             Self::RequestDeleted => {
                 world.request.metadata.deletion_timestamp = Some(Time(world.now));
                 world.version += 1;
@@ -375,6 +405,22 @@ impl Event {
             Self::Reap => world.reap(),
         }
     }
+}
+
+/// A request for more time, approved as far as its record goes.
+fn extension(world: &World, minutes: i64, approved: bool) -> AccessRequest {
+    let index = world.extensions.len();
+    let mut extension = request(json!({ "extends": "fix", "duration": format!("{minutes}m") }));
+    extension.metadata.name = Some(format!("more-{index}"));
+    extension.metadata.uid = Some(format!("e-{index}"));
+    let reviews = [2, 3].into_iter().filter(|_| approved).map(|who| review_by(who, ReviewVerdict::Approve)).collect();
+    extension.status = Some(AccessRequestStatus {
+        state: State::Scheduled,
+        extends: world.request.metadata.uid.clone().map(|uid| ExtendedRequest { uid }),
+        reviews,
+        ..AccessRequestStatus::default()
+    });
+    extension
 }
 
 pub fn review_by(who: usize, verdict: ReviewVerdict) -> (String, Review) {

@@ -4,23 +4,29 @@
 //! It owns what is true between two passes. What may happen to it from outside is in `chance`.
 
 use k8s_openapi::api::rbac::v1::Subject;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::conditions;
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect as PolicyEffect};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
 use crate::core::binding::{Observed, Wanted};
+use crate::core::duration;
+use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
 use crate::core::namespaces::Namespaces;
-use crate::core::plan::{Effect, Plan, ends, plan};
+use crate::core::plan::{ends, plan};
 use crate::core::policies::{Entry, PolicySet};
 use crate::core::reap::{Owner, verdict};
 use crate::core::snapshot::Snapshot;
 
 /// Steps after which a request must have come to rest. The longest way has four.
 const MOST_STEPS: usize = 8;
+
+/// The most that one extension adds under the policies of `chance`, and how many there may be.
+pub const MOST_ADDED: SignedDuration = SignedDuration::from_mins(30);
+pub const MOST_EXTENSIONS: usize = 2;
 
 /// What a breach is a breach of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,12 @@ pub struct World {
     pub policies: Vec<AccessPolicy>,
     pub namespaces: Namespaces,
     pub bindings: Vec<Standing>,
+    /// The request that this one extends.
+    pub extended: Option<AccessRequest>,
+    /// Requests that extend this one.
+    pub extensions: Vec<AccessRequest>,
+    /// Other break-glass requests of the same person.
+    pub unreviewed: Vec<AccessRequest>,
     /// What the canary says.
     pub guard: Guard,
     /// Whether the API server refuses to bind the role.
@@ -80,6 +92,9 @@ impl World {
             policies,
             namespaces,
             bindings: Vec::new(),
+            extended: None,
+            extensions: Vec::new(),
+            unreviewed: Vec::new(),
             guard: Guard::Since(Timestamp::MIN),
             refuses: false,
             failure: None,
@@ -139,6 +154,9 @@ impl World {
             policies: &PolicySet::new(&self.policies),
             namespaces: &self.namespaces,
             bindings: &bindings,
+            extended: self.extended.as_ref(),
+            extensions: &self.extensions,
+            unreviewed: &self.unreviewed,
             bind_failure: self.failure.as_deref(),
         };
         if self.blind
@@ -328,7 +346,7 @@ impl World {
                 Effect::Restore(_) | Effect::Unbind(_) => {}
             }
         }
-        if old.state.is_final() && status != old {
+        if old.state.is_final() && !is_the_same_or_reviewed(&old, &status) {
             self.breach(Law::History, "a finished request changes");
         }
         if overdue && !self.is_deleted() && !status.state.is_final() {
@@ -360,6 +378,10 @@ impl World {
         // While a policy that might deny cannot be read, only its mending can change anything.
         let undecided = approved.is_some_and(|c| c.reason == Reason::PolicyNotReady.as_str());
         let due = end.is_some() || (status.stage.is_some() && !undecided);
+        let review = status.break_glass.as_ref().filter(|review| review.is_open()).map(|review| review.review_by.0);
+        if review.is_some_and(|by| by > self.now && wake.is_none_or(|wake| wake > by)) {
+            self.breach(Law::Wake, format!("wakes at {wake:?}, its review is due by {review:?}"));
+        }
         if (due && wake.is_none()) || wake.zip(end).is_some_and(|(wake, end)| wake > end) {
             self.breach(Law::Wake, format!("wakes at {wake:?}, ends at {end:?}"));
         }
@@ -370,10 +392,11 @@ impl World {
 
     fn judge_record(&mut self, new: &AccessRequestStatus) {
         let old = self.status();
+        let extended = self.is_extended(&old, new);
         for (before, after, name) in
             [(&old.expires_at, &new.expires_at, "expiresAt"), (&old.granted_at, &new.granted_at, "grantedAt")]
         {
-            if before.is_some() && before != after {
+            if before.is_some() && before != after && !(extended && name == "expiresAt") {
                 self.breach(Law::ExpiryFirst, format!("{name} moves from {before:?} to {after:?}"));
             }
             if after.as_ref().is_some_and(|t| t.0.subsec_nanosecond() != 0) {
@@ -399,6 +422,30 @@ impl World {
         if is(conditions::FINISHED) != new.state.is_final() || is(conditions::GRANTED) != (new.state == State::Active) {
             self.breach(Law::History, format!("state {:?} and conditions disagree", new.state));
         }
+    }
+
+    /// Whether the new record moves the end by one extension, in the only way that an end may move.
+    fn is_extended(&mut self, old: &AccessRequestStatus, new: &AccessRequestStatus) -> bool {
+        if old.extensions == new.extensions {
+            return false;
+        }
+        let (Some((last, before)), Some(end)) = (new.extensions.split_last(), old.expires_at.clone()) else {
+            self.breach(Law::ExpiryFirst, "an extension of what has no end");
+            return false;
+        };
+        let asked = self.extensions.iter().find(|e| e.metadata.uid.as_ref() == Some(&last.uid));
+        let asked = asked.and_then(|e| duration::parse(e.spec.duration.as_deref()?).ok());
+        let sound = before == old.extensions
+            && !before.iter().any(|e| e.uid == last.uid)
+            && (last.from.clone(), Some(last.to.clone())) == (end.clone(), new.expires_at.clone())
+            && asked.is_some_and(|length| last.to.0.duration_since(end.0) == length && length <= MOST_ADDED)
+            && new.extensions.len() <= MOST_EXTENSIONS
+            && end.0 > self.now
+            && (old.state, new.state) == (State::Active, State::Active);
+        if !sound {
+            self.breach(Law::ExpiryFirst, format!("an end may not move so: {:?} to {last:?}", old.extensions));
+        }
+        sound
     }
 
     /// What holds after every single write, whatever comes next.
@@ -434,12 +481,30 @@ impl World {
         if status.reviews.get(&requester).is_some_and(|r| r.verdict == ReviewVerdict::Revoke) {
             self.breach(Law::Withdrawal, "access is left after the requester dropped it");
         }
+        if status.break_glass.as_ref().is_some_and(|review| review.verdict == Some(ReviewVerdict::Deny)) {
+            self.breach(Law::Withdrawal, "access is left that a reviewer found not to be justified");
+        }
         let edited = |b: &&Standing| b.ours && !b.is_sound(&self.request);
         if let Some(standing) = self.bindings.iter().find(edited) {
             let what = format!("left as somebody changed it: {:?}", standing.object);
             self.breach(Law::ByHand, what);
         }
     }
+}
+
+/// A finished request stays as it is; only the review of break-glass access is still to come.
+fn is_the_same_or_reviewed(old: &AccessRequestStatus, new: &AccessRequestStatus) -> bool {
+    let open = old.break_glass.as_ref().is_some_and(|review| review.is_open());
+    let reviewed = AccessRequestStatus {
+        break_glass: old.break_glass.clone(),
+        conditions: old.conditions.clone(),
+        history: old.history.clone(),
+        ..new.clone()
+    };
+    let other = |status: &AccessRequestStatus| {
+        status.conditions.iter().filter(|c| c.type_ != conditions::REVIEWED).cloned().collect::<Vec<_>>()
+    };
+    old == new || (open && reviewed == *old && other(old) == other(new) && new.history.starts_with(&old.history))
 }
 
 impl Standing {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::ReviewVerdict;
+use crate::core::effect::Effect;
 use crate::core::history::ORDINARY_ENTRIES;
 use crate::core::laws::world::World;
 use crate::core::samples::{deny, namespaces, noon, policy, request, review};

@@ -1,0 +1,189 @@
+//! A grant that is running: whether it still may, whether its bindings are as they should be, and how its end
+//! moves. What ends it is told to `plan`, which knows how to end a request.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::break_glass::{follow_review, unjustified};
+use super::decide::denials;
+use super::duration;
+use super::effect::{Effect, Plan};
+use super::end::finish;
+use super::extension::{self, Due};
+use super::fault::sentence;
+use super::guard::Guard;
+use super::history::{self, Reason};
+use super::inspect::{Bindings, Change, describe, inspect};
+use super::namespaces::Namespaces;
+
+use super::policies::Entry;
+use super::record;
+use super::select::{Place, extension_shortfalls, shortfalls};
+use super::snapshot::Snapshot;
+use super::validate::Ask;
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::policy::Effect as PolicyEffect;
+use crate::api::request::{AccessRequestStatus, BindingKind, State};
+
+/// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
+/// are as they should be.
+pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
+    follow_review(s, &mut status, now);
+    match unjustified(&status) {
+        Some((by, why)) => finish(s, status, State::Revoked, Reason::Revoked, Some(&by), &why, now),
+        None => keep_bindings(s, status, ask, now),
+    }
+}
+
+fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
+    if let Err(why) = still_allowed(s, &status, ask) {
+        return finish(s, status, State::Revoked, Reason::Revoked, None, &why, now);
+    }
+    if let Some(due) = Some(&status).filter(|st| st.state == State::Active).and_then(|st| extension::due(s, st, now)) {
+        return extend(s, status, ask, due, now);
+    }
+    match inspect(s, &status) {
+        Bindings::Lost(why) => finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
+        Bindings::Blocked(why) => finish(s, status, State::Failed, Reason::Failed, None, &why, now),
+        // On record, but not bound: whether it was forged cannot be told any more.
+        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Plan::default(),
+        Bindings::Missing(wanted) => {
+            let effects = wanted.into_iter().map(|w| Effect::Bind(Box::new(w))).collect();
+            Plan { effects, wake: None }
+        }
+        Bindings::Changed(changes) => restore(s, status, changes, now),
+        Bindings::Complete(uids) => activate(s, status, ask, uids, now),
+    }
+}
+
+/// Whether policy still allows what is granted. People are asked once, before the grant; the bounds of the
+/// policy hold for as long as the grant does.
+fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Result<(), String> {
+    let place = living(granted_place(status), s.namespaces);
+    if let Some(reason) = denials(ask, s.policies, &place, s.namespaces).into_iter().next() {
+        return Err(reason);
+    }
+    if status.expires_at.is_none() {
+        return Err("the record names no end".to_owned());
+    }
+    let Some(decided) = &status.policy else {
+        return Err("the record names no policy".to_owned());
+    };
+    let name = &decided.name;
+    match s.policies.get(name) {
+        None => Err(format!("policy {name} is gone")),
+        Some(Entry::Broken { faults, .. }) => Err(format!("policy {name} is not ready any more: {}", sentence(faults))),
+        Some(Entry::Valid(policy)) if policy.reference.uid != decided.uid => {
+            Err(format!("policy {name} was deleted and made anew"))
+        }
+        Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(format!("policy {name} denies now")),
+        Some(Entry::Valid(policy)) => {
+            let mut short = shortfalls(policy, ask, &place, first_length(status, ask), s.namespaces);
+            let longest = status.extensions.iter().map(|e| e.to.0.duration_since(e.from.0)).max();
+            if longest.is_some() {
+                short.extend(extension_shortfalls(policy, status.extensions.len(), longest));
+            }
+            if short.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("policy {name} does not allow it any more: {}", short.join(", ")))
+            }
+        }
+    }
+}
+
+/// Where the grant holds, as recorded.
+pub fn granted_place(status: &AccessRequestStatus) -> Place {
+    if status.bindings.iter().any(|b| b.kind == BindingKind::ClusterRoleBinding) {
+        Place::Cluster
+    } else {
+        Place::Namespaces(status.bindings.iter().filter_map(|b| b.namespace.clone()).collect())
+    }
+}
+
+/// One namespace that is gone must not cost the grant in the others.
+pub fn living(place: Place, namespaces: &Namespaces) -> Place {
+    match place {
+        Place::Cluster => Place::Cluster,
+        Place::Namespaces(names) => {
+            Place::Namespaces(names.into_iter().filter(|n| namespaces.contains_key(n)).collect())
+        }
+    }
+}
+
+/// How long the grant lasts in all.
+fn granted_length(status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<SignedDuration> {
+    length_until(status.expires_at.as_ref(), status, ask)
+}
+
+/// How long the grant was to last before its end was moved.
+fn first_length(status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<SignedDuration> {
+    length_until(status.extensions.first().map(|e| &e.from).or(status.expires_at.as_ref()), status, ask)
+}
+
+fn length_until(end: Option<&Time>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<SignedDuration> {
+    let begin = ask.start.or(status.granted_at.as_ref().map(|t| t.0))?;
+    end.map(|end| end.0.duration_since(begin))
+}
+
+/// An extension is due: the end moves, on record first. The binding stays as it is, so access has no gap; the next
+/// step writes the new end on it, for people.
+fn extend(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, due: Due<'_>, now: Timestamp) -> Plan {
+    let Due { extension, approved } = due;
+    let (name, from, to) = (&extension.name, extension.from.0, extension.to.0);
+    let why = format!("{name} moved the end from {from} to {to}; {}", approved.sentence());
+    status.expires_at = Some(extension.to.clone());
+    status.extensions.push(extension);
+    history::add(&mut status.history, now, Reason::Extended, None, &why);
+    let granted = granted_sentence(s, &status, ask);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, Reason::Extended, &granted, now);
+    status.message = Some(granted);
+    Plan { effects: record::if_changed(s, status), wake: Some(to) }
+}
+
+fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<Change>, now: Timestamp) -> Plan {
+    let mut effects = Vec::new();
+    for Change { restored, what } in changes {
+        if let Some(what) = what {
+            let message = format!("{}: somebody changed {what}; it was put back", describe(&restored.reference()));
+            history::add(&mut status.history, now, Reason::BindingRestored, None, &message);
+        }
+        effects.push(Effect::Restore(Box::new(restored)));
+    }
+    effects.extend(record::if_changed(s, status));
+    Plan { effects, wake: None }
+}
+
+/// Every binding is there: say so, once.
+fn activate(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    ask: &Ask<'_>,
+    uids: Vec<Option<String>>,
+    now: Timestamp,
+) -> Plan {
+    for (binding, uid) in status.bindings.iter_mut().zip(uids) {
+        binding.uid = uid;
+    }
+    if status.state != State::Active {
+        let why = granted_sentence(s, &status, ask);
+        status.state = State::Active;
+        record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, Reason::Granted, &why, now);
+        history::add(&mut status.history, now, Reason::Granted, None, &why);
+        status.message = Some(why);
+    }
+    Plan { effects: record::if_changed(s, status), wake: None }
+}
+
+fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> String {
+    let place = match granted_place(status) {
+        Place::Cluster => "the whole cluster".to_owned(),
+        Place::Namespaces(names) if names.len() > 8 => format!("{} namespaces", names.len()),
+        Place::Namespaces(names) => format!("namespace {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    let length = granted_length(status, ask).map(duration::format).unwrap_or_default();
+    let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
+    let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
+    let (who, role) = (&ask.requester.username, &s.request.spec.role);
+    history::shorten(&format!("{who} has {role} in {place} for {length}, until {until}; {because}"))
+}

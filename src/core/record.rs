@@ -1,0 +1,60 @@
+//! How a status is written down: conditions, the policy that decides, and nothing that says the same again.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::deadline::whole_second;
+use super::effect::Effect;
+use super::history::{self, Reason};
+use super::policies::Policy;
+use super::snapshot::Snapshot;
+use crate::api::conditions::{self, Condition, ConditionStatus};
+use crate::api::request::AccessRequestStatus;
+
+/// A record is written only when it says something new.
+pub fn if_changed(s: &Snapshot<'_>, status: AccessRequestStatus) -> Vec<Effect> {
+    if s.request.status.as_ref() == Some(&status) {
+        return Vec::new();
+    }
+    vec![Effect::Record(Box::new(status))]
+}
+
+/// Sets a condition.
+pub fn condition(
+    status: &mut AccessRequestStatus,
+    type_: &str,
+    is: ConditionStatus,
+    reason: Reason,
+    why: &str,
+    now: Timestamp,
+) {
+    let new = Condition {
+        type_: type_.to_owned(),
+        status: is,
+        reason: reason.as_str().to_owned(),
+        message: history::shorten(why),
+        last_transition_time: Time(whole_second(now)),
+        observed_generation: None,
+    };
+    conditions::set(&mut status.conditions, new);
+}
+
+/// Notes which policy decides. When it is another than before, or another version, that goes on record: people
+/// may have reviewed in the light of the old one.
+pub fn decided_by(status: &mut AccessRequestStatus, policy: &Policy, now: Timestamp) {
+    let new = &policy.reference;
+    if let Some(old) = status.policy.as_ref().filter(|old| *old != new) {
+        let why = if old.name != new.name {
+            format!("policy {} decides now, no longer {}", new.name, old.name)
+        } else if old.uid != new.uid {
+            format!("policy {} was deleted and made anew; the new one decides", new.name)
+        } else {
+            format!(
+                "policy {} was changed (generation {} to {}); the new one decides",
+                new.name, old.generation, new.generation
+            )
+        };
+        history::add(&mut status.history, now, Reason::PolicyChanged, None, &why);
+    }
+    status.policy = Some(new.clone());
+}
