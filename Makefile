@@ -2,13 +2,17 @@
 
 CONTROLPLANE := target/controlplane
 
-.PHONY: demo test bench lint crds controlplane
+.PHONY: demo tutorial test bench lint crds controlplane
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
 	@echo "Building Daypass ..."
 	@cargo build --quiet --bin daypass --test e2e
 	@cargo test --quiet --test e2e -- demo $(if $(KEEP),--keep)
+
+## The README's tutorial, run and printed with what it answers. `make test` holds the README to it.
+tutorial: controlplane
+	@cargo test --quiet --test e2e -- tutorial
 
 ## Every test: the pure core, the CRDs, the chart, and each behaviour against a real API server.
 test: controlplane

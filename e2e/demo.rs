@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::harness::users::{self, ADMIN, ALICE, CAROL, GITOPS};
-use crate::harness::{ControlPlane, Controller, Daypass, binaries, cast, trial};
+use crate::harness::{ControlPlane, Controller, Daypass, binaries, cast, shell, trial};
 
 /// Where the kubeconfig of the demo is, below the repository.
 const KUBECONFIG: &str = "target/demo/kubeconfig";
@@ -25,7 +25,9 @@ async fn tell(keep: bool) {
     admin.ok(&["create", "namespace", "shop"]).await;
     cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
     let controller = Controller::start(&control_plane).await;
-    let story = Story { control_plane: &control_plane, kubeconfig: kubeconfig(&control_plane).await };
+    let kubeconfig = binaries::repository().join(KUBECONFIG);
+    shell::contexts(&control_plane, &kubeconfig).await;
+    let story = Story { control_plane: &control_plane, kubeconfig };
     story.tell().await;
     if keep {
         println!("\nEverything keeps running until you press Ctrl-C. In another terminal:\n");
@@ -37,32 +39,6 @@ async fn tell(keep: bool) {
         println!("\n`make demo KEEP=1` leaves it running so that you can go on by hand.");
     }
     drop(controller);
-}
-
-/// One kubeconfig with a context for each person.
-async fn kubeconfig(control_plane: &ControlPlane) -> PathBuf {
-    let path = binaries::repository().join(KUBECONFIG);
-    std::fs::create_dir_all(path.parent().expect("a folder")).expect("make the demo's folder");
-    let _ = std::fs::remove_file(&path);
-    let kubectl = control_plane.kubectl_with(&path);
-    let (url, authority) = control_plane.address();
-    kubectl
-        .ok(&[
-            "config",
-            "set-cluster",
-            "demo",
-            "--server",
-            &url,
-            "--certificate-authority",
-            &authority,
-            "--embed-certs",
-        ])
-        .await;
-    for user in users::ALL {
-        kubectl.ok(&["config", "set-credentials", user.name, "--token", &user.token()]).await;
-        kubectl.ok(&["config", "set-context", user.name, "--cluster", "demo", "--user", user.name]).await;
-    }
-    path
 }
 
 struct Story<'a> {
@@ -112,7 +88,7 @@ impl Story<'_> {
     /// Runs a kubectl command as a person and shows it with what it prints. A refusal is part of the story.
     async fn run(&self, context: &str, command: &str) {
         println!("\n  $ kubectl --context {context} {command}");
-        let words = words(command);
+        let words = shell::words(command);
         let mut args = vec!["--context", context];
         args.extend(words.iter().map(String::as_str));
         let kubectl = self.control_plane.kubectl_with(&self.kubeconfig);
@@ -126,14 +102,6 @@ impl Story<'_> {
 fn review(name: &str, verdict: &str) -> String {
     let patch = format!(r#"{{"status":{{"reviews":{{"{name}":{{"verdict":"{verdict}","comment":"go ahead"}}}}}}}}"#);
     format!("patch areq fix -n shop --subresource=status --type=merge -p '{patch}'")
-}
-
-/// The words of a command, as a shell would split these.
-fn words(command: &str) -> Vec<String> {
-    let mut parts = command.split('\'');
-    let mut words: Vec<String> = parts.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-    words.extend(parts.next().map(str::to_owned));
-    words
 }
 
 fn say(text: &str) {

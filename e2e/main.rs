@@ -5,15 +5,18 @@ mod admission;
 mod approve;
 mod behind;
 mod bench;
+mod break_glass;
 mod chart;
 mod crash;
 mod demo;
+mod extend;
 mod grant;
 mod harness;
 mod harness_check;
 mod identity;
 mod policy;
 mod revoke;
+mod tutorial;
 mod uninstall;
 
 use std::process::ExitCode;
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Some(harness_check::HOLD) => harness_check::hold(),
         Some("bench") => bench::run(),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
+        Some("tutorial") => tutorial::print(),
         _ => run_trials(),
     }
 }
@@ -41,12 +45,15 @@ fn run_trials() -> ExitCode {
         harness_check::trials(),
         grant::trials(),
         approve::trials(),
+        extend::trials(),
+        break_glass::trials(),
         identity::trials(),
         revoke::trials(),
         admission::trials(),
         crash::trials(),
         behind::trials(),
         policy::trials(),
+        tutorial::trials(),
         uninstall::trials(),
         chart::trials(),
     ];

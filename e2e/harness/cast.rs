@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use daypass::api::conditions::find;
 use daypass::api::{AccessRequest, State};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -106,6 +107,14 @@ impl World {
         self.kubectl(user).apply(&request(namespace, name, spec).to_string()).await;
     }
 
+    /// Reviews a request as a user, as people do it: one patch.
+    pub async fn review(&self, user: User, namespace: &str, name: &str, verdict: &str, comment: &str) {
+        let said = json!({ user.name: { "verdict": verdict, "comment": comment } });
+        let patch = json!({ "status": { "reviews": said } }).to_string();
+        let args = ["patch", "areq", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", &patch];
+        self.kubectl(user).ok(&args).await;
+    }
+
     /// Requests, as the admin.
     pub async fn requests(&self, namespace: &str) -> Api<AccessRequest> {
         Api::namespaced(self.client(users::ADMIN).await, namespace)
@@ -146,6 +155,20 @@ impl World {
         let status = found.status.clone().expect("a status");
         assert_eq!(status.state, state, "{what}: {}", json!(status));
         found
+    }
+
+    /// Waits until a request's condition has this reason, and hands the request over.
+    pub async fn until_reason(&self, namespace: &str, name: &str, condition: &str, reason: &str) -> AccessRequest {
+        let requests = self.requests(namespace).await;
+        eventually(&format!("{condition} of {namespace}/{name} is so because of {reason}"), SOON, async || {
+            let request = requests.get(name).await.map_err(|error| error.to_string())?;
+            let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            match find(conditions, condition) {
+                Some(found) if found.reason == reason => Ok(request),
+                found => Err(format!("it is {found:?}")),
+            }
+        })
+        .await
     }
 
     /// Waits until the Events of a request have these reasons, in the order of their times.

@@ -33,8 +33,13 @@ impl Tool {
 
     /// Runs the program to its end, with `input` on its standard input.
     pub async fn run(&self, args: &[&str], input: &str) -> Output {
+        self.run_in(Path::new("."), args, input).await
+    }
+
+    async fn run_in(&self, folder: &Path, args: &[&str], input: &str) -> Output {
         let mut child = Command::new(&self.program)
             .args(args)
+            .current_dir(folder)
             .env("HOME", &self.home)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("KUBECACHEDIR", self.home.join("kube-cache"))
@@ -108,6 +113,11 @@ impl Kubectl {
     /// Runs kubectl, whatever comes of it.
     pub async fn run(&self, args: &[&str]) -> Output {
         self.tool.run(args, "").await
+    }
+
+    /// Runs kubectl in a folder, whatever comes of it.
+    pub async fn run_in(&self, folder: &Path, args: &[&str]) -> Output {
+        self.tool.run_in(folder, args, "").await
     }
 
     /// Runs kubectl with `input` on its standard input, whatever comes of it.

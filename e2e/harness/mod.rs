@@ -12,6 +12,7 @@ pub mod process;
 pub mod proxy;
 pub mod readiness;
 pub mod servers;
+pub mod shell;
 pub mod trial;
 pub mod users;
 pub mod wait;

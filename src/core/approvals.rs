@@ -242,6 +242,26 @@ mod tests {
         }
     }
 
+    /// One person who has two names counts once, in whichever stage helps most.
+    #[test]
+    fn two_names_of_one_login_are_one_person() {
+        let twice = |uid: &str| {
+            ["bob", "robert"].map(|name| {
+                let said = Review { uid: Some(uid.to_owned()), ..review(ReviewVerdict::Approve, &[]) };
+                (name.to_owned(), said)
+            })
+        };
+        let both = [stage("leads", 2, vec![user("bob"), user("robert")])];
+        let in_turn = [stage("first", 1, vec![user("bob")]), stage("second", 1, vec![user("robert")])];
+        let same = Reviews::from(twice("u-bob"));
+        assert_eq!(progress(&both, &same, &alice()), Progress::Open { stage: 0, approved: 1 });
+        assert_eq!(progress(&in_turn, &same, &alice()), Progress::Open { stage: 1, approved: 0 });
+        // Without a UID nothing says that they are one.
+        assert!(matches!(progress(&both, &Reviews::from(twice("")), &alice()), Progress::Complete(_)));
+        let one = [stage("second", 1, vec![user("robert")])];
+        assert_eq!(progress(&one, &same, &alice()), Progress::Complete(vec!["robert".to_owned()]));
+    }
+
     #[test]
     fn two_people_without_a_uid_are_not_the_same_person() {
         let stages = [stage("leads", 1, vec![user("bob")])];

@@ -149,7 +149,10 @@ fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, said: Said<'_
         Aim::Grant | Aim::BreakGlass => ask.start.map(|start| later(start, length)),
     };
     if window_end.is_some_and(|end| end <= now) {
-        return Decision::Lapsed("the time asked for is over".to_owned());
+        return Decision::Lapsed(match ask.aim {
+            Aim::Extension { of, .. } => format!("{of} came to its end first"),
+            Aim::Grant | Aim::BreakGlass => "the time asked for is over".to_owned(),
+        });
     }
     let stages = match (ask.aim, &policy.break_glass) {
         (Aim::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],

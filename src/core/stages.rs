@@ -20,6 +20,8 @@ use crate::api::subject::{Identity, Subject};
 /// How many reviews without effect are put on record for one person. Each change of a comment is a new one, and
 /// somebody could fill the record with them.
 const MOST_IGNORED: usize = 3;
+/// How many reviews that count are put on record for one person, for the same reason.
+const MOST_WORDS: usize = 16;
 
 /// Notes on the status whom the request waits for. What it waits for in words, and when to look again.
 pub fn ask(
@@ -51,16 +53,13 @@ pub fn ask(
 /// once.
 pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, now: Timestamp) {
     let stages = as_escalated(stages, &status.escalated);
-    let gone = withdrawn(status);
+    let gone: Vec<String> = withdrawn(status).map(str::to_owned).collect();
     for (username, review) in &status.reviews {
         let (reason, message) = weigh(&stages, requester, username, review);
         let message = history::shorten(&message);
-        let known = last_word(&status.history, username).is_some_and(|entry| entry.message == message);
-        let ignored = |entry: &&HistoryEntry| {
-            entry.event == Reason::ReviewIgnored.as_str() && entry.by.as_deref() == Some(username)
-        };
-        let noise = reason == Reason::ReviewIgnored && status.history.iter().filter(ignored).count() >= MOST_IGNORED;
-        if !known && !noise {
+        let known = words_of(&status.history, username).next_back().is_some_and(|entry| entry.message == message);
+        let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };
+        if !known && words_of(&status.history, username).filter(|e| e.event == reason.as_str()).count() < most {
             history::add(&mut status.history, now, reason, Some(username), &message);
         }
     }
@@ -71,19 +70,19 @@ pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requeste
 }
 
 /// People whose last word is on record and who do not say it any more.
-fn withdrawn(status: &AccessRequestStatus) -> Vec<String> {
+fn withdrawn(status: &AccessRequestStatus) -> impl Iterator<Item = &str> {
     let spoke: BTreeSet<&str> = status.history.iter().filter_map(|entry| entry.by.as_deref()).collect();
-    let took_back = |who: &&str| {
-        last_word(&status.history, who).is_some_and(|entry| entry.event != Reason::ReviewWithdrawn.as_str())
+    let speaks = |who: &str| {
+        let last = words_of(&status.history, who).next_back();
+        last.is_some_and(|entry| entry.event != Reason::ReviewWithdrawn.as_str())
     };
-    spoke.into_iter().filter(|who| !status.reviews.contains_key(*who)).filter(took_back).map(str::to_owned).collect()
+    spoke.into_iter().filter(move |who| !status.reviews.contains_key(*who) && speaks(who))
 }
 
-/// What somebody said last, as far as it is on record.
-fn last_word<'a>(history: &'a [HistoryEntry], who: &str) -> Option<&'a HistoryEntry> {
-    let words = [Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn];
-    let is_word = |entry: &&HistoryEntry| words.iter().any(|reason| reason.as_str() == entry.event);
-    history.iter().rev().filter(is_word).find(|entry| entry.by.as_deref() == Some(who))
+/// What somebody has said and taken back, as far as it is on record.
+fn words_of<'a>(history: &'a [HistoryEntry], who: &str) -> impl DoubleEndedIterator<Item = &'a HistoryEntry> {
+    let words = [Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn].map(Reason::as_str);
+    history.iter().filter(move |e| words.contains(&e.event.as_str()) && e.by.as_deref() == Some(who))
 }
 
 /// The stage is open; since when.
@@ -115,3 +114,6 @@ pub fn names(subjects: &[Subject]) -> String {
 fn people(n: i32) -> String {
     if n == 1 { "one more approval".to_owned() } else { format!("{n} more approvals") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! A running grant is made longer: the end moves by what policy and approvers allow, and access has no gap.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use daypass::api::{AccessRequest, State};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::cast::SOON;
+use crate::harness::proxy::{Moment, Proxy, Way};
+use crate::harness::users::{ALICE, CAROL, EVE};
+use crate::harness::wait::now;
+use crate::harness::{Controller, World, eventually, private, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("extend::moves_the_end_and_leaves_no_gap", no_gap),
+        shared("extend::what_the_policy_does_not_allow_is_denied", not_allowed),
+        shared("extend::when_the_grant_ends_first_it_lapses", too_late),
+        private("extend::killed_at_every_write_it_happens_once", killed_at_every_write),
+    ]
+}
+
+/// A policy in a namespace of its own, with one stage if `asks`, and extensions of up to an hour.
+async fn allowed(world: &World, asks: bool, count: i64) -> String {
+    let namespace = world.namespace("extend").await;
+    let mut spec = json!({ "extension": { "max": "1h", "count": count } });
+    if asks {
+        let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
+        spec["approval"] = json!({ "stages": [{ "name": "leads", "approvers": approvers }] });
+    }
+    world.allow(&namespace, &namespace, spec).await;
+    namespace
+}
+
+fn more(of: &str, duration: &str) -> Value {
+    json!({ "extends": of, "duration": duration })
+}
+
+fn end(request: &AccessRequest) -> Timestamp {
+    request.status.as_ref().unwrap().expires_at.as_ref().unwrap().0
+}
+
+/// The changes that the API server's audit log has of the bindings of a request.
+fn changes_of_binding(world: &World, request: &AccessRequest, verb: &str) -> usize {
+    let name = format!("daypass-{}", request.uid().unwrap());
+    let log = world.control_plane.audit_log();
+    let is_it = |event: &&Value| {
+        event["verb"] == verb
+            && event["objectRef"]["resource"] == "rolebindings"
+            && (event["objectRef"]["name"] == name.as_str()
+                || event["responseObject"]["metadata"]["name"] == name.as_str())
+            && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+    };
+    log.iter().filter(is_it).count()
+}
+
+async fn no_gap(world: Arc<World>) {
+    let namespace = allowed(&world, true, 1).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "12s" })).await;
+    world.review(CAROL, &namespace, "fix", "Approve", "go ahead").await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    let binding = world.our_bindings(&namespace).await.remove(0);
+
+    world.ask(ALICE, &namespace, "more", more("fix", "8s")).await;
+    world.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
+    assert_eq!(end(&world.until(&namespace, "fix", State::Active).await), end(&granted), "nobody has approved it");
+    world.review(CAROL, &namespace, "more", "Approve", "it takes longer").await;
+    let extended = world.until(&namespace, "more", State::Extended).await;
+    let running = world.until(&namespace, "fix", State::Active).await;
+    let later = end(&granted) + SignedDuration::from_secs(8);
+    assert_eq!(end(&running), later);
+    let status = running.status.clone().unwrap();
+    assert_eq!((status.extensions[0].name.as_str(), status.extensions[0].from.0), ("more", end(&granted)));
+    assert!(status.message.unwrap().contains(&format!("for 20s, until {later}")));
+    let done = extended.status.unwrap().message.unwrap();
+    assert_eq!(done, format!("the end of fix moved from {} to {later}", end(&granted)));
+    // One binding carries it all, with the new end on it for people.
+    eventually("the binding names the new end", SOON, async || {
+        let now = world.our_bindings(&namespace).await.remove(0);
+        assert_eq!(now.uid(), binding.uid());
+        let until = now.annotations()["daypass.dev/expires-at"].clone();
+        if until == later.to_string() { Ok(()) } else { Err(until) }
+    })
+    .await;
+
+    world.ask(ALICE, &namespace, "again", more("fix", "8s")).await;
+    let denied = world.until(&namespace, "again", State::Denied).await.status.unwrap().message.unwrap();
+    assert!(denied.contains("it allows a grant to be extended once only"), "{denied}");
+
+    eventually(
+        "the first end is past",
+        SOON,
+        async || {
+            if now() > end(&granted) { Ok(()) } else { Err("not yet".to_owned()) }
+        },
+    )
+    .await;
+    assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    let expired = world.until(&namespace, "fix", State::Expired).await;
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    world.until_events(&expired, &["ApprovalNeeded", "Reviewed", "Granted", "Extended", "Expired"]).await;
+    let [created, deleted] = ["create", "delete"].map(|verb| changes_of_binding(&world, &expired, verb));
+    assert_eq!((created, deleted), (1, 1), "the binding was there all the time");
+}
+
+async fn not_allowed(world: Arc<World>) {
+    let namespace = allowed(&world, false, 2).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    for (user, name, spec, why) in [
+        (EVE, "of-another", more("fix", "10m"), "spec.extends: fix is not yours"),
+        (ALICE, "of-nothing", more("nothing", "10m"), "spec.extends: there is no request nothing in this namespace"),
+        (ALICE, "of-itself", more("of-itself", "10m"), "spec.extends: a request cannot extend itself"),
+        (ALICE, "too-long", more("fix", "2h"), "2h is longer than 1h, the most that one extension adds"),
+        (ALICE, "other-role", json!({ "extends": "fix", "role": { "name": "view" } }), "fix is for ClusterRole/edit"),
+    ] {
+        world.ask(user, &namespace, name, spec).await;
+        let denied = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+        assert!(denied.contains(why), "{name}: {denied}");
+    }
+    assert_eq!(end(&world.until(&namespace, "fix", State::Active).await), end(&granted));
+    // What is allowed comes through beside all that, and with it everything that hangs on the policy.
+    world.ask(ALICE, &namespace, "more", more("fix", "10m")).await;
+    world.until(&namespace, "more", State::Extended).await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let revoked = world.until(&namespace, "fix", State::Revoked).await.status.unwrap().message.unwrap();
+    assert!(revoked.contains("it allows no extension"), "{revoked}");
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+}
+
+async fn too_late(world: Arc<World>) {
+    let namespace = allowed(&world, true, 1).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "6s" })).await;
+    world.review(CAROL, &namespace, "fix", "Approve", "").await;
+    world.until(&namespace, "fix", State::Active).await;
+    world.ask(ALICE, &namespace, "more", more("fix", "1h")).await;
+    world.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
+    world.until(&namespace, "fix", State::Expired).await;
+    let lapsed = world.until(&namespace, "more", State::Lapsed).await.status.unwrap();
+    let why = lapsed.message.unwrap();
+    // Whether its own timer or the news of the other's end is faster.
+    assert!(
+        ["fix came to its end first", "fix is over (Expired): make a new request"].contains(&why.as_str()),
+        "{why}"
+    );
+    assert!(world.our_bindings(&namespace).await.is_empty());
+}
+
+/// Writes of an extension without approvers: record of the decision, Event, record of the new end, Event, binding,
+/// record of the end of it, Event. In some orders.
+const WRITES: usize = 7;
+
+async fn killed_at_every_write(world: Arc<World>) {
+    world.controller.kill();
+    let token = Controller::token(&world.control_plane).await;
+    let proxy = Proxy::start(&world.control_plane, token).await;
+    let kubeconfig = proxy.kubeconfig(&world.control_plane);
+    let controller = Arc::new(Controller::start_through(&world.control_plane, "crashing", &kubeconfig).await);
+    let namespace = allowed(&world, false, 100).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let mut before = world.until(&namespace, "fix", State::Active).await;
+    world.until_events(&before, &["Granted"]).await;
+    for write in 0..WRITES {
+        for moment in [Moment::Before, Moment::After] {
+            let (seen, died) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+            let (tell, victim) = (died.clone(), controller.clone());
+            proxy.watch(move |at, _| {
+                if tell.load(Ordering::SeqCst) {
+                    return Way::Cut;
+                }
+                if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
+                    return Way::On;
+                }
+                victim.kill();
+                tell.store(true, Ordering::SeqCst);
+                Way::Cut
+            });
+            let name = format!("more-{write}-{moment:?}").to_lowercase();
+            world.ask(ALICE, &namespace, &name, more("fix", "1m")).await;
+            eventually(&format!("it dies at write {write}"), SOON, async || {
+                if died.load(Ordering::SeqCst) { Ok(()) } else { Err("it lives".to_owned()) }
+            })
+            .await;
+            proxy.pass_all();
+            controller.restart().await;
+            world.until(&namespace, &name, State::Extended).await;
+            let after = world.until(&namespace, "fix", State::Active).await;
+            assert_eq!(end(&after), end(&before) + SignedDuration::from_mins(1), "{moment:?} write {write}");
+            before = after;
+        }
+    }
+    let restored = |entry: &daypass::api::request::HistoryEntry| entry.event == "BindingRestored";
+    assert!(!before.status.as_ref().unwrap().history.iter().any(restored), "nobody had changed the binding by hand");
+    let [created, deleted] = ["create", "delete"].map(|verb| changes_of_binding(&world, &before, verb));
+    assert_eq!((created, deleted), (1, 0));
+}
