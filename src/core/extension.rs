@@ -79,7 +79,7 @@ pub struct Due<'a> {
 /// policy and approvers may have changed since it was approved.
 pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -> Option<Due<'a>> {
     let Guard::Since(guarded) = s.guard else { return None };
-    let end = status.expires_at.as_ref()?.0;
+    let end = status.expires_at.as_ref().filter(|_| status.state == State::Active)?.0;
     let mut waiting: Vec<&AccessRequest> = s.extensions.iter().filter(|e| is_approved(e)).collect();
     waiting.sort_by_key(|e| (&e.metadata.creation_timestamp, &e.metadata.name));
     waiting.into_iter().filter(|e| applied(e, Some(s.request)).is_none()).find_map(|extension| {

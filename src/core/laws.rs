@@ -148,6 +148,23 @@ proptest! {
         }
     }
 
+    /// Forward it ends early, back it ends late, by the clock's own error; no jump moves the end or brings it back.
+    #[test]
+    fn law_2_a_clock_that_jumps_neither_moves_an_end_nor_revives_it(
+        scenario in scenarios(), jumps in prop::collection::vec(-20_000..20_000_i64, 1..8),
+    ) {
+        let Some(mut world) = scenario.granted() else { return Ok(()) };
+        let (end, binds, mut over) = (world.end(), world.binds, false);
+        for jump in jumps {
+            world.now += SignedDuration::from_secs(jump);
+            world.settle();
+            over |= end.is_some_and(|end| end <= world.now);
+            prop_assert_eq!((world.end(), world.binds), (end, binds));
+            prop_assert_eq!((world.state().is_final(), world.ours() == 0), (over, over));
+        }
+        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+    }
+
     /// The end moves by what was approved, the bindings stay the same ones, and then it ends.
     #[test]
     fn law_2_an_extension_moves_the_end_and_leaves_no_gap(

@@ -39,9 +39,6 @@ fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, n
     if let Err(why) = still_allowed(s, &status, ask) {
         return finish(s, status, State::Revoked, Reason::Revoked, None, &why, now);
     }
-    if let Some(due) = Some(&status).filter(|st| st.state == State::Active).and_then(|st| extension::due(s, st, now)) {
-        return extend(s, status, ask, due, now);
-    }
     match inspect(s, &status) {
         Bindings::Lost(why) => finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
         Bindings::Blocked(why) => finish(s, status, State::Failed, Reason::Failed, None, &why, now),
@@ -52,7 +49,10 @@ fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, n
             Plan { effects, wake: None }
         }
         Bindings::Changed(changes) => restore(s, status, changes, now),
-        Bindings::Complete(uids) => activate(s, status, ask, uids, now),
+        Bindings::Complete(uids) => match extension::due(s, &status, now) {
+            Some(due) => extend(s, status, ask, due, now),
+            None => activate(s, status, ask, uids, now),
+        },
     }
 }
 

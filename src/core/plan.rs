@@ -24,7 +24,7 @@ use super::policies::Entry;
 use super::record;
 use super::snapshot::Snapshot;
 use super::stages;
-use super::validate::{Aim, Ask, Running, validate};
+use super::validate::{Aim, Ask, validate};
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, State};
 
@@ -157,8 +157,18 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
             record::decided_by(&mut status, approved.policy, now);
             stages::note_reviews(&mut status, &approved.policy.stages, ask.requester, now);
             match (ask.aim, ask.start.filter(|start| *start > now)) {
-                (Aim::Extension { of, running }, _) => agree(s, status, &approved, of, running, now),
-                (_, Some(start)) => schedule(s, status, &approved, start, now),
+                // The running request's own pass moves its end.
+                (Aim::Extension { of, running }, _) => {
+                    let by = duration::format(approved.length);
+                    let why = format!("{}; the end of {of} moves by {by}", approved.sentence());
+                    ahead(s, status, Reason::Extending, &why, running.map(|running| running.end), now)
+                }
+                // The end is settled now and not by when the controller gets to it.
+                (_, Some(start)) => {
+                    status.expires_at.get_or_insert(Time(later(start, approved.length)));
+                    let why = format!("{}; access begins at {start}", approved.sentence());
+                    ahead(s, status, Reason::WaitingForStart, &why, Some(start), now)
+                }
                 (_, None) => grant(s, status, &ask, &approved, now),
             }
         }
@@ -188,27 +198,6 @@ fn complete_extension<'a>(
     }
 }
 
-/// An extension is approved: that goes on record. The running request's own pass moves its end.
-fn agree(
-    s: &Snapshot<'_>,
-    mut status: AccessRequestStatus,
-    approved: &Approved<'_>,
-    of: &str,
-    running: Option<Running>,
-    now: Timestamp,
-) -> Plan {
-    let why = format!("{}; the end of {of} moves by {}", approved.sentence(), duration::format(approved.length));
-    if status.state != State::Scheduled {
-        history::add(&mut status.history, now, Reason::Approved, None, &why);
-    }
-    status.state = State::Scheduled;
-    status.stage = None;
-    status.message = Some(history::shorten(&why));
-    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
-    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Extending, &why, now);
-    Plan { effects: record::if_changed(s, status), wake: running.map(|running| running.end) }
-}
-
 /// Not decided yet.
 fn wait(
     s: &Snapshot<'_>,
@@ -224,25 +213,24 @@ fn wait(
     Plan { effects: record::if_changed(s, status), wake }
 }
 
-/// Approved for a start that lies ahead. The end is settled now and never moves.
-fn schedule(
+/// Approved, and something is still to come before it takes effect: its start, or the move of an end.
+fn ahead(
     s: &Snapshot<'_>,
     mut status: AccessRequestStatus,
-    approved: &Approved<'_>,
-    start: Timestamp,
+    reason: Reason,
+    why: &str,
+    wake: Option<Timestamp>,
     now: Timestamp,
 ) -> Plan {
-    let why = format!("{}; access begins at {start}", approved.sentence());
     if status.state != State::Scheduled {
-        history::add(&mut status.history, now, Reason::Approved, None, &why);
+        history::add(&mut status.history, now, Reason::Approved, None, why);
     }
     status.state = State::Scheduled;
     status.stage = None;
-    status.expires_at.get_or_insert(Time(later(start, approved.length)));
-    status.message = Some(history::shorten(&why));
-    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
-    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::WaitingForStart, &why, now);
-    Plan { effects: record::if_changed(s, status), wake: Some(start) }
+    status.message = Some(history::shorten(why));
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, why, now);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, why, now);
+    Plan { effects: record::if_changed(s, status), wake }
 }
 
 /// Approved and due: the grant goes on record. The binding follows in the next step.
