@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use daypass::api::State;
+use daypass::api::{AccessRequest, State};
+use futures::{StreamExt, stream};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::SOON;
+use crate::harness::cast::{self, SOON};
 use crate::harness::users::{ALICE, BOB, CAROL, DAVE, EVE, GITOPS, User};
 use crate::harness::{World, eventually, shared};
 
@@ -23,6 +26,11 @@ pub fn trials() -> Vec<Trial> {
         shared("approve::a_policy_that_nobody_can_satisfy_is_reported", an_impossible_policy),
     ]
 }
+
+/// How often two people approve at the same moment.
+const PAIRS: usize = 200;
+/// How many pairs do so beside each other.
+const PAIRS_AT_A_TIME: usize = 8;
 
 const APPROVERS: &str = r#"[{ "kind": "Group", "name": "approvers" }]"#;
 
@@ -146,13 +154,93 @@ async fn an_approver_ends_it(world: Arc<World>) {
 
 /// Reviews are a map by username, so merge patches of two people cannot undo each other.
 async fn at_the_same_moment(world: Arc<World>) {
-    for _ in 0..10 {
-        let namespace = asked(&world, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
-        tokio::join!(say(&world, &namespace, BOB, "Approve", ""), say(&world, &namespace, CAROL, "Approve", ""));
-        let granted = world.until(&namespace, "fix", State::Active).await.status.unwrap();
-        assert_eq!(granted.reviews.len(), 2);
-        assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    let namespace = world.namespace("same-moment").await;
+    let stages = json!({ "stages": [stage("leads", json!({ "required": 2 }))] });
+    world.allow(&namespace, &namespace, json!({ "approval": stages })).await;
+    let of = async |user| Api::<AccessRequest>::namespaced(world.client(user).await, &namespace);
+    let (alice, bob, carol) = (of(ALICE).await, of(BOB).await, of(CAROL).await);
+
+    let asked = stream::iter(0..PAIRS).map(|n| {
+        let request = cast::request(&namespace, &format!("fix-{n}"), json!({ "duration": "1h" }));
+        let request = serde_json::from_value(request).unwrap();
+        let alice = &alice;
+        async move { alice.create(&PostParams::default(), &request).await.expect("ask") }
+    });
+    asked.buffer_unordered(PAIRS_AT_A_TIME).collect::<Vec<_>>().await;
+    until_all(&world, &namespace, State::Pending).await;
+
+    let reviewed = stream::iter(0..PAIRS).map(|n| {
+        let name = format!("fix-{n}");
+        let (bob, carol) = (&bob, &carol);
+        async move { tokio::join!(approve(bob, BOB, &name), approve(carol, CAROL, &name)) }
+    });
+    reviewed.buffer_unordered(PAIRS_AT_A_TIME).collect::<Vec<_>>().await;
+    let granted = until_all(&world, &namespace, State::Active).await;
+    each_was_granted_once(&world, &namespace, &granted).await;
+}
+
+/// The patch that kubectl sends, without the time that a process takes to start: that would set two people apart.
+async fn approve(requests: &Api<AccessRequest>, user: User, name: &str) {
+    let patch = Patch::Merge(json!({ "status": { "reviews": { user.name: { "verdict": "Approve" } } } }));
+    let reviewed = requests.patch_status(name, &PatchParams::apply("kubectl-patch"), &patch).await;
+    reviewed.unwrap_or_else(|error| panic!("{} approves {name}: {error}", user.name));
+}
+
+/// Waits until all pairs' requests are in a state, and hands them over.
+async fn until_all(world: &World, namespace: &str, state: State) -> Vec<AccessRequest> {
+    let requests = world.requests(namespace).await;
+    eventually(&format!("{PAIRS} requests are {state:?}"), SOON, async || {
+        let listed = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let there = listed.iter().filter(|request| request.status.as_ref().is_some_and(|s| s.state == state)).count();
+        if there == PAIRS { Ok(listed) } else { Err(format!("{there} of {} are", listed.len())) }
+    })
+    .await
+}
+
+async fn each_was_granted_once(world: &World, namespace: &str, granted: &[AccessRequest]) {
+    for request in granted {
+        let (name, status) = (request.name_any(), request.status.as_ref().expect("a status"));
+        assert!(status.reviews.keys().eq(["bob", "carol"]), "{name}: {:?}", status.reviews);
+        let message = status.message.as_deref().unwrap_or_default();
+        assert!(["approved by", "bob", "carol"].iter().all(|words| message.contains(words)), "{name}: {message}");
+        let history: Vec<&str> = status.history.iter().map(|entry| entry.event.as_str()).collect();
+        assert_eq!(history, ["ApprovalNeeded", "Reviewed", "Reviewed", "Granted"], "{name}");
     }
+    let sorted = |names: &mut dyn Iterator<Item = String>| {
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    };
+    let expected = sorted(&mut granted.iter().map(|request| format!("daypass-{}", request.uid().expect("a UID"))));
+    let bound = world.our_bindings(namespace).await;
+    assert_eq!(sorted(&mut bound.iter().map(ResourceExt::name_any)), expected, "each has one binding");
+    let done = done_in(world, namespace);
+    let created = done.iter().filter(|e| e["verb"] == "create" && e["objectRef"]["resource"] == "rolebindings");
+    let created = sorted(&mut created.map(|event| event["objectRef"]["name"].as_str().expect("a name").to_owned()));
+    assert_eq!(created, expected, "each was bound once");
+    let together = granted.iter().filter(|request| were_together(&done, &request.name_any())).count();
+    assert!(together > PAIRS / 2, "only {together} of {PAIRS} pairs approved at the same moment");
+}
+
+/// What the audit log says was done in a namespace; what was refused is left out.
+fn done_in(world: &World, namespace: &str) -> Vec<Value> {
+    let done = |event: &Value| event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
+    let here = |event: &Value| event["objectRef"]["namespace"] == namespace;
+    world.control_plane.audit_log().into_iter().filter(|event| here(event) && done(event)).collect()
+}
+
+/// Whether the API server had both approvals of a request in hand at the same time.
+fn were_together(done: &[Value], name: &str) -> bool {
+    let approvals = done.iter().filter(|event| {
+        event["verb"] == "patch"
+            && event["objectRef"]["name"] == name
+            && [BOB, CAROL].iter().any(|user| event["user"]["username"] == user.name)
+    });
+    let time = |event: &Value, key: &str| event[key].as_str().expect("a time").to_owned();
+    let times: Vec<(String, String)> =
+        approvals.map(|event| (time(event, "requestReceivedTimestamp"), time(event, "stageTimestamp"))).collect();
+    let [(first, first_end), (second, second_end)] = &times[..] else { panic!("{name} has {times:?}") };
+    first < second_end && second < first_end
 }
 
 async fn an_impossible_policy(world: Arc<World>) {

@@ -80,7 +80,7 @@ async fn listed_namespaces_each_get_a_binding(world: Arc<World>) {
         world.until_unbound(namespace).await;
         assert!(!alice.can_i("delete", "pods", Some(namespace)).await);
     }
-    // The deletion itself takes them. A sweep would too, half a minute later, and says so.
+    // The deletion itself takes them. A sweep would too, up to a minute later, and says so.
     let swept = |line: &str| line.contains(&granted.uid().unwrap()) && line.contains("a binding is removed");
     assert!(!world.controller.log().lines().any(swept), "it waited for a sweep");
 }

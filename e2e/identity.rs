@@ -24,6 +24,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
+const IN_FORCE: &str = "daypass_guard_in_force";
+const MISSED: &str = r#"daypass_guard_tries_total{result="missing"}"#;
+
 fn as_alice() -> serde_json::Value {
     json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"] })
 }
@@ -271,6 +274,8 @@ async fn missing_guard(world: Arc<World>) {
         let running = format!("running-{guard}");
         world.ask(ALICE, &namespace, &running, json!({ "duration": "25s" })).await;
         world.until(&namespace, &running, State::Active).await;
+        assert_eq!(world.controller.metric(IN_FORCE).await, 1.0);
+        let missed = world.controller.metric(MISSED).await;
         let backup = without_status(&admin.ok(&["get", "validatingadmissionpolicybinding", guard, "-o", "json"]).await);
         admin.ok(&["delete", "validatingadmissionpolicybinding", guard]).await;
         let stamp = if guard == "daypass-identity-check" {
@@ -283,6 +288,8 @@ async fn missing_guard(world: Arc<World>) {
             None
         };
         until_ready(&world, 503, words).await;
+        assert_eq!(world.controller.metric(IN_FORCE).await, 0.0);
+        assert!(world.controller.metric(MISSED).await > missed);
 
         let asked = format!("asked-{guard}");
         world.ask(ALICE, &namespace, &asked, json!({ "duration": "1h", "requester": as_alice_whole() })).await;
@@ -295,6 +302,7 @@ async fn missing_guard(world: Arc<World>) {
             admin.apply(&stamp).await;
         }
         until_ready(&world, 200, "ok").await;
+        assert_eq!(world.controller.metric(IN_FORCE).await, 1.0);
         crate::harness::cast::until_stamped(&world.kubectl(MALLORY)).await;
         let denied = world.until(&namespace, &asked, State::Denied).await.status.unwrap();
         assert!(denied.message.unwrap().contains("make it again"));

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the pinned control plane (etcd, kube-apiserver, kube-controller-manager, kubectl) and helm
-# into the folder given as $1. Does nothing when the folder already holds a build of these go.mod and
-# go.sum files. With KUBEBUILDER_ASSETS set, only what that folder lacks is built.
+# into the folder given as $1. What is there already, built from these go.mod and go.sum files, is not built again,
+# nor what the folder that KUBEBUILDER_ASSETS names has. Go is asked for only when something is left to build.
 set -eu
 
 out=${1:?usage: build.sh OUTPUT_FOLDER}
@@ -13,6 +13,22 @@ fail() {
     printf '%s\n' "$@" >&2
     exit 1
 }
+
+programs="etcd kube-apiserver kube-controller-manager kubectl helm"
+pin=$(cat "$here/go.mod" "$here/go.sum" "$here/helm/go.mod" "$here/helm/go.sum" | cksum)
+# Programs of other pins are of no use to anybody. Stamps once had more in front of the pin.
+case $(cat "$out/stamp" 2>/dev/null || true) in
+*"$pin") ;;
+*)
+    (cd "$out" && rm -f $programs)
+    printf '%s' "$pin" >"$out/stamp"
+    ;;
+esac
+needed=""
+for name in $programs; do
+    [ -x "$out/$name" ] || [ -x "${KUBEBUILDER_ASSETS:-$out}/$name" ] || needed="$needed $name"
+done
+[ -n "$needed" ] || exit 0
 
 command -v go >/dev/null 2>&1 || fail \
     "Go is not installed. It builds the control plane that the tests and the demo run against." \
@@ -34,10 +50,6 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
     flags="$flags -X $package.gitVersion=$release -X $package.gitMajor=1 -X $package.gitMinor=$minor"
 done
 
-provided() {
-    [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$1" ]
-}
-
 # Prints a line whenever another `step` packages are compiled: a cold build takes minutes.
 progress() {
     awk -v what="$1" -v step=150 '
@@ -48,17 +60,12 @@ progress() {
 build() { # build NAME MODULE_FOLDER PACKAGE
     printf '  building %s\n' "$1"
     status="$out/.$1.status"
-    { (cd "$2" && CGO_ENABLED=0 go build -v -trimpath -ldflags "$flags" -o "$out/$1" "$3") 2>&1 && echo 0 >"$status" || echo 1 >"$status"; } | progress "$1"
+    { (cd "$2" && CGO_ENABLED=0 go build -v -trimpath -ldflags "$flags" -o "$out/$1.new" "$3") 2>&1 && echo 0 >"$status" || echo 1 >"$status"; } | progress "$1"
     [ "$(cat "$status")" = 0 ] || fail "building $1 failed; the lines above say why"
     rm -f "$status"
+    # Renamed when it is whole: what was interrupted must not pass for a program.
+    mv "$out/$1.new" "$out/$1"
 }
-
-needed=""
-for name in etcd kube-apiserver kube-controller-manager kubectl helm; do
-    provided "$name" || needed="$needed $name"
-done
-stamp="$needed $go_version $(cat "$here/go.mod" "$here/go.sum" "$here/helm/go.mod" "$here/helm/go.sum" | cksum)"
-[ "$(cat "$out/stamp" 2>/dev/null || true)" = "$stamp" ] && exit 0
 
 echo "Building the local control plane, once (Kubernetes $release; about seven minutes on two cores):"
 for name in $needed; do
@@ -68,4 +75,3 @@ for name in $needed; do
     *) build "$name" "$here" "k8s.io/kubernetes/cmd/$name" ;;
     esac
 done
-printf '%s' "$stamp" >"$out/stamp"

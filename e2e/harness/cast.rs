@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use daypass::api::conditions::find;
 use daypass::api::{AccessRequest, State};
+use daypass::controller::reaper::SWEEP;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::ListParams;
@@ -18,6 +19,9 @@ use super::world::World;
 
 /// How long a transition may take on a busy machine. No trial waits longer for one, and none expects it.
 pub const SOON: Duration = Duration::from_secs(30);
+
+// Or a sweep would come within every wait, and a wake-up that was lost would be made good unseen.
+const _: () = assert!(SOON.as_millis() < SWEEP.as_millis());
 
 /// Ordinary rights: everybody may ask, approvers may review, the GitOps machine may write policies for roles
 /// that it may bind.

@@ -157,6 +157,15 @@ impl Controller {
         http::get(port, path).await
     }
 
+    /// What `/metrics` says now of one figure, written as there: `name` or `name{label="value"}`.
+    pub async fn metric(&self, figure: &str) -> f64 {
+        let (status, text) = self.get("/metrics").await.expect("an answer");
+        assert_eq!(status, 200, "{text}");
+        let said = text.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(' '));
+        let said = said.unwrap_or_else(|| panic!("nothing is said of {figure}: {text}"));
+        said.parse().unwrap_or_else(|error| panic!("{figure} is {said:?}: {error}"))
+    }
+
     /// Everything that the controller wrote, in all its lives.
     pub fn log(&self) -> String {
         self.running().process.log()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::controller;
+use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, Readiness};
 use crate::runtime::telemetry::{self, LogFormat};
 use crate::runtime::{client, shutdown};
@@ -36,7 +37,7 @@ struct ControllerArgs {
     /// Kubeconfig to use. Left out: the cluster that this pod runs in.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
-    /// Address for /livez and /readyz.
+    /// Address for /livez, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     /// How log lines look.
@@ -89,11 +90,12 @@ async fn run_controller(args: ControllerArgs) -> Result<(), CliError> {
     let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
     let readiness = Readiness::waiting_for(controller::context::KINDS);
+    let metrics = Metrics::default();
     let clients = client::clients(args.kubeconfig.as_deref()).await?;
     let identity = controller::Identity { instance: args.instance, namespace: args.namespace };
     tokio::select! {
-        served = server::serve(listener, readiness.clone()) => served.map_err(cannot_listen),
-        ended = controller::run(clients, identity, readiness, stop) => Ok(ended?),
+        served = server::serve(listener, readiness.clone(), metrics.clone()) => served.map_err(cannot_listen),
+        ended = controller::run(clients, identity, readiness, metrics, stop) => Ok(ended?),
     }
 }
 

@@ -29,6 +29,7 @@ use crate::core::guard::Guard;
 use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
 use crate::runtime::guard::Canary;
+use crate::runtime::metrics::Metrics;
 use crate::runtime::server::Readiness;
 use context::{Context, UNTRIED};
 use error::Error;
@@ -59,10 +60,12 @@ pub async fn run(
     clients: Clients,
     identity: Identity,
     readiness: Readiness,
+    metrics: Metrics,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
     let Identity { instance, namespace } = identity;
-    let canary = Canary { config: clients.config, client: clients.calls.clone(), namespace, clock: Clock };
+    let (config, client) = (clients.config, clients.calls.clone());
+    let canary = Canary { config, client, namespace, clock: Clock, metrics: metrics.clone() };
     let (told, guard) = signal::channel(Guard::Missing(UNTRIED.to_owned()));
     let (queues, inbox) = Queues::new();
     let (writer, announcer) = Writer::new(clients.calls.clone(), instance, Clock);
@@ -73,7 +76,7 @@ pub async fn run(
     };
 
     let watches = watch::run(clients.watches, context.clone(), feeds, readiness.clone());
-    let guarding = async { tokio::join!(canary.run(told), heed(guard, &context, &readiness)) };
+    let guarding = async { tokio::join!(canary.run(told), heed(guard, &context, &readiness, &metrics)) };
     let requests = passes(
         context.requests.clone(),
         inbox.requests,
@@ -111,9 +114,10 @@ pub async fn run(
 }
 
 /// Passes on what the canary says, and looks at open requests again in its light.
-async fn heed(mut guard: signal::Receiver<Guard>, context: &Context, readiness: &Readiness) {
+async fn heed(mut guard: signal::Receiver<Guard>, context: &Context, readiness: &Readiness, metrics: &Metrics) {
     loop {
         let now = guard.borrow_and_update().clone();
+        metrics.guard_in_force(matches!(now, Guard::Since(_)));
         match &now {
             Guard::Since(_) => readiness.done(GUARD),
             Guard::Missing(why) => readiness.wait_for(GUARD, why),

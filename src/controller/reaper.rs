@@ -23,8 +23,9 @@ use crate::api::request::AccessRequest;
 use crate::core::binding::Observed;
 use crate::core::reap::{Owner, verdict};
 
-/// Time between two sweeps.
-const SWEEP: Duration = Duration::from_secs(30);
+/// Time between two sweeps: how long a stray may last that no watch made suspicious. What a watch or a clock tells of
+/// is seen to at once.
+pub const SWEEP: Duration = Duration::from_secs(60);
 /// Time to the next look after one in which something failed.
 const RETRY: Duration = Duration::from_millis(500);
 /// How many bindings are looked into at a time.

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::clock::Clock;
+use super::metrics::{Metrics, Tried};
 use crate::api::{AccessRequest, Identity, keys};
 use crate::core::deadline::whole_second;
 use crate::core::guard::Guard;
@@ -49,6 +50,8 @@ pub struct Canary {
     pub namespace: String,
     /// The wall clock.
     pub clock: Clock,
+    /// Where each try is counted.
+    pub metrics: Metrics,
 }
 
 /// Why a try said nothing.
@@ -68,7 +71,9 @@ impl Canary {
         let mut account: Option<(Client, Instant)> = None;
         let mut last_sound: Option<Instant> = None;
         loop {
-            let guard = match self.look(&mut account).await {
+            let looked = self.look(&mut account).await;
+            self.metrics.guard_tried(tried(&looked));
+            let guard = match looked {
                 Ok(guard) => {
                     last_sound = matches!(guard, Guard::Since(_)).then(Instant::now);
                     guard
@@ -192,6 +197,14 @@ impl Canary {
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CANARY },
             "subjects": [{ "kind": "ServiceAccount", "name": CANARY, "namespace": self.namespace }]
         })
+    }
+}
+
+fn tried(looked: &Result<Guard, CannotTry>) -> Tried {
+    match looked {
+        Ok(Guard::Since(_)) => Tried::Sound,
+        Ok(Guard::Missing(_)) => Tried::Missing,
+        Err(_) => Tried::CannotTry,
     }
 }
 

@@ -1,14 +1,17 @@
-//! Liveness and readiness over HTTP. Liveness never depends on the cluster; readiness says what it waits for.
+//! Liveness, readiness and metrics over HTTP. Liveness never depends on the cluster; readiness says what it waits
+//! for. What the figures are is for [`super::metrics`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+
+use super::metrics::{self, Metrics};
 
 /// What the process still waits for before it is ready.
 #[derive(Clone, Debug)]
@@ -44,7 +47,7 @@ impl Readiness {
     }
 }
 
-/// Opens the port for the probes.
+/// Opens the port for the probes and the metrics.
 ///
 /// # Errors
 /// When the address cannot be used.
@@ -52,16 +55,21 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Answers `/livez` and `/readyz` for as long as the process runs.
+/// Answers `/livez`, `/readyz` and `/metrics` for as long as the process runs.
 ///
 /// # Errors
 /// When the port is lost.
-pub async fn serve(listener: TcpListener, readiness: Readiness) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, readiness: Readiness, metrics: Metrics) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(|State(readiness): State<Readiness>| async move { readiness.answer() }))
-        .with_state(readiness);
+        .route("/readyz", get(move || async move { readiness.answer() }))
+        .route("/metrics", get(move || async move { scraped(&metrics) }));
     axum::serve(listener, routes).await
+}
+
+fn scraped(metrics: &Metrics) -> Result<Response, StatusCode> {
+    let text = metrics.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 #[cfg(test)]
@@ -78,5 +86,13 @@ mod tests {
         readiness.wait_for("guard", "it is missing");
         let waiting = "waiting for: guard (it is missing)\n".to_owned();
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, waiting));
+    }
+
+    #[test]
+    fn a_scrape_says_that_it_is_open_metrics() {
+        let answer = scraped(&Metrics::default()).into_response();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let said = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        assert!(said.starts_with("application/openmetrics-text; version=1.0.0"), "{said}");
     }
 }
