@@ -23,6 +23,8 @@ pub fn trials() -> Vec<Trial> {
         shared("approve::the_requester_gives_access_back", the_requester_gives_access_back),
         shared("approve::an_approver_ends_what_was_granted", an_approver_ends_it),
         shared("approve::two_approvers_at_the_same_moment", at_the_same_moment),
+        shared("approve::what_is_taken_back_counts_no_more", taken_back),
+        shared("approve::when_the_policy_changes_the_new_one_decides", policy_changes),
         shared("approve::a_policy_that_nobody_can_satisfy_is_reported", an_impossible_policy),
     ]
 }
@@ -53,12 +55,7 @@ async fn asked(world: &World, stages: Value, more: Value) -> String {
 }
 
 async fn say(world: &World, namespace: &str, user: User, verdict: &str, comment: &str) {
-    let patch =
-        json!({ "status": { "reviews": { user.name: { "verdict": verdict, "comment": comment } } } }).to_string();
-    world
-        .kubectl(user)
-        .ok(&["patch", "areq", "fix", "-n", namespace, "--subresource=status", "--type=merge", "-p", &patch])
-        .await;
+    world.review(user, namespace, "fix", verdict, comment).await;
 }
 
 async fn until_message(world: &World, namespace: &str, words: &str) {
@@ -177,6 +174,47 @@ async fn at_the_same_moment(world: Arc<World>) {
     reviewed.buffer_unordered(PAIRS_AT_A_TIME).collect::<Vec<_>>().await;
     let granted = until_all(&world, &namespace, State::Active).await;
     each_was_granted_once(&world, &namespace, &granted).await;
+}
+
+async fn taken_back(world: Arc<World>) {
+    let namespace = asked(&world, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
+    say(&world, &namespace, BOB, "Approve", "").await;
+    until_message(&world, &namespace, "needs one more approval").await;
+    let patch = r#"{"status":{"reviews":{"bob":null}}}"#;
+    world
+        .kubectl(BOB)
+        .ok(&["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", patch])
+        .await;
+    until_message(&world, &namespace, "needs 2 more approvals").await;
+    say(&world, &namespace, CAROL, "Approve", "").await;
+    until_message(&world, &namespace, "needs one more approval").await;
+    assert!(world.our_bindings(&namespace).await.is_empty());
+    say(&world, &namespace, BOB, "Approve", "after all").await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    let told = ["ApprovalNeeded", "Reviewed", "ReviewWithdrawn", "Reviewed", "Reviewed", "Granted"];
+    world.until_events(&granted, &told).await;
+}
+
+/// What people said under the old policy is weighed by the new one, and the record says that it was another.
+async fn policy_changes(world: Arc<World>) {
+    let namespace = asked(&world, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
+    say(&world, &namespace, BOB, "Approve", "").await;
+    until_message(&world, &namespace, "needs one more approval").await;
+    let only = |name: &str| json!([{ "kind": "User", "name": name }]);
+    let stages = |name| json!({ "approval": { "stages": [stage("leads", json!({ "approvers": only(name) }))] } });
+    world.allow(&namespace, &namespace, stages("carol")).await;
+    until_message(&world, &namespace, "needs one more approval of: carol").await;
+    world.allow(&namespace, &namespace, stages("bob")).await;
+    let granted = world.until(&namespace, "fix", State::Active).await.status.unwrap();
+    assert!(granted.message.unwrap().contains("approved by bob"));
+    let told: Vec<&str> = granted.history.iter().map(|entry| entry.message.as_str()).collect();
+    for words in [
+        format!("policy {namespace} was changed (generation 1 to 2); the new one decides"),
+        "Approve of bob has no effect: no stage of the policy names this person or one of their groups: ".to_owned(),
+        format!("policy {namespace} was changed (generation 2 to 3); the new one decides"),
+    ] {
+        assert!(told.contains(&words.as_str()), "{words} is not in {told:#?}");
+    }
 }
 
 /// The patch that kubectl sends, without the time that a process takes to start: that would set two people apart.

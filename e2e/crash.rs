@@ -81,17 +81,7 @@ async fn whole(world: &World, namespace: &str, ended: &AccessRequest, at: &str) 
     let (from, until) = (status.granted_at.clone().unwrap().0, status.expires_at.clone().unwrap().0);
     assert_eq!(until.duration_since(from).as_secs(), 3, "{at}: the end moved");
     let name = format!("daypass-{}", ended.uid().unwrap());
-    let audit = world.control_plane.audit_log();
-    let count = |verb: &str| {
-        let done = |event: &&serde_json::Value| {
-            event["verb"] == verb
-                && event["objectRef"]["resource"] == "rolebindings"
-                && (event["objectRef"]["name"] == name.as_str()
-                    || event["responseObject"]["metadata"]["name"] == name.as_str())
-                && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
-        };
-        audit.iter().filter(done).count()
-    };
+    let count = |verb: &str| world.times_done(verb, "rolebindings", &name);
     let bound = usize::from(history.contains(&"Granted"));
     assert!(
         count("delete") <= 1 && (bound..=1).contains(&count("create")),

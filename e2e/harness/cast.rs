@@ -135,6 +135,17 @@ impl World {
         self.bindings(namespace).await.list(&ours).await.expect("list bindings").items
     }
 
+    /// How often somebody did something to an object, and was let, as the API server's audit log has it.
+    pub fn times_done(&self, verb: &str, resource: &str, name: &str) -> usize {
+        let is_it = |event: &&Value| {
+            event["verb"] == verb
+                && event["objectRef"]["resource"] == resource
+                && (event["objectRef"]["name"] == name || event["responseObject"]["metadata"]["name"] == name)
+                && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+        };
+        self.control_plane.audit_log().iter().filter(is_it).count()
+    }
+
     /// Waits until Daypass has no binding in a namespace.
     pub async fn until_unbound(&self, namespace: &str) {
         eventually(&format!("no binding is left in {namespace}"), SOON, async || {
