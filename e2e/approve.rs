@@ -122,7 +122,10 @@ async fn nobody_answers(world: Arc<World>) {
     let namespace = asked(&world, json!([stage("leads", json!({}))]), json!({ "deadline": "3s" })).await;
     let lapsed = world.until(&namespace, "fix", State::Lapsed).await;
     assert_eq!(lapsed.status.unwrap().message.unwrap(), "stage leads had no answer in time");
-    say(&world, &namespace, BOB, "Approve", "too late").await;
+    let patch = r#"{"status":{"reviews":{"bob":{"verdict":"Approve","comment":"too late"}}}}"#;
+    let late = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", patch];
+    let refusal = world.kubectl(BOB).refused(&late).await;
+    assert!(refusal.contains("the request is over (Lapsed)"), "{refusal}");
     world.until(&namespace, "fix", State::Lapsed).await;
     assert!(world.our_bindings(&namespace).await.is_empty());
 }
