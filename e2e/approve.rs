@@ -143,9 +143,10 @@ async fn the_requester_gives_access_back(world: Arc<World>) {
 async fn an_approver_ends_it(world: Arc<World>) {
     let namespace = asked(&world, json!([stage("leads", json!({}))]), json!({})).await;
     say(&world, &namespace, CAROL, "Approve", "").await;
-    world.until(&namespace, "fix", State::Active).await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
     // eve is no approver.
     say(&world, &namespace, EVE, "Revoke", "").await;
+    world.until_events(&granted, &["ApprovalNeeded", "Reviewed", "Granted", "ReviewIgnored"]).await;
     say(&world, &namespace, BOB, "Revoke", "the incident is over").await;
     let over = world.until(&namespace, "fix", State::Revoked).await.status.unwrap();
     assert_eq!(over.message.unwrap(), "bob ended it: the incident is over");

@@ -71,6 +71,10 @@ async fn must_be_reviewed(world: Arc<World>) {
     world.ask(ALICE, &namespace, "ordinary", json!({ "duration": "1h" })).await;
     world.until(&namespace, "ordinary", State::Pending).await;
 
+    // To make the request go away is no way round.
+    let refusal = world.kubectl(ALICE).refused(&["delete", "areq", "fix", "-n", &namespace]).await;
+    assert!(refusal.contains("your break-glass access is not reviewed yet"), "{refusal}");
+
     world.review(CAROL, &namespace, "fix", "Approve", "the shop was down").await;
     let closed = world.until_reason(&namespace, "fix", "Reviewed", "Justified").await;
     let review = closed.status.clone().unwrap().break_glass.unwrap();

@@ -8,14 +8,14 @@ use k8s_openapi::jiff::Timestamp;
 use super::approvals::{review_stage, said_by};
 use super::deadline::{later, whole_second};
 use super::history::{self, Reason};
-use super::policies::{Entry, Policy};
+use super::policies::Policy;
 use super::record;
 use super::snapshot::Snapshot;
-use super::stages::{names, note_reviews};
+use super::stages::{names, note_reviews, reviewers};
 use super::subjects::is_same_person;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BreakGlassReview, ReviewVerdict};
-use crate::api::subject::{Identity, Subject};
+use crate::api::subject::Identity;
 
 /// Notes on the status of a grant without approval that it must be reviewed, and says so aloud.
 pub fn open_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, policy: &Policy, now: Timestamp) {
@@ -113,18 +113,6 @@ pub fn overdue_since(request: &AccessRequest, now: Timestamp) -> Option<Timestam
 pub fn place(request: &AccessRequest) -> String {
     let (namespace, name) = (&request.metadata.namespace, &request.metadata.name);
     format!("{}/{}", namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default())
-}
-
-/// Whom the policy names now; when it is gone, or names nobody any more, whom it named at the grant, so that no
-/// review is left that nobody can close.
-pub fn reviewers<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, review: &'a BreakGlassReview) -> &'a [Subject] {
-    let decided = status.policy.as_ref();
-    match decided.and_then(|p| s.policies.get(&p.name)) {
-        Some(Entry::Valid(policy)) if decided.is_some_and(|p| p.uid == policy.reference.uid) => {
-            policy.break_glass.as_ref().map_or(&review.reviewers, |terms| &terms.reviewers)
-        }
-        _ => &review.reviewers,
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::policies::Entry;
 use super::record;
 use super::select::{Place, extension_shortfalls, shortfalls};
 use super::snapshot::Snapshot;
+use super::stages::note_vain_revokes;
 use super::validate::Ask;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::policy::Effect as PolicyEffect;
@@ -29,6 +30,7 @@ use crate::api::request::{AccessRequestStatus, BindingKind, State};
 /// are as they should be.
 pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
     follow_review(s, &mut status, now);
+    note_vain_revokes(s, &mut status, ask.requester, now);
     match unjustified(&status) {
         Some((by, why)) => finish(s, status, State::Revoked, Reason::Revoked, Some(&by), &why, now),
         None => keep_bindings(s, status, ask, now),

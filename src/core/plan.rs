@@ -7,9 +7,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::approvals::{Said, as_escalated, review_stage, revoked_by};
+use super::approvals::{Said, revoked_by};
 use super::binding;
-use super::break_glass::{self, follow_review, is_unreviewed, open_review, review_due, reviewers};
+use super::break_glass::{self, follow_review, is_unreviewed, open_review, review_due};
 use super::deadline::{earliest, later, whole_second};
 use super::decide::{Approved, Decision, decide};
 use super::duration;
@@ -20,7 +20,6 @@ use super::fault::sentence;
 use super::guard::Guard;
 use super::history::{self, Reason, join};
 use super::live;
-use super::policies::Entry;
 use super::record;
 use super::snapshot::Snapshot;
 use super::stages;
@@ -106,12 +105,7 @@ fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Plan
 
 /// Whether the requester or an approver said that it should end.
 fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<(String, String)> {
-    let mut stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
-        Some(Entry::Valid(policy)) => as_escalated(&policy.stages, &status.escalated),
-        _ => Vec::new(),
-    };
-    stages.extend(status.break_glass.as_ref().map(|review| review_stage(reviewers(s, status, review))));
-    let (by, review) = revoked_by(&stages, &status.reviews, ask.requester)?;
+    let (by, review) = revoked_by(&stages::in_force(s, status), &status.reviews, ask.requester)?;
     let why = match &review.comment {
         Some(comment) => format!("{by} ended it: {comment}"),
         None => format!("{by} ended it"),

@@ -6,15 +6,17 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::approvals::{as_escalated, weigh};
+use super::approvals::{as_escalated, review_stage, weigh};
 use super::deadline::{earliest, later, whole_second};
 use super::decide::Waiting;
 use super::duration;
 use super::history::{self, Reason};
+use super::policies::Entry;
 use super::record;
+use super::snapshot::Snapshot;
 use super::validate::Ask;
 use crate::api::policy::Stage;
-use crate::api::request::{AccessRequestStatus, HistoryEntry, OpenStage};
+use crate::api::request::{AccessRequestStatus, BreakGlassReview, HistoryEntry, OpenStage, Review, ReviewVerdict};
 use crate::api::subject::{Identity, Subject};
 
 /// How many reviews without effect are put on record for one person. Each change of a comment is a new one, and
@@ -54,8 +56,32 @@ pub fn ask(
 pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, now: Timestamp) {
     let stages = as_escalated(stages, &status.escalated);
     let gone: Vec<String> = withdrawn(status).map(str::to_owned).collect();
-    for (username, review) in &status.reviews {
-        let (reason, message) = weigh(&stages, requester, username, review);
+    note(status, &stages, requester, |_| true, now);
+    for who in gone {
+        let message = format!("{who} took back what they had said");
+        history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &message);
+    }
+}
+
+/// Puts on record who would end running access and may not. What else was said is decided upon: a policy that
+/// changes meanwhile does not make it vain.
+pub fn note_vain_revokes(s: &Snapshot<'_>, status: &mut AccessRequestStatus, requester: &Identity, now: Timestamp) {
+    let revokes = |review: &Review| review.verdict == ReviewVerdict::Revoke;
+    if status.reviews.values().any(revokes) {
+        let stages = in_force(s, status);
+        note(status, &stages, requester, revokes, now);
+    }
+}
+
+fn note(
+    status: &mut AccessRequestStatus,
+    stages: &[Stage],
+    requester: &Identity,
+    which: impl Fn(&Review) -> bool,
+    now: Timestamp,
+) {
+    for (username, review) in status.reviews.iter().filter(|(_, review)| which(review)) {
+        let (reason, message) = weigh(stages, requester, username, review);
         let message = history::shorten(&message);
         let known = words_of(&status.history, username).next_back().is_some_and(|entry| entry.message == message);
         let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };
@@ -63,9 +89,27 @@ pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requeste
             history::add(&mut status.history, now, reason, Some(username), &message);
         }
     }
-    for who in gone {
-        let message = format!("{who} took back what they had said");
-        history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &message);
+}
+
+/// Everybody who has a say: the stages of the policy that decides, as they stand, and who reviews break-glass access.
+pub fn in_force(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Stage> {
+    let mut stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
+        Some(Entry::Valid(policy)) => as_escalated(&policy.stages, &status.escalated),
+        _ => Vec::new(),
+    };
+    stages.extend(status.break_glass.as_ref().map(|review| review_stage(reviewers(s, status, review))));
+    stages
+}
+
+/// Who reviews break-glass access: whom the policy names now; when it is gone, or names nobody any more, whom it
+/// named at the grant, so that no review is left that nobody can close.
+pub fn reviewers<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, review: &'a BreakGlassReview) -> &'a [Subject] {
+    let decided = status.policy.as_ref();
+    match decided.and_then(|p| s.policies.get(&p.name)) {
+        Some(Entry::Valid(policy)) if decided.is_some_and(|p| p.uid == policy.reference.uid) => {
+            policy.break_glass.as_ref().map_or(&review.reviewers, |terms| &terms.reviewers)
+        }
+        _ => &review.reviewers,
     }
 }
 

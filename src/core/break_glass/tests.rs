@@ -90,6 +90,16 @@ fn a_policy_without_stages_is_for_emergencies_only() {
     assert_eq!(asked(json!({ "breakGlass": true }), vec![only]).state(), State::Active);
 }
 
+/// Its stages are no friction in an emergency, so the name decides.
+#[test]
+fn of_two_policies_that_have_it_the_first_by_name_decides() {
+    let mut staged = emergency(json!({}));
+    staged.metadata.name = Some("a".to_owned());
+    let only = emergency(json!({ "approval": {} }));
+    let world = asked(json!({ "breakGlass": true }), vec![only, staged]);
+    assert_eq!(world.status().policy.unwrap().name, "a");
+}
+
 #[test]
 fn a_policy_must_have_it_and_a_denial_still_wins() {
     let plain = asked(json!({ "breakGlass": true }), vec![policy("p", json!({}))]);

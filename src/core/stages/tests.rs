@@ -68,6 +68,24 @@ fn who_changes_their_mind_without_end_cannot_fill_the_record() {
     assert_eq!((of("bob "), of("mallory")), (32, 6));
 }
 
+/// Nothing else is noted of a running grant: what people said before it was decided upon.
+#[test]
+fn who_would_end_running_access_and_may_not_is_on_record() {
+    let mut world = asked();
+    for who in ["bob", "carol"] {
+        say(&mut world, who, ReviewVerdict::Approve);
+    }
+    let before = told(&world);
+    world.policies = vec![asking("p", &["dave", "erin"], 2)];
+    settle(&mut world);
+    assert_eq!((world.state(), told(&world)), (State::Active, before.clone()));
+    say(&mut world, "mallory", ReviewVerdict::Revoke);
+    let why = "Revoke of mallory has no effect: no stage of the policy names this person or one of their groups";
+    assert_eq!((world.state(), told(&world)), (State::Active, [before, vec![why.to_owned()]].concat()));
+    say(&mut world, "dave", ReviewVerdict::Revoke);
+    assert_eq!(world.state(), State::Revoked);
+}
+
 #[test]
 fn when_the_policy_changes_the_new_one_decides_and_that_is_on_record() {
     let again = |policies: Vec<AccessPolicy>| {
