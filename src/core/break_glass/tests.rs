@@ -122,6 +122,21 @@ fn nothing_is_granted_while_the_guard_is_missing() {
     assert_eq!((world.state(), world.binds), (State::Pending, 0));
 }
 
+/// An emergency waits for nobody, but a reviewer who is there before it is granted is heard. Approvers of the
+/// ordinary stages have no say in it.
+#[test]
+fn a_reviewer_can_say_no_before_it_is_granted() {
+    for (who, groups, state) in [("carol", "none", State::Denied), ("bob", "leads", State::Active)] {
+        let asked = request(json!({ "breakGlass": true }));
+        let mut world = World::new(asked, vec![emergency(json!({}))], namespaces(), noon());
+        world.guard = Guard::Missing("gone".to_owned());
+        say(&mut world, who, &[groups], ReviewVerdict::Deny);
+        world.guard = Guard::Since(Timestamp::MIN);
+        settle(&mut world);
+        assert_eq!(world.state(), state, "{who}");
+    }
+}
+
 #[test]
 fn a_reviewer_closes_the_review_and_access_goes_on() {
     for (who, groups) in [("carol", &[][..]), ("dave", &["ops"])] {
