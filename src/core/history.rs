@@ -173,9 +173,9 @@ mod tests {
                 add(&mut history, noon(), reason, None, "again");
             }
             assert_eq!(history.len(), ORDINARY_ENTRIES);
-            for end in
-                [Reason::Granted, Reason::Revoked, Reason::Expired, Reason::Failed, Reason::Denied, Reason::Lapsed]
-            {
+            use Reason::{BreakGlass, Denied, Expired, Failed, Granted, Justified, Lapsed, ReviewOverdue};
+            let once = [BreakGlass, Granted, Reason::Revoked, Expired, Failed, Denied, Lapsed];
+            for end in once.into_iter().chain([ReviewOverdue, Justified, Reason::Unjustified]) {
                 add(&mut history, noon(), end, None, "over");
                 assert_eq!(history.last().unwrap().event, end.as_str(), "after {reason:?}");
             }
