@@ -15,6 +15,7 @@ pub mod announce;
 pub mod approvals;
 pub mod binding;
 pub mod break_glass;
+pub mod cel;
 pub mod deadline;
 pub mod decide;
 pub mod duration;
