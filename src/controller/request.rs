@@ -17,6 +17,7 @@ use super::observe::{self, GuardedRequest, Rules};
 use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
 use crate::core::binding::{Observed, Wanted};
+use crate::core::cel::Harm;
 use crate::core::deadline::sleep_until;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
@@ -55,6 +56,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         request: Cow::Borrowed(request),
         began: Instant::now(),
         guard: context.guard(),
+        harm: Harm::default(),
         related: Related::default(),
         fresh_rules: None,
         fresh: false,
@@ -125,6 +127,8 @@ struct Pass<'a> {
     began: Instant,
     /// What the canary said when the pass began.
     guard: Guard,
+    /// How much harm its role can do.
+    harm: Harm,
     /// Other requests that it has to do with.
     related: Related,
     /// Policies and namespaces read in this pass, when the watches' were not good enough.
@@ -206,6 +210,7 @@ impl Pass<'_> {
             extended: self.related.extended.as_ref(),
             extensions: &self.related.extensions,
             unreviewed: &self.related.unreviewed,
+            harm: &self.harm,
             guard: &self.guard,
             bind_failure: self.failure.as_deref(),
         }

@@ -5,7 +5,9 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::approvals::{Progress, Said, as_escalated, progress, review_stage};
+use super::cel::Harm;
 use super::deadline::later;
+use super::facts::Circumstances;
 use super::fault::sentence;
 use super::namespaces::Namespaces;
 use super::policies::{Entry, Policy, PolicySet};
@@ -71,6 +73,7 @@ pub fn decide<'p>(
     ask: &Ask<'_>,
     policies: &'p PolicySet,
     namespaces: &Namespaces,
+    harm: &Harm,
     said: Said<'_>,
     now: Timestamp,
 ) -> Decision<'p> {
@@ -84,23 +87,27 @@ pub fn decide<'p>(
             sentence(faults)
         ));
     }
-    let denied = denials(ask, policies, &place, namespaces);
+    let circumstances = Circumstances::new(&place, namespaces, harm, now);
+    let denied = denials(ask, policies, &circumstances);
     if !denied.is_empty() {
         return Decision::Denied(denied);
     }
-    match choose(ask, policies, &place, namespaces) {
+    let chosen = choose(ask, policies, &circumstances).and_then(|policy| {
+        Ok((policy, policy.is_automatic(ask, &circumstances).map_err(|why| cannot_say(policy, &why))?))
+    });
+    match chosen {
         Err(reasons) => Decision::Denied(reasons),
-        Ok(policy) => ask_people(ask, policy, place, said, now),
+        Ok((policy, automatic)) => ask_people(ask, policy, automatic, place, said, now),
     }
 }
 
+fn cannot_say(policy: &Policy, why: &str) -> Vec<String> {
+    vec![format!("policy {}: its automaticWhen cannot be evaluated: {why}", policy.reference.name)]
+}
+
 /// Policies that deny the request, as reasons.
-pub fn denials(ask: &Ask<'_>, policies: &PolicySet, place: &Place, namespaces: &Namespaces) -> Vec<String> {
-    policies
-        .valid(Effect::Deny)
-        .filter(|policy| denies(policy, ask, place, namespaces))
-        .map(|policy| format!("policy {} denies it", policy.reference.name))
-        .collect()
+pub fn denials(ask: &Ask<'_>, policies: &PolicySet, circumstances: &Circumstances<'_>) -> Vec<String> {
+    policies.valid(Effect::Deny).filter_map(|policy| denies(policy, ask, circumstances)).collect()
 }
 
 /// The named policy, or of those that match the one with least friction; ties by name. When none does, all
@@ -108,21 +115,23 @@ pub fn denials(ask: &Ask<'_>, policies: &PolicySet, place: &Place, namespaces: &
 fn choose<'p>(
     ask: &Ask<'_>,
     policies: &'p PolicySet,
-    place: &Place,
-    namespaces: &Namespaces,
+    circumstances: &Circumstances<'_>,
 ) -> Result<&'p Policy, Vec<String>> {
     let named = |name: &str| ask.policy.is_none_or(|wanted| wanted == name);
     let mut reasons: Vec<(usize, String)> = Vec::new();
-    let mut best: Option<&Policy> = None;
+    let mut best: Option<((usize, i64), &Policy)> = None;
     for policy in policies.valid(Effect::Allow).filter(|p| named(&p.reference.name)) {
-        let short = shortfalls(policy, ask, place, ask.length, namespaces);
+        let short = shortfalls(policy, ask, ask.length, circumstances);
         if !short.is_empty() {
             reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
-        } else if best.is_none_or(|b| policy.friction(&ask.aim) < b.friction(&ask.aim)) {
-            best = Some(policy);
+            continue;
+        }
+        let friction = policy.friction(ask, circumstances);
+        if best.is_none_or(|(least, _)| friction < least) {
+            best = Some((friction, policy));
         }
     }
-    if let Some(best) = best {
+    if let Some((_, best)) = best {
         return Ok(best);
     }
     for (name, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
@@ -142,7 +151,14 @@ fn choose<'p>(
     Err(reasons.into_iter().map(|(_, reason)| reason).collect())
 }
 
-fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, said: Said<'_>, now: Timestamp) -> Decision<'p> {
+fn ask_people<'p>(
+    ask: &Ask<'_>,
+    policy: &'p Policy,
+    automatic: bool,
+    place: Place,
+    said: Said<'_>,
+    now: Timestamp,
+) -> Decision<'p> {
     let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
     let window_end = match ask.aim {
         Aim::Extension { running, .. } => running.map(|running| running.end),
@@ -160,8 +176,8 @@ fn ask_people<'p>(ask: &Ask<'_>, policy: &'p Policy, place: Place, said: Said<'_
     };
     let approvers = match progress(&stages, said.reviews, ask.requester) {
         Progress::Complete(approvers) => approvers,
-        // An emergency waits for nobody; a reviewer who is there already can still say no.
-        Progress::Open { .. } if matches!(ask.aim, Aim::BreakGlass) => Vec::new(),
+        // Nobody is waited for; whoever has a say and is there already can still say no.
+        Progress::Open { .. } if automatic || matches!(ask.aim, Aim::BreakGlass) => Vec::new(),
         Progress::Denied { by, comment } if comment.is_empty() => {
             return Decision::Denied(vec![format!("{by} denied it")]);
         }
@@ -195,6 +211,7 @@ mod tests {
             &validate(&request).unwrap(),
             &set,
             &namespaces(),
+            &Harm::default(),
             Said { reviews: &Reviews::new(), escalated: &[] },
             noon(),
         ) {
@@ -303,6 +320,60 @@ mod tests {
             told(json!({}), deny("p", json!({ "scope": { "cluster": true } }))),
             "there is no policy that allows anything"
         );
+    }
+
+    fn when(expression: &str, message: &str) -> Value {
+        json!({ "conditions": [{ "expression": expression, "message": message }] })
+    }
+
+    #[test]
+    fn a_condition_that_does_not_hold_is_told_in_its_author_s_words() {
+        let ticket = || policy("p", when("request.ticket != ''", "name a ticket (spec.ticket)"));
+        assert_eq!(answer(json!({}), &[ticket()]), Err("policy p: name a ticket (spec.ticket)".to_owned()));
+        assert_eq!(answer(json!({ "ticket": "OPS-7" }), &[ticket()]), by("p", "1h"));
+        let easier = answer(json!({}), &[ticket(), policy("q", json!({}))]);
+        assert_eq!(easier, by("q", "1h"));
+        // The length of a request that names none is the policy's, also for its conditions.
+        let short = policy("p", when("request.durationSeconds <= 60", "at most a minute"));
+        assert!(answer(json!({}), &[short.clone()]).is_err());
+        assert_eq!(answer(json!({ "duration": "1m" }), &[short]), by("p", "1m"));
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_evaluated_lets_nobody_in() {
+        let told = answer(json!({}), &[policy("p", when("1 / 0 == 1", "m"))]).unwrap_err();
+        assert!(told.starts_with("policy p: its condition cannot be evaluated: 1 / 0 == 1"), "{told}");
+        let denial = deny("no", when("1 / 0 == 1", "m"));
+        let told = answer(json!({}), &[policy("p", json!({})), denial]).unwrap_err();
+        assert!(told.starts_with("policy no denies it, since a condition cannot be evaluated: 1 / 0 == 1"), "{told}");
+    }
+
+    #[test]
+    fn a_denial_with_conditions_denies_when_they_all_hold() {
+        let denial = |expression| deny("no", when(expression, "m"));
+        let all = |expression| [policy("p", json!({})), denial(expression)];
+        assert_eq!(answer(json!({}), &all("request.role == 'edit'")), Err("policy no denies it".to_owned()));
+        assert_eq!(answer(json!({}), &all("request.role == 'admin'")), by("p", "1h"));
+        let mut both = denial("request.role == 'edit'");
+        both.spec.conditions.extend(denial("'ops' in requester.groups").spec.conditions);
+        assert_eq!(answer(json!({}), &[policy("p", json!({})), both]), by("p", "1h"));
+    }
+
+    fn staged(automatic_when: &str) -> Value {
+        let stages = json!([{ "name": "s", "approvers": [{ "kind": "Group", "name": "leads" }] }]);
+        json!({ "approval": { "automaticWhen": automatic_when, "stages": stages } })
+    }
+
+    #[test]
+    fn low_risk_waits_for_nobody_and_the_rest_for_people() {
+        let short = || policy("p", staged("request.durationSeconds <= 600"));
+        assert_eq!(answer(json!({ "duration": "10m" }), &[short()]), by("p", "10m"));
+        assert_eq!(answer(json!({ "duration": "11m" }), &[short()]), Err("p waits".to_owned()));
+        // Asking nobody, it asks least.
+        let plain = policy("a", json!({ "approval": staged("false")["approval"] }));
+        assert_eq!(answer(json!({ "duration": "10m" }), &[plain, short()]), by("p", "10m"));
+        let told = answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]).unwrap_err();
+        assert!(told.starts_with("policy p: its automaticWhen cannot be evaluated: 1 / 0 == 1"), "{told}");
     }
 
     #[test]

@@ -88,7 +88,9 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
         let ask = complete(&as_asked, of, &Snapshot { request: extension, extended: Some(s.request), ..*s }).ok()?;
         let reviews = extension.status.as_ref()?;
         let said = Said { reviews: &reviews.reviews, escalated: &reviews.escalated };
-        let Decision::Approved(approved) = decide(&ask, s.policies, s.namespaces, said, now) else { return None };
+        let Decision::Approved(approved) = decide(&ask, s.policies, s.namespaces, s.harm, said, now) else {
+            return None;
+        };
         let extension = GrantExtension {
             name: extension.metadata.name.clone()?,
             uid: extension.metadata.uid.clone()?,

@@ -10,6 +10,7 @@ use super::duration;
 use super::effect::{Effect, Plan};
 use super::end::finish;
 use super::extension::{self, Due};
+use super::facts::Circumstances;
 use super::fault::sentence;
 use super::guard::Guard;
 use super::history::{self, Reason};
@@ -62,7 +63,9 @@ fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, n
 /// policy hold for as long as the grant does.
 fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Result<(), String> {
     let place = living(granted_place(status), s.namespaces);
-    if let Some(reason) = denials(ask, s.policies, &place, s.namespaces).into_iter().next() {
+    let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
+    let circumstances = Circumstances::new(&place, s.namespaces, s.harm, began);
+    if let Some(reason) = denials(ask, s.policies, &circumstances).into_iter().next() {
         return Err(reason);
     }
     if status.expires_at.is_none() {
@@ -80,7 +83,7 @@ fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) 
         }
         Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(format!("policy {name} denies now")),
         Some(Entry::Valid(policy)) => {
-            let mut short = shortfalls(policy, ask, &place, first_length(status, ask), s.namespaces);
+            let mut short = shortfalls(policy, ask, first_length(status, ask), &circumstances);
             let longest = status.extensions.iter().map(|e| e.to.0.duration_since(e.from.0)).max();
             if longest.is_some() {
                 short.extend(extension_shortfalls(policy, status.extensions.len(), longest));

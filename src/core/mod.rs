@@ -22,6 +22,7 @@ pub mod duration;
 pub mod effect;
 pub mod end;
 pub mod extension;
+pub mod facts;
 pub mod fault;
 pub mod guard;
 pub mod history;

@@ -9,11 +9,13 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::core::{Expression, Selector, SelectorExt};
 
 use super::approvals;
+use super::cel::Condition;
 use super::duration;
+use super::facts::Circumstances;
 use super::fault::{self, Fault};
 use super::namespaces::{Namespace, glob_matches};
-use super::validate::Aim;
-use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, Stage};
+use super::validate::{Aim, Ask};
+use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, PolicyCondition, Stage};
 use crate::api::request::PolicyRef;
 use crate::api::selector::{LabelOperator, LabelSelector, PolicyScope};
 use crate::api::subject::{RoleKind, RoleName, Subject};
@@ -91,6 +93,8 @@ impl Entry {
         let (default_length, longest) = lengths(spec, &mut faults);
         let break_glass = break_glass(spec, &mut faults);
         let extension = extension(spec, &mut faults);
+        let conditions = conditions(spec, &mut faults);
+        let automatic_when = automatic_when(spec, &mut faults);
         let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
         for stage in spec.approval.iter().flat_map(|a| &a.stages) {
             if let Some(text) = &stage.escalate_after {
@@ -127,6 +131,8 @@ impl Entry {
             deadline,
             break_glass,
             extension,
+            conditions,
+            automatic_when,
         }))
     }
 }
@@ -155,6 +161,19 @@ pub struct Policy {
     pub break_glass: Option<BreakGlass>,
     /// How far a grant may be extended, if it may.
     pub extension: Option<Extension>,
+    /// Further conditions, which must all hold.
+    pub conditions: Vec<Requirement>,
+    /// When nobody needs to agree after all.
+    pub automatic_when: Option<Condition>,
+}
+
+/// A condition, and what the requester is told when it does not hold.
+#[derive(Clone, Debug)]
+pub struct Requirement {
+    /// What must hold.
+    pub condition: Condition,
+    /// What the requester is told.
+    pub message: String,
 }
 
 /// Access at once, reviewed afterwards.
@@ -177,13 +196,23 @@ pub struct Extension {
 
 impl Policy {
     /// How much a request under this policy asks of people before it is granted: stages, then approvals.
-    pub fn friction(&self, aim: &Aim<'_>) -> (usize, i64) {
-        match aim {
+    pub fn friction(&self, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> (usize, i64) {
+        match ask.aim {
             Aim::BreakGlass => (0, 0),
+            _ if self.is_automatic(ask, circumstances) == Ok(true) => (0, 0),
             Aim::Grant | Aim::Extension { .. } => {
                 (self.stages.len(), self.stages.iter().map(|s| i64::from(s.required)).sum())
             }
         }
+    }
+
+    /// Whether nobody needs to agree to this request.
+    ///
+    /// # Errors
+    /// When that cannot be said.
+    pub fn is_automatic(&self, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> Result<bool, String> {
+        let Some(condition) = &self.automatic_when else { return Ok(false) };
+        condition.holds(&circumstances.facts(ask, self))
     }
 
     /// Whether it serves emergencies only: without stages it would otherwise let everybody in unreviewed.
@@ -271,6 +300,25 @@ fn read_length(field: &str, text: &str, faults: &mut Vec<Fault>) -> SignedDurati
     })
 }
 
+fn conditions(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Vec<Requirement> {
+    let read = |(index, raw): (usize, &PolicyCondition)| {
+        let field = format!("spec.conditions[{index}].expression");
+        let condition = Condition::read(&field, &raw.expression).map_err(|fault| faults.push(fault)).ok()?;
+        Some(Requirement { condition, message: raw.message.clone() })
+    };
+    spec.conditions.iter().enumerate().filter_map(read).collect()
+}
+
+fn automatic_when(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<Condition> {
+    const FIELD: &str = "spec.approval.automaticWhen";
+    let approval = spec.approval.as_ref()?;
+    let source = approval.automatic_when.as_ref()?;
+    if approval.stages.is_empty() {
+        faults.push(Fault::new(FIELD, "spares approvers, and there are none: add stages, or remove it"));
+    }
+    Condition::read(FIELD, source).map_err(|fault| faults.push(fault)).ok()
+}
+
 fn break_glass(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<BreakGlass> {
     let raw = spec.break_glass.as_ref()?;
     if raw.reviewers.is_empty() {
@@ -320,13 +368,7 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
 
 /// Fields that the schema has for versions to come. A policy that relies on one must not be half applied.
 fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
-    let approval = spec.approval.as_ref();
-    fault::unserved([
-        ("spec.schedule", spec.schedule.is_some()),
-        ("spec.conditions", !spec.conditions.is_empty()),
-        ("spec.limits", spec.limits.is_some()),
-        ("spec.approval.automaticWhen", approval.is_some_and(|a| a.automatic_when.is_some())),
-    ])
+    fault::unserved([("spec.schedule", spec.schedule.is_some()), ("spec.limits", spec.limits.is_some())])
 }
 
 #[cfg(test)]
@@ -350,9 +392,7 @@ mod tests {
         let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
         for (field, spec) in [
             ("spec.schedule", json!({ "schedule": { "timeZone": "Europe/Berlin", "windows": windows } })),
-            ("spec.conditions", json!({ "conditions": [{ "expression": "true", "message": "no" }] })),
             ("spec.limits", json!({ "limits": { "liveGrants": 1 } })),
-            ("spec.approval.automaticWhen", json!({ "approval": { "automaticWhen": "true", "stages": [stage] } })),
         ] {
             assert!(faults(&policy("p", spec)).starts_with(&format!("{field}: not served")), "{field}");
         }
@@ -361,6 +401,8 @@ mod tests {
     #[test]
     fn what_the_schema_would_refuse_is_a_fault_here_too() {
         let bob = json!({ "kind": "User", "name": "bob" });
+        let stage = json!({ "name": "s", "approvers": [bob] });
+        let sound = json!({ "expression": "true", "message": "m" });
         for (fault, spec) in [
             ("spec.requesters", json!({ "requesters": [] })),
             ("spec.roles", json!({ "roles": [] })),
@@ -369,6 +411,15 @@ mod tests {
             ("spec.duration.default", json!({ "duration": { "max": "1h", "default": "2h" } })),
             ("spec.approval.deadline", json!({ "approval": { "deadline": "-1h" } })),
             ("spec.approval.stages[s]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
+            (
+                "spec.conditions[1].expression: is not CEL",
+                json!({ "conditions": [sound, { "expression": "(", "message": "m" }] }),
+            ),
+            (
+                "spec.approval.automaticWhen: knows no x",
+                json!({ "approval": { "automaticWhen": "x", "stages": [stage] } }),
+            ),
+            ("spec.approval.automaticWhen: spares", json!({ "approval": { "automaticWhen": "true" } })),
             ("spec.breakGlass.reviewers", json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } })),
             ("spec.breakGlass.reviewWithin", json!({ "breakGlass": { "reviewers": [bob], "reviewWithin": "-1h" } })),
             ("spec.extension.max", json!({ "extension": { "max": "soon", "count": 1 } })),

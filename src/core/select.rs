@@ -8,9 +8,10 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::core::SelectorExt;
 
 use super::duration;
+use super::facts::Circumstances;
 use super::fault::Fault;
 use super::namespaces::{Namespace, Namespaces};
-use super::policies::Policy;
+use super::policies::{Policy, Requirement};
 use super::subjects::is_subject;
 use super::validate::{Aim, Ask, Target};
 
@@ -63,11 +64,25 @@ pub fn place(target: &Target, namespaces: &Namespaces) -> Result<Place, Fault> {
     }
 }
 
-/// Whether a policy that denies touches what is asked for.
-pub fn denies(policy: &Policy, ask: &Ask<'_>, place: &Place, namespaces: &Namespaces) -> bool {
+/// Why a policy that denies does so, if it touches what is asked for. A condition of it that cannot be evaluated
+/// does not let anybody in.
+pub fn denies(policy: &Policy, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> Option<String> {
+    let Circumstances { place, namespaces, .. } = circumstances;
+    let name = &policy.reference.name;
     let somebody = policy.requesters.is_empty() || policy.requesters.iter().any(|s| is_subject(ask.requester, s));
     let role = policy.roles.is_empty() || policy.roles.contains(ask.role);
-    somebody && role && touches(policy, place, namespaces)
+    if !(somebody && role && touches(policy, place, namespaces)) {
+        return None;
+    }
+    let facts = policy.conditions.first().map(|_| circumstances.facts(ask, policy));
+    for (requirement, facts) in policy.conditions.iter().zip(facts.iter().cycle()) {
+        match requirement.condition.holds(facts) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(why) => return Some(format!("policy {name} denies it, since a condition cannot be evaluated: {why}")),
+        }
+    }
+    Some(format!("policy {name} denies it"))
 }
 
 fn touches(policy: &Policy, place: &Place, namespaces: &Namespaces) -> bool {
@@ -88,10 +103,10 @@ fn covers(policy: &Policy, name: &str, namespaces: &Namespaces) -> bool {
 pub fn shortfalls(
     policy: &Policy,
     ask: &Ask<'_>,
-    place: &Place,
     length: Option<SignedDuration>,
-    namespaces: &Namespaces,
+    circumstances: &Circumstances<'_>,
 ) -> Vec<String> {
+    let Circumstances { place, namespaces, .. } = circumstances;
     let mut short = Vec::new();
     if !policy.requesters.iter().any(|s| is_subject(ask.requester, s)) {
         short.push(format!("{} is not among its requesters", ask.requester.username));
@@ -130,7 +145,22 @@ pub fn shortfalls(
         }
         _ => {}
     }
+    // What is out of the question anyway need not be evaluated.
+    if short.is_empty() {
+        short.extend(unmet(policy, ask, circumstances));
+    }
     short
+}
+
+/// What the requester is told of conditions that do not hold.
+fn unmet(policy: &Policy, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> Vec<String> {
+    let Some(facts) = policy.conditions.first().map(|_| circumstances.facts(ask, policy)) else { return Vec::new() };
+    let told = |requirement: &Requirement| match requirement.condition.holds(&facts) {
+        Ok(true) => None,
+        Ok(false) => Some(requirement.message.clone()),
+        Err(why) => Some(format!("its condition cannot be evaluated: {why}")),
+    };
+    policy.conditions.iter().filter_map(told).collect()
 }
 
 /// In what a policy falls short of so many extensions of one grant, the longest of them adding `length`.

@@ -1,6 +1,7 @@
 //! The facts that a plan is made from, all read before it begins.
 
 use super::binding::Observed;
+use super::cel::Harm;
 use super::guard::Guard;
 use super::namespaces::Namespaces;
 use super::policies::PolicySet;
@@ -15,6 +16,8 @@ pub struct Snapshot<'a> {
     pub policies: &'a PolicySet,
     /// All namespaces.
     pub namespaces: &'a Namespaces,
+    /// How much harm the role can do.
+    pub harm: &'a Harm,
     /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
     pub bindings: &'a [Observed],
     /// The request that this one extends, if it extends one that is there.

@@ -19,6 +19,8 @@ const FARTHEST_START: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// What a valid request asks for.
 #[derive(Clone, Debug)]
 pub struct Ask<'a> {
+    /// The request itself, for what conditions may ask about it.
+    pub request: &'a AccessRequest,
     /// Who asks, as stamped.
     pub requester: &'a Identity,
     /// Which role.
@@ -94,9 +96,17 @@ pub fn validate(request: &AccessRequest) -> Result<Ask<'_>, Vec<Fault>> {
     let target = target(request, &mut faults);
     let aim = aim(request, &mut faults);
     match requester {
-        Some(requester) if faults.is_empty() => {
-            Ok(Ask { requester, role: &spec.role, target, length, start, policy: spec.policy.as_deref(), aim, created })
-        }
+        Some(requester) if faults.is_empty() => Ok(Ask {
+            request,
+            requester,
+            role: &spec.role,
+            target,
+            length,
+            start,
+            policy: spec.policy.as_deref(),
+            aim,
+            created,
+        }),
         _ => Err(faults),
     }
 }

@@ -13,6 +13,7 @@ use crate::api::policy::{AccessPolicy, Effect, Stage};
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::core::approvals::{Progress, Reviews, Said, progress};
+use crate::core::cel::Harm;
 use crate::core::decide::{Decision, decide};
 use crate::core::policies::PolicySet;
 use crate::core::samples::{deny, group, namespaces, noon, policy, request, stage, user};
@@ -143,6 +144,7 @@ fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
         &validate(request).unwrap(),
         &set,
         &namespaces,
+        &Harm::default(),
         Said { reviews: &Reviews::new(), escalated: &[] },
         noon(),
     ) {

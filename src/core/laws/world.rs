@@ -11,6 +11,7 @@ use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect as PolicyEffect};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
 use crate::core::binding::{Observed, Wanted};
+use crate::core::cel::Harm;
 use crate::core::duration;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
@@ -64,6 +65,8 @@ pub struct World {
     pub extensions: Vec<AccessRequest>,
     /// Other break-glass requests of the same person.
     pub unreviewed: Vec<AccessRequest>,
+    /// How much harm the role can do.
+    pub harm: Harm,
     /// What the canary says.
     pub guard: Guard,
     /// Whether the API server refuses to bind the role.
@@ -95,6 +98,7 @@ impl World {
             extended: None,
             extensions: Vec::new(),
             unreviewed: Vec::new(),
+            harm: Harm::default(),
             guard: Guard::Since(Timestamp::MIN),
             refuses: false,
             failure: None,
@@ -157,6 +161,7 @@ impl World {
             extended: self.extended.as_ref(),
             extensions: &self.extensions,
             unreviewed: &self.unreviewed,
+            harm: &self.harm,
             bind_failure: self.failure.as_deref(),
         };
         if self.blind

@@ -1,0 +1,153 @@
+//! What is true of a request when it is decided: the circumstances that policies match against, and the same in the
+//! words of a condition.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::tz::TimeZone;
+
+use super::cel::{Asked, Facts, Harm, When, Who};
+use super::namespaces::Namespaces;
+use super::policies::Policy;
+use super::select::Place;
+use super::validate::{Aim, Ask};
+
+/// Values by label key.
+type Labels = BTreeMap<String, BTreeSet<String>>;
+
+/// What a request is decided in the light of.
+pub struct Circumstances<'a> {
+    /// Where the grant would hold.
+    pub place: &'a Place,
+    /// All namespaces.
+    pub namespaces: &'a Namespaces,
+    /// When it is decided. For a running grant, when it began: a condition about the hour does not end it.
+    pub at: Timestamp,
+    /// How much harm the role can do.
+    pub harm: &'a Harm,
+    labels: OnceCell<Arc<Labels>>,
+}
+
+impl<'a> Circumstances<'a> {
+    /// The circumstances of a place and a time.
+    pub fn new(place: &'a Place, namespaces: &'a Namespaces, harm: &'a Harm, at: Timestamp) -> Self {
+        Self { place, namespaces, at, harm, labels: OnceCell::new() }
+    }
+
+    /// What a condition of this policy can ask about the request.
+    pub fn facts(&self, ask: &Ask<'_>, policy: &Policy) -> Facts {
+        let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let request = ask.request;
+        Facts {
+            request: Asked {
+                name: text(&request.metadata.name),
+                namespace: text(&request.metadata.namespace),
+                role: ask.role.name.clone(),
+                role_kind: ask.role.kind.as_str().to_owned(),
+                namespaces: self.names().map(str::to_owned).collect(),
+                cluster: *self.place == Place::Cluster,
+                duration_seconds: length.as_secs(),
+                reason: request.spec.reason.clone(),
+                ticket: text(&request.spec.ticket),
+                break_glass: matches!(ask.aim, Aim::BreakGlass),
+                extension: matches!(ask.aim, Aim::Extension { .. }),
+            },
+            requester: Who {
+                username: ask.requester.username.clone(),
+                uid: text(&ask.requester.uid),
+                groups: ask.requester.groups.clone(),
+            },
+            risk: self.harm.clone(),
+            time: when(self.at),
+            labels: self.labels.get_or_init(|| Arc::new(self.labels())).clone(),
+        }
+    }
+
+    /// Names of the namespaces asked for; none for the whole cluster.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        match self.place {
+            Place::Namespaces(names) => Some(names.iter().map(String::as_str)),
+            Place::Cluster => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// Values of every label. A namespace that lacks one that another has counts with an empty text, so that "all are
+    /// dev" is not true of those that say nothing. Access to the whole cluster is access to every namespace.
+    fn labels(&self) -> Labels {
+        let of = |name: &str| self.namespaces.get(name).map(|n| &n.labels);
+        let all: Vec<_> = match self.place {
+            Place::Cluster => self.namespaces.values().map(|n| &n.labels).collect(),
+            Place::Namespaces(names) => names.iter().filter_map(|name| of(name)).collect(),
+        };
+        let keys: BTreeSet<&String> = all.iter().flat_map(|labels| labels.keys()).collect();
+        let values = |key: &String| all.iter().map(|labels| labels.get(key).cloned().unwrap_or_default()).collect();
+        keys.into_iter().map(|key| (key.clone(), values(key))).collect()
+    }
+}
+
+/// An instant as a clock in UTC shows it.
+fn when(at: Timestamp) -> When {
+    let clock = at.to_zoned(TimeZone::UTC);
+    When {
+        weekday: clock.strftime("%a").to_string(),
+        hour: clock.hour().into(),
+        minute: clock.minute().into(),
+        date: clock.date().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::policies::{Entry, Policy};
+    use crate::core::samples::{namespaces, noon, policy, request};
+    use crate::core::validate::validate;
+    use serde_json::json;
+
+    fn read(spec: serde_json::Value) -> Policy {
+        match Entry::read(&policy("p", spec)) {
+            Entry::Valid(policy) => *policy,
+            Entry::Broken { faults, .. } => panic!("{faults:?}"),
+        }
+    }
+
+    #[test]
+    fn a_condition_sees_the_request_as_it_was_made() {
+        let request = request(json!({ "ticket": "OPS-7", "breakGlass": true }));
+        let place = Place::Namespaces(["shop".to_owned()].into());
+        let (all, harm) = (namespaces(), Harm::default());
+        let facts =
+            Circumstances::new(&place, &all, &harm, noon()).facts(&validate(&request).unwrap(), &read(json!({})));
+        let asked = serde_json::to_value(&facts.request).unwrap();
+        let expected = json!({
+            "name": "fix", "namespace": "shop", "role": "edit", "roleKind": "ClusterRole", "namespaces": ["shop"],
+            "cluster": false, "durationSeconds": 3600, "reason": "fix the shop", "ticket": "OPS-7", "breakGlass": true,
+            "extension": false
+        });
+        assert_eq!(asked, expected);
+        let time = serde_json::to_value(&facts.time).unwrap();
+        assert_eq!(time, json!({ "weekday": "Mon", "hour": 12, "minute": 0, "date": "2026-11-23" }));
+        let who = serde_json::to_value(&facts.requester).unwrap();
+        assert_eq!(who, json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"] }));
+    }
+
+    #[test]
+    fn a_label_that_one_namespace_lacks_is_not_one_that_all_have() {
+        let (all, harm, request) = (namespaces(), Harm::default(), request(json!({})));
+        let teams = |place: &Place| {
+            let facts =
+                Circumstances::new(place, &all, &harm, noon()).facts(&validate(&request).unwrap(), &read(json!({})));
+            facts.labels.get("team").map(|values| values.iter().cloned().collect::<Vec<_>>().join("|"))
+        };
+        let named = |names: &[&str]| Place::Namespaces(names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(teams(&named(&["shop", "bank"])), Some("pay".to_owned()));
+        assert_eq!(teams(&named(&["shop", "yard"])), Some("|pay".to_owned()));
+        assert_eq!(teams(&named(&["yard"])), None);
+        assert_eq!(teams(&Place::Cluster), Some("|pay".to_owned()));
+    }
+}
