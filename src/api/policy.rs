@@ -74,8 +74,8 @@ pub struct AccessPolicySpec {
     /// When access may be used. Not served yet: a policy that sets it is not Ready and grants nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
-    /// Further conditions, in CEL, which must all hold. Not served yet: a policy that sets it is not Ready
-    /// and grants nothing.
+    /// Further conditions, in CEL, for what the fields above cannot say. All must hold when the request is decided
+    /// and when it is granted; a Deny matches only when all hold. One that cannot be evaluated denies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<PolicyCondition>,
@@ -164,7 +164,11 @@ pub enum Weekday {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyCondition {
-    /// CEL that yields true when the request may pass.
+    /// CEL that yields true when the request may pass. It sees `request` (name, namespace, role, roleKind,
+    /// namespaces, cluster, durationSeconds, reason, ticket, breakGlass, extension), `requester` (username, uid,
+    /// groups), `risk` (level, score from 0 for Low to 3 for Critical), `time` (weekday such as Mon, hour, minute,
+    /// date, in the zone of the policy's schedule or UTC), and `label(KEY)`, the list of values that the namespaces
+    /// asked for have, with `''` for one without the label. No loops; at most 128 operators.
     #[schemars(length(min = 1, max = 1024))]
     pub expression: String,
     /// What the requester is told when it does not.
@@ -178,8 +182,8 @@ pub struct PolicyCondition {
 #[x_kube(validation = Rule::new("!has(self.deadline) || (has(self.stages) && size(self.stages) > 0)")
     .message("deadline bounds the wait for approvers: add stages, or remove it"))]
 pub struct Approval {
-    /// CEL that yields true when nobody needs to agree. Not served yet: a policy that sets it is not Ready
-    /// and grants nothing.
+    /// CEL that yields true when nobody needs to agree, for example `risk.score == 0`. It sees what conditions
+    /// see. An approver's Deny that is there already still counts; what cannot be evaluated denies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub automatic_when: Option<String>,

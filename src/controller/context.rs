@@ -151,9 +151,14 @@ impl Context {
         if !self.has_listed(&KINDS) {
             return None;
         }
-        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let policies = self.policies()?;
         let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some(Rules { policies, namespaces })
+    }
+
+    /// Policies as the watch has them, once they have been listed.
+    pub fn policies(&self) -> Option<Arc<PolicySet>> {
+        self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Replaces the policies.

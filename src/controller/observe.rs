@@ -40,11 +40,11 @@ pub struct Rules {
 pub struct FreshRules(Mutex<Option<(Instant, Rules)>>);
 
 impl FreshRules {
-    /// Rules as they were at `since` or later.
+    /// Rules as they were at `since` or later. Policies that are `known` are not read anew.
     ///
     /// # Errors
     /// When the API server cannot be asked.
-    pub async fn since(&self, since: Instant, client: &Client) -> Result<Rules, Error> {
+    pub async fn since(&self, since: Instant, known: &PolicySet, client: &Client) -> Result<Rules, Error> {
         let mut last = self.0.lock().await;
         if let Some((_, rules)) = last.as_ref().filter(|(read_at, _)| *read_at >= since) {
             return Ok(rules.clone());
@@ -56,7 +56,7 @@ impl FreshRules {
         let (policies, namespaces) = tokio::try_join!(policies.list(&all), namespaces.list_metadata(&all))
             .map_err(Error::api("list policies and namespaces"))?;
         let rules = Rules {
-            policies: Arc::new(policy_set(&policies.items)),
+            policies: Arc::new(policy_set(known, &policies.items)),
             namespaces: Arc::new(namespaces.items.iter().map(namespace).collect()),
         };
         *last = Some((read_at, rules.clone()));
@@ -64,9 +64,10 @@ impl FreshRules {
     }
 }
 
-/// Policies as the core reads them. One that cannot be decoded is kept as such.
-pub fn policy_set<'a>(stored: impl IntoIterator<Item = &'a GuardedPolicy> + Clone) -> PolicySet {
-    let mut policies = PolicySet::new(stored.clone().into_iter().filter_map(|guarded| guarded.0.as_ref().ok()));
+/// Policies as the core reads them, as far as they are not in `known` already. One that cannot be decoded is kept as
+/// such.
+pub fn policy_set<'a>(known: &PolicySet, stored: impl IntoIterator<Item = &'a GuardedPolicy> + Clone) -> PolicySet {
+    let mut policies = known.renewed(stored.clone().into_iter().filter_map(|guarded| guarded.0.as_ref().ok()));
     for invalid in stored.into_iter().filter_map(|guarded| guarded.0.as_ref().err()) {
         policies.insert_unreadable(invalid.metadata.name.as_deref().unwrap_or_default(), &invalid.error);
     }

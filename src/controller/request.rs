@@ -176,7 +176,8 @@ impl Pass<'_> {
 
     /// Reads what the request is decided by from the API server.
     async fn read_afresh(&mut self) -> Result<(), Error> {
-        let rules = self.context.fresh_rules.since(self.began, &self.context.reader).await?;
+        let known = self.context.policies().unwrap_or_default();
+        let rules = self.context.fresh_rules.since(self.began, &known, &self.context.reader).await?;
         self.related.refresh(self.context, &self.request).await?;
         self.fresh_rules = Some(rules);
         Ok(())

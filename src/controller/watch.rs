@@ -208,7 +208,8 @@ async fn watch_policies(
         };
         if changed {
             let stored = context.policy_store.state();
-            context.set_policies(observe::policy_set(stored.iter().map(|policy| &**policy)));
+            let known = context.policies().unwrap_or_default();
+            context.set_policies(observe::policy_set(&known, stored.iter().map(|policy| &**policy)));
             listed(ACCESS_POLICIES, context, readiness);
             context.look_at_open_requests();
         }

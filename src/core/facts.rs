@@ -109,9 +109,9 @@ mod tests {
     use crate::core::validate::validate;
     use serde_json::json;
 
-    fn read(spec: serde_json::Value) -> Policy {
+    fn read(spec: serde_json::Value) -> Arc<Policy> {
         match Entry::read(&policy("p", spec)) {
-            Entry::Valid(policy) => *policy,
+            Entry::Valid(policy) => policy,
             Entry::Broken { faults, .. } => panic!("{faults:?}"),
         }
     }

@@ -4,6 +4,7 @@
 //! might deny waits until it is mended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::SignedDuration;
 use kube::core::{Expression, Selector, SelectorExt};
@@ -35,7 +36,7 @@ pub struct PolicySet(BTreeMap<String, Entry>);
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// In use.
-    Valid(Box<Policy>),
+    Valid(Arc<Policy>),
     /// Has faults. `effect` is what it would do, as far as that can be read.
     Broken {
         /// What it would do if it were in order.
@@ -48,13 +49,19 @@ pub enum Entry {
 impl PolicySet {
     /// Reads all policies. One being deleted counts as gone.
     pub fn new<'a>(policies: impl IntoIterator<Item = &'a AccessPolicy>) -> Self {
-        Self(
-            policies
-                .into_iter()
-                .filter(|p| p.metadata.deletion_timestamp.is_none())
-                .map(|p| (p.metadata.name.clone().unwrap_or_default(), Entry::read(p)))
-                .collect(),
-        )
+        Self::default().renewed(policies)
+    }
+
+    /// Reads all policies, and takes over from this set what has not changed: a thousand policies are not read anew
+    /// because one of them was edited.
+    #[must_use]
+    pub fn renewed<'a>(&self, policies: impl IntoIterator<Item = &'a AccessPolicy>) -> Self {
+        let read = |policy: &AccessPolicy| {
+            let name = policy.metadata.name.clone().unwrap_or_default();
+            let known = self.0.get(&name).filter(|entry| entry.is_of(policy)).cloned();
+            (name, known.unwrap_or_else(|| Entry::read(policy)))
+        };
+        Self(policies.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).map(read).collect())
     }
 
     /// Adds a policy that could not even be decoded. It might be one that denies.
@@ -86,6 +93,14 @@ impl PolicySet {
 }
 
 impl Entry {
+    /// Whether this is what reading the policy would give: the same object with the same spec.
+    fn is_of(&self, policy: &AccessPolicy) -> bool {
+        let Self::Valid(known) = self else { return false };
+        let of = &known.reference;
+        let version = (policy.metadata.uid.as_ref(), policy.metadata.generation);
+        version == (Some(&of.uid), Some(of.generation))
+    }
+
     /// Reads one policy and finds all its faults.
     pub fn read(policy: &AccessPolicy) -> Self {
         let spec = &policy.spec;
@@ -115,7 +130,7 @@ impl Entry {
         if !faults.is_empty() {
             return Self::Broken { effect: spec.effect, faults };
         }
-        Self::Valid(Box::new(Policy {
+        Self::Valid(Arc::new(Policy {
             reference: PolicyRef {
                 name: policy.metadata.name.clone().unwrap_or_default(),
                 uid: policy.metadata.uid.clone().unwrap_or_default(),
@@ -451,6 +466,23 @@ mod tests {
         policy.metadata.deletion_timestamp =
             Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::core::samples::noon()));
         assert!(PolicySet::new([&policy]).get("p").is_none());
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_read_again() {
+        let before = PolicySet::new([&policy("a", json!({})), &policy("b", json!({}))]);
+        let same = |set: &PolicySet, name: &str| match (before.get(name), set.get(name)) {
+            (Some(Entry::Valid(old)), Some(Entry::Valid(new))) => Arc::ptr_eq(old, new),
+            _ => false,
+        };
+        let mut edited = policy("a", json!({ "duration": { "max": "2h" } }));
+        edited.metadata.generation = Some(2);
+        let mut anew = policy("b", json!({}));
+        anew.metadata.uid = Some("another".to_owned());
+        let after = before.renewed([&edited, &policy("b", json!({}))]);
+        assert!(!same(&after, "a") && same(&after, "b"));
+        assert!(!same(&before.renewed([&anew]), "b"));
+        assert!(before.renewed([&anew]).get("a").is_none());
     }
 
     #[test]
