@@ -256,9 +256,20 @@ async fn every_example_is_accepted(world: Arc<World>) {
     for namespace in ["shop", "payments"] {
         admin.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}")).await;
     }
-    let examples = binaries::repository().join("examples").display().to_string();
-    let applied = admin.ok(&["apply", "--dry-run=server", "--validate=strict", "-R", "-f", &examples]).await;
-    assert!(applied.lines().count() >= 8, "{applied}");
+    let examples = binaries::repository().join("examples");
+    let mut args = vec!["apply", "--dry-run=server", "--validate=strict", "-R"];
+    // A PolicyTest is for `kubectl daypass policy test`, and no kind of the cluster's.
+    let folders = std::fs::read_dir(&examples).expect("list the examples").map(|entry| entry.expect("a folder").path());
+    let (tests, manifests): (Vec<_>, Vec<_>) = folders.partition(|folder| folder.ends_with("tests"));
+    for file in tests.iter().flat_map(|folder| std::fs::read_dir(folder).expect("list the tests")) {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("read a test");
+        let kinds: Vec<&str> = text.lines().filter(|line| line.starts_with("kind:")).collect();
+        assert_eq!(kinds, ["kind: PolicyTest"], "the folder is for PolicyTests only");
+    }
+    let manifests: Vec<String> = manifests.iter().map(|folder| folder.display().to_string()).collect();
+    args.extend(manifests.iter().flat_map(|folder| ["-f", folder.as_str()]));
+    let applied = admin.ok(&args).await;
+    assert!(applied.lines().count() >= 10, "{applied}");
 }
 
 async fn every_field_is_explained(world: Arc<World>) {

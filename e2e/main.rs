@@ -14,6 +14,7 @@ mod grant;
 mod harness;
 mod harness_check;
 mod identity;
+mod plugin;
 mod policy;
 mod revoke;
 mod tutorial;
@@ -53,6 +54,7 @@ fn run_trials() -> ExitCode {
         crash::trials(),
         behind::trials(),
         policy::trials(),
+        plugin::trials(),
         tutorial::trials(),
         uninstall::trials(),
         chart::trials(),

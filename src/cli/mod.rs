@@ -1,4 +1,12 @@
-//! The commands of the `daypass` binary.
+//! The commands of the `daypass` binary, and in [`plugin`] those of the kubectl plugin.
+
+pub mod explain;
+pub mod lint;
+pub mod manifests;
+pub mod plugin;
+pub mod policy_test;
+mod schema;
+mod show;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

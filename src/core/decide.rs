@@ -112,7 +112,10 @@ pub fn denials(ask: &Ask<'_>, policies: &PolicySet, circumstances: &Circumstance
 
 /// The named policy, or of those that match the one with least friction; ties by name. When none does, all
 /// reasons: what came closest first, then by name.
-fn choose<'p>(
+///
+/// # Errors
+/// Why no policy allows it.
+pub fn choose<'p>(
     ask: &Ask<'_>,
     policies: &'p PolicySet,
     circumstances: &Circumstances<'_>,

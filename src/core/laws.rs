@@ -6,6 +6,7 @@
 
 mod answers;
 mod chance;
+mod told;
 pub(super) mod world;
 
 use std::collections::BTreeMap;

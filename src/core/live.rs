@@ -61,7 +61,10 @@ fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, n
 
 /// Whether policy still allows what is granted. People are asked once, before the grant; the bounds of the
 /// policy hold for as long as the grant does.
-fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Result<(), String> {
+///
+/// # Errors
+/// Why it does not.
+pub fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Result<(), String> {
     let place = living(granted_place(status), s.namespaces);
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
     let circumstances = Circumstances::new(&place, s.namespaces, s.harm, began);

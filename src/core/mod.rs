@@ -9,7 +9,7 @@
 //! end [`extension`] moves, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
 //! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
-//! bindings' side.
+//! bindings' side. [`explain`] tells people what is decided and why, and [`lint`] what looks wrong in policies.
 
 pub mod announce;
 pub mod approvals;
@@ -21,12 +21,14 @@ pub mod decide;
 pub mod duration;
 pub mod effect;
 pub mod end;
+pub mod explain;
 pub mod extension;
 pub mod facts;
 pub mod fault;
 pub mod guard;
 pub mod history;
 pub mod inspect;
+pub mod lint;
 pub mod live;
 pub mod namespaces;
 pub mod plan;

@@ -104,7 +104,7 @@ fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Plan
 }
 
 /// Whether the requester or an approver said that it should end.
-fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<(String, String)> {
+pub fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<(String, String)> {
     let (by, review) = revoked_by(&stages::in_force(s, status), &status.reviews, ask.requester)?;
     let why = match &review.comment {
         Some(comment) => format!("{by} ended it: {comment}"),
@@ -115,29 +115,16 @@ fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> O
 
 /// A request that is not granted yet.
 fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
-    // Once an end is on record the length is settled, whichever policy allows it by then.
-    let settled = ask.start.zip(status.expires_at.as_ref()).map(|(start, end)| end.0.duration_since(start));
-    let ask = Ask { length: settled.or(ask.length), ..ask.clone() };
-    match s.guard {
-        Guard::Missing(why) => return wait(s, status, Reason::GuardMissing, why, None, now),
-        Guard::Since(since) if ask.created < *since => {
-            let why = format!("it was made before {since}, when the cluster's guard was not in place: make it again");
-            return finish(s, status, State::Denied, Reason::Denied, None, &why, now);
-        }
-        Guard::Since(_) => {}
-    }
-    let mut status = status;
-    let ask = match ask.aim {
-        Aim::Extension { of, .. } => match complete_extension(s, &mut status, &ask, of) {
-            Ok(ask) => ask,
-            Err((state, reason, why)) => return finish(s, status, state, reason, None, &why, now),
-        },
-        Aim::BreakGlass => match break_glass::refusal(s, ask.requester, now) {
-            Some(why) => return finish(s, status, State::Denied, Reason::Denied, None, &why, now),
-            None => ask,
-        },
-        Aim::Grant => ask,
+    let ask = match prepare(s, &status, ask, now) {
+        Ok(ask) => ask,
+        Err(Hindrance::Guard(why)) => return wait(s, status, Reason::GuardMissing, &why, None, now),
+        Err(Hindrance::Over(state, reason, why)) => return finish(s, status, state, reason, None, &why, now),
     };
+    let mut status = status;
+    if let Aim::Extension { .. } = ask.aim {
+        let uid = s.extended.and_then(|r| r.metadata.uid.clone()).unwrap_or_default();
+        status.extends = Some(ExtendedRequest { uid });
+    }
     let said = Said { reviews: &status.reviews, escalated: &status.escalated };
     match decide(&ask, s.policies, s.namespaces, s.harm, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
@@ -169,27 +156,62 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
     }
 }
 
-/// The extension with what the running grant settles, and on its record which grant that is. How it ends instead,
-/// when it has been carried out, or cannot be.
+/// What stands in the way of a request before any policy is asked.
+#[derive(Debug)]
+pub enum Hindrance {
+    /// The cluster's guard is missing; why.
+    Guard(String),
+    /// It comes to this end.
+    Over(State, Reason, String),
+}
+
+/// The request in the form in which it is decided: with its length when that is settled, and for an extension with
+/// what the running grant settles.
+///
+/// # Errors
+/// What stands in its way instead.
+pub fn prepare<'a>(
+    s: &Snapshot<'a>,
+    status: &AccessRequestStatus,
+    ask: &Ask<'a>,
+    now: Timestamp,
+) -> Result<Ask<'a>, Hindrance> {
+    // Once an end is on record the length is settled, whichever policy allows it by then.
+    let settled = ask.start.zip(status.expires_at.as_ref()).map(|(start, end)| end.0.duration_since(start));
+    let ask = Ask { length: settled.or(ask.length), ..ask.clone() };
+    match s.guard {
+        Guard::Missing(why) => return Err(Hindrance::Guard(why.clone())),
+        Guard::Since(since) if ask.created < *since => {
+            let why = format!("it was made before {since}, when the cluster's guard was not in place: make it again");
+            return Err(Hindrance::Over(State::Denied, Reason::Denied, why));
+        }
+        Guard::Since(_) => {}
+    }
+    match ask.aim {
+        Aim::Extension { of, .. } => complete_extension(s, status, &ask, of),
+        Aim::BreakGlass => match break_glass::refusal(s, ask.requester, now) {
+            Some(why) => Err(Hindrance::Over(State::Denied, Reason::Denied, why)),
+            None => Ok(ask),
+        },
+        Aim::Grant => Ok(ask),
+    }
+}
+
+/// The extension with what the running grant settles. How it ends instead, when it has been carried out, or cannot be.
 fn complete_extension<'a>(
     s: &Snapshot<'a>,
-    status: &mut AccessRequestStatus,
+    status: &AccessRequestStatus,
     ask: &Ask<'a>,
     of: &'a str,
-) -> Result<Ask<'a>, (State, Reason, String)> {
+) -> Result<Ask<'a>, Hindrance> {
     if let Some(moved) = extension::applied(s.request, s.extended) {
         let why = format!("the end of {of} moved from {} to {}", moved.from.0, moved.to.0);
-        return Err((State::Extended, Reason::Extended, why));
+        return Err(Hindrance::Over(State::Extended, Reason::Extended, why));
     }
-    match extension::complete(ask, of, s) {
-        Ok(ask) => {
-            let uid = s.extended.and_then(|r| r.metadata.uid.clone()).unwrap_or_default();
-            status.extends = Some(ExtendedRequest { uid });
-            Ok(ask)
-        }
-        Err(why) if status.extends.is_some() => Err((State::Lapsed, Reason::Lapsed, why)),
-        Err(why) => Err((State::Denied, Reason::Denied, format!("spec.extends: {why}"))),
-    }
+    extension::complete(ask, of, s).map_err(|why| match status.extends {
+        Some(_) => Hindrance::Over(State::Lapsed, Reason::Lapsed, why),
+        None => Hindrance::Over(State::Denied, Reason::Denied, format!("spec.extends: {why}")),
+    })
 }
 
 /// Not decided yet.

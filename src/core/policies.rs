@@ -75,6 +75,11 @@ impl PolicySet {
         self.0.get(name)
     }
 
+    /// All policies, in the order of their names.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.0.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
     /// Valid policies with this effect, in the order of their names.
     pub fn valid(&self, effect: Effect) -> impl Iterator<Item = &Policy> {
         self.0.values().filter_map(move |entry| match entry {

@@ -145,7 +145,7 @@ fn open(status: &mut AccessRequestStatus, stage: &Stage, approved: i32, now: Tim
 }
 
 /// When the stage will be escalated, if that is still to come.
-fn escalation(status: &AccessRequestStatus, stage: &Stage, opened_at: Timestamp) -> Option<Timestamp> {
+pub fn escalation(status: &AccessRequestStatus, stage: &Stage, opened_at: Timestamp) -> Option<Timestamp> {
     let after = duration::parse(stage.escalate_after.as_deref()?).ok()?;
     (!status.escalated.contains(&stage.name)).then(|| later(opened_at, after))
 }
@@ -155,7 +155,8 @@ pub fn names(subjects: &[Subject]) -> String {
     subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn people(n: i32) -> String {
+/// So many approvals that are still missing, in words.
+pub fn people(n: i32) -> String {
     if n == 1 { "one more approval".to_owned() } else { format!("{n} more approvals") }
 }
 

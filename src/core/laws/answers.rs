@@ -154,7 +154,7 @@ fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     }
 }
 
-fn asks() -> impl Strategy<Value = AccessRequest> {
+pub fn asks() -> impl Strategy<Value = AccessRequest> {
     let scope = select(vec![json!({}), json!({ "namespaces": ["bank", "shop"] }), json!({ "cluster": true })]);
     let policy = select(vec![json!(null), json!(null), json!("allow-b"), json!("deny-a"), json!("nothing")]);
     let length = select(vec![json!(null), json!("20m"), json!("3h")]);
@@ -163,7 +163,7 @@ fn asks() -> impl Strategy<Value = AccessRequest> {
     })
 }
 
-fn policies() -> impl Strategy<Value = Vec<AccessPolicy>> {
+pub fn policies() -> impl Strategy<Value = Vec<AccessPolicy>> {
     prop::collection::vec(prop_oneof![3 => allowing(), 1 => denying()], 0..6).prop_map(|all| {
         let by_name: BTreeMap<String, AccessPolicy> =
             all.into_iter().map(|p| (p.metadata.name.clone().unwrap(), p)).collect();

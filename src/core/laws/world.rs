@@ -146,6 +146,19 @@ impl World {
 
     /// The plan for this moment.
     pub fn plan(&self) -> Plan {
+        self.with_snapshot(|snapshot| {
+            if self.blind
+                && !self.state().is_final()
+                && let Some(end) = ends(&Snapshot { bindings: &[], ..*snapshot }, self.now)
+            {
+                return end;
+            }
+            plan(snapshot, self.now)
+        })
+    }
+
+    /// What `look` makes of the facts of this moment.
+    pub fn with_snapshot<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> T) -> T {
         let status = self.status();
         let uid = self.request.metadata.uid.as_deref();
         let seen = |b: &&Standing| {
@@ -164,13 +177,7 @@ impl World {
             harm: &self.harm,
             bind_failure: self.failure.as_deref(),
         };
-        if self.blind
-            && !status.state.is_final()
-            && let Some(end) = ends(&Snapshot { bindings: &[], ..snapshot }, self.now)
-        {
-            return end;
-        }
-        plan(&snapshot, self.now)
+        look(&snapshot)
     }
 
     /// Plans and carries out one step; the process dies after `most` effects. False when there was nothing to do.

@@ -1,0 +1,182 @@
+//! The kubectl plugin: why a request is decided as it is, for those who ask and those who approve, and policies
+//! tested before they are applied.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::harness::users::{ALICE, CAROL, MALLORY, User};
+use crate::harness::{World, binaries, cast, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("plugin::explains_a_request_to_those_who_ask_and_approve", explains),
+        shared("plugin::explains_what_is_not_asked_yet", dry_run),
+        shared("plugin::says_which_right_is_missing", missing_right),
+        shared("plugin::tests_policies_without_a_cluster", tests_policies),
+        shared("plugin::warns_of_what_looks_wrong", warns),
+        shared("plugin::kubectl_finds_it", found),
+    ]
+}
+
+const PLUGIN: &str = env!("CARGO_BIN_EXE_kubectl-daypass");
+
+/// What a run left behind: exit code, standard output, standard error.
+type Ran = (Option<i32>, String, String);
+
+async fn run(program: &Path, kubeconfig: Option<PathBuf>, args: &[&str]) -> Ran {
+    let folder = Path::new(PLUGIN).parent().unwrap().display().to_string();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let kubeconfig = kubeconfig.unwrap_or_else(|| "/nowhere".into());
+    let mut command = Command::new(program);
+    command.args(args).env("KUBECONFIG", kubeconfig).env("PATH", path).current_dir(binaries::repository());
+    let output = command.output().await.expect("run the plugin");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+async fn plugin(world: &World, user: User, args: &[&str]) -> Ran {
+    run(Path::new(PLUGIN), Some(world.control_plane.kubeconfig(user)), args).await
+}
+
+async fn explained(world: &World, user: User, args: &[&str]) -> String {
+    let (code, out, err) = plugin(world, user, &[&["explain"], args].concat()).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    out
+}
+
+fn asks() -> Value {
+    json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }] } })
+}
+
+fn draft(namespace: &str, spec: Value) -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    std::fs::write(file.path(), cast::request(namespace, "draft", spec).to_string()).unwrap();
+    file
+}
+
+async fn explains(world: Arc<World>) {
+    let namespace = world.namespace("told").await;
+    world.allow(&namespace, &namespace, asks()).await;
+    world.ask(ALICE, &namespace, "fix", json!({})).await;
+    let waiting = world.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await;
+    world.review(ALICE, &namespace, "fix", "Approve", "").await;
+    for user in [ALICE, CAROL] {
+        let told = explained(&world, user, &["fix", "-n", &namespace]).await;
+        let waits = format!("waits for one more approval in stage leads of policy {namespace}, until ");
+        for words in
+            [&waits, "decides: no other policy matches", "0 of 1", "Group/approvers", "nobody reviews their own"]
+        {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
+    let json = explained(&world, CAROL, &["fix", "-n", &namespace, "-o", "json"]).await;
+    let told: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&told["outcome"], &told["stages"][0]["state"]), (&json!("Waiting"), &json!("Open")));
+    // The same as the controller says.
+    let message = waiting.status.unwrap().message.unwrap();
+    assert!(message.contains("needs one more approval"), "{message}");
+    world.review(CAROL, &namespace, "fix", "Approve", "").await;
+    world.until(&namespace, "fix", daypass::api::State::Active).await;
+    let told = explained(&world, ALICE, &["fix", "-n", &namespace]).await;
+    assert!(told.contains("granted, and still allowed, until "), "{told}");
+}
+
+async fn dry_run(world: Arc<World>) {
+    let namespace = world.namespace("draft").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let file = draft(&namespace, json!({ "duration": "20m" }));
+    let path = file.path().display().to_string();
+    let told = explained(&world, ALICE, &["-f", &path]).await;
+    let words = format!("granted at once: policy {namespace} allows it");
+    assert!(told.contains("alice asks for ClusterRole/edit") && told.contains(&words), "{told}");
+    // alice may not read namespaces, and is told what that means.
+    assert!(told.contains(&format!("note: you may not read namespace {namespace}")), "{told}");
+    let told = explained(&world, ALICE, &["-f", &path, "--as-user", "eve", "--as-group", "ops"]).await;
+    assert!(told.contains("eve is not among its requesters") && told.contains("denied because"), "{told}");
+    // Nothing was asked for.
+    assert!(world.requests(&namespace).await.list(&Default::default()).await.unwrap().items.is_empty());
+}
+
+async fn missing_right(world: Arc<World>) {
+    let namespace = world.namespace("none").await;
+    let file = draft(&namespace, json!({}));
+    let token = world.control_plane.kubeconfig(MALLORY);
+    let mut kubeconfig: Value = serde_json::from_str(&std::fs::read_to_string(token).unwrap()).unwrap();
+    kubeconfig["users"][0]["user"] = json!({});
+    let nobody = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(nobody.path(), kubeconfig.to_string()).unwrap();
+    let path = file.path().display().to_string();
+    let args = ["explain", "-f", &path, "--as-user", "eve"];
+    let (code, _, err) = run(Path::new(PLUGIN), Some(nobody.path().to_owned()), &args).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("accesspolicies"), "{err}");
+}
+
+async fn tests_policies(_: Arc<World>) {
+    let (code, out, err) = run(Path::new(PLUGIN), None, &["policy", "test", "examples"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.ends_with("9 passed, 0 failed\n"), "{out}");
+
+    let broken = tempfile::tempdir().unwrap();
+    for (from, to) in [("examples/tests/payments.yaml", "test.yaml"), ("examples/tour/policies.yaml", "tour.yaml")] {
+        std::fs::copy(binaries::repository().join(from), broken.path().join(to)).unwrap();
+    }
+    let policy = std::fs::read_to_string(binaries::repository().join("examples/chain/policy.yaml")).unwrap();
+    let write = |text: String| std::fs::write(broken.path().join("policy.yaml"), text).unwrap();
+    write(policy.replace("name: sre", "name: ops"));
+    let folder = broken.path().display().to_string();
+    let args = ["policy", "test", &folder];
+    let (code, out, _) = run(Path::new(PLUGIN), None, &args).await;
+    assert_eq!(code, Some(1), "{out}");
+    for words in ["FAIL  then somebody on call", "expected: Group/sre", "got:      Group/ops"] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    write(policy.replace("deadline: 24h", "deadlin: 24h"));
+    let (code, _, err) = run(Path::new(PLUGIN), None, &args).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("policy.yaml: spec.approval.deadlin: unknown field"), "{err}");
+    write(policy);
+    let test = std::fs::read_to_string(broken.path().join("test.yaml")).unwrap();
+    std::fs::write(
+        broken.path().join("test.yaml"),
+        test.replace("expect: {outcome: Granted, policy: s", "expect: {outcom: Granted, policy: s"),
+    )
+    .unwrap();
+    let (code, _, err) = run(Path::new(PLUGIN), None, &args).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("test.yaml: cases[0].expect: unknown field `outcom`"), "{err}");
+}
+
+async fn warns(world: Arc<World>) {
+    let (code, out, err) = run(Path::new(PLUGIN), None, &["policy", "lint", "examples"]).await;
+    assert_eq!((code, out.as_str()), (Some(0), "5 policies, 0 warnings\n"), "{err}");
+    let mut policy = cast::policy("wide", "*");
+    policy["spec"]["roles"] = json!([{ "name": "admin" }]);
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), policy.to_string()).unwrap();
+    let path = file.path().display().to_string();
+    let (code, out, _) = run(Path::new(PLUGIN), None, &["policy", "lint", &path]).await;
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("wide: spec.scope.namespaces: admin in every namespace"), "{out}");
+    let (code, ..) = run(Path::new(PLUGIN), None, &["policy", "lint", "--warn-only", &path]).await;
+    assert_eq!(code, Some(0));
+
+    let namespace = world.namespace("lint").await;
+    world.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;
+    let admin = crate::harness::users::ADMIN;
+    let (code, out, err) = plugin(&world, admin, &["policy", "lint", "--cluster"]).await;
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(out.contains(&format!("{namespace}: spec.scope.namespaces: {namespace}-not-there fits none")), "{out}");
+}
+
+async fn found(world: Arc<World>) {
+    let kubectl = binaries::Binaries::find().unwrap().kubectl;
+    let kubeconfig = Some(world.control_plane.kubeconfig(ALICE));
+    let (code, out, err) = run(&kubectl, kubeconfig, &["daypass", "--help"]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("Usage: kubectl daypass") && out.contains("explain"), "{out}");
+}

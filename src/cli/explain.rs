@@ -1,0 +1,278 @@
+//! `kubectl daypass explain`: reads what a request is decided by, with the rights of whoever asks, and has the core
+//! explain it. Writes nothing.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+
+use super::manifests::from_file_or_input;
+use super::plugin::{Connection, Said};
+use super::show;
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::request::AccessRequest;
+use crate::api::subject::Identity;
+use crate::controller::observe::{self, GuardedPolicy, GuardedRequest};
+use crate::core::break_glass::is_unreviewed;
+use crate::core::cel::Harm;
+use crate::core::explain::explain;
+use crate::core::guard::Guard;
+use crate::core::history::Reason;
+use crate::core::namespaces::{Namespace, Namespaces};
+use crate::core::policies::PolicySet;
+use crate::core::snapshot::Snapshot;
+use crate::runtime::client;
+use crate::runtime::clock::Clock;
+
+/// The command line of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// Name of the request.
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    name: Option<String>,
+    /// A request that is not made yet: a file, or - for standard input.
+    #[arg(short, long = "filename", value_name = "FILE", id = "file")]
+    file: Option<PathBuf>,
+    /// Namespace of the request. Left out: that of the file or context.
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = show::Format::Text)]
+    output: show::Format,
+    /// With -f: as if this user asked, rather than you.
+    #[arg(long, requires = "file")]
+    as_user: Option<String>,
+    /// With --as-user: a group of that user. Can be given again.
+    #[arg(long, requires = "as_user")]
+    as_group: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Explains the requests that the command line names.
+///
+/// # Errors
+/// Why it cannot.
+pub async fn run(args: ExplainArgs) -> Result<Said, String> {
+    let connection = &args.connection;
+    let config = client::of_person(connection.kubeconfig.as_deref(), connection.context.as_deref())
+        .await
+        .map_err(|error| error.to_string())?;
+    let fallback = config.default_namespace.clone();
+    let cluster = Cluster { client: Client::try_from(config).map_err(|error| error.to_string())?, notes: Vec::new() };
+    let now = Clock.now();
+    let requests = match (&args.name, &args.file) {
+        (Some(name), _) => vec![cluster.request(args.namespace.as_deref().unwrap_or(&fallback), name).await?],
+        (None, Some(_)) => cluster.drafts(&args, &fallback, now).await?,
+        (None, None) => return Err("name a request, or give one with -f".to_owned()),
+    };
+    let mut text = String::new();
+    for request in &requests {
+        let mut cluster = Cluster { client: cluster.client.clone(), notes: Vec::new() };
+        text.push_str(&cluster.explain(request, now, args.output).await?);
+    }
+    Ok(Said { text, code: 0 })
+}
+
+/// The cluster as whoever asks may see it.
+struct Cluster {
+    client: Client,
+    /// What could not be read.
+    notes: Vec<String>,
+}
+
+impl Cluster {
+    async fn request(&self, namespace: &str, name: &str) -> Result<AccessRequest, String> {
+        let api: Api<GuardedRequest> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("get accessrequests in namespace {namespace}");
+        let found = api.get_opt(name).await.map_err(|error| refused(&what, &error))?;
+        let found = found.ok_or_else(|| format!("there is no request {name} in namespace {namespace}"))?;
+        found.0.map_err(|invalid| format!("request {namespace}/{name} cannot be read: {}", invalid.error))
+    }
+
+    /// Requests that are not made yet, as the cluster would stamp them.
+    async fn drafts(&self, args: &ExplainArgs, own: &str, now: Timestamp) -> Result<Vec<AccessRequest>, String> {
+        let documents = from_file_or_input(args.file.as_deref().unwrap_or("-".as_ref()))?;
+        let who = match &args.as_user {
+            Some(username) => Identity { username: username.clone(), uid: None, groups: args.as_group.clone() },
+            None => self.caller().await?,
+        };
+        let mut drafts = Vec::new();
+        for document in documents.iter().filter(|document| document.is("AccessRequest")) {
+            let mut request = document.request()?;
+            let given = args.namespace.as_deref();
+            let named = request.metadata.namespace.take();
+            if let (Some(named), Some(given)) = (&named, given)
+                && named != given
+            {
+                return Err(format!("{}: is for namespace {named}, and -n says {given}", document.from));
+            }
+            request.metadata.namespace = named.or_else(|| given.map(str::to_owned)).or_else(|| Some(own.to_owned()));
+            request.metadata.creation_timestamp = Some(Time(now));
+            request.spec.requester = Some(who.clone());
+            request.status = None;
+            drafts.push(request);
+        }
+        if drafts.is_empty() { Err("there is no AccessRequest in this file".to_owned()) } else { Ok(drafts) }
+    }
+
+    /// Who asks, as the API server knows them.
+    async fn caller(&self) -> Result<Identity, String> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let review = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+        let review = review.map_err(|error| refused("create selfsubjectreviews", &error))?;
+        let who = review.status.and_then(|status| status.user_info).unwrap_or_default();
+        let (username, groups) = (who.username.unwrap_or_default(), who.groups.unwrap_or_default());
+        Ok(Identity { username, uid: who.uid.filter(|uid| !uid.is_empty()), groups })
+    }
+
+    async fn explain(
+        &mut self,
+        request: &AccessRequest,
+        now: Timestamp,
+        format: show::Format,
+    ) -> Result<String, String> {
+        let policies = self.policies().await?;
+        let extended = self.extended(request).await;
+        let namespaces = self.namespaces(request, extended.as_ref()).await?;
+        let unreviewed = self.unreviewed(request).await;
+        let guard = guard(request);
+        let snapshot = Snapshot {
+            request,
+            policies: &policies,
+            namespaces: &namespaces,
+            harm: &Harm::default(),
+            bindings: &[],
+            extended: extended.as_ref(),
+            extensions: &[],
+            unreviewed: &unreviewed,
+            guard: &guard,
+            bind_failure: None,
+        };
+        show::written(request, &explain(&snapshot, now), &self.notes, format)
+    }
+
+    async fn policies(&self) -> Result<PolicySet, String> {
+        let api: Api<GuardedPolicy> = Api::all(self.client.clone());
+        let listed = api.list(&ListParams::default()).await.map_err(|error| refused("list accesspolicies", &error))?;
+        Ok(observe::policy_set(&PolicySet::default(), &listed.items))
+    }
+
+    /// All namespaces, or as many as the request names and one may read.
+    async fn namespaces(
+        &mut self,
+        request: &AccessRequest,
+        extended: Option<&AccessRequest>,
+    ) -> Result<Namespaces, String> {
+        let api: Api<NamespaceObject> = Api::all(self.client.clone());
+        match api.list_metadata(&ListParams::default()).await {
+            Ok(list) => return Ok(list.items.iter().map(observe::namespace).collect()),
+            Err(error) if is_forbidden(&error) => {}
+            Err(error) => return Err(refused("list namespaces", &error)),
+        }
+        if request.spec.scope.as_ref().is_some_and(|scope| scope.namespace_selector.is_some()) {
+            return Err(
+                "the request asks for namespaces by label, and you may not list namespaces: have an admin give \
+                        you `list` on namespaces, or name them in spec.scope.namespaces"
+                    .to_owned(),
+            );
+        }
+        let mut found = Namespaces::new();
+        let mut unread = Vec::new();
+        for name in named(request, extended) {
+            match api.get_metadata_opt(&name).await {
+                Ok(Some(object)) => found.extend([observe::namespace(&object)]),
+                Ok(None) => {}
+                Err(error) if is_forbidden(&error) => {
+                    found.insert(name.clone(), Namespace::default());
+                    unread.push(name);
+                }
+                Err(error) => return Err(refused("get namespaces", &error)),
+            }
+        }
+        if !unread.is_empty() {
+            self.notes.push(format!(
+                "you may not read namespace {}: taken to be there without labels, so the answer may differ where a \
+                 policy asks for labels",
+                unread.join(", ")
+            ));
+        }
+        Ok(found)
+    }
+
+    async fn extended(&mut self, request: &AccessRequest) -> Option<AccessRequest> {
+        let (name, namespace) = (request.spec.extends.as_ref()?, request.namespace()?);
+        match observe::request(&self.client, &namespace, name).await {
+            Ok(found) => found,
+            Err(error) => {
+                self.notes
+                    .push(format!("{name}, which it extends, could not be read ({error}): the answer may differ"));
+                None
+            }
+        }
+    }
+
+    /// Break-glass requests whose review is open; the core looks for those of the same person.
+    async fn unreviewed(&mut self, request: &AccessRequest) -> Vec<AccessRequest> {
+        if !request.spec.break_glass {
+            return Vec::new();
+        }
+        let all: Api<GuardedRequest> = Api::all(self.client.clone());
+        let own: Api<GuardedRequest> = Api::namespaced(self.client.clone(), &request.namespace().unwrap_or_default());
+        let mut listed = all.list(&ListParams::default()).await;
+        if listed.is_err() {
+            self.notes.push(
+                "you may not list the requests of all namespaces: an overdue review elsewhere would deny it".to_owned(),
+            );
+            listed = own.list(&ListParams::default()).await;
+        }
+        let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|guarded| guarded.0.ok());
+        others.filter(|other| is_unreviewed(other) && other.uid() != request.uid()).collect()
+    }
+}
+
+/// What the controller last said of the cluster's guard, on the request itself. It cannot be tried from here.
+fn guard(request: &AccessRequest) -> Guard {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    match conditions::find(conditions, conditions::APPROVED) {
+        Some(said) if said.status == ConditionStatus::Unknown && said.reason == Reason::GuardMissing.as_str() => {
+            Guard::Missing(said.message.clone())
+        }
+        _ => Guard::Since(Timestamp::MIN),
+    }
+}
+
+/// The namespaces that a request is about.
+fn named(request: &AccessRequest, extended: Option<&AccessRequest>) -> Vec<String> {
+    let asked = request.spec.scope.iter().flat_map(|scope| scope.namespaces.clone());
+    let granted = [Some(request), extended].into_iter().flatten().filter_map(|r| r.status.as_ref());
+    let granted = granted.flat_map(|status| status.bindings.iter().filter_map(|b| b.namespace.clone()));
+    let mut names: Vec<String> = asked.chain(granted).chain(request.namespace()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// Why a read failed; when a right is missing, which one and how to get it.
+fn refused(what: &str, error: &kube::Error) -> String {
+    if is_forbidden(error) {
+        return format!(
+            "you may not {what}: have an admin bind you to ClusterRole daypass-requester or daypass-approver, which \
+             have that right (the API server says: {error})"
+        );
+    }
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            format!("cannot {what}: Daypass is not installed in this cluster ({error})")
+        }
+        _ => format!("cannot {what}: {error}"),
+    }
+}

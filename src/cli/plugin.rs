@@ -1,0 +1,108 @@
+//! What the kubectl plugin takes on its command line, and its exit codes. What a command does is in its own module.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::explain::{self, ExplainArgs};
+use super::{lint, policy_test};
+
+/// See why Daypass decides a request as it does, and test policies before they are applied.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl daypass", bin_name = "kubectl daypass", version)]
+pub struct Plugin {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tell how a request is decided and why; with -f, one that is not made yet.
+    Explain(ExplainArgs),
+    /// Look at policies before they are applied.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Run the cases of every PolicyTest against every AccessPolicy in these files. Needs no cluster.
+    ///
+    /// The policies are held against the schema and checked as the controller does; the CEL rules of the
+    /// CRDs are not evaluated here. A case is decided at its `at`, or else at 2026-01-05T12:00:00Z, a Monday.
+    /// Exit code: 0 when all pass, 1 when one fails, 2 when the files or policies cannot be used.
+    Test {
+        /// Files, or folders with .yaml, .yml and .json files.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Warn of what looks wrong in policies that are in order.
+    ///
+    /// Exit code: 0 without warnings, 1 with, 2 when the files cannot be used.
+    Lint {
+        /// Files, or folders with .yaml, .yml and .json files. The namespaces of a PolicyTest among them are known.
+        #[arg(required_unless_present = "cluster", conflicts_with = "cluster")]
+        paths: Vec<PathBuf>,
+        /// Look at the policies of the cluster instead.
+        #[arg(long)]
+        cluster: bool,
+        /// Exit with 0 in spite of warnings.
+        #[arg(long)]
+        warn_only: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+/// Which cluster, as kubectl is told.
+#[derive(Debug, clap::Args)]
+pub struct Connection {
+    /// Kubeconfig to use. Left out: as kubectl finds it.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long)]
+    pub context: Option<String>,
+}
+
+/// What a command has to say, and its exit code.
+pub struct Said {
+    /// For standard output.
+    pub text: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// Why a command could not do what it should, for people, and its exit code.
+pub struct Failed {
+    /// For standard error.
+    pub why: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl Plugin {
+    /// Runs the command and prints what it says.
+    pub async fn run(self) -> ExitCode {
+        let done = match self.command {
+            Command::Explain(args) => explain::run(args).await.map_err(|why| Failed { why, code: 1 }),
+            Command::Policy(PolicyCommand::Test { paths }) => {
+                policy_test::run(&paths).map_err(|why| Failed { why, code: 2 })
+            }
+            Command::Policy(PolicyCommand::Lint { paths, cluster, warn_only, connection }) => {
+                let told = if cluster { lint::cluster(&connection).await } else { lint::files(&paths) };
+                let code = |said: Said| Said { code: if warn_only { 0 } else { said.code }, ..said };
+                told.map(code).map_err(|why| Failed { why, code: 2 })
+            }
+        };
+        let (code, printed) = match done {
+            Ok(said) => (said.code, std::io::stdout().write_all(said.text.as_bytes())),
+            Err(failed) => (failed.code, writeln!(std::io::stderr(), "kubectl daypass: {}", failed.why)),
+        };
+        // Whoever reads may have gone, as `head` does.
+        drop(printed);
+        ExitCode::from(code)
+    }
+}

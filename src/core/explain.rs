@@ -1,0 +1,509 @@
+//! Why a request is decided as it is, as a value that can be shown to people.
+//!
+//! Owns the account of a decision and makes none: every answer in it comes from the functions that the controller
+//! decides with, asked once more.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use super::approvals::{Progress, Said, as_escalated, progress, review_stage, weigh};
+use super::break_glass::review_due;
+use super::deadline::{later, whole_second};
+use super::decide::{Decision, choose, decide};
+use super::duration;
+use super::facts::Circumstances;
+use super::fault::sentence;
+use super::history::{Reason, join};
+use super::live;
+use super::plan::{Hindrance, prepare, withdrawn};
+use super::policies::{Entry, Policy};
+use super::select::{Place, denies, place, shortfalls};
+use super::snapshot::Snapshot;
+use super::stages;
+use super::validate::{Aim, Ask, validate};
+use crate::api::policy::{Effect, Stage};
+use crate::api::request::{AccessRequestStatus, State};
+use crate::api::subject::{Subject, SubjectKind};
+
+/// What is decided, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// In one word.
+    pub outcome: Outcome,
+    /// In one sentence.
+    pub summary: String,
+    /// Of a denial: every reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Every policy, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Judged>,
+    /// The policy that decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decides: Option<Deciding>,
+    /// The stages of that policy, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Asked>,
+    /// When the wait for people ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// What is granted, or would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+    /// Of an extension: what it moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extension: Option<Moves>,
+    /// Of break-glass access: the review that must follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewAfterwards>,
+    /// Reviews that change nothing, each with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_effect: Vec<String>,
+}
+
+/// How a request stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub enum Outcome {
+    /// Yes: access runs, begins at once, or begins at its start.
+    Granted,
+    /// People must agree first.
+    Waiting,
+    /// No.
+    Denied,
+    /// Nobody decided in time.
+    Lapsed,
+    /// Something that might deny cannot be read.
+    Undecided,
+    /// It was granted and is over, or was withdrawn.
+    Over,
+}
+
+/// A policy, and what it says to the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Judged {
+    /// Name of the policy.
+    pub name: String,
+    /// Allow or Deny.
+    pub effect: Effect,
+    /// In one word.
+    pub verdict: Verdict,
+    /// Why it does not match, denies, or cannot be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+}
+
+/// What a policy says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Verdict {
+    /// Allows it, and decides.
+    Decides,
+    /// Would allow it too.
+    Matches,
+    /// Does not allow it.
+    FallsShort,
+    /// Denies it.
+    Denies,
+    /// Denies, but nothing of what is asked for.
+    DoesNotTouch,
+    /// Has faults.
+    Broken,
+}
+
+/// Which policy decides, and why that one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Deciding {
+    /// Its name.
+    pub policy: String,
+    /// Why this one.
+    pub because: String,
+}
+
+/// A stage, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// In one word.
+    pub state: Standing,
+    /// How many people it needs.
+    pub required: i32,
+    /// How many count for it; none before it opens.
+    pub approved: i32,
+    /// Who may approve in it.
+    pub approvers: Vec<Approver>,
+    /// When more people may approve, if that is still to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalates_at: Option<Time>,
+}
+
+/// How a stage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Standing {
+    /// Enough people have approved.
+    Full,
+    /// It waits.
+    Open,
+    /// It opens when the one before it is full.
+    Later,
+    /// Nobody is waited for.
+    Spared,
+}
+
+/// Somebody who may approve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Approver {
+    /// Kind and name, such as `Group/leads`.
+    pub subject: String,
+    /// Whether only because the stage had to wait too long.
+    pub escalated: bool,
+}
+
+/// What is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// Kind and name of the role.
+    pub role: String,
+    /// Whether in the whole cluster.
+    pub cluster: bool,
+    /// In which namespaces otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// For how long.
+    pub duration: String,
+    /// From when on; unknown as long as people are waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Time>,
+    /// Until when; unknown as long as `from` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// Who agreed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+}
+
+/// What an extension moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moves {
+    /// Name of the running request.
+    pub of: String,
+    /// Its end now.
+    pub from: Time,
+    /// Its end then.
+    pub to: Time,
+}
+
+/// The review that must follow break-glass access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReviewAfterwards {
+    /// One of these must review it.
+    pub reviewers: Vec<String>,
+    /// By when.
+    pub by: Time,
+}
+
+impl Explanation {
+    /// A bare account: how it stands, and a sentence.
+    fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            summary: summary.into(),
+            reasons: Vec::new(),
+            policies: Vec::new(),
+            decides: None,
+            stages: Vec::new(),
+            deadline: None,
+            grant: None,
+            extension: None,
+            review: None,
+            without_effect: Vec::new(),
+        }
+    }
+
+    fn denied(reasons: Vec<String>) -> Self {
+        Self { reasons: reasons.clone(), ..Self::new(Outcome::Denied, format!("denied because {}", join(&reasons))) }
+    }
+
+    fn ended(state: State, why: &str) -> Self {
+        match state {
+            State::Denied => Self::denied(vec![why.to_owned()]),
+            State::Lapsed => Self::new(Outcome::Lapsed, format!("lapsed: {why}")),
+            other => Self::new(Outcome::Over, format!("over ({}): {why}", other.as_str())),
+        }
+    }
+}
+
+/// Explains how a request stands at a time, and why.
+pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
+    let status = s.request.status.clone().unwrap_or_default();
+    let granted = status.granted_at.is_some();
+    if status.state.is_final() {
+        let ended = Explanation::ended(status.state, status.message.as_deref().unwrap_or("no reason is on record"));
+        return Explanation { review: reviewed_afterwards(s, &status), ..ended };
+    }
+    if status.expires_at.as_ref().is_some_and(|end| end.0 <= now) {
+        let (state, why) = match granted {
+            true => (State::Expired, "its end has come"),
+            false => (State::Lapsed, "the time asked for ended before access began"),
+        };
+        return Explanation::ended(state, why);
+    }
+    let ask = match validate(s.request) {
+        Ok(ask) => ask,
+        Err(faults) => return Explanation::ended(State::Denied, &sentence(&faults)),
+    };
+    if let Some((_, why)) = withdrawn(s, &status, &ask) {
+        return Explanation::ended(State::Revoked, &why);
+    }
+    if granted {
+        return running(s, &status, &ask);
+    }
+    match prepare(s, &status, &ask, now) {
+        Err(Hindrance::Guard(why)) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
+        Err(Hindrance::Over(state, _, why)) => Explanation::ended(state, &why),
+        Ok(ask) => Account { s, status: &status, ask: &ask, now }.give(),
+    }
+}
+
+/// Access that has begun: what it is, and whether policy still allows it.
+fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Explanation {
+    if let Err(why) = live::still_allowed(s, status, ask) {
+        return Explanation::ended(State::Revoked, &why);
+    }
+    let end = status.expires_at.clone();
+    let until = end.as_ref().map_or_else(String::new, |end| format!(", until {}", end.0));
+    let (from, to) = (ask.start.or(status.granted_at.as_ref().map(|t| t.0)), end.as_ref().map(|t| t.0));
+    let length = from.zip(to).map(|(from, to)| to.duration_since(from)).unwrap_or_default();
+    let grant = grant(ask, &live::granted_place(status), length, from, Vec::new());
+    let stages = stages::in_force(s, status);
+    Explanation {
+        grant: Some(Grant { until: end, ..grant }),
+        review: reviewed_afterwards(s, status),
+        decides: status
+            .policy
+            .as_ref()
+            .map(|policy| Deciding { policy: policy.name.clone(), because: "access was granted under it".to_owned() }),
+        without_effect: without_effect(&stages, status, ask),
+        ..Explanation::new(Outcome::Granted, format!("granted, and still allowed{until}"))
+    }
+}
+
+/// What an account of an undecided request is made from.
+struct Account<'s, 'a> {
+    s: &'s Snapshot<'a>,
+    status: &'s AccessRequestStatus,
+    ask: &'s Ask<'a>,
+    now: Timestamp,
+}
+
+impl Account<'_, '_> {
+    fn give(&self) -> Explanation {
+        let Self { s, status, ask, now } = *self;
+        let said = Said { reviews: &status.reviews, escalated: &status.escalated };
+        let mut told = match decide(ask, s.policies, s.namespaces, s.harm, said, now) {
+            Decision::Undecided(why) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
+            Decision::Denied(reasons) => Explanation::denied(reasons),
+            Decision::Lapsed(why) => Explanation::new(Outcome::Lapsed, format!("lapsed: {why}")),
+            Decision::Waiting(waiting) => {
+                let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
+                let of = &waiting.policy.reference.name;
+                let summary =
+                    format!("waits for {missing} in stage {stage} of policy {of}, until {}", waiting.deadline);
+                Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
+            }
+            Decision::Approved(approved) => {
+                let when = match (ask.aim, ask.start.filter(|start| *start > now)) {
+                    (Aim::Extension { of, .. }, _) => format!("granted: the end of {of} moves"),
+                    (_, Some(start)) => format!("scheduled for {start}"),
+                    (_, None) => "granted at once".to_owned(),
+                };
+                let by = approved.approvers.clone();
+                Explanation {
+                    grant: Some(grant(ask, &approved.place, approved.length, None, by)),
+                    ..Explanation::new(Outcome::Granted, format!("{when}: {}", approved.sentence()))
+                }
+            }
+        };
+        if let Ok(place) = place(&ask.target, s.namespaces) {
+            self.add_policies(&mut told, &place);
+        }
+        told
+    }
+
+    /// What every policy says, and more about the one that decides.
+    fn add_policies(&self, told: &mut Explanation, place: &Place) {
+        let circumstances = Circumstances::new(place, self.s.namespaces, self.s.harm, self.now);
+        told.policies = self.s.policies.all().map(|(name, entry)| self.judge(name, entry, &circumstances)).collect();
+        let stopped = told.policies.iter().any(|judged| {
+            judged.verdict == Verdict::Denies || (judged.verdict == Verdict::Broken && judged.effect == Effect::Deny)
+        });
+        let chosen = choose(self.ask, self.s.policies, &circumstances).ok().filter(|_| !stopped);
+        let Some(policy) = chosen else { return };
+        let name = &policy.reference.name;
+        told.decides = Some(Deciding { policy: name.clone(), because: self.because(policy, told, &circumstances) });
+        for judged in told.policies.iter_mut().filter(|judged| judged.name == *name) {
+            judged.verdict = Verdict::Decides;
+        }
+        let automatic = policy.is_automatic(self.ask, &circumstances) == Ok(true);
+        told.stages = self.stages(policy, told.outcome, automatic);
+        let reviewers = policy.break_glass.as_ref().filter(|_| matches!(self.ask.aim, Aim::BreakGlass));
+        let heard = match reviewers {
+            Some(terms) => vec![review_stage(&terms.reviewers)],
+            None => as_escalated(&policy.stages, &self.status.escalated),
+        };
+        told.without_effect = without_effect(&heard, self.status, self.ask);
+        if matches!(told.outcome, Outcome::Granted | Outcome::Waiting) {
+            self.add_grant(told, policy, place);
+        }
+    }
+
+    fn add_grant(&self, told: &mut Explanation, policy: &Policy, place: &Place) {
+        let (ask, yes) = (self.ask, told.outcome == Outcome::Granted);
+        let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+        let begin = whole_second(self.now);
+        let approved_by = told.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
+        if let Aim::Extension { of, running: Some(running) } = ask.aim {
+            let (from, to) = (Time(running.end), Time(later(running.end, length)));
+            told.extension = Some(Moves { of: of.to_owned(), from, to });
+            told.grant = Some(grant(ask, place, length, Some(running.end), approved_by));
+            return;
+        }
+        told.grant = Some(grant(ask, place, length, ask.start.or(yes.then_some(begin)), approved_by));
+        if let (Aim::BreakGlass, Some(terms)) = (ask.aim, &policy.break_glass) {
+            let by = Time(later(begin, terms.within));
+            told.review = Some(ReviewAfterwards { reviewers: terms.reviewers.iter().map(written).collect(), by });
+        }
+    }
+
+    fn judge(&self, name: &str, entry: &Entry, circumstances: &Circumstances<'_>) -> Judged {
+        let (effect, verdict, why) = match entry {
+            Entry::Broken { effect, faults } => {
+                (*effect, Verdict::Broken, faults.iter().map(ToString::to_string).collect())
+            }
+            Entry::Valid(policy) if policy.effect == Effect::Deny => match denies(policy, self.ask, circumstances) {
+                Some(why) => (Effect::Deny, Verdict::Denies, vec![why]),
+                None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
+            },
+            Entry::Valid(policy) => {
+                let short = shortfalls(policy, self.ask, self.ask.length, circumstances);
+                let verdict = if short.is_empty() { Verdict::Matches } else { Verdict::FallsShort };
+                (Effect::Allow, verdict, short)
+            }
+        };
+        Judged { name: name.to_owned(), effect, verdict, why }
+    }
+
+    fn because(&self, policy: &Policy, told: &Explanation, circumstances: &Circumstances<'_>) -> String {
+        if let Aim::Extension { of, .. } = self.ask.aim {
+            return format!("{of} runs under it");
+        }
+        if self.ask.policy.is_some() {
+            return "the request names it".to_owned();
+        }
+        let matching = told.policies.iter().filter(|judged| judged.verdict == Verdict::Matches);
+        let others: Vec<&Policy> = matching
+            .filter(|judged| judged.name != policy.reference.name)
+            .filter_map(|judged| match self.s.policies.get(&judged.name) {
+                Some(Entry::Valid(other)) => Some(&**other),
+                _ => None,
+            })
+            .collect();
+        let least = policy.friction(self.ask, circumstances);
+        match others.len() {
+            0 => "no other policy matches".to_owned(),
+            _ if others.iter().any(|other| other.friction(self.ask, circumstances) == least) => {
+                "it comes first by name of those that ask least of people".to_owned()
+            }
+            _ => "of those that match it asks least of people".to_owned(),
+        }
+    }
+
+    /// The stages and how far they are; none once somebody has said no, since it does not matter then.
+    fn stages(&self, policy: &Policy, outcome: Outcome, automatic: bool) -> Vec<Asked> {
+        let now_asked = as_escalated(&policy.stages, &self.status.escalated);
+        let spared = outcome == Outcome::Granted && (automatic || matches!(self.ask.aim, Aim::BreakGlass));
+        let open = match progress(&now_asked, &self.status.reviews, self.ask.requester) {
+            _ if spared => None,
+            Progress::Denied { .. } => return Vec::new(),
+            Progress::Complete(_) => None,
+            Progress::Open { stage, approved } => Some((stage, approved)),
+        };
+        let standing = |index: usize, stage: &Stage| match open {
+            _ if spared => (Standing::Spared, 0),
+            Some((at, approved)) if index == at => (Standing::Open, approved),
+            Some((at, _)) if index > at => (Standing::Later, 0),
+            _ => (Standing::Full, stage.required),
+        };
+        let asked = |(index, (stage, before)): (usize, (&Stage, &Stage))| {
+            let (state, approved) = standing(index, stage);
+            let approver = |(at, subject): (usize, &Subject)| Approver {
+                subject: written(subject),
+                escalated: at >= before.approvers.len(),
+            };
+            let opened = self.status.stage.as_ref().filter(|open| open.name == stage.name);
+            let opened_at = opened.map_or(self.now, |open| open.opened_at.0);
+            let waits = state == Standing::Open;
+            let escalates_at = stages::escalation(self.status, stage, opened_at).filter(|_| waits).map(Time);
+            Asked {
+                name: stage.name.clone(),
+                state,
+                required: stage.required,
+                approved,
+                approvers: stage.approvers.iter().enumerate().map(approver).collect(),
+                escalates_at,
+            }
+        };
+        now_asked.iter().zip(&policy.stages).enumerate().map(asked).collect()
+    }
+}
+
+fn grant(
+    ask: &Ask<'_>,
+    place: &Place,
+    length: k8s_openapi::jiff::SignedDuration,
+    from: Option<Timestamp>,
+    approved_by: Vec<String>,
+) -> Grant {
+    Grant {
+        role: ask.role.to_string(),
+        cluster: *place == Place::Cluster,
+        namespaces: match place {
+            Place::Cluster => Vec::new(),
+            Place::Namespaces(names) => names.iter().cloned().collect(),
+        },
+        duration: duration::format(length),
+        from: from.map(Time),
+        until: from.map(|from| Time(later(from, length))),
+        approved_by,
+    }
+}
+
+fn reviewed_afterwards(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Option<ReviewAfterwards> {
+    let by = Time(review_due(status)?);
+    let open = status.break_glass.as_ref()?;
+    Some(ReviewAfterwards { reviewers: stages::reviewers(s, status, open).iter().map(written).collect(), by })
+}
+
+fn without_effect(stages: &[Stage], status: &AccessRequestStatus, ask: &Ask<'_>) -> Vec<String> {
+    let weighed = status.reviews.iter().map(|(who, review)| weigh(stages, ask.requester, who, review));
+    weighed.filter(|(reason, _)| *reason == Reason::ReviewIgnored).map(|(_, why)| why).collect()
+}
+
+/// A subject as people write it: `Group/leads`, `ServiceAccount/ci/bot`.
+pub fn written(subject: &Subject) -> String {
+    let name = &subject.name;
+    match (subject.kind, &subject.namespace) {
+        (SubjectKind::User, _) => format!("User/{name}"),
+        (SubjectKind::Group, _) => format!("Group/{name}"),
+        (SubjectKind::ServiceAccount, namespace) => {
+            format!("ServiceAccount/{}/{name}", namespace.as_deref().unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
