@@ -113,7 +113,7 @@ async fn missing_right(world: Arc<World>) {
     let args = ["explain", "-f", &path, "--as-user", "eve"];
     let (code, _, err) = run(Path::new(PLUGIN), Some(nobody.path().to_owned()), &args).await;
     assert_eq!(code, Some(1));
-    assert!(err.contains("accesspolicies"), "{err}");
+    assert!(err.contains("you may not list accesspolicies") && err.contains("daypass-requester"), "{err}");
 }
 
 async fn tests_policies(_: Arc<World>) {

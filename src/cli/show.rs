@@ -96,7 +96,7 @@ fn facts(told: &Explanation, notes: &[String]) -> Vec<String> {
     if let Some(review) = &told.review {
         facts.push(format!("review: one of {} must review it by {}", review.reviewers.join(", "), review.by.0));
     }
-    facts.extend(told.without_effect.iter().map(|why| format!("no effect: {why}")));
+    facts.extend(told.without_effect.iter().map(|why| format!("ignored: {why}")));
     facts.extend(notes.iter().map(|note| format!("note: {note}")));
     facts
 }
