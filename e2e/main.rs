@@ -3,6 +3,7 @@
 
 mod admission;
 mod approve;
+mod attack;
 mod behind;
 mod bench;
 mod chart;
@@ -49,6 +50,7 @@ fn run_trials() -> ExitCode {
         policy::trials(),
         uninstall::trials(),
         chart::trials(),
+        attack::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     harness::world::end();
