@@ -108,7 +108,7 @@ impl Ground {
                 self.say(ALICE, "Revoke").await;
                 self.reach("Revoked").await;
                 let open =
-                    json!({ "reviewers": [{ "kind": "User", "name": "dave" }], "reviewBy": now_plus_seconds(60) });
+                    json!({ "reviewers": [{ "kind": "User", "name": "dave" }], "reviewBy": now_plus_seconds(3600) });
                 self.as_controller(json!({ "breakGlass": open })).await;
             }
             Scene::Full => {

@@ -77,7 +77,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eve}]
 const RIGHTS_OF_PETRA: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
-metadata: {name: operates-daypass}
+metadata: {name: operates-this-product}
 rules:
 - {apiGroups: [daypass.dev], resources: [accessrequests], verbs: [update, patch, delete, deletecollection]}
 - {apiGroups: [daypass.dev], resources: [accessrequests/status], verbs: [update, patch]}
@@ -85,8 +85,8 @@ rules:
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: petra-operates-daypass}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: operates-daypass}
+metadata: {name: petra-operates-this-product}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: operates-this-product}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: petra}]
 "#;
 
