@@ -10,10 +10,10 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
-use crate::harness::proxy::{Moment, Proxy, Way};
+use crate::harness::proxy::{Moment, Way};
 use crate::harness::users::{ALICE, CAROL, EVE};
 use crate::harness::wait::now;
-use crate::harness::{Controller, World, eventually, private, shared};
+use crate::harness::{World, eventually, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -148,10 +148,8 @@ const WRITES: usize = 7;
 
 async fn killed_at_every_write(world: Arc<World>) {
     world.controller.kill();
-    let token = Controller::token(&world.control_plane).await;
-    let proxy = Proxy::start(&world.control_plane, token).await;
-    let kubeconfig = proxy.kubeconfig(&world.control_plane);
-    let controller = Arc::new(Controller::start_through(&world.control_plane, "crashing", &kubeconfig).await);
+    let (proxy, controller) = world.controller_through_proxy().await;
+    let controller = Arc::new(controller);
     let namespace = allowed(&world, false, 100).await;
     world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
     let mut before = world.until(&namespace, "fix", State::Active).await;
