@@ -101,6 +101,12 @@ fn contrasts() -> Vec<Contrast> {
             one_more,
             case(ALICE, leads(2), &[BOB, CAROL]),
         ),
+        contrast(
+            "nor_under_two_names_of_one_login",
+            case(EVE, leads(2), &[ALICE_APPROVES, ALICE_RENAMED]),
+            &["alice says Approve", "alice-renamed says Approve", "one more approval"],
+            case(EVE, leads(2), &[ALICE_APPROVES, NOT_ALICE]),
+        ),
         contrast("a_stranger_does_not_count", case(ALICE, leads(1), &[DAVE]), nobody, case(ALICE, leads(1), &[BOB])),
         contrast(
             "who_has_left_the_group_does_not_count",
