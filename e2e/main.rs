@@ -3,6 +3,7 @@
 
 mod admission;
 mod approve;
+mod attack;
 mod behind;
 mod bench;
 mod break_glass;
@@ -56,6 +57,7 @@ fn run_trials() -> ExitCode {
         tutorial::trials(),
         uninstall::trials(),
         chart::trials(),
+        attack::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     harness::world::end();

@@ -43,6 +43,8 @@ use super::subject::{Identity, RoleName, Subject};
 #[x_kube(
     validation = Rule::new("!(has(self.scope) && has(self.scope.cluster) && self.scope.cluster && has(self.role.kind) && self.role.kind == 'Role')")
         .message("a Role cannot be bound in the whole cluster: ask for a ClusterRole, or for namespaces"),
+    validation = Rule::new("!has(self.startTime) || self.startTime < timestamp('9999-01-01T00:00:00Z')")
+        .message("startTime must be within a year of the request"),
     validation = Rule::new("!has(self.extends) || !has(self.startTime)")
         .message("an extension begins where the running grant ends: leave startTime out"),
     validation = Rule::new("!has(self.extends) || !has(self.scope)")

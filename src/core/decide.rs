@@ -20,8 +20,15 @@ use crate::api::policy::{Effect, Stage};
 pub enum Decision<'p> {
     /// Something that might deny cannot be read; why.
     Undecided(String),
-    /// No; all reasons, sorted.
+    /// No, as far as policies go; all reasons, sorted.
     Denied(Vec<String>),
+    /// No, says somebody who may.
+    Refused {
+        /// Who.
+        by: String,
+        /// A sentence.
+        why: String,
+    },
     /// People must agree first.
     Waiting(Waiting<'p>),
     /// Nobody decided in time; the sentence says what was waited for.
@@ -178,10 +185,10 @@ fn ask_people<'p>(
         Progress::Complete(approvers) => approvers,
         // Nobody is waited for; whoever has a say and is there already can still say no.
         Progress::Open { .. } if automatic || matches!(ask.aim, Aim::BreakGlass) => Vec::new(),
-        Progress::Denied { by, comment } if comment.is_empty() => {
-            return Decision::Denied(vec![format!("{by} denied it")]);
+        Progress::Denied { by, comment } => {
+            let why = if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") };
+            return Decision::Refused { by, why };
         }
-        Progress::Denied { by, comment } => return Decision::Denied(vec![format!("{by} denied it: {comment}")]),
         Progress::Open { stage, approved } => {
             let stage = stages[stage].clone();
             let answer_by = later(ask.created, policy.deadline);
@@ -218,7 +225,7 @@ mod tests {
             Decision::Approved(a) => Ok((a.policy.reference.name.clone(), super::super::duration::format(a.length))),
             Decision::Denied(reasons) => Err(reasons.join("; ")),
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
-            Decision::Undecided(why) | Decision::Lapsed(why) => Err(why),
+            Decision::Undecided(why) | Decision::Lapsed(why) | Decision::Refused { why, .. } => Err(why),
         }
     }
 

@@ -142,6 +142,7 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
     match decide(&ask, s.policies, s.namespaces, s.harm, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
+        Decision::Refused { by, why } => finish(s, status, State::Denied, Reason::Denied, Some(&by), &why, now),
         Decision::Lapsed(why) => finish(s, status, State::Lapsed, Reason::Lapsed, None, &why, now),
         Decision::Waiting(waiting) => {
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);

@@ -150,6 +150,7 @@ fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     ) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
+        Decision::Refused { why, .. } => Answer::No(vec![why]),
         Decision::Waiting { .. } | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,
     }
 }
