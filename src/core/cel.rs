@@ -106,12 +106,18 @@ pub struct Who {
 }
 
 /// How much harm a role can do.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Harm {
-    /// Low, Medium, High or Critical.
+    /// Low, Medium, High, Critical, or Unknown when the role cannot be read.
     pub level: String,
-    /// The level as a number, from 0 for Low to 3 for Critical, to compare.
+    /// The level as a number, from 0 for Low to 3 for Critical, to compare. What is unknown counts as the worst.
     pub score: i64,
+}
+
+impl Default for Harm {
+    fn default() -> Self {
+        Self { level: "Unknown".to_owned(), score: 3 }
+    }
 }
 
 /// A point in time as a wall clock shows it.
