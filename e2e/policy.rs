@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use daypass::api::State;
+use daypass::api::{AccessRequest, State};
 use k8s_openapi::api::events::v1::Event;
-use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::SOON;
-use crate::harness::users::{ADMIN, ALICE, CAROL};
+use crate::harness::cast::{SOON, request};
+use crate::harness::users::{ADMIN, ALICE, CAROL, EVE};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -18,6 +18,8 @@ pub fn trials() -> Vec<Trial> {
         shared("policy::that_cannot_be_used_says_so_until_it_can", says_so),
         shared("policy::conditions_say_what_the_fields_cannot", conditions),
         shared("policy::low_risk_waits_for_nobody", automatic),
+        shared("policy::limits_hold_also_for_requests_of_the_same_moment", limits),
+        shared("policy::limits_bound_what_waits_and_how_soon_again", limits_over_time),
     ]
 }
 
@@ -91,6 +93,60 @@ async fn automatic(world: Arc<World>) {
     world.until_reason(&namespace, "long", "Approved", "ApprovalNeeded").await;
     world.review(CAROL, &namespace, "long", "Approve", "").await;
     world.until(&namespace, "long", State::Active).await;
+}
+
+async fn limits(world: Arc<World>) {
+    let namespace = world.namespace("limits").await;
+    world.allow(&namespace, &namespace, json!({ "limits": { "liveGrantsPerPerson": 3 } })).await;
+    let names: Vec<String> = (0..24).map(|n| format!("fix-{n}")).collect();
+    let requests = Api::<AccessRequest>::namespaced(world.client(ALICE).await, &namespace);
+    let ask = |name: &String| {
+        let request = serde_json::from_value(request(&namespace, name, json!({ "duration": "1h" }))).unwrap();
+        let requests = &requests;
+        async move { requests.create(&PostParams::default(), &request).await.expect("ask") }
+    };
+    futures::future::join_all(names.iter().map(ask)).await;
+    let decided = eventually("all are decided", SOON, async || {
+        let all = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let state = |request: &AccessRequest| request.status.as_ref().map(|status| status.state);
+        let open = all.iter().filter(|r| !matches!(state(r), Some(State::Active | State::Denied))).count();
+        if open == 0 { Ok(all) } else { Err(format!("{open} are not")) }
+    })
+    .await;
+    let granted = decided.iter().filter(|r| r.status.as_ref().unwrap().state == State::Active).count();
+    assert_eq!((granted, decided.len()), (3, 24));
+    let denied = decided.iter().find(|r| r.status.as_ref().unwrap().state == State::Denied).unwrap();
+    let message = denied.status.as_ref().unwrap().message.clone().unwrap();
+    assert_eq!(told_by(&message, &namespace), "there are 3 running grants of alice under it, and it allows 3");
+    // Another person has room, and so has she when one is over.
+    world.ask(EVE, &namespace, "of-eve", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "of-eve", State::Active).await;
+    let one = decided.iter().find(|r| r.status.as_ref().unwrap().state == State::Active).unwrap().name_any();
+    world.review(ALICE, &namespace, &one, "Revoke", "").await;
+    world.until(&namespace, &one, State::Revoked).await;
+    world.ask(ALICE, &namespace, "again", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "again", State::Active).await;
+}
+
+async fn limits_over_time(world: Arc<World>) {
+    let namespace = world.namespace("limits").await;
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
+    let bounds = json!({ "openRequestsPerPerson": 1, "cooldown": "1h", "timePerDay": "90m" });
+    world.allow(&namespace, &namespace, json!({ "approval": { "stages": stages }, "limits": bounds })).await;
+    world.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
+    world.until_reason(&namespace, "first", "Approved", "ApprovalNeeded").await;
+    let denied = async |name: &str, spec, why: &str| {
+        world.ask(ALICE, &namespace, name, spec).await;
+        let message = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+        assert!(told_by(&message, &namespace).contains(why), "{message}");
+    };
+    denied("second", json!({}), "there are 1 requests of alice that wait under it, and it allows 1").await;
+    world.review(CAROL, &namespace, "first", "Approve", "").await;
+    world.until(&namespace, "first", State::Active).await;
+    denied("third", json!({ "duration": "31m" }), "1h of the last 24 hours are granted already").await;
+    world.review(ALICE, &namespace, "first", "Revoke", "").await;
+    world.until(&namespace, "first", State::Revoked).await;
+    denied("fourth", json!({ "duration": "1m" }), "1h after the last one ended").await;
 }
 
 /// Waits until the Events of a policy have these types, reasons and words. They are in namespace `default`.

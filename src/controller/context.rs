@@ -11,6 +11,7 @@ use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 
 use super::execute::Writer;
+use super::ledger::Ledger;
 use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules};
 use super::queues::Queues;
 use super::related::Extensions;
@@ -59,6 +60,8 @@ pub struct Context {
     pub by_uid: Index,
     /// Which requests extend which.
     pub extensions: Extensions,
+    /// Requests as limits count them.
+    pub ledger: Ledger,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
     guard: RwLock<Guard>,
@@ -108,6 +111,7 @@ impl Context {
             cluster_role_bindings,
             by_uid: Index::default(),
             extensions: Extensions::default(),
+            ledger: Ledger::default(),
             fresh_rules: FreshRules::default(),
             guard: RwLock::new(Guard::Missing(UNTRIED.to_owned())),
             listed: RwLock::default(),

@@ -112,6 +112,11 @@ pub async fn request(client: &Client, namespace: &str, name: &str) -> Result<Opt
     Ok(found.and_then(|guarded| guarded.0.ok()))
 }
 
+/// The resource version of a request as a number. The API server gives increasing ones (KEP-5504).
+pub fn version(request: &AccessRequest) -> Option<u64> {
+    request.metadata.resource_version.as_ref()?.parse().ok()
+}
+
 /// Namespace and name of a request.
 ///
 /// # Errors

@@ -5,13 +5,12 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::approvals::{Progress, Said, as_escalated, progress, review_stage};
-use super::cel::Harm;
 use super::deadline::later;
 use super::facts::Circumstances;
 use super::fault::sentence;
-use super::namespaces::Namespaces;
 use super::policies::{Entry, Policy, PolicySet};
 use super::select::{Place, denies, place, shortfalls};
+use super::snapshot::Snapshot;
 use super::validate::{Aim, Ask};
 use crate::api::policy::{Effect, Stage};
 
@@ -76,15 +75,9 @@ impl Approved<'_> {
 }
 
 /// Decides a request at a time.
-pub fn decide<'p>(
-    ask: &Ask<'_>,
-    policies: &'p PolicySet,
-    namespaces: &Namespaces,
-    harm: &Harm,
-    said: Said<'_>,
-    now: Timestamp,
-) -> Decision<'p> {
-    let place = match place(&ask.target, namespaces) {
+pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestamp) -> Decision<'p> {
+    let policies = s.policies;
+    let place = match place(&ask.target, s.namespaces) {
         Ok(place) => place,
         Err(fault) => return Decision::Denied(vec![fault.to_string()]),
     };
@@ -94,7 +87,7 @@ pub fn decide<'p>(
             sentence(faults)
         ));
     }
-    let circumstances = Circumstances::new(&place, namespaces, harm, now);
+    let circumstances = Circumstances::new(s, &place, now);
     let denied = denials(ask, policies, &circumstances);
     if !denied.is_empty() {
         return Decision::Denied(denied);
@@ -104,7 +97,13 @@ pub fn decide<'p>(
     });
     match chosen {
         Err(reasons) => Decision::Denied(reasons),
-        Ok((policy, automatic)) => ask_people(ask, policy, automatic, place, said, now),
+        Ok((policy, automatic)) => match ask_people(ask, policy, automatic, place.clone(), said, now) {
+            Decision::Waiting(waiting) => match circumstances.too_many_open(ask, policy) {
+                Some(why) => Decision::Denied(vec![format!("policy {}: {why}", policy.reference.name)]),
+                None => Decision::Waiting(waiting),
+            },
+            answer => answer,
+        },
     }
 }
 
@@ -128,7 +127,10 @@ fn choose<'p>(
     let mut reasons: Vec<(usize, String)> = Vec::new();
     let mut best: Option<((usize, i64), &Policy)> = None;
     for policy in policies.valid(Effect::Allow).filter(|p| named(&p.reference.name)) {
-        let short = shortfalls(policy, ask, ask.length, circumstances);
+        let mut short = shortfalls(policy, ask, ask.length, circumstances);
+        if short.is_empty() {
+            short = circumstances.over_limits(ask, policy);
+        }
         if !short.is_empty() {
             reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
             continue;
@@ -207,21 +209,23 @@ mod tests {
     use super::*;
     use crate::api::policy::AccessPolicy;
     use crate::core::approvals::Reviews;
+    use crate::core::laws::world::World;
+    use crate::core::limits::Counted;
     use crate::core::samples::{deny, namespaces, noon, policy, request};
     use crate::core::validate::validate;
     use serde_json::{Value, json};
 
     /// The policy and length that a request is granted under, or why it is not.
     fn answer(spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
+        answer_beside(&[], spec, policies)
+    }
+
+    fn answer_beside(others: &[Counted], spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
         let (request, set) = (request(spec), PolicySet::new(policies));
-        match decide(
-            &validate(&request).unwrap(),
-            &set,
-            &namespaces(),
-            &Harm::default(),
-            Said { reviews: &Reviews::new(), escalated: &[] },
-            noon(),
-        ) {
+        let mut world = World::new(request, Vec::new(), namespaces(), noon());
+        world.others = others.to_vec();
+        let said = Said { reviews: &Reviews::new(), escalated: &[] };
+        match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
             Decision::Approved(a) => Ok((a.policy.reference.name.clone(), super::super::duration::format(a.length))),
             Decision::Denied(reasons) => Err(reasons.join("; ")),
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
@@ -381,6 +385,24 @@ mod tests {
         assert_eq!(answer(json!({ "duration": "10m" }), &[plain, short()]), by("p", "10m"));
         let told = answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]).unwrap_err();
         assert!(told.starts_with("policy p: its automaticWhen cannot be evaluated: 1 / 0 == 1"), "{told}");
+    }
+
+    #[test]
+    fn a_policy_that_is_full_leaves_room_for_another() {
+        let mut other = request(json!({}));
+        other.metadata.uid = Some("r-2".to_owned());
+        let binding = json!({ "kind": "RoleBinding", "namespace": "shop", "name": "daypass-r-2" });
+        let status = json!({
+            "state": "Active", "grantedAt": noon().to_string(), "expiresAt": "2026-11-23T13:00:00Z", "bindings": [binding],
+            "policy": { "name": "full", "uid": "p-full", "generation": 1 }
+        });
+        other.status = Some(serde_json::from_value(status).unwrap());
+        let others = [Counted::of(&other).unwrap()];
+        let full = policy("full", json!({ "limits": { "liveGrants": 1 } }));
+        let told = answer_beside(&others, json!({}), std::slice::from_ref(&full));
+        assert_eq!(told, Err("policy full: there are 1 running grants under it, and it allows 1".to_owned()));
+        assert_eq!(answer_beside(&others, json!({}), &[full.clone(), policy("other", json!({}))]), by("other", "1h"));
+        assert_eq!(answer_beside(&[], json!({}), &[full]), by("full", "1h"));
     }
 
     #[test]

@@ -85,10 +85,11 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
     waiting.into_iter().filter(|e| applied(e, Some(s.request)).is_none()).find_map(|extension| {
         let as_asked = validate(extension).ok().filter(|ask| ask.created >= *guarded)?;
         let Aim::Extension { of, .. } = as_asked.aim else { return None };
-        let ask = complete(&as_asked, of, &Snapshot { request: extension, extended: Some(s.request), ..*s }).ok()?;
+        let of_extension = Snapshot { request: extension, extended: Some(s.request), ..*s };
+        let ask = complete(&as_asked, of, &of_extension).ok()?;
         let reviews = extension.status.as_ref()?;
         let said = Said { reviews: &reviews.reviews, escalated: &reviews.escalated };
-        let Decision::Approved(approved) = decide(&ask, s.policies, s.namespaces, s.harm, said, now) else {
+        let Decision::Approved(approved) = decide(&ask, &of_extension, said, now) else {
             return None;
         };
         let extension = GrantExtension {

@@ -9,9 +9,11 @@ use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::tz::TimeZone;
 
 use super::cel::{Asked, Facts, Harm, When, Who};
+use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::Policy;
 use super::select::Place;
+use super::snapshot::Snapshot;
 use super::validate::{Aim, Ask};
 
 /// Values by label key.
@@ -27,13 +29,31 @@ pub struct Circumstances<'a> {
     pub at: Timestamp,
     /// How much harm the role can do.
     pub harm: &'a Harm,
+    /// Other requests under policies that have limits.
+    pub others: &'a [Counted],
     labels: OnceCell<Arc<Labels>>,
 }
 
 impl<'a> Circumstances<'a> {
     /// The circumstances of a place and a time.
-    pub fn new(place: &'a Place, namespaces: &'a Namespaces, harm: &'a Harm, at: Timestamp) -> Self {
-        Self { place, namespaces, at, harm, labels: OnceCell::new() }
+    pub fn new(s: &Snapshot<'a>, place: &'a Place, at: Timestamp) -> Self {
+        let Snapshot { namespaces, harm, others, .. } = *s;
+        Self { place, namespaces, at, harm, others, labels: OnceCell::new() }
+    }
+
+    /// Why the policy's limits leave no room for this request.
+    pub fn over_limits(&self, ask: &Ask<'_>, policy: &Policy) -> Vec<String> {
+        let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+        policy.limits.exceeded(ask, self.place, length, &self.under(policy), self.at)
+    }
+
+    /// Why the policy's limits leave no room for one more request that waits.
+    pub fn too_many_open(&self, ask: &Ask<'_>, policy: &Policy) -> Option<String> {
+        policy.limits.too_many_open(ask, &self.under(policy))
+    }
+
+    fn under(&self, policy: &Policy) -> Vec<&'a Counted> {
+        self.others.iter().filter(|other| other.policy == policy.reference.name).collect()
     }
 
     /// What a condition of this policy can ask about the request.
@@ -104,7 +124,8 @@ fn when(at: Timestamp) -> When {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::policies::{Entry, Policy};
+    use crate::core::laws::world::World;
+    use crate::core::policies::{Entry, Policy, PolicySet};
     use crate::core::samples::{namespaces, noon, policy, request};
     use crate::core::validate::validate;
     use serde_json::json;
@@ -120,9 +141,10 @@ mod tests {
     fn a_condition_sees_the_request_as_it_was_made() {
         let request = request(json!({ "ticket": "OPS-7", "breakGlass": true }));
         let place = Place::Namespaces(["shop".to_owned()].into());
-        let (all, harm) = (namespaces(), Harm::default());
-        let facts =
-            Circumstances::new(&place, &all, &harm, noon()).facts(&validate(&request).unwrap(), &read(json!({})));
+        let world = World::new(request.clone(), Vec::new(), namespaces(), noon());
+        let set = PolicySet::default();
+        let circumstances = Circumstances::new(&world.snapshot(&set, &[]), &place, noon());
+        let facts = circumstances.facts(&validate(&request).unwrap(), &read(json!({})));
         let asked = serde_json::to_value(&facts.request).unwrap();
         let expected = json!({
             "name": "fix", "namespace": "shop", "role": "edit", "roleKind": "ClusterRole", "namespaces": ["shop"],
@@ -138,10 +160,11 @@ mod tests {
 
     #[test]
     fn a_label_that_one_namespace_lacks_is_not_one_that_all_have() {
-        let (all, harm, request) = (namespaces(), Harm::default(), request(json!({})));
+        let world = World::new(request(json!({})), Vec::new(), namespaces(), noon());
+        let set = PolicySet::default();
         let teams = |place: &Place| {
-            let facts =
-                Circumstances::new(place, &all, &harm, noon()).facts(&validate(&request).unwrap(), &read(json!({})));
+            let circumstances = Circumstances::new(&world.snapshot(&set, &[]), place, noon());
+            let facts = circumstances.facts(&validate(&world.request).unwrap(), &read(json!({})));
             facts.labels.get("team").map(|values| values.iter().cloned().collect::<Vec<_>>().join("|"))
         };
         let named = |names: &[&str]| Place::Namespaces(names.iter().map(|n| (*n).to_owned()).collect());

@@ -64,7 +64,7 @@ fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, n
 fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Result<(), String> {
     let place = living(granted_place(status), s.namespaces);
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
-    let circumstances = Circumstances::new(&place, s.namespaces, s.harm, began);
+    let circumstances = Circumstances::new(s, &place, began);
     if let Some(reason) = denials(ask, s.policies, &circumstances).into_iter().next() {
         return Err(reason);
     }

@@ -27,6 +27,7 @@ pub mod fault;
 pub mod guard;
 pub mod history;
 pub mod inspect;
+pub mod limits;
 pub mod live;
 pub mod namespaces;
 pub mod plan;

@@ -139,7 +139,7 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
         Aim::Grant => ask,
     };
     let said = Said { reviews: &status.reviews, escalated: &status.escalated };
-    match decide(&ask, s.policies, s.namespaces, s.harm, said, now) {
+    match decide(&ask, s, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
         Decision::Refused { by, why } => finish(s, status, State::Denied, Reason::Denied, Some(&by), &why, now),

@@ -14,6 +14,7 @@ use super::cel::Condition;
 use super::duration;
 use super::facts::Circumstances;
 use super::fault::{self, Fault};
+use super::limits::Limits;
 use super::namespaces::{Namespace, glob_matches};
 use super::validate::{Aim, Ask};
 use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, PolicyCondition, Stage};
@@ -75,6 +76,16 @@ impl PolicySet {
         self.0.get(name)
     }
 
+    /// Whether the policy of this name has limits.
+    pub fn has_limits(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Entry::Valid(policy)) if policy.limits.are_set())
+    }
+
+    /// Whether any policy has limits.
+    pub fn any_limits(&self) -> bool {
+        self.valid(Effect::Allow).any(|policy| policy.limits.are_set())
+    }
+
     /// Valid policies with this effect, in the order of their names.
     pub fn valid(&self, effect: Effect) -> impl Iterator<Item = &Policy> {
         self.0.values().filter_map(move |entry| match entry {
@@ -108,6 +119,7 @@ impl Entry {
         let (default_length, longest) = lengths(spec, &mut faults);
         let break_glass = break_glass(spec, &mut faults);
         let extension = extension(spec, &mut faults);
+        let limits = Limits::read(spec.limits.as_ref(), &mut faults);
         let conditions = conditions(spec, &mut faults);
         let automatic_when = automatic_when(spec, &mut faults);
         let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
@@ -148,6 +160,7 @@ impl Entry {
             extension,
             conditions,
             automatic_when,
+            limits,
         }))
     }
 }
@@ -180,6 +193,8 @@ pub struct Policy {
     pub conditions: Vec<Requirement>,
     /// When nobody needs to agree after all.
     pub automatic_when: Option<Condition>,
+    /// How much there may be under it at a time.
+    pub limits: Limits,
 }
 
 /// A condition, and what the requester is told when it does not hold.
@@ -383,7 +398,7 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
 
 /// Fields that the schema has for versions to come. A policy that relies on one must not be half applied.
 fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
-    fault::unserved([("spec.schedule", spec.schedule.is_some()), ("spec.limits", spec.limits.is_some())])
+    fault::unserved([("spec.schedule", spec.schedule.is_some())])
 }
 
 #[cfg(test)]
@@ -405,12 +420,8 @@ mod tests {
         let mut escalating = stage.clone();
         escalating["escalateAfter"] = json!("1h");
         let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
-        for (field, spec) in [
-            ("spec.schedule", json!({ "schedule": { "timeZone": "Europe/Berlin", "windows": windows } })),
-            ("spec.limits", json!({ "limits": { "liveGrants": 1 } })),
-        ] {
-            assert!(faults(&policy("p", spec)).starts_with(&format!("{field}: not served")), "{field}");
-        }
+        let spec = json!({ "schedule": { "timeZone": "Europe/Berlin", "windows": windows } });
+        assert!(faults(&policy("p", spec)).starts_with("spec.schedule: not served"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::binding::Observed;
 use super::cel::Harm;
 use super::guard::Guard;
+use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::PolicySet;
 use crate::api::request::AccessRequest;
@@ -16,6 +17,8 @@ pub struct Snapshot<'a> {
     pub policies: &'a PolicySet,
     /// All namespaces.
     pub namespaces: &'a Namespaces,
+    /// Other requests under policies that have limits.
+    pub others: &'a [Counted],
     /// How much harm the role can do.
     pub harm: &'a Harm,
     /// What stands in the place of each recorded binding, and every binding that carries the request's UID.

@@ -16,6 +16,7 @@ use crate::core::duration;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
+use crate::core::limits::Counted;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{ends, plan};
 use crate::core::policies::{Entry, PolicySet};
@@ -65,6 +66,8 @@ pub struct World {
     pub extensions: Vec<AccessRequest>,
     /// Other break-glass requests of the same person.
     pub unreviewed: Vec<AccessRequest>,
+    /// Other requests under policies that have limits.
+    pub others: Vec<Counted>,
     /// How much harm the role can do.
     pub harm: Harm,
     /// What the canary says.
@@ -98,6 +101,7 @@ impl World {
             extended: None,
             extensions: Vec::new(),
             unreviewed: Vec::new(),
+            others: Vec::new(),
             harm: Harm::default(),
             guard: Guard::Since(Timestamp::MIN),
             refuses: false,
@@ -144,6 +148,23 @@ impl World {
         self.breaches.push((law, what.into()));
     }
 
+    /// The facts of this moment.
+    pub fn snapshot<'a>(&'a self, policies: &'a PolicySet, bindings: &'a [Observed]) -> Snapshot<'a> {
+        Snapshot {
+            guard: &self.guard,
+            request: &self.request,
+            policies,
+            namespaces: &self.namespaces,
+            bindings,
+            extended: self.extended.as_ref(),
+            extensions: &self.extensions,
+            unreviewed: &self.unreviewed,
+            others: &self.others,
+            harm: &self.harm,
+            bind_failure: self.failure.as_deref(),
+        }
+    }
+
     /// The plan for this moment.
     pub fn plan(&self) -> Plan {
         let status = self.status();
@@ -152,18 +173,8 @@ impl World {
             status.bindings.iter().any(|r| b.object.is_at(r)) || (uid.is_some() && b.object.request_uid() == uid)
         };
         let bindings: Vec<Observed> = self.bindings.iter().filter(seen).map(|b| b.object.clone()).collect();
-        let snapshot = Snapshot {
-            guard: &self.guard,
-            request: &self.request,
-            policies: &PolicySet::new(&self.policies),
-            namespaces: &self.namespaces,
-            bindings: &bindings,
-            extended: self.extended.as_ref(),
-            extensions: &self.extensions,
-            unreviewed: &self.unreviewed,
-            harm: &self.harm,
-            bind_failure: self.failure.as_deref(),
-        };
+        let policies = PolicySet::new(&self.policies);
+        let snapshot = self.snapshot(&policies, &bindings);
         if self.blind
             && !status.state.is_final()
             && let Some(end) = ends(&Snapshot { bindings: &[], ..snapshot }, self.now)
