@@ -8,8 +8,8 @@
 //! turns that into ordered effects: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
 //! end [`extension`] moves, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
-//! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
-//! bindings' side.
+//! again, [`schedule`] when windows are open, [`history`] and [`announce`] what to tell. [`readiness`] speaks of
+//! policies; [`reap`] looks from the bindings' side.
 
 pub mod announce;
 pub mod approvals;
@@ -35,6 +35,7 @@ pub mod policies;
 pub mod readiness;
 pub mod reap;
 pub mod record;
+pub mod schedule;
 pub mod select;
 pub mod snapshot;
 pub mod stages;
