@@ -17,6 +17,7 @@ mod harness_check;
 mod identity;
 mod policy;
 mod revoke;
+mod schedule;
 mod tutorial;
 mod uninstall;
 
@@ -50,6 +51,7 @@ fn run_trials() -> ExitCode {
         break_glass::trials(),
         identity::trials(),
         revoke::trials(),
+        schedule::trials(),
         admission::trials(),
         crash::trials(),
         behind::trials(),

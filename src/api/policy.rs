@@ -71,7 +71,8 @@ pub struct AccessPolicySpec {
     /// How long a grant may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationLimits>,
-    /// When access may be used. Not served yet: a policy that sets it is not Ready and grants nothing.
+    /// When access may be used: weekly windows in a time zone. Outside of them a request waits for the next window;
+    /// a grant ends with the window that it began in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// Further conditions, in CEL, for what the fields above cannot say. All must hold when the request is decided

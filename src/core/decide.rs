@@ -2,12 +2,13 @@
 //!
 //! The answer does not depend on the order of policies. A denial carries all reasons.
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::approvals::{Progress, Said, as_escalated, progress, review_stage};
 use super::deadline::later;
 use super::facts::Circumstances;
 use super::fault::sentence;
+use super::period::{Period, period};
 use super::policies::{Entry, Policy, PolicySet};
 use super::select::{Place, denies, place, shortfalls};
 use super::snapshot::Snapshot;
@@ -56,8 +57,8 @@ pub struct Approved<'p> {
     pub policy: &'p Policy,
     /// Where it holds.
     pub place: Place,
-    /// For how long.
-    pub length: SignedDuration,
+    /// From when until when. Of an extension, what it adds.
+    pub period: Period,
     /// Who agreed; nobody when the policy asks for nobody.
     pub approvers: Vec<String>,
 }
@@ -92,23 +93,34 @@ pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestam
     if !denied.is_empty() {
         return Decision::Denied(denied);
     }
-    let chosen = choose(ask, policies, &circumstances).and_then(|policy| {
-        Ok((policy, policy.is_automatic(ask, &circumstances).map_err(|why| cannot_say(policy, &why))?))
-    });
-    match chosen {
-        Err(reasons) => Decision::Denied(reasons),
-        Ok((policy, automatic)) => match ask_people(ask, policy, automatic, place.clone(), said, now) {
-            Decision::Waiting(waiting) => match circumstances.too_many_open(ask, policy) {
-                Some(why) => Decision::Denied(vec![format!("policy {}: {why}", policy.reference.name)]),
-                None => Decision::Waiting(waiting),
-            },
-            answer => answer,
-        },
+    let (policy, period) = match choose(ask, policies, &circumstances) {
+        Ok(chosen) => chosen,
+        Err(reasons) => return Decision::Denied(reasons),
+    };
+    let denied = |why: String| Decision::Denied(vec![format!("policy {}: {why}", policy.reference.name)]);
+    let automatic = match policy.is_automatic(ask, &circumstances) {
+        Ok(automatic) => automatic,
+        Err(why) => return denied(format!("its automaticWhen cannot be evaluated: {why}")),
+    };
+    let crowded = circumstances.too_many_open(ask, policy);
+    match ask_people(ask, policy, automatic, period, said, now) {
+        Answer::Open(waiting) => crowded.map_or(Decision::Waiting(waiting), denied),
+        Answer::Complete(approvers) => Decision::Approved(Approved { policy, place, period, approvers }),
+        Answer::Refused { by, why } => Decision::Refused { by, why },
+        Answer::Late(why) => Decision::Lapsed(why),
     }
 }
 
-fn cannot_say(policy: &Policy, why: &str) -> Vec<String> {
-    vec![format!("policy {}: its automaticWhen cannot be evaluated: {why}", policy.reference.name)]
+/// What people say.
+enum Answer<'p> {
+    /// Somebody must still agree.
+    Open(Waiting<'p>),
+    /// These have agreed, and they are enough.
+    Complete(Vec<String>),
+    /// Somebody who may says no.
+    Refused { by: String, why: String },
+    /// It is too late; a sentence.
+    Late(String),
 }
 
 /// Policies that deny the request, as reasons.
@@ -122,25 +134,25 @@ fn choose<'p>(
     ask: &Ask<'_>,
     policies: &'p PolicySet,
     circumstances: &Circumstances<'_>,
-) -> Result<&'p Policy, Vec<String>> {
+) -> Result<(&'p Policy, Period), Vec<String>> {
     let named = |name: &str| ask.policy.is_none_or(|wanted| wanted == name);
     let mut reasons: Vec<(usize, String)> = Vec::new();
-    let mut best: Option<((usize, i64), &Policy)> = None;
+    let mut least = (usize::MAX, i64::MAX);
+    let mut best = None;
     for policy in policies.valid(Effect::Allow).filter(|p| named(&p.reference.name)) {
-        let mut short = shortfalls(policy, ask, ask.length, circumstances);
-        if short.is_empty() {
-            short = circumstances.over_limits(ask, policy);
-        }
-        if !short.is_empty() {
-            reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
-            continue;
-        }
-        let friction = policy.friction(ask, circumstances);
-        if best.is_none_or(|(least, _)| friction < least) {
-            best = Some((friction, policy));
+        match fits(policy, ask, circumstances) {
+            Err(short) => {
+                reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
+            }
+            Ok(period) => {
+                let friction = policy.friction(ask, circumstances);
+                if friction < least {
+                    (least, best) = (friction, Some((policy, period)));
+                }
+            }
         }
     }
-    if let Some((_, best)) = best {
+    if let Some(best) = best {
         return Ok(best);
     }
     for (name, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
@@ -160,21 +172,32 @@ fn choose<'p>(
     Err(reasons.into_iter().map(|(_, reason)| reason).collect())
 }
 
+/// When access would be, if the policy has room for it. Otherwise everything that is in the way.
+fn fits(policy: &Policy, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> Result<Period, Vec<String>> {
+    let short = shortfalls(policy, ask, ask.length, circumstances);
+    if !short.is_empty() {
+        return Err(short);
+    }
+    let period = period(ask, policy, circumstances.at).map_err(|why| vec![why])?;
+    let over = circumstances.over_limits(ask, policy, period.length());
+    if over.is_empty() { Ok(period) } else { Err(over) }
+}
+
 fn ask_people<'p>(
     ask: &Ask<'_>,
     policy: &'p Policy,
     automatic: bool,
-    place: Place,
+    period: Period,
     said: Said<'_>,
     now: Timestamp,
-) -> Decision<'p> {
-    let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+) -> Answer<'p> {
+    // Once a start is named, what is asked for ends at its time whether it has been granted or not.
     let window_end = match ask.aim {
         Aim::Extension { running, .. } => running.map(|running| running.end),
-        Aim::Grant | Aim::BreakGlass => ask.start.map(|start| later(start, length)),
+        Aim::Grant | Aim::BreakGlass => ask.start.map(|_| period.end),
     };
     if window_end.is_some_and(|end| end <= now) {
-        return Decision::Lapsed(match ask.aim {
+        return Answer::Late(match ask.aim {
             Aim::Extension { of, .. } => format!("{of} came to its end first"),
             Aim::Grant | Aim::BreakGlass => "the time asked for is over".to_owned(),
         });
@@ -183,25 +206,24 @@ fn ask_people<'p>(
         (Aim::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],
         _ => as_escalated(&policy.stages, said.escalated),
     };
-    let approvers = match progress(&stages, said.reviews, ask.requester) {
-        Progress::Complete(approvers) => approvers,
+    match progress(&stages, said.reviews, ask.requester) {
+        Progress::Complete(approvers) => Answer::Complete(approvers),
         // Nobody is waited for; whoever has a say and is there already can still say no.
-        Progress::Open { .. } if automatic || matches!(ask.aim, Aim::BreakGlass) => Vec::new(),
+        Progress::Open { .. } if automatic || matches!(ask.aim, Aim::BreakGlass) => Answer::Complete(Vec::new()),
         Progress::Denied { by, comment } => {
             let why = if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") };
-            return Decision::Refused { by, why };
+            Answer::Refused { by, why }
         }
         Progress::Open { stage, approved } => {
             let stage = stages[stage].clone();
             let answer_by = later(ask.created, policy.deadline);
             let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
             if deadline <= now {
-                return Decision::Lapsed(format!("stage {} had no answer in time", stage.name));
+                return Answer::Late(format!("stage {} had no answer in time", stage.name));
             }
-            return Decision::Waiting(Waiting { policy, stage, approved, deadline });
+            Answer::Open(Waiting { policy, stage, approved, deadline })
         }
-    };
-    Decision::Approved(Approved { policy, place, length, approvers })
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +248,9 @@ mod tests {
         world.others = others.to_vec();
         let said = Said { reviews: &Reviews::new(), escalated: &[] };
         match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
-            Decision::Approved(a) => Ok((a.policy.reference.name.clone(), super::super::duration::format(a.length))),
+            Decision::Approved(a) => {
+                Ok((a.policy.reference.name.clone(), super::super::duration::format(a.period.length())))
+            }
             Decision::Denied(reasons) => Err(reasons.join("; ")),
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
             Decision::Undecided(why) | Decision::Lapsed(why) | Decision::Refused { why, .. } => Err(why),

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::approvals::Said;
-use super::deadline::{later, whole_second};
+use super::deadline::whole_second;
 use super::decide::{Approved, Decision, decide};
 use super::guard::Guard;
 use super::live::{granted_place, living};
@@ -97,7 +97,7 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
             uid: extension.metadata.uid.clone()?,
             at: Time(whole_second(now)),
             from: Time(end),
-            to: Time(later(end, approved.length)),
+            to: Time(approved.period.end),
         };
         Some(Due { extension, approved })
     })

@@ -5,13 +5,14 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::tz::TimeZone;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::cel::{Asked, Facts, Harm, When, Who};
 use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::Policy;
+use super::schedule::Schedule;
 use super::select::Place;
 use super::snapshot::Snapshot;
 use super::validate::{Aim, Ask};
@@ -42,8 +43,7 @@ impl<'a> Circumstances<'a> {
     }
 
     /// Why the policy's limits leave no room for this request.
-    pub fn over_limits(&self, ask: &Ask<'_>, policy: &Policy) -> Vec<String> {
-        let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+    pub fn over_limits(&self, ask: &Ask<'_>, policy: &Policy, length: SignedDuration) -> Vec<String> {
         policy.limits.exceeded(ask, self.place, length, &self.under(policy), self.at)
     }
 
@@ -81,7 +81,7 @@ impl<'a> Circumstances<'a> {
                 groups: ask.requester.groups.clone(),
             },
             risk: self.harm.clone(),
-            time: when(self.at),
+            time: when(self.at, policy.schedule.as_ref().map_or(&TimeZone::UTC, Schedule::zone)),
             labels: self.labels.get_or_init(|| Arc::new(self.labels())).clone(),
         }
     }
@@ -110,9 +110,9 @@ impl<'a> Circumstances<'a> {
     }
 }
 
-/// An instant as a clock in UTC shows it.
-fn when(at: Timestamp) -> When {
-    let clock = at.to_zoned(TimeZone::UTC);
+/// An instant as a clock in a zone shows it.
+fn when(at: Timestamp, zone: &TimeZone) -> When {
+    let clock = at.to_zoned(zone.clone());
     When {
         weekday: clock.strftime("%a").to_string(),
         hour: clock.hour().into(),

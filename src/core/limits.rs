@@ -35,9 +35,7 @@ pub struct Limits {
 pub struct Counted {
     /// Name of the policy that decides it, or has.
     pub policy: String,
-    uid: Option<String>,
     person: Identity,
-    created: Timestamp,
     /// When it was granted, when its access ends or ended, and where it holds. None: it waits.
     grant: Option<Grant>,
 }
@@ -65,13 +63,7 @@ impl Counted {
         if grant.is_none() && (over || status.state != State::Pending) {
             return None;
         }
-        Some(Self {
-            policy: status.policy.as_ref()?.name.clone(),
-            uid: request.metadata.uid.clone(),
-            person: request.spec.requester.clone()?,
-            created: request.metadata.creation_timestamp.as_ref()?.0,
-            grant,
-        })
+        Some(Self { policy: status.policy.as_ref()?.name.clone(), person: request.spec.requester.clone()?, grant })
     }
 }
 
@@ -144,15 +136,15 @@ impl Limits {
         told
     }
 
-    /// Why one more request that waits would be too many. Only earlier ones count, so that a new one never puts out
-    /// one that was there before.
+    /// Why one more request that waits would be too many. One that waits already has its place: a new one never puts
+    /// out one that was there before.
     pub fn too_many_open(&self, ask: &Ask<'_>, others: &[&Counted]) -> Option<String> {
-        let own = (ask.created, ask.request.metadata.uid.as_ref());
-        let before = |o: &&&Counted| {
-            o.grant.is_none() && is_same_person(&o.person, ask.requester) && (o.created, o.uid.as_ref()) < own
-        };
+        if ask.request.status.as_ref().is_some_and(|status| status.stage.is_some()) {
+            return None;
+        }
+        let waits = |o: &&&Counted| o.grant.is_none() && is_same_person(&o.person, ask.requester);
         let what = format!("requests of {} that wait", ask.requester.username);
-        full(&what, others.iter().filter(before).count(), self.open_per_person)
+        full(&what, others.iter().filter(waits).count(), self.open_per_person)
     }
 
     fn too_soon(&self, theirs: &[&&Counted], now: Timestamp) -> Option<String> {

@@ -30,6 +30,7 @@ pub mod inspect;
 pub mod limits;
 pub mod live;
 pub mod namespaces;
+pub mod period;
 pub mod plan;
 pub mod policies;
 pub mod readiness;

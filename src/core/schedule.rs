@@ -116,6 +116,11 @@ impl Schedule {
         self.ahead(closed).find(|(start, end)| *start > closed && end > start).map(|(start, _)| start)
     }
 
+    /// The time zone of its clock.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// The schedule as people write it: `Mon-Fri 09:00-17:00, Sat 10:00-12:00 Europe/Berlin`.
     pub fn describe(&self) -> String {
         let windows: Vec<String> = self.windows.iter().map(Window::describe).collect();

@@ -109,13 +109,17 @@ fn the_time_of_a_day_is_what_was_and_is_granted_in_it_and_what_would_be() {
 
 #[test]
 fn a_request_that_waits_never_puts_out_one_that_was_there_before() {
-    let request = request(json!({}));
-    let ask = validate(&request).unwrap();
+    let mut request = request(json!({}));
     let one = limits(json!({ "openRequestsPerPerson": 1 }));
-    let too_many = |others: &[Counted]| one.too_many_open(&ask, &others.iter().collect::<Vec<_>>());
+    let too_many = |request: &AccessRequest, others: &[Counted]| {
+        one.too_many_open(&validate(request).unwrap(), &others.iter().collect::<Vec<_>>())
+    };
     let why = "there are 1 requests of alice that wait under it, and it allows 1".to_owned();
-    assert_eq!(too_many(&[waiting("alice", -1)]), Some(why));
-    assert_eq!(too_many(&[waiting("alice", 1), waiting("bob", -1), running("alice", -5, 5, "shop")]), None);
+    assert_eq!(too_many(&request, &[waiting("alice", -1)]), Some(why));
+    assert_eq!(too_many(&request, &[waiting("bob", -1), running("alice", -5, 5, "shop")]), None);
+    let open = json!({ "stage": { "name": "s", "openedAt": noon().to_string(), "required": 1, "approved": 0 } });
+    request.status = Some(serde_json::from_value(open).unwrap());
+    assert_eq!(too_many(&request, &[waiting("alice", -1)]), None);
 }
 
 #[test]
