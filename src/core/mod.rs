@@ -9,7 +9,7 @@
 //! end [`extension`] moves, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
 //! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
-//! bindings' side. [`rules`] holds rights against a role.
+//! bindings' side. [`rules`] holds rights against a role, [`risk`] says what they are good for.
 
 pub mod announce;
 pub mod approvals;
@@ -32,6 +32,7 @@ pub mod policies;
 pub mod readiness;
 pub mod reap;
 pub mod record;
+pub mod risk;
 pub mod rules;
 pub mod select;
 pub mod snapshot;
