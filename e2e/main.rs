@@ -16,6 +16,7 @@ mod harness_check;
 mod identity;
 mod policy;
 mod revoke;
+mod rules;
 mod tutorial;
 mod uninstall;
 
@@ -53,6 +54,7 @@ fn run_trials() -> ExitCode {
         crash::trials(),
         behind::trials(),
         policy::trials(),
+        rules::trials(),
         tutorial::trials(),
         uninstall::trials(),
         chart::trials(),
