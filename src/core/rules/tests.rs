@@ -49,6 +49,7 @@ fn a_right_is_covered_as_kubernetes_says() {
         (("get", "core", "*/log", ""), ("get", "core", "pods/log */log", ""), true),
         (("get", "core", "*/log", ""), ("get", "core", "pods/status", ""), false),
         (("get", "core", "*/log", ""), ("get", "core", "pods/catalog", ""), false),
+        (("get", "core", "*/catalog", ""), ("get", "core", "pods/log", ""), false),
         (("get", "core", "*/log", ""), ("get", "core", "log", ""), false),
         (("get", "core", "pods/log", ""), ("get", "core", "*/log", ""), false),
         // No such thing as all subresources of one resource, nor of all.
