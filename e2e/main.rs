@@ -17,6 +17,7 @@ mod harness_check;
 mod identity;
 mod policy;
 mod revoke;
+mod rules;
 mod schedule;
 mod tutorial;
 mod uninstall;
@@ -56,6 +57,7 @@ fn run_trials() -> ExitCode {
         crash::trials(),
         behind::trials(),
         policy::trials(),
+        rules::trials(),
         tutorial::trials(),
         uninstall::trials(),
         chart::trials(),

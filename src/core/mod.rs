@@ -10,6 +10,8 @@
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
 //! again, [`schedule`] when windows are open, [`history`] and [`announce`] what to tell. [`readiness`] speaks of
 //! policies; [`reap`] looks from the bindings' side.
+//! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
+//! bindings' side. [`rules`] holds rights against a role, [`risk`] says what they are good for.
 
 pub mod announce;
 pub mod approvals;
@@ -36,6 +38,8 @@ pub mod policies;
 pub mod readiness;
 pub mod reap;
 pub mod record;
+pub mod risk;
+pub mod rules;
 pub mod schedule;
 pub mod select;
 pub mod snapshot;
