@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         shared("policy::that_cannot_be_used_says_so_until_it_can", says_so),
         shared("policy::conditions_say_what_the_fields_cannot", conditions),
         shared("policy::low_risk_waits_for_nobody", automatic),
+        shared("policy::what_a_role_can_do_is_told_and_decides", risk),
         shared("policy::limits_hold_also_for_requests_of_the_same_moment", limits),
         shared("policy::limits_bound_what_waits_and_how_soon_again", limits_over_time),
     ]
@@ -93,6 +94,42 @@ async fn automatic(world: Arc<World>) {
     world.until_reason(&namespace, "long", "Approved", "ApprovalNeeded").await;
     world.review(CAROL, &namespace, "long", "Approve", "").await;
     world.until(&namespace, "long", State::Active).await;
+}
+
+async fn risk(world: Arc<World>) {
+    let namespace = world.namespace("risk").await;
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
+    let roles = json!([{ "name": "view" }, { "name": "edit" }, { "kind": "Role", "name": "deployer" }]);
+    let low = json!({ "automaticWhen": "risk.score == 0", "stages": stages });
+    world.allow(&namespace, &namespace, json!({ "roles": roles, "approval": low })).await;
+    let role = |kind: &str, name: &str| json!({ "role": { "kind": kind, "name": name }, "duration": "1h" });
+    world.ask(ALICE, &namespace, "look", role("ClusterRole", "view")).await;
+    let granted = world.until(&namespace, "look", State::Active).await.status.unwrap();
+    assert_eq!(granted.risk.unwrap().level, "Low");
+
+    world.ask(ALICE, &namespace, "change", role("ClusterRole", "edit")).await;
+    let waits = world.until_reason(&namespace, "change", "Approved", "ApprovalNeeded").await.status.unwrap();
+    let told = waits.risk.unwrap();
+    assert_eq!(told.level, "High");
+    assert!(told.reasons.iter().any(|reason| reason.starts_with("High: ") && reason.contains("reads secrets")), "{told:?}");
+
+    // Nothing is known of a role that is not there, which counts as the worst.
+    world.ask(ALICE, &namespace, "unknown", role("Role", "deployer")).await;
+    let waits = world.until_reason(&namespace, "unknown", "Approved", "ApprovalNeeded").await.status.unwrap();
+    assert_eq!(waits.risk.unwrap().level, "Unknown");
+    let harmless = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }]);
+    let deployer = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": { "name": "deployer", "namespace": namespace }, "rules": harmless
+    });
+    world.kubectl(ADMIN).apply(&deployer.to_string()).await;
+    world.ask(ALICE, &namespace, "known", role("Role", "deployer")).await;
+    eventually("the Role has been read", SOON, async || {
+        let status = world.requests(&namespace).await.get("known").await.map_err(|error| error.to_string())?.status;
+        let level = status.and_then(|status| status.risk).map(|risk| risk.level);
+        if level.as_deref() == Some("Low") { Ok(()) } else { Err(format!("{level:?}")) }
+    })
+    .await;
 }
 
 async fn limits(world: Arc<World>) {

@@ -16,9 +16,9 @@ use super::context::Context;
 use super::error::{BindError, Error};
 use super::observe::{self, GuardedRequest, Rules, version};
 use super::related::Related;
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
+use crate::api::RoleKind;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::binding::{Observed, Wanted};
-use crate::core::cel::Harm;
 use crate::core::deadline::sleep_until;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
@@ -58,7 +58,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         request: Cow::Borrowed(request),
         began: Instant::now(),
         guard: context.guard(),
-        harm: Harm::default(),
+        risk: None,
         related: Related::default(),
         others: Vec::new(),
         turn: None,
@@ -127,7 +127,7 @@ struct Pass<'a> {
     /// What the canary said when the pass began.
     guard: Guard,
     /// How much harm its role can do.
-    harm: Harm,
+    risk: Option<RoleRisk>,
     /// Other requests that it has to do with.
     related: Related,
     /// Other requests under policies that have limits.
@@ -159,6 +159,7 @@ impl Pass<'_> {
             return Ok(Plan { effects: Vec::new(), wake });
         };
         self.count_others(&rules.policies).await;
+        self.risk = self.read_role(&rules.namespaces).await?;
         let bindings = self.with_made(self.bindings().await?);
         if self.fresh_rules.is_none() {
             self.related = Related::seen(self.context, &self.request);
@@ -192,6 +193,20 @@ impl Pass<'_> {
             self.turn = Some(self.context.ledger.turn().await);
         }
         self.others = self.context.ledger.others(&self.request, policies, &self.context.requests);
+    }
+
+    /// What the role can do. Of a Role it is read anew only until the request is decided; then the record is enough.
+    async fn read_role(&self, namespaces: &Namespaces) -> Result<Option<RoleRisk>, Error> {
+        let recorded = self.status().and_then(|status| status.risk.clone());
+        if self.request.is_over() {
+            return Ok(recorded);
+        }
+        let decided = self.status().is_some_and(|status| status.granted_at.is_some());
+        match self.request.spec.role.kind {
+            RoleKind::ClusterRole => Ok(Some(self.context.risk_of_cluster_role(&self.request))),
+            RoleKind::Role if decided => Ok(recorded),
+            RoleKind::Role => observe::risk_of_role(&self.context.reader, &self.request, namespaces).await.map(Some),
+        }
     }
 
     /// Reads what the request is decided by from the API server.
@@ -232,7 +247,7 @@ impl Pass<'_> {
             extensions: &self.related.extensions,
             unreviewed: &self.related.unreviewed,
             others: &self.others,
-            harm: &self.harm,
+            risk: self.risk.as_ref(),
             guard: &self.guard,
             bind_failure: self.failure.as_deref(),
         }

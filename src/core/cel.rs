@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::fault::Fault;
 use super::history::cut;
+use crate::api::request::RoleRisk;
 
 /// Longest expression, in bytes; the schema says so too.
 const LONGEST: usize = 1024;
@@ -114,9 +115,23 @@ pub struct Harm {
     pub score: i64,
 }
 
+impl Harm {
+    /// As a reading on record says.
+    pub fn recorded(risk: Option<&RoleRisk>) -> Self {
+        let level = risk.map_or("Unknown", |risk| risk.level.as_str());
+        let score = match level {
+            "Low" => 0,
+            "Medium" => 1,
+            "High" => 2,
+            _ => 3,
+        };
+        Self { level: level.to_owned(), score }
+    }
+}
+
 impl Default for Harm {
     fn default() -> Self {
-        Self { level: "Unknown".to_owned(), score: 3 }
+        Self::recorded(None)
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Circumstances<'a> {
     /// When it is decided. For a running grant, when it began: a condition about the hour does not end it.
     pub at: Timestamp,
     /// How much harm the role can do.
-    pub harm: &'a Harm,
+    pub harm: Harm,
     /// Other requests under policies that have limits.
     pub others: &'a [Counted],
     labels: OnceCell<Arc<Labels>>,
@@ -38,7 +38,8 @@ pub struct Circumstances<'a> {
 impl<'a> Circumstances<'a> {
     /// The circumstances of a place and a time.
     pub fn new(s: &Snapshot<'a>, place: &'a Place, at: Timestamp) -> Self {
-        let Snapshot { namespaces, harm, others, .. } = *s;
+        let Snapshot { namespaces, risk, others, .. } = *s;
+        let harm = Harm::recorded(risk);
         Self { place, namespaces, at, harm, others, labels: OnceCell::new() }
     }
 

@@ -127,6 +127,9 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
         Guard::Since(_) => {}
     }
     let mut status = status;
+    if s.risk.is_some() {
+        status.risk = s.risk.cloned();
+    }
     let ask = match ask.aim {
         Aim::Extension { of, .. } => match complete_extension(s, &mut status, &ask, of) {
             Ok(ask) => ask,

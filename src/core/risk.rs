@@ -12,7 +12,9 @@ use std::fmt;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use self::findings::{FINDINGS, Finding};
+use super::history::cut;
 use super::rules::{list, quote_all};
+use crate::api::request::RoleRisk;
 
 /// How much harm rights can do, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +49,23 @@ pub struct Risk {
     /// Each finding once, as its level and a short sentence: wildcards first, then the worst. There are never more
     /// than there are kinds of findings, a few dozen, and each is short.
     pub reasons: Vec<String>,
+}
+
+/// How many reasons go on record, and how long each may be, in bytes; the schema says so too.
+const MOST_REASONS: usize = 16;
+const LONGEST_REASON: usize = 512;
+
+impl Risk {
+    /// As it goes on record.
+    pub fn on_record(&self) -> RoleRisk {
+        let reasons = self.reasons.iter().take(MOST_REASONS).map(|reason| cut(reason, LONGEST_REASON)).collect();
+        RoleRisk { level: self.level.to_string(), reasons }
+    }
+}
+
+/// What goes on record of a role that cannot be read.
+pub fn unreadable() -> RoleRisk {
+    RoleRisk { level: "Unknown".to_owned(), reasons: vec!["the role cannot be read: it may not exist yet".to_owned()] }
 }
 
 /// The objects that a finding holds for.

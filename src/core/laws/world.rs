@@ -9,9 +9,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::api::conditions;
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect as PolicyEffect};
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, RoleRisk, State};
 use crate::core::binding::{Observed, Wanted};
-use crate::core::cel::Harm;
 use crate::core::duration;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
@@ -69,7 +68,7 @@ pub struct World {
     /// Other requests under policies that have limits.
     pub others: Vec<Counted>,
     /// How much harm the role can do.
-    pub harm: Harm,
+    pub risk: Option<RoleRisk>,
     /// What the canary says.
     pub guard: Guard,
     /// Whether the API server refuses to bind the role.
@@ -102,7 +101,7 @@ impl World {
             extensions: Vec::new(),
             unreviewed: Vec::new(),
             others: Vec::new(),
-            harm: Harm::default(),
+            risk: None,
             guard: Guard::Since(Timestamp::MIN),
             refuses: false,
             failure: None,
@@ -160,7 +159,7 @@ impl World {
             extensions: &self.extensions,
             unreviewed: &self.unreviewed,
             others: &self.others,
-            harm: &self.harm,
+            risk: self.risk.as_ref(),
             bind_failure: self.failure.as_deref(),
         }
     }
