@@ -111,7 +111,10 @@ async fn risk(world: Arc<World>) {
     let waits = world.until_reason(&namespace, "change", "Approved", "ApprovalNeeded").await.status.unwrap();
     let told = waits.risk.unwrap();
     assert_eq!(told.level, "High");
-    assert!(told.reasons.iter().any(|reason| reason.starts_with("High: ") && reason.contains("reads secrets")), "{told:?}");
+    assert!(
+        told.reasons.iter().any(|reason| reason.starts_with("High: ") && reason.contains("reads secrets")),
+        "{told:?}"
+    );
 
     // Nothing is known of a role that is not there, which counts as the worst.
     world.ask(ALICE, &namespace, "unknown", role("Role", "deployer")).await;

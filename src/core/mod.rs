@@ -8,10 +8,11 @@
 //! turns that into ordered effects: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
 //! end [`extension`] moves, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
-//! again, [`schedule`] when windows are open, [`history`] and [`announce`] what to tell. [`readiness`] speaks of
-//! policies; [`reap`] looks from the bindings' side.
 //! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
-//! bindings' side. [`rules`] holds rights against a role, [`risk`] says what they are good for.
+//! bindings' side.
+//!
+//! What a policy can ask for beyond that has a room each: [`cel`] conditions and [`facts`] what they see, [`limits`],
+//! [`schedule`] and [`period`] the hours, [`rules`] and [`risk`] what a role can do.
 
 pub mod announce;
 pub mod approvals;
