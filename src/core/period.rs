@@ -85,3 +85,6 @@ pub fn still_open(policy: &Policy, now: Timestamp) -> Result<Option<Timestamp>, 
     let Some(schedule) = &policy.schedule else { return Ok(None) };
     schedule.open(now).map(Some).ok_or_else(|| never(policy, &format!("no window is open at {}", whole_second(now))))
 }
+
+#[cfg(test)]
+mod tests;
