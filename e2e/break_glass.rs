@@ -104,7 +104,8 @@ async fn not_justified(world: Arc<World>) {
 
 async fn after_its_end(world: Arc<World>) {
     let namespace = emergencies(&world, "1h").await;
-    world.ask(BOB, &namespace, "fix", json!({ "duration": "2s", "breakGlass": true })).await;
+    world.ask(BOB, &namespace, "fix", json!({ "duration": "10s", "breakGlass": true })).await;
+    world.until(&namespace, "fix", State::Active).await;
     let expired = world.until(&namespace, "fix", State::Expired).await;
     // bob may review others, never himself; eve and mallory nobody.
     for user in [BOB, EVE, MALLORY] {
@@ -134,8 +135,8 @@ async fn needs_a_policy(world: Arc<World>) {
 }
 
 async fn due_meanwhile(world: Arc<World>) {
-    let namespace = emergencies(&world, "3s").await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s", "breakGlass": true })).await;
+    let namespace = emergencies(&world, "12s").await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "10s", "breakGlass": true })).await;
     let let_in = world.until(&namespace, "fix", State::Active).await;
     world.controller.kill();
     let due = let_in.status.unwrap().break_glass.unwrap().review_by.0;

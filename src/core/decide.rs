@@ -427,6 +427,14 @@ mod tests {
         assert_eq!(told, Err("policy full: there are 1 running grants under it, and it allows 1".to_owned()));
         assert_eq!(answer_beside(&others, json!({}), &[full.clone(), policy("other", json!({}))]), by("other", "1h"));
         assert_eq!(answer_beside(&[], json!({}), &[full]), by("full", "1h"));
+        // The same for what would have to wait.
+        let waiting = json!({ "state": "Pending", "policy": { "name": "p", "uid": "p-p", "generation": 1 } });
+        other.status = Some(serde_json::from_value(waiting).unwrap());
+        let mut spec = staged("false");
+        spec["limits"] = json!({ "openRequestsPerPerson": 1 });
+        let told = answer_beside(&[Counted::of(&other).unwrap()], json!({}), &[policy("p", spec.clone())]).unwrap_err();
+        assert_eq!(told, "policy p: there are 1 requests of alice that wait under it, and it allows 1");
+        assert_eq!(answer(json!({}), &[policy("p", spec)]), Err("p waits".to_owned()));
     }
 
     #[test]

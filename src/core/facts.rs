@@ -153,6 +153,10 @@ mod tests {
             "extension": false
         });
         assert_eq!(asked, expected);
+        let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
+        let far = read(json!({ "schedule": { "timeZone": "Asia/Kathmandu", "windows": windows } }));
+        let there = circumstances.facts(&validate(&request).unwrap(), &far).time;
+        assert_eq!((there.hour, there.minute), (17, 45), "by the clock of the policy's schedule");
         let time = serde_json::to_value(&facts.time).unwrap();
         assert_eq!(time, json!({ "weekday": "Mon", "hour": 12, "minute": 0, "date": "2026-11-23" }));
         let who = serde_json::to_value(&facts.requester).unwrap();

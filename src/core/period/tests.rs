@@ -99,6 +99,19 @@ fn an_extension_goes_on_from_the_end_without_a_gap() {
 }
 
 #[test]
+fn outside_of_its_windows_a_request_waits_for_the_next_one() {
+    let mut world =
+        World::new(request(json!({ "duration": "1h" })), vec![windowed(json!({}))], namespaces(), at("13:00"));
+    world.settle();
+    assert_eq!((world.state(), world.ours(), world.end()), (State::Scheduled, 0, Some(at("21:00"))));
+    assert_eq!(world.plan().wake, Some(at("20:00")));
+    world.now = at("20:00");
+    world.settle();
+    assert_eq!((world.state(), world.ours(), world.end()), (State::Active, 1, Some(at("21:00"))));
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+}
+
+#[test]
 fn a_window_that_is_taken_away_takes_the_access_with_it() {
     let mut world = World::new(request(json!({ "duration": "1h" })), vec![windowed(json!({}))], namespaces(), noon());
     world.settle();
