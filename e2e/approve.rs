@@ -87,7 +87,9 @@ async fn a_denial_ends_it(world: Arc<World>) {
     say(&world, &namespace, BOB, "Approve", "fine").await;
     say(&world, &namespace, CAROL, "Deny", "not during the sale").await;
     let denied = world.until(&namespace, "fix", State::Denied).await;
-    assert_eq!(denied.status.unwrap().message.unwrap(), "carol denied it: not during the sale");
+    let status = denied.status.unwrap();
+    assert_eq!(status.message.unwrap(), "carol denied it: not during the sale");
+    assert_eq!(status.history.last().unwrap().by.as_deref(), Some("carol"));
     assert!(world.our_bindings(&namespace).await.is_empty());
 }
 

@@ -9,9 +9,9 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::harness::cast::SOON;
-use crate::harness::proxy::{Moment, Proxy, Read, Way};
+use crate::harness::proxy::{Moment, Read, Way};
 use crate::harness::users::ALICE;
-use crate::harness::{Controller, World, eventually, private};
+use crate::harness::{World, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -22,15 +22,6 @@ pub fn trials() -> Vec<Trial> {
         private("behind::a_binding_that_another_controller_made_is_left_alone", two_controllers),
         private("behind::a_write_that_comes_late_changes_nothing", late_write),
     ]
-}
-
-/// A controller that speaks through a proxy.
-async fn through_proxy(world: &World) -> (Proxy, Controller) {
-    let token = Controller::token(&world.control_plane).await;
-    let proxy = Proxy::start(&world.control_plane, token).await;
-    let kubeconfig = proxy.kubeconfig(&world.control_plane);
-    let controller = Controller::start_through(&world.control_plane, "behind", &kubeconfig).await;
-    (proxy, controller)
 }
 
 /// Waits until a controller has asked the API server for a request, and got this answer.
@@ -52,7 +43,7 @@ async fn until_asked(world: &World, namespace: &str, name: &str, code: u16) {
 
 async fn old_policies(world: Arc<World>) {
     world.controller.kill();
-    let (proxy, _controller) = through_proxy(&world).await;
+    let (proxy, _controller) = world.controller_through_proxy().await;
     let namespace = world.namespace("old").await;
     proxy.hold("accesspolicies", Read::Watch);
     world.allow(&namespace, &namespace, json!({})).await;
@@ -64,7 +55,7 @@ async fn old_policies(world: Arc<World>) {
 
 async fn gone_request(world: Arc<World>) {
     world.controller.kill();
-    let (proxy, _controller) = through_proxy(&world).await;
+    let (proxy, _controller) = world.controller_through_proxy().await;
     let namespace = world.namespace("gone").await;
     world.allow(&namespace, &namespace, json!({})).await;
     let tried = Arc::new(AtomicBool::new(false));
@@ -93,7 +84,7 @@ async fn gone_request(world: Arc<World>) {
 /// The answer to the bind is lost, and the watch does not tell of it either.
 async fn made_unseen(world: Arc<World>) {
     world.controller.kill();
-    let (proxy, _controller) = through_proxy(&world).await;
+    let (proxy, _controller) = world.controller_through_proxy().await;
     let namespace = world.namespace("unseen").await;
     world.allow(&namespace, &namespace, json!({})).await;
     proxy.hold("rolebindings", Read::Watch);
@@ -113,7 +104,7 @@ async fn made_unseen(world: Arc<World>) {
 
 async fn no_policies(world: Arc<World>) {
     world.controller.kill();
-    let (proxy, controller) = through_proxy(&world).await;
+    let (proxy, controller) = world.controller_through_proxy().await;
     let namespace = world.namespace("end").await;
     world.allow(&namespace, &namespace, json!({})).await;
     world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
@@ -128,7 +119,7 @@ async fn no_policies(world: Arc<World>) {
 }
 
 async fn two_controllers(world: Arc<World>) {
-    let (proxy, _controller) = through_proxy(&world).await;
+    let (proxy, _controller) = world.controller_through_proxy().await;
     let namespace = world.namespace("two").await;
     world.allow(&namespace, &namespace, json!({})).await;
     proxy.hold("accessrequests", Read::Watch);
@@ -143,7 +134,7 @@ async fn two_controllers(world: Arc<World>) {
 
 async fn late_write(world: Arc<World>) {
     world.controller.kill();
-    let (proxy, _controller) = through_proxy(&world).await;
+    let (proxy, _controller) = world.controller_through_proxy().await;
     let namespace = world.namespace("late").await;
     world.allow(&namespace, &namespace, json!({})).await;
     let [held, go, sent] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));

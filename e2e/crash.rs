@@ -13,10 +13,10 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::harness::cast::SOON;
-use crate::harness::proxy::{Moment, Proxy, Way};
+use crate::harness::proxy::{Moment, Way};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
-use crate::harness::{Controller, World, eventually, private};
+use crate::harness::{World, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -35,10 +35,8 @@ const WRITES: usize = 7;
 async fn killed_at_every_write(world: Arc<World>) {
     // The controller under test speaks through the proxy; the one that the world came with is not needed.
     world.controller.kill();
-    let token = Controller::token(&world.control_plane).await;
-    let proxy = Proxy::start(&world.control_plane, token).await;
-    let kubeconfig = proxy.kubeconfig(&world.control_plane);
-    let controller = Arc::new(Controller::start_through(&world.control_plane, "crashing", &kubeconfig).await);
+    let (proxy, controller) = world.controller_through_proxy().await;
+    let controller = Arc::new(controller);
     let namespace = world.namespace("crash").await;
     world.allow(&namespace, &namespace, json!({})).await;
 

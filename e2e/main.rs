@@ -3,6 +3,7 @@
 
 mod admission;
 mod approve;
+mod attack;
 mod behind;
 mod bench;
 mod break_glass;
@@ -17,6 +18,8 @@ mod identity;
 mod plugin;
 mod policy;
 mod revoke;
+mod rules;
+mod schedule;
 mod tutorial;
 mod uninstall;
 
@@ -50,14 +53,17 @@ fn run_trials() -> ExitCode {
         break_glass::trials(),
         identity::trials(),
         revoke::trials(),
+        schedule::trials(),
         admission::trials(),
         crash::trials(),
         behind::trials(),
         policy::trials(),
         plugin::trials(),
+        rules::trials(),
         tutorial::trials(),
         uninstall::trials(),
         chart::trials(),
+        attack::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     harness::world::end();

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use daypass::api::State;
+use daypass::api::{AccessRequest, State};
 use k8s_openapi::api::events::v1::Event;
-use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::SOON;
-use crate::harness::users::{ADMIN, ALICE, CAROL};
+use crate::harness::cast::{SOON, request};
+use crate::harness::users::{ADMIN, ALICE, CAROL, EVE};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -18,13 +18,16 @@ pub fn trials() -> Vec<Trial> {
         shared("policy::that_cannot_be_used_says_so_until_it_can", says_so),
         shared("policy::conditions_say_what_the_fields_cannot", conditions),
         shared("policy::low_risk_waits_for_nobody", automatic),
+        shared("policy::what_a_role_can_do_is_told_and_decides", risk),
+        shared("policy::limits_hold_also_for_requests_of_the_same_moment", limits),
+        shared("policy::limits_bound_what_waits_and_how_soon_again", limits_over_time),
     ]
 }
 
 async fn says_so(world: Arc<World>) {
     let namespace = world.namespace("policy").await;
     let office =
-        json!({ "timeZone": "Europe/Berlin", "windows": [{ "days": ["Mon"], "start": "09:00", "end": "17:00" }] });
+        json!({ "timeZone": "Europe/Berln", "windows": [{ "days": ["Mon"], "start": "09:00", "end": "17:00" }] });
     world.allow(&namespace, &namespace, json!({ "schedule": office })).await;
     let alice = world.kubectl(ALICE);
     let ready = async |is: &str| {
@@ -34,7 +37,7 @@ async fn says_so(world: Arc<World>) {
         alice.ok(&["get", "apol", &namespace, "-o", message]).await
     };
     let why = ready("False").await;
-    assert!(why.contains("spec.schedule") && why.contains("not served"), "{why}");
+    assert!(why.contains("spec.schedule.timeZone") && why.contains("Europe/Berln"), "{why}");
     until_events(&world, &namespace, &[("Warning", "Invalid", "spec.schedule")]).await;
     world.ask(ALICE, &namespace, "too-early", json!({})).await;
     let denied = world.until(&namespace, "too-early", State::Denied).await.status.unwrap();
@@ -91,6 +94,99 @@ async fn automatic(world: Arc<World>) {
     world.until_reason(&namespace, "long", "Approved", "ApprovalNeeded").await;
     world.review(CAROL, &namespace, "long", "Approve", "").await;
     world.until(&namespace, "long", State::Active).await;
+}
+
+async fn risk(world: Arc<World>) {
+    let namespace = world.namespace("risk").await;
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
+    let roles = json!([{ "name": "view" }, { "name": "edit" }, { "kind": "Role", "name": "deployer" }]);
+    let low = json!({ "automaticWhen": "risk.score == 0", "stages": stages });
+    world.allow(&namespace, &namespace, json!({ "roles": roles, "approval": low })).await;
+    let role = |kind: &str, name: &str| json!({ "role": { "kind": kind, "name": name }, "duration": "1h" });
+    world.ask(ALICE, &namespace, "look", role("ClusterRole", "view")).await;
+    let granted = world.until(&namespace, "look", State::Active).await.status.unwrap();
+    assert_eq!(granted.risk.unwrap().level, "Low");
+
+    world.ask(ALICE, &namespace, "change", role("ClusterRole", "edit")).await;
+    let waits = world.until_reason(&namespace, "change", "Approved", "ApprovalNeeded").await.status.unwrap();
+    let told = waits.risk.unwrap();
+    assert_eq!(told.level, "High");
+    assert!(
+        told.reasons.iter().any(|reason| reason.starts_with("High: ") && reason.contains("reads secrets")),
+        "{told:?}"
+    );
+
+    // Nothing is known of a role that is not there, which counts as the worst.
+    world.ask(ALICE, &namespace, "unknown", role("Role", "deployer")).await;
+    let waits = world.until_reason(&namespace, "unknown", "Approved", "ApprovalNeeded").await.status.unwrap();
+    assert_eq!(waits.risk.unwrap().level, "Unknown");
+    let harmless = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }]);
+    let deployer = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": { "name": "deployer", "namespace": namespace }, "rules": harmless
+    });
+    world.kubectl(ADMIN).apply(&deployer.to_string()).await;
+    world.ask(ALICE, &namespace, "known", role("Role", "deployer")).await;
+    eventually("the Role has been read", SOON, async || {
+        let status = world.requests(&namespace).await.get("known").await.map_err(|error| error.to_string())?.status;
+        let level = status.and_then(|status| status.risk).map(|risk| risk.level);
+        if level.as_deref() == Some("Low") { Ok(()) } else { Err(format!("{level:?}")) }
+    })
+    .await;
+}
+
+async fn limits(world: Arc<World>) {
+    let namespace = world.namespace("limits").await;
+    world.allow(&namespace, &namespace, json!({ "limits": { "liveGrantsPerPerson": 3 } })).await;
+    let names: Vec<String> = (0..24).map(|n| format!("fix-{n}")).collect();
+    let requests = Api::<AccessRequest>::namespaced(world.client(ALICE).await, &namespace);
+    let ask = |name: &String| {
+        let request = serde_json::from_value(request(&namespace, name, json!({ "duration": "1h" }))).unwrap();
+        let requests = &requests;
+        async move { requests.create(&PostParams::default(), &request).await.expect("ask") }
+    };
+    futures::future::join_all(names.iter().map(ask)).await;
+    let decided = eventually("all are decided", SOON, async || {
+        let all = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let state = |request: &AccessRequest| request.status.as_ref().map(|status| status.state);
+        let open = all.iter().filter(|r| !matches!(state(r), Some(State::Active | State::Denied))).count();
+        if open == 0 { Ok(all) } else { Err(format!("{open} are not")) }
+    })
+    .await;
+    let granted = decided.iter().filter(|r| r.status.as_ref().unwrap().state == State::Active).count();
+    assert_eq!((granted, decided.len()), (3, 24));
+    let denied = decided.iter().find(|r| r.status.as_ref().unwrap().state == State::Denied).unwrap();
+    let message = denied.status.as_ref().unwrap().message.clone().unwrap();
+    assert_eq!(told_by(&message, &namespace), "there are 3 running grants of alice under it, and it allows 3");
+    // Another person has room, and so has she when one is over.
+    world.ask(EVE, &namespace, "of-eve", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "of-eve", State::Active).await;
+    let one = decided.iter().find(|r| r.status.as_ref().unwrap().state == State::Active).unwrap().name_any();
+    world.review(ALICE, &namespace, &one, "Revoke", "").await;
+    world.until(&namespace, &one, State::Revoked).await;
+    world.ask(ALICE, &namespace, "again", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "again", State::Active).await;
+}
+
+async fn limits_over_time(world: Arc<World>) {
+    let namespace = world.namespace("limits").await;
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
+    let bounds = json!({ "openRequestsPerPerson": 1, "cooldown": "1h", "timePerDay": "90m" });
+    world.allow(&namespace, &namespace, json!({ "approval": { "stages": stages }, "limits": bounds })).await;
+    world.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
+    world.until_reason(&namespace, "first", "Approved", "ApprovalNeeded").await;
+    let denied = async |name: &str, spec, why: &str| {
+        world.ask(ALICE, &namespace, name, spec).await;
+        let message = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+        assert!(told_by(&message, &namespace).contains(why), "{message}");
+    };
+    denied("second", json!({}), "there are 1 requests of alice that wait under it, and it allows 1").await;
+    world.review(CAROL, &namespace, "first", "Approve", "").await;
+    world.until(&namespace, "first", State::Active).await;
+    denied("third", json!({ "duration": "31m" }), "1h of the last 24 hours are granted already").await;
+    world.review(ALICE, &namespace, "first", "Revoke", "").await;
+    world.until(&namespace, "first", State::Revoked).await;
+    denied("fourth", json!({ "duration": "1m" }), "1h after the last one ended").await;
 }
 
 /// Waits until the Events of a policy have these types, reasons and words. They are in namespace `default`.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use daypass::api::State;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::cast::{SOON, policy};
 use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS, MALLORY};
+use crate::harness::wait::now;
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -109,13 +110,22 @@ async fn deleting_the_policy(world: Arc<World>) {
     world.until_events(&revoked, &["Granted", "Revoked"]).await;
 }
 
+/// Windows that are as far from now as they can be.
+fn closed_now() -> Value {
+    let days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let today = now().to_zoned(k8s_openapi::jiff::tz::TimeZone::UTC).weekday().to_monday_zero_offset();
+    let day = days[(usize::from(today.unsigned_abs()) + 3) % 7];
+    json!({ "timeZone": "UTC", "windows": [{ "days": [day], "start": "09:00", "end": "17:00" }] })
+}
+
 async fn making_the_policy_narrower(world: Arc<World>) {
     let cases = [
         ("duration", json!({ "max": "30m" }), "1h is longer than its maximum of 30m"),
         ("requesters", json!([{ "kind": "User", "name": "bob" }]), "alice is not among its requesters"),
         ("roles", json!([{ "name": "view" }]), "ClusterRole/edit is not among its roles"),
         ("scope", json!({ "namespaces": ["elsewhere"] }), "it does not cover namespace"),
-        ("limits", json!({ "liveGrants": 1 }), "not served by this version"),
+        ("schedule", closed_now(), "access is for"),
+        ("conditions", json!([{ "expression": "(", "message": "m" }]), "is not ready any more: spec.conditions[0]"),
     ];
     for (field, value, why) in cases {
         let namespace = world.namespace("narrow").await;

@@ -73,10 +73,28 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: applies-
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eve}]
 "#;
 
+/// petra's account can write nearly everything of Daypass, as RBAC goes: it is for what RBAC cannot refuse.
+const RIGHTS_OF_PETRA: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: operates-this-product}
+rules:
+- {apiGroups: [daypass.dev], resources: [accessrequests], verbs: [update, patch, delete, deletecollection]}
+- {apiGroups: [daypass.dev], resources: [accessrequests/status], verbs: [update, patch]}
+- {apiGroups: [daypass.dev], resources: [accesspolicies], verbs: [create, update, patch, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: petra-operates-this-product}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: operates-this-product}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: petra}]
+"#;
+
 /// Gives the people of the tests their ordinary rights.
 pub async fn give_rights(admin: &Kubectl) {
     admin.apply_server_side(RIGHTS).await;
     admin.apply_server_side(RIGHTS_OF_EVE).await;
+    admin.apply_server_side(RIGHTS_OF_PETRA).await;
 }
 
 /// Waits until the cluster stamps requests: admission policies come into force a moment after they are made.

@@ -129,6 +129,11 @@ impl ControlPlane {
         Some(if end.contains("address already in use") { Refusal::PortTaken(end) } else { Refusal::Other(end) })
     }
 
+    /// Stops the controller manager for good: nothing is collected, and no namespace is emptied.
+    pub fn stop_controller_manager(&self) {
+        drop(guard(&self.controller_manager).take());
+    }
+
     /// Stops the API server as a crash would.
     pub fn stop_api_server(&self) {
         guard(&self.api_server).kill();
@@ -156,7 +161,7 @@ impl ControlPlane {
 
     /// A kubeconfig file of a user.
     pub fn kubeconfig(&self, user: User) -> PathBuf {
-        self.kubeconfig_for_token(user.name, &user.token())
+        self.kubeconfig_for_token(user.login, &user.token())
     }
 
     /// A kubeconfig file of anyone who has a token, such as a service account.
@@ -173,6 +178,11 @@ impl ControlPlane {
     /// A client with the identity of a user. It belongs to the runtime it was made on.
     pub async fn client(&self, user: User) -> kube::Client {
         kubeconfig::client(&self.kubeconfig(user)).await
+    }
+
+    /// A client of anyone who has a token, such as a service account.
+    pub async fn client_for_token(&self, name: &str, token: &str) -> kube::Client {
+        kubeconfig::client(&self.kubeconfig_for_token(name, token)).await
     }
 
     /// A client that says nothing of who it is.

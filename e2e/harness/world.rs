@@ -11,6 +11,7 @@ use super::cast;
 use super::control_plane::ControlPlane;
 use super::install::{Controller, Daypass};
 use super::kubectl::Kubectl;
+use super::proxy::Proxy;
 use super::trial;
 use super::users::{self, User};
 
@@ -33,6 +34,15 @@ impl World {
         cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
         let controller = Controller::start(&control_plane).await;
         Self { controller, control_plane }
+    }
+
+    /// One more controller, which speaks through a proxy.
+    pub async fn controller_through_proxy(&self) -> (Proxy, Controller) {
+        let token = Controller::token(&self.control_plane).await;
+        let proxy = Proxy::start(&self.control_plane, token).await;
+        let kubeconfig = proxy.kubeconfig(&self.control_plane);
+        let controller = Controller::start_through(&self.control_plane, "by-proxy", &kubeconfig).await;
+        (proxy, controller)
     }
 
     /// A new namespace, `PREFIX-` and something that no other trial has.

@@ -71,7 +71,8 @@ pub struct AccessPolicySpec {
     /// How long a grant may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationLimits>,
-    /// When access may be used. Not served yet: a policy that sets it is not Ready and grants nothing.
+    /// When access may be used: weekly windows in a time zone. Outside of them a request waits for the next window;
+    /// a grant ends with the window that it began in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// Further conditions, in CEL, for what the fields above cannot say. All must hold when the request is decided
@@ -83,7 +84,8 @@ pub struct AccessPolicySpec {
     /// `breakGlass`, only break-glass requests are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// How much one person may have. Not served yet: a policy that sets it is not Ready and grants nothing.
+    /// How much there may be under this policy at a time, and for one person. Looked at when a request is decided
+    /// and at its grant; a later request never ends an earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
     /// Access at once in an emergency, reviewed afterwards. For requests with `breakGlass: true`, which then wait
@@ -233,7 +235,7 @@ fn one() -> i32 {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Undecided requests of one person under this policy.
+    /// Undecided requests of one person under this policy. One more is denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub open_requests_per_person: Option<i32>,
@@ -249,11 +251,11 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100000))]
     pub live_grants: Option<i32>,
-    /// How long a person waits between the end of one grant and the next.
+    /// How long a person waits between the end of one grant under this policy and the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub cooldown: Option<String>,
-    /// Granted time of one person in any 24 hours.
+    /// Granted time of one person under this policy in the last 24 hours, the new grant included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub time_per_day: Option<String>,

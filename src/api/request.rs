@@ -29,6 +29,7 @@ use super::subject::{Identity, RoleName, Subject};
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Until", type_ = "string", json_path = ".status.expiresAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Risk", type_ = "string", json_path = ".status.risk.level", priority = 1),
     printcolumn(name = "Policy", type_ = "string", json_path = ".status.policy.name", priority = 1),
     printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
@@ -43,6 +44,8 @@ use super::subject::{Identity, RoleName, Subject};
 #[x_kube(
     validation = Rule::new("!(has(self.scope) && has(self.scope.cluster) && self.scope.cluster && has(self.role.kind) && self.role.kind == 'Role')")
         .message("a Role cannot be bound in the whole cluster: ask for a ClusterRole, or for namespaces"),
+    validation = Rule::new("!has(self.startTime) || self.startTime < timestamp('9999-01-01T00:00:00Z')")
+        .message("startTime must be within a year of the request"),
     validation = Rule::new("!has(self.extends) || !has(self.startTime)")
         .message("an extension begins where the running grant ends: leave startTime out"),
     validation = Rule::new("!has(self.extends) || !has(self.scope)")
@@ -222,6 +225,10 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub bindings: Vec<BindingRef>,
+    /// How much harm the role can do, by its rules, as read before the request was decided. Advice for approvers;
+    /// conditions of a policy can ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<RoleRisk>,
     /// Of an extension: the running request that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<ExtendedRequest>,
@@ -340,6 +347,19 @@ pub struct BindingRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
+}
+
+/// How much harm a role can do, and why.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleRisk {
+    /// Low, Medium, High, Critical, or Unknown when the role cannot be read.
+    #[schemars(length(max = 16))]
+    pub level: String,
+    /// What somebody can do with the role, worst first; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 512)))]
+    pub reasons: Vec<String>,
 }
 
 /// The running request that an extension is for.

@@ -18,7 +18,6 @@ use crate::api::request::AccessRequest;
 use crate::api::subject::Identity;
 use crate::controller::observe::{self, GuardedPolicy, GuardedRequest};
 use crate::core::break_glass::is_unreviewed;
-use crate::core::cel::Harm;
 use crate::core::explain::explain;
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
@@ -145,7 +144,9 @@ impl Cluster {
             request,
             policies: &policies,
             namespaces: &namespaces,
-            harm: &Harm::default(),
+            // Not read here: what other requests there are, and what a role can do before that is on record.
+            others: &[],
+            risk: request.status.as_ref().and_then(|status| status.risk.as_ref()),
             bindings: &[],
             extended: extended.as_ref(),
             extensions: &[],

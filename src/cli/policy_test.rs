@@ -12,7 +12,6 @@ use serde_json::Value;
 use super::manifests::{self, Document, documents};
 use super::plugin::Said;
 use crate::api::request::{AccessRequest, AccessRequestStatus, Review};
-use crate::core::cel::Harm;
 use crate::core::duration;
 use crate::core::explain::{Explanation, Outcome, Standing, explain};
 use crate::core::guard::Guard;
@@ -224,7 +223,8 @@ fn decide(policies: &PolicySet, namespaces: &Namespaces, case: &Case) -> Explana
         request: &case.request,
         policies,
         namespaces,
-        harm: &Harm::default(),
+        others: &[],
+        risk: case.request.status.as_ref().and_then(|status| status.risk.as_ref()),
         bindings: &[],
         extended: None,
         extensions: &[],

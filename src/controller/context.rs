@@ -5,21 +5,23 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 
 use super::execute::Writer;
+use super::ledger::Ledger;
 use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules};
 use super::queues::Queues;
 use super::related::Extensions;
-use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use crate::api::request::{AccessRequest, BindingKind, BindingRef, RoleRisk};
 use crate::core::binding::Observed;
 use crate::core::break_glass::is_unreviewed;
 use crate::core::guard::Guard;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
+use crate::core::risk::{risk, unreadable};
 use crate::runtime::clock::Clock;
 
 /// Name of a kind that is watched, as readiness gives it.
@@ -34,8 +36,11 @@ pub const ROLE_BINDINGS: &str = "rolebindings";
 pub const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings";
 /// What is said of the guard before the canary has tried it.
 pub const UNTRIED: &str = "the cluster's guard has not been tried yet";
+/// Name of a kind that is watched.
+pub const CLUSTER_ROLES: &str = "clusterroles";
 /// Every kind that is watched.
-pub const KINDS: [&str; 5] = [ACCESS_REQUESTS, ACCESS_POLICIES, NAMESPACES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS];
+pub const KINDS: [&str; 6] =
+    [ACCESS_REQUESTS, ACCESS_POLICIES, NAMESPACES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES];
 
 /// What all passes share.
 pub struct Context {
@@ -55,10 +60,14 @@ pub struct Context {
     pub role_bindings: Store<RoleBinding>,
     /// ClusterRoleBindings with our mark, as last seen.
     pub cluster_role_bindings: Store<ClusterRoleBinding>,
+    /// ClusterRoles, for what they allow.
+    pub cluster_roles: Store<ClusterRole>,
     /// Requests by UID.
     pub by_uid: Index,
     /// Which requests extend which.
     pub extensions: Extensions,
+    /// Requests as limits count them.
+    pub ledger: Ledger,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
     guard: RwLock<Guard>,
@@ -88,6 +97,8 @@ pub struct Feeds {
     pub role_bindings: StoreWriter<RoleBinding>,
     /// Of ClusterRoleBindings.
     pub cluster_role_bindings: StoreWriter<ClusterRoleBinding>,
+    /// Of ClusterRoles.
+    pub cluster_roles: StoreWriter<ClusterRole>,
 }
 
 impl Context {
@@ -97,6 +108,7 @@ impl Context {
         let (policy_store, policies_feed) = reflector::store();
         let (role_bindings, role_bindings_feed) = reflector::store();
         let (cluster_role_bindings, cluster_role_bindings_feed) = reflector::store();
+        let (cluster_roles, cluster_roles_feed) = reflector::store();
         let context = Self {
             reader,
             writer,
@@ -106,8 +118,10 @@ impl Context {
             policy_store,
             role_bindings,
             cluster_role_bindings,
+            cluster_roles,
             by_uid: Index::default(),
             extensions: Extensions::default(),
+            ledger: Ledger::default(),
             fresh_rules: FreshRules::default(),
             guard: RwLock::new(Guard::Missing(UNTRIED.to_owned())),
             listed: RwLock::default(),
@@ -121,6 +135,7 @@ impl Context {
             policies: policies_feed,
             role_bindings: role_bindings_feed,
             cluster_role_bindings: cluster_role_bindings_feed,
+            cluster_roles: cluster_roles_feed,
         };
         (context, feeds)
     }
@@ -169,6 +184,13 @@ impl Context {
     /// Replaces the namespaces.
     pub fn set_namespaces(&self, namespaces: Namespaces) {
         *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(namespaces));
+    }
+
+    /// What the ClusterRole that a request is for can do, as the watch has it.
+    pub fn risk_of_cluster_role(&self, request: &AccessRequest) -> RoleRisk {
+        let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
+        let role = self.cluster_roles.get(&ObjectRef::new(&request.spec.role.name));
+        role.map_or_else(unreadable, |role| risk(role.rules.as_deref().unwrap_or_default(), cluster_wide).on_record())
     }
 
     /// What the store has in the place of a recorded binding.

@@ -1,13 +1,14 @@
 //! Reads the cluster, asks the core what to do, and does it.
 //!
 //! [`watch`] fills the stores and says which request to look at; [`request`] and [`policy`] take one object
-//! through a pass; [`observe`] reads what a plan needs, [`related`] which other requests it
-//! concerns; [`execute`] is the only module that writes; [`reaper`] looks
+//! through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
+//! requests it concerns; [`execute`] is the only module that writes; [`reaper`] looks
 //! at bindings from the other side.
 
 pub mod context;
 pub mod error;
 pub mod execute;
+pub mod ledger;
 pub mod observe;
 pub mod policy;
 pub mod queues;

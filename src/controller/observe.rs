@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
@@ -12,15 +13,21 @@ use tokio::time::Instant;
 
 use super::error::Error;
 use crate::api::AccessPolicy;
-use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use crate::api::request::{AccessRequest, BindingKind, BindingRef, RoleRisk};
 use crate::core::binding::Observed;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
+use crate::core::risk::{Risk, risk, unreadable};
+use crate::core::select::{Place, place as place_of};
+use crate::core::validate::validate;
 
 /// A request, or the reason why it cannot be decoded. One bad object must not end the watch of all.
 pub type GuardedRequest = DeserializeGuard<AccessRequest>;
 /// A policy, or the reason why it cannot be decoded.
 pub type GuardedPolicy = DeserializeGuard<AccessPolicy>;
+
+/// How many Roles of one request are read at a time.
+const CONCURRENT_ROLES: usize = 16;
 
 /// What all requests are decided by.
 #[derive(Clone)]
@@ -110,6 +117,39 @@ pub async fn request(client: &Client, namespace: &str, name: &str) -> Result<Opt
     let api: Api<GuardedRequest> = Api::namespaced(client.clone(), namespace);
     let found = api.get_opt(name).await.map_err(Error::api("read a request"))?;
     Ok(found.and_then(|guarded| guarded.0.ok()))
+}
+
+/// What the Role that a request is for can do: the worst of the namespaces asked for, since each has one of its own.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn risk_of_role(
+    client: &Client,
+    request: &AccessRequest,
+    namespaces: &Namespaces,
+) -> Result<RoleRisk, Error> {
+    let Ok(Ok(Place::Namespaces(names))) = validate(request).map(|ask| place_of(&ask.target, namespaces)) else {
+        return Ok(unreadable());
+    };
+    let name = &request.spec.role.name;
+    let read = |namespace: String| async move {
+        let role = Api::<Role>::namespaced(client.clone(), &namespace).get_opt(name).await;
+        role.map(|role| role.map(|role| risk(role.rules.as_deref().unwrap_or_default(), false)))
+    };
+    let roles: Vec<_> = stream::iter(names)
+        .map(read)
+        .buffer_unordered(CONCURRENT_ROLES)
+        .try_collect()
+        .await
+        .map_err(Error::api("read a role"))?;
+    let worst =
+        roles.into_iter().collect::<Option<Vec<Risk>>>().and_then(|all| all.into_iter().max_by_key(|risk| risk.level));
+    Ok(worst.map_or_else(unreadable, |risk| risk.on_record()))
+}
+
+/// The resource version of a request as a number. The API server gives increasing ones (KEP-5504).
+pub fn version(request: &AccessRequest) -> Option<u64> {
+    request.metadata.resource_version.as_ref()?.parse().ok()
 }
 
 /// Namespace and name of a request.

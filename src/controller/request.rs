@@ -8,19 +8,21 @@ use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::context::Context;
 use super::error::{BindError, Error};
-use super::observe::{self, GuardedRequest, Rules};
+use super::observe::{self, GuardedRequest, Rules, version};
 use super::related::Related;
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
+use crate::api::RoleKind;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::binding::{Observed, Wanted};
-use crate::core::cel::Harm;
 use crate::core::deadline::sleep_until;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
+use crate::core::limits::Counted;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{ends, plan};
 use crate::core::policies::PolicySet;
@@ -56,8 +58,10 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         request: Cow::Borrowed(request),
         began: Instant::now(),
         guard: context.guard(),
-        harm: Harm::default(),
+        risk: None,
         related: Related::default(),
+        others: Vec::new(),
+        turn: None,
         fresh_rules: None,
         fresh: false,
         made: Vec::new(),
@@ -106,11 +110,6 @@ fn look_again(wake: Option<Timestamp>, now: Timestamp) -> Action {
     wake.map_or_else(Action::await_change, |wake| Action::requeue(sleep_until(wake, now)))
 }
 
-/// The resource version as a number. The API server gives increasing ones (KEP-5504).
-fn version(request: &AccessRequest) -> Option<u64> {
-    request.metadata.resource_version.as_ref()?.parse().ok()
-}
-
 /// The final state that a step would refuse or take away access with.
 fn refusal(step: &Plan) -> Option<State> {
     step.effects.iter().find_map(|effect| match effect {
@@ -128,9 +127,13 @@ struct Pass<'a> {
     /// What the canary said when the pass began.
     guard: Guard,
     /// How much harm its role can do.
-    harm: Harm,
+    risk: Option<RoleRisk>,
     /// Other requests that it has to do with.
     related: Related,
+    /// Other requests under policies that have limits.
+    others: Vec<Counted>,
+    /// Held while they must not become more.
+    turn: Option<OwnedMutexGuard<()>>,
     /// Policies and namespaces read in this pass, when the watches' were not good enough.
     fresh_rules: Option<Rules>,
     /// Whether the request comes from the API server within this pass, rather than from the store.
@@ -155,6 +158,8 @@ impl Pass<'_> {
             let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0).filter(|end| *end > now);
             return Ok(Plan { effects: Vec::new(), wake });
         };
+        self.count_others(&rules.policies).await;
+        self.risk = self.read_role(&rules.namespaces).await?;
         let bindings = self.with_made(self.bindings().await?);
         if self.fresh_rules.is_none() {
             self.related = Related::seen(self.context, &self.request);
@@ -171,6 +176,36 @@ impl Pass<'_> {
                 Ok(plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now))
             }
             _ => Ok(step),
+        }
+    }
+
+    /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy has limits,
+    /// nobody waits for anybody.
+    async fn count_others(&mut self, policies: &PolicySet) {
+        let undecided = !self.request.is_over() && self.status().is_none_or(|s| s.granted_at.is_none());
+        // Moving an end is counted by the request that has it, and takes a turn for itself.
+        let extends = !self.context.extensions.of(&self.request).is_empty();
+        if !policies.any_limits() || !(undecided || extends) {
+            (self.turn, self.others) = (None, Vec::new());
+            return;
+        }
+        if self.turn.is_none() {
+            self.turn = Some(self.context.ledger.turn().await);
+        }
+        self.others = self.context.ledger.others(&self.request, policies, &self.context.requests);
+    }
+
+    /// What the role can do. Of a Role it is read anew only until the request is decided; then the record is enough.
+    async fn read_role(&self, namespaces: &Namespaces) -> Result<Option<RoleRisk>, Error> {
+        let recorded = self.status().and_then(|status| status.risk.clone());
+        if self.request.is_over() {
+            return Ok(recorded);
+        }
+        let decided = self.status().is_some_and(|status| status.granted_at.is_some());
+        match self.request.spec.role.kind {
+            RoleKind::ClusterRole => Ok(Some(self.context.risk_of_cluster_role(&self.request))),
+            RoleKind::Role if decided => Ok(recorded),
+            RoleKind::Role => observe::risk_of_role(&self.context.reader, &self.request, namespaces).await.map(Some),
         }
     }
 
@@ -211,7 +246,8 @@ impl Pass<'_> {
             extended: self.related.extended.as_ref(),
             extensions: &self.related.extensions,
             unreviewed: &self.related.unreviewed,
-            harm: &self.harm,
+            others: &self.others,
+            risk: self.risk.as_ref(),
             guard: &self.guard,
             bind_failure: self.failure.as_deref(),
         }
@@ -266,6 +302,8 @@ impl Pass<'_> {
         }
         for status in records {
             self.request = Cow::Owned(self.context.writer.record(&self.request, status).await?);
+            let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
+            self.context.ledger.note(&self.request, limits);
             self.fresh = true;
         }
         Ok(true)

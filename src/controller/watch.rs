@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::context::{
-    ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
+    ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
 };
 use super::observe::{self, GuardedPolicy, GuardedRequest};
 use super::queues::Suspect;
@@ -36,11 +37,12 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness: Readiness) {
     let ours = watcher::Config::default().labels(&format!("{}={}", keys::MANAGED_BY, keys::DAYPASS));
     let all = watcher::Config::default;
-    let Feeds { requests, policies, role_bindings, cluster_role_bindings } = feeds;
+    let Feeds { requests, policies, role_bindings, cluster_role_bindings, cluster_roles } = feeds;
     tokio::select! {
         () = watch_requests(reflected(Api::all(client.clone()), all(), requests), &context, &readiness) => {}
         () = watch_policies(reflected(Api::all(client.clone()), all(), policies), &context, &readiness) => {}
         () = watch_namespaces(events(Api::all(client.clone()), all()), &context, &readiness) => {}
+        () = watch_cluster_roles(reflected(Api::all(client.clone()), all(), cluster_roles), &context, &readiness) => {}
         () = watch_bindings(
             reflected(Api::all(client.clone()), ours.clone(), role_bindings),
             |b| Observed::from(b), ROLE_BINDINGS, &context, &readiness,
@@ -261,6 +263,23 @@ async fn watch_namespaces(
             listed(NAMESPACES, context, readiness);
             context.look_at_open_requests();
         }
+    })
+    .await;
+}
+
+/// What a role allows is looked at when a request is decided; a role that changes is news for those that are open.
+async fn watch_cluster_roles(
+    stream: impl Stream<Item = watcher::Result<Event<ClusterRole>>>,
+    context: &Context,
+    readiness: &Readiness,
+) {
+    for_each(CLUSTER_ROLES, stream, |event| match event {
+        Event::Init | Event::InitApply(_) => {}
+        Event::InitDone => {
+            listed(CLUSTER_ROLES, context, readiness);
+            context.look_at_open_requests();
+        }
+        Event::Apply(_) | Event::Delete(_) => context.look_at_open_requests(),
     })
     .await;
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::fault::Fault;
 use super::history::cut;
+use crate::api::request::RoleRisk;
 
 /// Longest expression, in bytes; the schema says so too.
 const LONGEST: usize = 1024;
@@ -106,12 +107,32 @@ pub struct Who {
 }
 
 /// How much harm a role can do.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Harm {
-    /// Low, Medium, High or Critical.
+    /// Low, Medium, High, Critical, or Unknown when the role cannot be read.
     pub level: String,
-    /// The level as a number, from 0 for Low to 3 for Critical, to compare.
+    /// The level as a number, from 0 for Low to 3 for Critical, to compare. What is unknown counts as the worst.
     pub score: i64,
+}
+
+impl Harm {
+    /// As a reading on record says.
+    pub fn recorded(risk: Option<&RoleRisk>) -> Self {
+        let level = risk.map_or("Unknown", |risk| risk.level.as_str());
+        let score = match level {
+            "Low" => 0,
+            "Medium" => 1,
+            "High" => 2,
+            _ => 3,
+        };
+        Self { level: level.to_owned(), score }
+    }
+}
+
+impl Default for Harm {
+    fn default() -> Self {
+        Self::recorded(None)
+    }
 }
 
 /// A point in time as a wall clock shows it.

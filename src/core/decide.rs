@@ -2,16 +2,16 @@
 //!
 //! The answer does not depend on the order of policies. A denial carries all reasons.
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::approvals::{Progress, Said, as_escalated, progress, review_stage};
-use super::cel::Harm;
 use super::deadline::later;
 use super::facts::Circumstances;
 use super::fault::sentence;
-use super::namespaces::Namespaces;
+use super::period::{Period, period};
 use super::policies::{Entry, Policy, PolicySet};
 use super::select::{Place, denies, place, shortfalls};
+use super::snapshot::Snapshot;
 use super::validate::{Aim, Ask};
 use crate::api::policy::{Effect, Stage};
 
@@ -20,8 +20,15 @@ use crate::api::policy::{Effect, Stage};
 pub enum Decision<'p> {
     /// Something that might deny cannot be read; why.
     Undecided(String),
-    /// No; all reasons, sorted.
+    /// No, as far as policies go; all reasons, sorted.
     Denied(Vec<String>),
+    /// No, says somebody who may.
+    Refused {
+        /// Who.
+        by: String,
+        /// A sentence.
+        why: String,
+    },
     /// People must agree first.
     Waiting(Waiting<'p>),
     /// Nobody decided in time; the sentence says what was waited for.
@@ -50,8 +57,8 @@ pub struct Approved<'p> {
     pub policy: &'p Policy,
     /// Where it holds.
     pub place: Place,
-    /// For how long.
-    pub length: SignedDuration,
+    /// From when until when. Of an extension, what it adds.
+    pub period: Period,
     /// Who agreed; nobody when the policy asks for nobody.
     pub approvers: Vec<String>,
 }
@@ -69,15 +76,9 @@ impl Approved<'_> {
 }
 
 /// Decides a request at a time.
-pub fn decide<'p>(
-    ask: &Ask<'_>,
-    policies: &'p PolicySet,
-    namespaces: &Namespaces,
-    harm: &Harm,
-    said: Said<'_>,
-    now: Timestamp,
-) -> Decision<'p> {
-    let place = match place(&ask.target, namespaces) {
+pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestamp) -> Decision<'p> {
+    let policies = s.policies;
+    let place = match place(&ask.target, s.namespaces) {
         Ok(place) => place,
         Err(fault) => return Decision::Denied(vec![fault.to_string()]),
     };
@@ -87,22 +88,39 @@ pub fn decide<'p>(
             sentence(faults)
         ));
     }
-    let circumstances = Circumstances::new(&place, namespaces, harm, now);
+    let circumstances = Circumstances::new(s, &place, now);
     let denied = denials(ask, policies, &circumstances);
     if !denied.is_empty() {
         return Decision::Denied(denied);
     }
-    let chosen = choose(ask, policies, &circumstances).and_then(|policy| {
-        Ok((policy, policy.is_automatic(ask, &circumstances).map_err(|why| cannot_say(policy, &why))?))
-    });
-    match chosen {
-        Err(reasons) => Decision::Denied(reasons),
-        Ok((policy, automatic)) => ask_people(ask, policy, automatic, place, said, now),
+    let (policy, period) = match choose(ask, policies, &circumstances) {
+        Ok(chosen) => chosen,
+        Err(reasons) => return Decision::Denied(reasons),
+    };
+    let denied = |why: String| Decision::Denied(vec![format!("policy {}: {why}", policy.reference.name)]);
+    let automatic = match policy.is_automatic(ask, &circumstances) {
+        Ok(automatic) => automatic,
+        Err(why) => return denied(format!("its automaticWhen cannot be evaluated: {why}")),
+    };
+    let crowded = circumstances.too_many_open(ask, policy);
+    match ask_people(ask, policy, automatic, period, said, now) {
+        Answer::Open(waiting) => crowded.map_or(Decision::Waiting(waiting), denied),
+        Answer::Complete(approvers) => Decision::Approved(Approved { policy, place, period, approvers }),
+        Answer::Refused { by, why } => Decision::Refused { by, why },
+        Answer::Late(why) => Decision::Lapsed(why),
     }
 }
 
-fn cannot_say(policy: &Policy, why: &str) -> Vec<String> {
-    vec![format!("policy {}: its automaticWhen cannot be evaluated: {why}", policy.reference.name)]
+/// What people say.
+enum Answer<'p> {
+    /// Somebody must still agree.
+    Open(Waiting<'p>),
+    /// These have agreed, and they are enough.
+    Complete(Vec<String>),
+    /// Somebody who may says no.
+    Refused { by: String, why: String },
+    /// It is too late; a sentence.
+    Late(String),
 }
 
 /// Policies that deny the request, as reasons.
@@ -119,22 +137,25 @@ pub fn choose<'p>(
     ask: &Ask<'_>,
     policies: &'p PolicySet,
     circumstances: &Circumstances<'_>,
-) -> Result<&'p Policy, Vec<String>> {
+) -> Result<(&'p Policy, Period), Vec<String>> {
     let named = |name: &str| ask.policy.is_none_or(|wanted| wanted == name);
     let mut reasons: Vec<(usize, String)> = Vec::new();
-    let mut best: Option<((usize, i64), &Policy)> = None;
+    let mut least = (usize::MAX, i64::MAX);
+    let mut best = None;
     for policy in policies.valid(Effect::Allow).filter(|p| named(&p.reference.name)) {
-        let short = shortfalls(policy, ask, ask.length, circumstances);
-        if !short.is_empty() {
-            reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
-            continue;
-        }
-        let friction = policy.friction(ask, circumstances);
-        if best.is_none_or(|(least, _)| friction < least) {
-            best = Some((friction, policy));
+        match fits(policy, ask, circumstances) {
+            Err(short) => {
+                reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
+            }
+            Ok(period) => {
+                let friction = policy.friction(ask, circumstances);
+                if friction < least {
+                    (least, best) = (friction, Some((policy, period)));
+                }
+            }
         }
     }
-    if let Some((_, best)) = best {
+    if let Some(best) = best {
         return Ok(best);
     }
     for (name, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
@@ -154,21 +175,32 @@ pub fn choose<'p>(
     Err(reasons.into_iter().map(|(_, reason)| reason).collect())
 }
 
+/// When access would be, if the policy has room for it. Otherwise everything that is in the way.
+pub fn fits(policy: &Policy, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> Result<Period, Vec<String>> {
+    let short = shortfalls(policy, ask, ask.length, circumstances);
+    if !short.is_empty() {
+        return Err(short);
+    }
+    let period = period(ask, policy, circumstances.at).map_err(|why| vec![why])?;
+    let over = circumstances.over_limits(ask, policy, period.length());
+    if over.is_empty() { Ok(period) } else { Err(over) }
+}
+
 fn ask_people<'p>(
     ask: &Ask<'_>,
     policy: &'p Policy,
     automatic: bool,
-    place: Place,
+    period: Period,
     said: Said<'_>,
     now: Timestamp,
-) -> Decision<'p> {
-    let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+) -> Answer<'p> {
+    // Once a start is named, what is asked for ends at its time whether it has been granted or not.
     let window_end = match ask.aim {
         Aim::Extension { running, .. } => running.map(|running| running.end),
-        Aim::Grant | Aim::BreakGlass => ask.start.map(|start| later(start, length)),
+        Aim::Grant | Aim::BreakGlass => ask.start.map(|_| period.end),
     };
     if window_end.is_some_and(|end| end <= now) {
-        return Decision::Lapsed(match ask.aim {
+        return Answer::Late(match ask.aim {
             Aim::Extension { of, .. } => format!("{of} came to its end first"),
             Aim::Grant | Aim::BreakGlass => "the time asked for is over".to_owned(),
         });
@@ -177,25 +209,24 @@ fn ask_people<'p>(
         (Aim::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],
         _ => as_escalated(&policy.stages, said.escalated),
     };
-    let approvers = match progress(&stages, said.reviews, ask.requester) {
-        Progress::Complete(approvers) => approvers,
+    match progress(&stages, said.reviews, ask.requester) {
+        Progress::Complete(approvers) => Answer::Complete(approvers),
         // Nobody is waited for; whoever has a say and is there already can still say no.
-        Progress::Open { .. } if automatic || matches!(ask.aim, Aim::BreakGlass) => Vec::new(),
-        Progress::Denied { by, comment } if comment.is_empty() => {
-            return Decision::Denied(vec![format!("{by} denied it")]);
+        Progress::Open { .. } if automatic || matches!(ask.aim, Aim::BreakGlass) => Answer::Complete(Vec::new()),
+        Progress::Denied { by, comment } => {
+            let why = if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") };
+            Answer::Refused { by, why }
         }
-        Progress::Denied { by, comment } => return Decision::Denied(vec![format!("{by} denied it: {comment}")]),
         Progress::Open { stage, approved } => {
             let stage = stages[stage].clone();
             let answer_by = later(ask.created, policy.deadline);
             let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
             if deadline <= now {
-                return Decision::Lapsed(format!("stage {} had no answer in time", stage.name));
+                return Answer::Late(format!("stage {} had no answer in time", stage.name));
             }
-            return Decision::Waiting(Waiting { policy, stage, approved, deadline });
+            Answer::Open(Waiting { policy, stage, approved, deadline })
         }
-    };
-    Decision::Approved(Approved { policy, place, length, approvers })
+    }
 }
 
 #[cfg(test)]
@@ -203,25 +234,29 @@ mod tests {
     use super::*;
     use crate::api::policy::AccessPolicy;
     use crate::core::approvals::Reviews;
+    use crate::core::laws::world::World;
+    use crate::core::limits::Counted;
     use crate::core::samples::{deny, namespaces, noon, policy, request};
     use crate::core::validate::validate;
     use serde_json::{Value, json};
 
     /// The policy and length that a request is granted under, or why it is not.
     fn answer(spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
+        answer_beside(&[], spec, policies)
+    }
+
+    fn answer_beside(others: &[Counted], spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
         let (request, set) = (request(spec), PolicySet::new(policies));
-        match decide(
-            &validate(&request).unwrap(),
-            &set,
-            &namespaces(),
-            &Harm::default(),
-            Said { reviews: &Reviews::new(), escalated: &[] },
-            noon(),
-        ) {
-            Decision::Approved(a) => Ok((a.policy.reference.name.clone(), super::super::duration::format(a.length))),
+        let mut world = World::new(request, Vec::new(), namespaces(), noon());
+        world.others = others.to_vec();
+        let said = Said { reviews: &Reviews::new(), escalated: &[] };
+        match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
+            Decision::Approved(a) => {
+                Ok((a.policy.reference.name.clone(), super::super::duration::format(a.period.length())))
+            }
             Decision::Denied(reasons) => Err(reasons.join("; ")),
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
-            Decision::Undecided(why) | Decision::Lapsed(why) => Err(why),
+            Decision::Undecided(why) | Decision::Lapsed(why) | Decision::Refused { why, .. } => Err(why),
         }
     }
 
@@ -377,6 +412,32 @@ mod tests {
         assert_eq!(answer(json!({ "duration": "10m" }), &[plain, short()]), by("p", "10m"));
         let told = answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]).unwrap_err();
         assert!(told.starts_with("policy p: its automaticWhen cannot be evaluated: 1 / 0 == 1"), "{told}");
+    }
+
+    #[test]
+    fn a_policy_that_is_full_leaves_room_for_another() {
+        let mut other = request(json!({}));
+        other.metadata.uid = Some("r-2".to_owned());
+        let binding = json!({ "kind": "RoleBinding", "namespace": "shop", "name": "daypass-r-2" });
+        let status = json!({
+            "state": "Active", "grantedAt": noon().to_string(), "expiresAt": "2026-11-23T13:00:00Z", "bindings": [binding],
+            "policy": { "name": "full", "uid": "p-full", "generation": 1 }
+        });
+        other.status = Some(serde_json::from_value(status).unwrap());
+        let others = [Counted::of(&other).unwrap()];
+        let full = policy("full", json!({ "limits": { "liveGrants": 1 } }));
+        let told = answer_beside(&others, json!({}), std::slice::from_ref(&full));
+        assert_eq!(told, Err("policy full: there are 1 running grants under it, and it allows 1".to_owned()));
+        assert_eq!(answer_beside(&others, json!({}), &[full.clone(), policy("other", json!({}))]), by("other", "1h"));
+        assert_eq!(answer_beside(&[], json!({}), &[full]), by("full", "1h"));
+        // The same for what would have to wait.
+        let waiting = json!({ "state": "Pending", "policy": { "name": "p", "uid": "p-p", "generation": 1 } });
+        other.status = Some(serde_json::from_value(waiting).unwrap());
+        let mut spec = staged("false");
+        spec["limits"] = json!({ "openRequestsPerPerson": 1 });
+        let told = answer_beside(&[Counted::of(&other).unwrap()], json!({}), &[policy("p", spec.clone())]).unwrap_err();
+        assert_eq!(told, "policy p: there are 1 requests of alice that wait under it, and it allows 1");
+        assert_eq!(answer(json!({}), &[policy("p", spec)]), Err("p waits".to_owned()));
     }
 
     #[test]

@@ -9,16 +9,17 @@ use serde::Serialize;
 
 use super::approvals::{Progress, Said, as_escalated, progress, review_stage, weigh};
 use super::break_glass::review_due;
-use super::deadline::{later, whole_second};
-use super::decide::{Decision, choose, decide};
+use super::deadline::later;
+use super::decide::{Decision, choose, decide, fits};
 use super::duration;
 use super::facts::Circumstances;
 use super::fault::sentence;
 use super::history::{Reason, join};
 use super::live;
+use super::period::Period;
 use super::plan::{Hindrance, prepare, withdrawn};
 use super::policies::{Entry, Policy};
-use super::select::{Place, denies, place, shortfalls};
+use super::select::{Place, denies, place};
 use super::snapshot::Snapshot;
 use super::stages;
 use super::validate::{Aim, Ask, validate};
@@ -260,7 +261,7 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
         return Explanation::ended(State::Revoked, &why);
     }
     if granted {
-        return running(s, &status, &ask);
+        return running(s, &status, &ask, now);
     }
     match prepare(s, &status, &ask, now) {
         Err(Hindrance::Guard(why)) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
@@ -270,15 +271,15 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
 }
 
 /// Access that has begun: what it is, and whether policy still allows it.
-fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Explanation {
-    if let Err(why) = live::still_allowed(s, status, ask) {
+fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Explanation {
+    if let Err(why) = live::still_allowed(s, status, ask, now) {
         return Explanation::ended(State::Revoked, &why);
     }
     let end = status.expires_at.clone();
     let until = end.as_ref().map_or_else(String::new, |end| format!(", until {}", end.0));
     let (from, to) = (ask.start.or(status.granted_at.as_ref().map(|t| t.0)), end.as_ref().map(|t| t.0));
-    let length = from.zip(to).map(|(from, to)| to.duration_since(from)).unwrap_or_default();
-    let grant = grant(ask, &live::granted_place(status), length, from, Vec::new());
+    let period = from.zip(to).map_or(Period { begin: now, end: now }, |(begin, end)| Period { begin, end });
+    let grant = grant(ask, &live::granted_place(status), period, true, Vec::new());
     let stages = stages::in_force(s, status);
     Explanation {
         grant: Some(Grant { until: end, ..grant }),
@@ -304,9 +305,10 @@ impl Account<'_, '_> {
     fn give(&self) -> Explanation {
         let Self { s, status, ask, now } = *self;
         let said = Said { reviews: &status.reviews, escalated: &status.escalated };
-        let mut told = match decide(ask, s.policies, s.namespaces, s.harm, said, now) {
+        let mut told = match decide(ask, s, said, now) {
             Decision::Undecided(why) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
             Decision::Denied(reasons) => Explanation::denied(reasons),
+            Decision::Refused { why, .. } => Explanation::denied(vec![why]),
             Decision::Lapsed(why) => Explanation::new(Outcome::Lapsed, format!("lapsed: {why}")),
             Decision::Waiting(waiting) => {
                 let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
@@ -316,14 +318,14 @@ impl Account<'_, '_> {
                 Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
             }
             Decision::Approved(approved) => {
-                let when = match (ask.aim, ask.start.filter(|start| *start > now)) {
+                let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
                     (Aim::Extension { of, .. }, _) => format!("granted: the end of {of} moves"),
                     (_, Some(start)) => format!("scheduled for {start}"),
                     (_, None) => "granted at once".to_owned(),
                 };
                 let by = approved.approvers.clone();
                 Explanation {
-                    grant: Some(grant(ask, &approved.place, approved.length, None, by)),
+                    grant: Some(grant(ask, &approved.place, approved.period, true, by)),
                     ..Explanation::new(Outcome::Granted, format!("{when}: {}", approved.sentence()))
                 }
             }
@@ -336,13 +338,13 @@ impl Account<'_, '_> {
 
     /// What every policy says, and more about the one that decides.
     fn add_policies(&self, told: &mut Explanation, place: &Place) {
-        let circumstances = Circumstances::new(place, self.s.namespaces, self.s.harm, self.now);
+        let circumstances = Circumstances::new(self.s, place, self.now);
         told.policies = self.s.policies.all().map(|(name, entry)| self.judge(name, entry, &circumstances)).collect();
         let stopped = told.policies.iter().any(|judged| {
             judged.verdict == Verdict::Denies || (judged.verdict == Verdict::Broken && judged.effect == Effect::Deny)
         });
         let chosen = choose(self.ask, self.s.policies, &circumstances).ok().filter(|_| !stopped);
-        let Some(policy) = chosen else { return };
+        let Some((policy, period)) = chosen else { return };
         let name = &policy.reference.name;
         told.decides = Some(Deciding { policy: name.clone(), because: self.because(policy, told, &circumstances) });
         for judged in told.policies.iter_mut().filter(|judged| judged.name == *name) {
@@ -357,24 +359,21 @@ impl Account<'_, '_> {
         };
         told.without_effect = without_effect(&heard, self.status, self.ask);
         if matches!(told.outcome, Outcome::Granted | Outcome::Waiting) {
-            self.add_grant(told, policy, place);
+            self.add_grant(told, policy, period, place);
         }
     }
 
-    fn add_grant(&self, told: &mut Explanation, policy: &Policy, place: &Place) {
+    fn add_grant(&self, told: &mut Explanation, policy: &Policy, period: Period, place: &Place) {
         let (ask, yes) = (self.ask, told.outcome == Outcome::Granted);
-        let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
-        let begin = whole_second(self.now);
         let approved_by = told.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
-        if let Aim::Extension { of, running: Some(running) } = ask.aim {
-            let (from, to) = (Time(running.end), Time(later(running.end, length)));
-            told.extension = Some(Moves { of: of.to_owned(), from, to });
-            told.grant = Some(grant(ask, place, length, Some(running.end), approved_by));
+        if let Aim::Extension { of, .. } = ask.aim {
+            told.extension = Some(Moves { of: of.to_owned(), from: Time(period.begin), to: Time(period.end) });
+            told.grant = Some(grant(ask, place, period, true, approved_by));
             return;
         }
-        told.grant = Some(grant(ask, place, length, ask.start.or(yes.then_some(begin)), approved_by));
+        told.grant = Some(grant(ask, place, period, yes || ask.start.is_some(), approved_by));
         if let (Aim::BreakGlass, Some(terms)) = (ask.aim, &policy.break_glass) {
-            let by = Time(later(begin, terms.within));
+            let by = Time(later(period.begin, terms.within));
             told.review = Some(ReviewAfterwards { reviewers: terms.reviewers.iter().map(written).collect(), by });
         }
     }
@@ -389,7 +388,7 @@ impl Account<'_, '_> {
                 None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
             },
             Entry::Valid(policy) => {
-                let short = shortfalls(policy, self.ask, self.ask.length, circumstances);
+                let short = fits(policy, self.ask, circumstances).err().unwrap_or_default();
                 let verdict = if short.is_empty() { Verdict::Matches } else { Verdict::FallsShort };
                 (Effect::Allow, verdict, short)
             }
@@ -461,13 +460,7 @@ impl Account<'_, '_> {
     }
 }
 
-fn grant(
-    ask: &Ask<'_>,
-    place: &Place,
-    length: k8s_openapi::jiff::SignedDuration,
-    from: Option<Timestamp>,
-    approved_by: Vec<String>,
-) -> Grant {
+fn grant(ask: &Ask<'_>, place: &Place, period: Period, settled: bool, approved_by: Vec<String>) -> Grant {
     Grant {
         role: ask.role.to_string(),
         cluster: *place == Place::Cluster,
@@ -475,9 +468,9 @@ fn grant(
             Place::Cluster => Vec::new(),
             Place::Namespaces(names) => names.iter().cloned().collect(),
         },
-        duration: duration::format(length),
-        from: from.map(Time),
-        until: from.map(|from| Time(later(from, length))),
+        duration: duration::format(period.length()),
+        from: settled.then_some(Time(period.begin)),
+        until: settled.then_some(Time(period.end)),
         approved_by,
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::approvals::Said;
-use super::deadline::{later, whole_second};
+use super::deadline::whole_second;
 use super::decide::{Approved, Decision, decide};
 use super::guard::Guard;
 use super::live::{granted_place, living};
@@ -85,10 +85,11 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
     waiting.into_iter().filter(|e| applied(e, Some(s.request)).is_none()).find_map(|extension| {
         let as_asked = validate(extension).ok().filter(|ask| ask.created >= *guarded)?;
         let Aim::Extension { of, .. } = as_asked.aim else { return None };
-        let ask = complete(&as_asked, of, &Snapshot { request: extension, extended: Some(s.request), ..*s }).ok()?;
+        let of_extension = Snapshot { request: extension, extended: Some(s.request), ..*s };
+        let ask = complete(&as_asked, of, &of_extension).ok()?;
         let reviews = extension.status.as_ref()?;
         let said = Said { reviews: &reviews.reviews, escalated: &reviews.escalated };
-        let Decision::Approved(approved) = decide(&ask, s.policies, s.namespaces, s.harm, said, now) else {
+        let Decision::Approved(approved) = decide(&ask, &of_extension, said, now) else {
             return None;
         };
         let extension = GrantExtension {
@@ -96,7 +97,7 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
             uid: extension.metadata.uid.clone()?,
             at: Time(whole_second(now)),
             from: Time(end),
-            to: Time(later(end, approved.length)),
+            to: Time(approved.period.end),
         };
         Some(Due { extension, approved })
     })

@@ -5,13 +5,16 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::tz::TimeZone;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::cel::{Asked, Facts, Harm, When, Who};
+use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::Policy;
+use super::schedule::Schedule;
 use super::select::Place;
+use super::snapshot::Snapshot;
 use super::validate::{Aim, Ask};
 
 /// Values by label key.
@@ -26,14 +29,32 @@ pub struct Circumstances<'a> {
     /// When it is decided. For a running grant, when it began: a condition about the hour does not end it.
     pub at: Timestamp,
     /// How much harm the role can do.
-    pub harm: &'a Harm,
+    pub harm: Harm,
+    /// Other requests under policies that have limits.
+    pub others: &'a [Counted],
     labels: OnceCell<Arc<Labels>>,
 }
 
 impl<'a> Circumstances<'a> {
     /// The circumstances of a place and a time.
-    pub fn new(place: &'a Place, namespaces: &'a Namespaces, harm: &'a Harm, at: Timestamp) -> Self {
-        Self { place, namespaces, at, harm, labels: OnceCell::new() }
+    pub fn new(s: &Snapshot<'a>, place: &'a Place, at: Timestamp) -> Self {
+        let Snapshot { namespaces, risk, others, .. } = *s;
+        let harm = Harm::recorded(risk);
+        Self { place, namespaces, at, harm, others, labels: OnceCell::new() }
+    }
+
+    /// Why the policy's limits leave no room for this request.
+    pub fn over_limits(&self, ask: &Ask<'_>, policy: &Policy, length: SignedDuration) -> Vec<String> {
+        policy.limits.exceeded(ask, self.place, length, &self.under(policy), self.at)
+    }
+
+    /// Why the policy's limits leave no room for one more request that waits.
+    pub fn too_many_open(&self, ask: &Ask<'_>, policy: &Policy) -> Option<String> {
+        policy.limits.too_many_open(ask, &self.under(policy))
+    }
+
+    fn under(&self, policy: &Policy) -> Vec<&'a Counted> {
+        self.others.iter().filter(|other| other.policy == policy.reference.name).collect()
     }
 
     /// What a condition of this policy can ask about the request.
@@ -61,7 +82,7 @@ impl<'a> Circumstances<'a> {
                 groups: ask.requester.groups.clone(),
             },
             risk: self.harm.clone(),
-            time: when(self.at),
+            time: when(self.at, policy.schedule.as_ref().map_or(&TimeZone::UTC, Schedule::zone)),
             labels: self.labels.get_or_init(|| Arc::new(self.labels())).clone(),
         }
     }
@@ -90,9 +111,9 @@ impl<'a> Circumstances<'a> {
     }
 }
 
-/// An instant as a clock in UTC shows it.
-fn when(at: Timestamp) -> When {
-    let clock = at.to_zoned(TimeZone::UTC);
+/// An instant as a clock in a zone shows it.
+fn when(at: Timestamp, zone: &TimeZone) -> When {
+    let clock = at.to_zoned(zone.clone());
     When {
         weekday: clock.strftime("%a").to_string(),
         hour: clock.hour().into(),
@@ -104,7 +125,8 @@ fn when(at: Timestamp) -> When {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::policies::{Entry, Policy};
+    use crate::core::laws::world::World;
+    use crate::core::policies::{Entry, Policy, PolicySet};
     use crate::core::samples::{namespaces, noon, policy, request};
     use crate::core::validate::validate;
     use serde_json::json;
@@ -120,9 +142,10 @@ mod tests {
     fn a_condition_sees_the_request_as_it_was_made() {
         let request = request(json!({ "ticket": "OPS-7", "breakGlass": true }));
         let place = Place::Namespaces(["shop".to_owned()].into());
-        let (all, harm) = (namespaces(), Harm::default());
-        let facts =
-            Circumstances::new(&place, &all, &harm, noon()).facts(&validate(&request).unwrap(), &read(json!({})));
+        let world = World::new(request.clone(), Vec::new(), namespaces(), noon());
+        let set = PolicySet::default();
+        let circumstances = Circumstances::new(&world.snapshot(&set, &[]), &place, noon());
+        let facts = circumstances.facts(&validate(&request).unwrap(), &read(json!({})));
         let asked = serde_json::to_value(&facts.request).unwrap();
         let expected = json!({
             "name": "fix", "namespace": "shop", "role": "edit", "roleKind": "ClusterRole", "namespaces": ["shop"],
@@ -130,6 +153,10 @@ mod tests {
             "extension": false
         });
         assert_eq!(asked, expected);
+        let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
+        let far = read(json!({ "schedule": { "timeZone": "Asia/Kathmandu", "windows": windows } }));
+        let there = circumstances.facts(&validate(&request).unwrap(), &far).time;
+        assert_eq!((there.hour, there.minute), (17, 45), "by the clock of the policy's schedule");
         let time = serde_json::to_value(&facts.time).unwrap();
         assert_eq!(time, json!({ "weekday": "Mon", "hour": 12, "minute": 0, "date": "2026-11-23" }));
         let who = serde_json::to_value(&facts.requester).unwrap();
@@ -138,10 +165,11 @@ mod tests {
 
     #[test]
     fn a_label_that_one_namespace_lacks_is_not_one_that_all_have() {
-        let (all, harm, request) = (namespaces(), Harm::default(), request(json!({})));
+        let world = World::new(request(json!({})), Vec::new(), namespaces(), noon());
+        let set = PolicySet::default();
         let teams = |place: &Place| {
-            let facts =
-                Circumstances::new(place, &all, &harm, noon()).facts(&validate(&request).unwrap(), &read(json!({})));
+            let circumstances = Circumstances::new(&world.snapshot(&set, &[]), place, noon());
+            let facts = circumstances.facts(&validate(&world.request).unwrap(), &read(json!({})));
             facts.labels.get("team").map(|values| values.iter().cloned().collect::<Vec<_>>().join("|"))
         };
         let named = |names: &[&str]| Place::Namespaces(names.iter().map(|n| (*n).to_owned()).collect());

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// What would let the outside in. Looked for in code, not in comments.
-const NOT_HERE: [&str; 26] = [
+const NOT_HERE: [&str; 31] = [
     "kube::Client",
     "kube::client",
     "kube::Api",
@@ -29,6 +29,12 @@ const NOT_HERE: [&str; 26] = [
     "println!",
     "thread_local!",
     "static mut ",
+    // They look for time zones on the machine; the database that is compiled in is the same everywhere.
+    "TimeZone::get(",
+    "TimeZone::system(",
+    "TimeZone::try_system(",
+    "tz::db(",
+    "in_tz(",
     // Their order differs from run to run.
     "HashMap",
     "HashSet",

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::break_glass::{follow_review, unjustified};
+use super::deadline::earliest;
 use super::decide::denials;
 use super::duration;
 use super::effect::{Effect, Plan};
@@ -17,6 +18,7 @@ use super::history::{self, Reason};
 use super::inspect::{Bindings, Change, describe, inspect};
 use super::namespaces::Namespaces;
 
+use super::period::still_open;
 use super::policies::Entry;
 use super::record;
 use super::select::{Place, extension_shortfalls, shortfalls};
@@ -39,10 +41,11 @@ pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, no
 }
 
 fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
-    if let Err(why) = still_allowed(s, &status, ask) {
-        return finish(s, status, State::Revoked, Reason::Revoked, None, &why, now);
-    }
-    match inspect(s, &status) {
+    let closes = match still_allowed(s, &status, ask, now) {
+        Ok(closes) => closes,
+        Err(why) => return finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
+    };
+    let plan = match inspect(s, &status) {
         Bindings::Lost(why) => finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
         Bindings::Blocked(why) => finish(s, status, State::Failed, Reason::Failed, None, &why, now),
         // On record, but not bound: whether it was forged cannot be told any more.
@@ -56,18 +59,27 @@ fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, n
             Some(due) => extend(s, status, ask, due, now),
             None => activate(s, status, ask, uids, now),
         },
-    }
+    };
+    Plan { wake: earliest([plan.wake, closes]), ..plan }
 }
 
 /// Whether policy still allows what is granted. People are asked once, before the grant; the bounds of the
 /// policy hold for as long as the grant does.
 ///
+/// When its windows close, if it has any: a grant ends with the window that it began in, and a policy that has other
+/// windows by now ends it with those.
+///
 /// # Errors
 /// Why it does not.
-pub fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Result<(), String> {
+pub fn still_allowed(
+    s: &Snapshot<'_>,
+    status: &AccessRequestStatus,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, String> {
     let place = living(granted_place(status), s.namespaces);
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
-    let circumstances = Circumstances::new(&place, s.namespaces, s.harm, began);
+    let circumstances = Circumstances::new(s, &place, began);
     if let Some(reason) = denials(ask, s.policies, &circumstances).into_iter().next() {
         return Err(reason);
     }
@@ -91,8 +103,9 @@ pub fn still_allowed(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'
             if longest.is_some() {
                 short.extend(extension_shortfalls(policy, status.extensions.len(), longest));
             }
+            let closes = still_open(policy, now).map_err(|why| short.push(why)).unwrap_or_default();
             if short.is_empty() {
-                Ok(())
+                Ok(closes)
             } else {
                 Err(format!("policy {name} does not allow it any more: {}", short.join(", ")))
             }

@@ -9,7 +9,10 @@
 //! end [`extension`] moves, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
 //! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
-//! bindings' side. [`explain`] tells people what is decided and why, and [`lint`] what looks wrong in policies.
+//! bindings' side.
+//!
+//! What a policy can ask for beyond that has a room each: [`cel`] conditions and [`facts`] what they see, [`limits`],
+//! [`schedule`] and [`period`] the hours, [`rules`] and [`risk`] what a role can do.
 
 pub mod announce;
 pub mod approvals;
@@ -28,14 +31,19 @@ pub mod fault;
 pub mod guard;
 pub mod history;
 pub mod inspect;
+pub mod limits;
 pub mod lint;
 pub mod live;
 pub mod namespaces;
+pub mod period;
 pub mod plan;
 pub mod policies;
 pub mod readiness;
 pub mod reap;
 pub mod record;
+pub mod risk;
+pub mod rules;
+pub mod schedule;
 pub mod select;
 pub mod snapshot;
 pub mod stages;

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::approvals::{Said, revoked_by};
 use super::binding;
 use super::break_glass::{self, follow_review, is_unreviewed, open_review, review_due};
-use super::deadline::{earliest, later, whole_second};
+use super::deadline::{earliest, whole_second};
 use super::decide::{Approved, Decision, decide};
 use super::duration;
 use super::effect::Plan;
@@ -121,14 +121,18 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
         Err(Hindrance::Over(state, reason, why)) => return finish(s, status, state, reason, None, &why, now),
     };
     let mut status = status;
+    if s.risk.is_some() {
+        status.risk = s.risk.cloned();
+    }
     if let Aim::Extension { .. } = ask.aim {
         let uid = s.extended.and_then(|r| r.metadata.uid.clone()).unwrap_or_default();
         status.extends = Some(ExtendedRequest { uid });
     }
     let said = Said { reviews: &status.reviews, escalated: &status.escalated };
-    match decide(&ask, s.policies, s.namespaces, s.harm, said, now) {
+    match decide(&ask, s, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
+        Decision::Refused { by, why } => finish(s, status, State::Denied, Reason::Denied, Some(&by), &why, now),
         Decision::Lapsed(why) => finish(s, status, State::Lapsed, Reason::Lapsed, None, &why, now),
         Decision::Waiting(waiting) => {
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
@@ -137,18 +141,18 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
         Decision::Approved(approved) => {
             record::decided_by(&mut status, approved.policy, now);
             stages::note_reviews(&mut status, &approved.policy.stages, ask.requester, now);
-            match (ask.aim, ask.start.filter(|start| *start > now)) {
+            match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
                 // The running request's own pass moves its end.
                 (Aim::Extension { of, running }, _) => {
-                    let by = duration::format(approved.length);
+                    let by = duration::format(approved.period.length());
                     let why = format!("{}; the end of {of} moves by {by}", approved.sentence());
                     ahead(s, status, Reason::Extending, &why, running.map(|running| running.end), now)
                 }
                 // The end is settled now and not by when the controller gets to it.
-                (_, Some(start)) => {
-                    status.expires_at.get_or_insert(Time(later(start, approved.length)));
-                    let why = format!("{}; access begins at {start}", approved.sentence());
-                    ahead(s, status, Reason::WaitingForStart, &why, Some(start), now)
+                (_, Some(begin)) => {
+                    status.expires_at.get_or_insert(Time(approved.period.end));
+                    let why = format!("{}; access begins at {begin}", approved.sentence());
+                    ahead(s, status, Reason::WaitingForStart, &why, Some(begin), now)
                 }
                 (_, None) => grant(s, status, &ask, &approved, now),
             }
@@ -258,12 +262,11 @@ fn grant(
     now: Timestamp,
 ) -> Plan {
     let begin = whole_second(now);
-    let end = later(ask.start.unwrap_or(begin), approved.length);
     let why = approved.sentence();
     status.state = State::Scheduled;
     status.stage = None;
     status.granted_at = Some(Time(begin));
-    let end = status.expires_at.get_or_insert(Time(end)).0;
+    let end = status.expires_at.get_or_insert(Time(approved.period.end)).0;
     status.bindings = binding::references(s.request, &approved.place);
     if matches!(ask.aim, Aim::BreakGlass) {
         open_review(s, &mut status, approved.policy, begin);

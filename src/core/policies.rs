@@ -13,8 +13,10 @@ use super::approvals;
 use super::cel::Condition;
 use super::duration;
 use super::facts::Circumstances;
-use super::fault::{self, Fault};
+use super::fault::Fault;
+use super::limits::Limits;
 use super::namespaces::{Namespace, glob_matches};
+use super::schedule::Schedule;
 use super::validate::{Aim, Ask};
 use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, PolicyCondition, Stage};
 use crate::api::request::PolicyRef;
@@ -80,6 +82,16 @@ impl PolicySet {
         self.0.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
+    /// Whether the policy of this name has limits.
+    pub fn has_limits(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Entry::Valid(policy)) if policy.limits.are_set())
+    }
+
+    /// Whether any policy has limits.
+    pub fn any_limits(&self) -> bool {
+        self.valid(Effect::Allow).any(|policy| policy.limits.are_set())
+    }
+
     /// Valid policies with this effect, in the order of their names.
     pub fn valid(&self, effect: Effect) -> impl Iterator<Item = &Policy> {
         self.0.values().filter_map(move |entry| match entry {
@@ -109,10 +121,15 @@ impl Entry {
     /// Reads one policy and finds all its faults.
     pub fn read(policy: &AccessPolicy) -> Self {
         let spec = &policy.spec;
-        let mut faults = unserved(spec);
+        let mut faults = Vec::new();
+        let schedule = spec
+            .schedule
+            .as_ref()
+            .and_then(|raw| Schedule::read(raw, "spec.schedule").map_err(|found| faults.extend(found)).ok());
         let (default_length, longest) = lengths(spec, &mut faults);
         let break_glass = break_glass(spec, &mut faults);
         let extension = extension(spec, &mut faults);
+        let limits = Limits::read(spec.limits.as_ref(), &mut faults);
         let conditions = conditions(spec, &mut faults);
         let automatic_when = automatic_when(spec, &mut faults);
         let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
@@ -153,6 +170,8 @@ impl Entry {
             extension,
             conditions,
             automatic_when,
+            limits,
+            schedule,
         }))
     }
 }
@@ -185,6 +204,10 @@ pub struct Policy {
     pub conditions: Vec<Requirement>,
     /// When nobody needs to agree after all.
     pub automatic_when: Option<Condition>,
+    /// How much there may be under it at a time.
+    pub limits: Limits,
+    /// When access may be used; none means always.
+    pub schedule: Option<Schedule>,
 }
 
 /// A condition, and what the requester is told when it does not hold.
@@ -386,35 +409,17 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Fields that the schema has for versions to come. A policy that relies on one must not be half applied.
-fn unserved(spec: &AccessPolicySpec) -> Vec<Fault> {
-    fault::unserved([("spec.schedule", spec.schedule.is_some()), ("spec.limits", spec.limits.is_some())])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::fault::sentence;
     use crate::core::samples::{deny, policy};
     use serde_json::json;
 
     fn faults(policy: &AccessPolicy) -> String {
         match Entry::read(policy) {
             Entry::Valid(_) => String::new(),
-            Entry::Broken { faults, .. } => fault::sentence(&faults),
-        }
-    }
-
-    #[test]
-    fn a_field_for_versions_to_come_is_a_fault_not_ignored() {
-        let stage = json!({ "name": "s", "approvers": [{ "kind": "User", "name": "bob" }] });
-        let mut escalating = stage.clone();
-        escalating["escalateAfter"] = json!("1h");
-        let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
-        for (field, spec) in [
-            ("spec.schedule", json!({ "schedule": { "timeZone": "Europe/Berlin", "windows": windows } })),
-            ("spec.limits", json!({ "limits": { "liveGrants": 1 } })),
-        ] {
-            assert!(faults(&policy("p", spec)).starts_with(&format!("{field}: not served")), "{field}");
+            Entry::Broken { faults, .. } => sentence(&faults),
         }
     }
 
@@ -423,6 +428,7 @@ mod tests {
         let bob = json!({ "kind": "User", "name": "bob" });
         let stage = json!({ "name": "s", "approvers": [bob] });
         let sound = json!({ "expression": "true", "message": "m" });
+        let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
         for (fault, spec) in [
             ("spec.requesters", json!({ "requesters": [] })),
             ("spec.roles", json!({ "roles": [] })),
@@ -440,6 +446,7 @@ mod tests {
                 json!({ "approval": { "automaticWhen": "x", "stages": [stage] } }),
             ),
             ("spec.approval.automaticWhen: spares", json!({ "approval": { "automaticWhen": "true" } })),
+            ("spec.schedule.timeZone", json!({ "schedule": { "timeZone": "Berlin", "windows": windows } })),
             ("spec.breakGlass.reviewers", json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } })),
             ("spec.breakGlass.reviewWithin", json!({ "breakGlass": { "reviewers": [bob], "reviewWithin": "-1h" } })),
             ("spec.extension.max", json!({ "extension": { "max": "soon", "count": 1 } })),

@@ -1,11 +1,11 @@
 //! The facts that a plan is made from, all read before it begins.
 
 use super::binding::Observed;
-use super::cel::Harm;
 use super::guard::Guard;
+use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::PolicySet;
-use crate::api::request::AccessRequest;
+use crate::api::request::{AccessRequest, RoleRisk};
 
 /// Everything that a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +16,10 @@ pub struct Snapshot<'a> {
     pub policies: &'a PolicySet,
     /// All namespaces.
     pub namespaces: &'a Namespaces,
-    /// How much harm the role can do.
-    pub harm: &'a Harm,
+    /// Other requests under policies that have limits.
+    pub others: &'a [Counted],
+    /// How much harm the role can do; none while nobody has looked.
+    pub risk: Option<&'a RoleRisk>,
     /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
     pub bindings: &'a [Observed],
     /// The request that this one extends, if it extends one that is there.

@@ -1,7 +1,6 @@
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, ReviewVerdict};
-use crate::core::cel::Harm;
 use crate::core::guard::Guard;
 use crate::core::policies::PolicySet;
 use crate::core::samples::{approve, deny, namespaces, noon, policy, request, review};
@@ -9,12 +8,13 @@ use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
 fn told_in(request: &AccessRequest, policies: &[AccessPolicy], running: Option<&AccessRequest>) -> Explanation {
-    let (set, namespaces, harm) = (PolicySet::new(policies), namespaces(), Harm::default());
+    let (set, namespaces) = (PolicySet::new(policies), namespaces());
     let snapshot = Snapshot {
         request,
         policies: &set,
         namespaces: &namespaces,
-        harm: &harm,
+        others: &[],
+        risk: None,
         bindings: &[],
         extended: running,
         extensions: &[],

@@ -13,7 +13,6 @@ use crate::api::policy::{AccessPolicy, Effect, Stage};
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::core::approvals::{Progress, Reviews, Said, progress};
-use crate::core::cel::Harm;
 use crate::core::decide::{Decision, decide};
 use crate::core::policies::PolicySet;
 use crate::core::samples::{deny, group, namespaces, noon, policy, request, stage, user};
@@ -139,17 +138,12 @@ enum Answer {
 }
 
 fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
-    let (set, namespaces) = (PolicySet::new(policies), namespaces());
-    match decide(
-        &validate(request).unwrap(),
-        &set,
-        &namespaces,
-        &Harm::default(),
-        Said { reviews: &Reviews::new(), escalated: &[] },
-        noon(),
-    ) {
+    let (set, world) = (PolicySet::new(policies), World::new(request.clone(), Vec::new(), namespaces(), noon()));
+    let said = Said { reviews: &Reviews::new(), escalated: &[] };
+    match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
+        Decision::Refused { why, .. } => Answer::No(vec![why]),
         Decision::Waiting { .. } | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,
     }
 }

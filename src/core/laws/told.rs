@@ -19,7 +19,7 @@ use crate::core::validate::validate;
 fn word(decision: &Decision<'_>) -> Outcome {
     match decision {
         Decision::Undecided(_) => Outcome::Undecided,
-        Decision::Denied(_) => Outcome::Denied,
+        Decision::Denied(_) | Decision::Refused { .. } => Outcome::Denied,
         Decision::Waiting(_) => Outcome::Waiting,
         Decision::Lapsed(_) => Outcome::Lapsed,
         Decision::Approved(_) => Outcome::Granted,
@@ -56,7 +56,7 @@ fn as_decided(world: &World) -> Result<(), TestCaseError> {
         };
         let said = Said { reviews: &status.reviews, escalated: &status.escalated };
         let Ok(ask) = prepare(s, &status, &ask, world.now) else { return Ok(()) };
-        let decision = decide(&ask, s.policies, s.namespaces, s.harm, said, world.now);
+        let decision = decide(&ask, s, said, world.now);
         if told.outcome != Outcome::Over {
             prop_assert_eq!(told.outcome, word(&decision));
         }

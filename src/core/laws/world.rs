@@ -9,13 +9,13 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::api::conditions;
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect as PolicyEffect};
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, RoleRisk, State};
 use crate::core::binding::{Observed, Wanted};
-use crate::core::cel::Harm;
 use crate::core::duration;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
+use crate::core::limits::Counted;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{ends, plan};
 use crate::core::policies::{Entry, PolicySet};
@@ -65,8 +65,10 @@ pub struct World {
     pub extensions: Vec<AccessRequest>,
     /// Other break-glass requests of the same person.
     pub unreviewed: Vec<AccessRequest>,
+    /// Other requests under policies that have limits.
+    pub others: Vec<Counted>,
     /// How much harm the role can do.
-    pub harm: Harm,
+    pub risk: Option<RoleRisk>,
     /// What the canary says.
     pub guard: Guard,
     /// Whether the API server refuses to bind the role.
@@ -98,7 +100,8 @@ impl World {
             extended: None,
             extensions: Vec::new(),
             unreviewed: Vec::new(),
-            harm: Harm::default(),
+            others: Vec::new(),
+            risk: None,
             guard: Guard::Since(Timestamp::MIN),
             refuses: false,
             failure: None,
@@ -144,6 +147,23 @@ impl World {
         self.breaches.push((law, what.into()));
     }
 
+    /// The facts of this moment.
+    pub fn snapshot<'a>(&'a self, policies: &'a PolicySet, bindings: &'a [Observed]) -> Snapshot<'a> {
+        Snapshot {
+            guard: &self.guard,
+            request: &self.request,
+            policies,
+            namespaces: &self.namespaces,
+            bindings,
+            extended: self.extended.as_ref(),
+            extensions: &self.extensions,
+            unreviewed: &self.unreviewed,
+            others: &self.others,
+            risk: self.risk.as_ref(),
+            bind_failure: self.failure.as_deref(),
+        }
+    }
+
     /// The plan for this moment.
     pub fn plan(&self) -> Plan {
         self.with_snapshot(|snapshot| {
@@ -165,19 +185,8 @@ impl World {
             status.bindings.iter().any(|r| b.object.is_at(r)) || (uid.is_some() && b.object.request_uid() == uid)
         };
         let bindings: Vec<Observed> = self.bindings.iter().filter(seen).map(|b| b.object.clone()).collect();
-        let snapshot = Snapshot {
-            guard: &self.guard,
-            request: &self.request,
-            policies: &PolicySet::new(&self.policies),
-            namespaces: &self.namespaces,
-            bindings: &bindings,
-            extended: self.extended.as_ref(),
-            extensions: &self.extensions,
-            unreviewed: &self.unreviewed,
-            harm: &self.harm,
-            bind_failure: self.failure.as_deref(),
-        };
-        look(&snapshot)
+        let policies = PolicySet::new(&self.policies);
+        look(&self.snapshot(&policies, &bindings))
     }
 
     /// Plans and carries out one step; the process dies after `most` effects. False when there was nothing to do.

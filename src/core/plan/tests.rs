@@ -83,6 +83,15 @@ fn from_request_to_end_takes_five_writes() {
 }
 
 #[test]
+fn how_much_harm_a_role_can_do_is_on_record_before_anybody_decides() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    world.risk =
+        Some(crate::api::request::RoleRisk { level: "High".to_owned(), reasons: vec!["High: it is".to_owned()] });
+    world.settle();
+    assert_eq!((world.state(), world.status().risk), (State::Pending, world.risk.clone()));
+}
+
+#[test]
 fn a_grant_begins_in_whole_seconds_and_is_never_longer_than_asked_for() {
     let mut world = world(json!({ "duration": "10m" }), vec![policy("base", json!({}))]);
     go_to(&mut world, "12:00:07.999999999");

@@ -1,0 +1,233 @@
+//! Whose reviews count is for the controller to say, so no guard can be taken away here. Each trial makes the same
+//! act twice: where the rule forbids it, and where nothing but the one fact differs that the rule is about.
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use super::call::{Call, create, delete, merge};
+use super::ground::{Ground, group, person};
+use crate::harness::cast::{SOON, request};
+use crate::harness::users::{
+    ADMIN, ALICE, ALICE_APPROVES, ALICE_RENAMED, BOB, BOB_LEFT, CAROL, DAVE, EVE, MALLORY, NOT_ALICE, User,
+};
+use crate::harness::{World, eventually, shared};
+use daypass::api::State;
+
+/// Who asks, under which stages, and what is said: by whom and which verdict, in this order.
+struct Case {
+    by: User,
+    stages: Value,
+    said: Vec<(User, &'static str)>,
+}
+
+/// A case that must wait, with words that the record then has, and one that must be granted.
+struct Contrast {
+    name: &'static str,
+    waits: Case,
+    words: &'static [&'static str],
+    granted: Case,
+}
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        shared("attack::people::a_service_account_counts_only_when_it_is_named", a_service_account),
+        shared("attack::people::approvals_are_for_one_request_not_for_its_name", made_again),
+        shared("attack::people::a_stranger_can_neither_deny_nor_end_it", a_stranger),
+    ];
+    for contrast in contrasts() {
+        trials.push(shared(&format!("attack::people::{}", contrast.name), |world| holds(world, contrast)));
+    }
+    trials
+}
+
+fn stage(name: &str, required: i32, approvers: Value) -> Value {
+    json!({ "name": name, "required": required, "approvers": approvers })
+}
+
+fn leads(required: i32) -> Value {
+    json!([stage("leads", required, group("approvers"))])
+}
+
+fn case(by: User, stages: Value, approve: &[User]) -> Case {
+    Case { by, stages, said: approve.iter().map(|user| (*user, "Approve")).collect() }
+}
+
+fn contrasts() -> Vec<Contrast> {
+    let two = || json!([stage("first", 1, group("approvers")), stage("second", 1, group("approvers"))]);
+    let everybody = || json!([stage("leads", 1, group("system:authenticated"))]);
+    let alice = || json!([stage("leads", 1, person("alice"))]);
+    let escalating = |after: &str| {
+        let mut stage = stage("leads", 1, group("approvers"));
+        stage["escalateAfter"] = json!(after);
+        stage["escalateTo"] = person("dave");
+        json!([stage])
+    };
+    let own = &["nobody reviews their own request"];
+    let nobody = &["has no effect: no stage of the policy names this person"];
+    let waits = &["bob says Approve", "stage second is open"];
+    let one_more = &["bob says Approve", "one more approval"];
+    let contrast = |name, waits, words, granted| Contrast { name, waits, words, granted };
+    vec![
+        contrast(
+            "nobody_approves_their_own_request",
+            case(ALICE, alice(), &[ALICE]),
+            own,
+            case(EVE, alice(), &[ALICE]),
+        ),
+        contrast("nor_as_one_of_everybody", case(ALICE, everybody(), &[ALICE]), own, case(EVE, everybody(), &[ALICE])),
+        contrast(
+            "nor_by_a_second_group",
+            case(ALICE, leads(1), &[ALICE_APPROVES]),
+            own,
+            case(EVE, leads(1), &[ALICE_APPROVES]),
+        ),
+        contrast(
+            "nor_under_another_name",
+            case(ALICE, leads(1), &[ALICE_RENAMED]),
+            own,
+            case(ALICE, leads(1), &[NOT_ALICE]),
+        ),
+        contrast(
+            "a_person_has_one_seat_in_two_stages",
+            case(ALICE, two(), &[BOB]),
+            waits,
+            case(ALICE, two(), &[BOB, CAROL]),
+        ),
+        contrast(
+            "saying_it_twice_is_saying_it_once",
+            case(ALICE, leads(2), &[BOB, BOB]),
+            one_more,
+            case(ALICE, leads(2), &[BOB, CAROL]),
+        ),
+        contrast(
+            "nor_under_two_names_of_one_login",
+            case(EVE, leads(2), &[ALICE_APPROVES, ALICE_RENAMED]),
+            &["alice says Approve", "alice-renamed says Approve", "one more approval"],
+            case(EVE, leads(2), &[ALICE_APPROVES, NOT_ALICE]),
+        ),
+        contrast("a_stranger_does_not_count", case(ALICE, leads(1), &[DAVE]), nobody, case(ALICE, leads(1), &[BOB])),
+        contrast(
+            "who_has_left_the_group_does_not_count",
+            case(ALICE, leads(1), &[BOB_LEFT]),
+            nobody,
+            case(ALICE, leads(1), &[BOB]),
+        ),
+        contrast(
+            "who_approves_leaves_the_group_and_says_it_again_does_not_count",
+            case(ALICE, leads(2), &[BOB, BOB_LEFT, CAROL]),
+            &["has no effect: no stage of the policy names this person", "carol says Approve", "one more approval"],
+            case(ALICE, leads(2), &[BOB, BOB, CAROL]),
+        ),
+        contrast(
+            "a_second_line_does_not_count_before_its_time",
+            case(ALICE, escalating("1h"), &[DAVE]),
+            nobody,
+            case(ALICE, escalating("1s"), &[DAVE]),
+        ),
+    ]
+}
+
+async fn asked(world: &Arc<World>, by: User, stages: Value) -> Ground {
+    let mut ground = Ground::empty(world, true).await;
+    ground.allow(stages).await;
+    let fix = request(&ground.namespace, "fix", json!({ "duration": "1h" }));
+    ground.ok(&create(by, ground.requests(), fix)).await;
+    world.until(&ground.namespace, "fix", State::Pending).await;
+    ground.request = ground.read(&ground.areq("fix")).await.expect("the request");
+    ground
+}
+
+async fn holds(world: Arc<World>, contrast: Contrast) {
+    let ground = asked(&world, contrast.waits.by, contrast.waits.stages).await;
+    for (user, verdict) in contrast.waits.said {
+        ground.say(user, verdict).await;
+    }
+    until_on_record(&ground, contrast.words).await;
+    let waiting = world.until(&ground.namespace, "fix", State::Pending).await;
+    assert!(waiting.status.expect("a status").granted_at.is_none());
+    assert!(world.our_bindings(&ground.namespace).await.is_empty());
+
+    let ground = asked(&world, contrast.granted.by, contrast.granted.stages).await;
+    for (user, verdict) in contrast.granted.said {
+        ground.say(user, verdict).await;
+    }
+    world.until(&ground.namespace, "fix", State::Active).await;
+}
+
+/// Waits until the record of the request has all of these words.
+async fn until_on_record(ground: &Ground, words: &[&str]) {
+    eventually(&format!("{words:?} are on record"), SOON, async || {
+        let status = ground.read(&ground.areq("fix")).await.expect("the request")["status"].to_string();
+        if words.iter().all(|words| status.contains(words)) { Ok(()) } else { Err(status) }
+    })
+    .await;
+}
+
+fn approves(by: User, ground: &Ground, name: &str) -> Call {
+    merge(by, ground.status(), json!({ "status": { "reviews": { name: { "verdict": "Approve" } } } }))
+}
+
+/// alice may make service accounts and has their tokens; each of them is in groups of the cluster's own.
+async fn a_service_account(world: Arc<World>) {
+    let bot = |namespace: &str| json!([{ "kind": "ServiceAccount", "name": "bot", "namespace": namespace }]);
+    for named in [false, true] {
+        let ground = Ground::empty(&world, true).await;
+        let mut approvers = group("system:serviceaccounts");
+        approvers.as_array_mut().expect("a list").extend(group("system:authenticated").as_array().cloned().unwrap());
+        ground.allow(json!([stage("leads", 1, if named { bot(&ground.namespace) } else { approvers })])).await;
+        let mut may_edit = ground.foreign_binding("alice-edits");
+        may_edit["roleRef"]["name"] = json!("edit");
+        ground.ok(&create(ADMIN, ground.bindings(), may_edit)).await;
+        let accounts = format!("/api/v1/namespaces/{}/serviceaccounts", ground.namespace);
+        eventually("alice makes a service account", SOON, async || {
+            ground.send(&create(ALICE, accounts.clone(), json!({ "metadata": { "name": "bot" } }))).await.map(drop)
+        })
+        .await;
+        let fix = request(&ground.namespace, "fix", json!({ "duration": "1h" }));
+        ground.ok(&create(ALICE, ground.requests(), fix)).await;
+        world.until(&ground.namespace, "fix", State::Pending).await;
+        let (robot, name) =
+            (ground.service_account_of(ALICE, "bot").await, format!("system:serviceaccount:{}:bot", ground.namespace));
+        approves(ALICE, &ground, &name).send(&robot).await.expect("a service account reviews");
+        if named {
+            world.until(&ground.namespace, "fix", State::Active).await;
+        } else {
+            until_on_record(&ground, &["has no effect: no stage of the policy names this service account"]).await;
+            world.until(&ground.namespace, "fix", State::Pending).await;
+            assert!(world.our_bindings(&ground.namespace).await.is_empty());
+        }
+    }
+}
+
+/// A request that is deleted and made again under its name is another one, and nobody has approved it.
+async fn made_again(world: Arc<World>) {
+    let ground = asked(&world, ALICE, leads(1)).await;
+    ground.say(BOB, "Approve").await;
+    world.until(&ground.namespace, "fix", State::Active).await;
+    ground.ok(&delete(ALICE, ground.areq("fix"))).await;
+    let again = request(&ground.namespace, "fix", json!({ "duration": "30m" }));
+    ground.ok(&create(ALICE, ground.requests(), again)).await;
+    until_on_record(&ground, &["stage leads is open"]).await;
+    let waiting = world.until(&ground.namespace, "fix", State::Pending).await;
+    assert!(waiting.status.expect("a status").reviews.is_empty());
+    world.until_unbound(&ground.namespace).await;
+    ground.say(BOB, "Approve").await;
+    world.until(&ground.namespace, "fix", State::Active).await;
+}
+
+async fn a_stranger(world: Arc<World>) {
+    let ground = asked(&world, ALICE, leads(2)).await;
+    ground.say(MALLORY, "Deny").await;
+    ground.say(DAVE, "Revoke").await;
+    until_on_record(&ground, &["Deny of mallory has no effect", "Revoke of dave has no effect"]).await;
+    world.until(&ground.namespace, "fix", State::Pending).await;
+    ground
+        .ok(&merge(CAROL, ground.status(), json!({ "status": { "reviews": { "carol": { "verdict": "Deny" } } } })))
+        .await;
+    world.until(&ground.namespace, "fix", State::Denied).await;
+    let ground = asked(&world, ALICE, leads(2)).await;
+    ground.say(BOB, "Revoke").await;
+    world.until(&ground.namespace, "fix", State::Revoked).await;
+}

@@ -1,0 +1,90 @@
+//! Access within weekly windows: it waits for one to open, and ends when it closes.
+
+use std::sync::Arc;
+
+use daypass::api::State;
+use k8s_openapi::jiff::tz::TimeZone;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::users::ALICE;
+use crate::harness::wait::now;
+use crate::harness::{World, eventually, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("schedule::access_waits_for_its_window_and_ends_with_it", waits_and_ends),
+        shared("schedule::what_fits_no_window_is_denied", fits_no_window),
+    ]
+}
+
+/// Clocks there are off by hours and three quarters of an hour.
+const ZONE: &str = "Asia/Kathmandu";
+
+/// A window from one whole minute to another, on whichever day that is there.
+fn window(from: Timestamp, to: Timestamp) -> Value {
+    let there = TimeZone::get(ZONE).expect("a zone");
+    let (from, to) = (from.to_zoned(there.clone()), to.to_zoned(there));
+    let clock = |at: &k8s_openapi::jiff::Zoned| at.strftime("%H:%M").to_string();
+    let day = from.strftime("%a").to_string();
+    json!({ "timeZone": ZONE, "windows": [{ "days": [day], "start": clock(&from), "end": clock(&to) }] })
+}
+
+fn next_minute(after: Timestamp) -> Timestamp {
+    Timestamp::from_second((after.as_second() / 60 + 1) * 60).expect("a time of this age")
+}
+
+async fn waits_and_ends(world: Arc<World>) {
+    let namespace = world.namespace("window").await;
+    // A few seconds to be seen waiting.
+    let opens = next_minute(now() + SignedDuration::from_secs(8));
+    let closes = opens + SignedDuration::from_secs(60);
+    world.allow(&namespace, &namespace, json!({ "schedule": window(opens, closes) })).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let waiting = world.until(&namespace, "fix", State::Scheduled).await.status.unwrap();
+    assert_eq!(waiting.expires_at.clone().unwrap().0, closes, "it ends with the window");
+    assert!(waiting.message.unwrap().contains(&format!("access begins at {opens}")));
+    assert!(
+        now() >= opens || world.our_bindings(&namespace).await.is_empty(),
+        "nothing is bound before the window opens"
+    );
+    let state = async |wanted: State| {
+        let requests = world.requests(&namespace).await;
+        let within = SignedDuration::from_secs(100).unsigned_abs();
+        eventually(&format!("it is {wanted:?}"), within, async || {
+            let status = requests.get("fix").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+            if status.state == wanted { Ok(status) } else { Err(format!("{:?}: {:?}", status.state, status.message)) }
+        })
+        .await
+    };
+    let active = state(State::Active).await;
+    assert!(active.granted_at.unwrap().0 >= opens);
+    assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    let expired = state(State::Expired).await;
+    assert!(now() >= closes);
+    assert_eq!(expired.message.unwrap(), format!("access ended as stated at {closes}"));
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+}
+
+async fn fits_no_window(world: Arc<World>) {
+    let namespace = world.namespace("window").await;
+    let (from, to) = (now() + SignedDuration::from_hours(5), now() + SignedDuration::from_hours(6));
+    let terms = json!({ "reviewers": [{ "kind": "Group", "name": "approvers" }], "reviewWithin": "1h" });
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
+    let spec = json!({
+        "schedule": window(from, to), "breakGlass": terms, "approval": { "automaticWhen": "true", "stages": stages }
+    });
+    world.allow(&namespace, &namespace, spec).await;
+    let start = crate::harness::wait::now_plus_seconds(60);
+    for (name, spec, why) in [
+        ("early", json!({ "startTime": start, "duration": "30m" }), "no window is open in the time asked for"),
+        ("emergency", json!({ "breakGlass": true }), "no window is open at"),
+    ] {
+        world.ask(ALICE, &namespace, name, spec).await;
+        let denied = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+        assert!(denied.contains(why) && denied.contains(ZONE), "{denied}");
+    }
+    world.ask(ALICE, &namespace, "whenever", json!({ "duration": "30m" })).await;
+    world.until(&namespace, "whenever", State::Scheduled).await;
+}
