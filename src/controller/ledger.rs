@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-use super::observe::{GuardedRequest, version};
+use super::observe::{GuardedRequest, reference, version};
 use crate::api::request::AccessRequest;
 use crate::core::limits::Counted;
 use crate::core::policies::PolicySet;
@@ -53,9 +53,4 @@ impl Ledger {
         });
         newest.filter(|request| counts(request)).filter_map(Counted::of).collect()
     }
-}
-
-fn reference(request: &AccessRequest) -> ObjectRef<GuardedRequest> {
-    let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
-    ObjectRef::new(request.metadata.name.as_deref().unwrap_or_default()).within(namespace)
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -150,6 +151,11 @@ pub async fn risk_of_role(
 /// The resource version of a request as a number. The API server gives increasing ones (KEP-5504).
 pub fn version(request: &AccessRequest) -> Option<u64> {
     request.metadata.resource_version.as_ref()?.parse().ok()
+}
+
+/// Where a request is in the store.
+pub fn reference(request: &AccessRequest) -> ObjectRef<GuardedRequest> {
+    ObjectRef::new(&request.name_any()).within(&request.namespace().unwrap_or_default())
 }
 
 /// Namespace and name of a request.

@@ -82,8 +82,7 @@ impl Extensions {
     /// Requests that may extend this one.
     pub fn of(&self, request: &AccessRequest) -> Vec<ObjectRef<GuardedRequest>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let own = request.namespace().map(|namespace| ObjectRef::new(&request.name_any()).within(&namespace));
-        own.and_then(|own| known.get(&own)).into_iter().flatten().cloned().collect()
+        known.get(&observe::reference(request)).into_iter().flatten().cloned().collect()
     }
 
     /// Forgets everything, before a whole list is noted.
@@ -116,8 +115,8 @@ impl Extensions {
     }
 
     fn pair(request: &AccessRequest) -> Option<(ObjectRef<GuardedRequest>, ObjectRef<GuardedRequest>)> {
-        let namespace = request.namespace()?;
-        let at = |name: &str| ObjectRef::new(name).within(&namespace);
-        Some((at(request.spec.extends.as_deref()?), at(&request.name_any())))
+        let own = observe::reference(request);
+        let extended = ObjectRef::new(request.spec.extends.as_deref()?).within(own.namespace.as_deref()?);
+        Some((extended, own))
     }
 }

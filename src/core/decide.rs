@@ -102,9 +102,8 @@ pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestam
         Ok(automatic) => automatic,
         Err(why) => return denied(format!("its automaticWhen cannot be evaluated: {why}")),
     };
-    let crowded = circumstances.too_many_open(ask, policy);
     match ask_people(ask, policy, automatic, period, said, now) {
-        Answer::Open(waiting) => crowded.map_or(Decision::Waiting(waiting), denied),
+        Answer::Open(waiting) => circumstances.too_many_open(ask, policy).map_or(Decision::Waiting(waiting), denied),
         Answer::Complete(approvers) => Decision::Approved(Approved { policy, place, period, approvers }),
         Answer::Refused { by, why } => Decision::Refused { by, why },
         Answer::Late(why) => Decision::Lapsed(why),

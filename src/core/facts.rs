@@ -59,7 +59,6 @@ impl<'a> Circumstances<'a> {
 
     /// What a condition of this policy can ask about the request.
     pub fn facts(&self, ask: &Ask<'_>, policy: &Policy) -> Facts {
-        let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let request = ask.request;
         Facts {
@@ -70,7 +69,7 @@ impl<'a> Circumstances<'a> {
                 role_kind: ask.role.kind.as_str().to_owned(),
                 namespaces: self.names().map(str::to_owned).collect(),
                 cluster: *self.place == Place::Cluster,
-                duration_seconds: length.as_secs(),
+                duration_seconds: policy.length(ask).as_secs(),
                 reason: request.spec.reason.clone(),
                 ticket: text(&request.spec.ticket),
                 break_glass: matches!(ask.aim, Aim::BreakGlass),

@@ -28,7 +28,7 @@ impl Period {
 /// # Errors
 /// Why there is no such time.
 pub fn period(ask: &Ask<'_>, policy: &Policy, now: Timestamp) -> Result<Period, String> {
-    let length = ask.length.unwrap_or_else(|| policy.default_length(&ask.aim));
+    let length = policy.length(ask);
     match ask.aim {
         Aim::Extension { running: Some(running), .. } => extended(policy, running.end, length),
         Aim::BreakGlass => within(policy, whole_second(now), later(whole_second(now), length), now),

@@ -263,12 +263,12 @@ impl Policy {
         self.break_glass.is_some() && self.stages.is_empty()
     }
 
-    /// For how long a request under it is granted, or extends a grant, when the request does not say.
-    pub fn default_length(&self, aim: &Aim<'_>) -> SignedDuration {
-        match (aim, self.extension) {
+    /// For how long a request is granted under it, or extends a grant: what it asks for, or else the default.
+    pub fn length(&self, ask: &Ask<'_>) -> SignedDuration {
+        ask.length.unwrap_or(match (ask.aim, self.extension) {
             (Aim::Extension { .. }, Some(extension)) => self.default_length.min(extension.most),
             _ => self.default_length,
-        }
+        })
     }
 }
 
