@@ -45,8 +45,8 @@ use super::subject::{RoleName, Subject};
         .message("a policy that allows must list its roles"),
     validation = Rule::new("self.effect == 'Deny' || has(self.duration)")
         .message("a policy that allows must set duration.max"),
-    validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits))")
-        .message("a policy that denies takes no duration, approval, limits, breakGlass or extension: remove them"),
+    validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits) || has(self.onRoleChange) || has(self.recurrence))")
+        .message("a policy that denies takes no duration, approval, limits, breakGlass, extension, recurrence or onRoleChange: remove them"),
     validation = Rule::new("!has(self.scope.cluster) || !self.scope.cluster || !has(self.roles) || has(self.scope.namespaces) || has(self.scope.namespaceSelector) || self.roles.all(r, r.kind == 'ClusterRole')")
         .message("only a ClusterRole can be bound in the whole cluster: remove the Role from roles, or add namespaces to scope")
 )]
@@ -92,6 +92,13 @@ pub struct AccessPolicySpec {
     /// for no approver. Without `approval.stages` the policy is for these requests only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
+    /// Whether a request may ask for access that comes back every week, and for how many weeks. Each time is bounded by
+    /// `duration.max`. Left out: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurrence: Option<RecurrenceLimits>,
+    /// What becomes of running access when somebody changes the rules of its role. Left out: Warn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_role_change: Option<OnRoleChange>,
     /// Whether and how far a running grant may be made longer, by a request with `extends`. Left out: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<Extension>,
@@ -105,6 +112,25 @@ pub enum Effect {
     Allow,
     /// Matching requests are denied, whatever else allows them.
     Deny,
+}
+
+/// How long access may come back every week.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RecurrenceLimits {
+    /// The most weeks that a request may ask for.
+    #[schemars(range(min = 1, max = 48))]
+    pub weeks: i32,
+}
+
+/// What becomes of running access when its role is changed.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnRoleChange {
+    /// A Warning Event says so, and access goes on with the role as it is.
+    #[default]
+    Warn,
+    /// Access is taken away until the role is as it was when the request was decided, or its end comes.
+    Suspend,
 }
 
 /// How long a grant may last.
@@ -212,6 +238,10 @@ pub struct Stage {
     /// Who may approve here. A ServiceAccount counts only when it is named as such.
     #[schemars(length(min = 1, max = 64))]
     pub approvers: Vec<Subject>,
+    /// When approvals count here: weekly windows in a time zone. One that is given outside of them counts from when the
+    /// next window opens. A Deny counts at any time. Left out: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Schedule>,
     /// How many different people must approve. Left out: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 16))]

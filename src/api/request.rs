@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
+use super::policy::Window;
 use super::schema;
 use super::selector::{RequestScope, is_false};
 use super::subject::{Identity, RoleName, Subject};
@@ -52,14 +53,20 @@ use super::subject::{Identity, RoleName, Subject};
         .message("an extension holds where the running grant does: leave scope out"),
     validation = Rule::new("!has(self.breakGlass) || !self.breakGlass || !has(self.startTime)")
         .message("break-glass access begins at once: leave startTime out, or ask for a start without breakGlass"),
+    validation = Rule::new("!has(self.recurrence) || !has(self.duration)")
+        .message("recurring access lasts as long as its windows: leave duration out"),
+    validation = Rule::new("!has(self.recurrence) || !has(self.extends)")
+        .message("recurring access is not extended and extends nothing: leave extends or recurrence out"),
+    validation = Rule::new("!has(self.recurrence) || !has(self.breakGlass) || !self.breakGlass")
+        .message("break-glass access is for once: leave recurrence out"),
     validation = Rule::new("!has(self.breakGlass) || !self.breakGlass || !has(self.extends)")
         .message("break-glass access is not extended: leave extends out and ask for new access, or breakGlass out and have approvers decide")
 )]
 pub struct AccessRequestSpec {
     /// The role asked for.
     pub role: RoleName,
-    /// Fewer rights than the role has: what is granted is these rules, and each must fit inside the role.
-    /// Not served yet: a request that sets it is denied.
+    /// Fewer rights than the role has, for example one verb on one named object. What is granted is these rules and
+    /// nothing else; a right that the role does not have is denied. Left out: the whole role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub rules: Vec<NarrowRule>,
@@ -75,6 +82,10 @@ pub struct AccessRequestSpec {
     /// decision comes. Left out: as soon as it is approved, and then for the full duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
+    /// Access that comes back every week: the role is bound only while one of these windows is open. A policy must
+    /// have `recurrence` to allow it. Leave `duration` out: each time access lasts as long as its window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurrence: Option<Recurrence>,
     /// Why access is needed. Approvers and auditors read it.
     #[schemars(schema_with = "schema::reason")]
     pub reason: String,
@@ -108,6 +119,21 @@ impl AccessRequest {
     pub fn is_over(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.state.is_final())
     }
+}
+
+/// Weekly windows in a time zone, for some weeks.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Recurrence {
+    /// Time zone by its IANA name, for example `Europe/Berlin`.
+    #[schemars(schema_with = "schema::time_zone")]
+    pub time_zone: String,
+    /// The windows. Where the policy has a schedule, access is only there while both are open.
+    #[schemars(length(min = 1, max = 32))]
+    pub windows: Vec<Window>,
+    /// For how many weeks, counted from `startTime`, or from when it is granted. All in all at most 48 windows.
+    #[schemars(range(min = 1, max = 48))]
+    pub weeks: i32,
 }
 
 /// Rights as in a Role: verbs on resources, or verbs on URLs.
@@ -155,6 +181,8 @@ pub enum State {
     Revoked,
     /// Nobody decided in time.
     Lapsed,
+    /// Access rests: it is between two of its windows, or its role was changed. It comes back by itself.
+    Suspended,
     /// Approved, but the role could not be bound.
     Failed,
     /// The end of the running request that it extends was moved.
@@ -172,6 +200,7 @@ impl State {
             Self::Expired => "Expired",
             Self::Revoked => "Revoked",
             Self::Lapsed => "Lapsed",
+            Self::Suspended => "Suspended",
             Self::Failed => "Failed",
             Self::Extended => "Extended",
         }
@@ -221,6 +250,9 @@ pub struct AccessRequestStatus {
     /// When access ends. Written when the request is approved; an extension moves it, and nothing else does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// Of recurring access: the window that is open, or the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<RecurringWindow>,
     /// The bindings that carry the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
@@ -229,6 +261,9 @@ pub struct AccessRequestStatus {
     /// conditions of a policy can ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RoleRisk>,
+    /// The role asked for, as it was when the request was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<DecidedRole>,
     /// Of an extension: the running request that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<ExtendedRequest>,
@@ -248,6 +283,16 @@ pub struct AccessRequestStatus {
 fn reviews_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let review = generator.subschema_for::<Review>();
     schemars::json_schema!({ "type": "object", "maxProperties": 64, "additionalProperties": review })
+}
+
+/// One window of recurring access. The role is bound from the first instant to just before the second.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RecurringWindow {
+    /// When it opens.
+    pub opens_at: Time,
+    /// When it closes. Access is taken away then.
+    pub closes_at: Time,
 }
 
 /// Which policy, in which version, decided.
@@ -330,6 +375,16 @@ pub enum BindingKind {
     ClusterRoleBinding,
 }
 
+/// The role that is made for a binding, with the rules that the request asks for. It has the binding's name.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeRole {
+    /// UID of the role, once it exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub uid: Option<String>,
+}
+
 /// A binding of this grant. Its name is written here before it exists, its UID as soon as it does.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -347,6 +402,9 @@ pub struct BindingRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
+    /// The role that is made for this binding, when the request asks for less than its role has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<MadeRole>,
 }
 
 /// How much harm a role can do, and why.
@@ -360,6 +418,19 @@ pub struct RoleRisk {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 512)))]
     pub reasons: Vec<String>,
+}
+
+/// What the role asked for allowed when the request was decided, and what it allows now.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DecidedRole {
+    /// SHA-256 over the role's rules as they were when the request was decided; `none` when there was no such role.
+    #[schemars(length(max = 80))]
+    pub digest: String,
+    /// The same of the rules as they are now, when somebody has changed them since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 80))]
+    pub changed_to: Option<String>,
 }
 
 /// The running request that an extension is for.

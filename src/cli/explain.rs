@@ -146,6 +146,7 @@ impl Cluster {
             namespaces: &namespaces,
             // Not read here: what other requests there are, and what a role can do before that is on record.
             others: &[],
+            role: None,
             risk: request.status.as_ref().and_then(|status| status.risk.as_ref()),
             bindings: &[],
             extended: extended.as_ref(),

@@ -224,6 +224,7 @@ fn decide(policies: &PolicySet, namespaces: &Namespaces, case: &Case) -> Explana
         policies,
         namespaces,
         others: &[],
+        role: None,
         risk: case.request.status.as_ref().and_then(|status| status.risk.as_ref()),
         bindings: &[],
         extended: None,

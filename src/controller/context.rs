@@ -5,23 +5,25 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 
 use super::execute::Writer;
 use super::ledger::Ledger;
-use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules};
+use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of};
 use super::queues::Queues;
 use super::related::Extensions;
-use crate::api::request::{AccessRequest, BindingKind, BindingRef, RoleRisk};
+use crate::api::RoleKind;
+use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::core::binding::Observed;
 use crate::core::break_glass::is_unreviewed;
 use crate::core::guard::Guard;
+use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
-use crate::core::risk::{risk, unreadable};
+use crate::core::role::RoleSeen;
 use crate::runtime::clock::Clock;
 
 /// Name of a kind that is watched, as readiness gives it.
@@ -38,9 +40,11 @@ pub const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings";
 pub const UNTRIED: &str = "the cluster's guard has not been tried yet";
 /// Name of a kind that is watched.
 pub const CLUSTER_ROLES: &str = "clusterroles";
+/// Name of a kind that is watched.
+pub const ROLES: &str = "roles";
 /// Every kind that is watched.
-pub const KINDS: [&str; 6] =
-    [ACCESS_REQUESTS, ACCESS_POLICIES, NAMESPACES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES];
+pub const KINDS: [&str; 7] =
+    [ACCESS_REQUESTS, ACCESS_POLICIES, NAMESPACES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLES];
 
 /// What all passes share.
 pub struct Context {
@@ -62,6 +66,8 @@ pub struct Context {
     pub cluster_role_bindings: Store<ClusterRoleBinding>,
     /// ClusterRoles, for what they allow.
     pub cluster_roles: Store<ClusterRole>,
+    /// Roles, for what they allow.
+    pub roles: Store<Role>,
     /// Requests by UID.
     pub by_uid: Index,
     /// Which requests extend which.
@@ -99,6 +105,8 @@ pub struct Feeds {
     pub cluster_role_bindings: StoreWriter<ClusterRoleBinding>,
     /// Of ClusterRoles.
     pub cluster_roles: StoreWriter<ClusterRole>,
+    /// Of Roles.
+    pub roles: StoreWriter<Role>,
 }
 
 impl Context {
@@ -109,6 +117,7 @@ impl Context {
         let (role_bindings, role_bindings_feed) = reflector::store();
         let (cluster_role_bindings, cluster_role_bindings_feed) = reflector::store();
         let (cluster_roles, cluster_roles_feed) = reflector::store();
+        let (roles, roles_feed) = reflector::store();
         let context = Self {
             reader,
             writer,
@@ -119,6 +128,7 @@ impl Context {
             role_bindings,
             cluster_role_bindings,
             cluster_roles,
+            roles,
             by_uid: Index::default(),
             extensions: Extensions::default(),
             ledger: Ledger::default(),
@@ -136,6 +146,7 @@ impl Context {
             role_bindings: role_bindings_feed,
             cluster_role_bindings: cluster_role_bindings_feed,
             cluster_roles: cluster_roles_feed,
+            roles: roles_feed,
         };
         (context, feeds)
     }
@@ -186,16 +197,44 @@ impl Context {
         *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(namespaces));
     }
 
-    /// What the ClusterRole that a request is for can do, as the watch has it.
-    pub fn risk_of_cluster_role(&self, request: &AccessRequest) -> RoleRisk {
-        let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
-        let role = self.cluster_roles.get(&ObjectRef::new(&request.spec.role.name));
-        role.map_or_else(unreadable, |role| risk(role.rules.as_deref().unwrap_or_default(), cluster_wide).on_record())
+    /// The role that a request is for, as the watches have it.
+    pub fn role(&self, request: &AccessRequest, namespaces: &Namespaces) -> RoleSeen {
+        let name = &request.spec.role.name;
+        match request.spec.role.kind {
+            RoleKind::ClusterRole => RoleSeen::OfCluster(self.cluster_roles.get(&ObjectRef::new(name))),
+            RoleKind::Role => {
+                let places = places_of(request, namespaces).into_iter();
+                let roles = places.map(|place| {
+                    let role = self.roles.get(&ObjectRef::new(name).within(&place));
+                    (place, role)
+                });
+                RoleSeen::OfNamespaces(roles.collect())
+            }
+        }
+    }
+
+    /// The role that was made for a recorded binding.
+    fn made_role(&self, recorded: &BindingRef) -> Option<MadeRole> {
+        recorded.role.as_ref()?;
+        let name = &recorded.name;
+        match &recorded.namespace {
+            Some(place) => self.roles.get(&ObjectRef::new(name).within(place)).map(|role| MadeRole::from(&*role)),
+            None => self.cluster_roles.get(&ObjectRef::new(name)).map(|role| MadeRole::from(&*role)),
+        }
+    }
+
+    /// Every role that was made for a binding, with where it stands.
+    pub fn made_roles(&self) -> Vec<(BindingRef, MadeRole)> {
+        let made = |role: MadeRole, kind| Some((role.beside(kind).filter(|_| role.request_uid().is_some())?, role));
+        let of_namespaces = self.roles.state().into_iter().map(|role| MadeRole::from(&*role));
+        let of_cluster = self.cluster_roles.state().into_iter().map(|role| MadeRole::from(&*role));
+        let of_namespaces = of_namespaces.filter_map(|role| made(role, BindingKind::RoleBinding));
+        of_namespaces.chain(of_cluster.filter_map(|role| made(role, BindingKind::ClusterRoleBinding))).collect()
     }
 
     /// What the store has in the place of a recorded binding.
     pub fn binding(&self, recorded: &BindingRef) -> Option<Observed> {
-        match (recorded.kind, &recorded.namespace) {
+        let found = match (recorded.kind, &recorded.namespace) {
             (BindingKind::RoleBinding, Some(namespace)) => {
                 self.role_bindings.get(&ObjectRef::new(&recorded.name).within(namespace)).map(|b| Observed::from(&*b))
             }
@@ -203,7 +242,8 @@ impl Context {
             (BindingKind::ClusterRoleBinding, _) => {
                 self.cluster_role_bindings.get(&ObjectRef::new(&recorded.name)).map(|b| Observed::from(&*b))
             }
-        }
+        };
+        found.map(|binding| Observed { made_role: self.made_role(recorded), ..binding })
     }
 
     /// Every binding with our mark.
@@ -228,6 +268,16 @@ impl Context {
     pub fn look_at_open_requests(&self) {
         let open = |request: &GuardedRequest| request.0.as_ref().is_ok_and(|r| !r.is_over() || is_unreviewed(r));
         for request in self.requests.state_filter(open) {
+            self.queues.look_at(ObjectRef::from_obj(&*request));
+        }
+    }
+
+    /// Puts every request into the queue that is for this role and not over.
+    pub fn look_at_requests_for(&self, kind: RoleKind, name: &str) {
+        let concerned = |guarded: &GuardedRequest| {
+            guarded.0.as_ref().is_ok_and(|r| r.spec.role.kind == kind && r.spec.role.name == name && !r.is_over())
+        };
+        for request in self.requests.state_filter(concerned) {
             self.queues.look_at(ObjectRef::from_obj(&*request));
         }
     }

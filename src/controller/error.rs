@@ -17,6 +17,9 @@ pub enum Error {
     /// The object changed while it was worked on; the pass starts over from the new version.
     #[error("the request changed meanwhile")]
     Conflict,
+    /// It will not work however often it is tried; a sentence.
+    #[error("{0}")]
+    Refused(String),
     /// An object lacks what every stored object has.
     #[error("the object has no {0}")]
     Incomplete(&'static str),

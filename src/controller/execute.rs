@@ -3,6 +3,8 @@
 //! Each write is safe to repeat: statuses carry the version they were planned from, bindings have fixed
 //! names, deletions name the UID. Events are sent on the side; they are announcements, the record is in status.
 
+mod made_role;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tracing::{info, warn};
 
 use super::error::{BindError, Error};
@@ -45,6 +47,8 @@ pub struct Writer {
     events: mpsc::Sender<Event>,
     instance: Arc<str>,
     clock: Clock,
+    /// Who the controller is to the API server, once somebody needed to know.
+    account: Arc<OnceCell<String>>,
 }
 
 /// Sends Events from a queue.
@@ -58,7 +62,8 @@ impl Writer {
     pub fn new(client: Client, instance: String, clock: Clock) -> (Self, Announcer) {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
         let announcer = Announcer { client: client.clone(), events: receiver };
-        (Self { client, events: sender, instance: instance.into(), clock }, announcer)
+        let account = Arc::default();
+        (Self { client, events: sender, instance: instance.into(), clock, account }, announcer)
     }
 
     /// Stores a status and announces what is new in it. Reviews are not touched: they belong to reviewers.
@@ -109,26 +114,43 @@ impl Writer {
     /// # Errors
     /// [`BindError::Refused`] when trying again will not help.
     pub async fn bind(&self, wanted: Wanted) -> Result<Observed, BindError> {
-        let reference = wanted.reference();
-        let role = format!("{}/{}", wanted.role.kind, wanted.role.name);
+        match &wanted.made_role {
+            Some(role) => self.bind_made_role(&wanted, role).await,
+            None => self.create(&wanted).await,
+        }
+    }
+
+    async fn create(&self, wanted: &Wanted) -> Result<Observed, BindError> {
+        let sent = self.send(wanted).await;
+        self.sort(sent, wanted).await
+    }
+
+    async fn send(&self, wanted: &Wanted) -> Result<Observed, kube::Error> {
         let as_is = PostParams::default();
-        let created = match wanted.kind {
+        match wanted.kind {
             BindingKind::RoleBinding => {
-                let api = observe::role_bindings(&self.client, &reference);
+                let api = observe::role_bindings(&self.client, &wanted.reference());
                 api.create(&as_is, &wanted.role_binding()).await.map(|b| Observed::from(&b))
             }
             BindingKind::ClusterRoleBinding => {
                 let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
                 api.create(&as_is, &wanted.cluster_role_binding()).await.map(|b| Observed::from(&b))
             }
-        };
-        match created {
+        }
+    }
+
+    async fn sort(&self, sent: Result<Observed, kube::Error>, wanted: &Wanted) -> Result<Observed, BindError> {
+        match sent {
             Ok(binding) => Ok(binding),
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let reference = BindingRef { role: None, ..wanted.reference() };
                 let found = observe::binding(&self.client, &reference).await.map_err(BindError::Retry)?;
                 found.ok_or(BindError::Retry(Error::Conflict))
             }
-            Err(error) => Err(BindError::from_api(error, wanted.kind, &role)),
+            Err(error) => {
+                let role = format!("{}/{}", wanted.role.kind, wanted.role.name);
+                Err(BindError::from_api(error, wanted.kind, &role))
+            }
         }
     }
 
@@ -137,8 +159,15 @@ impl Writer {
     /// # Errors
     /// [`Error::Conflict`] when it is not the version that was seen.
     pub async fn restore(&self, wanted: &Wanted) -> Result<Observed, Error> {
+        match &wanted.made_role {
+            Some(role) => self.restore_made_role(wanted, role).await,
+            None => self.replace(wanted).await.map_err(Error::api("put a binding back")),
+        }
+    }
+
+    async fn replace(&self, wanted: &Wanted) -> Result<Observed, kube::Error> {
         let (reference, as_is) = (wanted.reference(), PostParams::default());
-        let stored = match wanted.kind {
+        match wanted.kind {
             BindingKind::RoleBinding => {
                 let api = observe::role_bindings(&self.client, &reference);
                 api.replace(&reference.name, &as_is, &wanted.role_binding()).await.map(|b| Observed::from(&b))
@@ -147,15 +176,21 @@ impl Writer {
                 let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
                 api.replace(&reference.name, &as_is, &wanted.cluster_role_binding()).await.map(|b| Observed::from(&b))
             }
-        };
-        stored.map_err(Error::api("put a binding back"))
+        }
     }
 
-    /// Deletes a binding of the request with this UID. One that is gone, or is somebody else's, is none.
+    /// Deletes a binding of the request with this UID, and the role that was made for it. One that is gone, or is
+    /// somebody else's, is none.
     ///
     /// # Errors
     /// When it may still be there.
     pub async fn unbind(&self, binding: &BindingRef, request_uid: &str) -> Result<(), Error> {
+        // The role first: as long as the binding is there, somebody will come back for what is left.
+        let unmade = self.unmake_role(binding, request_uid).await;
+        self.delete(binding, request_uid).await.and(unmade)
+    }
+
+    async fn delete(&self, binding: &BindingRef, request_uid: &str) -> Result<(), Error> {
         let uid = match &binding.uid {
             Some(uid) => uid.clone(),
             None => {
@@ -166,10 +201,7 @@ impl Writer {
                 }
             }
         };
-        let exactly = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
-            ..DeleteParams::background()
-        };
+        let exactly = exactly(uid);
         match binding.kind {
             BindingKind::RoleBinding => {
                 release(observe::role_bindings(&self.client, binding), &binding.name, &exactly).await
@@ -235,6 +267,14 @@ impl Announcer {
     }
 }
 
+/// To delete the object of this UID and no other.
+fn exactly(uid: String) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
+        ..DeleteParams::background()
+    }
+}
+
 /// Deletes an object for good. One that is gone, or whose name another object has by now, is gone. RBAC goes
 /// on honouring a binding that is marked as deleted and waits for its finalizers, so they are taken away.
 async fn release<K>(api: Api<K>, name: &str, exactly: &DeleteParams) -> Result<(), Error>
@@ -255,16 +295,62 @@ where
     Ok(())
 }
 
+/// What makes the new value of the old one: what is gone is null, at whatever depth, and what stays is left out
+/// (RFC 7396). Nothing here is null itself, so none is lost.
+fn merge_patch(old: &Value, new: Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (old, &new) else { return new };
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value));
+    let nothing = Value::Null;
+    let changed = changed.map(|(k, value)| (k.clone(), merge_patch(old.get(k).unwrap_or(&nothing), value.clone())));
+    Value::Object(gone.chain(changed).collect())
+}
+
 /// A merge patch from the old status to the new, bound to the version that the old one is from.
 fn status_patch<S: Serialize>(metadata: &ObjectMeta, old: Option<&S>, new: &S) -> Result<Value, Error> {
-    let mut status = serde_json::to_value(new)?;
     let old = old.map(serde_json::to_value).transpose()?.unwrap_or_default();
-    if let Value::Object(new) = &mut status {
-        for key in old.as_object().into_iter().flat_map(|o| o.keys()) {
-            new.entry(key).or_insert(Value::Null);
-        }
-        new.remove("reviews");
+    let mut status = merge_patch(&old, serde_json::to_value(new)?);
+    if let Value::Object(patch) = &mut status {
+        patch.remove("reviews");
     }
     let version = metadata.resource_version.as_ref().ok_or(Error::Incomplete("resourceVersion"))?;
     Ok(json!({ "metadata": { "resourceVersion": version }, "status": status }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Applies a merge patch as RFC 7396 says.
+    fn apply(target: Value, patch: Value) -> Value {
+        let Value::Object(patch) = patch else { return patch };
+        let mut target = target.as_object().cloned().unwrap_or_default();
+        for (key, value) in patch {
+            let before = target.remove(&key).unwrap_or_default();
+            if !value.is_null() {
+                target.insert(key, apply(before, value));
+            }
+        }
+        Value::Object(target)
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..4).prop_map(Value::from), Just(json!([1, 2]))];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|map| json!(map))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_leads_from_the_old_value_to_the_new_one(
+            old in prop::collection::btree_map("[a-d]", values(), 0..4),
+            new in prop::collection::btree_map("[a-d]", values(), 0..4),
+        ) {
+            let (old, new) = (json!(old), json!(new));
+            prop_assert_eq!(apply(old.clone(), merge_patch(&old, new.clone())), new.clone());
+            prop_assert_eq!(merge_patch(&new, new.clone()), json!({}));
+        }
+    }
 }

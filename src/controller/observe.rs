@@ -1,10 +1,11 @@
 //! Reads what a plan needs to know. Writes nothing and decides nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::ObjectRef;
@@ -13,12 +14,13 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::Error;
-use crate::api::AccessPolicy;
-use crate::api::request::{AccessRequest, BindingKind, BindingRef, RoleRisk};
+use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use crate::api::{AccessPolicy, RoleKind};
 use crate::core::binding::Observed;
+use crate::core::made_role::MadeRole;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
-use crate::core::risk::{Risk, risk, unreadable};
+use crate::core::role::RoleSeen;
 use crate::core::select::{Place, place as place_of};
 use crate::core::validate::validate;
 
@@ -107,7 +109,8 @@ pub async fn binding(client: &Client, recorded: &BindingRef) -> Result<Option<Ob
             Api::<ClusterRoleBinding>::all(client.clone()).get_opt(name).await.map(|b| b.as_ref().map(Observed::from))
         }
     };
-    found.map_err(Error::api("read a binding"))
+    let Some(binding) = found.map_err(Error::api("read a binding"))? else { return Ok(None) };
+    Ok(Some(Observed { made_role: made_role(client, recorded).await?, ..binding }))
 }
 
 /// The request as the API server has it now; none when it is gone or cannot be decoded.
@@ -120,32 +123,56 @@ pub async fn request(client: &Client, namespace: &str, name: &str) -> Result<Opt
     Ok(found.and_then(|guarded| guarded.0.ok()))
 }
 
-/// What the Role that a request is for can do: the worst of the namespaces asked for, since each has one of its own.
+/// In which namespaces the Role is looked up that a request is for: where it is granted, or else where it is asked for.
+pub fn places_of(request: &AccessRequest, namespaces: &Namespaces) -> BTreeSet<String> {
+    let recorded = request.status.iter().flat_map(|status| &status.bindings);
+    let granted: BTreeSet<String> = recorded.filter_map(|binding| binding.namespace.clone()).collect();
+    if !granted.is_empty() {
+        return granted;
+    }
+    match validate(request).map(|ask| place_of(&ask.target, namespaces)) {
+        Ok(Ok(Place::Namespaces(names))) => names,
+        _ => BTreeSet::new(),
+    }
+}
+
+/// The role that a request is for, as the API server has it.
 ///
 /// # Errors
 /// When the API server cannot be asked.
-pub async fn risk_of_role(
-    client: &Client,
-    request: &AccessRequest,
-    namespaces: &Namespaces,
-) -> Result<RoleRisk, Error> {
-    let Ok(Ok(Place::Namespaces(names))) = validate(request).map(|ask| place_of(&ask.target, namespaces)) else {
-        return Ok(unreadable());
-    };
+pub async fn role(client: &Client, request: &AccessRequest, namespaces: &Namespaces) -> Result<RoleSeen, Error> {
     let name = &request.spec.role.name;
+    if request.spec.role.kind == RoleKind::ClusterRole {
+        let role = Api::<ClusterRole>::all(client.clone()).get_opt(name).await.map_err(Error::api("read a role"))?;
+        return Ok(RoleSeen::OfCluster(role.map(Arc::new)));
+    }
     let read = |namespace: String| async move {
         let role = Api::<Role>::namespaced(client.clone(), &namespace).get_opt(name).await;
-        role.map(|role| role.map(|role| risk(role.rules.as_deref().unwrap_or_default(), false)))
+        role.map(|role| (namespace, role.map(Arc::new)))
     };
-    let roles: Vec<_> = stream::iter(names)
-        .map(read)
-        .buffer_unordered(CONCURRENT_ROLES)
-        .try_collect()
-        .await
-        .map_err(Error::api("read a role"))?;
-    let worst =
-        roles.into_iter().collect::<Option<Vec<Risk>>>().and_then(|all| all.into_iter().max_by_key(|risk| risk.level));
-    Ok(worst.map_or_else(unreadable, |risk| risk.on_record()))
+    let roles = stream::iter(places_of(request, namespaces)).map(read).buffer_unordered(CONCURRENT_ROLES);
+    Ok(RoleSeen::OfNamespaces(roles.try_collect().await.map_err(Error::api("read a role"))?))
+}
+
+/// The role that was made for a recorded binding, as the API server has it; none when none was to be made.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn made_role(client: &Client, recorded: &BindingRef) -> Result<Option<MadeRole>, Error> {
+    if recorded.role.is_none() {
+        return Ok(None);
+    }
+    let name = &recorded.name;
+    let found = match &recorded.namespace {
+        Some(place) => {
+            let role = Api::<Role>::namespaced(client.clone(), place).get_opt(name).await;
+            role.map(|role| role.as_ref().map(MadeRole::from))
+        }
+        None => {
+            Api::<ClusterRole>::all(client.clone()).get_opt(name).await.map(|role| role.as_ref().map(MadeRole::from))
+        }
+    };
+    found.map_err(Error::api("read a role"))
 }
 
 /// The resource version of a request as a number. The API server gives increasing ones (KEP-5504).

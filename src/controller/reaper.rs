@@ -19,9 +19,10 @@ use super::error::Error;
 use super::observe::{self, GuardedRequest};
 use super::queues::Suspect;
 use crate::api::keys;
-use crate::api::request::AccessRequest;
+use crate::api::request::{AccessRequest, BindingRef};
 use crate::core::binding::Observed;
-use crate::core::reap::{Owner, verdict};
+use crate::core::made_role::MadeRole;
+use crate::core::reap::{Owner, is_litter, verdict};
 
 /// Time between two sweeps: how long a stray may last that no watch made suspicious. What a watch or a clock tells of
 /// is seen to at once.
@@ -76,12 +77,45 @@ async fn sweep(context: &Context) -> bool {
             _ => suspicious.push(binding),
         }
     }
+    let tidy = clear_litter(context).await;
     let results: Vec<bool> = stream::iter(suspicious)
         .map(|binding| async move { look_into(context, &binding).await })
         .buffer_unordered(CONCURRENT)
         .collect()
         .await;
-    results.into_iter().all(|well| well)
+    results.into_iter().all(|well| well) && tidy
+}
+
+/// Deletes made roles that no binding needs any more. True when nothing failed.
+async fn clear_litter(context: &Context) -> bool {
+    let mut tidy = true;
+    for (place, role) in context.made_roles() {
+        let request = role.request_uid().and_then(|uid| context.by_uid.get(uid)).and_then(|r| context.requests.get(&r));
+        let request = request.as_deref().and_then(|guarded| guarded.0.as_ref().ok());
+        if context.binding(&place).is_none() && is_litter(&role, request.map_or(Owner::Gone, Owner::Found)) {
+            tidy &= look_into_role(context, &place, &role).await;
+        }
+    }
+    tidy
+}
+
+/// Asks the API server about a made role's request, and deletes the role when it is left over. True when nothing failed.
+async fn look_into_role(context: &Context, place: &BindingRef, role: &MadeRole) -> bool {
+    let result = async {
+        let Some(uid) = role.request_uid() else { return Ok(()) };
+        let request = match context.by_uid.get(uid) {
+            Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
+                observe::request(&context.reader, &namespace, &name).await?
+            }
+            _ => None,
+        };
+        if is_litter(role, request.as_ref().map_or(Owner::Gone, Owner::Found)) {
+            warn!(role = ?place, uid, "a role that was made for a binding is removed: nothing needs it");
+            context.writer.unbind(place, uid).await?;
+        }
+        Ok(())
+    };
+    report(result.await)
 }
 
 fn knows(request: &AccessRequest, binding: &Observed) -> bool {

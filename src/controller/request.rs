@@ -16,9 +16,8 @@ use super::context::Context;
 use super::error::{BindError, Error};
 use super::observe::{self, GuardedRequest, Rules, version};
 use super::related::Related;
-use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
-use crate::core::binding::{Observed, Wanted};
+use crate::core::binding::{self, Observed, Wanted};
 use crate::core::deadline::sleep_until;
 use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
@@ -26,6 +25,7 @@ use crate::core::limits::Counted;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{ends, plan};
 use crate::core::policies::PolicySet;
+use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
 
 /// The longest way from a new request to its end has four steps; twice that is a fault.
@@ -58,6 +58,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         request: Cow::Borrowed(request),
         began: Instant::now(),
         guard: context.guard(),
+        role: None,
         risk: None,
         related: Related::default(),
         others: Vec::new(),
@@ -65,6 +66,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         fresh_rules: None,
         fresh: false,
         made: Vec::new(),
+        unbound: Vec::new(),
         failure: None,
     };
     if let Some(written) = version(request).and_then(|version| context.ahead_of(&reference, version)) {
@@ -126,7 +128,9 @@ struct Pass<'a> {
     began: Instant,
     /// What the canary said when the pass began.
     guard: Guard,
-    /// How much harm its role can do.
+    /// Its role; nothing once it is over.
+    role: Option<RoleSeen>,
+    /// How much harm that can do.
     risk: Option<RoleRisk>,
     /// Other requests that it has to do with.
     related: Related,
@@ -140,6 +144,8 @@ struct Pass<'a> {
     fresh: bool,
     /// Bindings written in this pass; the store may not have them yet.
     made: Vec<Observed>,
+    /// Bindings deleted in this pass; the store may have them still.
+    unbound: Vec<BindingRef>,
     /// Why a binding was refused in this pass.
     failure: Option<String>,
 }
@@ -159,9 +165,10 @@ impl Pass<'_> {
             return Ok(Plan { effects: Vec::new(), wake });
         };
         self.count_others(&rules.policies).await;
-        self.risk = self.read_role(&rules.namespaces).await?;
         let bindings = self.with_made(self.bindings().await?);
         if self.fresh_rules.is_none() {
+            let open = !self.request.is_over();
+            self.see_role(open.then(|| self.context.role(&self.request, &rules.namespaces)));
             self.related = Related::seen(self.context, &self.request);
         }
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
@@ -195,18 +202,11 @@ impl Pass<'_> {
         self.others = self.context.ledger.others(&self.request, policies, &self.context.requests);
     }
 
-    /// What the role can do. Of a Role it is read anew only until the request is decided; then the record is enough.
-    async fn read_role(&self, namespaces: &Namespaces) -> Result<Option<RoleRisk>, Error> {
-        let recorded = self.status().and_then(|status| status.risk.clone());
-        if self.request.is_over() {
-            return Ok(recorded);
-        }
-        let decided = self.status().is_some_and(|status| status.granted_at.is_some());
-        match self.request.spec.role.kind {
-            RoleKind::ClusterRole => Ok(Some(self.context.risk_of_cluster_role(&self.request))),
-            RoleKind::Role if decided => Ok(recorded),
-            RoleKind::Role => observe::risk_of_role(&self.context.reader, &self.request, namespaces).await.map(Some),
-        }
+    fn see_role(&mut self, role: Option<RoleSeen>) {
+        let spec = &self.request.spec;
+        let cluster_wide = spec.scope.as_ref().is_some_and(|scope| scope.cluster);
+        self.risk = role.as_ref().map(|role| role.risk(&spec.rules, cluster_wide));
+        self.role = role;
     }
 
     /// Reads what the request is decided by from the API server.
@@ -214,6 +214,8 @@ impl Pass<'_> {
         let known = self.context.policies().unwrap_or_default();
         let rules = self.context.fresh_rules.since(self.began, &known, &self.context.reader).await?;
         self.related.refresh(self.context, &self.request).await?;
+        let role = observe::role(&self.context.reader, &self.request, &rules.namespaces).await?;
+        self.see_role(Some(role));
         self.fresh_rules = Some(rules);
         Ok(())
     }
@@ -247,6 +249,7 @@ impl Pass<'_> {
             extensions: &self.related.extensions,
             unreviewed: &self.related.unreviewed,
             others: &self.others,
+            role: self.role.as_ref(),
             risk: self.risk.as_ref(),
             guard: &self.guard,
             bind_failure: self.failure.as_deref(),
@@ -260,19 +263,25 @@ impl Pass<'_> {
         let Some(status) = self.status() else { return Ok(Vec::new()) };
         let mut seen = Vec::new();
         for recorded in &status.bindings {
+            seen.extend(binding::loan_of(recorded).and_then(|loan| self.context.binding(&loan)));
+            let made_role = recorded.role.as_ref().is_some_and(|role| role.uid.is_some());
             match self.context.binding(recorded) {
-                Some(binding) => seen.push(binding),
-                None if recorded.uid.is_some() && !status.state.is_final() => {
+                Some(binding) if binding.made_role.is_some() || !made_role => seen.push(binding),
+                _ if recorded.uid.is_some() && !status.state.is_final() => {
                     seen.extend(observe::binding(&self.context.reader, recorded).await?);
                 }
-                None => {}
+                _ => {}
             }
         }
         Ok(seen)
     }
 
-    /// What was seen, and over it what this pass wrote itself.
+    /// What was seen, without what this pass deleted and with what it wrote.
     fn with_made(&self, mut seen: Vec<Observed>) -> Vec<Observed> {
+        let is_gone = |b: &Observed| {
+            self.unbound.iter().any(|gone| b.is_at(gone) && (gone.uid.is_none() || gone.uid == b.metadata.uid))
+        };
+        seen.retain(|b| !is_gone(b));
         for made in &self.made {
             let place = made.reference();
             seen.retain(|b| !b.is_at(&place));
@@ -310,14 +319,25 @@ impl Pass<'_> {
     }
 
     /// Deletes every binding that can be deleted, also when one of them cannot.
-    async fn unbind(&self, bindings: Vec<BindingRef>) -> Result<(), Error> {
+    async fn unbind(&mut self, bindings: Vec<BindingRef>) -> Result<(), Error> {
         let uid = self.request.metadata.uid.as_deref().ok_or(Error::Incomplete("uid"))?;
+        let writer = &self.context.writer;
         let results: Vec<_> = stream::iter(bindings)
-            .map(|binding| async move { self.context.writer.unbind(&binding, uid).await })
+            .map(|binding| async move { writer.unbind(&binding, uid).await.map(|()| binding) })
             .buffer_unordered(CONCURRENT_BINDINGS)
             .collect()
             .await;
-        results.into_iter().collect()
+        let mut failed = Ok(());
+        for result in results {
+            match result {
+                Ok(binding) => {
+                    self.made.retain(|made| !made.is_at(&binding));
+                    self.unbound.push(binding);
+                }
+                Err(error) => failed = Err(error),
+            }
+        }
+        failed
     }
 
     /// Creates bindings. The record that allows it must not come from the store alone: another process may
@@ -327,6 +347,7 @@ impl Pass<'_> {
             return self.refresh().await;
         }
         let writer = &self.context.writer;
+        self.unbound.extend(binds.iter().filter_map(|wanted| binding::loan_of(&wanted.reference())));
         let results: Vec<_> = stream::iter(binds)
             .map(|wanted| async move { writer.bind(wanted).await })
             .buffer_unordered(CONCURRENT_BINDINGS)
@@ -335,7 +356,10 @@ impl Pass<'_> {
         let mut retry = None;
         for result in results {
             match result {
-                Ok(binding) => self.made.push(binding),
+                Ok(binding) => {
+                    self.unbound.retain(|gone| !binding.is_at(gone));
+                    self.made.push(binding);
+                }
                 Err(BindError::Refused(why)) => self.failure = Some(why),
                 Err(BindError::Retry(error)) => retry = Some(error),
             }

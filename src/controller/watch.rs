@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
@@ -22,11 +22,13 @@ use tracing::warn;
 
 use super::context::{
     ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
+    ROLES,
 };
 use super::observe::{self, GuardedPolicy, GuardedRequest};
 use super::queues::Suspect;
-use crate::api::keys;
+use crate::api::{RoleKind, keys};
 use crate::core::binding::Observed;
+use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::runtime::server::Readiness;
 
@@ -37,12 +39,19 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness: Readiness) {
     let ours = watcher::Config::default().labels(&format!("{}={}", keys::MANAGED_BY, keys::DAYPASS));
     let all = watcher::Config::default;
-    let Feeds { requests, policies, role_bindings, cluster_role_bindings, cluster_roles } = feeds;
+    let Feeds { requests, policies, role_bindings, cluster_role_bindings, cluster_roles, roles } = feeds;
     tokio::select! {
         () = watch_requests(reflected(Api::all(client.clone()), all(), requests), &context, &readiness) => {}
         () = watch_policies(reflected(Api::all(client.clone()), all(), policies), &context, &readiness) => {}
         () = watch_namespaces(events(Api::all(client.clone()), all()), &context, &readiness) => {}
-        () = watch_cluster_roles(reflected(Api::all(client.clone()), all(), cluster_roles), &context, &readiness) => {}
+        () = watch_roles(
+            reflected(Api::all(client.clone()), all(), cluster_roles),
+            |r: &ClusterRole| MadeRole::from(r), (CLUSTER_ROLES, RoleKind::ClusterRole), &context, &readiness,
+        ) => {}
+        () = watch_roles(
+            reflected(Api::all(client.clone()), all(), roles),
+            |r: &Role| MadeRole::from(r), (ROLES, RoleKind::Role), &context, &readiness,
+        ) => {}
         () = watch_bindings(
             reflected(Api::all(client.clone()), ours.clone(), role_bindings),
             |b| Observed::from(b), ROLE_BINDINGS, &context, &readiness,
@@ -267,19 +276,30 @@ async fn watch_namespaces(
     .await;
 }
 
-/// What a role allows is looked at when a request is decided; a role that changes is news for those that are open.
-async fn watch_cluster_roles(
-    stream: impl Stream<Item = watcher::Result<Event<ClusterRole>>>,
+/// A role that changes is news for the requests that are for it; one that was made for a binding, for its request.
+async fn watch_roles<K>(
+    stream: impl Stream<Item = watcher::Result<Event<K>>>,
+    read: impl Fn(&K) -> MadeRole,
+    (kind, role_kind): (&'static str, RoleKind),
     context: &Context,
     readiness: &Readiness,
-) {
-    for_each(CLUSTER_ROLES, stream, |event| match event {
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug,
+{
+    for_each(kind, stream, |event| match event {
         Event::Init | Event::InitApply(_) => {}
         Event::InitDone => {
-            listed(CLUSTER_ROLES, context, readiness);
+            listed(kind, context, readiness);
             context.look_at_open_requests();
         }
-        Event::Apply(_) | Event::Delete(_) => context.look_at_open_requests(),
+        Event::Apply(role) | Event::Delete(role) => {
+            let made = read(&role);
+            let owner = made.request_uid().and_then(|uid| context.by_uid.get(uid));
+            owner.into_iter().for_each(|request| context.queues.look_at(request));
+            if !made.is_made() {
+                context.look_at_requests_for(role_kind, &role.name_any());
+            }
+        }
     })
     .await;
 }

@@ -40,11 +40,12 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
 
 fn is_warning(event: &str) -> bool {
     use Reason::{
-        BindingRestored, BreakGlass, Denied, Failed, Lapsed, ReviewIgnored, ReviewOverdue, Revoked, Unjustified,
+        BindingRestored, BreakGlass, Denied, Failed, Lapsed, ReviewIgnored, ReviewOverdue, Revoked, RoleChanged,
+        Unjustified,
     };
-    [Denied, Lapsed, Revoked, Failed, BindingRestored, ReviewIgnored, BreakGlass, ReviewOverdue, Unjustified]
-        .iter()
-        .any(|reason| reason.as_str() == event)
+    let of_ends = [Denied, Lapsed, Revoked, Failed];
+    let on_the_way = [BindingRestored, RoleChanged, ReviewIgnored, BreakGlass, ReviewOverdue, Unjustified];
+    of_ends.iter().chain(&on_the_way).any(|reason| reason.as_str() == event)
 }
 
 /// The Events of a policy: when it stops being ready or a review under it is overdue, and when all is well again.

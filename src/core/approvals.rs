@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::Reason;
+use super::history::{Reason, shorten};
 use super::subjects::{SERVICE_ACCOUNT_PREFIX, is_approver, is_same_person, login_uid};
 use crate::api::policy::Stage;
-use crate::api::request::{Review, ReviewVerdict};
+use crate::api::request::{AccessRequestStatus, HistoryEntry, Review, ReviewVerdict};
 use crate::api::subject::{Identity, Subject, SubjectKind};
 
 /// How far the stages of a policy are.
@@ -42,6 +42,15 @@ pub struct Said<'a> {
     pub reviews: &'a Reviews,
     /// Names of the stages that have been escalated.
     pub escalated: &'a [String],
+    /// What is on record of it.
+    pub history: &'a [HistoryEntry],
+}
+
+impl<'a> Said<'a> {
+    /// What a status has of it.
+    pub fn of(status: &'a AccessRequestStatus) -> Self {
+        Self { reviews: &status.reviews, escalated: &status.escalated, history: &status.history }
+    }
 }
 
 /// The stages as they stand: one that has been escalated may be approved by more people.
@@ -56,8 +65,6 @@ pub fn as_escalated(stages: &[Stage], escalated: &[String]) -> Vec<Stage> {
 /// What a review is worth, in one word for the record and one sentence for people.
 pub fn weigh(stages: &[Stage], requester: &Identity, username: &str, review: &Review) -> (Reason, String) {
     let who = identity(username, review);
-    let verdict = review.verdict.as_str();
-    let comment = review.comment.as_deref().map(|c| format!(": {c}")).unwrap_or_default();
     let why = if is_same_person(&who, requester) {
         let gives_back = review.verdict == ReviewVerdict::Revoke && username == requester.username;
         (!gives_back).then_some("nobody reviews their own request")
@@ -69,9 +76,21 @@ pub fn weigh(stages: &[Stage], requester: &Identity, username: &str, review: &Re
         Some("no stage of the policy names this person or one of their groups")
     };
     match why {
-        None => (Reason::Reviewed, format!("{username} says {verdict}{comment}")),
-        Some(why) => (Reason::ReviewIgnored, format!("{verdict} of {username} has no effect: {why}{comment}")),
+        None => (Reason::Reviewed, approval(username, review)),
+        Some(why) => {
+            let (verdict, comment) = (review.verdict.as_str(), comment(review));
+            (Reason::ReviewIgnored, format!("{verdict} of {username} has no effect: {why}{comment}"))
+        }
     }
+}
+
+/// A review that counts, as it goes on record.
+pub fn approval(username: &str, review: &Review) -> String {
+    shorten(&format!("{username} says {}{}", review.verdict.as_str(), comment(review)))
+}
+
+fn comment(review: &Review) -> String {
+    review.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default()
 }
 
 /// Who may review break-glass access afterwards, in the form of a stage.
@@ -80,6 +99,7 @@ pub fn review_stage(reviewers: &[Subject]) -> Stage {
         name: "review".to_owned(),
         approvers: reviewers.to_vec(),
         required: 1,
+        hours: None,
         escalate_after: None,
         escalate_to: Vec::new(),
     }
@@ -127,14 +147,19 @@ fn named(subject: &Subject) -> Identity {
     Identity { username, ..Identity::default() }
 }
 
-/// Counts the reviews for the stages.
-pub fn progress(stages: &[Stage], reviews: &Reviews, requester: &Identity) -> Progress {
+/// Counts the reviews for the stages. `counts` says whether an approval by somebody whom a stage names counts there.
+pub fn progress(
+    stages: &[Stage],
+    reviews: &Reviews,
+    requester: &Identity,
+    counts: impl Fn(&Identity, &Stage) -> bool,
+) -> Progress {
     let people: Vec<(Identity, &Review)> = reviews
         .iter()
         .map(|(username, review)| (identity(username, review), review))
         .filter(|(who, _)| !is_same_person(who, requester))
         .collect();
-    let may = |who: &Identity, stage: &Stage| is_approver(who, &stage.approvers);
+    let may = |who: &Identity, stage: &Stage| is_approver(who, &stage.approvers) && counts(who, stage);
     if let Some((by, review)) = said_by(stages, reviews, requester, ReviewVerdict::Deny) {
         return Progress::Denied { by: by.to_owned(), comment: review.comment.clone().unwrap_or_default() };
     }
@@ -209,13 +234,20 @@ pub fn revoked_by<'a>(stages: &[Stage], reviews: &'a Reviews, requester: &Identi
     })
 }
 
-fn identity(username: &str, review: &Review) -> Identity {
+/// Who wrote a review, as stamped.
+pub fn identity(username: &str, review: &Review) -> Identity {
     Identity { username: username.to_owned(), uid: review.uid.clone(), groups: review.groups.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// With no hours to heed.
+    fn progress(stages: &[Stage], reviews: &Reviews, requester: &Identity) -> Progress {
+        super::progress(stages, reviews, requester, |_, _| true)
+    }
+
     use crate::core::samples::{approve, group, review, stage, user};
 
     fn alice() -> Identity {

@@ -11,13 +11,18 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use super::duration;
+use super::made_role::{MadeRole, WantedRole};
+use super::rules::from_narrow;
 use super::select::Place;
 use super::subjects::service_account;
 use crate::api::keys;
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef, MadeRole as RecordedRole};
+use crate::api::subject::RoleKind;
 
 /// What the name of every binding begins with; the request's UID follows.
-const NAME_PREFIX: &str = "daypass-";
+pub const NAME_PREFIX: &str = "daypass-";
+/// What the name of the controller's own binding ends with, while it makes a role.
+const LOAN_SUFFIX: &str = "-loan";
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// A binding as the cluster has it.
@@ -31,6 +36,8 @@ pub struct Observed {
     pub role: RoleRef,
     /// Who has it.
     pub subjects: Vec<Subject>,
+    /// The role that was made for it, as far as one was looked for and is there.
+    pub made_role: Option<MadeRole>,
 }
 
 /// A binding as it should be.
@@ -44,28 +51,40 @@ pub struct Wanted {
     pub role: RoleRef,
     /// Who gets it: always exactly one, the requester.
     pub subject: Subject,
+    /// The role to make for it first, when the request asks for less than its role has.
+    pub made_role: Option<WantedRole>,
 }
 
 impl From<&RoleBinding> for Observed {
     fn from(b: &RoleBinding) -> Self {
         let subjects = b.subjects.clone().unwrap_or_default();
-        Self { kind: BindingKind::RoleBinding, metadata: b.metadata.clone(), role: b.role_ref.clone(), subjects }
+        let (kind, metadata, role) = (BindingKind::RoleBinding, b.metadata.clone(), b.role_ref.clone());
+        Self { kind, metadata, role, subjects, made_role: None }
     }
 }
 
 impl From<&ClusterRoleBinding> for Observed {
     fn from(b: &ClusterRoleBinding) -> Self {
         let subjects = b.subjects.clone().unwrap_or_default();
-        Self { kind: BindingKind::ClusterRoleBinding, metadata: b.metadata.clone(), role: b.role_ref.clone(), subjects }
+        let (kind, metadata, role) = (BindingKind::ClusterRoleBinding, b.metadata.clone(), b.role_ref.clone());
+        Self { kind, metadata, role, subjects, made_role: None }
     }
 }
 
 impl Observed {
+    /// Whether it is the controller's own, by which it holds a role while it makes a narrower one.
+    pub fn is_loan(&self) -> bool {
+        self.metadata.name.as_deref().is_some_and(|name| name.starts_with(NAME_PREFIX) && name.ends_with(LOAN_SUFFIX))
+    }
+
     /// UID of the request that it says it belongs to, when it carries our mark.
     pub fn request_uid(&self) -> Option<&str> {
-        let labels = self.metadata.labels.as_ref()?;
-        let ours = labels.get(keys::MANAGED_BY).map(String::as_str) == Some(keys::DAYPASS);
-        labels.get(keys::REQUEST_UID).map(String::as_str).filter(|_| ours)
+        request_uid(&self.metadata)
+    }
+
+    /// Whether it binds a role that was made for it: one of its own name.
+    pub fn has_made_role(&self) -> bool {
+        self.metadata.name.as_deref() == Some(self.role.name.as_str()) && self.role.name.starts_with(NAME_PREFIX)
     }
 
     /// UIDs of requests that it may belong to: by its label, and by its name in case the label was edited.
@@ -90,15 +109,14 @@ impl Observed {
             namespace: self.metadata.namespace.clone(),
             name: self.metadata.name.clone().unwrap_or_default(),
             uid: self.metadata.uid.clone(),
+            role: self
+                .has_made_role()
+                .then(|| RecordedRole { uid: self.made_role.as_ref().and_then(|role| role.metadata.uid.clone()) }),
         }
     }
 
     /// In what it differs from what it should be, if it does. Labels and annotations of others are theirs.
     pub fn drift(&self, wanted: &Wanted) -> Option<&'static str> {
-        let has = |have: &Option<BTreeMap<String, String>>, want: &Option<BTreeMap<String, String>>| {
-            let have = have.as_ref();
-            want.iter().flatten().all(|(k, v)| have.and_then(|h| h.get(k)) == Some(v))
-        };
         if self.role != wanted.role {
             return Some("its role");
         }
@@ -111,31 +129,67 @@ impl Observed {
         if !has(&self.metadata.annotations, &wanted.metadata.annotations) {
             return Some("its annotations");
         }
-        if self.metadata.finalizers.as_ref().is_some_and(|f| !f.is_empty()) {
-            // They would keep it in force after it was deleted.
+        if has_finalizers(&self.metadata) {
             return Some("its finalizers");
         }
-        let owners = |m: &ObjectMeta| m.owner_references.clone().unwrap_or_default();
-        (owners(&self.metadata) != owners(&wanted.metadata)).then_some("its owner")
+        if owners(&self.metadata) != owners(&wanted.metadata) {
+            return Some("its owner");
+        }
+        self.made_role.as_ref().zip(wanted.made_role.as_ref()).and_then(|(made, wanted)| made.drift(wanted))
     }
 
     /// This object as it should be: what is wanted, with the labels and annotations of others left on it, and
     /// bound to the version that was seen.
     pub fn restored(&self, wanted: Wanted) -> Wanted {
-        let over = |theirs: &Option<BTreeMap<String, String>>, ours: Option<BTreeMap<String, String>>| {
-            let mut all = theirs.clone().unwrap_or_default();
-            all.extend(ours.unwrap_or_default());
-            Some(all)
-        };
-        let metadata = ObjectMeta {
-            labels: over(&self.metadata.labels, wanted.metadata.labels),
-            annotations: over(&self.metadata.annotations, wanted.metadata.annotations),
-            uid: self.metadata.uid.clone(),
-            resource_version: self.metadata.resource_version.clone(),
-            ..wanted.metadata
-        };
-        Wanted { metadata, ..wanted }
+        let made_role = wanted.made_role.map(|role| match &self.made_role {
+            Some(seen) if seen.drift(&role).is_some() => {
+                WantedRole { metadata: over(&seen.metadata, role.metadata), ..role }
+            }
+            _ => role,
+        });
+        Wanted { metadata: over(&self.metadata, wanted.metadata), made_role, ..wanted }
     }
+}
+
+/// UID of the request that an object says it belongs to, when it carries our mark.
+pub fn request_uid(metadata: &ObjectMeta) -> Option<&str> {
+    let labels = metadata.labels.as_ref()?;
+    let ours = labels.get(keys::MANAGED_BY).map(String::as_str) == Some(keys::DAYPASS);
+    labels.get(keys::REQUEST_UID).map(String::as_str).filter(|_| ours)
+}
+
+/// What is wanted, over what is seen: the labels and annotations of others stay, and the version is the one that was seen.
+fn over(seen: &ObjectMeta, wanted: ObjectMeta) -> ObjectMeta {
+    let over = |theirs: &Option<BTreeMap<String, String>>, ours: Option<BTreeMap<String, String>>| {
+        let mut all = theirs.clone().unwrap_or_default();
+        all.extend(ours.unwrap_or_default());
+        Some(all)
+    };
+    ObjectMeta {
+        labels: over(&seen.labels, wanted.labels),
+        annotations: over(&seen.annotations, wanted.annotations),
+        uid: seen.uid.clone(),
+        resource_version: seen.resource_version.clone(),
+        ..wanted
+    }
+}
+
+/// Whether an object carries the marks that it should, and no finalizers.
+pub fn carries(seen: &ObjectMeta, wanted: &ObjectMeta) -> bool {
+    has(&seen.labels, &wanted.labels) && owners(seen) == owners(wanted) && !has_finalizers(seen)
+}
+
+/// They would keep it in force after it was deleted.
+fn has_finalizers(metadata: &ObjectMeta) -> bool {
+    metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+fn owners(metadata: &ObjectMeta) -> &[OwnerReference] {
+    metadata.owner_references.as_deref().unwrap_or_default()
+}
+
+fn has(have: &Option<BTreeMap<String, String>>, want: &Option<BTreeMap<String, String>>) -> bool {
+    want.iter().flatten().all(|(k, v)| have.as_ref().and_then(|have| have.get(k)) == Some(v))
 }
 
 impl Wanted {
@@ -146,6 +200,7 @@ impl Wanted {
             namespace: self.metadata.namespace.clone(),
             name: self.metadata.name.clone().unwrap_or_default(),
             uid: None,
+            role: self.made_role.as_ref().map(|_| RecordedRole::default()),
         }
     }
 
@@ -176,9 +231,10 @@ pub fn name(request: &AccessRequest) -> String {
 /// The bindings that a grant will have, to be recorded before any exists.
 pub fn references(request: &AccessRequest, place: &Place) -> Vec<BindingRef> {
     let name = name(request);
+    let role = (!request.spec.rules.is_empty()).then(RecordedRole::default);
     match place {
         Place::Cluster => {
-            vec![BindingRef { kind: BindingKind::ClusterRoleBinding, namespace: None, name, uid: None }]
+            vec![BindingRef { kind: BindingKind::ClusterRoleBinding, namespace: None, name, uid: None, role }]
         }
         Place::Namespaces(names) => names
             .iter()
@@ -187,6 +243,7 @@ pub fn references(request: &AccessRequest, place: &Place) -> Vec<BindingRef> {
                 namespace: Some(namespace.clone()),
                 name: name.clone(),
                 uid: None,
+                role: role.clone(),
             })
             .collect(),
     }
@@ -199,23 +256,53 @@ pub fn wanted(request: &AccessRequest, status: &AccessRequestStatus, recorded: &
         (keys::REQUEST_UID, request.metadata.uid.clone().unwrap_or_default()),
         (keys::REQUEST_NAMESPACE, request.namespace().unwrap_or_default()),
     ];
-    Wanted {
-        kind: recorded.kind,
-        metadata: ObjectMeta {
-            name: Some(recorded.name.clone()),
-            namespace: recorded.namespace.clone(),
-            labels: Some(labels.map(|(k, v)| (k.to_owned(), v)).into()),
-            annotations: Some(annotations(request, status)),
-            owner_references: owner(request, recorded).map(|o| vec![o]),
-            ..ObjectMeta::default()
-        },
-        role: RoleRef {
-            api_group: RBAC_GROUP.to_owned(),
-            kind: request.spec.role.kind.as_str().to_owned(),
-            name: request.spec.role.name.clone(),
-        },
-        subject: subject(request),
-    }
+    let metadata = ObjectMeta {
+        name: Some(recorded.name.clone()),
+        namespace: recorded.namespace.clone(),
+        labels: Some(labels.map(|(k, v)| (k.to_owned(), v)).into()),
+        owner_references: owner(request, recorded).map(|o| vec![o]),
+        ..ObjectMeta::default()
+    };
+    let asked = role_ref(request.spec.role.kind, &request.spec.role.name);
+    let (role, made_role) = match &recorded.role {
+        None => (asked, None),
+        Some(_) => {
+            let kind = match recorded.kind {
+                BindingKind::RoleBinding => RoleKind::Role,
+                BindingKind::ClusterRoleBinding => RoleKind::ClusterRole,
+            };
+            let rules = request.spec.rules.iter().map(from_narrow).collect();
+            (role_ref(kind, &recorded.name), Some(WantedRole { metadata: metadata.clone(), rules, within: asked }))
+        }
+    };
+    let metadata = ObjectMeta { annotations: Some(annotations(request, status)), ..metadata };
+    let username = request.spec.requester.as_ref().map(|r| r.username.as_str()).unwrap_or_default();
+    Wanted { kind: recorded.kind, metadata, role, subject: subject(username), made_role }
+}
+
+/// Where the loan stands that belongs to a recorded binding, if its role has to be made.
+pub fn loan_of(recorded: &BindingRef) -> Option<BindingRef> {
+    recorded.role.as_ref()?;
+    let name = format!("{}{LOAN_SUFFIX}", recorded.name);
+    Some(BindingRef { name, uid: None, role: None, ..recorded.clone() })
+}
+
+/// The binding by which the controller holds the role asked for itself, for the moment that it takes to make a role
+/// and its binding: the API server lets nobody hand out more rights than they have, and so checks the made role too.
+pub fn loan(wanted: &Wanted, within: &RoleRef, controller: &str) -> Wanted {
+    let name = wanted.metadata.name.clone().unwrap_or_default();
+    let metadata = ObjectMeta {
+        name: Some(format!("{name}{LOAN_SUFFIX}")),
+        namespace: wanted.metadata.namespace.clone(),
+        labels: wanted.metadata.labels.clone(),
+        owner_references: wanted.metadata.owner_references.clone(),
+        ..ObjectMeta::default()
+    };
+    Wanted { kind: wanted.kind, metadata, role: within.clone(), subject: subject(controller), made_role: None }
+}
+
+fn role_ref(kind: RoleKind, name: &str) -> RoleRef {
+    RoleRef { api_group: RBAC_GROUP.to_owned(), kind: kind.as_str().to_owned(), name: name.to_owned() }
 }
 
 fn annotations(request: &AccessRequest, status: &AccessRequestStatus) -> BTreeMap<String, String> {
@@ -240,9 +327,8 @@ fn owner(request: &AccessRequest, recorded: &BindingRef) -> Option<OwnerReferenc
     same.then(|| OwnerReference { controller: Some(true), ..request.owner_ref(&()).unwrap_or_default() })
 }
 
-fn subject(request: &AccessRequest) -> Subject {
-    let username = request.spec.requester.as_ref().map(|r| r.username.clone()).unwrap_or_default();
-    match service_account(&username) {
+fn subject(username: &str) -> Subject {
+    match service_account(username) {
         Some((namespace, name)) => Subject {
             kind: "ServiceAccount".to_owned(),
             api_group: None,
@@ -250,7 +336,8 @@ fn subject(request: &AccessRequest) -> Subject {
             namespace: Some(namespace.to_owned()),
         },
         None => {
-            Subject { kind: "User".to_owned(), api_group: Some(RBAC_GROUP.to_owned()), name: username, namespace: None }
+            let (kind, api_group) = ("User".to_owned(), Some(RBAC_GROUP.to_owned()));
+            Subject { kind, api_group, name: username.to_owned(), namespace: None }
         }
     }
 }

@@ -8,12 +8,14 @@ use super::approvals::{Progress, Said, as_escalated, progress, review_stage};
 use super::deadline::later;
 use super::facts::Circumstances;
 use super::fault::sentence;
+use super::hours::counts;
 use super::period::{Period, period};
 use super::policies::{Entry, Policy, PolicySet};
 use super::select::{Place, denies, place, shortfalls};
 use super::snapshot::Snapshot;
 use super::validate::{Aim, Ask};
 use crate::api::policy::{Effect, Stage};
+use crate::api::subject::Identity;
 
 /// The answer to a request.
 #[derive(Clone, Debug)]
@@ -208,7 +210,8 @@ fn ask_people<'p>(
         (Aim::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],
         _ => as_escalated(&policy.stages, said.escalated),
     };
-    match progress(&stages, said.reviews, ask.requester) {
+    let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, said, now);
+    match progress(&stages, said.reviews, ask.requester, counts) {
         Progress::Complete(approvers) => Answer::Complete(approvers),
         // Nobody is waited for; whoever has a say and is there already can still say no.
         Progress::Open { .. } if automatic || matches!(ask.aim, Aim::BreakGlass) => Answer::Complete(Vec::new()),
@@ -248,7 +251,7 @@ mod tests {
         let (request, set) = (request(spec), PolicySet::new(policies));
         let mut world = World::new(request, Vec::new(), namespaces(), noon());
         world.others = others.to_vec();
-        let said = Said { reviews: &Reviews::new(), escalated: &[] };
+        let said = Said { reviews: &Reviews::new(), escalated: &[], history: &[] };
         match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
             Decision::Approved(a) => {
                 Ok((a.policy.reference.name.clone(), super::super::duration::format(a.period.length())))

@@ -36,11 +36,11 @@ pub fn finish(
 }
 
 /// Bindings that must not be there: those on record that may exist, and any that carry the request's UID.
-/// A recorded one that cannot be seen is deleted all the same, unless the record says it is over: the sight
+/// A recorded one that cannot be seen is deleted all the same, unless the record says that it is gone: the sight
 /// of it may have failed.
 pub fn leftovers(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Effect> {
-    let over = status.state.is_final();
-    let recorded = status.bindings.iter().filter(|_| !over).cloned();
+    let gone = status.state.is_final() || status.state == State::Suspended;
+    let recorded = status.bindings.iter().filter(|_| !gone).cloned();
     let uid = s.request.metadata.uid.as_deref();
     let seen = s.bindings.iter().filter(|b| uid.is_some() && b.request_uid() == uid).map(Observed::reference);
     let mut all: Vec<BindingRef> = recorded.collect();

@@ -15,6 +15,7 @@ use super::duration;
 use super::facts::Circumstances;
 use super::fault::sentence;
 use super::history::{Reason, join};
+use super::hours::counts;
 use super::live;
 use super::period::Period;
 use super::plan::{Hindrance, prepare, withdrawn};
@@ -25,7 +26,7 @@ use super::stages;
 use super::validate::{Aim, Ask, validate};
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::{AccessRequestStatus, State};
-use crate::api::subject::{Subject, SubjectKind};
+use crate::api::subject::{Identity, Subject, SubjectKind};
 
 /// What is decided, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -304,7 +305,7 @@ struct Account<'s, 'a> {
 impl Account<'_, '_> {
     fn give(&self) -> Explanation {
         let Self { s, status, ask, now } = *self;
-        let said = Said { reviews: &status.reviews, escalated: &status.escalated };
+        let said = Said::of(status);
         let mut told = match decide(ask, s, said, now) {
             Decision::Undecided(why) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
             Decision::Denied(reasons) => Explanation::denied(reasons),
@@ -425,7 +426,9 @@ impl Account<'_, '_> {
     fn stages(&self, policy: &Policy, outcome: Outcome, automatic: bool) -> Vec<Asked> {
         let now_asked = as_escalated(&policy.stages, &self.status.escalated);
         let spared = outcome == Outcome::Granted && (automatic || matches!(self.ask.aim, Aim::BreakGlass));
-        let open = match progress(&now_asked, &self.status.reviews, self.ask.requester) {
+        let said = Said::of(self.status);
+        let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, said, self.now);
+        let open = match progress(&now_asked, &self.status.reviews, self.ask.requester, counts) {
             _ if spared => None,
             Progress::Denied { .. } => return Vec::new(),
             Progress::Complete(_) => None,

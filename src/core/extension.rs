@@ -64,6 +64,12 @@ fn belongs(ask: &Ask<'_>, of: &str, extension: &AccessRequest, running: &AccessR
     if running.spec.role != *ask.role {
         return Err(format!("{of} is for {}: an extension is for the same role", running.spec.role));
     }
+    if running.spec.rules != ask.request.spec.rules {
+        return Err(format!("{of} has other rules: an extension is for the same spec.rules"));
+    }
+    if running.spec.recurrence.is_some() {
+        return Err(format!("{of} comes back every week and is not extended: make a new request"));
+    }
     Ok(())
 }
 
@@ -88,7 +94,7 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
         let of_extension = Snapshot { request: extension, extended: Some(s.request), ..*s };
         let ask = complete(&as_asked, of, &of_extension).ok()?;
         let reviews = extension.status.as_ref()?;
-        let said = Said { reviews: &reviews.reviews, escalated: &reviews.escalated };
+        let said = Said::of(reviews);
         let Decision::Approved(approved) = decide(&ask, &of_extension, said, now) else {
             return None;
         };

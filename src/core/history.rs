@@ -47,6 +47,12 @@ pub enum Reason {
     BreakGlass,
     /// The role is bound.
     Granted,
+    /// Access rests, and comes back by itself.
+    Suspended,
+    /// Access is back.
+    Resumed,
+    /// Somebody changed the rules of the role, or changed them back.
+    RoleChanged,
     /// The end of a grant was moved.
     Extended,
     /// Policy or an approver said no.
@@ -90,6 +96,9 @@ impl Reason {
             Self::BreakGlass => "BreakGlass",
             Self::Granted => "Granted",
             Self::Extended => "Extended",
+            Self::Suspended => "Suspended",
+            Self::Resumed => "Resumed",
+            Self::RoleChanged => "RoleChanged",
             Self::Denied => "Denied",
             Self::Lapsed => "Lapsed",
             Self::Expired => "Expired",

@@ -15,7 +15,16 @@ pub enum Bindings {
     /// These were changed by hand.
     Changed(Vec<Change>),
     /// All are there; their UIDs, in the order of the record.
-    Complete(Vec<Option<String>>),
+    Complete(Vec<Uids>),
+}
+
+/// What a binding is known by, and the role that was made for it.
+#[derive(Default)]
+pub struct Uids {
+    /// UID of the binding.
+    pub binding: Option<String>,
+    /// UID of the role that was made for it, if one was.
+    pub role: Option<String>,
 }
 
 /// A binding that was changed by hand.
@@ -39,7 +48,7 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
         let Some(seen) = s.bindings.iter().find(|b| b.is_at(recorded)) else {
             if !usable(&recorded.namespace) {
                 gone += 1;
-                uids.push(recorded.uid.clone());
+                uids.push(recorded_uids(recorded));
             } else if recorded.uid.is_some() {
                 return Bindings::Lost(format!("{} was deleted by hand", describe(recorded)));
             } else {
@@ -65,7 +74,14 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
             }
             _ => {}
         }
-        uids.push(seen.metadata.uid.clone());
+        match made_role(recorded, seen, own_uid) {
+            MadeRole::Lost => return Bindings::Lost(format!("the role of {} was deleted by hand", describe(recorded))),
+            MadeRole::Missing => {
+                missing.push(wanted);
+                continue;
+            }
+            MadeRole::AsRecorded(role) => uids.push(Uids { binding: seen.metadata.uid.clone(), role }),
+        }
         if let Some(what) = seen.drift(&wanted) {
             let restored = seen.restored(wanted);
             let what = Some(what).filter(|_| !was_right_before(s, status, recorded, seen));
@@ -81,6 +97,32 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
         Bindings::Changed(changed)
     } else {
         Bindings::Complete(uids)
+    }
+}
+
+fn recorded_uids(recorded: &BindingRef) -> Uids {
+    Uids { binding: recorded.uid.clone(), role: recorded.role.as_ref().and_then(|role| role.uid.clone()) }
+}
+
+/// What has become of the role that was made for a binding.
+enum MadeRole {
+    /// Deleted by hand, or replaced by another.
+    Lost,
+    /// The binding is there, and the role is not yet.
+    Missing,
+    /// It is there, with this UID, or none was to be made.
+    AsRecorded(Option<String>),
+}
+
+fn made_role(recorded: &BindingRef, seen: &binding::Observed, own_uid: Option<&str>) -> MadeRole {
+    let Some(role) = &recorded.role else { return MadeRole::AsRecorded(None) };
+    let there = seen.made_role.as_ref().filter(|role| role.metadata.deletion_timestamp.is_none());
+    match (&role.uid, there) {
+        (None, None) => MadeRole::Missing,
+        (Some(_), None) => MadeRole::Lost,
+        (Some(uid), Some(there)) if there.metadata.uid.as_ref() != Some(uid) => MadeRole::Lost,
+        (None, Some(there)) if there.request_uid() != own_uid => MadeRole::Lost,
+        (_, Some(there)) => MadeRole::AsRecorded(there.metadata.uid.clone()),
     }
 }
 

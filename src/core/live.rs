@@ -15,19 +15,20 @@ use super::facts::Circumstances;
 use super::fault::sentence;
 use super::guard::Guard;
 use super::history::{self, Reason};
-use super::inspect::{Bindings, Change, describe, inspect};
+use super::inspect::{Bindings, Change, Uids, describe, inspect};
 use super::namespaces::Namespaces;
-
-use super::period::still_open;
-use super::policies::Entry;
+use super::period::closed;
+use super::policies::{Entry, Policy};
 use super::record;
+use super::rest::{in_window, note_role_change, rests_for_role, suspend};
+use super::role::missing_rights;
 use super::select::{Place, extension_shortfalls, shortfalls};
 use super::snapshot::Snapshot;
 use super::stages::note_vain_revokes;
 use super::validate::Ask;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::policy::Effect as PolicyEffect;
-use crate::api::request::{AccessRequestStatus, BindingKind, State};
+use crate::api::request::{AccessRequestStatus, BindingKind, MadeRole, State};
 
 /// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
 /// are as they should be.
@@ -40,10 +41,27 @@ pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, no
     }
 }
 
-fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
-    let closes = match still_allowed(s, &status, ask, now) {
-        Ok(closes) => closes,
+fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
+    let policy = match still_allowed(s, &status, ask, now) {
+        Ok(policy) => policy,
         Err(why) => return finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
+    };
+    // No role is being made while this is planned, so a loan that is there was left behind.
+    let left_behind = s.bindings.iter().filter(|binding| binding.is_loan() && binding.request_uid() == s.uid());
+    let give_back: Vec<Effect> = left_behind.map(|loan| Effect::Unbind(loan.reference())).collect();
+    if !give_back.is_empty() {
+        return Plan { effects: give_back, wake: None };
+    }
+    note_role_change(s, &mut status, now);
+    if let Some(why) = rests_for_role(s, policy, &status) {
+        return suspend(s, status, &why, now);
+    }
+    let closes = match &ask.recurrence {
+        None => policy.schedule.as_ref().and_then(|schedule| schedule.open(now)),
+        Some(recurrence) => match in_window(s, status.clone(), recurrence, policy, now) {
+            Ok(closes) => Some(closes),
+            Err(plan) => return *plan,
+        },
     };
     let plan = match inspect(s, &status) {
         Bindings::Lost(why) => finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
@@ -63,20 +81,18 @@ fn keep_bindings(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, n
     Plan { wake: earliest([plan.wake, closes]), ..plan }
 }
 
-/// Whether policy still allows what is granted. People are asked once, before the grant; the bounds of the
-/// policy hold for as long as the grant does.
-///
-/// When its windows close, if it has any: a grant ends with the window that it began in, and a policy that has other
-/// windows by now ends it with those.
+/// Whether policy still allows what is granted, and which. People are asked once, before the grant; the bounds of
+/// the policy hold for as long as the grant does. A grant ends with the window of the policy that it began in, and a
+/// policy that has other windows by now ends it with those; recurring access only rests.
 ///
 /// # Errors
 /// Why it does not.
-pub fn still_allowed(
-    s: &Snapshot<'_>,
+pub fn still_allowed<'a>(
+    s: &Snapshot<'a>,
     status: &AccessRequestStatus,
     ask: &Ask<'_>,
     now: Timestamp,
-) -> Result<Option<Timestamp>, String> {
+) -> Result<&'a Policy, String> {
     let place = living(granted_place(status), s.namespaces);
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
     let circumstances = Circumstances::new(s, &place, began);
@@ -85,6 +101,9 @@ pub fn still_allowed(
     }
     if status.expires_at.is_none() {
         return Err("the record names no end".to_owned());
+    }
+    if let Some(lacks) = missing_rights(s).first() {
+        return Err(format!("{} was narrowed below what is granted: {lacks}", ask.role));
     }
     let Some(decided) = &status.policy else {
         return Err("the record names no policy".to_owned());
@@ -103,9 +122,11 @@ pub fn still_allowed(
             if longest.is_some() {
                 short.extend(extension_shortfalls(policy, status.extensions.len(), longest));
             }
-            let closes = still_open(policy, now).map_err(|why| short.push(why)).unwrap_or_default();
+            if ask.recurrence.is_none() {
+                short.extend(closed(policy, now));
+            }
             if short.is_empty() {
-                Ok(closes)
+                Ok(policy)
             } else {
                 Err(format!("policy {name} does not allow it any more: {}", short.join(", ")))
             }
@@ -142,7 +163,11 @@ fn first_length(status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<SignedDur
     length_until(status.extensions.first().map(|e| &e.from).or(status.expires_at.as_ref()), status, ask)
 }
 
+/// Of recurring access it is each time bounded, not all of it.
 fn length_until(end: Option<&Time>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<SignedDuration> {
+    if ask.recurrence.is_some() {
+        return None;
+    }
     let begin = ask.start.or(status.granted_at.as_ref().map(|t| t.0))?;
     end.map(|end| end.0.duration_since(begin))
 }
@@ -176,21 +201,18 @@ fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<Chang
 }
 
 /// Every binding is there: say so, once.
-fn activate(
-    s: &Snapshot<'_>,
-    mut status: AccessRequestStatus,
-    ask: &Ask<'_>,
-    uids: Vec<Option<String>>,
-    now: Timestamp,
-) -> Plan {
-    for (binding, uid) in status.bindings.iter_mut().zip(uids) {
-        binding.uid = uid;
+fn activate(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, uids: Vec<Uids>, now: Timestamp) -> Plan {
+    for (binding, uids) in status.bindings.iter_mut().zip(uids) {
+        binding.uid = uids.binding;
+        binding.role = binding.role.take().map(|_| MadeRole { uid: uids.role });
     }
     if status.state != State::Active {
         let why = granted_sentence(s, &status, ask);
         status.state = State::Active;
-        record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, Reason::Granted, &why, now);
-        history::add(&mut status.history, now, Reason::Granted, None, &why);
+        let before = status.history.iter().any(|entry| entry.event == Reason::Granted.as_str());
+        let reason = if before { Reason::Resumed } else { Reason::Granted };
+        record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, reason, &why, now);
+        history::add(&mut status.history, now, reason, None, &why);
         status.message = Some(why);
     }
     Plan { effects: record::if_changed(s, status), wake: None }
@@ -202,9 +224,13 @@ fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_
         Place::Namespaces(names) if names.len() > 8 => format!("{} namespaces", names.len()),
         Place::Namespaces(names) => format!("namespace {}", names.into_iter().collect::<Vec<_>>().join(", ")),
     };
-    let length = granted_length(status, ask).map(duration::format).unwrap_or_default();
+    let length = match &ask.recurrence {
+        Some(recurrence) => recurrence.describe(),
+        None => granted_length(status, ask).map(duration::format).unwrap_or_default(),
+    };
+    let narrow = if s.request.spec.rules.is_empty() { "" } else { "some rights of " };
     let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
     let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
     let (who, role) = (&ask.requester.username, &s.request.spec.role);
-    history::shorten(&format!("{who} has {role} in {place} for {length}, until {until}; {because}"))
+    history::shorten(&format!("{who} has {narrow}{role} in {place} for {length}, until {until}; {because}"))
 }

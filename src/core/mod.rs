@@ -4,15 +4,16 @@
 //! The same input gives the same output, byte for byte. The test in `house.rs` keeps it so.
 //!
 //! The way through: [`validate`] reads the raw specs, [`policies`] keeps them readable, [`select`] asks which
-//! match, [`approvals`] counts people and [`stages`] asks them, [`decide`] says yes, no or not yet, and [`plan`]
+//! match, [`approvals`] counts people, in the [`hours`] in which they count, and [`stages`] asks them, [`decide`] says yes, no or not yet, and [`plan`]
 //! turns that into ordered effects: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
-//! end [`extension`] moves, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
+//! end [`extension`] moves, [`rest`] while it has none, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
 //! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
 //! bindings' side.
 //!
 //! What a policy can ask for beyond that has a room each: [`cel`] conditions and [`facts`] what they see, [`limits`],
-//! [`schedule`] and [`period`] the hours, [`rules`] and [`risk`] what a role can do.
+//! [`schedule`], [`period`] and [`recurrence`] the hours, [`rules`] and [`risk`] what a role can do, [`role`] the role asked for and
+//! [`made_role`] the narrower one that is made of it.
 
 pub mod announce;
 pub mod approvals;
@@ -30,10 +31,12 @@ pub mod facts;
 pub mod fault;
 pub mod guard;
 pub mod history;
+pub mod hours;
 pub mod inspect;
 pub mod limits;
 pub mod lint;
 pub mod live;
+pub mod made_role;
 pub mod namespaces;
 pub mod period;
 pub mod plan;
@@ -41,7 +44,10 @@ pub mod policies;
 pub mod readiness;
 pub mod reap;
 pub mod record;
+pub mod recurrence;
+pub mod rest;
 pub mod risk;
+pub mod role;
 pub mod rules;
 pub mod schedule;
 pub mod select;

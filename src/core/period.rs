@@ -4,6 +4,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::deadline::{later, whole_second};
 use super::policies::Policy;
+use super::recurrence::Recurrence;
 use super::validate::{Aim, Ask};
 
 /// When access would begin and end; half-open.
@@ -32,11 +33,23 @@ pub fn period(ask: &Ask<'_>, policy: &Policy, now: Timestamp) -> Result<Period, 
     match ask.aim {
         Aim::Extension { running: Some(running), .. } => extended(policy, running.end, length),
         Aim::BreakGlass => within(policy, whole_second(now), later(whole_second(now), length), now),
-        Aim::Grant | Aim::Extension { .. } => match ask.start {
-            Some(start) => fixed(policy, start, later(start, length), now),
-            None => flexible(policy, length, now),
+        Aim::Grant | Aim::Extension { .. } => match (&ask.recurrence, ask.start) {
+            (Some(recurrence), start) => recurring(policy, recurrence, start.unwrap_or(whole_second(now)), now),
+            (None, Some(start)) => fixed(policy, start, later(start, length), now),
+            (None, None) => flexible(policy, length, now),
         },
     }
+}
+
+/// From the first of its windows to the end of its last week.
+fn recurring(policy: &Policy, recurrence: &Recurrence, start: Timestamp, now: Timestamp) -> Result<Period, String> {
+    let end = recurrence.end(start);
+    let first = recurrence.next(policy, start.max(whole_second(now)), end);
+    let first = first.ok_or_else(|| {
+        let allowed = policy.schedule.as_ref().map(|schedule| format!(" and {}", schedule.describe()));
+        format!("no window is open both in {}{} before {end}", recurrence.describe(), allowed.unwrap_or_default())
+    })?;
+    Ok(Period { begin: first.opens, end })
 }
 
 /// At once, and as soon as a window opens if none is open.
@@ -77,13 +90,10 @@ fn never(policy: &Policy, why: &str) -> String {
     format!("access is for {windows} only, and {why}")
 }
 
-/// What a policy's windows say to access that runs: until when it may go on as it is.
-///
-/// # Errors
-/// When none is open any more.
-pub fn still_open(policy: &Policy, now: Timestamp) -> Result<Option<Timestamp>, String> {
-    let Some(schedule) = &policy.schedule else { return Ok(None) };
-    schedule.open(now).map(Some).ok_or_else(|| never(policy, &format!("no window is open at {}", whole_second(now))))
+/// Why access that runs may not go on: no window of the policy is open any more.
+pub fn closed(policy: &Policy, now: Timestamp) -> Option<String> {
+    let closed = policy.schedule.as_ref().is_some_and(|schedule| schedule.open(now).is_none());
+    closed.then(|| never(policy, &format!("no window is open at {}", whole_second(now))))
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ use super::guard::Guard;
 use super::history::{self, Reason, join};
 use super::live;
 use super::record;
+use super::recurrence::Opening;
+use super::rest::{decide_on_role, suspend};
+use super::role::missing_rights;
 use super::snapshot::Snapshot;
 use super::stages;
 use super::validate::{Aim, Ask, validate};
@@ -28,12 +31,14 @@ use crate::api::conditions::{self, ConditionStatus};
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, State};
 
 /// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
-/// end. None when neither is so, or when its access has yet to be reviewed.
+/// end or to that of its window. None when nothing of it is so, or when its access has yet to be reviewed.
 pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Plan> {
     let stored = s.request.status.as_ref();
     let over = s.request.is_over();
+    let closed = stored.filter(|status| status.granted_at.is_some()).and_then(|status| status.window.as_ref());
+    let closed = closed.filter(|window| window.closes_at.0 <= now);
     let expired = stored.and_then(|status| status.expires_at.as_ref()).is_some_and(|end| end.0 <= now);
-    if !over && !expired && s.request.metadata.deletion_timestamp.is_none() {
+    if !over && !expired && closed.is_none() && s.request.metadata.deletion_timestamp.is_none() {
         return None;
     }
     let status = stored.cloned().unwrap_or_default();
@@ -45,6 +50,12 @@ pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Plan> {
     }
     if expired {
         return Some(expire(s, status, now));
+    }
+    if let Some(window) = closed.filter(|_| s.request.metadata.deletion_timestamp.is_none()) {
+        let why = format!("the window closed as stated at {}", window.closes_at.0);
+        let end = status.expires_at.as_ref().map(|end| end.0);
+        let rest = suspend(s, AccessRequestStatus { window: None, ..status }, &why, now);
+        return Some(Plan { wake: end, ..rest });
     }
     // Somebody's finalizer, or a deletion in the foreground, can keep it here for long: its end goes on record.
     if status.bindings.is_empty() {
@@ -124,11 +135,12 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
     if s.risk.is_some() {
         status.risk = s.risk.cloned();
     }
+    decide_on_role(s, &mut status, now);
     if let Aim::Extension { .. } = ask.aim {
         let uid = s.extended.and_then(|r| r.metadata.uid.clone()).unwrap_or_default();
         status.extends = Some(ExtendedRequest { uid });
     }
-    let said = Said { reviews: &status.reviews, escalated: &status.escalated };
+    let said = Said::of(&status);
     match decide(&ask, s, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
@@ -140,7 +152,7 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
         }
         Decision::Approved(approved) => {
             record::decided_by(&mut status, approved.policy, now);
-            stages::note_reviews(&mut status, &approved.policy.stages, ask.requester, now);
+            stages::note_approvals(&mut status, approved.policy, ask.requester, now);
             match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
                 // The running request's own pass moves its end.
                 (Aim::Extension { of, running }, _) => {
@@ -190,6 +202,11 @@ pub fn prepare<'a>(
             return Err(Hindrance::Over(State::Denied, Reason::Denied, why));
         }
         Guard::Since(_) => {}
+    }
+    let lacks = missing_rights(s);
+    if !lacks.is_empty() {
+        let why = format!("spec.rules: {}", join(&lacks));
+        return Err(Hindrance::Over(State::Denied, Reason::Denied, why));
     }
     match ask.aim {
         Aim::Extension { of, .. } => complete_extension(s, status, &ask, of),
@@ -267,6 +284,8 @@ fn grant(
     status.stage = None;
     status.granted_at = Some(Time(begin));
     let end = status.expires_at.get_or_insert(Time(approved.period.end)).0;
+    let window = ask.recurrence.as_ref().and_then(|recurrence| recurrence.next(approved.policy, begin, end));
+    status.window = window.map(Opening::on_record);
     status.bindings = binding::references(s.request, &approved.place);
     if matches!(ask.aim, Aim::BreakGlass) {
         open_review(s, &mut status, approved.policy, begin);
@@ -274,7 +293,7 @@ fn grant(
     status.message = Some(history::shorten(&why));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);
-    let wake = earliest([Some(end), review_due(&status)]);
+    let wake = earliest([Some(end), window.map(|window| window.closes), review_due(&status)]);
     Plan { effects: record::if_changed(s, status), wake }
 }
 

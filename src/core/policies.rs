@@ -18,7 +18,7 @@ use super::limits::Limits;
 use super::namespaces::{Namespace, glob_matches};
 use super::schedule::Schedule;
 use super::validate::{Aim, Ask};
-use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, PolicyCondition, Stage};
+use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, OnRoleChange, PolicyCondition, Stage};
 use crate::api::request::PolicyRef;
 use crate::api::selector::{LabelOperator, LabelSelector, PolicyScope};
 use crate::api::subject::{RoleKind, RoleName, Subject};
@@ -130,6 +130,8 @@ impl Entry {
         let break_glass = break_glass(spec, &mut faults);
         let extension = extension(spec, &mut faults);
         let limits = Limits::read(spec.limits.as_ref(), &mut faults);
+        recurrence(spec, &mut faults);
+        let hours = hours(spec, &mut faults);
         let conditions = conditions(spec, &mut faults);
         let automatic_when = automatic_when(spec, &mut faults);
         let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
@@ -172,6 +174,9 @@ impl Entry {
             automatic_when,
             limits,
             schedule,
+            weeks: spec.recurrence.as_ref().map(|recurrence| recurrence.weeks),
+            suspends: spec.on_role_change == Some(OnRoleChange::Suspend),
+            hours,
         }))
     }
 }
@@ -208,6 +213,12 @@ pub struct Policy {
     pub limits: Limits,
     /// When access may be used; none means always.
     pub schedule: Option<Schedule>,
+    /// For how many weeks access may come back, if it may.
+    pub weeks: Option<i32>,
+    /// Whether access is taken away while its role is not what was decided on.
+    pub suspends: bool,
+    /// When approvals count, by the name of the stage; at any time in one that is not here.
+    pub hours: BTreeMap<String, Schedule>,
 }
 
 /// A condition, and what the requester is told when it does not hold.
@@ -263,8 +274,12 @@ impl Policy {
         self.break_glass.is_some() && self.stages.is_empty()
     }
 
-    /// For how long a request is granted under it, or extends a grant: what it asks for, or else the default.
+    /// For how long a request is granted under it, or extends a grant: what it asks for, or else the default. Of
+    /// recurring access, the longest at a time.
     pub fn length(&self, ask: &Ask<'_>) -> SignedDuration {
+        if let Some(recurrence) = &ask.recurrence {
+            return recurrence.longest();
+        }
         ask.length.unwrap_or(match (ask.aim, self.extension) {
             (Aim::Extension { .. }, Some(extension)) => self.default_length.min(extension.most),
             _ => self.default_length,
@@ -381,6 +396,26 @@ fn extension(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<Extensi
         faults.push(Fault::new("spec.extension.count", problem));
     }
     Some(Extension { most, count: count? })
+}
+
+/// Time that is granted for weeks ahead cannot be counted by the day, nor what follows it put off.
+fn recurrence(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
+    let counted = spec.limits.as_ref().is_some_and(|limits| limits.time_per_day.is_some() || limits.cooldown.is_some());
+    if spec.recurrence.is_some() && counted {
+        let problem =
+            "does not go together with limits.timePerDay and limits.cooldown: remove it, or have two policies";
+        faults.push(Fault::new("spec.recurrence", problem));
+    }
+}
+
+fn hours(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> BTreeMap<String, Schedule> {
+    let stages = spec.approval.iter().flat_map(|approval| &approval.stages);
+    let read = |stage: &Stage| {
+        let field = format!("spec.approval.stages[{}].hours", stage.name);
+        let hours = Schedule::read(stage.hours.as_ref()?, &field).map_err(|found| faults.extend(found)).ok()?;
+        Some((stage.name.clone(), hours))
+    };
+    stages.filter_map(read).collect()
 }
 
 /// The schema asks for these too. Said again here since an empty list must never mean everybody.

@@ -3,10 +3,13 @@
 //! The second line of defence: it looks at bindings, not at requests, so it also finds those whose request
 //! is gone. It takes only bindings that carry our mark.
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::binding::Observed;
-use crate::api::request::{AccessRequest, BindingRef};
+use super::deadline::later;
+use super::made_role::MadeRole;
+use super::recurrence::is_open;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef};
 
 /// What is known of the request that a binding names.
 #[derive(Clone, Copy, Debug)]
@@ -17,14 +20,24 @@ pub enum Owner<'a> {
     Found(&'a AccessRequest),
 }
 
+/// How long the controller may hold a role to make a narrower one. It takes some milliseconds; what is older was left
+/// behind by a process that died.
+const LOAN: SignedDuration = SignedDuration::from_secs(15);
+
 /// Why a binding must go, if it must.
 pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&'static str> {
     let uid = binding.request_uid()?;
+    if binding.is_loan() && binding.metadata.creation_timestamp.as_ref().is_some_and(|at| now < later(at.0, LOAN)) {
+        return None;
+    }
     let Owner::Found(request) = owner else {
         return Some("its request is gone");
     };
     let live =
         request.status.as_ref().filter(|s| !s.state.is_final() && s.expires_at.as_ref().is_some_and(|e| e.0 > now));
+    if request.status.as_ref().is_some_and(|status| is_between_windows(request, status, now)) {
+        return Some("its window is not open");
+    }
     let known = |r: &BindingRef| r.uid.is_some() && r.uid == binding.metadata.uid;
     if live.is_some_and(|status| status.bindings.iter().any(known)) {
         // Whatever else was edited on it, the request's own pass puts it back.
@@ -44,4 +57,18 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
     }
     let recorded = status.bindings.iter().any(|r| binding.is_at(r));
     (!recorded).then_some("its request does not know it")
+}
+
+/// Whether a made role that has no binding is left over. It gives nobody anything; it is only litter.
+pub fn is_litter(role: &MadeRole, owner: Owner<'_>) -> bool {
+    let Some(uid) = role.request_uid() else { return false };
+    let Owner::Found(request) = owner else { return true };
+    let recorded = |status: &AccessRequestStatus| !status.state.is_final() && !status.bindings.is_empty();
+    request.metadata.uid.as_deref() != Some(uid) || !request.status.as_ref().is_some_and(recorded)
+}
+
+/// Whether access comes back every week and rests now. A window is on record before anything is bound in it.
+fn is_between_windows(request: &AccessRequest, status: &AccessRequestStatus, now: Timestamp) -> bool {
+    let live = status.granted_at.is_some() && !status.state.is_final();
+    live && request.spec.recurrence.is_some() && !status.window.as_ref().is_some_and(|window| is_open(window, now))
 }

@@ -28,7 +28,7 @@ pub fn group(name: &str) -> Subject {
 }
 
 pub fn stage(name: &str, required: i32, approvers: Vec<Subject>) -> Stage {
-    Stage { name: name.into(), approvers, required, escalate_after: None, escalate_to: Vec::new() }
+    Stage { name: name.into(), approvers, required, hours: None, escalate_after: None, escalate_to: Vec::new() }
 }
 
 pub fn review(verdict: ReviewVerdict, groups: &[&str]) -> Review {

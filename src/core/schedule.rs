@@ -16,8 +16,8 @@
 //!
 //! Windows that reach to within a day of [`Timestamp::MIN`] or [`Timestamp::MAX`] may be cut off there.
 
-use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
+use jiff::{SignedDuration, Timestamp};
 
 use super::fault::Fault;
 use crate::api::policy::{self, Weekday};
@@ -114,6 +114,17 @@ impl Schedule {
         }
         let closed = self.open(at).unwrap_or(at);
         self.ahead(closed).find(|(start, end)| *start > closed && end > start).map(|(start, _)| start)
+    }
+
+    /// How many windows there are in a week; those that overlap or touch are one.
+    pub fn per_week(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The longest window, by the wall clock. Where clocks are put back one can last longer by that.
+    pub fn longest(&self) -> SignedDuration {
+        let minutes = self.spans.iter().map(|span| span.end - span.start).max().unwrap_or_default();
+        SignedDuration::from_mins(minutes)
     }
 
     /// The time zone of its clock.

@@ -12,6 +12,7 @@ use super::facts::Circumstances;
 use super::fault::Fault;
 use super::namespaces::{Namespace, Namespaces};
 use super::policies::{Policy, Requirement};
+use super::recurrence::Recurrence;
 use super::subjects::is_subject;
 use super::validate::{Aim, Ask, Target};
 
@@ -132,6 +133,7 @@ pub fn shortfalls(
             None => short.push(format!("nothing is known of {of}")),
         },
         Aim::Grant | Aim::BreakGlass => {
+            short.extend(ask.recurrence.as_ref().and_then(|recurrence| recurrence_shortfall(policy, recurrence)));
             if let Some(length) = length.filter(|l| *l > policy.longest) {
                 let (asked, longest) = (duration::format(length), duration::format(policy.longest));
                 short.push(format!("{asked} is longer than its maximum of {longest}"));
@@ -150,6 +152,20 @@ pub fn shortfalls(
         short.extend(unmet(policy, ask, circumstances));
     }
     short
+}
+
+/// In what a policy falls short of access that comes back every week.
+fn recurrence_shortfall(policy: &Policy, recurrence: &Recurrence) -> Option<String> {
+    let (weeks, length) = (recurrence.weeks, recurrence.longest());
+    match policy.weeks {
+        None => Some("it allows no recurring access (spec.recurrence)".to_owned()),
+        Some(most) if weeks > most => Some(format!("{weeks} weeks are more than the {most} that it allows")),
+        Some(_) if length > policy.longest => {
+            let (length, longest) = (duration::format(length), duration::format(policy.longest));
+            Some(format!("windows of {length} are longer than its maximum of {longest}"))
+        }
+        Some(_) => None,
+    }
 }
 
 /// What the requester is told of conditions that do not hold.

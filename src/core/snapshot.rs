@@ -5,6 +5,7 @@ use super::guard::Guard;
 use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::PolicySet;
+use super::role::RoleSeen;
 use crate::api::request::{AccessRequest, RoleRisk};
 
 /// Everything that a plan is made from.
@@ -18,6 +19,8 @@ pub struct Snapshot<'a> {
     pub namespaces: &'a Namespaces,
     /// Other requests under policies that have limits.
     pub others: &'a [Counted],
+    /// The role asked for; none while nobody has looked.
+    pub role: Option<&'a RoleSeen>,
     /// How much harm the role can do; none while nobody has looked.
     pub risk: Option<&'a RoleRisk>,
     /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
@@ -32,4 +35,11 @@ pub struct Snapshot<'a> {
     pub guard: &'a Guard,
     /// Why a binding of this request cannot be made, when the API server said so for good.
     pub bind_failure: Option<&'a str>,
+}
+
+impl Snapshot<'_> {
+    /// UID of the request.
+    pub fn uid(&self) -> Option<&str> {
+        self.request.metadata.uid.as_deref()
+    }
 }

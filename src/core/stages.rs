@@ -1,17 +1,18 @@
 //! Asking people: which stage is open and since when, whom it waits for, when it is escalated, and what
 //! reviewers have said so far. Whether that is enough is for `approvals` to say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::approvals::{as_escalated, review_stage, weigh};
+use super::approvals::{Said, as_escalated, identity, review_stage, weigh};
 use super::deadline::{earliest, later, whole_second};
 use super::decide::Waiting;
 use super::duration;
 use super::history::{self, Reason};
-use super::policies::Entry;
+use super::hours::{opens, waits_until};
+use super::policies::{Entry, Policy};
 use super::record;
 use super::snapshot::Snapshot;
 use super::validate::Ask;
@@ -34,7 +35,7 @@ pub fn ask(
 ) -> (String, Option<Timestamp>) {
     let Waiting { policy, stage, approved, deadline } = waiting;
     record::decided_by(status, policy, now);
-    note_reviews(status, &policy.stages, ask.requester, now);
+    note_approvals(status, policy, ask.requester, now);
     let opened_at = open(status, stage, *approved, now);
     let mut may = stage.approvers.clone();
     let mut escalate_at = escalation(status, stage, opened_at);
@@ -47,16 +48,41 @@ pub fn ask(
         may.extend(stage.escalate_to.clone());
     }
     let (name, of, missing) = (&stage.name, &policy.reference.name, people(stage.required - approved));
-    let why = format!("stage {name} of policy {of} needs {missing} of: {}", names(&may));
-    (why, earliest([Some(*deadline), escalate_at]))
+    let hours = policy.hours.get(name).map(|hours| format!(" (counted {})", hours.describe())).unwrap_or_default();
+    let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}", names(&may));
+    (why, earliest([Some(*deadline), escalate_at, opens(policy, name, now)]))
 }
 
-/// Puts on record what reviewers have said, also when it does not count, and when they take it back; each thing
-/// once.
+/// From when on approvals count that have to wait, by username.
+type Waits = BTreeMap<String, Timestamp>;
+
+/// Puts on record what approvers have said to a request under this policy, also when it does not count or not yet, and
+/// when they take it back; each thing once.
+pub fn note_approvals(status: &mut AccessRequestStatus, policy: &Policy, requester: &Identity, now: Timestamp) {
+    let approving = status.reviews.iter().filter(|(_, review)| review.verdict == ReviewVerdict::Approve);
+    let waits = |username: &str, review: &Review| {
+        let opens = waits_until(policy, &identity(username, review), Said::of(status), now)?;
+        Some((username.to_owned(), opens))
+    };
+    let waits = approving.filter_map(|(username, review)| waits(username, review)).collect();
+    note_what_is_said(status, &policy.stages, requester, &waits, now);
+}
+
+/// The same for people whose words count at any time.
 pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, now: Timestamp) {
+    note_what_is_said(status, stages, requester, &Waits::new(), now);
+}
+
+fn note_what_is_said(
+    status: &mut AccessRequestStatus,
+    stages: &[Stage],
+    requester: &Identity,
+    waits: &Waits,
+    now: Timestamp,
+) {
     let stages = as_escalated(stages, &status.escalated);
     let gone: Vec<String> = withdrawn(status).map(str::to_owned).collect();
-    note(status, &stages, requester, |_| true, now);
+    note(status, &stages, requester, |_| true, waits, now);
     for who in gone {
         let message = format!("{who} took back what they had said");
         history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &message);
@@ -69,7 +95,7 @@ pub fn note_vain_revokes(s: &Snapshot<'_>, status: &mut AccessRequestStatus, req
     let revokes = |review: &Review| review.verdict == ReviewVerdict::Revoke;
     if status.reviews.values().any(revokes) {
         let stages = in_force(s, status);
-        note(status, &stages, requester, revokes, now);
+        note(status, &stages, requester, revokes, &Waits::new(), now);
     }
 }
 
@@ -78,10 +104,14 @@ fn note(
     stages: &[Stage],
     requester: &Identity,
     which: impl Fn(&Review) -> bool,
+    waits: &Waits,
     now: Timestamp,
 ) {
     for (username, review) in status.reviews.iter().filter(|(_, review)| which(review)) {
-        let (reason, message) = weigh(stages, requester, username, review);
+        let (reason, mut message) = weigh(stages, requester, username, review);
+        if let Some(opens) = waits.get(username).filter(|_| reason == Reason::Reviewed) {
+            message = format!("Approve of {username} counts from {opens} on: its stage has hours");
+        }
         let message = history::shorten(&message);
         let known = words_of(&status.history, username).next_back().is_some_and(|entry| entry.message == message);
         let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };

@@ -7,8 +7,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::core::Selector;
 
 use super::duration;
-use super::fault::{self, Fault};
+use super::fault::Fault;
 use super::policies::selector;
+use super::recurrence::Recurrence;
+use super::rules;
 use super::select::Place;
 use crate::api::request::AccessRequest;
 use crate::api::subject::{Identity, RoleKind, RoleName};
@@ -31,6 +33,8 @@ pub struct Ask<'a> {
     pub length: Option<SignedDuration>,
     /// From when on; none means at once.
     pub start: Option<Timestamp>,
+    /// In which windows, if it comes back every week.
+    pub recurrence: Option<Recurrence>,
     /// Name of the policy to decide by, if it says.
     pub policy: Option<&'a str>,
     /// What it is for.
@@ -83,12 +87,13 @@ pub enum Target {
 /// All faults, when it has any.
 pub fn validate(request: &AccessRequest) -> Result<Ask<'_>, Vec<Fault>> {
     let spec = &request.spec;
-    let mut faults = unserved(request);
+    let mut faults = rules::faults(&spec.rules);
     let created = request.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0);
     let length = spec.duration.as_deref().and_then(|text| {
         duration::parse(text).map_err(|error| faults.push(Fault::new("spec.duration", error.to_string()))).ok()
     });
     let start = spec.start_time.as_ref().map(|t| t.0);
+    let recurrence = recurrence(request, &mut faults);
     if start.is_some_and(|start| start.duration_since(created) > FARTHEST_START) {
         faults.push(Fault::new("spec.startTime", "must be within a year of the request"));
     }
@@ -103,6 +108,7 @@ pub fn validate(request: &AccessRequest) -> Result<Ask<'_>, Vec<Fault>> {
             target,
             length,
             start,
+            recurrence,
             policy: spec.policy.as_deref(),
             aim,
             created,
@@ -173,8 +179,15 @@ fn aim<'a>(request: &'a AccessRequest, faults: &mut Vec<Fault>) -> Aim<'a> {
     Aim::Extension { of, running: None }
 }
 
-fn unserved(request: &AccessRequest) -> Vec<Fault> {
-    fault::unserved([("spec.rules", !request.spec.rules.is_empty())])
+fn recurrence(request: &AccessRequest, faults: &mut Vec<Fault>) -> Option<Recurrence> {
+    let spec = &request.spec;
+    let raw = spec.recurrence.as_ref()?;
+    if spec.duration.is_some() || spec.extends.is_some() || spec.break_glass {
+        let problem = "lasts as long as its windows, and is no extension and no emergency: leave spec.duration, \
+            spec.extends and spec.breakGlass out";
+        faults.push(Fault::new("spec.recurrence", problem));
+    }
+    Recurrence::read(raw).map_err(|found| faults.extend(found)).ok()
 }
 
 #[cfg(test)]
@@ -205,9 +218,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_served_yet_is_refused_rather_than_ignored() {
-        let rules = json!({ "rules": [{ "verbs": ["get"], "resources": ["pods"] }] });
-        assert!(faults(rules).starts_with("spec.rules: not served"));
+    fn rules_that_would_not_do_what_they_say_are_refused() {
+        let rules =
+            |resource: &str| json!({ "rules": [{ "verbs": ["get"], "apiGroups": [""], "resources": [resource] }] });
+        assert!(faults(rules("Pods")).starts_with("spec.rules[0].resources[0]: \"Pods\" must be in lower case"));
+        assert_eq!(faults(rules("pods")), "");
+    }
+
+    #[test]
+    fn recurring_access_is_neither_endless_nor_anything_else_besides() {
+        let recurring = |spec: serde_json::Value, days: serde_json::Value, weeks: i32| {
+            let windows = json!([{ "days": days, "start": "02:00", "end": "04:00" }]);
+            let mut all = json!({ "recurrence": { "timeZone": "Europe/Berlin", "windows": windows, "weeks": weeks } });
+            all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+            faults(all)
+        };
+        assert_eq!(recurring(json!({}), json!(["Tue"]), 48), "");
+        assert_eq!(recurring(json!({}), json!(["Tue", "Thu"]), 24), "");
+        let many = "spec.recurrence.weeks: 50 windows in all; there must be at least one and at most 48";
+        assert_eq!(recurring(json!({}), json!(["Tue", "Thu"]), 25), many);
+        for other in [json!({ "duration": "1h" }), json!({ "extends": "other" }), json!({ "breakGlass": true })] {
+            let told = recurring(other.clone(), json!(["Tue"]), 1);
+            assert!(told.contains("spec.recurrence: lasts as long as its windows"), "{other}: {told}");
+        }
     }
 
     #[test]

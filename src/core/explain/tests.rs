@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 fn told_in(request: &AccessRequest, policies: &[AccessPolicy], running: Option<&AccessRequest>) -> Explanation {
     let (set, namespaces) = (PolicySet::new(policies), namespaces());
     let snapshot = Snapshot {
+        role: None,
         request,
         policies: &set,
         namespaces: &namespaces,

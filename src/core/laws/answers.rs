@@ -52,7 +52,7 @@ proptest! {
         let denied = of(ReviewVerdict::Deny).any(|who| stages.iter().any(|s| is_approver(who, &s.approvers)));
         let seats: Vec<&Stage> = stages.iter().flat_map(|s| std::iter::repeat_n(s, s.required as usize)).collect();
         let full = can_seat(&seats, &of(ReviewVerdict::Approve).collect::<Vec<_>>());
-        match progress(&stages, &reviews, &alice) {
+        match progress(&stages, &reviews, &alice, |_, _| true) {
             Progress::Denied { .. } => prop_assert!(denied),
             Progress::Complete(people) => {
                 prop_assert!(full && !denied);
@@ -139,7 +139,7 @@ enum Answer {
 
 fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     let (set, world) = (PolicySet::new(policies), World::new(request.clone(), Vec::new(), namespaces(), noon()));
-    let said = Said { reviews: &Reviews::new(), escalated: &[] };
+    let said = Said { reviews: &Reviews::new(), escalated: &[], history: &[] };
     match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),

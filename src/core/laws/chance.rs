@@ -1,6 +1,8 @@
 //! What may happen to the small cluster from outside, and how a test picks from it.
 
-use k8s_openapi::api::rbac::v1::Subject;
+use std::sync::Arc;
+
+use k8s_openapi::api::rbac::v1::{PolicyRule, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -14,6 +16,7 @@ use crate::api::request::{
     AccessRequest, AccessRequestStatus, BindingRef, ExtendedRequest, Review, ReviewVerdict, State,
 };
 use crate::core::duration;
+use crate::core::role::RoleSeen;
 use crate::core::samples::{deny, namespaces, noon, policy, request, review};
 
 /// Who can write a review: name, UID, groups.
@@ -48,6 +51,12 @@ pub struct Scenario {
     pub by_label: bool,
     /// Whether the controller judges ends before it reads bindings.
     pub blind: bool,
+    /// Whether the request asks for less than its role has.
+    pub narrow: bool,
+    /// Whether access comes back in windows.
+    pub recurs: bool,
+    /// Whether the policy takes access away while the role is another.
+    pub suspends: bool,
 }
 
 pub fn scenarios() -> impl Strategy<Value = Scenario> {
@@ -65,8 +74,9 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
         2 => (1_i64..4000, prop_oneof![Just(0), Just(500_000_000)]).prop_map(Some),
     ];
     let duration = select(vec![None, Some("1s"), Some("1m30s"), Some("10m"), Some("1h"), Some("1s500ms")]);
-    (scope, start, duration, 0..=2_usize, prop::bool::weighted(0.2), any::<bool>(), any::<bool>()).prop_map(
-        |(scope, start, duration, stages, break_glass, by_label, blind)| Scenario {
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.3), any::<bool>());
+    (scope, start, duration, 0..=2_usize, prop::bool::weighted(0.2), flags).prop_map(
+        |(scope, start, duration, stages, break_glass, (by_label, blind, narrow, suspends))| Scenario {
             scope,
             start: start.filter(|_| !break_glass),
             duration,
@@ -74,13 +84,58 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
             break_glass,
             by_label,
             blind,
+            narrow,
+            recurs: false,
+            suspends,
         },
     )
+}
+
+/// Access that comes back: on Mondays, the day that the stories are told on, in some windows around noon.
+pub fn recurring() -> impl Strategy<Value = Scenario> {
+    scenarios().prop_map(|scenario| Scenario { recurs: true, break_glass: false, duration: None, ..scenario })
+}
+
+/// The windows of recurring access.
+const WINDOWS: [(&str, &str); 4] = [("11:30", "12:20"), ("12:40", "12:41"), ("12:45", "13:00"), ("13:30", "14:10")];
+
+/// What somebody makes of the role asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum RoleEdit {
+    Back,
+    Wider,
+    /// Without what narrow requests want.
+    Smaller,
+    Gone,
+}
+
+impl RoleEdit {
+    pub fn role(self) -> RoleSeen {
+        let verbs = match self {
+            Self::Back => json!(["get", "delete"]),
+            Self::Wider => json!(["*"]),
+            Self::Smaller => json!(["get"]),
+            Self::Gone => return RoleSeen::OfCluster(None),
+        };
+        let rules = json!([{ "verbs": verbs, "apiGroups": [""], "resources": ["pods"] }]);
+        let role = json!({ "metadata": { "name": "edit" }, "rules": rules });
+        RoleSeen::OfCluster(Some(Arc::new(serde_json::from_value(role).unwrap())))
+    }
 }
 
 impl Scenario {
     pub fn begin(&self) -> World {
         let mut spec = json!({ "scope": self.scope, "breakGlass": self.break_glass });
+        if self.narrow {
+            let one =
+                json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] });
+            spec["rules"] = json!([one]);
+        }
+        if self.recurs {
+            let window = |(start, end): &(&str, &str)| json!({ "days": ["Mon"], "start": start, "end": end });
+            let windows: Vec<Value> = WINDOWS.iter().map(window).collect();
+            spec["recurrence"] = json!({ "timeZone": "UTC", "windows": windows, "weeks": 2 });
+        }
         if let Some(duration) = self.duration {
             spec["duration"] = json!(duration);
         }
@@ -88,6 +143,7 @@ impl Scenario {
         request.spec.start_time = self.start.map(|(s, ns)| Time(noon() + SignedDuration::new(s, ns)));
         let mut world = World::new(request, vec![self.policy()], namespaces(), noon());
         world.blind = self.blind;
+        world.role = Some(RoleEdit::Back.role());
         world
     }
 
@@ -119,8 +175,12 @@ impl Scenario {
         let stages: Vec<Value> = [leads, owners].into_iter().take(self.stages).collect();
         let mut spec = json!({
             "scope": scope, "duration": { "max": "4h", "default": "1h" },
-            "extension": { "max": duration::format(MOST_ADDED), "count": MOST_EXTENSIONS }
+            "extension": { "max": duration::format(MOST_ADDED), "count": MOST_EXTENSIONS },
+            "recurrence": { "weeks": 2 }
         });
+        if self.suspends {
+            spec["onRoleChange"] = json!("Suspend");
+        }
         // Without stages it would be for emergencies only.
         if self.break_glass || self.stages > 0 {
             let reviewers = [
@@ -177,6 +237,9 @@ pub enum Event {
     DurationBroken,
     RequesterRemoved,
     BindsRefused(bool),
+    RoleEdited(RoleEdit),
+    MadeRoleEdited(usize),
+    MadeRoleDeleted(usize),
     Reap,
 }
 
@@ -259,6 +322,11 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         1 => Just(Event::DurationBroken),
         1 => Just(Event::RequesterRemoved),
         1 => any::<bool>().prop_map(Event::BindsRefused),
+        1 => any::<bool>().prop_map(|more| Event::RoleEdited(if more { RoleEdit::Wider } else { RoleEdit::Back })),
+        1 => select(vec![RoleEdit::Smaller, RoleEdit::Gone]).prop_map(Event::RoleEdited),
+        2 => Just(Event::RoleEdited(RoleEdit::Back)),
+        1 => (0..3_usize).prop_map(Event::MadeRoleEdited),
+        1 => (0..3_usize).prop_map(Event::MadeRoleDeleted),
         1 => Just(Event::Reap),
     ]
 }
@@ -381,7 +449,7 @@ impl Event {
                 let namespace = NAMES.get(*at).map(|n| (*n).to_owned());
                 let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
                 let kind = serde_json::from_value(json!(kind)).unwrap();
-                let reference = BindingRef { kind, namespace, name, uid: None };
+                let reference = BindingRef { kind, namespace, name, uid: None, role: None };
                 if !world.bindings.iter().any(|b| b.object.is_at(&reference)) {
                     place_stranger(world, &reference);
                 }
@@ -402,6 +470,18 @@ impl Event {
             Self::DurationBroken => world.request.spec.duration = Some("1h-5m".to_owned()),
             Self::RequesterRemoved => world.request.spec.requester = None,
             Self::BindsRefused(refuses) => world.refuses = *refuses,
+            Self::RoleEdited(edit) => world.role = Some(edit.role()),
+            Self::MadeRoleEdited(index) => {
+                let at = at(world, *index);
+                if let Some(made) = at.and_then(|at| world.bindings[at].object.made_role.as_mut()) {
+                    made.rules = vec![PolicyRule { verbs: vec!["*".to_owned()], ..PolicyRule::default() }];
+                }
+            }
+            Self::MadeRoleDeleted(index) => {
+                if let Some(at) = at(world, *index) {
+                    world.bindings[at].object.made_role = None;
+                }
+            }
             Self::Reap => world.reap(),
         }
     }
@@ -411,6 +491,7 @@ impl Event {
 fn extension(world: &World, minutes: i64, approved: bool) -> AccessRequest {
     let index = world.extensions.len();
     let mut extension = request(json!({ "extends": "fix", "duration": format!("{minutes}m") }));
+    extension.spec.rules = world.request.spec.rules.clone();
     extension.metadata.name = Some(format!("more-{index}"));
     extension.metadata.uid = Some(format!("e-{index}"));
     let reviews = [2, 3].into_iter().filter(|_| approved).map(|who| review_by(who, ReviewVerdict::Approve)).collect();
@@ -479,6 +560,7 @@ fn place_stranger(world: &mut World, reference: &BindingRef) {
     let role = crate::core::binding::wanted(&world.request, &world.status(), reference).role;
     let mut standing = Standing {
         object: crate::core::binding::Observed {
+            made_role: None,
             kind: reference.kind,
             metadata: kube::core::ObjectMeta {
                 name: Some(reference.name.clone()),

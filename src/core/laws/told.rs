@@ -54,7 +54,7 @@ fn as_decided(world: &World) -> Result<(), TestCaseError> {
             prop_assert!(matches!(told.outcome, Outcome::Denied | Outcome::Lapsed | Outcome::Over), "{told:?}");
             return Ok(());
         };
-        let said = Said { reviews: &status.reviews, escalated: &status.escalated };
+        let said = Said::of(&status);
         let Ok(ask) = prepare(s, &status, &ask, world.now) else { return Ok(()) };
         let decision = decide(&ask, s, said, world.now);
         if told.outcome != Outcome::Over {

@@ -4,11 +4,12 @@
 //! It owns what is true between two passes. What may happen to it from outside is in `chance`.
 
 use k8s_openapi::api::rbac::v1::Subject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::conditions;
 use crate::api::keys;
-use crate::api::policy::{AccessPolicy, Effect as PolicyEffect};
+use crate::api::policy::{AccessPolicy, Effect as PolicyEffect, OnRoleChange, Schedule};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, RoleRisk, State};
 use crate::core::binding::{Observed, Wanted};
 use crate::core::duration;
@@ -16,10 +17,15 @@ use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
 use crate::core::limits::Counted;
+use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{ends, plan};
 use crate::core::policies::{Entry, PolicySet};
 use crate::core::reap::{Owner, verdict};
+use crate::core::recurrence::is_open;
+use crate::core::role::RoleSeen;
+use crate::core::rules::covers;
+use crate::core::schedule;
 use crate::core::snapshot::Snapshot;
 
 /// Steps after which a request must have come to rest. The longest way has four.
@@ -43,6 +49,10 @@ pub enum Law {
     People,
     History,
     Settles,
+    /// Not one of the ten: access rests outside of its windows, and while its role is another.
+    Rest,
+    /// Not one of the ten: what is made of a role gives no more than the role does.
+    Narrow,
 }
 
 /// A binding in the cluster, and whether a `Bind` made it.
@@ -69,6 +79,8 @@ pub struct World {
     pub others: Vec<Counted>,
     /// How much harm the role can do.
     pub risk: Option<RoleRisk>,
+    /// The role asked for.
+    pub role: Option<RoleSeen>,
     /// What the canary says.
     pub guard: Guard,
     /// Whether the API server refuses to bind the role.
@@ -102,6 +114,7 @@ impl World {
             unreviewed: Vec::new(),
             others: Vec::new(),
             risk: None,
+            role: Some(RoleSeen::OfCluster(None)),
             guard: Guard::Since(Timestamp::MIN),
             refuses: false,
             failure: None,
@@ -160,6 +173,7 @@ impl World {
             unreviewed: &self.unreviewed,
             others: &self.others,
             risk: self.risk.as_ref(),
+            role: self.role.as_ref(),
             bind_failure: self.failure.as_deref(),
         }
     }
@@ -308,7 +322,13 @@ impl World {
         metadata.uid = Some(self.new_uid());
         metadata.resource_version = Some("1".to_owned());
         let (role, subjects) = (wanted.role.clone(), vec![wanted.subject.clone()]);
-        self.bindings.push(Standing { object: Observed { kind: wanted.kind, metadata, role, subjects }, ours: true });
+        let made_role = wanted.made_role.as_ref().map(|role| {
+            let metadata = ObjectMeta { uid: Some(self.new_uid()), ..role.metadata.clone() };
+            MadeRole { metadata, rules: role.rules.clone() }
+        });
+        let object = Observed { kind: wanted.kind, metadata, role, subjects, made_role };
+        self.bindings.push(Standing { object, ours: true });
+        self.judge_access("binds");
         Ok(())
     }
 
@@ -322,6 +342,11 @@ impl World {
         }
         *metadata = wanted.metadata.clone();
         standing.object.subjects = vec![wanted.subject.clone()];
+        if let (Some(made), Some(role)) = (&mut standing.object.made_role, &wanted.made_role)
+            && role.metadata.uid == made.metadata.uid
+        {
+            *made = MadeRole { metadata: role.metadata.clone(), rules: role.rules.clone() };
+        }
         standing.touch();
         if !standing.ours && !marked {
             self.breach(Law::OnlyOurs, format!("writes over a binding that is not ours: {reference:?}"));
@@ -479,6 +504,34 @@ impl World {
         }
     }
 
+    /// What holds whenever a binding is made or left: recurring access is inside of a window that is on record, and
+    /// what is made of a role gives nothing that it does not.
+    fn judge_access(&mut self, does: &str) {
+        let status = self.status();
+        if let Some(raw) = &self.request.spec.recurrence {
+            let recorded = status.window.as_ref().is_some_and(|window| is_open(window, self.now));
+            let raw = Schedule { time_zone: raw.time_zone.clone(), windows: raw.windows.clone() };
+            let open = schedule::Schedule::read(&raw, "").is_ok_and(|schedule| schedule.open(self.now).is_some());
+            if !(recorded && open) {
+                self.breach(Law::Rest, format!("{does} at {} outside of its windows: {:?}", self.now, status.window));
+            }
+        }
+        let made: Vec<MadeRole> =
+            self.bindings.iter().filter(|b| b.ours).filter_map(|b| b.object.made_role.clone()).collect();
+        if made.is_empty() && !self.request.spec.rules.is_empty() && self.ours() > 0 {
+            self.breach(Law::Narrow, format!("{does} with the whole role where less was asked for"));
+        }
+        let all = match &self.role {
+            Some(RoleSeen::OfCluster(Some(role))) => role.rules.clone().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let wide = |made: &MadeRole| covers(&all, &made.rules).is_err();
+        // What somebody wrote into a made role since is put back in the next pass, which is what comes to rest.
+        if made.iter().any(wide) {
+            self.breach(Law::Narrow, format!("{does} with rights that its role does not have"));
+        }
+    }
+
     /// What holds once nothing is left to do.
     fn judge_rest(&mut self) {
         let status = self.status();
@@ -492,8 +545,10 @@ impl World {
         if over || self.ours() == 0 {
             return;
         }
+        self.judge_access("comes to rest with access");
         let decided = status.policy.as_ref().map(|p| p.uid.clone()).unwrap_or_default();
-        let policy = self.policies.iter().find(|p| p.metadata.uid.as_ref() == Some(&decided));
+        let policy = self.policies.iter().find(|p| p.metadata.uid.as_ref() == Some(&decided)).cloned();
+        let policy = policy.as_ref();
         if policy.is_none_or(|p| p.spec.effect != PolicyEffect::Allow || matches!(Entry::read(p), Entry::Broken { .. }))
         {
             self.breach(Law::Withdrawal, "access is left, and no policy that allows it");
@@ -501,6 +556,11 @@ impl World {
         let requester = self.request.spec.requester.clone().unwrap_or_default().username;
         if status.reviews.get(&requester).is_some_and(|r| r.verdict == ReviewVerdict::Revoke) {
             self.breach(Law::Withdrawal, "access is left after the requester dropped it");
+        }
+        let changed =
+            status.role.as_ref().map(|role| &role.digest) != self.role.as_ref().map(RoleSeen::digest).as_ref();
+        if changed && policy.is_some_and(|p| p.spec.on_role_change == Some(OnRoleChange::Suspend)) {
+            self.breach(Law::Rest, "access is left while its role is another than was decided on");
         }
         if status.break_glass.as_ref().is_some_and(|review| review.verdict == Some(ReviewVerdict::Deny)) {
             self.breach(Law::Withdrawal, "access is left that a reviewer found not to be justified");

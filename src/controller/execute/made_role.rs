@@ -1,0 +1,188 @@
+//! Makes the role of a binding that gives less than the role asked for, and takes it away.
+//!
+//! The API server lets nobody make a role, or bind it, with rights that they do not have, unless they may `escalate`.
+//! The controller may not. Instead it binds the role asked for to itself, in the place concerned and for the moment
+//! that it takes: a loan. So the bound on what it can hand out stays the list of roles that it may `bind`, and the API
+//! server compares the rules once more by itself. (Kubernetes RBAC docs, "Privilege escalation prevention".)
+
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleRef};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::super::error::{BindError, Error};
+use super::super::observe;
+use super::{Writer, exactly, release};
+use crate::api::request::{BindingKind, BindingRef, MadeRole as Recorded};
+use crate::core::binding::{self, Observed, Wanted};
+use crate::core::made_role::{MadeRole, WantedRole};
+
+/// How long the API server may take to see a loan: another of its replicas may answer, and from a cache.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// First wait for it; doubles each time.
+const FIRST_WAIT: Duration = Duration::from_millis(2);
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
+
+impl Writer {
+    /// Makes the role, binds it, and gives the loan back.
+    pub(super) async fn bind_made_role(&self, wanted: &Wanted, role: &WantedRole) -> Result<Observed, BindError> {
+        let loan = self.borrow(wanted, &role.within).await?;
+        let bound = self.make_and_bind(wanted, role).await;
+        self.give_back(&loan).await.map_err(BindError::Retry)?;
+        bound
+    }
+
+    async fn make_and_bind(&self, wanted: &Wanted, role: &WantedRole) -> Result<Observed, BindError> {
+        let place = wanted.reference();
+        let made = match with_patience(|| self.make(role, &place)).await {
+            Ok(made) => made,
+            Err(kube::Error::Api(status)) if status.is_already_exists() => self.found(role, &place).await?,
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 422) => {
+                let why =
+                    format!("a role with these rules of {} could not be made: {}", role.within.name, status.message);
+                return Err(BindError::Refused(why));
+            }
+            Err(error) => return Err(BindError::Retry(Error::api("create a role")(error))),
+        };
+        let sent = with_patience(|| self.send(wanted)).await;
+        let bound = self.sort(sent, wanted).await?;
+        Ok(Observed { made_role: Some(made), ..bound })
+    }
+
+    /// What stands in the place of the role already: left by a try that was cut short.
+    async fn found(&self, role: &WantedRole, place: &BindingRef) -> Result<MadeRole, BindError> {
+        let there = observe::made_role(&self.client, place).await.map_err(BindError::Retry)?;
+        let Some(there) = there else { return Err(BindError::Retry(Error::Conflict)) };
+        match there.drift(role) {
+            None => Ok(there),
+            Some(_) => Err(BindError::Refused(format!(
+                "role {} is there already and is not Daypass's: delete it, then ask again",
+                place.name
+            ))),
+        }
+    }
+
+    /// Puts back a made role, its binding, or both, whichever was changed.
+    pub(super) async fn restore_made_role(&self, wanted: &Wanted, role: &WantedRole) -> Result<Observed, Error> {
+        let place = wanted.reference();
+        let loan = self.borrow(wanted, &role.within).await.map_err(|error| match error {
+            BindError::Refused(why) => Error::Refused(why),
+            BindError::Retry(error) => error,
+        })?;
+        let restored = async {
+            if role.metadata.resource_version.is_some() {
+                with_patience(|| self.remake(role, &place)).await.map_err(Error::api("put a role back"))?;
+            }
+            with_patience(|| self.replace(wanted)).await.map_err(Error::api("put a binding back"))
+        }
+        .await;
+        self.give_back(&loan).await?;
+        Ok(Observed { made_role: observe::made_role(&self.client, &place).await?, ..restored? })
+    }
+
+    /// Deletes the role that was made for a binding of the request with this UID, if one was.
+    pub(super) async fn unmake_role(&self, binding: &BindingRef, request_uid: &str) -> Result<(), Error> {
+        let Some(Recorded { uid }) = &binding.role else { return Ok(()) };
+        let uid = match uid {
+            Some(uid) => uid.clone(),
+            None => {
+                let found = observe::made_role(&self.client, binding).await?;
+                match found.filter(|role| role.request_uid() == Some(request_uid)).and_then(|role| role.metadata.uid) {
+                    Some(uid) => uid,
+                    None => return Ok(()),
+                }
+            }
+        };
+        match &binding.namespace {
+            Some(namespace) => release(roles(&self.client, namespace), &binding.name, &exactly(uid)).await,
+            None => release(Api::<ClusterRole>::all(self.client.clone()), &binding.name, &exactly(uid)).await,
+        }
+    }
+
+    async fn make(&self, role: &WantedRole, place: &BindingRef) -> Result<MadeRole, kube::Error> {
+        let as_is = PostParams::default();
+        match &place.namespace {
+            Some(namespace) => {
+                roles(&self.client, namespace).create(&as_is, &role.role()).await.map(|r| MadeRole::from(&r))
+            }
+            None => {
+                let api: Api<ClusterRole> = Api::all(self.client.clone());
+                api.create(&as_is, &role.cluster_role()).await.map(|r| MadeRole::from(&r))
+            }
+        }
+    }
+
+    async fn remake(&self, role: &WantedRole, place: &BindingRef) -> Result<MadeRole, kube::Error> {
+        let as_is = PostParams::default();
+        match &place.namespace {
+            Some(namespace) => {
+                let api = roles(&self.client, namespace);
+                api.replace(&place.name, &as_is, &role.role()).await.map(|r| MadeRole::from(&r))
+            }
+            None => {
+                let api: Api<ClusterRole> = Api::all(self.client.clone());
+                api.replace(&place.name, &as_is, &role.cluster_role()).await.map(|r| MadeRole::from(&r))
+            }
+        }
+    }
+
+    /// Binds the role asked for to the controller itself. That also tries whether it may hand that role out at all.
+    async fn borrow(&self, wanted: &Wanted, within: &RoleRef) -> Result<BindingRef, BindError> {
+        let account = self.account().await.map_err(BindError::Retry)?;
+        let loan = binding::loan(wanted, within, account);
+        let lent = self.create(&loan).await?;
+        if lent.drift(&loan).is_some() || lent.metadata.deletion_timestamp.is_some() {
+            warn!(binding = ?lent.reference(), "a loan is not as it was made");
+            self.give_back(&lent.reference()).await.map_err(BindError::Retry)?;
+            return Err(BindError::Retry(Error::Conflict));
+        }
+        Ok(lent.reference())
+    }
+
+    async fn give_back(&self, loan: &BindingRef) -> Result<(), Error> {
+        let exactly = exactly(loan.uid.clone().ok_or(Error::Incomplete("uid"))?);
+        match loan.kind {
+            BindingKind::RoleBinding => release(observe::role_bindings(&self.client, loan), &loan.name, &exactly).await,
+            BindingKind::ClusterRoleBinding => {
+                release(Api::<ClusterRoleBinding>::all(self.client.clone()), &loan.name, &exactly).await
+            }
+        }
+    }
+
+    /// Who the controller is to the API server.
+    async fn account(&self) -> Result<&str, Error> {
+        let ask = || async {
+            let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+            let review = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+            let review = review.map_err(Error::api("ask who the controller is"))?;
+            let who = review.status.and_then(|status| status.user_info).and_then(|who| who.username);
+            who.ok_or(Error::Incomplete("username"))
+        };
+        self.account.get_or_try_init(ask).await.map(String::as_str)
+    }
+}
+
+fn roles(client: &Client, namespace: &str) -> Api<Role> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+/// Tries again while the API server forbids it, for as long as it may take to see a loan.
+async fn with_patience<T, F>(mut call: impl FnMut() -> F) -> Result<T, kube::Error>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let (began, mut wait) = (Instant::now(), FIRST_WAIT);
+    loop {
+        match call().await {
+            Err(kube::Error::Api(status)) if status.is_forbidden() && began.elapsed() < PATIENCE => {
+                sleep(wait).await;
+                wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+            }
+            other => return other,
+        }
+    }
+}
