@@ -67,13 +67,13 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
         "accessrequests: get,list,watch",
         "clusterrolebindings: get,list,watch,create,update,delete",
         "clusterroles: bind view,edit",
-        "clusterroles: get,list,watch",
+        "clusterroles: get,list,watch,create,update,delete",
         "events: create",
         "here: serviceaccounts/token: create daypass-canary",
         "namespaces: get,list,watch",
         "rolebindings: get,list,watch,create,update,delete",
         "roles: bind deployer",
-        "roles: get",
+        "roles: get,list,watch,create,update,delete",
     ];
     assert_eq!(json!(rights), json!(expected));
     // The canary can give itself the role that it may bind, so that has nothing in it.

@@ -15,8 +15,10 @@ mod grant;
 mod harness;
 mod harness_check;
 mod identity;
+mod narrow;
 mod plugin;
 mod policy;
+mod recur;
 mod revoke;
 mod rules;
 mod schedule;
@@ -47,7 +49,9 @@ fn run_trials() -> ExitCode {
     arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
     let trials = [
         harness_check::trials(),
+        recur::trials(),
         grant::trials(),
+        narrow::trials(),
         approve::trials(),
         extend::trials(),
         break_glass::trials(),

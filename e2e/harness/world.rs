@@ -29,7 +29,7 @@ impl World {
     }
 
     async fn on(control_plane: Arc<ControlPlane>) -> Self {
-        Daypass::install(&control_plane, &[]).await;
+        Daypass::install(&control_plane, &["bindableRoles={deployer}"]).await;
         cast::give_rights(&control_plane.kubectl(users::ADMIN)).await;
         cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
         let controller = Controller::start(&control_plane).await;

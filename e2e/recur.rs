@@ -1,0 +1,162 @@
+//! Access that comes back every week, and access that rests while its role is another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daypass::api::{AccessRequest, State};
+use k8s_openapi::jiff::tz::TimeZone;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::users::{ADMIN, ALICE};
+use crate::harness::wait::now;
+use crate::harness::{World, eventually, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("recur::the_role_is_bound_in_each_window_and_not_between", bound_in_each_window),
+        shared("recur::what_a_policy_does_not_allow_is_denied", not_allowed),
+        shared("recur::access_rests_while_its_role_is_another", rests_while_its_role_is_another),
+    ]
+}
+
+/// Clocks there are off by five hours and three quarters.
+const ZONE: &str = "Asia/Kathmandu";
+
+/// How long to wait for a window.
+const WITHIN: Duration = Duration::from_secs(150);
+
+fn windows(windows: &[(Timestamp, Timestamp)], weeks: i32) -> Value {
+    let there = TimeZone::get(ZONE).expect("a zone");
+    let window = |(from, to): &(Timestamp, Timestamp)| {
+        let (from, to) = (from.to_zoned(there.clone()), to.to_zoned(there.clone()));
+        let clock = |at: &k8s_openapi::jiff::Zoned| at.strftime("%H:%M").to_string();
+        json!({ "days": [from.strftime("%a").to_string()], "start": clock(&from), "end": clock(&to) })
+    };
+    let windows: Vec<Value> = windows.iter().map(window).collect();
+    json!({ "timeZone": ZONE, "windows": windows, "weeks": weeks })
+}
+
+async fn in_state(world: &World, namespace: &str, name: &str, state: State) -> AccessRequest {
+    let requests = world.requests(namespace).await;
+    eventually(&format!("{namespace}/{name} is {state:?}"), WITHIN, async || {
+        let request = requests.get(name).await.map_err(|error| error.to_string())?;
+        let status = request.status.clone().unwrap_or_default();
+        if status.state == state { Ok(request) } else { Err(format!("{:?}: {:?}", status.state, status.message)) }
+    })
+    .await
+}
+
+async fn bound_in_each_window(world: Arc<World>) {
+    let namespace = world.namespace("recur").await;
+    world.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 4 } })).await;
+    let minute = |n: i64| Timestamp::from_second((now().as_second() / 60 + n) * 60).unwrap();
+    // Time to be granted in the first one, and no more.
+    let length = if now().as_second() % 60 < 45 { 1 } else { 2 };
+    let (first, second) = ((minute(0), minute(length)), (minute(length + 1), minute(length + 11)));
+    world.ask(ALICE, &namespace, "weekly", json!({ "recurrence": windows(&[first, second], 2) })).await;
+    let alice = world.kubectl(ALICE);
+    let active = in_state(&world, &namespace, "weekly", State::Active).await;
+    assert!(alice.can_i("create", "pods", Some(&namespace)).await);
+    let status = active.status.clone().unwrap();
+    assert_eq!(status.window.as_ref().unwrap().closes_at.0, first.1);
+    let end = status.expires_at.unwrap().0;
+    assert_eq!(end.duration_since(status.granted_at.unwrap().0), SignedDuration::from_hours(2 * 7 * 24));
+
+    let rests = in_state(&world, &namespace, "weekly", State::Suspended).await;
+    let seen = now();
+    assert!(first.1 <= seen && seen < second.0, "the window is {first:?}, and it is {seen}");
+    assert!(!alice.can_i("create", "pods", Some(&namespace)).await && world.our_bindings(&namespace).await.is_empty());
+    let window = eventually("the next window is on record", WITHIN, async || {
+        let status = world.requests(&namespace).await.get("weekly").await.unwrap().status.unwrap();
+        status.window.ok_or_else(|| "it is not".to_owned())
+    })
+    .await;
+    assert_eq!((window.opens_at.0, window.closes_at.0), second);
+    assert_eq!(rests.status.unwrap().expires_at.unwrap().0, end, "the end stays");
+
+    let again = in_state(&world, &namespace, "weekly", State::Active).await;
+    assert!(now() >= second.0);
+    assert!(alice.can_i("create", "pods", Some(&namespace)).await);
+    let late = again.status.unwrap().history.pop().unwrap().at.0.duration_since(second.0);
+    assert!(late < SignedDuration::from_secs(10), "it came back {late} late");
+    let told = ["Granted", "Suspended", "Resumed"];
+    world.until_events(&again_as_stored(&world, &namespace).await, &told).await;
+    // The next ones are a week away; she needs them no more.
+    alice.ok(&["delete", "areq", "weekly", "-n", &namespace]).await;
+    world.until_unbound(&namespace).await;
+}
+
+async fn again_as_stored(world: &World, namespace: &str) -> AccessRequest {
+    world.requests(namespace).await.get("weekly").await.expect("the request")
+}
+
+async fn not_allowed(world: Arc<World>) {
+    let namespace = world.namespace("recur").await;
+    let at = |hours: i64| now() + SignedDuration::from_hours(hours);
+    let short = [(at(1), at(1) + SignedDuration::from_mins(30))];
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "none", json!({ "recurrence": windows(&short, 1) })).await;
+    let denied = async |name: &str| world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+    assert!(denied("none").await.contains("it allows no recurring access (spec.recurrence)"));
+    world.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 2 } })).await;
+    world.ask(ALICE, &namespace, "weeks", json!({ "recurrence": windows(&short, 3) })).await;
+    assert!(denied("weeks").await.contains("3 weeks are more than the 2 that it allows"));
+    world.ask(ALICE, &namespace, "long", json!({ "recurrence": windows(&[(at(1), at(3))], 1) })).await;
+    assert!(denied("long").await.contains("windows of 2h are longer than its maximum of 1h"));
+    world.ask(ALICE, &namespace, "later", json!({ "recurrence": windows(&short, 2) })).await;
+    let waits = world.until(&namespace, "later", State::Scheduled).await;
+    assert!(world.our_bindings(&namespace).await.is_empty(), "{waits:?}");
+    // The schema refuses what does not go together.
+    let both = crate::harness::cast::request(
+        &namespace,
+        "both",
+        json!({ "duration": "1h", "recurrence": windows(&short, 1) }),
+    );
+    let refusal = world.kubectl(ALICE).apply_refused(&both.to_string()).await;
+    assert!(refusal.contains("recurring access lasts as long as its windows"), "{refusal}");
+}
+
+async fn rests_while_its_role_is_another(world: Arc<World>) {
+    let (warned, suspended) = (world.namespace("role").await, world.namespace("role").await);
+    let deployer = json!({ "kind": "Role", "name": "deployer" });
+    let role = |verbs: Value| {
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "deployer" },
+            "rules": [{ "verbs": verbs, "apiGroups": ["apps"], "resources": ["deployments"] }] })
+    };
+    let admin = world.kubectl(ADMIN);
+    let write = async |verbs: Value| {
+        for namespace in [&warned, &suspended] {
+            let mut role = role(verbs.clone());
+            role["metadata"]["namespace"] = json!(namespace);
+            admin.apply(&role.to_string()).await;
+        }
+    };
+    write(json!(["get"])).await;
+    world.allow(&warned, &warned, json!({ "roles": [deployer] })).await;
+    world.allow(&suspended, &suspended, json!({ "roles": [deployer], "onRoleChange": "Suspend" })).await;
+    for namespace in [&warned, &suspended] {
+        world.ask(ALICE, namespace, "look", json!({ "role": deployer })).await;
+        world.until(namespace, "look", State::Active).await;
+    }
+    // Somebody adds a right, and those who have the role would have it too.
+    write(json!(["get", "delete"])).await;
+    in_state(&world, &suspended, "look", State::Suspended).await;
+    let alice = world.kubectl(ALICE);
+    assert!(!alice.can_i("get", "deployments.apps", Some(&suspended)).await);
+    let granted = in_state(&world, &warned, "look", State::Active).await;
+    let told = world.until_events(&granted, &["Granted", "RoleChanged"]).await;
+    assert_eq!(told[1].type_.as_deref(), Some("Warning"));
+    assert!(told[1].note.as_ref().unwrap().contains("somebody changed the rules of Role/deployer"), "{told:?}");
+    assert!(alice.can_i("delete", "deployments.apps", Some(&warned)).await, "a warning takes nothing away");
+
+    write(json!(["get"])).await;
+    let back = in_state(&world, &suspended, "look", State::Active).await;
+    assert!(alice.can_i("get", "deployments.apps", Some(&suspended)).await);
+    let events = ["Granted", "RoleChanged", "Suspended", "RoleChanged", "Resumed"];
+    world.until_events(&back, &events).await;
+    assert_eq!(back.status.as_ref().unwrap().role.as_ref().unwrap().changed_to, None);
+    assert_eq!(back.name_any(), "look");
+}
