@@ -356,3 +356,6 @@ fn decided(
     };
     explain(&snapshot, at)
 }
+
+#[cfg(test)]
+mod tests;
