@@ -125,7 +125,7 @@ impl Example<'_> {
         }
         self.until(case, request, |status| {
             let heard = |who: &&String| status.history.iter().any(|entry| entry.by.as_ref() == Some(*who));
-            if let Some(who) = reviewers.iter().find(|who| !heard(*who)) {
+            if let Some(who) = reviewers.iter().find(|who| !heard(who)) {
                 return Err(format!("what {who} said is not on record"));
             }
             let differences = differences(&case["expect"], status);
