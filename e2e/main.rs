@@ -10,6 +10,7 @@ mod break_glass;
 mod chart;
 mod crash;
 mod demo;
+mod examples;
 mod extend;
 mod grant;
 mod harness;
@@ -65,6 +66,7 @@ fn run_trials() -> ExitCode {
         plugin::trials(),
         rules::trials(),
         tutorial::trials(),
+        examples::trials(),
         uninstall::trials(),
         chart::trials(),
         attack::trials(),

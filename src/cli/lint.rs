@@ -26,7 +26,7 @@ pub fn files(paths: &[PathBuf]) -> Result<Said, String> {
     }
     let policies = policies.into_iter().map(Document::policy).collect::<Result<Vec<_>, _>>()?;
     let tests = documents.iter().filter(|document| document.is("PolicyTest"));
-    let tests = tests.map(PolicyTest::read).collect::<Result<Vec<_>, _>>()?;
+    let tests = tests.map(|test| PolicyTest::read(test, &documents)).collect::<Result<Vec<_>, _>>()?;
     let known: Namespaces = tests.iter().flat_map(PolicyTest::namespaces).collect();
     Ok(told(&policies, (!known.is_empty()).then_some(&known)))
 }

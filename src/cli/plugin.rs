@@ -31,7 +31,8 @@ enum PolicyCommand {
     /// Run the cases of every PolicyTest against every AccessPolicy in these files. Needs no cluster.
     ///
     /// The policies are held against the schema and checked as the controller does; the CEL rules of the
-    /// CRDs are not evaluated here. A case is decided at its `at`, or else at 2026-01-05T12:00:00Z, a Monday.
+    /// CRDs are not evaluated here. A case is decided at its `at`, or else at 2026-01-05T12:00:00Z, a Monday. Its
+    /// `request` is written out, or named as NAMESPACE/NAME of one in these files.
     /// Exit code: 0 when all pass, 1 when one fails, 2 when the files or policies cannot be used.
     Test {
         /// Files, or folders with .yaml, .yml and .json files.

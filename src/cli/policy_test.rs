@@ -11,12 +11,15 @@ use serde_json::Value;
 
 use super::manifests::{self, Document, documents};
 use super::plugin::Said;
-use crate::api::request::{AccessRequest, AccessRequestStatus, Review};
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef, PolicyRef, Review, State};
+use crate::api::subject::Identity;
 use crate::core::duration;
 use crate::core::explain::{Explanation, Outcome, Standing, explain};
 use crate::core::guard::Guard;
+use crate::core::limits::Counted;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::{Entry, PolicySet};
+use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
 
 /// When a case is decided that does not say: a Monday noon.
@@ -55,20 +58,44 @@ struct RawNamespace {
 #[serde(deny_unknown_fields)]
 struct RawCase {
     name: String,
+    /// A request, or `NAMESPACE/NAME` of one in the files.
     request: Value,
+    /// Who asks, when the request does not say.
+    requester: Option<Identity>,
+    /// Requests made before this one, oldest first.
+    #[serde(default)]
+    before: Vec<RawEarlier>,
     #[serde(default)]
     reviews: BTreeMap<String, Value>,
     #[serde(default)]
     escalated: Vec<String>,
     at: Option<Time>,
+    /// How long before `at` the request was made. Left out: not at all.
+    waited: Option<String>,
     expect: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEarlier {
+    request: Value,
+    requester: Option<Identity>,
+    /// Whether its access has just ended; otherwise it runs or waits.
+    #[serde(default)]
+    over: bool,
 }
 
 struct Case {
     name: String,
     request: AccessRequest,
+    before: Vec<Earlier>,
     at: Timestamp,
     expect: Expect,
+}
+
+struct Earlier {
+    request: AccessRequest,
+    over: bool,
 }
 
 /// What a case expects; what it leaves out may be anything.
@@ -86,11 +113,11 @@ struct Expect {
 }
 
 impl PolicyTest {
-    /// Reads a document.
+    /// Reads a document. Its cases may name requests that are among `documents`.
     ///
     /// # Errors
-    /// With file and path, when it is no PolicyTest, or has a field that there is not.
-    pub fn read(document: &Document) -> Result<Self, String> {
+    /// With file and path, when it is no PolicyTest, has a field that there is not, or names no request.
+    pub fn read(document: &Document, documents: &[Document]) -> Result<Self, String> {
         let from = &document.from;
         let raw: Raw = part(from, "PolicyTest", &document.value)?;
         let mut namespaces = Namespaces::new();
@@ -99,7 +126,7 @@ impl PolicyTest {
             namespaces.insert(raw.name, Namespace { labels: raw.labels, terminating: false });
         }
         let cases = raw.cases.iter().enumerate();
-        let cases = cases.map(|(index, value)| Case::read(from, &format!("cases[{index}]"), value));
+        let cases = cases.map(|(index, value)| Case::read(from, &format!("cases[{index}]"), value, documents));
         Ok(Self { from: from.clone(), namespaces, cases: cases.collect::<Result<_, _>>()? })
     }
 
@@ -113,20 +140,55 @@ fn part<T: DeserializeOwned>(from: &str, path: &str, value: &Value) -> Result<T,
     serde_json::from_value(value.clone()).map_err(|error| format!("{from}: {path}: {error}"))
 }
 
+/// The request of a case, written there or named, made by `requester` at a time.
+fn request(
+    from: &str,
+    value: &Value,
+    requester: Option<Identity>,
+    made: Timestamp,
+    documents: &[Document],
+) -> Result<AccessRequest, String> {
+    let mut request: AccessRequest = match value.as_str() {
+        None => manifests::read(from, "AccessRequest", value)?,
+        Some(name) => named(name, documents).ok_or_else(|| {
+            format!("{from}: no AccessRequest {name} is in these files: name one as NAMESPACE/NAME, or write it here")
+        })??,
+    };
+    request.spec.requester = requester.or(request.spec.requester);
+    request.metadata.creation_timestamp.get_or_insert(Time(made));
+    Ok(request)
+}
+
+fn named(name: &str, documents: &[Document]) -> Option<Result<AccessRequest, String>> {
+    let (namespace, name) = name.split_once('/')?;
+    let is_it = |document: &&Document| {
+        let metadata = &document.value["metadata"];
+        document.is("AccessRequest") && metadata["namespace"] == namespace && metadata["name"] == name
+    };
+    documents.iter().find(is_it).map(Document::request)
+}
+
 impl Case {
-    fn read(from: &str, path: &str, value: &Value) -> Result<Self, String> {
+    fn read(from: &str, path: &str, value: &Value, documents: &[Document]) -> Result<Self, String> {
         let raw: RawCase = part(from, path, value)?;
-        let mut request: AccessRequest =
-            manifests::read(&format!("{from}: {path}.request"), "AccessRequest", &raw.request)?;
+        let noon = || AT.parse::<Timestamp>().map_err(|_| format!("{AT} is no time"));
+        let at = raw.at.map_or_else(noon, |at| Ok(at.0))?;
+        let waited = raw.waited.as_deref().map(duration::parse).transpose();
+        let waited = waited.map_err(|error| format!("{from}: {path}.waited: {error}"))?.unwrap_or_default();
+        let made = at.checked_sub(waited).map_err(|error| format!("{from}: {path}.waited: {error}"))?;
         let review = |(who, value): (&String, &Value)| {
             Ok((who.clone(), part::<Review>(from, &format!("{path}.reviews.{who}"), value)?))
         };
         let reviews = raw.reviews.iter().map(review).collect::<Result<_, String>>()?;
-        let noon = || AT.parse::<Timestamp>().map_err(|_| format!("{AT} is no time"));
-        let at = raw.at.map_or_else(noon, |at| Ok(at.0))?;
-        request.metadata.creation_timestamp.get_or_insert(Time(at));
+        let earlier = |(index, earlier): (usize, RawEarlier)| {
+            let from = format!("{from}: {path}.before[{index}].request");
+            let request = request(&from, &earlier.request, earlier.requester, at, documents)?;
+            Ok(Earlier { request, over: earlier.over })
+        };
+        let before = raw.before.into_iter().enumerate().map(earlier).collect::<Result<_, String>>()?;
+        let mut request = request(&format!("{from}: {path}.request"), &raw.request, raw.requester, made, documents)?;
         request.status = Some(AccessRequestStatus { reviews, escalated: raw.escalated, ..Default::default() });
-        Ok(Self { name: raw.name, request, at, expect: part(from, &format!("{path}.expect"), &raw.expect)? })
+        Ok(Self { name: raw.name, request, before, at, expect: part(from, &format!("{path}.expect"), &raw.expect)? })
     }
 
     /// In what the answer is another than expected: which part, what was expected, what came.
@@ -180,7 +242,7 @@ pub fn run(paths: &[PathBuf]) -> Result<Said, String> {
                 Err(why) => faults.push(why),
             }
         } else if document.is("PolicyTest") {
-            match PolicyTest::read(document) {
+            match PolicyTest::read(document, &documents) {
                 Ok(test) => tests.push(test),
                 Err(why) => faults.push(why),
             }
@@ -199,8 +261,10 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Said {
     let (mut text, mut passed, mut failed) = (String::new(), 0, 0);
     for test in tests {
         for case in &test.cases {
-            let told = decide(policies, &test.namespaces, case);
-            let differences = case.differences(&told);
+            let (told, differences) = match case.decide(policies, &test.namespaces) {
+                Ok(told) => (told.summary.clone(), case.differences(&told)),
+                Err(why) => (why.clone(), vec![("before", "granted, or waiting".to_owned(), why)]),
+            };
             if differences.is_empty() {
                 passed += 1;
                 text.push_str(&format!("ok    {}\n", case.name));
@@ -211,27 +275,95 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Said {
             for (what, wanted, got) in differences {
                 text.push_str(&format!("      {what}\n        expected: {wanted}\n        got:      {got}\n"));
             }
-            text.push_str(&format!("      it is {}\n", told.summary));
+            text.push_str(&format!("      it is {told}\n"));
         }
     }
     text.push_str(&format!("{passed} passed, {failed} failed\n"));
     Said { text, code: u8::from(failed > 0) }
 }
 
-fn decide(policies: &PolicySet, namespaces: &Namespaces, case: &Case) -> Explanation {
+impl Case {
+    /// What is decided, once those that were before have been.
+    ///
+    /// # Errors
+    /// Why one of those neither runs nor waits.
+    fn decide(&self, policies: &PolicySet, namespaces: &Namespaces) -> Result<Explanation, String> {
+        let mut before: Vec<AccessRequest> = Vec::new();
+        for earlier in &self.before {
+            let told = decided(&earlier.request, policies, namespaces, &before, self.at);
+            before.push(earlier.stands(&told, policies, self.at)?);
+        }
+        Ok(decided(&self.request, policies, namespaces, &before, self.at))
+    }
+}
+
+impl Earlier {
+    /// The request with a status as the controller would have written it.
+    fn stands(&self, told: &Explanation, policies: &PolicySet, at: Timestamp) -> Result<AccessRequest, String> {
+        let name = self.request.metadata.name.as_deref().unwrap_or_default();
+        let mut status = AccessRequestStatus { policy: reference(told, policies), ..Default::default() };
+        match (told.outcome, &told.grant) {
+            (Outcome::Granted, Some(grant)) => {
+                let length = duration::parse(&grant.duration).map_err(|error| format!("{name}: {error}"))?;
+                let begin = if self.over { at.checked_sub(length) } else { Ok(at) };
+                let begin = begin.map_err(|error| format!("{name}: {error}"))?;
+                let end = begin.checked_add(length).map_err(|error| format!("{name}: {error}"))?;
+                status.state = if self.over { State::Expired } else { State::Active };
+                (status.granted_at, status.expires_at) = (Some(Time(begin)), Some(Time(end)));
+                status.bindings = grant.namespaces.iter().map(|namespace| binding(namespace)).collect();
+            }
+            (Outcome::Waiting, _) if !self.over => {}
+            _ => return Err(format!("{name}: {}", told.summary)),
+        }
+        Ok(AccessRequest { status: Some(status), ..self.request.clone() })
+    }
+}
+
+fn reference(told: &Explanation, policies: &PolicySet) -> Option<PolicyRef> {
+    match policies.get(&told.decides.as_ref()?.policy)? {
+        Entry::Valid(policy) => Some(policy.reference.clone()),
+        Entry::Broken { .. } => None,
+    }
+}
+
+fn binding(namespace: &str) -> BindingRef {
+    let namespace = Some(namespace.to_owned());
+    BindingRef { kind: BindingKind::RoleBinding, namespace, name: String::new(), uid: None, role: None }
+}
+
+fn decided(
+    request: &AccessRequest,
+    policies: &PolicySet,
+    namespaces: &Namespaces,
+    before: &[AccessRequest],
+    at: Timestamp,
+) -> Explanation {
+    let others: Vec<Counted> = before.iter().filter_map(Counted::of).collect();
+    let extends = |other: &&AccessRequest| {
+        other.metadata.namespace == request.metadata.namespace && other.metadata.name == request.spec.extends
+    };
+    // Offline nobody knows a role. It is taken to have what a request wants of it, and then the risk is that of this.
+    let role = RoleSeen::with_every_right();
+    let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
+    let narrow = Some(&request.spec.rules).filter(|rules| !rules.is_empty());
+    let stated = || request.status.as_ref().and_then(|status| status.risk.clone());
+    let risk = narrow.map(|rules| role.risk(rules, cluster_wide)).or_else(stated);
     let snapshot = Snapshot {
-        request: &case.request,
+        request,
         policies,
         namespaces,
-        others: &[],
-        role: None,
-        risk: case.request.status.as_ref().and_then(|status| status.risk.as_ref()),
+        others: &others,
+        role: Some(&role),
+        risk: risk.as_ref(),
         bindings: &[],
-        extended: None,
+        extended: before.iter().find(extends),
         extensions: &[],
         unreviewed: &[],
         guard: &Guard::Since(Timestamp::MIN),
         bind_failure: None,
     };
-    explain(&snapshot, case.at)
+    explain(&snapshot, at)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,15 @@ pub enum RoleSeen {
 }
 
 impl RoleSeen {
+    /// A role that has all that anybody can ask of it, for where none can be looked at.
+    pub fn with_every_right() -> Self {
+        let all = || Some(vec![rules::ALL.to_owned()]);
+        let verbs = vec![rules::ALL.to_owned()];
+        let resources = PolicyRule { verbs: verbs.clone(), api_groups: all(), resources: all(), ..PolicyRule::default() };
+        let urls = PolicyRule { verbs, non_resource_urls: all(), ..PolicyRule::default() };
+        Self::OfCluster(Some(Arc::new(ClusterRole { rules: Some(vec![resources, urls]), ..ClusterRole::default() })))
+    }
+
     /// The rules in each place where it is looked up; none where the role is not there.
     fn places(&self) -> Vec<(Option<&str>, Option<&[PolicyRule]>)> {
         fn rules(rules: &Option<Vec<PolicyRule>>) -> &[PolicyRule] {

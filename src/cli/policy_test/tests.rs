@@ -1,0 +1,84 @@
+use super::*;
+
+const POLICY: &str = "
+apiVersion: daypass.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: p}
+spec:
+  requesters: [{kind: Group, name: dev}]
+  roles: [{name: edit}]
+  scope: {namespaces: [shop]}
+  duration: {max: 1h}
+  limits: {liveGrantsPerPerson: 1, cooldown: 1h}
+---
+apiVersion: daypass.dev/v1alpha1
+kind: AccessRequest
+metadata: {name: fix, namespace: shop}
+spec: {role: {name: edit}, reason: slow}
+---
+apiVersion: daypass.dev/v1alpha1
+kind: AccessRequest
+metadata: {name: all, namespace: shop}
+spec: {role: {name: admin}, reason: slow}
+";
+
+/// What `policy test` says of a case under a policy with something more.
+fn said_under(more: &str, case: &str) -> Result<Said, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = POLICY.replace("  limits:", &format!("  {more}\n  limits:"));
+    let head = "apiVersion: daypass.dev/v1alpha1, kind: PolicyTest, namespaces: [{name: shop}]";
+    let test = format!("{policy}---\n{{{head}, cases: [{{name: c, {case}}}]}}\n");
+    std::fs::write(folder.path().join("test.yaml"), test).unwrap();
+    run(&[folder.path().to_owned()])
+}
+
+fn said(case: &str) -> Result<Said, String> {
+    said_under("", case)
+}
+
+fn passes(case: &str) {
+    let said = said(case).unwrap();
+    assert_eq!(said.code, 0, "{}", said.text);
+}
+
+const ALICE: &str = "requester: {username: alice, groups: [dev]}";
+
+#[test]
+fn a_request_is_named_or_written_out() {
+    passes(&format!("request: shop/fix, {ALICE}, expect: {{outcome: Granted}}"));
+    passes("request: shop/fix, requester: {username: eve}, expect: {outcome: Denied, message: eve is not among}");
+    for name in ["shop/nix", "fix", "yard/fix"] {
+        let why = said(&format!("request: {name}, {ALICE}, expect: {{outcome: Granted}}")).err().unwrap();
+        assert!(why.contains(&format!("cases[0].request: no AccessRequest {name} is in these files")), "{why}");
+    }
+}
+
+#[test]
+fn what_was_before_counts() {
+    let case = |before: &str, expect: &str| format!("request: shop/fix, {ALICE}, before: [{before}], expect: {expect}");
+    let earlier = |over: bool| format!("{{request: shop/fix, {ALICE}, over: {over}}}");
+    passes(&case(&earlier(false), "{outcome: Denied, message: 1 running grants of alice under it}"));
+    passes(&case(&earlier(true), "{outcome: Denied, message: '2026-01-05T13:00:00Z, 1h after the last one ended'}"));
+    let of_eve = "{request: shop/fix, requester: {username: eve, groups: [dev]}}";
+    passes(&case(of_eve, "{outcome: Granted}"));
+    // They count among themselves too, and one that could not have been is a failure.
+    for (before, why) in [
+        (format!("{}, {}", earlier(false), earlier(false)), "fix: denied because policy p: there are 1 running"),
+        (format!("{{request: shop/all, {ALICE}}}"), "all: denied because policy p: ClusterRole/admin is not"),
+    ] {
+        let said = said(&case(&before, "{outcome: Granted}")).unwrap();
+        assert!(said.code == 1 && said.text.contains(why), "{}", said.text);
+    }
+}
+
+#[test]
+fn a_request_waits_as_long_as_the_case_says() {
+    let asks = "approval: {deadline: 2h, stages: [{name: leads, approvers: [{kind: Group, name: leads}]}]}";
+    let case =
+        |waited: &str| said_under(asks, &format!("request: shop/fix, {ALICE}, {waited} expect: {{outcome: Waiting}}"));
+    assert_eq!(case("").unwrap().code, 0);
+    assert_eq!(case("waited: 119m,").unwrap().code, 0);
+    let late = case("waited: 2h,").unwrap();
+    assert!(late.code == 1 && late.text.contains("lapsed: stage leads had no answer in time"), "{}", late.text);
+    assert!(case("waited: soon,").err().unwrap().contains("cases[0].waited: "));
+}
