@@ -42,13 +42,13 @@ pub fn tells_gaps() {
         assert!(words.iter().all(|words| faults.contains(words)), "{what}: {faults}");
     };
     let new = json!({ "type": "string" });
-    let way_out = ["no row for `onRoleChange`", "write examples/fields/NAME.yaml", "| `onRoleChange` |"];
-    told("a field of spec", &way_out, &|book| book.spec["properties"]["onRoleChange"] = new.clone());
-    told("a field of a stage", &["no row for `approval.stages[].hours`"], &|book| {
-        book.spec["properties"]["approval"]["properties"]["stages"]["items"]["properties"]["hours"] = new.clone();
+    let way_out = ["no row for `newest`", "write examples/fields/NAME.yaml", "| `newest` |"];
+    told("a field of spec", &way_out, &|book| book.spec["properties"]["newest"] = new.clone());
+    told("a field of a stage", &["no row for `approval.stages[].newest`"], &|book| {
+        book.spec["properties"]["approval"]["properties"]["stages"]["items"]["properties"]["newest"] = new.clone();
     });
-    told("a field of schedule", &["no row for `schedule.recurrence`"], &|book| {
-        book.spec["properties"]["schedule"]["properties"]["recurrence"] = new.clone();
+    told("a field of schedule", &["no row for `schedule.newest`"], &|book| {
+        book.spec["properties"]["schedule"]["properties"]["newest"] = new.clone();
     });
     told("a field that is gone", &["`extension.count` is no field"], &|book| {
         book.spec["properties"]["extension"]["properties"].as_object_mut().expect("properties").remove("count");

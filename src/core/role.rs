@@ -32,7 +32,8 @@ impl RoleSeen {
     pub fn with_every_right() -> Self {
         let all = || Some(vec![rules::ALL.to_owned()]);
         let verbs = vec![rules::ALL.to_owned()];
-        let resources = PolicyRule { verbs: verbs.clone(), api_groups: all(), resources: all(), ..PolicyRule::default() };
+        let resources =
+            PolicyRule { verbs: verbs.clone(), api_groups: all(), resources: all(), ..PolicyRule::default() };
         let urls = PolicyRule { verbs, non_resource_urls: all(), ..PolicyRule::default() };
         Self::OfCluster(Some(Arc::new(ClusterRole { rules: Some(vec![resources, urls]), ..ClusterRole::default() })))
     }
