@@ -10,7 +10,7 @@ use daypass::controller::reaper::SWEEP;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
 use crate::harness::proxy::{Moment, Way};
@@ -21,6 +21,8 @@ use crate::harness::{World, eventually, private};
 pub fn trials() -> Vec<Trial> {
     vec![
         private("crash::killed_at_every_write_of_a_grant_and_a_revoke", killed_at_every_write),
+        private("crash::killed_before_every_write_of_a_narrow_grant", killed_before_a_narrow_write),
+        private("crash::killed_after_every_write_of_a_narrow_grant", killed_after_a_narrow_write),
         private("crash::overdue_grants_go_when_the_controller_starts", overdue_grants),
         private("crash::an_end_that_comes_while_the_api_server_is_away", api_server_away),
         private("crash::a_controller_that_is_asked_to_stop_does", asked_to_stop),
@@ -32,7 +34,28 @@ pub fn trials() -> Vec<Trial> {
 /// Writes of one life: record, bind, record, Event; unbind, record, Event.
 const WRITES: usize = 7;
 
+/// The same of one that asks for less than its role: after the first record the controller asks who it is, lends itself
+/// the role, makes one and binds it, gives the loan back; at the end it deletes the role before the binding.
+const NARROW_WRITES: usize = 12;
+
 async fn killed_at_every_write(world: Arc<World>) {
+    killed(world, &json!({ "duration": "3s" }), WRITES, &[Moment::Before, Moment::After]).await;
+}
+
+fn narrow() -> Value {
+    let rule = json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] });
+    json!({ "duration": "3s", "rules": [rule] })
+}
+
+async fn killed_before_a_narrow_write(world: Arc<World>) {
+    killed(world, &narrow(), NARROW_WRITES, &[Moment::Before]).await;
+}
+
+async fn killed_after_a_narrow_write(world: Arc<World>) {
+    killed(world, &narrow(), NARROW_WRITES, &[Moment::After]).await;
+}
+
+async fn killed(world: Arc<World>, spec: &Value, writes: usize, moments: &[Moment]) {
     // The controller under test speaks through the proxy; the one that the world came with is not needed.
     world.controller.kill();
     let (proxy, controller) = world.controller_through_proxy().await;
@@ -40,8 +63,8 @@ async fn killed_at_every_write(world: Arc<World>) {
     let namespace = world.namespace("crash").await;
     world.allow(&namespace, &namespace, json!({})).await;
 
-    for write in 0..WRITES {
-        for moment in [Moment::Before, Moment::After] {
+    for write in 0..writes {
+        for &moment in moments {
             let name = format!("die-{write}-{moment:?}").to_lowercase();
             let seen = AtomicUsize::new(0);
             let died = Arc::new(Mutex::new(None));
@@ -57,7 +80,7 @@ async fn killed_at_every_write(world: Arc<World>) {
                 *tell.lock().unwrap() = Some(format!("{} {}", request.method, request.path));
                 Way::Cut
             });
-            world.ask(ALICE, &namespace, &name, json!({ "duration": "3s" })).await;
+            world.ask(ALICE, &namespace, &name, spec.clone()).await;
             eventually(&format!("it dies at write {write}"), SOON, async || {
                 died.lock().unwrap().clone().ok_or_else(|| "it lives".to_owned())
             })
@@ -74,6 +97,8 @@ async fn killed_at_every_write(world: Arc<World>) {
 /// The record is complete, nothing is left, and the audit log has one binding, created and deleted once.
 async fn whole(world: &World, namespace: &str, ended: &AccessRequest, at: &str) {
     assert!(world.our_bindings(namespace).await.is_empty(), "{at}: a binding is left");
+    let roles = world.kubectl(ADMIN).ok(&["get", "roles", "-n", namespace, "-o", "name"]).await;
+    assert_eq!(roles, "", "{at}: a role is left");
     let status = ended.status.as_ref().unwrap();
     let history: Vec<&str> = status.history.iter().map(|entry| entry.event.as_str()).collect();
     let (from, until) = (status.granted_at.clone().unwrap().0, status.expires_at.clone().unwrap().0);

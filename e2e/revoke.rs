@@ -53,8 +53,8 @@ async fn denied_never_has_a_binding(world: Arc<World>) {
         (
             "narrow",
             ALICE,
-            json!({ "rules": [{ "verbs": ["get"], "resources": ["pods"], "apiGroups": [""] }] }),
-            "spec.rules",
+            json!({ "rules": [{ "verbs": ["get"], "resources": ["nodes"], "apiGroups": [""] }] }),
+            "spec.rules: the role does not allow get on nodes",
         ),
     ];
     for (name, user, spec, why) in cases {
