@@ -12,7 +12,7 @@ const OURS: &str = "are written by its controller only";
 const CLUSTER_BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
 pub fn attempts() -> Vec<Attempt> {
-    [made(), changed(), of_the_cluster()].into_iter().flatten().collect()
+    [made(), changed(), of_the_cluster(), roles()].into_iter().flatten().collect()
 }
 
 fn attempt(name: &str, scene: Scene, act: impl Fn(&Ground) -> Call + Send + Sync + 'static) -> Attempt {
@@ -93,6 +93,24 @@ fn changed() -> Vec<Attempt> {
             let mut binding = g.foreign_binding(&g.binding_name());
             binding["subjects"][0]["name"] = json!("mallory");
             put(ADMIN, g.binding(), binding)
+        }),
+    ]
+}
+
+/// A role that looks as if it was made for a request: whoever binds it lets it pass for Daypass's.
+fn roles() -> Vec<Attempt> {
+    let role = |g: &Ground, name: &str, labels: Value| {
+        let rules = json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]);
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": { "name": name, "namespace": g.namespace, "labels": labels }, "rules": rules })
+    };
+    let path = |g: &Ground| g.bindings().replace("rolebindings", "roles");
+    vec![
+        attempt("as_a_role_is_made_with_the_mark", Scene::Pending, move |g| {
+            create(ADMIN, path(g), role(g, "mine", json!({ "app.kubernetes.io/managed-by": "daypass" })))
+        }),
+        attempt("as_a_role_is_made_in_the_place_of_one_to_come", Scene::Pending, move |g| {
+            create(ADMIN, path(g), role(g, &g.binding_name(), json!({ "daypass.dev/request-uid": g.uid() })))
         }),
     ]
 }

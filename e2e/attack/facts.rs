@@ -21,7 +21,7 @@ pub fn trials() -> Vec<Trial> {
         shared("attack::facts::annotations_decide_nothing", annotations),
         shared("attack::facts::a_binding_that_was_there_before_is_not_taken_over", taken_name),
         shared("attack::facts::a_start_in_the_year_9998_is_denied", far_start),
-        shared("attack::facts::rules_that_are_not_served_are_not_ignored", narrow_rules),
+        shared("attack::facts::rules_that_no_role_has_are_not_ignored", narrow_rules),
         shared("attack::facts::sixty_four_people_review_and_it_is_decided", sixty_four_reviews),
         shared("attack::facts::somebody_in_256_groups_asks_and_reviews", |world| named(world, *CROWDED)),
     ];
@@ -143,12 +143,14 @@ async fn far_start(world: Arc<World>) {
 
 /// A rule without names is for all names: what is asked for as less must never be granted as more.
 async fn narrow_rules(world: Arc<World>) {
-    let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
-    let mut for_no_name = rule.clone();
+    let all = json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] });
+    let fine = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
+    let mut for_no_name = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["nodes"] });
     for_no_name["resourceNames"] = json!([]);
-    for rules in [json!([rule]), json!([for_no_name])] {
+    let escalate = json!({ "verbs": ["escalate"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"] });
+    for rules in [json!([all]), json!([fine, for_no_name]), json!([fine, escalate])] {
         let told = answer(&world, json!({ "rules": rules }), State::Denied).await;
-        assert!(told.contains("spec.rules"), "{told}");
+        assert!(told.contains("spec.rules: the role does not allow"), "{told}");
     }
     answer(&world, json!({ "rules": [] }), State::Active).await;
 }

@@ -8,6 +8,7 @@
 mod attempt;
 mod bindings;
 mod call;
+mod controller;
 mod deletion;
 mod facts;
 mod ground;
@@ -51,6 +52,7 @@ pub fn trials() -> Vec<Trial> {
         trials.push(shared(&name, async move |world| attempt.comes_to_nothing(&world).await));
     }
     trials.extend(people::trials());
+    trials.extend(controller::trials());
     trials.extend(facts::trials());
     trials.extend(deletion::trials());
     trials.extend(schema::trials());

@@ -26,6 +26,8 @@ pub enum Decision<'p> {
     Denied(Vec<String>),
     /// No, says somebody who may.
     Refused {
+        /// The policy that gives them a say.
+        policy: &'p Policy,
         /// Who.
         by: String,
         /// A sentence.
@@ -107,7 +109,7 @@ pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestam
     match ask_people(ask, policy, automatic, period, said, now) {
         Answer::Open(waiting) => circumstances.too_many_open(ask, policy).map_or(Decision::Waiting(waiting), denied),
         Answer::Complete(approvers) => Decision::Approved(Approved { policy, place, period, approvers }),
-        Answer::Refused { by, why } => Decision::Refused { by, why },
+        Answer::Refused { by, why } => Decision::Refused { policy, by, why },
         Answer::Late(why) => Decision::Lapsed(why),
     }
 }

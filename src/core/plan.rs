@@ -144,7 +144,11 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
     match decide(&ask, s, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
         Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
-        Decision::Refused { by, why } => finish(s, status, State::Denied, Reason::Denied, Some(&by), &why, now),
+        Decision::Refused { policy, by, why } => {
+            // What others said in the same moment goes on record too.
+            stages::note_approvals(&mut status, policy, ask.requester, now);
+            finish(s, status, State::Denied, Reason::Denied, Some(&by), &why, now)
+        }
         Decision::Lapsed(why) => finish(s, status, State::Lapsed, Reason::Lapsed, None, &why, now),
         Decision::Waiting(waiting) => {
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
