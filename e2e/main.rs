@@ -4,6 +4,7 @@
 mod admission;
 mod approve;
 mod attack;
+mod audit;
 mod behind;
 mod bench;
 mod break_glass;
@@ -17,7 +18,9 @@ mod harness_check;
 mod identity;
 mod plugin;
 mod policy;
+mod release;
 mod revoke;
+mod roles;
 mod rules;
 mod schedule;
 mod tutorial;
@@ -63,6 +66,9 @@ fn run_trials() -> ExitCode {
         tutorial::trials(),
         uninstall::trials(),
         chart::trials(),
+        release::trials(),
+        audit::trials(),
+        roles::trials(),
         attack::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());

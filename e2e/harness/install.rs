@@ -157,6 +157,11 @@ impl Controller {
         http::get(port, path).await
     }
 
+    /// The port of its probes and metrics, until it is started again.
+    pub fn port(&self) -> u16 {
+        self.running().port
+    }
+
     /// What `/metrics` says now of one figure, written as there: `name` or `name{label="value"}`.
     pub async fn metric(&self, figure: &str) -> f64 {
         let (status, text) = self.get("/metrics").await.expect("an answer");
