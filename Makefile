@@ -47,3 +47,7 @@ image-binary: export CFLAGS = -ffile-prefix-map=$(CARGO_HOME)=/cargo -ffile-pref
 image-binary: export RUSTFLAGS = --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/src -C strip=symbols
 image-binary:
 	cargo auditable build --locked --release --target $(IMAGE_TARGET) --bin daypass
+
+## That program at work in an empty root as nobody, against a real API server. Needs user namespaces, no container runtime.
+image-check: controlplane image-binary
+	cargo test --quiet --test e2e -- image $(CURDIR)/target/$(IMAGE_TARGET)/release/daypass

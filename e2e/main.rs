@@ -16,6 +16,7 @@ mod grant;
 mod harness;
 mod harness_check;
 mod identity;
+mod image;
 mod plugin;
 mod policy;
 mod release;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
         Some("tutorial") => tutorial::print(),
+        Some("image") => image::run(std::env::args().nth(2)),
         _ => run_trials(),
     }
 }
