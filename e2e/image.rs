@@ -115,7 +115,8 @@ fn writes_the_crds(root: &Root) {
 }
 
 async fn grants_and_revokes(control_plane: &ControlPlane) {
-    let all_week = json!({ "days": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], "start": "00:00", "end": "24:00" });
+    let all_week =
+        json!({ "days": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], "start": "00:00", "end": "24:00" });
     let mut policy = cast::policy("in-berlin", "default");
     policy["spec"]["schedule"] = json!({ "timeZone": "Europe/Berlin", "windows": [all_week] });
     let gitops = control_plane.kubectl(GITOPS);
