@@ -2,7 +2,11 @@
 
 CONTROLPLANE := target/controlplane
 
-.PHONY: demo tutorial test bench lint crds controlplane
+# What the image holds: one static program. The same source gives the same bytes, wherever it is built.
+IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
+CARGO_HOME ?= $(HOME)/.cargo
+
+.PHONY: demo tutorial test bench lint crds controlplane image-binary image-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -35,3 +39,15 @@ crds:
 controlplane:
 	@command -v cargo >/dev/null || { echo "Rust is not installed. Get it from https://rustup.rs and run the command again." >&2; exit 1; }
 	@e2e/controlplane/build.sh $(CONTROLPLANE)
+
+## The program of the image, static and the same bytes from any folder. Needs musl-gcc (Debian: musl-tools), cargo-auditable
+## and `rustup target add` of the target.
+image-binary: export SOURCE_DATE_EPOCH ?= 0
+image-binary: export CFLAGS = -ffile-prefix-map=$(CARGO_HOME)=/cargo -ffile-prefix-map=$(CURDIR)=/src
+image-binary: export RUSTFLAGS = --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/src -C strip=symbols
+image-binary:
+	cargo auditable build --locked --release --target $(IMAGE_TARGET) --bin daypass
+
+## That program at work in an empty root as nobody, against a real API server. Needs user namespaces, no container runtime.
+image-check: controlplane image-binary
+	cargo test --quiet --test e2e -- image $(CURDIR)/target/$(IMAGE_TARGET)/release/daypass

@@ -1,9 +1,11 @@
 //! The chart renders what it should, refuses values that would be unsafe, and gives the controller no right
-//! beyond its list.
+//! beyond its list. Nothing here is installed.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use crate::harness::{ControlPlane, bare, binaries, install};
@@ -12,19 +14,53 @@ pub fn trials() -> Vec<Trial> {
     vec![
         bare("chart::is_clean_and_refuses_unsafe_values", refuses_unsafe_values),
         bare("chart::the_controller_has_only_the_rights_of_its_list", rights_of_the_controller),
+        bare("chart::policies_hand_out_only_what_is_bindable", policies_hand_out_only_what_is_bindable),
+        bare("chart::what_chooses_pods_chooses_the_controllers", what_chooses_pods_chooses_the_controllers),
+        Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
+        Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", asks_for_known_metrics),
     ]
 }
 
-fn chart() -> String {
-    binaries::repository().join("charts/daypass").display().to_string()
+/// Where the chart is.
+pub fn chart() -> String {
+    folder().display().to_string()
+}
+
+fn folder() -> PathBuf {
+    binaries::repository().join("charts/daypass")
+}
+
+/// What the chart renders with these arguments.
+pub async fn render(control_plane: &ControlPlane, args: &[&str]) -> Vec<Value> {
+    let chart = chart();
+    let rendered =
+        control_plane.helm(&[&["template", "daypass", &chart, "-n", install::NAMESPACE], args].concat()).await;
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).expect("YAML");
+    objects.into_iter().filter(|object| !object.is_null()).collect()
+}
+
+/// The object of a kind whose name ends so; an empty end takes the first.
+pub fn find<'a>(objects: &'a [Value], kind: &str, end: &str) -> Option<&'a Value> {
+    let named = |object: &&Value| object["metadata"]["name"].as_str().is_some_and(|name| name.ends_with(end));
+    objects.iter().filter(|object| object["kind"] == kind).find(named)
 }
 
 async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
     control_plane.helm(&["lint", "--strict", &chart()]).await;
     for (value, words) in [
-        ("bindableClusterRoles={*}", "bindableClusterRoles"),
-        ("replicaCount=2", "replicaCount"),
-        ("identity.mutatingAdmissionPolicy=maybe", "mutatingAdmissionPolicy"),
+        ("bindableClusterRoles={*}", "at '/bindableClusterRoles/0': '*' does not match pattern"),
+        ("replicaCount=2", "at '': additional properties 'replicaCount' not allowed"),
+        ("identity.mutatingAdmissionPolicy=maybe", "at '/identity/mutatingAdmissionPolicy': value must be one of"),
+        ("image.tags=1", "at '/image': additional properties 'tags' not allowed"),
+        ("metrics.service.enabld=true", "at '/metrics/service': additional properties 'enabld' not allowed"),
+        ("resources.requests.cpu=true", "at '/resources/requests/cpu': got boolean"),
+        ("networkPolicy.apiServerPorts={https}", "at '/networkPolicy/apiServerPorts/0': got string, want integer"),
+        ("podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"),
+        ("tolerations[0].kee=a", "at '/tolerations/0': additional properties 'kee' not allowed"),
+        (
+            "metrics.service.enabled=false,metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.force=true",
+            "metrics.serviceMonitor.enabled needs metrics.service.enabled",
+        ),
     ] {
         let refusal = control_plane.helm_refused(&["template", "daypass", &chart(), "--set", value]).await;
         assert!(refusal.contains(words), "{value}: {refusal}");
@@ -55,9 +91,7 @@ fn rights_of(objects: &[Value], account: &str) -> Vec<String> {
 }
 
 async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
-    let args = ["template", "daypass", &chart(), "-n", install::NAMESPACE, "--set", "bindableRoles={deployer}"];
-    let rendered = control_plane.helm(&args).await;
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).expect("YAML");
+    let objects = render(&control_plane, &["--set", "bindableRoles={deployer}"]).await;
     let rights = rights_of(&objects, "daypass");
     // A new right must be added here too, with a reason in the chart.
     let expected = [
@@ -87,7 +121,213 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
     assert_eq!(json!(rights_of(&objects, "daypass-canary")), json!(expected));
     let empty = objects.iter().find(|o| o["kind"] == "Role" && o["metadata"]["name"] == "daypass-canary");
     assert_eq!(empty.expect("the canary's Role")["rules"], json!([]));
-    let rendered = control_plane.helm(&args[..5]).await;
     // An empty resourceNames would mean every role.
-    assert!(!rendered.contains("resourceNames: []"), "an empty list must not be rendered");
+    let rendered = json!(render(&control_plane, &["--set-json", "bindableClusterRoles=[]"]).await).to_string();
+    assert!(!rendered.contains(r#""resourceNames":[]"#), "an empty list must not be rendered");
+}
+
+/// A policy in values, with one role.
+fn policy_with(role: Value, more: (&str, Value)) -> String {
+    let mut spec = json!({
+        "requesters": [{ "kind": "Group", "name": "dev" }],
+        "roles": [role],
+        "scope": { "namespaces": ["shop"] },
+        "duration": { "max": "1h" }
+    });
+    spec[more.0] = more.1;
+    format!("policies={}", json!({ "shop": spec }))
+}
+
+async fn policies_hand_out_only_what_is_bindable(control_plane: Arc<ControlPlane>) {
+    let nothing = || ("description", json!("a trial"));
+    let approval = json!({ "stages": [{ "name": "leads", "aprovers": [] }] });
+    for (policy, words) in [
+        (
+            policy_with(json!({ "name": "admin" }), nothing()),
+            r#"policies.shop lists ClusterRole "admin", which the controller may not bind: add it to bindableClusterRoles (now: view, edit), or take it out of the policy"#,
+        ),
+        (
+            // A ClusterRole of this name is bindable, a Role is not.
+            policy_with(json!({ "kind": "Role", "name": "view" }), nothing()),
+            r#"policies.shop lists Role "view", which the controller may not bind: add it to bindableRoles (now: none), or take it out of the policy"#,
+        ),
+        (
+            policy_with(json!({ "name": "view" }), ("aproval", json!({}))),
+            "policies.shop.aproval: there is no such field; here can stand: approval, breakGlass",
+        ),
+        (
+            policy_with(json!({ "name": "view" }), ("approval", approval)),
+            "policies.shop.approval.stages[0].aprovers: there is no such field; here can stand: approvers",
+        ),
+    ] {
+        let refusal = control_plane.helm_refused(&["template", "daypass", &chart(), "--set-json", &policy]).await;
+        assert!(refusal.contains(words), "{policy}: {refusal}");
+    }
+    // A policy that denies hands nothing out, and may name any role.
+    let mut denies: Value =
+        serde_json::from_str(&policy_with(json!({ "name": "admin" }), ("effect", json!("Deny")))["policies=".len()..])
+            .expect("JSON");
+    denies["shop"].as_object_mut().expect("a spec").remove("duration");
+    let set = format!("policies={denies}");
+    let objects = render(&control_plane, &["--set-json", &set, "--set", "bindableRoles={deployer}"]).await;
+    assert_eq!(find(&objects, "AccessPolicy", "shop").expect("the policy")["spec"], denies["shop"]);
+}
+
+/// Whether labels have all of a selector's.
+fn chooses(selector: &Value, labels: &Value) -> bool {
+    let wanted = selector.as_object().expect("a selector");
+    assert!(!wanted.is_empty(), "an empty selector chooses everything");
+    wanted.iter().all(|(key, value)| labels[key] == *value)
+}
+
+async fn what_chooses_pods_chooses_the_controllers(control_plane: Arc<ControlPlane>) {
+    let all = "networkPolicy.enabled=true,networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus,\
+               metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.force=true";
+    let of = async |replicas: &str| {
+        render(&control_plane, &["--skip-schema-validation", "--set", all, "--set", replicas]).await
+    };
+    let objects = of("replicas=2").await;
+    let named = |kind: &str, end: &str| find(&objects, kind, end).unwrap_or_else(|| panic!("{kind} {end}"));
+    let pod = &named("Deployment", "daypass")["spec"]["template"];
+    let (labels, test) = (&pod["metadata"]["labels"], &named("Pod", "-test-ready")["metadata"]["labels"]);
+    let (service, network) = (named("Service", "-metrics"), &named("NetworkPolicy", "daypass")["spec"]);
+    let selectors = [
+        &service["spec"]["selector"],
+        &network["podSelector"]["matchLabels"],
+        &named("PodDisruptionBudget", "daypass")["spec"]["selector"]["matchLabels"],
+        &pod["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+        &pod["spec"]["topologySpreadConstraints"][1]["labelSelector"]["matchLabels"],
+    ];
+    for selector in selectors {
+        assert!(chooses(selector, labels), "{selector} does not choose {labels}");
+        assert!(!chooses(selector, test), "{selector} chooses what helm test runs");
+    }
+    let monitor = &named("ServiceMonitor", "daypass")["spec"];
+    assert!(chooses(&monitor["selector"]["matchLabels"], &service["metadata"]["labels"]));
+    let port = &service["spec"]["ports"][0];
+    assert_eq!(monitor["endpoints"][0]["port"], port["name"]);
+    let container = &pod["spec"]["containers"][0]["ports"][0];
+    assert_eq!(container["name"], "http");
+    for target in [&port["targetPort"], &network["ingress"][0]["ports"][0]["port"]] {
+        assert_eq!(*target, container["name"]);
+    }
+    let asks = format!(
+        "--url=http://{}.daypass-system:{}/readyz",
+        service["metadata"]["name"].as_str().unwrap(),
+        port["port"]
+    );
+    assert_eq!(named("Pod", "-test-ready")["spec"]["containers"][0]["args"][1], json!(asks));
+    // Who is let in to fetch metrics must not keep `helm test` out.
+    let from = &network["ingress"][0]["from"];
+    assert!(chooses(&from[1]["podSelector"]["matchLabels"], test), "{from}");
+    assert!(find(&of("replicas=1").await, "PodDisruptionBudget", "").is_none(), "one pod has no budget");
+}
+
+/// Every object of the schema is closed, every value has a description, and values.yaml names every value.
+fn every_value_is_described() -> Result<(), Failed> {
+    let read = |name: &str| std::fs::read_to_string(folder().join(name)).expect("read the chart");
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).expect("JSON");
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).expect("YAML");
+    let mut faults = Vec::new();
+    describe("", &schema, Some(&values), &mut faults);
+    for (name, definition) in schema["definitions"].as_object().expect("definitions") {
+        describe(&format!(" definition {name}"), definition, None, &mut faults);
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
+}
+
+fn describe(at: &str, schema: &Value, values: Option<&Value>, faults: &mut Vec<String>) {
+    if schema["description"].as_str().is_none_or(str::is_empty) {
+        faults.push(format!("{at}: no description"));
+    }
+    if let Some(properties) = schema["properties"].as_object() {
+        if schema["additionalProperties"] != false {
+            faults.push(format!("{at}: other keys are let through"));
+        }
+        for (key, property) in properties {
+            // An empty map in values.yaml stands for all that it can hold.
+            let inside = values.and_then(Value::as_object).filter(|map| !map.is_empty());
+            let value = inside.and_then(|map| map.get(key));
+            if inside.is_some() && value.is_none() && !matches!(key.as_str(), "global" | "claims") {
+                faults.push(format!("{at}.{key}: not in values.yaml"));
+            }
+            describe(&format!("{at}.{key}"), property, value, faults);
+        }
+    }
+    for nested in ["items", "additionalProperties"] {
+        if schema[nested].is_object() {
+            describe(&format!("{at}.{nested}"), &schema[nested], None, faults);
+        }
+    }
+}
+
+/// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
+const METRICS: [&str; 11] = [
+    "daypass_requests",
+    "daypass_decisions_total",
+    "daypass_live_grants",
+    "daypass_overdue_grants",
+    "daypass_guard_in_force",
+    "daypass_guard_tries_total",
+    "daypass_queue_depth",
+    "daypass_api_calls_total",
+    "daypass_pass_errors_total",
+    "daypass_leader",
+    "daypass_build_info",
+];
+const HISTOGRAMS: [&str; 3] = ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds"];
+
+/// Each expression of alerts and dashboard names metrics that there are, and every metric is looked at somewhere.
+/// Their syntax is looked at by brackets and quotes only: there is no PromQL parser among the dependencies.
+fn asks_for_known_metrics() -> Result<(), Failed> {
+    let read = |name: &str| std::fs::read_to_string(folder().join("files").join(name)).expect("read the chart");
+    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml")).expect("YAML");
+    let dashboard: Value = serde_json::from_str(&read("dashboard.json")).expect("JSON");
+    let (mut expressions, mut faults) = (Vec::new(), Vec::new());
+    collect(&alerts, &mut expressions);
+    collect(&dashboard, &mut expressions);
+    let parts = HISTOGRAMS.iter().flat_map(|name| ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")));
+    let known: BTreeSet<String> = METRICS.iter().map(|name| (*name).to_owned()).chain(parts).collect();
+    let mut asked = BTreeSet::new();
+    for expression in &expressions {
+        let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let names: Vec<String> = words.filter(|word| word.starts_with("daypass_")).map(str::to_owned).collect();
+        if names.is_empty() || !balanced(expression) {
+            faults.push(format!("no metric, or brackets and quotes that do not match: {expression}"));
+        }
+        faults.extend(
+            names.iter().filter(|name| !known.contains(*name)).map(|name| format!("no metric {name}: {expression}")),
+        );
+        asked.extend(names);
+    }
+    faults.extend(known.difference(&asked).map(|name| format!("nobody looks at {name}")));
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
+}
+
+/// Every text under a key `expr`, at any depth.
+fn collect(value: &Value, expressions: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            expressions.extend(map.get("expr").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|value| collect(value, expressions));
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect(value, expressions)),
+        _ => {}
+    }
+}
+
+fn balanced(expression: &str) -> bool {
+    let (mut open, mut quoted) = (Vec::new(), false);
+    for letter in expression.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' if open.pop() != Some(letter) => return false,
+            _ => {}
+        }
+    }
+    open.is_empty() && !quoted
 }

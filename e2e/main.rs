@@ -4,6 +4,7 @@
 mod admission;
 mod approve;
 mod attack;
+mod audit;
 mod behind;
 mod bench;
 mod break_glass;
@@ -16,11 +17,14 @@ mod grant;
 mod harness;
 mod harness_check;
 mod identity;
+mod image;
 mod narrow;
 mod plugin;
 mod policy;
 mod recur;
+mod release;
 mod revoke;
+mod roles;
 mod rules;
 mod schedule;
 mod tutorial;
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
         Some("tutorial") => tutorial::print(),
+        Some("image") => image::run(std::env::args().nth(2)),
         _ => run_trials(),
     }
 }
@@ -69,6 +74,9 @@ fn run_trials() -> ExitCode {
         examples::trials(),
         uninstall::trials(),
         chart::trials(),
+        release::trials(),
+        audit::trials(),
+        roles::trials(),
         attack::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());

@@ -11,7 +11,7 @@ use super::kubeconfig;
 use super::kubectl::{Kubectl, Tool};
 use super::process::{self, Keeper, Process};
 use super::readiness;
-use super::servers::Layout;
+use super::servers::{self, Layout};
 use super::users::{self, User};
 use super::wait::poll;
 
@@ -39,9 +39,14 @@ enum Refusal {
 impl ControlPlane {
     /// Starts a control plane of its own and waits until it is ready for use.
     pub async fn start() -> Self {
+        Self::start_with_audit_policy(servers::AUDIT_POLICY).await
+    }
+
+    /// Starts one whose API server records what this audit policy says.
+    pub async fn start_with_audit_policy(audit_policy: &str) -> Self {
         let mut attempt = 1;
         loop {
-            match Self::attempt().await {
+            match Self::attempt(audit_policy).await {
                 Ok(control_plane) => return control_plane,
                 Err(Refusal::PortTaken(_)) if attempt < 3 => attempt += 1,
                 Err(Refusal::PortTaken(reason) | Refusal::Other(reason)) => {
@@ -51,12 +56,12 @@ impl ControlPlane {
         }
     }
 
-    async fn attempt() -> Result<Self, Refusal> {
+    async fn attempt(audit_policy: &str) -> Result<Self, Refusal> {
         let binaries = Binaries::find().map_err(Refusal::Other)?;
         let folder = private_folder();
         // Before the first server, or the death of this program in between would leave that one behind.
         let keeper = Keeper::start(&folder);
-        let layout = Layout::prepare(&folder);
+        let layout = Layout::prepare(&folder, audit_policy);
         let etcd = Process::spawn(&folder, "etcd", &binaries.etcd, &layout.etcd_args(), &[]);
         // The API server waits for etcd by itself.
         let api_server =

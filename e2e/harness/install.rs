@@ -46,10 +46,10 @@ impl Daypass {
         control_plane.kubectl(users::ADMIN).delete(&rest).await;
     }
 
-    /// The chart's custom resource definitions, and everything else.
+    /// The chart's custom resource definitions, and everything else. No hooks: what `helm test` runs is not installed.
     async fn render(control_plane: &ControlPlane, values: &[&str]) -> (String, String) {
         let chart = binaries::repository().join("charts/daypass").display().to_string();
-        let mut args = vec!["template", "daypass", &chart, "--namespace", NAMESPACE, "--include-crds"];
+        let mut args = vec!["template", "daypass", &chart, "--namespace", NAMESPACE, "--include-crds", "--no-hooks"];
         for value in values {
             args.extend(["--set", value]);
         }
@@ -155,6 +155,11 @@ impl Controller {
     pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
         let port = self.running().port;
         http::get(port, path).await
+    }
+
+    /// The port of its probes and metrics, until it is started again.
+    pub fn port(&self) -> u16 {
+        self.running().port
     }
 
     /// What `/metrics` says now of one figure, written as there: `name` or `name{label="value"}`.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::users;
 
 /// Every request is recorded once, when it is complete, without bodies.
-const AUDIT_POLICY: &str = "\
+pub const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -34,10 +34,10 @@ pub struct Layout {
 
 impl Layout {
     /// Chooses ports and writes the files that the servers read.
-    pub fn prepare(folder: &Path) -> Self {
+    pub fn prepare(folder: &Path, audit_policy: &str) -> Self {
         let [etcd_client, etcd_peer, api_server] = free_ports();
         std::fs::write(folder.join("tokens.csv"), users::token_file()).expect("write the token file");
-        std::fs::write(folder.join("audit-policy.yaml"), AUDIT_POLICY).expect("write the audit policy");
+        std::fs::write(folder.join("audit-policy.yaml"), audit_policy).expect("write the audit policy");
         std::fs::create_dir_all(folder.join("home")).expect("create the home folder of the tools");
         Self { folder: folder.to_owned(), etcd_client, etcd_peer, api_server }
     }

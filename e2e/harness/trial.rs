@@ -53,6 +53,23 @@ where
     })
 }
 
+/// A trial on a control plane of its own with no product on it, which records what `audit_policy` says.
+pub fn alone<F>(
+    name: &str,
+    audit_policy: &'static str,
+    body: impl FnOnce(Arc<ControlPlane>) -> F + Send + 'static,
+) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let runtime = runtime();
+        let _turn = runtime.block_on(PRIVATE_WORLDS.acquire()).expect("the semaphore is never closed");
+        let control_plane = Arc::new(runtime.block_on(ControlPlane::start_with_audit_policy(audit_policy)));
+        run(body(control_plane.clone()), &control_plane)
+    })
+}
+
 /// Runs the body of a trial; its panic is its failure.
 fn run(body: impl Future<Output = ()>, control_plane: &ControlPlane) -> Result<(), Failed> {
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {

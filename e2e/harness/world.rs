@@ -28,7 +28,8 @@ impl World {
         Arc::new(Self::on(Arc::new(ControlPlane::start().await)).await)
     }
 
-    async fn on(control_plane: Arc<ControlPlane>) -> Self {
+    /// The product, installed and at work on a control plane.
+    pub async fn on(control_plane: Arc<ControlPlane>) -> Self {
         Daypass::install(&control_plane, &["bindableRoles={deployer}"]).await;
         cast::give_rights(&control_plane.kubectl(users::ADMIN)).await;
         cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;

@@ -1,5 +1,6 @@
 //! The commands of the `daypass` binary, and in [`plugin`] those of the kubectl plugin.
 
+pub mod check;
 pub mod explain;
 pub mod lint;
 pub mod manifests;
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Ask a probe of a running controller whether it is well; exit code 1 when it is not.
+    Check(check::CheckArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,6 +80,9 @@ pub enum CliError {
     /// The CRDs cannot be written as YAML.
     #[error("cannot write the CRDs: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
+    /// A probe does not say that all is well.
+    #[error(transparent)]
+    Check(#[from] check::CheckError),
 }
 
 impl Cli {
@@ -88,6 +94,10 @@ impl Cli {
         match self.command {
             Command::Controller(args) => run_controller(args).await,
             Command::Crds { out } => write_crds(&out),
+            Command::Check(args) => {
+                println!("{}", check::run(&args)?);
+                Ok(())
+            }
         }
     }
 }

@@ -67,3 +67,28 @@ API server shows the first message.
     your login has a username or a group of more than 253 characters, or more than 512 groups, and cannot be
     recorded; use a login with fewer or shorter groups
 {{- end }}
+
+{{/* What `helm test` runs is not the controller: no Service, budget or policy of the controller may choose it. */}}
+{{- define "daypass.testLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "daypass.image" -}}
+{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{- define "daypass.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "daypass.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}

@@ -1,0 +1,131 @@
+//! `make image-check`: the program of the image at work as a pod has it: an empty root with nothing but the program and
+//! what the kubelet mounts, a user who is nobody, no environment but the pod's. No container runtime is needed for that.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::process::Process;
+use crate::harness::servers::free_ports;
+use crate::harness::users::{ADMIN, ALICE, GITOPS, MALLORY};
+use crate::harness::{ControlPlane, Controller, Daypass, binaries, cast, install, trial};
+
+/// Where a pod finds its account.
+const ACCOUNT: &str = "var/run/secrets/kubernetes.io/serviceaccount";
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Checks the program at this path; fails by a panic.
+pub fn run(program: Option<String>) -> ExitCode {
+    let Some(program) = program else {
+        eprintln!("which program? `make image-check` knows");
+        return ExitCode::FAILURE;
+    };
+    let checked = async { tokio::time::timeout(LIMIT, check(Path::new(&program))).await };
+    trial::runtime().block_on(checked).expect("an end in time");
+    ExitCode::SUCCESS
+}
+
+/// A root directory in which there is the program and nothing else.
+struct Root(PathBuf);
+
+impl Root {
+    fn with(program: &Path, folder: &Path) -> Self {
+        let root = folder.join("root");
+        std::fs::create_dir_all(root.join("out")).expect("make the root");
+        std::fs::copy(program, root.join("daypass")).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        Self(root)
+    }
+
+    /// What to run, so that the program runs in this root as nobody, with this environment and no other.
+    fn line(&self, env: &[String], args: &[&str]) -> Vec<String> {
+        let user = ["unshare", "--user", "--map-user=65532", "--map-group=65532"];
+        let root = [format!("--root={}", self.0.display()), "--wd=/".to_owned(), "/daypass".to_owned()];
+        let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
+        let mut line = vec!["-i".to_owned(), path];
+        line.extend(env.iter().cloned());
+        line.extend(user.map(str::to_owned));
+        line.extend(root);
+        line.extend(args.iter().map(|arg| (*arg).to_owned()));
+        line
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new("/usr/bin/env").args(self.line(&[], args)).output().expect("run in an empty root")
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "daypass {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What the kubelet mounts: token, authority and namespace.
+    async fn mount_account(&self, control_plane: &ControlPlane) {
+        let account = self.0.join(ACCOUNT);
+        std::fs::create_dir_all(&account).expect("make the account's folder");
+        std::fs::write(account.join("token"), Controller::token(control_plane).await).expect("write the token");
+        std::fs::write(account.join("namespace"), install::NAMESPACE).expect("write the namespace");
+        std::fs::copy(control_plane.address().1, account.join("ca.crt")).expect("write the authority");
+    }
+}
+
+async fn check(program: &Path) {
+    let control_plane = ControlPlane::start().await;
+    Daypass::install(&control_plane, &[]).await;
+    cast::give_rights(&control_plane.kubectl(ADMIN)).await;
+    cast::until_stamped(&control_plane.kubectl(MALLORY)).await;
+    let root = Root::with(program, control_plane.dir());
+    assert_eq!(root.ok(&["--version"]), format!("daypass {}\n", env!("CARGO_PKG_VERSION")));
+    println!("it runs in an empty root: {}", root.ok(&["--version"]).trim());
+    writes_the_crds(&root);
+
+    root.mount_account(&control_plane).await;
+    let [port] = free_ports();
+    let url = control_plane.address().0;
+    let api_server = url.rsplit_once(':').expect("a port").1;
+    let env = [
+        "KUBERNETES_SERVICE_HOST=127.0.0.1".to_owned(),
+        format!("KUBERNETES_SERVICE_PORT={api_server}"),
+        format!("POD_NAMESPACE={}", install::NAMESPACE),
+    ];
+    let line = root.line(&env, &["controller", &format!("--listen=127.0.0.1:{port}")]);
+    let mut controller = Process::spawn(control_plane.dir(), "controller", Path::new("/usr/bin/env"), &line, &[]);
+    let ready = root.run(&["check", &format!("--url=http://127.0.0.1:{port}/readyz"), "--within=60"]);
+    if let Some(end) = controller.gone() {
+        panic!("{end}");
+    }
+    assert!(ready.status.success(), "{}\n{}", String::from_utf8_lossy(&ready.stderr), controller.log_tail(20));
+    println!("it is ready as a pod would be, by the account and the authority that are mounted");
+    grants_and_revokes(&control_plane).await;
+    println!("it grants within a window of a time zone, and revokes");
+}
+
+fn writes_the_crds(root: &Root) {
+    // The root belongs to who runs this; nobody may write here.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(root.0.join("out"), open).expect("open the folder");
+    root.ok(&["crds", "--out", "/out"]);
+    for name in ["accessrequests.yaml", "accesspolicies.yaml"] {
+        let read = |folder: PathBuf| std::fs::read_to_string(folder.join(name)).expect("read the definition");
+        assert_eq!(read(root.0.join("out")), read(binaries::repository().join("crds")));
+    }
+    println!("it writes its definitions");
+}
+
+async fn grants_and_revokes(control_plane: &ControlPlane) {
+    let all_week =
+        json!({ "days": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], "start": "00:00", "end": "24:00" });
+    let mut policy = cast::policy("in-berlin", "default");
+    policy["spec"]["schedule"] = json!({ "timeZone": "Europe/Berlin", "windows": [all_week] });
+    let gitops = control_plane.kubectl(GITOPS);
+    gitops.apply(&policy.to_string()).await;
+    gitops.ok(&["wait", "--for=condition=Ready", "apol/in-berlin", "--timeout=30s"]).await;
+    let alice = control_plane.kubectl(ALICE);
+    alice.apply(&cast::request("default", "fix", json!({ "duration": "3s" })).to_string()).await;
+    for state in ["Active", "Expired"] {
+        let state = format!("--for=jsonpath={{.status.state}}={state}");
+        alice.ok(&["wait", &state, "areq/fix", "-n", "default", "--timeout=30s"]).await;
+    }
+}
