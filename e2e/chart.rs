@@ -69,6 +69,8 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
         "clusterroles: bind view,edit",
         "clusterroles: get,list,watch",
         "events: create",
+        "here: leases: create",
+        "here: leases: get,update daypass",
         "here: serviceaccounts/token: create daypass-canary",
         "namespaces: get,list,watch",
         "rolebindings: get,list,watch,create,update,delete",

@@ -15,6 +15,7 @@ mod grant;
 mod harness;
 mod harness_check;
 mod identity;
+mod leader;
 mod plugin;
 mod policy;
 mod revoke;
@@ -57,6 +58,7 @@ fn run_trials() -> ExitCode {
         admission::trials(),
         crash::trials(),
         behind::trials(),
+        leader::trials(),
         policy::trials(),
         plugin::trials(),
         rules::trials(),

@@ -1,6 +1,7 @@
 //! What can go wrong in a pass. Waiting is not an error; it is part of the plan.
 
 use crate::api::request::BindingKind;
+use crate::runtime::leader::Lost;
 
 /// A failure that the next pass may not have.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum Error {
     /// A task ended that runs as long as the process.
     #[error("{0} ended")]
     PartEnded(&'static str),
+    /// Another process may lead by now.
+    #[error("this replica leads no more: {0}")]
+    Lost(#[from] Lost),
 }
 
 impl Error {

@@ -3,7 +3,7 @@
 //! [`watch`] fills the stores and says which request to look at; [`request`] and [`policy`] take one object
 //! through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
 //! requests it concerns; [`execute`] is the only module that writes; [`reaper`] looks
-//! at bindings from the other side.
+//! at bindings from the other side; [`takeover`] is for the replica that does not lead yet.
 
 pub mod context;
 pub mod error;
@@ -15,27 +15,30 @@ pub mod queues;
 pub mod reaper;
 pub mod related;
 pub mod request;
+pub mod takeover;
 pub mod watch;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::{mpsc, watch as signal};
+use tokio::sync::{mpsc, oneshot, watch as signal};
 use tracing::{debug, error};
 
 use crate::core::guard::Guard;
 use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
+use crate::runtime::gate::Leadership;
 use crate::runtime::guard::Canary;
+use crate::runtime::leader::{Election, Lost};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::Readiness;
 use context::{Context, UNTRIED};
 use error::Error;
 use execute::Writer;
-use queues::Queues;
+use queues::{Inbox, Queues};
 
 /// How many requests are worked on at a time.
 const CONCURRENT_REQUESTS: u16 = 64;
@@ -53,31 +56,101 @@ pub struct Identity {
     pub namespace: String,
 }
 
-/// Runs the controller until `stop` says so, or until a part of it fails.
+/// What the process around the controller has to do with it.
+pub struct Process {
+    /// What `/readyz` says.
+    pub readiness: Readiness,
+    /// What `/metrics` says.
+    pub metrics: Metrics,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+    /// How it comes to lead; none when it leads anyway.
+    pub election: Option<Election>,
+}
+
+/// Runs the controller until `stop` says so, or until a part of it fails. It follows the cluster at once, and works
+/// when it leads.
 ///
 /// # Errors
-/// When a part ends that should not. The process should end then too: a supervisor starts it afresh.
+/// When a part ends that should not, or this replica leads no more. The process should end then too: a supervisor
+/// starts it afresh.
 pub async fn run(
     clients: Clients,
     identity: Identity,
-    readiness: Readiness,
-    metrics: Metrics,
+    process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
     let Identity { instance, namespace } = identity;
+    let Process { readiness, metrics, leadership, election } = process;
     let (config, client) = (clients.config, clients.calls.clone());
-    let canary = Canary { config, client, namespace, clock: Clock, metrics: metrics.clone() };
+    let (clock, leads) = (Clock, leadership.clone());
+    let canary = Canary { config, client, namespace, clock, metrics: metrics.clone(), leadership: leads };
     let (told, guard) = signal::channel(Guard::Missing(UNTRIED.to_owned()));
     let (queues, inbox) = Queues::new();
-    let (writer, announcer) = Writer::new(clients.calls.clone(), instance, Clock);
+    let (writer, announcer) = Writer::new(clients.writes, instance, Clock);
     let (context, feeds) = Context::new(clients.calls, writer, queues, Clock);
     let context = Arc::new(context);
-    let until = |mut stop: signal::Receiver<bool>| async move {
-        let _ = stop.wait_for(|stopped| *stopped).await;
-    };
 
     let watches = watch::run(clients.watches, context.clone(), feeds, readiness.clone());
     let guarding = async { tokio::join!(canary.run(told), heed(guard, &context, &readiness, &metrics)) };
+    let working = work(context.clone(), inbox, &leadership, stop.clone());
+    let announcing = tokio::spawn(announcer.run());
+    let (nothing_is_written, over) = oneshot::channel::<()>();
+    let over = over.map(drop);
+    let mut electing = tokio::spawn(elect(election, readiness.clone(), over));
+
+    let ended = tokio::select! {
+        () = watches => Err(Error::PartEnded("a watch")),
+        ((), ()) = guarding => Err(Error::PartEnded("the canary")),
+        ended = working => ended,
+        // Nothing is flushed: this replica may write no more.
+        ended = &mut electing => return match ended {
+            Ok(Err(lost)) => Err(lost.into()),
+            _ => Err(Error::PartEnded("the election")),
+        },
+    };
+    drop(context);
+    // What has been done is still told; the queue ends with the last writer.
+    let _ = tokio::time::timeout(execute::LAST_WORDS, announcing).await;
+    drop(nothing_is_written);
+    let _ = electing.await;
+    match ended {
+        Ok(()) if !*stop.borrow() => Err(Error::PartEnded("the reconciler")),
+        other => other,
+    }
+}
+
+async fn elect(
+    election: Option<Election>,
+    readiness: Readiness,
+    over: impl Future<Output = ()> + Send,
+) -> Result<(), Lost> {
+    match election {
+        Some(election) => election.run(readiness, over).await,
+        None => {
+            over.await;
+            Ok(())
+        }
+    }
+}
+
+/// Stands by until this replica leads, then works until `stop`.
+async fn work(
+    context: Arc<Context>,
+    mut inbox: Inbox,
+    leadership: &Leadership,
+    stop: signal::Receiver<bool>,
+) -> Result<(), Error> {
+    let until = |mut stop: signal::Receiver<bool>| async move {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    };
+    tokio::select! {
+        biased;
+        () = until(stop.clone()) => return Ok(()),
+        () = leadership.taken() => {}
+        () = takeover::discard(&mut inbox) => return Err(Error::PartEnded("a queue")),
+    }
+    takeover::look_at_all(&context);
     let requests = passes(
         context.requests.clone(),
         inbox.requests,
@@ -90,27 +163,20 @@ pub async fn run(
     let policies = passes(
         context.policy_store.clone(),
         inbox.policies,
-        until(stop.clone()),
+        until(stop),
         CONCURRENT_POLICIES,
         policy::reconcile,
         policy::after_error,
         context.clone(),
     );
-    let reaper = reaper::run(context.clone(), inbox.reaper);
-    let announcing = tokio::spawn(announcer.run());
-
-    let ended = tokio::select! {
-        () = watches => Err(Error::PartEnded("a watch")),
-        ((), ()) = guarding => Err(Error::PartEnded("the canary")),
-        () = reaper => Err(Error::PartEnded("the reaper")),
-        ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
+    let catching_up = async {
+        takeover::catch_up(&context).await;
+        std::future::pending::<()>().await;
     };
-    drop(context);
-    // What has been done is still told; the queue ends with the last writer.
-    let _ = tokio::time::timeout(execute::LAST_WORDS, announcing).await;
-    match ended {
-        Ok(()) if !*stop.borrow() => Err(Error::PartEnded("the reconciler")),
-        other => other,
+    tokio::select! {
+        () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
+        ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
+        () = catching_up => Err(Error::PartEnded("the takeover")),
     }
 }
 
