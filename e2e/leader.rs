@@ -164,13 +164,20 @@ async fn cut_off(world: Arc<World>) {
 
 async fn frozen(world: Arc<World>) {
     let (one, other, namespace) = two(&world).await;
-    world.ask(ALICE, &namespace, "live", json!({ "duration": "3s" })).await;
-    world.until(&namespace, "live", State::Active).await;
+    let live: Vec<String> = (0..20).map(|n| format!("live-{n}")).collect();
+    for name in &live {
+        world.ask(ALICE, &namespace, name, json!({ "duration": "8s" })).await;
+    }
+    for name in &live {
+        world.until(&namespace, name, State::Active).await;
+    }
     one.freeze();
-    // The frozen one will have a timer that is due, and news from its watches.
+    // The frozen one will have timers that are due, and news from its watches, all at once.
     world.ask(ALICE, &namespace, "new", json!({ "duration": "1h" })).await;
     until_role(&other, SOON, "ok: leads").await;
-    world.until(&namespace, "live", State::Expired).await;
+    for name in &live {
+        world.until(&namespace, name, State::Expired).await;
+    }
     world.until(&namespace, "new", State::Active).await;
     let before = writes_of(&world, "one").len();
     one.thaw();
