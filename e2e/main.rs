@@ -16,6 +16,7 @@ mod harness;
 mod harness_check;
 mod identity;
 mod leader;
+mod operate;
 mod plugin;
 mod policy;
 mod revoke;
@@ -59,6 +60,7 @@ fn run_trials() -> ExitCode {
         crash::trials(),
         behind::trials(),
         leader::trials(),
+        operate::trials(),
         policy::trials(),
         plugin::trials(),
         rules::trials(),

@@ -138,8 +138,13 @@ impl Controller {
 
     /// Asks the controller to end, as a rollout would, and waits until it has.
     pub async fn terminate(&self) -> ExitStatus {
-        self.running().process.ask_to_end();
+        self.ask_to_end();
         self.end().await
+    }
+
+    /// Asks the controller to end, as a rollout would.
+    pub fn ask_to_end(&self) {
+        self.running().process.ask_to_end();
     }
 
     /// Waits until the controller ends by itself.

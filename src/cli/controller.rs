@@ -9,7 +9,7 @@ use crate::controller::{self, context};
 use crate::core::duration;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
-use crate::runtime::leader::{Election, LEASE, Terms};
+use crate::runtime::leader::{ELECTION, Election, Terms};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, Readiness};
 use crate::runtime::telemetry::{self, LogFormat};
@@ -30,6 +30,9 @@ pub struct ControllerArgs {
     /// Which log lines to write.
     #[arg(long, env = "RUST_LOG", default_value = "info")]
     log: String,
+    /// Name of this cluster, to be in every log line.
+    #[arg(long)]
+    cluster: Option<String>,
     /// Name of this process in Events, in the audit log and, with something that tells processes apart, in the Lease.
     /// It must be that of the pod: who has it takes the place of a dead process of the same name at once.
     #[arg(long, env = "POD_NAME")]
@@ -75,16 +78,16 @@ impl ElectionArgs {
 /// Runs the controller until it is asked to stop, or a part of it fails.
 pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     let terms = args.election.terms()?;
-    telemetry::start(args.log_format, &args.log);
+    telemetry::start(args.log_format, &args.log, args.cluster);
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
     let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
     let (seat, leadership) = seat();
-    let parts = context::KINDS.into_iter().chain(terms.map(|_| LEASE));
+    let parts = context::KINDS.into_iter().chain(terms.map(|_| ELECTION));
     let readiness = Readiness::waiting_for(parts, leadership.clone());
     let metrics = Metrics::default();
     let instance = args.instance.as_deref().unwrap_or("daypass");
-    let clients = client::clients(args.kubeconfig.as_deref(), instance, leadership.clone()).await?;
+    let clients = client::clients(args.kubeconfig.as_deref(), instance, leadership.clone(), &metrics).await?;
     let election = match terms {
         Some(terms) => {
             let pod = args.instance.as_deref();

@@ -36,6 +36,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The kind, in one word, for figures.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Api { .. } => "api",
+            Self::Conflict => "conflict",
+            Self::Incomplete(_) => "incomplete",
+            Self::Encode(_) => "encode",
+            Self::DoesNotSettle(_) => "does_not_settle",
+            Self::PartEnded(_) => "part_ended",
+            Self::Lost(_) => "lost",
+        }
+    }
+
     /// Wraps a client error with what was tried.
     pub fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
         move |source| match source {

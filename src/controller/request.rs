@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::context::Context;
 use super::error::{BindError, Error};
+use super::figures::Look;
 use super::observe::{self, GuardedRequest, Rules, version};
 use super::related::Related;
 use crate::api::RoleKind;
@@ -87,7 +88,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
             }
             return Ok(look_again(step.wake, context.clock.now()));
         }
-        if !pass.carry_out(step.effects).await? {
+        if !pass.carry_out(step.effects, step.wake).await? {
             return Ok(Action::await_change());
         }
     }
@@ -282,7 +283,7 @@ impl Pass<'_> {
     }
 
     /// Carries out one step. False when the request is gone meanwhile, so that nothing is left to do.
-    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool, Error> {
+    async fn carry_out(&mut self, effects: Vec<Effect>, wake: Option<Timestamp>) -> Result<bool, Error> {
         let (mut unbinds, mut binds, mut restores, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for effect in effects {
             match effect {
@@ -301,7 +302,8 @@ impl Pass<'_> {
             self.made.push(self.context.writer.restore(&wanted).await?);
         }
         for status in records {
-            self.request = Cow::Owned(self.context.writer.record(&self.request, status).await?);
+            let look = Look { began: self.began, wake };
+            self.request = Cow::Owned(self.context.writer.record(&self.request, status, look).await?);
             let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
             self.context.ledger.note(&self.request, limits);
             self.fresh = true;

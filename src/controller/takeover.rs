@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::context::Context;
 use super::observe::GuardedRequest;
-use super::queues::{Inbox, Suspect};
+use super::queues::{Inbox, Queues, Suspect};
 use crate::api::AccessRequest;
 
 /// Time between two looks at whether the watch has caught up, and the first wait after a failed list.
@@ -23,11 +23,17 @@ const RETRY: Duration = Duration::from_millis(500);
 const PAGE: u32 = 500;
 
 /// Throws away what the watches say, for as long as it is polled: all is looked at when the work begins.
-pub async fn discard(inbox: &mut Inbox) {
-    async fn drain<T>(queue: &mut mpsc::UnboundedReceiver<T>) {
-        while queue.recv().await.is_some() {}
+pub async fn discard(inbox: &mut Inbox, queues: &Queues) {
+    async fn drain<T>(queue: &mut mpsc::UnboundedReceiver<T>, forget: impl Fn(T)) {
+        while let Some(name) = queue.recv().await {
+            forget(name);
+        }
     }
-    tokio::join!(drain(&mut inbox.requests), drain(&mut inbox.policies), drain(&mut inbox.reaper));
+    tokio::join!(
+        drain(&mut inbox.requests, |request| queues.waiting_requests.begun(&request)),
+        drain(&mut inbox.policies, |policy| queues.waiting_policies.begun(&policy)),
+        drain(&mut inbox.reaper, drop),
+    );
 }
 
 /// Looks at everything that the stores have.

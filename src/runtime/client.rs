@@ -9,7 +9,9 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::calls::Counting;
 use super::gate::{Gate, Leadership};
+use super::metrics::Metrics;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -31,12 +33,21 @@ pub struct Clients {
     pub config: Config,
 }
 
-/// A client whose writes pass only while this replica leads.
+/// A client whose calls are counted.
 ///
 /// # Errors
 /// When it cannot be built.
-pub fn gated(config: Config, leadership: Leadership) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Gate(leadership)).build())
+pub fn counted(config: Config, metrics: &Metrics) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone())).build())
+}
+
+/// A client whose calls are counted, and whose writes pass only while this replica leads.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn gated(config: Config, metrics: &Metrics, leadership: Leadership) -> kube::Result<Client> {
+    let counted = ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone()));
+    Ok(counted.with_layer(&Gate(leadership)).build())
 }
 
 /// Why there is no client.
@@ -66,6 +77,7 @@ pub async fn clients(
     kubeconfig: Option<&Path>,
     instance: &str,
     leadership: Leadership,
+    metrics: &Metrics,
 ) -> Result<Clients, ClientError> {
     let mut config = match kubeconfig {
         None => Config::incluster()?,
@@ -79,12 +91,12 @@ pub async fn clients(
         .map_err(|_| ClientError::Name(instance.to_owned()))?;
     config.headers.push((USER_AGENT, agent));
     config.connect_timeout = Some(CONNECT);
-    let watches = Client::try_from(config.clone())?;
+    let watches = counted(config.clone(), metrics)?;
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    let calls = || Client::try_from(config.clone());
-    let writes = gated(config.clone(), leadership)?;
+    let calls = || counted(config.clone(), metrics);
+    let writes = gated(config.clone(), metrics, leadership)?;
     Ok(Clients { watches, calls: calls()?, writes, lease: calls()?, config })
 }
 

@@ -175,8 +175,8 @@ impl Canary {
         let token = token.status.map(|status| status.token).unwrap_or_default();
         let mut config = self.config.clone();
         config.auth_info = serde_json::from_value::<AuthInfo>(json!({ "token": token }))?;
-        let writes = client::gated(config.clone(), self.leadership.clone())?;
-        Ok(Account { tries: Client::try_from(config)?, writes, since })
+        let writes = client::gated(config.clone(), &self.metrics, self.leadership.clone())?;
+        Ok(Account { tries: client::counted(config, &self.metrics)?, writes, since })
     }
 
     /// What the guard fails to do; none when it does everything.

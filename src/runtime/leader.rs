@@ -31,8 +31,10 @@ use super::clock::Clock;
 use super::gate::Seat;
 use super::server::Readiness;
 
-/// Name of the Lease, and of the election in readiness.
+/// Name of the Lease.
 pub const LEASE: &str = "daypass";
+/// Name of the election in readiness.
+pub const ELECTION: &str = "lease";
 /// The longest time between two looks of a replica that stands by: how long it may take to see that the lease was
 /// given back. A look is one read.
 const LOOK: Duration = Duration::from_millis(500);
@@ -140,7 +142,7 @@ impl Election {
             let limit = Instant::now() + self.terms.renew_deadline / 2;
             match timeout_at(limit, self.look(&mut seen)).await {
                 Ok(Ok(found)) => {
-                    readiness.done(LEASE);
+                    readiness.done(ELECTION);
                     if let Some((lease, until)) = found {
                         self.seat.take_until(until);
                         return (lease, until);
@@ -149,9 +151,9 @@ impl Election {
                 }
                 Ok(Err(error)) => {
                     warn!(%error, "cannot stand for election; trying again");
-                    readiness.wait_for(LEASE, &error.to_string());
+                    readiness.wait_for(ELECTION, &error.to_string());
                 }
-                Err(_) => readiness.wait_for(LEASE, "the API server does not answer"),
+                Err(_) => readiness.wait_for(ELECTION, "the API server does not answer"),
             }
             sleep(LOOK.min(self.terms.retry)).await;
         }

@@ -1,5 +1,6 @@
 //! The process around the controller: clock, clients, election, guard, probes, metrics, logs, signals. Decides nothing.
 
+pub mod calls;
 pub mod client;
 pub mod clock;
 pub mod gate;

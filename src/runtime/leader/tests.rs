@@ -98,7 +98,7 @@ fn replica(server: &Server, pod: Option<&str>) -> Replica {
     let (seat, leadership) = seat();
     let (client, line) = server.client();
     let election = Election::new(seat, client, "default", pod, TERMS, Clock);
-    let readiness = Readiness::waiting_for([LEASE], leadership.clone());
+    let readiness = Readiness::waiting_for([ELECTION], leadership.clone());
     let (stop, stopped) = oneshot::channel();
     let over = async {
         let _ = stopped.await;
