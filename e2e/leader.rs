@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use daypass::api::State;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
-use crate::harness::proxy::{Moment, Way};
+use crate::harness::proxy::{Moment, Read, Way};
 use crate::harness::users::ALICE;
+use crate::harness::wait::{now, now_plus_seconds};
 use crate::harness::{Controller, World, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
@@ -20,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         private("leader::a_leader_that_dies_is_followed_when_its_lease_is_over", killed),
         private("leader::a_leader_that_is_cut_off_stops_before_another_begins", cut_off),
         private("leader::a_leader_that_was_frozen_writes_nothing_any_more", frozen),
+        private("leader::a_new_leader_counts_what_the_old_one_granted_last", last_grant),
     ]
 }
 
@@ -185,4 +187,39 @@ async fn frozen(world: Arc<World>) {
     let writes = writes_of(&world, "one");
     assert_eq!(writes.len(), before, "{writes:?}");
     one_after_the_other(&world, "one", "two");
+}
+
+/// The watch of the one that stands by is behind when it takes over.
+async fn last_grant(world: Arc<World>) {
+    world.controller.terminate().await;
+    let one = world.replica("one", &TERMS).await;
+    until_role(&one, SOON, "ok: leads").await;
+    let (proxy, other) = world.replica_through_proxy("two", &TERMS).await;
+    let namespace = world.namespace("count").await;
+    world.allow(&namespace, &namespace, json!({ "limits": { "liveGrants": 1 } })).await;
+    let start = now_plus_seconds(15);
+    world.ask(ALICE, &namespace, "later", json!({ "duration": "1h", "startTime": start })).await;
+    world.until(&namespace, "later", State::Scheduled).await;
+    eventually("the one that stands by knows of it", SOON, async || {
+        let scheduled = other.metric(r#"daypass_requests{state="Scheduled"}"#).await;
+        if scheduled == 1.0 { Ok(()) } else { Err(format!("{scheduled} are")) }
+    })
+    .await;
+    proxy.hold("accessrequests", Read::Watch);
+    world.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "first", State::Active).await;
+    assert!(one.terminate().await.success());
+    until_role(&other, SOON, "ok: leads").await;
+    let due: Timestamp = start.parse().expect("a time");
+    eventually("the start is well past", SOON, async || {
+        if now() > due + SignedDuration::from_secs(2) { Ok(()) } else { Err(start.clone()) }
+    })
+    .await;
+    world.until(&namespace, "later", State::Scheduled).await;
+    proxy.release();
+    let refused = world.until(&namespace, "later", State::Denied).await;
+    assert!(refused.status.expect("a status").granted_at.is_none());
+    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    let by_the_new_one = |write: &Write| write.1.contains("/accessrequests/later/status");
+    assert!(writes_of(&world, "two").iter().any(by_the_new_one), "the first one has decided it");
 }
