@@ -155,11 +155,11 @@ impl Pass<'_> {
             return Ok(end);
         }
         let Some(rules) = self.fresh_rules.clone().or_else(|| self.context.rules()) else {
-            // Undecided is not denied: wait for the stores, but no longer than to the end.
-            let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0).filter(|end| *end > now);
-            return Ok(Plan { effects: Vec::new(), wake });
+            return Ok(self.wait(now));
         };
-        self.count_others(&rules.policies).await;
+        if !self.count_others(&rules.policies).await {
+            return Ok(self.wait(now));
+        }
         self.risk = self.read_role(&rules.namespaces).await?;
         let bindings = self.with_made(self.bindings().await?);
         if self.fresh_rules.is_none() {
@@ -180,20 +180,31 @@ impl Pass<'_> {
         }
     }
 
+    /// Undecided is not denied: wait for the stores, but no longer than to the end.
+    fn wait(&self, now: Timestamp) -> Plan {
+        let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0).filter(|end| *end > now);
+        Plan { effects: Vec::new(), wake }
+    }
+
     /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy has limits,
-    /// nobody waits for anybody.
-    async fn count_others(&mut self, policies: &PolicySet) {
+    /// nobody waits for anybody. False when it cannot be counted yet.
+    async fn count_others(&mut self, policies: &PolicySet) -> bool {
         let undecided = !self.request.is_over() && self.status().is_none_or(|s| s.granted_at.is_none());
         // Moving an end is counted by the request that has it, and takes a turn for itself.
         let extends = !self.context.extensions.of(&self.request).is_empty();
         if !policies.any_limits() || !(undecided || extends) {
             (self.turn, self.others) = (None, Vec::new());
-            return;
+            return true;
+        }
+        // A turn is no place to wait in: passes that end something would stand behind it.
+        if !self.context.ledger.is_complete() {
+            return false;
         }
         if self.turn.is_none() {
             self.turn = Some(self.context.ledger.turn().await);
         }
         self.others = self.context.ledger.others(&self.request, policies, &self.context.requests);
+        true
     }
 
     /// What the role can do. Of a Role it is read anew only until the request is decided; then the record is enough.

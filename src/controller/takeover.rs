@@ -1,5 +1,6 @@
 //! What a replica does before it works, and when it begins to. Writes nothing.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use kube::api::ListParams;
@@ -7,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::context::Context;
@@ -15,10 +16,12 @@ use super::observe::GuardedRequest;
 use super::queues::{Inbox, Queues, Suspect};
 use crate::api::AccessRequest;
 
-/// Time between two looks at whether the watch has caught up, and the first wait after a failed list.
+/// Time between two looks at whether the watch has caught up.
 const LOOK: Duration = Duration::from_millis(20);
 /// Time to the next list after one that failed.
 const RETRY: Duration = Duration::from_millis(500);
+/// Time to the next list while the watch is behind.
+const RELIST: Duration = Duration::from_secs(5);
 /// How many requests are listed at a time.
 const PAGE: u32 = 500;
 
@@ -43,42 +46,49 @@ pub fn look_at_all(context: &Context) {
     context.queues.suspect(Suspect::Everything);
 }
 
-/// Keeps requests from being counted against limits until the watch has brought all that was written before this call:
-/// the process that led until now may have granted something in its last moment. Ends do not wait for it.
+/// Waits until the watch has brought every request as it was at this call or later, so that limits can be counted: the
+/// process that led until now may have granted something in its last moment. Where no policy has limits, there is
+/// nothing to wait for.
 pub async fn catch_up(context: &Context) {
-    let turn = context.ledger.turn().await;
-    let mut behind = loop {
-        match listed(context).await {
-            Ok(versions) => break versions,
+    let any_limits = loop {
+        match context.policies() {
+            Some(policies) => break policies.any_limits(),
+            None => sleep(LOOK).await,
+        }
+    };
+    let mut behind = if any_limits { listed(context).await } else { Versions::default() };
+    let mut read_at = Instant::now();
+    while !behind.is_empty() {
+        sleep(LOOK).await;
+        behind.retain(|request, version| !has(context, request, *version));
+        if !behind.is_empty() && read_at.elapsed() > RELIST {
+            // One that was deleted since will never come.
+            let there = listed(context).await;
+            behind.retain(|request, _| there.contains_key(request));
+            read_at = Instant::now();
+        }
+    }
+    context.ledger.complete();
+    context.look_at_open_requests();
+}
+
+type Versions = HashMap<ObjectRef<GuardedRequest>, u64>;
+
+/// Every request and its version, from the API server; asks until it is answered.
+async fn listed(context: &Context) -> Versions {
+    loop {
+        match list(context).await {
+            Ok(versions) => return versions,
             Err(error) => warn!(%error, "cannot list requests; those under limits wait"),
         }
         sleep(RETRY).await;
-    };
-    loop {
-        behind.retain(|(request, version)| !has(context, request, *version));
-        let mut still = Vec::new();
-        for (request, version) in behind {
-            // One that was deleted since the list will never come.
-            if !matches!(is_there(context, &request).await, Ok(false)) {
-                still.push((request, version));
-            }
-        }
-        if still.is_empty() {
-            break;
-        }
-        behind = still;
-        sleep(LOOK).await;
     }
-    drop(turn);
 }
 
-type Versions = Vec<(ObjectRef<GuardedRequest>, u64)>;
-
-/// Every request and its version, from the API server.
-async fn listed(context: &Context) -> kube::Result<Versions> {
+async fn list(context: &Context) -> kube::Result<Versions> {
     let api: Api<AccessRequest> = Api::all(context.reader.clone());
     let mut page = ListParams::default().limit(PAGE);
-    let mut all = Vec::new();
+    let mut all = Versions::default();
     loop {
         let list = api.list_metadata(&page).await?;
         all.extend(list.items.iter().filter_map(place_and_version));
@@ -100,10 +110,4 @@ fn has(context: &Context, request: &ObjectRef<GuardedRequest>, version: u64) -> 
     let stored = context.requests.get(request);
     let stored = stored.and_then(|guarded| guarded.meta().resource_version.as_ref()?.parse::<u64>().ok());
     stored.is_some_and(|stored| stored >= version)
-}
-
-async fn is_there(context: &Context, request: &ObjectRef<GuardedRequest>) -> kube::Result<bool> {
-    let api: Api<AccessRequest> =
-        Api::namespaced(context.reader.clone(), request.namespace.as_deref().unwrap_or_default());
-    Ok(api.get_metadata_opt(&request.name).await?.is_some())
 }
