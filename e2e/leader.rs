@@ -126,6 +126,9 @@ async fn killed(world: Arc<World>) {
     // The dead one comes back, and has to stand by.
     one.restart().await;
     until_role(&one, SOON, "ok: stands by; two leads").await;
+    let status = one.terminate().await;
+    assert!(status.success(), "{status}: {}", one.log());
+    until_role(&other, SOON, "ok: leads").await;
 }
 
 async fn cut_off(world: Arc<World>) {
@@ -155,7 +158,9 @@ async fn cut_off(world: Arc<World>) {
     .await;
     proxy.part();
     assert!(!one.end().await.success());
-    assert!(one.log().contains("this replica leads no more"), "{}", one.log());
+    let log = one.log();
+    let last: Value = log.lines().last().and_then(|line| serde_json::from_str(line).ok()).expect("a log line");
+    assert!(last["error"].as_str().is_some_and(|why| why.starts_with("this replica leads no more")), "{last}");
     assert!(writes_of(&world, "two").is_empty(), "the other has begun before");
     world.until(&namespace, "live", State::Expired).await;
     world.until(&namespace, "late", State::Active).await;

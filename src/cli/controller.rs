@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing::error;
+
 use super::CliError;
 use crate::controller::{self, context};
 use crate::core::duration;
@@ -76,9 +78,20 @@ impl ElectionArgs {
 }
 
 /// Runs the controller until it is asked to stop, or a part of it fails.
+///
+/// # Errors
+/// When flags do not go together, and when it failed; what it failed of is in the log then, which holds nothing but
+/// log lines.
 pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     let terms = args.election.terms()?;
-    telemetry::start(args.log_format, &args.log, args.cluster);
+    telemetry::start(args.log_format, &args.log, args.cluster.clone());
+    run_on(args, terms).await.map_err(|error| {
+        error!(%error, "ends");
+        CliError::Logged
+    })
+}
+
+async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliError> {
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
     let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;

@@ -40,6 +40,9 @@ enum Command {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
+    /// The log says what.
+    #[error("it failed; the log says of what")]
+    Logged,
     /// Flags that do not go together.
     #[error("{0}")]
     Flags(String),

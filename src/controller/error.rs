@@ -36,6 +36,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// Every kind that a pass can fail with.
+    pub const KINDS: [&str; 5] = ["api", "conflict", "incomplete", "encode", "does_not_settle"];
+
     /// The kind, in one word, for figures.
     pub fn kind(&self) -> &'static str {
         match self {

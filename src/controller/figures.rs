@@ -11,6 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 use super::context::{ACCESS_REQUESTS, Context};
+use super::error::Error;
 use super::observe::{GuardedRequest, reference};
 use crate::api::keys;
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
@@ -74,6 +75,7 @@ impl Figures {
     /// Nothing has happened yet.
     pub fn new(metrics: Metrics, leadership: Leadership) -> Self {
         metrics.may_decide(SHOWN_AS_ZERO.map(Reason::as_str));
+        metrics.may_fail(Error::KINDS);
         Self { metrics, leadership, waits: Mutex::default() }
     }
 
