@@ -13,6 +13,7 @@ use crate::harness::{ControlPlane, bare, binaries, install};
 pub fn trials() -> Vec<Trial> {
     vec![
         bare("chart::is_clean_and_refuses_unsafe_values", refuses_unsafe_values),
+        bare("chart::two_replicas_run_and_one_is_always_ready", two_replicas),
         bare("chart::the_controller_has_only_the_rights_of_its_list", rights_of_the_controller),
         bare("chart::policies_hand_out_only_what_is_bindable", policies_hand_out_only_what_is_bindable),
         bare("chart::what_chooses_pods_chooses_the_controllers", what_chooses_pods_chooses_the_controllers),
@@ -61,10 +62,30 @@ async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
             "metrics.service.enabled=false,metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.force=true",
             "metrics.serviceMonitor.enabled needs metrics.service.enabled",
         ),
+        ("leaderElection.leaseDuration=10s", "leaseDuration"),
+        ("leaderElection.retryPeriod=6s", "retryPeriod"),
+        ("leaderElection.leaseDuration=15", "leaseDuration"),
     ] {
         let refusal = control_plane.helm_refused(&["template", "daypass", &chart(), "--set", value]).await;
         assert!(refusal.contains(words), "{value}: {refusal}");
     }
+}
+
+async fn two_replicas(control_plane: Arc<ControlPlane>) {
+    let args = ["template", "daypass", &chart(), "-n", install::NAMESPACE, "--set", "clusterName=eu-1"];
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&control_plane.helm(&args).await).expect("YAML");
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    let rolling = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } });
+    assert_eq!(deployment["spec"]["strategy"], rolling);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let args: Vec<&str> = container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
+    for flag in ["--cluster=eu-1", "--lease-duration=15s", "--lease-renew-deadline=10s", "--lease-retry=2s"] {
+        assert!(args.contains(&flag), "{flag} is not in {args:?}");
+    }
+    // The name that it stands for election in.
+    let named = container["env"].as_array().expect("variables").iter().find(|variable| variable["name"] == "POD_NAME");
+    assert_eq!(named.expect("POD_NAME")["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name");
 }
 
 /// What the bindings of the chart give to one of its service accounts, `here` where only in its namespace.
@@ -103,6 +124,8 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
         "clusterroles: bind view,edit",
         "clusterroles: get,list,watch,create,update,delete",
         "events: create",
+        "here: leases: create",
+        "here: leases: get,update daypass",
         "here: serviceaccounts/token: create daypass-canary",
         "namespaces: get,list,watch",
         "rolebindings: get,list,watch,create,update,delete",

@@ -150,6 +150,8 @@ async fn api_server_away(world: Arc<World>) {
     world.control_plane.stop_api_server();
     past(end).await;
     world.control_plane.start_api_server().await;
+    // A leader that was away for longer than its deadline ends, and is started again.
+    world.controller.revive();
     let expired = world.until(&namespace, "fix", State::Expired).await;
     assert!(world.our_bindings(&namespace).await.is_empty());
     world.until_events(&expired, &["Granted", "Expired"]).await;

@@ -301,7 +301,7 @@ async fn missing_guard(world: Arc<World>) {
         if let Some(stamp) = stamp {
             admin.apply(&stamp).await;
         }
-        until_ready(&world, 200, "ok").await;
+        until_ready(&world, 200, "ok: leads").await;
         assert_eq!(world.controller.metric(IN_FORCE).await, 1.0);
         crate::harness::cast::until_stamped(&world.kubectl(MALLORY)).await;
         let denied = world.until(&namespace, &asked, State::Denied).await.status.unwrap();

@@ -18,7 +18,9 @@ mod harness;
 mod harness_check;
 mod identity;
 mod image;
+mod leader;
 mod narrow;
+mod operate;
 mod plugin;
 mod policy;
 mod recur;
@@ -67,6 +69,8 @@ fn run_trials() -> ExitCode {
         admission::trials(),
         crash::trials(),
         behind::trials(),
+        leader::trials(),
+        operate::trials(),
         policy::trials(),
         plugin::trials(),
         rules::trials(),

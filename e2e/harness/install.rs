@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use super::binaries;
 use super::control_plane::ControlPlane;
 use super::http;
-use super::process::Process;
+use super::process::{Process, signal};
 use super::servers::free_ports;
 use super::users;
 use super::wait::eventually;
@@ -96,8 +96,10 @@ struct Running {
 /// How the controller is started, each time.
 struct Launch {
     folder: PathBuf,
+    /// Of its log, and of its pod.
     name: String,
     kubeconfig: PathBuf,
+    flags: Vec<String>,
 }
 
 impl Controller {
@@ -105,13 +107,18 @@ impl Controller {
     pub async fn start(control_plane: &ControlPlane) -> Self {
         let token = Self::token(control_plane).await;
         let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
-        Self::start_through(control_plane, "controller", &kubeconfig).await
+        Self::start_as(control_plane, "controller", &kubeconfig, &[]).await
     }
 
-    /// Starts a controller with a kubeconfig; its log is `NAME.log`.
-    pub async fn start_through(control_plane: &ControlPlane, name: &str, kubeconfig: &Path) -> Self {
-        let launch =
-            Launch { folder: control_plane.dir().to_owned(), name: name.to_owned(), kubeconfig: kubeconfig.to_owned() };
+    /// Starts a controller as the pod `name`, with a kubeconfig and more flags, and waits until it is ready. Its log
+    /// is `NAME.log`, and the audit log has the name.
+    pub async fn start_as(control_plane: &ControlPlane, name: &str, kubeconfig: &Path, flags: &[&str]) -> Self {
+        let launch = Launch {
+            folder: control_plane.dir().to_owned(),
+            name: name.to_owned(),
+            kubeconfig: kubeconfig.to_owned(),
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        };
         let controller = Self { process: Mutex::new(launch.spawn()), launch };
         controller.ready().await;
         controller
@@ -131,11 +138,39 @@ impl Controller {
 
     /// Asks the controller to end, as a rollout would, and waits until it has.
     pub async fn terminate(&self) -> ExitStatus {
+        self.ask_to_end();
+        self.end().await
+    }
+
+    /// Asks the controller to end, as a rollout would.
+    pub fn ask_to_end(&self) {
         self.running().process.ask_to_end();
-        eventually("the controller ends after SIGTERM", LIMIT, async || {
+    }
+
+    /// Waits until the controller ends by itself.
+    pub async fn end(&self) -> ExitStatus {
+        eventually("the controller ends", LIMIT, async || {
             self.running().process.exited().ok_or_else(|| "it still runs".to_owned())
         })
         .await
+    }
+
+    /// Starts the controller again if it has ended, as the kubelet would.
+    pub fn revive(&self) {
+        let ended = self.running().process.exited().is_some();
+        if ended {
+            self.start_again();
+        }
+    }
+
+    /// Stops the controller in its tracks, until it is thawed.
+    pub fn freeze(&self) {
+        signal("STOP", &self.pid().to_string());
+    }
+
+    /// Lets a frozen controller go on as if no time had passed.
+    pub fn thaw(&self) {
+        signal("CONT", &self.pid().to_string());
     }
 
     /// Kills the controller if it runs, starts it again and waits until it is ready.
@@ -201,11 +236,13 @@ impl Controller {
 impl Launch {
     fn spawn(&self) -> Running {
         let [port] = free_ports();
-        let args = vec![
+        let mut args = vec![
             "controller".to_owned(),
             format!("--kubeconfig={}", self.kubeconfig.display()),
             format!("--listen=127.0.0.1:{port}"),
+            format!("--instance={}", self.name),
         ];
+        args.extend(self.flags.iter().cloned());
         let program = Path::new(env!("CARGO_BIN_EXE_daypass"));
         Running { process: Process::spawn(&self.folder, &self.name, program, &args, &[("RUST_LOG", "info")]), port }
     }

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ pub struct Proxy {
     token: String,
     watcher: Arc<Mutex<Option<Watcher>>>,
     held: watch::Sender<Option<(&'static str, Read)>>,
+    parted: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -74,6 +76,7 @@ struct Upstream {
     controller: String,
     watcher: Arc<Mutex<Option<Watcher>>>,
     held: watch::Receiver<Option<(&'static str, Read)>>,
+    parted: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -85,10 +88,11 @@ impl Proxy {
         let (hold, held) = watch::channel(None);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let upstream = Upstream { client, controller, watcher: watcher.clone(), held };
+        let parted = Arc::new(AtomicBool::new(false));
+        let upstream = Upstream { client, controller, watcher: watcher.clone(), held, parted: parted.clone() };
         let routes = Router::new().fallback(pass).with_state(upstream);
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { address, token, watcher, held: hold }
+        Self { address, token, watcher, held: hold, parted }
     }
 
     /// From now on this sees every write. It is called on the proxy's runtime and must not block for long.
@@ -109,6 +113,11 @@ impl Proxy {
     /// What was held back comes, and nothing is held from now on.
     pub fn release(&self) {
         self.held.send_replace(None);
+    }
+
+    /// From now on nothing that is sent arrives, whoever sends it. What was on its way before goes on.
+    pub fn part(&self) {
+        self.parted.store(true, Ordering::SeqCst);
     }
 
     /// A kubeconfig that leads to the proxy.
@@ -133,6 +142,9 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
         let watcher = watcher().filter(|_| controller && !reads);
         watcher.map_or(Way::On, |watcher| watcher(moment, &write))
     };
+    if upstream.parted.load(Ordering::SeqCst) {
+        return cut();
+    }
     loop {
         match shown(Moment::Before) {
             Way::On => break,

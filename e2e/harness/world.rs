@@ -37,13 +37,26 @@ impl World {
         Self { controller, control_plane }
     }
 
-    /// One more controller, which speaks through a proxy.
+    /// One more controller, which speaks through a proxy and works whether another does or not: what holds then, no
+    /// election is needed for.
     pub async fn controller_through_proxy(&self) -> (Proxy, Controller) {
+        self.replica_through_proxy("by-proxy", &["--no-leader-election"]).await
+    }
+
+    /// One more controller, which speaks through a proxy.
+    pub async fn replica_through_proxy(&self, name: &str, flags: &[&str]) -> (Proxy, Controller) {
         let token = Controller::token(&self.control_plane).await;
         let proxy = Proxy::start(&self.control_plane, token).await;
         let kubeconfig = proxy.kubeconfig(&self.control_plane);
-        let controller = Controller::start_through(&self.control_plane, "by-proxy", &kubeconfig).await;
+        let controller = Controller::start_as(&self.control_plane, name, &kubeconfig, flags).await;
         (proxy, controller)
+    }
+
+    /// One more controller.
+    pub async fn replica(&self, name: &str, flags: &[&str]) -> Controller {
+        let token = Controller::token(&self.control_plane).await;
+        let kubeconfig = self.control_plane.kubeconfig_for_token(&format!("service-account-of-{name}"), &token);
+        Controller::start_as(&self.control_plane, name, &kubeconfig, flags).await
     }
 
     /// A new namespace, `PREFIX-` and something that no other trial has.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -278,6 +279,14 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub history: Vec<HistoryEntry>,
+}
+
+impl AccessRequestStatus {
+    /// When access is taken away next: at its end, or before that when its window closes.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let closes = self.window.as_ref().map(|window| window.closes_at.0);
+        closes.into_iter().chain(self.expires_at.as_ref().map(|end| end.0)).min()
+    }
 }
 
 fn reviews_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {

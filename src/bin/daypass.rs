@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use daypass::cli::CliError;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -10,6 +11,7 @@ async fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match daypass::cli::Cli::parse().run().await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(CliError::Logged) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("daypass: {error}");
             ExitCode::FAILURE

@@ -319,6 +319,7 @@ impl Context {
     /// Forgets all about a request that is gone.
     pub fn forget(&self, request: &ObjectRef<GuardedRequest>) {
         self.succeeded(request);
+        self.writer.figures.forget(request);
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong in a pass. Waiting is not an error; it is part of the plan.
 
 use crate::api::request::BindingKind;
+use crate::runtime::leader::Lost;
 
 /// A failure that the next pass may not have.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +33,29 @@ pub enum Error {
     /// A task ended that runs as long as the process.
     #[error("{0} ended")]
     PartEnded(&'static str),
+    /// Another process may lead by now.
+    #[error("this replica leads no more: {0}")]
+    Lost(#[from] Lost),
 }
 
 impl Error {
+    /// Every kind that a pass can fail with.
+    pub const KINDS: [&str; 6] = ["api", "conflict", "refused", "incomplete", "encode", "does_not_settle"];
+
+    /// The kind, in one word, for figures.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Api { .. } => "api",
+            Self::Conflict => "conflict",
+            Self::Refused(_) => "refused",
+            Self::Incomplete(_) => "incomplete",
+            Self::Encode(_) => "encode",
+            Self::DoesNotSettle(_) => "does_not_settle",
+            Self::PartEnded(_) => "part_ended",
+            Self::Lost(_) => "lost",
+        }
+    }
+
     /// Wraps a client error with what was tried.
     pub fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
         move |source| match source {

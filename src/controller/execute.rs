@@ -23,6 +23,7 @@ use tokio::sync::{OnceCell, mpsc};
 use tracing::{info, warn};
 
 use super::error::{BindError, Error};
+use super::figures::{Figures, Look};
 use super::observe;
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
@@ -43,6 +44,8 @@ const LONGEST_NAME: usize = 200;
 /// Writes for the controller.
 #[derive(Clone)]
 pub struct Writer {
+    /// Where it is counted what is stored.
+    pub figures: Arc<Figures>,
     client: Client,
     events: mpsc::Sender<Event>,
     instance: Arc<str>,
@@ -59,18 +62,24 @@ pub struct Announcer {
 
 impl Writer {
     /// A writer, and the announcer that sends its Events.
-    pub fn new(client: Client, instance: String, clock: Clock) -> (Self, Announcer) {
+    pub fn new(client: Client, instance: String, clock: Clock, figures: Arc<Figures>) -> (Self, Announcer) {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
         let announcer = Announcer { client: client.clone(), events: receiver };
         let account = Arc::default();
-        (Self { client, events: sender, instance: instance.into(), clock, account }, announcer)
+        (Self { figures, client, events: sender, instance: instance.into(), clock, account }, announcer)
     }
 
     /// Stores a status and announces what is new in it. Reviews are not touched: they belong to reviewers.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the request is not the version that `request` is.
-    pub async fn record(&self, request: &AccessRequest, status: AccessRequestStatus) -> Result<AccessRequest, Error> {
+    pub async fn record(
+        &self,
+        request: &AccessRequest,
+        status: AccessRequestStatus,
+        look: Look,
+    ) -> Result<AccessRequest, Error> {
+        let now = self.clock.now();
         let (namespace, name) = observe::place(request)?;
         let api: Api<AccessRequest> = Api::namespaced(self.client.clone(), &namespace);
         let patch = status_patch(&request.metadata, request.status.as_ref(), &status)?;
@@ -78,6 +87,7 @@ impl Writer {
             .patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))
             .await
             .map_err(Error::api("store the status of a request"))?;
+        self.figures.recorded(request, &status, look, now);
         let regarding = stored.object_ref(&());
         for announcement in request_events(request.status.as_ref(), &status) {
             let (request, uid) = (format!("{namespace}/{name}"), request.uid());
@@ -258,7 +268,9 @@ impl Announcer {
                 match api.create(&PostParams::default(), &event).await {
                     Err(kube::Error::Api(status)) if status.is_already_exists() => {}
                     Err(error) => {
-                        warn!(%error, reason = event.reason, "cannot send an Event; the record in status has it")
+                        let about = event.regarding.unwrap_or_default();
+                        let (name, uid, reason) = (about.name, about.uid, event.reason);
+                        warn!(%error, namespace, name, uid, reason, "cannot send an Event; the record in status has it")
                     }
                     Ok(_) => {}
                 }

@@ -2,6 +2,7 @@
 //! second, two requests that are decided at the same moment would not count each other.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -17,9 +18,20 @@ use crate::core::policies::PolicySet;
 pub struct Ledger {
     recorded: Mutex<HashMap<ObjectRef<GuardedRequest>, AccessRequest>>,
     turn: Arc<Turn<()>>,
+    complete: AtomicBool,
 }
 
 impl Ledger {
+    /// Whether the store has what the process recorded that led before. Until then nobody can count.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+
+    /// From now on it has.
+    pub fn complete(&self) {
+        self.complete.store(true, Ordering::Release);
+    }
+
     /// Waits for one's turn. Whoever counts requests and then adds one must not be overtaken in between.
     pub async fn turn(&self) -> OwnedMutexGuard<()> {
         self.turn.clone().lock_owned().await

@@ -2,12 +2,13 @@
 //!
 //! [`watch`] fills the stores and says which request to look at; [`request`] and [`policy`] take one object
 //! through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
-//! requests it concerns; [`execute`] is the only module that writes; [`reaper`] looks
-//! at bindings from the other side.
+//! requests it concerns; [`execute`] is the only module that writes, [`figures`] counts what it does; [`reaper`] looks
+//! at bindings from the other side; [`takeover`] is for the replica that does not lead yet.
 
 pub mod context;
 pub mod error;
 pub mod execute;
+pub mod figures;
 pub mod ledger;
 pub mod observe;
 pub mod policy;
@@ -15,27 +16,32 @@ pub mod queues;
 pub mod reaper;
 pub mod related;
 pub mod request;
+pub mod takeover;
 pub mod watch;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
+use kube::ResourceExt;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::{mpsc, watch as signal};
-use tracing::{debug, error};
+use tokio::sync::{mpsc, oneshot, watch as signal};
+use tracing::{Instrument, Span, debug, error, error_span};
 
 use crate::core::guard::Guard;
 use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
+use crate::runtime::gate::Leadership;
 use crate::runtime::guard::Canary;
+use crate::runtime::leader::{Election, Lost};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::Readiness;
 use context::{Context, UNTRIED};
 use error::Error;
 use execute::Writer;
-use queues::Queues;
+use figures::Figures;
+use queues::{Inbox, Queues, Waiting};
 
 /// How many requests are worked on at a time.
 const CONCURRENT_REQUESTS: u16 = 64;
@@ -53,64 +59,133 @@ pub struct Identity {
     pub namespace: String,
 }
 
-/// Runs the controller until `stop` says so, or until a part of it fails.
+/// What the process around the controller has to do with it.
+pub struct Process {
+    /// What `/readyz` says.
+    pub readiness: Readiness,
+    /// What `/metrics` says.
+    pub metrics: Metrics,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+    /// How it comes to lead; none when it leads anyway.
+    pub election: Option<Election>,
+}
+
+/// Runs the controller until `stop` says so, or until a part of it fails. It follows the cluster at once, and works
+/// when it leads.
 ///
 /// # Errors
-/// When a part ends that should not. The process should end then too: a supervisor starts it afresh.
+/// When a part ends that should not, or this replica leads no more. The process should end then too: a supervisor
+/// starts it afresh.
 pub async fn run(
     clients: Clients,
     identity: Identity,
-    readiness: Readiness,
-    metrics: Metrics,
+    process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
     let Identity { instance, namespace } = identity;
+    let Process { readiness, metrics, leadership, election } = process;
     let (config, client) = (clients.config, clients.calls.clone());
-    let canary = Canary { config, client, namespace, clock: Clock, metrics: metrics.clone() };
+    let (clock, leads) = (Clock, leadership.clone());
+    let canary = Canary { config, client, namespace, clock, metrics: metrics.clone(), leadership: leads };
     let (told, guard) = signal::channel(Guard::Missing(UNTRIED.to_owned()));
     let (queues, inbox) = Queues::new();
-    let (writer, announcer) = Writer::new(clients.calls.clone(), instance, Clock);
+    let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
+    let (writer, announcer) = Writer::new(clients.writes, instance, Clock, figures);
     let (context, feeds) = Context::new(clients.calls, writer, queues, Clock);
     let context = Arc::new(context);
-    let until = |mut stop: signal::Receiver<bool>| async move {
-        let _ = stop.wait_for(|stopped| *stopped).await;
-    };
+    // Weak, since Events end with the last who could write.
+    let counted = Arc::downgrade(&context);
+    metrics.count_with(move || counted.upgrade().map(|context| figures::count(&context)).unwrap_or_default());
 
     let watches = watch::run(clients.watches, context.clone(), feeds, readiness.clone());
     let guarding = async { tokio::join!(canary.run(told), heed(guard, &context, &readiness, &metrics)) };
+    let working = work(context.clone(), inbox, &leadership, stop.clone());
+    let announcing = tokio::spawn(announcer.run());
+    let (nothing_is_written, over) = oneshot::channel::<()>();
+    let over = over.map(drop);
+    let mut electing = tokio::spawn(elect(election, readiness.clone(), over));
+
+    let ended = tokio::select! {
+        () = watches => Err(Error::PartEnded("a watch")),
+        ((), ()) = guarding => Err(Error::PartEnded("the canary")),
+        ended = working => ended,
+        // Nothing is flushed: this replica may write no more.
+        ended = &mut electing => return match ended {
+            Ok(Err(lost)) => Err(lost.into()),
+            _ => Err(Error::PartEnded("the election")),
+        },
+    };
+    drop(context);
+    // What has been done is still told; the queue ends with the last writer.
+    let _ = tokio::time::timeout(execute::LAST_WORDS, announcing).await;
+    drop(nothing_is_written);
+    let _ = electing.await;
+    match ended {
+        Ok(()) if !*stop.borrow() => Err(Error::PartEnded("the reconciler")),
+        other => other,
+    }
+}
+
+async fn elect(
+    election: Option<Election>,
+    readiness: Readiness,
+    over: impl Future<Output = ()> + Send,
+) -> Result<(), Lost> {
+    match election {
+        Some(election) => election.run(readiness, over).await,
+        None => {
+            over.await;
+            Ok(())
+        }
+    }
+}
+
+/// Stands by until this replica leads, then works until `stop`.
+async fn work(
+    context: Arc<Context>,
+    mut inbox: Inbox,
+    leadership: &Leadership,
+    stop: signal::Receiver<bool>,
+) -> Result<(), Error> {
+    let until = |mut stop: signal::Receiver<bool>| async move {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    };
+    tokio::select! {
+        biased;
+        () = until(stop.clone()) => return Ok(()),
+        () = leadership.taken() => {}
+        () = takeover::discard(&mut inbox, &context.queues) => return Err(Error::PartEnded("a queue")),
+    }
+    takeover::look_at_all(&context);
     let requests = passes(
         context.requests.clone(),
-        inbox.requests,
+        (inbox.requests, context.queues.waiting_requests.clone()),
         until(stop.clone()),
         CONCURRENT_REQUESTS,
+        |request| error_span!("pass", namespace = request.namespace(), name = request.name_any(), uid = request.uid()),
         request::reconcile,
         request::after_error,
         context.clone(),
     );
     let policies = passes(
         context.policy_store.clone(),
-        inbox.policies,
-        until(stop.clone()),
+        (inbox.policies, context.queues.waiting_policies.clone()),
+        until(stop),
         CONCURRENT_POLICIES,
+        |policy| error_span!("pass", policy = policy.name_any(), policy_uid = policy.uid()),
         policy::reconcile,
         policy::after_error,
         context.clone(),
     );
-    let reaper = reaper::run(context.clone(), inbox.reaper);
-    let announcing = tokio::spawn(announcer.run());
-
-    let ended = tokio::select! {
-        () = watches => Err(Error::PartEnded("a watch")),
-        ((), ()) = guarding => Err(Error::PartEnded("the canary")),
-        () = reaper => Err(Error::PartEnded("the reaper")),
-        ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
+    let catching_up = async {
+        takeover::catch_up(&context).await;
+        std::future::pending::<()>().await;
     };
-    drop(context);
-    // What has been done is still told; the queue ends with the last writer.
-    let _ = tokio::time::timeout(execute::LAST_WORDS, announcing).await;
-    match ended {
-        Ok(()) if !*stop.borrow() => Err(Error::PartEnded("the reconciler")),
-        other => other,
+    tokio::select! {
+        () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
+        ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
+        () = catching_up => Err(Error::PartEnded("the takeover")),
     }
 }
 
@@ -132,12 +207,14 @@ async fn heed(mut guard: signal::Receiver<Guard>, context: &Context, readiness: 
 }
 
 /// Takes objects from a queue through their passes, each at most once at a time, until `stop`; passes that
-/// run then are finished.
+/// run then are finished. Every log line of a pass has the fields of its `span`.
+#[expect(clippy::too_many_arguments, reason = "each is a part of one sentence, and there are two callers")]
 async fn passes<K, F, S>(
     store: Store<K>,
-    mut queue: mpsc::UnboundedReceiver<ObjectRef<K>>,
+    (mut queue, waiting): (mpsc::UnboundedReceiver<ObjectRef<K>>, Waiting<K>),
     stop: S,
     concurrency: u16,
+    span: impl Fn(&K) -> Span,
     reconcile: impl Fn(Arc<K>, Arc<Context>) -> F,
     after_error: impl Fn(Arc<K>, &Error, Arc<Context>) -> Action,
     context: Arc<Context>,
@@ -149,22 +226,29 @@ async fn passes<K, F, S>(
     let queue =
         stream::poll_fn(move |task| queue.poll_recv(task)).map(Ok::<_, std::convert::Infallible>).take_until(stop);
     let config = controller::Config::default().concurrency(concurrency);
-    controller::applier(
-        |object, context| Box::pin(reconcile(object, context)),
-        after_error,
-        context,
-        store,
-        queue,
-        config,
-    )
-    .for_each(|result| async move {
-        match result {
-            Ok(_) => {}
-            Err(controller::Error::ReconcilerFailed(Error::Conflict, object)) => debug!(%object, "changed meanwhile"),
-            Err(controller::Error::ReconcilerFailed(error, object)) => error!(%error, %object, "pass failed"),
+    let begun = waiting.clone();
+    let pass = |object: Arc<K>, context: Arc<Context>| {
+        begun.begun(&ObjectRef::from_obj(&*object));
+        let (span, figures) = (span(&object), context.writer.figures.clone());
+        let pass = reconcile(object, context);
+        let told = async move {
+            let result = pass.await;
+            match &result {
+                Ok(_) => {}
+                Err(Error::Conflict) => debug!("changed meanwhile"),
+                Err(error) => error!(%error, "pass failed"),
+            }
+            result.inspect_err(|error| figures.metrics.pass_failed(error.kind()))
+        };
+        Box::pin(told.instrument(span))
+    };
+    controller::applier(pass, after_error, context, store, queue, config)
+        .for_each(|result| async {
             // It was deleted while it stood in the queue.
-            Err(error) => debug!(%error, "nothing to do"),
-        }
-    })
-    .await;
+            if let Err(controller::Error::ObjectNotFound(object)) = result {
+                let name = ObjectRef::new(&object.name);
+                waiting.begun(&object.namespace.as_ref().map_or(name.clone(), |namespace| name.within(namespace)));
+            }
+        })
+        .await;
 }

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::{error, warn};
+use tracing::{Instrument, error, error_span, warn};
 
 use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
@@ -132,7 +132,7 @@ fn owner_ref(context: &Context, binding: &Observed) -> Option<ObjectRef<GuardedR
 
 /// Asks the API server about a binding's request, and deletes the binding when it must go. True when nothing failed.
 async fn look_into(context: &Context, binding: &Observed) -> bool {
-    let result = async {
+    let looking = async {
         let request = match owner_ref(context, binding) {
             Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
                 observe::request(&context.reader, &namespace, &name).await?
@@ -143,21 +143,23 @@ async fn look_into(context: &Context, binding: &Observed) -> bool {
         let (Some(why), Some(uid)) = (verdict(binding, owner, context.clock.now()), binding.request_uid()) else {
             return Ok(());
         };
-        warn!(binding = ?binding.reference(), uid, "a binding is removed: {why}");
+        warn!(binding = ?binding.reference(), "a binding is removed: {why}");
         context.writer.unbind(&binding.reference(), uid).await
     };
-    report(result.await)
+    async { report(looking.await) }.instrument(error_span!("reap", uid = binding.request_uid())).await
 }
 
 /// Deletes the recorded bindings of a deleted request. True when nothing failed.
 async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
     let Some(uid) = request.uid() else { return true };
+    let span = error_span!("reap", namespace = request.namespace(), name = request.name_any(), uid);
     let bindings = request.status.iter().flat_map(|s| &s.bindings);
     let uid = uid.as_str();
     let results: Vec<bool> = stream::iter(bindings)
         .map(|binding| async move { report(context.writer.unbind(binding, uid).await) })
         .buffer_unordered(CONCURRENT)
         .collect()
+        .instrument(span)
         .await;
     results.into_iter().all(|well| well)
 }

@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::context::Context;
 use super::error::{BindError, Error};
+use super::figures::Look;
 use super::observe::{self, GuardedRequest, Rules, version};
 use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
@@ -89,7 +90,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
             }
             return Ok(look_again(step.wake, context.clock.now()));
         }
-        if !pass.carry_out(step.effects).await? {
+        if !pass.carry_out(step.effects, step.wake).await? {
             return Ok(Action::await_change());
         }
     }
@@ -103,7 +104,7 @@ pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Con
     }
     let attempts = context.failed(ObjectRef::from_obj(&*guarded)).min(16);
     let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1)).min(LONGEST_RETRY);
-    let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.expires_at.as_ref().map(|t| t.0));
+    let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.next_end());
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
     Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
 }
@@ -160,11 +161,11 @@ impl Pass<'_> {
             return Ok(end);
         }
         let Some(rules) = self.fresh_rules.clone().or_else(|| self.context.rules()) else {
-            // Undecided is not denied: wait for the stores, but no longer than to the end.
-            let wake = self.status().and_then(|s| s.expires_at.as_ref()).map(|t| t.0).filter(|end| *end > now);
-            return Ok(Plan { effects: Vec::new(), wake });
+            return Ok(self.wait(now));
         };
-        self.count_others(&rules.policies).await;
+        if !self.count_others(&rules.policies).await {
+            return Ok(self.wait(now));
+        }
         let bindings = self.with_made(self.bindings().await?);
         if self.fresh_rules.is_none() {
             let open = !self.request.is_over();
@@ -186,20 +187,31 @@ impl Pass<'_> {
         }
     }
 
+    /// Undecided is not denied: wait for the stores, but no longer than to the end.
+    fn wait(&self, now: Timestamp) -> Plan {
+        let wake = self.status().and_then(AccessRequestStatus::next_end).filter(|end| *end > now);
+        Plan { effects: Vec::new(), wake }
+    }
+
     /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy has limits,
-    /// nobody waits for anybody.
-    async fn count_others(&mut self, policies: &PolicySet) {
+    /// nobody waits for anybody. False when it cannot be counted yet.
+    async fn count_others(&mut self, policies: &PolicySet) -> bool {
         let undecided = !self.request.is_over() && self.status().is_none_or(|s| s.granted_at.is_none());
         // Moving an end is counted by the request that has it, and takes a turn for itself.
         let extends = !self.context.extensions.of(&self.request).is_empty();
         if !policies.any_limits() || !(undecided || extends) {
             (self.turn, self.others) = (None, Vec::new());
-            return;
+            return true;
+        }
+        // A turn is no place to wait in: passes that end something would stand behind it.
+        if !self.context.ledger.is_complete() {
+            return false;
         }
         if self.turn.is_none() {
             self.turn = Some(self.context.ledger.turn().await);
         }
         self.others = self.context.ledger.others(&self.request, policies, &self.context.requests);
+        true
     }
 
     fn see_role(&mut self, role: Option<RoleSeen>) {
@@ -291,7 +303,7 @@ impl Pass<'_> {
     }
 
     /// Carries out one step. False when the request is gone meanwhile, so that nothing is left to do.
-    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool, Error> {
+    async fn carry_out(&mut self, effects: Vec<Effect>, wake: Option<Timestamp>) -> Result<bool, Error> {
         let (mut unbinds, mut binds, mut restores, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for effect in effects {
             match effect {
@@ -310,7 +322,8 @@ impl Pass<'_> {
             self.made.push(self.context.writer.restore(&wanted).await?);
         }
         for status in records {
-            self.request = Cow::Owned(self.context.writer.record(&self.request, status).await?);
+            let look = Look { began: self.began, wake };
+            self.request = Cow::Owned(self.context.writer.record(&self.request, status, look).await?);
             let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
             self.context.ledger.note(&self.request, limits);
             self.fresh = true;

@@ -172,7 +172,10 @@ async fn watch_requests(
             }
             Event::Apply(request) => {
                 context.by_uid.insert(request);
-                request.0.iter().for_each(|request| context.look_at_related(request));
+                request.0.iter().for_each(|request| {
+                    context.writer.figures.came(request, context.clock.now());
+                    context.look_at_related(request);
+                });
             }
             Event::Delete(request) => {
                 context.by_uid.remove(&request.uid().unwrap_or_default());

@@ -5,23 +5,49 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+use super::calls::Counting;
+use super::gate::{Gate, Leadership};
+use super::metrics::Metrics;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a call may stay without an answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Two clients of the API server: watches may stay silent for minutes, a call may not.
+/// Clients of the API server: watches may stay silent for minutes, a call may not.
 #[derive(Clone)]
 pub struct Clients {
     /// For lists and watches.
     pub watches: Client,
-    /// For single reads and writes; times out and does not retry by itself.
+    /// For single reads, and for what any replica may do; times out and does not retry by itself.
     pub calls: Client,
+    /// The same for all writes: none passes unless this replica leads.
+    pub writes: Client,
+    /// The same for the lease alone, which must not wait behind other calls.
+    pub lease: Client,
     /// What `calls` is made from, for clients with other credentials.
     pub config: Config,
+}
+
+/// A client whose calls are counted.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn counted(config: Config, metrics: &Metrics) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone())).build())
+}
+
+/// A client whose calls are counted, and whose writes pass only while this replica leads.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn gated(config: Config, metrics: &Metrics, leadership: Leadership) -> kube::Result<Client> {
+    let counted = ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone()));
+    Ok(counted.with_layer(&Gate(leadership)).build())
 }
 
 /// Why there is no client.
@@ -33,17 +59,26 @@ pub enum ClientError {
     /// Not in a pod, and no kubeconfig given.
     #[error("not running in a cluster ({0}); give --kubeconfig to run outside")]
     InCluster(#[from] kube::config::InClusterError),
+    /// The name of this process is no text for a header.
+    #[error("{0:?} cannot be the name of this process")]
+    Name(String),
     /// The client cannot be built.
     #[error("cannot make a client: {0}")]
     Client(#[from] kube::Error),
 }
 
 /// Clients for the cluster of the kubeconfig, or without one for the cluster that this pod runs in. No other
-/// file or environment variable is read: a controller must not follow somebody's kubeconfig by accident.
+/// file or environment variable is read: a controller must not follow somebody's kubeconfig by accident. The audit
+/// log tells replicas apart by `instance`.
 ///
 /// # Errors
 /// When there is no such cluster to be found.
-pub async fn clients(kubeconfig: Option<&Path>) -> Result<Clients, ClientError> {
+pub async fn clients(
+    kubeconfig: Option<&Path>,
+    instance: &str,
+    leadership: Leadership,
+    metrics: &Metrics,
+) -> Result<Clients, ClientError> {
     let mut config = match kubeconfig {
         None => Config::incluster()?,
         Some(path) => {
@@ -52,14 +87,17 @@ pub async fn clients(kubeconfig: Option<&Path>) -> Result<Clients, ClientError> 
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?
         }
     };
-    let agent = HeaderValue::from_static(concat!("daypass/", env!("CARGO_PKG_VERSION")));
+    let agent = HeaderValue::from_str(&format!("daypass/{} ({instance})", env!("CARGO_PKG_VERSION")))
+        .map_err(|_| ClientError::Name(instance.to_owned()))?;
     config.headers.push((USER_AGENT, agent));
     config.connect_timeout = Some(CONNECT);
-    let watches = Client::try_from(config.clone())?;
+    let watches = counted(config.clone(), metrics)?;
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    Ok(Clients { watches, calls: Client::try_from(config.clone())?, config })
+    let calls = || counted(config.clone(), metrics);
+    let writes = gated(config.clone(), metrics, leadership)?;
+    Ok(Clients { watches, calls: calls()?, writes, lease: calls()?, config })
 }
 
 /// The configuration of whoever runs a command: the kubeconfig named, or what kubectl would use, with this context.

@@ -2,7 +2,8 @@
 //!
 //! Without them anybody could ask or approve in another's name, so while they are missing, or cannot be tried,
 //! nothing new is granted; what runs still ends. Tries are dry runs, made with an account of the canary's own,
-//! since the policies trust the controller's. It writes nothing but the one request that it tries reviews on.
+//! since the policies trust the controller's. It writes nothing but the one request that it tries reviews on, and that
+//! only while this replica leads; the tries every replica makes for itself.
 
 use std::time::Duration;
 
@@ -16,10 +17,12 @@ use kube::{Api, Client, Config, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::client;
 use super::clock::Clock;
+use super::gate::Leadership;
 use super::metrics::{Metrics, Tried};
 use crate::api::{AccessRequest, Identity, keys};
 use crate::core::deadline::whole_second;
@@ -52,6 +55,18 @@ pub struct Canary {
     pub clock: Clock,
     /// Where each try is counted.
     pub metrics: Metrics,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+}
+
+/// The canary's own account, signed in.
+struct Account {
+    /// For tries, and for reading.
+    tries: Client,
+    /// For what is stored; holds back the writes of a replica that does not lead.
+    writes: Client,
+    /// When it signed in.
+    since: Instant,
 }
 
 /// Why a try said nothing.
@@ -61,6 +76,8 @@ enum CannotTry {
     Api(#[from] kube::Error),
     #[error("the guard cannot be tried: {0}")]
     Encode(#[from] serde_json::Error),
+    #[error("the guard cannot be tried yet: the replica that leads has to make a request for it")]
+    NothingToTryOn,
     #[error("the guard cannot be tried: {what} was refused, but not by the guard: {why}")]
     OtherRefusal { what: &'static str, why: String },
 }
@@ -68,10 +85,15 @@ enum CannotTry {
 impl Canary {
     /// Tries on and on, and tells each change.
     pub async fn run(self, tell: watch::Sender<Guard>) {
-        let mut account: Option<(Client, Instant)> = None;
+        let mut account: Option<Account> = None;
         let mut last_sound: Option<Instant> = None;
         loop {
-            let looked = self.look(&mut account).await;
+            let before = match &*tell.borrow() {
+                Guard::Since(since) => Some(*since),
+                Guard::Missing(_) => None,
+            };
+            let led = self.leadership.holds();
+            let looked = self.look(&mut account, before).await;
             self.metrics.guard_tried(tried(&looked));
             let guard = match looked {
                 Ok(guard) => {
@@ -96,41 +118,56 @@ impl Canary {
                 }
                 changed
             });
-            sleep(if calm { CALM } else { ALARMED }).await;
+            // Who begins to lead does not go by an old look.
+            let begins = async {
+                match led {
+                    true => std::future::pending().await,
+                    false => self.leadership.taken().await,
+                }
+            };
+            let _ = timeout(if calm { CALM } else { ALARMED }, begins).await;
         }
     }
 
-    /// One round: since when the guard holds, or in what it does not.
-    async fn look(&self, account: &mut Option<(Client, Instant)>) -> Result<Guard, CannotTry> {
-        let client = match account {
-            Some((client, made)) if made.elapsed() < TOKEN_AGE => client.clone(),
-            _ => account.insert((self.sign_in().await?, Instant::now())).0.clone(),
+    /// One round: since when the guard holds, or in what it does not. `before` is what the last round said.
+    async fn look(&self, account: &mut Option<Account>, before: Option<Timestamp>) -> Result<Guard, CannotTry> {
+        let account = match account {
+            Some(account) if account.since.elapsed() < TOKEN_AGE => &*account,
+            _ => account.insert(self.sign_in().await?),
         };
-        let requests: Api<AccessRequest> = Api::namespaced(client.clone(), &self.namespace);
-        let who = whoami(&client).await?;
+        let of = |client: &Client| Api::<AccessRequest>::namespaced(client.clone(), &self.namespace);
+        let (requests, stored) = (of(&account.tries), of(&account.writes));
+        let who = whoami(&account.tries).await?;
+        let leads = self.leadership.holds();
         let own = match requests.get_opt(CANARY).await? {
             Some(own) => own,
-            None => requests.create(&PostParams::default(), &self.request(CANARY, &who)?).await?,
+            None if leads => stored.create(&PostParams::default(), &self.request(CANARY, &who)?).await?,
+            None => return Err(CannotTry::NothingToTryOn),
         };
-        let missing = self.missing(&client, &requests, &who).await?;
+        let missing = self.missing(&account.tries, &requests, &who).await?;
         let noted: Option<Timestamp> = own.annotations().get(SINCE).and_then(|text| text.parse().ok());
         let guard = match missing {
             Some(why) => Guard::Missing(why),
-            None => Guard::Since(noted.unwrap_or_else(|| whole_second(self.clock.now()))),
+            // A leader that finds no note starts anew: the one before it may have seen a break.
+            None => {
+                let seen = noted.or(before.filter(|_| !leads));
+                Guard::Since(seen.unwrap_or_else(|| whole_second(self.clock.now())))
+            }
         };
         let since = match &guard {
             Guard::Since(since) => Some(*since),
             Guard::Missing(_) => None,
         };
-        if since != noted {
+        if since != noted && leads {
             let note = json!({ "metadata": { "annotations": { SINCE: since.map(|t| t.to_string()) } } });
-            requests.patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
+            stored.patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
         }
         Ok(guard)
     }
 
-    /// A client with the canary's own account.
-    async fn sign_in(&self) -> Result<Client, CannotTry> {
+    /// Clients with the canary's own account.
+    async fn sign_in(&self) -> Result<Account, CannotTry> {
+        let since = Instant::now();
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.namespace);
         let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
         let asked = TokenRequest { spec, ..TokenRequest::default() };
@@ -138,7 +175,8 @@ impl Canary {
         let token = token.status.map(|status| status.token).unwrap_or_default();
         let mut config = self.config.clone();
         config.auth_info = serde_json::from_value::<AuthInfo>(json!({ "token": token }))?;
-        Ok(Client::try_from(config)?)
+        let writes = client::gated(config.clone(), &self.metrics, self.leadership.clone())?;
+        Ok(Account { tries: client::counted(config, &self.metrics)?, writes, since })
     }
 
     /// What the guard fails to do; none when it does everything.

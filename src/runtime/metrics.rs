@@ -1,25 +1,60 @@
 //! What the process tells Prometheus: the names, the labels and the text. Measures nothing by itself and decides
-//! nothing; those who know a figure hold a handle and tell it. Labels are closed sets: no name of a user, an object
-//! or a namespace becomes one.
+//! nothing; those who know a figure hold a handle and tell it, and what can be counted at any time is asked for when it
+//! is wanted. Labels are closed sets: no name of a user, an object or a namespace becomes one.
 
-use std::fmt::{self, Write};
-use std::sync::Arc;
+use std::fmt::{self, Debug, Formatter, Write};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// What [`Metrics::text`] is served as.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Upper bounds of what is measured in seconds.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
 /// A handle on the figures of this process; clones tell and show the same ones.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
     guard_in_force: Gauge,
     guard_tries: Family<TryLabels, Counter>,
+    leader: Gauge,
+    requests: Family<StateLabels, Gauge>,
+    live_grants: Gauge,
+    overdue_grants: Gauge,
+    queue_depth: Gauge,
+    decisions: Family<ReasonLabels, Counter>,
+    grant: Histogram,
+    lateness: Histogram,
+    revoke: Histogram,
+    pass_errors: Family<KindLabels, Counter>,
+    api_calls: Family<CallLabels, Counter>,
+    count: Arc<OnceLock<Count>>,
+}
+
+type Count = Box<dyn Fn() -> Counted + Send + Sync>;
+
+/// What is counted when it is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Whether this replica leads.
+    pub leads: bool,
+    /// How many requests are in each state.
+    pub requests: Vec<(&'static str, usize)>,
+    /// How many grants run.
+    pub live_grants: usize,
+    /// How many are past their end, or have no request any more, and are still bound.
+    pub overdue_grants: usize,
+    /// How many requests and policies wait for a pass.
+    pub queue_depth: usize,
 }
 
 /// What came of trying the guard.
@@ -42,6 +77,27 @@ struct TryLabels {
     result: Tried,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    verb: &'static str,
+    code: String,
+}
+
 impl EncodeLabelValue for Tried {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         encoder.write_str(match self {
@@ -52,23 +108,69 @@ impl EncodeLabelValue for Tried {
     }
 }
 
+impl Debug for Metrics {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("daypass");
-        let guard_in_force = Gauge::default();
-        let help = "1 while every guard is in force as far as is known; at 0 nothing new is granted";
-        registry.register("guard_in_force", help, guard_in_force.clone());
-        let guard_tries = Family::<TryLabels, Counter>::default();
+        let histogram = || Histogram::new(SECONDS);
+        let mut metrics = Self {
+            registry: Arc::default(),
+            guard_in_force: Gauge::default(),
+            guard_tries: Family::default(),
+            leader: Gauge::default(),
+            requests: Family::default(),
+            live_grants: Gauge::default(),
+            overdue_grants: Gauge::default(),
+            queue_depth: Gauge::default(),
+            decisions: Family::default(),
+            grant: histogram(),
+            lateness: histogram(),
+            revoke: histogram(),
+            pass_errors: Family::default(),
+            api_calls: Family::default(),
+            count: Arc::default(),
+        };
         // A counter that first appears with its first event has no increase to alert on.
         for result in Tried::ALL {
-            guard_tries.get_or_create(&TryLabels { result }).inc_by(0);
+            metrics.guard_tries.get_or_create(&TryLabels { result }).inc_by(0);
         }
-        registry.register("guard_tries", "Rounds of trying every guard, by what came of it", guard_tries.clone());
-        Self { registry: Arc::new(registry), guard_in_force, guard_tries }
+        metrics.registry = Arc::new(metrics.registered());
+        metrics
     }
 }
 
 impl Metrics {
+    fn registered(&self) -> Registry {
+        let mut r = Registry::with_prefix("daypass");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        r.register("build", "What runs", version);
+        let help = "1 while every guard is in force as far as is known; at 0 nothing new is granted";
+        r.register("guard_in_force", help, self.guard_in_force.clone());
+        r.register("guard_tries", "Rounds of trying every guard, by what came of it", self.guard_tries.clone());
+        r.register("leader", "1 while this replica leads and writes, 0 while it stands by", self.leader.clone());
+        r.register("requests", "Requests that are stored, by state", self.requests.clone());
+        r.register("live_grants", "Grants that run", self.live_grants.clone());
+        let help = "Grants past their end, or without a request, that are still bound; not 0 for long means trouble";
+        r.register("overdue_grants", help, self.overdue_grants.clone());
+        r.register("queue_depth", "Requests and policies that wait for a pass", self.queue_depth.clone());
+        let help = "Entries that this replica has added to the history of requests, by their word";
+        r.register("decisions", help, self.decisions.clone());
+        let help = "Seconds from a request's arrival, or its due start, to its last binding, where nobody was asked";
+        r.register("grant_seconds", help, self.grant.clone());
+        let help = "Seconds from the stated end of a grant to the removal of its last binding";
+        r.register("revoke_lateness_seconds", help, self.lateness.clone());
+        let help = "Seconds from the begin of the pass that ended a grant early to the removal of its last binding";
+        r.register("revoke_seconds", help, self.revoke.clone());
+        r.register("pass_errors", "Passes that failed and are tried again, by kind of error", self.pass_errors.clone());
+        let help = "Calls that the API server has answered, by verb and HTTP status; none where no answer came";
+        r.register("api_calls", help, self.api_calls.clone());
+        r
+    }
+
     /// Whether the guard is in force as far as decisions care.
     pub fn guard_in_force(&self, in_force: bool) {
         self.guard_in_force.set(i64::from(in_force));
@@ -79,20 +181,93 @@ impl Metrics {
         self.guard_tries.get_or_create(&TryLabels { result }).inc();
     }
 
+    /// Something was decided, in the word that history has for it. Nobody but the controller writes history.
+    pub fn decided(&self, reason: &str) {
+        self.decisions.get_or_create(&ReasonLabels { reason: reason.to_owned() }).inc();
+    }
+
+    /// These words may be decided; they are shown as 0 until they are.
+    pub fn may_decide(&self, reasons: impl IntoIterator<Item = &'static str>) {
+        for reason in reasons {
+            self.decisions.get_or_create(&ReasonLabels { reason: reason.to_owned() }).inc_by(0);
+        }
+    }
+
+    /// A grant that nobody had to be asked for took that long.
+    pub fn granted(&self, took: Duration) {
+        self.grant.observe(took.as_secs_f64());
+    }
+
+    /// A grant ended that long after its stated end.
+    pub fn ended(&self, late: Duration) {
+        self.lateness.observe(late.as_secs_f64());
+    }
+
+    /// To end a grant early took that long.
+    pub fn revoked(&self, took: Duration) {
+        self.revoke.observe(took.as_secs_f64());
+    }
+
+    /// Passes may fail with errors of these kinds; they are shown as 0 until they do.
+    pub fn may_fail(&self, kinds: impl IntoIterator<Item = &'static str>) {
+        for kind in kinds {
+            self.pass_errors.get_or_create(&KindLabels { kind }).inc_by(0);
+        }
+    }
+
+    /// A pass failed.
+    pub fn pass_failed(&self, kind: &'static str) {
+        self.pass_errors.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// A call of the API server came back with this HTTP status, or without any.
+    pub fn called(&self, verb: &'static str, code: Option<u16>) {
+        let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+        self.api_calls.get_or_create(&CallLabels { verb, code }).inc();
+    }
+
+    /// From now on this is asked for what can be counted at any time. Only the first time counts.
+    pub fn count_with(&self, count: impl Fn() -> Counted + Send + Sync + 'static) {
+        let _ = self.count.set(Box::new(count));
+    }
+
     /// All of it as OpenMetrics text.
     ///
     /// # Errors
     /// When a figure cannot be written as text.
     pub fn text(&self) -> Result<String, fmt::Error> {
+        if let Some(count) = self.count.get() {
+            self.show(count());
+        }
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    fn show(&self, counted: Counted) {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.leader.set(i64::from(counted.leads));
+        for (state, n) in counted.requests {
+            self.requests.get_or_create(&StateLabels { state }).set(number(n));
+        }
+        self.live_grants.set(number(counted.live_grants));
+        self.overdue_grants.set(number(counted.overdue_grants));
+        self.queue_depth.set(number(counted.queue_depth));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lines(metrics: &Metrics, about: &str) -> Vec<String> {
+        let text = metrics.text().unwrap();
+        assert!(text.ends_with("# EOF\n"));
+        let mut lines: Vec<String> =
+            text.lines().filter(|line| line.contains(&format!("daypass_{about}"))).map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    }
 
     #[test]
     fn all_that_can_be_said_of_the_guard() {
@@ -102,10 +277,6 @@ mod tests {
         told.guard_tried(Tried::Sound);
         told.guard_tried(Tried::Sound);
         told.guard_in_force(true);
-        let text = metrics.text().unwrap();
-        let mut lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.pop(), Some("# EOF"));
-        lines.sort_unstable();
         let expected = [
             "# HELP daypass_guard_in_force 1 while every guard is in force as far as is known; at 0 nothing new is granted.",
             "# HELP daypass_guard_tries Rounds of trying every guard, by what came of it.",
@@ -116,8 +287,59 @@ mod tests {
             r#"daypass_guard_tries_total{result="missing"} 0"#,
             r#"daypass_guard_tries_total{result="sound"} 2"#,
         ];
-        assert_eq!(lines, expected);
+        assert_eq!(lines(&metrics, "guard"), expected);
         told.guard_in_force(false);
         assert!(metrics.text().unwrap().contains("daypass_guard_in_force 0\n"));
+    }
+
+    #[test]
+    fn what_can_be_counted_is_counted_anew_each_time() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let (metrics, n) = (Metrics::default(), Arc::new(AtomicUsize::new(3)));
+        let seen = n.clone();
+        metrics.count_with(move || Counted {
+            leads: true,
+            requests: vec![("Active", seen.load(Ordering::SeqCst))],
+            live_grants: 4,
+            overdue_grants: 5,
+            queue_depth: 6,
+        });
+        assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 3"#.to_owned()));
+        n.store(0, Ordering::SeqCst);
+        assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 0"#.to_owned()));
+        let said = |figure: &str| lines(&metrics, figure).last().cloned().unwrap();
+        assert_eq!(said("leader"), "daypass_leader 1");
+        assert_eq!(said("live_grants"), "daypass_live_grants 4");
+        assert_eq!(said("overdue_grants"), "daypass_overdue_grants 5");
+        assert_eq!(said("queue_depth"), "daypass_queue_depth 6");
+    }
+
+    #[test]
+    fn what_is_told_is_added_up() {
+        let metrics = Metrics::default();
+        metrics.may_decide(["Granted", "Denied"]);
+        metrics.decided("Granted");
+        metrics.called("get", Some(200));
+        metrics.called("patch", None);
+        metrics.pass_failed("api");
+        metrics.granted(Duration::from_millis(15));
+        metrics.ended(Duration::from_secs(3));
+        metrics.revoked(Duration::from_secs(400));
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"daypass_decisions_total{reason="Granted"} 1"#,
+            r#"daypass_decisions_total{reason="Denied"} 0"#,
+            r#"daypass_api_calls_total{verb="get",code="200"} 1"#,
+            r#"daypass_api_calls_total{verb="patch",code="none"} 1"#,
+            r#"daypass_pass_errors_total{kind="api"} 1"#,
+            r#"daypass_grant_seconds_bucket{le="0.01"} 0"#,
+            r#"daypass_grant_seconds_bucket{le="0.02"} 1"#,
+            "daypass_revoke_lateness_seconds_sum 3.0",
+            r#"daypass_revoke_seconds_bucket{le="300.0"} 0"#,
+            "daypass_revoke_seconds_count 1",
+            concat!(r#"daypass_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+        ] {
+            assert!(text.lines().any(|said| said == line), "{line} is not in {text}");
+        }
     }
 }

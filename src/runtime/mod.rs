@@ -1,8 +1,11 @@
-//! The process around the controller: clock, clients, guard, probes, metrics, logs, signals. Decides nothing.
+//! The process around the controller: clock, clients, election, guard, probes, metrics, logs, signals. Decides nothing.
 
+pub mod calls;
 pub mod client;
 pub mod clock;
+pub mod gate;
 pub mod guard;
+pub mod leader;
 pub mod metrics;
 pub mod server;
 pub mod shutdown;

@@ -11,32 +11,38 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use super::gate::Leadership;
 use super::metrics::{self, Metrics};
 
-/// What the process still waits for before it is ready.
+/// What the process still waits for before it is ready. A replica that stands by is ready like one that leads: a
+/// rolling update waits for the new one to be ready before it stops the old one, which leads.
 #[derive(Clone, Debug)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub struct Readiness {
+    waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    leadership: Leadership,
+}
 
 impl Readiness {
     /// Not ready until each of these is done.
-    pub fn waiting_for(parts: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(Arc::new(Mutex::new(parts.into_iter().map(|part| (part, String::new())).collect())))
+    pub fn waiting_for(parts: impl IntoIterator<Item = &'static str>, leadership: Leadership) -> Self {
+        let waiting = parts.into_iter().map(|part| (part, String::new())).collect();
+        Self { waiting: Arc::new(Mutex::new(waiting)), leadership }
     }
 
     /// One of them is done.
     pub fn done(&self, part: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
     }
 
     /// One of them is not done, or not any more, and why.
     pub fn wait_for(&self, part: &'static str, why: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part, why.to_owned());
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(part, why.to_owned());
     }
 
     fn answer(&self) -> (StatusCode, String) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
-            (StatusCode::OK, "ok\n".to_owned())
+            (StatusCode::OK, format!("ok: {}\n", self.leadership.role()))
         } else {
             let said = |(part, why): (&&str, &String)| {
                 if why.is_empty() { (*part).to_owned() } else { format!("{part} ({why})") }
@@ -75,14 +81,20 @@ fn scraped(metrics: &Metrics) -> Result<Response, StatusCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::gate::seat;
 
     #[test]
     fn readiness_says_what_it_waits_for() {
-        let readiness = Readiness::waiting_for(["policies", "namespaces"]);
+        let (seat, leadership) = seat();
+        let readiness = Readiness::waiting_for(["policies", "namespaces"], leadership);
         readiness.done("policies");
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "waiting for: namespaces\n".to_owned()));
         readiness.done("namespaces");
-        assert_eq!(readiness.answer().0, StatusCode::OK);
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ok: stands by\n".to_owned()));
+        seat.stand_by(Some("daypass-0".into()));
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ok: stands by; daypass-0 leads\n".to_owned()));
+        seat.take_for_good();
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ok: leads\n".to_owned()));
         readiness.wait_for("guard", "it is missing");
         let waiting = "waiting for: guard (it is missing)\n".to_owned();
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, waiting));

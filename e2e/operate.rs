@@ -1,0 +1,236 @@
+//! What a running controller tells those who operate it: figures, logs, probes; and how it ends when it is asked to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use daypass::api::State;
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::cast::SOON;
+use crate::harness::install::NAMESPACE;
+use crate::harness::proxy::{Moment, Way};
+use crate::harness::users::{ADMIN, ALICE, BOB};
+use crate::harness::{Controller, World, eventually, private};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        private("operate::figures_tell_a_known_story_and_name_nobody", figures),
+        private("operate::every_log_line_about_a_request_has_its_uid", logs),
+        private("operate::liveness_does_not_depend_on_the_cluster", probes),
+        private("operate::a_pass_under_way_is_finished_when_asked_to_stop", finished),
+    ]
+}
+
+const DECIDED: [&str; 4] = ["Granted", "Denied", "Expired", "Revoked"];
+
+/// A leader that outlives any outage of a trial.
+const PATIENT: [&str; 2] = ["--lease-duration=300s", "--lease-renew-deadline=240s"];
+
+async fn figures(world: Arc<World>) {
+    world.controller.terminate().await;
+    let controller = world.replica("one", &PATIENT).await;
+    let figure = |name: &str| {
+        let name = name.to_owned();
+        let controller = &controller;
+        async move { controller.metric(&name).await }
+    };
+    let decided = async || {
+        let mut all = HashMap::new();
+        for reason in DECIDED {
+            all.insert(reason, figure(&format!("daypass_decisions_total{{reason=\"{reason}\"}}")).await);
+        }
+        all
+    };
+    let namespace = world.namespace("nobody").await;
+    // The canary asks too, and is denied.
+    world.until(NAMESPACE, "daypass-canary", State::Denied).await;
+    let before = decided().await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "lumen", json!({ "duration": "2s" })).await;
+    world.ask(ALICE, &namespace, "umbra", json!({ "duration": "1h" })).await;
+    world.ask(ALICE, &namespace, "vesper", json!({ "duration": "1h" })).await;
+    world.ask(ALICE, &namespace, "zenith", json!({ "role": { "name": "admin" } })).await;
+    world.until(&namespace, "lumen", State::Expired).await;
+    world.until(&namespace, "umbra", State::Active).await;
+    world.until(&namespace, "vesper", State::Active).await;
+    world.until(&namespace, "zenith", State::Denied).await;
+    assert_eq!(figure(r#"daypass_requests{state="Active"}"#).await, 2.0);
+    assert_eq!(figure("daypass_live_grants").await, 2.0);
+    world.review(ALICE, &namespace, "vesper", "Revoke", "no more").await;
+    world.until(&namespace, "vesper", State::Revoked).await;
+
+    let after = decided().await;
+    for (reason, times) in [("Granted", 3.0), ("Denied", 1.0), ("Expired", 1.0), ("Revoked", 1.0)] {
+        assert_eq!(after[reason] - before[reason], times, "{reason}");
+    }
+    let canary = before["Denied"];
+    for (state, n) in [("Active", 1.0), ("Expired", 1.0), ("Revoked", 1.0), ("Denied", 1.0 + canary), ("Failed", 0.0)] {
+        assert_eq!(figure(&format!("daypass_requests{{state=\"{state}\"}}")).await, n, "{state}");
+    }
+    for (name, n) in [
+        ("daypass_leader", 1.0),
+        ("daypass_live_grants", 1.0),
+        ("daypass_overdue_grants", 0.0),
+        ("daypass_grant_seconds_count", 3.0),
+        ("daypass_revoke_lateness_seconds_count", 1.0),
+        ("daypass_revoke_seconds_count", 1.0),
+        ("daypass_queue_depth", 0.0),
+    ] {
+        assert_eq!(figure(name).await, n, "{name}");
+    }
+    for took in ["daypass_grant_seconds_sum", "daypass_revoke_lateness_seconds_sum", "daypass_revoke_seconds_sum"] {
+        let seconds = figure(took).await;
+        assert!(seconds > 0.0 && seconds < SOON.as_secs_f64(), "{took} is {seconds}");
+    }
+    // A status for each transition, three bindings made and two taken away.
+    assert!(figure(r#"daypass_api_calls_total{verb="patch",code="200"}"#).await >= 6.0);
+    assert!(figure(r#"daypass_api_calls_total{verb="create",code="201"}"#).await >= 3.0);
+    assert!(figure(r#"daypass_api_calls_total{verb="delete",code="200"}"#).await >= 2.0);
+    assert!(figure(r#"daypass_api_calls_total{verb="watch",code="200"}"#).await >= 6.0);
+    overdue(&world, &controller, &namespace).await;
+
+    let (_, text) = controller.get("/metrics").await.expect("an answer");
+    let version = format!("daypass_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(&version), "{text}");
+    for word in
+        ["alice", "gitops", "dev\"", "lumen", "umbra", "vesper", "zenith", &namespace, "daypass-system", "canary"]
+    {
+        assert!(!text.contains(word), "{word} is in {text}");
+    }
+}
+
+/// An end that comes while nothing can be written shows as overdue, until it is made good.
+async fn overdue(world: &World, controller: &Controller, namespace: &str) {
+    world.ask(ALICE, namespace, "late", json!({ "duration": "3s" })).await;
+    world.until(namespace, "late", State::Active).await;
+    world.control_plane.stop_api_server();
+    let until = async |n: f64| {
+        eventually(&format!("{n} grants are overdue"), SOON, async || {
+            let now = controller.metric("daypass_overdue_grants").await;
+            if now == n { Ok(()) } else { Err(format!("{now} are")) }
+        })
+        .await;
+    };
+    until(1.0).await;
+    eventually("the passes that fail and the calls that nobody answers are counted", SOON, async || {
+        let (_, text) = controller.get("/metrics").await?;
+        let failed = controller.metric(r#"daypass_pass_errors_total{kind="api"}"#).await >= 1.0;
+        let unanswered = text.contains(r#"daypass_api_calls_total{verb="delete",code="none"}"#);
+        if failed && unanswered { Ok(()) } else { Err(text) }
+    })
+    .await;
+    world.control_plane.start_api_server().await;
+    world.until(namespace, "late", State::Expired).await;
+    until(0.0).await;
+}
+
+async fn logs(world: Arc<World>) {
+    world.controller.terminate().await;
+    let (proxy, controller) = world
+        .replica_through_proxy(
+            "one",
+            &["--cluster=eu-1", "--log=debug,hyper=off,rustls=off,tower=off,kube_client=info,h2=off"],
+        )
+        .await;
+    let namespace = world.namespace("logs").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    // One pass fails, and is told of.
+    let failed = Arc::new(AtomicBool::new(false));
+    let tell = failed.clone();
+    proxy.watch(move |_, write| {
+        let first = write.path.ends_with("/rolebindings") && !tell.swap(true, Ordering::SeqCst);
+        if first { Way::Cut } else { Way::On }
+    });
+    let names = ["lumen", "umbra", "vesper", "zenith"];
+    world.ask(ALICE, &namespace, "lumen", json!({ "duration": "4s" })).await;
+    world.ask(ALICE, &namespace, "umbra", json!({ "duration": "1h" })).await;
+    world.ask(ALICE, &namespace, "vesper", json!({ "duration": "1h" })).await;
+    world.ask(ALICE, &namespace, "zenith", json!({ "role": { "name": "admin" } })).await;
+    let mut uids = HashMap::new();
+    for (name, state) in names.into_iter().zip([State::Active, State::Active, State::Active, State::Denied]) {
+        uids.insert(name, world.until(&namespace, name, state).await.uid().expect("a UID"));
+    }
+    assert!(failed.load(Ordering::SeqCst));
+    // Somebody without a say, a binding taken away by hand, a request taken away.
+    world.review(BOB, &namespace, "umbra", "Revoke", "mine").await;
+    let binding = format!("daypass-{}", uids["umbra"]);
+    world.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
+    world.until(&namespace, "umbra", State::Revoked).await;
+    world.kubectl(ALICE).ok(&["delete", "areq", "vesper", "-n", &namespace]).await;
+    world.until(&namespace, "lumen", State::Expired).await;
+    world.until_unbound(&namespace).await;
+    assert!(controller.terminate().await.success());
+
+    let log = controller.log();
+    let mut told: HashMap<&str, usize> = HashMap::new();
+    for line in log.lines() {
+        let parsed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(parsed["cluster"], "eu-1", "{line}");
+        for name in names.into_iter().filter(|name| line.contains(name)) {
+            assert_eq!(parsed["uid"], *uids[name], "{line}");
+            *told.entry(name).or_default() += 1;
+        }
+    }
+    assert!(names.iter().all(|name| told.get(name).is_some_and(|lines| *lines >= 1)), "{told:?}");
+    let failure = log.lines().find(|line| line.contains("pass failed")).expect("a line about the pass that failed");
+    assert!(names.iter().any(|name| failure.contains(&uids[name])), "{failure}");
+}
+
+async fn probes(world: Arc<World>) {
+    world.controller.kill();
+    world.control_plane.stop_api_server();
+    world.controller.start_again();
+    let answers = async |path: &str, status: u16, words: &[&str]| {
+        eventually(&format!("{path} answers {status} with {words:?}"), SOON, async || {
+            let (code, said) = world.controller.get(path).await?;
+            let complete = code == status && words.iter().all(|word| said.contains(word));
+            if complete { Ok(()) } else { Err(format!("{code}: {said}")) }
+        })
+        .await;
+    };
+    answers("/livez", 200, &["ok"]).await;
+    answers("/readyz", 503, &["accessrequests", "accesspolicies", "guard (", "lease ("]).await;
+    assert_eq!(world.controller.metric("daypass_leader").await, 0.0);
+    world.control_plane.start_api_server().await;
+    answers("/readyz", 200, &["ok: leads"]).await;
+    // One that leads is alive too when it can reach nobody, for as long as it may hope.
+    world.control_plane.stop_api_server();
+    answers("/livez", 200, &["ok"]).await;
+    world.control_plane.start_api_server().await;
+    world.controller.revive();
+    answers("/readyz", 200, &["ok: leads"]).await;
+}
+
+async fn finished(world: Arc<World>) {
+    world.controller.terminate().await;
+    let (proxy, controller) = world.replica_through_proxy("one", &[]).await;
+    let namespace = world.namespace("finish").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let [held, go] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let (tell, may_go) = (held.clone(), go.clone());
+    proxy.watch(move |at, write| {
+        if at == Moment::After || !write.path.ends_with("/rolebindings") || may_go.load(Ordering::SeqCst) {
+            return Way::On;
+        }
+        tell.store(true, Ordering::SeqCst);
+        Way::Wait
+    });
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let shown = async |what: &str, check: &dyn Fn() -> bool| {
+        eventually(what, SOON, async || if check() { Ok(()) } else { Err("not yet".to_owned()) }).await;
+    };
+    shown("a binding is on its way", &|| held.load(Ordering::SeqCst)).await;
+    controller.ask_to_end();
+    shown("it has heard that it should stop", &|| controller.log().contains("asked to stop")).await;
+    go.store(true, Ordering::SeqCst);
+    assert!(controller.end().await.success(), "{}", controller.log());
+    // Nobody else was there to write this.
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    world.until_events(&granted, &["Granted"]).await;
+    let holder = ["get", "lease", "daypass", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}"];
+    let holder = world.kubectl(ADMIN).ok(&holder).await;
+    assert_eq!(holder, "", "the lease is given back");
+}

@@ -1,0 +1,120 @@
+//! The command that runs the controller: its flags, and how the parts of the process are put together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::error;
+
+use super::CliError;
+use crate::controller::{self, context};
+use crate::core::duration;
+use crate::runtime::clock::Clock;
+use crate::runtime::gate::seat;
+use crate::runtime::leader::{ELECTION, Election, Terms};
+use crate::runtime::metrics::Metrics;
+use crate::runtime::server::{self, Readiness};
+use crate::runtime::telemetry::{self, LogFormat};
+use crate::runtime::{client, shutdown};
+
+/// Flags of `daypass controller`.
+#[derive(Debug, clap::Args)]
+pub struct ControllerArgs {
+    /// Kubeconfig to use. Left out: the cluster that this pod runs in.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// Address for /livez, /readyz and /metrics.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+    /// Which log lines to write.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    log: String,
+    /// Name of this cluster, to be in every log line.
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Name of this process in Events, in the audit log and, with something that tells processes apart, in the Lease.
+    /// It must be that of the pod: who has it takes the place of a dead process of the same name at once.
+    #[arg(long, env = "POD_NAME")]
+    instance: Option<String>,
+    /// Namespace that Daypass is installed in.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "daypass-system")]
+    namespace: String,
+    #[command(flatten)]
+    election: ElectionArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ElectionArgs {
+    /// Work without the Lease. Only for one process outside of the cluster.
+    #[arg(long)]
+    no_leader_election: bool,
+    /// For how long other replicas leave the Lease alone that was not renewed.
+    #[arg(long, value_parser = length, default_value = "15s")]
+    lease_duration: Duration,
+    /// For how long the leader works on without having renewed the Lease. Shorter than the Lease.
+    #[arg(long, value_parser = length, default_value = "10s")]
+    lease_renew_deadline: Duration,
+    /// Time between two renewals. At most half of the deadline.
+    #[arg(long, value_parser = length, default_value = "2s")]
+    lease_retry: Duration,
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    let length = duration::parse(text).map_err(|error| error.to_string())?;
+    Duration::try_from(length).map_err(|error| error.to_string())
+}
+
+impl ElectionArgs {
+    fn terms(&self) -> Result<Option<Terms>, CliError> {
+        if self.no_leader_election {
+            return Ok(None);
+        }
+        let (lease, renew_deadline, retry) = (self.lease_duration, self.lease_renew_deadline, self.lease_retry);
+        Terms { lease, renew_deadline, retry }.checked().map(Some).map_err(CliError::Flags)
+    }
+}
+
+/// Runs the controller until it is asked to stop, or a part of it fails.
+///
+/// # Errors
+/// When flags do not go together, and when it failed; what it failed of is in the log then, which holds nothing but
+/// log lines.
+pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
+    let terms = args.election.terms()?;
+    telemetry::start(args.log_format, &args.log, args.cluster.clone());
+    run_on(args, terms).await.map_err(|error| {
+        error!(%error, "ends");
+        CliError::Logged
+    })
+}
+
+async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliError> {
+    let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
+    let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
+    let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
+    let (seat, leadership) = seat();
+    let parts = context::KINDS.into_iter().chain(terms.map(|_| ELECTION));
+    let readiness = Readiness::waiting_for(parts, leadership.clone());
+    let metrics = Metrics::default();
+    let instance = args.instance.as_deref().unwrap_or("daypass");
+    let clients = client::clients(args.kubeconfig.as_deref(), instance, leadership.clone(), &metrics).await?;
+    let election = match terms {
+        Some(terms) => {
+            let pod = args.instance.as_deref();
+            Some(Election::new(seat, clients.lease.clone(), &args.namespace, pod, terms, Clock))
+        }
+        None => {
+            seat.take_for_good();
+            None
+        }
+    };
+    let identity = controller::Identity { instance: instance.to_owned(), namespace: args.namespace };
+    let process = controller::Process { readiness: readiness.clone(), metrics: metrics.clone(), leadership, election };
+    tokio::select! {
+        served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),
+        ended = controller::run(clients, identity, process, stop) => Ok(ended?),
+    }
+}

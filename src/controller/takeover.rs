@@ -1,0 +1,113 @@
+//! What a replica does before it works, and when it begins to. Writes nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::context::Context;
+use super::observe::GuardedRequest;
+use super::queues::{Inbox, Queues, Suspect};
+use crate::api::AccessRequest;
+
+/// Time between two looks at whether the watch has caught up.
+const LOOK: Duration = Duration::from_millis(20);
+/// Time to the next list after one that failed.
+const RETRY: Duration = Duration::from_millis(500);
+/// Time to the next list while the watch is behind.
+const RELIST: Duration = Duration::from_secs(5);
+/// How many requests are listed at a time.
+const PAGE: u32 = 500;
+
+/// Throws away what the watches say, for as long as it is polled: all is looked at when the work begins.
+pub async fn discard(inbox: &mut Inbox, queues: &Queues) {
+    async fn drain<T>(queue: &mut mpsc::UnboundedReceiver<T>, forget: impl Fn(T)) {
+        while let Some(name) = queue.recv().await {
+            forget(name);
+        }
+    }
+    tokio::join!(
+        drain(&mut inbox.requests, |request| queues.waiting_requests.begun(&request)),
+        drain(&mut inbox.policies, |policy| queues.waiting_policies.begun(&policy)),
+        drain(&mut inbox.reaper, drop),
+    );
+}
+
+/// Looks at everything that the stores have.
+pub fn look_at_all(context: &Context) {
+    context.requests.state().iter().for_each(|request| context.queues.look_at(ObjectRef::from_obj(&**request)));
+    context.look_at_policies();
+    context.queues.suspect(Suspect::Everything);
+}
+
+/// Waits until the watch has brought every request as it was at this call or later, so that limits can be counted: the
+/// process that led until now may have granted something in its last moment. Where no policy has limits, there is
+/// nothing to wait for.
+pub async fn catch_up(context: &Context) {
+    let any_limits = loop {
+        match context.policies() {
+            Some(policies) => break policies.any_limits(),
+            None => sleep(LOOK).await,
+        }
+    };
+    let mut behind = if any_limits { listed(context).await } else { Versions::default() };
+    let mut read_at = Instant::now();
+    while !behind.is_empty() {
+        sleep(LOOK).await;
+        behind.retain(|request, version| !has(context, request, *version));
+        if !behind.is_empty() && read_at.elapsed() > RELIST {
+            // One that was deleted since will never come.
+            let there = listed(context).await;
+            behind.retain(|request, _| there.contains_key(request));
+            read_at = Instant::now();
+        }
+    }
+    context.ledger.complete();
+    context.look_at_open_requests();
+}
+
+type Versions = HashMap<ObjectRef<GuardedRequest>, u64>;
+
+/// Every request and its version, from the API server; asks until it is answered.
+async fn listed(context: &Context) -> Versions {
+    loop {
+        match list(context).await {
+            Ok(versions) => return versions,
+            Err(error) => warn!(%error, "cannot list requests; those under limits wait"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn list(context: &Context) -> kube::Result<Versions> {
+    let api: Api<AccessRequest> = Api::all(context.reader.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    let mut all = Versions::default();
+    loop {
+        let list = api.list_metadata(&page).await?;
+        all.extend(list.items.iter().filter_map(place_and_version));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn place_and_version(request: &PartialObjectMeta<AccessRequest>) -> Option<(ObjectRef<GuardedRequest>, u64)> {
+    let metadata = &request.metadata;
+    let place = ObjectRef::new(metadata.name.as_deref()?).within(metadata.namespace.as_deref()?);
+    Some((place, metadata.resource_version.as_ref()?.parse().ok()?))
+}
+
+/// Whether the store has a request in this version or a later one.
+fn has(context: &Context, request: &ObjectRef<GuardedRequest>, version: u64) -> bool {
+    let stored = context.requests.get(request);
+    let stored = stored.and_then(|guarded| guarded.meta().resource_version.as_ref()?.parse::<u64>().ok());
+    stored.is_some_and(|stored| stored >= version)
+}

@@ -1,0 +1,109 @@
+//! Counts the calls of a client as they come back. Changes none of them.
+
+use std::task::{self, Poll};
+
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use kube::client::Body;
+use tower::{BoxError, Layer, Service};
+
+use super::metrics::Metrics;
+
+/// Has a client's calls counted.
+#[derive(Clone)]
+pub struct Counting(pub Metrics);
+
+impl<S> Layer<S> for Counting {
+    type Service = CountedCalls<S>;
+
+    fn layer(&self, inner: S) -> CountedCalls<S> {
+        CountedCalls { inner, metrics: self.0.clone() }
+    }
+}
+
+/// A client's service whose calls are counted.
+#[derive(Clone)]
+pub struct CountedCalls<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+impl<S, B> Service<Request<Body>> for CountedCalls<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    B: 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<B>, BoxError>>;
+
+    fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (verb, metrics) = (verb(&request), self.metrics.clone());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            metrics.called(verb, answer.as_ref().ok().map(|response| response.status().as_u16()));
+            answer
+        })
+    }
+}
+
+/// What a call does, as RBAC calls it; but to read one object or all of a kind is the same here.
+fn verb<B>(request: &Request<B>) -> &'static str {
+    match *request.method() {
+        Method::GET if is_watch(request.uri().query().unwrap_or_default()) => "watch",
+        Method::GET => "get",
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "other",
+    }
+}
+
+fn is_watch(query: &str) -> bool {
+    query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_call_is_counted_by_verb_and_status() {
+        let metrics = Metrics::default();
+        let server = tower::service_fn(|request: Request<Body>| async move {
+            match *request.method() {
+                Method::DELETE => Err(BoxError::from("no line")),
+                Method::PATCH => Ok(Response::builder().status(409).body(())?),
+                _ => Ok(Response::new(())),
+            }
+        });
+        let mut client = Counting(metrics.clone()).layer(server);
+        for (method, uri) in [
+            (Method::GET, "/pods"),
+            (Method::GET, "/pods?limit=1&watch=true"),
+            (Method::GET, "/pods?labelSelector=watch"),
+            (Method::PATCH, "/pods/a"),
+            (Method::DELETE, "/pods/a"),
+        ] {
+            let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+            let _ = client.call(request).await;
+        }
+        let text = metrics.text().unwrap();
+        let mut counted: Vec<&str> = text.lines().filter(|line| line.starts_with("daypass_api_calls_total")).collect();
+        counted.sort_unstable();
+        let expected = [
+            r#"daypass_api_calls_total{verb="delete",code="none"} 1"#,
+            r#"daypass_api_calls_total{verb="get",code="200"} 2"#,
+            r#"daypass_api_calls_total{verb="patch",code="409"} 1"#,
+            r#"daypass_api_calls_total{verb="watch",code="200"} 1"#,
+        ];
+        assert_eq!(counted, expected);
+    }
+}

@@ -1,0 +1,170 @@
+//! Whether this process may write, as a view that costs nothing to ask, and the gate that holds all writes to it.
+//! Who leads is not decided here but in [`super::leader`].
+
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use futures::future::BoxFuture;
+use http::{Method, Request};
+use kube::client::Body;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tower::{BoxError, Layer, Service};
+
+/// Whether this process may write.
+#[derive(Clone, Debug)]
+enum Standing {
+    /// It stands by; who leads, where that is known.
+    By(Option<Arc<str>>),
+    /// It leads until then; without end when there is no election.
+    Leads(Option<Instant>),
+}
+
+/// Says whether this process leads, now and without asking anybody. Clones say the same.
+#[derive(Clone, Debug)]
+pub struct Leadership(watch::Receiver<Standing>);
+
+/// The one place that a [`Leadership`] hears from.
+#[derive(Debug)]
+pub struct Seat(watch::Sender<Standing>);
+
+/// A seat that nobody has taken, and the view of it.
+pub fn seat() -> (Seat, Leadership) {
+    let (told, heard) = watch::channel(Standing::By(None));
+    (Seat(told), Leadership(heard))
+}
+
+impl Seat {
+    /// Leads from now on: there is no other process.
+    pub fn take_for_good(&self) {
+        self.0.send_replace(Standing::Leads(None));
+    }
+
+    /// Leads until then, on the monotonic clock.
+    pub fn take_until(&self, until: Instant) {
+        self.0.send_replace(Standing::Leads(Some(until)));
+    }
+
+    /// Stands by from now on; who leads, where that is known. True when that is news.
+    pub fn stand_by(&self, leader: Option<Arc<str>>) -> bool {
+        self.0.send_if_modified(|standing| {
+            let news = !matches!(standing, Standing::By(known) if *known == leader);
+            *standing = Standing::By(leader);
+            news
+        })
+    }
+}
+
+impl Leadership {
+    /// Whether this process leads.
+    pub fn holds(&self) -> bool {
+        match *self.0.borrow() {
+            Standing::By(_) => false,
+            Standing::Leads(until) => until.is_none_or(|until| Instant::now() < until),
+        }
+    }
+
+    /// Waits until this process leads.
+    pub async fn taken(&self) {
+        let mut heard = self.0.clone();
+        if heard.wait_for(|standing| matches!(standing, Standing::Leads(_))).await.is_err() {
+            // Nobody is left who could take it.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until this process does not lead.
+    pub async fn lapsed(&self) {
+        let mut heard = self.0.clone();
+        while self.holds() {
+            let until = match *heard.borrow_and_update() {
+                Standing::By(_) => return,
+                Standing::Leads(until) => until,
+            };
+            let deadline = async {
+                match until {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = deadline => {}
+                changed = heard.changed() => if changed.is_err() {
+                    // What was last said holds, until its time is over.
+                    match until {
+                        Some(until) => sleep_until(until).await,
+                        None => std::future::pending().await,
+                    }
+                },
+            }
+        }
+    }
+
+    /// The part that this process has, in words.
+    pub fn role(&self) -> String {
+        match &*self.0.borrow() {
+            Standing::Leads(_) => "leads".to_owned(),
+            Standing::By(None) => "stands by".to_owned(),
+            Standing::By(Some(holder)) => format!("stands by; {holder} leads"),
+        }
+    }
+}
+
+/// Lets a client's writes pass only while this process leads. Reads always pass.
+#[derive(Clone)]
+pub struct Gate(pub Leadership);
+
+/// Why a write was not made, or was cut on its way.
+#[derive(Debug, thiserror::Error)]
+#[error("this replica does not lead")]
+pub struct NotLeading;
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, leadership: self.0.clone() }
+    }
+}
+
+/// A client's service behind the [`Gate`].
+#[derive(Clone)]
+pub struct Gated<S> {
+    inner: S,
+    leadership: Leadership,
+}
+
+impl<S> Service<Request<Body>> for Gated<S>
+where
+    S: Service<Request<Body>, Error = BoxError>,
+    S::Response: 'static,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<S::Response, BoxError>>;
+
+    fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Box::pin(self.inner.call(request));
+        }
+        if !self.leadership.holds() {
+            return Box::pin(async { Err(NotLeading.into()) });
+        }
+        let (leadership, answer) = (self.leadership.clone(), self.inner.call(request));
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = leadership.lapsed() => Err(NotLeading.into()),
+                answer = answer => answer,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
