@@ -2,7 +2,7 @@
 
 CONTROLPLANE := target/controlplane
 
-.PHONY: demo tutorial test bench lint crds controlplane
+.PHONY: demo tutorial test fuzz bench lint crds controlplane
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -17,6 +17,11 @@ tutorial: controlplane
 ## Every test: the pure core, the CRDs, the chart, and each behaviour against a real API server.
 test: controlplane
 	cargo test
+
+## Hostile input, many times what `make test` tries: `make fuzz CASES=100000 SEED=7`. The variables are also understood
+## as DAYPASS_FUZZ_CASES (so many of each kind) and DAYPASS_FUZZ_SEED by `cargo test`.
+fuzz:
+	DAYPASS_FUZZ_CASES=$(or $(CASES),5000) DAYPASS_FUZZ_SEED=$(or $(SEED),0) cargo test --test fuzz
 
 ## Latencies and throughput beside a bare client that only writes RoleBindings, in the same run.
 bench: controlplane

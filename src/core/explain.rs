@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::approvals::{Progress, Said, as_escalated, progress, review_stage, weigh};
 use super::break_glass::review_due;
 use super::deadline::later;
-use super::decide::{Decision, choose, decide, fits};
+use super::decide::{Chosen, Decision, choose, decide, fits};
 use super::duration;
 use super::facts::Circumstances;
 use super::fault::sentence;
@@ -344,14 +344,13 @@ impl Account<'_, '_> {
             judged.verdict == Verdict::Denies || (judged.verdict == Verdict::Broken && judged.effect == Effect::Deny)
         });
         let chosen = choose(self.ask, self.s.policies, &circumstances).ok().filter(|_| !stopped);
-        let Some((policy, period)) = chosen else { return };
+        let Some(Chosen { policy, period, automatic }) = chosen else { return };
         let name = &policy.reference.name;
         told.decides = Some(Deciding { policy: name.clone(), because: self.because(policy, told, &circumstances) });
         for judged in told.policies.iter_mut().filter(|judged| judged.name == *name) {
             judged.verdict = Verdict::Decides;
         }
-        let automatic = policy.is_automatic(self.ask, &circumstances) == Ok(true);
-        told.stages = self.stages(policy, told.outcome, automatic);
+        told.stages = self.stages(policy, told.outcome, automatic == Ok(true));
         let reviewers = policy.break_glass.as_ref().filter(|_| matches!(self.ask.aim, Aim::BreakGlass));
         let heard = match reviewers {
             Some(terms) => vec![review_stage(&terms.reviewers)],
@@ -411,10 +410,11 @@ impl Account<'_, '_> {
                 _ => None,
             })
             .collect();
-        let least = policy.friction(self.ask, circumstances);
+        let friction = |of: &Policy| of.friction(self.ask.aim, of.is_automatic(self.ask, circumstances) == Ok(true));
+        let least = friction(policy);
         match others.len() {
             0 => "no other policy matches".to_owned(),
-            _ if others.iter().any(|other| other.friction(self.ask, circumstances) == least) => {
+            _ if others.iter().any(|other| friction(other) == least) => {
                 "it comes first by name of those that ask least of people".to_owned()
             }
             _ => "of those that match it asks least of people".to_owned(),

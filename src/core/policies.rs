@@ -238,11 +238,12 @@ pub struct Extension {
 }
 
 impl Policy {
-    /// How much a request under this policy asks of people before it is granted: stages, then approvals.
-    pub fn friction(&self, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> (usize, i64) {
-        match ask.aim {
+    /// How much a request under this policy asks of people before it is granted: stages, then approvals; nothing of
+    /// anybody when it is `automatic`.
+    pub fn friction(&self, aim: Aim<'_>, automatic: bool) -> (usize, i64) {
+        match aim {
             Aim::BreakGlass => (0, 0),
-            _ if self.is_automatic(ask, circumstances) == Ok(true) => (0, 0),
+            _ if automatic => (0, 0),
             Aim::Grant | Aim::Extension { .. } => {
                 (self.stages.len(), self.stages.iter().map(|s| i64::from(s.required)).sum())
             }
@@ -256,6 +257,12 @@ impl Policy {
     pub fn is_automatic(&self, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> Result<bool, String> {
         let Some(condition) = &self.automatic_when else { return Ok(false) };
         condition.holds(&circumstances.facts(ask, self))
+    }
+
+    /// Keys of the labels that its conditions ask for.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        let conditions = self.conditions.iter().map(|requirement| &requirement.condition);
+        conditions.chain(&self.automatic_when).flat_map(Condition::labels)
     }
 
     /// Whether it serves emergencies only: without stages it would otherwise let everybody in unreviewed.
