@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
@@ -14,13 +15,14 @@ use super::manifests::from_file_or_input;
 use super::plugin::{Connection, Said};
 use super::show;
 use crate::api::conditions::{self, ConditionStatus};
-use crate::api::request::AccessRequest;
-use crate::api::subject::Identity;
+use crate::api::request::{AccessRequest, RoleRisk};
+use crate::api::subject::{Identity, RoleKind};
 use crate::controller::observe::{self, GuardedPolicy, GuardedRequest};
 use crate::core::break_glass::is_unreviewed;
 use crate::core::explain::explain;
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
+use crate::core::limits;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
 use crate::core::snapshot::Snapshot;
@@ -138,15 +140,17 @@ impl Cluster {
         let policies = self.policies().await?;
         let extended = self.extended(request).await;
         let namespaces = self.namespaces(request, extended.as_ref()).await?;
-        let unreviewed = self.unreviewed(request).await;
+        let risk = self.risk(request, &namespaces).await;
+        let all = self.requests(request, &policies).await;
+        let unreviewed: Vec<AccessRequest> = all.iter().filter(|other| is_unreviewed(other)).cloned().collect();
+        let others = limits::others(request, &policies, all.iter());
         let guard = guard(request);
         let snapshot = Snapshot {
             request,
             policies: &policies,
             namespaces: &namespaces,
-            // Not read here: what other requests there are, and what a role can do before that is on record.
-            others: &[],
-            risk: request.status.as_ref().and_then(|status| status.risk.as_ref()),
+            others: &others,
+            risk: risk.as_ref(),
             bindings: &[],
             extended: extended.as_ref(),
             extensions: &[],
@@ -217,23 +221,59 @@ impl Cluster {
         }
     }
 
-    /// Break-glass requests whose review is open; the core looks for those of the same person.
-    async fn unreviewed(&mut self, request: &AccessRequest) -> Vec<AccessRequest> {
-        if !request.spec.break_glass {
+    /// What the role can do, as the controller has it: of a Role what is on record goes, once the request is granted.
+    async fn risk(&mut self, request: &AccessRequest, namespaces: &Namespaces) -> Option<RoleRisk> {
+        let recorded = request.status.as_ref().and_then(|status| status.risk.clone());
+        let role = &request.spec.role;
+        if request.is_over() || (role.kind == RoleKind::Role && is_decided(request)) {
+            return recorded;
+        }
+        let read = match role.kind {
+            RoleKind::ClusterRole => {
+                let found = Api::<ClusterRole>::all(self.client.clone()).get_opt(&role.name).await;
+                found.map(|found| observe::risk_of_cluster_role(found.as_ref(), request)).map_err(|e| e.to_string())
+            }
+            RoleKind::Role => {
+                let read = observe::risk_of_role(&self.client, request, namespaces).await;
+                read.map_err(|error| error.to_string())
+            }
+        };
+        match read {
+            Ok(risk) => Some(risk),
+            Err(error) => {
+                let known = recorded.as_ref().map_or("Unknown", |risk| risk.level.as_str());
+                self.notes.push(format!(
+                    "{role} could not be read ({error}): its risk is taken to be {known}, so the answer may differ where a \
+                     policy asks for it"
+                ));
+                recorded
+            }
+        }
+    }
+
+    /// Other requests, as far as some are looked at: for limits, and for reviews of break-glass access that are open.
+    async fn requests(&mut self, request: &AccessRequest, policies: &PolicySet) -> Vec<AccessRequest> {
+        if is_decided(request) || !(request.spec.break_glass || policies.any_limits()) {
             return Vec::new();
         }
         let all: Api<GuardedRequest> = Api::all(self.client.clone());
         let own: Api<GuardedRequest> = Api::namespaced(self.client.clone(), &request.namespace().unwrap_or_default());
         let mut listed = all.list(&ListParams::default()).await;
-        if listed.is_err() {
-            self.notes.push(
-                "you may not list the requests of all namespaces: an overdue review elsewhere would deny it".to_owned(),
-            );
+        if let Err(error) = &listed {
+            self.notes.push(format!(
+                "the requests of all namespaces could not be listed ({error}): what other namespaces have counts for limits, \
+                 and an overdue review there would deny break-glass access"
+            ));
             listed = own.list(&ListParams::default()).await;
         }
         let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|guarded| guarded.0.ok());
-        others.filter(|other| is_unreviewed(other) && other.uid() != request.uid()).collect()
+        others.filter(|other| other.uid() != request.uid()).collect()
     }
+}
+
+/// Whether it was granted, or is over: then limits are not looked at any more.
+fn is_decided(request: &AccessRequest) -> bool {
+    request.is_over() || request.status.as_ref().is_some_and(|status| status.granted_at.is_some())
 }
 
 /// What the controller last said of the cluster's guard, on the request itself. It cannot be tried from here.

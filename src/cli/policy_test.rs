@@ -1,5 +1,7 @@
 //! `kubectl daypass policy test`: the cases of PolicyTest documents, decided by the core without a cluster.
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -9,12 +11,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::beside::Beside;
 use super::manifests::{self, Document, documents};
 use super::plugin::Said;
-use crate::api::request::{AccessRequest, AccessRequestStatus, Review};
+use crate::api::request::{AccessRequest, AccessRequestStatus, Review, RoleRisk};
 use crate::core::duration;
 use crate::core::explain::{Explanation, Outcome, Standing, explain};
 use crate::core::guard::Guard;
+use crate::core::limits;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::{Entry, PolicySet};
 use crate::core::snapshot::Snapshot;
@@ -60,13 +64,32 @@ struct RawCase {
     reviews: BTreeMap<String, Value>,
     #[serde(default)]
     escalated: Vec<String>,
+    /// How much harm the role can do, as the controller would read it from the cluster.
+    risk: Option<Level>,
+    /// The running request that this one extends.
+    extends: Option<Value>,
+    /// Other requests, which limits count.
+    #[serde(default)]
+    others: Vec<Value>,
     at: Option<Time>,
     expect: Value,
+}
+
+#[derive(Deserialize, Debug)]
+enum Level {
+    Low,
+    Medium,
+    High,
+    Critical,
+    Unknown,
 }
 
 struct Case {
     name: String,
     request: AccessRequest,
+    risk: Option<RoleRisk>,
+    extends: Option<Beside>,
+    others: Vec<Beside>,
     at: Timestamp,
     expect: Expect,
 }
@@ -122,11 +145,24 @@ impl Case {
             Ok((who.clone(), part::<Review>(from, &format!("{path}.reviews.{who}"), value)?))
         };
         let reviews = raw.reviews.iter().map(review).collect::<Result<_, String>>()?;
+        let risk = raw.risk.map(|level| RoleRisk { level: format!("{level:?}"), reasons: Vec::new() });
+        let extends = raw.extends.map(|value| Beside::read(from, &format!("{path}.extends"), &value, "extended"));
+        let extends = extends.transpose()?;
+        if let Some(running) = &extends
+            && running.name() != request.spec.extends.as_deref()
+        {
+            return Err(format!("{from}: {path}.extends: must be the request that request.spec.extends names"));
+        }
+        let others = raw.others.iter().enumerate();
+        let others =
+            others.map(|(n, value)| Beside::read(from, &format!("{path}.others[{n}]"), value, &format!("other-{n}")));
+        let others = others.collect::<Result<_, String>>()?;
         let noon = || AT.parse::<Timestamp>().map_err(|_| format!("{AT} is no time"));
         let at = raw.at.map_or_else(noon, |at| Ok(at.0))?;
         request.metadata.creation_timestamp.get_or_insert(Time(at));
         request.status = Some(AccessRequestStatus { reviews, escalated: raw.escalated, ..Default::default() });
-        Ok(Self { name: raw.name, request, at, expect: part(from, &format!("{path}.expect"), &raw.expect)? })
+        let expect = part(from, &format!("{path}.expect"), &raw.expect)?;
+        Ok(Self { name: raw.name, request, risk, extends, others, at, expect })
     }
 
     /// In what the answer is another than expected: which part, what was expected, what came.
@@ -192,14 +228,14 @@ pub fn run(paths: &[PathBuf]) -> Result<Said, String> {
     if tests.iter().all(|test| test.cases.is_empty()) {
         return Err("there is no PolicyTest with cases in these files".to_owned());
     }
-    Ok(report(&PolicySet::new(&policies), &tests))
+    report(&PolicySet::new(&policies), &tests)
 }
 
-fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Said {
+fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Result<Said, String> {
     let (mut text, mut passed, mut failed) = (String::new(), 0, 0);
     for test in tests {
         for case in &test.cases {
-            let told = decide(policies, &test.namespaces, case);
+            let told = decide(policies, &test.namespaces, case)?;
             let differences = case.differences(&told);
             if differences.is_empty() {
                 passed += 1;
@@ -215,22 +251,25 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Said {
         }
     }
     text.push_str(&format!("{passed} passed, {failed} failed\n"));
-    Said { text, code: u8::from(failed > 0) }
+    Ok(Said { text, code: u8::from(failed > 0) })
 }
 
-fn decide(policies: &PolicySet, namespaces: &Namespaces, case: &Case) -> Explanation {
+fn decide(policies: &PolicySet, namespaces: &Namespaces, case: &Case) -> Result<Explanation, String> {
+    let recorded = |beside: &Beside| beside.recorded(policies, namespaces, case.at);
+    let extended = case.extends.as_ref().map(recorded).transpose()?;
+    let others = case.others.iter().map(recorded).collect::<Result<Vec<_>, _>>()?;
     let snapshot = Snapshot {
         request: &case.request,
         policies,
         namespaces,
-        others: &[],
-        risk: case.request.status.as_ref().and_then(|status| status.risk.as_ref()),
+        others: &limits::others(&case.request, policies, others.iter().chain(&extended)),
+        risk: case.risk.as_ref(),
         bindings: &[],
-        extended: None,
+        extended: extended.as_ref(),
         extensions: &[],
         unreviewed: &[],
         guard: &Guard::Since(Timestamp::MIN),
         bind_failure: None,
     };
-    explain(&snapshot, case.at)
+    Ok(explain(&snapshot, case.at))
 }

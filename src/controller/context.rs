@@ -12,7 +12,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 
 use super::execute::Writer;
 use super::ledger::Ledger;
-use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules};
+use super::observe::{self, FreshRules, GuardedPolicy, GuardedRequest, Rules};
 use super::queues::Queues;
 use super::related::Extensions;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef, RoleRisk};
@@ -21,7 +21,6 @@ use crate::core::break_glass::is_unreviewed;
 use crate::core::guard::Guard;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
-use crate::core::risk::{risk, unreadable};
 use crate::runtime::clock::Clock;
 
 /// Name of a kind that is watched, as readiness gives it.
@@ -188,9 +187,8 @@ impl Context {
 
     /// What the ClusterRole that a request is for can do, as the watch has it.
     pub fn risk_of_cluster_role(&self, request: &AccessRequest) -> RoleRisk {
-        let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
         let role = self.cluster_roles.get(&ObjectRef::new(&request.spec.role.name));
-        role.map_or_else(unreadable, |role| risk(role.rules.as_deref().unwrap_or_default(), cluster_wide).on_record())
+        observe::risk_of_cluster_role(role.as_deref(), request)
     }
 
     /// What the store has in the place of a recorded binding.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::ObjectRef;
@@ -118,6 +118,12 @@ pub async fn request(client: &Client, namespace: &str, name: &str) -> Result<Opt
     let api: Api<GuardedRequest> = Api::namespaced(client.clone(), namespace);
     let found = api.get_opt(name).await.map_err(Error::api("read a request"))?;
     Ok(found.and_then(|guarded| guarded.0.ok()))
+}
+
+/// What the ClusterRole that a request is for can do; of one that is not there nothing is known.
+pub fn risk_of_cluster_role(role: Option<&ClusterRole>, request: &AccessRequest) -> RoleRisk {
+    let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
+    role.map_or_else(unreadable, |role| risk(role.rules.as_deref().unwrap_or_default(), cluster_wide).on_record())
 }
 
 /// What the Role that a request is for can do: the worst of the namespaces asked for, since each has one of its own.
