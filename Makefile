@@ -23,9 +23,10 @@ test: controlplane
 fuzz:
 	DAYPASS_FUZZ_CASES=$(or $(CASES),5000) DAYPASS_FUZZ_SEED=$(or $(SEED),0) cargo test --test fuzz
 
-## Latencies and throughput beside a bare client that only writes RoleBindings, in the same run.
+## Latencies and throughput beside a bare client that only writes RoleBindings, in the same run. `make bench ONLY=policies` runs one section:
+## one, burst, ends, restart or policies.
 bench: controlplane
-	cargo test --quiet --release --test e2e -- bench
+	cargo test --quiet --release --test e2e -- bench $(ONLY)
 
 lint:
 	cargo fmt --check
