@@ -158,16 +158,16 @@ fn many(namespace: &str) -> Vec<AccessPolicy> {
     let condition = |source: String| json!([{ "expression": source, "message": "has no such ticket" }]);
     let spec = |n: usize| -> Value {
         let spared = json!({ "automaticWhen": "risk.score == 0", "stages": stages });
-        match n {
+        match (n % 100, n % 10) {
             _ if n == POLICIES - 1 => json!({ "approval": spared }),
-            _ if n % 100 == 0 => {
+            (0, _) => {
                 json!({ "effect": "Deny", "duration": null, "conditions": condition(format!("request.ticket == 'NO-{n}'")) })
             }
-            _ if n % 10 == 0 => json!({
+            (_, 0) => json!({
                 "approval": spared,
                 "conditions": condition(format!("request.ticket.startsWith('T{n}-') && 'dev' in requester.groups"))
             }),
-            _ if n % 10 == 1 => {
+            (_, 1) => {
                 json!({ "scope": { "namespaces": [format!("team-{n}-*")] }, "limits": { "liveGrantsPerPerson": 3 } })
             }
             _ => {
