@@ -6,7 +6,7 @@ CONTROLPLANE := target/controlplane
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo tutorial test bench lint crds controlplane image-binary image-check
+.PHONY: demo tutorial test fuzz bench lint crds controlplane image-binary image-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -22,9 +22,15 @@ tutorial: controlplane
 test: controlplane
 	cargo test
 
-## Latencies and throughput beside a bare client that only writes RoleBindings, in the same run.
+## Hostile input, many times what `make test` tries: `make fuzz CASES=100000 SEED=7`. The variables are also understood
+## as DAYPASS_FUZZ_CASES (so many of each kind) and DAYPASS_FUZZ_SEED by `cargo test`.
+fuzz:
+	DAYPASS_FUZZ_CASES=$(or $(CASES),5000) DAYPASS_FUZZ_SEED=$(or $(SEED),0) cargo test --test fuzz
+
+## Latencies and throughput beside a bare client that only writes RoleBindings, in the same run. `make bench ONLY=policies` runs one section:
+## one, burst, ends, restart or policies.
 bench: controlplane
-	cargo test --quiet --release --test e2e -- bench
+	cargo test --quiet --release --test e2e -- bench $(ONLY)
 
 lint:
 	cargo fmt --check

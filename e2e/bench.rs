@@ -1,7 +1,11 @@
 //! `make bench`: how fast access comes and goes, beside a bare client that only creates and deletes the same
-//! RoleBindings on the same control plane in the same run. It prints figures and judges none.
+//! RoleBindings on the same control plane in the same run. It prints figures and judges none. One section of it:
+//! `make bench ONLY=policies`.
+
+mod policies;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +16,8 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{DeleteParams, PostParams};
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,13 +36,20 @@ const OVERDUE: usize = 200;
 /// Nothing in a benchmark takes longer.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Measures and prints.
-pub fn run() -> ExitCode {
-    trial::runtime().block_on(measure());
+/// What can be measured alone.
+const SECTIONS: [&str; 5] = ["one", "burst", "ends", "restart", "policies"];
+
+/// Measures and prints; only this section, if one is named.
+pub fn run(only: Option<&str>) -> ExitCode {
+    if let Some(only) = only.filter(|only| !SECTIONS.contains(only)) {
+        eprintln!("there is no section {only}: name one of {}", SECTIONS.join(", "));
+        return ExitCode::from(2);
+    }
+    trial::runtime().block_on(measure(only));
     ExitCode::SUCCESS
 }
 
-async fn measure() {
+async fn measure(only: Option<&str>) {
     let profile = if cfg!(debug_assertions) { "debug build: figures mean nothing" } else { "release build" };
     println!("daypass {} ({profile}), beside a bare client in the same run\n", env!("CARGO_PKG_VERSION"));
     let world = World::private().await;
@@ -46,14 +58,19 @@ async fn measure() {
     let bench = Bench {
         bindings: Api::namespaced(world.client(ADMIN).await, &namespace),
         requests: Api::namespaced(world.client(ALICE).await, &namespace),
-        seen: Seen::start(world.client(ADMIN).await, &namespace).await,
+        seen: Seen::start(Api::<RoleBinding>::namespaced(world.client(ADMIN).await, &namespace), |_| true).await,
         world: world.clone(),
     };
     println!("{:<44} {:>9} {:>9} {:>9} {:>9}", "", "p50", "p99", "max", "x bare p50");
-    bench.one_at_a_time().await;
-    bench.burst().await;
-    bench.ends().await;
-    bench.idle_and_restart().await;
+    for section in SECTIONS.into_iter().filter(|section| only.is_none_or(|only| only == *section)) {
+        match section {
+            "one" => bench.one_at_a_time().await,
+            "burst" => bench.burst().await,
+            "ends" => bench.ends().await,
+            "restart" => bench.idle_and_restart().await,
+            _ => bench.policies().await,
+        }
+    }
 }
 
 struct Bench {
@@ -247,7 +264,7 @@ impl Bench {
     }
 }
 
-/// When each binding of the namespace was seen to come and to go, by a watch of its own.
+/// When each object of a kind in the namespace was seen to come and to go, by a watch of its own.
 struct Seen {
     state: Arc<Mutex<HashMap<String, Life>>>,
     changed: watch::Receiver<()>,
@@ -260,11 +277,15 @@ struct Life {
 }
 
 impl Seen {
-    async fn start(client: Client, namespace: &str) -> Self {
+    /// One has come once it `counts`.
+    async fn start<K>(api: Api<K>, counts: fn(&K) -> bool) -> Self
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
         let state = Arc::new(Mutex::new(HashMap::<String, Life>::new()));
         let (tell, changed) = watch::channel(());
         let (ready_tell, mut ready) = watch::channel(false);
-        let events = watcher::watcher(Api::<RoleBinding>::namespaced(client, namespace), watcher::Config::default());
+        let events = watcher::watcher(api, watcher::Config::default());
         let lives = state.clone();
         tokio::spawn(async move {
             let mut events = Box::pin(events);
@@ -273,6 +294,7 @@ impl Seen {
                 let Ok(event) = event else { continue };
                 let mut lives = lives.lock().expect("no panic");
                 match event {
+                    Event::Apply(b) | Event::InitApply(b) if !counts(&b) => {}
                     Event::Apply(b) | Event::InitApply(b) => {
                         lives.entry(b.name_any()).or_default().added.get_or_insert_with(Instant::now);
                     }
@@ -311,9 +333,9 @@ impl Seen {
         self.until(name, |lives| lives.get(name)?.removed.map(|(_, at)| at)).await
     }
 
-    /// Waits until exactly this many bindings are there.
+    /// Waits until exactly this many are there.
     async fn many(&self, wanted: usize) {
-        self.until("as many bindings", |lives| (names(lives).len() == wanted).then_some(())).await;
+        self.until("as many objects", |lives| (names(lives).len() == wanted).then_some(())).await;
     }
 
     fn names(&self) -> Vec<String> {

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match std::env::args().nth(1).as_deref() {
         Some(harness_check::HOLD) => harness_check::hold(),
-        Some("bench") => bench::run(),
+        Some("bench") => bench::run(std::env::args().nth(2).as_deref()),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
         Some("tutorial") => tutorial::print(),
         Some("image") => image::run(std::env::args().nth(2)),

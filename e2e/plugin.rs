@@ -4,20 +4,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use daypass::api::State;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::users::{ALICE, CAROL, MALLORY, User};
-use crate::harness::{World, binaries, cast, shared};
+use crate::harness::users::{ADMIN, ALICE, CAROL, MALLORY, User};
+use crate::harness::wait::eventually;
+use crate::harness::{World, binaries, cast, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         shared("plugin::explains_a_request_to_those_who_ask_and_approve", explains),
         shared("plugin::explains_what_is_not_asked_yet", dry_run),
+        shared("plugin::counts_limits_and_reads_the_risk_for_what_is_not_asked_yet", dry_run_counts),
         shared("plugin::says_which_right_is_missing", missing_right),
         shared("plugin::tests_policies_without_a_cluster", tests_policies),
+        shared("plugin::tests_limits_risk_and_extensions_without_a_cluster", tests_circumstances),
         shared("plugin::warns_of_what_looks_wrong", warns),
+        private("plugin::warns_of_the_others_beside_a_policy_that_cannot_be_read", warns_beside_unreadable),
         shared("plugin::kubectl_finds_it", found),
     ]
 }
@@ -83,7 +88,7 @@ async fn explains(world: Arc<World>) {
     let message = waiting.status.unwrap().message.unwrap();
     assert!(message.contains("needs one more approval"), "{message}");
     world.review(CAROL, &namespace, "fix", "Approve", "").await;
-    world.until(&namespace, "fix", daypass::api::State::Active).await;
+    world.until(&namespace, "fix", State::Active).await;
     let told = explained(&world, ALICE, &["fix", "-n", &namespace]).await;
     assert!(told.contains("granted, and still allowed, until "), "{told}");
 }
@@ -102,6 +107,35 @@ async fn dry_run(world: Arc<World>) {
     assert!(told.contains("eve is not among its requesters") && told.contains("denied because"), "{told}");
     // Nothing was asked for.
     assert!(world.requests(&namespace).await.list(&Default::default()).await.unwrap().items.is_empty());
+}
+
+async fn dry_run_counts(world: Arc<World>) {
+    let namespace = world.namespace("draft").await;
+    let stages = asks()["approval"]["stages"].clone();
+    let known = json!({ "automaticWhen": "risk.level != 'Unknown'", "stages": stages });
+    let limits = json!({ "liveGrantsPerPerson": 1 });
+    world.allow(&namespace, &namespace, json!({ "approval": known, "limits": limits })).await;
+    let file = draft(&namespace, json!({}));
+    let path = file.path().display().to_string();
+    let told = explained(&world, ADMIN, &["-f", &path, "--as-user", "alice", "--as-group", "dev"]).await;
+    assert!(told.contains(&format!("granted at once: policy {namespace} allows it")), "{told}");
+    // alice may not read roles: the answer is another, and she is told why.
+    let told = explained(&world, ALICE, &["-f", &path]).await;
+    assert!(told.contains("waits for one more approval"), "{told}");
+    assert!(told.contains("note: ClusterRole/edit could not be read"), "{told}");
+
+    world.ask(ALICE, &namespace, "first", json!({})).await;
+    world.until(&namespace, "first", State::Active).await;
+    let told = explained(&world, ALICE, &["-f", &path]).await;
+    world.ask(ALICE, &namespace, "second", json!({})).await;
+    let denied = world.until(&namespace, "second", State::Denied).await;
+    let why = denied.status.unwrap().message.unwrap();
+    let full = format!("policy {namespace}: there are 1 running grants of alice under it, and it allows 1");
+    assert!(why.contains(&full), "{why}");
+    assert!(told.contains("denied because") && told.contains(&full), "not what the controller says, {why}: {told}");
+    // The one that runs does not count for itself.
+    let told = explained(&world, ALICE, &["first", "-n", &namespace]).await;
+    assert!(told.contains("granted, and still allowed"), "{told}");
 }
 
 async fn missing_right(world: Arc<World>) {
@@ -154,6 +188,126 @@ async fn tests_policies(_: Arc<World>) {
     assert!(err.contains("test.yaml: cases[0].expect: unknown field `outcom`"), "{err}");
 }
 
+/// Cases that say more of the cluster than its namespaces.
+const CIRCUMSTANCES: &str = r#"
+apiVersion: daypass.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: shop-edit}
+spec:
+  requesters: [{kind: Group, name: dev}]
+  roles: [{name: edit}]
+  scope: {namespaces: [shop]}
+  duration: {default: 30m, max: 1h}
+  approval:
+    automaticWhen: risk.score < 2
+    stages: [{name: leads, approvers: [{kind: Group, name: leads}]}]
+  limits: {liveGrantsPerPerson: 1, openRequestsPerPerson: 1, cooldown: 2h}
+  extension: {max: 15m, count: 1}
+---
+apiVersion: daypass.dev/v1alpha1
+kind: PolicyTest
+namespaces: [{name: shop}]
+cases:
+  - name: a low risk asks nobody
+    request: &fix
+      apiVersion: daypass.dev/v1alpha1
+      kind: AccessRequest
+      metadata: {name: fix, namespace: shop}
+      spec: {role: {name: edit}, reason: the shop is down, requester: {username: alice, groups: [dev]}}
+    risk: Medium
+    expect: {outcome: Granted}
+  - name: a high risk does
+    request: *fix
+    risk: High
+    expect: {outcome: Waiting, stage: leads}
+  - name: what is not known counts as the worst
+    request: *fix
+    expect: {outcome: Waiting, stage: leads}
+  - name: one grant at a time
+    request: *fix
+    risk: Low
+    before: [{request: *fix, risk: Low, from: 2026-01-05T11:45:00Z}]
+    expect: {outcome: Denied, message: there are 1 running grants of alice}
+  - name: and not at once again
+    request: *fix
+    risk: Low
+    before: [{request: *fix, risk: Low, from: 2026-01-05T10:00:00Z}]
+    expect: {outcome: Denied, message: the next grant can begin at 2026-01-05T12:30:00Z}
+  - name: but later
+    request: *fix
+    risk: Low
+    at: 2026-01-05T12:30:00Z
+    before: [{request: *fix, risk: Low, from: 2026-01-05T10:00:00Z}]
+    expect: {outcome: Granted}
+  - name: one request waits at a time
+    request: *fix
+    before: [{request: *fix}]
+    expect: {outcome: Denied, message: there are 1 requests of alice that wait}
+  - name: a running grant is extended
+    request: &more
+      apiVersion: daypass.dev/v1alpha1
+      kind: AccessRequest
+      metadata: {name: more, namespace: shop}
+      spec:
+        role: {name: edit}
+        reason: not done yet
+        extends: fix
+        duration: 15m
+        requester: {username: alice, groups: [dev]}
+    risk: Low
+    before: [{request: *fix, risk: Low, from: 2026-01-05T11:45:00Z}]
+    expect: {outcome: Granted, policy: shop-edit, until: 2026-01-05T12:30:00Z, namespaces: [shop]}
+  - name: and not after its end
+    request: *more
+    risk: Low
+    before: [{request: *fix, risk: Low, from: 2026-01-05T11:00:00Z}]
+    expect: {outcome: Denied, message: fix is over}
+"#;
+
+async fn tests_circumstances(_: Arc<World>) {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    let path = file.path().display().to_string();
+    let ran = async |text: String| {
+        std::fs::write(file.path(), text).unwrap();
+        run(Path::new(PLUGIN), None, &["policy", "test", &path]).await
+    };
+    let (code, out, err) = ran(CIRCUMSTANCES.to_owned()).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.ends_with("9 passed, 0 failed\n"), "{out}");
+    for (from, to, told) in [
+        ("risk: Medium", "risk: Some", "cases[0]: unknown variant `Some`"),
+        ("before: [{request: *fix}]", "before: [{request: *fix, until: never}]", "unknown field `until`"),
+    ] {
+        let (code, out, err) = ran(CIRCUMSTANCES.replace(from, to)).await;
+        assert!(code == Some(2) && err.contains(told), "{told}: {out}{err}");
+    }
+}
+
+async fn warns_beside_unreadable(world: Arc<World>) {
+    let namespace = world.namespace("lint").await;
+    world.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;
+    // As a newer version of Daypass might, or a CRD that somebody edited: it takes a day that there is not.
+    let days = "properties/spec/properties/schedule/properties/windows/items/properties/days/items/enum";
+    let path = format!("/spec/versions/0/schema/openAPIV3Schema/{days}");
+    let patch = json!([{ "op": "remove", "path": path }]).to_string();
+    let admin = world.kubectl(ADMIN);
+    admin.ok(&["patch", "crd", "accesspolicies.daypass.dev", "--type=json", "-p", &patch]).await;
+    let mut odd = cast::policy("odd", &namespace);
+    let windows = json!([{ "days": ["Someday"], "start": "09:00", "end": "17:00" }]);
+    odd["spec"]["schedule"] = json!({ "timeZone": "UTC", "windows": windows });
+    let odd = odd.to_string();
+    eventually("the schema takes it", cast::SOON, async || {
+        let applied = admin.run_with(&["apply", "-f", "-"], &odd).await;
+        if applied.ok { Ok(()) } else { Err(applied.stderr) }
+    })
+    .await;
+    let (code, out, err) = plugin(&world, ADMIN, &["policy", "lint", "--cluster"]).await;
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(out.contains("odd: spec: cannot be read: ") && out.contains("Someday"), "{out}");
+    assert!(out.contains(&format!("{namespace}: spec.scope.namespaces: {namespace}-not-there fits none")), "{out}");
+    assert!(out.ends_with("2 policies, 2 warnings\n"), "{out}");
+}
+
 async fn warns(world: Arc<World>) {
     let (code, out, err) = run(Path::new(PLUGIN), None, &[&["policy", "lint"], &STORIES[..]].concat()).await;
     assert_eq!((code, out.as_str()), (Some(0), "5 policies, 0 warnings\n"), "{err}");
@@ -170,8 +324,7 @@ async fn warns(world: Arc<World>) {
 
     let namespace = world.namespace("lint").await;
     world.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;
-    let admin = crate::harness::users::ADMIN;
-    let (code, out, err) = plugin(&world, admin, &["policy", "lint", "--cluster"]).await;
+    let (code, out, err) = plugin(&world, ADMIN, &["policy", "lint", "--cluster"]).await;
     assert_eq!(code, Some(1), "{out}{err}");
     assert!(out.contains(&format!("{namespace}: spec.scope.namespaces: {namespace}-not-there fits none")), "{out}");
 }

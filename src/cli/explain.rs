@@ -21,8 +21,10 @@ use crate::core::break_glass::is_unreviewed;
 use crate::core::explain::explain;
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
+use crate::core::limits;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
+use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
 use crate::runtime::client;
 use crate::runtime::clock::Clock;
@@ -138,16 +140,21 @@ impl Cluster {
         let policies = self.policies().await?;
         let extended = self.extended(request).await;
         let namespaces = self.namespaces(request, extended.as_ref()).await?;
-        let unreviewed = self.unreviewed(request).await;
+        let role = self.role(request, &namespaces).await;
+        let recorded = request.status.as_ref().and_then(|status| status.risk.clone());
+        let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
+        let risk = role.as_ref().map(|role| role.risk(&request.spec.rules, cluster_wide)).or(recorded);
+        let all = self.requests(request, &policies).await;
+        let unreviewed: Vec<AccessRequest> = all.iter().filter(|other| is_unreviewed(other)).cloned().collect();
+        let others = limits::others(request, &policies, all.iter());
         let guard = guard(request);
         let snapshot = Snapshot {
             request,
             policies: &policies,
             namespaces: &namespaces,
-            // Not read here: what other requests there are, and what a role can do before that is on record.
-            others: &[],
-            role: None,
-            risk: request.status.as_ref().and_then(|status| status.risk.as_ref()),
+            others: &others,
+            role: role.as_ref(),
+            risk: risk.as_ref(),
             bindings: &[],
             extended: extended.as_ref(),
             extensions: &[],
@@ -218,23 +225,50 @@ impl Cluster {
         }
     }
 
-    /// Break-glass requests whose review is open; the core looks for those of the same person.
-    async fn unreviewed(&mut self, request: &AccessRequest) -> Vec<AccessRequest> {
-        if !request.spec.break_glass {
+    /// The role, as the cluster has it; nothing when it cannot be read, or does not matter any more.
+    async fn role(&mut self, request: &AccessRequest, namespaces: &Namespaces) -> Option<RoleSeen> {
+        if request.is_over() {
+            return None;
+        }
+        match observe::role(&self.client, request, namespaces).await {
+            Ok(role) => Some(role),
+            Err(error) => {
+                let recorded = request.status.as_ref().and_then(|status| status.risk.as_ref());
+                let known = recorded.map_or("Unknown", |risk| risk.level.as_str());
+                self.notes.push(format!(
+                    "{} could not be read ({error}): its risk is taken to be {known}, so the answer may differ where a \
+                     policy asks for it",
+                    request.spec.role
+                ));
+                // What it lacks of rules that are asked for cannot be said without it.
+                (!request.spec.rules.is_empty()).then(RoleSeen::with_every_right)
+            }
+        }
+    }
+
+    /// Other requests, as far as some are looked at: for limits, and for reviews of break-glass access that are open.
+    async fn requests(&mut self, request: &AccessRequest, policies: &PolicySet) -> Vec<AccessRequest> {
+        if is_decided(request) || !(request.spec.break_glass || policies.any_limits()) {
             return Vec::new();
         }
         let all: Api<GuardedRequest> = Api::all(self.client.clone());
         let own: Api<GuardedRequest> = Api::namespaced(self.client.clone(), &request.namespace().unwrap_or_default());
         let mut listed = all.list(&ListParams::default()).await;
-        if listed.is_err() {
-            self.notes.push(
-                "you may not list the requests of all namespaces: an overdue review elsewhere would deny it".to_owned(),
-            );
+        if let Err(error) = &listed {
+            self.notes.push(format!(
+                "the requests of all namespaces could not be listed ({error}): what other namespaces have counts for limits, \
+                 and an overdue review there would deny break-glass access"
+            ));
             listed = own.list(&ListParams::default()).await;
         }
         let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|guarded| guarded.0.ok());
-        others.filter(|other| is_unreviewed(other) && other.uid() != request.uid()).collect()
+        others.filter(|other| other.uid() != request.uid()).collect()
     }
+}
+
+/// Whether it was granted, or is over: then limits are not looked at any more.
+fn is_decided(request: &AccessRequest) -> bool {
+    request.is_over() || request.status.as_ref().is_some_and(|status| status.granted_at.is_some())
 }
 
 /// What the controller last said of the cluster's guard, on the request itself. It cannot be tried from here.

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use kube::api::ListParams;
+use kube::core::error_boundary::InvalidObject;
 use kube::{Api, Client};
 
 use super::manifests::{Document, documents};
 use super::plugin::{Connection, Said};
 use super::policy_test::PolicyTest;
 use crate::api::AccessPolicy;
-use crate::controller::observe;
-use crate::core::lint::lint;
+use crate::controller::observe::{self, GuardedPolicy};
+use crate::core::lint::{Warning, lint};
 use crate::core::namespaces::Namespaces;
 use crate::runtime::client;
 
@@ -28,7 +29,7 @@ pub fn files(paths: &[PathBuf]) -> Result<Said, String> {
     let tests = documents.iter().filter(|document| document.is("PolicyTest"));
     let tests = tests.map(|test| PolicyTest::read(test, &documents)).collect::<Result<Vec<_>, _>>()?;
     let known: Namespaces = tests.iter().flat_map(PolicyTest::namespaces).collect();
-    Ok(told(&policies, (!known.is_empty()).then_some(&known)))
+    Ok(told(&policies, Vec::new(), (!known.is_empty()).then_some(&known)))
 }
 
 /// Looks at the policies of a cluster.
@@ -38,22 +39,43 @@ pub fn files(paths: &[PathBuf]) -> Result<Said, String> {
 pub async fn cluster(connection: &Connection) -> Result<Said, String> {
     let config = client::of_person(connection.kubeconfig.as_deref(), connection.context.as_deref()).await;
     let client = config.and_then(|config| Ok(Client::try_from(config)?)).map_err(|error| error.to_string())?;
-    let policies: Api<AccessPolicy> = Api::all(client.clone());
-    let policies = policies.list(&ListParams::default()).await;
-    let policies = policies.map_err(|error| format!("cannot list accesspolicies: {error}"))?.items;
+    let stored: Api<GuardedPolicy> = Api::all(client.clone());
+    let stored = stored.list(&ListParams::default()).await;
+    let stored = stored.map_err(|error| format!("cannot list accesspolicies: {error}"))?.items;
+    let (mut policies, mut unreadable) = (Vec::new(), Vec::new());
+    for policy in stored {
+        match policy.0 {
+            Ok(policy) => policies.push(policy),
+            Err(invalid) => unreadable.push(unread(&invalid)),
+        }
+    }
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client);
     // Without the right to list them, globs are not held against namespaces.
     let namespaces = namespaces.list_metadata(&ListParams::default()).await.ok();
     let known: Option<Namespaces> = namespaces.map(|list| list.items.iter().map(observe::namespace).collect());
-    Ok(told(&policies, known.as_ref()))
+    Ok(told(&policies, unreadable, known.as_ref()))
 }
 
-fn told(policies: &[AccessPolicy], known: Option<&Namespaces>) -> Said {
-    let warnings = lint(policies, known);
+/// What the controller makes of a policy that it cannot decode: it might deny, so nothing is decided.
+fn unread(invalid: &InvalidObject) -> Warning {
+    Warning {
+        policy: invalid.metadata.name.clone().unwrap_or_default(),
+        field: "spec".to_owned(),
+        why: format!("cannot be read: {}", invalid.error),
+        way_out: "mend or remove it: until then no request can be decided".to_owned(),
+    }
+}
+
+/// All warnings, those of policies that cannot be read among them.
+fn told(policies: &[AccessPolicy], unreadable: Vec<Warning>, known: Option<&Namespaces>) -> Said {
+    let count = policies.len() + unreadable.len();
+    let mut warnings = lint(policies, known);
+    warnings.extend(unreadable);
+    warnings.sort();
     let mut text: String = warnings
         .iter()
         .map(|w| format!("{}: {}: {}\n    way out: {}\n", w.policy, w.field, w.why, w.way_out))
         .collect();
-    text.push_str(&format!("{} policies, {} warnings\n", policies.len(), warnings.len()));
+    text.push_str(&format!("{} policies, {} warnings\n", count, warnings.len()));
     Said { text, code: u8::from(!warnings.is_empty()) }
 }

@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use super::manifests::{self, Document, documents};
 use super::plugin::Said;
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef, PolicyRef, Review, State};
+use crate::api::request::{
+    AccessRequest, AccessRequestStatus, BindingKind, BindingRef, PolicyRef, Review, RoleRisk, State,
+};
 use crate::api::subject::Identity;
 use crate::core::duration;
 use crate::core::explain::{Explanation, Outcome, Standing, explain};
@@ -69,6 +71,8 @@ struct RawCase {
     reviews: BTreeMap<String, Value>,
     #[serde(default)]
     escalated: Vec<String>,
+    /// How much harm the role can do, as the controller would read it from the cluster.
+    risk: Option<Level>,
     at: Option<Time>,
     /// How long before `at` the request was made. Left out: not at all.
     waited: Option<String>,
@@ -83,6 +87,19 @@ struct RawEarlier {
     /// Whether its access has just ended; otherwise it runs or waits.
     #[serde(default)]
     over: bool,
+    /// When its access began. Left out: at `at`, or so early that it has just ended.
+    from: Option<Time>,
+    /// How much harm its role can do.
+    risk: Option<Level>,
+}
+
+#[derive(Deserialize, Debug)]
+enum Level {
+    Low,
+    Medium,
+    High,
+    Critical,
+    Unknown,
 }
 
 struct Case {
@@ -96,6 +113,7 @@ struct Case {
 struct Earlier {
     request: AccessRequest,
     over: bool,
+    from: Option<Timestamp>,
 }
 
 /// What a case expects; what it leaves out may be anything.
@@ -159,6 +177,10 @@ fn request(
     Ok(request)
 }
 
+fn on_record(level: Option<Level>) -> Option<RoleRisk> {
+    level.map(|level| RoleRisk { level: format!("{level:?}"), reasons: Vec::new() })
+}
+
 fn named(name: &str, documents: &[Document]) -> Option<Result<AccessRequest, String>> {
     let (namespace, name) = name.split_once('/')?;
     let is_it = |document: &&Document| {
@@ -182,12 +204,14 @@ impl Case {
         let reviews = raw.reviews.iter().map(review).collect::<Result<_, String>>()?;
         let earlier = |(index, earlier): (usize, RawEarlier)| {
             let from = format!("{from}: {path}.before[{index}].request");
-            let request = request(&from, &earlier.request, earlier.requester, at, documents)?;
-            Ok(Earlier { request, over: earlier.over })
+            let mut request = request(&from, &earlier.request, earlier.requester, at, documents)?;
+            request.status = Some(AccessRequestStatus { risk: on_record(earlier.risk), ..Default::default() });
+            Ok(Earlier { request, over: earlier.over, from: earlier.from.map(|from| from.0) })
         };
         let before = raw.before.into_iter().enumerate().map(earlier).collect::<Result<_, String>>()?;
         let mut request = request(&format!("{from}: {path}.request"), &raw.request, raw.requester, made, documents)?;
-        request.status = Some(AccessRequestStatus { reviews, escalated: raw.escalated, ..Default::default() });
+        let risk = on_record(raw.risk);
+        request.status = Some(AccessRequestStatus { reviews, escalated: raw.escalated, risk, ..Default::default() });
         Ok(Self { name: raw.name, request, before, at, expect: part(from, &format!("{path}.expect"), &raw.expect)? })
     }
 
@@ -306,9 +330,9 @@ impl Earlier {
             (Outcome::Granted, Some(grant)) => {
                 let length = duration::parse(&grant.duration).map_err(|error| format!("{name}: {error}"))?;
                 let begin = if self.over { at.checked_sub(length) } else { Ok(at) };
-                let begin = begin.map_err(|error| format!("{name}: {error}"))?;
+                let begin = self.from.map_or(begin, Ok).map_err(|error| format!("{name}: {error}"))?;
                 let end = begin.checked_add(length).map_err(|error| format!("{name}: {error}"))?;
-                status.state = if self.over { State::Expired } else { State::Active };
+                status.state = if end <= at { State::Expired } else { State::Active };
                 (status.granted_at, status.expires_at) = (Some(Time(begin)), Some(Time(end)));
                 status.bindings = grant.namespaces.iter().map(|namespace| binding(namespace)).collect();
             }

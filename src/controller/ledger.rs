@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use super::observe::{GuardedRequest, reference, version};
 use crate::api::request::AccessRequest;
-use crate::core::limits::Counted;
+use crate::core::limits::{Counted, others};
 use crate::core::policies::PolicySet;
 
 /// What has been recorded and not yet been seen, and whose turn it is to decide.
@@ -55,14 +55,10 @@ impl Ledger {
             let seen = seen.as_ref().and_then(|guarded| guarded.0.as_ref().ok());
             seen.is_some_and(|seen| seen.metadata.uid == newer.metadata.uid && version(seen) < version(newer))
         });
-        let counts = |request: &AccessRequest| {
-            let policy = request.status.as_ref().and_then(|status| status.policy.as_ref());
-            request.metadata.uid != own.metadata.uid && policy.is_some_and(|policy| policies.has_limits(&policy.name))
-        };
         let stored = store.state_filter(|guarded| guarded.0.is_ok());
         let newest = stored.iter().filter_map(|guarded| guarded.0.as_ref().ok()).map(|stored| {
             if recorded.is_empty() { stored } else { recorded.get(&reference(stored)).unwrap_or(stored) }
         });
-        newest.filter(|request| counts(request)).filter_map(Counted::of).collect()
+        others(own, policies, newest)
     }
 }

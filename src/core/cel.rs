@@ -2,17 +2,20 @@
 //!
 //! A policy's author must not be able to stop the controller, so an expression is bounded before anything parses
 //! it: in length, in nesting and in the number of its operators, since parser and interpreter recurse. It has no
-//! macros and so no loops, its regular expressions are small, and a panic in the interpreter is an error like any
+//! macros and so no loops, its regular expressions are small and read beforehand ([`parts`]), and a panic in the interpreter is an error like any
 //! other. What cannot be evaluated never lets anybody in: an error is for the caller to deny with.
+
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
+use cel::extractors::This;
 use cel::{Context, Env, ExecutionError, Program, Value};
-use regex::RegexBuilder;
 use serde::Serialize;
 
+use self::parts::Parts;
 use super::fault::Fault;
 use super::history::cut;
 use crate::api::request::RoleRisk;
@@ -23,8 +26,10 @@ const LONGEST: usize = 1024;
 const DEEPEST: usize = 12;
 /// How many operators, selectors and brackets there may be in all.
 const MOST_OPERATORS: usize = 128;
-/// How much a regular expression may take once it is compiled, in bytes.
-const LARGEST_REGEX: usize = 1 << 16;
+/// How often something may be added to something. Adding lists copies them, and what is copied grows with each time.
+const MOST_SUMS: usize = 16;
+/// Longest text that is held against a pattern, in bytes: twice the longest reason.
+const LONGEST_TEXT: usize = 1 << 13;
 /// Longest text of an error, in bytes. A library's message can show a whole value.
 const LONGEST_ERROR: usize = 512;
 
@@ -54,6 +59,7 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::default().with_s
 pub struct Condition {
     source: String,
     program: Arc<Program>,
+    parts: Arc<Parts>,
 }
 
 impl std::fmt::Debug for Condition {
@@ -74,9 +80,10 @@ pub struct Facts {
     pub risk: Harm,
     /// When it is decided, in the time zone of the policy's schedule, or in UTC.
     pub time: When,
-    /// By label key, the values that the namespaces asked for have; an empty text for one that lacks the label.
+    /// By label key, the values that the namespaces asked for have; an empty text for one that lacks the label. Only
+    /// those that the conditions of the policy ask for.
     #[serde(skip)]
-    pub labels: Arc<BTreeMap<String, BTreeSet<String>>>,
+    pub labels: BTreeMap<String, Arc<BTreeSet<String>>>,
 }
 
 /// What is asked for.
@@ -165,12 +172,18 @@ impl Condition {
         };
         let unknown = unknown(&program);
         if unknown.is_empty() {
-            Ok(Self { source: source.to_owned(), program: Arc::new(program) })
+            let parts = Parts::of(program.expression()).map_err(fault)?;
+            Ok(Self { source: source.to_owned(), program: Arc::new(program), parts: Arc::new(parts) })
         } else {
             let (variables, functions) = (VARIABLES.join(", "), FUNCTIONS.join(", "));
             let there = format!("there are the variables {variables} and the functions {functions}, and no loops");
             Err(fault(format!("knows no {}; {there}", unknown.join(", "))))
         }
+    }
+
+    /// Keys of the labels that it asks for.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.parts.labels.iter().map(String::as_str)
     }
 
     /// Whether the condition holds.
@@ -179,7 +192,7 @@ impl Condition {
     /// Why that cannot be said.
     pub fn holds(&self, facts: &Facts) -> Result<bool, String> {
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
-            let context = context(facts).map_err(|error| error.to_string())?;
+            let context = context(facts, &self.parts).map_err(|error| error.to_string())?;
             self.program.execute(&context).map_err(|error| error.to_string())
         }));
         match evaluated {
@@ -196,6 +209,10 @@ impl Condition {
 fn bounded(source: &str) -> Result<(), String> {
     if source.len() > LONGEST {
         return Err(format!("is longer than {LONGEST} bytes"));
+    }
+    let sums = source.matches('+').count();
+    if sums > MOST_SUMS {
+        return Err(format!("has {sums} times +, at most {MOST_SUMS} are allowed: make two conditions of it"));
     }
     let (mut depth, mut operators) = (0_usize, 0_usize);
     for letter in source.chars() {
@@ -228,7 +245,7 @@ fn unknown(program: &Program) -> Vec<String> {
     all.into_iter().collect()
 }
 
-fn context(facts: &Facts) -> Result<Context<'static, 'static>, cel::SerializationError> {
+fn context(facts: &Facts, parts: &Arc<Parts>) -> Result<Context<'static, 'static>, cel::SerializationError> {
     let mut context = Context::with_env(ENV.clone());
     let variables = [
         ("request", cel::to_value(&facts.request)?),
@@ -239,26 +256,35 @@ fn context(facts: &Facts) -> Result<Context<'static, 'static>, cel::Serializatio
     for (name, value) in variables {
         context.add_variable_from_value(name, value);
     }
-    let labels = facts.labels.clone();
+    let none = Value::List(Arc::new(vec![Value::String(Arc::default())]));
+    let labels: BTreeMap<String, Value> = facts
+        .labels
+        .iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(key, values)| (key.clone(), list(values)))
+        .collect();
     // Both names are free in this environment, so neither can be taken already.
-    let _ = context.add_function("label", move |key: Arc<String>| {
-        let values = labels.get(key.as_str()).into_iter().flatten();
-        let values: Vec<Value> = values.map(|value| Value::String(Arc::new(value.clone()))).collect();
-        Value::List(Arc::new(if values.is_empty() { vec![Value::String(Arc::default())] } else { values }))
+    let _ = context.add_function("label", move |key: Arc<String>| labels.get(key.as_str()).unwrap_or(&none).clone());
+    let parts = parts.clone();
+    let _ = context.add_function("matches", move |text: This<Arc<String>>, pattern: Arc<String>| {
+        matches(&parts, &text.0, &pattern)
     });
-    let _ = context.add_function("matches", matches);
     Ok(context)
 }
 
-fn matches(
-    cel::extractors::This(text): cel::extractors::This<Arc<String>>,
-    pattern: Arc<String>,
-) -> Result<bool, ExecutionError> {
-    let regex =
-        RegexBuilder::new(&pattern).size_limit(LARGEST_REGEX).dfa_size_limit(LARGEST_REGEX).nest_limit(16).build();
-    regex
-        .map(|regex| regex.is_match(&text))
-        .map_err(|error| ExecutionError::function_error("matches", error.to_string()))
+fn list(texts: &BTreeSet<String>) -> Value {
+    Value::List(Arc::new(texts.iter().map(|text| Value::String(Arc::new(text.clone()))).collect()))
+}
+
+fn matches(parts: &Parts, text: &str, pattern: &str) -> Result<bool, ExecutionError> {
+    let fault = |why: &str| Err(ExecutionError::function_error("matches", why));
+    if text.len() > LONGEST_TEXT {
+        return fault(&format!("a text of more than {LONGEST_TEXT} bytes is not held against a pattern"));
+    }
+    parts
+        .patterns
+        .get(pattern)
+        .map_or_else(|| fault("the pattern is not written out"), |regex| Ok(regex.is_match(text)))
 }
 
 fn first_line(text: &str) -> String {

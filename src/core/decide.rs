@@ -97,12 +97,12 @@ pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestam
     if !denied.is_empty() {
         return Decision::Denied(denied);
     }
-    let (policy, period) = match choose(ask, policies, &circumstances) {
+    let Chosen { policy, period, automatic } = match choose(ask, policies, &circumstances) {
         Ok(chosen) => chosen,
         Err(reasons) => return Decision::Denied(reasons),
     };
     let denied = |why: String| Decision::Denied(vec![format!("policy {}: {why}", policy.reference.name)]);
-    let automatic = match policy.is_automatic(ask, &circumstances) {
+    let automatic = match automatic {
         Ok(automatic) => automatic,
         Err(why) => return denied(format!("its automaticWhen cannot be evaluated: {why}")),
     };
@@ -112,6 +112,16 @@ pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestam
         Answer::Refused { by, why } => Decision::Refused { policy, by, why },
         Answer::Late(why) => Decision::Lapsed(why),
     }
+}
+
+/// The policy that decides.
+pub struct Chosen<'p> {
+    /// The policy.
+    pub policy: &'p Policy,
+    /// When access would be.
+    pub period: Period,
+    /// Whether nobody needs to agree, or why that cannot be said.
+    pub automatic: Result<bool, String>,
 }
 
 /// What people say.
@@ -140,7 +150,7 @@ pub fn choose<'p>(
     ask: &Ask<'_>,
     policies: &'p PolicySet,
     circumstances: &Circumstances<'_>,
-) -> Result<(&'p Policy, Period), Vec<String>> {
+) -> Result<Chosen<'p>, Vec<String>> {
     let named = |name: &str| ask.policy.is_none_or(|wanted| wanted == name);
     let mut reasons: Vec<(usize, String)> = Vec::new();
     let mut least = (usize::MAX, i64::MAX);
@@ -151,9 +161,10 @@ pub fn choose<'p>(
                 reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
             }
             Ok(period) => {
-                let friction = policy.friction(ask, circumstances);
+                let automatic = policy.is_automatic(ask, circumstances);
+                let friction = policy.friction(ask.aim, automatic == Ok(true));
                 if friction < least {
-                    (least, best) = (friction, Some((policy, period)));
+                    (least, best) = (friction, Some(Chosen { policy, period, automatic }));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What is true of a request when it is decided: the circumstances that policies match against, and the same in the
 //! words of a condition.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::snapshot::Snapshot;
 use super::validate::{Aim, Ask};
 
 /// Values by label key.
-type Labels = BTreeMap<String, BTreeSet<String>>;
+type Labels = BTreeMap<String, Arc<BTreeSet<String>>>;
 
 /// What a request is decided in the light of.
 pub struct Circumstances<'a> {
@@ -32,7 +32,8 @@ pub struct Circumstances<'a> {
     pub harm: Harm,
     /// Other requests under policies that have limits.
     pub others: &'a [Counted],
-    labels: OnceCell<Arc<Labels>>,
+    /// Those that somebody has asked for.
+    labels: RefCell<Labels>,
 }
 
 impl<'a> Circumstances<'a> {
@@ -40,7 +41,7 @@ impl<'a> Circumstances<'a> {
     pub fn new(s: &Snapshot<'a>, place: &'a Place, at: Timestamp) -> Self {
         let Snapshot { namespaces, risk, others, .. } = *s;
         let harm = Harm::recorded(risk);
-        Self { place, namespaces, at, harm, others, labels: OnceCell::new() }
+        Self { place, namespaces, at, harm, others, labels: RefCell::default() }
     }
 
     /// Why the policy's limits leave no room for this request.
@@ -82,7 +83,7 @@ impl<'a> Circumstances<'a> {
             },
             risk: self.harm.clone(),
             time: when(self.at, policy.schedule.as_ref().map_or(&TimeZone::UTC, Schedule::zone)),
-            labels: self.labels.get_or_init(|| Arc::new(self.labels())).clone(),
+            labels: policy.labels().map(|key| (key.to_owned(), self.label(key))).collect(),
         }
     }
 
@@ -96,17 +97,24 @@ impl<'a> Circumstances<'a> {
         .flatten()
     }
 
-    /// Values of every label. A namespace that lacks one that another has counts with an empty text, so that "all are
-    /// dev" is not true of those that say nothing. Access to the whole cluster is access to every namespace.
-    fn labels(&self) -> Labels {
-        let of = |name: &str| self.namespaces.get(name).map(|n| &n.labels);
+    /// Values of a label. A namespace that lacks one that another has counts with an empty text, so that "all are dev" is
+    /// not true of those that say nothing; one that none has is empty. Access to the whole cluster is access to every
+    /// namespace.
+    fn label(&self, key: &str) -> Arc<BTreeSet<String>> {
+        if let Some(known) = self.labels.borrow().get(key) {
+            return known.clone();
+        }
+        let of = |name: &str| self.namespaces.get(name);
         let all: Vec<_> = match self.place {
-            Place::Cluster => self.namespaces.values().map(|n| &n.labels).collect(),
+            Place::Cluster => self.namespaces.values().collect(),
             Place::Namespaces(names) => names.iter().filter_map(|name| of(name)).collect(),
         };
-        let keys: BTreeSet<&String> = all.iter().flat_map(|labels| labels.keys()).collect();
-        let values = |key: &String| all.iter().map(|labels| labels.get(key).cloned().unwrap_or_default()).collect();
-        keys.into_iter().map(|key| (key.clone(), values(key))).collect()
+        let values: BTreeSet<&str> = all.iter().map(|n| n.labels.get(key).map_or("", String::as_str)).collect();
+        let nobody = all.iter().all(|n| !n.labels.contains_key(key));
+        let values = if nobody { BTreeSet::new() } else { values.into_iter().map(str::to_owned).collect() };
+        let values = Arc::new(values);
+        self.labels.borrow_mut().insert(key.to_owned(), values.clone());
+        values
     }
 }
 
@@ -168,13 +176,15 @@ mod tests {
         let set = PolicySet::default();
         let teams = |place: &Place| {
             let circumstances = Circumstances::new(&world.snapshot(&set, &[]), place, noon());
-            let facts = circumstances.facts(&validate(&world.request).unwrap(), &read(json!({})));
-            facts.labels.get("team").map(|values| values.iter().cloned().collect::<Vec<_>>().join("|"))
+            let asks = read(json!({ "conditions": [{ "expression": "label('team') == []", "message": "m" }] }));
+            let facts = circumstances.facts(&validate(&world.request).unwrap(), &asks);
+            assert_eq!(facts.labels.len(), 1, "no more than is asked for");
+            facts.labels["team"].iter().cloned().collect::<Vec<_>>().join("|")
         };
         let named = |names: &[&str]| Place::Namespaces(names.iter().map(|n| (*n).to_owned()).collect());
-        assert_eq!(teams(&named(&["shop", "bank"])), Some("pay".to_owned()));
-        assert_eq!(teams(&named(&["shop", "yard"])), Some("|pay".to_owned()));
-        assert_eq!(teams(&named(&["yard"])), None);
-        assert_eq!(teams(&Place::Cluster), Some("|pay".to_owned()));
+        assert_eq!(teams(&named(&["shop", "bank"])), "pay");
+        assert_eq!(teams(&named(&["shop", "yard"])), "|pay");
+        assert_eq!(teams(&named(&["yard"])), "");
+        assert_eq!(teams(&Place::Cluster), "|pay");
     }
 }

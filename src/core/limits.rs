@@ -8,6 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::duration;
 use super::fault::Fault;
+use super::policies::PolicySet;
 use super::select::Place;
 use super::subjects::is_same_person;
 use super::validate::{Aim, Ask};
@@ -65,6 +66,19 @@ impl Counted {
         }
         Some(Self { policy: status.policy.as_ref()?.name.clone(), person: request.spec.requester.clone()?, grant })
     }
+}
+
+/// What counts of these requests for limits of the policies, beside one's own request.
+pub fn others<'a>(
+    own: &AccessRequest,
+    policies: &PolicySet,
+    requests: impl Iterator<Item = &'a AccessRequest>,
+) -> Vec<Counted> {
+    let counts = |request: &&AccessRequest| {
+        let policy = request.status.as_ref().and_then(|status| status.policy.as_ref());
+        request.metadata.uid != own.metadata.uid && policy.is_some_and(|policy| policies.has_limits(&policy.name))
+    };
+    requests.filter(counts).filter_map(Counted::of).collect()
 }
 
 impl Limits {

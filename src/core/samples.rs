@@ -1,6 +1,9 @@
 //! Small objects for the core's tests.
 
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use k8s_openapi::jiff::Timestamp;
+use proptest::prelude::*;
+use proptest::sample::subsequence;
 use serde_json::{Value, json};
 
 use crate::api::policy::{AccessPolicy, Stage};
@@ -79,6 +82,33 @@ pub fn deny(name: &str, spec: Value) -> AccessPolicy {
     let mut value = serde_json::to_value(&policy).unwrap();
     merge(&mut value["spec"], spec);
     serde_json::from_value(value).unwrap()
+}
+
+/// Words that rules of roles are made of, some with a meaning and some without.
+pub struct Words {
+    pub verbs: &'static [&'static str],
+    pub groups: &'static [&'static str],
+    pub resources: &'static [&'static str],
+    pub names: &'static [&'static str],
+    pub urls: &'static [&'static str],
+}
+
+/// Any rule made of these words; half of them without names, half without URLs.
+pub fn any_rule(words: &'static Words) -> impl Strategy<Value = PolicyRule> {
+    let some_of = |words: &'static [&'static str], most| {
+        subsequence(words.to_vec(), 0..=most).prop_map(|words| words.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let names = prop_oneof![Just(Vec::new()), some_of(words.names, 2)];
+    let urls = prop_oneof![Just(Vec::new()), some_of(words.urls, 3)];
+    (some_of(words.verbs, 3), some_of(words.groups, 3), some_of(words.resources, 4), names, urls).prop_map(
+        |(verbs, groups, resources, names, urls)| PolicyRule {
+            verbs,
+            api_groups: Some(groups),
+            resources: Some(resources),
+            resource_names: Some(names),
+            non_resource_urls: Some(urls),
+        },
+    )
 }
 
 fn merge(base: &mut Value, over: Value) {

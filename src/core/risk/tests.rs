@@ -1,10 +1,11 @@
 //! What rules are said to be good for. The built-in roles are read from a real API server, in the trials.
 
 use proptest::prelude::*;
-use proptest::sample::{select, subsequence};
+use proptest::sample::select;
 
 use super::Level::{Critical, High, Low, Medium};
 use super::*;
+use crate::core::samples::{Words, any_rule};
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(|word| word.replace("core", "")).collect()
@@ -263,47 +264,31 @@ fn every_finding_is_one_short_line_of_its_own() {
 }
 
 /// Words for rules: every one that the table knows of is too many, so some of each kind, and some without meaning.
-const VERBS: [&str; 8] = ["get", "create", "update", "delete", "bind", "impersonate:user-info", "*", ""];
-const GROUPS: [&str; 6] = ["", "apps", "rbac.authorization.k8s.io", "authentication.k8s.io", "example.com", "*"];
-const RESOURCES: [&str; 14] = [
-    "pods",
-    "pods/exec",
-    "pods/log",
-    "secrets",
-    "deployments",
-    "deployments/scale",
-    "roles",
-    "clusterroles",
-    "nodes",
-    "userextras/a",
-    "*",
-    "*/scale",
-    "pods/*",
-    "/",
-];
-const NAMES: [&str; 3] = ["a", "b", "*"];
-const URLS: [&str; 6] = ["/metrics", "/logs/*", "/de*", "*", "**", ""];
-
-fn some_of(words: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<String>> {
-    subsequence(words.to_vec(), 0..=most).prop_map(|words| words.into_iter().map(str::to_owned).collect())
-}
-
-fn any_rule() -> impl Strategy<Value = PolicyRule> {
-    let names = prop_oneof![3 => Just(Vec::new()), 1 => some_of(&NAMES, 2)];
-    let urls = prop_oneof![3 => Just(Vec::new()), 1 => some_of(&URLS, 2)];
-    (some_of(&VERBS, 3), some_of(&GROUPS, 2), some_of(&RESOURCES, 4), names, urls).prop_map(
-        |(verbs, groups, resources, names, urls)| PolicyRule {
-            verbs,
-            api_groups: Some(groups),
-            resources: Some(resources),
-            resource_names: Some(names),
-            non_resource_urls: Some(urls),
-        },
-    )
-}
+const WORDS: Words = Words {
+    verbs: &["get", "create", "update", "delete", "bind", "impersonate:user-info", "*", ""],
+    groups: &["", "apps", "rbac.authorization.k8s.io", "authentication.k8s.io", "example.com", "*"],
+    resources: &[
+        "pods",
+        "pods/exec",
+        "pods/log",
+        "secrets",
+        "deployments",
+        "deployments/scale",
+        "roles",
+        "clusterroles",
+        "nodes",
+        "userextras/a",
+        "*",
+        "*/scale",
+        "pods/*",
+        "/",
+    ],
+    names: &["a", "b", "*"],
+    urls: &["/metrics", "/logs/*", "/de*", "*", "**", ""],
+};
 
 fn any_rules() -> impl Strategy<Value = Vec<PolicyRule>> {
-    prop::collection::vec(any_rule(), 0..5)
+    prop::collection::vec(any_rule(&WORDS), 0..5)
 }
 
 /// Each single right as a rule of its own.
@@ -337,7 +322,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_more_rule_never_says_less(rules in any_rules(), more in any_rule(), cluster_wide: bool) {
+    fn one_more_rule_never_says_less(rules in any_rules(), more in any_rule(&WORDS), cluster_wide: bool) {
         let before = risk(&rules, cluster_wide);
         let after = risk(&rules.into_iter().chain([more]).collect::<Vec<_>>(), cluster_wide);
         prop_assert!(after.level >= before.level, "{before:?} {after:?}");

@@ -1,10 +1,10 @@
 //! What a role covers. That the API server says the same is shown against a real one.
 
 use proptest::prelude::*;
-use proptest::sample::subsequence;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::core::samples::{Words, any_rule};
 
 fn rules(rules: Value) -> Vec<PolicyRule> {
     serde_json::from_value(rules).unwrap()
@@ -296,36 +296,23 @@ fn faults_are_bounded_and_too_many_rights_are_one() {
 }
 
 /// Words for rules, some with a meaning and some without.
-const VERBS: [&str; 4] = ["get", "list", "*", ""];
-const GROUPS: [&str; 4] = ["", "apps", "*", "a/b"];
-const RESOURCES: [&str; 8] = ["pods", "pods/log", "*", "*/log", "pods/*", "*/*", "/", "jobs"];
-const NAMES: [&str; 3] = ["a", "b", "*"];
-const URLS: [&str; 8] = ["/", "/a", "/a/b", "/a/*", "/a*", "*", "**", ""];
-
-fn any_rule() -> impl Strategy<Value = PolicyRule> {
-    let texts = |words: &'static [&'static str], most: usize| {
-        subsequence(words.to_vec(), 0..=most).prop_map(|words| words.into_iter().map(str::to_owned).collect::<Vec<_>>())
-    };
-    (texts(&VERBS, 3), texts(&GROUPS, 3), texts(&RESOURCES, 4), texts(&NAMES, 2), texts(&URLS, 3)).prop_map(
-        |(verbs, groups, resources, names, urls)| PolicyRule {
-            verbs,
-            api_groups: Some(groups),
-            resources: Some(resources),
-            resource_names: Some(names),
-            non_resource_urls: Some(urls),
-        },
-    )
-}
+const WORDS: Words = Words {
+    verbs: &["get", "list", "*", ""],
+    groups: &["", "apps", "*", "a/b"],
+    resources: &["pods", "pods/log", "*", "*/log", "pods/*", "*/*", "/", "jobs"],
+    names: &["a", "b", "*"],
+    urls: &["/", "/a", "/a/b", "/a/*", "/a*", "*", "**", ""],
+};
 
 fn any_rules() -> impl Strategy<Value = Vec<PolicyRule>> {
-    prop::collection::vec(any_rule(), 0..4)
+    prop::collection::vec(any_rule(&WORDS), 0..4)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn more_in_the_role_covers_no_less(role in any_rules(), wanted in any_rules(), more in any_rule()) {
+    fn more_in_the_role_covers_no_less(role in any_rules(), wanted in any_rules(), more in any_rule(&WORDS)) {
         if covers(&role, &wanted).is_ok() {
             let larger: Vec<PolicyRule> = std::iter::once(more).chain(role).collect();
             prop_assert_eq!(covers(&larger, &wanted), Ok(()));

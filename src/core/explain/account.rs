@@ -1,0 +1,198 @@
+//! The account of a request that is not decided for good: what every policy says to it, which one decides, whom that
+//! one asks and what would be granted.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::{
+    Approver, Asked, Deciding, Explanation, Judged, Moves, Outcome, ReviewAfterwards, Standing, Verdict, grant,
+    without_effect, written,
+};
+use crate::api::policy::{Effect, Stage};
+use crate::api::request::AccessRequestStatus;
+use crate::api::subject::{Identity, Subject};
+use crate::core::approvals::{Progress, Said, as_escalated, progress, review_stage};
+use crate::core::deadline::later;
+use crate::core::decide::{Chosen, Decision, choose, decide, fits};
+use crate::core::facts::Circumstances;
+use crate::core::hours::counts;
+use crate::core::period::Period;
+use crate::core::policies::{Entry, Policy};
+use crate::core::select::{Place, denies, place};
+use crate::core::snapshot::Snapshot;
+use crate::core::stages;
+use crate::core::validate::{Aim, Ask};
+
+/// What an account of an undecided request is made from.
+pub struct Account<'s, 'a> {
+    /// The facts.
+    pub s: &'s Snapshot<'a>,
+    /// The request's status; an empty one when it has none.
+    pub status: &'s AccessRequestStatus,
+    /// What it asks for, completed.
+    pub ask: &'s Ask<'a>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Account<'_, '_> {
+    /// How it stands, and why.
+    pub fn give(&self) -> Explanation {
+        let Self { s, status, ask, now } = *self;
+        let said = Said::of(status);
+        let mut told = match decide(ask, s, said, now) {
+            Decision::Undecided(why) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
+            Decision::Denied(reasons) => Explanation::denied(reasons),
+            Decision::Refused { why, .. } => Explanation::denied(vec![why]),
+            Decision::Lapsed(why) => Explanation::new(Outcome::Lapsed, format!("lapsed: {why}")),
+            Decision::Waiting(waiting) => {
+                let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
+                let of = &waiting.policy.reference.name;
+                let summary =
+                    format!("waits for {missing} in stage {stage} of policy {of}, until {}", waiting.deadline);
+                Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
+            }
+            Decision::Approved(approved) => {
+                let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
+                    (Aim::Extension { of, .. }, _) => format!("granted: the end of {of} moves"),
+                    (_, Some(start)) => format!("scheduled for {start}"),
+                    (_, None) => "granted at once".to_owned(),
+                };
+                let by = approved.approvers.clone();
+                Explanation {
+                    grant: Some(grant(ask, &approved.place, approved.period, true, by)),
+                    ..Explanation::new(Outcome::Granted, format!("{when}: {}", approved.sentence()))
+                }
+            }
+        };
+        if let Ok(place) = place(&ask.target, s.namespaces) {
+            self.add_policies(&mut told, &place);
+        }
+        told
+    }
+
+    /// What every policy says, and more about the one that decides.
+    fn add_policies(&self, told: &mut Explanation, place: &Place) {
+        let circumstances = Circumstances::new(self.s, place, self.now);
+        told.policies = self.s.policies.all().map(|(name, entry)| self.judge(name, entry, &circumstances)).collect();
+        let stopped = told.policies.iter().any(|judged| {
+            judged.verdict == Verdict::Denies || (judged.verdict == Verdict::Broken && judged.effect == Effect::Deny)
+        });
+        let chosen = choose(self.ask, self.s.policies, &circumstances).ok().filter(|_| !stopped);
+        let Some(Chosen { policy, period, automatic }) = chosen else { return };
+        let name = &policy.reference.name;
+        told.decides = Some(Deciding { policy: name.clone(), because: self.because(policy, told, &circumstances) });
+        for judged in told.policies.iter_mut().filter(|judged| judged.name == *name) {
+            judged.verdict = Verdict::Decides;
+        }
+        told.stages = self.stages(policy, told.outcome, automatic == Ok(true));
+        let reviewers = policy.break_glass.as_ref().filter(|_| matches!(self.ask.aim, Aim::BreakGlass));
+        let heard = match reviewers {
+            Some(terms) => vec![review_stage(&terms.reviewers)],
+            None => as_escalated(&policy.stages, &self.status.escalated),
+        };
+        told.without_effect = without_effect(&heard, self.status, self.ask);
+        if matches!(told.outcome, Outcome::Granted | Outcome::Waiting) {
+            self.add_grant(told, policy, period, place);
+        }
+    }
+
+    fn add_grant(&self, told: &mut Explanation, policy: &Policy, period: Period, place: &Place) {
+        let (ask, yes) = (self.ask, told.outcome == Outcome::Granted);
+        let approved_by = told.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
+        if let Aim::Extension { of, .. } = ask.aim {
+            told.extension = Some(Moves { of: of.to_owned(), from: Time(period.begin), to: Time(period.end) });
+            told.grant = Some(grant(ask, place, period, true, approved_by));
+            return;
+        }
+        told.grant = Some(grant(ask, place, period, yes || ask.start.is_some(), approved_by));
+        if let (Aim::BreakGlass, Some(terms)) = (ask.aim, &policy.break_glass) {
+            let by = Time(later(period.begin, terms.within));
+            told.review = Some(ReviewAfterwards { reviewers: terms.reviewers.iter().map(written).collect(), by });
+        }
+    }
+
+    fn judge(&self, name: &str, entry: &Entry, circumstances: &Circumstances<'_>) -> Judged {
+        let (effect, verdict, why) = match entry {
+            Entry::Broken { effect, faults } => {
+                (*effect, Verdict::Broken, faults.iter().map(ToString::to_string).collect())
+            }
+            Entry::Valid(policy) if policy.effect == Effect::Deny => match denies(policy, self.ask, circumstances) {
+                Some(why) => (Effect::Deny, Verdict::Denies, vec![why]),
+                None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
+            },
+            Entry::Valid(policy) => {
+                let short = fits(policy, self.ask, circumstances).err().unwrap_or_default();
+                let verdict = if short.is_empty() { Verdict::Matches } else { Verdict::FallsShort };
+                (Effect::Allow, verdict, short)
+            }
+        };
+        Judged { name: name.to_owned(), effect, verdict, why }
+    }
+
+    fn because(&self, policy: &Policy, told: &Explanation, circumstances: &Circumstances<'_>) -> String {
+        if let Aim::Extension { of, .. } = self.ask.aim {
+            return format!("{of} runs under it");
+        }
+        if self.ask.policy.is_some() {
+            return "the request names it".to_owned();
+        }
+        let matching = told.policies.iter().filter(|judged| judged.verdict == Verdict::Matches);
+        let others: Vec<&Policy> = matching
+            .filter(|judged| judged.name != policy.reference.name)
+            .filter_map(|judged| match self.s.policies.get(&judged.name) {
+                Some(Entry::Valid(other)) => Some(&**other),
+                _ => None,
+            })
+            .collect();
+        let friction = |of: &Policy| of.friction(self.ask.aim, of.is_automatic(self.ask, circumstances) == Ok(true));
+        let least = friction(policy);
+        match others.len() {
+            0 => "no other policy matches".to_owned(),
+            _ if others.iter().any(|other| friction(other) == least) => {
+                "it comes first by name of those that ask least of people".to_owned()
+            }
+            _ => "of those that match it asks least of people".to_owned(),
+        }
+    }
+
+    /// The stages and how far they are; none once somebody has said no, since it does not matter then.
+    fn stages(&self, policy: &Policy, outcome: Outcome, automatic: bool) -> Vec<Asked> {
+        let now_asked = as_escalated(&policy.stages, &self.status.escalated);
+        let spared = outcome == Outcome::Granted && (automatic || matches!(self.ask.aim, Aim::BreakGlass));
+        let said = Said::of(self.status);
+        let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, said, self.now);
+        let open = match progress(&now_asked, &self.status.reviews, self.ask.requester, counts) {
+            _ if spared => None,
+            Progress::Denied { .. } => return Vec::new(),
+            Progress::Complete(_) => None,
+            Progress::Open { stage, approved } => Some((stage, approved)),
+        };
+        let standing = |index: usize, stage: &Stage| match open {
+            _ if spared => (Standing::Spared, 0),
+            Some((at, approved)) if index == at => (Standing::Open, approved),
+            Some((at, _)) if index > at => (Standing::Later, 0),
+            _ => (Standing::Full, stage.required),
+        };
+        let asked = |(index, (stage, before)): (usize, (&Stage, &Stage))| {
+            let (state, approved) = standing(index, stage);
+            let approver = |(at, subject): (usize, &Subject)| Approver {
+                subject: written(subject),
+                escalated: at >= before.approvers.len(),
+            };
+            let opened = self.status.stage.as_ref().filter(|open| open.name == stage.name);
+            let opened_at = opened.map_or(self.now, |open| open.opened_at.0);
+            let waits = state == Standing::Open;
+            let escalates_at = stages::escalation(self.status, stage, opened_at).filter(|_| waits).map(Time);
+            Asked {
+                name: stage.name.clone(),
+                state,
+                required: stage.required,
+                approved,
+                approvers: stage.approvers.iter().enumerate().map(approver).collect(),
+                escalates_at,
+            }
+        };
+        now_asked.iter().zip(&policy.stages).enumerate().map(asked).collect()
+    }
+}
