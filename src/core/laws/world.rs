@@ -257,7 +257,10 @@ impl World {
         for standing in std::mem::take(&mut self.bindings) {
             let why = verdict(&standing.object, Owner::Found(&self.request), self.now);
             let recorded = status.bindings.iter().any(|r| standing.object.is_at(r));
-            let live = status.expires_at.as_ref().is_some_and(|end| self.now < end.0) && !status.state.is_final();
+            let dated = status.expires_at.as_ref().is_some_and(|end| self.now < end.0);
+            let recurs = self.request.spec.recurrence.is_some();
+            let rests = recurs && !status.window.as_ref().is_some_and(|window| is_open(window, self.now));
+            let live = dated && !status.state.is_final() && !rests;
             match why {
                 Some(why) if live && recorded => breaches.push(format!("takes a live grant's binding: {why}")),
                 Some(why) if standing.object.request_uid().is_none() => {
@@ -334,8 +337,11 @@ impl World {
 
     fn restore(&mut self, wanted: &Wanted) -> Result<(), Refused> {
         let reference = wanted.reference();
+        // A copy that was made before the UID was on record cannot be told from the binding, and is on record since.
+        let recorded = self.status().bindings;
         let standing = self.bindings.iter_mut().find(|b| b.object.is_at(&reference)).ok_or(Refused)?;
-        let marked = standing.object.request_uid() == self.request.metadata.uid.as_deref();
+        let known = recorded.iter().any(|r| r.uid.is_some() && r.uid == standing.object.metadata.uid);
+        let marked = known || standing.object.request_uid() == self.request.metadata.uid.as_deref();
         let metadata = &mut standing.object.metadata;
         if metadata.uid != wanted.metadata.uid || metadata.resource_version != wanted.metadata.resource_version {
             return Err(Refused);
