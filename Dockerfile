@@ -22,6 +22,7 @@ COPY Cargo.toml Cargo.lock Makefile ./
 COPY src src
 # Cargo wants to find what the manifest names, also what is not built.
 COPY e2e/main.rs e2e/main.rs
+COPY e2e/fuzz/main.rs e2e/fuzz/main.rs
 # The time of the commit, for whatever would write the time of the build.
 ARG SOURCE_DATE_EPOCH=0
 RUN make image-binary IMAGE_TARGET="$(cat /target)" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \

@@ -105,6 +105,17 @@ async fn dry_run(world: Arc<World>) {
     assert!(told.contains(&format!("note: you may not read namespace {namespace}")), "{told}");
     let told = explained(&world, ALICE, &["-f", &path, "--as-user", "eve", "--as-group", "ops"]).await;
     assert!(told.contains("eve is not among its requesters") && told.contains("denied because"), "{told}");
+    // Of less than a role it says what it has and what it lacks.
+    let rules = |resource: &str| json!([{ "verbs": ["get"], "apiGroups": [""], "resources": [resource] }]);
+    for (resource, words) in [
+        ("pods", "some rights of ClusterRole/edit in namespace"),
+        ("nodes", "spec.rules: the role does not allow get on nodes of the core group"),
+    ] {
+        let file = draft(&namespace, json!({ "rules": rules(resource) }));
+        let path = file.path().display().to_string();
+        let told = explained(&world, ADMIN, &["-f", &path, "--as-user", "alice", "--as-group", "dev"]).await;
+        assert!(told.contains(words), "{told}");
+    }
     // Nothing was asked for.
     assert!(world.requests(&namespace).await.list(&Default::default()).await.unwrap().items.is_empty());
 }

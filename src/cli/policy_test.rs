@@ -328,7 +328,8 @@ impl Earlier {
         let mut status = AccessRequestStatus { policy: reference(told, policies), ..Default::default() };
         match (told.outcome, &told.grant) {
             (Outcome::Granted, Some(grant)) => {
-                let length = duration::parse(&grant.duration).map_err(|error| format!("{name}: {error}"))?;
+                let period = grant.from.as_ref().zip(grant.until.as_ref());
+                let length = period.map(|(from, until)| until.0.duration_since(from.0)).unwrap_or_default();
                 let begin = if self.over { at.checked_sub(length) } else { Ok(at) };
                 let begin = self.from.map_or(begin, Ok).map_err(|error| format!("{name}: {error}"))?;
                 let end = begin.checked_add(length).map_err(|error| format!("{name}: {error}"))?;

@@ -193,13 +193,13 @@ impl Pass<'_> {
         Plan { effects: Vec::new(), wake }
     }
 
-    /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy has limits,
-    /// nobody waits for anybody. False when it cannot be counted yet.
+    /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy that could allow it
+    /// has limits, nobody waits for anybody. False when it cannot be counted yet.
     async fn count_others(&mut self, policies: &PolicySet) -> bool {
         let undecided = !self.request.is_over() && self.status().is_none_or(|s| s.granted_at.is_none());
         // Moving an end is counted by the request that has it, and takes a turn for itself.
         let extends = !self.context.extensions.of(&self.request).is_empty();
-        if !policies.any_limits() || !(undecided || extends) {
+        if !(undecided || extends) || !policies.may_limit(&self.request) {
             (self.turn, self.others) = (None, Vec::new());
             return true;
         }

@@ -173,7 +173,7 @@ pub struct Grant {
     /// In which namespaces otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
-    /// For how long.
+    /// For how long; of recurring access, in which windows.
     pub duration: String,
     /// From when on; unknown as long as people are waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -294,13 +294,20 @@ fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>, now: T
 
 fn grant(ask: &Ask<'_>, place: &Place, period: Period, settled: bool, approved_by: Vec<String>) -> Grant {
     Grant {
-        role: ask.role.to_string(),
+        role: if ask.request.spec.rules.is_empty() {
+            ask.role.to_string()
+        } else {
+            format!("some rights of {}", ask.role)
+        },
         cluster: *place == Place::Cluster,
         namespaces: match place {
             Place::Cluster => Vec::new(),
             Place::Namespaces(names) => names.iter().cloned().collect(),
         },
-        duration: duration::format(period.length()),
+        duration: match &ask.recurrence {
+            Some(recurrence) => recurrence.describe(),
+            None => duration::format(period.length()),
+        },
         from: settled.then_some(Time(period.begin)),
         until: settled.then_some(Time(period.end)),
         approved_by,

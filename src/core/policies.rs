@@ -17,9 +17,10 @@ use super::facts::Circumstances;
 use super::fault::Fault;
 use super::limits::Limits;
 use super::schedule::Schedule;
+use super::subjects::is_subject;
 use super::validate::{Aim, Ask};
 use crate::api::policy::{AccessPolicy, Effect, Stage};
-use crate::api::request::PolicyRef;
+use crate::api::request::{AccessRequest, PolicyRef};
 use crate::api::subject::{RoleName, Subject};
 
 /// Every policy of the cluster, by name.
@@ -89,6 +90,17 @@ impl PolicySet {
     /// Whether any policy has limits.
     pub fn any_limits(&self) -> bool {
         self.limits
+    }
+
+    /// Whether the request could be granted under a policy that has limits, as far as who asks and for which role goes.
+    /// Others need not be counted.
+    pub fn may_limit(&self, request: &AccessRequest) -> bool {
+        let (role, who) = (&request.spec.role, request.spec.requester.as_ref());
+        let may = |policy: &Policy| {
+            let asks = who.is_some_and(|who| policy.requesters.iter().any(|subject| is_subject(who, subject)));
+            policy.limits.are_set() && asks && policy.roles.contains(role)
+        };
+        self.any_limits() && self.valid(Effect::Allow).any(may)
     }
 
     /// Valid policies with this effect, in the order of their names.
@@ -239,7 +251,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::samples::policy;
+    use crate::core::samples::{policy, request};
     use serde_json::json;
 
     #[test]
@@ -265,6 +277,23 @@ mod tests {
         assert!(!same(&after, "a") && same(&after, "b"));
         assert!(!same(&before.renewed([&anew]), "b"));
         assert!(before.renewed([&anew]).get("a").is_none());
+    }
+
+    #[test]
+    fn only_whom_a_limit_can_concern_is_counted() {
+        let set = PolicySet::new(&[
+            policy("free", json!({ "roles": [{ "name": "view" }] })),
+            policy("full", json!({ "limits": { "liveGrants": 1 } })),
+        ]);
+        assert!(set.may_limit(&request(json!({}))));
+        let others = [
+            json!({ "role": { "name": "view" } }),
+            json!({ "role": { "kind": "Role", "name": "edit" } }),
+            json!({ "requester": { "username": "mallory" } }),
+            json!({ "requester": null }),
+        ];
+        assert!(others.into_iter().all(|spec| !set.may_limit(&request(spec))));
+        assert!(!PolicySet::new(&[policy("free", json!({}))]).may_limit(&request(json!({}))));
     }
 
     #[test]
