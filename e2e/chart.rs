@@ -89,7 +89,7 @@ async fn two_replicas(control_plane: Arc<ControlPlane>) {
 }
 
 /// What the bindings of the chart give to one of its service accounts, `here` where only in its namespace.
-fn rights_of(objects: &[Value], account: &str) -> Vec<String> {
+pub fn rights_of(objects: &[Value], account: &str) -> Vec<String> {
     let of_account = |binding: &&Value| binding["subjects"].as_array().is_some_and(|s| s[0]["name"] == account);
     let mut rights = Vec::new();
     for binding in objects.iter().filter(of_account) {
@@ -117,7 +117,7 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
     // A new right must be added here too, with a reason in the chart.
     let expected = [
         "accesspolicies/status: patch",
-        "accesspolicies: get,list,watch",
+        "accesspolicies: list,watch",
         "accessrequests/status: patch",
         "accessrequests: get,list,watch",
         "clusterrolebindings: get,list,watch,create,update,delete",
@@ -127,7 +127,7 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
         "here: leases: create",
         "here: leases: get,update daypass",
         "here: serviceaccounts/token: create daypass-canary",
-        "namespaces: get,list,watch",
+        "namespaces: list,watch",
         "rolebindings: get,list,watch,create,update,delete",
         "roles: bind deployer",
         "roles: get,list,watch,create,update,delete",

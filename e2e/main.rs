@@ -26,6 +26,7 @@ mod policy;
 mod recur;
 mod release;
 mod revoke;
+mod rights;
 mod roles;
 mod rules;
 mod schedule;
@@ -80,6 +81,7 @@ fn run_trials() -> ExitCode {
         chart::trials(),
         release::trials(),
         audit::trials(),
+        rights::trials(),
         roles::trials(),
         attack::trials(),
     ];

@@ -296,11 +296,9 @@ async fn watch_roles<K>(
             context.look_at_open_requests();
         }
         Event::Apply(role) | Event::Delete(role) => {
-            let made = read(&role);
-            let owner = made.request_uid().and_then(|uid| context.by_uid.get(uid));
-            owner.into_iter().for_each(|request| context.queues.look_at(request));
-            if !made.is_made() {
-                context.look_at_requests_for(role_kind, &role.name_any());
+            match read(&role).possible_request_uids().find_map(|uid| context.by_uid.get(uid)) {
+                Some(request) => context.queues.look_at(request),
+                None => context.look_at_requests_for(role_kind, &role.name_any()),
             }
         }
     })

@@ -20,7 +20,7 @@ use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, Bindi
 use crate::api::subject::RoleKind;
 
 /// What the name of every binding begins with; the request's UID follows.
-pub const NAME_PREFIX: &str = "daypass-";
+const NAME_PREFIX: &str = "daypass-";
 /// What the name of the controller's own binding ends with, while it makes a role.
 const LOAN_SUFFIX: &str = "-loan";
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -89,10 +89,7 @@ impl Observed {
 
     /// UIDs of requests that it may belong to: by its label, and by its name in case the label was edited.
     pub fn possible_request_uids(&self) -> impl Iterator<Item = &str> {
-        let labels = self.metadata.labels.as_ref();
-        let by_label = labels.and_then(|l| l.get(keys::REQUEST_UID)).map(String::as_str);
-        let by_name = self.metadata.name.as_deref().and_then(|n| n.strip_prefix(NAME_PREFIX));
-        by_label.into_iter().chain(by_name)
+        possible_request_uids(&self.metadata)
     }
 
     /// Whether it stands where the recorded binding should.
@@ -156,6 +153,13 @@ pub fn request_uid(metadata: &ObjectMeta) -> Option<&str> {
     let labels = metadata.labels.as_ref()?;
     let ours = labels.get(keys::MANAGED_BY).map(String::as_str) == Some(keys::DAYPASS);
     labels.get(keys::REQUEST_UID).map(String::as_str).filter(|_| ours)
+}
+
+/// UIDs of requests that an object may belong to: by its label, and by its name in case the label was edited.
+pub fn possible_request_uids(metadata: &ObjectMeta) -> impl Iterator<Item = &str> {
+    let by_label = metadata.labels.as_ref().and_then(|l| l.get(keys::REQUEST_UID)).map(String::as_str);
+    let by_name = metadata.name.as_deref().and_then(|n| n.strip_prefix(NAME_PREFIX));
+    by_label.into_iter().chain(by_name)
 }
 
 /// What is wanted, over what is seen: the labels and annotations of others stay, and the version is the one that was seen.

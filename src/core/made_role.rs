@@ -7,7 +7,7 @@
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role, RoleRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::binding::{NAME_PREFIX, carries, request_uid};
+use super::binding::{carries, possible_request_uids, request_uid};
 use crate::api::request::{BindingKind, BindingRef, MadeRole as Recorded};
 
 /// A made role as the cluster has it.
@@ -49,10 +49,9 @@ impl MadeRole {
         request_uid(&self.metadata)
     }
 
-    /// Whether it is one that Daypass makes, by mark and name.
-    pub fn is_made(&self) -> bool {
-        let name = self.metadata.name.as_deref();
-        self.request_uid().is_some_and(|uid| name.and_then(|name| name.strip_prefix(NAME_PREFIX)) == Some(uid))
+    /// UIDs of requests that it may belong to: by its label, and by its name in case the label was edited.
+    pub fn possible_request_uids(&self) -> impl Iterator<Item = &str> {
+        possible_request_uids(&self.metadata)
     }
 
     /// The binding that it stands beside, as far as that is known from here.
