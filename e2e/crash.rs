@@ -121,7 +121,7 @@ async fn overdue_grants(world: Arc<World>) {
     world.allow(&namespace, &namespace, json!({})).await;
     let names: Vec<String> = (0..20).map(|n| format!("overdue-{n}")).collect();
     for name in &names {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "8s" })).await;
+        world.ask(ALICE, &namespace, name, json!({ "duration": "15s" })).await;
     }
     let mut last = None;
     for name in &names {

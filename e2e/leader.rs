@@ -171,9 +171,9 @@ async fn cut_off(world: Arc<World>) {
 
 async fn frozen(world: Arc<World>) {
     let (one, other, namespace) = two(&world).await;
-    let live: Vec<String> = (0..20).map(|n| format!("live-{n}")).collect();
+    let live: Vec<String> = (0..10).map(|n| format!("live-{n}")).collect();
     for name in &live {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "8s" })).await;
+        world.ask(ALICE, &namespace, name, json!({ "duration": "20s" })).await;
     }
     for name in &live {
         world.until(&namespace, name, State::Active).await;

@@ -284,7 +284,7 @@ async fn a_test_asks_the_controller(control_plane: Arc<ControlPlane>) {
         let output = output.expect("run the check");
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
-    assert_eq!(check().await, (true, "ok\n".to_owned()));
+    assert_eq!(check().await, (true, "ok: leads\n".to_owned()));
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-status-guard"]).await;
     eventually("the check says which guard is missing", SOON, async || match check().await {
         (false, said) if said.contains("answers 503") && said.contains("guard") => Ok(()),
