@@ -186,15 +186,22 @@ async fn role_loses(world: Arc<World>) {
     until_unmade(&world, &namespace).await;
 }
 
-async fn deleted_by_hand(world: Arc<World>) {
+/// A namespace in which alice may delete one ConfigMap, and the name of the role that was made for that.
+async fn granted(world: &World) -> (String, String) {
     let namespace = world.namespace("narrow").await;
     world.allow(&namespace, &namespace, json!({})).await;
     world.ask(ALICE, &namespace, "one", json!({ "rules": delete_configmap("stuck") })).await;
     let granted = world.until(&namespace, "one", State::Active).await;
-    let name = format!("daypass-{}", granted.uid().unwrap());
+    (namespace, format!("daypass-{}", granted.uid().unwrap()))
+}
+
+/// What somebody would make of it.
+const WIDER: &str = r#"{"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]}"#;
+
+async fn deleted_by_hand(world: Arc<World>) {
+    let (namespace, name) = granted(&world).await;
     let admin = world.kubectl(ADMIN);
-    let wider = r#"{"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]}"#;
-    let refusal = admin.refused(&["patch", "role", &name, "-n", &namespace, "--type=merge", "-p", wider]).await;
+    let refusal = admin.refused(&["patch", "role", &name, "-n", &namespace, "--type=merge", "-p", WIDER]).await;
     assert!(refusal.contains("daypass-binding-guard"), "{refusal}");
     admin.ok(&["delete", "role", &name, "-n", &namespace]).await;
     let why = world.until(&namespace, "one", State::Revoked).await.status.unwrap().message.unwrap();
@@ -203,16 +210,11 @@ async fn deleted_by_hand(world: Arc<World>) {
 }
 
 async fn edited(world: Arc<World>) {
-    let namespace = world.namespace("narrow").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "one", json!({ "rules": delete_configmap("stuck") })).await;
-    let granted = world.until(&namespace, "one", State::Active).await;
-    let name = format!("daypass-{}", granted.uid().unwrap());
+    let (namespace, name) = granted(&world).await;
     let admin = world.kubectl(ADMIN);
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-binding-guard"]).await;
-    let wider = r#"{"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]}"#;
     eventually("the edit is accepted", SOON, async || {
-        let output = admin.run(&["patch", "role", &name, "-n", &namespace, "--type=merge", "-p", wider]).await;
+        let output = admin.run(&["patch", "role", &name, "-n", &namespace, "--type=merge", "-p", WIDER]).await;
         if output.ok { Ok(()) } else { Err(output.stderr) }
     })
     .await;

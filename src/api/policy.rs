@@ -270,6 +270,14 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub open_requests_per_person: Option<i32>,
+    /// Undecided requests made in one namespace under this policy. One more is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub open_requests_per_namespace: Option<i32>,
+    /// Undecided requests under this policy. One more is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100000))]
+    pub open_requests: Option<i32>,
     /// Running grants of one person under this policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]

@@ -24,6 +24,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     open_per_person: Option<usize>,
+    open_per_namespace: Option<usize>,
+    open: Option<usize>,
     live_per_person: Option<usize>,
     live_per_namespace: Option<usize>,
     live: Option<usize>,
@@ -37,6 +39,8 @@ pub struct Counted {
     /// Name of the policy that decides it, or has.
     pub policy: String,
     person: Identity,
+    /// Where it was made.
+    made_in: Option<String>,
     /// When it was granted, when its access ends or ended, and where it holds. None: it waits.
     grant: Option<Grant>,
 }
@@ -64,7 +68,8 @@ impl Counted {
         if grant.is_none() && (over || status.state != State::Pending) {
             return None;
         }
-        Some(Self { policy: status.policy.as_ref()?.name.clone(), person: request.spec.requester.clone()?, grant })
+        let (policy, made_in) = (status.policy.as_ref()?.name.clone(), request.metadata.namespace.clone());
+        Some(Self { policy, person: request.spec.requester.clone()?, made_in, grant })
     }
 }
 
@@ -96,6 +101,8 @@ impl Limits {
         };
         let limits = Self {
             open_per_person: count("openRequestsPerPerson", raw.open_requests_per_person),
+            open_per_namespace: count("openRequestsPerNamespace", raw.open_requests_per_namespace),
+            open: count("openRequests", raw.open_requests),
             live_per_person: count("liveGrantsPerPerson", raw.live_grants_per_person),
             live_per_namespace: count("liveGrantsPerNamespace", raw.live_grants_per_namespace),
             live: count("liveGrants", raw.live_grants),
@@ -115,8 +122,9 @@ impl Limits {
 
     /// Whether there are any.
     pub fn are_set(&self) -> bool {
-        let counts = [self.open_per_person, self.live_per_person, self.live_per_namespace, self.live];
-        counts.iter().any(Option::is_some) || self.cooldown.is_some() || self.time_per_day.is_some()
+        let open = [self.open_per_person, self.open_per_namespace, self.open];
+        let live = [self.live_per_person, self.live_per_namespace, self.live];
+        open.iter().chain(&live).any(Option::is_some) || self.cooldown.is_some() || self.time_per_day.is_some()
     }
 
     /// Why one more grant of this length would be too much, beside these others under the policy.
@@ -156,9 +164,16 @@ impl Limits {
         if ask.request.status.as_ref().is_some_and(|status| status.stage.is_some()) {
             return None;
         }
-        let waits = |o: &&&Counted| o.grant.is_none() && is_same_person(&o.person, ask.requester);
-        let what = format!("requests of {} that wait", ask.requester.username);
-        full(&what, others.iter().filter(waits).count(), self.open_per_person)
+        let count = |which: &dyn Fn(&Counted) -> bool| others.iter().filter(|o| o.grant.is_none() && which(o)).count();
+        let namespace = ask.request.metadata.namespace.as_ref();
+        let (who, here) = (&ask.requester.username, namespace.map_or("", String::as_str));
+        let theirs = count(&|o| is_same_person(&o.person, ask.requester));
+        full(&format!("requests of {who} that wait"), theirs, self.open_per_person)
+            .or_else(|| {
+                let made_here = count(&|o| o.made_in.as_ref() == namespace);
+                full(&format!("requests in {here} that wait"), made_here, self.open_per_namespace)
+            })
+            .or_else(|| full("requests that wait", count(&|_| true), self.open))
     }
 
     fn too_soon(&self, theirs: &[&&Counted], now: Timestamp) -> Option<String> {

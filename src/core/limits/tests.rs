@@ -123,6 +123,28 @@ fn a_request_that_waits_never_puts_out_one_that_was_there_before() {
 }
 
 #[test]
+fn requests_that_wait_are_counted_by_person_by_namespace_and_in_all() {
+    let mut elsewhere = waiting("carol", -1);
+    elsewhere.made_in = Some("bank".to_owned());
+    let others = [waiting("bob", -2), elsewhere, running("alice", -5, 5, "shop")];
+    let told = |raw: Value| {
+        let request = request(json!({}));
+        limits(raw).too_many_open(&validate(&request).unwrap(), &others.iter().collect::<Vec<_>>())
+    };
+    for (name, there, what) in [
+        ("openRequestsPerPerson", 0, "requests of alice"),
+        ("openRequestsPerNamespace", 1, "requests in shop"),
+        ("openRequests", 2, "requests"),
+    ] {
+        let why = format!("there are {there} {what} that wait under it, and it allows {there}");
+        assert_eq!(told(json!({ name: there + 1 })), None);
+        if there > 0 {
+            assert_eq!(told(json!({ name: there })), Some(why));
+        }
+    }
+}
+
+#[test]
 fn an_extension_is_no_further_grant_but_more_time() {
     let request = request(json!({ "extends": "other" }));
     let ask = validate(&request).unwrap();
