@@ -77,6 +77,16 @@ impl Story<'_> {
         say("What was bound: one role, to one person, with its end written on it.");
         self.run(ADMIN.name, "get rolebinding -n shop -l app.kubernetes.io/managed-by=daypass -o wide").await;
 
+        say(
+            "For one verb on one object nobody needs to be asked: the risk is that of what she asks for, not of the role.",
+        );
+        show("examples/tour/restart.yaml");
+        self.run(ALICE.name, "apply -f examples/tour/restart.yaml").await;
+        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Active areq/restart -n shop").await;
+        self.run(ALICE.name, "get areq restart -n shop -o jsonpath={.status.message}").await;
+        self.run(ADMIN.name, "get role -n shop -l app.kubernetes.io/managed-by=daypass -o jsonpath={.items[*].rules}")
+            .await;
+
         say("Fifteen seconds later it is over, and nobody had to remember it.");
         self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Expired areq/fix -n shop --timeout=60s").await;
         self.run(ALICE.name, "auth can-i delete pods -n shop").await;

@@ -26,6 +26,7 @@ use super::binding::{self, Observed};
 use super::duration;
 use super::effect::Effect;
 use super::history::Reason;
+use super::plan::ends;
 use super::reap::{Owner, verdict};
 use super::samples::{noon, request};
 use super::schedule::Schedule;
@@ -408,6 +409,10 @@ proptest! {
             world.settle();
             prop_assert_eq!(world.ours(), before, "changes early, before {}", wake);
             world.now = wake;
+            // Its end needs no policy, no namespace and no sight of a binding.
+            if world.ours() > 0 && world.status().window.is_some_and(|window| window.closes_at.0 == wake) {
+                prop_assert!(world.with_snapshot(|snapshot| ends(snapshot, wake)).is_some());
+            }
             world.step(crash);
             world.failure = None;
             world.settle();

@@ -70,6 +70,15 @@ fn a_policy_without_a_common_window_leaves_none() {
     assert_eq!(nights.next(&policy, at("2026-11-23T12:00:00Z"), at("2026-12-20T00:00:00Z")), None);
 }
 
+#[test]
+fn a_window_on_record_is_open_at_its_first_instant_and_closed_at_its_end() {
+    let (opens, closes) = (at("2026-11-24T02:00:00Z"), at("2026-11-24T04:00:00Z"));
+    let window = Opening { opens, closes }.on_record();
+    let moment = SignedDuration::from_nanos(1);
+    let open = [opens - moment, opens, closes - moment, closes].map(|now| is_open(&window, now));
+    assert_eq!(open, [false, true, true, false]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
