@@ -108,7 +108,7 @@ async fn dry_run(world: Arc<World>) {
     // Of less than a role it says what it has and what it lacks.
     let rules = |resource: &str| json!([{ "verbs": ["get"], "apiGroups": [""], "resources": [resource] }]);
     for (resource, words) in [
-        ("pods", "some rights of ClusterRole/edit in namespace"),
+        ("pods", "get on pods of ClusterRole/edit in namespace"),
         ("nodes", "spec.rules: the role does not allow get on nodes of the core group"),
     ] {
         let file = draft(&namespace, json!({ "rules": rules(resource) }));

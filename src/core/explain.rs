@@ -18,6 +18,7 @@ use super::history::{Reason, join};
 use super::live;
 use super::period::Period;
 use super::plan::{Hindrance, prepare, withdrawn};
+use super::rules;
 use super::select::Place;
 use super::snapshot::Snapshot;
 use super::stages;
@@ -297,7 +298,7 @@ fn grant(ask: &Ask<'_>, place: &Place, period: Period, settled: bool, approved_b
         role: if ask.request.spec.rules.is_empty() {
             ask.role.to_string()
         } else {
-            format!("some rights of {}", ask.role)
+            format!("{} of {}", rules::describe(&ask.request.spec.rules), ask.role)
         },
         cluster: *place == Place::Cluster,
         namespaces: match place {

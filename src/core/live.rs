@@ -22,6 +22,7 @@ use super::policies::{Entry, Policy};
 use super::record;
 use super::rest::{in_window, note_role_change, rests_for_role, suspend};
 use super::role::missing_rights;
+use super::rules::describe as describe_rules;
 use super::select::{Place, extension_shortfalls, shortfalls};
 use super::snapshot::Snapshot;
 use super::stages::note_vain_revokes;
@@ -228,7 +229,8 @@ fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_
         Some(recurrence) => recurrence.describe(),
         None => granted_length(status, ask).map(duration::format).unwrap_or_default(),
     };
-    let narrow = if s.request.spec.rules.is_empty() { "" } else { "some rights of " };
+    let rules = &s.request.spec.rules;
+    let narrow = if rules.is_empty() { String::new() } else { format!("{} of ", describe_rules(rules)) };
     let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
     let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
     let (who, role) = (&ask.requester.username, &s.request.spec.role);

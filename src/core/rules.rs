@@ -198,6 +198,24 @@ pub fn from_narrow(rule: &NarrowRule) -> PolicyRule {
     }
 }
 
+/// The rules of a request in words: `delete on pods checkout-0`. Of many the first few, and how many more there are.
+pub fn describe(rules: &[NarrowRule]) -> String {
+    const MOST_DESCRIBED: usize = 3;
+    let all = |texts: &[String]| quote_all(texts.iter().map(String::as_str));
+    let one = |rule: &NarrowRule| {
+        let what = if rule.resources.is_empty() { &rule.non_resource_urls } else { &rule.resources };
+        let names =
+            if rule.resource_names.is_empty() { String::new() } else { format!(" {}", all(&rule.resource_names)) };
+        format!("{} on {}{names}", all(&rule.verbs), all(what))
+    };
+    let described: Vec<String> = rules.iter().take(MOST_DESCRIBED).map(one).collect();
+    let described = described.join(" and ");
+    match rules.len().saturating_sub(MOST_DESCRIBED) {
+        0 => described,
+        more => format!("{described} and {more} rules more"),
+    }
+}
+
 /// What is wrong in the rules of a request; at most eight faults, of each list the first.
 ///
 /// Stricter than Kubernetes, which takes any text and gives nothing for it: who writes `Get` or `pods/*` is told,

@@ -9,6 +9,7 @@ use crate::api::request::ReviewVerdict;
 use crate::core::effect::Effect;
 use crate::core::history::ORDINARY_ENTRIES;
 use crate::core::laws::world::World;
+use crate::core::role::RoleSeen;
 use crate::core::samples::{deny, namespaces, noon, policy, request, review};
 
 const BOTH: &str = r#"{ "scope": { "namespaces": ["bank", "shop"] } }"#;
@@ -89,6 +90,28 @@ fn how_much_harm_a_role_can_do_is_on_record_before_anybody_decides() {
         Some(crate::api::request::RoleRisk { level: "High".to_owned(), reasons: vec!["High: it is".to_owned()] });
     world.settle();
     assert_eq!((world.state(), world.status().risk), (State::Pending, world.risk.clone()));
+}
+
+/// Nobody is asked for what the role does not have, and without a look at the role nothing of it is given.
+#[test]
+fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
+    let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
+    let role = json!({ "metadata": { "name": "edit" }, "rules": [rule] });
+    let role = RoleSeen::OfCluster(Some(std::sync::Arc::new(serde_json::from_value(role).unwrap())));
+    for (verb, role, told) in [
+        ("delete", Some(role.clone()), "spec.rules: the role does not allow delete on pods of the core group"),
+        ("get", Some(RoleSeen::OfCluster(None)), "spec.rules: there is no such role"),
+        ("get", None, "spec.rules: the role has not been read"),
+        ("get", Some(role), ""),
+    ] {
+        let rules = json!([{ "verbs": [verb], "apiGroups": [""], "resources": ["pods"] }]);
+        let mut world = world(json!({ "rules": rules }), vec![asking_bob(json!({}))]);
+        world.role = role;
+        world.settle();
+        let denied = !told.is_empty();
+        assert_eq!(world.state(), if denied { State::Denied } else { State::Pending }, "{told}");
+        assert!(!denied || message(&world) == told, "{}", message(&world));
+    }
 }
 
 #[test]

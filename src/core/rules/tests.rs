@@ -360,3 +360,15 @@ proptest! {
         prop_assert!(missing.iter().all(|m| !m.to_string().contains(char::is_control)));
     }
 }
+
+#[test]
+fn the_rules_of_a_request_are_told_in_a_few_words() {
+    let rule = |value: serde_json::Value| serde_json::from_value::<NarrowRule>(value).unwrap();
+    let one =
+        rule(json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }));
+    let url = rule(json!({ "verbs": ["get"], "nonResourceURLs": ["/metrics"] }));
+    assert_eq!(describe(std::slice::from_ref(&one)), "delete on pods web-0");
+    assert_eq!(describe(&[one.clone(), url.clone()]), "delete on pods web-0 and get on /metrics");
+    let many = vec![one; 5];
+    assert!(describe(&many).ends_with(" and 2 rules more") && describe(&many).len() < 100);
+}
