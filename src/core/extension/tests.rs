@@ -37,6 +37,7 @@ fn more(spec: Value) -> AccessRequest {
 
 fn world(extension: AccessRequest, running: Option<AccessRequest>) -> World {
     let mut world = World::new(extension, vec![with_stage(json!({}))], namespaces(), noon());
+    world.role = Some(crate::core::role::RoleSeen::with_every_right());
     world.extended = running;
     world
 }
@@ -86,6 +87,9 @@ fn bindings_of(running: &AccessRequest) -> Vec<crate::core::laws::world::Standin
 
 #[test]
 fn what_cannot_be_extended_is_refused_with_the_reason() {
+    let one = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] });
+    let window = json!({ "days": ["Mon"], "start": "11:00", "end": "14:00" });
+    let weekly = json!({ "timeZone": "UTC", "windows": [window], "weeks": 1 });
     let changed = |change: &dyn Fn(&mut AccessRequest)| {
         let mut running = running();
         change(&mut running);
@@ -105,6 +109,18 @@ fn what_cannot_be_extended_is_refused_with_the_reason() {
         (json!({ "requester": bob }), changed(&|_| {}), "fix is not yours"),
         (json!({ "requester": namesake }), changed(&|_| {}), "fix is not yours"),
         (json!({ "role": { "name": "admin" } }), changed(&|_| {}), "fix is for ClusterRole/edit"),
+        // Or what does little harm would ask nobody, and move the end of what does much.
+        (json!({ "rules": [one] }), changed(&|_| {}), "fix has other rules"),
+        (
+            json!({}),
+            changed(&|r| r.spec.rules = vec![serde_json::from_value(one.clone()).unwrap()]),
+            "fix has other rules",
+        ),
+        (
+            json!({}),
+            changed(&|r| r.spec.recurrence = Some(serde_json::from_value(weekly.clone()).unwrap())),
+            "fix comes back",
+        ),
         (json!({ "policy": "q" }), changed(&|_| {}), "fix runs under policy p"),
         (json!({}), changed(&|r| r.spec.extends = Some("first".to_owned())), "fix is an extension itself"),
     ] {

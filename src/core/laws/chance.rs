@@ -240,6 +240,8 @@ pub enum Event {
     RoleEdited(RoleEdit),
     MadeRoleEdited(usize),
     MadeRoleDeleted(usize),
+    /// Deleted, and made again by somebody else.
+    MadeRoleReplaced(usize),
     Reap,
 }
 
@@ -327,6 +329,7 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         2 => Just(Event::RoleEdited(RoleEdit::Back)),
         1 => (0..3_usize).prop_map(Event::MadeRoleEdited),
         1 => (0..3_usize).prop_map(Event::MadeRoleDeleted),
+        1 => (0..3_usize).prop_map(Event::MadeRoleReplaced),
         1 => Just(Event::Reap),
     ]
 }
@@ -475,6 +478,12 @@ impl Event {
                 let at = at(world, *index);
                 if let Some(made) = at.and_then(|at| world.bindings[at].object.made_role.as_mut()) {
                     made.rules = vec![PolicyRule { verbs: vec!["*".to_owned()], ..PolicyRule::default() }];
+                }
+            }
+            Self::MadeRoleReplaced(index) => {
+                let (uid, at) = (world.new_uid(), at(world, *index));
+                if let Some(made) = at.and_then(|at| world.bindings[at].object.made_role.as_mut()) {
+                    made.metadata.uid = Some(uid);
                 }
             }
             Self::MadeRoleDeleted(index) => {
