@@ -72,3 +72,70 @@ fn is_between_windows(request: &AccessRequest, status: &AccessRequestStatus, now
     let live = status.granted_at.is_some() && !status.state.is_final();
     live && request.spec.recurrence.is_some() && !status.window.as_ref().is_some_and(|window| is_open(window, now))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::request::State;
+    use crate::core::binding::{loan, wanted};
+    use crate::core::samples::{noon, request};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+    /// A live grant whose window is open from noon for an hour.
+    fn granted() -> AccessRequest {
+        let window = json!({ "days": ["Mon"], "start": "12:00", "end": "13:00" });
+        let mut request = request(json!({ "recurrence": { "timeZone": "UTC", "windows": [window], "weeks": 2 } }));
+        let hour = SignedDuration::from_hours(1);
+        request.status = Some(AccessRequestStatus {
+            state: State::Active,
+            granted_at: Some(Time(noon())),
+            expires_at: Some(Time(noon() + hour * 24)),
+            window: Some(crate::core::recurrence::Opening { opens: noon(), closes: noon() + hour }.on_record()),
+            bindings: vec![BindingRef {
+                kind: crate::api::request::BindingKind::RoleBinding,
+                namespace: Some("shop".to_owned()),
+                name: "daypass-r-1".to_owned(),
+                uid: Some("b-1".to_owned()),
+                role: None,
+            }],
+            ..Default::default()
+        });
+        request
+    }
+
+    fn binding(request: &AccessRequest) -> Observed {
+        let status = request.status.as_ref().unwrap();
+        let mut binding = Observed::from(&wanted(request, status, &status.bindings[0]).role_binding());
+        binding.metadata.uid = Some("b-1".to_owned());
+        binding
+    }
+
+    #[test]
+    fn between_two_windows_a_binding_has_no_business_there() {
+        let mut request = granted();
+        let binding = binding(&request);
+        let closes = noon() + SECOND * 3600;
+        let why = |request: &AccessRequest, now| verdict(&binding, Owner::Found(request), now);
+        assert_eq!(why(&request, noon()), None);
+        assert_eq!(why(&request, closes - SECOND), None);
+        assert_eq!(why(&request, closes), Some("its window is not open"));
+        request.status.as_mut().unwrap().window = None;
+        assert_eq!(why(&request, noon()), Some("its window is not open"));
+    }
+
+    #[test]
+    fn a_loan_is_left_alone_for_as_long_as_one_takes() {
+        let request = granted();
+        let status = request.status.as_ref().unwrap();
+        let whole = wanted(&request, status, &status.bindings[0]);
+        let mut lent = Observed::from(&loan(&whole, &whole.role, "daypass").role_binding());
+        lent.metadata.creation_timestamp = Some(Time(noon()));
+        let why = |now| verdict(&lent, Owner::Found(&request), now);
+        assert_eq!(why(noon() + LOAN - SECOND), None);
+        assert_eq!(why(noon() + LOAN), Some("its request does not know it"));
+        assert_eq!(verdict(&lent, Owner::Gone, noon() + LOAN), Some("its request is gone"));
+    }
+}

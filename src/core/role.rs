@@ -163,6 +163,12 @@ mod tests {
         }
         assert_eq!(RoleSeen::OfCluster(None).digest(), "none");
         assert_ne!(cluster(json!([])).digest(), "none");
+        let empty = Some(Arc::new(Role::default()));
+        let in_two = |first: &Option<Arc<Role>>, second: &Option<Arc<Role>>| {
+            let roles = [("a".to_owned(), first.clone()), ("b".to_owned(), second.clone())];
+            RoleSeen::OfNamespaces(roles.into()).digest()
+        };
+        assert_ne!(in_two(&empty, &None), in_two(&empty, &empty), "one that is gone is not one without rules");
         assert!(first.starts_with("sha256:") && first.len() <= 80);
     }
 

@@ -114,6 +114,49 @@ fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
     }
 }
 
+/// What the process that died while it made a role left behind: the controller holds nothing longer than it takes.
+#[test]
+fn a_loan_that_was_left_behind_is_given_back_first() {
+    let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
+    let mut world = world(json!({ "rules": [rule] }), vec![policy("base", json!({}))]);
+    world.role = Some(RoleSeen::with_every_right());
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let status = world.status();
+    let wanted = crate::core::binding::wanted(&world.request, &status, &status.bindings[0]);
+    let within = wanted.made_role.clone().unwrap().within;
+    let loan = crate::core::binding::loan(&wanted, &within, "system:serviceaccount:daypass-system:daypass");
+    let mut loan = crate::core::binding::Observed::from(&loan.role_binding());
+    loan.metadata.uid = Some("loan-1".to_owned());
+    assert_eq!(loan.role.name, "edit");
+    world.bindings.push(crate::core::laws::world::Standing { object: loan.clone(), ours: false });
+    assert_eq!(world.plan().effects, [Effect::Unbind(loan.reference())]);
+    world.settle();
+    assert_eq!((world.state(), world.bindings.len()), (State::Active, 1));
+}
+
+/// The window that is on record was cut to the policy's of that time.
+#[test]
+fn a_policy_that_closes_earlier_ends_the_window_that_is_open() {
+    let window = |start: &str, end: &str| json!({ "timeZone": "UTC", "windows": [{ "days": ["Mon"], "start": start, "end": end }] });
+    let base = |end: &str| {
+        policy(
+            "base",
+            json!({ "recurrence": { "weeks": 1 }, "duration": { "max": "4h" }, "schedule": window("11:00", end) }),
+        )
+    };
+    let mut recurrence = window("11:30", "13:30");
+    recurrence["weeks"] = json!(1);
+    let mut world = world(json!({ "recurrence": recurrence }), vec![base("14:00")]);
+    world.settle();
+    assert_eq!((world.state(), world.plan().wake), (State::Active, Some(at("13:30:00"))));
+    world.policies = vec![base("13:00")];
+    world.settle();
+    assert_eq!((world.state(), world.plan().wake), (State::Active, Some(at("13:00:00"))));
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours()), (State::Suspended, 0));
+}
+
 #[test]
 fn a_grant_begins_in_whole_seconds_and_is_never_longer_than_asked_for() {
     let mut world = world(json!({ "duration": "10m" }), vec![policy("base", json!({}))]);

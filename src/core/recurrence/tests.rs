@@ -1,6 +1,8 @@
 use super::*;
+use crate::api::request::State;
+use crate::core::laws::world::World;
 use crate::core::policies::{Entry, PolicySet};
-use crate::core::samples::policy;
+use crate::core::samples::{namespaces, noon, policy, request};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -68,6 +70,29 @@ fn a_policy_without_a_common_window_leaves_none() {
     let days = json!([window(&["Mon", "Tue", "Wed", "Thu", "Fri"], "09:00", "17:00")]);
     let policy = with(json!({ "recurrence": { "weeks": 4 }, "schedule": { "timeZone": "UTC", "windows": days } }));
     assert_eq!(nights.next(&policy, at("2026-11-23T12:00:00Z"), at("2026-12-20T00:00:00Z")), None);
+}
+
+#[test]
+fn each_time_is_bounded_by_the_policy_and_so_are_the_weeks() {
+    let asked = |end: &str, weeks: i32| {
+        let window = window(&["Tue"], "02:00", end);
+        let recurrence = json!({ "timeZone": "UTC", "windows": [window], "weeks": weeks });
+        let mut world = World::new(
+            request(json!({ "recurrence": recurrence })),
+            vec![policy("p", json!({ "duration": { "max": "1h" }, "recurrence": { "weeks": 2 } }))],
+            namespaces(),
+            noon(),
+        );
+        world.settle();
+        (world.state(), world.status().message.unwrap_or_default())
+    };
+    assert_eq!(asked("03:00", 2).0, State::Scheduled);
+    for (end, weeks, told) in [
+        ("03:01", 2, "policy p: windows of 1h1m are longer than its maximum of 1h"),
+        ("03:00", 3, "policy p: 3 weeks are more than the 2 that it allows"),
+    ] {
+        assert_eq!(asked(end, weeks), (State::Denied, told.to_owned()));
+    }
 }
 
 #[test]
