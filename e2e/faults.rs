@@ -13,8 +13,10 @@ mod weather;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::http::Method;
 use daypass::api::State;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::ListParams;
@@ -24,6 +26,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::harness::cast::SOON;
+use crate::harness::proxy::Fault;
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{now, poll, random};
 use crate::harness::{World, eventually, private, trial};
@@ -43,6 +46,7 @@ pub fn trials() -> Vec<Trial> {
         private("faults::sixty_of_them_lose_nothing", short),
         private("faults::a_clock_that_is_set_right_ends_what_is_overdue", clock_set_right),
         private("faults::an_end_is_kept_by_the_clock_as_it_is", clock_set_back),
+        private("faults::a_conflict_does_not_prove_that_a_binding_is_gone", conflict),
     ]
 }
 
@@ -227,4 +231,22 @@ async fn clock_set_back(world: Arc<World>) {
     });
     let late = gone.expect("it was deleted").duration_since(end).as_millis();
     assert!((5_000..6_000).contains(&late), "{late} ms after the end by the right clock");
+}
+
+async fn conflict(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = world.controller_through_proxy().await;
+    let namespace = world.namespace("conflict").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = tries.clone();
+    proxy.disturb(move |call| {
+        let unbinds = call.method == Method::DELETE && call.path.contains("/rolebindings/");
+        (unbinds && count.fetch_add(1, Ordering::SeqCst) < 3).then_some(Fault::Answer(409))
+    });
+    world.until(&namespace, "fix", State::Expired).await;
+    assert!(world.our_bindings(&namespace).await.is_empty(), "the record says that it is over");
+    assert_eq!(tries.load(Ordering::SeqCst), 4);
 }

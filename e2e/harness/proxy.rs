@@ -62,6 +62,7 @@ pub struct Write {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
+    pub path: String,
     /// Whether it is a watch, which has no end.
     pub watch: bool,
 }
@@ -206,7 +207,7 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
     }
     let read =
         if request.uri().query().is_some_and(|query| query.contains("watch=")) { Read::Watch } else { Read::List };
-    let call = Call { method: write.method.clone(), watch: reads && read == Read::Watch };
+    let call = Call { method: write.method.clone(), path: write.path.clone(), watch: reads && read == Read::Watch };
     let mut weather = upstream.weather.clone();
     let chooser = weather.borrow_and_update().clone();
     let fault = chooser.and_then(|choose| choose(&call));
