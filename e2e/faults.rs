@@ -12,8 +12,8 @@ mod weather;
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
@@ -47,6 +47,7 @@ pub fn trials() -> Vec<Trial> {
         private("faults::a_clock_that_is_set_right_ends_what_is_overdue", clock_set_right),
         private("faults::an_end_is_kept_by_the_clock_as_it_is", clock_set_back),
         private("faults::a_conflict_does_not_prove_that_a_binding_is_gone", conflict),
+        private("faults::watches_that_are_turned_away_are_tried_every_few_seconds", turned_away),
     ]
 }
 
@@ -249,4 +250,28 @@ async fn conflict(world: Arc<World>) {
     world.until(&namespace, "fix", State::Expired).await;
     assert!(world.our_bindings(&namespace).await.is_empty(), "the record says that it is over");
     assert_eq!(tries.load(Ordering::SeqCst), 4);
+}
+
+/// The client library would wait longer and longer by itself, for minutes, and nobody would see it.
+async fn turned_away(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = world.controller_through_proxy().await;
+    let begun = Instant::now();
+    let looks = Arc::new(Mutex::new(vec![begun]));
+    let tell = looks.clone();
+    proxy.disturb(move |call| {
+        if call.path.ends_with("/accessrequests") {
+            tell.lock().expect("no panic").push(Instant::now());
+        }
+        (call.method == Method::GET).then_some(Fault::Answer(503))
+    });
+    proxy.cut_watches();
+    eventually("it has been so for a while", SOON, async || {
+        if begun.elapsed() > Duration::from_secs(20) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    let mut looks = looks.lock().expect("no panic").clone();
+    looks.push(Instant::now());
+    let longest = looks.windows(2).map(|pair| pair[1] - pair[0]).max().expect("two looks");
+    assert!(longest < Duration::from_secs(6), "{longest:?} without a look, of {} looks", looks.len());
 }
