@@ -26,6 +26,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::harness::cast::SOON;
+use crate::harness::install::NAMESPACE;
 use crate::harness::proxy::Fault;
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{now, poll, random};
@@ -46,6 +47,7 @@ pub fn trials() -> Vec<Trial> {
         private("faults::sixty_of_them_lose_nothing", short),
         private("faults::a_clock_that_is_set_right_ends_what_is_overdue", clock_set_right),
         private("faults::an_end_is_kept_by_the_clock_as_it_is", clock_set_back),
+        private("faults::since_when_the_guard_holds_is_told_by_the_cluster_s_clock", guard_dated),
         private("faults::a_conflict_does_not_prove_that_a_binding_is_gone", conflict),
         private("faults::watches_that_are_turned_away_are_tried_every_few_seconds", turned_away),
     ]
@@ -232,6 +234,37 @@ async fn clock_set_back(world: Arc<World>) {
     });
     let late = gone.expect("it was deleted").duration_since(end).as_millis();
     assert!((5_000..6_000).contains(&late), "{late} ms after the end by the right clock");
+}
+
+/// Or a fast clock would deny everything that is asked for until the cluster's has caught up, and a slow one would let
+/// pass what was forged before the guard came.
+async fn guard_dated(world: Arc<World>) {
+    world.controller.terminate().await;
+    let admin = world.kubectl(ADMIN);
+    let namespace = world.namespace("dated").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    for (name, wrong_by, wanted) in [("fast", 120_000, State::Active), ("slow", -120_000, State::Denied)] {
+        // Without it the controller has nothing to tell by how long the guard has been there.
+        admin.ok(&["delete", "areq", "daypass-canary", "-n", NAMESPACE]).await;
+        let early = wanted == State::Denied;
+        if early {
+            world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+            let asked = now();
+            eventually("the second in which it was asked for is over", SOON, async || {
+                if now().as_second() > asked.as_second() { Ok(()) } else { Err(asked.to_string()) }
+            })
+            .await;
+        }
+        world.controller.set_clock(wrong_by);
+        world.controller.restart().await;
+        if !early {
+            world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+        }
+        let decided = world.until(&namespace, name, wanted).await.status.expect("a status");
+        let why = decided.message.unwrap_or_default();
+        assert_eq!(why.contains("when the cluster's guard was not in place"), early, "{why}");
+        world.controller.terminate().await;
+    }
 }
 
 async fn conflict(world: Arc<World>) {
