@@ -34,6 +34,8 @@ struct Change {
     resource: String,
     name: String,
     place: String,
+    /// False when the API server answered that it failed: its line may have been cut when it was done already.
+    sure: bool,
 }
 
 impl Change {
@@ -41,14 +43,15 @@ impl Change {
     fn read(event: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (verb, resource) = (text(&event["verb"]), text(&event["objectRef"]["resource"]));
-        let done = event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
+        let code = event["responseStatus"]["code"].as_u64().unwrap_or(504);
+        let sure = code < 300;
         let changes = ["create", "update", "patch", "delete"].contains(&&*verb)
             && !["selfsubjectreviews", "serviceaccounts"].contains(&&*resource)
             && !text(&event["requestURI"]).contains("dryRun=All");
         let time = |name: &str| text(&event[name]).parse().expect("a time");
         let agent = text(&event["userAgent"]);
         let by = agent.strip_prefix("daypass/").and_then(|a| a.split(['(', ')']).nth(1)).map(str::to_owned);
-        (done && changes).then(|| Self {
+        (changes && (sure || code >= 500)).then(|| Self {
             received: time("requestReceivedTimestamp"),
             done: time("stageTimestamp"),
             by,
@@ -56,6 +59,7 @@ impl Change {
             resource,
             name: text(&event["objectRef"]["name"]),
             place: text(&event["objectRef"]["namespace"]),
+            sure,
         })
     }
 }
@@ -76,6 +80,9 @@ struct Duty {
 struct Life {
     made: Vec<Timestamp>,
     unmade: Vec<(Timestamp, Option<String>)>,
+    /// When it may have been made or unmade, though the API server could not say so.
+    perhaps_made: Option<Timestamp>,
+    perhaps_unmade: Option<(Timestamp, Option<String>)>,
 }
 
 /// What a run came to.
@@ -98,8 +105,10 @@ pub struct Verdict {
 pub fn judge(audit: &[Value], log: &[(Timestamp, What)], asked: &[Asked], seen: &Seen) -> Verdict {
     let mut changes: Vec<Change> = audit.iter().filter_map(Change::read).collect();
     changes.sort_by_key(|change| change.done);
+    let lives = lives(&changes);
+    changes.retain(|change| change.sure);
     let mut verdict = Verdict { complaints: seen.rewritten.clone(), ..Verdict::default() };
-    let court = Court { duties: duties(&changes, log), log, lives: lives(&changes) };
+    let court = Court { duties: duties(&changes, log), log, lives };
     for asked in asked {
         court.try_one(asked, seen.of(&asked.uid), &mut verdict);
     }
@@ -172,7 +181,8 @@ impl Court<'_> {
             verdict.complaints.push(format!("{place}: was bound and has no end on record"));
             return;
         };
-        let (mut longest, mut spell, mut since) = (SignedDuration::ZERO, usize::MAX, made);
+        let (mut longest, mut worst) = (SignedDuration::ZERO, String::new());
+        let (mut spell, mut since) = (usize::MAX, made);
         for duty in &self.duties {
             let due = (end - duty.clock).min(asked.ended_early.unwrap_or(Timestamp::MAX));
             let (from, to) = (duty.from.max(due).max(made), duty.to.min(unmade));
@@ -182,13 +192,14 @@ impl Court<'_> {
             if spell != duty.spell || from != duty.from {
                 (spell, since) = (duty.spell, from);
             }
-            longest = longest.max(to.duration_since(since));
-            if longest > AT_ONCE && to.duration_since(since) == longest {
-                let who = &duty.who;
-                verdict.complaints.push(format!(
-                    "{place}: due in {namespace} under {who} from {since}, still bound at {to}; end {end}, gone {unmade}"
-                ));
+            let had = to.duration_since(since);
+            if had > longest {
+                (longest, worst) = (had, format!("under {} from {since} to {to}", duty.who));
             }
+        }
+        if longest > AT_ONCE {
+            let why = format!("due in {namespace} {worst} and bound; its end {end}, gone {unmade}");
+            verdict.complaints.push(format!("{place}: {why}"));
         }
         if longest > SignedDuration::ZERO {
             verdict.took.push(millis(longest));
@@ -276,12 +287,23 @@ fn lives(changes: &[Change]) -> HashMap<(&'static str, String), Vec<(String, Lif
             _ => continue,
         };
         let life = lives.entry((kind, change.name.clone())).or_default().entry(change.place.clone()).or_default();
-        match &*change.verb {
-            "create" => life.made.push(change.done),
-            "delete" => life.unmade.push((change.done, change.by.clone())),
+        match (&*change.verb, change.sure) {
+            ("create", true) => life.made.push(change.done),
+            ("create", false) => life.perhaps_made = Some(change.done),
+            ("delete", true) => life.unmade.push((change.done, change.by.clone())),
+            ("delete", false) => life.perhaps_unmade = Some((change.done, change.by.clone())),
             _ => {}
         }
     }
+    // What was only tried, and failed, has no life.
+    for life in lives.values_mut().flat_map(BTreeMap::values_mut) {
+        if life.made.len() < life.unmade.len() {
+            life.made.extend(life.perhaps_made);
+        } else if life.unmade.len() < life.made.len() {
+            life.unmade.extend(life.perhaps_unmade.take());
+        }
+    }
+    lives.values_mut().for_each(|places| places.retain(|_, life| !life.made.is_empty() || !life.unmade.is_empty()));
     lives.into_iter().map(|(name, by_place)| (name, by_place.into_iter().collect())).collect()
 }
 

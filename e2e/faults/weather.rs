@@ -19,7 +19,7 @@ const DISTURBED: u64 = 35;
 const STORM: [u64; 2] = [3_000, 6_000];
 const CALM: [u64; 2] = [5_000, 7_000];
 /// For how long a killed controller stays dead, in milliseconds: from less than the lease to more.
-const DEAD: [u64; 3] = [0, 500, 7_000];
+const DEAD: [u64; 4] = [0, 500, 7_000, 7_000];
 /// Steps of a clock, in milliseconds.
 const STEPS: [i64; 10] = [2_000, -2_000, 5_000, -5_000, 20_000, -20_000, 60_000, -60_000, 120_000, -120_000];
 
@@ -137,7 +137,7 @@ impl Weather {
         let lasts = dice.within(CALM);
         sleep(Duration::from_millis(lasts / 3)).await;
         // An end must be kept by a clock that is set in fine weather too.
-        if dice.percent(40) {
+        if dice.percent(60) {
             self.set_clock(&self.either(dice), dice);
         }
         sleep(Duration::from_millis(lasts * 2 / 3)).await;
