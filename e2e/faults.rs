@@ -176,10 +176,10 @@ fn report(verdict: &Verdict, weather: &Weather, people: &People, lasted: Duratio
     println!("and by what became of them:");
     verdict.ends.iter().for_each(|(end, count)| println!("  {end:<28} {count:>6}"));
     println!("Lateness, from the API server's audit log: the deletion of the binding is complete.");
-    println!("{:<62} {:>6} {:>10} {:>10} {:>10}", "", "ends", "p50", "p99", "max");
-    figures("after the stated end, by the clock of who ended it: all", &verdict.late);
+    println!("{:<66} {:>6} {:>10} {:>10} {:>10}", "", "ends", "p50", "p99", "max");
+    figures("after the stated end, storms included; one leader, one clock", &verdict.late);
     figures("  of these, nothing in the way", &verdict.late_in_calm);
-    figures("due with a leader and everything passing, any kind of end", &verdict.took);
+    figures("after an end is due and a leader has recovered, any kind of end", &verdict.took);
     for complaint in &verdict.complaints {
         println!("NOT WELL: {complaint}");
     }
@@ -190,11 +190,11 @@ fn figures(what: &str, millis: &[f64]) {
     let mut sorted = millis.to_vec();
     sorted.sort_by(f64::total_cmp);
     if sorted.is_empty() {
-        println!("{what:<62} {:>6}", 0);
+        println!("{what:<66} {:>6}", 0);
         return;
     }
     let at = |share: f64| format!("{:.0} ms", sorted[((sorted.len() - 1) as f64 * share).round() as usize]);
-    println!("{what:<62} {:>6} {:>10} {:>10} {:>10}", sorted.len(), at(0.5), at(0.99), at(1.0));
+    println!("{what:<66} {:>6} {:>10} {:>10} {:>10}", sorted.len(), at(0.5), at(0.99), at(1.0));
 }
 
 /// The clock was two minutes behind. When it is right again, everything overdue is gone within a second.

@@ -90,7 +90,8 @@ struct Life {
 pub struct Verdict {
     /// What must not be; empty when all is well.
     pub complaints: Vec<String>,
-    /// Lateness of every stated end by the clock of whoever ended it, in milliseconds.
+    /// Lateness of stated ends by the clock of who ended them, which was not set and which led all the while, whatever was
+    /// in its way; in milliseconds.
     pub late: Vec<f64>,
     /// The same of those that nothing was in the way of.
     pub late_in_calm: Vec<f64>,
@@ -108,7 +109,9 @@ pub fn judge(audit: &[Value], log: &[(Timestamp, What)], asked: &[Asked], seen: 
     let lives = lives(&changes);
     changes.retain(|change| change.sure);
     let mut verdict = Verdict { complaints: seen.rewritten.clone(), ..Verdict::default() };
-    let court = Court { duties: duties(&changes, log), log, lives };
+    let leases = changes.iter().filter(|change| change.resource == "leases");
+    let leases = leases.filter_map(|lease| Some((lease.done, lease.by.clone()?))).collect();
+    let court = Court { duties: duties(&changes, log), leases, log, lives };
     for asked in asked {
         court.try_one(asked, seen.of(&asked.uid), &mut verdict);
     }
@@ -118,6 +121,8 @@ pub fn judge(audit: &[Value], log: &[(Timestamp, What)], asked: &[Asked], seen: 
 
 struct Court<'a> {
     duties: Vec<Duty>,
+    /// When who has written the lease.
+    leases: Vec<(Timestamp, String)>,
     log: &'a [(Timestamp, What)],
     /// By name: bindings, made roles and loans.
     lives: HashMap<(&'static str, String), Vec<(String, Life)>>,
@@ -214,15 +219,22 @@ impl Court<'_> {
         }
         let clock = clocks.last().copied().unwrap_or_default();
         let late = millis((unmade + clock).duration_since(end));
-        if clocks.len() == 1 && late >= 0.0 {
+        let begin = end - clock;
+        if clocks.len() == 1 && late >= 0.0 && self.led(by, begin, unmade) {
             verdict.late.push(late);
-            let begin = end - clock;
             if self.duties.iter().any(|duty| duty.who == by && duty.from <= begin && unmade <= duty.to)
                 || self.one_spell(by, begin, unmade)
             {
                 verdict.late_in_calm.push(late);
             }
         }
+    }
+
+    /// Whether nobody else led between two times.
+    fn led(&self, who: &str, from: Timestamp, to: Timestamp) -> bool {
+        let before = self.leases.iter().rfind(|(at, _)| *at <= from);
+        let meanwhile = self.leases.iter().filter(|(at, _)| *at > from && *at <= to);
+        before.is_some() && before.into_iter().chain(meanwhile).all(|(_, by)| by == who)
     }
 
     /// Whether one leader had nothing in its way between two times.
