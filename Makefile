@@ -6,7 +6,7 @@ CONTROLPLANE := target/controlplane
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo tutorial test fuzz bench lint crds controlplane image-binary image-check
+.PHONY: demo tutorial test fuzz bench faults lint crds controlplane image-binary image-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -31,6 +31,10 @@ fuzz:
 ## one, burst, ends, restart or policies.
 bench: controlplane
 	cargo test --quiet --release --test e2e -- bench $(ONLY)
+
+## At least FAULTS faults on the line, with killed controllers and wrong clocks; SEED repeats a run. Some ten minutes.
+faults: controlplane
+	cargo test --quiet --test e2e -- faults "$(SEED)" "$(FAULTS)"
 
 lint:
 	cargo fmt --check

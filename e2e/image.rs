@@ -14,6 +14,8 @@ use crate::harness::{ControlPlane, Controller, Daypass, binaries, cast, install,
 
 /// Where a pod finds its account.
 const ACCOUNT: &str = "var/run/secrets/kubernetes.io/serviceaccount";
+/// What a debug build is told a wrong clock with.
+const WRONG_CLOCK: &str = "DAYPASS_CLOCK_OFFSET";
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Checks the program at this path; fails by a panic.
@@ -72,6 +74,9 @@ impl Root {
 }
 
 async fn check(program: &Path) {
+    let bytes = std::fs::read(program).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let knows_of_it = bytes.windows(WRONG_CLOCK.len()).any(|bytes| bytes == WRONG_CLOCK.as_bytes());
+    assert!(!knows_of_it, "a debug build: its clock can be made wrong");
     let control_plane = ControlPlane::start().await;
     Daypass::install(&control_plane, &[]).await;
     cast::give_rights(&control_plane.kubectl(ADMIN)).await;

@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod examples;
 mod extend;
+mod faults;
 mod grant;
 mod harness;
 mod harness_check;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some(harness_check::HOLD) => harness_check::hold(),
         Some("bench") => bench::run(std::env::args().nth(2).as_deref()),
+        Some("faults") => faults::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
         Some("tutorial") => tutorial::print(),
         Some("image") => image::run(std::env::args().nth(2)),
@@ -71,6 +73,7 @@ fn run_trials() -> ExitCode {
         crash::trials(),
         behind::trials(),
         leader::trials(),
+        faults::trials(),
         operate::trials(),
         policy::trials(),
         plugin::trials(),

@@ -23,7 +23,7 @@ pub struct ControlPlane {
     // Dropped in this order, so that no server complains about one that went before.
     controller_manager: Mutex<Option<Process>>,
     api_server: Mutex<Process>,
-    etcd: Process,
+    etcd: Mutex<Process>,
     _keeper: Keeper,
     layout: Layout,
     binaries: Binaries,
@@ -69,7 +69,7 @@ impl ControlPlane {
         let mut control_plane = Self {
             controller_manager: Mutex::new(None),
             api_server: Mutex::new(api_server),
-            etcd,
+            etcd: Mutex::new(etcd),
             _keeper: keeper,
             layout,
             binaries,
@@ -126,8 +126,7 @@ impl ControlPlane {
 
     /// The first server that ended, if one did.
     fn server_end(&mut self) -> Option<Refusal> {
-        let end = self
-            .etcd
+        let end = guard(&self.etcd)
             .gone()
             .or_else(|| guard(&self.api_server).gone())
             .or_else(|| guard(&self.controller_manager).as_mut().and_then(Process::gone))?;
@@ -154,6 +153,22 @@ impl ControlPlane {
             if let Some(end) = guard(&self.api_server).gone() {
                 panic!("{end}");
             }
+            readiness::api_server(&client).await
+        })
+        .await;
+    }
+
+    /// Stops etcd as a crash would.
+    pub fn stop_etcd(&self) {
+        guard(&self.etcd).kill();
+    }
+
+    /// Starts etcd again on the same data, and waits until the API server is ready with it.
+    pub async fn start_etcd(&self) {
+        let again = Process::spawn(self.dir(), "etcd", &self.binaries.etcd, &self.layout.etcd_args(), &[]);
+        *guard(&self.etcd) = again;
+        let client = self.client(users::ADMIN).await;
+        super::eventually("the API server is ready with etcd", START_LIMIT, async || {
             readiness::api_server(&client).await
         })
         .await;

@@ -1,15 +1,15 @@
 //! Owns a proxy between the controller and the API server that can stop time: it shows every
-//! write to a watcher before it is passed on and after it was answered, and holds it while the watcher wants; and
-//! it can hold back what the controller reads.
+//! write to a watcher before it is passed on and after it was answered, and holds it while the watcher wants;
+//! it can hold back what the controller reads; and it can do to any request what networks and API servers do.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -58,7 +58,32 @@ pub struct Write {
     pub path: String,
 }
 
+/// A request of the controller, or of its canary.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub method: Method,
+    pub path: String,
+    /// Whether it is a watch, which has no end.
+    pub watch: bool,
+}
+
+/// What can happen to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The connection breaks before the API server has it.
+    Drop,
+    /// The API server carries it out, and the connection breaks before the answer.
+    Lose,
+    /// It takes this much longer, but not longer than faults are on.
+    Delay(Duration),
+    /// The API server gets it twice, one after the other, and the second answer counts.
+    Twice,
+    /// The API server does not get it; this is the answer.
+    Answer(u16),
+}
+
 type Watcher = Arc<dyn Fn(Moment, &Write) -> Way + Send + Sync>;
+type Chooser = Arc<dyn Fn(&Call) -> Option<Fault> + Send + Sync>;
 
 /// A running proxy. It ends with the runtime that it was started on.
 pub struct Proxy {
@@ -67,6 +92,9 @@ pub struct Proxy {
     watcher: Arc<Mutex<Option<Watcher>>>,
     held: watch::Sender<Option<(&'static str, Read)>>,
     parted: Arc<AtomicBool>,
+    weather: watch::Sender<Option<Chooser>>,
+    cuts: watch::Sender<u64>,
+    open_watches: Arc<AtomicUsize>,
 }
 
 #[derive(Clone)]
@@ -77,6 +105,9 @@ struct Upstream {
     watcher: Arc<Mutex<Option<Watcher>>>,
     held: watch::Receiver<Option<(&'static str, Read)>>,
     parted: Arc<AtomicBool>,
+    weather: watch::Receiver<Option<Chooser>>,
+    cuts: watch::Receiver<u64>,
+    open_watches: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -89,10 +120,22 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let parted = Arc::new(AtomicBool::new(false));
-        let upstream = Upstream { client, controller, watcher: watcher.clone(), held, parted: parted.clone() };
+        let (weather, seen_weather) = watch::channel(None);
+        let (cuts, seen_cuts) = watch::channel(0);
+        let open_watches = Arc::new(AtomicUsize::new(0));
+        let upstream = Upstream {
+            client,
+            controller,
+            watcher: watcher.clone(),
+            held,
+            parted: parted.clone(),
+            weather: seen_weather,
+            cuts: seen_cuts,
+            open_watches: open_watches.clone(),
+        };
         let routes = Router::new().fallback(pass).with_state(upstream);
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { address, token, watcher, held: hold, parted }
+        Self { address, token, watcher, held: hold, parted, weather, cuts, open_watches }
     }
 
     /// From now on this sees every write. It is called on the proxy's runtime and must not block for long.
@@ -120,9 +163,26 @@ impl Proxy {
         self.parted.store(true, Ordering::SeqCst);
     }
 
+    /// From now on this says of every request, whoever sends it, what happens to it.
+    pub fn disturb(&self, chooser: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) {
+        self.weather.send_replace(Some(Arc::new(chooser)));
+    }
+
+    /// From now on everything passes, also what is being delayed.
+    pub fn calm(&self) {
+        self.weather.send_replace(None);
+    }
+
+    /// Breaks off the watches that are open; how many.
+    pub fn cut_watches(&self) -> usize {
+        let open = self.open_watches.load(Ordering::SeqCst);
+        self.cuts.send_modify(|cuts| *cuts += 1);
+        open
+    }
+
     /// A kubeconfig that leads to the proxy.
     pub fn kubeconfig(&self, control_plane: &ControlPlane) -> PathBuf {
-        let path = control_plane.dir().join("proxy.kubeconfig");
+        let path = control_plane.dir().join(format!("proxy-{}.kubeconfig", self.address.port()));
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: proxy\nclusters: [{{name: proxy, cluster: {{server: 'http://{}'}}}}]\n\
              users: [{{name: proxy, user: {{token: {}}}}}]\ncontexts: [{{name: proxy, context: {{cluster: proxy, user: proxy}}}}]\n",
@@ -145,6 +205,20 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
     if upstream.parted.load(Ordering::SeqCst) {
         return cut();
     }
+    let read =
+        if request.uri().query().is_some_and(|query| query.contains("watch=")) { Read::Watch } else { Read::List };
+    let call = Call { method: write.method.clone(), path: write.path.clone(), watch: reads && read == Read::Watch };
+    let mut weather = upstream.weather.clone();
+    let chooser = weather.borrow_and_update().clone();
+    let fault = chooser.and_then(|choose| choose(&call));
+    match fault {
+        Some(Fault::Drop) => return cut(),
+        Some(Fault::Answer(code)) => return refusal(code),
+        Some(Fault::Delay(longer)) => {
+            let _ = tokio::time::timeout(longer, weather.wait_for(Option::is_none)).await;
+        }
+        Some(Fault::Lose | Fault::Twice) | None => {}
+    }
     loop {
         match shown(Moment::Before) {
             Way::On => break,
@@ -152,8 +226,6 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
             Way::Wait => tokio::time::sleep(EVERY).await,
         }
     }
-    let read =
-        if request.uri().query().is_some_and(|query| query.contains("watch=")) { Read::Watch } else { Read::List };
     let path = write.path.clone();
     let passes = move |held: &Option<(&str, Read)>| {
         held.is_none_or(|(kind, held)| !reads || held != read || !path.ends_with(&format!("/{kind}")))
@@ -165,27 +237,79 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     head.headers.remove(header::HOST);
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let request = axum::http::Request::from_parts(head, kube::client::Body::from(body));
-    let answer = upstream.client.send(request).await;
-    if shown(Moment::After) == Way::Cut {
+    let send = |body: Bytes| {
+        let body = kube::client::Body::from(body);
+        upstream.client.send(axum::http::Request::from_parts(head.clone(), body))
+    };
+    let mut answer = send(body.clone()).await;
+    if fault == Some(Fault::Twice) {
+        answer = send(body).await;
+    }
+    if fault == Some(Fault::Lose) || shown(Moment::After) == Way::Cut {
         return cut();
     }
     match answer {
-        Ok(answer) if read == Read::Watch => answer
-            .map(|body| {
-                let events = Body::new(body).into_data_stream();
-                Body::from_stream(events.then(move |event| {
-                    let (mut held, passes) = (held.clone(), passes.clone());
-                    async move {
-                        let _ = held.wait_for(passes).await;
-                        event
-                    }
-                }))
-            })
-            .into_response(),
+        Ok(answer) if read == Read::Watch => {
+            let (open, mut cuts) = (Open::one_more(&upstream.open_watches), upstream.cuts.clone());
+            cuts.mark_unchanged();
+            let broken = async move {
+                let _open = open;
+                let _ = cuts.changed().await;
+            };
+            answer
+                .map(|body| {
+                    let events = Body::new(body).into_data_stream();
+                    let events = events.then(move |event| {
+                        let (mut held, passes) = (held.clone(), passes.clone());
+                        async move {
+                            let _ = held.wait_for(passes).await;
+                            event
+                        }
+                    });
+                    Body::from_stream(events.take_until(broken))
+                })
+                .into_response()
+        }
         Ok(answer) => answer.map(Body::new).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
+}
+
+/// Counts a watch for as long as it is open.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn one_more(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What an API server answers that does not do what it is asked.
+fn refusal(code: u16) -> Response {
+    let reason = match code {
+        401 => "Unauthorized",
+        409 => "Conflict",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
+    };
+    let status = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "code": code, "reason": reason, "message": "a fault of the trial"
+    });
+    let code = StatusCode::from_u16(code).expect("a status code");
+    let mut answer = (code, [(header::CONTENT_TYPE, "application/json")], status.to_string()).into_response();
+    if code == StatusCode::TOO_MANY_REQUESTS {
+        answer.headers_mut().insert(header::RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
+    }
+    answer
 }
 
 /// An answer whose body breaks off: the client sees a lost connection.

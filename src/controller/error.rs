@@ -18,6 +18,9 @@ pub enum Error {
     /// The object changed while it was worked on; the pass starts over from the new version.
     #[error("the request changed meanwhile")]
     Conflict,
+    /// Access that must end is still there.
+    #[error("access cannot be ended: {0}")]
+    CannotEnd(#[source] Box<Error>),
     /// It will not work however often it is tried; a sentence.
     #[error("{0}")]
     Refused(String),
@@ -47,12 +50,21 @@ impl Error {
         match self {
             Self::Api { .. } => "api",
             Self::Conflict => "conflict",
+            Self::CannotEnd(why) => why.kind(),
             Self::Refused(_) => "refused",
             Self::Incomplete(_) => "incomplete",
             Self::Encode(_) => "encode",
             Self::DoesNotSettle(_) => "does_not_settle",
             Self::PartEnded(_) => "part_ended",
             Self::Lost(_) => "lost",
+        }
+    }
+
+    /// What a failure to take access away is. A conflict stays one: it is tried again at once.
+    pub fn cannot_end(self) -> Self {
+        match self {
+            Self::Conflict => Self::Conflict,
+            why => Self::CannotEnd(Box::new(why)),
         }
     }
 

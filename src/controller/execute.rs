@@ -294,7 +294,14 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
 {
     let lingering = match api.delete(name, exactly).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+        // Another object has its name, or something else was in the way.
+        Err(kube::Error::Api(status)) if status.is_conflict() => {
+            let there = api.get_metadata_opt(name).await.map_err(Error::api("see whether a binding is gone"))?;
+            let uid = exactly.preconditions.as_ref().and_then(|only| only.uid.as_ref());
+            let same = there.is_some_and(|there| there.metadata.uid.as_ref() == uid);
+            return if same { Err(Error::Conflict) } else { Ok(()) };
+        }
         other => other.map_err(Error::api("delete a binding"))?.left(),
     };
     if let Some(mut lingering) = lingering {

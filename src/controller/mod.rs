@@ -27,7 +27,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, oneshot, watch as signal};
-use tracing::{Instrument, Span, debug, error, error_span};
+use tracing::{Instrument, Span, debug, error, error_span, warn};
 
 use crate::core::guard::Guard;
 use crate::runtime::client::Clients;
@@ -182,7 +182,17 @@ async fn work(
         takeover::catch_up(&context).await;
         std::future::pending::<()>().await;
     };
+    // Timers know nothing of a clock that is set while they run.
+    let minding_the_clock = async {
+        let mut steps = context.clock.steps();
+        loop {
+            let step = steps.next().await;
+            warn!(seconds = step.as_secs_f64(), "the clock was set; looking at everything again");
+            takeover::look_at_all(&context);
+        }
+    };
     tokio::select! {
+        () = minding_the_clock => Err(Error::PartEnded("the look at the clock")),
         () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
         ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
         () = catching_up => Err(Error::PartEnded("the takeover")),

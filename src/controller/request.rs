@@ -37,7 +37,7 @@ const CONCURRENT_BINDINGS: usize = 16;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// Longest wait after failed passes.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// Longest wait after failed passes over a request that is past its end.
+/// Longest wait after failed passes over a request that is past its end, or that could not be ended early.
 const LONGEST_OVERDUE_RETRY: Duration = Duration::from_millis(500);
 
 /// Takes a request as far as it can go now.
@@ -103,7 +103,8 @@ pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Con
         return Action::requeue(FIRST_RETRY);
     }
     let attempts = context.failed(ObjectRef::from_obj(&*guarded)).min(16);
-    let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1)).min(LONGEST_RETRY);
+    let longest = if matches!(error, Error::CannotEnd(_)) { LONGEST_OVERDUE_RETRY } else { LONGEST_RETRY };
+    let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1)).min(longest);
     let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.next_end());
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
     Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
@@ -314,7 +315,7 @@ impl Pass<'_> {
             }
         }
         // The order of every plan: what is done to bindings comes before the record of it.
-        self.unbind(unbinds).await?;
+        self.unbind(unbinds).await.map_err(Error::cannot_end)?;
         if !binds.is_empty() && !self.bind(binds).await? {
             return Ok(false);
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// The longest sleep. Timers run on the monotonic clock; after a step of the wall clock, or a suspended
-/// machine, this bounds how late an end can be.
+/// The longest sleep. Timers run on the monotonic clock. The controller looks at everything again when the wall clock was
+/// set; this bounds how late an end can be should it not notice.
 pub const LONGEST_SLEEP: Duration = Duration::from_secs(300);
 
 /// The earliest of some instants.

@@ -91,10 +91,11 @@ pub async fn clients(
         .map_err(|_| ClientError::Name(instance.to_owned()))?;
     config.headers.push((USER_AGENT, agent));
     config.connect_timeout = Some(CONNECT);
+    // It would wait longer and longer, for minutes, where nobody sees it. Whoever calls knows better when to try again.
+    config.default_retry = false;
     let watches = counted(config.clone(), metrics)?;
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
-    config.default_retry = false;
     let calls = || counted(config.clone(), metrics);
     let writes = gated(config.clone(), metrics, leadership)?;
     Ok(Clients { watches, calls: calls()?, writes, lease: calls()?, config })

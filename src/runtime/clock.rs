@@ -1,6 +1,19 @@
-//! The one place that reads the wall clock.
+//! The one place that reads the wall clock, and notices when somebody has set it.
+//!
+//! In a debug build, which is what the tests run, the clock can be made wrong: the file that the environment variable
+//! `DAYPASS_CLOCK_OFFSET` names says by how many milliseconds, and may say something else at any time. That is there to
+//! try what a wrong clock does to a controller on a machine whose own clock is right. A release build has none of it:
+//! neither the variable nor the file is in the program, so nobody can move an end by them.
 
-use k8s_openapi::jiff::Timestamp;
+use std::time::Duration;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep};
+
+/// Time between two looks at whether the clock was set.
+const LOOK: Duration = Duration::from_millis(200);
+/// What is less than this is no step. Clocks of one machine drift apart by less than a millisecond in a look.
+const STEP: SignedDuration = SignedDuration::from_millis(100);
 
 /// The machine's wall clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,6 +23,106 @@ impl Clock {
     /// The time now.
     #[expect(clippy::disallowed_methods, reason = "everything else takes the time as a parameter")]
     pub fn now(self) -> Timestamp {
-        Timestamp::now()
+        wrong::by(Timestamp::now())
+    }
+
+    /// Steps of this clock from now on.
+    pub fn steps(self) -> Steps {
+        Steps { clock: self, wall: self.now(), steady: Instant::now() }
+    }
+}
+
+/// Notices when the wall clock and the monotonic one went apart: it was set, or the machine had been suspended. Timers
+/// run on the monotonic clock, so what they were to wait for has to be looked at again then.
+#[derive(Debug)]
+pub struct Steps {
+    clock: Clock,
+    wall: Timestamp,
+    steady: Instant,
+}
+
+impl Steps {
+    /// Waits for the next step; how far it went, negative when it went back.
+    pub async fn next(&mut self) -> SignedDuration {
+        loop {
+            sleep(LOOK).await;
+            if let Some(step) = self.seen(self.clock.now(), Instant::now()) {
+                return step;
+            }
+        }
+    }
+
+    /// Compares the two clocks with what they said at the last step, so that small steps add up.
+    fn seen(&mut self, wall: Timestamp, steady: Instant) -> Option<SignedDuration> {
+        let passed = SignedDuration::try_from(steady.duration_since(self.steady)).unwrap_or(SignedDuration::MAX);
+        let step = wall.duration_since(self.wall).saturating_sub(passed);
+        if step.abs() < STEP {
+            return None;
+        }
+        (self.wall, self.steady) = (wall, steady);
+        Some(step)
+    }
+}
+
+/// The clock is what the machine's is.
+#[cfg(not(debug_assertions))]
+mod wrong {
+    use k8s_openapi::jiff::Timestamp;
+
+    pub fn by(right: Timestamp) -> Timestamp {
+        right
+    }
+}
+
+/// How the tests make the clock wrong.
+#[cfg(debug_assertions)]
+mod wrong {
+    use std::path::{Path, PathBuf};
+    use std::sync::LazyLock;
+
+    use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+    static FILE: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("DAYPASS_CLOCK_OFFSET").map(PathBuf::from));
+
+    pub fn by(right: Timestamp) -> Timestamp {
+        FILE.as_deref().map_or(right, |file| right.saturating_add(offset(file)).unwrap_or(right))
+    }
+
+    /// What the file says; nothing when there is none, or no number in it.
+    pub fn offset(file: &Path) -> SignedDuration {
+        let said = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+        SignedDuration::from_millis(said.unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_seen_whichever_way_it_goes_and_small_ones_add_up() {
+        let (wall, steady) = (Timestamp::UNIX_EPOCH, Instant::now());
+        let mut steps = Steps { clock: Clock, wall, steady };
+        let at = |millis: i64| wall + SignedDuration::from_millis(millis);
+        let later = |millis: u64| steady + Duration::from_millis(millis);
+        assert_eq!(steps.seen(at(1_000), later(1_000)), None);
+        assert_eq!(steps.seen(at(2_060), later(2_000)), None, "less than a step");
+        assert_eq!(steps.seen(at(3_120), later(3_000)), Some(SignedDuration::from_millis(120)));
+        assert_eq!(steps.seen(at(4_120), later(4_000)), None, "it was told");
+        assert_eq!(steps.seen(at(-55_880), later(4_000)), Some(SignedDuration::from_secs(-60)));
+        assert_eq!(steps.seen(at(4_120), later(4_000)), Some(SignedDuration::from_secs(60)));
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn only_a_number_makes_the_clock_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("offset");
+        assert_eq!(wrong::offset(&file), SignedDuration::ZERO);
+        for (said, millis) in [("-90000\n", -90_000), ("1500", 1_500), ("", 0), ("soon", 0)] {
+            std::fs::write(&file, said).unwrap();
+            assert_eq!(wrong::offset(&file), SignedDuration::from_millis(millis), "{said:?}");
+        }
     }
 }

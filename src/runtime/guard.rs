@@ -151,7 +151,10 @@ impl Canary {
             // A leader that finds no note starts anew: the one before it may have seen a break.
             None => {
                 let seen = noted.or(before.filter(|_| !leads));
-                Guard::Since(seen.unwrap_or_else(|| whole_second(self.clock.now())))
+                Guard::Since(match seen {
+                    Some(seen) => seen,
+                    None => self.time_of_cluster(&account.tries).await?,
+                })
             }
         };
         let since = match &guard {
@@ -163,6 +166,13 @@ impl Canary {
             stored.patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
         }
         Ok(guard)
+    }
+
+    /// The API server's time: requests are dated by its clock, and this process's may be wrong.
+    async fn time_of_cluster(&self, client: &Client) -> kube::Result<Timestamp> {
+        let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+        let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+        Ok(review.metadata.creation_timestamp.map_or_else(|| whole_second(self.clock.now()), |at| at.0))
     }
 
     /// Clients with the canary's own account.

@@ -1,0 +1,337 @@
+//! `make faults`: what is left of every promise when the line to the API server is bad, controllers die and clocks are
+//! wrong. Two controllers work through proxies that do to their requests what networks and API servers do; people ask
+//! for short access meanwhile, directly at the API server. It must all come to its end, in time and once.
+//!
+//! A seed repeats what is asked for, and the weather: when storms come, who is killed, how clocks are set, and the order
+//! of faults on each line. Which request a fault falls on depends on the timing of the run.
+
+mod judge;
+mod people;
+mod stories;
+mod weather;
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use daypass::api::State;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use libtest_mimic::Trial;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::harness::cast::SOON;
+use crate::harness::install::NAMESPACE;
+use crate::harness::proxy::Fault;
+use crate::harness::users::{ADMIN, ALICE};
+use crate::harness::wait::{now, poll, random};
+use crate::harness::{World, eventually, private, trial};
+use judge::{Verdict, judge};
+use people::People;
+use weather::{Dice, Replica, Weather};
+
+/// A controller that cannot renew the lease for this long stops.
+const RENEW_DEADLINE: Duration = Duration::from_secs(4);
+const TERMS: [&str; 3] = ["--lease-duration=5s", "--lease-renew-deadline=4s", "--lease-retry=1s"];
+/// How long everything that was asked for may take to come to its end when the weather is fine again, beside what
+/// clocks were wrong by.
+const AFTERWARDS: Duration = Duration::from_secs(45);
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        private("faults::sixty_of_them_lose_nothing", short),
+        private("faults::a_clock_that_is_set_right_ends_what_is_overdue", clock_set_right),
+        private("faults::an_end_is_kept_by_the_clock_as_it_is", clock_set_back),
+        private("faults::since_when_the_guard_holds_is_told_by_the_cluster_s_clock", guard_dated),
+        private("faults::a_conflict_does_not_prove_that_a_binding_is_gone", conflict),
+        private("faults::a_revoke_that_is_turned_away_comes_within_a_second_when_it_can", revoke_turned_away),
+        private("faults::watches_that_are_turned_away_are_tried_every_few_seconds", turned_away),
+    ]
+}
+
+/// How much goes wrong in a run.
+struct Size {
+    seed: u64,
+    faults: usize,
+    /// The most that a clock is wrong by, in milliseconds.
+    longest_step: i64,
+    /// Whether to print also when all is well.
+    tell: bool,
+}
+
+/// Runs it with `[SEED [FAULTS]]`, then tells the stories.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let number = |index: usize| arguments.get(index).filter(|text| !text.is_empty());
+    let parsed = |index: usize, otherwise: u64| number(index).map_or(Ok(otherwise), |text| text.parse());
+    let (Ok(seed), Ok(faults)) = (parsed(0, random()), parsed(1, 1_000)) else {
+        eprintln!("make faults SEED=number FAULTS=number");
+        return ExitCode::FAILURE;
+    };
+    let faults = usize::try_from(faults).unwrap_or(usize::MAX);
+    let runtime = trial::runtime();
+    let world = runtime.block_on(World::private());
+    let verdict = runtime.block_on(endure(&world, &Size { seed, faults, longest_step: 120_000, tell: true }));
+    if !verdict.complaints.is_empty() {
+        world.control_plane.keep();
+        return ExitCode::FAILURE;
+    }
+    drop(world);
+    runtime.block_on(stories::tell());
+    ExitCode::SUCCESS
+}
+
+async fn short(world: Arc<World>) {
+    let verdict = endure(&world, &Size { seed: random(), faults: 60, longest_step: 20_000, tell: false }).await;
+    assert!(verdict.complaints.is_empty(), "{} complaints: {:#?}", verdict.complaints.len(), verdict.complaints);
+}
+
+async fn endure(world: &World, size: &Size) -> Verdict {
+    let Size { seed, faults, tell, .. } = size;
+    println!("seed {seed}, at least {faults} faults; repeat: make faults SEED={seed} FAULTS={faults}");
+    world.controller.terminate().await;
+    let one = Arc::new(Replica::new("one", world.replica_through_proxy("one", &TERMS).await));
+    let two = Arc::new(Replica::new("two", world.replica_through_proxy("two", &TERMS).await));
+    let people = People::gather(world).await;
+    let weather = Weather::new([one.clone(), two.clone()], size.longest_step);
+    let (mut dice, mut lives, begun) = (Dice::new(size.seed), JoinSet::new(), Instant::now());
+    let wishes = dice.more();
+
+    let beside = async { tokio::join!(people.look_on(), weather.keep_alive()) };
+    let course = async {
+        tokio::select! {
+            () = weather.rage(&mut dice, size.faults) => {}
+            () = people.ask_on(wishes, &mut lives) => {}
+        }
+        weather.set_clocks_right();
+        // A failure of one of the people is one of the run.
+        while let Some(lived) = lives.join_next().await {
+            lived.expect("nobody is let down by the API server itself");
+        }
+        let limit = AFTERWARDS + Duration::from_millis(size.longest_step.unsigned_abs());
+        let left = poll(limit, async || match unfinished(world, &people).await {
+            left if left.is_empty() => ControlFlow::Break(()),
+            left => ControlFlow::Continue(left.join(", ")),
+        })
+        .await;
+        left.err()
+    };
+    let left = tokio::select! {
+        left = course => left,
+        _ = beside => unreachable!("they go on"),
+    };
+    let mut verdict = judge(&world.control_plane.audit_log(), &weather.log(), &people.asked(), &people.seen());
+    verdict.complaints.extend(left.map(|left| format!("not over: {left}")));
+    for replica in [one, two] {
+        let status = replica.controller.terminate().await;
+        if !status.success() {
+            verdict.complaints.push(format!("{} does not stop as asked: {status}", replica.name));
+        }
+    }
+    if *tell || !verdict.complaints.is_empty() {
+        report(&verdict, &weather, &people, begun.elapsed());
+    }
+    verdict
+}
+
+/// What is not over yet, or is left of what is.
+async fn unfinished(world: &World, people: &People) -> Vec<String> {
+    let mut left = Vec::new();
+    for asked in people.asked() {
+        let over = people.seen().of(&asked.uid).is_some_and(|status| status.state.is_final());
+        let deleted = asked.wish == people::Wish::Deleted && asked.ended_early.is_some();
+        if !over && !deleted {
+            left.push(asked.place);
+        }
+    }
+    let ours = ListParams::default().labels("app.kubernetes.io/managed-by=daypass,daypass.dev/request-uid");
+    let client = world.client(ADMIN).await;
+    let bindings = Api::<RoleBinding>::all(client.clone()).list(&ours).await.map(|list| list.items);
+    let roles = Api::<Role>::all(client).list(&ours).await.map(|list| list.items);
+    left.extend(bindings.iter().flatten().map(|b| format!("binding {}", b.name_any())));
+    left.extend(roles.iter().flatten().map(|r| format!("role {}", r.name_any())));
+    left.extend(bindings.err().into_iter().chain(roles.err()).map(|error| error.to_string()));
+    left
+}
+
+fn report(verdict: &Verdict, weather: &Weather, people: &People, lasted: Duration) {
+    println!("{} faults in {:.0} s of storms and calms:", weather.count(), lasted.as_secs_f64());
+    for (kind, count) in weather.counts() {
+        println!("  {kind:<28} {count:>6}");
+    }
+    let asked = people.asked();
+    println!(
+        "{} requests, {} bindings, {} handovers of the lease; requests by wish:",
+        asked.len(),
+        verdict.bindings,
+        verdict.handovers
+    );
+    let mut wishes = std::collections::BTreeMap::<_, usize>::new();
+    asked.iter().for_each(|asked| *wishes.entry(asked.wish).or_default() += 1);
+    wishes.iter().for_each(|(wish, count)| println!("  {:<28} {count:>6}", format!("{wish:?}")));
+    println!("and by what became of them:");
+    verdict.ends.iter().for_each(|(end, count)| println!("  {end:<28} {count:>6}"));
+    println!("Lateness, from the API server's audit log: the deletion of the binding is complete.");
+    println!("{:<66} {:>6} {:>10} {:>10} {:>10}", "", "ends", "p50", "p99", "max");
+    figures("after the stated end, storms included; one leader, one clock", &verdict.late);
+    figures("  of these, nothing in the way", &verdict.late_in_calm);
+    figures("after an end is due and a leader has recovered, any kind of end", &verdict.took);
+    for complaint in &verdict.complaints {
+        println!("NOT WELL: {complaint}");
+    }
+}
+
+/// Prints how many there are, p50, p99 and the maximum, in milliseconds.
+fn figures(what: &str, millis: &[f64]) {
+    let mut sorted = millis.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.is_empty() {
+        println!("{what:<66} {:>6}", 0);
+        return;
+    }
+    let at = |share: f64| format!("{:.0} ms", sorted[((sorted.len() - 1) as f64 * share).round() as usize]);
+    println!("{what:<66} {:>6} {:>10} {:>10} {:>10}", sorted.len(), at(0.5), at(0.99), at(1.0));
+}
+
+/// The clock was two minutes behind. When it is right again, everything overdue is gone within a second.
+async fn clock_set_right(world: Arc<World>) {
+    let namespace = world.namespace("clock").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.controller.set_clock(-120_000);
+    let names = ["a", "b", "c"];
+    for name in names {
+        world.ask(ALICE, &namespace, name, json!({ "duration": "90s" })).await;
+    }
+    for name in names {
+        let status = world.until(&namespace, name, State::Active).await.status.expect("a status");
+        let end = status.expires_at.expect("an end").0;
+        assert!(end < now(), "it is granted by the controller's own clock: {end}");
+    }
+    world.controller.set_clock(0);
+    let set = Instant::now();
+    eventually("what is overdue is gone", SOON, async || {
+        let left = world.our_bindings(&namespace).await.len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
+    })
+    .await;
+    assert!(set.elapsed() < Duration::from_secs(1), "{:?}", set.elapsed());
+    for name in names {
+        world.until(&namespace, name, State::Expired).await;
+    }
+}
+
+/// The clock goes back while access runs: it runs on, and ends when that clock says so.
+async fn clock_set_back(world: Arc<World>) {
+    let namespace = world.namespace("clock").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
+    let end =
+        world.until(&namespace, "fix", State::Active).await.status.expect("a status").expires_at.expect("an end").0;
+    world.controller.set_clock(-5_000);
+    let expired = world.until(&namespace, "fix", State::Expired).await;
+    let name = format!("daypass-{}", expired.uid().expect("a uid"));
+    let gone = world.control_plane.audit_log().iter().find_map(|event| {
+        let is_it = event["verb"] == "delete" && event["objectRef"]["name"] == name.as_str();
+        event["stageTimestamp"].as_str().filter(|_| is_it)?.parse::<k8s_openapi::jiff::Timestamp>().ok()
+    });
+    let late = gone.expect("it was deleted").duration_since(end).as_millis();
+    assert!((5_000..6_000).contains(&late), "{late} ms after the end by the right clock");
+}
+
+/// Or a fast clock would deny everything that is asked for until the cluster's has caught up, and a slow one would let
+/// pass what was forged before the guard came.
+async fn guard_dated(world: Arc<World>) {
+    world.controller.terminate().await;
+    let admin = world.kubectl(ADMIN);
+    let namespace = world.namespace("dated").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    for (name, wrong_by, wanted) in [("fast", 120_000, State::Active), ("slow", -120_000, State::Denied)] {
+        // Without it the controller has nothing to tell by how long the guard has been there.
+        admin.ok(&["delete", "areq", "daypass-canary", "-n", NAMESPACE]).await;
+        let early = wanted == State::Denied;
+        if early {
+            world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+            let asked = now();
+            eventually("the second in which it was asked for is over", SOON, async || {
+                if now().as_second() > asked.as_second() { Ok(()) } else { Err(asked.to_string()) }
+            })
+            .await;
+        }
+        world.controller.set_clock(wrong_by);
+        world.controller.restart().await;
+        if !early {
+            world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+        }
+        let decided = world.until(&namespace, name, wanted).await.status.expect("a status");
+        let why = decided.message.unwrap_or_default();
+        assert_eq!(why.contains("when the cluster's guard was not in place"), early, "{why}");
+        world.controller.terminate().await;
+    }
+}
+
+async fn conflict(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = world.controller_through_proxy().await;
+    let namespace = world.namespace("conflict").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = tries.clone();
+    proxy.disturb(move |call| {
+        let unbinds = call.method == Method::DELETE && call.path.contains("/rolebindings/");
+        (unbinds && count.fetch_add(1, Ordering::SeqCst) < 3).then_some(Fault::Answer(409))
+    });
+    world.until(&namespace, "fix", State::Expired).await;
+    assert!(world.our_bindings(&namespace).await.is_empty(), "the record says that it is over");
+    assert_eq!(tries.load(Ordering::SeqCst), 4);
+}
+
+async fn revoke_turned_away(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = world.controller_through_proxy().await;
+    let namespace = world.namespace("revoke").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    proxy.disturb(|call| (call.method == Method::DELETE).then_some(Fault::Answer(503)));
+    world.review(ALICE, &namespace, "fix", "Revoke", "").await;
+    let begun = Instant::now();
+    eventually("it has been so for a while", SOON, async || {
+        if begun.elapsed() > Duration::from_secs(15) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    proxy.calm();
+    let calm = Instant::now();
+    world.until(&namespace, "fix", State::Revoked).await;
+    assert!(calm.elapsed() < Duration::from_secs(1), "{:?}", calm.elapsed());
+}
+
+/// The client library would wait longer and longer by itself, for minutes, and nobody would see it.
+async fn turned_away(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, _controller) = world.controller_through_proxy().await;
+    let begun = Instant::now();
+    let looks = Arc::new(Mutex::new(vec![begun]));
+    let tell = looks.clone();
+    proxy.disturb(move |call| {
+        if call.path.ends_with("/accessrequests") {
+            tell.lock().expect("no panic").push(Instant::now());
+        }
+        (call.method == Method::GET).then_some(Fault::Answer(503))
+    });
+    proxy.cut_watches();
+    eventually("it has been so for a while", SOON, async || {
+        if begun.elapsed() > Duration::from_secs(20) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    let mut looks = looks.lock().expect("no panic").clone();
+    looks.push(Instant::now());
+    let longest = looks.windows(2).map(|pair| pair[1] - pair[0]).max().expect("two looks");
+    assert!(longest < Duration::from_secs(6), "{longest:?} without a look, of {} looks", looks.len());
+}
