@@ -219,6 +219,8 @@ mod tests {
         let stage = json!({ "name": "s", "approvers": [bob] });
         let sound = json!({ "expression": "true", "message": "m" });
         let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
+        let hours = json!({ "timeZone": "Berlin", "windows": windows });
+        let odd_hours = json!({ "name": "s", "approvers": [bob], "hours": hours });
         for (fault, spec) in [
             ("spec.requesters", json!({ "requesters": [] })),
             ("spec.roles", json!({ "roles": [] })),
@@ -243,6 +245,9 @@ mod tests {
             ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 0 } })),
             ("spec.extension.count", json!({ "extension": { "max": "1h", "count": -1 } })),
             ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 101 } })),
+            ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "cooldown": "1h" } })),
+            ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "timePerDay": "1h" } })),
+            ("spec.approval.stages[s].hours.timeZone", json!({ "approval": { "stages": [odd_hours] } })),
         ] {
             assert!(faults(&policy("p", spec)).starts_with(fault), "{fault}");
         }
