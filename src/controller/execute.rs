@@ -204,13 +204,19 @@ impl Writer {
         let uid = match &binding.uid {
             Some(uid) => uid.clone(),
             None => {
-                let found = observe::binding(&self.client, binding).await?;
+                let alone = BindingRef { role: None, ..binding.clone() };
+                let found = observe::binding(&self.client, &alone).await?;
                 match found.filter(|b| b.request_uid() == Some(request_uid)).and_then(|b| b.metadata.uid) {
                     Some(uid) => uid,
                     None => return Ok(()),
                 }
             }
         };
+        self.delete_exactly(binding, uid).await
+    }
+
+    /// Deletes a binding if it is the one with this UID.
+    async fn delete_exactly(&self, binding: &BindingRef, uid: String) -> Result<(), Error> {
         let exactly = exactly(uid);
         match binding.kind {
             BindingKind::RoleBinding => {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleRef};
+use k8s_openapi::api::rbac::v1::{ClusterRole, Role, RoleRef};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep};
@@ -17,7 +17,7 @@ use tracing::warn;
 use super::super::error::{BindError, Error};
 use super::super::observe;
 use super::{Writer, exactly, release};
-use crate::api::request::{BindingKind, BindingRef, MadeRole as Recorded};
+use crate::api::request::{BindingRef, MadeRole as Recorded};
 use crate::core::binding::{self, Observed, Wanted};
 use crate::core::made_role::{MadeRole, WantedRole};
 
@@ -144,13 +144,7 @@ impl Writer {
     }
 
     async fn give_back(&self, loan: &BindingRef) -> Result<(), Error> {
-        let exactly = exactly(loan.uid.clone().ok_or(Error::Incomplete("uid"))?);
-        match loan.kind {
-            BindingKind::RoleBinding => release(observe::role_bindings(&self.client, loan), &loan.name, &exactly).await,
-            BindingKind::ClusterRoleBinding => {
-                release(Api::<ClusterRoleBinding>::all(self.client.clone()), &loan.name, &exactly).await
-            }
-        }
+        self.delete_exactly(loan, loan.uid.clone().ok_or(Error::Incomplete("uid"))?).await
     }
 
     /// Who the controller is to the API server.
