@@ -8,6 +8,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::approvals::{Said, approval};
+use super::deadline::earliest;
 use super::history::Reason;
 use super::policies::Policy;
 use super::subjects::is_approver;
@@ -18,12 +19,16 @@ use crate::api::subject::Identity;
 /// Whether an approval of somebody who may approve in this stage counts now.
 pub fn counts(policy: &Policy, stage: &Stage, who: &Identity, said: Said<'_>, now: Timestamp) -> bool {
     let Some(hours) = policy.hours.get(&stage.name) else { return true };
-    let escalated = said.escalated.contains(&stage.name) && is_approver(who, &stage.escalate_to);
     let counted = || {
         let review = said.reviews.get(&who.username)?;
         counted_at(said.history, &who.username, review).filter(|at| hours.open(*at).is_some())
     };
-    escalated || hours.open(now).is_some() || counted().is_some()
+    is_escalated_to(who, stage, said) || hours.open(now).is_some() || counted().is_some()
+}
+
+/// Whether the stage has been escalated to this person.
+fn is_escalated_to(who: &Identity, stage: &Stage, said: Said<'_>) -> bool {
+    said.escalated.contains(&stage.name) && is_approver(who, &stage.escalate_to)
 }
 
 /// When what somebody says now went on record without having to wait.
@@ -37,19 +42,15 @@ fn counted_at(history: &[HistoryEntry], username: &str, review: &Review) -> Opti
 /// From when on an approval counts that has to wait: when the first of the stages opens in which this person may
 /// approve. None when it counts in one already, or they may approve in none.
 pub fn waits_until(policy: &Policy, who: &Identity, said: Said<'_>, now: Timestamp) -> Option<Timestamp> {
-    let mine = policy.stages.iter().filter(|stage| {
-        let escalated = said.escalated.contains(&stage.name) && is_approver(who, &stage.escalate_to);
-        escalated || is_approver(who, &stage.approvers)
-    });
-    let mut opens = None;
-    for stage in mine {
+    let may = |stage: &&Stage| is_approver(who, &stage.approvers) || is_escalated_to(who, stage, said);
+    let mut first = None;
+    for stage in policy.stages.iter().filter(may) {
         if counts(policy, stage, who, said, now) {
             return None;
         }
-        let next = policy.hours.get(&stage.name).and_then(|hours| hours.next_opening(now));
-        opens = opens.min(next).or(next);
+        first = earliest([first, opens(policy, &stage.name, now)]);
     }
-    opens
+    first
 }
 
 /// When the hours of a stage begin, if they are not running now.

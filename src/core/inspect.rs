@@ -19,7 +19,6 @@ pub enum Bindings {
 }
 
 /// What a binding is known by, and the role that was made for it.
-#[derive(Default)]
 pub struct Uids {
     /// UID of the binding.
     pub binding: Option<String>,
