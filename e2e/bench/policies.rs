@@ -122,20 +122,8 @@ fn core(namespace: &str, policies: &[AccessPolicy]) {
 }
 
 fn planned(request: &AccessRequest, policies: &PolicySet, namespaces: &Namespaces) -> Duration {
-    let snapshot = Snapshot {
-        role: None,
-        request,
-        policies,
-        namespaces,
-        others: &[],
-        risk: None,
-        bindings: &[],
-        extended: None,
-        extensions: &[],
-        unreviewed: &[],
-        guard: &Guard::Since(Timestamp::MIN),
-        bind_failure: None,
-    };
+    let guard = Guard::Since(Timestamp::MIN);
+    let snapshot = Snapshot::bare(request, policies, namespaces, &guard);
     let begin = Instant::now();
     let plan = plan(&snapshot, now());
     let took = begin.elapsed();

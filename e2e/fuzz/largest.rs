@@ -82,20 +82,8 @@ pub fn policy(spec: &Value) -> AccessPolicy {
 /// Decides the largest request under a policy, in one's namespaces or for the whole cluster.
 pub fn decided(policies: &PolicySet, cluster: bool, now: Timestamp) {
     let request: &AccessRequest = if cluster { &CLUSTER } else { &WIDE };
-    let snapshot = Snapshot {
-        role: None,
-        request,
-        policies,
-        namespaces: &ALL,
-        others: &[],
-        risk: None,
-        bindings: &[],
-        extended: None,
-        extensions: &[],
-        unreviewed: &[],
-        guard: &Guard::Since(Timestamp::MIN),
-        bind_failure: None,
-    };
+    let guard = Guard::Since(Timestamp::MIN);
+    let snapshot = Snapshot::bare(request, policies, &ALL, &guard);
     let ask = validate(request).expect("a valid request");
     let decision = decide(&ask, &snapshot, Said { reviews: &NOTHING, escalated: &[], history: &[] }, now);
     // Anything but a policy that is not asked at all.

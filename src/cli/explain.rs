@@ -142,25 +142,18 @@ impl Cluster {
         let namespaces = self.namespaces(request, extended.as_ref()).await?;
         let role = self.role(request, &namespaces).await;
         let recorded = request.status.as_ref().and_then(|status| status.risk.clone());
-        let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
-        let risk = role.as_ref().map(|role| role.risk(&request.spec.rules, cluster_wide)).or(recorded);
+        let risk = role.as_ref().map(|role| role.risk(request)).or(recorded);
         let all = self.requests(request, &policies).await;
         let unreviewed: Vec<AccessRequest> = all.iter().filter(|other| is_unreviewed(other)).cloned().collect();
         let others = limits::others(request, &policies, all.iter());
         let guard = guard(request);
         let snapshot = Snapshot {
-            request,
-            policies: &policies,
-            namespaces: &namespaces,
             others: &others,
             role: role.as_ref(),
             risk: risk.as_ref(),
-            bindings: &[],
             extended: extended.as_ref(),
-            extensions: &[],
             unreviewed: &unreviewed,
-            guard: &guard,
-            bind_failure: None,
+            ..Snapshot::bare(request, &policies, &namespaces, &guard)
         };
         show::written(request, &explain(&snapshot, now), &self.notes, format)
     }

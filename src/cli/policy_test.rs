@@ -369,23 +369,15 @@ fn decided(
     };
     // Offline nobody knows a role. It is taken to have what a request wants of it, and then the risk is that of this.
     let role = RoleSeen::with_every_right();
-    let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
-    let narrow = Some(&request.spec.rules).filter(|rules| !rules.is_empty());
     let stated = || request.status.as_ref().and_then(|status| status.risk.clone());
-    let risk = narrow.map(|rules| role.risk(rules, cluster_wide)).or_else(stated);
+    let risk = if request.spec.rules.is_empty() { stated() } else { Some(role.risk(request)) };
+    let guard = Guard::Since(Timestamp::MIN);
     let snapshot = Snapshot {
-        request,
-        policies,
-        namespaces,
         others: &others,
         role: Some(&role),
         risk: risk.as_ref(),
-        bindings: &[],
         extended: before.iter().find(extends),
-        extensions: &[],
-        unreviewed: &[],
-        guard: &Guard::Since(Timestamp::MIN),
-        bind_failure: None,
+        ..Snapshot::bare(request, policies, namespaces, &guard)
     };
     explain(&snapshot, at)
 }

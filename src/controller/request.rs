@@ -216,9 +216,7 @@ impl Pass<'_> {
     }
 
     fn see_role(&mut self, role: Option<RoleSeen>) {
-        let spec = &self.request.spec;
-        let cluster_wide = spec.scope.as_ref().is_some_and(|scope| scope.cluster);
-        self.risk = role.as_ref().map(|role| role.risk(&spec.rules, cluster_wide));
+        self.risk = role.as_ref().map(|role| role.risk(&self.request));
         self.role = role;
     }
 

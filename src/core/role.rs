@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::risk::{Risk, risk, unreadable};
 use super::rules::{self, Uncovered, covers};
 use super::snapshot::Snapshot;
-use crate::api::request::{NarrowRule, RoleRisk};
+use crate::api::request::{AccessRequest, NarrowRule, RoleRisk};
 
 /// What stands for the digest of a role that is not there.
 const NO_ROLE: &str = "none";
@@ -52,8 +52,14 @@ impl RoleSeen {
         }
     }
 
-    /// How bad it is, for the record: of the rules wanted, or else of the whole role, and then the worst of its places.
-    pub fn risk(&self, narrow: &[NarrowRule], cluster_wide: bool) -> RoleRisk {
+    /// How bad it is what the request asks of it, for the record.
+    pub fn risk(&self, request: &AccessRequest) -> RoleRisk {
+        let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
+        self.risk_of(&request.spec.rules, cluster_wide)
+    }
+
+    /// Of the rules wanted, or else of the whole role, and then the worst of its places.
+    fn risk_of(&self, narrow: &[NarrowRule], cluster_wide: bool) -> RoleRisk {
         if !narrow.is_empty() {
             let wanted: Vec<PolicyRule> = narrow.iter().map(rules::from_narrow).collect();
             return risk(&wanted, cluster_wide).on_record();
@@ -202,10 +208,10 @@ mod tests {
     #[test]
     fn the_risk_is_that_of_what_is_wanted() {
         let admin = cluster(json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
-        assert_eq!(admin.risk(&[], false).level, "Critical");
+        assert_eq!(admin.risk_of(&[], false).level, "Critical");
         let one =
             narrow(json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]));
-        assert_eq!(admin.risk(&one, false).level, "Low");
-        assert_eq!(RoleSeen::OfCluster(None).risk(&[], false).level, "Unknown");
+        assert_eq!(admin.risk_of(&one, false).level, "Low");
+        assert_eq!(RoleSeen::OfCluster(None).risk_of(&[], false).level, "Unknown");
     }
 }

@@ -37,7 +37,31 @@ pub struct Snapshot<'a> {
     pub bind_failure: Option<&'a str>,
 }
 
-impl Snapshot<'_> {
+impl<'a> Snapshot<'a> {
+    /// A request beside policies and namespaces, with nothing else known or there. The controller knows more, and names
+    /// every fact itself, so that none is forgotten.
+    pub fn bare(
+        request: &'a AccessRequest,
+        policies: &'a PolicySet,
+        namespaces: &'a Namespaces,
+        guard: &'a Guard,
+    ) -> Self {
+        Self {
+            request,
+            policies,
+            namespaces,
+            guard,
+            others: &[],
+            role: None,
+            risk: None,
+            bindings: &[],
+            extended: None,
+            extensions: &[],
+            unreviewed: &[],
+            bind_failure: None,
+        }
+    }
+
     /// UID of the request.
     pub fn uid(&self) -> Option<&str> {
         self.request.metadata.uid.as_deref()

@@ -9,20 +9,8 @@ use serde_json::{Value, json};
 
 fn told_in(request: &AccessRequest, policies: &[AccessPolicy], running: Option<&AccessRequest>) -> Explanation {
     let (set, namespaces) = (PolicySet::new(policies), namespaces());
-    let snapshot = Snapshot {
-        role: None,
-        request,
-        policies: &set,
-        namespaces: &namespaces,
-        others: &[],
-        risk: None,
-        bindings: &[],
-        extended: running,
-        extensions: &[],
-        unreviewed: &[],
-        guard: &Guard::Since(Timestamp::MIN),
-        bind_failure: None,
-    };
+    let guard = Guard::Since(Timestamp::MIN);
+    let snapshot = Snapshot { extended: running, ..Snapshot::bare(request, &set, &namespaces, &guard) };
     explain(&snapshot, noon())
 }
 
