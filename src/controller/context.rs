@@ -12,9 +12,10 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 
 use super::execute::Writer;
 use super::ledger::Ledger;
-use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of};
+use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of, version};
 use super::queues::Queues;
 use super::related::Extensions;
+use super::written::Written;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::core::binding::Observed;
@@ -74,6 +75,8 @@ pub struct Context {
     pub extensions: Extensions,
     /// Requests as limits count them.
     pub ledger: Ledger,
+    /// What passes wrote and the watch has yet to bring.
+    pub written: Written,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
     guard: RwLock<Guard>,
@@ -81,16 +84,6 @@ pub struct Context {
     policies: RwLock<Option<Arc<PolicySet>>>,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
     attempts: Mutex<HashMap<ObjectRef<GuardedRequest>, u32>>,
-    written: Mutex<HashMap<ObjectRef<GuardedRequest>, Written>>,
-}
-
-/// What a pass left behind.
-#[derive(Clone, Copy, Debug)]
-pub struct Written {
-    /// Resource version of the request.
-    pub version: u64,
-    /// When to look again.
-    pub wake: Option<Timestamp>,
 }
 
 /// The writing ends of the stores, for the watches.
@@ -132,13 +125,13 @@ impl Context {
             by_uid: Index::default(),
             extensions: Extensions::default(),
             ledger: Ledger::default(),
+            written: Written::default(),
             fresh_rules: FreshRules::default(),
             guard: RwLock::new(Guard::Missing(UNTRIED.to_owned())),
             listed: RwLock::default(),
             policies: RwLock::default(),
             namespaces: RwLock::default(),
             attempts: Mutex::default(),
-            written: Mutex::default(),
         };
         let feeds = Feeds {
             requests: requests_feed,
@@ -300,27 +293,20 @@ impl Context {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
     }
 
-    /// Remembers the version that a pass left behind, and when that pass said to look again.
-    pub fn wrote(&self, request: ObjectRef<GuardedRequest>, version: u64, wake: Option<Timestamp>) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(request, Written { version, wake });
-    }
-
-    /// What a pass wrote, when a version from the store is older than that.
-    pub fn ahead_of(&self, request: &ObjectRef<GuardedRequest>, version: u64) -> Option<Written> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = *written.get(request)?;
-        if version < newest.version {
-            return Some(newest);
+    /// A pass settled on this version and said when to look again; noted if the watch has yet to bring it.
+    pub fn settled(&self, request: &ObjectRef<GuardedRequest>, at: u64, wake: Option<Timestamp>) {
+        let stored = self.requests.get(request);
+        let stored = stored.as_ref().and_then(|guarded| version(guarded.0.as_ref().ok()?));
+        if stored.is_some_and(|stored| stored < at) {
+            self.written.note(request, at, wake);
         }
-        written.remove(request);
-        None
     }
 
     /// Forgets all about a request that is gone.
     pub fn forget(&self, request: &ObjectRef<GuardedRequest>) {
         self.succeeded(request);
         self.writer.figures.forget(request);
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
+        self.written.forget(request);
     }
 }
 

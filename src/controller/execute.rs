@@ -36,8 +36,8 @@ use crate::runtime::clock::Clock;
 pub const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How many Events may wait to be sent. What goes over is dropped and logged.
 const WAITING_EVENTS: usize = 20_000;
-/// How many Events are sent at a time.
-const CONCURRENT_EVENTS: usize = 8;
+/// How many Events are sent at a time: few, so that in a burst what is decided and granted goes before what is told.
+const CONCURRENT_EVENTS: usize = 2;
 /// Longest part of an Event's name that comes from the object it is about.
 const LONGEST_NAME: usize = 200;
 

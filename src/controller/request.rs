@@ -15,7 +15,7 @@ use tracing::warn;
 use super::context::Context;
 use super::error::{BindError, Error};
 use super::figures::Look;
-use super::observe::{self, GuardedRequest, Rules, version};
+use super::observe::{self, GuardedRequest, Rules, reference, version};
 use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::binding::{self, Observed, Wanted};
@@ -70,12 +70,12 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         unbound: Vec::new(),
         failure: None,
     };
-    if let Some(written) = version(request).and_then(|version| context.ahead_of(&reference, version)) {
+    if let Some(wake) = version(request).and_then(|version| context.written.ahead_of(&reference, version)) {
         // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a
         // conflict. An end does not wait for a watch, though: when one has come, the API server is asked.
         let now = context.clock.now();
-        if written.wake.is_none_or(|wake| wake > now) {
-            return Ok(look_again(written.wake, now));
+        if wake.is_none_or(|wake| wake > now) {
+            return Ok(look_again(wake, now));
         }
         if !pass.refresh().await? {
             return Ok(Action::await_change());
@@ -86,7 +86,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         if step.effects.is_empty() {
             context.succeeded(&reference);
             if let Some(version) = version(&pass.request).filter(|_| pass.fresh) {
-                context.wrote(reference, version, step.wake);
+                context.settled(&reference, version, step.wake);
             }
             return Ok(look_again(step.wake, context.clock.now()));
         }
@@ -326,6 +326,9 @@ impl Pass<'_> {
             let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
             self.context.ledger.note(&self.request, limits);
             self.fresh = true;
+            if let Some(version) = version(&self.request) {
+                self.context.written.note(&reference(&self.request), version, wake);
+            }
         }
         Ok(true)
     }

@@ -187,9 +187,18 @@ async fn watch_requests(
                 }
             }
         }
+        if matches!(&event, Event::Apply(request) if is_echo(request, context)) {
+            return;
+        }
         listing.after(&event).into_iter().for_each(|request| context.queues.look_at(request));
     })
     .await;
+}
+
+/// Whether a request comes as a pass has just left it.
+fn is_echo(request: &GuardedRequest, context: &Context) -> bool {
+    let version = request.0.as_ref().ok().and_then(observe::version);
+    version.is_some_and(|version| context.written.is_echo(&ObjectRef::from_obj(request), version))
 }
 
 async fn watch_policies(
