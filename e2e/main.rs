@@ -31,6 +31,7 @@ mod rights;
 mod roles;
 mod rules;
 mod schedule;
+mod stored;
 mod tutorial;
 mod uninstall;
 
@@ -46,10 +47,11 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match std::env::args().nth(1).as_deref() {
         Some(harness_check::HOLD) => harness_check::hold(),
-        Some("bench") => bench::run(std::env::args().nth(2).as_deref()),
+        Some("bench") => bench::run(std::env::args().nth(2).as_deref(), std::env::args().nth(3).as_deref()),
         Some("faults") => faults::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
         Some("tutorial") => tutorial::print(),
+        Some("stored") => stored::write(),
         Some("image") => image::run(std::env::args().nth(2)),
         _ => run_trials(),
     }
@@ -83,6 +85,7 @@ fn run_trials() -> ExitCode {
         uninstall::trials(),
         chart::trials(),
         release::trials(),
+        stored::trials(),
         audit::trials(),
         rights::trials(),
         roles::trials(),

@@ -47,7 +47,7 @@ impl Daypass {
     }
 
     /// The chart's custom resource definitions, and everything else. No hooks: what `helm test` runs is not installed.
-    async fn render(control_plane: &ControlPlane, values: &[&str]) -> (String, String) {
+    pub async fn render(control_plane: &ControlPlane, values: &[&str]) -> (String, String) {
         let chart = binaries::repository().join("charts/daypass").display().to_string();
         let mut args = vec!["template", "daypass", &chart, "--namespace", NAMESPACE, "--include-crds", "--no-hooks"];
         for value in values {
