@@ -2,7 +2,9 @@
 //! RoleBindings on the same control plane in the same run. It prints figures and judges none. One section of it:
 //! `make bench ONLY=policies`.
 
+mod live;
 mod policies;
+mod same_writes;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -15,6 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{DeleteParams, PostParams};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -31,25 +34,35 @@ const ONE_AT_A_TIME: usize = 200;
 const BURST: usize = 1000;
 const CLIENTS: usize = 16;
 const ENDS: usize = 200;
-const ENDS_WITHIN: i64 = 20;
+const ENDS_WITHIN: usize = 20;
 const OVERDUE: usize = 200;
 /// Nothing in a benchmark takes longer.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
-const SECTIONS: [&str; 5] = ["one", "burst", "ends", "restart", "policies"];
+const SECTIONS: [&str; 6] = ["one", "burst", "ends", "restart", "policies", "live"];
+/// Who the controller is to the API server.
+const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
 
-/// Measures and prints; only this section, if one is named.
-pub fn run(only: Option<&str>) -> ExitCode {
+/// Measures and prints; only this section, if one is named. `live`: how many live grants there are at last, if not as
+/// many as usual.
+pub fn run(only: Option<&str>, live: Option<&str>) -> ExitCode {
     if let Some(only) = only.filter(|only| !SECTIONS.contains(only)) {
         eprintln!("there is no section {only}: name one of {}", SECTIONS.join(", "));
         return ExitCode::from(2);
     }
-    trial::runtime().block_on(measure(only));
+    let live = match live.map(str::parse).transpose() {
+        Ok(live) => live,
+        Err(error) => {
+            eprintln!("how many live grants? {error}");
+            return ExitCode::from(2);
+        }
+    };
+    trial::runtime().block_on(measure(only, live));
     ExitCode::SUCCESS
 }
 
-async fn measure(only: Option<&str>) {
+async fn measure(only: Option<&str>, live: Option<usize>) {
     let profile = if cfg!(debug_assertions) { "debug build: figures mean nothing" } else { "release build" };
     println!("daypass {} ({profile}), beside a bare client in the same run\n", env!("CARGO_PKG_VERSION"));
     let world = World::private().await;
@@ -68,7 +81,8 @@ async fn measure(only: Option<&str>) {
             "burst" => bench.burst().await,
             "ends" => bench.ends().await,
             "restart" => bench.idle_and_restart().await,
-            _ => bench.policies().await,
+            "policies" => bench.policies().await,
+            _ => bench.live(live).await,
         }
     }
 }
@@ -82,19 +96,25 @@ struct Bench {
 
 impl Bench {
     async fn one_at_a_time(&self) {
-        let (mut bare, mut ours) = (Vec::new(), Vec::new());
-        // Taken in turns, so that a machine whose speed drifts slows both.
-        for n in 0..ONE_AT_A_TIME {
-            let begin = Instant::now();
-            self.bind(&format!("bare-one-{n}")).await;
-            bare.push(self.seen.added(&format!("bare-one-{n}")).await.duration_since(begin));
-            let begin = Instant::now();
-            let binding = self.ask(&format!("one-{n}"), "1h").await;
-            ours.push(self.seen.added(&binding).await.duration_since(begin));
-        }
+        let (mut bare, mut ours) = self.in_turns("one", ONE_AT_A_TIME).await;
         let base = report("bare: create -> seen, one at a time", &mut bare, None);
         report("daypass: request -> binding seen", &mut ours, Some(base));
         self.clear().await;
+    }
+
+    /// So many bare bindings and so many requests, one at a time: from when each was made until it was seen. Taken in
+    /// turns, so that a machine whose speed drifts slows both.
+    async fn in_turns(&self, prefix: &str, samples: usize) -> (Vec<Duration>, Vec<Duration>) {
+        let (mut bare, mut ours) = (Vec::new(), Vec::new());
+        for n in 0..samples {
+            let (name, begin) = (format!("bare-{prefix}-{n}"), Instant::now());
+            self.bind(&name).await;
+            bare.push(self.seen.added(&name).await.duration_since(begin));
+            let begin = Instant::now();
+            let binding = self.ask(&format!("{prefix}-{n}"), "1h").await;
+            ours.push(self.seen.added(&binding).await.duration_since(begin));
+        }
+        (bare, ours)
     }
 
     async fn burst(&self) {
@@ -112,7 +132,14 @@ impl Bench {
         println!("{:<44} {:>9.2?} {ratio:>29.1}", format!("daypass: {BURST} from {CLIENTS} clients, all bound"), ours);
         report("daypass: accepted -> binding seen, each", &mut each, Some(base));
         println!("{:<44} {:>9}", format!("daypass: memory with {BURST} live grants"), self.memory());
+        let sample = self.sample().await;
         self.clear().await;
+        self.world.controller.kill();
+        let same = self.same_writes(&sample).await;
+        let ratio = same.as_secs_f64() / whole.as_secs_f64();
+        println!("{:<44} {:>9.2?} {ratio:>29.1}", "the same writes by a client, nothing decided", same);
+        self.clear().await;
+        self.world.controller.restart().await;
     }
 
     /// Makes as many as a burst has, from several clients at a time. The time until all were seen, and for each
@@ -134,7 +161,8 @@ impl Bench {
     async fn ends(&self) {
         let mut bare = Vec::new();
         let first = now() + SignedDuration::from_secs(3);
-        let step = SignedDuration::from_secs(ENDS_WITHIN) / i32::try_from(ENDS).expect("a small number");
+        let step = SignedDuration::from_secs(i64::try_from(ENDS_WITHIN).expect("a small number"))
+            / i32::try_from(ENDS).expect("a small number");
         let ends: Vec<Timestamp> =
             (0..ENDS).map(|n| first + step * i32::try_from(n).expect("a small number")).collect();
         let deleted = stream::iter(ends.iter().enumerate()).map(|(n, end)| async move {
@@ -146,17 +174,7 @@ impl Bench {
         });
         bare.extend(deleted.buffer_unordered(ENDS).collect::<Vec<_>>().await);
 
-        // Stored ends have whole seconds, so ends that are spread over 20 seconds come in 20 salvos of ten.
-        let asked = stream::iter(0..ENDS).map(|n| async move {
-            let name = format!("end-{n}");
-            let seconds =
-                5 + i64::try_from(n).expect("a small number") * ENDS_WITHIN / i64::try_from(ENDS).expect("small");
-            let binding = self.ask(&name, &format!("{seconds}s")).await;
-            let gone = self.seen.removed(&binding).await;
-            let status = self.requests.get(&name).await.expect("read it").status.expect("a status");
-            late(gone, status.expires_at.expect("an end").0)
-        });
-        let mut ours: Vec<f64> = asked.buffer_unordered(ENDS).collect::<Vec<_>>().await;
+        let mut ours = self.lateness("end", ENDS, ENDS_WITHIN).await;
         let base = report_millis(&format!("bare: stated end -> gone, {ENDS} in {ENDS_WITHIN} s"), &mut bare, None);
         report_millis("daypass: stated end -> binding gone", &mut ours, Some(base));
         self.clear().await;
@@ -197,11 +215,7 @@ impl Bench {
             name == "life" || name == binding || name.starts_with(&format!("life.{}", &uid[..8]))
         };
         let audit = self.world.control_plane.audit_log();
-        audit
-            .iter()
-            .filter(|e| e["user"]["username"] == "system:serviceaccount:daypass-system:daypass" && about(e))
-            .filter(|e| !["get", "list", "watch"].contains(&e["verb"].as_str().unwrap_or_default()))
-            .count()
+        audit.iter().filter(|e| e["user"]["username"] == CONTROLLER && about(e) && is_write(e)).count()
     }
 
     /// Creates the RoleBinding that Daypass would.
@@ -215,13 +229,26 @@ impl Bench {
         self.bindings.create(&PostParams::default(), &binding).await.expect("create a RoleBinding");
     }
 
+    async fn unbind(&self, name: &str) {
+        self.bindings.delete(name, &DeleteParams::default()).await.expect("delete a RoleBinding");
+    }
+
     /// Files a request; the name that its binding will have.
     async fn ask(&self, name: &str, duration: &str) -> String {
-        let request = cast::request("", name, json!({ "duration": duration }));
+        let created = self.file_for(name.to_owned(), duration).await;
+        format!("daypass-{}", created.uid().expect("a uid"))
+    }
+
+    /// Files a request for an hour, as it is stored.
+    async fn file(&self, name: String) -> AccessRequest {
+        self.file_for(name, "1h").await
+    }
+
+    async fn file_for(&self, name: String, duration: &str) -> AccessRequest {
+        let request = cast::request("", &name, json!({ "duration": duration }));
         let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
         request.metadata.namespace = None;
-        let created = self.requests.create(&PostParams::default(), &request).await.expect("create a request");
-        format!("daypass-{}", created.uid().expect("a uid"))
+        self.requests.create(&PostParams::default(), &request).await.expect("create a request")
     }
 
     /// Removes every request and bare binding, and waits until all are gone.
@@ -266,14 +293,21 @@ impl Bench {
 
 /// When each object of a kind in the namespace was seen to come and to go, by a watch of its own.
 struct Seen {
-    state: Arc<Mutex<HashMap<String, Life>>>,
+    state: Arc<Mutex<Lives>>,
     changed: watch::Receiver<()>,
+}
+
+#[derive(Default)]
+struct Lives {
+    by_name: HashMap<String, Life>,
+    /// How many have come and not gone.
+    there: usize,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Life {
     added: Option<Instant>,
-    removed: Option<(Instant, Timestamp)>,
+    removed: Option<Timestamp>,
 }
 
 impl Seen {
@@ -282,10 +316,10 @@ impl Seen {
     where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
-        let state = Arc::new(Mutex::new(HashMap::<String, Life>::new()));
+        let state = Arc::new(Mutex::new(Lives::default()));
         let (tell, changed) = watch::channel(());
         let (ready_tell, mut ready) = watch::channel(false);
-        let events = watcher::watcher(api, watcher::Config::default());
+        let events = watcher::watcher(api, watcher::Config::default()).default_backoff();
         let lives = state.clone();
         tokio::spawn(async move {
             let mut events = Box::pin(events);
@@ -295,12 +329,8 @@ impl Seen {
                 let mut lives = lives.lock().expect("no panic");
                 match event {
                     Event::Apply(b) | Event::InitApply(b) if !counts(&b) => {}
-                    Event::Apply(b) | Event::InitApply(b) => {
-                        lives.entry(b.name_any()).or_default().added.get_or_insert_with(Instant::now);
-                    }
-                    Event::Delete(b) => {
-                        lives.entry(b.name_any()).or_default().removed = Some((Instant::now(), now()));
-                    }
+                    Event::Apply(b) | Event::InitApply(b) => lives.came(b.name_any()),
+                    Event::Delete(b) => lives.went(b.name_any()),
                     Event::Init => {}
                     Event::InitDone => drop(ready_tell.send_replace(true)),
                 }
@@ -311,7 +341,7 @@ impl Seen {
         Self { state, changed }
     }
 
-    async fn until<T>(&self, what: &str, found: impl Fn(&HashMap<String, Life>) -> Option<T>) -> T {
+    async fn until<T>(&self, what: &str, found: impl Fn(&Lives) -> Option<T>) -> T {
         let mut changed = self.changed.clone();
         let wait = async {
             loop {
@@ -326,29 +356,44 @@ impl Seen {
     }
 
     async fn added(&self, name: &str) -> Instant {
-        self.until(name, |lives| lives.get(name)?.added).await
+        self.until(name, |lives| lives.by_name.get(name)?.added).await
     }
 
     async fn removed(&self, name: &str) -> Timestamp {
-        self.until(name, |lives| lives.get(name)?.removed.map(|(_, at)| at)).await
+        self.until(name, |lives| lives.by_name.get(name)?.removed).await
     }
 
     /// Waits until exactly this many are there.
     async fn many(&self, wanted: usize) {
-        self.until("as many objects", |lives| (names(lives).len() == wanted).then_some(())).await;
+        self.until("as many objects", |lives| (lives.there == wanted).then_some(())).await;
     }
 
     fn names(&self) -> Vec<String> {
-        names(&self.state.lock().expect("no panic"))
+        let lives = self.state.lock().expect("no panic");
+        lives.by_name.iter().filter(|(_, life)| life.is_there()).map(|(name, _)| name.clone()).collect()
     }
 }
 
-fn names(lives: &HashMap<String, Life>) -> Vec<String> {
-    lives
-        .iter()
-        .filter(|(_, life)| life.added.is_some() && life.removed.is_none())
-        .map(|(name, _)| name.clone())
-        .collect()
+impl Lives {
+    fn came(&mut self, name: String) {
+        let life = self.by_name.entry(name).or_default();
+        if life.added.is_none() {
+            life.added = Some(Instant::now());
+            self.there += 1;
+        }
+    }
+
+    fn went(&mut self, name: String) {
+        let life = self.by_name.entry(name).or_default();
+        self.there -= usize::from(life.is_there());
+        life.removed = Some(now());
+    }
+}
+
+impl Life {
+    fn is_there(&self) -> bool {
+        self.added.is_some() && self.removed.is_none()
+    }
 }
 
 /// How late something was, in milliseconds; negative when it was early.
@@ -357,15 +402,28 @@ fn late(at: Timestamp, stated: Timestamp) -> f64 {
 }
 
 fn report(what: &str, figures: &mut [Duration], bare: Option<f64>) -> f64 {
-    let mut millis: Vec<f64> = figures.iter().map(|d| d.as_secs_f64() * 1000.0).collect();
-    report_millis(what, &mut millis, bare)
+    report_millis(what, &mut in_millis(figures), bare)
+}
+
+fn in_millis(figures: &[Duration]) -> Vec<f64> {
+    figures.iter().map(|figure| figure.as_secs_f64() * 1000.0).collect()
+}
+
+/// Whether an entry of the audit log is of something that is changed.
+fn is_write(event: &serde_json::Value) -> bool {
+    !["get", "list", "watch"].contains(&event["verb"].as_str().unwrap_or_default())
+}
+
+/// p50, p99 and maximum.
+fn spread(millis: &mut [f64]) -> (f64, f64, f64) {
+    millis.sort_by(f64::total_cmp);
+    let at = |share: f64| millis[((millis.len() - 1) as f64 * share).round() as usize];
+    (at(0.5), at(0.99), at(1.0))
 }
 
 /// Prints p50, p99 and maximum; the p50, as the base for a ratio.
 fn report_millis(what: &str, millis: &mut [f64], bare: Option<f64>) -> f64 {
-    millis.sort_by(f64::total_cmp);
-    let at = |share: f64| millis[((millis.len() - 1) as f64 * share).round() as usize];
-    let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
+    let (p50, p99, max) = spread(millis);
     let ratio = bare.map_or(String::new(), |bare| format!("{:.1}", p50 / bare));
     println!("{what:<44} {:>9} {:>9} {:>9} {ratio:>9}", ms(p50), ms(p99), ms(max));
     if millis[0] < 0.0 {
