@@ -23,6 +23,7 @@ use crate::core::guard::Guard;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
+use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::runtime::clock::Clock;
 
@@ -54,6 +55,8 @@ pub struct Context {
     pub writer: Writer,
     /// The wall clock.
     pub clock: Clock,
+    /// Where requests are served.
+    pub reach: Reach,
     /// What to look at next.
     pub queues: Queues,
     /// Requests as last seen.
@@ -111,7 +114,7 @@ pub struct Feeds {
 
 impl Context {
     /// Empty stores, and their writing ends.
-    pub fn new(reader: kube::Client, writer: Writer, queues: Queues, clock: Clock) -> (Self, Feeds) {
+    pub fn new(reader: kube::Client, writer: Writer, queues: Queues, clock: Clock, reach: Reach) -> (Self, Feeds) {
         let (requests, requests_feed) = reflector::store();
         let (policy_store, policies_feed) = reflector::store();
         let (role_bindings, role_bindings_feed) = reflector::store();
@@ -122,6 +125,7 @@ impl Context {
             reader,
             writer,
             clock,
+            reach,
             queues,
             requests,
             policy_store,
