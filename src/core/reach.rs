@@ -18,6 +18,14 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// Whether requests in this namespace are served.
+    pub fn serves(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespaces(served) => served.contains(namespace),
+        }
+    }
+
     /// Why what is asked for cannot be granted from here, with the way out; none when it can. Labels choose among the
     /// namespaces that are served, so they never lead out of reach.
     pub fn refusal(&self, target: &Target) -> Option<Fault> {

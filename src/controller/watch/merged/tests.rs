@@ -54,9 +54,8 @@ impl Trial {
             });
         }
         // A list has no order.
-        if out.first().is_some_and(|first| first == "Init") {
-            out.sort_by_key(|event| (!event.starts_with("Init"), event == "InitDone", event.clone()));
-        }
+        let word = |event: &str| event.split(' ').next().map(str::to_owned);
+        out.chunk_by_mut(|a, b| word(a) == word(b)).for_each(<[String]>::sort);
         out
     }
 
