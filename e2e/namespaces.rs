@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         alone("namespaces::access_comes_and_goes_in_those_that_are_served", AUDIT_POLICY, comes_and_goes),
         alone("namespaces::what_is_out_of_reach_is_denied_with_the_way_out", AUDIT_POLICY, out_of_reach),
         alone("namespaces::one_that_is_missing_keeps_nobody_waiting", AUDIT_POLICY, one_is_missing),
+        alone("namespaces::a_right_that_goes_and_comes_back_is_noticed", AUDIT_POLICY, right_goes_and_comes_back),
         alone("namespaces::each_right_is_used_and_nothing_else_is_called", AUDIT_POLICY, each_right_is_used),
         alone("namespaces::a_stolen_token_opens_nothing_elsewhere", AUDIT_POLICY, stolen_token),
         private("namespaces::no_grant_is_left_behind", none_is_left_behind),
@@ -156,14 +157,7 @@ async fn one_is_missing(control_plane: Arc<ControlPlane>) {
 
     world.controller.restart().await;
     let unread = "ok: leads; cannot read namespace late (accessrequests, rolebindings, roles)\n";
-    let says = async |wanted: &str| {
-        eventually(&format!("/readyz says {wanted}"), SOON, async || match world.controller.get("/readyz").await? {
-            (200, said) if said == wanted => Ok(()),
-            (_, said) => Err(said),
-        })
-        .await;
-    };
-    says(unread).await;
+    until_ready(&world, unread).await;
     world.ask(ALICE, "bank", "fix", json!({ "duration": "2s" })).await;
     world.until("bank", "fix", State::Active).await;
     world.until("bank", "fix", State::Expired).await;
@@ -177,13 +171,55 @@ async fn one_is_missing(control_plane: Arc<ControlPlane>) {
     // It comes, and waits for its Role.
     make(&world.control_plane, &["late"]).await;
     world.ask(ALICE, "late", "again", json!({ "scope": { "namespaces": ["late", "shop"] } })).await;
-    says(unread).await;
+    until_ready(&world, unread).await;
     let waits = world.requests("late").await.get("again").await.expect("the request");
     assert!(waits.status.is_none(), "{waits:?}");
     Daypass::install(&world.control_plane, &["bindableRoles={deployer}", &limits(&namespaces).0]).await;
     world.until("late", "again", State::Active).await;
-    says("ok: leads\n").await;
+    until_ready(&world, "ok: leads\n").await;
     assert!(world.kubectl(ALICE).can_i("create", "pods", Some("late")).await);
+}
+
+/// The chart's binding in one namespace is deleted, and its watches break. What happens there meanwhile is seen when it is
+/// back; in the other one all goes on.
+async fn right_goes_and_comes_back(control_plane: Arc<ControlPlane>) {
+    let world = limited(control_plane).await;
+    let admin = world.kubectl(ADMIN);
+    for name in ["first", "second"] {
+        world.ask(ALICE, "shop", name, json!({})).await;
+        world.until("shop", name, State::Active).await;
+    }
+    admin.ok(&["delete", "rolebinding", "daypass", "-n", "shop"]).await;
+    world.control_plane.stop_api_server();
+    world.control_plane.start_api_server().await;
+    let unread = "ok: leads; cannot read namespace shop (accessrequests, rolebindings, roles)\n";
+    until_ready(&world, unread).await;
+    let first = world.requests("shop").await.get("first").await.expect("a request").uid().expect("a UID");
+    admin.ok(&["delete", "rolebinding", &format!("daypass-{first}"), "-n", "shop"]).await;
+    eventually("what is asked is heard again", SOON, async || {
+        let ask = request("bank", "fix", json!({ "duration": "2s" })).to_string();
+        let output = world.kubectl(ALICE).run_with(&["apply", "-f", "-"], &ask).await;
+        if output.ok { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
+    world.until("bank", "fix", State::Expired).await;
+    let still = world.requests("shop").await.get("first").await.expect("a request").status.expect("a status").state;
+    assert_eq!(still, State::Active, "nobody could see it");
+
+    Daypass::install(&world.control_plane, &["bindableRoles={deployer}", &limits(&SERVED).0]).await;
+    world.until("shop", "first", State::Revoked).await;
+    // Without any event since: the watch begins anew, and that is enough.
+    until_ready(&world, "ok: leads\n").await;
+    let second = world.requests("shop").await.get("second").await.expect("a request").status.expect("a status").state;
+    assert_eq!((second, world.our_bindings("shop").await.len()), (State::Active, 1));
+}
+
+async fn until_ready(world: &World, wanted: &str) {
+    eventually(&format!("/readyz says {wanted}"), SOON, async || match world.controller.get("/readyz").await? {
+        (200, said) if said == wanted => Ok(()),
+        (_, said) => Err(said),
+    })
+    .await;
 }
 
 async fn each_right_is_used(control_plane: Arc<ControlPlane>) {
