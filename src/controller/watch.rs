@@ -100,7 +100,7 @@ impl<'a> Sight<'a> {
             (name.clone(), events(watch))
         };
         let readiness = self.readiness;
-        let told = move |namespace: &str, refused: bool| {
+        let told: merged::Told<'a> = Box::new(move |namespace, refused| {
             readiness.note_unreadable(kind, namespace, refused);
             match refused {
                 true => warn!(
@@ -110,20 +110,21 @@ impl<'a> Sight<'a> {
                 ),
                 false => info!(kind, namespace, "can be read"),
             }
-        };
-        merged::merge(names.iter().map(watch).collect(), store.as_reader(), false, told).reflect(store).boxed()
+        });
+        merged::merge(names.iter().map(watch).collect(), store.as_reader(), Some(told)).reflect(store).boxed()
     }
 
     /// The namespaces that are served, by name; or all. A right to look at one is waited for: taken for gone, it would
     /// take its grants along.
     fn of_namespaces(&self) -> Events<'a, PartialObjectMeta<NamespaceObject>> {
-        let (stored, store) = reflector::store();
-        let Reach::Namespaces(names) = self.reach else { return self.of_cluster(watcher::Config::default(), store) };
+        let (api, all) = (Api::all(self.client.clone()), watcher::Config::default());
+        let Reach::Namespaces(names) = self.reach else { return events(watcher::watcher(api, all)).boxed() };
         let watch = |name: &String| {
-            let config = watcher::Config::default().fields(&observe::by_name(name));
-            (name.clone(), events(merged::watch(Api::all(self.client.clone()), config)))
+            let config = all.clone().fields(&observe::by_name(name));
+            (name.clone(), events(merged::watch(api.clone(), config)))
         };
-        merged::merge(names.iter().map(watch).collect(), stored, true, |_, _| {}).reflect(store).boxed()
+        let (stored, store) = reflector::store();
+        merged::merge(names.iter().map(watch).collect(), stored, None).reflect(store).boxed()
     }
 
     /// ClusterRoleBindings, of which none can be made where the cluster is out of reach.

@@ -34,13 +34,15 @@ where
         .filter(|event| future::ready(!matches!(event, Ok(Event::Init))))
 }
 
+/// Hears that a namespace may not be listed, or may be again.
+pub type Told<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
+
 /// Merges the watches of namespaces into one, whose events `stored` follows. A namespace that may not be listed counts
-/// as empty until it can be, and `told` hears when that begins and ends; unless `or_wait` says that it is waited for.
+/// as empty until it can be, and is told of. With nobody to tell, it is waited for.
 pub fn merge<K, S>(
     watches: Vec<(String, S)>,
     stored: Store<K>,
-    or_wait: bool,
-    told: impl FnMut(&str, bool) + Send,
+    told: Option<Told<'_>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -52,7 +54,7 @@ where
         Box::pin(watch.map(move |event| (namespace.clone(), event)))
     });
     let events = stream::select_all(watches);
-    let mut merger = Merger { parts, stored, listed: false, or_wait, told };
+    let mut merger = Merger { parts, stored, listed: false, told };
     events.flat_map(move |(namespace, event)| stream::iter(merger.take(&namespace, event)))
 }
 
@@ -74,16 +76,15 @@ impl<K: Resource<DynamicType = ()>> Default for Part<K> {
     }
 }
 
-struct Merger<K: Resource<DynamicType = ()> + Clone + 'static, T> {
+struct Merger<'a, K: Resource<DynamicType = ()> + Clone + 'static> {
     parts: BTreeMap<String, Part<K>>,
     stored: Store<K>,
     /// Whether the first list of all has gone out.
     listed: bool,
-    or_wait: bool,
-    told: T,
+    told: Option<Told<'a>>,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static, T: FnMut(&str, bool)> Merger<K, T> {
+impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K> {
     /// What goes out when this comes from a namespace. Everything that went out before is in the store by now, since
     /// the stream is read one by one.
     fn take(&mut self, namespace: &str, event: watcher::Result<Event<K>>) -> Vec<watcher::Result<Event<K>>> {
@@ -93,19 +94,17 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static, T: FnMut(&st
             Err(error) => {
                 // The list begins anew.
                 part.named.clear();
-                if self.or_wait || !is_refusal(&error) {
-                    return vec![Err(error)];
-                }
+                let Some(told) = self.told.as_mut().filter(|_| is_refusal(&error)) else { return vec![Err(error)] };
                 part.refusals = part.refusals.saturating_add(1);
                 if part.refusals == REFUSALS {
                     part.listed = true;
-                    (self.told)(namespace, true);
+                    told(namespace, true);
                 }
                 return self.first_list();
             }
         };
-        if part.refusals >= REFUSALS {
-            (self.told)(namespace, false);
+        if let Some(told) = self.told.as_mut().filter(|_| part.refusals >= REFUSALS) {
+            told(namespace, false);
         }
         part.refusals = 0;
         let out = match event {

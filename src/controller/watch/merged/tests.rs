@@ -21,7 +21,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(or_wait: bool) -> Self {
+    fn new(refusals_are_told: bool) -> Self {
         let (store, writer) = reflector::store();
         let told = Arc::new(Mutex::new(Vec::new()));
         let hear = told.clone();
@@ -33,9 +33,10 @@ impl Trial {
                 (namespace.to_owned(), stream)
             })
             .into();
-        let tell =
-            move |namespace: &str, refused| hear.lock().unwrap().push(format!("{namespace} is refused: {refused}"));
-        let merged = merge(streams, store.clone(), or_wait, tell).reflect(writer).boxed();
+        let tell: Told = Box::new(move |namespace, refused| {
+            hear.lock().unwrap().push(format!("{namespace} is refused: {refused}"));
+        });
+        let merged = merge(streams, store.clone(), refusals_are_told.then_some(tell)).reflect(writer).boxed();
         Self { watches, merged, store, told }
     }
 
@@ -71,7 +72,7 @@ impl Trial {
 
     /// `a` and `b` listed, with `a/x`, `a/y` and `b/x`.
     fn listed() -> Self {
-        let mut trial = Self::new(false);
+        let mut trial = Self::new(true);
         assert!(trial.say("a", list(["a/x", "a/y"])).is_empty());
         assert_eq!(trial.say("b", list(["b/x"])).len(), 5);
         trial
@@ -116,7 +117,7 @@ fn failed(code: u16) -> Said {
 
 #[test]
 fn the_first_list_goes_out_when_every_namespace_is_listed_and_then_changes_pass() {
-    let mut trial = Trial::new(false);
+    let mut trial = Trial::new(true);
     assert!(trial.say("a", list(["a/x", "a/y"])).is_empty());
     // What changes until then is in the list.
     assert!(trial.say("a", [apply("a/z"), delete("a/x")]).is_empty());
@@ -150,7 +151,7 @@ fn a_list_that_fails_half_way_deletes_nothing_and_what_it_named_may_be_gone_when
 
 #[test]
 fn the_same_before_the_first_list_of_all() {
-    let mut trial = Trial::new(false);
+    let mut trial = Trial::new(true);
     assert!(trial.say("a", list(["a/x"])).is_empty());
     let mut broken = begun(["a/y"]);
     broken.push(failed(500));
@@ -164,7 +165,7 @@ fn the_same_before_the_first_list_of_all() {
 
 #[test]
 fn a_refused_namespace_is_not_waited_for_and_is_served_once_it_can_be_listed() {
-    let mut trial = Trial::new(false);
+    let mut trial = Trial::new(true);
     trial.say("a", list(["a/x"]));
     assert!(trial.say("b", [failed(403), failed(403)]).is_empty());
     assert!(trial.told().is_empty());
@@ -183,12 +184,12 @@ fn a_refused_namespace_is_not_waited_for_and_is_served_once_it_can_be_listed() {
 
 #[test]
 fn any_other_failure_is_waited_for_and_so_is_a_refusal_where_it_must_be() {
-    let mut trial = Trial::new(false);
+    let mut trial = Trial::new(true);
     trial.say("a", list(["a/x"]));
     assert_eq!(trial.say("b", (0..5).map(|_| failed(500))), ["Err"; 5]);
     assert_eq!(trial.say("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
 
-    let mut trial = Trial::new(true);
+    let mut trial = Trial::new(false);
     trial.say("a", list(["a/x"]));
     assert_eq!(trial.say("b", (0..5).map(|_| failed(403))), ["Err"; 5]);
     assert!(trial.told().is_empty());
