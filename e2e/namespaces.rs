@@ -8,6 +8,7 @@ use std::sync::Arc;
 use daypass::api::State;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
@@ -52,7 +53,9 @@ async fn make(control_plane: &ControlPlane, namespaces: &[&str]) {
 
 fn much() -> Value {
     let roles = json!([{ "name": "edit" }, { "name": "view" }, { "kind": "Role", "name": "deployer" }]);
-    json!({ "roles": roles, "scope": { "namespaces": ["*"], "cluster": true } })
+    // Limits are counted over all that is served, so one that leads now reads it all anew.
+    let limits = json!({ "liveGrants": 50 });
+    json!({ "roles": roles, "scope": { "namespaces": ["*"], "cluster": true }, "limits": limits })
 }
 
 fn in_both() -> Value {
@@ -168,6 +171,14 @@ async fn one_is_missing(control_plane: Arc<ControlPlane>) {
     let told = log.lines().filter(|line| line.contains("cannot be read, so requests there wait")).count();
     assert_eq!(told, 3, "each kind is told once: {log}");
 
+    eventually("it is asked for less and less often", SOON, async || {
+        let refusals = refused_at(&world, "late");
+        let waits = refusals.windows(2).map(|two| two[1].duration_since(two[0]).as_millis());
+        let longest = waits.max().unwrap_or_default();
+        if longest > 1_000 { Ok(()) } else { Err(format!("{} times, at most {longest} ms apart", refusals.len())) }
+    })
+    .await;
+
     // It comes, and waits for its Role.
     make(&world.control_plane, &["late"]).await;
     world.ask(ALICE, "late", "again", json!({ "scope": { "namespaces": ["late", "shop"] } })).await;
@@ -178,6 +189,19 @@ async fn one_is_missing(control_plane: Arc<ControlPlane>) {
     world.until("late", "again", State::Active).await;
     until_ready(&world, "ok: leads\n").await;
     assert!(world.kubectl(ALICE).can_i("create", "pods", Some("late")).await);
+}
+
+/// When the controller was refused to list the Roles of a namespace.
+fn refused_at(world: &World, namespace: &str) -> Vec<Timestamp> {
+    let is_it = |event: &&Value| {
+        let object = &event["objectRef"];
+        event["verb"] == "list"
+            && (&object["resource"], &object["namespace"]) == (&json!("roles"), &json!(namespace))
+            && event["responseStatus"]["code"] == 403
+    };
+    let log = world.control_plane.audit_log();
+    let times = log.iter().filter(is_it).map(|event| event["stageTimestamp"].as_str().expect("a time"));
+    times.map(|time| time.parse().expect("a time")).collect()
 }
 
 /// The chart's binding in one namespace is deleted, and its watches break. What happens there meanwhile is seen when it is
@@ -302,6 +326,8 @@ fn call(event: &Value) -> Option<String> {
 /// Grants of each form in each namespace, each edited by hand and put back, and ended; and what is denied.
 async fn story(world: &World) {
     let admin = world.kubectl(ADMIN);
+    // Who begins to lead reads what limits count.
+    world.controller.restart().await;
     let deployer = json!({ "kind": "Role", "name": "deployer" });
     let one = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]);
     let escalate = json!([{ "verbs": ["escalate"], "apiGroups": [""], "resources": ["pods"] }]);

@@ -152,6 +152,7 @@ fn a_list_that_fails_half_way_deletes_nothing_and_what_it_named_may_be_gone_when
 #[test]
 fn the_same_before_the_first_list_of_all() {
     let mut trial = Trial::new(true);
+    assert!(trial.say("a", list(["a/w"])).is_empty());
     assert!(trial.say("a", list(["a/x"])).is_empty());
     let mut broken = begun(["a/y"]);
     broken.push(failed(500));
