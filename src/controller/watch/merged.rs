@@ -103,10 +103,13 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
                 return self.first_list();
             }
         };
-        if let Some(told) = self.told.as_mut().filter(|_| part.refusals >= REFUSALS) {
-            told(namespace, false);
+        // That a list begins says nothing yet.
+        if !matches!(event, Event::Init) {
+            if let Some(told) = self.told.as_mut().filter(|_| part.refusals >= REFUSALS) {
+                told(namespace, false);
+            }
+            part.refusals = 0;
         }
-        part.refusals = 0;
         let out = match event {
             Event::Init => {
                 part.named.clear();

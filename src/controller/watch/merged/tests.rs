@@ -3,10 +3,14 @@ use std::sync::{Arc, Mutex};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use http::{Request, Response};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::ResourceExt;
+use kube::client::Body;
 use kube::core::Status;
 use kube::runtime::{WatchStreamExt, reflector};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+use tower::{BoxError, service_fn};
 
 use super::*;
 
@@ -168,7 +172,7 @@ fn the_same_before_the_first_list_of_all() {
 fn a_refused_namespace_is_not_waited_for_and_is_served_once_it_can_be_listed() {
     let mut trial = Trial::new(true);
     trial.say("a", list(["a/x"]));
-    assert!(trial.say("b", [failed(403), failed(403)]).is_empty());
+    assert!(trial.say("b", [Ok(Event::Init), failed(403), Ok(Event::Init), failed(403)]).is_empty());
     assert!(trial.told().is_empty());
     assert_eq!(trial.say("b", [failed(403)]), ["Init", "InitApply a/x", "InitDone"]);
     assert!(trial.say("b", [failed(403), failed(403)]).is_empty());
@@ -195,4 +199,37 @@ fn any_other_failure_is_waited_for_and_so_is_a_refusal_where_it_must_be() {
     assert_eq!(trial.say("b", (0..5).map(|_| failed(403))), ["Err"; 5]);
     assert!(trial.told().is_empty());
     assert_eq!(trial.say("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
+}
+
+/// An API server that lets anybody list and refuses to watch, and what it was asked.
+fn refuses_to_watch() -> (Client, Arc<Mutex<Vec<&'static str>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let service = service_fn(move |request: Request<Body>| {
+        let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        seen.lock().unwrap().push(if watches { "watch" } else { "list" });
+        async move {
+            let (code, answer) = match watches {
+                true => (403, json!({ "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden" })),
+                false => (200, json!({ "kind": "ConfigMapList", "metadata": { "resourceVersion": "1" }, "items": [] })),
+            };
+            let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+            *response.status_mut() = code.try_into()?;
+            Ok::<_, BoxError>(response)
+        }
+    });
+    (Client::new(service, "default"), asked)
+}
+
+#[tokio::test]
+async fn what_may_not_be_watched_is_listed_anew() {
+    let (client, asked) = refuses_to_watch();
+    let watch = watch::<ConfigMap>(Api::namespaced(client, "a"), watcher::Config::default());
+    let said: Vec<Said> = watch.take(4).collect().await;
+    assert!(
+        matches!(said.as_slice(), [Ok(Event::InitDone), Err(first), Ok(Event::InitDone), Err(second)]
+        if is_refusal(first) && is_refusal(second)),
+        "no list begins by itself: {said:?}"
+    );
+    assert_eq!(*asked.lock().unwrap(), ["list", "watch", "list", "watch"]);
 }
