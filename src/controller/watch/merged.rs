@@ -22,16 +22,15 @@ pub fn watch<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watc
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let lives = stream::repeat_with(move || watcher::watcher(api.clone(), config.clone()));
-    lives
-        .flat_map(|watch| {
-            watch.scan(false, |refused, event| {
-                let next = (!*refused).then_some(event);
-                *refused = matches!(&next, Some(Err(error)) if is_refusal(error));
-                future::ready(next)
-            })
-        })
-        .filter(|event| future::ready(!matches!(event, Ok(Event::Init))))
+    let watch = stream::unfold(None, move |watch| {
+        let mut watch = watch.unwrap_or_else(|| watcher::watcher(api.clone(), config.clone()).boxed());
+        async move {
+            let event = watch.next().await?;
+            let refused = matches!(&event, Err(error) if is_refusal(error));
+            Some((event, (!refused).then_some(watch)))
+        }
+    });
+    watch.filter(|event| future::ready(!matches!(event, Ok(Event::Init))))
 }
 
 /// Hears that a namespace may not be listed, or may be again.
