@@ -50,6 +50,8 @@ async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
     control_plane.helm(&["lint", "--strict", &chart()]).await;
     for (value, words) in [
         ("bindableClusterRoles={*}", "at '/bindableClusterRoles/0': '*' does not match pattern"),
+        ("watchNamespaces={team-*}", "at '/watchNamespaces/0': 'team-*' does not match pattern"),
+        ("watchNamespaces={shop,shop}", "at '/watchNamespaces': items at 0 and 1 are equal"),
         ("replicaCount=2", "at '': additional properties 'replicaCount' not allowed"),
         ("identity.mutatingAdmissionPolicy=maybe", "at '/identity/mutatingAdmissionPolicy': value must be one of"),
         ("image.tags=1", "at '/image': additional properties 'tags' not allowed"),

@@ -20,6 +20,7 @@ mod harness_check;
 mod identity;
 mod image;
 mod leader;
+mod namespaces;
 mod narrow;
 mod operate;
 mod plugin;
@@ -88,6 +89,7 @@ fn run_trials() -> ExitCode {
         stored::trials(),
         audit::trials(),
         rights::trials(),
+        namespaces::trials(),
         roles::trials(),
         attack::trials(),
     ];

@@ -16,7 +16,8 @@ pub fn trials() -> Vec<Trial> {
     vec![private("rights::each_is_used_and_nothing_else_is_called", each_is_used)]
 }
 
-const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
+/// The controller, as the API server knows it.
+pub(crate) const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
 
 async fn each_is_used(world: Arc<World>) {
     story(&world).await;
@@ -74,7 +75,7 @@ async fn story(world: &World) {
         world.ask(ALICE, &namespace, name, json!({ "role": role, "rules": rules })).await;
         world.until(&namespace, name, State::Denied).await;
     }
-    edit(world, &namespace).await;
+    edit(world, &[&namespace]).await;
     stray(world, &namespace).await;
     for (name, who) in [("whole", ALICE), ("narrow", ALICE), ("everywhere", EVE), ("narrow-everywhere", EVE)] {
         world.review(who, &namespace, name, "Revoke", "done").await;
@@ -83,7 +84,7 @@ async fn story(world: &World) {
 }
 
 /// A binding that says it belongs to a request that there is not.
-async fn stray(world: &World, namespace: &str) {
+pub(crate) async fn stray(world: &World, namespace: &str) {
     let labels = json!({ "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-namespace": namespace,
         "daypass.dev/request-uid": "00000000-0000-0000-0000-000000000000" });
     let stray = json!({
@@ -103,17 +104,16 @@ async fn stray(world: &World, namespace: &str) {
 }
 
 /// Takes the mark off every binding and role of Daypass, as can be done without its guard, until it is back.
-async fn edit(world: &World, namespace: &str) {
+pub(crate) async fn edit(world: &World, namespaces: &[&str]) {
     let admin = world.kubectl(ADMIN);
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-binding-guard"]).await;
     let no_mark = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}"#;
     let mine = ["-l", "app.kubernetes.io/managed-by=daypass", "-o", "name"];
-    for (kind, place) in [
-        ("rolebindings", ["-n", namespace]),
-        ("roles", ["-n", namespace]),
-        ("clusterrolebindings", ["-n", "default"]),
-        ("clusterroles", ["-n", "default"]),
-    ] {
+    let of_namespaces =
+        namespaces.iter().flat_map(|namespace| ["rolebindings", "roles"].map(|kind| (kind, *namespace)));
+    let of_cluster = ["clusterrolebindings", "clusterroles"].map(|kind| (kind, "default"));
+    for (kind, place) in of_namespaces.chain(of_cluster) {
+        let place = ["-n", place];
         let listed = admin.ok(&[&["get", kind], &place[..], &mine].concat()).await;
         for name in listed.lines() {
             let patch = [&["patch", name, "--type=merge", "-p", no_mark], &place[..]].concat();

@@ -99,7 +99,12 @@ pub async fn give_rights(admin: &Kubectl) {
 
 /// Waits until the cluster stamps requests: admission policies come into force a moment after they are made.
 pub async fn until_stamped(mallory: &Kubectl) {
-    let forged = request("default", "forged", json!({ "requester": { "username": "alice" } })).to_string();
+    until_stamped_in("default", mallory).await;
+}
+
+/// The same where only some namespaces are served, by one of them.
+pub async fn until_stamped_in(namespace: &str, mallory: &Kubectl) {
+    let forged = request(namespace, "forged", json!({ "requester": { "username": "alice" } })).to_string();
     eventually("the cluster says who asks", SOON, async || {
         let args = ["create", "--dry-run=server", "-o", "jsonpath={.spec.requester.username}", "-f", "-"];
         let output = mallory.run_with(&args, &forged).await;

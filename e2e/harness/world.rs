@@ -37,6 +37,22 @@ impl World {
         Self { controller, control_plane }
     }
 
+    /// The product, limited to these namespaces, which must be there.
+    pub async fn limited(control_plane: Arc<ControlPlane>, namespaces: &[&str]) -> Self {
+        let (value, flag) = limits(namespaces);
+        Daypass::install(&control_plane, &["bindableRoles={deployer}", &value]).await;
+        let admin = control_plane.kubectl(users::ADMIN);
+        cast::give_rights(&admin).await;
+        cast::until_stamped_in(namespaces[0], &control_plane.kubectl(users::MALLORY)).await;
+        // Everybody who is logged in is the controller too: what it may do shall come from the chart alone.
+        let subjects = r#"{"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "dev"}]}"#;
+        admin.ok(&["patch", "clusterrolebinding", "everybody-may-ask", "--type=merge", "-p", subjects]).await;
+        let token = Controller::token(&control_plane).await;
+        let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
+        let controller = Controller::start_as(&control_plane, "controller", &kubeconfig, &[&flag]).await;
+        Self { controller, control_plane }
+    }
+
     /// One more controller, which speaks through a proxy and works whether another does or not: what holds then, no
     /// election is needed for.
     pub async fn controller_through_proxy(&self) -> (Proxy, Controller) {
@@ -76,6 +92,12 @@ impl World {
     pub fn kubectl(&self, user: User) -> Kubectl {
         self.control_plane.kubectl(user)
     }
+}
+
+/// The chart's value and the controller's flag that limit them to these namespaces.
+pub fn limits(namespaces: &[&str]) -> (String, String) {
+    let names = namespaces.join(",");
+    (format!("watchNamespaces={{{names}}}"), format!("--watch-namespaces={names}"))
 }
 
 /// Made on first use by whichever trial comes first; the others wait for it. A failed start is remembered,

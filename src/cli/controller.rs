@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use tracing::error;
 
 use super::CliError;
 use crate::controller::{self, context};
 use crate::core::duration;
+use crate::core::reach::Reach;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
 use crate::runtime::leader::{ELECTION, Election, Terms};
@@ -42,6 +44,9 @@ pub struct ControllerArgs {
     /// Namespace that Daypass is installed in.
     #[arg(long, env = "POD_NAMESPACE", default_value = "daypass-system")]
     namespace: String,
+    /// Serve only these namespaces, separated by commas, with rights in them alone. Left out: the whole cluster.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    watch_namespaces: Vec<String>,
     #[command(flatten)]
     election: ElectionArgs,
 }
@@ -84,7 +89,9 @@ impl ElectionArgs {
 /// log lines.
 pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     let terms = args.election.terms()?;
-    telemetry::start(args.log_format, &args.log, args.cluster.clone());
+    // What the runtime warns of at every try, the watches tell in their own words.
+    let log = format!("kube_runtime::watcher=error,{}", args.log);
+    telemetry::start(args.log_format, &log, args.cluster.clone());
     run_on(args, terms).await.map_err(|error| {
         error!(%error, "ends");
         CliError::Logged
@@ -111,7 +118,11 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
             None
         }
     };
-    let identity = controller::Identity { instance: instance.to_owned(), namespace: args.namespace };
+    let reach = match args.watch_namespaces.as_slice() {
+        [] => Reach::Cluster,
+        names => Reach::Namespaces(names.iter().cloned().collect()),
+    };
+    let identity = controller::Identity { instance: instance.to_owned(), namespace: args.namespace, reach };
     let process = controller::Process { readiness: readiness.clone(), metrics: metrics.clone(), leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),

@@ -24,6 +24,7 @@ use crate::core::guard::Guard;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
+use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::runtime::clock::Clock;
 
@@ -55,6 +56,8 @@ pub struct Context {
     pub writer: Writer,
     /// The wall clock.
     pub clock: Clock,
+    /// Where requests are served.
+    pub reach: Reach,
     /// What to look at next.
     pub queues: Queues,
     /// Requests as last seen.
@@ -104,7 +107,7 @@ pub struct Feeds {
 
 impl Context {
     /// Empty stores, and their writing ends.
-    pub fn new(reader: kube::Client, writer: Writer, queues: Queues, clock: Clock) -> (Self, Feeds) {
+    pub fn new(reader: kube::Client, writer: Writer, queues: Queues, clock: Clock, reach: Reach) -> (Self, Feeds) {
         let (requests, requests_feed) = reflector::store();
         let (policy_store, policies_feed) = reflector::store();
         let (role_bindings, role_bindings_feed) = reflector::store();
@@ -115,6 +118,7 @@ impl Context {
             reader,
             writer,
             clock,
+            reach,
             queues,
             requests,
             policy_store,

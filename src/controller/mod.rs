@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch as signal};
 use tracing::{Instrument, Span, debug, error, error_span, warn};
 
 use crate::core::guard::Guard;
+use crate::core::reach::Reach;
 use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::Leadership;
@@ -53,12 +54,14 @@ const CONCURRENT_POLICIES: u16 = 4;
 /// Name of the guard in readiness.
 const GUARD: &str = "guard";
 
-/// Who and where this process is.
+/// Who and where this process is, and for whom.
 pub struct Identity {
     /// Its name in Events.
     pub instance: String,
     /// Namespace that Daypass is installed in.
     pub namespace: String,
+    /// Where requests are served.
+    pub reach: Reach,
 }
 
 /// What the process around the controller has to do with it.
@@ -85,7 +88,7 @@ pub async fn run(
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Identity { instance, namespace } = identity;
+    let Identity { instance, namespace, reach } = identity;
     let Process { readiness, metrics, leadership, election } = process;
     let (config, client) = (clients.config, clients.calls.clone());
     let (clock, leads) = (Clock, leadership.clone());
@@ -94,7 +97,7 @@ pub async fn run(
     let (queues, inbox) = Queues::new();
     let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
     let (writer, announcer) = Writer::new(clients.writes, instance, Clock, figures);
-    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock);
+    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach);
     let context = Arc::new(context);
     // Weak, since Events end with the last who could write.
     let counted = Arc::downgrade(&context);

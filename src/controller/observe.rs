@@ -20,6 +20,7 @@ use crate::core::binding::Observed;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
+use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::core::select::{Place, place as place_of};
 use crate::core::validate::validate;
@@ -29,8 +30,8 @@ pub type GuardedRequest = DeserializeGuard<AccessRequest>;
 /// A policy, or the reason why it cannot be decoded.
 pub type GuardedPolicy = DeserializeGuard<AccessPolicy>;
 
-/// How many Roles of one request are read at a time.
-const CONCURRENT_ROLES: usize = 16;
+/// How many Roles of one request, and how many namespaces, are read at a time.
+const CONCURRENT_READS: usize = 16;
 
 /// What all requests are decided by.
 #[derive(Clone)]
@@ -50,25 +51,27 @@ pub struct Rules {
 pub struct FreshRules(Mutex<Option<(Instant, Rules)>>);
 
 impl FreshRules {
-    /// Rules as they were at `since` or later. Policies that are `known` are not read anew.
+    /// Rules as they were at `since` or later, of the namespaces in reach. Policies that are `known` are not read anew.
     ///
     /// # Errors
     /// When the API server cannot be asked.
-    pub async fn since(&self, since: Instant, known: &PolicySet, client: &Client) -> Result<Rules, Error> {
+    pub async fn since(
+        &self,
+        since: Instant,
+        known: &PolicySet,
+        client: &Client,
+        reach: &Reach,
+    ) -> Result<Rules, Error> {
         let mut last = self.0.lock().await;
         if let Some((_, rules)) = last.as_ref().filter(|(read_at, _)| *read_at >= since) {
             return Ok(rules.clone());
         }
         let read_at = Instant::now();
-        let (policies, namespaces): (Api<GuardedPolicy>, Api<NamespaceObject>) =
-            (Api::all(client.clone()), Api::all(client.clone()));
-        let all = ListParams::default();
-        let (policies, namespaces) = tokio::try_join!(policies.list(&all), namespaces.list_metadata(&all))
+        let (policies, all): (Api<GuardedPolicy>, _) = (Api::all(client.clone()), ListParams::default());
+        let (policies, namespaces) = tokio::try_join!(policies.list(&all), namespaces(client, reach))
             .map_err(Error::api("list policies and namespaces"))?;
-        let rules = Rules {
-            policies: Arc::new(policy_set(known, &policies.items)),
-            namespaces: Arc::new(namespaces.items.iter().map(namespace).collect()),
-        };
+        let policies = Arc::new(policy_set(known, &policies.items));
+        let rules = Rules { policies, namespaces: Arc::new(namespaces) };
         *last = Some((read_at, rules.clone()));
         Ok(rules)
     }
@@ -82,6 +85,25 @@ pub fn policy_set<'a>(known: &PolicySet, stored: impl IntoIterator<Item = &'a Gu
         policies.insert_unreadable(invalid.metadata.name.as_deref().unwrap_or_default(), &invalid.error);
     }
     policies
+}
+
+/// The namespaces in reach, as the API server has them. One that is served and not there is left out.
+async fn namespaces(client: &Client, reach: &Reach) -> kube::Result<Namespaces> {
+    let (api, all): (Api<NamespaceObject>, _) = (Api::all(client.clone()), ListParams::default());
+    let lists = match reach {
+        Reach::Cluster => vec![api.list_metadata(&all).await?],
+        Reach::Namespaces(names) => {
+            let one = |name: &String| all.clone().fields(&by_name(name));
+            let each = names.iter().map(one).map(|one| async { api.list_metadata(&{ one }).await });
+            stream::iter(each).buffer_unordered(CONCURRENT_READS).try_collect().await?
+        }
+    };
+    Ok(lists.iter().flat_map(|list| &list.items).map(namespace).collect())
+}
+
+/// The selector by which one object may be listed, or watched, by somebody whose rights name it.
+pub fn by_name(name: &str) -> String {
+    format!("metadata.name={name}")
 }
 
 /// A namespace as the core reads it, with its name.
@@ -150,7 +172,7 @@ pub async fn role(client: &Client, request: &AccessRequest, namespaces: &Namespa
         let role = Api::<Role>::namespaced(client.clone(), &namespace).get_opt(name).await;
         role.map(|role| (namespace, role.map(Arc::new)))
     };
-    let roles = stream::iter(places_of(request, namespaces)).map(read).buffer_unordered(CONCURRENT_ROLES);
+    let roles = stream::iter(places_of(request, namespaces)).map(read).buffer_unordered(CONCURRENT_READS);
     Ok(RoleSeen::OfNamespaces(roles.try_collect().await.map_err(Error::api("read a role"))?))
 }
 

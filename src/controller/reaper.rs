@@ -134,7 +134,8 @@ fn owner_ref(context: &Context, binding: &Observed) -> Option<ObjectRef<GuardedR
 async fn look_into(context: &Context, binding: &Observed) -> bool {
     let looking = async {
         let request = match owner_ref(context, binding) {
-            Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
+            // One that is not served ends nothing.
+            Some(ObjectRef { name, namespace: Some(namespace), .. }) if context.reach.serves(&namespace) => {
                 observe::request(&context.reader, &namespace, &name).await?
             }
             _ => None,

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::observe::GuardedRequest;
 use super::queues::{Inbox, Queues, Suspect};
 use crate::api::AccessRequest;
+use crate::core::reach::Reach;
 
 /// Time between two looks at whether the watch has caught up.
 const LOOK: Duration = Duration::from_millis(20);
@@ -86,7 +87,20 @@ async fn listed(context: &Context) -> Versions {
 }
 
 async fn list(context: &Context) -> kube::Result<Versions> {
-    let api: Api<AccessRequest> = Api::all(context.reader.clone());
+    let client = || context.reader.clone();
+    let Reach::Namespaces(names) = &context.reach else { return list_all(Api::all(client())).await };
+    let mut all = Versions::default();
+    for name in names {
+        match list_all(Api::namespaced(client(), name)).await {
+            // Nor does the watch wait for it.
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {}
+            listed => all.extend(listed?),
+        }
+    }
+    Ok(all)
+}
+
+async fn list_all(api: Api<AccessRequest>) -> kube::Result<Versions> {
     let mut page = ListParams::default().limit(PAGE);
     let mut all = Versions::default();
     loop {

@@ -1,24 +1,29 @@
 //! Fills the stores from the API server, and says which request, policy or binding to look at.
 //!
-//! One watch a kind. Each backs off by itself, so that a kind that cannot be listed does not slow the others.
+//! One watch a kind, or one in each namespace that is served, which [`merged`] makes one of. Each backs off by itself, so
+//! that a kind that cannot be listed does not slow the others.
+
+mod merged;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, pin_mut};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, pin_mut, stream};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
-use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role};
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer as StoreWriter;
+use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::context::{
     ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
@@ -30,6 +35,7 @@ use crate::api::{RoleKind, keys};
 use crate::core::binding::Observed;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
+use crate::core::reach::Reach;
 use crate::runtime::server::Readiness;
 
 /// Annotation in which kubectl keeps a second copy of the whole object.
@@ -40,26 +46,99 @@ pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness:
     let ours = watcher::Config::default().labels(&format!("{}={}", keys::MANAGED_BY, keys::DAYPASS));
     let all = watcher::Config::default;
     let Feeds { requests, policies, role_bindings, cluster_role_bindings, cluster_roles, roles } = feeds;
+    let sight = Sight { client: &client, reach: &context.reach, readiness: &readiness };
     tokio::select! {
-        () = watch_requests(reflected(Api::all(client.clone()), all(), requests), &context, &readiness) => {}
-        () = watch_policies(reflected(Api::all(client.clone()), all(), policies), &context, &readiness) => {}
-        () = watch_namespaces(events(Api::all(client.clone()), all()), &context, &readiness) => {}
+        () = watch_requests(sight.in_namespaces(ACCESS_REQUESTS, all(), requests), &context, &readiness) => {}
+        () = watch_policies(sight.of_cluster(all(), policies), &context, &readiness) => {}
+        () = watch_namespaces(sight.of_namespaces(), &context, &readiness) => {}
         () = watch_roles(
-            reflected(Api::all(client.clone()), all(), cluster_roles),
+            sight.of_cluster(all(), cluster_roles),
             |r: &ClusterRole| MadeRole::from(r), (CLUSTER_ROLES, RoleKind::ClusterRole), &context, &readiness,
         ) => {}
         () = watch_roles(
-            reflected(Api::all(client.clone()), all(), roles),
+            sight.in_namespaces(ROLES, all(), roles),
             |r: &Role| MadeRole::from(r), (ROLES, RoleKind::Role), &context, &readiness,
         ) => {}
         () = watch_bindings(
-            reflected(Api::all(client.clone()), ours.clone(), role_bindings),
+            sight.in_namespaces(ROLE_BINDINGS, ours.clone(), role_bindings),
             |b| Observed::from(b), ROLE_BINDINGS, &context, &readiness,
         ) => {}
         () = watch_bindings(
-            reflected(Api::all(client), ours, cluster_role_bindings),
+            sight.of_cluster_role_bindings(ours, cluster_role_bindings),
             |b| Observed::from(b), CLUSTER_ROLE_BINDINGS, &context, &readiness,
         ) => {}
+    }
+}
+
+type Events<'a, K> = BoxStream<'a, watcher::Result<Event<K>>>;
+
+/// What can be seen from here.
+struct Sight<'a> {
+    client: &'a Client,
+    reach: &'a Reach,
+    readiness: &'a Readiness,
+}
+
+impl<'a> Sight<'a> {
+    /// Objects of the cluster.
+    fn of_cluster<K>(&self, config: watcher::Config, store: StoreWriter<K>) -> Events<'a, K>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        events(watcher::watcher(Api::all(self.client.clone()), config)).reflect(store).boxed()
+    }
+
+    /// Objects in all namespaces that are served. One that may not be read is empty, and keeps nobody waiting.
+    fn in_namespaces<K>(&self, kind: &'static str, config: watcher::Config, store: StoreWriter<K>) -> Events<'a, K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        let Reach::Namespaces(names) = self.reach else { return self.of_cluster(config, store) };
+        let watch = |name: &String| {
+            let watch = merged::watch(Api::namespaced(self.client.clone(), name), config.clone());
+            (name.clone(), events(watch))
+        };
+        let readiness = self.readiness;
+        let told: merged::Told<'a> = Box::new(move |namespace, refused| {
+            readiness.note_unreadable(kind, namespace, refused);
+            match refused {
+                true => warn!(
+                    kind,
+                    namespace,
+                    "cannot be read, so requests there wait: is the namespace there, and the chart's Role in it?"
+                ),
+                false => info!(kind, namespace, "can be read"),
+            }
+        });
+        merged::merge(names.iter().map(watch).collect(), store.as_reader(), Some(told)).reflect(store).boxed()
+    }
+
+    /// The namespaces that are served, by name; or all. A right to look at one is waited for: taken for gone, it would
+    /// take its grants along.
+    fn of_namespaces(&self) -> Events<'a, PartialObjectMeta<NamespaceObject>> {
+        let (api, all) = (Api::all(self.client.clone()), watcher::Config::default());
+        let Reach::Namespaces(names) = self.reach else { return events(watcher::watcher(api, all)).boxed() };
+        let watch = |name: &String| {
+            let config = all.clone().fields(&observe::by_name(name));
+            (name.clone(), events(merged::watch(api.clone(), config)))
+        };
+        let (stored, store) = reflector::store();
+        merged::merge(names.iter().map(watch).collect(), stored, None).reflect(store).boxed()
+    }
+
+    /// ClusterRoleBindings, of which none can be made where the cluster is out of reach.
+    fn of_cluster_role_bindings(
+        &self,
+        config: watcher::Config,
+        store: StoreWriter<ClusterRoleBinding>,
+    ) -> Events<'a, ClusterRoleBinding> {
+        match self.reach {
+            Reach::Cluster => self.of_cluster(config, store),
+            Reach::Namespaces(_) => {
+                stream::iter([Ok(Event::Init), Ok(Event::InitDone)]).chain(stream::pending()).boxed()
+            }
+        }
     }
 }
 
@@ -84,26 +163,17 @@ impl Backoff for Patience {
     }
 }
 
-/// The events of a kind, without what is only bulk.
-fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>>
+/// The events of a watch, without what is only bulk.
+fn events<K>(
+    watch: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()>,
 {
-    watcher::watcher(api, config).backoff(Patience::default()).modify(|object| {
+    watch.backoff(Patience::default()).modify(|object| {
         object.managed_fields_mut().clear();
         object.annotations_mut().remove(LAST_APPLIED);
     })
-}
-
-fn reflected<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    store: StoreWriter<K>,
-) -> impl Stream<Item = watcher::Result<Event<K>>>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    events(api, config).reflect(store)
 }
 
 /// Unwraps a watch: failures are told, and the watch goes on by itself.

@@ -82,6 +82,9 @@ impl Approved<'_> {
 /// Decides a request at a time.
 pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestamp) -> Decision<'p> {
     let policies = s.policies;
+    if let Some(fault) = s.reach.refusal(&ask.target) {
+        return Decision::Denied(vec![fault.to_string()]);
+    }
     let place = match place(&ask.target, s.namespaces) {
         Ok(place) => place,
         Err(fault) => return Decision::Denied(vec![fault.to_string()]),

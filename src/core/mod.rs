@@ -13,7 +13,7 @@
 //!
 //! What a policy can ask for beyond that has a room each: [`cel`] conditions and [`facts`] what they see, [`limits`],
 //! [`schedule`], [`period`] and [`recurrence`] the hours, [`rules`] and [`risk`] what a role can do, [`role`] the role asked for and
-//! [`made_role`] the narrower one that is made of it.
+//! [`made_role`] the narrower one that is made of it, [`reach`] the namespaces that are served.
 
 pub mod announce;
 pub mod approvals;
@@ -41,6 +41,7 @@ pub mod namespaces;
 pub mod period;
 pub mod plan;
 pub mod policies;
+pub mod reach;
 pub mod readiness;
 pub mod reap;
 pub mod record;

@@ -5,6 +5,7 @@ use super::guard::Guard;
 use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::PolicySet;
+use super::reach::Reach;
 use super::role::RoleSeen;
 use crate::api::request::{AccessRequest, RoleRisk};
 
@@ -17,6 +18,8 @@ pub struct Snapshot<'a> {
     pub policies: &'a PolicySet,
     /// All namespaces.
     pub namespaces: &'a Namespaces,
+    /// Where requests are served.
+    pub reach: &'a Reach,
     /// Other requests under policies that have limits.
     pub others: &'a [Counted],
     /// The role asked for; none while nobody has looked.
@@ -51,6 +54,7 @@ impl<'a> Snapshot<'a> {
             policies,
             namespaces,
             guard,
+            reach: &Reach::Cluster,
             others: &[],
             role: None,
             risk: None,

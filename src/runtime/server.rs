@@ -1,7 +1,7 @@
 //! Liveness, readiness and metrics over HTTP. Liveness never depends on the cluster; readiness says what it waits
 //! for. What the figures are is for [`super::metrics`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,8 @@ use super::metrics::{self, Metrics};
 #[derive(Clone, Debug)]
 pub struct Readiness {
     waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    /// Namespaces that should be served and cannot be read, each with the kinds.
+    unreadable: Arc<Mutex<BTreeMap<String, BTreeSet<&'static str>>>>,
     leadership: Leadership,
 }
 
@@ -26,7 +28,7 @@ impl Readiness {
     /// Not ready until each of these is done.
     pub fn waiting_for(parts: impl IntoIterator<Item = &'static str>, leadership: Leadership) -> Self {
         let waiting = parts.into_iter().map(|part| (part, String::new())).collect();
-        Self { waiting: Arc::new(Mutex::new(waiting)), leadership }
+        Self { waiting: Arc::new(Mutex::new(waiting)), unreadable: Arc::default(), leadership }
     }
 
     /// One of them is done.
@@ -39,16 +41,37 @@ impl Readiness {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(part, why.to_owned());
     }
 
+    /// Whether a kind cannot be read in a namespace. That is said, and nobody waits for it.
+    pub fn note_unreadable(&self, kind: &'static str, namespace: &str, is: bool) {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = unreadable.entry(namespace.to_owned()).or_default();
+        if is {
+            kinds.insert(kind)
+        } else {
+            kinds.remove(kind)
+        };
+        unreadable.retain(|_, kinds| !kinds.is_empty());
+    }
+
+    /// What cannot be read, to stand at the end of an answer.
+    fn unread(&self) -> String {
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = |(namespace, kinds): (&String, &BTreeSet<&str>)| {
+            format!("; cannot read namespace {namespace} ({})", kinds.iter().copied().collect::<Vec<_>>().join(", "))
+        };
+        unreadable.iter().map(said).collect()
+    }
+
     fn answer(&self) -> (StatusCode, String) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
-            (StatusCode::OK, format!("ok: {}\n", self.leadership.role()))
+            (StatusCode::OK, format!("ok: {}{}\n", self.leadership.role(), self.unread()))
         } else {
             let said = |(part, why): (&&str, &String)| {
                 if why.is_empty() { (*part).to_owned() } else { format!("{part} ({why})") }
             };
             let parts: Vec<String> = waiting.iter().map(said).collect();
-            (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", parts.join(", ")))
+            (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}{}\n", parts.join(", "), self.unread()))
         }
     }
 }
@@ -98,6 +121,22 @@ mod tests {
         readiness.wait_for("guard", "it is missing");
         let waiting = "waiting for: guard (it is missing)\n".to_owned();
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, waiting));
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_read_is_said_and_not_waited_for() {
+        let readiness = Readiness::waiting_for(["policies"], seat().1);
+        readiness.note_unreadable("roles", "shop", true);
+        readiness.note_unreadable("accessrequests", "shop", true);
+        readiness.note_unreadable("roles", "bank", true);
+        let unread = "; cannot read namespace bank (roles); cannot read namespace shop (accessrequests, roles)\n";
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: policies{unread}")));
+        readiness.done("policies");
+        assert_eq!(readiness.answer(), (StatusCode::OK, format!("ok: stands by{unread}")));
+        for (kind, namespace) in [("roles", "shop"), ("accessrequests", "shop"), ("roles", "bank")] {
+            readiness.note_unreadable(kind, namespace, false);
+        }
+        assert_eq!(readiness.answer(), (StatusCode::OK, "ok: stands by\n".to_owned()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{ends, plan};
 use crate::core::policies::{Entry, PolicySet};
+use crate::core::reach::Reach;
 use crate::core::reap::{Owner, verdict};
 use crate::core::recurrence::is_open;
 use crate::core::role::RoleSeen;
@@ -167,6 +168,7 @@ impl World {
             request: &self.request,
             policies,
             namespaces: &self.namespaces,
+            reach: &Reach::Cluster,
             bindings,
             extended: self.extended.as_ref(),
             extensions: &self.extensions,

@@ -1,0 +1,102 @@
+//! How far this Daypass reaches: over the whole cluster, or over the namespaces that it was limited to.
+//!
+//! Says what is out of reach. That nothing is done there is for the controller's rights to see to.
+
+use std::collections::BTreeSet;
+
+use super::fault::Fault;
+use super::select::Place;
+use super::validate::Target;
+
+/// Where requests are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Everywhere.
+    Cluster,
+    /// In these namespaces only; never none. Nothing can be bound in the whole cluster.
+    Namespaces(BTreeSet<String>),
+}
+
+impl Reach {
+    /// Whether requests in this namespace are served.
+    pub fn serves(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespaces(served) => served.contains(namespace),
+        }
+    }
+
+    /// Why what is asked for cannot be granted from here, with the way out; none when it can. Labels choose among the
+    /// namespaces that are served, so they never lead out of reach.
+    pub fn refusal(&self, target: &Target) -> Option<Fault> {
+        let Self::Namespaces(served) = self else { return None };
+        let (field, problem) = match target {
+            Target::Selected(_) => return None,
+            Target::Cluster | Target::Granted(Place::Cluster) => {
+                ("spec.scope.cluster", "access to the whole cluster cannot be granted here".to_owned())
+            }
+            Target::Namespaces(names) => ("spec.scope.namespaces", unserved(names, served)?),
+            Target::Granted(Place::Namespaces(names)) => ("spec.scope.namespaces", unserved(names, served)?),
+        };
+        let served: Vec<&str> = served.iter().map(String::as_str).collect();
+        Some(Fault::new(
+            field,
+            format!(
+                "{problem}: ask for namespaces that this Daypass is limited to, or have who installs it change \
+                 `watchNamespaces` of its chart; now it serves {}",
+                served.join(", ")
+            ),
+        ))
+    }
+}
+
+/// Says which of these namespaces are not served; nothing when all are.
+fn unserved<'a>(names: impl IntoIterator<Item = &'a String>, served: &BTreeSet<String>) -> Option<String> {
+    let outside: BTreeSet<&str> =
+        names.into_iter().filter(|name| !served.contains(*name)).map(String::as_str).collect();
+    let outside: Vec<&str> = outside.into_iter().collect();
+    (!outside.is_empty()).then(|| format!("namespace {} is not served", outside.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::samples::request;
+    use crate::core::validate::validate;
+    use serde_json::{Value, json};
+
+    fn refusal(scope: Value) -> Option<String> {
+        let reach = Reach::Namespaces(["bank".to_owned(), "shop".to_owned()].into());
+        let request = request(json!({ "scope": scope }));
+        let target = validate(&request).unwrap().target;
+        assert_eq!(Reach::Cluster.refusal(&target), None);
+        reach.refusal(&target).map(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_told_with_the_field_the_rule_and_the_way_out() {
+        let way_out = "ask for namespaces that this Daypass is limited to, or have who installs it change \
+                       `watchNamespaces` of its chart; now it serves bank, shop";
+        for (scope, told) in [
+            (json!({ "cluster": true }), "spec.scope.cluster: access to the whole cluster cannot be granted here: "),
+            (
+                json!({ "namespaces": ["yard", "shop", "moon"] }),
+                "spec.scope.namespaces: namespace moon, yard is not served: ",
+            ),
+        ] {
+            assert_eq!(refusal(scope), Some(format!("{told}{way_out}")));
+        }
+        assert_eq!(refusal(json!({ "namespaces": ["shop", "bank"] })), None);
+        assert_eq!(refusal(json!({})), None, "a request without a scope is for its own namespace");
+        assert_eq!(refusal(json!({ "namespaceSelector": { "matchLabels": { "team": "pay" } } })), None);
+    }
+
+    #[test]
+    fn a_grant_that_is_to_be_extended_is_in_reach_where_it_holds() {
+        let reach = Reach::Namespaces(["shop".to_owned()].into());
+        let of = |names: &[&str]| Target::Granted(Place::Namespaces(names.iter().map(|n| (*n).to_owned()).collect()));
+        assert_eq!(reach.refusal(&of(&["shop"])), None);
+        assert!(reach.refusal(&of(&["shop", "yard"])).is_some());
+        assert!(reach.refusal(&Target::Granted(Place::Cluster)).is_some());
+    }
+}
