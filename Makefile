@@ -21,6 +21,8 @@ tutorial: controlplane
 ## Every test: the pure core, the CRDs, the chart, and each behaviour against a real API server.
 test: controlplane
 	cargo test
+	cargo test --features otlp --lib traces
+	cargo test --features otlp --test otlp
 
 ## Hostile input, many times what `make test` tries: `make fuzz CASES=100000 SEED=7`. The variables are also understood
 ## as DAYPASS_FUZZ_CASES (so many of each kind) and DAYPASS_FUZZ_SEED by `cargo test`.
@@ -39,6 +41,7 @@ faults: controlplane
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features otlp -- -D warnings
 
 ## Writes the CRDs from the Rust types into crds/ and the chart.
 crds:

@@ -10,3 +10,5 @@ pub mod metrics;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+#[cfg(feature = "otlp")]
+pub mod traces;
