@@ -149,3 +149,18 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
         ended = controller::run(clients, identity, process, stop) => Ok(ended?),
     }
 }
+
+#[cfg(all(test, not(feature = "otlp")))]
+mod tests {
+    use crate::cli::Cli;
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn a_build_without_traces_refuses_to_be_asked_for_them() {
+        let refused =
+            Cli::try_parse_from(["daypass", "controller", "--otlp-endpoint=http://collector:4318"]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::UnknownArgument, "{refused}");
+        assert!(Cli::try_parse_from(["daypass", "controller", "--cluster=eu-1"]).is_ok());
+    }
+}
