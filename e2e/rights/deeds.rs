@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use daypass::api::conditions::find;
 use daypass::api::{AccessPolicy, State};
 use k8s_openapi::api::events::v1::Event;
-use kube::{Api, ResourceExt};
+use kube::Api;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
@@ -300,11 +300,11 @@ impl Ground {
                 if ready { Ok(()) } else { Err(format!("its conditions are {:?}", status.conditions)) }
             }
             Outcome::Told(name) => {
-                let events: Api<Event> = Api::namespaced(self.world.client(ADMIN).await, &self.namespace);
-                let events = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
-                let about = |event: &&Event| event.regarding.as_ref().and_then(|r| r.name.as_ref()) == Some(name);
-                let of_it: Vec<String> = events.iter().filter(about).map(ResourceExt::name_any).collect();
-                if of_it.is_empty() { Err("there is no Event".to_owned()) } else { Ok(()) }
+                if self.events_of(name).await?.is_empty() {
+                    Err("there is no Event".to_owned())
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -314,21 +314,51 @@ impl Ground {
         if left.is_empty() { Ok(()) } else { Err(format!("{left} is there")) }
     }
 
-    /// The outcome has not come, and where a person asked for something, they are told why.
-    pub async fn has_failed(&self, deed: Deed, outcome: &Outcome, right: &str) {
+    pub async fn has_not_come(&self, deed: Deed, outcome: &Outcome, right: &str) {
         let come = self.has_come(outcome).await;
         assert!(come.is_err(), "not so that {right}, and yet it came: {deed:?}");
+    }
+
+    /// The outcome has not come, and where a person asked for something, they are told why.
+    pub async fn has_failed(&self, deed: Deed, outcome: &Outcome, right: &str) {
+        self.has_not_come(deed, outcome, right).await;
         match (deed, outcome) {
             (Deed::Grant(form), Outcome::State(namespace, name, _)) => {
                 let failed = self.world.until(namespace, name, State::Failed).await;
                 let why = failed.status.and_then(|status| status.message).unwrap_or_default();
                 assert!(why.contains(form.role()), "not so that {right}, and the request says {why:?}");
             }
-            (Deed::End(..), Outcome::Ended(_, _, object)) => {
+            (Deed::End(..), Outcome::Ended(name, _, object)) => {
                 assert!(self.is_gone(object).await.is_err(), "not so that {right}, and yet it is gone");
+                self.until_told_of_hindrance(name, right).await;
+            }
+            (Deed::Decide | Deed::Refuse(_), Outcome::State(_, name, _)) => {
+                self.until_told_of_hindrance(name, right).await;
             }
             _ => {}
         }
+    }
+
+    /// An Event on the request says what the controller may not do.
+    async fn until_told_of_hindrance(&self, request: &str, right: &str) {
+        eventually(&format!("not so that {right}, and {request} says so"), SOON, async || {
+            let events = self.events_of(request).await?;
+            let told = |event: &Event| {
+                let note = event.note.as_deref().unwrap_or_default();
+                event.reason.as_deref() == Some("Hindered")
+                    && note.contains("lacks a right")
+                    && note.contains("cannot ")
+            };
+            if events.iter().any(told) { Ok(()) } else { Err(format!("it says {events:?}")) }
+        })
+        .await;
+    }
+
+    async fn events_of(&self, request: &str) -> Result<Vec<Event>, String> {
+        let events: Api<Event> = Api::namespaced(self.world.client(ADMIN).await, &self.namespace);
+        let events = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let about = |event: &Event| event.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some(request);
+        Ok(events.into_iter().filter(about).collect())
     }
 
     pub async fn comes(&self, outcome: &Outcome, right: &str) {
