@@ -23,9 +23,12 @@ COPY src src
 # Cargo wants to find what the manifest names, also what is not built.
 COPY e2e/main.rs e2e/main.rs
 COPY e2e/fuzz/main.rs e2e/fuzz/main.rs
+COPY e2e/otlp/main.rs e2e/otlp/main.rs
+# `otlp`: with traces.
+ARG FEATURES=
 # The time of the commit, for whatever would write the time of the build.
 ARG SOURCE_DATE_EPOCH=0
-RUN make image-binary IMAGE_TARGET="$(cat /target)" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+RUN make image-binary IMAGE_TARGET="$(cat /target)" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" FEATURES="$FEATURES" \
     && install -D -m 0555 "target/$(cat /target)/release/daypass" /image/daypass
 
 FROM scratch

@@ -21,6 +21,8 @@ tutorial: controlplane
 ## Every test: the pure core, the CRDs, the chart, and each behaviour against a real API server.
 test: controlplane
 	cargo test
+	cargo test --features otlp --lib traces
+	cargo test --features otlp --test otlp
 
 ## Hostile input, many times what `make test` tries: `make fuzz CASES=100000 SEED=7`. The variables are also understood
 ## as DAYPASS_FUZZ_CASES (so many of each kind) and DAYPASS_FUZZ_SEED by `cargo test`.
@@ -39,6 +41,7 @@ faults: controlplane
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features otlp -- -D warnings
 
 ## Writes the CRDs from the Rust types into crds/ and the chart.
 crds:
@@ -51,12 +54,12 @@ controlplane:
 	@e2e/controlplane/build.sh $(CONTROLPLANE)
 
 ## The program of the image, static and the same bytes from any folder. Needs musl-gcc (Debian: musl-tools), cargo-auditable
-## and `rustup target add` of the target.
+## and `rustup target add` of the target. FEATURES=otlp: with traces.
 image-binary: export SOURCE_DATE_EPOCH ?= 0
 image-binary: export CFLAGS = -ffile-prefix-map=$(CARGO_HOME)=/cargo -ffile-prefix-map=$(CURDIR)=/src
 image-binary: export RUSTFLAGS = --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/src -C strip=symbols
 image-binary:
-	cargo auditable build --locked --release --target $(IMAGE_TARGET) --bin daypass
+	cargo auditable build --locked --release --target $(IMAGE_TARGET) --bin daypass $(if $(FEATURES),--features $(FEATURES))
 
 ## That program at work in an empty root as nobody, against a real API server. Needs user namespaces, no container runtime.
 image-check: controlplane image-binary

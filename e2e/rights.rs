@@ -1,4 +1,8 @@
-//! The controller's rights are as few as they can be: in one long story it uses each, and calls nothing besides.
+//! The controller's rights are as few as they can be: in one long story it uses each, and calls nothing besides; and
+//! each that is taken away is missed.
+
+mod deeds;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +17,11 @@ use crate::harness::users::{ADMIN, ALICE, EVE};
 use crate::harness::{World, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
-    vec![private("rights::each_is_used_and_nothing_else_is_called", each_is_used)]
+    vec![
+        private("rights::each_is_used_and_nothing_else_is_called", each_is_used),
+        private("rights::each_that_is_taken_away_is_missed_while_it_works", taken::while_it_works),
+        private("rights::each_that_is_taken_away_is_missed_at_its_start", taken::at_its_start),
+    ]
 }
 
 /// The controller, as the API server knows it.

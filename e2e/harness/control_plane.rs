@@ -238,6 +238,15 @@ impl ControlPlane {
         complete.lines().map(|line| serde_json::from_str(line).expect("read an audit event")).collect()
     }
 
+    /// The calls so far that the API server has forbidden.
+    pub fn refusals(&self) -> Vec<serde_json::Value> {
+        let log = process::read_log(&self.layout.audit_log());
+        let complete = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        // Most lines are not, and reading each takes longer than a trial has.
+        let forbidden = complete.lines().filter(|line| line.contains(r#""code":403"#));
+        forbidden.map(|line| serde_json::from_str(line).expect("read an audit event")).collect()
+    }
+
     /// Marks that something went wrong here: the folder is kept, and the ends of the logs are shown at the end.
     pub fn keep(&self) {
         let _ = std::fs::write(self.dir().join("keep"), "");

@@ -17,6 +17,8 @@ use crate::runtime::leader::{ELECTION, Election, Terms};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, Readiness};
 use crate::runtime::telemetry::{self, LogFormat};
+#[cfg(feature = "otlp")]
+use crate::runtime::traces::{self, Traces};
 use crate::runtime::{client, shutdown};
 
 /// Flags of `daypass controller`.
@@ -49,6 +51,10 @@ pub struct ControllerArgs {
     watch_namespaces: Vec<String>,
     #[command(flatten)]
     election: ElectionArgs,
+    /// Collector to send traces to, in OTLP over plain HTTP. Left out or empty: none are made.
+    #[cfg(feature = "otlp")]
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -89,13 +95,38 @@ impl ElectionArgs {
 /// log lines.
 pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     let terms = args.election.terms()?;
+    #[cfg(feature = "otlp")]
+    let traces = traces_of(&args)?;
+    #[cfg(feature = "otlp")]
+    let beside = traces.as_ref().map(Traces::layer);
+    #[cfg(not(feature = "otlp"))]
+    let beside = tracing_subscriber::layer::Identity::new();
     // What the runtime warns of at every try, the watches tell in their own words.
     let log = format!("kube_runtime::watcher=error,{}", args.log);
-    telemetry::start(args.log_format, &log, args.cluster.clone());
-    run_on(args, terms).await.map_err(|error| {
+    telemetry::start(args.log_format, &log, args.cluster.clone(), beside);
+    let ended = run_on(args, terms).await.map_err(|error| {
         error!(%error, "ends");
         CliError::Logged
-    })
+    });
+    // When all is done: the lease is given back by now.
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    ended
+}
+
+#[cfg(feature = "otlp")]
+fn traces_of(args: &ControllerArgs) -> Result<Option<Traces>, CliError> {
+    let Some(given) = args.otlp_endpoint.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
+    let wrong = |why: String| CliError::Flags(format!("cannot send traces to {given:?}: {why}"));
+    let endpoint = traces::endpoint(given).map_err(wrong)?;
+    let traces = Traces::to(&endpoint, args.cluster.as_deref(), instance(args));
+    traces.map(Some).map_err(|error| wrong(error.to_string()))
+}
+
+fn instance(args: &ControllerArgs) -> &str {
+    args.instance.as_deref().unwrap_or("daypass")
 }
 
 async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliError> {
@@ -106,7 +137,7 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
     let parts = context::KINDS.into_iter().chain(terms.map(|_| ELECTION));
     let readiness = Readiness::waiting_for(parts, leadership.clone());
     let metrics = Metrics::default();
-    let instance = args.instance.as_deref().unwrap_or("daypass");
+    let instance = instance(&args);
     let clients = client::clients(args.kubeconfig.as_deref(), instance, leadership.clone(), &metrics).await?;
     let election = match terms {
         Some(terms) => {
@@ -127,5 +158,20 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),
         ended = controller::run(clients, identity, process, stop) => Ok(ended?),
+    }
+}
+
+#[cfg(all(test, not(feature = "otlp")))]
+mod tests {
+    use crate::cli::Cli;
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn a_build_without_traces_refuses_to_be_asked_for_them() {
+        let refused =
+            Cli::try_parse_from(["daypass", "controller", "--otlp-endpoint=http://collector:4318"]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::UnknownArgument, "{refused}");
+        assert!(Cli::try_parse_from(["daypass", "controller", "--cluster=eu-1"]).is_ok());
     }
 }

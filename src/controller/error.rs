@@ -60,6 +60,17 @@ impl Error {
         }
     }
 
+    /// What the controller may not do, when it failed of that.
+    pub fn forbidden(&self) -> Option<String> {
+        match self {
+            Self::Api { what, source: kube::Error::Api(status) } if status.is_forbidden() => {
+                Some(format!("cannot {what}: {}", status.message))
+            }
+            Self::CannotEnd(why) => why.forbidden(),
+            _ => None,
+        }
+    }
+
     /// What a failure to take access away is. A conflict stays one: it is tried again at once.
     pub fn cannot_end(self) -> Self {
         match self {

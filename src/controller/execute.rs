@@ -28,7 +28,7 @@ use super::observe;
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
-use crate::core::announce::{Announcement, policy_events, request_events};
+use crate::core::announce::{Announcement, hindered, policy_events, request_events};
 use crate::core::binding::{Observed, Wanted};
 use crate::runtime::clock::Clock;
 
@@ -99,6 +99,12 @@ impl Writer {
             self.announce(&regarding, &namespace, announcement);
         }
         Ok(stored)
+    }
+
+    /// Tells the people of a request that the controller may not do what comes next.
+    pub fn tell_hindrance(&self, request: &AccessRequest, why: &str) {
+        let namespace = request.namespace().unwrap_or_default();
+        self.announce(&request.object_ref(&()), &namespace, hindered(why, self.clock.now()));
     }
 
     /// Stores the status of a policy and announces what is new in it.

@@ -253,6 +253,10 @@ async fn passes<K, F, S>(
                 Err(Error::Conflict) => debug!("changed meanwhile"),
                 Err(error) => error!(%error, "pass failed"),
             }
+            #[cfg(feature = "otlp")]
+            if let Err(error) = &result {
+                crate::runtime::traces::pass_failed(error.kind());
+            }
             result.inspect_err(|error| figures.metrics.pass_failed(error.kind()))
         };
         Box::pin(told.instrument(span))

@@ -40,6 +40,10 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Longest wait after failed passes over a request that is past its end, or that could not be ended early.
 const LONGEST_OVERDUE_RETRY: Duration = Duration::from_millis(500);
 
+/// After how many failed passes in a row people are told that the controller lacks a right: one that was just given
+/// may not be in force yet.
+const TOLD: u32 = 4;
+
 /// Takes a request as far as it can go now.
 ///
 /// # Errors
@@ -103,6 +107,9 @@ pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Con
         return Action::requeue(FIRST_RETRY);
     }
     let attempts = context.failed(ObjectRef::from_obj(&*guarded)).min(16);
+    if let (Ok(request), Some(why), TOLD) = (&guarded.0, error.forbidden(), attempts) {
+        context.writer.tell_hindrance(request, &why);
+    }
     let longest = if matches!(error, Error::CannotEnd(_)) { LONGEST_OVERDUE_RETRY } else { LONGEST_RETRY };
     let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1)).min(longest);
     let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.next_end());

@@ -178,7 +178,7 @@ where
 
 /// Unwraps a watch: failures are told, and the watch goes on by itself.
 async fn for_each<K>(
-    kind: &str,
+    (kind, readiness): (&str, &Readiness),
     stream: impl Stream<Item = watcher::Result<Event<K>>>,
     mut handle: impl FnMut(Event<K>),
 ) {
@@ -186,7 +186,10 @@ async fn for_each<K>(
     while let Some(event) = stream.next().await {
         match event {
             Ok(event) => handle(event),
-            Err(error) => warn!(kind, %error, "watch failed; trying again"),
+            Err(error) => {
+                warn!(kind, %error, "watch failed; trying again");
+                readiness.hindered(kind, &error.to_string());
+            }
         }
     }
 }
@@ -220,7 +223,7 @@ async fn watch_requests(
 ) {
     let mut listing = Listing(Vec::new());
     let mut uids = HashSet::new();
-    for_each(ACCESS_REQUESTS, stream, |event| {
+    for_each((ACCESS_REQUESTS, readiness), stream, |event| {
         match &event {
             Event::Init => uids.clear(),
             Event::InitApply(request) => {
@@ -278,7 +281,7 @@ async fn watch_policies(
 ) {
     let mut listing = Listing(Vec::new());
     let mut known = HashMap::new();
-    for_each(ACCESS_POLICIES, stream, |event| {
+    for_each((ACCESS_POLICIES, readiness), stream, |event| {
         // A new status, the controller's own included, changes no decision.
         let changed = match &event {
             Event::Init => {
@@ -329,7 +332,7 @@ async fn watch_namespaces(
 ) {
     let mut known = Namespaces::new();
     let mut listing = Namespaces::new();
-    for_each(NAMESPACES, stream, |event| {
+    for_each((NAMESPACES, readiness), stream, |event| {
         let changed = match event {
             Event::Init => {
                 listing.clear();
@@ -368,7 +371,7 @@ async fn watch_roles<K>(
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug,
 {
-    for_each(kind, stream, |event| match event {
+    for_each((kind, readiness), stream, |event| match event {
         Event::Init | Event::InitApply(_) => {}
         Event::InitDone => {
             listed(kind, context, readiness);
@@ -393,7 +396,7 @@ async fn watch_bindings<K>(
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug,
 {
-    for_each(kind, stream, |event| match event {
+    for_each((kind, readiness), stream, |event| match event {
         Event::Init | Event::InitApply(_) => {}
         Event::InitDone => {
             listed(kind, context, readiness);

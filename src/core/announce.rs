@@ -1,5 +1,7 @@
 //! What to tell people: Events derived from the old and the new status, and from nothing else.
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::policy::AccessPolicyStatus;
 use crate::api::request::{AccessRequestStatus, PolicyRef};
@@ -7,6 +9,9 @@ use crate::core::history::{Reason, cut};
 
 /// Longest note of an Event that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
+
+/// Reason of the Event of a request that cannot go on.
+const HINDERED: &str = "Hindered";
 
 /// One Event to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +51,14 @@ fn is_warning(event: &str) -> bool {
     let of_ends = [Denied, Lapsed, Revoked, Failed];
     let on_the_way = [BindingRestored, RoleChanged, ReviewIgnored, BreakGlass, ReviewOverdue, Unjustified];
     of_ends.iter().chain(&on_the_way).any(|reason| reason.as_str() == event)
+}
+
+/// The Event of a request that cannot go on, which no status can tell: the controller may not do what comes next.
+pub fn hindered(why: &str, now: Timestamp) -> Announcement {
+    // No entry of the history is about it. Seconds are far larger, and each time it is told anew.
+    let index = usize::try_from(now.as_second()).unwrap_or_default();
+    let note = cut(&format!("the controller lacks a right, and tries on: {why}"), LONGEST_NOTE);
+    Announcement { warning: true, reason: HINDERED.to_owned(), note, policy: None, index }
 }
 
 /// The Events of a policy: when it stops being ready or a review under it is overdue, and when all is well again.

@@ -12,6 +12,8 @@ use kube::{Client, Config};
 use super::calls::Counting;
 use super::gate::{Gate, Leadership};
 use super::metrics::Metrics;
+#[cfg(feature = "otlp")]
+use super::traces::Tracing;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -38,7 +40,10 @@ pub struct Clients {
 /// # Errors
 /// When it cannot be built.
 pub fn counted(config: Config, metrics: &Metrics) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone())).build())
+    let counted = ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone()));
+    #[cfg(feature = "otlp")]
+    let counted = counted.with_layer(&Tracing);
+    Ok(counted.build())
 }
 
 /// A client whose calls are counted, and whose writes pass only while this replica leads.
@@ -47,6 +52,8 @@ pub fn counted(config: Config, metrics: &Metrics) -> kube::Result<Client> {
 /// When it cannot be built.
 pub fn gated(config: Config, metrics: &Metrics, leadership: Leadership) -> kube::Result<Client> {
     let counted = ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone()));
+    #[cfg(feature = "otlp")]
+    let counted = counted.with_layer(&Tracing);
     Ok(counted.with_layer(&Gate(leadership)).build())
 }
 

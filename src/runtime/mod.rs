@@ -1,4 +1,4 @@
-//! The process around the controller: clock, clients, election, guard, probes, metrics, logs, signals. Decides nothing.
+//! The process around the controller: clock, clients, election, guard, probes, metrics, logs, traces, signals. Decides nothing.
 
 pub mod calls;
 pub mod client;
@@ -10,3 +10,5 @@ pub mod metrics;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+#[cfg(feature = "otlp")]
+pub mod traces;

@@ -62,6 +62,14 @@ impl Readiness {
         unreadable.iter().map(said).collect()
     }
 
+    /// Says why one of them is not done yet. Nothing when it is: what was read once is followed on.
+    pub fn hindered(&self, part: &str, why: &str) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(said) = waiting.get_mut(part) {
+            why.clone_into(said);
+        }
+    }
+
     fn answer(&self) -> (StatusCode, String) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
@@ -112,6 +120,10 @@ mod tests {
         let readiness = Readiness::waiting_for(["policies", "namespaces"], leadership);
         readiness.done("policies");
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, "waiting for: namespaces\n".to_owned()));
+        readiness.hindered("namespaces", "forbidden");
+        readiness.hindered("policies", "forbidden");
+        let waiting = "waiting for: namespaces (forbidden)\n".to_owned();
+        assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, waiting));
         readiness.done("namespaces");
         assert_eq!(readiness.answer(), (StatusCode::OK, "ok: stands by\n".to_owned()));
         seat.stand_by(Some("daypass-0".into()));

@@ -30,11 +30,12 @@ pub enum LogFormat {
 }
 
 /// Starts logging to standard error. `filter` is as in `RUST_LOG`, for example `info` or `daypass=debug`. `cluster` is
-/// in every line, so that lines of many clusters can be told apart in one place.
-pub fn start(format: LogFormat, filter: &str, cluster: Option<String>) {
+/// in every line, so that lines of many clusters can be told apart in one place. `beside` sees the same spans and
+/// events.
+pub fn start(format: LogFormat, filter: &str, cluster: Option<String>, beside: impl Layer<Registry> + Send + Sync) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = Lines { format, cluster, write: Box::new(to_standard_error) };
-    Registry::default().with(filter).with(lines).init();
+    Registry::default().with(beside).with(filter).with(lines).init();
 }
 
 fn to_standard_error(line: &str) {

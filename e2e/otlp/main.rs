@@ -1,0 +1,169 @@
+//! Traces of a build that has them: passes of a controller at work on a real API server, as a collector gets them; and
+//! what becomes of access while the collector does not answer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code, unused_imports, reason = "shared with the trials of everything else")]
+#[path = "../harness/mod.rs"]
+mod harness;
+mod wire;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::post;
+use daypass::api::State;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use libtest_mimic::Arguments;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use harness::cast::SOON;
+use harness::users::ALICE;
+use harness::{Controller, World, eventually, private};
+use wire::{Export, Span};
+
+fn main() -> ExitCode {
+    // Fails only when a provider is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let trials = vec![
+        private("otlp::a_pass_is_a_trace_with_the_calls_that_it_made", traced),
+        private("otlp::a_collector_that_never_answers_holds_nothing_up", never_answers),
+    ];
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    harness::world::end();
+    conclusion.exit_code()
+}
+
+/// What a collector has got, as it came.
+type Got = Arc<Mutex<Vec<Bytes>>>;
+
+async fn collector() -> (String, Got) {
+    let got = Got::default();
+    let take = async |Shared(got): Shared<Got>, headers: axum::http::HeaderMap, body: Bytes| {
+        assert_eq!(headers[CONTENT_TYPE], "application/x-protobuf");
+        got.lock().unwrap().push(body);
+    };
+    let routes = Router::new().route("/v1/traces", post(take)).with_state(got.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, got)
+}
+
+/// The only controller, which sends its traces to this URL.
+async fn controller(world: &World, url: &str) -> Controller {
+    world.controller.terminate().await;
+    world.replica("traced", &[&format!("--otlp-endpoint={url}"), "--cluster=eu-1"]).await
+}
+
+async fn traced(world: Arc<World>) {
+    let (url, got) = collector().await;
+    let controller = controller(&world, &url).await;
+    let namespace = world.namespace("otlp").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "reason": "a secret reason" })).await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    let uid = granted.uid().expect("a UID");
+    let is_it = |span: &&Span| span.name == "pass" && span.says("uid", &uid);
+    let spans = eventually("the calls of its grant are with the collector", SOON, async || {
+        let exports: Vec<Export> = got.lock().unwrap().iter().map(|body| wire::read(body)).collect();
+        for export in &exports {
+            for (key, value) in
+                [("service.name", "daypass"), ("service.instance.id", "traced"), ("k8s.cluster.name", "eu-1")]
+            {
+                assert_eq!(export.resource.get(key).map(String::as_str), Some(value), "{:?}", export.resource);
+            }
+        }
+        let spans: Vec<Span> = exports.into_iter().flat_map(|export| export.spans).collect();
+        let binds = |span: &&Span| span.name == "POST rolebindings" && span.is_child_of_one(&spans, is_it);
+        if spans.iter().any(|span| binds(&span)) { Ok(spans) } else { Err(format!("{} spans are", spans.len())) }
+    })
+    .await;
+    let pass = spans.iter().find(is_it).expect("its pass");
+    assert!(pass.says("namespace", &namespace) && pass.says("name", "fix"), "{pass:?}");
+    assert!(pass.parent.is_empty(), "{pass:?}");
+    for (name, code) in [("PATCH accessrequests/status", "200"), ("POST rolebindings", "201")] {
+        let call = spans.iter().find(|span| span.name == name && span.is_child_of_one(&spans, is_it)).expect(name);
+        let (method, resource) = name.split_once(' ').unwrap();
+        assert!(call.says("http.request.method", method) && call.says("resource", resource), "{call:?}");
+        assert!(call.says("http.response.status_code", code), "{call:?}");
+        assert!(call.ends > call.begins, "{call:?}");
+    }
+    // Watches, leases and the canary would be traces without end.
+    let of_work = |span: &&Span| span.name == "pass" || span.name == "reap" || !span.parent.is_empty();
+    let strays: Vec<&Span> = spans.iter().filter(|span| !of_work(span)).collect();
+    assert!(strays.is_empty(), "{strays:?}");
+
+    // What is on its way when the process ends arrives.
+    world.review(ALICE, &namespace, "fix", "Revoke", "done").await;
+    world.until(&namespace, "fix", State::Revoked).await;
+    let status = controller.terminate().await;
+    assert!(status.success(), "{status}: {}", controller.log());
+    let all: Vec<Bytes> = got.lock().unwrap().clone();
+    let unbound = |export: &Export| export.spans.iter().any(|span| span.name == "DELETE rolebindings");
+    assert!(all.iter().map(|body| wire::read(body)).any(|export| unbound(&export)), "the last pass is lost");
+    for word in ["alice", "secret reason"] {
+        let said = all.iter().any(|body| body.windows(word.len()).any(|part| part == word.as_bytes()));
+        assert!(!said, "{word:?} is in a trace");
+    }
+}
+
+async fn never_answers(world: Arc<World>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let kept = calls.clone();
+    // It takes calls and says nothing, for ever.
+    tokio::spawn(async move {
+        while let Ok((call, _)) = listener.accept().await {
+            kept.lock().unwrap().push(call);
+        }
+    });
+    let controller = controller(&world, &url).await;
+    let namespace = world.namespace("otlp").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    eventually("spans are on their way", SOON, async || {
+        if calls.lock().unwrap().is_empty() { Err("none".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    let names: Vec<String> = (0..20).map(|n| format!("fix-{n}")).collect();
+    for name in &names {
+        world.ask(ALICE, &namespace, name, json!({ "duration": "4s" })).await;
+    }
+    for name in &names {
+        let ended = world.until(&namespace, name, State::Expired).await;
+        let status = ended.status.clone().expect("a status");
+        let end = status.expires_at.expect("an end").0;
+        let gone = removed(&world, &status.bindings[0].name);
+        assert!(gone >= end, "{name}: its end is {end}, its binding went {gone}");
+        let late = gone.duration_since(end);
+        assert!(late.as_millis() < 1_000, "{name}: {late:?} late");
+    }
+    eventually("the log says that traces are lost", SOON, async || {
+        let log = controller.log();
+        if log.contains("traces are lost: the collector does not answer") { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    assert_eq!(controller.log().matches("traces are lost").count(), 1, "it is said once");
+    let asked = Instant::now();
+    let status = controller.terminate().await;
+    assert!(status.success(), "{status}: {}", controller.log());
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(controller.log().contains("the lease is given back"));
+}
+
+/// When a binding was deleted, as the API server's audit log has it.
+fn removed(world: &World, name: &str) -> Timestamp {
+    let log = world.control_plane.audit_log();
+    let is_it = |event: &&serde_json::Value| {
+        event["verb"] == "delete" && event["objectRef"]["name"] == name && event["responseStatus"]["code"] == 200
+    };
+    let event = log.iter().find(is_it).expect("its deletion");
+    event["requestReceivedTimestamp"].as_str().and_then(|at| at.parse().ok()).expect("a time")
+}

@@ -1,0 +1,325 @@
+//! Traces over OTLP: each pass is a trace, each call of the API server in it a span. Owns their way to the collector.
+//! A collector that is slow or away costs spans and nothing else: what does not fit into a queue of fixed length is
+//! dropped, and one thread of its own waits for answers.
+//!
+//! A span names objects, and never people: it has no event, no body and no path.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use http::uri::Scheme;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::Body;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Status, TracerProvider};
+use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use tokio::runtime::Handle;
+use tower::{BoxError, Service};
+use tracing::{Instrument, Span, Subscriber, error_span, field, info, warn};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
+
+/// How many spans wait to be sent. What goes over is dropped.
+const WAITING: usize = 4096;
+/// How many spans are sent at once.
+const BATCH: usize = 512;
+/// Time between two sendings, unless a batch is full before.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long the collector may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long the process waits at its end for spans that are on their way.
+const LAST: Duration = Duration::from_secs(2);
+/// How much of an answer is read, in bytes.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// What the targets of this program's own spans begin with. The client library has spans too, with whole URLs.
+const OWN: &str = "daypass::";
+
+/// The base URL of a collector that speaks OTLP over plain HTTP, as `OTEL_EXPORTER_OTLP_ENDPOINT` has it.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn endpoint(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    if uri.scheme() != Some(&Scheme::HTTP) || uri.authority().is_none() {
+        return Err(
+            "it must be http://HOST:PORT; a collector in the cluster is meant, TLS is for it to speak".to_owned()
+        );
+    }
+    if uri.query().is_some() {
+        return Err("it must have no query".to_owned());
+    }
+    format!("{}/v1/traces", text.trim_end_matches('/')).parse().map_err(|error| format!("{error}"))
+}
+
+/// The traces of this process.
+pub struct Traces(SdkTracerProvider);
+
+impl Traces {
+    /// Traces that go to this endpoint, in the name of this process. Must be called on the runtime.
+    ///
+    /// # Errors
+    /// When other `OTEL_EXPORTER_OTLP_` variables ask for what this build has not.
+    pub fn to(endpoint: &Uri, cluster: Option<&str>, instance: &str) -> Result<Self, ExporterBuildError> {
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(Collector::new())
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(endpoint.to_string())
+            .with_timeout(ANSWER)
+            .build()?;
+        let queue = BatchConfigBuilder::default()
+            .with_max_queue_size(WAITING)
+            .with_max_export_batch_size(BATCH)
+            .with_scheduled_delay(EVERY)
+            .build();
+        let cluster = cluster.map(|cluster| KeyValue::new("k8s.cluster.name", cluster.to_owned()));
+        let resource = Resource::builder_empty()
+            .with_attribute(KeyValue::new("service.name", "daypass"))
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attribute(KeyValue::new("service.instance.id", instance.to_owned()))
+            .with_attributes(cluster)
+            .build();
+        let queue = BatchSpanProcessor::builder(exporter).with_batch_config(queue).build();
+        Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_span_processor(queue).build()))
+    }
+
+    /// Makes traces of this program's spans. Not of its events: log lines may name people.
+    pub fn layer<S: Subscriber + for<'s> LookupSpan<'s> + Send + Sync>(&self) -> impl Layer<S> + Send + Sync + use<S> {
+        tracing_opentelemetry::layer()
+            .with_tracer(self.0.tracer("daypass"))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_target(false)
+            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with(OWN)))
+    }
+
+    /// Sends what is left, as far as there is time.
+    pub async fn end(self) {
+        // It waits in its thread, and no longer than this.
+        let _ = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(LAST)).await;
+    }
+}
+
+/// Notes on the trace of this pass that it failed, and with what kind of error.
+pub fn pass_failed(kind: &'static str) {
+    Span::current().set_status(Status::error(kind));
+}
+
+/// Sends for the exporter, whose thread has no runtime of its own.
+#[derive(Debug)]
+struct Collector {
+    client: Client<HttpConnector, Full<Bytes>>,
+    runtime: Handle,
+    /// Whether the last sending failed: what has been said is not said again.
+    away: AtomicBool,
+}
+
+impl Collector {
+    fn new() -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { client, runtime: Handle::current(), away: AtomicBool::new(false) }
+    }
+
+    fn tell(&self, answer: &Result<Response<Bytes>, HttpError>) {
+        let why = match answer {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some(format!("the collector answers {}", answer.status())),
+            Err(error) => Some(error.to_string()),
+        };
+        let was_away = self.away.swap(why.is_some(), Ordering::Relaxed);
+        match why {
+            Some(why) if !was_away => warn!("traces are lost: {why}"),
+            None if was_away => info!("traces are sent again"),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        let exchange = async move {
+            let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
+            let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
+            Ok::<_, HttpError>(Response::from_parts(head, body))
+        };
+        let exchange = self.runtime.spawn(async move { tokio::time::timeout(ANSWER, exchange).await });
+        let answer = match exchange.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(format!("the collector does not answer within {ANSWER:?}").into()),
+            Err(error) => Err(error.into()),
+        };
+        self.tell(&answer);
+        answer
+    }
+}
+
+/// Has the calls of a client traced that belong to some work. Changes none of them.
+#[derive(Clone)]
+pub struct Tracing;
+
+impl<S> tower::Layer<S> for Tracing {
+    type Service = TracedCalls<S>;
+
+    fn layer(&self, inner: S) -> TracedCalls<S> {
+        TracedCalls(inner)
+    }
+}
+
+/// A client's service whose calls are traced.
+#[derive(Clone)]
+pub struct TracedCalls<S>(S);
+
+impl<S, B> Service<Request<Body>> for TracedCalls<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    B: 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<B>, BoxError>>;
+
+    fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(task)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // Watches, the Lease and the canary belong to no pass, and would be traces of one span without end.
+        if Span::current().is_none() {
+            return Box::pin(self.0.call(request));
+        }
+        let (method, resource) = (request.method().as_str(), resource(request.uri().path()));
+        let span = error_span!(
+            "call",
+            otel.name = format!("{method} {resource}"),
+            otel.kind = "client",
+            http.request.method = method,
+            http.response.status_code = field::Empty,
+            resource,
+        );
+        let answer = self.0.call(request);
+        let told = async move {
+            let answer = answer.await;
+            let span = Span::current();
+            match &answer {
+                Ok(response) => {
+                    span.record("http.response.status_code", response.status().as_u16());
+                    if response.status().is_server_error() {
+                        span.set_status(Status::error("the API server failed"));
+                    }
+                }
+                Err(_) => span.set_status(Status::error("no answer")),
+            }
+            answer
+        };
+        Box::pin(told.instrument(span))
+    }
+}
+
+/// The resource that a path of the API server is about, with its subresource and without any name.
+fn resource(path: &str) -> String {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let versions = match parts.next() {
+        Some("api") => 1,
+        Some("apis") => 2,
+        _ => return "other".to_owned(),
+    };
+    let parts: Vec<&str> = parts.skip(versions).collect();
+    match parts.as_slice() {
+        ["namespaces", _, resource] | ["namespaces", _, resource, _] => (*resource).to_owned(),
+        ["namespaces", _, resource, _, part, ..] | [resource, _, part, ..] => format!("{resource}/{part}"),
+        [resource, ..] => (*resource).to_owned(),
+        [] => "other".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    /// Of an endless collector, that answers when it is let, and what it has got.
+    async fn collector() -> (Uri, Arc<Notify>, Arc<Mutex<Vec<Bytes>>>) {
+        let (answer, got) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
+        let (may, kept) = (answer.clone(), got.clone());
+        let take = move |body: axum::body::Bytes| {
+            kept.lock().unwrap().push(body);
+            let may = may.clone();
+            async move { may.notified().await }
+        };
+        let routes = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = endpoint(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (url, answer, got)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_slow_collector_does_not_take_is_dropped_and_nobody_waits() {
+        let (url, answer, got) = collector().await;
+        let traces = Traces::to(&url, None, "one").unwrap();
+        let subscriber = tracing_subscriber::Registry::default().with(traces.layer());
+        let began = Instant::now();
+        tracing::subscriber::with_default(subscriber, || (0..20_000).for_each(|_| drop(error_span!("flood"))));
+        assert!(began.elapsed() < ANSWER, "{:?}: it was waited for", began.elapsed());
+        // From now on it answers, each time at once.
+        let answering = tokio::spawn(async move {
+            loop {
+                answer.notify_one();
+                tokio::task::yield_now().await;
+            }
+        });
+        traces.end().await;
+        answering.abort();
+        let got = got.lock().unwrap();
+        let many: usize = got.iter().map(|body| body.windows(5).filter(|part| *part == b"flood").count()).sum();
+        assert!((BATCH..=WAITING + 2 * BATCH).contains(&many), "{many} were kept");
+    }
+
+    #[test]
+    fn a_span_says_what_kind_of_object_is_called_and_not_which() {
+        for (path, said) in [
+            ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests/fix/status", "accessrequests/status"),
+            ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests/fix", "accessrequests"),
+            ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests", "accessrequests"),
+            ("/apis/daypass.dev/v1alpha1/accesspolicies/p/status", "accesspolicies/status"),
+            ("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/daypass-1", "clusterrolebindings"),
+            ("/api/v1/namespaces", "namespaces"),
+            ("/api/v1/namespaces/shop", "namespaces"),
+            ("/api/v1/namespaces/shop/serviceaccounts/robot/token", "serviceaccounts/token"),
+            ("/version", "other"),
+            ("/apis", "other"),
+        ] {
+            assert_eq!(resource(path), said, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_a_base_url_in_plain_http() {
+        let whole = |text| endpoint(text).map(|uri| uri.to_string());
+        assert_eq!(whole("http://collector:4318").unwrap(), "http://collector:4318/v1/traces");
+        assert_eq!(whole("http://collector:4318/otlp/").unwrap(), "http://collector:4318/otlp/v1/traces");
+        for wrong in ["https://collector:4318", "collector:4318", "/v1/traces", "http://collector?x=1", "", "http://"] {
+            assert!(whole(wrong).is_err(), "{wrong}");
+        }
+    }
+}
