@@ -7,19 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 
 use super::execute::Writer;
+use super::kept::{self, Glance, Kept, KeptRequest};
 use super::ledger::Ledger;
-use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of, version};
+use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of};
 use super::queues::Queues;
 use super::related::Extensions;
 use super::written::Written;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::core::binding::Observed;
-use crate::core::break_glass::is_unreviewed;
 use crate::core::guard::Guard;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
@@ -61,17 +62,17 @@ pub struct Context {
     /// What to look at next.
     pub queues: Queues,
     /// Requests as last seen.
-    pub requests: Store<GuardedRequest>,
+    pub requests: Store<KeptRequest>,
     /// Policies as last seen.
     pub policy_store: Store<GuardedPolicy>,
     /// RoleBindings with our mark, as last seen.
-    pub role_bindings: Store<RoleBinding>,
+    pub role_bindings: Store<Kept<RoleBinding>>,
     /// ClusterRoleBindings with our mark, as last seen.
-    pub cluster_role_bindings: Store<ClusterRoleBinding>,
+    pub cluster_role_bindings: Store<Kept<ClusterRoleBinding>>,
     /// ClusterRoles, for what they allow.
-    pub cluster_roles: Store<ClusterRole>,
+    pub cluster_roles: Store<Kept<ClusterRole>>,
     /// Roles, for what they allow.
-    pub roles: Store<Role>,
+    pub roles: Store<Kept<Role>>,
     /// Requests by UID.
     pub by_uid: Index,
     /// Which requests extend which.
@@ -86,23 +87,23 @@ pub struct Context {
     listed: RwLock<BTreeSet<&'static str>>,
     policies: RwLock<Option<Arc<PolicySet>>>,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
-    attempts: Mutex<HashMap<ObjectRef<GuardedRequest>, u32>>,
+    attempts: Mutex<HashMap<ObjectRef<KeptRequest>, u32>>,
 }
 
 /// The writing ends of the stores, for the watches.
 pub struct Feeds {
     /// Of requests.
-    pub requests: StoreWriter<GuardedRequest>,
+    pub requests: StoreWriter<KeptRequest>,
     /// Of policies.
     pub policies: StoreWriter<GuardedPolicy>,
     /// Of RoleBindings.
-    pub role_bindings: StoreWriter<RoleBinding>,
+    pub role_bindings: StoreWriter<Kept<RoleBinding>>,
     /// Of ClusterRoleBindings.
-    pub cluster_role_bindings: StoreWriter<ClusterRoleBinding>,
+    pub cluster_role_bindings: StoreWriter<Kept<ClusterRoleBinding>>,
     /// Of ClusterRoles.
-    pub cluster_roles: StoreWriter<ClusterRole>,
+    pub cluster_roles: StoreWriter<Kept<ClusterRole>>,
     /// Of Roles.
-    pub roles: StoreWriter<Role>,
+    pub roles: StoreWriter<Kept<Role>>,
 }
 
 impl Context {
@@ -198,12 +199,15 @@ impl Context {
     pub fn role(&self, request: &AccessRequest, namespaces: &Namespaces) -> RoleSeen {
         let name = &request.spec.role.name;
         match request.spec.role.kind {
-            RoleKind::ClusterRole => RoleSeen::OfCluster(self.cluster_roles.get(&ObjectRef::new(name))),
+            RoleKind::ClusterRole => {
+                let role = self.cluster_roles.get(&ObjectRef::new(name)).and_then(|kept| kept.open());
+                RoleSeen::OfCluster(role.map(Arc::new))
+            }
             RoleKind::Role => {
                 let places = places_of(request, namespaces).into_iter();
                 let roles = places.map(|place| {
-                    let role = self.roles.get(&ObjectRef::new(name).within(&place));
-                    (place, role)
+                    let role = self.roles.get(&ObjectRef::new(name).within(&place)).and_then(|kept| kept.open());
+                    (place, role.map(Arc::new))
                 });
                 RoleSeen::OfNamespaces(roles.collect())
             }
@@ -215,16 +219,19 @@ impl Context {
         recorded.role.as_ref()?;
         let name = &recorded.name;
         match &recorded.namespace {
-            Some(place) => self.roles.get(&ObjectRef::new(name).within(place)).map(|role| MadeRole::from(&*role)),
-            None => self.cluster_roles.get(&ObjectRef::new(name)).map(|role| MadeRole::from(&*role)),
+            Some(place) => Some(MadeRole::from(&self.roles.get(&ObjectRef::new(name).within(place))?.open()?)),
+            None => Some(MadeRole::from(&self.cluster_roles.get(&ObjectRef::new(name))?.open()?)),
         }
     }
 
     /// Every role that was made for a binding, with where it stands.
     pub fn made_roles(&self) -> Vec<(BindingRef, MadeRole)> {
-        let made = |role: MadeRole, kind| Some((role.beside(kind).filter(|_| role.request_uid().is_some())?, role));
-        let of_namespaces = self.roles.state().into_iter().map(|role| MadeRole::from(&*role));
-        let of_cluster = self.cluster_roles.state().into_iter().map(|role| MadeRole::from(&*role));
+        let made = |role: MadeRole, kind| Some((role.beside(kind)?, role));
+        let (roles, cluster_roles) = (&self.roles, &self.cluster_roles);
+        let of_namespaces = roles.state_filter(|kept| kept.glance.is_some());
+        let of_namespaces = of_namespaces.iter().filter_map(|kept| Some(MadeRole::from(&kept.open()?)));
+        let of_cluster = cluster_roles.state_filter(|kept| kept.glance.is_some());
+        let of_cluster = of_cluster.iter().filter_map(|kept| Some(MadeRole::from(&kept.open()?)));
         let of_namespaces = of_namespaces.filter_map(|role| made(role, BindingKind::RoleBinding));
         of_namespaces.chain(of_cluster.filter_map(|role| made(role, BindingKind::ClusterRoleBinding))).collect()
     }
@@ -233,11 +240,13 @@ impl Context {
     pub fn binding(&self, recorded: &BindingRef) -> Option<Observed> {
         let found = match (recorded.kind, &recorded.namespace) {
             (BindingKind::RoleBinding, Some(namespace)) => {
-                self.role_bindings.get(&ObjectRef::new(&recorded.name).within(namespace)).map(|b| Observed::from(&*b))
+                let kept = self.role_bindings.get(&ObjectRef::new(&recorded.name).within(namespace));
+                kept.and_then(|kept| kept.open()).map(|binding| Observed::from(&binding))
             }
             (BindingKind::RoleBinding, None) => None,
             (BindingKind::ClusterRoleBinding, _) => {
-                self.cluster_role_bindings.get(&ObjectRef::new(&recorded.name)).map(|b| Observed::from(&*b))
+                let kept = self.cluster_role_bindings.get(&ObjectRef::new(&recorded.name));
+                kept.and_then(|kept| kept.open()).map(|binding| Observed::from(&binding))
             }
         };
         found.map(|binding| Observed { made_role: self.made_role(recorded), ..binding })
@@ -245,8 +254,10 @@ impl Context {
 
     /// Every binding with our mark.
     pub fn bindings(&self) -> Vec<Observed> {
-        let roles = self.role_bindings.state().into_iter().map(|b| Observed::from(&*b));
-        roles.chain(self.cluster_role_bindings.state().into_iter().map(|b| Observed::from(&*b))).collect()
+        let (of_namespaces, of_cluster) = (self.role_bindings.state(), self.cluster_role_bindings.state());
+        let of_namespaces = of_namespaces.iter().filter_map(|kept| Some(Observed::from(&kept.open()?)));
+        let of_cluster = of_cluster.iter().filter_map(|kept| Some(Observed::from(&kept.open()?)));
+        of_namespaces.chain(of_cluster).collect()
     }
 
     /// Puts into the queue what depends on this request: the one that it extends, those that extend it, and the
@@ -263,19 +274,17 @@ impl Context {
 
     /// Puts every request into the queue that is not over, or whose access has yet to be reviewed.
     pub fn look_at_open_requests(&self) {
-        let open = |request: &GuardedRequest| request.0.as_ref().is_ok_and(|r| !r.is_over() || is_unreviewed(r));
-        for request in self.requests.state_filter(open) {
-            self.queues.look_at(ObjectRef::from_obj(&*request));
-        }
+        self.look_at_those(Glance::is_open);
     }
 
     /// Puts every request into the queue that is for this role and not over.
     pub fn look_at_requests_for(&self, kind: RoleKind, name: &str) {
-        let concerned = |guarded: &GuardedRequest| {
-            guarded.0.as_ref().is_ok_and(|r| r.spec.role.kind == kind && r.spec.role.name == name && !r.is_over())
-        };
-        for request in self.requests.state_filter(concerned) {
-            self.queues.look_at(ObjectRef::from_obj(&*request));
+        self.look_at_those(|glance| !glance.state.is_final() && glance.is_for(kind, name));
+    }
+
+    fn look_at_those(&self, concerned: impl Fn(&Glance) -> bool) {
+        for kept in self.requests.state_filter(|kept| kept.glance.as_ref().is_some_and(&concerned)) {
+            self.queues.look_at(ObjectRef::new(&kept.name_any()).within(&kept.namespace().unwrap_or_default()));
         }
     }
 
@@ -285,7 +294,7 @@ impl Context {
     }
 
     /// Counts a failed pass; how many in a row there have been.
-    pub fn failed(&self, request: ObjectRef<GuardedRequest>) -> u32 {
+    pub fn failed(&self, request: ObjectRef<KeptRequest>) -> u32 {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = attempts.entry(request).or_default();
         *count = count.saturating_add(1);
@@ -293,21 +302,19 @@ impl Context {
     }
 
     /// Forgets failed passes.
-    pub fn succeeded(&self, request: &ObjectRef<GuardedRequest>) {
+    pub fn succeeded(&self, request: &ObjectRef<KeptRequest>) {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
     }
 
     /// A pass settled on this version and said when to look again; noted if the watch has yet to bring it.
-    pub fn settled(&self, request: &ObjectRef<GuardedRequest>, at: u64, wake: Option<Timestamp>) {
-        let stored = self.requests.get(request);
-        let stored = stored.as_ref().and_then(|guarded| version(guarded.0.as_ref().ok()?));
-        if stored.is_some_and(|stored| stored < at) {
+    pub fn settled(&self, request: &ObjectRef<KeptRequest>, at: u64, wake: Option<Timestamp>) {
+        if self.requests.get(request).and_then(|kept| kept.version()).is_some_and(|stored| stored < at) {
             self.written.note(request, at, wake);
         }
     }
 
     /// Forgets all about a request that is gone.
-    pub fn forget(&self, request: &ObjectRef<GuardedRequest>) {
+    pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
         self.succeeded(request);
         self.writer.figures.forget(request);
         self.written.forget(request);
@@ -316,19 +323,18 @@ impl Context {
 
 /// Requests by UID, since a binding is tied to its request by UID and its other marks can be edited.
 #[derive(Default)]
-pub struct Index(RwLock<HashMap<String, ObjectRef<GuardedRequest>>>);
+pub struct Index(RwLock<HashMap<String, ObjectRef<KeptRequest>>>);
 
 impl Index {
     /// Where the request with this UID is.
-    pub fn get(&self, uid: &str) -> Option<ObjectRef<GuardedRequest>> {
+    pub fn get(&self, uid: &str) -> Option<ObjectRef<KeptRequest>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
     }
 
     /// Adds a request.
     pub fn insert(&self, request: &GuardedRequest) {
-        use kube::ResourceExt;
         if let Some(uid) = request.uid() {
-            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(uid, ObjectRef::from_obj(request));
+            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(uid, kept::reference(request));
         }
     }
 

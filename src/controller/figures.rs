@@ -6,14 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
-use super::observe::{GuardedRequest, reference};
-use crate::api::keys;
+use super::kept::KeptRequest;
+use super::observe::reference;
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
 use crate::core::history::Reason;
 use crate::runtime::gate::Leadership;
@@ -60,7 +59,7 @@ pub struct Figures {
     pub metrics: Metrics,
     leadership: Leadership,
     /// Since when requests have been waiting for nobody but this process.
-    waits: Mutex<HashMap<ObjectRef<GuardedRequest>, Timestamp>>,
+    waits: Mutex<HashMap<ObjectRef<KeptRequest>, Timestamp>>,
 }
 
 /// On what occasion a status is stored.
@@ -88,7 +87,7 @@ impl Figures {
     }
 
     /// A request is gone.
-    pub fn forget(&self, request: &ObjectRef<GuardedRequest>) {
+    pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
         self.waits().remove(request);
     }
 
@@ -127,7 +126,7 @@ impl Figures {
         }
     }
 
-    fn waits(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<GuardedRequest>, Timestamp>> {
+    fn waits(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<KeptRequest>, Timestamp>> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -139,10 +138,8 @@ fn between(from: Timestamp, to: Timestamp) -> Duration {
 /// What the stores and the queues have now. Requests that cannot be decoded are in no state.
 pub fn count(context: &Context) -> Counted {
     let mut requests = STATES.map(|state| (state.as_str(), 0));
-    for guarded in context.requests.state() {
-        if let Ok(request) = &guarded.0 {
-            requests[index(request.status.as_ref().map_or(State::Pending, |status| status.state))].1 += 1;
-        }
+    for glance in context.requests.state().iter().filter_map(|kept| kept.glance.as_ref()) {
+        requests[index(glance.state)].1 += 1;
     }
     Counted {
         leads: context.writer.figures.leadership.holds(),
@@ -177,12 +174,12 @@ fn overdue(context: &Context) -> usize {
     let now = context.clock.now();
     let may_stay = |uid: &str| {
         let stored = context.by_uid.get(uid).and_then(|reference| context.requests.get(&reference));
-        let status = stored.as_ref().and_then(|guarded| guarded.0.as_ref().ok()?.status.as_ref());
-        status.is_some_and(|s| !s.state.is_final() && s.next_end().is_none_or(|end| end > now))
+        let glance = stored.as_ref().and_then(|kept| kept.glance.as_ref());
+        glance.is_some_and(|glance| !glance.state.is_final() && glance.ends.is_none_or(|end| end > now))
     };
     let (roles, cluster_roles) = (context.role_bindings.state(), context.cluster_role_bindings.state());
-    let labels = roles.iter().map(|b| b.labels()).chain(cluster_roles.iter().map(|b| b.labels()));
-    let owners: HashSet<&str> = labels.map(|labels| labels.get(keys::REQUEST_UID).map_or("", String::as_str)).collect();
+    let owners = roles.iter().map(|kept| &kept.glance).chain(cluster_roles.iter().map(|kept| &kept.glance));
+    let owners: HashSet<&str> = owners.map(|owner| owner.as_deref().unwrap_or_default()).collect();
     owners.into_iter().filter(|uid| !may_stay(uid)).count()
 }
 

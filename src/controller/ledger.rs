@@ -5,18 +5,20 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-use super::observe::{GuardedRequest, reference, version};
+use super::kept::KeptRequest;
+use super::observe::{reference, version};
 use crate::api::request::AccessRequest;
-use crate::core::limits::{Counted, others};
+use crate::core::limits::Counted;
 use crate::core::policies::PolicySet;
 
 /// What has been recorded and not yet been seen, and whose turn it is to decide.
 #[derive(Default)]
 pub struct Ledger {
-    recorded: Mutex<HashMap<ObjectRef<GuardedRequest>, AccessRequest>>,
+    recorded: Mutex<HashMap<ObjectRef<KeptRequest>, AccessRequest>>,
     turn: Arc<Turn<()>>,
     complete: AtomicBool,
 }
@@ -48,17 +50,17 @@ impl Ledger {
     }
 
     /// Every other request under a policy that has limits.
-    pub fn others(&self, own: &AccessRequest, policies: &PolicySet, store: &Store<GuardedRequest>) -> Vec<Counted> {
+    pub fn others(&self, own: &AccessRequest, policies: &PolicySet, store: &Store<KeptRequest>) -> Vec<Counted> {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.retain(|reference, newer| {
             let seen = store.get(reference);
-            let seen = seen.as_ref().and_then(|guarded| guarded.0.as_ref().ok());
-            seen.is_some_and(|seen| seen.metadata.uid == newer.metadata.uid && version(seen) < version(newer))
+            seen.is_some_and(|seen| seen.meta().uid == newer.metadata.uid && seen.version() < version(newer))
         });
-        let stored = store.state_filter(|guarded| guarded.0.is_ok());
-        let newest = stored.iter().filter_map(|guarded| guarded.0.as_ref().ok()).map(|stored| {
-            if recorded.is_empty() { stored } else { recorded.get(&reference(stored)).unwrap_or(stored) }
+        let others = store.state_filter(|kept| kept.meta().uid != own.metadata.uid);
+        let counted = others.iter().filter_map(|kept| {
+            let newer = if recorded.is_empty() { None } else { recorded.get(&ObjectRef::from_obj(&**kept)) };
+            newer.map_or_else(|| kept.glance.as_ref()?.counted.clone(), Counted::of)
         });
-        others(own, policies, newest)
+        counted.filter(|counted| policies.has_limits(&counted.policy)).collect()
     }
 }

@@ -10,6 +10,7 @@ pub mod context;
 pub mod error;
 pub mod execute;
 pub mod figures;
+pub mod kept;
 pub mod ledger;
 pub mod observe;
 pub mod policy;

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::Error;
+use super::kept::KeptRequest;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::api::{AccessPolicy, RoleKind};
 use crate::core::binding::Observed;
@@ -203,7 +204,7 @@ pub fn version(request: &AccessRequest) -> Option<u64> {
 }
 
 /// Where a request is in the store.
-pub fn reference(request: &AccessRequest) -> ObjectRef<GuardedRequest> {
+pub fn reference(request: &AccessRequest) -> ObjectRef<KeptRequest> {
     ObjectRef::new(&request.name_any()).within(&request.namespace().unwrap_or_default())
 }
 

@@ -10,9 +10,8 @@ use tracing::warn;
 
 use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
-use super::observe::{GuardedPolicy, GuardedRequest};
+use super::observe::GuardedPolicy;
 use crate::api::request::AccessRequest;
-use crate::core::break_glass::is_unreviewed;
 use crate::core::deadline::sleep_until;
 use crate::core::readiness::{readiness, reviews};
 
@@ -36,7 +35,7 @@ pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Re
     // Before the requests are known, none would seem to be overdue.
     let wake = context.has_listed(&[ACCESS_REQUESTS]).then(|| {
         let unreviewed = unreviewed(&context, &policy.name_any());
-        let unreviewed: Vec<&AccessRequest> = unreviewed.iter().filter_map(|r| r.0.as_ref().ok()).collect();
+        let unreviewed: Vec<&AccessRequest> = unreviewed.iter().collect();
         reviews(&mut status, policy, &unreviewed, now)
     });
     if policy.status.as_ref() != Some(&status) {
@@ -46,11 +45,12 @@ pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Re
 }
 
 /// Requests that were let in by this policy without approval and have yet to be reviewed.
-fn unreviewed(context: &Context, policy: &str) -> Vec<Arc<GuardedRequest>> {
+fn unreviewed(context: &Context, policy: &str) -> Vec<AccessRequest> {
     let under_it = |request: &AccessRequest| {
         request.status.as_ref().and_then(|s| s.policy.as_ref()).is_some_and(|decided| decided.name == policy)
     };
-    context.requests.state_filter(|guarded| guarded.0.as_ref().is_ok_and(|r| is_unreviewed(r) && under_it(r)))
+    let unreviewed = context.requests.state_filter(|kept| kept.glance.as_ref().is_some_and(|glance| glance.unreviewed));
+    unreviewed.iter().filter_map(|kept| kept.open()).filter(under_it).collect()
 }
 
 /// When to try again.

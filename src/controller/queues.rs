@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
-use super::observe::{GuardedPolicy, GuardedRequest};
+use super::kept::KeptRequest;
+use super::observe::GuardedPolicy;
 use crate::api::request::AccessRequest;
 use crate::core::binding::Observed;
 
@@ -54,10 +55,10 @@ impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> Waiting<K> {
 #[derive(Clone)]
 pub struct Queues {
     /// Requests that wait for a pass.
-    pub waiting_requests: Waiting<GuardedRequest>,
+    pub waiting_requests: Waiting<KeptRequest>,
     /// Policies that wait for a pass.
     pub waiting_policies: Waiting<GuardedPolicy>,
-    requests: mpsc::UnboundedSender<ObjectRef<GuardedRequest>>,
+    requests: mpsc::UnboundedSender<ObjectRef<KeptRequest>>,
     policies: mpsc::UnboundedSender<ObjectRef<GuardedPolicy>>,
     reaper: mpsc::UnboundedSender<Suspect>,
 }
@@ -65,7 +66,7 @@ pub struct Queues {
 /// The receiving ends of the queues.
 pub struct Inbox {
     /// Requests to take through a pass.
-    pub requests: mpsc::UnboundedReceiver<ObjectRef<GuardedRequest>>,
+    pub requests: mpsc::UnboundedReceiver<ObjectRef<KeptRequest>>,
     /// Policies to take through a pass.
     pub policies: mpsc::UnboundedReceiver<ObjectRef<GuardedPolicy>>,
     /// What the reaper should look into.
@@ -84,7 +85,7 @@ impl Queues {
     }
 
     /// Asks for a pass over a request.
-    pub fn look_at(&self, request: ObjectRef<GuardedRequest>) {
+    pub fn look_at(&self, request: ObjectRef<KeptRequest>) {
         self.waiting_requests.add(request.clone());
         // A closed queue means that the process is on its way out.
         let _ = self.requests.send(request);

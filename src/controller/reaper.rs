@@ -16,7 +16,8 @@ use tracing::{Instrument, error, error_span, warn};
 
 use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
-use super::observe::{self, GuardedRequest};
+use super::kept::KeptRequest;
+use super::observe;
 use super::queues::Suspect;
 use crate::api::keys;
 use crate::api::request::{AccessRequest, BindingRef};
@@ -63,8 +64,8 @@ async fn sweep(context: &Context) -> bool {
     let mut suspicious = Vec::new();
     for binding in context.bindings() {
         let reference = owner_ref(context, &binding);
-        let guarded = reference.as_ref().and_then(|r| context.requests.get(r));
-        let request = guarded.as_deref().and_then(|g| g.0.as_ref().ok());
+        let request = reference.as_ref().and_then(|r| context.requests.get(r)?.open());
+        let request = request.as_ref();
         if verdict(&binding, request.map_or(Owner::Gone, Owner::Found), now).is_none() {
             continue;
         }
@@ -90,9 +91,9 @@ async fn sweep(context: &Context) -> bool {
 async fn clear_litter(context: &Context) -> bool {
     let mut tidy = true;
     for (place, role) in context.made_roles() {
-        let request = role.request_uid().and_then(|uid| context.by_uid.get(uid)).and_then(|r| context.requests.get(&r));
-        let request = request.as_deref().and_then(|guarded| guarded.0.as_ref().ok());
-        if context.binding(&place).is_none() && is_litter(&role, request.map_or(Owner::Gone, Owner::Found)) {
+        let request = role.request_uid().and_then(|uid| context.requests.get(&context.by_uid.get(uid)?)?.open());
+        let owner = request.as_ref().map_or(Owner::Gone, Owner::Found);
+        if context.binding(&place).is_none() && is_litter(&role, owner) {
             tidy &= look_into_role(context, &place, &role).await;
         }
     }
@@ -123,7 +124,7 @@ fn knows(request: &AccessRequest, binding: &Observed) -> bool {
 }
 
 /// Where the request of a binding is: by its UID, or where the binding itself says.
-fn owner_ref(context: &Context, binding: &Observed) -> Option<ObjectRef<GuardedRequest>> {
+fn owner_ref(context: &Context, binding: &Observed) -> Option<ObjectRef<KeptRequest>> {
     let by_uid = binding.possible_request_uids().find_map(|uid| context.by_uid.get(uid));
     let label = |key| binding.metadata.labels.as_ref().and_then(|l| l.get(key));
     let name = binding.metadata.annotations.as_ref().and_then(|a| a.get(keys::REQUEST_NAME));

@@ -9,9 +9,9 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use super::error::Error;
-use super::observe::{self, GuardedRequest};
+use super::kept::KeptRequest;
+use super::observe;
 use crate::api::request::AccessRequest;
-use crate::core::break_glass::is_unreviewed;
 use crate::core::subjects::is_same_person;
 
 /// Requests that one request has to do with.
@@ -29,7 +29,7 @@ impl Related {
     /// As the store has them.
     pub fn seen(context: &Context, request: &AccessRequest) -> Self {
         let namespace = request.namespace().unwrap_or_default();
-        let stored = |reference: &ObjectRef<GuardedRequest>| context.requests.get(reference)?.0.as_ref().ok().cloned();
+        let stored = |reference: &ObjectRef<KeptRequest>| context.requests.get(reference)?.open();
         let of = |name: &String| stored(&ObjectRef::new(name).within(&namespace));
         let name = request.name_any();
         let extends_it = |other: &AccessRequest| !other.is_over() && other.spec.extends.as_ref() == Some(&name);
@@ -66,21 +66,19 @@ fn unreviewed(context: &Context, request: &AccessRequest) -> Vec<AccessRequest> 
         return Vec::new();
     };
     let theirs = |other: &AccessRequest| {
-        is_unreviewed(other)
-            && other.uid() != request.uid()
-            && other.spec.requester.as_ref().is_some_and(|other| is_same_person(other, who))
+        other.uid() != request.uid() && other.spec.requester.as_ref().is_some_and(|other| is_same_person(other, who))
     };
-    let found = context.requests.state_filter(|guarded| guarded.0.as_ref().is_ok_and(theirs));
-    found.iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
+    let unreviewed = context.requests.state_filter(|kept| kept.glance.as_ref().is_some_and(|glance| glance.unreviewed));
+    unreviewed.iter().filter_map(|kept| kept.open()).filter(theirs).collect()
 }
 
 /// Which requests extend which. A hint: what it names is looked up before it is used.
 #[derive(Default)]
-pub struct Extensions(RwLock<HashMap<ObjectRef<GuardedRequest>, HashSet<ObjectRef<GuardedRequest>>>>);
+pub struct Extensions(RwLock<HashMap<ObjectRef<KeptRequest>, HashSet<ObjectRef<KeptRequest>>>>);
 
 impl Extensions {
     /// Requests that may extend this one.
-    pub fn of(&self, request: &AccessRequest) -> Vec<ObjectRef<GuardedRequest>> {
+    pub fn of(&self, request: &AccessRequest) -> Vec<ObjectRef<KeptRequest>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&observe::reference(request)).into_iter().flatten().cloned().collect()
     }
@@ -91,7 +89,7 @@ impl Extensions {
     }
 
     /// Notes what a request extends, for as long as it is not over. The request that it extends, if it does.
-    pub fn note(&self, request: &AccessRequest) -> Option<ObjectRef<GuardedRequest>> {
+    pub fn note(&self, request: &AccessRequest) -> Option<ObjectRef<KeptRequest>> {
         let (extended, own) = Self::pair(request)?;
         if !request.is_over() {
             let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +112,7 @@ impl Extensions {
         }
     }
 
-    fn pair(request: &AccessRequest) -> Option<(ObjectRef<GuardedRequest>, ObjectRef<GuardedRequest>)> {
+    fn pair(request: &AccessRequest) -> Option<(ObjectRef<KeptRequest>, ObjectRef<KeptRequest>)> {
         let own = observe::reference(request);
         let extended = ObjectRef::new(request.spec.extends.as_deref()?).within(own.namespace.as_deref()?);
         Some((extended, own))

@@ -15,7 +15,8 @@ use tracing::warn;
 use super::context::Context;
 use super::error::{BindError, Error};
 use super::figures::Look;
-use super::observe::{self, GuardedRequest, Rules, reference, version};
+use super::kept::KeptRequest;
+use super::observe::{self, Rules, reference, version};
 use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::binding::{self, Observed, Wanted};
@@ -48,19 +49,13 @@ const TOLD: u32 = 4;
 ///
 /// # Errors
 /// When a read or write failed. What was done stays done; the next pass goes on from there.
-pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> Result<Action, Error> {
-    let request = match &guarded.0 {
-        Ok(request) => request,
-        Err(invalid) => {
-            // The reaper takes its bindings: a request that cannot be read grants nothing.
-            warn!(error = %invalid, name = ?invalid.metadata.name, namespace = ?invalid.metadata.namespace, "cannot decode request");
-            return Ok(Action::await_change());
-        }
-    };
-    let reference = ObjectRef::from_obj(&*guarded);
+pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<Action, Error> {
+    // The reaper takes its bindings: a request that cannot be read grants nothing.
+    let Some(request) = kept.open() else { return Ok(Action::await_change()) };
+    let reference = ObjectRef::from_obj(&*kept);
     let mut pass = Pass {
         context: &context,
-        request: Cow::Borrowed(request),
+        request: Cow::Borrowed(&request),
         began: Instant::now(),
         guard: context.guard(),
         role: None,
@@ -74,7 +69,7 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
         unbound: Vec::new(),
         failure: None,
     };
-    if let Some(wake) = version(request).and_then(|version| context.written.ahead_of(&reference, version)) {
+    if let Some(wake) = version(&request).and_then(|version| context.written.ahead_of(&reference, version)) {
         // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a
         // conflict. An end does not wait for a watch, though: when one has come, the API server is asked.
         let now = context.clock.now();
@@ -102,17 +97,17 @@ pub async fn reconcile(guarded: Arc<GuardedRequest>, context: Arc<Context>) -> R
 }
 
 /// When to try again after a failed pass. The wait doubles, but stays short once access is overdue to end.
-pub fn after_error(guarded: Arc<GuardedRequest>, error: &Error, context: Arc<Context>) -> Action {
+pub fn after_error(kept: Arc<KeptRequest>, error: &Error, context: Arc<Context>) -> Action {
     if matches!(error, Error::Conflict) {
         return Action::requeue(FIRST_RETRY);
     }
-    let attempts = context.failed(ObjectRef::from_obj(&*guarded)).min(16);
-    if let (Ok(request), Some(why), TOLD) = (&guarded.0, error.forbidden(), attempts) {
-        context.writer.tell_hindrance(request, &why);
+    let attempts = context.failed(ObjectRef::from_obj(&*kept)).min(16);
+    if let (Some(why), TOLD) = (error.forbidden(), attempts) {
+        kept.open().iter().for_each(|request| context.writer.tell_hindrance(request, &why));
     }
     let longest = if matches!(error, Error::CannotEnd(_)) { LONGEST_OVERDUE_RETRY } else { LONGEST_RETRY };
     let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1)).min(longest);
-    let end = guarded.0.as_ref().ok().and_then(|r| r.status.as_ref()?.next_end());
+    let end = kept.glance.as_ref().and_then(|glance| glance.ends);
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
     Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
 }

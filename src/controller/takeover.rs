@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::context::Context;
-use super::observe::GuardedRequest;
+use super::kept::KeptRequest;
 use super::queues::{Inbox, Queues, Suspect};
 use crate::api::AccessRequest;
 use crate::core::reach::Reach;
@@ -73,7 +73,7 @@ pub async fn catch_up(context: &Context) {
     context.look_at_open_requests();
 }
 
-type Versions = HashMap<ObjectRef<GuardedRequest>, u64>;
+type Versions = HashMap<ObjectRef<KeptRequest>, u64>;
 
 /// Every request and its version, from the API server; asks until it is answered.
 async fn listed(context: &Context) -> Versions {
@@ -113,15 +113,15 @@ async fn list_all(api: Api<AccessRequest>) -> kube::Result<Versions> {
     }
 }
 
-fn place_and_version(request: &PartialObjectMeta<AccessRequest>) -> Option<(ObjectRef<GuardedRequest>, u64)> {
+fn place_and_version(request: &PartialObjectMeta<AccessRequest>) -> Option<(ObjectRef<KeptRequest>, u64)> {
     let metadata = &request.metadata;
     let place = ObjectRef::new(metadata.name.as_deref()?).within(metadata.namespace.as_deref()?);
     Some((place, metadata.resource_version.as_ref()?.parse().ok()?))
 }
 
 /// Whether the store has a request in this version or a later one.
-fn has(context: &Context, request: &ObjectRef<GuardedRequest>, version: u64) -> bool {
+fn has(context: &Context, request: &ObjectRef<KeptRequest>, version: u64) -> bool {
     let stored = context.requests.get(request);
-    let stored = stored.and_then(|guarded| guarded.meta().resource_version.as_ref()?.parse::<u64>().ok());
+    let stored = stored.and_then(|kept| kept.meta().resource_version.as_ref()?.parse::<u64>().ok());
     stored.is_some_and(|stored| stored >= version)
 }

@@ -29,6 +29,7 @@ use super::context::{
     ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
     ROLES,
 };
+use super::kept::{self, Keep, Kept, KeptRequest};
 use super::observe::{self, GuardedPolicy, GuardedRequest};
 use super::queues::Suspect;
 use crate::api::{RoleKind, keys};
@@ -49,7 +50,7 @@ pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness:
     let sight = Sight { client: &client, reach: &context.reach, readiness: &readiness };
     tokio::select! {
         () = watch_requests(sight.in_namespaces(ACCESS_REQUESTS, all(), requests), &context, &readiness) => {}
-        () = watch_policies(sight.of_cluster(all(), policies), &context, &readiness) => {}
+        () = watch_policies(sight.policies(policies), &context, &readiness) => {}
         () = watch_namespaces(sight.of_namespaces(), &context, &readiness) => {}
         () = watch_roles(
             sight.of_cluster(all(), cluster_roles),
@@ -80,19 +81,29 @@ struct Sight<'a> {
 }
 
 impl<'a> Sight<'a> {
+    /// Policies, which are few and looked at often.
+    fn policies(&self, store: StoreWriter<GuardedPolicy>) -> Events<'a, GuardedPolicy> {
+        let watch = watcher::watcher(Api::all(self.client.clone()), watcher::Config::default());
+        events(watch).reflect(store).boxed()
+    }
+
     /// Objects of the cluster.
-    fn of_cluster<K>(&self, config: watcher::Config, store: StoreWriter<K>) -> Events<'a, K>
+    fn of_cluster<K>(&self, config: watcher::Config, store: StoreWriter<Kept<K>>) -> Events<'a, K>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Keep + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        events(watcher::watcher(Api::all(self.client.clone()), config)).reflect(store).boxed()
+        follow(events(watcher::watcher(Api::all(self.client.clone()), config)), store).boxed()
     }
 
     /// Objects in all namespaces that are served. One that may not be read is empty, and keeps nobody waiting.
-    fn in_namespaces<K>(&self, kind: &'static str, config: watcher::Config, store: StoreWriter<K>) -> Events<'a, K>
+    fn in_namespaces<K>(
+        &self,
+        kind: &'static str,
+        config: watcher::Config,
+        store: StoreWriter<Kept<K>>,
+    ) -> Events<'a, K>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-        K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Keep<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
         let Reach::Namespaces(names) = self.reach else { return self.of_cluster(config, store) };
         let watch = |name: &String| {
@@ -111,7 +122,12 @@ impl<'a> Sight<'a> {
                 false => info!(kind, namespace, "can be read"),
             }
         });
-        merged::merge(names.iter().map(watch).collect(), store.as_reader(), Some(told)).reflect(store).boxed()
+        let kept = store.as_reader();
+        let known = move |namespace: &str| {
+            let of_it = kept.state_filter(|kept| merged::home(kept) == namespace);
+            of_it.iter().map(|kept| kept.restored()).collect()
+        };
+        follow(merged::merge(names.iter().map(watch).collect(), Box::new(known), Some(told)), store).boxed()
     }
 
     /// The namespaces that are served, by name; or all. A right to look at one is waited for: taken for gone, it would
@@ -124,14 +140,18 @@ impl<'a> Sight<'a> {
             (name.clone(), events(merged::watch(api.clone(), config)))
         };
         let (stored, store) = reflector::store();
-        merged::merge(names.iter().map(watch).collect(), stored, None).reflect(store).boxed()
+        let known = move |name: &str| {
+            let of_it = stored.state_filter(|namespace| merged::home(namespace) == name);
+            of_it.iter().map(|namespace| PartialObjectMeta::clone(namespace)).collect()
+        };
+        merged::merge(names.iter().map(watch).collect(), Box::new(known), None).reflect(store).boxed()
     }
 
     /// ClusterRoleBindings, of which none can be made where the cluster is out of reach.
     fn of_cluster_role_bindings(
         &self,
         config: watcher::Config,
-        store: StoreWriter<ClusterRoleBinding>,
+        store: StoreWriter<Kept<ClusterRoleBinding>>,
     ) -> Events<'a, ClusterRoleBinding> {
         match self.reach {
             Reach::Cluster => self.of_cluster(config, store),
@@ -174,6 +194,17 @@ where
         object.managed_fields_mut().clear();
         object.annotations_mut().remove(LAST_APPLIED);
     })
+}
+
+/// The same events, after a store has taken them in.
+fn follow<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    mut store: StoreWriter<Kept<K>>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Keep + Clone + Send + Sync + 'static,
+{
+    events.inspect(move |event| event.iter().for_each(|event| store.apply_watcher_event(&kept::pack(event))))
 }
 
 /// Unwraps a watch: failures are told, and the watch goes on by itself.
@@ -228,22 +259,20 @@ async fn watch_requests(
             Event::Init => uids.clear(),
             Event::InitApply(request) => {
                 uids.extend(request.uid());
+                tell_if_broken(request);
                 context.by_uid.insert(request);
             }
             Event::InitDone => {
                 context.by_uid.retain(|uid| uids.contains(uid));
                 context.extensions.clear();
-                context
-                    .requests
-                    .state()
-                    .iter()
-                    .filter_map(|r| r.0.as_ref().ok())
-                    .for_each(|r| context.look_at_related(r));
+                let stored = context.requests.state();
+                stored.iter().filter_map(|kept| kept.open()).for_each(|request| context.look_at_related(&request));
                 listed(ACCESS_REQUESTS, context, readiness);
                 context.look_at_policies();
                 context.queues.suspect(Suspect::Everything);
             }
             Event::Apply(request) => {
+                tell_if_broken(request);
                 context.by_uid.insert(request);
                 request.0.iter().for_each(|request| {
                     context.writer.figures.came(request, context.clock.now());
@@ -252,7 +281,7 @@ async fn watch_requests(
             }
             Event::Delete(request) => {
                 context.by_uid.remove(&request.uid().unwrap_or_default());
-                context.forget(&ObjectRef::from_obj(request));
+                context.forget(&kept::reference(request));
                 if let Ok(request) = &request.0 {
                     context.look_at_related(request);
                     context.extensions.forget(request);
@@ -263,15 +292,24 @@ async fn watch_requests(
         if matches!(&event, Event::Apply(request) if is_echo(request, context)) {
             return;
         }
-        listing.after(&event).into_iter().for_each(|request| context.queues.look_at(request));
+        let listed = listing.after(&event).into_iter();
+        listed.for_each(|request| context.queues.look_at(request.into_kind_unchecked(())));
     })
     .await;
+}
+
+/// It is looked at no more: what cannot be read grants nothing.
+fn tell_if_broken(request: &GuardedRequest) {
+    if let Err(invalid) = &request.0 {
+        let (name, namespace) = (&invalid.metadata.name, &invalid.metadata.namespace);
+        warn!(error = %invalid, ?name, ?namespace, "cannot decode request");
+    }
 }
 
 /// Whether a request comes as a pass has just left it.
 fn is_echo(request: &GuardedRequest, context: &Context) -> bool {
     let version = request.0.as_ref().ok().and_then(observe::version);
-    version.is_some_and(|version| context.written.is_echo(&ObjectRef::from_obj(request), version))
+    version.is_some_and(|version| context.written.is_echo(&kept::reference(request), version))
 }
 
 async fn watch_policies(
@@ -423,6 +461,6 @@ fn seen(binding: Observed, context: &Context) {
     }
 }
 
-fn owners<'a>(binding: &'a Observed, context: &'a Context) -> impl Iterator<Item = ObjectRef<GuardedRequest>> + 'a {
+fn owners<'a>(binding: &'a Observed, context: &'a Context) -> impl Iterator<Item = ObjectRef<KeptRequest>> + 'a {
     binding.possible_request_uids().filter_map(|uid| context.by_uid.get(uid))
 }

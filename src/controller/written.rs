@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
-use super::observe::GuardedRequest;
+use super::kept::KeptRequest;
 
 /// Requests by where they are, and what is on its way of each.
 #[derive(Default)]
-pub struct Written(Mutex<HashMap<ObjectRef<GuardedRequest>, OnItsWay>>);
+pub struct Written(Mutex<HashMap<ObjectRef<KeptRequest>, OnItsWay>>);
 
 #[derive(Default)]
 struct OnItsWay {
@@ -25,7 +25,7 @@ struct OnItsWay {
 
 impl Written {
     /// A pass wrote this version, or settled on it, and said when to look again.
-    pub fn note(&self, request: &ObjectRef<GuardedRequest>, version: u64, wake: Option<Timestamp>) {
+    pub fn note(&self, request: &ObjectRef<KeptRequest>, version: u64, wake: Option<Timestamp>) {
         let mut all = self.lock();
         let on_its_way = all.entry(request.clone()).or_default();
         if on_its_way.versions.last() != Some(&version) {
@@ -36,7 +36,7 @@ impl Written {
 
     /// Whether something newer than this version from the store is on its way. If so, when to look again: the pass that
     /// asks is put off until then, or until the newest comes.
-    pub fn ahead_of(&self, request: &ObjectRef<GuardedRequest>, version: u64) -> Option<Option<Timestamp>> {
+    pub fn ahead_of(&self, request: &ObjectRef<KeptRequest>, version: u64) -> Option<Option<Timestamp>> {
         let mut all = self.lock();
         let on_its_way = all.get_mut(request)?;
         if on_its_way.versions.last().is_some_and(|newest| version < *newest) {
@@ -49,7 +49,7 @@ impl Written {
 
     /// The watch has brought this version. True when a pass has left it so and nobody waits for it: there is nothing
     /// new to look at.
-    pub fn is_echo(&self, request: &ObjectRef<GuardedRequest>, version: u64) -> bool {
+    pub fn is_echo(&self, request: &ObjectRef<KeptRequest>, version: u64) -> bool {
         let mut all = self.lock();
         let Some(on_its_way) = all.get(request).filter(|way| way.versions.contains(&version)) else { return false };
         if on_its_way.versions.last() != Some(&version) {
@@ -61,11 +61,11 @@ impl Written {
     }
 
     /// Forgets a request that is gone.
-    pub fn forget(&self, request: &ObjectRef<GuardedRequest>) {
+    pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
         self.lock().remove(request);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<GuardedRequest>, OnItsWay>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<KeptRequest>, OnItsWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +74,7 @@ impl Written {
 mod tests {
     use super::*;
 
-    fn one() -> ObjectRef<GuardedRequest> {
+    fn one() -> ObjectRef<KeptRequest> {
         ObjectRef::new("fix").within("shop")
     }
 

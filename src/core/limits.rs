@@ -69,7 +69,9 @@ impl Counted {
             return None;
         }
         let (policy, made_in) = (status.policy.as_ref()?.name.clone(), request.metadata.namespace.clone());
-        Some(Self { policy, person: request.spec.requester.clone()?, made_in, grant })
+        let who = request.spec.requester.as_ref()?;
+        let person = Identity { username: who.username.clone(), uid: who.uid.clone(), ..Identity::default() };
+        Some(Self { policy, person, made_in, grant })
     }
 }
 

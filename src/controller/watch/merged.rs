@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 
 use futures::{Stream, StreamExt, future, stream};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -36,12 +36,15 @@ where
 /// Hears that a namespace may not be listed, or may be again.
 pub type Told<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
 
-/// Merges the watches of namespaces into one, whose events `stored` follows. A namespace that may not be listed counts
+/// Says what the store that follows the merged watch has of a namespace.
+pub type Known<'a, K> = Box<dyn Fn(&str) -> Vec<K> + Send + 'a>;
+
+/// Merges the watches of namespaces into one, whose events a store follows: `known` is what it has. A namespace that may not be listed counts
 /// as empty until it can be, and is told of. With nobody to tell, it is waited for.
-pub fn merge<K, S>(
+pub fn merge<'a, K, S>(
     watches: Vec<(String, S)>,
-    stored: Store<K>,
-    told: Option<Told<'_>>,
+    known: Known<'a, K>,
+    told: Option<Told<'a>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -53,7 +56,7 @@ where
         Box::pin(watch.map(move |event| (namespace.clone(), event)))
     });
     let events = stream::select_all(watches);
-    let mut merger = Merger { parts, stored, listed: false, told };
+    let mut merger = Merger { parts, known, listed: false, told };
     events.flat_map(move |(namespace, event)| stream::iter(merger.take(&namespace, event)))
 }
 
@@ -77,7 +80,7 @@ impl<K: Resource<DynamicType = ()>> Default for Part<K> {
 
 struct Merger<'a, K: Resource<DynamicType = ()> + Clone + 'static> {
     parts: BTreeMap<String, Part<K>>,
-    stored: Store<K>,
+    known: Known<'a, K>,
     /// Whether the first list of all has gone out.
     listed: bool,
     told: Option<Told<'a>>,
@@ -123,8 +126,8 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
                 part.listed = true;
                 let named = std::mem::take(&mut part.named);
                 part.held.retain(|object, _| named.contains(object));
-                let gone = |object: &K| home(object) == namespace && !named.contains(&ObjectRef::from_obj(object));
-                self.stored.state_filter(gone).into_iter().map(|object| Event::Delete(K::clone(&object))).collect()
+                let gone = |object: &K| !named.contains(&ObjectRef::from_obj(object));
+                (self.known)(namespace).into_iter().filter(gone).map(Event::Delete).collect()
             }
             Event::Delete(object) if self.listed => vec![Event::Delete(object)],
             Event::Delete(object) => {
@@ -158,7 +161,7 @@ impl<K: Resource<DynamicType = ()> + Clone> Part<K> {
 }
 
 /// The namespace that an object is in, or is.
-fn home<K: Resource>(object: &K) -> &str {
+pub fn home<K: Resource>(object: &K) -> &str {
     let metadata = object.meta();
     metadata.namespace.as_deref().or(metadata.name.as_deref()).unwrap_or_default()
 }

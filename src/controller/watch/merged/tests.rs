@@ -13,6 +13,7 @@ use serde_json::json;
 use tower::{BoxError, service_fn};
 
 use super::*;
+use kube::runtime::reflector::Store;
 
 type Said = watcher::Result<Event<ConfigMap>>;
 
@@ -22,6 +23,13 @@ struct Trial {
     merged: BoxStream<'static, Said>,
     store: Store<ConfigMap>,
     told: Arc<Mutex<Vec<String>>>,
+}
+
+fn known_to(store: Store<ConfigMap>) -> Known<'static, ConfigMap> {
+    Box::new(move |namespace| {
+        let of_it = store.state_filter(|object| home(object) == namespace);
+        of_it.iter().map(|object| ConfigMap::clone(object)).collect()
+    })
 }
 
 impl Trial {
@@ -40,7 +48,7 @@ impl Trial {
         let tell: Told = Box::new(move |namespace, refused| {
             hear.lock().unwrap().push(format!("{namespace} is refused: {refused}"));
         });
-        let merged = merge(streams, store.clone(), refusals_are_told.then_some(tell)).reflect(writer).boxed();
+        let merged = merge(streams, known_to(store.clone()), refusals_are_told.then_some(tell)).reflect(writer).boxed();
         Self { watches, merged, store, told }
     }
 
