@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use daypass::cli::CliError;
 
-#[tokio::main]
+// It waits for the API server most of the time, and each thread takes memory: that a node has many cores is no reason.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     // Before any TLS: with several providers in a tree, rustls panics rather than choose.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
