@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::harness::cast;
+use crate::harness::install::PROGRAM;
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
 use crate::harness::{World, trial};
@@ -64,7 +65,9 @@ pub fn run(only: Option<&str>, live: Option<&str>) -> ExitCode {
 
 async fn measure(only: Option<&str>, live: Option<usize>) {
     let profile = if cfg!(debug_assertions) { "debug build: figures mean nothing" } else { "release build" };
-    println!("daypass {} ({profile}), beside a bare client in the same run\n", env!("CARGO_PKG_VERSION"));
+    println!("daypass {} ({profile}), beside a bare client in the same run", env!("CARGO_PKG_VERSION"));
+    let other = std::env::var(PROGRAM).ok().filter(|program| !program.is_empty());
+    println!("{}\n", other.map_or_else(String::new, |program| format!("the controller is {program}")));
     let world = World::private().await;
     let namespace = world.namespace("bench").await;
     world.allow(&namespace, &namespace, json!({})).await;

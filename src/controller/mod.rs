@@ -1,10 +1,10 @@
 //! Reads the cluster, asks the core what to do, and does it.
 //!
-//! [`watch`] fills the stores and says which request to look at; [`request`] and [`policy`] take one object
-//! through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other requests it concerns,
-//! [`written`] keeps what is on its way from a pass to the watch; [`execute`] is the only module that writes, [`figures`]
-//! counts what it does; [`reaper`] looks at bindings from the other side; [`takeover`] is for the replica that does not
-//! lead yet.
+//! [`watch`] fills the stores, which hold objects as in [`kept`], and says which request to look at; [`request`] and
+//! [`policy`] take one object through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
+//! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`execute`] is the only module
+//! that writes, [`figures`] counts what it does; [`reaper`] looks at bindings from the other side; [`takeover`] is for
+//! the replica that does not lead yet.
 
 pub mod context;
 pub mod error;
