@@ -93,7 +93,9 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
             Err(error) => {
                 // The list begins anew.
                 part.named.clear();
-                let Some(told) = self.told.as_mut().filter(|_| is_refusal(&error)) else { return vec![Err(error)] };
+                // What may be listed and not watched is read by lists alone, and whoever hears of errors is told each time.
+                let counts = matches!(error, watcher::Error::InitialListFailed(_)) && is_refusal(&error);
+                let Some(told) = self.told.as_mut().filter(|_| counts) else { return vec![Err(error)] };
                 part.refusals = part.refusals.saturating_add(1);
                 if part.refusals == REFUSALS {
                     part.listed = true;

@@ -201,6 +201,20 @@ fn any_other_failure_is_waited_for_and_so_is_a_refusal_where_it_must_be() {
     assert_eq!(trial.say("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
 }
 
+#[test]
+fn a_refusal_to_watch_what_may_be_listed_is_not_hidden() {
+    let mut trial = Trial::listed();
+    let refused = || {
+        let status = Status { code: 403, ..Status::failure("no", "Forbidden") };
+        Err(watcher::Error::WatchStartFailed(kube::Error::Api(status.boxed())))
+    };
+    for _ in 0..4 {
+        assert_eq!(trial.say("a", [refused()]), ["Err"]);
+        assert_eq!(trial.say("a", list(["a/x", "a/y"]).into_iter().skip(1)), ["Apply a/x", "Apply a/y"]);
+    }
+    assert!(trial.told().is_empty(), "it can be read");
+}
+
 /// An API server that lets anybody list and refuses to watch, and what it was asked.
 fn refuses_to_watch() -> (Client, Arc<Mutex<Vec<&'static str>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
