@@ -117,8 +117,12 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
                 Vec::new()
             }
             Event::InitApply(object) => {
-                part.named.insert(ObjectRef::from_obj(&object));
-                part.applied(object, self.listed)
+                let name = ObjectRef::from_obj(&object);
+                // Another of its name went while nobody looked.
+                let before = self.stored.get(&name).filter(|before| before.meta().uid != object.meta().uid);
+                let gone = before.map(|before| Event::Delete(K::clone(&before)));
+                part.named.insert(name);
+                gone.into_iter().chain(part.applied(object, self.listed)).collect()
             }
             Event::Apply(object) => part.applied(object, self.listed),
             Event::InitDone => {

@@ -143,6 +143,21 @@ fn a_list_that_comes_again_deletes_what_went_while_the_watch_was_broken() {
 }
 
 #[test]
+fn what_was_made_anew_under_its_name_meanwhile_was_deleted_before() {
+    let with_uid = |uid: &str| {
+        let mut object = object("a/x");
+        object.metadata.uid = Some(uid.to_owned());
+        [Ok(Event::InitApply(object)), Ok(Event::InitDone)]
+    };
+    let mut trial = Trial::new(true);
+    trial.say("a", with_uid("1"));
+    trial.say("b", list([]));
+    assert_eq!(trial.say("a", with_uid("1")), ["Apply a/x"]);
+    assert_eq!(trial.say("a", with_uid("2")), ["Delete a/x", "Apply a/x"]);
+    assert_eq!(trial.store.state()[0].uid().as_deref(), Some("2"));
+}
+
+#[test]
 fn a_list_that_fails_half_way_deletes_nothing_and_what_it_named_may_be_gone_when_it_comes_whole() {
     let mut trial = Trial::listed();
     let mut broken = begun(["a/y", "a/z"]);
