@@ -480,6 +480,8 @@ async fn none_is_left_behind(world: Arc<World>) {
         left => Err(format!("{} are left", left.len())),
     })
     .await;
+    let log = limited.controller.log();
+    assert!(log.contains("a binding is removed: its request is in a namespace that is not served"), "{log}");
     limited.review(ALICE, "shop", "here", "Revoke", "done").await;
     limited.until("shop", "here", State::Revoked).await;
     world.control_plane.helm(&with(&value).each_ref().map(String::as_str)).await;

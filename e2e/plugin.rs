@@ -105,6 +105,15 @@ async fn dry_run(world: Arc<World>) {
     assert!(told.contains(&format!("note: you may not read namespace {namespace}")), "{told}");
     let told = explained(&world, ALICE, &["-f", &path, "--as-user", "eve", "--as-group", "ops"]).await;
     assert!(told.contains("eve is not among its requesters") && told.contains("denied because"), "{told}");
+    // Where nobody serves, nothing is granted, whatever policies say. It has to be told.
+    let served = async |names: &str| explained(&world, ALICE, &["-f", &path, "--watch-namespaces", names]).await;
+    let told = served("bank,yard").await;
+    assert!(
+        told.contains(&format!("denied because metadata.namespace: nobody answers a request in namespace {namespace}")),
+        "{told}"
+    );
+    let told = served(&format!("bank,{namespace}")).await;
+    assert!(told.contains(&words), "{told}");
     // Of less than a role it says what it has and what it lacks.
     let rules = |resource: &str| json!([{ "verbs": ["get"], "apiGroups": [""], "resources": [resource] }]);
     for (resource, words) in [

@@ -137,8 +137,8 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
     let parts = context::KINDS.into_iter().chain(terms.map(|_| ELECTION));
     let readiness = Readiness::waiting_for(parts, leadership.clone());
     let metrics = Metrics::default();
-    let instance = instance(&args);
-    let clients = client::clients(args.kubeconfig.as_deref(), instance, leadership.clone(), &metrics).await?;
+    let instance = instance(&args).to_owned();
+    let clients = client::clients(args.kubeconfig.as_deref(), &instance, leadership.clone(), &metrics).await?;
     let election = match terms {
         Some(terms) => {
             let pod = args.instance.as_deref();
@@ -149,11 +149,8 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
             None
         }
     };
-    let reach = match args.watch_namespaces.as_slice() {
-        [] => Reach::Cluster,
-        names => Reach::Namespaces(names.iter().cloned().collect()),
-    };
-    let identity = controller::Identity { instance: instance.to_owned(), namespace: args.namespace, reach };
+    let reach = Reach::of(args.watch_namespaces);
+    let identity = controller::Identity { instance, namespace: args.namespace, reach };
     let process = controller::Process { readiness: readiness.clone(), metrics: metrics.clone(), leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),

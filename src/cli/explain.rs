@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -24,6 +25,7 @@ use crate::core::history::Reason;
 use crate::core::limits;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
+use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
 use crate::runtime::client;
@@ -50,6 +52,10 @@ pub struct ExplainArgs {
     /// With --as-user: a group of that user. Can be given again.
     #[arg(long, requires = "as_user")]
     as_group: Vec<String>,
+    /// The namespaces that the cluster's Daypass is limited to (`watchNamespaces` of its chart), separated by commas. They
+    /// cannot be read from the cluster. Left out: it serves all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    watch_namespaces: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -64,7 +70,8 @@ pub async fn run(args: ExplainArgs) -> Result<Said, String> {
         .await
         .map_err(|error| error.to_string())?;
     let fallback = config.default_namespace.clone();
-    let cluster = Cluster { client: Client::try_from(config).map_err(|error| error.to_string())?, notes: Vec::new() };
+    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    let cluster = Cluster { client, reach: Reach::of(args.watch_namespaces.clone()), notes: Vec::new() };
     let now = Clock.now();
     let requests = match (&args.name, &args.file) {
         (Some(name), _) => vec![cluster.request(args.namespace.as_deref().unwrap_or(&fallback), name).await?],
@@ -73,15 +80,18 @@ pub async fn run(args: ExplainArgs) -> Result<Said, String> {
     };
     let mut text = String::new();
     for request in &requests {
-        let mut cluster = Cluster { client: cluster.client.clone(), notes: Vec::new() };
+        let mut cluster = Cluster { notes: Vec::new(), ..cluster.clone() };
         text.push_str(&cluster.explain(request, now, args.output).await?);
     }
     Ok(Said { text, code: 0 })
 }
 
 /// The cluster as whoever asks may see it.
+#[derive(Clone)]
 struct Cluster {
     client: Client,
+    /// Where requests are served, as whoever asks says.
+    reach: Reach,
     /// What could not be read.
     notes: Vec<String>,
 }
@@ -140,6 +150,7 @@ impl Cluster {
         let policies = self.policies().await?;
         let extended = self.extended(request).await;
         let namespaces = self.namespaces(request, extended.as_ref()).await?;
+        let namespaces = self.reach.known(namespaces);
         let role = self.role(request, &namespaces).await;
         let recorded = request.status.as_ref().and_then(|status| status.risk.clone());
         let risk = role.as_ref().map(|role| role.risk(request)).or(recorded);
@@ -148,6 +159,7 @@ impl Cluster {
         let others = limits::others(request, &policies, all.iter());
         let guard = guard(request);
         let snapshot = Snapshot {
+            reach: &self.reach,
             others: &others,
             role: role.as_ref(),
             risk: risk.as_ref(),

@@ -21,6 +21,7 @@ use crate::core::guard::Guard;
 use crate::core::limits::Counted;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::{Entry, PolicySet};
+use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
 
@@ -30,8 +31,14 @@ const AT: &str = "2026-01-05T12:00:00Z";
 /// A PolicyTest document.
 pub struct PolicyTest {
     from: String,
-    namespaces: Namespaces,
+    place: Place,
     cases: Vec<Case>,
+}
+
+/// The cluster that cases are decided for.
+struct Place {
+    namespaces: Namespaces,
+    reach: Reach,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +52,9 @@ struct Raw {
     _metadata: Value,
     #[serde(default)]
     namespaces: Vec<Value>,
+    /// Namespaces that the cluster's Daypass is limited to, as in the values of its chart. Left out: it serves all.
+    #[serde(default)]
+    watch_namespaces: BTreeSet<String>,
     cases: Vec<Value>,
 }
 
@@ -145,12 +155,17 @@ impl PolicyTest {
         }
         let cases = raw.cases.iter().enumerate();
         let cases = cases.map(|(index, value)| Case::read(from, &format!("cases[{index}]"), value, documents));
-        Ok(Self { from: from.clone(), namespaces, cases: cases.collect::<Result<_, _>>()? })
+        let reach = Reach::of(raw.watch_namespaces);
+        Ok(Self {
+            from: from.clone(),
+            place: Place { namespaces: reach.known(namespaces), reach },
+            cases: cases.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The namespaces that it knows, with their names.
     pub fn namespaces(&self) -> impl Iterator<Item = (String, Namespace)> {
-        self.namespaces.clone().into_iter()
+        self.place.namespaces.clone().into_iter()
     }
 }
 
@@ -285,7 +300,7 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Said {
     let (mut text, mut passed, mut failed) = (String::new(), 0, 0);
     for test in tests {
         for case in &test.cases {
-            let (told, differences) = match case.decide(policies, &test.namespaces) {
+            let (told, differences) = match case.decide(policies, &test.place) {
                 Ok(told) => (told.summary.clone(), case.differences(&told)),
                 Err(why) => (why.clone(), vec![("before", "granted, or waiting".to_owned(), why)]),
             };
@@ -311,13 +326,13 @@ impl Case {
     ///
     /// # Errors
     /// Why one of those neither runs nor waits.
-    fn decide(&self, policies: &PolicySet, namespaces: &Namespaces) -> Result<Explanation, String> {
+    fn decide(&self, policies: &PolicySet, place: &Place) -> Result<Explanation, String> {
         let mut before: Vec<AccessRequest> = Vec::new();
         for earlier in &self.before {
-            let told = decided(&earlier.request, policies, namespaces, &before, self.at);
+            let told = decided(&earlier.request, policies, place, &before, self.at);
             before.push(earlier.stands(&told, policies, self.at)?);
         }
-        Ok(decided(&self.request, policies, namespaces, &before, self.at))
+        Ok(decided(&self.request, policies, place, &before, self.at))
     }
 }
 
@@ -359,7 +374,7 @@ fn binding(namespace: &str) -> BindingRef {
 fn decided(
     request: &AccessRequest,
     policies: &PolicySet,
-    namespaces: &Namespaces,
+    place: &Place,
     before: &[AccessRequest],
     at: Timestamp,
 ) -> Explanation {
@@ -373,11 +388,12 @@ fn decided(
     let risk = if request.spec.rules.is_empty() { stated() } else { Some(role.risk(request)) };
     let guard = Guard::Since(Timestamp::MIN);
     let snapshot = Snapshot {
+        reach: &place.reach,
         others: &others,
         role: Some(&role),
         risk: risk.as_ref(),
         extended: before.iter().find(extends),
-        ..Snapshot::bare(request, policies, namespaces, &guard)
+        ..Snapshot::bare(request, policies, &place.namespaces, &guard)
     };
     explain(&snapshot, at)
 }

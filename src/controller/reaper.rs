@@ -134,14 +134,16 @@ fn owner_ref(context: &Context, binding: &Observed) -> Option<ObjectRef<KeptRequ
 /// Asks the API server about a binding's request, and deletes the binding when it must go. True when nothing failed.
 async fn look_into(context: &Context, binding: &Observed) -> bool {
     let looking = async {
-        let request = match owner_ref(context, binding) {
-            // One that is not served ends nothing.
-            Some(ObjectRef { name, namespace: Some(namespace), .. }) if context.reach.serves(&namespace) => {
-                observe::request(&context.reader, &namespace, &name).await?
+        let (request, no_request) = match owner_ref(context, binding) {
+            Some(ObjectRef { namespace: Some(namespace), .. }) if !context.reach.serves(&namespace) => {
+                (None, Owner::Unserved)
             }
-            _ => None,
+            Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
+                (observe::request(&context.reader, &namespace, &name).await?, Owner::Gone)
+            }
+            _ => (None, Owner::Gone),
         };
-        let owner = request.as_ref().map_or(Owner::Gone, Owner::Found);
+        let owner = request.as_ref().map_or(no_request, Owner::Found);
         let (Some(why), Some(uid)) = (verdict(binding, owner, context.clock.now()), binding.request_uid()) else {
             return Ok(());
         };

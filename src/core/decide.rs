@@ -82,7 +82,7 @@ impl Approved<'_> {
 /// Decides a request at a time.
 pub fn decide<'p>(ask: &Ask<'_>, s: &Snapshot<'p>, said: Said<'_>, now: Timestamp) -> Decision<'p> {
     let policies = s.policies;
-    if let Some(fault) = s.reach.refusal(&ask.target) {
+    if let Some(fault) = s.reach.refusal(s.request.metadata.namespace.as_deref().unwrap_or_default(), &ask.target) {
         return Decision::Denied(vec![fault.to_string()]);
     }
     let place = match place(&ask.target, s.namespaces) {

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::fault::Fault;
+use super::namespaces::Namespaces;
 use super::select::Place;
 use super::validate::Target;
 
@@ -18,6 +19,18 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// These namespaces; with none named, everywhere.
+    pub fn of(names: impl IntoIterator<Item = String>) -> Self {
+        let names: BTreeSet<String> = names.into_iter().collect();
+        if names.is_empty() { Self::Cluster } else { Self::Namespaces(names) }
+    }
+
+    /// Of these namespaces those that are served, which are all that is known of from here.
+    pub fn known(&self, mut namespaces: Namespaces) -> Namespaces {
+        namespaces.retain(|name, _| self.serves(name));
+        namespaces
+    }
+
     /// Whether requests in this namespace are served.
     pub fn serves(&self, namespace: &str) -> bool {
         match self {
@@ -26,11 +39,13 @@ impl Reach {
         }
     }
 
-    /// Why what is asked for cannot be granted from here, with the way out; none when it can. Labels choose among the
-    /// namespaces that are served, so they never lead out of reach.
-    pub fn refusal(&self, target: &Target) -> Option<Fault> {
+    /// Why what is asked for in namespace `from` cannot be granted from here, with the way out; none when it can. Labels
+    /// choose among the namespaces that are served, so they never lead out of reach.
+    pub fn refusal(&self, from: &str, target: &Target) -> Option<Fault> {
         let Self::Namespaces(served) = self else { return None };
         let (field, problem) = match target {
+            // None is made there while the guards are in force.
+            _ if !self.serves(from) => ("metadata.namespace", format!("nobody answers a request in namespace {from}")),
             Target::Selected(_) => return None,
             Target::Cluster | Target::Granted(Place::Cluster) => {
                 ("spec.scope.cluster", "access to the whole cluster cannot be granted here".to_owned())
@@ -65,12 +80,16 @@ mod tests {
     use crate::core::validate::validate;
     use serde_json::{Value, json};
 
+    fn limited() -> Reach {
+        Reach::of(["shop", "bank"].map(str::to_owned))
+    }
+
     fn refusal(scope: Value) -> Option<String> {
-        let reach = Reach::Namespaces(["bank".to_owned(), "shop".to_owned()].into());
+        let reach = limited();
         let request = request(json!({ "scope": scope }));
         let target = validate(&request).unwrap().target;
-        assert_eq!(Reach::Cluster.refusal(&target), None);
-        reach.refusal(&target).map(|fault| fault.to_string())
+        assert_eq!(Reach::of([]).refusal("shop", &target), None);
+        reach.refusal("shop", &target).map(|fault| fault.to_string())
     }
 
     #[test]
@@ -92,11 +111,26 @@ mod tests {
     }
 
     #[test]
+    fn nobody_answers_a_request_in_a_namespace_that_is_not_served() {
+        let target = Target::Namespaces(["shop".to_owned()].into());
+        let told = limited().refusal("yard", &target).map(|fault| fault.to_string()).unwrap();
+        assert!(told.starts_with("metadata.namespace: nobody answers a request in namespace yard: "), "{told}");
+    }
+
+    #[test]
+    fn of_all_namespaces_only_those_that_are_served_are_known() {
+        let all: Namespaces = ["bank", "yard"].map(|name| (name.to_owned(), Default::default())).into();
+        let known: Vec<String> = limited().known(all.clone()).into_keys().collect();
+        assert_eq!(known, ["bank"]);
+        assert_eq!(Reach::Cluster.known(all.clone()), all);
+    }
+
+    #[test]
     fn a_grant_that_is_to_be_extended_is_in_reach_where_it_holds() {
         let reach = Reach::Namespaces(["shop".to_owned()].into());
         let of = |names: &[&str]| Target::Granted(Place::Namespaces(names.iter().map(|n| (*n).to_owned()).collect()));
-        assert_eq!(reach.refusal(&of(&["shop"])), None);
-        assert!(reach.refusal(&of(&["shop", "yard"])).is_some());
-        assert!(reach.refusal(&Target::Granted(Place::Cluster)).is_some());
+        assert_eq!(reach.refusal("shop", &of(&["shop"])), None);
+        assert!(reach.refusal("shop", &of(&["shop", "yard"])).is_some());
+        assert!(reach.refusal("shop", &Target::Granted(Place::Cluster)).is_some());
     }
 }

@@ -16,6 +16,8 @@ use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef};
 pub enum Owner<'a> {
     /// There is no request of that name and UID.
     Gone,
+    /// It stands in a namespace that is not served: whatever it says, nobody would end it.
+    Unserved,
     /// This one.
     Found(&'a AccessRequest),
 }
@@ -30,8 +32,10 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
     if binding.is_loan() && binding.metadata.creation_timestamp.as_ref().is_some_and(|at| now < later(at.0, LOAN)) {
         return None;
     }
-    let Owner::Found(request) = owner else {
-        return Some("its request is gone");
+    let request = match owner {
+        Owner::Found(request) => request,
+        Owner::Gone => return Some("its request is gone"),
+        Owner::Unserved => return Some("its request is in a namespace that is not served"),
     };
     let live =
         request.status.as_ref().filter(|s| !s.state.is_final() && s.expires_at.as_ref().is_some_and(|e| e.0 > now));
@@ -127,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_nobody_would_end_gives_nothing() {
+        let request = granted();
+        let why = verdict(&binding(&request), Owner::Unserved, noon());
+        assert_eq!(why, Some("its request is in a namespace that is not served"));
+    }
+
+    #[test]
     fn a_loan_is_left_alone_for_as_long_as_one_takes() {
         let request = granted();
         let status = request.status.as_ref().unwrap();
@@ -137,5 +148,6 @@ mod tests {
         assert_eq!(why(noon() + LOAN - SECOND), None);
         assert_eq!(why(noon() + LOAN), Some("its request does not know it"));
         assert_eq!(verdict(&lent, Owner::Gone, noon() + LOAN), Some("its request is gone"));
+        assert_eq!(verdict(&lent, Owner::Unserved, noon()), None);
     }
 }

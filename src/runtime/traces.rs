@@ -52,13 +52,15 @@ const OWN: &str = "daypass::";
 /// A sentence that says what is wrong with it.
 pub fn endpoint(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    if uri.scheme() != Some(&Scheme::HTTP) || uri.authority().is_none() {
+    if uri.scheme() != Some(&Scheme::HTTP) {
         return Err(
             "it must be http://HOST:PORT; a collector in the cluster is meant, TLS is for it to speak".to_owned()
         );
     }
-    if uri.query().is_some() {
-        return Err("it must have no query".to_owned());
+    // They would be lost, and a fragment the path with it.
+    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if uri.query().is_some() || text.contains('#') || has_user {
+        return Err("it must have no query, no fragment and no user".to_owned());
     }
     format!("{}/v1/traces", text.trim_end_matches('/')).parse().map_err(|error| format!("{error}"))
 }
@@ -318,7 +320,17 @@ mod tests {
         let whole = |text| endpoint(text).map(|uri| uri.to_string());
         assert_eq!(whole("http://collector:4318").unwrap(), "http://collector:4318/v1/traces");
         assert_eq!(whole("http://collector:4318/otlp/").unwrap(), "http://collector:4318/otlp/v1/traces");
-        for wrong in ["https://collector:4318", "collector:4318", "/v1/traces", "http://collector?x=1", "", "http://"] {
+        for wrong in [
+            "https://collector:4318",
+            "collector:4318",
+            "/v1/traces",
+            "http://collector?x=1",
+            "",
+            "http://",
+            "http://collector#x",
+            "http://collector/otlp#",
+            "http://me:secret@collector",
+        ] {
             assert!(whole(wrong).is_err(), "{wrong}");
         }
     }

@@ -24,10 +24,15 @@ spec: {role: {name: admin}, reason: slow}
 
 /// What `policy test` says of a case under a policy with something more.
 fn said_under(more: &str, case: &str) -> Result<Said, String> {
+    said_in("namespaces: [{name: shop}]", more, case)
+}
+
+/// The same in a cluster of which the PolicyTest says this.
+fn said_in(cluster: &str, more: &str, case: &str) -> Result<Said, String> {
     let folder = tempfile::tempdir().unwrap();
     let policy = POLICY.replace("  limits:", &format!("  {more}\n  limits:"));
-    let head = "apiVersion: daypass.dev/v1alpha1, kind: PolicyTest, namespaces: [{name: shop}]";
-    let test = format!("{policy}---\n{{{head}, cases: [{{name: c, {case}}}]}}\n");
+    let head = "apiVersion: daypass.dev/v1alpha1, kind: PolicyTest";
+    let test = format!("{policy}---\n{{{head}, {cluster}, cases: [{{name: c, {case}}}]}}\n");
     std::fs::write(folder.path().join("test.yaml"), test).unwrap();
     run(&[folder.path().to_owned()])
 }
@@ -69,6 +74,27 @@ fn what_was_before_counts() {
         let said = said(&case(&before, "{outcome: Granted}")).unwrap();
         assert!(said.code == 1 && said.text.contains(why), "{}", said.text);
     }
+}
+
+#[test]
+fn where_requests_are_served_counts() {
+    let limited = |served: &str, case: &str| {
+        let said = said_in(&format!("namespaces: [{{name: shop}}, {{name: bank}}], {served}"), "", case).unwrap();
+        assert_eq!(said.code, 0, "{}", said.text);
+    };
+    let fix = |expect: &str| format!("request: shop/fix, {ALICE}, expect: {expect}");
+    let by_label = |expect: &str| {
+        let metadata = "metadata: {name: by-label, namespace: shop}";
+        let spec = "spec: {role: {name: edit}, reason: slow, scope: {namespaceSelector: {}}}";
+        let head = "apiVersion: daypass.dev/v1alpha1, kind: AccessRequest";
+        format!("request: {{{head}, {metadata}, {spec}}}, {ALICE}, expect: {expect}")
+    };
+    limited("watchNamespaces: []", &fix("{outcome: Granted}"));
+    limited("watchNamespaces: [shop, yard]", &fix("{outcome: Granted}"));
+    limited("watchNamespaces: [bank]", &fix("{outcome: Denied, message: nobody answers a request in namespace shop}"));
+    // The policy is for shop alone; the label fits bank too, as far as that is served.
+    limited("watchNamespaces: []", &by_label("{outcome: Denied, message: bank}"));
+    limited("watchNamespaces: [shop]", &by_label("{outcome: Granted, namespaces: [shop]}"));
 }
 
 #[test]

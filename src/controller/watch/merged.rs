@@ -96,7 +96,9 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
             Err(error) => {
                 // The list begins anew.
                 part.named.clear();
-                let Some(told) = self.told.as_mut().filter(|_| is_refusal(&error)) else { return vec![Err(error)] };
+                // What may be listed and not watched is read by lists alone, and whoever hears of errors is told each time.
+                let counts = matches!(error, watcher::Error::InitialListFailed(_)) && is_refusal(&error);
+                let Some(told) = self.told.as_mut().filter(|_| counts) else { return vec![Err(error)] };
                 part.refusals = part.refusals.saturating_add(1);
                 if part.refusals == REFUSALS {
                     part.listed = true;
@@ -118,8 +120,12 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
                 Vec::new()
             }
             Event::InitApply(object) => {
-                part.named.insert(ObjectRef::from_obj(&object));
-                part.applied(object, self.listed)
+                let name = ObjectRef::from_obj(&object);
+                // Another of its name went while nobody looked.
+                let before = self.stored.get(&name).filter(|before| before.meta().uid != object.meta().uid);
+                let gone = before.map(|before| Event::Delete(K::clone(&before)));
+                part.named.insert(name);
+                gone.into_iter().chain(part.applied(object, self.listed)).collect()
             }
             Event::Apply(object) => part.applied(object, self.listed),
             Event::InitDone => {

@@ -151,6 +151,21 @@ fn a_list_that_comes_again_deletes_what_went_while_the_watch_was_broken() {
 }
 
 #[test]
+fn what_was_made_anew_under_its_name_meanwhile_was_deleted_before() {
+    let with_uid = |uid: &str| {
+        let mut object = object("a/x");
+        object.metadata.uid = Some(uid.to_owned());
+        [Ok(Event::InitApply(object)), Ok(Event::InitDone)]
+    };
+    let mut trial = Trial::new(true);
+    trial.say("a", with_uid("1"));
+    trial.say("b", list([]));
+    assert_eq!(trial.say("a", with_uid("1")), ["Apply a/x"]);
+    assert_eq!(trial.say("a", with_uid("2")), ["Delete a/x", "Apply a/x"]);
+    assert_eq!(trial.store.state()[0].uid().as_deref(), Some("2"));
+}
+
+#[test]
 fn a_list_that_fails_half_way_deletes_nothing_and_what_it_named_may_be_gone_when_it_comes_whole() {
     let mut trial = Trial::listed();
     let mut broken = begun(["a/y", "a/z"]);
@@ -207,6 +222,20 @@ fn any_other_failure_is_waited_for_and_so_is_a_refusal_where_it_must_be() {
     assert_eq!(trial.say("b", (0..5).map(|_| failed(403))), ["Err"; 5]);
     assert!(trial.told().is_empty());
     assert_eq!(trial.say("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
+}
+
+#[test]
+fn a_refusal_to_watch_what_may_be_listed_is_not_hidden() {
+    let mut trial = Trial::listed();
+    let refused = || {
+        let status = Status { code: 403, ..Status::failure("no", "Forbidden") };
+        Err(watcher::Error::WatchStartFailed(kube::Error::Api(status.boxed())))
+    };
+    for _ in 0..4 {
+        assert_eq!(trial.say("a", [refused()]), ["Err"]);
+        assert_eq!(trial.say("a", list(["a/x", "a/y"]).into_iter().skip(1)), ["Apply a/x", "Apply a/y"]);
+    }
+    assert!(trial.told().is_empty(), "it can be read");
 }
 
 /// An API server that lets anybody list and refuses to watch, and what it was asked.
