@@ -27,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         alone("namespaces::access_comes_and_goes_in_those_that_are_served", AUDIT_POLICY, comes_and_goes),
         alone("namespaces::what_is_out_of_reach_is_denied_with_the_way_out", AUDIT_POLICY, out_of_reach),
         alone("namespaces::one_that_is_missing_keeps_nobody_waiting", AUDIT_POLICY, one_is_missing),
+        alone("namespaces::what_a_namespace_that_is_gone_gave_elsewhere_ends", AUDIT_POLICY, gone_unseen),
         alone("namespaces::a_right_that_goes_and_comes_back_is_noticed", AUDIT_POLICY, right_goes_and_comes_back),
         alone("namespaces::each_right_is_used_and_nothing_else_is_called", AUDIT_POLICY, each_right_is_used),
         alone("namespaces::a_stolen_token_opens_nothing_elsewhere", AUDIT_POLICY, stolen_token),
@@ -189,6 +190,21 @@ async fn one_is_missing(control_plane: Arc<ControlPlane>) {
     world.until("late", "again", State::Active).await;
     until_ready(&world, "ok: leads\n").await;
     assert!(world.kubectl(ALICE).can_i("create", "pods", Some("late")).await);
+}
+
+/// It goes while no controller runs. With it go its requests and the right to ask for them.
+async fn gone_unseen(control_plane: Arc<ControlPlane>) {
+    let namespaces = ["late", "shop"];
+    make(&control_plane, &namespaces).await;
+    let world = World::limited(control_plane, &namespaces).await;
+    world.allow("much", "*", much()).await;
+    world.ask(ALICE, "late", "fix", json!({ "scope": { "namespaces": ["late", "shop"] } })).await;
+    world.until("late", "fix", State::Active).await;
+    world.controller.kill();
+    world.kubectl(ADMIN).ok(&["delete", "namespace", "late", "--timeout=60s"]).await;
+    assert_eq!(world.our_bindings("shop").await.len(), 1);
+    world.controller.restart().await;
+    world.until_unbound("shop").await;
 }
 
 /// When the controller was refused to list the Roles of a namespace.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, error, error_span, warn};
 
 use super::context::{ACCESS_REQUESTS, Context};
@@ -36,19 +36,26 @@ const CONCURRENT: usize = 16;
 /// Runs for as long as the process.
 pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Suspect>) {
     let queue = stream::poll_fn(move |task| suspects.poll_recv(task));
-    let sweeps = stream::unfold((), |()| async {
-        sleep(SWEEP).await;
-        Some((Suspect::Everything, ()))
-    });
-    let context = &context;
-    stream::select(queue, sweeps).for_each_concurrent(CONCURRENT, |suspect| look(context, suspect)).await;
+    let (context, everything) = (&context, &Notify::new());
+    let looks = queue.for_each_concurrent(CONCURRENT, |suspect| look(context, suspect, everything));
+    // One after the other, however many are asked for: a sweep that fails is made again, and each would be for ever.
+    let sweeps = async {
+        loop {
+            let well = !context.has_listed(&[ACCESS_REQUESTS]) || sweep(context).await;
+            let _ = timeout(if well { SWEEP } else { RETRY }, everything.notified()).await;
+        }
+    };
+    tokio::select! {
+        () = looks => {}
+        () = sweeps => {}
+    }
 }
 
-async fn look(context: &Context, suspect: Suspect) {
+async fn look(context: &Context, suspect: Suspect, everything: &Notify) {
     let all_well = match &suspect {
         // Without the requests, every binding would look like one that nobody knows.
         _ if !context.has_listed(&[ACCESS_REQUESTS]) => return,
-        Suspect::Everything => sweep(context).await,
+        Suspect::Everything => return everything.notify_one(),
         Suspect::Binding(binding) => look_into(context, binding).await,
         Suspect::Deleted(request) => unbind_all(context, request).await,
     };
@@ -139,7 +146,12 @@ async fn look_into(context: &Context, binding: &Observed) -> bool {
                 (None, Owner::Unserved)
             }
             Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
-                (observe::request(&context.reader, &namespace, &name).await?, Owner::Gone)
+                let found = match observe::request(&context.reader, &namespace, &name).await {
+                    // With a namespace goes the Role that allowed to ask.
+                    Err(error) if error.forbidden().is_some() && is_gone(context, &namespace).await? => None,
+                    found => found?,
+                };
+                (found, Owner::Gone)
             }
             _ => (None, Owner::Gone),
         };
@@ -151,6 +163,16 @@ async fn look_into(context: &Context, binding: &Observed) -> bool {
         context.writer.unbind(&binding.reference(), uid).await
     };
     async { report(looking.await) }.instrument(error_span!("reap", uid = binding.request_uid())).await
+}
+
+/// Whether the API server has no such namespace. It is asked only when the watch has none.
+async fn is_gone(context: &Context, namespace: &str) -> Result<bool, Error> {
+    if context.rules().is_none_or(|rules| rules.namespaces.contains_key(namespace)) {
+        return Ok(false);
+    }
+    let known = context.policies().unwrap_or_default();
+    let rules = context.fresh_rules.since(Instant::now(), &known, &context.reader, &context.reach).await?;
+    Ok(!rules.namespaces.contains_key(namespace))
 }
 
 /// Deletes the recorded bindings of a deleted request. True when nothing failed.

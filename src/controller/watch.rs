@@ -122,12 +122,18 @@ impl<'a> Sight<'a> {
                 false => info!(kind, namespace, "can be read"),
             }
         });
-        let kept = store.as_reader();
-        let known = move |namespace: &str| {
-            let of_it = kept.state_filter(|kept| merged::home(kept) == namespace);
-            of_it.iter().map(|kept| kept.restored()).collect()
+        let (all, one) = (store.as_reader(), store.as_reader());
+        let known = merged::Known {
+            all: Box::new(move |namespace| {
+                let of_it = all.state_filter(|kept| merged::home(kept) == namespace);
+                of_it.iter().map(|kept| kept.restored()).collect()
+            }),
+            before: Box::new(move |object| {
+                let before = one.get(&kept::reference(object))?;
+                (before.meta().uid != object.meta().uid).then(|| before.restored())
+            }),
         };
-        follow(merged::merge(names.iter().map(watch).collect(), Box::new(known), Some(told)), store).boxed()
+        follow(merged::merge(names.iter().map(watch).collect(), known, Some(told)), store).boxed()
     }
 
     /// The namespaces that are served, by name; or all. A right to look at one is waited for: taken for gone, it would
@@ -140,11 +146,18 @@ impl<'a> Sight<'a> {
             (name.clone(), events(merged::watch(api.clone(), config)))
         };
         let (stored, store) = reflector::store();
-        let known = move |name: &str| {
-            let of_it = stored.state_filter(|namespace| merged::home(namespace) == name);
-            of_it.iter().map(|namespace| PartialObjectMeta::clone(namespace)).collect()
+        let one = stored.clone();
+        let known = merged::Known {
+            all: Box::new(move |name| {
+                let of_it = stored.state_filter(|namespace| merged::home(namespace) == name);
+                of_it.iter().map(|namespace| PartialObjectMeta::clone(namespace)).collect()
+            }),
+            before: Box::new(move |object| {
+                let before = one.get(&ObjectRef::from_obj(object))?;
+                (before.metadata.uid != object.metadata.uid).then(|| PartialObjectMeta::clone(&before))
+            }),
         };
-        merged::merge(names.iter().map(watch).collect(), Box::new(known), None).reflect(store).boxed()
+        merged::merge(names.iter().map(watch).collect(), known, None).reflect(store).boxed()
     }
 
     /// ClusterRoleBindings, of which none can be made where the cluster is out of reach.

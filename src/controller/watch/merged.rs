@@ -36,8 +36,18 @@ where
 /// Hears that a namespace may not be listed, or may be again.
 pub type Told<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
 
-/// Says what the store that follows the merged watch has of a namespace.
-pub type Known<'a, K> = Box<dyn Fn(&str) -> Vec<K> + Send + 'a>;
+/// Answers what a store has of a namespace.
+pub type All<'a, K> = Box<dyn Fn(&str) -> Vec<K> + Send + 'a>;
+/// Answers what a store has in the place of an object.
+pub type Before<'a, K> = Box<dyn Fn(&K) -> Option<K> + Send + 'a>;
+
+/// Says what the store that follows the merged watch has.
+pub struct Known<'a, K> {
+    /// All of a namespace.
+    pub all: All<'a, K>,
+    /// The one in the place of this object, if its UID is another.
+    pub before: Before<'a, K>,
+}
 
 /// Merges the watches of namespaces into one, whose events a store follows: `known` is what it has. A namespace that may not be listed counts
 /// as empty until it can be, and is told of. With nobody to tell, it is waited for.
@@ -120,11 +130,9 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let name = ObjectRef::from_obj(&object);
                 // Another of its name went while nobody looked.
-                let before = self.stored.get(&name).filter(|before| before.meta().uid != object.meta().uid);
-                let gone = before.map(|before| Event::Delete(K::clone(&before)));
-                part.named.insert(name);
+                let gone = (self.known.before)(&object).map(Event::Delete);
+                part.named.insert(ObjectRef::from_obj(&object));
                 gone.into_iter().chain(part.applied(object, self.listed)).collect()
             }
             Event::Apply(object) => part.applied(object, self.listed),
@@ -133,7 +141,7 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
                 let named = std::mem::take(&mut part.named);
                 part.held.retain(|object, _| named.contains(object));
                 let gone = |object: &K| !named.contains(&ObjectRef::from_obj(object));
-                (self.known)(namespace).into_iter().filter(gone).map(Event::Delete).collect()
+                (self.known.all)(namespace).into_iter().filter(gone).map(Event::Delete).collect()
             }
             Event::Delete(object) if self.listed => vec![Event::Delete(object)],
             Event::Delete(object) => {

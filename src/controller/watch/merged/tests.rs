@@ -26,10 +26,17 @@ struct Trial {
 }
 
 fn known_to(store: Store<ConfigMap>) -> Known<'static, ConfigMap> {
-    Box::new(move |namespace| {
-        let of_it = store.state_filter(|object| home(object) == namespace);
-        of_it.iter().map(|object| ConfigMap::clone(object)).collect()
-    })
+    let all = store.clone();
+    Known {
+        all: Box::new(move |namespace| {
+            let of_it = all.state_filter(|object| home(object) == namespace);
+            of_it.iter().map(|object| ConfigMap::clone(object)).collect()
+        }),
+        before: Box::new(move |object| {
+            let before = store.get(&ObjectRef::from_obj(object))?;
+            (before.metadata.uid != object.metadata.uid).then(|| ConfigMap::clone(&before))
+        }),
+    }
 }
 
 impl Trial {
