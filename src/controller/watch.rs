@@ -122,17 +122,7 @@ impl<'a> Sight<'a> {
                 false => info!(kind, namespace, "can be read"),
             }
         });
-        let (all, one) = (store.as_reader(), store.as_reader());
-        let known = merged::Known {
-            all: Box::new(move |namespace| {
-                let of_it = all.state_filter(|kept| merged::home(kept) == namespace);
-                of_it.iter().map(|kept| kept.restored()).collect()
-            }),
-            before: Box::new(move |object| {
-                let before = one.get(&kept::reference(object))?;
-                (before.meta().uid != object.meta().uid).then(|| before.restored())
-            }),
-        };
+        let known = merged::Known { stored: store.as_reader(), object: Kept::restored };
         follow(merged::merge(names.iter().map(watch).collect(), known, Some(told)), store).boxed()
     }
 
@@ -146,17 +136,7 @@ impl<'a> Sight<'a> {
             (name.clone(), events(merged::watch(api.clone(), config)))
         };
         let (stored, store) = reflector::store();
-        let one = stored.clone();
-        let known = merged::Known {
-            all: Box::new(move |name| {
-                let of_it = stored.state_filter(|namespace| merged::home(namespace) == name);
-                of_it.iter().map(|namespace| PartialObjectMeta::clone(namespace)).collect()
-            }),
-            before: Box::new(move |object| {
-                let before = one.get(&ObjectRef::from_obj(object))?;
-                (before.metadata.uid != object.metadata.uid).then(|| PartialObjectMeta::clone(&before))
-            }),
-        };
+        let known = merged::Known { stored, object: PartialObjectMeta::clone };
         merged::merge(names.iter().map(watch).collect(), known, None).reflect(store).boxed()
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 
 use futures::{Stream, StreamExt, future, stream};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -36,27 +36,41 @@ where
 /// Hears that a namespace may not be listed, or may be again.
 pub type Told<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
 
-/// Answers what a store has of a namespace.
-pub type All<'a, K> = Box<dyn Fn(&str) -> Vec<K> + Send + 'a>;
-/// Answers what a store has in the place of an object.
-pub type Before<'a, K> = Box<dyn Fn(&K) -> Option<K> + Send + 'a>;
-
-/// Says what the store that follows the merged watch has.
-pub struct Known<'a, K> {
-    /// All of a namespace.
-    pub all: All<'a, K>,
-    /// The one in the place of this object, if its UID is another.
-    pub before: Before<'a, K>,
+/// The store that follows the merged watch, and how what it holds becomes an object again.
+pub struct Known<T: Resource<DynamicType = ()> + Clone + 'static, K> {
+    /// The store.
+    pub stored: Store<T>,
+    /// The object of what is stored.
+    pub object: fn(&T) -> K,
 }
 
-/// Merges the watches of namespaces into one, whose events a store follows: `known` is what it has. A namespace that may not be listed counts
-/// as empty until it can be, and is told of. With nobody to tell, it is waited for.
-pub fn merge<'a, K, S>(
+impl<T, K> Known<T, K>
+where
+    T: Resource<DynamicType = ()> + Clone + 'static,
+    K: Resource<DynamicType = ()>,
+{
+    /// All of a namespace.
+    fn all(&self, namespace: &str) -> Vec<K> {
+        let of_it = self.stored.state_filter(|stored| home(stored) == namespace);
+        of_it.iter().map(|stored| (self.object)(stored)).collect()
+    }
+
+    /// The one in the place of this object, if its UID is another.
+    fn before(&self, object: &K) -> Option<K> {
+        let stored = self.stored.get(&ObjectRef::from_obj(object).into_kind_unchecked(()))?;
+        (stored.meta().uid != object.meta().uid).then(|| (self.object)(&stored))
+    }
+}
+
+/// Merges the watches of namespaces into one, whose events a store follows. A namespace that may not be listed counts as
+/// empty until it can be, and is told of. With nobody to tell, it is waited for.
+pub fn merge<T, K, S>(
     watches: Vec<(String, S)>,
-    known: Known<'a, K>,
-    told: Option<Told<'a>>,
+    known: Known<T, K>,
+    told: Option<Told<'_>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
+    T: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     S: Stream<Item = watcher::Result<Event<K>>> + Send,
 {
@@ -88,15 +102,23 @@ impl<K: Resource<DynamicType = ()>> Default for Part<K> {
     }
 }
 
-struct Merger<'a, K: Resource<DynamicType = ()> + Clone + 'static> {
+struct Merger<'a, T, K>
+where
+    T: Resource<DynamicType = ()> + Clone + 'static,
+    K: Resource<DynamicType = ()>,
+{
     parts: BTreeMap<String, Part<K>>,
-    known: Known<'a, K>,
+    known: Known<T, K>,
     /// Whether the first list of all has gone out.
     listed: bool,
     told: Option<Told<'a>>,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K> {
+impl<T, K> Merger<'_, T, K>
+where
+    T: Resource<DynamicType = ()> + Clone + 'static,
+    K: Resource<DynamicType = ()> + Clone,
+{
     /// What goes out when this comes from a namespace. Everything that went out before is in the store by now, since
     /// the stream is read one by one.
     fn take(&mut self, namespace: &str, event: watcher::Result<Event<K>>) -> Vec<watcher::Result<Event<K>>> {
@@ -131,7 +153,7 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
             }
             Event::InitApply(object) => {
                 // Another of its name went while nobody looked.
-                let gone = (self.known.before)(&object).map(Event::Delete);
+                let gone = self.known.before(&object).map(Event::Delete);
                 part.named.insert(ObjectRef::from_obj(&object));
                 gone.into_iter().chain(part.applied(object, self.listed)).collect()
             }
@@ -141,7 +163,7 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Merger<'_, K
                 let named = std::mem::take(&mut part.named);
                 part.held.retain(|object, _| named.contains(object));
                 let gone = |object: &K| !named.contains(&ObjectRef::from_obj(object));
-                (self.known.all)(namespace).into_iter().filter(gone).map(Event::Delete).collect()
+                self.known.all(namespace).into_iter().filter(gone).map(Event::Delete).collect()
             }
             Event::Delete(object) if self.listed => vec![Event::Delete(object)],
             Event::Delete(object) => {
@@ -175,7 +197,7 @@ impl<K: Resource<DynamicType = ()> + Clone> Part<K> {
 }
 
 /// The namespace that an object is in, or is.
-pub fn home<K: Resource>(object: &K) -> &str {
+fn home<K: Resource>(object: &K) -> &str {
     let metadata = object.meta();
     metadata.namespace.as_deref().or(metadata.name.as_deref()).unwrap_or_default()
 }

@@ -13,7 +13,6 @@ use serde_json::json;
 use tower::{BoxError, service_fn};
 
 use super::*;
-use kube::runtime::reflector::Store;
 
 type Said = watcher::Result<Event<ConfigMap>>;
 
@@ -23,20 +22,6 @@ struct Trial {
     merged: BoxStream<'static, Said>,
     store: Store<ConfigMap>,
     told: Arc<Mutex<Vec<String>>>,
-}
-
-fn known_to(store: Store<ConfigMap>) -> Known<'static, ConfigMap> {
-    let all = store.clone();
-    Known {
-        all: Box::new(move |namespace| {
-            let of_it = all.state_filter(|object| home(object) == namespace);
-            of_it.iter().map(|object| ConfigMap::clone(object)).collect()
-        }),
-        before: Box::new(move |object| {
-            let before = store.get(&ObjectRef::from_obj(object))?;
-            (before.metadata.uid != object.metadata.uid).then(|| ConfigMap::clone(&before))
-        }),
-    }
 }
 
 impl Trial {
@@ -55,7 +40,13 @@ impl Trial {
         let tell: Told = Box::new(move |namespace, refused| {
             hear.lock().unwrap().push(format!("{namespace} is refused: {refused}"));
         });
-        let merged = merge(streams, known_to(store.clone()), refusals_are_told.then_some(tell)).reflect(writer).boxed();
+        let merged = merge(
+            streams,
+            Known { stored: store.clone(), object: ConfigMap::clone },
+            refusals_are_told.then_some(tell),
+        )
+        .reflect(writer)
+        .boxed();
         Self { watches, merged, store, told }
     }
 
