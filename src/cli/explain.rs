@@ -1,6 +1,7 @@
 //! `kubectl daypass explain`: reads what a request is decided by, with the rights of whoever asks, and has the core
 //! explain it. Writes nothing.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -22,7 +23,7 @@ use crate::core::break_glass::is_unreviewed;
 use crate::core::explain::explain;
 use crate::core::guard::Guard;
 use crate::core::history::Reason;
-use crate::core::limits;
+use crate::core::limits::{self, Counted};
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
 use crate::core::reach::Reach;
@@ -156,7 +157,8 @@ impl Cluster {
         let risk = role.as_ref().map(|role| role.risk(request)).or(recorded);
         let all = self.requests(request, &policies).await;
         let unreviewed: Vec<AccessRequest> = all.iter().filter(|other| is_unreviewed(other)).cloned().collect();
-        let others = limits::others(request, &policies, all.iter());
+        let counted = all.iter().filter_map(|r| Some((r.metadata.uid.as_deref(), Cow::Owned(Counted::of(r)?))));
+        let others = limits::others(request, &policies, counted);
         let guard = guard(request);
         let snapshot = Snapshot {
             reach: &self.reach,

@@ -12,7 +12,7 @@ use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 
 use super::execute::Writer;
-use super::kept::{self, Glance, Kept, KeptRequest};
+use super::kept::{Glance, Kept, KeptRequest, reference};
 use super::ledger::Ledger;
 use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of};
 use super::queues::Queues;
@@ -219,44 +219,38 @@ impl Context {
         recorded.role.as_ref()?;
         let name = &recorded.name;
         match &recorded.namespace {
-            Some(place) => Some(MadeRole::from(&self.roles.get(&ObjectRef::new(name).within(place))?.open()?)),
-            None => Some(MadeRole::from(&self.cluster_roles.get(&ObjectRef::new(name))?.open()?)),
+            Some(place) => self.roles.get(&ObjectRef::new(name).within(place))?.seen(),
+            None => self.cluster_roles.get(&ObjectRef::new(name))?.seen(),
         }
     }
 
     /// Every role that was made for a binding, with where it stands.
     pub fn made_roles(&self) -> Vec<(BindingRef, MadeRole)> {
-        let made = |role: MadeRole, kind| Some((role.beside(kind)?, role));
-        let (roles, cluster_roles) = (&self.roles, &self.cluster_roles);
-        let of_namespaces = roles.state_filter(|kept| kept.glance.is_some());
-        let of_namespaces = of_namespaces.iter().filter_map(|kept| Some(MadeRole::from(&kept.open()?)));
-        let of_cluster = cluster_roles.state_filter(|kept| kept.glance.is_some());
-        let of_cluster = of_cluster.iter().filter_map(|kept| Some(MadeRole::from(&kept.open()?)));
-        let of_namespaces = of_namespaces.filter_map(|role| made(role, BindingKind::RoleBinding));
-        of_namespaces.chain(of_cluster.filter_map(|role| made(role, BindingKind::ClusterRoleBinding))).collect()
+        let made = |role: Option<MadeRole>, kind| role.and_then(|role| Some((role.beside(kind)?, role)));
+        let of_namespaces = self.roles.state_filter(|kept| kept.glance.is_some()).into_iter();
+        let of_cluster = self.cluster_roles.state_filter(|kept| kept.glance.is_some()).into_iter();
+        let of_namespaces = of_namespaces.filter_map(|kept| made(kept.seen(), BindingKind::RoleBinding));
+        of_namespaces.chain(of_cluster.filter_map(|kept| made(kept.seen(), BindingKind::ClusterRoleBinding))).collect()
     }
 
     /// What the store has in the place of a recorded binding.
     pub fn binding(&self, recorded: &BindingRef) -> Option<Observed> {
-        let found = match (recorded.kind, &recorded.namespace) {
+        let found: Observed = match (recorded.kind, &recorded.namespace) {
             (BindingKind::RoleBinding, Some(namespace)) => {
-                let kept = self.role_bindings.get(&ObjectRef::new(&recorded.name).within(namespace));
-                kept.and_then(|kept| kept.open()).map(|binding| Observed::from(&binding))
+                self.role_bindings.get(&ObjectRef::new(&recorded.name).within(namespace))?.seen()?
             }
-            (BindingKind::RoleBinding, None) => None,
+            (BindingKind::RoleBinding, None) => return None,
             (BindingKind::ClusterRoleBinding, _) => {
-                let kept = self.cluster_role_bindings.get(&ObjectRef::new(&recorded.name));
-                kept.and_then(|kept| kept.open()).map(|binding| Observed::from(&binding))
+                self.cluster_role_bindings.get(&ObjectRef::new(&recorded.name))?.seen()?
             }
         };
-        found.map(|binding| Observed { made_role: self.made_role(recorded), ..binding })
+        Some(Observed { made_role: self.made_role(recorded), ..found })
     }
 
     /// Every binding with our mark.
     pub fn bindings(&self) -> Vec<Observed> {
-        let (of_namespaces, of_cluster) = (self.role_bindings.state(), self.cluster_role_bindings.state());
-        let of_namespaces = of_namespaces.iter().filter_map(|kept| Some(Observed::from(&kept.open()?)));
-        let of_cluster = of_cluster.iter().filter_map(|kept| Some(Observed::from(&kept.open()?)));
+        let of_namespaces = self.role_bindings.state().into_iter().filter_map(|kept| kept.seen());
+        let of_cluster = self.cluster_role_bindings.state().into_iter().filter_map(|kept| kept.seen());
         of_namespaces.chain(of_cluster).collect()
     }
 
@@ -284,7 +278,7 @@ impl Context {
 
     fn look_at_those(&self, concerned: impl Fn(&Glance) -> bool) {
         for kept in self.requests.state_filter(|kept| kept.glance.as_ref().is_some_and(&concerned)) {
-            self.queues.look_at(ObjectRef::new(&kept.name_any()).within(&kept.namespace().unwrap_or_default()));
+            self.queues.look_at(reference(&*kept));
         }
     }
 
@@ -334,7 +328,7 @@ impl Index {
     /// Adds a request.
     pub fn insert(&self, request: &GuardedRequest) {
         if let Some(uid) = request.uid() {
-            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(uid, kept::reference(request));
+            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(uid, reference(request));
         }
     }
 

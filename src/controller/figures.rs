@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
-use super::kept::KeptRequest;
-use super::observe::reference;
+use super::kept::{KeptRequest, reference};
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
 use crate::core::history::Reason;
 use crate::runtime::gate::Leadership;

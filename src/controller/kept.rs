@@ -1,5 +1,5 @@
 //! Objects as the stores keep them: packed, since most of what is watched only waits for its end, with what is asked for
-//! often at hand. A tenth of the memory that the objects themselves would take, for some microseconds at each look.
+//! often at hand. It takes a part of the memory that the objects themselves would, for some microseconds at each look.
 //! Decides nothing about them.
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -79,6 +79,11 @@ impl<K: Keep> Kept<K> {
         serde_json::from_slice(&text).ok()
     }
 
+    /// The object as what is read of it.
+    pub fn seen<T: for<'a> From<&'a K::Whole>>(&self) -> Option<T> {
+        self.open().as_ref().map(T::from)
+    }
+
     /// The object as the watch had it.
     pub fn restored(&self) -> K {
         K::restored(self.open(), &self.identity)
@@ -93,13 +98,9 @@ impl KeptRequest {
     }
 }
 
-/// Where a store has an object.
-pub fn reference<K: Keep>(object: &K) -> ObjectRef<Kept<K>> {
-    let reference = ObjectRef::new(&object.name_any());
-    match object.meta().namespace.as_deref() {
-        Some(namespace) => reference.within(namespace),
-        None => reference,
-    }
+/// Where the store has a request, in whatever form it comes.
+pub fn reference(request: &impl ResourceExt) -> ObjectRef<KeptRequest> {
+    ObjectRef::new(&request.name_any()).within(&request.namespace().unwrap_or_default())
 }
 
 /// What the watch says, for a store.

@@ -1,6 +1,7 @@
 //! Requests as limits count them: what the watch has brought, and over it what passes have recorded since. Without the
 //! second, two requests that are decided at the same moment would not count each other.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +10,10 @@ use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-use super::kept::KeptRequest;
-use super::observe::{reference, version};
+use super::kept::{KeptRequest, reference};
+use super::observe::version;
 use crate::api::request::AccessRequest;
-use crate::core::limits::Counted;
+use crate::core::limits::{Counted, others};
 use crate::core::policies::PolicySet;
 
 /// What has been recorded and not yet been seen, and whose turn it is to decide.
@@ -53,14 +54,19 @@ impl Ledger {
     pub fn others(&self, own: &AccessRequest, policies: &PolicySet, store: &Store<KeptRequest>) -> Vec<Counted> {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.retain(|reference, newer| {
-            let seen = store.get(reference);
-            seen.is_some_and(|seen| seen.meta().uid == newer.metadata.uid && seen.version() < version(newer))
+            let seen = store.get(reference).filter(|seen| seen.meta().uid == newer.metadata.uid);
+            seen.and_then(|seen| seen.version()).is_some_and(|seen| Some(seen) < version(newer))
         });
-        let others = store.state_filter(|kept| kept.meta().uid != own.metadata.uid);
-        let counted = others.iter().filter_map(|kept| {
-            let newer = if recorded.is_empty() { None } else { recorded.get(&ObjectRef::from_obj(&**kept)) };
-            newer.map_or_else(|| kept.glance.as_ref()?.counted.clone(), Counted::of)
+        let stored = store.state();
+        let newest = stored.iter().filter_map(|kept| {
+            let glance = kept.glance.as_ref()?;
+            let newer = if recorded.is_empty() { None } else { recorded.get(&reference(&**kept)) };
+            let counted = match newer {
+                Some(newer) => Cow::Owned(Counted::of(newer)?),
+                None => Cow::Borrowed(glance.counted.as_ref()?),
+            };
+            Some((kept.meta().uid.as_deref(), counted))
         });
-        counted.filter(|counted| policies.has_limits(&counted.policy)).collect()
+        others(own, policies, newest)
     }
 }

@@ -8,13 +8,11 @@ use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::Error;
-use super::kept::KeptRequest;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::api::{AccessPolicy, RoleKind};
 use crate::core::binding::Observed;
@@ -201,11 +199,6 @@ pub async fn made_role(client: &Client, recorded: &BindingRef) -> Result<Option<
 /// The resource version of a request as a number. The API server gives increasing ones (KEP-5504).
 pub fn version(request: &AccessRequest) -> Option<u64> {
     request.metadata.resource_version.as_ref()?.parse().ok()
-}
-
-/// Where a request is in the store.
-pub fn reference(request: &AccessRequest) -> ObjectRef<KeptRequest> {
-    ObjectRef::new(&request.name_any()).within(&request.namespace().unwrap_or_default())
 }
 
 /// Namespace and name of a request.

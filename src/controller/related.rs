@@ -9,7 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use super::error::Error;
-use super::kept::KeptRequest;
+use super::kept::{KeptRequest, reference};
 use super::observe;
 use crate::api::request::AccessRequest;
 use crate::core::subjects::is_same_person;
@@ -80,7 +80,7 @@ impl Extensions {
     /// Requests that may extend this one.
     pub fn of(&self, request: &AccessRequest) -> Vec<ObjectRef<KeptRequest>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&observe::reference(request)).into_iter().flatten().cloned().collect()
+        known.get(&reference(request)).into_iter().flatten().cloned().collect()
     }
 
     /// Forgets everything, before a whole list is noted.
@@ -113,7 +113,7 @@ impl Extensions {
     }
 
     fn pair(request: &AccessRequest) -> Option<(ObjectRef<KeptRequest>, ObjectRef<KeptRequest>)> {
-        let own = observe::reference(request);
+        let own = reference(request);
         let extended = ObjectRef::new(request.spec.extends.as_deref()?).within(own.namespace.as_deref()?);
         Some((extended, own))
     }

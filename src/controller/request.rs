@@ -1,13 +1,11 @@
 //! Takes one request through a pass: plan a step, carry it out, plan again on the result, until nothing is left.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tracing::warn;
@@ -15,8 +13,8 @@ use tracing::warn;
 use super::context::Context;
 use super::error::{BindError, Error};
 use super::figures::Look;
-use super::kept::KeptRequest;
-use super::observe::{self, Rules, reference, version};
+use super::kept::{KeptRequest, reference};
+use super::observe::{self, Rules, version};
 use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::binding::{self, Observed, Wanted};
@@ -50,12 +48,19 @@ const TOLD: u32 = 4;
 /// # Errors
 /// When a read or write failed. What was done stays done; the next pass goes on from there.
 pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<Action, Error> {
+    let reference = reference(&*kept);
+    // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a conflict. An end
+    // does not wait for a watch, though: when one has come, the API server is asked.
+    let ahead = kept.version().and_then(|version| context.written.ahead_of(&reference, version));
+    let now = context.clock.now();
+    if let Some(wake) = ahead.filter(|wake| wake.is_none_or(|wake| wake > now)) {
+        return Ok(look_again(wake, now));
+    }
     // The reaper takes its bindings: a request that cannot be read grants nothing.
     let Some(request) = kept.open() else { return Ok(Action::await_change()) };
-    let reference = ObjectRef::from_obj(&*kept);
     let mut pass = Pass {
         context: &context,
-        request: Cow::Borrowed(&request),
+        request,
         began: Instant::now(),
         guard: context.guard(),
         role: None,
@@ -69,16 +74,8 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
         unbound: Vec::new(),
         failure: None,
     };
-    if let Some(wake) = version(&request).and_then(|version| context.written.ahead_of(&reference, version)) {
-        // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a
-        // conflict. An end does not wait for a watch, though: when one has come, the API server is asked.
-        let now = context.clock.now();
-        if wake.is_none_or(|wake| wake > now) {
-            return Ok(look_again(wake, now));
-        }
-        if !pass.refresh().await? {
-            return Ok(Action::await_change());
-        }
+    if ahead.is_some() && !pass.refresh().await? {
+        return Ok(Action::await_change());
     }
     for _ in 0..MOST_STEPS {
         let step = pass.next_step().await?;
@@ -101,7 +98,7 @@ pub fn after_error(kept: Arc<KeptRequest>, error: &Error, context: Arc<Context>)
     if matches!(error, Error::Conflict) {
         return Action::requeue(FIRST_RETRY);
     }
-    let attempts = context.failed(ObjectRef::from_obj(&*kept)).min(16);
+    let attempts = context.failed(reference(&*kept)).min(16);
     if let (Some(why), TOLD) = (error.forbidden(), attempts) {
         kept.open().iter().for_each(|request| context.writer.tell_hindrance(request, &why));
     }
@@ -127,7 +124,7 @@ fn refusal(step: &Plan) -> Option<State> {
 /// One pass over one request.
 struct Pass<'a> {
     context: &'a Context,
-    request: Cow<'a, AccessRequest>,
+    request: AccessRequest,
     /// When the pass began.
     began: Instant,
     /// What the canary said when the pass began.
@@ -239,7 +236,7 @@ impl Pass<'_> {
         let (namespace, name) = observe::place(&self.request)?;
         let found = observe::request(&self.context.reader, &namespace, &name).await?;
         let Some(request) = found.filter(|r| r.metadata.uid == self.request.metadata.uid) else { return Ok(false) };
-        self.request = Cow::Owned(request);
+        self.request = request;
         self.fresh = true;
         Ok(true)
     }
@@ -326,7 +323,7 @@ impl Pass<'_> {
         }
         for status in records {
             let look = Look { began: self.began, wake };
-            self.request = Cow::Owned(self.context.writer.record(&self.request, status, look).await?);
+            self.request = self.context.writer.record(&self.request, status, look).await?;
             let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
             self.context.ledger.note(&self.request, limits);
             self.fresh = true;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::context::Context;
-use super::kept::KeptRequest;
+use super::kept::{KeptRequest, reference};
 use super::queues::{Inbox, Queues, Suspect};
 use crate::api::AccessRequest;
 use crate::core::reach::Reach;
@@ -42,7 +42,7 @@ pub async fn discard(inbox: &mut Inbox, queues: &Queues) {
 
 /// Looks at everything that the stores have.
 pub fn look_at_all(context: &Context) {
-    context.requests.state().iter().for_each(|request| context.queues.look_at(ObjectRef::from_obj(&**request)));
+    context.requests.state().iter().for_each(|request| context.queues.look_at(reference(&**request)));
     context.look_at_policies();
     context.queues.suspect(Suspect::Everything);
 }

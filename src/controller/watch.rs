@@ -29,7 +29,7 @@ use super::context::{
     ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
     ROLES,
 };
-use super::kept::{self, Keep, Kept, KeptRequest};
+use super::kept::{self, Keep, Kept, KeptRequest, reference};
 use super::observe::{self, GuardedPolicy, GuardedRequest};
 use super::queues::Suspect;
 use crate::api::{RoleKind, keys};
@@ -274,7 +274,7 @@ async fn watch_requests(
             }
             Event::Delete(request) => {
                 context.by_uid.remove(&request.uid().unwrap_or_default());
-                context.forget(&kept::reference(request));
+                context.forget(&reference(request));
                 if let Ok(request) = &request.0 {
                     context.look_at_related(request);
                     context.extensions.forget(request);
@@ -302,7 +302,7 @@ fn tell_if_broken(request: &GuardedRequest) {
 /// Whether a request comes as a pass has just left it.
 fn is_echo(request: &GuardedRequest, context: &Context) -> bool {
     let version = request.0.as_ref().ok().and_then(observe::version);
-    version.is_some_and(|version| context.written.is_echo(&kept::reference(request), version))
+    version.is_some_and(|version| context.written.is_echo(&reference(request), version))
 }
 
 async fn watch_policies(

@@ -4,6 +4,8 @@
 //! Limits are looked at when a request is decided and once more at its grant, never afterwards: a later request does
 //! not end an earlier one.
 
+use std::borrow::Cow;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::duration;
@@ -75,17 +77,15 @@ impl Counted {
     }
 }
 
-/// What counts of these requests for limits of the policies, beside one's own request.
+/// What counts for limits of the policies, beside one's own request, of requests by UID.
 pub fn others<'a>(
     own: &AccessRequest,
     policies: &PolicySet,
-    requests: impl Iterator<Item = &'a AccessRequest>,
+    requests: impl Iterator<Item = (Option<&'a str>, Cow<'a, Counted>)>,
 ) -> Vec<Counted> {
-    let counts = |request: &&AccessRequest| {
-        let policy = request.status.as_ref().and_then(|status| status.policy.as_ref());
-        request.metadata.uid != own.metadata.uid && policy.is_some_and(|policy| policies.has_limits(&policy.name))
-    };
-    requests.filter(counts).filter_map(Counted::of).collect()
+    let own = own.metadata.uid.as_deref();
+    let counts = |(uid, counted): &(_, Cow<'_, Counted>)| *uid != own && policies.has_limits(&counted.policy);
+    requests.filter(counts).map(|(_, counted)| counted.into_owned()).collect()
 }
 
 impl Limits {
