@@ -1,50 +1,22 @@
 //! Counts the calls of a client as they come back. Changes none of them.
 
-use std::task::{self, Poll};
-
-use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::client::Body;
-use tower::{BoxError, Layer, Service};
+use tower::BoxError;
 
+use super::around::{Answer, Around};
 use super::metrics::Metrics;
 
 /// Has a client's calls counted.
 #[derive(Clone)]
 pub struct Counting(pub Metrics);
 
-impl<S> Layer<S> for Counting {
-    type Service = CountedCalls<S>;
-
-    fn layer(&self, inner: S) -> CountedCalls<S> {
-        CountedCalls { inner, metrics: self.0.clone() }
-    }
-}
-
-/// A client's service whose calls are counted.
-#[derive(Clone)]
-pub struct CountedCalls<S> {
-    inner: S,
-    metrics: Metrics,
-}
-
-impl<S, B> Service<Request<Body>> for CountedCalls<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
-    S::Future: Send + 'static,
-    B: 'static,
-{
-    type Response = Response<B>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<B>, BoxError>>;
-
-    fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (verb, metrics) = (verb(&request), self.metrics.clone());
-        let answer = self.inner.call(request);
+impl Around for Counting {
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    where
+        F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
+    {
+        let (verb, metrics, answer) = (verb(&request), self.0.clone(), call(request));
         Box::pin(async move {
             let answer = answer.await;
             metrics.called(verb, answer.as_ref().ok().map(|response| response.status().as_u16()));
@@ -73,6 +45,8 @@ fn is_watch(query: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::around::With;
+    use tower::{Layer, Service};
 
     #[tokio::test]
     async fn every_call_is_counted_by_verb_and_status() {
@@ -84,7 +58,7 @@ mod tests {
                 _ => Ok(Response::new(())),
             }
         });
-        let mut client = Counting(metrics.clone()).layer(server);
+        let mut client = With(Counting(metrics.clone())).layer(server);
         for (method, uri) in [
             (Method::GET, "/pods"),
             (Method::GET, "/pods?limit=1&watch=true"),

@@ -9,6 +9,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::around::With;
 use super::calls::Counting;
 use super::gate::{Gate, Leadership};
 use super::metrics::Metrics;
@@ -40,9 +41,9 @@ pub struct Clients {
 /// # Errors
 /// When it cannot be built.
 pub fn counted(config: Config, metrics: &Metrics) -> kube::Result<Client> {
-    let counted = ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone()));
+    let counted = ClientBuilder::try_from(config)?.with_layer(&With(Counting(metrics.clone())));
     #[cfg(feature = "otlp")]
-    let counted = counted.with_layer(&Tracing);
+    let counted = counted.with_layer(&With(Tracing));
     Ok(counted.build())
 }
 
@@ -51,10 +52,10 @@ pub fn counted(config: Config, metrics: &Metrics) -> kube::Result<Client> {
 /// # Errors
 /// When it cannot be built.
 pub fn gated(config: Config, metrics: &Metrics, leadership: Leadership) -> kube::Result<Client> {
-    let counted = ClientBuilder::try_from(config)?.with_layer(&Counting(metrics.clone()));
+    let counted = ClientBuilder::try_from(config)?.with_layer(&With(Counting(metrics.clone())));
     #[cfg(feature = "otlp")]
-    let counted = counted.with_layer(&Tracing);
-    Ok(counted.with_layer(&Gate(leadership)).build())
+    let counted = counted.with_layer(&With(Tracing));
+    Ok(counted.with_layer(&With(Gate(leadership))).build())
 }
 
 /// Why there is no client.

@@ -2,14 +2,14 @@
 //! Who leads is not decided here but in [`super::leader`].
 
 use std::sync::Arc;
-use std::task::{self, Poll};
 
-use futures::future::BoxFuture;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use kube::client::Body;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tower::{BoxError, Layer, Service};
+use tower::BoxError;
+
+use super::around::{Answer, Around};
 
 /// Whether this process may write.
 #[derive(Clone, Debug)]
@@ -119,43 +119,18 @@ pub struct Gate(pub Leadership);
 #[error("this replica does not lead")]
 pub struct NotLeading;
 
-impl<S> Layer<S> for Gate {
-    type Service = Gated<S>;
-
-    fn layer(&self, inner: S) -> Gated<S> {
-        Gated { inner, leadership: self.0.clone() }
-    }
-}
-
-/// A client's service behind the [`Gate`].
-#[derive(Clone)]
-pub struct Gated<S> {
-    inner: S,
-    leadership: Leadership,
-}
-
-impl<S> Service<Request<Body>> for Gated<S>
-where
-    S: Service<Request<Body>, Error = BoxError>,
-    S::Response: 'static,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<S::Response, BoxError>>;
-
-    fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl Around for Gate {
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    where
+        F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
+    {
         if matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(call(request));
         }
-        if !self.leadership.holds() {
+        if !self.0.holds() {
             return Box::pin(async { Err(NotLeading.into()) });
         }
-        let (leadership, answer) = (self.leadership.clone(), self.inner.call(request));
+        let (leadership, answer) = (self.0.clone(), call(request));
         Box::pin(async move {
             tokio::select! {
                 biased;

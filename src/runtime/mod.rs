@@ -1,5 +1,6 @@
 //! The process around the controller: clock, clients, election, guard, probes, metrics, logs, traces, signals. Decides nothing.
 
+pub mod around;
 pub mod calls;
 pub mod client;
 pub mod clock;

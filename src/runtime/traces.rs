@@ -5,11 +5,9 @@
 //! A span names objects, and never people: it has no event, no body and no path.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{self, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -24,12 +22,14 @@ use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportC
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use tokio::runtime::Handle;
-use tower::{BoxError, Service};
+use tower::BoxError;
 use tracing::{Instrument, Span, Subscriber, error_span, field, info, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
+
+use super::around::{Answer, Around};
 
 /// How many spans wait to be sent. What goes over is dropped.
 const WAITING: usize = 4096;
@@ -174,36 +174,14 @@ impl HttpClient for Collector {
 #[derive(Clone)]
 pub struct Tracing;
 
-impl<S> tower::Layer<S> for Tracing {
-    type Service = TracedCalls<S>;
-
-    fn layer(&self, inner: S) -> TracedCalls<S> {
-        TracedCalls(inner)
-    }
-}
-
-/// A client's service whose calls are traced.
-#[derive(Clone)]
-pub struct TracedCalls<S>(S);
-
-impl<S, B> Service<Request<Body>> for TracedCalls<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
-    S::Future: Send + 'static,
-    B: 'static,
-{
-    type Response = Response<B>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<B>, BoxError>>;
-
-    fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(task)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl Around for Tracing {
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    where
+        F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
+    {
         // Watches, the Lease and the canary belong to no pass, and would be traces of one span without end.
         if Span::current().is_none() {
-            return Box::pin(self.0.call(request));
+            return Box::pin(call(request));
         }
         let (method, resource) = (request.method().as_str(), resource(request.uri().path()));
         let span = error_span!(
@@ -214,7 +192,7 @@ where
             http.response.status_code = field::Empty,
             resource,
         );
-        let answer = self.0.call(request);
+        let answer = call(request);
         let told = async move {
             let answer = answer.await;
             let span = Span::current();

@@ -1,13 +1,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::Response;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
-use tower::service_fn;
+use tower::{Layer, service_fn};
 
 use super::*;
+use crate::runtime::around::With;
 
 /// A client behind the gate, of a server that takes two seconds for a write; how many writes have reached it; and how
 /// many it has answered.
@@ -26,7 +26,7 @@ fn gated(leadership: Leadership) -> (Api<ConfigMap>, Arc<[AtomicUsize; 2]>) {
             Ok::<_, BoxError>(Response::new(Body::from(body.as_bytes().to_vec())))
         }
     });
-    (Api::namespaced(Client::new(Gate(leadership).layer(server), "default"), "default"), counts)
+    (Api::namespaced(Client::new(With(Gate(leadership)).layer(server), "default"), "default"), counts)
 }
 
 fn refused<T>(answer: kube::Result<T>) -> bool {

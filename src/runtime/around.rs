@@ -1,0 +1,58 @@
+//! Something that is done around each call of a client: one layer for all that want it. What is done is for others to say.
+
+use std::task::{self, Poll};
+
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use kube::client::Body;
+use tower::{BoxError, Layer, Service};
+
+/// What comes back of a call, by and by.
+pub type Answer<B> = BoxFuture<'static, Result<Response<B>, BoxError>>;
+
+/// Is done around each call.
+pub trait Around: Clone {
+    /// Answers a request, by `call` or without it.
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    where
+        F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static;
+}
+
+/// Has this done around the calls of a client.
+#[derive(Clone)]
+pub struct With<A>(pub A);
+
+impl<S, A: Around> Layer<S> for With<A> {
+    type Service = Calls<S, A>;
+
+    fn layer(&self, inner: S) -> Calls<S, A> {
+        Calls { inner, around: self.0.clone() }
+    }
+}
+
+/// A client's service with something around its calls.
+#[derive(Clone)]
+pub struct Calls<S, A> {
+    inner: S,
+    around: A,
+}
+
+impl<S, B, A> Service<Request<Body>> for Calls<S, A>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    B: 'static,
+    A: Around,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Answer<B>;
+
+    fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer<B> {
+        self.around.around(request, |request| self.inner.call(request))
+    }
+}
