@@ -254,7 +254,7 @@ fn refused(refusal: &str, what: &str, field: &str, rule: &str) {
 async fn every_example_is_accepted(world: Arc<World>) {
     let admin = world.kubectl(ADMIN);
     for namespace in ["shop", "payments"] {
-        admin.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}")).await;
+        admin.apply_namespace(namespace).await;
     }
     let examples = binaries::repository().join("examples");
     let mut args = vec!["apply", "--dry-run=server", "--validate=strict", "-R"];

@@ -9,6 +9,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
+use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, ALICE, BOB};
 use crate::harness::{ControlPlane, World, alone, eventually};
 
@@ -68,11 +69,10 @@ async fn every_act_leads_to_its_request(control_plane: Arc<ControlPlane>) {
         assert!(kept(event), "the sink lets it go: {event}");
     }
     // The controller's grant, and the request itself.
-    let controller = "system:serviceaccount:daypass-system:daypass";
     for (verb, resource, user) in [
-        ("create", "rolebindings", controller),
+        ("create", "rolebindings", CONTROLLER),
         ("create", "accessrequests", "alice"),
-        ("patch", "accessrequests", controller),
+        ("patch", "accessrequests", CONTROLLER),
     ] {
         assert!(log.iter().any(|event| find(event, verb, resource, user)), "no line of {user}'s {verb} of {resource}");
     }

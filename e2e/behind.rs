@@ -9,6 +9,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::harness::cast::SOON;
+use crate::harness::install::CONTROLLER;
 use crate::harness::proxy::{Moment, Read, Way};
 use crate::harness::users::ALICE;
 use crate::harness::{World, eventually, private};
@@ -29,7 +30,7 @@ async fn until_asked(world: &World, namespace: &str, name: &str, code: u16) {
     eventually(&format!("a controller asks for {name} and is told {code}"), SOON, async || {
         let asked = |event: &&serde_json::Value| {
             event["verb"] == "get"
-                && event["user"]["username"] == "system:serviceaccount:daypass-system:daypass"
+                && event["user"]["username"] == CONTROLLER
                 && event["objectRef"]["resource"] == "accessrequests"
                 && event["objectRef"]["namespace"] == namespace
                 && event["objectRef"]["name"] == name

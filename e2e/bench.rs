@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::harness::cast;
-use crate::harness::install::PROGRAM;
+use crate::harness::install::{CONTROLLER, PROGRAM};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
 use crate::harness::{World, trial};
@@ -42,8 +42,6 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
 const SECTIONS: [&str; 6] = ["one", "burst", "ends", "restart", "policies", "live"];
-/// Who the controller is to the API server.
-const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
 
 /// Measures and prints; only this section, if one is named. `live`: how many live grants there are at last, if not as
 /// many as usual.
@@ -172,7 +170,7 @@ impl Bench {
             let name = format!("bare-end-{n}");
             self.bind(&name).await;
             tokio::time::sleep(Duration::try_from(end.duration_since(now())).unwrap_or_default()).await;
-            self.bindings.delete(&name, &DeleteParams::default()).await.expect("delete");
+            self.unbind(&name).await;
             late(self.seen.removed(&name).await, *end)
         });
         bare.extend(deleted.buffer_unordered(ENDS).collect::<Vec<_>>().await);
@@ -238,17 +236,13 @@ impl Bench {
 
     /// Files a request; the name that its binding will have.
     async fn ask(&self, name: &str, duration: &str) -> String {
-        let created = self.file_for(name.to_owned(), duration).await;
+        let created = self.file(name, duration).await;
         format!("daypass-{}", created.uid().expect("a uid"))
     }
 
-    /// Files a request for an hour, as it is stored.
-    async fn file(&self, name: String) -> AccessRequest {
-        self.file_for(name, "1h").await
-    }
-
-    async fn file_for(&self, name: String, duration: &str) -> AccessRequest {
-        let request = cast::request("", &name, json!({ "duration": duration }));
+    /// Files a request, as it is stored.
+    async fn file(&self, name: &str, duration: &str) -> AccessRequest {
+        let request = cast::request("", name, json!({ "duration": duration }));
         let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
         request.metadata.namespace = None;
         self.requests.create(&PostParams::default(), &request).await.expect("create a request")

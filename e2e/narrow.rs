@@ -10,6 +10,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
+use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, ALICE, EVE};
 use crate::harness::{World, eventually, private, shared};
 
@@ -24,8 +25,6 @@ pub fn trials() -> Vec<Trial> {
         private("narrow::a_made_role_that_is_edited_is_put_back", edited),
     ]
 }
-
-const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
 
 fn delete_configmap(name: &str) -> Value {
     json!([{ "verbs": ["delete"], "apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name] }])

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::chart;
 use crate::harness::cast::SOON;
+use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, ALICE, EVE};
 use crate::harness::{World, eventually, private};
 
@@ -24,16 +25,18 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The controller, as the API server knows it.
-pub(crate) const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
-
 async fn each_is_used(world: Arc<World>) {
     story(&world).await;
     let rendered = chart::render(&world.control_plane, &["--set", "bindableRoles={deployer}"]).await;
     let listed = single(&chart::rights_of(&rendered, "daypass"));
     let called: BTreeSet<String> = world.control_plane.audit_log().iter().filter_map(call).collect();
-    let unused: Vec<&String> = listed.difference(&called).collect();
-    let beyond: Vec<&String> = called.difference(&listed).collect();
+    are_the_same(&listed, &called);
+}
+
+/// Each right was used, and nothing else was called.
+pub(crate) fn are_the_same(listed: &BTreeSet<String>, called: &BTreeSet<String>) {
+    let unused: Vec<&String> = listed.difference(called).collect();
+    let beyond: Vec<&String> = called.difference(listed).collect();
     assert!(unused.is_empty(), "rights that nothing needs: {unused:?}");
     assert!(beyond.is_empty(), "called, and not in the list: {beyond:?}");
 }
@@ -50,7 +53,7 @@ fn single(rights: &[String]) -> BTreeSet<String> {
 }
 
 /// What the controller called, in the same words. Who one is everybody may ask.
-fn call(event: &Value) -> Option<String> {
+pub(crate) fn call(event: &Value) -> Option<String> {
     let object = &event["objectRef"];
     let resource = object["resource"].as_str().filter(|resource| *resource != "selfsubjectreviews")?;
     let part = object["subresource"].as_str().map(|part| format!("/{part}")).unwrap_or_default();

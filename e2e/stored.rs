@@ -59,7 +59,7 @@ pub fn write() -> ExitCode {
 /// A request in every state, with all that a status can say.
 async fn story(world: &World) {
     let admin = world.kubectl(ADMIN);
-    admin.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {PLACE}}}}}")).await;
+    admin.apply_namespace(PLACE).await;
     let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
     let stages = json!([{ "name": "leads", "approvers": approvers, "required": 2, "escalateAfter": "1h", "escalateTo": approvers }]);
     let deployer = json!({ "kind": "Role", "name": "deployer" });
@@ -131,7 +131,7 @@ async fn of_every_version(control_plane: Arc<ControlPlane>) {
     assert!(!files.is_empty(), "nothing is stored of any version");
     let (definitions, _) = Daypass::render(&control_plane, &[]).await;
     let admin = control_plane.kubectl(ADMIN);
-    admin.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {PLACE}}}}}")).await;
+    admin.apply_namespace(PLACE).await;
     admin.apply_server_side(&definitions).await;
     admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
     for file in files {

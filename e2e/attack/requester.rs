@@ -7,6 +7,7 @@ use super::call::{apply, apply_with_force, create, json_patch, merge, put};
 use super::ground::{Ground, Scene};
 use super::guard::Guard;
 use crate::harness::cast::request;
+use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, CAROL, EVE, MALLORY, OVERFULL, PETRA, TOO_LONG, User};
 
 const FROZEN: &str = "spec cannot be changed after creation";
@@ -39,11 +40,7 @@ fn forged() -> Vec<Attempt> {
         who("a_stranger_asks_with_the_uid_of_alice", MALLORY, json!({ "username": "mallory", "uid": "u-alice" })),
         who("a_stranger_asks_as_a_developer", MALLORY, json!({ "username": "mallory", "groups": ["dev"] })),
         who("somebody_hides_their_groups", EVE, json!({ "username": "eve", "uid": "u-eve", "groups": [] })),
-        who(
-            "somebody_asks_as_a_service_account",
-            EVE,
-            json!({ "username": "system:serviceaccount:daypass-system:daypass" }),
-        ),
+        who("somebody_asks_as_a_service_account", EVE, json!({ "username": CONTROLLER })),
         Attempt::in_vain("requester::a_generated_name_is_no_way_around", Guard::Requester, Scene::Pending, |g| {
             let mut forged = from(g, alice());
             forged["metadata"] = json!({ "generateName": "forged-", "namespace": g.namespace });

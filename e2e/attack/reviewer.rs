@@ -6,6 +6,7 @@ use super::attempt::Attempt;
 use super::call::{Call, apply_with_force, json_patch, merge, put};
 use super::ground::{Ground, Scene};
 use super::guard::Guard;
+use crate::harness::install::CONTROLLER;
 use crate::harness::users::{
     ADMIN, BACKSLASH, BIG_BOB, BOB, CAROL, LONG, MALLORY, OVERFULL, PETRA, QUOTE, SLASH, SPACE, TILDE, UNICODE, User,
     VOTERS, with_odd_names,
@@ -41,7 +42,7 @@ fn for_others() -> Vec<Attempt> {
         others("approves_for_a_service_account", says(CAROL, json!({ "system:serviceaccount:ci:bot": approves() }))),
         others("approves_for_an_empty_name", says(CAROL, json!({ "": approves() }))),
         others("approves_for_the_controller", |g| {
-            let name = "system:serviceaccount:daypass-system:daypass";
+            let name = CONTROLLER;
             merge(CAROL, g.status(), json!({ "status": { "reviews": { name: approves() } } }))
         }),
         others("adds_one_by_json_patch", |g| {

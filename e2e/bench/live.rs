@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::{Bench, CLIENTS, in_millis, ms, spread};
+use crate::harness::install::CONTROLLER;
 use crate::harness::wait::eventually;
 
 const STEPS: [usize; 4] = [0, 100, 1_000, 10_000];
@@ -118,8 +119,7 @@ impl Bench {
     /// How often the controller has written so far, the lease aside and its token as the canary, from the audit log.
     fn writes(&self) -> usize {
         let audit = self.world.control_plane.audit_log();
-        let ours =
-            audit.iter().filter(|event| event["user"]["username"] == super::CONTROLLER && super::is_write(event));
+        let ours = audit.iter().filter(|event| event["user"]["username"] == CONTROLLER && super::is_write(event));
         let aside = ["leases", "serviceaccounts"];
         ours.filter(|event| !aside.contains(&event["objectRef"]["resource"].as_str().unwrap_or_default())).count()
     }

@@ -41,7 +41,7 @@ impl Bench {
         let token = Controller::token(&self.world.control_plane).await;
         let client = self.world.control_plane.client_for_token("same-writes", &token).await;
         let begin = Instant::now();
-        let asked = stream::iter(0..BURST).map(|n| self.file(format!("same-{n}")));
+        let asked = stream::iter(0..BURST).map(|n| async move { self.file(&format!("same-{n}"), "1h").await });
         let written = asked.buffer_unordered(CLIENTS).map(|request| write(client.clone(), sample, request));
         let all = written.buffer_unordered(AT_A_TIME).collect::<Vec<()>>();
         let bound = async {

@@ -232,19 +232,21 @@ impl ControlPlane {
 
     /// The API server's audit events so far.
     pub fn audit_log(&self) -> Vec<serde_json::Value> {
-        let log = process::read_log(&self.layout.audit_log());
-        // The last line may still be in the writing.
-        let complete = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
-        complete.lines().map(|line| serde_json::from_str(line).expect("read an audit event")).collect()
+        self.audit_lines(|_| true)
     }
 
     /// The calls so far that the API server has forbidden.
     pub fn refusals(&self) -> Vec<serde_json::Value> {
-        let log = process::read_log(&self.layout.audit_log());
-        let complete = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
         // Most lines are not, and reading each takes longer than a trial has.
-        let forbidden = complete.lines().filter(|line| line.contains(r#""code":403"#));
-        forbidden.map(|line| serde_json::from_str(line).expect("read an audit event")).collect()
+        self.audit_lines(|line| line.contains(r#""code":403"#))
+    }
+
+    fn audit_lines(&self, wanted: impl Fn(&str) -> bool) -> Vec<serde_json::Value> {
+        let log = process::read_log(&self.layout.audit_log());
+        // The last line may still be in the writing.
+        let complete = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        let wanted = complete.lines().filter(|line| wanted(line));
+        wanted.map(|line| serde_json::from_str(line).expect("read an audit event")).collect()
     }
 
     /// Marks that something went wrong here: the folder is kept, and the ends of the logs are shown at the end.

@@ -19,6 +19,8 @@ use super::wait::eventually;
 
 /// Where the product lives.
 pub const NAMESPACE: &str = "daypass-system";
+/// The controller, as the API server knows it.
+pub const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
 
 /// Names another program to run as the controller than the one that was just built: that of the image.
 pub const PROGRAM: &str = "DAYPASS_PROGRAM";
@@ -34,7 +36,7 @@ impl Daypass {
     pub async fn install(control_plane: &ControlPlane, extra_values: &[&str]) {
         let (definitions, rest) = Self::render(control_plane, extra_values).await;
         let admin = control_plane.kubectl(users::ADMIN);
-        admin.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}")).await;
+        admin.apply_namespace(NAMESPACE).await;
         if !definitions.is_empty() {
             admin.apply_server_side(&definitions).await;
             admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;

@@ -140,6 +140,11 @@ impl Kubectl {
         self.tool.succeed(&["apply", "-f", "-"], yaml).await
     }
 
+    /// Makes a namespace, if it is not there.
+    pub async fn apply_namespace(&self, name: &str) -> String {
+        self.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}")).await
+    }
+
     /// Applies objects on the server's side under this tool's field manager; they must be accepted.
     pub async fn apply_server_side(&self, yaml: &str) -> String {
         self.tool.succeed(&["apply", "--server-side", "-f", "-"], yaml).await
