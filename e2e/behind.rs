@@ -14,12 +14,16 @@ use crate::harness::proxy::{Moment, Read, Way};
 use crate::harness::users::ALICE;
 use crate::harness::{World, eventually, private};
 
+/// How often a controller is started for what happens at one start in ten.
+const STARTS: usize = 40;
+
 pub fn trials() -> Vec<Trial> {
     vec![
         private("behind::nobody_is_denied_or_revoked_on_old_policies", old_policies),
         private("behind::nothing_is_bound_for_a_request_that_is_gone", gone_request),
         private("behind::a_binding_that_was_made_unseen_is_its_own", made_unseen),
         private("behind::an_end_does_not_wait_for_policies", no_policies),
+        private("behind::what_a_pass_wrote_itself_hides_nothing_from_the_next", own_echo),
         private("behind::a_binding_that_another_controller_made_is_left_alone", two_controllers),
         private("behind::a_write_that_comes_late_changes_nothing", late_write),
     ]
@@ -40,6 +44,19 @@ async fn until_asked(world: &World, namespace: &str, name: &str, code: u16) {
         if times > 0 { Ok(()) } else { Err("none has".to_owned()) }
     })
     .await;
+}
+
+/// Each start writes that the guard is not tried yet, and hears at that moment that it is: the next pass has to see what
+/// the one before wrote, though nobody looks at the echo of it.
+async fn own_echo(world: Arc<World>) {
+    let namespace = world.namespace("echo").await;
+    let nobody = json!([{ "name": "nobody", "approvers": [{ "kind": "User", "name": "nobody" }] }]);
+    world.allow(&namespace, &namespace, json!({ "approval": { "stages": nobody } })).await;
+    world.ask(ALICE, &namespace, "waits", json!({})).await;
+    for _ in 0..STARTS {
+        world.controller.restart().await;
+        world.until_reason(&namespace, "waits", "Approved", "ApprovalNeeded").await;
+    }
 }
 
 async fn old_policies(world: Arc<World>) {

@@ -316,7 +316,9 @@ async fn missing_guard(world: Arc<World>) {
     world.ask(ALICE, &namespace, "waits", json!({})).await;
     world.until(&namespace, "waits", State::Pending).await;
     world.controller.restart().await;
-    let waiting = world.until(&namespace, "waits", State::Pending).await.status.unwrap();
+    // It is ready before the first pass in the guard's light is on record.
+    let waiting = world.until_reason(&namespace, "waits", "Approved", "ApprovalNeeded").await.status.unwrap();
+    assert_eq!(waiting.state, State::Pending);
     assert!(waiting.message.unwrap().contains("stage nobody"));
 }
 

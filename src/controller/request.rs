@@ -56,8 +56,10 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
     if let Some(wake) = ahead.filter(|wake| wake.is_none_or(|wake| wake > now)) {
         return Ok(look_again(wake, now));
     }
+    // An echo that came since this was taken from the store is in the store by now, and no other pass is made for it.
+    let newest = context.requests.get(&reference).unwrap_or(kept);
     // The reaper takes its bindings: a request that cannot be read grants nothing.
-    let Some(request) = kept.open() else { return Ok(Action::await_change()) };
+    let Some(request) = newest.open() else { return Ok(Action::await_change()) };
     let mut pass = Pass {
         context: &context,
         request,
