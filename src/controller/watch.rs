@@ -4,11 +4,11 @@
 //! that a kind that cannot be listed does not slow the others.
 
 mod merged;
+mod patience;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, pin_mut, stream};
@@ -19,7 +19,6 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -155,35 +154,14 @@ impl<'a> Sight<'a> {
     }
 }
 
-/// Waits between attempts at a watch: doubled from 200 ms to 5 s. The runtime's own goes up to 30 s, which is
-/// long for somebody who has just revoked access.
-#[derive(Default)]
-struct Patience(u32);
-
-impl Iterator for Patience {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let wait = Duration::from_millis(200 << self.0);
-        self.0 = (self.0 + 1).min(5);
-        Some(wait.min(Duration::from_secs(5)))
-    }
-}
-
-impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
-}
-
 /// The events of a watch, without what is only bulk.
 fn events<K>(
     watch: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()> + Send,
 {
-    watch.backoff(Patience::default()).modify(|object| {
+    patience::patient(watch).modify(|object| {
         object.managed_fields_mut().clear();
         object.annotations_mut().remove(LAST_APPLIED);
     })

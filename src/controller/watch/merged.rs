@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 
-use futures::{Stream, StreamExt, future, stream};
+use futures::{Stream, StreamExt, stream};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
@@ -16,21 +16,19 @@ use serde::de::DeserializeOwned;
 /// After so many refusals in a row a namespace counts as empty: a right that was just given takes a moment to be seen.
 const REFUSALS: u32 = 3;
 
-/// The watch of one namespace. What was refused is listed anew, since nobody tells what was missed. It does not say
-/// when a list begins, or whoever waits longer after each failure would take that for a success.
+/// The watch of one namespace. What was refused is listed anew, since nobody tells what was missed.
 pub fn watch<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let watch = stream::unfold(None, move |watch| {
+    stream::unfold(None, move |watch| {
         let mut watch = watch.unwrap_or_else(|| watcher::watcher(api.clone(), config.clone()).boxed());
         async move {
             let event = watch.next().await?;
             let refused = matches!(&event, Err(error) if is_refusal(error));
             Some((event, (!refused).then_some(watch)))
         }
-    });
-    watch.filter(|event| future::ready(!matches!(event, Ok(Event::Init))))
+    })
 }
 
 /// Hears that a namespace may not be listed, or may be again.
