@@ -16,7 +16,7 @@ use crate::runtime::gate::seat;
 use crate::runtime::leader::{ELECTION, Election, Terms};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, Readiness};
-use crate::runtime::telemetry::{self, LogFormat};
+use crate::runtime::telemetry::{self, Filter, LogFormat};
 #[cfg(feature = "otlp")]
 use crate::runtime::traces::{self, Traces};
 use crate::runtime::{client, shutdown};
@@ -33,9 +33,9 @@ pub struct ControllerArgs {
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
-    /// Which log lines to write.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
-    log: String,
+    /// Which log lines to write: a level (error, warn, info, debug, trace, off), or levels of modules, separated by commas.
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_parser = telemetry::filter)]
+    log: Filter,
     /// Name of this cluster, to be in every log line.
     #[arg(long)]
     cluster: Option<String>,
@@ -101,9 +101,7 @@ pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     let beside = traces.as_ref().map(Traces::layer);
     #[cfg(not(feature = "otlp"))]
     let beside = tracing_subscriber::layer::Identity::new();
-    // What the runtime warns of at every try, the watches tell in their own words.
-    let log = format!("kube_runtime::watcher=error,{}", args.log);
-    telemetry::start(args.log_format, &log, args.cluster.clone(), beside);
+    telemetry::start(args.log_format, &args.log, args.cluster.clone(), beside);
     let ended = run_on(args, terms).await.map_err(|error| {
         error!(%error, "ends");
         CliError::Logged

@@ -29,11 +29,26 @@ pub enum LogFormat {
     Text,
 }
 
-/// Starts logging to standard error. `filter` is as in `RUST_LOG`, for example `info` or `daypass=debug`. `cluster` is
-/// in every line, so that lines of many clusters can be told apart in one place. `beside` sees the same spans and
-/// events.
-pub fn start(format: LogFormat, filter: &str, cluster: Option<String>, beside: impl Layer<Registry> + Send + Sync) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+/// Which log lines to write.
+#[derive(Clone, Debug)]
+pub struct Filter(Box<EnvFilter>);
+
+/// Reads a filter as in `RUST_LOG`, for example `info` or `warn,daypass=debug`.
+///
+/// # Errors
+/// What is wrong with it, and what it could be.
+pub fn filter(text: &str) -> Result<Filter, String> {
+    // What the runtime warns of at every try, the watches tell in their own words.
+    let filter = EnvFilter::try_new(format!("kube_runtime::watcher=error,{text}"));
+    filter.map(|filter| Filter(Box::new(filter))).map_err(|error| {
+        format!("{error}; write a level, such as info, or levels of modules, such as warn,daypass=debug")
+    })
+}
+
+/// Starts logging to standard error. `cluster` is in every line, so that lines of many clusters can be told apart in
+/// one place. `beside` sees the same spans and events.
+pub fn start(format: LogFormat, filter: &Filter, cluster: Option<String>, beside: impl Layer<Registry> + Send + Sync) {
+    let filter = (*filter.0).clone();
     let lines = Lines { format, cluster, write: Box::new(to_standard_error) };
     Registry::default().with(beside).with(filter).with(lines).init();
 }
@@ -174,6 +189,17 @@ mod tests {
         tracing::subscriber::with_default(Registry::default().with(EnvFilter::new(filter)).with(layer), work);
         let lines = lines.lock().unwrap();
         lines.clone()
+    }
+
+    #[test]
+    fn a_filter_that_says_nothing_is_refused_with_the_way_out() {
+        for wrong in ["daypass=loud", "info,kube=quite", "a[b"] {
+            let refusal = filter(wrong).unwrap_err();
+            assert!(refusal.ends_with("write a level, such as info, or levels of modules, such as warn,daypass=debug"));
+        }
+        for right in ["info", "warn,daypass=debug", "off"] {
+            assert!(filter(right).is_ok(), "{right}");
+        }
     }
 
     #[test]
