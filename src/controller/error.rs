@@ -7,7 +7,7 @@ use crate::runtime::leader::Lost;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server refused, or could not be reached.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {}", said(source))]
     Api {
         /// What was tried.
         what: &'static str,
@@ -97,13 +97,30 @@ pub enum BindError {
     Retry(Error),
 }
 
+/// What the API server says of a failure, once: a client's error says it again as it was sent.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        error => error.to_string(),
+    }
+}
+
+/// What the API server says when somebody binds a role whose rights they neither have nor may `bind`.
+const ESCALATION: &str = "is attempting to grant RBAC permissions not currently held";
+
 impl BindError {
     /// Sorts a client error. Forbidden and invalid stay so until somebody changes something.
     pub fn from_api(error: kube::Error, kind: BindingKind, role: &str) -> Self {
         match &error {
+            kube::Error::Api(status) if status.is_forbidden() && status.message.contains(ESCALATION) => {
+                Self::Refused(format!(
+                    "the controller may not create this {kind:?} for role {role}; if the role should be granted by \
+                     Daypass, add it to bindableClusterRoles or bindableRoles in the chart's values ({})",
+                    status.message
+                ))
+            }
             kube::Error::Api(status) if status.is_forbidden() => Self::Refused(format!(
-                "the controller may not create this {kind:?} for role {role}; if the role should be granted by Daypass, \
-                 add it to bindableClusterRoles or bindableRoles in the chart's values ({})",
+                "the controller may not create this {kind:?}; its rights come with the chart, which can be applied again ({})",
                 status.message
             )),
             kube::Error::Api(status) if matches!(status.code, 404 | 422) => {
@@ -111,5 +128,30 @@ impl BindError {
             }
             _ => Self::Retry(Error::api("create a binding")(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn forbidden(message: &str) -> String {
+        let error = kube::Error::Api(Status::failure(message, "Forbidden").with_code(403).boxed());
+        match BindError::from_api(error, BindingKind::RoleBinding, "ClusterRole/edit") {
+            BindError::Refused(why) => why,
+            BindError::Retry(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn who_may_not_bind_a_role_is_told_apart_from_who_may_not_bind() {
+        let not_bindable =
+            forbidden("user \"daypass\" is attempting to grant RBAC permissions not currently held: all");
+        assert!(not_bindable.contains("for role ClusterRole/edit") && not_bindable.contains("bindableClusterRoles"));
+        let no_right = forbidden("User \"daypass\" cannot create resource \"rolebindings\" in API group");
+        assert!(no_right.contains("its rights come with the chart") && no_right.contains("cannot create resource"));
+        assert!(!no_right.contains("bindableClusterRoles"), "{no_right}");
     }
 }
