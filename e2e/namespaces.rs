@@ -1,6 +1,8 @@
 //! Daypass limited to some namespaces: all that it does elsewhere works in them, nothing is done or asked outside of
 //! them, and its rights there are none.
 
+mod lost;
+
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,7 +10,6 @@ use std::sync::Arc;
 use daypass::api::State;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
@@ -20,16 +21,18 @@ use crate::harness::install::CONTROLLER;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, CAROL, EVE, GITOPS};
 use crate::harness::world::limits;
-use crate::harness::{ControlPlane, Controller, Daypass, World, alone, eventually, install, private};
+use crate::harness::{ControlPlane, Controller, World, alone, eventually, install, private};
 use crate::rights;
 
 pub fn trials() -> Vec<Trial> {
     vec![
         alone("namespaces::access_comes_and_goes_in_those_that_are_served", AUDIT_POLICY, comes_and_goes),
         alone("namespaces::what_is_out_of_reach_is_denied_with_the_way_out", AUDIT_POLICY, out_of_reach),
-        alone("namespaces::one_that_is_missing_keeps_nobody_waiting", AUDIT_POLICY, one_is_missing),
-        alone("namespaces::what_a_namespace_that_is_gone_gave_elsewhere_ends", AUDIT_POLICY, gone_unseen),
-        alone("namespaces::a_right_that_goes_and_comes_back_is_noticed", AUDIT_POLICY, right_goes_and_comes_back),
+        alone("namespaces::one_that_is_missing_keeps_nobody_waiting", AUDIT_POLICY, lost::one_is_missing),
+        alone("namespaces::what_a_namespace_that_is_gone_gave_elsewhere_ends", AUDIT_POLICY, lost::gone_unseen),
+        alone("namespaces::a_grant_over_one_that_is_gone_ends_on_record", AUDIT_POLICY, lost::gone_under_a_grant),
+        alone("namespaces::what_one_that_cannot_be_read_gave_elsewhere_ends_when_noted", AUDIT_POLICY, lost::unread),
+        alone("namespaces::a_right_that_goes_and_comes_back_is_noticed", AUDIT_POLICY, lost::right_goes_and_comes_back),
         alone("namespaces::each_right_is_used_and_nothing_else_is_called", AUDIT_POLICY, each_right_is_used),
         alone("namespaces::a_stolen_token_opens_nothing_elsewhere", AUDIT_POLICY, stolen_token),
         private("namespaces::no_grant_is_left_behind", none_is_left_behind),
@@ -146,121 +149,6 @@ async fn out_of_reach(control_plane: Arc<ControlPlane>) {
     world.kubectl(ALICE).apply_refused(&request(install::NAMESPACE, "fix", json!({})).to_string()).await;
     world.requests(install::NAMESPACE).await.get("daypass-canary").await.expect("the canary's request");
     assert_eq!(world.controller.get("/readyz").await, Ok((200, "ok: leads\n".to_owned())));
-}
-
-async fn one_is_missing(control_plane: Arc<ControlPlane>) {
-    let namespaces = ["bank", "late", "shop"];
-    make(&control_plane, &namespaces).await;
-    let world = World::limited(control_plane, &namespaces).await;
-    world.allow("much", "*", much()).await;
-    let admin = world.kubectl(ADMIN);
-    world.ask(ALICE, "late", "before", json!({ "scope": { "namespaces": ["late", "shop"] } })).await;
-    world.until("late", "before", State::Active).await;
-    // It goes, and takes along what is for it and in it. The rest of what its requests gave ends as well.
-    admin.ok(&["delete", "namespace", "late", "--timeout=60s"]).await;
-    world.until_unbound("shop").await;
-
-    world.controller.restart().await;
-    let unread = "ok: leads; cannot read namespace late (accessrequests, rolebindings, roles)\n";
-    until_ready(&world, unread).await;
-    world.ask(ALICE, "bank", "fix", json!({ "duration": "2s" })).await;
-    world.until("bank", "fix", State::Active).await;
-    world.until("bank", "fix", State::Expired).await;
-    world.ask(ALICE, "bank", "there", json!({ "scope": { "namespaces": ["late"] } })).await;
-    let denied = world.until("bank", "there", State::Denied).await.status.expect("a status").message;
-    assert_eq!(denied.as_deref(), Some("spec.scope.namespaces: no such namespace: late"));
-    let log = world.controller.log();
-    let told = log.lines().filter(|line| line.contains("cannot be read, so requests there wait")).count();
-    assert_eq!(told, 3, "each kind is told once: {log}");
-
-    eventually("it is asked for less and less often", SOON, async || {
-        let refusals = refused_at(&world, "late");
-        let waits = refusals.windows(2).map(|two| two[1].duration_since(two[0]).as_millis());
-        let longest = waits.max().unwrap_or_default();
-        if longest > 1_000 { Ok(()) } else { Err(format!("{} times, at most {longest} ms apart", refusals.len())) }
-    })
-    .await;
-
-    // It comes, and waits for its Role.
-    make(&world.control_plane, &["late"]).await;
-    world.ask(ALICE, "late", "again", json!({ "scope": { "namespaces": ["late", "shop"] } })).await;
-    until_ready(&world, unread).await;
-    let waits = world.requests("late").await.get("again").await.expect("the request");
-    assert!(waits.status.is_none(), "{waits:?}");
-    Daypass::install(&world.control_plane, &["bindableRoles={deployer}", &limits(&namespaces).0]).await;
-    world.until("late", "again", State::Active).await;
-    until_ready(&world, "ok: leads\n").await;
-    assert!(world.kubectl(ALICE).can_i("create", "pods", Some("late")).await);
-}
-
-/// It goes while no controller runs. With it go its requests and the right to ask for them.
-async fn gone_unseen(control_plane: Arc<ControlPlane>) {
-    let namespaces = ["late", "shop"];
-    make(&control_plane, &namespaces).await;
-    let world = World::limited(control_plane, &namespaces).await;
-    world.allow("much", "*", much()).await;
-    world.ask(ALICE, "late", "fix", json!({ "scope": { "namespaces": ["late", "shop"] } })).await;
-    world.until("late", "fix", State::Active).await;
-    world.controller.kill();
-    world.kubectl(ADMIN).ok(&["delete", "namespace", "late", "--timeout=60s"]).await;
-    assert_eq!(world.our_bindings("shop").await.len(), 1);
-    world.controller.restart().await;
-    world.until_unbound("shop").await;
-}
-
-/// When the controller was refused to list the Roles of a namespace.
-fn refused_at(world: &World, namespace: &str) -> Vec<Timestamp> {
-    let is_it = |event: &&Value| {
-        let object = &event["objectRef"];
-        event["verb"] == "list"
-            && (&object["resource"], &object["namespace"]) == (&json!("roles"), &json!(namespace))
-            && event["responseStatus"]["code"] == 403
-    };
-    let log = world.control_plane.audit_log();
-    let times = log.iter().filter(is_it).map(|event| event["stageTimestamp"].as_str().expect("a time"));
-    times.map(|time| time.parse().expect("a time")).collect()
-}
-
-/// The chart's binding in one namespace is deleted, and its watches break. What happens there meanwhile is seen when it is
-/// back; in the other one all goes on.
-async fn right_goes_and_comes_back(control_plane: Arc<ControlPlane>) {
-    let world = limited(control_plane).await;
-    let admin = world.kubectl(ADMIN);
-    for name in ["first", "second"] {
-        world.ask(ALICE, "shop", name, json!({})).await;
-        world.until("shop", name, State::Active).await;
-    }
-    admin.ok(&["delete", "rolebinding", "daypass", "-n", "shop"]).await;
-    world.control_plane.stop_api_server();
-    world.control_plane.start_api_server().await;
-    let unread = "ok: leads; cannot read namespace shop (accessrequests, rolebindings, roles)\n";
-    until_ready(&world, unread).await;
-    let first = world.requests("shop").await.get("first").await.expect("a request").uid().expect("a UID");
-    admin.ok(&["delete", "rolebinding", &format!("daypass-{first}"), "-n", "shop"]).await;
-    eventually("what is asked is heard again", SOON, async || {
-        let ask = request("bank", "fix", json!({ "duration": "2s" })).to_string();
-        let output = world.kubectl(ALICE).run_with(&["apply", "-f", "-"], &ask).await;
-        if output.ok { Ok(()) } else { Err(output.stderr) }
-    })
-    .await;
-    world.until("bank", "fix", State::Expired).await;
-    let still = world.requests("shop").await.get("first").await.expect("a request").status.expect("a status").state;
-    assert_eq!(still, State::Active, "nobody could see it");
-
-    Daypass::install(&world.control_plane, &["bindableRoles={deployer}", &limits(&SERVED).0]).await;
-    world.until("shop", "first", State::Revoked).await;
-    // Without any event since: the watch begins anew, and that is enough.
-    until_ready(&world, "ok: leads\n").await;
-    let second = world.requests("shop").await.get("second").await.expect("a request").status.expect("a status").state;
-    assert_eq!((second, world.our_bindings("shop").await.len()), (State::Active, 1));
-}
-
-async fn until_ready(world: &World, wanted: &str) {
-    eventually(&format!("/readyz says {wanted}"), SOON, async || match world.controller.get("/readyz").await? {
-        (200, said) if said == wanted => Ok(()),
-        (_, said) => Err(said),
-    })
-    .await;
 }
 
 async fn each_right_is_used(control_plane: Arc<ControlPlane>) {

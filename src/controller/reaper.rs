@@ -8,20 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::{Instrument, error, error_span, warn};
 
 use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
+use super::gone;
 use super::kept::KeptRequest;
 use super::observe;
 use super::queues::Suspect;
 use crate::api::keys;
 use crate::api::request::{AccessRequest, BindingRef};
-use crate::core::binding::Observed;
+use crate::core::binding::{Observed, possible_request_uids};
 use crate::core::made_role::MadeRole;
 use crate::core::reap::{Owner, is_litter, verdict};
 
@@ -70,7 +72,7 @@ async fn sweep(context: &Context) -> bool {
     let now = context.clock.now();
     let mut suspicious = Vec::new();
     for binding in context.bindings() {
-        let reference = owner_ref(context, &binding);
+        let reference = owner_ref(context, &binding.metadata);
         let request = reference.as_ref().and_then(|r| context.requests.get(r)?.open());
         let request = request.as_ref();
         if verdict(&binding, request.map_or(Owner::Gone, Owner::Found), now).is_none() {
@@ -109,70 +111,61 @@ async fn clear_litter(context: &Context) -> bool {
 
 /// Asks the API server about a made role's request, and deletes the role when it is left over. True when nothing failed.
 async fn look_into_role(context: &Context, place: &BindingRef, role: &MadeRole) -> bool {
-    let result = async {
+    let looking = async {
         let Some(uid) = role.request_uid() else { return Ok(()) };
-        let request = match context.by_uid.get(uid) {
-            Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
-                observe::request(&context.reader, &namespace, &name).await?
-            }
-            _ => None,
-        };
-        if is_litter(role, request.as_ref().map_or(Owner::Gone, Owner::Found)) {
+        let found = ask(context, &role.metadata).await?;
+        if is_litter(role, found.as_ref().map_or_else(|none| *none, Owner::Found)) {
             warn!(role = ?place, uid, "a role that was made for a binding is removed: nothing needs it");
-            context.writer.unbind(place, uid).await?;
+            gone::unbind(context, place, uid).await?;
         }
         Ok(())
     };
-    report(result.await)
+    told(looking.await).is_some()
 }
 
 fn knows(request: &AccessRequest, binding: &Observed) -> bool {
     request.status.iter().flat_map(|s| &s.bindings).any(|recorded| binding.is_at(recorded))
 }
 
-/// Where the request of a binding is: by its UID, or where the binding itself says.
-fn owner_ref(context: &Context, binding: &Observed) -> Option<ObjectRef<KeptRequest>> {
-    let by_uid = binding.possible_request_uids().find_map(|uid| context.by_uid.get(uid));
-    let label = |key| binding.metadata.labels.as_ref().and_then(|l| l.get(key));
-    let name = binding.metadata.annotations.as_ref().and_then(|a| a.get(keys::REQUEST_NAME));
+/// Where the request of an object of ours is: by its UID, or where the object itself says.
+fn owner_ref(context: &Context, metadata: &ObjectMeta) -> Option<ObjectRef<KeptRequest>> {
+    let by_uid = possible_request_uids(metadata).find_map(|uid| context.by_uid.get(uid));
+    let label = |key| metadata.labels.as_ref().and_then(|l| l.get(key));
+    let name = metadata.annotations.as_ref().and_then(|a| a.get(keys::REQUEST_NAME));
     by_uid.or_else(|| Some(ObjectRef::new(name?).within(label(keys::REQUEST_NAMESPACE)?)))
 }
 
-/// Asks the API server about a binding's request, and deletes the binding when it must go. True when nothing failed.
-async fn look_into(context: &Context, binding: &Observed) -> bool {
-    let looking = async {
-        let (request, no_request) = match owner_ref(context, binding) {
-            Some(ObjectRef { namespace: Some(namespace), .. }) if !context.reach.serves(&namespace) => {
-                (None, Owner::Unserved)
-            }
-            Some(ObjectRef { name, namespace: Some(namespace), .. }) => {
-                let found = match observe::request(&context.reader, &namespace, &name).await {
-                    // With a namespace goes the Role that allowed to ask.
-                    Err(error) if error.forbidden().is_some() && is_gone(context, &namespace).await? => None,
-                    found => found?,
-                };
-                (found, Owner::Gone)
-            }
-            _ => (None, Owner::Gone),
-        };
-        let owner = request.as_ref().map_or(no_request, Owner::Found);
-        let (Some(why), Some(uid)) = (verdict(binding, owner, context.clock.now()), binding.request_uid()) else {
-            return Ok(());
-        };
-        warn!(binding = ?binding.reference(), "a binding is removed: {why}");
-        context.writer.unbind(&binding.reference(), uid).await
+/// The request of an object of ours from the API server, or why there is none.
+async fn ask(context: &Context, metadata: &ObjectMeta) -> Result<Result<AccessRequest, Owner<'static>>, Error> {
+    let Some(ObjectRef { name, namespace: Some(namespace), .. }) = owner_ref(context, metadata) else {
+        return Ok(Err(Owner::Gone));
     };
-    async { report(looking.await) }.instrument(error_span!("reap", uid = binding.request_uid())).await
+    if !context.reach.serves(&namespace) {
+        return Ok(Err(Owner::Unserved));
+    }
+    let found = observe::request(&context.reader, &namespace, &name).await;
+    match gone::unless_gone(context, Some(&namespace), found).await {
+        Err(error) if error.forbidden().is_some() => {
+            warn!(%error, namespace, name, "cannot ask for the request of a binding");
+            Ok(Err(Owner::Unreadable))
+        }
+        found => Ok(found?.flatten().ok_or(Owner::Gone)),
+    }
 }
 
-/// Whether the API server has no such namespace. It is asked only when the watch has none.
-async fn is_gone(context: &Context, namespace: &str) -> Result<bool, Error> {
-    if context.rules().is_none_or(|rules| rules.namespaces.contains_key(namespace)) {
-        return Ok(false);
-    }
-    let known = context.policies().unwrap_or_default();
-    let rules = context.fresh_rules.since(Instant::now(), &known, &context.reader, &context.reach).await?;
-    Ok(!rules.namespaces.contains_key(namespace))
+/// Asks the API server about a binding's request, and deletes the binding when it must go. True when there is no need to
+/// look again soon.
+async fn look_into(context: &Context, binding: &Observed) -> bool {
+    let looking = async {
+        let found = ask(context, &binding.metadata).await?;
+        let owner = found.as_ref().map_or_else(|none| *none, Owner::Found);
+        let (Some(why), Some(uid)) = (verdict(binding, owner, context.clock.now()), binding.request_uid()) else {
+            return Ok(!matches!(owner, Owner::Unreadable));
+        };
+        warn!(binding = ?binding.reference(), "a binding is removed: {why}");
+        gone::unbind(context, &binding.reference(), uid).await.map(|()| true)
+    };
+    async { told(looking.await) == Some(true) }.instrument(error_span!("reap", uid = binding.request_uid())).await
 }
 
 /// Deletes the recorded bindings of a deleted request. True when nothing failed.
@@ -182,7 +175,7 @@ async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
     let bindings = request.status.iter().flat_map(|s| &s.bindings);
     let uid = uid.as_str();
     let results: Vec<bool> = stream::iter(bindings)
-        .map(|binding| async move { report(context.writer.unbind(binding, uid).await) })
+        .map(|binding| async move { told(gone::unbind(context, binding, uid).await).is_some() })
         .buffer_unordered(CONCURRENT)
         .collect()
         .instrument(span)
@@ -190,9 +183,7 @@ async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
     results.into_iter().all(|well| well)
 }
 
-fn report(result: Result<(), Error>) -> bool {
-    if let Err(error) = &result {
-        error!(%error, "cannot remove a binding; trying again soon");
-    }
-    result.is_ok()
+/// What came of it, if it did not fail.
+fn told<T>(result: Result<T, Error>) -> Option<T> {
+    result.inspect_err(|error| error!(%error, "cannot remove a binding; trying again soon")).ok()
 }

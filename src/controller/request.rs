@@ -13,6 +13,7 @@ use tracing::warn;
 use super::context::Context;
 use super::error::{BindError, Error};
 use super::figures::Look;
+use super::gone;
 use super::kept::{KeptRequest, reference};
 use super::observe::{self, Rules, version};
 use super::related::Related;
@@ -282,7 +283,7 @@ impl Pass<'_> {
             match self.context.binding(recorded) {
                 Some(binding) if binding.made_role.is_some() || !made_role => seen.push(binding),
                 _ if recorded.uid.is_some() && !status.state.is_final() => {
-                    seen.extend(observe::binding(&self.context.reader, recorded).await?);
+                    seen.extend(gone::binding(self.context, recorded).await?);
                 }
                 _ => {}
             }
@@ -339,9 +340,9 @@ impl Pass<'_> {
     /// Deletes every binding that can be deleted, also when one of them cannot.
     async fn unbind(&mut self, bindings: Vec<BindingRef>) -> Result<(), Error> {
         let uid = self.request.metadata.uid.as_deref().ok_or(Error::Incomplete("uid"))?;
-        let writer = &self.context.writer;
+        let context = self.context;
         let results: Vec<_> = stream::iter(bindings)
-            .map(|binding| async move { writer.unbind(&binding, uid).await.map(|()| binding) })
+            .map(|binding| async move { gone::unbind(context, &binding, uid).await.map(|()| binding) })
             .buffer_unordered(CONCURRENT_BINDINGS)
             .collect()
             .await;

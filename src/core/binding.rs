@@ -162,6 +162,12 @@ pub fn possible_request_uids(metadata: &ObjectMeta) -> impl Iterator<Item = &str
     by_label.into_iter().chain(by_name)
 }
 
+/// When access is to end, as a binding says for people to read. It can be edited, so it counts only where the record
+/// cannot be read: then it is better than none.
+pub fn noted_end(metadata: &ObjectMeta) -> Option<Timestamp> {
+    metadata.annotations.as_ref()?.get(keys::EXPIRES_AT)?.parse().ok()
+}
+
 /// What is wanted, over what is seen: the labels and annotations of others stay, and the version is the one that was seen.
 fn over(seen: &ObjectMeta, wanted: ObjectMeta) -> ObjectMeta {
     let over = |theirs: &Option<BTreeMap<String, String>>, ours: Option<BTreeMap<String, String>>| {
@@ -311,8 +317,10 @@ fn role_ref(kind: RoleKind, name: &str) -> RoleRef {
 
 fn annotations(request: &AccessRequest, status: &AccessRequestStatus) -> BTreeMap<String, String> {
     let at = |t: Option<Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
-    let (from, until) = (status.granted_at.as_ref().map(|t| t.0), status.expires_at.as_ref().map(|t| t.0));
-    let ttl = from.zip(until).map(|(f, u)| duration::format(u.duration_since(f))).unwrap_or_default();
+    let (from, until) = (status.granted_at.as_ref().map(|t| t.0), status.next_end());
+    // Of access that comes back every week, a binding has its window alone.
+    let bound = status.window.as_ref().map(|window| window.opens_at.0).or(from);
+    let ttl = bound.zip(until).map(|(f, u)| duration::format(u.duration_since(f))).unwrap_or_default();
     [
         (keys::REQUEST_NAME, request.name_any()),
         (keys::POLICY, status.policy.as_ref().map(|p| p.name.clone()).unwrap_or_default()),
@@ -399,6 +407,19 @@ mod tests {
         assert_eq!(annotations[keys::GRANTED_AT], "2026-11-23T12:00:00Z");
         assert_eq!(annotations[keys::EXPIRES_AT], "2026-11-23T13:30:00Z");
         assert_eq!(annotations[keys::TTL], "1h30m");
+    }
+
+    #[test]
+    fn in_a_window_annotations_tell_when_that_closes() {
+        let (opens, closes) = (noon() + SignedDuration::from_mins(10), noon() + SignedDuration::from_mins(40));
+        let window = Some(crate::core::recurrence::Opening { opens, closes }.on_record());
+        let (request, place) = (request(json!({})), Place::Namespaces(["shop".to_owned()].into()));
+        let binding = wanted(&request, &AccessRequestStatus { window, ..granted() }, &references(&request, &place)[0]);
+        let annotations = binding.metadata.annotations.clone().unwrap();
+        assert_eq!(annotations[keys::GRANTED_AT], "2026-11-23T12:00:00Z");
+        assert_eq!(annotations[keys::EXPIRES_AT], "2026-11-23T12:40:00Z");
+        assert_eq!(annotations[keys::TTL], "30m");
+        assert_eq!(noted_end(&binding.metadata), Some(closes));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::binding::Observed;
+use super::binding::{Observed, noted_end};
 use super::deadline::later;
 use super::made_role::MadeRole;
 use super::recurrence::is_open;
@@ -18,6 +18,8 @@ pub enum Owner<'a> {
     Gone,
     /// It stands in a namespace that is not served: whatever it says, nobody would end it.
     Unserved,
+    /// It may be there, and the controller may not read it.
+    Unreadable,
     /// This one.
     Found(&'a AccessRequest),
 }
@@ -36,6 +38,10 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
         Owner::Found(request) => request,
         Owner::Gone => return Some("its request is gone"),
         Owner::Unserved => return Some("its request is in a namespace that is not served"),
+        Owner::Unreadable => {
+            let ended = noted_end(&binding.metadata).is_some_and(|end| end <= now);
+            return ended.then_some("its request cannot be read, and the end that is noted on it has come");
+        }
     };
     let live =
         request.status.as_ref().filter(|s| !s.state.is_final() && s.expires_at.as_ref().is_some_and(|e| e.0 > now));
@@ -66,7 +72,11 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
 /// Whether a made role that has no binding is left over. It gives nobody anything; it is only litter.
 pub fn is_litter(role: &MadeRole, owner: Owner<'_>) -> bool {
     let Some(uid) = role.request_uid() else { return false };
-    let Owner::Found(request) = owner else { return true };
+    let request = match owner {
+        Owner::Found(request) => request,
+        Owner::Gone | Owner::Unserved => return true,
+        Owner::Unreadable => return false,
+    };
     let recorded = |status: &AccessRequestStatus| !status.state.is_final() && !status.bindings.is_empty();
     request.metadata.uid.as_deref() != Some(uid) || !request.status.as_ref().is_some_and(recorded)
 }
@@ -135,6 +145,21 @@ mod tests {
         let request = granted();
         let why = verdict(&binding(&request), Owner::Unserved, noon());
         assert_eq!(why, Some("its request is in a namespace that is not served"));
+    }
+
+    #[test]
+    fn where_nobody_may_read_the_record_the_end_that_is_noted_counts() {
+        let request = granted();
+        let mut binding = binding(&request);
+        let end = noon() + SignedDuration::from_hours(1);
+        let why = |binding: &Observed, now| verdict(binding, Owner::Unreadable, now);
+        assert_eq!(why(&binding, end - SECOND), None);
+        let ended = Some("its request cannot be read, and the end that is noted on it has come");
+        assert_eq!(why(&binding, end), ended);
+        binding.metadata.annotations = None;
+        assert_eq!(why(&binding, end), None, "it says nothing");
+        let role = MadeRole { metadata: binding.metadata, rules: Vec::new() };
+        assert!(!is_litter(&role, Owner::Unreadable) && is_litter(&role, Owner::Gone));
     }
 
     #[test]

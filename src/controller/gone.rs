@@ -1,0 +1,53 @@
+//! What a namespace that is gone took along: all that was in it, and where Daypass is limited to some, the right to ask
+//! for it. So what is refused there may be gone rather than out of reach.
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::error::Error;
+use super::observe;
+use crate::api::request::BindingRef;
+use crate::core::binding::Observed;
+
+/// Whether the API server has no such namespace. It is asked only when the watch has none.
+async fn is_gone(context: &Context, namespace: &str) -> Result<bool, Error> {
+    if context.rules().is_none_or(|rules| rules.namespaces.contains_key(namespace)) {
+        return Ok(false);
+    }
+    let known = context.policies().unwrap_or_default();
+    let rules = context.fresh_rules.since(Instant::now(), &known, &context.reader, &context.reach).await?;
+    Ok(!rules.namespaces.contains_key(namespace))
+}
+
+/// What came of a call in a namespace; none when it was refused because the namespace is gone.
+///
+/// # Errors
+/// Any other failure of the call, and when it cannot be found out whether the namespace is there.
+pub async fn unless_gone<T>(
+    context: &Context,
+    namespace: Option<&str>,
+    called: Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    match (called, namespace) {
+        (Err(error), Some(namespace)) if error.forbidden().is_some() && is_gone(context, namespace).await? => Ok(None),
+        (called, _) => called.map(Some),
+    }
+}
+
+/// What the API server has in the place of a recorded binding.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn binding(context: &Context, recorded: &BindingRef) -> Result<Option<Observed>, Error> {
+    let found = observe::binding(&context.reader, recorded).await;
+    Ok(unless_gone(context, recorded.namespace.as_deref(), found).await?.flatten())
+}
+
+/// Deletes a binding of the request with this UID, and the role that was made for it, wherever they stand.
+///
+/// # Errors
+/// When it may still be there.
+pub async fn unbind(context: &Context, binding: &BindingRef, request_uid: &str) -> Result<(), Error> {
+    let ended = context.writer.unbind(binding, request_uid).await;
+    unless_gone(context, binding.namespace.as_deref(), ended).await.map(|_| ())
+}
