@@ -112,17 +112,16 @@ impl BindError {
     /// Sorts a client error. Forbidden and invalid stay so until somebody changes something.
     pub fn from_api(error: kube::Error, kind: BindingKind, role: &str) -> Self {
         match &error {
-            kube::Error::Api(status) if status.is_forbidden() && status.message.contains(ESCALATION) => {
-                Self::Refused(format!(
-                    "the controller may not create this {kind:?} for role {role}; if the role should be granted by \
-                     Daypass, add it to bindableClusterRoles or bindableRoles in the chart's values ({})",
-                    status.message
-                ))
+            kube::Error::Api(status) if status.is_forbidden() => {
+                let way_out = if status.message.contains(ESCALATION) {
+                    "if the role should be granted by Daypass, add it to bindableClusterRoles or bindableRoles in the \
+                     chart's values"
+                } else {
+                    "its rights come with the chart, which can be applied again"
+                };
+                let why = &status.message;
+                Self::Refused(format!("the controller may not create this {kind:?} for role {role}; {way_out} ({why})"))
             }
-            kube::Error::Api(status) if status.is_forbidden() => Self::Refused(format!(
-                "the controller may not create this {kind:?}; its rights come with the chart, which can be applied again ({})",
-                status.message
-            )),
             kube::Error::Api(status) if matches!(status.code, 404 | 422) => {
                 Self::Refused(format!("the {kind:?} could not be created: {}", status.message))
             }
