@@ -183,19 +183,22 @@ impl Bench {
 
     async fn idle_and_restart(&self) {
         println!("{:<44} {:>9}", "daypass: memory, nothing live", self.memory());
-        for n in 0..OVERDUE {
-            self.ask(&format!("late-{n}"), "10s").await;
-        }
-        self.seen.many(OVERDUE).await;
         let writes = self.writes_of_one_life().await;
         println!("{:<44} {:>9}", "daypass: API writes of one life, Events too", writes);
+        self.fill(0, BURST).await;
+        self.settled().await;
+        let ends = (0..OVERDUE).map(|n| async move { self.ask(&format!("late-{n}"), "10s").await });
+        stream::iter(ends).buffer_unordered(CLIENTS).collect::<Vec<_>>().await;
+        self.seen.many(BURST + OVERDUE).await;
         let begin = Instant::now();
         self.world.controller.kill();
         tokio::time::sleep(Duration::from_secs(12).saturating_sub(begin.elapsed())).await;
         let begin = Instant::now();
         self.world.controller.restart().await;
-        self.seen.many(0).await;
-        println!("{:<44} {:>9.2?}", format!("daypass: {OVERDUE} overdue, gone after start"), begin.elapsed());
+        self.seen.many(BURST).await;
+        let what = format!("daypass: {OVERDUE} overdue and {BURST} live, gone after start");
+        println!("{what:<50} {:>9.2?}", begin.elapsed());
+        self.clear().await;
     }
 
     /// Counts the controller's writes about one request, from the audit log.
@@ -215,8 +218,7 @@ impl Bench {
             let name = event["objectRef"]["name"].as_str().unwrap_or_default();
             name == "life" || name == binding || name.starts_with(&format!("life.{}", &uid[..8]))
         };
-        let audit = self.world.control_plane.audit_log();
-        audit.iter().filter(|e| e["user"]["username"] == CONTROLLER && about(e) && is_write(e)).count()
+        self.world.control_plane.calls_of(CONTROLLER).iter().filter(|event| about(event) && is_write(event)).count()
     }
 
     /// Creates the RoleBinding that Daypass would.

@@ -13,6 +13,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
+use crate::harness::install::CONTROLLER;
 use crate::harness::proxy::{Moment, Way};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
@@ -140,6 +141,23 @@ async fn overdue_grants(world: Arc<World>) {
     for name in &names {
         world.until(&namespace, name, State::Expired).await;
     }
+    // Records take longer than deletions, and wait for all of them.
+    let when = |verb: &str, resource: &str| {
+        let calls = world.control_plane.calls_of(CONTROLLER).into_iter();
+        let of_it = |event: &Value| {
+            (&event["verb"], &event["objectRef"]["resource"]) == (&json!(verb), &json!(resource))
+                && event["objectRef"]["namespace"] == namespace
+                && event["responseStatus"]["code"] == 200
+        };
+        let times = calls.filter(of_it).map(|event| event["requestReceivedTimestamp"].as_str().unwrap().to_owned());
+        let mut times: Vec<Timestamp> = times.map(|time| time.parse().unwrap()).collect();
+        times.sort_unstable();
+        times
+    };
+    let (deletions, records) = (when("delete", "rolebindings"), when("patch", "accessrequests"));
+    assert_eq!((deletions.len(), records.len()), (names.len(), names.len() * 3));
+    let first = records[names.len() * 2];
+    assert!(deletions.iter().all(|deletion| *deletion < first), "{first} is before some of {deletions:?}");
 }
 
 async fn api_server_away(world: Arc<World>) {

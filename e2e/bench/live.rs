@@ -72,7 +72,7 @@ impl Bench {
     }
 
     /// Brings the live grants from so many to so many.
-    async fn fill(&self, from: usize, to: usize) {
+    pub async fn fill(&self, from: usize, to: usize) {
         for batch in (from..to).step_by(BATCH) {
             let end = to.min(batch + BATCH);
             let asked = stream::iter(batch..end).map(|n| async move { self.ask(&format!("live-{n}"), "1h").await });
@@ -95,7 +95,7 @@ impl Bench {
     }
 
     /// Waits until the controller writes nothing any more: Events follow behind what they tell of.
-    async fn settled(&self) {
+    pub async fn settled(&self) {
         let mut before = usize::MAX;
         eventually("the controller has nothing left to write", SETTLED, async || {
             let written = self.writes();
@@ -109,17 +109,18 @@ impl Bench {
     /// The share of one core that the controller takes when nothing happens, in percent, and its writes a minute.
     async fn at_rest(&self) -> (f64, f64) {
         self.settled().await;
-        let (cpu, writes, begin) = (self.cpu(), self.writes(), Instant::now());
+        // To count writes takes a while itself when there have been many.
+        let writes = self.writes();
+        let (cpu, begin) = (self.cpu(), Instant::now());
         sleep(AT_REST).await;
-        let seconds = begin.elapsed().as_secs_f64();
-        let share = (self.cpu() - cpu).as_secs_f64() / seconds * 100.0;
+        let (cpu, seconds) = (self.cpu() - cpu, begin.elapsed().as_secs_f64());
+        let share = cpu.as_secs_f64() / seconds * 100.0;
         (share, (self.writes() - writes) as f64 / seconds * 60.0)
     }
 
     /// How often the controller has written so far, the lease aside and its token as the canary, from the audit log.
     fn writes(&self) -> usize {
-        let audit = self.world.control_plane.audit_log();
-        let ours = audit.iter().filter(|event| event["user"]["username"] == CONTROLLER && super::is_write(event));
+        let ours = self.world.control_plane.calls_of(CONTROLLER).into_iter().filter(super::is_write);
         let aside = ["leases", "serviceaccounts"];
         ours.filter(|event| !aside.contains(&event["objectRef"]["resource"].as_str().unwrap_or_default())).count()
     }

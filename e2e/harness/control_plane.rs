@@ -241,6 +241,12 @@ impl ControlPlane {
         self.audit_lines(|line| line.contains(r#""code":403"#))
     }
 
+    /// The calls so far of a user.
+    pub fn calls_of(&self, username: &str) -> Vec<serde_json::Value> {
+        let events = self.audit_lines(|line| line.contains(username));
+        events.into_iter().filter(|event| event["user"]["username"] == username).collect()
+    }
+
     fn audit_lines(&self, wanted: impl Fn(&str) -> bool) -> Vec<serde_json::Value> {
         let log = process::read_log(&self.layout.audit_log());
         // The last line may still be in the writing.

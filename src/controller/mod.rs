@@ -4,7 +4,7 @@
 //! [`policy`] take one object through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
 //! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`execute`] is the only module
 //! that writes, [`figures`] counts what it does, [`gone`] knows what went with a namespace; [`reaper`] looks at bindings from the other side; [`takeover`] is for
-//! the replica that does not lead yet.
+//! the replica that does not lead yet, or has just begun to.
 
 pub mod context;
 pub mod error;
@@ -165,6 +165,12 @@ async fn work(
         () = takeover::discard(&mut inbox, &context.queues) => return Err(Error::PartEnded("a queue")),
     }
     takeover::look_at_all(&context);
+    let end_first = async {
+        tokio::select! {
+            () = until(stop.clone()) => {}
+            () = takeover::end_overdue(&context) => {}
+        }
+    };
     let requests = passes(
         context.requests.clone(),
         (inbox.requests, context.queues.waiting_requests.clone()),
@@ -178,7 +184,7 @@ async fn work(
     let policies = passes(
         context.policy_store.clone(),
         (inbox.policies, context.queues.waiting_policies.clone()),
-        until(stop),
+        until(stop.clone()),
         CONCURRENT_POLICIES,
         |policy| error_span!("pass", policy = policy.name_any(), policy_uid = policy.uid()),
         policy::reconcile,
@@ -201,7 +207,7 @@ async fn work(
     tokio::select! {
         () = minding_the_clock => Err(Error::PartEnded("the look at the clock")),
         () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
-        ((), ()) = async { tokio::join!(requests, policies) } => Ok(()),
+        ((), ()) = async { tokio::join!(end_first.then(|()| requests), policies) } => Ok(()),
         () = catching_up => Err(Error::PartEnded("the takeover")),
     }
 }

@@ -1,18 +1,20 @@
-//! What a replica does before it works, and when it begins to. Writes nothing.
+//! What a replica does before it works, and when it begins to. Records nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::context::Context;
-use super::kept::{KeptRequest, reference};
+use super::context::{ACCESS_REQUESTS, Context};
+use super::gone;
+use super::kept::{Glance, KeptRequest, reference};
 use super::queues::{Inbox, Queues, Suspect};
 use crate::api::AccessRequest;
 use crate::core::reach::Reach;
@@ -23,6 +25,10 @@ const LOOK: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_millis(500);
 /// Time to the next list while the watch is behind.
 const RELIST: Duration = Duration::from_secs(5);
+/// How many bindings are deleted at a time.
+const CONCURRENT_ENDS: usize = 64;
+/// How long the ends that nobody saw come go before everything else. What is left is ended as ever.
+const ENDS_FIRST: Duration = Duration::from_secs(2);
 /// How many requests are listed at a time.
 const PAGE: u32 = 500;
 
@@ -45,6 +51,30 @@ pub fn look_at_all(context: &Context) {
     context.requests.state().iter().for_each(|request| context.queues.look_at(reference(&**request)));
     context.look_at_policies();
     context.queues.suspect(Suspect::Everything);
+}
+
+/// Takes away what should have ended while nobody led, before any of it is recorded or told, which takes longer. The passes
+/// that come after do both, each for its own request, and delete again what could not be deleted here.
+pub async fn end_overdue(context: &Context) {
+    while !context.has_listed(&[ACCESS_REQUESTS]) {
+        sleep(LOOK).await;
+    }
+    let now = context.clock.now();
+    let overdue = |glance: &Glance| !glance.state.is_final() && glance.ends.is_some_and(|end| end <= now);
+    let requests = context.requests.state_filter(|kept| kept.glance.as_ref().is_some_and(overdue));
+    let ends = stream::iter(requests.iter().filter_map(|kept| kept.open())).flat_map(|request| {
+        let uid = request.metadata.uid.unwrap_or_default();
+        let bindings = request.status.unwrap_or_default().bindings.into_iter();
+        stream::iter(bindings.map(move |binding| (binding, uid.clone())))
+    });
+    let ending = ends.for_each_concurrent(CONCURRENT_ENDS, |(binding, uid)| async move {
+        if let Err(error) = gone::unbind(context, &binding, &uid).await {
+            warn!(%error, ?binding, uid, "cannot end what is overdue; its pass tries again");
+        }
+    });
+    if timeout(ENDS_FIRST, ending).await.is_err() {
+        warn!("what is overdue could not all be ended first");
+    }
 }
 
 /// Waits until the watch has brought every request as it was at this call or later, so that limits can be counted: the
