@@ -247,11 +247,11 @@ impl Context {
         Some(Observed { made_role: self.made_role(recorded), ..found })
     }
 
-    /// Every binding with our mark.
-    pub fn bindings(&self) -> Vec<Observed> {
+    /// Every binding with our mark. Unpacked one by one, since all of them unpacked take many times the room.
+    pub fn bindings(&self) -> impl Iterator<Item = Observed> + use<> {
         let of_namespaces = self.role_bindings.state().into_iter().filter_map(|kept| kept.seen());
         let of_cluster = self.cluster_role_bindings.state().into_iter().filter_map(|kept| kept.seen());
-        of_namespaces.chain(of_cluster).collect()
+        of_namespaces.chain(of_cluster)
     }
 
     /// Puts into the queue what depends on this request: the one that it extends, those that extend it, and the

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::consume_budget;
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, error, error_span, warn};
 
@@ -72,6 +73,8 @@ async fn sweep(context: &Context) -> bool {
     let now = context.clock.now();
     let mut suspicious = Vec::new();
     for binding in context.bindings() {
+        // Many thousand take seconds, and ends must not wait for them.
+        consume_budget().await;
         let reference = owner_ref(context, &binding.metadata);
         let request = reference.as_ref().and_then(|r| context.requests.get(r)?.open());
         let request = request.as_ref();
