@@ -13,6 +13,8 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use super::patience::is_refusal;
+
 /// After so many refusals in a row a namespace counts as empty: a right that was just given takes a moment to be seen.
 const REFUSALS: u32 = 3;
 
@@ -198,16 +200,6 @@ impl<K: Resource<DynamicType = ()> + Clone> Part<K> {
 fn home<K: Resource>(object: &K) -> &str {
     let metadata = object.meta();
     metadata.namespace.as_deref().or(metadata.name.as_deref()).unwrap_or_default()
-}
-
-/// Whether the API server refused to list or to watch, rather than failed to.
-fn is_refusal(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
-            matches!(error, kube::Error::Api(status) if status.is_forbidden())
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -3,18 +3,35 @@
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, future, stream};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
+use tokio::time::sleep;
+
+/// First wait after a failure; doubles each time.
+const FIRST: Duration = Duration::from_millis(200);
+/// Longest wait while the API server does not answer, or fails itself: what has ended meanwhile waits for its return.
+const LONGEST: Duration = Duration::from_millis(500);
+/// Longest wait for a right that is missing, which somebody must give first.
+const LONGEST_REFUSED: Duration = Duration::from_secs(5);
 
 /// The same watch, which waits after each failure, longer each time, until something comes of it. That a list begins is
 /// told with the first that comes of the list: by itself it would count as a success, before each failure anew.
 pub fn patient<K: Send>(
     watch: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
-    let mut listing = false;
     let news = watch.filter(|event| future::ready(!matches!(event, Ok(Event::Init))));
-    news.backoff(Patience::default()).flat_map(move |event| {
+    let news = stream::unfold((Box::pin(news), 0, None), |(mut news, failures, wait)| async move {
+        if let Some(wait) = wait {
+            sleep(wait).await;
+        }
+        let event = news.next().await?;
+        let (failures, wait) = match &event {
+            Ok(_) => (0, None),
+            Err(error) => (failures + 1, Some(wait_after(error, failures))),
+        };
+        Some((event, (news, failures, wait)))
+    });
+    let mut listing = false;
+    news.flat_map(move |event| {
         let of_list = matches!(event, Ok(Event::InitApply(_) | Event::InitDone));
         let begins = of_list && !listing;
         listing = matches!(event, Ok(Event::InitApply(_)));
@@ -22,30 +39,26 @@ pub fn patient<K: Send>(
     })
 }
 
-/// Waits between attempts: doubled from 200 ms to 5 s. The runtime's own go up to 30 s, which is long for somebody who
-/// has just revoked access.
-#[derive(Default)]
-struct Patience(u32);
-
-impl Iterator for Patience {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let wait = Duration::from_millis(200 << self.0);
-        self.0 = (self.0 + 1).min(5);
-        Some(wait.min(Duration::from_secs(5)))
+/// Whether the API server refused to list or to watch, rather than failed to.
+pub fn is_refusal(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            matches!(error, kube::Error::Api(status) if status.is_forbidden())
+        }
+        _ => false,
     }
 }
 
-impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
+/// How long to wait after a failure that follows so many in a row.
+fn wait_after(error: &watcher::Error, failures: u32) -> Duration {
+    let longest = if is_refusal(error) { LONGEST_REFUSED } else { LONGEST };
+    FIRST.saturating_mul(1 << failures.min(5)).min(longest)
 }
 
 #[cfg(test)]
 mod tests {
     use futures::pin_mut;
+    use kube::core::Status;
     use tokio::time::Instant;
 
     use super::*;
@@ -69,11 +82,25 @@ mod tests {
         Err(watcher::Error::NoResourceVersion)
     }
 
+    fn is_refused() -> Said {
+        let status = Status::failure("no", "Forbidden").with_code(403);
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed())))
+    }
+
+    /// When each of seven lists failed so.
+    async fn tried(failure: fn() -> Said) -> Vec<u128> {
+        let tries = (0..7).flat_map(|_| [Ok(Event::Init), failure()]);
+        heard(tries).await.into_iter().map(|(time, _)| time).collect()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_fails_is_tried_less_and_less_often() {
-        let tries = (0..7).flat_map(|_| [Ok(Event::Init), fails()]);
-        let times: Vec<u128> = heard(tries).await.into_iter().map(|(time, _)| time).collect();
-        assert_eq!(times, [0, 200, 600, 1_400, 3_000, 6_200, 11_200]);
+    async fn what_is_refused_is_tried_less_and_less_often() {
+        assert_eq!(tried(is_refused).await, [0, 200, 600, 1_400, 3_000, 6_200, 11_200]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_is_away_is_tried_twice_a_second() {
+        assert_eq!(tried(fails).await, [0, 200, 600, 1_100, 1_600, 2_100, 2_600]);
     }
 
     #[tokio::test(start_paused = true)]
