@@ -276,11 +276,21 @@ impl Bench {
         self.requests.delete(&name, &DeleteParams::default()).await.expect("delete a request");
     }
 
-    /// Resident memory of the controller, as the kernel tells it.
+    /// Resident memory of the controller now, as the kernel tells it.
     fn memory(&self) -> String {
+        self.kernel_says("VmRSS:")
+    }
+
+    /// The most that it has been since the process began.
+    fn most_memory(&self) -> String {
+        self.kernel_says("VmHWM:")
+    }
+
+    /// A size out of proc_pid_status(5).
+    fn kernel_says(&self, size: &str) -> String {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.world.controller.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(size)).unwrap_or_default();
         let kilobytes: Option<f64> = line.trim().trim_end_matches(" kB").parse().ok();
         kilobytes.map_or("unknown".to_owned(), |kb| format!("{:.1} MiB", kb / 1024.0))
     }

@@ -26,7 +26,8 @@ impl Bench {
         println!(
             "\nLive grants, with {SAMPLES} more one at a time, {ENDS} that end within {ENDS_WITHIN} s, {AT_REST:?} of rest"
         );
-        let columns = ["filled in", "bound p50", "p99", "bare p50", "late p50", "p99", "memory", "CPU", "writes/min"];
+        let columns =
+            ["filled in", "bound p50", "p99", "bare p50", "late p50", "p99", "memory", "at most", "CPU", "writes/min"];
         println!("{:>7} {}", "live", columns.map(|column| format!("{column:>10}")).join(" "));
         let mut live = 0;
         for step in STEPS.into_iter().filter(|step| most.is_none_or(|most| *step < most)).chain(most) {
@@ -40,7 +41,8 @@ impl Bench {
         self.world.controller.restart().await;
         let ready = begin.elapsed();
         self.at_rest().await;
-        println!("started again with {live} live: ready after {ready:.2?}, {} at rest", self.memory());
+        let (memory, most) = (self.memory(), self.most_memory());
+        println!("started again with {live} live: ready after {ready:.2?}, {memory} at rest, at most {most}");
     }
 
     async fn step(&self, live: usize, filled: Duration) {
@@ -65,6 +67,7 @@ impl Bench {
             ms(late),
             ms(late_99),
             self.memory(),
+            self.most_memory(),
             format!("{cpu:.2} %"),
             format!("{writes:.0}"),
         ];
