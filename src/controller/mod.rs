@@ -3,8 +3,8 @@
 //! [`watch`] fills the stores, which hold objects as in [`kept`], and says which request to look at; [`request`] and
 //! [`policy`] take one object through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
 //! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`execute`] is the only module
-//! that writes, [`figures`] counts what it does, [`gone`] knows what went with a namespace; [`reaper`] looks at bindings from the other side; [`takeover`] is for
-//! the replica that does not lead yet, or has just begun to.
+//! that writes, [`figures`] counts what it does, [`gone`] knows what went with a namespace; [`reaper`] looks at bindings
+//! from the other side; [`takeover`] is for the replica that does not lead yet, or has just begun to.
 
 pub mod context;
 pub mod error;
