@@ -304,6 +304,7 @@ async fn columns(world: Arc<World>) {
     let (head, row) = table.split_once('\n').unwrap();
     assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["NAME", "REQUESTER", "ROLE", "STATE", "UNTIL", "AGE"]);
     assert_eq!(row.split_whitespace().take(5).collect::<Vec<_>>(), ["fix", "alice", "edit", "Active", &until]);
+    alice.ok(&["wait", "--for=condition=Ready", "apol", &namespace, "--timeout=30s"]).await;
     let policies = alice.ok(&["get", "apol", &namespace, "--no-headers"]).await;
     assert_eq!(
         policies.split_whitespace().take(5).collect::<Vec<_>>(),
