@@ -164,7 +164,9 @@ async fn api_server_away(world: Arc<World>) {
     let namespace = world.namespace("away").await;
     world.allow(&namespace, &namespace, json!({})).await;
     world.ask(ALICE, &namespace, "fix", json!({ "duration": "4s" })).await;
-    let end = world.until(&namespace, "fix", State::Active).await.status.unwrap().expires_at.unwrap().0;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    world.until_events(&granted, &["Granted"]).await;
+    let end = granted.status.unwrap().expires_at.unwrap().0;
     world.control_plane.stop_api_server();
     past(end).await;
     world.control_plane.start_api_server().await;

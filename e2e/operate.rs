@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use daypass::api::State;
 use kube::ResourceExt;
@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         private("operate::every_log_line_about_a_request_has_its_uid", logs),
         private("operate::liveness_does_not_depend_on_the_cluster", probes),
         private("operate::a_pass_under_way_is_finished_when_asked_to_stop", finished),
+        private("operate::what_is_announced_is_sent_until_it_is_there", announced),
     ]
 }
 
@@ -232,4 +233,34 @@ async fn finished(world: Arc<World>) {
     let holder = ["get", "lease", "daypass", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}"];
     let holder = world.kubectl(ADMIN).ok(&holder).await;
     assert_eq!(holder, "", "the lease is given back");
+}
+
+async fn announced(world: Arc<World>) {
+    world.controller.terminate().await;
+    let (proxy, controller) = world.replica_through_proxy("one", &[]).await;
+    let namespace = world.namespace("told").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let [sent, stored] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let (sending, storing) = (sent.clone(), stored.clone());
+    let path = format!("/namespaces/{namespace}/events");
+    proxy.watch(move |at, write| {
+        // The first is lost on its way, the next one's answer on the way back.
+        let cut = write.path.ends_with(&path)
+            && match at {
+                Moment::Before => sending.fetch_add(1, Ordering::SeqCst) == 0,
+                Moment::After => storing.fetch_add(1, Ordering::SeqCst) == 0,
+            };
+        if cut { Way::Cut } else { Way::On }
+    });
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    world.until_events(&granted, &["Granted"]).await;
+    let counts = || [&sent, &stored].map(|count| count.load(Ordering::SeqCst));
+    eventually("it has heard that the Event is there", SOON, async || {
+        if counts() == [3, 2] { Ok(()) } else { Err(format!("sent and answered: {:?}", counts())) }
+    })
+    .await;
+    assert!(controller.terminate().await.success(), "{}", controller.log());
+    assert_eq!(counts(), [3, 2], "nothing is sent again that is there");
+    assert!(!controller.log().contains("cannot send an Event"), "{}", controller.log());
 }

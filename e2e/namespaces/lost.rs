@@ -85,7 +85,8 @@ pub async fn gone_under_a_grant(control_plane: Arc<ControlPlane>) {
         let mut spec = spec;
         spec["scope"] = json!({ "namespaces": namespaces });
         world.ask(ALICE, "shop", name, spec).await;
-        world.until("shop", name, State::Active).await;
+        let granted = world.until("shop", name, State::Active).await;
+        world.until_events(&granted, &["Granted"]).await;
     }
     world.controller.kill();
     world.kubectl(ADMIN).ok(&["delete", "namespace", "late", "--timeout=60s"]).await;

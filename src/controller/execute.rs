@@ -3,13 +3,13 @@
 //! Each write is safe to repeat: statuses carry the version they were planned from, bindings have fixed
 //! names, deletions name the UID. Events are sent on the side; they are announcements, the record is in status.
 
+mod announcer;
 mod made_role;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
@@ -19,9 +19,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
+use self::announcer::{Announcer, Queue};
 use super::error::{BindError, Error};
 use super::figures::{Figures, Look};
 use super::observe;
@@ -34,10 +35,6 @@ use crate::runtime::clock::Clock;
 
 /// How long the process waits at its end for Events that are on their way.
 pub const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How many Events may wait to be sent. What goes over is dropped and logged.
-const WAITING_EVENTS: usize = 20_000;
-/// How many Events are sent at a time: few, so that in a burst what is decided and granted goes before what is told.
-const CONCURRENT_EVENTS: usize = 2;
 /// Longest part of an Event's name that comes from the object it is about.
 const LONGEST_NAME: usize = 200;
 
@@ -47,26 +44,19 @@ pub struct Writer {
     /// Where it is counted what is stored.
     pub figures: Arc<Figures>,
     client: Client,
-    events: mpsc::Sender<Event>,
+    events: Queue,
     instance: Arc<str>,
     clock: Clock,
     /// Who the controller is to the API server, once somebody needed to know.
     account: Arc<OnceCell<String>>,
 }
 
-/// Sends Events from a queue.
-pub struct Announcer {
-    client: Client,
-    events: mpsc::Receiver<Event>,
-}
-
 impl Writer {
     /// A writer, and the announcer that sends its Events.
     pub fn new(client: Client, instance: String, clock: Clock, figures: Arc<Figures>) -> (Self, Announcer) {
-        let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
-        let announcer = Announcer { client: client.clone(), events: receiver };
+        let (events, announcer) = Announcer::new(client.clone());
         let account = Arc::default();
-        (Self { figures, client, events: sender, instance: instance.into(), clock, account }, announcer)
+        (Self { figures, client, events, instance: instance.into(), clock, account }, announcer)
     }
 
     /// Stores a status and announces what is new in it. Reviews are not touched: they belong to reviewers.
@@ -262,32 +252,7 @@ impl Writer {
             reporting_instance: Some(self.instance.to_string()),
             ..Event::default()
         };
-        if let Err(error) = self.events.try_send(event) {
-            warn!(%error, "an Event is dropped; the record in status has it");
-        }
-    }
-}
-
-impl Announcer {
-    /// Sends Events until the last writer is gone and the queue is empty.
-    pub async fn run(self) {
-        let client = &self.client;
-        let mut events = self.events;
-        stream::poll_fn(|task| events.poll_recv(task))
-            .for_each_concurrent(CONCURRENT_EVENTS, |event| async move {
-                let namespace = event.metadata.namespace.clone().unwrap_or_default();
-                let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
-                match api.create(&PostParams::default(), &event).await {
-                    Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-                    Err(error) => {
-                        let about = event.regarding.unwrap_or_default();
-                        let (name, uid, reason) = (about.name, about.uid, event.reason);
-                        warn!(%error, namespace, name, uid, reason, "cannot send an Event; the record in status has it")
-                    }
-                    Ok(_) => {}
-                }
-            })
-            .await;
+        self.events.push(event);
     }
 }
 
