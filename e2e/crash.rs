@@ -1,10 +1,11 @@
 //! The controller may die at any moment. What it left half done is finished by the next one, nothing outlives
 //! its end, and nothing is granted twice.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::Method;
 use daypass::api::{AccessRequest, State};
 use daypass::controller::reaper::SWEEP;
 use k8s_openapi::jiff::Timestamp;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
 use crate::harness::install::CONTROLLER;
-use crate::harness::proxy::{Moment, Way};
+use crate::harness::proxy::{Fault, Moment, Way};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
 use crate::harness::{World, eventually, private};
@@ -26,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         private("crash::killed_after_every_write_of_a_narrow_grant", killed_after_a_narrow_write),
         private("crash::overdue_grants_go_when_the_controller_starts", overdue_grants),
         private("crash::an_end_that_comes_while_the_api_server_is_away", api_server_away),
+        private("crash::what_an_api_server_forbids_that_just_started_is_not_over", api_server_starts),
         private("crash::a_controller_that_is_asked_to_stop_does", asked_to_stop),
         private("crash::what_happened_meanwhile_is_seen_at_the_start", what_happened_meanwhile),
         private("crash::a_binding_that_nobody_knows_is_removed", a_stray_binding),
@@ -175,6 +177,40 @@ async fn api_server_away(world: Arc<World>) {
     let expired = world.until(&namespace, "fix", State::Expired).await;
     assert!(world.our_bindings(&namespace).await.is_empty());
     world.until_events(&expired, &["Granted", "Expired"]).await;
+}
+
+/// An API server that starts forbids what roles allow that it does not know yet. It is so for milliseconds only, in which
+/// a trial cannot be sure to meet it, so a proxy says it.
+async fn api_server_starts(world: Arc<World>) {
+    world.controller.kill();
+    let (proxy, controller) = world.controller_through_proxy().await;
+    let namespace = world.namespace("starts").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let refusals = Arc::new(AtomicUsize::new(0));
+    let ready = Arc::new(AtomicU16::new(500));
+    let (refused, answer) = (refusals.clone(), ready.clone());
+    let place = format!("/namespaces/{namespace}/rolebindings");
+    proxy.disturb(move |call| match call.path.as_str() {
+        "/readyz" => Some(Fault::Answer(answer.load(Ordering::SeqCst))),
+        path if call.method == Method::POST && path.ends_with(&place) => {
+            refused.fetch_add(1, Ordering::SeqCst);
+            Some(Fault::Answer(403))
+        }
+        _ => None,
+    });
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    eventually("the binding was refused four times", SOON, async || {
+        let times = refusals.load(Ordering::SeqCst);
+        if times >= 4 { Ok(()) } else { Err(format!("it was {times} times: {}", controller.log())) }
+    })
+    .await;
+    // Who may not even ask that is in need of help, whatever else failed before.
+    ready.store(403, Ordering::SeqCst);
+    let waits = world.requests(&namespace).await.get("fix").await.unwrap();
+    world.until_events(&waits, &["Hindered"]).await;
+    proxy.calm();
+    let granted = world.until(&namespace, "fix", State::Active).await;
+    world.until_events(&granted, &["Hindered", "Granted"]).await;
 }
 
 async fn asked_to_stop(world: Arc<World>) {

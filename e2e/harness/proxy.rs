@@ -295,6 +295,7 @@ impl Drop for Open {
 fn refusal(code: u16) -> Response {
     let reason = match code {
         401 => "Unauthorized",
+        403 => "Forbidden",
         409 => "Conflict",
         429 => "TooManyRequests",
         503 => "ServiceUnavailable",

@@ -87,7 +87,16 @@ pub struct Context {
     listed: RwLock<BTreeSet<&'static str>>,
     policies: RwLock<Option<Arc<PolicySet>>>,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
-    attempts: Mutex<HashMap<ObjectRef<KeptRequest>, u32>>,
+    failures: Mutex<HashMap<ObjectRef<KeptRequest>, Failures>>,
+}
+
+/// How many passes over a request have failed in a row.
+#[derive(Clone, Copy, Default)]
+pub struct Failures {
+    /// Of whatever.
+    pub all: u32,
+    /// The last ones, of a right that is missing.
+    pub forbidden: u32,
 }
 
 /// The writing ends of the stores, for the watches.
@@ -136,7 +145,7 @@ impl Context {
             listed: RwLock::default(),
             policies: RwLock::default(),
             namespaces: RwLock::default(),
-            attempts: Mutex::default(),
+            failures: Mutex::default(),
         };
         let feeds = Feeds {
             requests: requests_feed,
@@ -287,17 +296,18 @@ impl Context {
         self.policy_store.state().iter().for_each(|policy| self.queues.look_at_policy(ObjectRef::from_obj(&**policy)));
     }
 
-    /// Counts a failed pass; how many in a row there have been.
-    pub fn failed(&self, request: ObjectRef<KeptRequest>) -> u32 {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = attempts.entry(request).or_default();
-        *count = count.saturating_add(1);
-        *count
+    /// Counts a failed pass, which may have failed of a right that is missing.
+    pub fn failed(&self, request: ObjectRef<KeptRequest>, forbidden: bool) -> Failures {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = failures.entry(request).or_default();
+        counted.all = counted.all.saturating_add(1);
+        counted.forbidden = if forbidden { counted.forbidden.saturating_add(1) } else { 0 };
+        *counted
     }
 
     /// Forgets failed passes.
     pub fn succeeded(&self, request: &ObjectRef<KeptRequest>) {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
     }
 
     /// A pass settled on this version and said when to look again; noted if the watch has yet to bring it.

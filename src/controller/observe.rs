@@ -111,6 +111,18 @@ pub fn namespace(object: &PartialObjectMeta<NamespaceObject>) -> (String, Namesp
     (object.name_any(), Namespace { labels: object.labels().clone(), terminating })
 }
 
+/// Asks the API server whether it is ready to serve. Everybody who is signed in may ask, by the role
+/// `system:public-info-viewer` that every cluster has.
+///
+/// # Errors
+/// When it is not, or cannot be asked.
+pub async fn is_ready(client: &Client) -> Result<(), Error> {
+    let failed = Error::api("see that the API server is ready");
+    let question = http::Request::get("/readyz").body(Vec::new());
+    let asked = async { client.request_text(question.map_err(kube::Error::HttpError)?).await };
+    asked.await.map(drop).map_err(failed)
+}
+
 /// The API for a recorded RoleBinding.
 pub fn role_bindings(client: &Client, recorded: &BindingRef) -> Api<RoleBinding> {
     Api::namespaced(client.clone(), recorded.namespace.as_deref().unwrap_or_default())
