@@ -19,16 +19,13 @@ pub fn patient<K: Send>(
     watch: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
     let news = watch.filter(|event| future::ready(!matches!(event, Ok(Event::Init))));
-    let news = stream::unfold((Box::pin(news), 0, None), |(mut news, failures, wait)| async move {
-        if let Some(wait) = wait {
+    let news = stream::unfold((Box::pin(news), Failures::default()), |(mut news, failures)| async move {
+        if let Some(wait) = failures.wait() {
             sleep(wait).await;
         }
         let event = news.next().await?;
-        let (failures, wait) = match &event {
-            Ok(_) => (0, None),
-            Err(error) => (failures + 1, Some(wait_after(error, failures))),
-        };
-        Some((event, (news, failures, wait)))
+        let failures = event.as_ref().map_or_else(|error| failures.and(error), |_| Failures::default());
+        Some((event, (news, failures)))
     });
     let mut listing = false;
     news.flat_map(move |event| {
@@ -49,10 +46,27 @@ pub fn is_refusal(error: &watcher::Error) -> bool {
     }
 }
 
-/// How long to wait after a failure that follows so many in a row.
-fn wait_after(error: &watcher::Error, failures: u32) -> Duration {
-    let longest = if is_refusal(error) { LONGEST_REFUSED } else { LONGEST };
-    FIRST.saturating_mul(1 << failures.min(5)).min(longest)
+/// Failures of one sort in a row. An API server that was away and then refuses may only not know its roles yet, so the
+/// wait for a right begins with the first refusal.
+#[derive(Clone, Copy, Default)]
+struct Failures {
+    refused: bool,
+    in_a_row: u32,
+}
+
+impl Failures {
+    /// These, and one more.
+    fn and(self, error: &watcher::Error) -> Self {
+        let refused = is_refusal(error);
+        Self { refused, in_a_row: if refused == self.refused { self.in_a_row.saturating_add(1) } else { 1 } }
+    }
+
+    /// How long to wait after them.
+    fn wait(self) -> Option<Duration> {
+        let longest = if self.refused { LONGEST_REFUSED } else { LONGEST };
+        let before = self.in_a_row.checked_sub(1)?;
+        Some(FIRST.saturating_mul(1 << before.min(5)).min(longest))
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +115,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_api_server_that_is_away_is_tried_twice_a_second() {
         assert_eq!(tried(fails).await, [0, 200, 600, 1_100, 1_600, 2_100, 2_600]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_right_begins_with_the_first_refusal() {
+        let said = [[Ok(Event::Init), fails()], [Ok(Event::Init), fails()], [Ok(Event::Init), fails()]];
+        let refused = [[Ok(Event::Init), is_refused()], [Ok(Event::Init), is_refused()], [Ok(Event::Init), fails()]];
+        let tries: Vec<u128> =
+            heard(said.into_iter().chain(refused).flatten()).await.into_iter().map(|h| h.0).collect();
+        assert_eq!(tries, [0, 200, 600, 1_100, 1_300, 1_700]);
     }
 
     #[tokio::test(start_paused = true)]
