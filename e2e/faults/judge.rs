@@ -139,8 +139,13 @@ impl Court<'_> {
             return;
         };
         let deleted = asked.wish == Wish::Deleted && ended_early.is_some();
-        *verdict.ends.entry(if deleted { "Deleted".to_owned() } else { format!("{:?}", status.state) }).or_default() +=
-            1;
+        let end = match (status.state, &status.message) {
+            _ if deleted => "Deleted".to_owned(),
+            // Nobody here asks for what no policy allows: the faults did it, and the report says how.
+            (State::Denied, Some(why)) => format!("Denied: {why}"),
+            (state, _) => format!("{state:?}"),
+        };
+        *verdict.ends.entry(end).or_default() += 1;
         let bound = self.lives(("binding", format!("daypass-{uid}")));
         if !deleted {
             verdict.complaints.extend(incomplete(status, bound).map(|why| format!("{place}: {why}")));
