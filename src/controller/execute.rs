@@ -118,26 +118,11 @@ impl Writer {
     /// Creates a binding. When its name is taken, what stands there is handed back for the next plan to judge.
     ///
     /// # Errors
-    /// [`BindError::Refused`] when trying again will not help.
+    /// [`BindError::Refused`] when trying again will not help, if the API server knows all roles.
     pub async fn bind(&self, wanted: Wanted) -> Result<Observed, BindError> {
-        let bound = match &wanted.made_role {
+        match &wanted.made_role {
             Some(role) => self.bind_made_role(&wanted, role).await,
             None => self.create(&wanted).await,
-        };
-        match bound {
-            Err(BindError::Refused(why)) => Err(self.unless_starting(why).await),
-            bound => bound,
-        }
-    }
-
-    /// A refusal is final, unless the API server has just started: until it knows all roles, it forbids what they allow.
-    async fn unless_starting(&self, why: String) -> BindError {
-        match observe::is_ready(&self.client).await {
-            Ok(()) => BindError::Refused(why),
-            Err(error) => {
-                warn!("refused, but not by an API server that is ready: {why}");
-                BindError::Retry(error)
-            }
         }
     }
 

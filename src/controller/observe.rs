@@ -117,10 +117,9 @@ pub fn namespace(object: &PartialObjectMeta<NamespaceObject>) -> (String, Namesp
 /// # Errors
 /// When it is not, or cannot be asked.
 pub async fn is_ready(client: &Client) -> Result<(), Error> {
-    let failed = Error::api("see that the API server is ready");
-    let question = http::Request::get("/readyz").body(Vec::new());
-    let asked = async { client.request_text(question.map_err(kube::Error::HttpError)?).await };
-    asked.await.map(drop).map_err(failed)
+    let question = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
+    let answer = async { client.request_text(question?).await }.await;
+    answer.map(drop).map_err(Error::api("see that the API server is ready"))
 }
 
 /// The API for a recorded RoleBinding.

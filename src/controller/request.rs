@@ -373,17 +373,26 @@ impl Pass<'_> {
             .buffer_unordered(CONCURRENT_BINDINGS)
             .collect()
             .await;
-        let mut retry = None;
+        let (mut retry, mut refused) = (None, None);
         for result in results {
             match result {
                 Ok(binding) => {
                     self.unbound.retain(|gone| !binding.is_at(gone));
                     self.made.push(binding);
                 }
-                Err(BindError::Refused(why)) => self.failure = Some(why),
+                Err(BindError::Refused(why)) => refused = Some(why),
                 Err(BindError::Retry(error)) => retry = Some(error),
             }
         }
-        retry.map_or(Ok(true), Err)
+        if let Some(error) = retry {
+            return Err(error);
+        }
+        if let Some(why) = refused {
+            // One that has just started forbids what roles allow that it does not know yet.
+            let ready = observe::is_ready(&self.context.reader).await;
+            ready.inspect_err(|_| warn!("refused, but not by an API server that is ready: {why}"))?;
+            self.failure = Some(why);
+        }
+        Ok(true)
     }
 }
