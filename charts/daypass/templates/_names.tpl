@@ -3,9 +3,23 @@
 {{ .Values.fullnameOverride | default .Chart.Name }}
 {{- end }}
 
-{{/* The user that the controller is to the API server. The guards trust this name and no other. */}}
+{{/* The user that the controller is to the API server. */}}
 {{- define "daypass.controller" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "daypass.name" . }}
+{{- end }}
+
+{{/*
+CEL: the caller is the controller itself. The name alone proves nothing, since `edit` lets its holders impersonate service
+accounts. A token of the account brings the ID of the token along (KEP-4193, on from Kubernetes 1.30); who impersonates
+brings it only with the right to impersonate `userextras`, which no role of Kubernetes has but cluster-admin.
+*/}}
+{{- define "daypass.isController" -}}
+(request.userInfo.username == '{{ include "daypass.controller" . }}' && {{ include "daypass.hasCredential" . }})
+{{- end }}
+
+{{/* CEL: the caller signed in with a token of a service account, and does not impersonate one. */}}
+{{- define "daypass.hasCredential" -}}
+'authentication.kubernetes.io/credential-id' in request.userInfo.?extra.orValue({})
 {{- end }}
 
 {{- define "daypass.selectorLabels" -}}

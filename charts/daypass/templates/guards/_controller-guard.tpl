@@ -1,11 +1,8 @@
-# The controller's own hands are tied too: of roles and bindings it writes and deletes only those that it made. Its
-# rights say `roles` and `rolebindings` as a whole, since RBAC cannot name what does not exist yet; this says which.
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ include "daypass.name" . }}-controller-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
+{{- /*
+The controller's own hands are tied too: of roles and bindings it writes and deletes only those that it made. Its
+rights say `roles` and `rolebindings` as a whole, since RBAC cannot name what does not exist yet; this says which.
+*/}}
+{{- define "daypass.guard.controller-guard" }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -29,13 +26,4 @@ spec:
             && object.metadata.name.startsWith('daypass-' + object.metadata.labels['daypass.dev/request-uid'])
       reason: Forbidden
       message: the controller of Daypass writes only roles and bindings that belong to a request
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ include "daypass.name" . }}-controller-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
-spec:
-  policyName: {{ include "daypass.name" . }}-controller-guard
-  validationActions: [Deny]
+{{- end }}

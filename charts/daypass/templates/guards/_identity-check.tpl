@@ -1,10 +1,7 @@
-# A request says truly who asks. Needs no mutating policy: a client may write its own identity.
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ include "daypass.name" . }}-identity-check
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
+{{- /*
+A request says truly who asks. Needs no mutating policy: a client may write its own identity.
+*/}}
+{{- define "daypass.guard.identity-check" }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -45,13 +42,4 @@ spec:
       message: >-
         spec.requester must be you: leave spec.requester out; the cluster fills it in from your login
       {{- end }}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ include "daypass.name" . }}-identity-check
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
-spec:
-  policyName: {{ include "daypass.name" . }}-identity-check
-  validationActions: [Deny]
+{{- end }}

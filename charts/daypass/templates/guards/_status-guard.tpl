@@ -1,11 +1,8 @@
-# The status of a request belongs to the controller; a person may write one thing in it, their own review: freely
-# while the request is pending, then only to end it, and to close the review of break-glass access.
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ include "daypass.name" . }}-status-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
+{{- /*
+The status of a request belongs to the controller; a person may write one thing in it, their own review: freely
+while the request is pending, then only to end it, and to close the review of break-glass access.
+*/}}
+{{- define "daypass.guard.status-guard" }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -16,7 +13,7 @@ spec:
         resources: [accessrequests/status]
   matchConditions:
     - name: not-the-controller
-      expression: request.userInfo.username != '{{ include "daypass.controller" . }}'
+      expression: "!{{ include "daypass.isController" . }}"
   variables:
     - name: me
       expression: request.userInfo.username
@@ -102,24 +99,12 @@ spec:
             + '), and nothing more can be said to it; for new access make a new request'
       message: >-
         the request is decided, and from now on a review can only end it: write verdict Revoke
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ include "daypass.name" . }}-status-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
-spec:
-  policyName: {{ include "daypass.name" . }}-status-guard
-  validationActions: [Deny]
----
-# The status of a policy says whether Daypass uses it; nobody else can know.
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ include "daypass.name" . }}-policy-status-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
+{{- end }}
+
+{{- /*
+The status of a policy says whether Daypass uses it; nobody else can know.
+*/}}
+{{- define "daypass.guard.policy-status-guard" }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -129,16 +114,7 @@ spec:
         operations: [UPDATE]
         resources: [accesspolicies/status]
   validations:
-    - expression: request.userInfo.username == '{{ include "daypass.controller" . }}'
+    - expression: {{ include "daypass.isController" . }}
       reason: Forbidden
       message: only Daypass writes the status of a policy; change its spec, and the status follows
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ include "daypass.name" . }}-policy-status-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
-spec:
-  policyName: {{ include "daypass.name" . }}-policy-status-guard
-  validationActions: [Deny]
+{{- end }}

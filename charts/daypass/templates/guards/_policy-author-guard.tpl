@@ -1,30 +1,20 @@
 {{- /*
+Writing policy is no way to more rights: who lets others have a role must be allowed to bind it themselves.
+
+The permission asked for is the cluster-wide one, also for policies of a few namespaces: they hold globs and
+labels, and so reach namespaces that do not exist yet. Nobody is exempt; cluster-admin has the permission.
+To write a policy that denies, or to delete any, takes no such permission: it hands out nothing by itself, but
+a denial that goes is an Allow that counts again, so `accesspolicies` are for trusted hands all the same.
+
 An authorizer check costs 350,000 of the 10,000,000 units of CEL that one policy may spend in a request, and of
 the 1,000,000 of one expression. So each role has an expression of its own, 16 roles make a policy, and there are
 as many policies as the CRD's limit of 64 roles needs. A messageExpression knows no authorizer, so a message can
 name the role it belongs to, not all that are missing.
+
+Takes first, the number of the first role that this policy looks at, and count, of how many.
 */}}
-{{- $perPolicy := 16 }}
-{{- range $first := untilStep 0 64 $perPolicy }}
-{{- $name := printf "%s-policy-author-guard-%d" (include "daypass.name" $) (add1 (div $first $perPolicy)) }}
-{{- if eq $first 0 }}
-# Writing policy is no way to more rights: who lets others have a role must be allowed to bind it themselves.
-#
-# The permission asked for is the cluster-wide one, also for policies of a few namespaces: they hold globs and
-# labels, and so reach namespaces that do not exist yet. Nobody is exempt; cluster-admin has the permission.
-# To write a policy that denies, or to delete any, takes no such permission: it hands out nothing by itself, but
-# a denial that goes is an Allow that counts again, so `accesspolicies` are for trusted hands all the same.
-#
-{{- else }}
----
-{{- end }}
-# Roles {{ add1 $first }} to {{ add $first $perPolicy }} of a policy.
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ $name }}
-  labels:
-    {{- include "daypass.labels" $ | nindent 4 }}
+{{- define "daypass.guard.policy-author-guard" }}
+{{- $first := .first }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -51,7 +41,7 @@ spec:
     - name: roles
       expression: object.spec.roles
   validations:
-    {{- range $i := untilStep (int $first) (int (add $first $perPolicy)) 1 }}
+    {{- range $i := untilStep (int $first) (int (add $first .count)) 1 }}
     - expression: >-
         size(variables.roles) <= {{ $i }}
           || (variables.roles[{{ $i }}].kind == 'Role' ? variables.allRoles : variables.allClusterRoles)
@@ -68,14 +58,4 @@ spec:
       message: >-
         a policy may hand out only what its author may bind, and you may not bind role {{ add1 $i }} of spec.roles in the whole cluster
     {{- end }}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ $name }}
-  labels:
-    {{- include "daypass.labels" $ | nindent 4 }}
-spec:
-  policyName: {{ $name }}
-  validationActions: [Deny]
 {{- end }}

@@ -1,11 +1,8 @@
-# Bindings that Daypass made, and the roles that it made for them, or that look as if, are written by the controller
-# alone. Anybody whom RBAC lets may delete one: that is revoking by hand, and Daypass does not put it back.
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ include "daypass.name" . }}-binding-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
+{{- /*
+Bindings that Daypass made, and the roles that it made for them, or that look as if, are written by the controller
+alone. Anybody whom RBAC lets may delete one: that is revoking by hand, and Daypass does not put it back.
+*/}}
+{{- define "daypass.guard.binding-guard" }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -16,7 +13,7 @@ spec:
         resources: [rolebindings, clusterrolebindings, roles, clusterroles]
   matchConditions:
     - name: not-the-controller
-      expression: request.userInfo.username != '{{ include "daypass.controller" . }}'
+      expression: "!{{ include "daypass.isController" . }}"
     # Now or before, so that a label is neither put on nor taken off. A new object has no old one.
     - name: ours
       expression: >-
@@ -47,13 +44,4 @@ spec:
         bindings and roles of Daypass (label app.kubernetes.io/managed-by=daypass or daypass.dev/request-uid) are
         written by its controller only; to end this access delete the binding, to get access create an AccessRequest,
         and for a binding or role of your own leave these labels out
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ include "daypass.name" . }}-binding-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
-spec:
-  policyName: {{ include "daypass.name" . }}-binding-guard
-  validationActions: [Deny]
+{{- end }}

@@ -1,11 +1,8 @@
-# A request is deleted by the person who made it. Whoever else could, would end another's access and take the record
-# of it away; and a requester could take away break-glass access that nobody has reviewed.
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ include "daypass.name" . }}-deletion-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
+{{- /*
+A request is deleted by the person who made it. Whoever else could, would end another's access and take the record
+of it away; and a requester could take away break-glass access that nobody has reviewed.
+*/}}
+{{- define "daypass.guard.deletion-guard" }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -48,13 +45,4 @@ spec:
         only the requester may delete a request, and not while break-glass access waits for its review; to end the
         access of somebody else an approver writes a review of Revoke, and an admin who wants the record gone needs
         the verb purge on accessrequests.daypass.dev
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ include "daypass.name" . }}-deletion-guard
-  labels:
-    {{- include "daypass.labels" . | nindent 4 }}
-spec:
-  policyName: {{ include "daypass.name" . }}-deletion-guard
-  validationActions: [Deny]
+{{- end }}
