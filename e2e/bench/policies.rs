@@ -122,7 +122,7 @@ fn core(namespace: &str, policies: &[AccessPolicy]) {
 }
 
 fn planned(request: &AccessRequest, policies: &PolicySet, namespaces: &Namespaces) -> Duration {
-    let guard = Guard::Since(Timestamp::MIN);
+    let guard = Guard::since(Timestamp::MIN);
     let snapshot = Snapshot::bare(request, policies, namespaces, &guard);
     let begin = Instant::now();
     let plan = plan(&snapshot, now());

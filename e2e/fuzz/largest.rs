@@ -82,7 +82,7 @@ pub fn policy(spec: &Value) -> AccessPolicy {
 /// Decides the largest request under a policy, in one's namespaces or for the whole cluster.
 pub fn decided(policies: &PolicySet, cluster: bool, now: Timestamp) {
     let request: &AccessRequest = if cluster { &CLUSTER } else { &WIDE };
-    let guard = Guard::Since(Timestamp::MIN);
+    let guard = Guard::since(Timestamp::MIN);
     let snapshot = Snapshot::bare(request, policies, &ALL, &guard);
     let ask = validate(request).expect("a valid request");
     let decision = decide(&ask, &snapshot, Said { reviews: &NOTHING, escalated: &[], history: &[] }, now);

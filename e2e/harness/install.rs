@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, ResourceExt};
 
 use super::binaries;
@@ -43,6 +44,15 @@ impl Daypass {
         }
         admin.apply_server_side(&rest).await;
         policies_are_seen(control_plane).await;
+    }
+
+    /// What the Deployment of the chart tells the controller of its guards, as flags: what is installed, not what is here.
+    pub async fn guards(control_plane: &ControlPlane) -> Vec<String> {
+        let deployments: Api<Deployment> = Api::namespaced(control_plane.client(users::ADMIN).await, NAMESPACE);
+        let installed = deployments.list(&Default::default()).await.expect("list deployments");
+        let pods = installed.items.into_iter().filter_map(|deployment| deployment.spec?.template.spec);
+        let args = pods.flat_map(|pod| pod.containers).filter_map(|container| container.args).flatten();
+        args.filter(|arg| arg.starts_with("--guard=")).collect()
     }
 
     /// Takes the chart away as `helm uninstall` would: all but the definitions, which the chart says to keep.
@@ -118,11 +128,12 @@ impl Controller {
     /// Starts a controller as the pod `name`, with a kubeconfig and more flags, and waits until it is ready. Its log
     /// is `NAME.log`, and the audit log has the name.
     pub async fn start_as(control_plane: &ControlPlane, name: &str, kubeconfig: &Path, flags: &[&str]) -> Self {
+        let guards = Daypass::guards(control_plane).await.into_iter();
         let launch = Launch {
             folder: control_plane.dir().to_owned(),
             name: name.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
-            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            flags: guards.chain(flags.iter().map(|flag| (*flag).to_owned())).collect(),
         };
         let controller = Self { process: Mutex::new(launch.spawn()), launch };
         controller.ready().await;

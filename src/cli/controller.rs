@@ -10,6 +10,7 @@ use tracing::error;
 use super::CliError;
 use crate::controller::{self, context};
 use crate::core::duration;
+use crate::core::guard::sight::Expected;
 use crate::core::reach::Reach;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
@@ -49,6 +50,9 @@ pub struct ControllerArgs {
     /// Serve only these namespaces, separated by commas, with rights in them alone. Left out: the whole cluster.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     watch_namespaces: Vec<String>,
+    /// A guard of the chart and the digest of it, as NAME=SHA256; once for each. The cluster is held against them.
+    #[arg(long = "guard", value_name = "NAME=SHA256")]
+    guards: Vec<Expected>,
     #[command(flatten)]
     election: ElectionArgs,
     /// Collector to send traces to, in OTLP over plain HTTP. Left out or empty: none are made.
@@ -148,7 +152,7 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
         }
     };
     let reach = Reach::of(args.watch_namespaces);
-    let identity = controller::Identity { instance, namespace: args.namespace, reach };
+    let identity = controller::Identity { instance, namespace: args.namespace, reach, guards: args.guards };
     let process = controller::Process { readiness: readiness.clone(), metrics: metrics.clone(), leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),

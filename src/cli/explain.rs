@@ -285,7 +285,7 @@ fn guard(request: &AccessRequest) -> Guard {
         Some(said) if said.status == ConditionStatus::Unknown && said.reason == Reason::GuardMissing.as_str() => {
             Guard::Missing(said.message.clone())
         }
-        _ => Guard::Since(Timestamp::MIN),
+        _ => Guard::since(Timestamp::MIN),
     }
 }
 

@@ -386,7 +386,7 @@ fn decided(
     let role = RoleSeen::with_every_right();
     let stated = || request.status.as_ref().and_then(|status| status.risk.clone());
     let risk = if request.spec.rules.is_empty() { stated() } else { Some(role.risk(request)) };
-    let guard = Guard::Since(Timestamp::MIN);
+    let guard = Guard::since(Timestamp::MIN);
     let snapshot = Snapshot {
         reach: &place.reach,
         others: &others,

@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use tokio::sync::Notify;
 
 use super::execute::Writer;
 use super::kept::{Glance, Kept, KeptRequest, reference};
@@ -83,6 +84,8 @@ pub struct Context {
     pub written: Written,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
+    /// Says that a new request was seen.
+    pub asked: Arc<Notify>,
     guard: RwLock<Guard>,
     listed: RwLock<BTreeSet<&'static str>>,
     policies: RwLock<Option<Arc<PolicySet>>>,
@@ -117,7 +120,14 @@ pub struct Feeds {
 
 impl Context {
     /// Empty stores, and their writing ends.
-    pub fn new(reader: kube::Client, writer: Writer, queues: Queues, clock: Clock, reach: Reach) -> (Self, Feeds) {
+    pub fn new(
+        reader: kube::Client,
+        writer: Writer,
+        queues: Queues,
+        clock: Clock,
+        reach: Reach,
+        asked: Arc<Notify>,
+    ) -> (Self, Feeds) {
         let (requests, requests_feed) = reflector::store();
         let (policy_store, policies_feed) = reflector::store();
         let (role_bindings, role_bindings_feed) = reflector::store();
@@ -141,6 +151,7 @@ impl Context {
             ledger: Ledger::default(),
             written: Written::default(),
             fresh_rules: FreshRules::default(),
+            asked,
             guard: RwLock::new(Guard::Missing(UNTRIED.to_owned())),
             listed: RwLock::default(),
             policies: RwLock::default(),

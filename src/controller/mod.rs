@@ -6,6 +6,7 @@
 //! that writes, [`figures`] counts what it does, [`gone`] knows what went with a namespace; [`reaper`] looks at bindings
 //! from the other side; [`takeover`] is for the replica that does not lead yet, or has just begun to.
 
+pub mod canary;
 pub mod context;
 pub mod error;
 pub mod execute;
@@ -30,18 +31,19 @@ use futures::{FutureExt, StreamExt, stream};
 use kube::ResourceExt;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::{mpsc, oneshot, watch as signal};
+use tokio::sync::{Notify, mpsc, oneshot, watch as signal};
 use tracing::{Instrument, Span, debug, error, error_span, warn};
 
 use crate::core::guard::Guard;
+use crate::core::guard::sight::Expected;
 use crate::core::reach::Reach;
 use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::Leadership;
-use crate::runtime::guard::Canary;
 use crate::runtime::leader::{Election, Lost};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::Readiness;
+use canary::{Canary, Report};
 use context::{Context, UNTRIED};
 use error::Error;
 use execute::Writer;
@@ -64,6 +66,8 @@ pub struct Identity {
     pub namespace: String,
     /// Where requests are served.
     pub reach: Reach,
+    /// The guards that its chart made.
+    pub guards: Vec<Expected>,
 }
 
 /// What the process around the controller has to do with it.
@@ -90,23 +94,33 @@ pub async fn run(
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Identity { instance, namespace, reach } = identity;
+    let Identity { instance, namespace, reach, guards } = identity;
     let Process { readiness, metrics, leadership, election } = process;
     let (config, client) = (clients.config, clients.calls.clone());
-    let (clock, leads) = (Clock, leadership.clone());
-    let canary = Canary { config, client, namespace, clock, metrics: metrics.clone(), leadership: leads };
-    let (told, guard) = signal::channel(Guard::Missing(UNTRIED.to_owned()));
+    let asked = Arc::new(Notify::new());
+    let canary = Canary {
+        config,
+        client,
+        watches: clients.watches.clone(),
+        namespace,
+        guards,
+        metrics: metrics.clone(),
+        leadership: leadership.clone(),
+        asked: asked.clone(),
+    };
+    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None };
+    let (told, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
     let (writer, announcer) = Writer::new(clients.writes, instance, Clock, figures);
-    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach);
+    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach, asked);
     let context = Arc::new(context);
     // Weak, since Events end with the last who could write.
     let counted = Arc::downgrade(&context);
     metrics.count_with(move || counted.upgrade().map(|context| figures::count(&context)).unwrap_or_default());
 
     let watches = watch::run(clients.watches, context.clone(), feeds, readiness.clone());
-    let guarding = async { tokio::join!(canary.run(told), heed(guard, &context, &readiness, &metrics)) };
+    let guarding = async { tokio::join!(canary.run(told), heed(reports, &context, &readiness, &metrics)) };
     let working = work(context.clone(), inbox, &leadership, stop.clone());
     let announcing = tokio::spawn(announcer.run());
     let (nothing_is_written, over) = oneshot::channel::<()>();
@@ -213,17 +227,20 @@ async fn work(
 }
 
 /// Passes on what the canary says, and looks at open requests again in its light.
-async fn heed(mut guard: signal::Receiver<Guard>, context: &Context, readiness: &Readiness, metrics: &Metrics) {
+async fn heed(mut reports: signal::Receiver<Report>, context: &Context, readiness: &Readiness, metrics: &Metrics) {
     loop {
-        let now = guard.borrow_and_update().clone();
-        metrics.guard_in_force(matches!(now, Guard::Since(_)));
-        match &now {
-            Guard::Since(_) => readiness.done(GUARD),
+        let Report { guard, remark } = reports.borrow_and_update().clone();
+        metrics.guard_in_force(matches!(guard, Guard::InForce(_)));
+        match &guard {
+            Guard::InForce(_) => readiness.done(GUARD),
             Guard::Missing(why) => readiness.wait_for(GUARD, why),
         }
-        context.set_guard(now);
-        context.look_at_open_requests();
-        if guard.changed().await.is_err() {
+        readiness.remark(remark.as_deref());
+        if context.guard() != guard {
+            context.set_guard(guard);
+            context.look_at_open_requests();
+        }
+        if reports.changed().await.is_err() {
             return;
         }
     }

@@ -247,6 +247,9 @@ async fn watch_requests(
                 context.by_uid.insert(request);
                 request.0.iter().for_each(|request| {
                     context.writer.figures.came(request, context.clock.now());
+                    if request.status.is_none() {
+                        context.asked.notify_one();
+                    }
                     context.look_at_related(request);
                 });
             }

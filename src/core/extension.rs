@@ -84,12 +84,12 @@ pub struct Due<'a> {
 /// The first approved extension of this running grant that is not on its record yet. It is decided once more:
 /// policy and approvers may have changed since it was approved.
 pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -> Option<Due<'a>> {
-    let Guard::Since(guarded) = s.guard else { return None };
+    let Guard::InForce(gaps) = s.guard else { return None };
     let end = status.expires_at.as_ref().filter(|_| status.state == State::Active)?.0;
     let mut waiting: Vec<&AccessRequest> = s.extensions.iter().filter(|e| is_approved(e)).collect();
     waiting.sort_by_key(|e| (&e.metadata.creation_timestamp, &e.metadata.name));
     waiting.into_iter().filter(|e| applied(e, Some(s.request)).is_none()).find_map(|extension| {
-        let as_asked = validate(extension).ok().filter(|ask| ask.created >= *guarded)?;
+        let as_asked = validate(extension).ok().filter(|ask| gaps.around(ask.created).is_none())?;
         let Aim::Extension { of, .. } = as_asked.aim else { return None };
         let of_extension = Snapshot { request: extension, extended: Some(s.request), ..*s };
         let ask = complete(&as_asked, of, &of_extension).ok()?;

@@ -1,12 +1,61 @@
-//! What is known of the cluster's admission policies, as far as decisions care.
+//! What is known of the cluster's admission policies, the guards, as far as decisions care: whether they keep people from
+//! writing in another's name now, and when they did not.
+//!
+//! Owns how a guard is judged from what is seen of it and what came of trying it ([`sight`]), and how the times without
+//! guard are remembered ([`record`]). It must not read the cluster or a clock; `controller/canary` does.
+
+pub mod record;
+pub mod sight;
 
 use k8s_openapi::jiff::Timestamp;
+
+pub use record::{Gap, Record};
 
 /// Whether the cluster keeps people from writing in another's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// It does, and has since then without a break. An older request may be forged.
-    Since(Timestamp),
-    /// It does not, or that cannot be tried; why. Nothing new may be granted.
+    /// It does, and did at all times but these.
+    InForce(Gaps),
+    /// It does not, or that cannot be told; why. Nothing new may be granted.
     Missing(String),
+}
+
+impl Guard {
+    /// In force since then, without a gap.
+    pub fn since(since: Timestamp) -> Self {
+        Self::InForce(Gaps { since, between: Vec::new() })
+    }
+}
+
+/// When the guard was not in force, or may not have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gaps {
+    /// Nothing is known of the time before.
+    pub since: Timestamp,
+    /// Later gaps, in the order of time.
+    pub between: Vec<Gap>,
+}
+
+impl Gaps {
+    /// The gap that this instant lies in, as its begin, where there is one, and its end.
+    pub fn around(&self, at: Timestamp) -> Option<(Option<Timestamp>, Timestamp)> {
+        if at < self.since {
+            return Some((None, self.since));
+        }
+        self.between.iter().find(|gap| gap.from <= at && at < gap.to).map(|gap| (Some(gap.from), gap.to))
+    }
+
+    /// The end of the last gap that ends after this instant.
+    pub fn last_after(&self, at: Timestamp) -> Option<Timestamp> {
+        let ends = self.between.iter().map(|gap| gap.to).chain([self.since]);
+        ends.max().filter(|end| *end > at)
+    }
+
+    /// Why what was written at this instant is not believed, if it is not.
+    pub fn disbelief(&self, at: Timestamp) -> Option<String> {
+        self.around(at).map(|(from, to)| match from {
+            None => format!("before {to}, when the cluster's guard was not in place"),
+            Some(from) => format!("between {from} and {to}, when the cluster's guard was not in place"),
+        })
+    }
 }

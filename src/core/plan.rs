@@ -201,11 +201,12 @@ pub fn prepare<'a>(
     let ask = Ask { length: settled.or(ask.length), ..ask.clone() };
     match s.guard {
         Guard::Missing(why) => return Err(Hindrance::Guard(why.clone())),
-        Guard::Since(since) if ask.created < *since => {
-            let why = format!("it was made before {since}, when the cluster's guard was not in place: make it again");
-            return Err(Hindrance::Over(State::Denied, Reason::Denied, why));
+        Guard::InForce(gaps) => {
+            if let Some(when) = gaps.disbelief(ask.created) {
+                let why = format!("it was made {when}: make it again");
+                return Err(Hindrance::Over(State::Denied, Reason::Denied, why));
+            }
         }
-        Guard::Since(_) => {}
     }
     let lacks = missing_rights(s);
     if !lacks.is_empty() {

@@ -25,6 +25,7 @@ const SECONDS: [f64; 14] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.
 pub struct Metrics {
     registry: Arc<Registry>,
     guard_in_force: Gauge,
+    guards: Family<GuardLabels, Gauge>,
     guard_tries: Family<TryLabels, Counter>,
     leader: Gauge,
     requests: Family<StateLabels, Gauge>,
@@ -70,6 +71,11 @@ pub enum Tried {
 
 impl Tried {
     const ALL: [Self; 3] = [Self::Sound, Self::Missing, Self::CannotTry];
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GuardLabels {
+    guard: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,6 +126,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Arc::default(),
             guard_in_force: Gauge::default(),
+            guards: Family::default(),
             guard_tries: Family::default(),
             leader: Gauge::default(),
             requests: Family::default(),
@@ -150,6 +157,8 @@ impl Metrics {
         r.register("build", "What runs", version);
         let help = "1 while every guard is in force as far as is known; at 0 nothing new is granted";
         r.register("guard_in_force", help, self.guard_in_force.clone());
+        let help = "1 while this guard is what the chart made and lets nothing pass, 0 while it is not";
+        r.register("guard_sound", help, self.guards.clone());
         r.register("guard_tries", "Rounds of trying every guard, by what came of it", self.guard_tries.clone());
         r.register("leader", "1 while this replica leads and writes, 0 while it stands by", self.leader.clone());
         r.register("requests", "Requests that are stored, by state", self.requests.clone());
@@ -174,6 +183,13 @@ impl Metrics {
     /// Whether the guard is in force as far as decisions care.
     pub fn guard_in_force(&self, in_force: bool) {
         self.guard_in_force.set(i64::from(in_force));
+    }
+
+    /// Which guards are in force, by name: those of the chart, a dozen.
+    pub fn guards_proven<'a>(&self, guards: impl IntoIterator<Item = (&'a str, bool)>) {
+        for (guard, sound) in guards {
+            self.guards.get_or_create(&GuardLabels { guard: guard.to_owned() }).set(i64::from(sound));
+        }
     }
 
     /// The guard was tried once more.

@@ -21,6 +21,8 @@ pub struct Readiness {
     waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
     /// Namespaces that should be served and cannot be read, each with the kinds.
     unreadable: Arc<Mutex<BTreeMap<String, BTreeSet<&'static str>>>>,
+    /// What is no reason to wait and should be known; see [`Self::remark`].
+    remark: Arc<Mutex<Option<String>>>,
     leadership: Leadership,
 }
 
@@ -28,7 +30,7 @@ impl Readiness {
     /// Not ready until each of these is done.
     pub fn waiting_for(parts: impl IntoIterator<Item = &'static str>, leadership: Leadership) -> Self {
         let waiting = parts.into_iter().map(|part| (part, String::new())).collect();
-        Self { waiting: Arc::new(Mutex::new(waiting)), unreadable: Arc::default(), leadership }
+        Self { waiting: Arc::new(Mutex::new(waiting)), unreadable: Arc::default(), remark: Arc::default(), leadership }
     }
 
     /// One of them is done.
@@ -53,13 +55,20 @@ impl Readiness {
         unreadable.retain(|_, kinds| !kinds.is_empty());
     }
 
-    /// What cannot be read, to stand at the end of an answer.
+    /// Something that is no reason to wait and should be known, in place of what was said last.
+    pub fn remark(&self, remark: Option<&str>) {
+        *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = remark.map(str::to_owned);
+    }
+
+    /// What stands at the end of an answer: what cannot be read, and what else should be known.
     fn unread(&self) -> String {
+        let remark = self.remark.lock().unwrap_or_else(PoisonError::into_inner);
+        let remark = remark.as_ref().map(|remark| format!("; {remark}")).unwrap_or_default();
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         let said = |(namespace, kinds): (&String, &BTreeSet<&str>)| {
             format!("; cannot read namespace {namespace} ({})", kinds.iter().copied().collect::<Vec<_>>().join(", "))
         };
-        unreadable.iter().map(said).collect()
+        unreadable.iter().map(said).chain([remark]).collect()
     }
 
     /// Says why one of them is not done yet. Nothing when it is: what was read once is followed on.

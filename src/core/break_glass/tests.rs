@@ -131,7 +131,7 @@ fn a_reviewer_can_say_no_before_it_is_granted() {
         let mut world = World::new(asked, vec![emergency(json!({}))], namespaces(), noon());
         world.guard = Guard::Missing("gone".to_owned());
         say(&mut world, who, &[groups], ReviewVerdict::Deny);
-        world.guard = Guard::Since(Timestamp::MIN);
+        world.guard = Guard::since(Timestamp::MIN);
         settle(&mut world);
         assert_eq!(world.state(), state, "{who}");
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 fn told_in(request: &AccessRequest, policies: &[AccessPolicy], running: Option<&AccessRequest>) -> Explanation {
     let (set, namespaces) = (PolicySet::new(policies), namespaces());
-    let guard = Guard::Since(Timestamp::MIN);
+    let guard = Guard::since(Timestamp::MIN);
     let snapshot = Snapshot { extended: running, ..Snapshot::bare(request, &set, &namespaces, &guard) };
     explain(&snapshot, noon())
 }

@@ -219,7 +219,7 @@ fn an_extension_that_is_not_approved_any_more_moves_nothing() {
     );
     assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::Missing("gone".to_owned())), stays);
     let later = noon() + SignedDuration::from_secs(1);
-    assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::Since(later)), stays);
+    assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::since(later)), stays);
 }
 
 /// Access that hangs on an extension hangs on the policy that allowed it.

@@ -112,7 +112,7 @@ impl World {
             others: Vec::new(),
             risk: None,
             role: Some(RoleSeen::OfCluster(None)),
-            guard: Guard::Since(Timestamp::MIN),
+            guard: Guard::since(Timestamp::MIN),
             refuses: false,
             failure: None,
             blind: false,

@@ -430,7 +430,7 @@ fn nothing_new_is_granted_while_the_guard_is_missing_and_what_runs_still_ends() 
     world.guard = Guard::Missing("the stamp is gone".to_owned());
     world.settle();
     assert_eq!((world.state(), world.ours(), message(&world).as_str()), (State::Pending, 0, "the stamp is gone"));
-    world.guard = Guard::Since(noon());
+    world.guard = Guard::since(noon());
     world.settle();
     assert_eq!((world.state(), world.ours()), (State::Active, 1));
     world.guard = Guard::Missing("the stamp is gone".to_owned());
@@ -455,7 +455,7 @@ fn a_grant_on_record_is_not_bound_while_the_guard_is_missing() {
 #[test]
 fn a_request_from_before_the_guard_is_never_granted() {
     let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.guard = Guard::Since(noon() + SignedDuration::from_secs(1));
+    world.guard = Guard::since(noon() + SignedDuration::from_secs(1));
     world.settle();
     assert_eq!((world.state(), world.ours()), (State::Denied, 0));
     assert!(message(&world).ends_with("make it again"), "{}", message(&world));

@@ -1,0 +1,256 @@
+//! The canary: proves again and again that the cluster's admission policies, the guards, are in force.
+//!
+//! Each guard is proven twice. By sight: the policy and its binding are what the chart made, by the digest that the chart
+//! hands over ([`sight`]). And by tries: the canary, an account of its own, since the guards trust the controller's, does
+//! what a guard must refuse, as dry runs, and the refusal must carry that guard's own name ([`tries`]). While one of them is
+//! missing, or cannot be seen, nothing new is granted; what runs still ends. What came of it is judged in
+//! [`crate::core::guard`].
+//!
+//! It writes nothing but the one request that it tries reviews on, with the note of its rounds, and that only while this
+//! replica leads; the rounds every replica makes for itself.
+
+mod account;
+mod sight;
+mod tries;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Client, Config, ResourceExt};
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{info, warn};
+
+use self::account::{Account, who_and_when};
+use self::tries::{CANARY, Tries};
+use crate::api::AccessRequest;
+use crate::core::guard::record::Round;
+use crate::core::guard::sight::{Expected, judge};
+use crate::core::guard::{Guard, Record};
+use crate::runtime::gate::Leadership;
+use crate::runtime::metrics::{Metrics, Tried};
+
+/// Annotation of the canary's request: the [`Record`] of its rounds.
+const RECORD: &str = "daypass.dev/guard-record";
+/// Annotation of it that versions of Daypass before the record go by: since when the guard has been in force.
+const SINCE: &str = "daypass.dev/guarded-since";
+/// Time between two rounds while all is well.
+const CALM: Duration = Duration::from_secs(15);
+/// Time between two rounds while it is not, and the least time between two that something asks for.
+const ALARMED: Duration = Duration::from_secs(1);
+/// For how long a sound guard is still trusted when it can be neither seen nor tried.
+const TRUST: Duration = Duration::from_secs(60);
+
+/// Proves the guards for as long as the process runs.
+pub struct Canary {
+    /// Where the API server is; the canary's own credentials go over the controller's.
+    pub config: Config,
+    /// The controller's client, for the canary's tokens and for looking at the guards.
+    pub client: Client,
+    /// The controller's client for watches.
+    pub watches: Client,
+    /// Namespace that Daypass is installed in.
+    pub namespace: String,
+    /// The guards of the chart.
+    pub guards: Vec<Expected>,
+    /// Where each round is counted.
+    pub metrics: Metrics,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+    /// Says that a new request was seen: the more lately the guard was in force, the fewer are caught in a gap.
+    pub asked: Arc<Notify>,
+}
+
+/// What the canary says of the guards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What decisions go by.
+    pub guard: Guard,
+    /// What could not be proven by a try and is believed by sight; a line for `/readyz`.
+    pub remark: Option<String>,
+}
+
+/// Why a round said nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CannotTry {
+    #[error("the guard cannot be tried: {0}")]
+    Api(#[from] kube::Error),
+    #[error("the guard cannot be tried: {0}")]
+    Encode(#[from] serde_json::Error),
+    #[error("the guard cannot be tried yet: the replica that leads has to make a request for it")]
+    NothingToTryOn,
+    #[error("the guard cannot be told: the chart hands over no digest of any (--guard)")]
+    NothingHandedOver,
+    #[error("the guard cannot be tried: the API server did not say what time it is")]
+    NoTime,
+}
+
+/// How thorough a round is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Sight and tries.
+    Whole,
+    /// Sight alone.
+    Sight,
+}
+
+impl Canary {
+    /// Makes rounds on and on, and tells each change.
+    pub async fn run(self, tell: watch::Sender<Report>) {
+        let changed = Arc::new(Notify::new());
+        let watching = sight::watch(self.watches.clone(), &self.guards, &changed);
+        tokio::select! {
+            () = watching => {}
+            () = self.rounds(tell, &changed) => {}
+        }
+    }
+
+    async fn rounds(&self, tell: watch::Sender<Report>, changed: &Notify) {
+        let mut account: Option<Account> = None;
+        let mut record: Option<Record> = None;
+        let mut last_sound: Option<Instant> = None;
+        let mut depth = Depth::Whole;
+        loop {
+            let began = Instant::now();
+            let led = self.leadership.holds();
+            let looked = self.round(&mut account, &mut record, depth).await;
+            // What sight alone found to be in order was not tried.
+            let tried = tried(&looked);
+            if depth == Depth::Whole || tried != Tried::Sound {
+                self.metrics.guard_tried(tried);
+            }
+            let report = match looked {
+                Ok(report) => {
+                    last_sound = matches!(report.guard, Guard::InForce(_)).then(Instant::now);
+                    report
+                }
+                Err(error) if last_sound.is_some_and(|at| at.elapsed() < TRUST) => {
+                    warn!("{error}; it was sound {:?} ago", last_sound.map(|at| at.elapsed()).unwrap_or_default());
+                    tell.borrow().clone()
+                }
+                Err(error) => Report { guard: Guard::Missing(error.to_string()), remark: None },
+            };
+            let calm = matches!(report.guard, Guard::InForce(_));
+            publish(&tell, report);
+            // Who begins to lead does not go by an old round.
+            let begins = async {
+                match led {
+                    true => std::future::pending().await,
+                    false => self.leadership.taken().await,
+                }
+            };
+            let next = async {
+                tokio::select! {
+                    () = begins => Depth::Whole,
+                    () = changed.notified() => Depth::Whole,
+                    () = self.asked.notified(), if calm => {
+                        sleep_until(began + ALARMED).await;
+                        Depth::Sight
+                    }
+                }
+            };
+            depth = timeout(if calm { CALM } else { ALARMED }, next).await.unwrap_or(Depth::Whole);
+        }
+    }
+
+    /// One round. `memory` is what the last one left, which may be fresher than what is stored.
+    async fn round(
+        &self,
+        account: &mut Option<Account>,
+        memory: &mut Option<Record>,
+        depth: Depth,
+    ) -> Result<Report, CannotTry> {
+        if self.guards.is_empty() {
+            return Err(CannotTry::NothingHandedOver);
+        }
+        let account = Account::fresh(account, self).await?;
+        let (who, began) = who_and_when(&account.tries).await?;
+        let tries = Tries { namespace: &self.namespace, guards: &self.guards, who: &who, account: &account.tries };
+        let leads = self.leadership.holds();
+        let own = match tries.requests().get_opt(CANARY).await? {
+            Some(own) => own,
+            None if leads => {
+                account.requests(self).create(&PostParams::default(), &tries.request(CANARY, &who)?).await?
+            }
+            None => return Err(CannotTry::NothingToTryOn),
+        };
+        let stored = noted(&own);
+        let before = freshest(stored.clone(), memory.take(), leads);
+        let (answers, refused) = match depth {
+            Depth::Whole => (tries.all().await?, tries.own_status_write(&self.client).await?),
+            Depth::Sight => (BTreeMap::new(), None),
+        };
+        // After the tries: a guard that was changed meanwhile is another version.
+        let seen = sight::look(&self.client, &self.guards).await?;
+        let vouched = before.as_ref().map(|record| record.vouched().clone()).unwrap_or_default();
+        let verdict = judge(&self.guards, &seen, &answers, &vouched);
+        let (_, ended) = who_and_when(&account.tries).await?;
+        let round = Round { verdict: &verdict, began, ended };
+        let record = Record::after(before, round);
+        if let Some(record) = record.as_ref().filter(|record| leads && record.is_news_to(stored.as_ref())) {
+            let since = record.unbroken_since().map(|since| since.to_string());
+            let note =
+                json!({ "metadata": { "annotations": { RECORD: serde_json::to_string(record)?, SINCE: since } } });
+            account.requests(self).patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
+        }
+        if depth == Depth::Whole {
+            let names = self.guards.iter().map(|guard| guard.name.as_str());
+            self.metrics.guards_proven(names.map(|name| (name, !verdict.condemns(name))));
+        }
+        let guard = match (&record, refused) {
+            (_, Some(why)) => Guard::Missing(why),
+            (Some(record), None) => record.guard(round),
+            (None, None) => Guard::Missing(verdict.complaint()),
+        };
+        *memory = record;
+        let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
+        let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
+        Ok(Report { guard, remark })
+    }
+}
+
+/// The record on the canary's request; what is not one counts as none.
+fn noted(own: &AccessRequest) -> Option<Record> {
+    let record = own.annotations().get(RECORD).and_then(|text| serde_json::from_str(text).ok());
+    let since = || own.annotations().get(SINCE).and_then(|text| text.parse::<Timestamp>().ok());
+    record.or_else(|| since().map(Record::of_former))
+}
+
+/// What is stored counts, since another replica may have written it; what this one remembers is the same, or fresher in
+/// the time of its last round. Without a note a leader goes by what it has seen itself, and else begins anew.
+fn freshest(stored: Option<Record>, memory: Option<Record>, leads: bool) -> Option<Record> {
+    match (stored, memory) {
+        (Some(stored), Some(memory)) if !memory.is_news_to(Some(&stored)) => Some(memory),
+        (Some(stored), _) => Some(stored),
+        (None, memory) => memory.filter(|_| leads),
+    }
+}
+
+fn publish(tell: &watch::Sender<Report>, report: Report) {
+    tell.send_if_modified(|told| {
+        if told.guard != report.guard {
+            match &report.guard {
+                Guard::InForce(gaps) => info!(since = %gaps.since, gaps = gaps.between.len(), "the guard is in force"),
+                Guard::Missing(why) => warn!("nothing new is granted: {why}"),
+            }
+        }
+        if let Some(remark) = report.remark.as_ref().filter(|_| told.remark != report.remark) {
+            warn!("{remark}");
+        }
+        let changed = *told != report;
+        *told = report;
+        changed
+    });
+}
+
+fn tried(looked: &Result<Report, CannotTry>) -> Tried {
+    match looked.as_ref().map(|report| &report.guard) {
+        Ok(Guard::InForce(_)) => Tried::Sound,
+        Ok(Guard::Missing(_)) => Tried::Missing,
+        Err(_) => Tried::CannotTry,
+    }
+}

@@ -1,0 +1,208 @@
+//! What the canary does that a guard must refuse: each a dry run, so nothing of it is ever stored.
+//!
+//! A refusal proves a guard only when it carries that guard's own name: the API server names the policy that refused, and
+//! another's policy that happens to refuse the same thing proves nothing.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use super::CannotTry;
+use crate::api::{AccessRequest, Identity, keys};
+use crate::core::guard::sight::{Expected, Tried};
+use crate::runtime::leader::LEASE;
+
+/// Name of the canary's service account, of its request and of the role that it asks for.
+pub(super) const CANARY: &str = "daypass-canary";
+
+/// Makes tries as the canary.
+pub(super) struct Tries<'a> {
+    /// Namespace that Daypass is installed in.
+    pub namespace: &'a str,
+    /// The guards of the chart.
+    pub guards: &'a [Expected],
+    /// Who the canary is.
+    pub who: &'a Identity,
+    /// The canary's client.
+    pub account: &'a Client,
+}
+
+impl Tries<'_> {
+    /// Every try, by the name of the guard that must refuse it. Guards that the chart does not have are not tried.
+    pub async fn all(&self) -> Result<BTreeMap<String, Tried>, CannotTry> {
+        let mut answers = BTreeMap::new();
+        for guard in self.guards {
+            let name = guard.name.as_str();
+            let short = |short: &str| name.strip_suffix(short).is_some_and(|prefix| prefix.ends_with('-'));
+            let answer = if short("identity-check") {
+                self.identity(name).await?
+            } else if short("policy-status-guard") {
+                None
+            } else if short("status-guard") {
+                Some(self.status(name).await?)
+            } else if short("binding-guard") {
+                Some(self.binding(name).await?)
+            } else if short("metadata-guard") {
+                Some(self.metadata(name).await?)
+            } else if short("lease-guard") {
+                Some(self.lease(name).await?)
+            } else if short("self-guard") {
+                Some(self.foreign_object(name).await?)
+            } else {
+                None
+            };
+            answers.extend(answer.map(|answer| (name.to_owned(), answer)));
+        }
+        Ok(answers)
+    }
+
+    /// Requests, as the canary reads and tries them.
+    pub fn requests(&self) -> Api<AccessRequest> {
+        Api::namespaced(self.account.clone(), self.namespace)
+    }
+
+    /// A request in another's name. None when it was stamped: then nothing forged came through, and whether the check
+    /// would have refused it cannot be seen.
+    async fn identity(&self, guard: &str) -> Result<Option<Tried>, CannotTry> {
+        let other =
+            Identity { username: "system:admin".to_owned(), uid: None, groups: vec!["system:masters".to_owned()] };
+        let forged = self.request(&format!("{CANARY}-forged"), &other)?;
+        match self.requests().create(&create(), &forged).await {
+            Ok(created) if created.spec.requester.as_ref() == Some(self.who) => Ok(None),
+            answer => answered(guard, "the cluster lets anybody ask in another's name", answer).map(Some),
+        }
+    }
+
+    /// A status of the controller, and a review of somebody else.
+    async fn status(&self, guard: &str) -> Result<Tried, CannotTry> {
+        for status in [json!({ "state": "Active" }), json!({ "reviews": { "somebody": { "verdict": "Approve" } } })] {
+            let patched = self.requests().patch_status(CANARY, &patch(), &merge(json!({ "status": status }))).await;
+            let answer = answered(guard, "the cluster lets reviewers write any status", patched)?;
+            if answer != Tried::Refused {
+                return Ok(answer);
+            }
+        }
+        Ok(Tried::Refused)
+    }
+
+    /// A binding that looks as if Daypass had made it. Its role gives nothing, and to bind nothing takes no right to `bind`.
+    async fn binding(&self, guard: &str) -> Result<Tried, CannotTry> {
+        let bindings: Api<RoleBinding> = Api::namespaced(self.account.clone(), self.namespace);
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": { "name": CANARY, "namespace": self.namespace, "labels": { keys::MANAGED_BY: keys::DAYPASS } },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CANARY },
+            "subjects": [{ "kind": "ServiceAccount", "name": CANARY, "namespace": self.namespace }]
+        }))?;
+        answered(guard, "the cluster lets others make bindings of Daypass", bindings.create(&create(), &binding).await)
+    }
+
+    /// A finalizer on the canary's own request.
+    async fn metadata(&self, guard: &str) -> Result<Tried, CannotTry> {
+        let held = json!({ "metadata": { "finalizers": ["daypass.dev/canary-try"] } });
+        let patched = self.requests().patch(CANARY, &patch(), &merge(held)).await;
+        answered(guard, "the cluster lets people write finalizers on requests", patched)
+    }
+
+    /// The Lease, in the canary's name.
+    async fn lease(&self, guard: &str) -> Result<Tried, CannotTry> {
+        let leases: Api<Lease> = Api::namespaced(self.account.clone(), self.namespace);
+        let taken = json!({ "spec": { "holderIdentity": CANARY } });
+        let patched = leases.patch(LEASE, &patch(), &merge(taken)).await;
+        answered(guard, "the cluster lets others write the Lease of the controller", patched)
+    }
+
+    /// A ConfigMap beside the controller.
+    async fn foreign_object(&self, guard: &str) -> Result<Tried, CannotTry> {
+        let maps: Api<ConfigMap> = Api::namespaced(self.account.clone(), self.namespace);
+        let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": format!("{CANARY}-try") } }))?;
+        answered(guard, "the cluster lets others write beside the controller", maps.create(&create(), &map).await)
+    }
+
+    /// Whether the controller itself may still write a status. Why not, if it is refused: by another Daypass's guard, say.
+    pub async fn own_status_write(&self, controller: &Client) -> Result<Option<String>, CannotTry> {
+        let requests: Api<AccessRequest> = Api::namespaced(controller.clone(), self.namespace);
+        let status = json!({ "status": { "message": "Daypass tries whether it may write a status" } });
+        match requests.patch_status(CANARY, &patch(), &merge(status)).await {
+            Ok(_) => Ok(None),
+            Err(kube::Error::Api(refused)) if is_refusal(refused.code) => {
+                Ok(Some(format!("the controller's own status write is refused: {}", refused.message)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A request that says it is from `who`. Without the stamp the check asks for the own identity, so the
+    /// canary's own request carries it.
+    pub fn request(&self, name: &str, who: &Identity) -> Result<AccessRequest, serde_json::Error> {
+        serde_json::from_value(json!({
+            "apiVersion": format!("{}/{}", keys::GROUP, keys::VERSION), "kind": "AccessRequest",
+            "metadata": { "name": name, "namespace": self.namespace },
+            "spec": {
+                "role": { "kind": "Role", "name": CANARY },
+                "reason": "Daypass tries its own guard on this request; nothing is granted by it",
+                "requester": who
+            }
+        }))
+    }
+}
+
+fn create() -> PostParams {
+    PostParams { dry_run: true, ..PostParams::default() }
+}
+
+fn patch() -> PatchParams {
+    PatchParams { dry_run: true, ..PatchParams::default() }
+}
+
+fn merge(body: Value) -> Patch<Value> {
+    Patch::Merge(body)
+}
+
+/// Whether the API server, or something that it asks, has read a call and said no.
+fn is_refusal(code: u16) -> bool {
+    (400..500).contains(&code) && !matches!(code, 401 | 408 | 409 | 429)
+}
+
+/// What an answer says of the guard that should have refused.
+fn answered<T>(guard: &str, passes: &'static str, answer: kube::Result<T>) -> Result<Tried, CannotTry> {
+    match answer {
+        Ok(_) => Ok(Tried::Passed(passes)),
+        Err(kube::Error::Api(refused)) if refused.message.contains(&format!("'{guard}'")) => Ok(Tried::Refused),
+        Err(kube::Error::Api(refused)) if is_refusal(refused.code) => {
+            Ok(Tried::Inconclusive(format!("its try was refused by something else: {}", refused.message)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn says(message: &str, code: u16) -> Result<Tried, CannotTry> {
+        let refused = kube::Error::Api(Status::failure(message, "Forbidden").with_code(code).boxed());
+        answered::<()>("daypass-status-guard", "anything", Err(refused))
+    }
+
+    #[test]
+    fn a_refusal_counts_only_with_the_name_of_the_guard() {
+        let by = |name: &str| format!("ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: no");
+        for code in [403, 422] {
+            assert_eq!(says(&by("daypass-status-guard"), code).unwrap(), Tried::Refused);
+            let other = says(&by("needs-an-owner-label"), code).unwrap();
+            assert!(matches!(other, Tried::Inconclusive(why) if why.contains("needs-an-owner-label")));
+            let alike = says(&by("daypass-status-guard-2"), code).unwrap();
+            assert!(matches!(alike, Tried::Inconclusive(_)), "{alike:?}");
+        }
+        assert_eq!(answered("g", "a forged status", Ok(())).unwrap(), Tried::Passed("a forged status"));
+        for code in [409, 429, 500, 503] {
+            assert!(says("later", code).is_err(), "{code}");
+        }
+    }
+}

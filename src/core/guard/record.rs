@@ -1,0 +1,156 @@
+//! The times without guard, as they are remembered over restarts: a record that each round moves on.
+//!
+//! A gap begins when the guard was last known to be in force and ends when it is known to be so again, both by the API
+//! server's clock, which also dates objects. Between two rounds the versions of the guards tell whether anything was
+//! changed, so a controller that was away for an hour misses nothing.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::sight::{Marks, Verdict};
+use super::{Gaps, Guard};
+
+/// How many gaps are remembered one by one. Of more, the oldest count as one with all that was before.
+const MOST_GAPS: usize = 16;
+/// Objects are dated in whole seconds, so what is written in the second in which a gap ends cannot be told from what
+/// was written in it.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// How old the stored time of the last sound round may get before it is written anew.
+const REFRESH: SignedDuration = SignedDuration::from_mins(5);
+
+/// A time without guard: half open, by the API server's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The guard was last known to be in force.
+    pub from: Timestamp,
+    /// It was so again.
+    pub to: Timestamp,
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Nothing is known of the time before.
+    since: Timestamp,
+    #[serde(default)]
+    gaps: Vec<Gap>,
+    /// When the guard was last known to be in force.
+    sound: Timestamp,
+    /// The versions of all guards then. None: written by a version of Daypass that did not look at them.
+    #[serde(default)]
+    marks: Marks,
+    /// The guard is not in force now, since `sound`; whether something passed it, and not only its looks had changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open: Option<Open>,
+}
+
+/// How a gap was noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Open {
+    /// A guard was not what the chart made. The next version of the chart may have made it.
+    Drifted,
+    /// A guard let something pass.
+    Passed,
+}
+
+/// What a round found, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Round<'a> {
+    /// What it says of the guards.
+    pub verdict: &'a Verdict,
+    /// The API server's time when it began.
+    pub began: Timestamp,
+    /// The API server's time when it was over.
+    pub ended: Timestamp,
+}
+
+impl Record {
+    /// What a version of Daypass left that noted only since when the guard had been in force.
+    pub fn of_former(since: Timestamp) -> Self {
+        Self { since, gaps: Vec::new(), sound: since, marks: Marks::new(), open: None }
+    }
+
+    /// The versions of guards that were found to be in order.
+    pub fn vouched(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// The record after one more round. Without one before there is nothing to go by, so all that was before is a gap.
+    #[must_use]
+    pub fn after(before: Option<Self>, round: Round<'_>) -> Option<Self> {
+        let Round { verdict, began, ended } = round;
+        let Some(mut record) = before else {
+            let marks = verdict.marks.clone();
+            let since = ended.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
+            return verdict.is_sound().then_some(Self { since, gaps: Vec::new(), sound: began, marks, open: None });
+        };
+        if !verdict.is_sound() {
+            // Until the guards of this version are there for the first time, the former ones are still in force.
+            let adopted = !record.marks.is_empty();
+            if !verdict.passed.is_empty() {
+                record.open = Some(Open::Passed);
+            } else if adopted {
+                record.open = record.open.or(Some(Open::Drifted));
+            }
+            return Some(record);
+        }
+        if record.open == Some(Open::Passed) || !record.held_until(&verdict.marks) {
+            let to = ended.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
+            record.remember(Gap { from: record.sound, to });
+        }
+        let changed = record.marks != verdict.marks;
+        record.open = None;
+        record.marks.clone_from(&verdict.marks);
+        record.sound = if changed { began } else { record.sound.max(began) };
+        Some(record)
+    }
+
+    /// Whether no guard can have been anything else since the last sound round than what it was then and is now. A guard
+    /// that is new was not relied on before.
+    fn held_until(&self, now: &Marks) -> bool {
+        let lost = |(name, mark): (&String, &super::sight::Mark)| {
+            now.get(name).is_some_and(|now| !mark.leads_straight_to(now))
+        };
+        !self.marks.iter().any(lost)
+    }
+
+    fn remember(&mut self, gap: Gap) {
+        match self.gaps.last_mut().filter(|last| gap.from <= last.to) {
+            Some(last) => last.to = last.to.max(gap.to),
+            None => self.gaps.push(gap),
+        }
+        if self.gaps.len() > MOST_GAPS {
+            self.since = self.gaps.remove(0).to;
+        }
+    }
+
+    /// What decisions go by after this round.
+    pub fn guard(&self, round: Round<'_>) -> Guard {
+        let Round { verdict, began, .. } = round;
+        if !verdict.is_sound() {
+            return Guard::Missing(verdict.complaint());
+        }
+        let gaps = Gaps { since: self.since, between: self.gaps.clone() };
+        match gaps.last_after(began) {
+            // Whoever is told that it is in force may ask at once, and would be taken for somebody who asked before.
+            Some(to) => Guard::Missing(format!("it is in force again, and counts from {to} on")),
+            None => Guard::InForce(gaps),
+        }
+    }
+
+    /// Whether this must be stored in place of that.
+    pub fn is_news_to(&self, stored: Option<&Self>) -> bool {
+        stored.is_none_or(|stored| {
+            let aside = Self { sound: stored.sound, ..self.clone() };
+            aside != *stored || self.sound.duration_since(stored.sound) >= REFRESH
+        })
+    }
+
+    /// Since when the guard has been in force without a break, for a version of Daypass that knows nothing of gaps.
+    pub fn unbroken_since(&self) -> Option<Timestamp> {
+        self.open.is_none().then(|| self.gaps.last().map_or(self.since, |gap| gap.to))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+use super::super::sight::Mark;
+use super::*;
+use crate::core::samples::noon;
+
+fn at(seconds: i64) -> Timestamp {
+    noon() + SignedDuration::from_secs(seconds)
+}
+
+fn marks(uid: &str, generation: i64) -> Marks {
+    let mark = Mark { policy: (uid.to_owned(), generation), binding: ("b".to_owned(), 1) };
+    Marks::from([("status-guard".to_owned(), mark)])
+}
+
+fn sound(marks: Marks) -> Verdict {
+    Verdict { marks, ..Verdict::default() }
+}
+
+fn drifted(marks: Marks) -> Verdict {
+    Verdict { drifted: vec![("status-guard".to_owned(), "is another".to_owned())], ..sound(marks) }
+}
+
+fn passed(marks: Marks) -> Verdict {
+    Verdict { passed: vec![("status-guard".to_owned(), "a forged status".to_owned())], ..sound(marks) }
+}
+
+/// The record after rounds that each take no time, and what decisions go by then.
+fn after(before: Option<Record>, rounds: &[(i64, Verdict)]) -> (Option<Record>, Guard) {
+    rounds.iter().fold((before, Guard::Missing(String::new())), |(record, _), (seconds, verdict)| {
+        let round = Round { verdict, began: at(*seconds), ended: at(*seconds) };
+        let record = Record::after(record, round);
+        let guard = record.as_ref().map_or(Guard::Missing("nothing".to_owned()), |record| record.guard(round));
+        (record, guard)
+    })
+}
+
+fn gaps(guard: Guard) -> Vec<(i64, i64)> {
+    match guard {
+        Guard::InForce(gaps) => {
+            let seconds = |t: Timestamp| t.duration_since(noon()).as_secs();
+            gaps.between.iter().map(|gap| (seconds(gap.from), seconds(gap.to))).collect()
+        }
+        Guard::Missing(why) => panic!("{why}"),
+    }
+}
+
+fn begun() -> Option<Record> {
+    after(None, &[(0, sound(marks("p", 1)))]).0
+}
+
+#[test]
+fn nothing_is_believed_of_the_time_before_the_first_round() {
+    let (record, guard) = after(None, &[(0, sound(marks("p", 1)))]);
+    assert!(matches!(guard, Guard::Missing(why) if why.contains("counts from")), "told too early");
+    let (_, guard) = after(record, &[(1, sound(marks("p", 1)))]);
+    let Guard::InForce(gaps) = guard else { panic!("{guard:?}") };
+    assert!(gaps.disbelief(at(0)).is_some() && gaps.disbelief(at(1)).is_none());
+}
+
+#[test]
+fn what_passed_a_guard_leaves_a_gap_from_the_last_sound_round_to_the_next() {
+    let (record, guard) = after(begun(), &[(10, sound(marks("p", 1))), (20, passed(marks("p", 1)))]);
+    assert_eq!(guard, Guard::Missing("status-guard is missing: a forged status".to_owned()));
+    let (record, guard) = after(record, &[(30, sound(marks("p", 1)))]);
+    assert!(matches!(guard, Guard::Missing(_)), "told before the second of the end is over");
+    let (_, guard) = after(record, &[(31, sound(marks("p", 1)))]);
+    assert_eq!(gaps(guard), [(10, 31)]);
+}
+
+#[test]
+fn a_guard_that_was_another_between_two_rounds_leaves_a_gap_though_it_is_right_again() {
+    for now in [marks("p", 3), marks("anew", 1)] {
+        let (record, _) = after(begun(), &[(10, sound(marks("p", 1))), (3600, sound(now.clone()))]);
+        assert_eq!(gaps(after(record, &[(3601, sound(now))]).1), [(10, 3601)]);
+    }
+}
+
+#[test]
+fn an_upgrade_that_leads_straight_from_one_chart_s_guards_to_the_next_leaves_none() {
+    // The former controller sees the new guards as drift, and notes it; the new one knows both.
+    let (record, _) = after(begun(), &[(10, sound(marks("p", 1))), (20, drifted(marks("p", 2)))]);
+    assert_eq!(gaps(after(record.clone(), &[(25, sound(marks("p", 2)))]).1), []);
+    // Unless it was something else in between.
+    let (record, _) = after(record, &[(25, sound(marks("p", 3)))]);
+    assert_eq!(gaps(after(record, &[(26, sound(marks("p", 3)))]).1), [(10, 26)]);
+}
+
+#[test]
+fn a_record_of_a_version_that_did_not_look_at_guards_is_taken_over() {
+    let former = Some(Record::of_former(at(0)));
+    // Its guards are still there when this version starts.
+    let (record, guard) = after(former, &[(100, drifted(marks("p", 1)))]);
+    assert!(matches!(guard, Guard::Missing(_)));
+    let (record, guard) = after(record, &[(101, sound(marks("p", 2)))]);
+    assert_eq!(gaps(guard), []);
+    assert_eq!(record.and_then(|record| record.unbroken_since()), Some(at(0)));
+}
+
+#[test]
+fn a_guard_that_is_new_in_this_version_leaves_none() {
+    let more: Marks =
+        marks("p", 1).into_iter().chain([("lease-guard".to_owned(), marks("l", 1)["status-guard"].clone())]).collect();
+    assert_eq!(gaps(after(begun(), &[(10, sound(more))]).1), []);
+}
+
+#[test]
+fn of_many_gaps_the_oldest_become_one_with_what_was_before() {
+    let mut record = begun();
+    for i in 1..=(MOST_GAPS as i64 + 3) {
+        record = after(
+            record,
+            &[
+                (i * 100, passed(marks("p", 1))),
+                (i * 100 + 10, sound(marks("p", 1))),
+                (i * 100 + 20, sound(marks("p", 1))),
+            ],
+        )
+        .0;
+    }
+    let Guard::InForce(gaps) = after(record, &[(9000, sound(marks("p", 1)))]).1 else { panic!("missing") };
+    assert_eq!((gaps.between.len(), gaps.since), (MOST_GAPS, at(311)));
+}
+
+#[test]
+fn it_is_stored_when_something_changed_and_now_and_then() {
+    let stored = begun();
+    let next = |seconds| after(stored.clone(), &[(seconds, sound(marks("p", 1)))]).0.unwrap();
+    assert!(next(5).is_news_to(None) && !next(5).is_news_to(stored.as_ref()));
+    assert!(next(300).is_news_to(stored.as_ref()));
+    assert!(after(stored.clone(), &[(5, passed(marks("p", 1)))]).0.unwrap().is_news_to(stored.as_ref()));
+    let text = serde_json::to_string(&next(5)).unwrap();
+    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), next(5));
+}
