@@ -15,6 +15,7 @@ mod examples;
 mod extend;
 mod faults;
 mod grant;
+mod guards;
 mod harness;
 mod harness_check;
 mod identity;
@@ -91,6 +92,7 @@ fn run_trials() -> ExitCode {
         rights::trials(),
         namespaces::trials(),
         roles::trials(),
+        guards::trials(),
         attack::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());

@@ -21,7 +21,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Client, Config, ResourceExt};
 use serde_json::json;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -63,6 +63,16 @@ pub struct Canary {
     pub leadership: Leadership,
     /// Says that a new request was seen: the more lately the guard was in force, the fewer are caught in a gap.
     pub asked: Arc<Notify>,
+    /// What one round leaves to the next.
+    pub kept: Mutex<Kept>,
+}
+
+/// What one round leaves to the next.
+#[derive(Default)]
+pub struct Kept {
+    account: Option<Account>,
+    /// May be fresher in the time of the last sound round than what is stored.
+    record: Option<Record>,
 }
 
 /// What the canary says of the guards.
@@ -100,7 +110,7 @@ enum Depth {
 
 impl Canary {
     /// Makes rounds on and on, and tells each change.
-    pub async fn run(self, tell: watch::Sender<Report>) {
+    pub async fn run(&self, tell: watch::Sender<Report>) {
         let changed = Arc::new(Notify::new());
         let watching = sight::watch(self.watches.clone(), &self.guards, &changed);
         tokio::select! {
@@ -110,14 +120,12 @@ impl Canary {
     }
 
     async fn rounds(&self, tell: watch::Sender<Report>, changed: &Notify) {
-        let mut account: Option<Account> = None;
-        let mut record: Option<Record> = None;
         let mut last_sound: Option<Instant> = None;
         let mut depth = Depth::Whole;
         loop {
             let began = Instant::now();
             let led = self.leadership.holds();
-            let looked = self.round(&mut account, &mut record, depth).await;
+            let looked = self.round(&mut *self.kept.lock().await, depth).await;
             // What sight alone found to be in order was not tried.
             let tried = tried(&looked);
             if depth == Depth::Whole || tried != Tried::Sound {
@@ -157,17 +165,32 @@ impl Canary {
         }
     }
 
-    /// One round. `memory` is what the last one left, which may be fresher than what is stored.
-    async fn round(
-        &self,
-        account: &mut Option<Account>,
-        memory: &mut Option<Record>,
-        depth: Depth,
-    ) -> Result<Report, CannotTry> {
+    /// Stores when the guard was last seen in force, for whoever comes after this replica.
+    pub async fn store_last(&self) {
+        let mut kept = self.kept.lock().await;
+        if let Err(error) = self.round(&mut kept, Depth::Sight).await {
+            warn!("{error}");
+        }
+        if let (Some(account), Some(record), true) = (&kept.account, &kept.record, self.leadership.holds())
+            && let Err(error) = self.store(account, record).await
+        {
+            warn!("{error}");
+        }
+    }
+
+    async fn store(&self, account: &Account, record: &Record) -> Result<(), CannotTry> {
+        let since = record.unbroken_since().map(|since| since.to_string());
+        let note = json!({ "metadata": { "annotations": { RECORD: serde_json::to_string(record)?, SINCE: since } } });
+        account.requests(self).patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
+        Ok(())
+    }
+
+    /// One round.
+    async fn round(&self, kept: &mut Kept, depth: Depth) -> Result<Report, CannotTry> {
         if self.guards.is_empty() {
             return Err(CannotTry::NothingHandedOver);
         }
-        let account = Account::fresh(account, self).await?;
+        let account = Account::fresh(&mut kept.account, self).await?;
         let (who, began) = who_and_when(&account.tries).await?;
         let tries = Tries { namespace: &self.namespace, guards: &self.guards, who: &who, account: &account.tries };
         let leads = self.leadership.holds();
@@ -179,7 +202,7 @@ impl Canary {
             None => return Err(CannotTry::NothingToTryOn),
         };
         let stored = noted(&own);
-        let before = freshest(stored.clone(), memory.take(), leads);
+        let before = freshest(stored.clone(), kept.record.clone(), leads);
         let (answers, refused) = match depth {
             Depth::Whole => (tries.all().await?, tries.own_status_write(&self.client).await?),
             Depth::Sight => (BTreeMap::new(), None),
@@ -192,10 +215,7 @@ impl Canary {
         let round = Round { verdict: &verdict, began, ended };
         let record = Record::after(before, round);
         if let Some(record) = record.as_ref().filter(|record| leads && record.is_news_to(stored.as_ref())) {
-            let since = record.unbroken_since().map(|since| since.to_string());
-            let note =
-                json!({ "metadata": { "annotations": { RECORD: serde_json::to_string(record)?, SINCE: since } } });
-            account.requests(self).patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
+            self.store(account, record).await?;
         }
         if depth == Depth::Whole {
             let names = self.guards.iter().map(|guard| guard.name.as_str());
@@ -206,7 +226,7 @@ impl Canary {
             (Some(record), None) => record.guard(round),
             (None, None) => Guard::Missing(verdict.complaint()),
         };
-        *memory = record;
+        kept.record = record;
         let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
         let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
         Ok(Report { guard, remark })

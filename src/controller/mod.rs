@@ -107,6 +107,7 @@ pub async fn run(
         metrics: metrics.clone(),
         leadership: leadership.clone(),
         asked: asked.clone(),
+        kept: tokio::sync::Mutex::default(),
     };
     let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None };
     let (told, reports) = signal::channel(untried);
@@ -138,6 +139,7 @@ pub async fn run(
         },
     };
     drop(context);
+    let _ = tokio::time::timeout(execute::LAST_WORDS, canary.store_last()).await;
     // What has been done is still told; the queue ends with the last writer.
     let _ = tokio::time::timeout(execute::LAST_WORDS, announcing).await;
     drop(nothing_is_written);

@@ -1,0 +1,292 @@
+//! The guards are proven, not believed: whatever is done to one is noticed at once, and what was written in the meantime
+//! is told from what was there before.
+
+use std::sync::Arc;
+
+use daypass::api::{AccessRequest, State};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::cast::{SOON, request};
+use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
+use crate::harness::{World, eventually, private};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        private("guards::whatever_is_changed_in_one_is_noticed_and_named", drift),
+        private("guards::the_refusal_of_another_s_policy_proves_nothing", foreign_policy),
+        private("guards::what_was_made_in_a_gap_is_denied_and_what_was_there_before_stands", gap),
+        private("guards::a_gap_while_no_controller_ran_is_found_afterwards", unwatched_gap),
+        private("guards::a_second_release_is_refused_and_never_ready", second_release),
+    ]
+}
+
+const POLICY: &str = "validatingadmissionpolicy";
+const BINDING: &str = "validatingadmissionpolicybinding";
+
+/// A guard as the cluster has it, so that it can be put back.
+struct Guard {
+    name: String,
+    policy: Value,
+    binding: Value,
+}
+
+async fn guards(world: &World) -> Vec<Guard> {
+    let mut guards = Vec::new();
+    for flag in crate::harness::Daypass::guards(&world.control_plane).await {
+        let name = flag.trim_start_matches("--guard=").split('=').next().expect("a name").to_owned();
+        let (policy, binding) = (stored(world, POLICY, &name).await, stored(world, BINDING, &name).await);
+        guards.push(Guard { name, policy, binding });
+    }
+    assert!(guards.len() >= 10, "the chart hands over {} guards", guards.len());
+    guards
+}
+
+async fn stored(world: &World, kind: &str, name: &str) -> Value {
+    let object = world.kubectl(ADMIN).ok(&["get", kind, name, "-o", "json"]).await;
+    let mut object: Value = serde_json::from_str(&object).expect("JSON");
+    let metadata = object["metadata"].as_object_mut().expect("metadata");
+    metadata.retain(|key, _| matches!(key.as_str(), "name" | "labels" | "annotations"));
+    object.as_object_mut().expect("an object").remove("status");
+    object
+}
+
+async fn put_back(world: &World, guard: &Guard) {
+    for object in [&guard.policy, &guard.binding] {
+        let name = guard.name.as_str();
+        let kind = object["kind"].as_str().expect("a kind");
+        let output = world.kubectl(ADMIN).run_with(&["replace", "-f", "-"], &object.to_string()).await;
+        if !output.ok {
+            world.kubectl(ADMIN).run_with(&["create", "-f", "-"], &object.to_string()).await;
+        }
+        assert!(!world.kubectl(ADMIN).ok(&["get", kind, name]).await.is_empty());
+    }
+}
+
+/// Each change, as what kubectl is told.
+fn alterations(name: &str, policy: &Value) -> Vec<(&'static str, Vec<String>)> {
+    let patch = |kind: &str, body: Value| {
+        let args = ["patch", kind, name, "--type=merge", "-p"];
+        args.iter().map(|arg| (*arg).to_owned()).chain([body.to_string()]).collect()
+    };
+    let elsewhere = json!({ "matchExpressions": [
+        { "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["shop"] }
+    ] });
+    let mut conditions = policy["spec"]["matchConditions"].as_array().cloned().unwrap_or_default();
+    conditions.push(json!({ "name": "not-alice", "expression": "request.userInfo.username != 'alice'" }));
+    vec![
+        ("the binding is deleted", vec!["delete".to_owned(), BINDING.to_owned(), name.to_owned()]),
+        ("the binding only audits", patch(BINDING, json!({ "spec": { "validationActions": ["Audit"] } }))),
+        (
+            "the binding spares a namespace",
+            patch(BINDING, json!({ "spec": { "matchResources": { "namespaceSelector": elsewhere } } })),
+        ),
+        ("the policy spares a user", patch(POLICY, json!({ "spec": { "matchConditions": conditions } }))),
+        ("the policy may fail", patch(POLICY, json!({ "spec": { "failurePolicy": "Ignore" } }))),
+        ("the policy is deleted", vec!["delete".to_owned(), POLICY.to_owned(), name.to_owned()]),
+    ]
+}
+
+async fn drift(world: Arc<World>) {
+    let guards = guards(&world).await;
+    let admin = world.kubectl(ADMIN);
+    for i in 0..alterations("", &Value::Null).len() {
+        let mut what = "";
+        for guard in &guards {
+            let (said, args) = alterations(&guard.name, &guard.policy).swap_remove(i);
+            admin.ok(&args.iter().map(String::as_str).collect::<Vec<_>>()).await;
+            what = said;
+        }
+        eventually(&format!("{what}: every guard is missed by name"), SOON, async || {
+            let (status, said) = world.controller.get("/readyz").await?;
+            let unsaid = guards.iter().find(|guard| !said.contains(&guard.name));
+            match unsaid {
+                None if status == 503 => Ok(()),
+                _ => Err(format!("{status}: {said}")),
+            }
+        })
+        .await;
+        for guard in &guards {
+            let sound = world.controller.metric(&format!(r#"daypass_guard_sound{{guard="{}"}}"#, guard.name)).await;
+            assert_eq!(sound, 0.0, "{what}: {}", guard.name);
+            put_back(&world, guard).await;
+        }
+        until_ready(&world).await;
+    }
+}
+
+async fn until_ready(world: &World) {
+    eventually("the guards are in force again", SOON, async || match world.controller.get("/readyz").await? {
+        (200, _) => Ok(()),
+        (status, said) => Err(format!("{status}: {said}")),
+    })
+    .await;
+}
+
+async fn until_missing(world: &World, guard: &str) {
+    eventually(&format!("{guard} is missed"), SOON, async || match world.controller.get("/readyz").await? {
+        (503, said) if said.contains(guard) => Ok(()),
+        (status, said) => Err(format!("{status}: {said}")),
+    })
+    .await;
+}
+
+/// A platform team's own policy happens to refuse what the canary tries.
+async fn foreign_policy(world: Arc<World>) {
+    let admin = world.kubectl(ADMIN);
+    let name = "aaa-no-status-from-accounts";
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name },
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": { "resourceRules": [{ "apiGroups": ["daypass.dev"], "apiVersions": ["*"],
+                "operations": ["UPDATE"], "resources": ["accessrequests/status"] }] },
+            "validations": [{ "expression": "!request.userInfo.username.endsWith(':daypass-canary')", "message": "no" }]
+        }
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": { "name": name }, "spec": { "policyName": name, "validationActions": ["Deny"] }
+    });
+    let guard = guards(&world).await.into_iter().find(|guard| guard.name == "daypass-status-guard").expect("the guard");
+    admin.apply(&policy.to_string()).await;
+    admin.apply(&binding.to_string()).await;
+    // The status guard alone is gone: the canary is refused all the same.
+    admin.ok(&["delete", BINDING, &guard.name]).await;
+    until_missing(&world, &guard.name).await;
+    let forged = json!({ "status": { "state": "Active" } }).to_string();
+    let canary = "--as=system:serviceaccount:daypass-system:daypass-canary";
+    let try_it =
+        ["patch", "areq", "daypass-canary", "-n", "daypass-system", "--subresource=status", "--type=merge", "-p"];
+    eventually("another's policy refuses the canary", SOON, async || {
+        let refusal = admin.run(&[&try_it[..], &[&forged, canary, "--dry-run=server"]].concat()).await;
+        if refusal.stderr.contains(name) { Ok(()) } else { Err(refusal.stderr) }
+    })
+    .await;
+    until_missing(&world, &guard.name).await;
+    put_back(&world, &guard).await;
+    until_ready(&world).await;
+    // A try that something else refuses proves nothing either way, and sight decides. Here the canary lacks a right.
+    admin.ok(&["delete", "rolebinding", "daypass-canary-tries", "-n", "daypass-system"]).await;
+    let reads =
+        ["create", "role", "canary-reads", "-n", "daypass-system", "--verb=get,patch", "--resource=accessrequests"];
+    admin.ok(&reads).await;
+    let canary = "--serviceaccount=daypass-system:daypass-canary";
+    admin.ok(&["create", "rolebinding", "canary-reads", "-n", "daypass-system", "--role=canary-reads", canary]).await;
+    eventually("sight decides, and that is said", SOON, async || match world.controller.get("/readyz").await? {
+        (200, said)
+            if said.contains("daypass-binding-guard is believed by sight") && said.contains("cannot create") =>
+        {
+            Ok(())
+        }
+        (status, said) => Err(format!("{status}: {said}")),
+    })
+    .await;
+}
+
+/// A policy of two approvals, one of which is there, and a request that goes on as if nothing had been.
+async fn gap(world: Arc<World>) {
+    let namespace = with_two_approvals(&world).await;
+    world.ask(ALICE, &namespace, "before", json!({})).await;
+    world.until_reason(&namespace, "before", "Approved", "ApprovalNeeded").await;
+    world.review(BOB, &namespace, "before", "Approve", "").await;
+    until_counted(&world, &namespace, "before").await;
+    let guard =
+        guards(&world).await.into_iter().find(|guard| guard.name == "daypass-identity-check").expect("the guard");
+    world.kubectl(ADMIN).ok(&["delete", BINDING, &guard.name]).await;
+    until_missing(&world, &guard.name).await;
+    world.ask(ALICE, &namespace, "within", json!({})).await;
+    put_back(&world, &guard).await;
+    until_ready(&world).await;
+    denied_as_made_in_a_gap(&world, &namespace).await;
+    world.review(CAROL, &namespace, "before", "Approve", "").await;
+    world.until(&namespace, "before", State::Active).await;
+}
+
+async fn with_two_approvals(world: &World) -> String {
+    let namespace = world.namespace("gap").await;
+    let stage = json!({ "name": "leads", "required": 2, "approvers": [{ "kind": "Group", "name": "approvers" }] });
+    world.allow(&namespace, &namespace, json!({ "approval": { "stages": [stage] } })).await;
+    namespace
+}
+
+async fn until_counted(world: &World, namespace: &str, name: &str) {
+    let requests = world.requests(namespace).await;
+    eventually("one approval counts", SOON, async || {
+        let request = requests.get(name).await.map_err(|error| error.to_string())?;
+        let counted = request.status.and_then(|status| status.stage).map(|stage| stage.approved);
+        if counted == Some(1) { Ok(()) } else { Err(format!("{counted:?} do")) }
+    })
+    .await;
+}
+
+async fn denied_as_made_in_a_gap(world: &World, namespace: &str) {
+    let denied = world.until(namespace, "within", State::Denied).await.status.expect("a status");
+    let message = denied.message.unwrap_or_default();
+    assert!(message.contains("it was made between") && message.contains("make it again"), "{message}");
+}
+
+async fn unwatched_gap(world: Arc<World>) {
+    let namespace = with_two_approvals(&world).await;
+    world.ask(ALICE, &namespace, "before", json!({})).await;
+    world.until_reason(&namespace, "before", "Approved", "ApprovalNeeded").await;
+    // Objects are dated in seconds: what is made in the second of the last round cannot be told from what came after it.
+    let requests = world.requests(&namespace).await;
+    let made = requests.get("before").await.expect("the request").metadata.creation_timestamp.expect("a date");
+    eventually("another second has begun", SOON, async || {
+        let later = world.kubectl(ALICE).run_with(&["create", "-f", "-", "-o", "json"], &again(&namespace)).await;
+        let later: AccessRequest = serde_json::from_str(&later.stdout).map_err(|error| error.to_string())?;
+        let later = later.metadata.creation_timestamp.ok_or("no date")?;
+        if later.0 > made.0 { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    // It stores the time of a last round when it is asked to end.
+    world.controller.terminate().await;
+    let guard =
+        guards(&world).await.into_iter().find(|guard| guard.name == "daypass-identity-check").expect("the guard");
+    world.kubectl(ADMIN).ok(&["delete", BINDING, &guard.name]).await;
+    world.kubectl(ADMIN).ok(&["delete", "mutatingadmissionpolicybinding", "daypass-identity-stamp"]).await;
+    let forged =
+        json!({ "requester": { "username": "alice", "uid": "u-alice", "groups": ["dev", "system:authenticated"] } });
+    let forged = request(&namespace, "within", forged).to_string();
+    eventually("a forged request is stored", SOON, async || {
+        let output = world.kubectl(MALLORY).run_with(&["create", "-f", "-"], &forged).await;
+        if output.ok { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
+    put_back(&world, &guard).await;
+    world.controller.restart().await;
+    denied_as_made_in_a_gap(&world, &namespace).await;
+    let stands = world.until(&namespace, "before", State::Pending).await.status.expect("a status");
+    assert!(stands.message.unwrap_or_default().contains("stage leads"));
+}
+
+/// One more request, of a name that the API server makes up.
+fn again(namespace: &str) -> String {
+    let mut request = request(namespace, "again", json!({}));
+    request["metadata"] = json!({ "generateName": "again-", "namespace": namespace });
+    request.to_string()
+}
+
+async fn second_release(world: Arc<World>) {
+    let chart = crate::harness::binaries::repository().join("charts/daypass").display().to_string();
+    let install = ["install", "second", &chart, "--namespace", "daypass-system", "--set", "fullnameOverride=second"];
+    let refusal = world
+        .control_plane
+        .helm_refused(&[&install[..], &["--dry-run=server", "--set", "crds.install=false"]].concat())
+        .await;
+    assert!(refusal.contains("this cluster has a Daypass already, release daypass"), "{refusal}");
+    // Past the render, as GitOps tools go: the first is not ready any more, since its own status writes are refused.
+    let (_, rest) =
+        crate::harness::Daypass::render(&world.control_plane, &["fullnameOverride=second", "crds.install=false"]).await;
+    world.kubectl(ADMIN).apply_server_side(&rest).await;
+    eventually("the first says that its status writes are refused", SOON, async || {
+        match world.controller.get("/readyz").await? {
+            (503, said) if said.contains("own status write is refused") && said.contains("second-status-guard") => {
+                Ok(())
+            }
+            (status, said) => Err(format!("{status}: {said}")),
+        }
+    })
+    .await;
+}
