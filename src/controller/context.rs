@@ -25,6 +25,7 @@ use crate::core::guard::Guard;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
+use crate::core::protected::Protected;
 use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::runtime::clock::Clock;
@@ -59,6 +60,8 @@ pub struct Context {
     pub clock: Clock,
     /// Where requests are served.
     pub reach: Reach,
+    /// Namespace that Daypass is installed in.
+    pub release: String,
     /// What to look at next.
     pub queues: Queues,
     /// Requests as last seen.
@@ -117,7 +120,14 @@ pub struct Feeds {
 
 impl Context {
     /// Empty stores, and their writing ends.
-    pub fn new(reader: kube::Client, writer: Writer, queues: Queues, clock: Clock, reach: Reach) -> (Self, Feeds) {
+    pub fn new(
+        reader: kube::Client,
+        writer: Writer,
+        queues: Queues,
+        clock: Clock,
+        reach: Reach,
+        release: String,
+    ) -> (Self, Feeds) {
         let (requests, requests_feed) = reflector::store();
         let (policy_store, policies_feed) = reflector::store();
         let (role_bindings, role_bindings_feed) = reflector::store();
@@ -129,6 +139,7 @@ impl Context {
             writer,
             clock,
             reach,
+            release,
             queues,
             requests,
             policy_store,
@@ -156,6 +167,11 @@ impl Context {
             roles: roles_feed,
         };
         (context, feeds)
+    }
+
+    /// What only policies that say so reach.
+    pub fn protected(&self) -> Protected<'_> {
+        Protected::with_release(&self.release)
     }
 
     /// What the canary last said of the cluster's guard.

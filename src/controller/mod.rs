@@ -94,12 +94,13 @@ pub async fn run(
     let Process { readiness, metrics, leadership, election } = process;
     let (config, client) = (clients.config, clients.calls.clone());
     let (clock, leads) = (Clock, leadership.clone());
+    let release = namespace.clone();
     let canary = Canary { config, client, namespace, clock, metrics: metrics.clone(), leadership: leads };
     let (told, guard) = signal::channel(Guard::Missing(UNTRIED.to_owned()));
     let (queues, inbox) = Queues::new();
     let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
     let (writer, announcer) = Writer::new(clients.writes, instance, Clock, figures);
-    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach);
+    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach, release);
     let context = Arc::new(context);
     // Weak, since Events end with the last who could write.
     let counted = Arc::downgrade(&context);
