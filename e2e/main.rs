@@ -25,6 +25,7 @@ mod narrow;
 mod operate;
 mod plugin;
 mod policy;
+mod protected;
 mod recur;
 mod release;
 mod revoke;
@@ -79,6 +80,7 @@ fn run_trials() -> ExitCode {
         faults::trials(),
         operate::trials(),
         policy::trials(),
+        protected::trials(),
         plugin::trials(),
         rules::trials(),
         tutorial::trials(),
