@@ -149,4 +149,22 @@ async fn reaches(world: Arc<World>) {
         .await;
     }
     assert!(alice.can_i("create", "deployments", Some("kube-system")).await);
+    the_way_out_is_one(&world).await;
+}
+
+/// What the refusal says to do, for as large a policy as there can be: each role is asked for by its name, which costs
+/// the guard most.
+async fn the_way_out_is_one(world: &World) {
+    let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
+    let role = ["clusterrole", "administers", "--verb=administer", "--resource=accesspolicies.daypass.dev"];
+    admin.ok(&[&["create"], &role[..]].concat()).await;
+    admin.ok(&["create", "clusterrolebinding", "administers", "--clusterrole=administers", "--user=gitops"]).await;
+    let mut large = saying_so();
+    let roles = [json!({ "name": "edit" }), json!({ "kind": "Role", "name": "deployer" })];
+    large["spec"]["roles"] = roles.into_iter().cycle().take(64).collect();
+    eventually("the right is in force", SOON, async || {
+        let answer = gitops.run_with(&["apply", "-f", "-"], &large.to_string()).await;
+        if answer.ok { Ok(()) } else { Err(answer.stderr) }
+    })
+    .await;
 }
