@@ -26,6 +26,7 @@ mod narrow;
 mod operate;
 mod plugin;
 mod policy;
+mod protected;
 mod recur;
 mod release;
 mod revoke;
@@ -80,6 +81,7 @@ fn run_trials() -> ExitCode {
         faults::trials(),
         operate::trials(),
         policy::trials(),
+        protected::trials(),
         plugin::trials(),
         rules::trials(),
         tutorial::trials(),

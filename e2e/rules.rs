@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daypass::core::risk::{Level, risk};
+use daypass::core::risk::{Extent, Level, risk};
 use daypass::core::rules::{Uncovered, covers};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
@@ -300,7 +300,7 @@ async fn built_in_roles(control_plane: Arc<ControlPlane>) {
         ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", Low, Low, ""),
         ("system:controller:clusterrole-aggregation-controller", Low, Critical, "escalates cluster roles"),
     ] {
-        let (in_one, in_all) = (risk(rules(name), false), risk(rules(name), true));
+        let (in_one, in_all) = (risk(rules(name), Extent::Namespaces), risk(rules(name), Extent::Cluster));
         assert_eq!((in_one.level, in_all.level), (here, everywhere), "{name}: {in_one:#?} {in_all:#?}");
         assert!(because.is_empty() || in_all.reasons.iter().any(|r| r.contains(because)), "{name}: {in_all:#?}");
     }

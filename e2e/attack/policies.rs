@@ -11,7 +11,7 @@ use crate::harness::cast::{policy, request};
 use crate::harness::users::{ADMIN, ALICE, GITOPS, PETRA};
 
 pub fn attempts() -> Vec<Attempt> {
-    [loosened(), new_ones(), unbounded_policies(), unbounded_requests()].into_iter().flatten().collect()
+    [loosened(), new_ones(), to_protected(), unbounded_policies(), unbounded_requests()].into_iter().flatten().collect()
 }
 
 const MAY_NOT_BIND: &str = "you may not bind";
@@ -73,6 +73,39 @@ fn new_ones() -> Vec<Attempt> {
     vec![at(1), at(16), at(17), at(33), at(49), at(64)]
 }
 
+/// Policies that reach where Daypass runs, written by somebody who may bind every role in them.
+fn to_protected() -> Vec<Attempt> {
+    let says = |name: &str, act: fn(&Ground) -> Call| {
+        let words = "only who administers Daypass may let a policy reach kube-system";
+        Attempt::refused(format!("author::{name}"), Guard::Author, Scene::Pending, words, act)
+    };
+    vec![
+        says("to_protected_namespaces", |g| {
+            merge(GITOPS, g.policy(), json!({ "spec": { "scope": { "systemNamespaces": true } } }))
+        }),
+        says("to_protected_namespaces_by_json_patch", |g| {
+            let add = json!([{ "op": "add", "path": "/spec/scope/systemNamespaces", "value": true }]);
+            json_patch(GITOPS, g.policy(), add)
+        }),
+        says("to_protected_namespaces_by_apply_with_force", |g| {
+            let mut policy = policy(&g.namespace, &g.namespace);
+            policy["spec"]["scope"]["systemNamespaces"] = json!(true);
+            apply_with_force(GITOPS, g.policy(), policy)
+        }),
+        says("of_a_new_policy_for_protected_namespaces", |g| {
+            let mut policy = with_roles(g, vec![json!({ "name": "edit" })]);
+            policy["spec"]["scope"] = json!({ "namespaces": ["*"], "cluster": true, "systemNamespaces": true });
+            create(GITOPS, policies(), policy)
+        }),
+        // With as many roles as one part of the guard looks at, each by its name: the most that it can cost.
+        says("of_a_new_policy_with_many_roles_for_protected_namespaces", |g| {
+            let mut policy = with_roles(g, vec![json!({ "name": "edit" }); 64]);
+            policy["spec"]["scope"]["systemNamespaces"] = json!(true);
+            create(GITOPS, policies(), policy)
+        }),
+    ]
+}
+
 fn policies() -> String {
     "/apis/daypass.dev/v1alpha1/accesspolicies".to_owned()
 }
@@ -116,6 +149,18 @@ fn unbounded_policies() -> Vec<Attempt> {
             "with_a_role_for_the_whole_cluster",
             "only a ClusterRole",
             json!({ "roles": [{ "kind": "Role", "name": "x" }], "scope": { "cluster": true } }),
+        ),
+        Attempt::refused(
+            "policy::denies_and_reaches_more",
+            Guard::Schema,
+            Scene::Pending,
+            "a policy that denies reaches every namespace",
+            |g| {
+                let mut policy = policy(&format!("{}-bad", g.namespace), &g.namespace);
+                let scope = json!({ "namespaces": [g.namespace], "systemNamespaces": true });
+                policy["spec"] = json!({ "effect": "Deny", "scope": scope });
+                create(ADMIN, policies(), policy)
+            },
         ),
         Attempt::refused(
             "policy::loses_its_requesters",

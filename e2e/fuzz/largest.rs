@@ -69,7 +69,7 @@ pub fn policy(spec: &Value) -> AccessPolicy {
         "spec": {
             "requesters": [{ "kind": "Group", "name": format!("{:0>253}", 511) }],
             "roles": [{ "name": "r".repeat(253) }],
-            "scope": { "namespaces": ["*"], "cluster": true },
+            "scope": { "namespaces": ["*"], "cluster": true, "systemNamespaces": true },
             "duration": { "max": "1h" }
         }
     });

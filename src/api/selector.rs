@@ -87,6 +87,12 @@ pub struct PolicyScope {
     /// Requests for the whole cluster. Namespaces are covered by the two fields above, never by this one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cluster: bool,
+    /// Whether an Allow reaches the namespaces from which the cluster or Daypass itself can be taken over: kube-system and
+    /// the one that Daypass runs in. Without it neither names, globs nor labels reach them, and requests for the whole
+    /// cluster are granted only what looks: get, list and watch, and no Secrets. To set it takes the verb `administer` on
+    /// accesspolicies.daypass.dev. A Deny reaches them always.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub system_namespaces: bool,
 }
 
 pub(super) fn is_false(value: &bool) -> bool {

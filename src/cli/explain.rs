@@ -26,6 +26,7 @@ use crate::core::history::Reason;
 use crate::core::limits::{self, Counted};
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::PolicySet;
+use crate::core::protected::{Protected, USUAL_RELEASE};
 use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
@@ -57,6 +58,9 @@ pub struct ExplainArgs {
     /// cannot be read from the cluster. Left out: it serves all.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     watch_namespaces: Vec<String>,
+    /// Namespace that the cluster's Daypass is installed in: it is protected, as kube-system is.
+    #[arg(long, value_name = "NAME", default_value = USUAL_RELEASE)]
+    release_namespace: String,
     #[command(flatten)]
     connection: Connection,
 }
@@ -72,7 +76,8 @@ pub async fn run(args: ExplainArgs) -> Result<Said, String> {
         .map_err(|error| error.to_string())?;
     let fallback = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| error.to_string())?;
-    let cluster = Cluster { client, reach: Reach::of(args.watch_namespaces.clone()), notes: Vec::new() };
+    let (reach, release) = (Reach::of(args.watch_namespaces.clone()), args.release_namespace.clone());
+    let cluster = Cluster { client, reach, release, notes: Vec::new() };
     let now = Clock.now();
     let requests = match (&args.name, &args.file) {
         (Some(name), _) => vec![cluster.request(args.namespace.as_deref().unwrap_or(&fallback), name).await?],
@@ -93,6 +98,8 @@ struct Cluster {
     client: Client,
     /// Where requests are served, as whoever asks says.
     reach: Reach,
+    /// Namespace that Daypass is installed in, as whoever asks says.
+    release: String,
     /// What could not be read.
     notes: Vec<String>,
 }
@@ -154,7 +161,9 @@ impl Cluster {
         let namespaces = self.reach.known(namespaces);
         let role = self.role(request, &namespaces).await;
         let recorded = request.status.as_ref().and_then(|status| status.risk.clone());
-        let risk = role.as_ref().map(|role| role.risk(request)).or(recorded);
+        let protected = Protected::with_release(&self.release);
+        let extent = protected.extent(request, extended.as_ref(), &namespaces);
+        let risk = role.as_ref().map(|role| role.risk(&request.spec.rules, extent)).or(recorded);
         let all = self.requests(request, &policies).await;
         let unreviewed: Vec<AccessRequest> = all.iter().filter(|other| is_unreviewed(other)).cloned().collect();
         let counted = all.iter().filter_map(|r| Some((r.metadata.uid.as_deref(), Cow::Owned(Counted::of(r)?))));
@@ -162,6 +171,7 @@ impl Cluster {
         let guard = guard(request);
         let snapshot = Snapshot {
             reach: &self.reach,
+            protected: Protected::with_release(&self.release),
             others: &others,
             role: role.as_ref(),
             risk: risk.as_ref(),
@@ -244,7 +254,7 @@ impl Cluster {
                 let known = recorded.map_or("Unknown", |risk| risk.level.as_str());
                 self.notes.push(format!(
                     "{} could not be read ({error}): its risk is taken to be {known}, so the answer may differ where a \
-                     policy asks for it",
+                     policy asks for it, and for the whole cluster",
                     request.spec.role
                 ));
                 // What it lacks of rules that are asked for cannot be said without it.

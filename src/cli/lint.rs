@@ -13,13 +13,14 @@ use crate::api::AccessPolicy;
 use crate::controller::observe::{self, GuardedPolicy};
 use crate::core::lint::{Warning, lint};
 use crate::core::namespaces::Namespaces;
+use crate::core::protected::Protected;
 use crate::runtime::client;
 
 /// Looks at the policies of files and folders.
 ///
 /// # Errors
 /// When they cannot be used.
-pub fn files(paths: &[PathBuf]) -> Result<Said, String> {
+pub fn files(paths: &[PathBuf], release: &str) -> Result<Said, String> {
     let documents = documents(paths)?;
     let policies: Vec<&Document> = documents.iter().filter(|document| document.is("AccessPolicy")).collect();
     if policies.is_empty() {
@@ -29,14 +30,15 @@ pub fn files(paths: &[PathBuf]) -> Result<Said, String> {
     let tests = documents.iter().filter(|document| document.is("PolicyTest"));
     let tests = tests.map(|test| PolicyTest::read(test, &documents)).collect::<Result<Vec<_>, _>>()?;
     let known: Namespaces = tests.iter().flat_map(PolicyTest::namespaces).collect();
-    Ok(told(&policies, Vec::new(), (!known.is_empty()).then_some(&known)))
+    let protected = Protected::with_release(release);
+    Ok(told(&policies, Vec::new(), (!known.is_empty()).then_some(&known), protected))
 }
 
 /// Looks at the policies of a cluster.
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn cluster(connection: &Connection) -> Result<Said, String> {
+pub async fn cluster(connection: &Connection, release: &str) -> Result<Said, String> {
     let config = client::of_person(connection.kubeconfig.as_deref(), connection.context.as_deref()).await;
     let client = config.and_then(|config| Ok(Client::try_from(config)?)).map_err(|error| error.to_string())?;
     let stored: Api<GuardedPolicy> = Api::all(client.clone());
@@ -53,7 +55,7 @@ pub async fn cluster(connection: &Connection) -> Result<Said, String> {
     // Without the right to list them, globs are not held against namespaces.
     let namespaces = namespaces.list_metadata(&ListParams::default()).await.ok();
     let known: Option<Namespaces> = namespaces.map(|list| list.items.iter().map(observe::namespace).collect());
-    Ok(told(&policies, unreadable, known.as_ref()))
+    Ok(told(&policies, unreadable, known.as_ref(), Protected::with_release(release)))
 }
 
 /// What the controller makes of a policy that it cannot decode: it might deny, so nothing is decided.
@@ -67,9 +69,14 @@ fn unread(invalid: &InvalidObject) -> Warning {
 }
 
 /// All warnings, those of policies that cannot be read among them.
-fn told(policies: &[AccessPolicy], unreadable: Vec<Warning>, known: Option<&Namespaces>) -> Said {
+fn told(
+    policies: &[AccessPolicy],
+    unreadable: Vec<Warning>,
+    known: Option<&Namespaces>,
+    protected: Protected<'_>,
+) -> Said {
     let count = policies.len() + unreadable.len();
-    let mut warnings = lint(policies, known);
+    let mut warnings = lint(policies, known, protected);
     warnings.extend(unreadable);
     warnings.sort();
     let mut text: String = warnings

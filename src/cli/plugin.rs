@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use super::explain::{self, ExplainArgs};
 use super::{lint, policy_test};
+use crate::core::protected::USUAL_RELEASE;
 
 /// See why Daypass decides a request as it does, and test policies before they are applied.
 #[derive(Debug, Parser)]
@@ -52,6 +53,9 @@ enum PolicyCommand {
         /// Exit with 0 in spite of warnings.
         #[arg(long)]
         warn_only: bool,
+        /// Namespace that Daypass is installed in: it is protected, as kube-system is.
+        #[arg(long, value_name = "NAME", default_value = USUAL_RELEASE)]
+        release_namespace: String,
         #[command(flatten)]
         connection: Connection,
     },
@@ -92,8 +96,10 @@ impl Plugin {
             Command::Policy(PolicyCommand::Test { paths }) => {
                 policy_test::run(&paths).map_err(|why| Failed { why, code: 2 })
             }
-            Command::Policy(PolicyCommand::Lint { paths, cluster, warn_only, connection }) => {
-                let told = if cluster { lint::cluster(&connection).await } else { lint::files(&paths) };
+            Command::Policy(PolicyCommand::Lint { paths, cluster, warn_only, release_namespace, connection }) => {
+                let release = &release_namespace;
+                let told =
+                    if cluster { lint::cluster(&connection, release).await } else { lint::files(&paths, release) };
                 let code = |said: Said| Said { code: if warn_only { 0 } else { said.code }, ..said };
                 told.map(code).map_err(|why| Failed { why, code: 2 })
             }

@@ -21,6 +21,7 @@ use crate::core::guard::Guard;
 use crate::core::limits::Counted;
 use crate::core::namespaces::{Namespace, Namespaces};
 use crate::core::policies::{Entry, PolicySet};
+use crate::core::protected::{Protected, USUAL_RELEASE};
 use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
@@ -39,6 +40,7 @@ pub struct PolicyTest {
 struct Place {
     namespaces: Namespaces,
     reach: Reach,
+    release: String,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +57,8 @@ struct Raw {
     /// Namespaces that the cluster's Daypass is limited to, as in the values of its chart. Left out: it serves all.
     #[serde(default)]
     watch_namespaces: BTreeSet<String>,
+    /// Namespace that the cluster's Daypass is installed in. Left out: daypass-system.
+    release_namespace: Option<String>,
     cases: Vec<Value>,
 }
 
@@ -158,7 +162,11 @@ impl PolicyTest {
         let reach = Reach::of(raw.watch_namespaces);
         Ok(Self {
             from: from.clone(),
-            place: Place { namespaces: reach.known(namespaces), reach },
+            place: Place {
+                namespaces: reach.known(namespaces),
+                reach,
+                release: raw.release_namespace.unwrap_or_else(|| USUAL_RELEASE.to_owned()),
+            },
             cases: cases.collect::<Result<_, _>>()?,
         })
     }
@@ -382,17 +390,27 @@ fn decided(
     let extends = |other: &&AccessRequest| {
         other.metadata.namespace == request.metadata.namespace && other.metadata.name == request.spec.extends
     };
-    // Offline nobody knows a role. It is taken to have what a request wants of it, and then the risk is that of this.
-    let role = RoleSeen::with_every_right();
-    let stated = || request.status.as_ref().and_then(|status| status.risk.clone());
-    let risk = if request.spec.rules.is_empty() { stated() } else { Some(role.risk(request)) };
+    let extended = before.iter().find(extends);
+    let protected = Protected::with_release(&place.release);
+    let stated = request.status.as_ref().and_then(|status| status.risk.clone());
+    // Offline nobody knows a role. It is taken to have what a request wants of it, and then the risk is that of this; one
+    // whose risk is stated to be Low only looks.
+    let rules = &request.spec.rules;
+    let role = match &stated {
+        _ if !rules.is_empty() => Some(RoleSeen::with_every_right()),
+        Some(risk) if risk.level == "Low" => Some(RoleSeen::that_only_looks()),
+        _ => None,
+    };
+    let of_rules = role.as_ref().filter(|_| !rules.is_empty());
+    let risk = of_rules.map(|role| role.risk(rules, protected.extent(request, extended, &place.namespaces))).or(stated);
     let guard = Guard::since(Timestamp::MIN);
     let snapshot = Snapshot {
         reach: &place.reach,
         others: &others,
-        role: Some(&role),
+        protected,
+        role: role.as_ref(),
         risk: risk.as_ref(),
-        extended: before.iter().find(extends),
+        extended,
         ..Snapshot::bare(request, policies, &place.namespaces, &guard)
     };
     explain(&snapshot, at)

@@ -26,6 +26,7 @@ use crate::core::guard::Guard;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
+use crate::core::protected::Protected;
 use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::runtime::clock::Clock;
@@ -60,6 +61,8 @@ pub struct Context {
     pub clock: Clock,
     /// Where requests are served.
     pub reach: Reach,
+    /// Namespace that Daypass is installed in.
+    pub release: String,
     /// What to look at next.
     pub queues: Queues,
     /// Requests as last seen.
@@ -126,6 +129,7 @@ impl Context {
         queues: Queues,
         clock: Clock,
         reach: Reach,
+        release: String,
         asked: Arc<Notify>,
     ) -> (Self, Feeds) {
         let (requests, requests_feed) = reflector::store();
@@ -139,6 +143,7 @@ impl Context {
             writer,
             clock,
             reach,
+            release,
             queues,
             requests,
             policy_store,
@@ -167,6 +172,11 @@ impl Context {
             roles: roles_feed,
         };
         (context, feeds)
+    }
+
+    /// What only policies that say so reach.
+    pub fn protected(&self) -> Protected<'_> {
+        Protected::with_release(&self.release)
     }
 
     /// What the canary last said of the cluster's guard.

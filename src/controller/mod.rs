@@ -97,6 +97,7 @@ pub async fn run(
     let Identity { instance, namespace, reach, guards } = identity;
     let Process { readiness, metrics, leadership, election } = process;
     let (config, client) = (clients.config, clients.calls.clone());
+    let release = namespace.clone();
     let asked = Arc::new(Notify::new());
     let canary = Canary {
         config,
@@ -114,7 +115,7 @@ pub async fn run(
     let (queues, inbox) = Queues::new();
     let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
     let (writer, announcer) = Writer::new(clients.writes, instance, Clock, figures);
-    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach, asked);
+    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach, release, asked);
     let context = Arc::new(context);
     // Weak, since Events end with the last who could write.
     let counted = Arc::downgrade(&context);

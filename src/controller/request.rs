@@ -173,8 +173,9 @@ impl Pass<'_> {
         let bindings = self.with_made(self.bindings().await?);
         if self.fresh_rules.is_none() {
             let open = !self.request.is_over();
-            self.see_role(open.then(|| self.context.role(&self.request, &rules.namespaces)));
             self.related = Related::seen(self.context, &self.request);
+            let role = open.then(|| self.context.role(&self.request, &rules.namespaces));
+            self.see_role(role, &rules.namespaces);
         }
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
         match refusal(&step) {
@@ -218,8 +219,10 @@ impl Pass<'_> {
         true
     }
 
-    fn see_role(&mut self, role: Option<RoleSeen>) {
-        self.risk = role.as_ref().map(|role| role.risk(&self.request));
+    fn see_role(&mut self, role: Option<RoleSeen>, namespaces: &Namespaces) {
+        let extended = self.related.extended.as_ref();
+        let extent = || self.context.protected().extent(&self.request, extended, namespaces);
+        self.risk = role.as_ref().map(|role| role.risk(&self.request.spec.rules, extent()));
         self.role = role;
     }
 
@@ -230,7 +233,7 @@ impl Pass<'_> {
             self.context.fresh_rules.since(self.began, &known, &self.context.reader, &self.context.reach).await?;
         self.related.refresh(self.context, &self.request).await?;
         let role = observe::role(&self.context.reader, &self.request, &rules.namespaces).await?;
-        self.see_role(Some(role));
+        self.see_role(Some(role), &rules.namespaces);
         self.fresh_rules = Some(rules);
         Ok(())
     }
@@ -260,6 +263,7 @@ impl Pass<'_> {
             policies,
             namespaces,
             reach: &self.context.reach,
+            protected: self.context.protected(),
             bindings,
             extended: self.related.extended.as_ref(),
             extensions: &self.related.extensions,

@@ -194,7 +194,9 @@ pub fn choose<'p>(
 
 /// When access would be, if the policy has room for it. Otherwise everything that is in the way.
 pub fn fits(policy: &Policy, ask: &Ask<'_>, circumstances: &Circumstances<'_>) -> Result<Period, Vec<String>> {
-    let short = shortfalls(policy, ask, ask.length, circumstances);
+    let mut short = shortfalls(policy, ask, ask.length, circumstances);
+    // Not among the others: what runs already is held to those, and goes on where a new grant would not begin.
+    short.extend(circumstances.beyond_protection(ask, policy));
     if !short.is_empty() {
         return Err(short);
     }

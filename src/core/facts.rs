@@ -12,6 +12,8 @@ use super::cel::{Asked, Facts, Harm, When, Who};
 use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::Policy;
+use super::protected::Protected;
+use super::role::RoleSeen;
 use super::schedule::Schedule;
 use super::select::Place;
 use super::snapshot::Snapshot;
@@ -32,6 +34,10 @@ pub struct Circumstances<'a> {
     pub harm: Harm,
     /// Other requests under policies that have limits.
     pub others: &'a [Counted],
+    /// What only policies that say so reach.
+    protected: Protected<'a>,
+    /// The role asked for; none while nobody has looked.
+    role: Option<&'a RoleSeen>,
     /// Those that somebody has asked for.
     labels: RefCell<Labels>,
 }
@@ -39,9 +45,9 @@ pub struct Circumstances<'a> {
 impl<'a> Circumstances<'a> {
     /// The circumstances of a place and a time.
     pub fn new(s: &Snapshot<'a>, place: &'a Place, at: Timestamp) -> Self {
-        let Snapshot { namespaces, risk, others, .. } = *s;
+        let Snapshot { namespaces, risk, others, protected, role, .. } = *s;
         let harm = Harm::recorded(risk);
-        Self { place, namespaces, at, harm, others, labels: RefCell::default() }
+        Self { place, namespaces, at, harm, others, protected, role, labels: RefCell::default() }
     }
 
     /// Why the policy's limits leave no room for this request.
@@ -52,6 +58,11 @@ impl<'a> Circumstances<'a> {
     /// Why the policy's limits leave no room for one more request that waits.
     pub fn too_many_open(&self, ask: &Ask<'_>, policy: &Policy) -> Option<String> {
         policy.limits.too_many_open(ask, &self.under(policy))
+    }
+
+    /// Why the policy does not give this anew, since it would reach what is protected.
+    pub fn beyond_protection(&self, ask: &Ask<'_>, policy: &Policy) -> Option<String> {
+        self.protected.shortfall(policy, ask, self.place, self.namespaces, self.role)
     }
 
     fn under(&self, policy: &Policy) -> Vec<&'a Counted> {

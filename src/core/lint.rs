@@ -12,6 +12,7 @@ use self::cover::{is_everything, is_stopped_by, is_within, less_friction};
 use super::duration;
 use super::namespaces::{Namespaces, glob_matches};
 use super::policies::{Entry, Policy};
+use super::protected::{Protected, WAY_OUT};
 use crate::api::policy::{AccessPolicy, Effect, Stage};
 use crate::api::subject::{Subject, SubjectKind};
 
@@ -21,6 +22,8 @@ const EVERYBODY: &str = "system:authenticated";
 const ROBOTS: &str = "system:serviceaccounts";
 /// Roles that let somebody take over a namespace, or the cluster.
 const POWERFUL: [&str; 2] = ["cluster-admin", "admin"];
+/// Roles of Kubernetes that do more than look.
+const WRITING: [&str; 3] = ["cluster-admin", "admin", "edit"];
 /// Longest time that a review of break-glass access should take.
 const LONG_REVIEW: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Longest access that nobody agrees to.
@@ -49,7 +52,7 @@ struct Subjected<'a> {
 }
 
 /// All warnings, by policy and field. With `namespaces`, globs that fit none of them are found as well.
-pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>) -> Vec<Warning> {
+pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protected: Protected<'_>) -> Vec<Warning> {
     let entries: Vec<(&AccessPolicy, Entry)> = policies.iter().map(|raw| (raw, Entry::read(raw))).collect();
     let mut warnings = Vec::new();
     let mut sound = Vec::new();
@@ -66,6 +69,7 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>) -> Vec<W
     }
     for policy in &sound {
         policy.alone(&mut warnings);
+        policy.beyond_protection(protected, &mut warnings);
         policy.beside(&sound, &mut warnings);
         if let Some(namespaces) = namespaces {
             policy.among(namespaces, &mut warnings);
@@ -114,6 +118,22 @@ impl Subjected<'_> {
         }
     }
 
+    /// What it names and never gives, since that is protected.
+    fn beyond_protection(&self, protected: Protected<'_>, warnings: &mut Vec<Warning>) {
+        if self.read.effect == Effect::Deny || self.read.scope.system_namespaces {
+            return;
+        }
+        for name in self.raw.spec.scope.namespaces.iter().filter(|name| protected.contains(name)) {
+            let why = format!("{name} is protected, so nothing is ever granted there by this policy");
+            self.warn(warnings, "spec.scope.namespaces", why, &format!("remove it, or {WAY_OUT}"));
+        }
+        let writes = self.read.roles.iter().map(|role| role.name.as_str()).find(|name| WRITING.contains(name));
+        if let (true, Some(role)) = (self.read.scope.cluster, writes) {
+            let why = format!("{role} is never granted in the whole cluster, which includes protected namespaces");
+            self.warn(warnings, "spec.scope.cluster", why, &format!("list roles that only look, or {WAY_OUT}"));
+        }
+    }
+
     /// Too much, for access that nobody agrees to.
     fn without_approval(&self, warnings: &mut Vec<Warning>) {
         let stages = "add approval.stages, or narrow it";
@@ -132,7 +152,7 @@ impl Subjected<'_> {
             self.warn(warnings, "spec.scope.cluster", why, stages);
         }
         let everybody = self.read.requesters.iter().any(|s| s.kind == SubjectKind::Group && s.name == EVERYBODY);
-        if let (true, Some(role)) = (everybody, role(&["edit", "admin", "cluster-admin"])) {
+        if let (true, Some(role)) = (everybody, role(&WRITING)) {
             let why = format!("everybody who is logged in, robots too, can have {role}, and nobody needs to agree");
             self.warn(warnings, "spec.requesters", why, "name the groups that need it, or add approval.stages");
         }

@@ -29,7 +29,7 @@ use super::stages::note_vain_revokes;
 use super::validate::Ask;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::policy::Effect as PolicyEffect;
-use crate::api::request::{AccessRequestStatus, BindingKind, MadeRole, State};
+use crate::api::request::{AccessRequestStatus, BindingKind, MadeRole, RoleRisk, State};
 
 /// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
 /// are as they should be.
@@ -96,7 +96,8 @@ pub fn still_allowed<'a>(
 ) -> Result<&'a Policy, String> {
     let place = living(granted_place(status), s.namespaces);
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
-    let circumstances = Circumstances::new(s, &place, began);
+    let risk = risk_decided_on(s, status);
+    let circumstances = Circumstances::new(&Snapshot { risk, ..*s }, &place, began);
     if let Some(reason) = denials(ask, s.policies, &circumstances).into_iter().next() {
         return Err(reason);
     }
@@ -133,6 +134,16 @@ pub fn still_allowed<'a>(
             }
         }
     }
+}
+
+/// The risk that was decided on, for as long as the role is the same: a version that reads roles another way ends
+/// nothing by that. When the role has changed, what it is now.
+fn risk_decided_on<'s>(s: &Snapshot<'s>, status: &'s AccessRequestStatus) -> Option<&'s RoleRisk> {
+    if s.risk == status.risk.as_ref() {
+        return s.risk;
+    }
+    let same = status.role.as_ref().zip(s.role).is_some_and(|(decided, role)| decided.digest == role.digest());
+    if same { status.risk.as_ref().or(s.risk) } else { s.risk }
 }
 
 /// Where the grant holds, as recorded.

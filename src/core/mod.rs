@@ -13,7 +13,8 @@
 //!
 //! What a policy can ask for beyond that has a room each: [`cel`] conditions and [`facts`] what they see, [`limits`],
 //! [`schedule`], [`period`] and [`recurrence`] the hours, [`rules`] and [`risk`] what a role can do, [`role`] the role asked for and
-//! [`made_role`] the narrower one that is made of it, [`reach`] the namespaces that are served.
+//! [`made_role`] the narrower one that is made of it, [`reach`] the namespaces that are served, [`protected`] those that
+//! a policy reaches only when it says so.
 
 pub mod announce;
 pub mod approvals;
@@ -41,6 +42,7 @@ pub mod namespaces;
 pub mod period;
 pub mod plan;
 pub mod policies;
+pub mod protected;
 pub mod reach;
 pub mod readiness;
 pub mod reap;

@@ -41,6 +41,17 @@ impl fmt::Display for Level {
     }
 }
 
+/// Where rights hold, as far as the harm that they can do depends on it; in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// In single namespaces, none of which is protected.
+    Namespaces,
+    /// In single namespaces, with one among them from which the cluster or Daypass can be taken over.
+    SystemNamespaces,
+    /// In the whole cluster, the protected namespaces included.
+    Cluster,
+}
+
 /// How bad rights may be, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Risk {
@@ -75,15 +86,16 @@ enum Reach<'a> {
     Only(BTreeSet<&'a str>),
 }
 
-/// What rules are good for: bound in the whole cluster, or in single namespaces only.
+/// What rules are good for where they are bound.
 ///
 /// In a namespace only those rights count that hold there: a RoleBinding gives nothing on nodes, on other
 /// resources without a namespace, and on URLs. (Kubernetes RBAC docs, "RoleBinding and ClusterRoleBinding".)
-pub fn risk(rules: &[PolicyRule], cluster_wide: bool) -> Risk {
+/// Those that hold in a protected namespace weigh what they do in the whole cluster, which includes it.
+pub fn risk(rules: &[PolicyRule], extent: Extent) -> Risk {
     // In the order in which they are told.
     let mut found: BTreeMap<(bool, std::cmp::Reverse<Level>, &str), Reach<'_>> = BTreeMap::new();
     for finding in FINDINGS {
-        let Some(level) = (if cluster_wide { Some(finding.everywhere) } else { finding.here }) else { continue };
+        let Some(level) = finding.level(extent) else { continue };
         let mut hits = rules.iter().filter(|rule| finding.is_in(rule)).peekable();
         if hits.peek().is_some() {
             let key = (!finding.is_wildcard(), std::cmp::Reverse(level), finding.text);

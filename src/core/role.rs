@@ -10,10 +10,10 @@ use std::sync::Arc;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use sha2::{Digest, Sha256};
 
-use super::risk::{Risk, risk, unreadable};
+use super::risk::{Extent, Risk, risk, unreadable};
 use super::rules::{self, Uncovered, covers};
 use super::snapshot::Snapshot;
-use crate::api::request::{AccessRequest, NarrowRule, RoleRisk};
+use crate::api::request::{NarrowRule, RoleRisk};
 
 /// What stands for the digest of a role that is not there.
 const NO_ROLE: &str = "none";
@@ -38,6 +38,11 @@ impl RoleSeen {
         Self::OfCluster(Some(Arc::new(ClusterRole { rules: Some(vec![resources, urls]), ..ClusterRole::default() })))
     }
 
+    /// A role with which nothing can be done but look, for where none can be looked at.
+    pub fn that_only_looks() -> Self {
+        Self::OfCluster(Some(Arc::default()))
+    }
+
     /// The rules in each place where it is looked up; none where the role is not there.
     fn places(&self) -> Vec<(Option<&str>, Option<&[PolicyRule]>)> {
         fn rules(rules: &Option<Vec<PolicyRule>>) -> &[PolicyRule] {
@@ -52,20 +57,22 @@ impl RoleSeen {
         }
     }
 
-    /// How bad it is what the request asks of it, for the record.
-    pub fn risk(&self, request: &AccessRequest) -> RoleRisk {
-        let cluster_wide = request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
-        self.risk_of(&request.spec.rules, cluster_wide)
+    /// The rules of all places together; none when the role is not there in one of them.
+    pub fn rules_in_every_place(&self) -> Option<Vec<&PolicyRule>> {
+        let places = self.places().into_iter();
+        let rules: Option<Vec<&[PolicyRule]>> = places.map(|(_, rules)| rules).collect();
+        rules.map(|rules| rules.into_iter().flatten().collect())
     }
 
-    /// Of the rules wanted, or else of the whole role, and then the worst of its places.
-    fn risk_of(&self, narrow: &[NarrowRule], cluster_wide: bool) -> RoleRisk {
+    /// How bad it is, where it would hold, for the record: what a request asks of it (its `spec.rules`), or else the whole
+    /// role, and then the worst of its places.
+    pub fn risk(&self, narrow: &[NarrowRule], extent: Extent) -> RoleRisk {
         if !narrow.is_empty() {
             let wanted: Vec<PolicyRule> = narrow.iter().map(rules::from_narrow).collect();
-            return risk(&wanted, cluster_wide).on_record();
+            return risk(&wanted, extent).on_record();
         }
         let places = self.places();
-        let all: Option<Vec<Risk>> = places.into_iter().map(|(_, rules)| Some(risk(rules?, cluster_wide))).collect();
+        let all: Option<Vec<Risk>> = places.into_iter().map(|(_, rules)| Some(risk(rules?, extent))).collect();
         let worst = all.and_then(|all| all.into_iter().max_by_key(|risk| risk.level));
         worst.map_or_else(unreadable, |risk| risk.on_record())
     }
@@ -208,10 +215,10 @@ mod tests {
     #[test]
     fn the_risk_is_that_of_what_is_wanted() {
         let admin = cluster(json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
-        assert_eq!(admin.risk_of(&[], false).level, "Critical");
+        assert_eq!(admin.risk(&[], Extent::Namespaces).level, "Critical");
         let one =
             narrow(json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]));
-        assert_eq!(admin.risk_of(&one, false).level, "Low");
-        assert_eq!(RoleSeen::OfCluster(None).risk_of(&[], false).level, "Unknown");
+        assert_eq!(admin.risk(&one, Extent::Namespaces).level, "Low");
+        assert_eq!(RoleSeen::OfCluster(None).risk(&[], Extent::Namespaces).level, "Unknown");
     }
 }

@@ -94,7 +94,8 @@ fn touches(policy: &Policy, place: &Place, namespaces: &Namespaces) -> bool {
     }
 }
 
-fn covers(policy: &Policy, name: &str, namespaces: &Namespaces) -> bool {
+/// Whether a policy covers the namespace of this name.
+pub fn covers(policy: &Policy, name: &str, namespaces: &Namespaces) -> bool {
     // A namespace that is gone has no labels; its name still counts.
     let gone = Namespace::default();
     policy.scope.covers(name, namespaces.get(name).unwrap_or(&gone))

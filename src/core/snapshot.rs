@@ -5,6 +5,7 @@ use super::guard::Guard;
 use super::limits::Counted;
 use super::namespaces::Namespaces;
 use super::policies::PolicySet;
+use super::protected::Protected;
 use super::reach::Reach;
 use super::role::RoleSeen;
 use crate::api::request::{AccessRequest, RoleRisk};
@@ -20,6 +21,8 @@ pub struct Snapshot<'a> {
     pub namespaces: &'a Namespaces,
     /// Where requests are served.
     pub reach: &'a Reach,
+    /// What only policies that say so reach.
+    pub protected: Protected<'a>,
     /// Other requests under policies that have limits.
     pub others: &'a [Counted],
     /// The role asked for; none while nobody has looked.
@@ -55,6 +58,7 @@ impl<'a> Snapshot<'a> {
             namespaces,
             guard,
             reach: &Reach::Cluster,
+            protected: Protected::default(),
             others: &[],
             role: None,
             risk: None,

@@ -98,6 +98,40 @@ fn where_requests_are_served_counts() {
 }
 
 #[test]
+fn protected_namespaces_are_protected_here_too() {
+    let of = |release: &str, scope: &str, case: &str| {
+        let policy = POLICY.replace("namespaces: [shop]", scope);
+        let folder = tempfile::tempdir().unwrap();
+        let head = "apiVersion: daypass.dev/v1alpha1, kind: PolicyTest";
+        let namespaces = "namespaces: [{name: shop}, {name: daypass-system}, {name: guards}]";
+        let test = format!("{policy}---\n{{{head}, {namespaces}, {release} cases: [{{name: c, {case}}}]}}\n");
+        std::fs::write(folder.path().join("test.yaml"), test).unwrap();
+        let said = run(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(said.code, 0, "{}", said.text);
+    };
+    let ask = |scope: &str, more: &str, expect: &str| {
+        let spec = format!("spec: {{role: {{name: edit}}, reason: slow, scope: {{{scope}}}}}");
+        let head = "apiVersion: daypass.dev/v1alpha1, kind: AccessRequest, metadata: {name: r, namespace: shop}";
+        format!("request: {{{head}, {spec}}}, {ALICE}, {more} expect: {expect}")
+    };
+    let denied = |name: &str| format!("{{outcome: Denied, message: namespace {name} is protected}}");
+    let granted = "{outcome: Granted}";
+    let all = "namespaces: ['*'], cluster: true";
+    of("", all, &ask("namespaces: [daypass-system]", "", &denied("daypass-system")));
+    of("", all, &ask("namespaces: [guards]", "", granted));
+    of("releaseNamespace: guards,", all, &ask("namespaces: [guards]", "", &denied("guards")));
+    of("releaseNamespace: guards,", all, &ask("namespaces: [daypass-system]", "", granted));
+    let system = "namespaces: ['*'], cluster: true, systemNamespaces: true";
+    of("", system, &ask("namespaces: [daypass-system]", "", granted));
+    // Nobody knows the role here, unless the case says that it only looks.
+    let unknown = "{outcome: Denied, message: ClusterRole/edit is not known here}";
+    of("", all, &ask("cluster: true", "", unknown));
+    of("", all, &ask("cluster: true", "risk: Medium,", unknown));
+    of("", all, &ask("cluster: true", "risk: Low,", granted));
+    of("", system, &ask("cluster: true", "", granted));
+}
+
+#[test]
 fn a_request_waits_as_long_as_the_case_says() {
     let asks = "approval: {deadline: 2h, stages: [{name: leads, approvers: [{kind: Group, name: leads}]}]}";
     let case =

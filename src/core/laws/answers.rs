@@ -117,7 +117,7 @@ proptest! {
 
 /// In how many points a policy falls short, read off its reason.
 fn distance(reason: &str) -> usize {
-    let points = ["among its requesters", "among its roles", "does not cover", "longer than its maximum"];
+    let points = ["among its requesters", "among its roles", "does not cover", "longer than its maximum", "protected"];
     points.iter().filter(|point| reason.contains(*point)).count()
 }
 
@@ -191,6 +191,7 @@ fn denying() -> impl Strategy<Value = AccessPolicy> {
 fn reach() -> impl Strategy<Value = serde_json::Value> {
     select(vec![
         json!({ "namespaces": ["*"], "cluster": true }),
+        json!({ "namespaces": ["*"], "cluster": true, "systemNamespaces": true }),
         json!({ "namespaces": ["s*"] }),
         json!({ "namespaceSelector": { "matchLabels": { "team": "pay" } } }),
         json!({ "namespaces": ["elsewhere"] }),

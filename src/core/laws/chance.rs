@@ -160,7 +160,8 @@ impl Scenario {
     }
 
     pub fn policy(&self) -> AccessPolicy {
-        let mut scope = json!({ "cluster": true });
+        // So that every role can be had in the whole cluster.
+        let mut scope = json!({ "cluster": true, "systemNamespaces": true });
         if self.by_label {
             scope["namespaceSelector"] = json!({ "matchLabels": { "team": "pay" } });
         } else {

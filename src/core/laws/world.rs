@@ -19,6 +19,7 @@ use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
 use crate::core::plan::{ends, plan};
 use crate::core::policies::PolicySet;
+use crate::core::protected::Protected;
 use crate::core::reach::Reach;
 use crate::core::reap::{Owner, verdict};
 use crate::core::recurrence::is_open;
@@ -165,6 +166,7 @@ impl World {
             policies,
             namespaces: &self.namespaces,
             reach: &Reach::Cluster,
+            protected: Protected::default(),
             bindings,
             extended: self.extended.as_ref(),
             extensions: &self.extensions,

@@ -39,6 +39,7 @@ pub fn is_within(inner: &Policy, inner_raw: &AccessPolicy, outer: &Policy, outer
         && inner.roles.iter().all(|role| outer.roles.contains(role))
         && inner.longest <= outer.longest
         && (!of.cluster || by.cluster)
+        && (!of.system_namespaces || by.system_namespaces)
         && namespaces_within(of, by)
         && ordinary
         && emergencies

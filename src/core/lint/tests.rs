@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// The policies and fields that are warned of, with what is said.
 fn told(policies: &[AccessPolicy]) -> Vec<(String, String, String)> {
-    lint(policies, None).into_iter().map(|w| (w.policy, w.field, w.why)).collect()
+    lint(policies, None, Protected::default()).into_iter().map(|w| (w.policy, w.field, w.why)).collect()
 }
 
 /// Whether exactly one warning comes, of this policy, with these words; or none, without words.
@@ -37,7 +37,11 @@ fn an_allow_that_a_deny_covers_never_allows() {
     for (allow, no, words) in [
         (json!({}), all.clone(), never),
         (json!({ "scope": { "namespaces": ["team-a*"] } }), json!({ "scope": { "namespaces": ["team-*"] } }), never),
-        (json!({ "scope": { "cluster": true }, "approval": stages(group("leads")) }), all.clone(), never),
+        (
+            json!({ "scope": { "cluster": true, "systemNamespaces": true }, "approval": stages(group("leads")) }),
+            all.clone(),
+            never,
+        ),
         (json!({}), json!({ "roles": [{ "name": "edit" }], "requesters": group("dev") }), never),
         // Not provable, or not so.
         (json!({ "scope": { "namespaces": ["team-*"] } }), json!({ "scope": { "namespaces": ["team-a*"] } }), ""),
@@ -117,8 +121,9 @@ fn much_access_without_approval_is_too_much() {
     let glass = json!({ "reviewers": group("leads"), "reviewWithin": "1h" });
     alone(json!({ "scope": everywhere, "roles": role("admin"), "breakGlass": glass }), field, "");
 
-    alone(json!({ "scope": { "cluster": true } }), "spec.scope.cluster", "the whole cluster");
-    alone(json!({ "scope": { "cluster": true }, "approval": asks }), "spec.scope.cluster", "");
+    let cluster = json!({ "cluster": true, "systemNamespaces": true });
+    alone(json!({ "scope": cluster }), "spec.scope.cluster", "the whole cluster");
+    alone(json!({ "scope": cluster, "approval": asks }), "spec.scope.cluster", "");
 
     let everybody = group("system:authenticated");
     alone(json!({ "requesters": everybody }), "spec.requesters", "robots too, can have edit");
@@ -128,6 +133,33 @@ fn much_access_without_approval_is_too_much() {
     alone(json!({ "duration": { "max": "25h" } }), "spec.duration.max", "up to 25h");
     alone(json!({ "duration": { "max": "24h" } }), "spec.duration.max", "");
     alone(json!({ "duration": { "max": "25h" }, "approval": asks }), "spec.duration.max", "");
+}
+
+#[test]
+fn what_a_policy_names_and_never_gives_is_told() {
+    let asks = stages(group("leads"));
+    let of = |scope: Value, role: &str| json!({ "scope": scope, "roles": [{ "name": role }], "approval": asks });
+    let (named, cluster) = ("spec.scope.namespaces", "spec.scope.cluster");
+    let way_out = |policies: &[AccessPolicy]| lint(policies, None, Protected::with_release("guards")).remove(0).way_out;
+    for name in ["kube-system", "daypass-system"] {
+        alone(of(json!({ "namespaces": [name] }), "view"), named, &format!("{name} is protected"));
+        alone(of(json!({ "namespaces": [name], "systemNamespaces": true }), "view"), named, "");
+    }
+    let elsewhere = [policy("p", of(json!({ "namespaces": ["guards"] }), "view"))];
+    assert!(way_out(&elsewhere).contains("scope.systemNamespaces: true set by somebody who has the verb administer"));
+    // A glob says what there is, and an Allow of it gives the rest.
+    alone(of(json!({ "namespaces": ["*"] }), "edit"), named, "");
+    alone(of(json!({ "cluster": true }), "edit"), cluster, "edit is never granted in the whole cluster");
+    alone(of(json!({ "cluster": true }), "view"), cluster, "");
+    says(&[deny("p", json!({ "scope": { "namespaces": ["kube-system"], "cluster": true } }))], "p", named, "");
+}
+
+/// One that reaches more is not covered by one that does not.
+#[test]
+fn a_policy_that_reaches_protected_namespaces_is_not_shadowed_by_one_that_does_not() {
+    let scope = |system: bool| json!({ "scope": { "namespaces": ["kube-*"], "systemNamespaces": system } });
+    says(&[policy("a", scope(false)), policy("b", scope(true))], "b", "spec", "");
+    says(&[policy("a", scope(true)), policy("b", scope(false))], "b", "spec", "policy a allows all of it");
 }
 
 #[test]
@@ -150,7 +182,7 @@ fn what_is_broken_is_told_as_such() {
 fn a_glob_that_fits_no_known_namespace_is_found() {
     let policies = [policy("p", json!({ "scope": { "namespaces": ["shop", "sop*"] } }))];
     let all = namespaces();
-    let [warning] = lint(&policies, Some(&all)).try_into().unwrap();
+    let [warning] = lint(&policies, Some(&all), Protected::default()).try_into().unwrap();
     assert_eq!((warning.field.as_str(), warning.why.split(' ').next()), ("spec.scope.namespaces", Some("sop*")));
-    assert!(lint(&policies, None).is_empty());
+    assert!(lint(&policies, None, Protected::default()).is_empty());
 }

@@ -12,6 +12,8 @@ pub struct Scope {
     selector: Option<Selector>,
     /// Whether requests for the whole cluster are covered.
     pub cluster: bool,
+    /// Whether it reaches the protected namespaces. One that denies always does.
+    pub system_namespaces: bool,
 }
 
 impl Scope {
@@ -21,6 +23,7 @@ impl Scope {
             globs: scope.namespaces.clone(),
             selector: scope.namespace_selector.as_ref().map(selector),
             cluster: scope.cluster,
+            system_namespaces: scope.system_namespaces,
         }
     }
 

@@ -9,6 +9,7 @@
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
+use super::Extent;
 use super::Level::{self, Critical, High, Low, Medium};
 use crate::core::rules::{ALL, group_matches, list, resource_matches, url_matches, verb_matches};
 
@@ -16,8 +17,10 @@ use crate::core::rules::{ALL, group_matches, list, resource_matches, url_matches
 pub(super) struct Finding {
     /// What somebody can do with it, and why that matters.
     pub text: &'static str,
-    /// How bad it is in single namespaces; none when such rights hold in the whole cluster only.
+    /// How bad it is in single namespaces that are not protected; none when it is nothing there.
     pub here: Option<Level>,
+    /// How bad it is in single namespaces with a protected one among them; none when it is nothing there.
+    system: Option<Level>,
     /// How bad it is in the whole cluster.
     pub everywhere: Level,
     sign: Sign,
@@ -39,6 +42,15 @@ enum Sign {
 type Rights = (&'static [&'static str], &'static str, &'static [&'static str]);
 
 impl Finding {
+    /// How bad it is there; none when it is nothing there.
+    pub(super) fn level(&self, extent: Extent) -> Option<Level> {
+        match extent {
+            Extent::Namespaces => self.here,
+            Extent::SystemNamespaces => self.system,
+            Extent::Cluster => Some(self.everywhere),
+        }
+    }
+
     pub(super) fn is_in(&self, rule: &PolicyRule) -> bool {
         match self.sign {
             Sign::Rights(rights) => rights.iter().any(|rights| has_any(rule, rights)),
@@ -104,6 +116,41 @@ const APPS: &[&str] = &["deployments", "daemonsets", "statefulsets", "replicaset
 const APPS_SCALES: &[&str] = &["deployments/scale", "statefulsets/scale", "replicasets/scale"];
 const BATCH: &[&str] = &["jobs", "cronjobs"];
 const CORE_WORKLOADS: &[&str] = &["pods", "replicationcontrollers"];
+
+/// What lives in a namespace, of the groups of Kubernetes, without what only tells (events) or only asks (reviews of
+/// access); each with its subresources.
+const IN_NAMESPACES: &[Rights] = &[
+    (
+        CHANGE,
+        CORE,
+        &[
+            "bindings/*",
+            "configmaps/*",
+            "endpoints/*",
+            "limitranges/*",
+            "persistentvolumeclaims/*",
+            "pods/*",
+            "podtemplates/*",
+            "replicationcontrollers/*",
+            "resourcequotas/*",
+            "secrets/*",
+            "serviceaccounts/*",
+            "services/*",
+        ],
+    ),
+    // The namespace itself, which is read as being in it.
+    (EDIT, CORE, &["namespaces/*"]),
+    (CHANGE, "apps", &["controllerrevisions/*", "daemonsets/*", "deployments/*", "replicasets/*", "statefulsets/*"]),
+    (CHANGE, "autoscaling", &["horizontalpodautoscalers/*"]),
+    (CHANGE, "batch", &["cronjobs/*", "jobs/*"]),
+    (CHANGE, "coordination.k8s.io", &["leases/*", "leasecandidates/*"]),
+    (CHANGE, "discovery.k8s.io", &["endpointslices/*"]),
+    (CHANGE, NETWORKING, &["ingresses/*", "networkpolicies/*"]),
+    (CHANGE, "policy", &["poddisruptionbudgets/*"]),
+    (CHANGE, RBAC, &["roles/*", "rolebindings/*"]),
+    (CHANGE, "resource.k8s.io", &["resourceclaims/*", "resourceclaimtemplates/*"]),
+    (CHANGE, "storage.k8s.io", &["csistoragecapacities/*"]),
+];
 
 /// API groups whose resources are all weighed in this table, or harmless: those of Kubernetes, and our own.
 const KNOWN_GROUPS: &[&str] = &[
@@ -187,8 +234,13 @@ fn insides(rule: &PolicyRule) -> bool {
     !rule.verbs.is_empty() && (below("/debug") || below("/logs") || below("/configz"))
 }
 
+/// What is something in a namespace is in a protected one what it is in the whole cluster: that includes it.
 const fn finding(here: Option<Level>, everywhere: Level, text: &'static str, sign: Sign) -> Finding {
-    Finding { text, here, everywhere, sign }
+    let system = match here {
+        Some(_) => Some(everywhere),
+        None => None,
+    };
+    Finding { text, here, system, everywhere, sign }
 }
 
 /// Nothing in a single namespace.
@@ -220,6 +272,13 @@ pub(super) static FINDINGS: &[Finding] = &[
         "has every verb (*), also those that Kubernetes guards on their own and those yet to come",
         Sign::Wildcard(every_verb),
     ),
+    Finding {
+        text: "changes what is in kube-system or in Daypass's own namespace: takes over the cluster, or who gets access to it",
+        here: NOTHING,
+        system: Some(Critical),
+        everywhere: Critical,
+        sign: Sign::Rights(IN_NAMESPACES),
+    },
     finding(
         Some(High),
         Critical,
@@ -246,7 +305,7 @@ pub(super) static FINDINGS: &[Finding] = &[
     ),
     finding(
         Some(Medium),
-        High,
+        Critical,
         "connects to pods and services through the API server: past network policies, to ports that trust whoever gets there",
         Sign::Rights(&[(CONNECT, CORE, &["pods/portforward", "pods/proxy", "services/proxy"])]),
     ),

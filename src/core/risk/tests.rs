@@ -7,6 +7,8 @@ use super::Level::{Critical, High, Low, Medium};
 use super::*;
 use crate::core::samples::{Words, any_rule};
 
+const EXTENTS: [Extent; 3] = [Extent::Namespaces, Extent::SystemNamespaces, Extent::Cluster];
+
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(|word| word.replace("core", "")).collect()
 }
@@ -25,12 +27,16 @@ fn url(verbs: &str, urls: &str) -> PolicyRule {
     PolicyRule { verbs: words(verbs), non_resource_urls: Some(words(urls)), ..PolicyRule::default() }
 }
 
-/// The level in a namespace, that in the cluster, and words of a reason that is given in the latter.
+/// The level in a namespace, that in the cluster, and words of a reason that is given in the latter. What is anything in
+/// a namespace is in a protected one what it is in the cluster.
 #[track_caller]
 fn reads(rule: PolicyRule, here: Level, everywhere: Level, because: &str) {
     let rules = [rule];
-    let (in_one, in_all) = (risk(&rules, false), risk(&rules, true));
+    let (in_one, in_all) = (risk(&rules, Extent::Namespaces), risk(&rules, Extent::Cluster));
     assert_eq!((in_one.level, in_all.level), (here, everywhere), "{rules:?}: {in_one:?} {in_all:?}");
+    let in_system = risk(&rules, Extent::SystemNamespaces);
+    let there = if here == Low { Low } else { everywhere };
+    assert_eq!(in_system.level, there, "{rules:?}: {in_system:?}");
     assert!(in_all.reasons.iter().any(|reason| reason.contains(because)), "{because}: {rules:?}: {in_all:?}");
 }
 
@@ -41,7 +47,7 @@ fn each_right_is_weighed_for_what_it_is_good_for() {
     const CERTIFICATES: &str = "certificates.k8s.io";
     for (verbs, group, resources, here, everywhere, because) in [
         ("get list watch", "core", "secrets", High, Critical, "reads secrets"),
-        ("update patch create delete deletecollection", "core", "secrets", Medium, High, "changes secrets"),
+        ("update patch create delete deletecollection", "core", "secrets", Medium, Critical, "changes secrets"),
         ("create update patch", "core", "pods replicationcontrollers", High, Critical, "runs its own code"),
         (
             "create update patch",
@@ -54,7 +60,7 @@ fn each_right_is_weighed_for_what_it_is_good_for() {
         ("create update patch", "batch", "jobs cronjobs", High, Critical, "runs its own code"),
         ("create get", "core", "pods/exec pods/attach */exec", High, Critical, "runs commands in running pods"),
         ("update patch", "core", "pods/ephemeralcontainers", High, Critical, "runs commands in running pods"),
-        ("create get", "core", "pods/portforward pods/proxy services/proxy", Medium, High, "connects to pods"),
+        ("create get", "core", "pods/portforward pods/proxy services/proxy", Medium, Critical, "connects to pods"),
         ("get create", "core", "nodes/proxy", Low, Critical, "talks to the kubelet"),
         ("create update patch delete deletecollection", "core", "nodes nodes/status", Low, High, "changes nodes"),
         ("create", "core", "serviceaccounts/token", High, Critical, "makes tokens"),
@@ -79,7 +85,7 @@ fn each_right_is_weighed_for_what_it_is_good_for() {
         ("escalate", RBAC, "roles", High, Critical, "escalates roles"),
         ("escalate", RBAC, "clusterroles", Low, Critical, "escalates cluster roles"),
         ("bind", RBAC, "roles clusterroles", High, Critical, "binds roles"),
-        ("create update patch delete", RBAC, "roles rolebindings", High, High, "changes roles and their bindings"),
+        ("create update patch delete", RBAC, "roles rolebindings", High, Critical, "changes roles and their bindings"),
         (
             "create update patch delete",
             RBAC,
@@ -109,32 +115,39 @@ fn each_right_is_weighed_for_what_it_is_good_for() {
         ("create patch delete", "apiextensions.k8s.io", "customresourcedefinitions", Low, High, "changes CRDs"),
         ("create patch delete", "apiregistration.k8s.io", "apiservices", Low, Critical, "changes API services"),
         ("create patch delete", "core", "persistentvolumes", Low, High, "hostPath"),
-        ("update patch", "core", "namespaces", High, High, "pod security"),
+        ("update patch", "core", "namespaces", High, Critical, "pod security"),
         ("delete deletecollection", "core", "namespaces", High, Critical, "deletes namespaces"),
         ("create", "core", "namespaces", Low, Medium, "creates namespaces"),
-        ("delete deletecollection", "core", "pods replicationcontrollers", Medium, High, "stops workloads"),
+        ("delete deletecollection", "core", "pods replicationcontrollers", Medium, Critical, "stops workloads"),
         (
             "delete deletecollection",
             "apps",
             "deployments daemonsets statefulsets replicasets",
             Medium,
-            High,
+            Critical,
             "stops workloads",
         ),
-        ("delete deletecollection", "batch", "jobs cronjobs", Medium, High, "stops workloads"),
-        ("create", "core", "pods/eviction", Medium, High, "stops workloads"),
+        ("delete deletecollection", "batch", "jobs cronjobs", Medium, Critical, "stops workloads"),
+        ("create", "core", "pods/eviction", Medium, Critical, "stops workloads"),
         (
             "update patch",
             "apps",
             "deployments/scale statefulsets/scale replicasets/scale */scale",
             Medium,
-            High,
+            Critical,
             "stops workloads",
         ),
-        ("delete", "core", "persistentvolumeclaims", Medium, High, "data goes with them"),
-        ("create update patch delete", "core", "configmaps", Medium, High, "changes config maps"),
-        ("create update patch", "core", "services endpoints", Medium, Medium, "where traffic goes"),
-        ("create update patch", "networking.k8s.io", "ingresses networkpolicies", Medium, Medium, "where traffic goes"),
+        ("delete", "core", "persistentvolumeclaims", Medium, Critical, "data goes with them"),
+        ("create update patch delete", "core", "configmaps", Medium, Critical, "changes config maps"),
+        ("create update patch", "core", "services endpoints", Medium, Critical, "where traffic goes"),
+        (
+            "create update patch",
+            "networking.k8s.io",
+            "ingresses networkpolicies",
+            Medium,
+            Critical,
+            "where traffic goes",
+        ),
         ("create", "authentication.k8s.io", "tokenreviews", Low, Medium, "tokens reviewed"),
         ("create update patch delete", "daypass.dev", "accesspolicies", Low, Critical, "decides who gets which role"),
         ("update patch", "daypass.dev", "accessrequests/status", Medium, High, "reviews requests"),
@@ -149,6 +162,42 @@ fn each_right_is_weighed_for_what_it_is_good_for() {
                 }
             }
         }
+    }
+}
+
+/// Nothing by itself, and there it is how the leader is chosen, and what guards the rest.
+#[test]
+fn whatever_changes_in_a_protected_namespace_is_critical() {
+    for (verbs, group, resources) in [
+        ("create update patch delete", "coordination.k8s.io", "leases"),
+        (
+            "create update patch delete deletecollection",
+            "core",
+            "serviceaccounts limitranges resourcequotas podtemplates",
+        ),
+        ("create patch", "policy", "poddisruptionbudgets"),
+        ("patch", "apps", "deployments/status"),
+        ("patch", "resource.k8s.io", "resourceclaims"),
+    ] {
+        for (verb, resource) in verbs.split(' ').flat_map(|verb| resources.split(' ').map(move |of| (verb, of))) {
+            let rules = [rule(verb, group, resource)];
+            let level = |extent| risk(&rules, extent).level;
+            assert_eq!(EXTENTS.map(level), [Low, Critical, Critical], "{rules:?}");
+        }
+    }
+    let reason = risk(&[rule("patch", "coordination.k8s.io", "leases")], Extent::SystemNamespaces).reasons;
+    assert_eq!(reason.len(), 1, "{reason:?}");
+    assert!(
+        reason[0].starts_with("Critical: changes what is in kube-system or in Daypass's own namespace"),
+        "{reason:?}"
+    );
+    // A look is one look there as well, but for secrets; and what is not in a namespace is not in this one.
+    for rules in [
+        [rule("get list watch", "core apps batch", "pods configmaps deployments leases")],
+        [rule("patch", "core", "nodes persistentvolumes")],
+        [rule("create", "core events.k8s.io", "events")],
+    ] {
+        assert_eq!(risk(&rules, Extent::SystemNamespaces), Risk::default(), "{rules:?}");
     }
 }
 
@@ -172,8 +221,8 @@ fn what_is_harmless_has_no_reason() {
         vec![PolicyRule { resources: Some(Vec::new()), ..rule("*", "*", "") }],
         vec![PolicyRule { verbs: Vec::new(), ..url("", "*") }],
     ] {
-        for cluster_wide in [false, true] {
-            assert_eq!(risk(&rules, cluster_wide), Risk::default(), "{rules:?}");
+        for extent in EXTENTS {
+            assert_eq!(risk(&rules, extent), Risk::default(), "{rules:?}");
         }
     }
 }
@@ -198,17 +247,17 @@ fn a_wildcard_is_told_first_and_as_one_and_then_what_it_implies() {
         (rule("*", "core", "*"), High, Critical, "High: has whole API groups"),
     ] {
         let rules = [rule];
-        let (in_one, in_all) = (risk(&rules, false), risk(&rules, true));
+        let (in_one, in_all) = (risk(&rules, Extent::Namespaces), risk(&rules, Extent::Cluster));
         assert_eq!((in_one.level, in_all.level), (here, everywhere), "{rules:?}: {in_all:?}");
         assert!(in_all.reasons[0].starts_with(first), "{in_all:?}");
         let wildcards = in_all.reasons.iter().filter(|reason| reason.contains("(*")).count();
         assert_eq!(wildcards, 1, "{in_all:?}");
     }
-    let everything = risk(&[rule("*", "*", "*"), url("*", "*")], true);
+    let everything = risk(&[rule("*", "*", "*"), url("*", "*")], Extent::Cluster);
     // All that there is, but for the three lesser wildcards.
     assert_eq!(everything.reasons.len(), FINDINGS.len() - 3);
     assert!(everything.reasons[1..].is_sorted_by_key(|r| std::cmp::Reverse(level_of(r))), "the worst first");
-    let read_all = risk(&[rule("get list watch", "*", "*")], true);
+    let read_all = risk(&[rule("get list watch", "*", "*")], Extent::Cluster);
     assert!(read_all.reasons.iter().any(|r| r.contains("reads secrets")), "{read_all:?}");
     assert!(read_all.reasons.iter().any(|r| r.contains("kubelet")), "{read_all:?}");
     assert!(!read_all.reasons.iter().any(|r| r.contains("changes")), "{read_all:?}");
@@ -226,14 +275,14 @@ fn urls_hold_in_the_whole_cluster_only() {
         reads(url("get", inside), Low, Medium, "looks into the API server");
     }
     // A rule of resources says nothing of URLs.
-    assert!(!risk(&[rule("*", "*", "*")], true).reasons.iter().any(|reason| reason.contains("URL")));
+    assert!(!risk(&[rule("*", "*", "*")], Extent::Cluster).reasons.iter().any(|reason| reason.contains("URL")));
 }
 
 #[test]
 fn names_are_said_and_lower_nothing() {
     let secrets = || rule("get", "core", "secrets");
     let told = |rules: &[PolicyRule]| {
-        let risk = risk(rules, false);
+        let risk = risk(rules, Extent::Namespaces);
         (risk.level, risk.reasons[0].rsplit_once("as to get them").unwrap_or_default().1.to_owned())
     };
     assert_eq!(told(&[named(secrets(), "db")]), (High, " (only db)".to_owned()));
@@ -248,7 +297,9 @@ fn names_are_said_and_lower_nothing() {
     let (_, hostile) = told(&[hostile]);
     assert!(hostile.starts_with(" (only \\nxxx") && hostile.len() < 100, "{hostile}");
     // Kubernetes does not look at names for URLs.
-    assert!(risk(&[named(url("get", "*"), "x")], true).reasons.iter().all(|reason| !reason.contains("only")));
+    assert!(
+        risk(&[named(url("get", "*"), "x")], Extent::Cluster).reasons.iter().all(|reason| !reason.contains("only"))
+    );
 }
 
 #[test]
@@ -322,23 +373,23 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_more_rule_never_says_less(rules in any_rules(), more in any_rule(&WORDS), cluster_wide: bool) {
-        let before = risk(&rules, cluster_wide);
-        let after = risk(&rules.into_iter().chain([more]).collect::<Vec<_>>(), cluster_wide);
+    fn one_more_rule_never_says_less(rules in any_rules(), more in any_rule(&WORDS), extent in select(EXTENTS.to_vec())) {
+        let before = risk(&rules, extent);
+        let after = risk(&rules.into_iter().chain([more]).collect::<Vec<_>>(), extent);
         prop_assert!(after.level >= before.level, "{before:?} {after:?}");
         prop_assert!(findings(&after).is_superset(&findings(&before)), "{before:?} {after:?}");
     }
 
     #[test]
-    fn rules_say_the_same_however_they_are_split(rules in any_rules(), cluster_wide: bool) {
+    fn rules_say_the_same_however_they_are_split(rules in any_rules(), extent in select(EXTENTS.to_vec())) {
         let rights: Vec<PolicyRule> = rules.iter().flat_map(split).collect();
-        prop_assert_eq!(risk(&rights, cluster_wide), risk(&rules, cluster_wide));
+        prop_assert_eq!(risk(&rights, extent), risk(&rules, extent));
     }
 
     #[test]
     fn the_order_of_rules_and_words_does_not_matter(
         (rules, shuffled) in any_rules().prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle())),
-        cluster_wide: bool,
+        extent in select(EXTENTS.to_vec()),
     ) {
         let backwards = |texts: Vec<String>| texts.into_iter().rev().collect::<Vec<_>>();
         let shuffled: Vec<PolicyRule> = shuffled.into_iter().map(|rule| PolicyRule {
@@ -348,19 +399,19 @@ proptest! {
             resource_names: rule.resource_names.map(backwards),
             non_resource_urls: rule.non_resource_urls.map(backwards),
         }).collect();
-        prop_assert_eq!(risk(&shuffled, cluster_wide), risk(&rules, cluster_wide));
+        prop_assert_eq!(risk(&shuffled, extent), risk(&rules, extent));
     }
 
     #[test]
-    fn the_whole_cluster_is_never_less_than_a_namespace(rules in any_rules()) {
-        let (here, everywhere) = (risk(&rules, false), risk(&rules, true));
-        prop_assert!(everywhere.level >= here.level);
-        prop_assert!(everywhere.reasons.len() >= here.reasons.len());
+    fn the_wider_it_holds_the_more_it_is(rules in any_rules()) {
+        let [here, there, everywhere] = EXTENTS.map(|extent| risk(&rules, extent));
+        prop_assert!(here.level <= there.level && there.level <= everywhere.level);
+        prop_assert!(here.reasons.len() <= there.reasons.len() && there.reasons.len() <= everywhere.reasons.len());
     }
 
     #[test]
-    fn the_level_is_that_of_the_worst_reason(rules in any_rules(), cluster_wide: bool) {
-        let risk = risk(&rules, cluster_wide);
+    fn the_level_is_that_of_the_worst_reason(rules in any_rules(), extent in select(EXTENTS.to_vec())) {
+        let risk = risk(&rules, extent);
         let worst = risk.reasons.iter().map(|reason| level_of(reason)).max().unwrap_or_default();
         prop_assert_eq!(risk.level, worst);
     }
@@ -377,7 +428,7 @@ proptest! {
             resource_names: Some(texts.clone()),
             non_resource_urls: Some(texts),
         };
-        let risk = risk(&[rule.clone(), rule], true);
+        let risk = risk(&[rule.clone(), rule], Extent::Cluster);
         prop_assert!(risk.reasons.len() <= FINDINGS.len());
         prop_assert!(risk.reasons.iter().all(|reason| !reason.contains(char::is_control) && reason.len() < 6000));
     }

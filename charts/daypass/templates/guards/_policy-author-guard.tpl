@@ -6,6 +6,10 @@ labels, and so reach namespaces that do not exist yet. Nobody is exempt; cluster
 To write a policy that denies, or to delete any, takes no such permission: it hands out nothing by itself, but
 a denial that goes is an Allow that counts again, so `accesspolicies` are for trusted hands all the same.
 
+To let a policy reach the namespaces from which the cluster or Daypass itself can be taken over
+(scope.systemNamespaces) takes the verb `administer` on accesspolicies.daypass.dev. No role of this chart has it;
+cluster-admin does.
+
 An authorizer check costs 350,000 of the 10,000,000 units of CEL that one policy may spend in a request, and of
 the 1,000,000 of one expression. So each role has an expression of its own, 16 roles make a policy, and there are
 as many policies as the CRD's limit of 64 roles needs. A messageExpression knows no authorizer, so a message can
@@ -41,6 +45,17 @@ spec:
     - name: roles
       expression: object.spec.roles
   validations:
+    {{- if eq $first 0 }}
+    # Once, since every policy that allows comes by here: another 350,000 units beside those of its sixteen roles.
+    - expression: >-
+        !object.spec.scope.?systemNamespaces.orValue(false)
+          || authorizer.group('daypass.dev').resource('accesspolicies').check('administer').allowed()
+      reason: Forbidden
+      message: >-
+        only who administers Daypass may let a policy reach kube-system and Daypass's own namespace; remove spec.scope.systemNamespaces,
+        or have an admin allow it to you: kubectl create clusterrole NAME --verb=administer --resource=accesspolicies.daypass.dev,
+        and a clusterrolebinding to it
+    {{- end }}
     {{- range $i := untilStep (int $first) (int (add $first .count)) 1 }}
     - expression: >-
         size(variables.roles) <= {{ $i }}

@@ -1,0 +1,170 @@
+//! The namespaces from which the cluster, or Daypass itself, can be taken over: no policy reaches them unless it says so,
+//! and nobody may write that it does but who administers Daypass.
+
+use std::sync::Arc;
+
+use daypass::api::{AccessRequestStatus, State};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::cast::{SOON, policy};
+use crate::harness::install::NAMESPACE;
+use crate::harness::users::{ADMIN, ALICE, GITOPS};
+use crate::harness::wait::now_plus_seconds;
+use crate::harness::{World, eventually, private};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        private("protected::an_ordinary_policy_stops_short_of_them", stops_short),
+        private("protected::a_policy_that_says_so_reaches_them_and_is_for_administrators", reaches),
+    ]
+}
+
+/// A policy for everything everywhere, as far as a policy goes that does not say more.
+fn wide() -> Value {
+    let mut wide = policy("wide", "*");
+    wide["spec"]["roles"] = json!([{ "name": "view" }, { "name": "edit" }]);
+    wide["spec"]["scope"]["cluster"] = json!(true);
+    wide["spec"]["extension"] = json!({ "max": "30m", "count": 1 });
+    wide
+}
+
+fn saying_so() -> Value {
+    let mut wide = wide();
+    wide["spec"]["scope"]["systemNamespaces"] = json!(true);
+    wide
+}
+
+fn of(role: &str, scope: Value) -> Value {
+    json!({ "role": { "name": role }, "scope": scope })
+}
+
+fn cluster() -> Value {
+    json!({ "cluster": true })
+}
+
+fn level(status: &AccessRequestStatus) -> &str {
+    status.risk.as_ref().map(|risk| risk.level.as_str()).unwrap_or_default()
+}
+
+/// What becomes of a request of alice's.
+async fn asked(world: &World, namespace: &str, name: &str, spec: Value, state: State) -> AccessRequestStatus {
+    world.ask(ALICE, namespace, name, spec).await;
+    world.until(namespace, name, state).await.status.expect("a status")
+}
+
+async fn stops_short(world: Arc<World>) {
+    let (admin, namespace) = (world.kubectl(ADMIN), world.namespace("protected").await);
+    world.kubectl(GITOPS).apply(&wide().to_string()).await;
+    let in_mind = json!({ "matchLabels": { "in-mind": "yes" } });
+    for namespace in [namespace.as_str(), "kube-system"] {
+        admin.ok(&["label", "namespace", namespace, "in-mind=yes"]).await;
+    }
+    let protected = |names: &str| format!("policy wide: namespace {names} is protected: ");
+    for (name, place, scope, told) in [
+        ("system", &*namespace, json!({ "namespaces": ["kube-system"] }), protected("kube-system")),
+        ("release", &*namespace, json!({ "namespaces": [NAMESPACE] }), protected(NAMESPACE)),
+        ("made-there", "kube-system", json!({}), protected("kube-system")),
+        ("beside", &*namespace, json!({ "namespaces": [namespace, "kube-system"] }), protected("kube-system")),
+        ("by-label", &*namespace, json!({ "namespaceSelector": in_mind }), protected("kube-system")),
+        (
+            "everywhere",
+            &*namespace,
+            cluster(),
+            format!(
+                "policy wide: kube-system and {NAMESPACE} are protected, which the whole cluster includes, and \
+                 ClusterRole/edit may do more than look there ("
+            ),
+        ),
+    ] {
+        let denied = asked(&world, place, name, of("edit", scope), State::Denied).await;
+        let message = denied.message.as_deref().unwrap_or_default();
+        assert!(message.starts_with(&told), "{name}: {message}");
+        let way_out = "spec.scope.systemNamespaces: true set by somebody who has the verb administer on accesspolicies";
+        assert!(message.contains(way_out), "{name}: {message}");
+        assert_eq!(level(&denied), "Critical", "{name}: {denied:?}");
+    }
+    // To look there is not given either, namespace by namespace.
+    asked(&world, &namespace, "look", of("view", json!({ "namespaces": ["kube-system"] })), State::Denied).await;
+    let here = asked(&world, &namespace, "here", of("edit", json!({})), State::Active).await;
+    assert_eq!(level(&here), "High");
+    // What only looks is given in the whole cluster as before: the role, and a part of one that does more.
+    let alice = world.kubectl(ALICE);
+    let sees = async |verb: &str, what: &str| alice.can_i(verb, what, Some("kube-system")).await;
+    assert!(!sees("list", "pods").await);
+    let looks = asked(&world, &namespace, "looks", of("view", cluster()), State::Active).await;
+    assert_eq!(level(&looks), "Low");
+    assert!(sees("list", "pods").await && !sees("get", "secrets").await && !sees("create", "pods").await);
+    let mut part = of("edit", cluster());
+    part["rules"] = json!([{ "verbs": ["list"], "apiGroups": [""], "resources": ["serviceaccounts"] }]);
+    asked(&world, &namespace, "part", part.clone(), State::Active).await;
+    part["rules"] = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["secrets"] }]);
+    let denied = asked(&world, &namespace, "secrets", part, State::Denied).await.message.unwrap();
+    assert!(denied.contains("may do more than look there (get on secrets)"), "{denied}");
+    for place in ["kube-system", NAMESPACE] {
+        assert!(world.our_bindings(place).await.is_empty(), "a binding in {place}");
+    }
+}
+
+async fn reaches(world: Arc<World>) {
+    let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
+    let (alice, namespace) = (world.kubectl(ALICE), world.namespace("protected").await);
+    let refused = async |policy: &Value| {
+        let answer = gitops.run_with(&["apply", "-f", "-"], &policy.to_string()).await;
+        assert!(!answer.ok && answer.stderr.contains("only who administers Daypass"), "{}", answer.stderr);
+    };
+    refused(&saying_so()).await;
+    admin.apply(&saying_so().to_string()).await;
+    // One who may not write it may not change what is in it either, only take it out.
+    let mut longer = saying_so();
+    longer["spec"]["duration"]["max"] = json!("2h");
+    refused(&longer).await;
+
+    let system = json!({ "namespaces": ["kube-system"] });
+    let granted = asked(&world, &namespace, "system", of("edit", system.clone()), State::Active).await;
+    assert_eq!(level(&granted), "Critical");
+    assert!(alice.can_i("create", "deployments", Some("kube-system")).await);
+    let later = json!({ "role": { "name": "edit" }, "scope": system, "startTime": now_plus_seconds(3600) });
+    asked(&world, &namespace, "later", later, State::Scheduled).await;
+    let granted = asked(&world, &namespace, "everywhere", of("edit", cluster()), State::Active).await;
+    assert_eq!(level(&granted), "Critical");
+    assert!(alice.can_i("patch", "deployments", Some(NAMESPACE)).await);
+
+    gitops.apply(&wide().to_string()).await;
+    let denied = world.until(&namespace, "later", State::Denied).await.status.unwrap().message.unwrap();
+    assert!(denied.contains("namespace kube-system is protected"), "{denied}");
+    assert!(denied.ends_with("; that holds for whatever begins now, also when it was approved before"), "{denied}");
+    // What runs goes on, and is not made longer.
+    for running in ["system", "everywhere"] {
+        let more = format!("more-of-{running}");
+        let extends = json!({ "extends": running, "duration": "10m" });
+        let denied = asked(&world, &namespace, &more, extends, State::Denied).await;
+        assert!(denied.message.as_ref().unwrap().contains("protected"), "{denied:?}");
+        assert_eq!(level(&denied), "Critical", "it is weighed where the grant holds that it is for");
+        eventually(&format!("{running} has been looked at and runs on"), SOON, async || {
+            let requests = world.requests(&namespace).await;
+            let status = requests.get(running).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+            if status.state == State::Active { Ok(()) } else { Err(format!("{:?}", status.message)) }
+        })
+        .await;
+    }
+    assert!(alice.can_i("create", "deployments", Some("kube-system")).await);
+    the_way_out_is_one(&world).await;
+}
+
+/// What the refusal says to do, for as large a policy as there can be: each role is asked for by its name, which costs
+/// the guard most.
+async fn the_way_out_is_one(world: &World) {
+    let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
+    let role = ["clusterrole", "administers", "--verb=administer", "--resource=accesspolicies.daypass.dev"];
+    admin.ok(&[&["create"], &role[..]].concat()).await;
+    admin.ok(&["create", "clusterrolebinding", "administers", "--clusterrole=administers", "--user=gitops"]).await;
+    let mut large = saying_so();
+    let roles = [json!({ "name": "edit" }), json!({ "kind": "Role", "name": "deployer" })];
+    large["spec"]["roles"] = roles.into_iter().cycle().take(64).collect();
+    eventually("the right is in force", SOON, async || {
+        let answer = gitops.run_with(&["apply", "-f", "-"], &large.to_string()).await;
+        if answer.ok { Ok(()) } else { Err(answer.stderr) }
+    })
+    .await;
+}
