@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
         bare("versions::the_api_server_is_of_the_version_asked_for", is_of_the_version_asked_for),
         bare("versions::the_chart_allows_each_that_is_pinned", the_chart_allows_each),
         Trial::test("versions::each_is_pinned_as_one_release", each_is_one_release),
+        Trial::test("versions::every_check_tries_the_newest", every_check_tries_the_newest),
         Trial::test("versions::one_that_is_not_pinned_is_refused_by_name", not_pinned_is_refused),
     ]
 }
@@ -69,6 +70,15 @@ fn each_is_one_release() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Or a version could be pinned and never run.
+fn every_check_tries_the_newest() -> Result<(), Failed> {
+    let number = |version: &Version| version.minor.split_once('.').and_then(|(_, minor)| minor.parse::<u32>().ok());
+    let newest = Version::pinned().into_iter().max_by_key(number).ok_or("nothing is pinned")?;
+    let check = std::fs::read_to_string(repository().join(".ci/run"))?;
+    let line = format!("make test-version KUBERNETES={}", newest.minor);
+    if check.lines().any(|of_check| of_check == line) { Ok(()) } else { Err(format!(".ci/run lacks: {line}").into()) }
 }
 
 fn not_pinned_is_refused() -> Result<(), Failed> {
