@@ -2,11 +2,16 @@
 
 CONTROLPLANE := target/controlplane
 
+# The version of Kubernetes to try: `make test KUBERNETES=1.37`, or DAYPASS_KUBERNETES=1.37 for `cargo test`. Empty: the one
+# that e2e/controlplane/go.mod pins. The others are the folders beside it.
+KUBERNETES ?= $(DAYPASS_KUBERNETES)
+export DAYPASS_KUBERNETES := $(KUBERNETES)
+
 # What the image holds: one static program. The same source gives the same bytes, wherever it is built.
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo tutorial test fuzz bench faults lint crds controlplane image-binary image-check
+.PHONY: demo tutorial test test-version fuzz bench faults lint crds controlplane image-binary image-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -23,6 +28,11 @@ test: controlplane
 	cargo test
 	cargo test --features otlp --lib traces
 	cargo test --features otlp --test otlp
+
+## The trials that every version of Kubernetes must pass: admission, identity, approval, attacks and the chart.
+## `make test-version KUBERNETES=1.37`; `make test KUBERNETES=1.37` runs all there are.
+test-version: controlplane
+	cargo test --test e2e -- versions
 
 ## Hostile input, many times what `make test` tries: `make fuzz CASES=100000 SEED=7`. The variables are also understood
 ## as DAYPASS_FUZZ_CASES (so many of each kind) and DAYPASS_FUZZ_SEED by `cargo test`.
@@ -52,7 +62,7 @@ crds:
 ## etcd, kube-apiserver, kube-controller-manager, kubectl and helm, built once with Go.
 controlplane:
 	@command -v cargo >/dev/null || { echo "Rust is not installed. Get it from https://rustup.rs and run the command again." >&2; exit 1; }
-	@e2e/controlplane/build.sh $(CONTROLPLANE)
+	@e2e/controlplane/build.sh $(CONTROLPLANE) $(KUBERNETES)
 
 ## The program of the image, static and the same bytes from any folder. Needs musl-gcc (Debian: musl-tools), cargo-auditable
 ## and `rustup target add` of the target. FEATURES=otlp: with traces.

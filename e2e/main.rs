@@ -37,10 +37,11 @@ mod schedule;
 mod stored;
 mod tutorial;
 mod uninstall;
+mod versions;
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 
 /// Trials mostly wait, so there are more of them at a time than cores.
 const TRIALS_AT_A_TIME: usize = 8;
@@ -56,13 +57,13 @@ fn main() -> ExitCode {
         Some("tutorial") => tutorial::print(),
         Some("stored") => stored::write(),
         Some("image") => image::run(std::env::args().nth(2)),
-        _ => run_trials(),
+        // What comes after that word is as ever: a filter, flags.
+        Some("versions") => run_trials(Arguments::from_iter(std::env::args().skip(1)), versions::part()),
+        _ => run_trials(Arguments::from_args(), trials()),
     }
 }
 
-fn run_trials() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
+fn trials() -> Vec<Trial> {
     let trials = [
         harness_check::trials(),
         recur::trials(),
@@ -96,8 +97,14 @@ fn run_trials() -> ExitCode {
         roles::trials(),
         guards::trials(),
         attack::trials(),
+        versions::trials(),
     ];
-    let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
+    trials.into_iter().flatten().collect()
+}
+
+fn run_trials(mut arguments: Arguments, trials: Vec<Trial>) -> ExitCode {
+    arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
+    let conclusion = libtest_mimic::run(&arguments, trials);
     harness::world::end();
     conclusion.exit_code()
 }

@@ -1,6 +1,10 @@
-//! Owns where the programs of the control plane are found.
+//! Owns where the programs of the control plane are found, and of which version of Kubernetes they are.
 
 use std::path::{Path, PathBuf};
+
+/// Names the version of Kubernetes whose API server and controller manager are run, such as `1.37`. Unset or empty: the
+/// one that `e2e/controlplane/go.mod` pins.
+pub const VERSION: &str = "DAYPASS_KUBERNETES";
 
 /// The folder of the repository.
 pub fn repository() -> &'static Path {
@@ -16,26 +20,95 @@ pub struct Binaries {
     pub helm: PathBuf,
 }
 
+/// A version of Kubernetes that `e2e/controlplane` pins.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// What [`VERSION`] calls it: `1.37`.
+    pub minor: String,
+    /// The release that is built: `v1.37.2`.
+    pub release: String,
+    /// Where its `go.mod` is.
+    module: PathBuf,
+    /// Where its programs are built.
+    folder: PathBuf,
+}
+
+impl Version {
+    /// Those there are; the first is the one that is run when none is named.
+    pub fn pinned() -> Vec<Self> {
+        let pins = repository().join("e2e/controlplane");
+        let built = repository().join("target/controlplane");
+        let entries = std::fs::read_dir(&pins).expect("read e2e/controlplane");
+        let names = entries.map(|entry| entry.expect("read an entry").file_name().to_string_lossy().into_owned());
+        let mut others: Vec<_> = names
+            .filter(|name| name.starts_with(|first: char| first.is_ascii_digit()))
+            .filter_map(|name| Self::pinned_in(&pins.join(&name), built.join(&name)))
+            .collect();
+        others.sort_by_key(|version| version.release.clone());
+        let default = Self::pinned_in(&pins, built).expect("e2e/controlplane/go.mod pins k8s.io/kubernetes");
+        std::iter::once(default).chain(others).collect()
+    }
+
+    /// The text of its `go.mod`.
+    pub fn go_mod(&self) -> String {
+        std::fs::read_to_string(self.module.join("go.mod")).expect("read a go.mod")
+    }
+
+    fn pinned_in(module: &Path, folder: PathBuf) -> Option<Self> {
+        let text = std::fs::read_to_string(module.join("go.mod")).ok()?;
+        let mut words = text.lines().map(str::split_whitespace);
+        let release =
+            words.find_map(|mut line| line.next().filter(|word| *word == "k8s.io/kubernetes").and(line.next()))?;
+        let minor = release.strip_prefix('v')?.rsplit_once('.')?.0.to_owned();
+        Some(Self { minor, release: release.to_owned(), module: module.to_owned(), folder })
+    }
+
+    /// The one that [`VERSION`] names, `None` when it names none.
+    pub fn asked() -> Result<Option<Self>, String> {
+        std::env::var(VERSION).ok().filter(|name| !name.is_empty()).map(|name| Self::named(&name)).transpose()
+    }
+
+    /// The one of this name; the error says which there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let pinned = Self::pinned();
+        pinned.iter().find(|version| version.minor == name).cloned().ok_or_else(|| {
+            let there_are: Vec<_> = pinned.iter().map(|version| version.minor.as_str()).collect();
+            format!(
+                "{VERSION}={name}: that version is not pinned in e2e/controlplane; there are {}",
+                there_are.join(", ")
+            )
+        })
+    }
+}
+
 impl Binaries {
-    /// Finds every program: first in the folder that `KUBEBUILDER_ASSETS` names, then in `target/controlplane`.
+    /// Finds every program: first in the folder that `KUBEBUILDER_ASSETS` names, then in `target/controlplane`. Of a
+    /// version that [`VERSION`] names, the API server and the controller manager are found where they are built and
+    /// nowhere else: of which version others are, nobody knows.
     pub fn find() -> Result<Self, String> {
+        Self::of(Version::asked()?.as_ref())
+    }
+
+    fn of(version: Option<&Version>) -> Result<Self, String> {
         let mut folders = Vec::new();
         if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|assets| !assets.is_empty()) {
             folders.push(PathBuf::from(assets));
         }
         folders.push(repository().join("target/controlplane"));
-        let find = |name: &str| {
+        let servers = version.map_or_else(|| folders.clone(), |version| vec![version.folder.clone()]);
+        let find = |folders: &[PathBuf], name: &str| {
             folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
                 let looked: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-                format!("{name} is not built (looked in {}): run `make controlplane`", looked.join(" and "))
+                let of = version.map(|version| format!(" KUBERNETES={}", version.minor)).unwrap_or_default();
+                format!("{name} is not built (looked in {}): run `make controlplane{of}`", looked.join(" and "))
             })
         };
         Ok(Self {
-            etcd: find("etcd")?,
-            kube_apiserver: find("kube-apiserver")?,
-            kube_controller_manager: find("kube-controller-manager")?,
-            kubectl: find("kubectl")?,
-            helm: find("helm")?,
+            etcd: find(&folders, "etcd")?,
+            kube_apiserver: find(&servers, "kube-apiserver")?,
+            kube_controller_manager: find(&servers, "kube-controller-manager")?,
+            kubectl: find(&folders, "kubectl")?,
+            helm: find(&folders, "helm")?,
         })
     }
 }
