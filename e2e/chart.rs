@@ -50,7 +50,10 @@ pub fn find<'a>(objects: &'a [Value], kind: &str, end: &str) -> Option<&'a Value
 async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
     control_plane.helm(&["lint", "--strict", &chart()]).await;
     for (value, words) in [
-        ("selfGuard.managers={system:serviceaccounts:*}", "at '/selfGuard/managers/0': 'system:serviceaccounts:*' does not match pattern"),
+        (
+            "selfGuard.managers={system:serviceaccounts:*}",
+            "at '/selfGuard/managers/0': 'system:serviceaccounts:*' does not match pattern",
+        ),
         ("selfGuard.managers={system:anonymous}", "at '/selfGuard/managers/0': 'not' failed"),
         ("bindableClusterRoles={*}", "at '/bindableClusterRoles/0': '*' does not match pattern"),
         ("watchNamespaces={team-*}", "at '/watchNamespaces/0': 'team-*' does not match pattern"),

@@ -23,6 +23,7 @@ mod leader;
 mod namespaces;
 mod narrow;
 mod operate;
+mod own_namespace;
 mod plugin;
 mod policy;
 mod recur;
@@ -78,6 +79,7 @@ fn run_trials() -> ExitCode {
         leader::trials(),
         faults::trials(),
         operate::trials(),
+        own_namespace::trials(),
         policy::trials(),
         plugin::trials(),
         rules::trials(),
