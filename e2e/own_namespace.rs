@@ -10,7 +10,7 @@ use crate::chart::chart;
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::servers::AUDIT_POLICY;
-use crate::harness::users::{ADMIN, GITOPS, KUBELET, SCHEDULER, TRUDY, User};
+use crate::harness::users::{ADMIN, DAVE, GITOPS, KUBELET, SCHEDULER, TRUDY, User};
 use crate::harness::{ControlPlane, World, alone, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
@@ -40,10 +40,19 @@ async fn kubectl(world: &World, by: User, args: &[&str]) -> String {
 
 /// `POST` as somebody, of what kubectl has no command for.
 async fn post(world: &World, by: User, path: &str, body: &Value) -> Result<Value, String> {
-    let path = format!("/api/v1/namespaces/{NAMESPACE}/{path}");
-    let request = http::Request::post(path).header("content-type", "application/json");
+    send(world, by, http::Request::post(format!("/api/v1/namespaces/{NAMESPACE}/{path}")), body).await
+}
+
+async fn send(world: &World, by: User, request: http::request::Builder, body: &Value) -> Result<Value, String> {
+    send_with(world.client(by).await, request, body).await
+}
+
+async fn send_with(client: kube::Client, request: http::request::Builder, body: &Value) -> Result<Value, String> {
+    let patches = request.method_ref() == Some(&http::Method::PATCH);
+    let content = if patches { "application/strategic-merge-patch+json" } else { "application/json" };
+    let request = request.header("content-type", content);
     let request = request.body(serde_json::to_vec(body).expect("JSON")).expect("a request");
-    world.client(by).await.request(request).await.map_err(|error| error.to_string())
+    client.request(request).await.map_err(|error| error.to_string())
 }
 
 /// The pods of the controller that nobody ends, with name and UID.
@@ -84,9 +93,32 @@ async fn runs(world: &World, pod: &(String, String), address: &str) {
     post(world, KUBELET, "events", &event).await.expect("tell of it");
     let ready = json!([{ "type": "Ready", "status": "True" }, { "type": "ContainersReady", "status": "True" }]);
     let status = json!({ "phase": "Running", "conditions": ready, "podIP": address, "podIPs": [{ "ip": address }] });
-    let patch = json!({ "status": status }).to_string();
-    let args = ["patch", "pod", name, "--subresource=status", "--type=merge", "-p", &patch];
-    kubectl(world, KUBELET, &args).await;
+    // Without a look first: a kubelet may not read the status alone.
+    let patch = http::Request::patch(format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}/status"));
+    send(world, KUBELET, patch, &json!({ "status": status })).await.expect("say how a pod is");
+}
+
+/// An agent of the network, with the token of its account, writes the status of a pod. A person with the same right, or
+/// the right to impersonate the agent, does not.
+async fn the_network_notes_addresses(world: &World, pod: &str) {
+    let admin = world.kubectl(ADMIN);
+    admin.ok(&["create", "serviceaccount", "network-agent", "-n", "kube-system"]).await;
+    admin.ok(&["create", "clusterrole", "notes-addresses", "--verb=patch", "--resource=pods/status"]).await;
+    let subjects = ["--serviceaccount=kube-system:network-agent", "--user=dave"];
+    let bind = ["create", "clusterrolebinding", "notes-addresses", "--clusterrole=notes-addresses"];
+    admin.ok(&[&bind[..], &subjects[..]].concat()).await;
+    let token = admin.ok(&["create", "token", "network-agent", "-n", "kube-system"]).await;
+    let agent = world.control_plane.client_for_token("network-agent", token.trim()).await;
+    let note = json!({ "metadata": { "annotations": { "example.com/address": "10.1.0.1" } } });
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/status");
+    let writes = || http::Request::patch(path.clone());
+    eventually("the agent notes an address", SOON, async || send_with(agent.clone(), writes(), &note).await.map(drop))
+        .await;
+    let as_agent = writes().header("Impersonate-User", "system:serviceaccount:kube-system:network-agent");
+    for (by, request) in [(DAVE, writes()), (TRUDY, as_agent)] {
+        let why = send(world, by, request, &note).await.expect_err("it is no agent");
+        assert!(why.contains(REFUSED), "{}: {why}", by.name);
+    }
 }
 
 async fn evict(world: &World, pod: &str) -> Result<Value, String> {
@@ -121,6 +153,8 @@ async fn pods_run(world: Arc<World>) {
     prints(&world, "they stand behind the Service", &behind, "true true").await;
     kubectl(&world, ADMIN, &["get", "configmap", "kube-root-ca.crt"]).await;
 
+    the_network_notes_addresses(&world, &running[0].0).await;
+
     // A drain, by somebody with no more rights than `edit`: one pod at a time, as the budget says.
     let allowed = ["get", "pdb", "daypass", "-o", "jsonpath={.status.disruptionsAllowed}"];
     prints(&world, "one may be away", &allowed, "1").await;
@@ -148,7 +182,7 @@ async fn pods_run(world: Arc<World>) {
     let of_kubernetes = |event: &&Value| {
         let who = event["user"]["username"].as_str().unwrap_or_default();
         let why = event["responseStatus"]["message"].as_str().unwrap_or_default();
-        why.contains(REFUSED) && !["trudy", KUBELET.name].contains(&who)
+        why.contains(REFUSED) && !["trudy", "dave", KUBELET.name].contains(&who) && event["impersonatedUser"].is_null()
     };
     let refusals = world.control_plane.refusals();
     let refused: Vec<&Value> = refusals.iter().filter(of_kubernetes).collect();

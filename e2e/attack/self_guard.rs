@@ -88,9 +88,10 @@ fn made(by: User, g: &Ground, collection: String, mut rest: Value) -> Call {
 
 fn workload() -> Vec<Attempt> {
     vec![
-        attempt("the_deployment_is_scaled_to_nothing", |g| {
-            let none = json!({ "spec": { "replicas": 0 } });
-            merge(TRUDY, format!("{}/scale", deployment(g)), none).seen_at(deployment(g))
+        attempt("the_deployment_is_scaled_down", |g| {
+            // To nothing it is the same, but what is nothing is not said in the answer.
+            let fewer = json!({ "spec": { "replicas": 1 } });
+            merge(TRUDY, format!("{}/scale", deployment(g)), fewer).seen_at(deployment(g))
         }),
         attempt("the_deployment_gets_another_image", |g| {
             let containers = json!([{ "name": "it", "image": "example.com/theirs:1" }]);
@@ -116,7 +117,7 @@ fn workload() -> Vec<Attempt> {
         attempt("a_pod_is_given_a_container_to_look_around", |g| {
             let guest = json!([{ "name": "guest", "image": "busybox" }]);
             let patch = json!({ "spec": { "ephemeralContainers": guest } });
-            merge(TRUDY, format!("{}/ephemeralcontainers", pod(g)), patch).seen_at(pod(g))
+            merge(OSCAR, format!("{}/ephemeralcontainers", pod(g)), patch).seen_at(pod(g))
         }),
         attempt("a_job_of_the_account_is_made", |g| {
             let mut pod = pod_spec();
@@ -204,9 +205,9 @@ fn the_lease() -> Vec<Attempt> {
             let somebody = json!([{ "op": "add", "path": "/spec/holderIdentity", "value": "somebody" }]);
             json_patch(TRUDY, lease(), somebody)
         }),
-        attempt("belongs_to_something_that_is_gone", |_| {
-            let gone = json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-00000000dead" }]);
-            merge(TRUDY, lease(), json!({ "metadata": { "ownerReferences": gone } }))
+        // Given to an owner that is gone, the garbage collector deletes it.
+        attempt("is_changed_beside_its_holder", |_| {
+            merge(TRUDY, lease(), json!({ "metadata": { "annotations": { "changed": "by-trudy" } } }))
         }),
         attempt("is_written_by_the_admin", |_| {
             merge(ADMIN, lease(), json!({ "spec": { "holderIdentity": "the-admin" } }))

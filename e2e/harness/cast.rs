@@ -90,7 +90,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: operates
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: petra}]
 "#;
 
-/// trudy and oscar may write in every namespace, that of Daypass included, as RBAC goes.
+/// trudy and oscar may write in every namespace, that of Daypass included, as RBAC goes; oscar debugs pods too.
 const RIGHTS_EVERYWHERE: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -102,6 +102,18 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: oscar-administers-everywhere}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: oscar}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: debugs-pods}
+rules:
+- {apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: oscar-debugs-pods}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: debugs-pods}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: oscar}]
 "#;
 

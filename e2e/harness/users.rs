@@ -62,7 +62,7 @@ pub const PETRA: User = user("petra", "u-petra", &[]);
 
 /// May write in every namespace, as `edit` lets, and is in no group.
 pub const TRUDY: User = user("trudy", "u-trudy", &[]);
-/// The same with `admin`.
+/// The same with `admin`, and may debug pods.
 pub const OSCAR: User = user("oscar", "u-oscar", &[]);
 /// A kubelet.
 pub const KUBELET: User = login("kubelet", "system:node:n1", "u-node-n1", &["system:nodes"]);
