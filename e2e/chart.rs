@@ -15,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::is_clean_and_refuses_unsafe_values", refuses_unsafe_values),
         bare("chart::two_replicas_run_and_one_is_always_ready", two_replicas),
         bare("chart::the_controller_has_only_the_rights_of_its_list", rights_of_the_controller),
+        bare("chart::evictions_are_free_while_a_budget_leaves_a_pod", evictions),
         bare("chart::policies_hand_out_only_what_is_bindable", policies_hand_out_only_what_is_bindable),
         bare("chart::what_chooses_pods_chooses_the_controllers", what_chooses_pods_chooses_the_controllers),
         Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
@@ -49,6 +50,11 @@ pub fn find<'a>(objects: &'a [Value], kind: &str, end: &str) -> Option<&'a Value
 async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
     control_plane.helm(&["lint", "--strict", &chart()]).await;
     for (value, words) in [
+        (
+            "selfGuard.managers={system:serviceaccounts:*}",
+            "at '/selfGuard/managers/0': 'system:serviceaccounts:*' does not match pattern",
+        ),
+        ("selfGuard.managers={system:anonymous}", "at '/selfGuard/managers/0': 'not' failed"),
         ("bindableClusterRoles={*}", "at '/bindableClusterRoles/0': '*' does not match pattern"),
         ("watchNamespaces={team-*}", "at '/watchNamespaces/0': 'team-*' does not match pattern"),
         ("watchNamespaces={shop,shop}", "at '/watchNamespaces': items at 0 and 1 are equal"),
@@ -71,6 +77,9 @@ async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
         let refusal = control_plane.helm_refused(&["template", "daypass", &chart(), "--set", value]).await;
         assert!(refusal.contains(words), "{value}: {refusal}");
     }
+    // The self-guard would keep the rest of the cluster out of it.
+    let refusal = control_plane.helm_refused(&["template", "daypass", &chart(), "-n", "kube-system"]).await;
+    assert!(refusal.contains("install it into a namespace of its own"), "{refusal}");
 }
 
 async fn two_replicas(control_plane: Arc<ControlPlane>) {
@@ -88,6 +97,24 @@ async fn two_replicas(control_plane: Arc<ControlPlane>) {
     // The name that it stands for election in.
     let named = container["env"].as_array().expect("variables").iter().find(|variable| variable["name"] == "POD_NAME");
     assert_eq!(named.expect("POD_NAME")["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name");
+}
+
+async fn evictions(control_plane: Arc<ControlPlane>) {
+    for (value, free) in [
+        ("replicas=2", true),
+        ("replicas=1", false),
+        ("podDisruptionBudget.enabled=false", false),
+        ("podDisruptionBudget.maxUnavailable=2", false),
+        ("replicas=3,podDisruptionBudget.maxUnavailable=2", true),
+        // Of two pods, half is one, and a little more is both.
+        ("podDisruptionBudget.maxUnavailable=50%", true),
+        ("podDisruptionBudget.maxUnavailable=51%", false),
+    ] {
+        let objects = render(&control_plane, &["--set", value]).await;
+        let guard = find(&objects, "ValidatingAdmissionPolicy", "-self-guard").expect("the self-guard");
+        let conditions = guard["spec"]["matchConditions"].as_array().expect("conditions");
+        assert_eq!(conditions.iter().any(|condition| condition["name"] == "not-an-eviction"), free, "{value}");
+    }
 }
 
 /// What the bindings of the chart give to one of its service accounts, `here` where only in its namespace.
@@ -140,6 +167,8 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
         "here: accessrequests/status: patch daypass-canary",
         "here: accessrequests: create",
         "here: accessrequests: get,patch daypass-canary",
+        "here: configmaps: create",
+        "here: leases: patch daypass",
         "here: rolebindings: create",
     ];
     assert_eq!(json!(rights_of(&objects, "daypass-canary")), json!(expected));

@@ -24,6 +24,7 @@ mod leader;
 mod namespaces;
 mod narrow;
 mod operate;
+mod own_namespace;
 mod plugin;
 mod policy;
 mod protected;
@@ -81,6 +82,7 @@ fn trials() -> Vec<Trial> {
         leader::trials(),
         faults::trials(),
         operate::trials(),
+        own_namespace::trials(),
         policy::trials(),
         protected::trials(),
         plugin::trials(),

@@ -15,9 +15,6 @@ use crate::harness::eventually;
 use crate::harness::users::User;
 use crate::harness::wait::poll;
 
-/// How many attempts are made at a time once their guard is gone.
-const AT_A_TIME: usize = 8;
-
 type Act = Box<dyn Fn(&Ground) -> Call + Send + Sync>;
 
 /// Something that must not succeed.
@@ -116,14 +113,14 @@ pub async fn without(guard: Guard, attempts: &[Attempt], world: &Arc<World>) -> 
     let here = Ground::prepare(world, of_guard[0].scene, false).await;
     // While all guards are in force.
     let prepared = stream::iter(&of_guard).map(|attempt| here.prepare_beside(attempt.scene));
-    let grounds: Vec<Ground> = prepared.buffered(AT_A_TIME).collect().await;
+    let grounds: Vec<Ground> = prepared.buffered(guard.attempts_at_a_time()).collect().await;
     of_guard[0].until_refused(&here).await;
     let removed = guard.remove(&here).await;
     let made = of_guard.iter().zip(&grounds).map(|(attempt, ground)| async move {
         let outcome = attempt.succeeds(ground).await;
         outcome.err().map(|why| format!("without {guard:?} {} does not succeed: {why}", attempt.name))
     });
-    let outcomes: Vec<Option<String>> = stream::iter(made).buffered(AT_A_TIME).collect().await;
+    let outcomes: Vec<Option<String>> = stream::iter(made).buffered(guard.attempts_at_a_time()).collect().await;
     let mut failures: Vec<String> = outcomes.into_iter().flatten().collect();
     if let Err(why) = more(guard, world).await {
         failures.push(format!("without {guard:?}: {why}"));

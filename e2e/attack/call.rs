@@ -17,6 +17,8 @@ pub struct Call {
     /// Where it goes.
     pub path: String,
     query: Vec<&'static str>,
+    /// Headers that say as whom it is made.
+    impersonation: Vec<(String, String)>,
     content: &'static str,
     pub body: Value,
     /// The object that shows whether it succeeded, when that is not what `path` names.
@@ -24,7 +26,7 @@ pub struct Call {
 }
 
 fn call(by: User, method: Method, path: String, content: &'static str, body: Value) -> Call {
-    Call { by, method, path, query: Vec::new(), content, body, object: None }
+    Call { by, method, path, query: Vec::new(), impersonation: Vec::new(), content, body, object: None }
 }
 
 /// A merge patch.
@@ -69,6 +71,17 @@ impl Call {
         self
     }
 
+    /// As somebody else, with the right to impersonate them.
+    pub fn as_user(self, name: &str) -> Self {
+        self.impersonating("User", name)
+    }
+
+    /// With one more fact of whom it is made as: `User`, `Uid`, `Group`, or `Extra-` and a key.
+    pub fn impersonating(mut self, what: &str, value: &str) -> Self {
+        self.impersonation.push((format!("Impersonate-{what}"), value.to_owned()));
+        self
+    }
+
     /// With another object to look at afterwards.
     pub fn seen_at(mut self, object: String) -> Self {
         self.object = Some(object);
@@ -95,10 +108,14 @@ impl Call {
     /// Makes it. The object that the server answers with, or why it refuses.
     pub async fn send(&self, client: &kube::Client) -> Result<Value, String> {
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query.join("&")) };
-        let request = http::Request::builder()
+        let mut request = http::Request::builder()
             .method(self.method.clone())
             .uri(format!("{}{query}", self.path))
-            .header("content-type", self.content)
+            .header("content-type", self.content);
+        for (name, value) in &self.impersonation {
+            request = request.header(name, value);
+        }
+        let request = request
             .body(if self.body.is_null() { Vec::new() } else { serde_json::to_vec(&self.body).expect("JSON") })
             .expect("a request");
         client.request(request).await.map_err(|error| match error {

@@ -42,6 +42,10 @@ pub enum Guard {
     Author,
     /// The guard of deletions.
     Deletion,
+    /// The guard of the namespace that Daypass runs in.
+    OwnNamespace,
+    /// The guard of the Lease.
+    Lease,
     /// What the definitions say of values.
     Schema,
     /// That the definition keeps the status apart.
@@ -49,7 +53,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Requester,
         Self::Status,
         Self::Reviewer,
@@ -57,6 +61,8 @@ impl Guard {
         Self::Bindings,
         Self::Author,
         Self::Deletion,
+        Self::OwnNamespace,
+        Self::Lease,
         Self::Schema,
         Self::Subresource,
     ];
@@ -82,6 +88,8 @@ impl Guard {
                 "validatingadmissionpolicybindings/daypass-policy-author-guard-4",
             ],
             Self::Deletion => &["validatingadmissionpolicybindings/daypass-deletion-guard"],
+            Self::OwnNamespace => &["validatingadmissionpolicybindings/daypass-self-guard"],
+            Self::Lease => &["validatingadmissionpolicybindings/daypass-lease-guard"],
             Self::Schema | Self::Subresource => &[],
         }
     }
@@ -93,6 +101,11 @@ impl Guard {
             Self::Subresource => &["accessrequests.daypass.dev"],
             _ => &[],
         }
+    }
+
+    /// How many attempts are made at a time once it is gone. There is one Lease, so each has to wait for the one before.
+    pub fn attempts_at_a_time(self) -> usize {
+        if self == Self::Lease { 1 } else { 8 }
     }
 
     /// Takes it away, and nothing else. A moment later it is out of force.

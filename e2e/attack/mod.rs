@@ -13,11 +13,13 @@ mod deletion;
 mod facts;
 mod ground;
 mod guard;
+mod impersonation;
 mod people;
 mod policies;
 mod requester;
 mod reviewer;
 mod schema;
+mod self_guard;
 mod status;
 
 use std::collections::BTreeSet;
@@ -37,6 +39,8 @@ fn attempts() -> Vec<Attempt> {
         policies::attempts(),
         bindings::attempts(),
         deletion::attempts(),
+        self_guard::attempts(),
+        impersonation::attempts(),
     ];
     let attempts: Vec<Attempt> = of_classes.into_iter().flatten().collect();
     let names: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.name.as_str()).collect();
@@ -56,6 +60,8 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(facts::trials());
     trials.extend(deletion::trials());
     trials.extend(schema::trials());
+    trials.extend(self_guard::trials());
+    trials.extend(impersonation::trials());
     trials
 }
 

@@ -90,11 +90,39 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: operates
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: petra}]
 "#;
 
+/// trudy and oscar may write in every namespace, that of Daypass included, as RBAC goes; oscar debugs pods too.
+const RIGHTS_EVERYWHERE: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: trudy-edits-everywhere}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: trudy}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: oscar-administers-everywhere}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: oscar}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: debugs-pods}
+rules:
+- {apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: oscar-debugs-pods}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: debugs-pods}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: oscar}]
+"#;
+
 /// Gives the people of the tests their ordinary rights.
 pub async fn give_rights(admin: &Kubectl) {
     admin.apply_server_side(RIGHTS).await;
     admin.apply_server_side(RIGHTS_OF_EVE).await;
     admin.apply_server_side(RIGHTS_OF_PETRA).await;
+    admin.apply_server_side(RIGHTS_EVERYWHERE).await;
 }
 
 /// Waits until the cluster stamps requests: admission policies come into force a moment after they are made.

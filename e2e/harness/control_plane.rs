@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::binaries::{self, Binaries};
 use super::kubeconfig;
-use super::kubectl::{Kubectl, Tool};
+use super::kubectl::{Kubectl, Output, Tool};
 use super::process::{self, Keeper, Process};
 use super::readiness;
 use super::servers::{self, Layout};
@@ -101,7 +101,7 @@ impl ControlPlane {
     }
 
     async fn start_controller_manager(&mut self) -> Result<(), Refusal> {
-        let args = self.layout.controller_manager_args(&self.kubeconfig(users::ADMIN));
+        let args = self.layout.controller_manager_args(&self.kubeconfig(users::ADMIN), &[]);
         let manager =
             Process::spawn(self.dir(), "kube-controller-manager", &self.binaries.kube_controller_manager, &args, &[]);
         *guard(&self.controller_manager) = Some(manager);
@@ -136,6 +136,20 @@ impl ControlPlane {
     /// Stops the controller manager for good: nothing is collected, and no namespace is emptied.
     pub fn stop_controller_manager(&self) {
         drop(guard(&self.controller_manager).take());
+    }
+
+    /// Starts the controller manager again with more controllers.
+    pub async fn run_more_controllers(&self, more: &[&str]) {
+        self.stop_controller_manager();
+        let args = self.layout.controller_manager_args(&self.kubeconfig(users::ADMIN), more);
+        let name = "kube-controller-manager";
+        let manager = Process::spawn(self.dir(), name, &self.binaries.kube_controller_manager, &args, &[]);
+        *guard(&self.controller_manager) = Some(manager);
+        let client = self.client(users::ADMIN).await;
+        super::eventually("the controller manager works again", START_LIMIT, async || {
+            readiness::controller_manager(&client).await
+        })
+        .await;
     }
 
     /// Stops the API server as a crash would.
@@ -223,6 +237,11 @@ impl ControlPlane {
     /// Runs helm as the admin and returns what it prints.
     pub async fn helm(&self, args: &[&str]) -> String {
         Tool::new(&self.binaries.helm, self.dir(), &self.kubeconfig(users::ADMIN)).ok(args).await
+    }
+
+    /// Runs helm as somebody, whatever comes of it.
+    pub async fn helm_as(&self, user: User, args: &[&str]) -> Output {
+        Tool::new(&self.binaries.helm, self.dir(), &self.kubeconfig(user)).run(args, "").await
     }
 
     /// The standard error of a helm command that must fail.

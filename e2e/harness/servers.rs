@@ -103,10 +103,12 @@ impl Layout {
         ]
     }
 
-    pub fn controller_manager_args(&self, kubeconfig: &Path) -> Vec<String> {
+    /// `more` names controllers besides those that all tests need.
+    pub fn controller_manager_args(&self, kubeconfig: &Path, more: &[&str]) -> Vec<String> {
+        let controllers: Vec<&str> = std::iter::once(CONTROLLERS).chain(more.iter().copied()).collect();
         vec![
             format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--controllers={CONTROLLERS}"),
+            format!("--controllers={}", controllers.join(",")),
             format!("--service-account-private-key-file={}", self.key().display()),
             // Each with the rights of its own account, as in any cluster; the admin's would hide what a guard refuses.
             "--use-service-account-credentials=true".to_owned(),

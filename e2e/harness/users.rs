@@ -60,6 +60,15 @@ pub const BIG_BOB: User = login("big-bob", "Bob", "u-big-bob", &["dev"]);
 /// May write requests, policies and statuses as RBAC goes, and may neither bind a role nor purge a request.
 pub const PETRA: User = user("petra", "u-petra", &[]);
 
+/// May write in every namespace, as `edit` lets, and is in no group.
+pub const TRUDY: User = user("trudy", "u-trudy", &[]);
+/// The same with `admin`, and may debug pods.
+pub const OSCAR: User = user("oscar", "u-oscar", &[]);
+/// A kubelet.
+pub const KUBELET: User = login("kubelet", "system:node:n1", "u-node-n1", &["system:nodes"]);
+/// The scheduler of Kubernetes.
+pub const SCHEDULER: User = login("scheduler", "system:kube-scheduler", "u-scheduler", &[]);
+
 pub const SLASH: User = login("slash", "team/anna", "u-slash", &["dev"]);
 pub const TILDE: User = login("tilde", "anna~1ops", "u-tilde", &["dev"]);
 pub const QUOTE: User = login("quote", "o\"neil", "u-quote", &["dev"]);
@@ -105,6 +114,7 @@ fn leak(text: String) -> &'static str {
 /// The API server's `--token-auth-file`: one line a login.
 pub fn token_file() -> String {
     let more = [ALICE_APPROVES, ALICE_RENAMED, NOT_ALICE, BOB_LEFT, BIG_BOB, PETRA, *TOO_LONG, *CROWDED, *OVERFULL];
+    let more = more.into_iter().chain([TRUDY, OSCAR, KUBELET, SCHEDULER]);
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let everybody = ALL.into_iter().chain(more).chain(with_odd_names()).chain(VOTERS.iter().copied());
     everybody

@@ -34,7 +34,7 @@ use Need::{For, FromTheStart, ToBeReady, ToBeReadyFirst};
 
 /// Each right, and what breaks without it. A right that is new in the chart needs a row here, with something that
 /// breaks; one that nothing needs does not belong into the chart.
-const NEEDED: [(&str, Need); 46] = [
+const NEEDED: [(&str, Need); 48] = [
     ("daypass may get accessrequests", For(Stray)),
     ("daypass may list accessrequests", ToBeReady("accessrequests (")),
     ("daypass may watch accessrequests", FromTheStart(Decide)),
@@ -80,6 +80,8 @@ const NEEDED: [(&str, Need); 46] = [
     ("daypass-canary may get accessrequests daypass-canary", ToBeReady(GUARD)),
     ("daypass-canary may patch accessrequests daypass-canary", ToBeReadyFirst(GUARD)),
     ("daypass-canary may patch accessrequests/status daypass-canary", ToBeReady(GUARD)),
+    ("daypass-canary may create configmaps", ToBeReady(GUARD)),
+    ("daypass-canary may patch leases daypass", ToBeReady(GUARD)),
     ("daypass-canary may create rolebindings", ToBeReady(GUARD)),
 ];
 
