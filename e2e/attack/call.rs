@@ -21,10 +21,14 @@ pub struct Call {
     pub body: Value,
     /// The object that shows whether it succeeded, when that is not what `path` names.
     object: Option<String>,
+    /// How an object shows it, when that is not by holding what `body` says.
+    shows: Option<fn(&Value) -> bool>,
+    /// Whom the caller impersonates.
+    in_the_name_of: Option<&'static str>,
 }
 
 fn call(by: User, method: Method, path: String, content: &'static str, body: Value) -> Call {
-    Call { by, method, path, query: Vec::new(), content, body, object: None }
+    Call { by, method, path, query: Vec::new(), content, body, object: None, shows: None, in_the_name_of: None }
 }
 
 /// A merge patch.
@@ -75,6 +79,18 @@ impl Call {
         self
     }
 
+    /// With another look at the object afterwards.
+    pub fn seen_by(mut self, shows: fn(&Value) -> bool) -> Self {
+        self.shows = Some(shows);
+        self
+    }
+
+    /// The same in somebody else's name, as `kubectl --as` does it.
+    pub fn in_the_name_of(mut self, username: &'static str) -> Self {
+        self.in_the_name_of = Some(username);
+        self
+    }
+
     /// The same as a dry run.
     pub fn dry(self) -> Self {
         self.with("dryRun=All")
@@ -95,10 +111,14 @@ impl Call {
     /// Makes it. The object that the server answers with, or why it refuses.
     pub async fn send(&self, client: &kube::Client) -> Result<Value, String> {
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query.join("&")) };
-        let request = http::Request::builder()
+        let mut request = http::Request::builder()
             .method(self.method.clone())
             .uri(format!("{}{query}", self.path))
-            .header("content-type", self.content)
+            .header("content-type", self.content);
+        if let Some(username) = self.in_the_name_of {
+            request = request.header("impersonate-user", username);
+        }
+        let request = request
             .body(if self.body.is_null() { Vec::new() } else { serde_json::to_vec(&self.body).expect("JSON") })
             .expect("a request");
         client.request(request).await.map_err(|error| match error {
@@ -113,6 +133,9 @@ impl Call {
             return object.is_none_or(|object| !object["metadata"]["deletionTimestamp"].is_null());
         }
         let Some(object) = object else { return false };
+        if let Some(shows) = self.shows {
+            return shows(object);
+        }
         if self.content == JSON_PATCH {
             return self
                 .body
@@ -123,7 +146,10 @@ impl Call {
         }
         if self.method == Method::PUT {
             let parts = self.body.as_object().expect("an object").iter();
+            let (now, said) = (&object["metadata"], &self.body["metadata"]);
+            let metadata = ["labels", "annotations", "finalizers", "ownerReferences"];
             return parts.filter(|(key, _)| *key != "metadata").all(|(key, part)| contains(&object[key], part))
+                && metadata.iter().all(|key| contains(&now[key], &said[key]))
                 && (!self.path.ends_with("/status") || object["status"] == self.body["status"]);
         }
         contains(object, &self.body)

@@ -42,6 +42,8 @@ pub enum Guard {
     Author,
     /// The guard of deletions.
     Deletion,
+    /// The guard of a request's metadata.
+    Metadata,
     /// What the definitions say of values.
     Schema,
     /// That the definition keeps the status apart.
@@ -49,7 +51,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Requester,
         Self::Status,
         Self::Reviewer,
@@ -57,6 +59,7 @@ impl Guard {
         Self::Bindings,
         Self::Author,
         Self::Deletion,
+        Self::Metadata,
         Self::Schema,
         Self::Subresource,
     ];
@@ -82,6 +85,7 @@ impl Guard {
                 "validatingadmissionpolicybindings/daypass-policy-author-guard-4",
             ],
             Self::Deletion => &["validatingadmissionpolicybindings/daypass-deletion-guard"],
+            Self::Metadata => &["validatingadmissionpolicybindings/daypass-metadata-guard"],
             Self::Schema | Self::Subresource => &[],
         }
     }

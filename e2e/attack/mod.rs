@@ -13,6 +13,7 @@ mod deletion;
 mod facts;
 mod ground;
 mod guard;
+mod metadata;
 mod people;
 mod policies;
 mod requester;
@@ -37,6 +38,7 @@ fn attempts() -> Vec<Attempt> {
         policies::attempts(),
         bindings::attempts(),
         deletion::attempts(),
+        metadata::attempts(),
     ];
     let attempts: Vec<Attempt> = of_classes.into_iter().flatten().collect();
     let names: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.name.as_str()).collect();
@@ -54,7 +56,9 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(people::trials());
     trials.extend(controller::trials());
     trials.extend(facts::trials());
+    trials.extend(status::trials());
     trials.extend(deletion::trials());
+    trials.extend(metadata::trials());
     trials.extend(schema::trials());
     trials
 }

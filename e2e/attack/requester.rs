@@ -10,7 +10,7 @@ use crate::harness::cast::request;
 use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, CAROL, EVE, MALLORY, OVERFULL, PETRA, TOO_LONG, User};
 
-const FROZEN: &str = "spec cannot be changed after creation";
+const FROZEN: &str = "what a request asks for cannot be changed: make a new request, under another name";
 
 pub fn attempts() -> Vec<Attempt> {
     [forged(), frozen(), unrecordable()].into_iter().flatten().collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::binaries::{self, Binaries};
 use super::kubeconfig;
-use super::kubectl::{Kubectl, Tool};
+use super::kubectl::{Kubectl, Output, Tool};
 use super::process::{self, Keeper, Process};
 use super::readiness;
 use super::servers::{self, Layout};
@@ -218,6 +218,13 @@ impl ControlPlane {
     /// kubectl with a kubeconfig file.
     pub fn kubectl_with(&self, kubeconfig: &Path) -> Kubectl {
         Kubectl::new(Tool::new(&self.binaries.kubectl, self.dir(), kubeconfig))
+    }
+
+    /// Runs a line in a shell as a user, whatever comes of it: `kubectl` is theirs there.
+    pub async fn shell(&self, user: User, line: &str) -> Output {
+        let tools = self.binaries.kubectl.parent().expect("a folder").display().to_string();
+        let line = format!("PATH='{tools}':\"$PATH\"\n{line}");
+        Tool::new(Path::new("/bin/sh"), self.dir(), &self.kubeconfig(user)).run(&["-c", &line], "").await
     }
 
     /// Runs helm as the admin and returns what it prints.

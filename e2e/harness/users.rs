@@ -60,6 +60,11 @@ pub const BIG_BOB: User = login("big-bob", "Bob", "u-big-bob", &["dev"]);
 /// May write requests, policies and statuses as RBAC goes, and may neither bind a role nor purge a request.
 pub const PETRA: User = user("petra", "u-petra", &[]);
 
+/// May edit everything in every namespace, and so act as any service account.
+pub const EDDA: User = user("edda", "u-edda", &[]);
+/// Somebody whose name has a character that no terminal shows.
+pub const HIDDEN: User = login("hidden", "ali\u{202e}ce", "u-hidden", &["dev"]);
+
 pub const SLASH: User = login("slash", "team/anna", "u-slash", &["dev"]);
 pub const TILDE: User = login("tilde", "anna~1ops", "u-tilde", &["dev"]);
 pub const QUOTE: User = login("quote", "o\"neil", "u-quote", &["dev"]);
@@ -104,7 +109,19 @@ fn leak(text: String) -> &'static str {
 
 /// The API server's `--token-auth-file`: one line a login.
 pub fn token_file() -> String {
-    let more = [ALICE_APPROVES, ALICE_RENAMED, NOT_ALICE, BOB_LEFT, BIG_BOB, PETRA, *TOO_LONG, *CROWDED, *OVERFULL];
+    let more = [
+        ALICE_APPROVES,
+        ALICE_RENAMED,
+        NOT_ALICE,
+        BOB_LEFT,
+        BIG_BOB,
+        PETRA,
+        EDDA,
+        HIDDEN,
+        *TOO_LONG,
+        *CROWDED,
+        *OVERFULL,
+    ];
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let everybody = ALL.into_iter().chain(more).chain(with_odd_names()).chain(VOTERS.iter().copied());
     everybody
