@@ -4,17 +4,19 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::{policy, request};
-use crate::harness::users::{ADMIN, ALICE, GITOPS};
+use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS};
 use crate::harness::{World, binaries, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         shared("admission::bad_requests_are_refused_by_field_and_rule", bad_requests),
         shared("admission::bad_policies_are_refused_by_field_and_rule", bad_policies),
+        shared("admission::apply_makes_a_request_and_says_what_to_do_with_a_changed_one", apply),
         shared("admission::every_example_is_accepted", every_example_is_accepted),
         shared("admission::every_field_is_explained", every_field_is_explained),
         shared("admission::columns_say_what_happens_and_until_when", columns),
@@ -235,6 +237,53 @@ async fn bad_policies(world: Arc<World>) {
     let gitops = world.kubectl(GITOPS);
     for (what, spec, field, rule) in cases {
         refused(&gitops.apply_refused(&with_nulls(policy("bad", "default"), spec)).await, what, field, rule);
+    }
+}
+
+/// With the role for requesters alone, on the client's side and on the server's.
+async fn apply(world: Arc<World>) {
+    let namespace = world.namespace("apply").await;
+    world.allow(&namespace, &namespace, json!({})).await;
+    let what_to_do = "what a request asks for cannot be changed: make a new request, under another name";
+    for side in ["client", "server"] {
+        let flag = format!("--server-side={}", side == "server");
+        let args = ["apply", &flag, "-f", "-"];
+        let alice = world.kubectl(ALICE);
+        let mut fix = request(&namespace, side, json!({ "duration": "30m" }));
+        let made = alice.run_with(&args, &fix.to_string()).await;
+        assert!(
+            made.ok && made.stdout.contains("created") | made.stdout.contains("serverside-applied"),
+            "{}",
+            made.stderr
+        );
+        let granted = world.until(&namespace, side, State::Active).await;
+        assert_eq!(granted.spec.requester.as_ref().unwrap().username, "alice");
+        let again = alice.run_with(&args, &fix.to_string()).await;
+        assert!(again.ok, "{}", again.stderr);
+        // A request is its requester's own: a tool may put its marks on it.
+        fix["metadata"]["labels"] = json!({ "team": "shop" });
+        let labelled = alice.run_with(&args, &fix.to_string()).await;
+        assert!(labelled.ok, "{}", labelled.stderr);
+        for spec in [json!({ "duration": "1h" }), json!({ "role": { "name": "view" } }), json!({ "ticket": "T-1" })] {
+            let changed = with_nulls(fix.clone(), spec);
+            let refused = alice.run_with(&args, &changed).await;
+            assert!(!refused.ok && refused.stderr.contains(what_to_do), "{side}: {}", refused.stderr);
+            assert!(!refused.stderr.contains("cannot patch"), "{}", refused.stderr);
+        }
+        let stored = world.until(&namespace, side, State::Active).await;
+        assert_eq!((stored.uid(), &stored.spec), (granted.uid(), &granted.spec));
+        assert_eq!(stored.labels()["team"], "shop");
+        // Somebody who finds the manifest has not made the request, and learns whose it is.
+        fix["metadata"]["labels"] = json!({ "team": "bank" });
+        let refused = world
+            .kubectl(EVE)
+            .run_with(&[&args[..], &["--force-conflicts"][..usize::from(side == "server")]].concat(), &fix.to_string())
+            .await;
+        assert!(
+            !refused.ok && refused.stderr.contains("only the requester, \"alice\", may change metadata."),
+            "{}",
+            refused.stderr
+        );
     }
 }
 

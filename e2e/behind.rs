@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::harness::cast::SOON;
 use crate::harness::install::CONTROLLER;
 use crate::harness::proxy::{Moment, Read, Way};
-use crate::harness::users::ALICE;
+use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::{World, eventually, private};
 
 /// How often a controller is started for what happens at one start in ten.
@@ -92,7 +92,7 @@ async fn gone_request(world: Arc<World>) {
     .await;
     // From here on the controller tries again and again, for a request that it does not know to be gone.
     proxy.hold("accessrequests", Read::Watch);
-    world.kubectl(ALICE).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
+    world.kubectl(ADMIN).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
     until_asked(&world, &namespace, "fix", 404).await;
     proxy.pass_all();
     proxy.release();

@@ -68,6 +68,7 @@ async fn measure(only: Option<&str>, live: Option<usize>) {
     let bench = Bench {
         bindings: Api::namespaced(world.client(ADMIN).await, &namespace),
         requests: Api::namespaced(world.client(ALICE).await, &namespace),
+        stored: Api::namespaced(world.client(ADMIN).await, &namespace),
         seen: Seen::start(Api::<RoleBinding>::namespaced(world.client(ADMIN).await, &namespace), |_| true).await,
         world: world.clone(),
     };
@@ -88,6 +89,8 @@ struct Bench {
     world: Arc<World>,
     bindings: Api<RoleBinding>,
     requests: Api<AccessRequest>,
+    /// The same for who may delete what gave access.
+    stored: Api<AccessRequest>,
     seen: Seen,
 }
 
@@ -273,7 +276,7 @@ impl Bench {
     }
 
     async fn delete_request(&self, name: String) {
-        self.requests.delete(&name, &DeleteParams::default()).await.expect("delete a request");
+        self.stored.delete(&name, &DeleteParams::default()).await.expect("delete a request");
     }
 
     /// Resident memory of the controller now, as the kernel tells it.

@@ -73,7 +73,7 @@ async fn must_be_reviewed(world: Arc<World>) {
 
     // To make the request go away is no way round.
     let refusal = world.kubectl(ALICE).refused(&["delete", "areq", "fix", "-n", &namespace]).await;
-    assert!(refusal.contains("your break-glass access is not reviewed yet"), "{refusal}");
+    assert!(refusal.contains("this request gave access and is the record of it"), "{refusal}");
 
     world.review(CAROL, &namespace, "fix", "Approve", "the shop was down").await;
     let closed = world.until_reason(&namespace, "fix", "Reviewed", "Justified").await;

@@ -75,7 +75,7 @@ async fn listed_namespaces_each_get_a_binding(world: Arc<World>) {
     // An owner reference across namespaces would make the garbage collector delete the binding.
     assert!(world.our_bindings(&away).await[0].owner_references().is_empty());
 
-    alice.ok(&["delete", "areq", "both", "-n", &home]).await;
+    world.kubectl(ADMIN).ok(&["delete", "areq", "both", "-n", &home]).await;
     for namespace in [&home, &away] {
         world.until_unbound(namespace).await;
         assert!(!alice.can_i("delete", "pods", Some(namespace)).await);

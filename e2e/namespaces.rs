@@ -358,7 +358,7 @@ async fn none_is_left_behind(world: Arc<World>) {
         format!("RoleBinding yard/daypass-{there} of a request in yard"),
         format!("RoleBinding shop/daypass-{from_there} of a request in yard"),
         format!("ClusterRoleBinding daypass-{everywhere} of a request in shop"),
-        "End it first, by a review of Revoke or by deleting its request, or add its namespaces".to_owned(),
+        "End it first, by a review of Revoke, or add its namespaces".to_owned(),
     ] {
         assert!(refusal.contains(&named), "{named}: {refusal}");
     }

@@ -110,7 +110,7 @@ async fn whole_cluster(world: Arc<World>) {
     let name = format!("daypass-{}", granted.uid().unwrap());
     let roles: Api<ClusterRole> = Api::all(world.client(ADMIN).await);
     assert_eq!(roles.get(&name).await.unwrap().rules.unwrap().len(), 1);
-    eve.ok(&["delete", "areq", "pods", "-n", &namespace]).await;
+    world.review(EVE, &namespace, "pods", "Revoke", "done").await;
     eventually("the made role is gone", SOON, async || {
         let left = roles.get_opt(&name).await.map_err(|error| error.to_string())?;
         if left.is_none() { Ok(()) } else { Err("it is there".to_owned()) }

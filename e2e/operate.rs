@@ -159,7 +159,7 @@ async fn logs(world: Arc<World>) {
     let binding = format!("daypass-{}", uids["umbra"]);
     world.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
     world.until(&namespace, "umbra", State::Revoked).await;
-    world.kubectl(ALICE).ok(&["delete", "areq", "vesper", "-n", &namespace]).await;
+    world.kubectl(ADMIN).ok(&["delete", "areq", "vesper", "-n", &namespace]).await;
     world.until(&namespace, "lumen", State::Expired).await;
     world.until_unbound(&namespace).await;
     assert!(controller.terminate().await.success());

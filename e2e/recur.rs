@@ -10,13 +10,14 @@ use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::users::{ADMIN, ALICE};
+use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE};
 use crate::harness::wait::now;
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         shared("recur::the_role_is_bound_in_each_window_and_not_between", bound_in_each_window),
+        shared("recur::what_an_approver_ends_between_two_windows_never_opens_again", ended_between_windows),
         shared("recur::what_a_policy_does_not_allow_is_denied", not_allowed),
         shared("recur::access_rests_while_its_role_is_another", rests_while_its_role_is_another),
     ]
@@ -85,7 +86,41 @@ async fn bound_in_each_window(world: Arc<World>) {
     let told = ["Granted", "Suspended", "Resumed"];
     world.until_events(&again_as_stored(&world, &namespace).await, &told).await;
     // The next ones are a week away; she needs them no more.
-    alice.ok(&["delete", "areq", "weekly", "-n", &namespace]).await;
+    world.review(ALICE, &namespace, "weekly", "Revoke", "done").await;
+    world.until_unbound(&namespace).await;
+}
+
+/// Two that are the same, of which one is ended while both rest: the other says when the window has opened.
+async fn ended_between_windows(world: Arc<World>) {
+    let namespace = world.namespace("recur").await;
+    let stage = json!({ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] });
+    let terms = json!({ "recurrence": { "weeks": 4 }, "approval": { "stages": [stage] } });
+    world.allow(&namespace, &namespace, terms).await;
+    let minute = |n: i64| Timestamp::from_second((now().as_second() / 60 + n) * 60).unwrap();
+    let length = if now().as_second() % 60 < 45 { 1 } else { 2 };
+    let (first, second) = ((minute(0), minute(length)), (minute(length + 1), minute(length + 11)));
+    for (name, who) in [("ended", ALICE), ("goes-on", EVE)] {
+        world.ask(who, &namespace, name, json!({ "recurrence": windows(&[first, second], 2) })).await;
+        world.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
+        world.review(CAROL, &namespace, name, "Approve", "every week").await;
+        in_state(&world, &namespace, name, State::Active).await;
+    }
+    for name in ["ended", "goes-on"] {
+        in_state(&world, &namespace, name, State::Suspended).await;
+    }
+    world.review(BOB, &namespace, "ended", "Revoke", "no longer").await;
+    let ended = world.until(&namespace, "ended", State::Revoked).await;
+    assert_eq!(ended.status.as_ref().unwrap().message.as_deref(), Some("bob ended it: no longer"));
+    world.until_events(&ended, &["ApprovalNeeded", "Reviewed", "Granted", "Suspended", "Revoked"]).await;
+    in_state(&world, &namespace, "goes-on", State::Active).await;
+    assert!(now() >= second.0);
+    let status = world.requests(&namespace).await.get("ended").await.unwrap().status.unwrap();
+    assert_eq!(status.state, State::Revoked);
+    assert_eq!(world.our_bindings(&namespace).await.len(), 1, "the other's");
+    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    let binding = format!("daypass-{}", ended.uid().unwrap());
+    assert_eq!(world.times_done("create", "rolebindings", &binding), 1, "it was bound in the first window alone");
+    world.review(EVE, &namespace, "goes-on", "Revoke", "done").await;
     world.until_unbound(&namespace).await;
 }
 

@@ -88,14 +88,14 @@ async fn a_deny_wins(world: Arc<World>) {
 async fn deleting_the_request(world: Arc<World>) {
     let namespace = world.namespace("del-request").await;
     granted(&world, &namespace).await;
-    world.kubectl(ALICE).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
+    world.kubectl(ADMIN).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
     over(&world, &namespace).await;
 
     // With its dependents orphaned, or in the foreground, the request lingers with a deletion mark.
     for (name, cascade) in [("orphan", "--cascade=orphan"), ("foreground", "--cascade=foreground")] {
         world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
         world.until(&namespace, name, State::Active).await;
-        world.kubectl(ALICE).ok(&["delete", "areq", name, "-n", &namespace, cascade, "--wait=false"]).await;
+        world.kubectl(ADMIN).ok(&["delete", "areq", name, "-n", &namespace, cascade, "--wait=false"]).await;
         over(&world, &namespace).await;
     }
 }

@@ -27,7 +27,7 @@ const RIGHTS: [(&str, &[&str]); 5] = [
         &[
             "daypass.dev/accesspolicies: get,list,watch",
             "daypass.dev/accessrequests/status: get,patch",
-            "daypass.dev/accessrequests: create,delete,get,list,watch",
+            "daypass.dev/accessrequests: create,delete,get,list,patch,watch",
         ],
     ),
     (

@@ -17,13 +17,17 @@ pub fn trials() -> Vec<Trial> {
 async fn leaves_no_stuck_object(world: Arc<World>) {
     let namespace = world.namespace("uninstall").await;
     world.allow(&namespace, &namespace, json!({})).await;
-    for name in ["running", "over"] {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
-        world.until(&namespace, name, State::Active).await;
+    let other = world.namespace("uninstall").await;
+    world.allow("another", &other, json!({})).await;
+    for (place, name) in [(&namespace, "running"), (&other, "over")] {
+        world.ask(ALICE, place, name, json!({ "duration": "1h" })).await;
+        world.until(place, name, State::Active).await;
     }
     let admin = world.kubectl(ADMIN);
-    // As the notes of the chart say: take the requests away while the controller can still end their access.
-    admin.ok(&["delete", "areq", "over", "-n", &namespace]).await;
+    // As the notes of the chart say: take policies away while the controller can still end access. The record stays.
+    admin.ok(&["delete", "accesspolicies", "another"]).await;
+    world.until(&other, "over", State::Revoked).await;
+    world.until_unbound(&other).await;
     world.controller.kill();
     Daypass::uninstall(&world.control_plane).await;
 

@@ -23,10 +23,12 @@ pub struct Call {
     pub body: Value,
     /// The object that shows whether it succeeded, when that is not what `path` names.
     object: Option<String>,
+    /// How an object shows it, when that is not by holding what `body` says.
+    shows: Option<fn(&Value) -> bool>,
 }
 
 fn call(by: User, method: Method, path: String, content: &'static str, body: Value) -> Call {
-    Call { by, method, path, query: Vec::new(), impersonation: Vec::new(), content, body, object: None }
+    Call { by, method, path, query: Vec::new(), impersonation: Vec::new(), content, body, object: None, shows: None }
 }
 
 /// A merge patch.
@@ -88,6 +90,12 @@ impl Call {
         self
     }
 
+    /// With another look at the object afterwards.
+    pub fn seen_by(mut self, shows: fn(&Value) -> bool) -> Self {
+        self.shows = Some(shows);
+        self
+    }
+
     /// The same as a dry run.
     pub fn dry(self) -> Self {
         self.with("dryRun=All")
@@ -130,6 +138,9 @@ impl Call {
             return object.is_none_or(|object| !object["metadata"]["deletionTimestamp"].is_null());
         }
         let Some(object) = object else { return false };
+        if let Some(shows) = self.shows {
+            return shows(object);
+        }
         if self.content == JSON_PATCH {
             return self
                 .body
@@ -140,7 +151,10 @@ impl Call {
         }
         if self.method == Method::PUT {
             let parts = self.body.as_object().expect("an object").iter();
+            let (now, said) = (&object["metadata"], &self.body["metadata"]);
+            let metadata = ["labels", "annotations", "finalizers", "ownerReferences"];
             return parts.filter(|(key, _)| *key != "metadata").all(|(key, part)| contains(&object[key], part))
+                && metadata.iter().all(|key| contains(&now[key], &said[key]))
                 && (!self.path.ends_with("/status") || object["status"] == self.body["status"]);
         }
         contains(object, &self.body)

@@ -58,10 +58,10 @@ async fn dry_runs(world: Arc<World>) {
     ground.ok(&approves(BOB, &ground)).await;
     world.until(&ground.namespace, "fix", State::Active).await;
 
-    ground.ok(&delete(ALICE, ground.areq("fix")).dry()).await;
+    ground.ok(&delete(ADMIN, ground.areq("fix")).dry()).await;
     assert!(ground.read(&ground.areq("fix")).await.is_some(), "a dry run deleted a request");
     assert_eq!(world.our_bindings(&ground.namespace).await.len(), 1);
-    ground.ok(&delete(ALICE, ground.areq("fix"))).await;
+    ground.ok(&delete(ADMIN, ground.areq("fix"))).await;
     world.until_unbound(&ground.namespace).await;
 }
 

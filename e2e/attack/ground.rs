@@ -8,7 +8,7 @@ use daypass::api::State;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::call::{Call, create, merge, read};
+use super::call::{Call, create, merge, put, read};
 use crate::harness::cast::{SOON, policy, request};
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, DAVE, User};
@@ -28,6 +28,8 @@ pub enum Scene {
     Scheduled,
     /// bob has approved, and alice has the role.
     Active,
+    /// bob has approved, and access rests: somebody has changed its role.
+    Suspended,
     /// bob has approved, and carol has denied it.
     Denied,
     /// It is over, dave said Revoke in vain, and dave must review it as break-glass access.
@@ -83,10 +85,19 @@ impl Ground {
             super::self_guard::furnish(&ground).await;
             return ground;
         }
-        let required = if matches!(scene, Scene::Active | Scene::Scheduled) { 1 } else { 3 };
-        ground.allow(json!([{ "name": "leads", "required": required, "approvers": group("approvers") }])).await;
+        let required = if matches!(scene, Scene::Active | Scene::Scheduled | Scene::Suspended) { 1 } else { 3 };
+        let stages = json!([{ "name": "leads", "required": required, "approvers": group("approvers") }]);
+        let deployer = json!({ "kind": "Role", "name": "deployer" });
+        if scene == Scene::Suspended {
+            ground.ok(&create(ADMIN, ground.roles(), ground.deployer(json!(["get"])))).await;
+            let rests = json!({ "roles": [deployer], "onRoleChange": "Suspend" });
+            ground.allow_with(stages, rests).await;
+        } else {
+            ground.allow(stages).await;
+        }
         let spec = match scene {
             Scene::Scheduled => json!({ "duration": "1h", "startTime": now_plus_seconds(86_400) }),
+            Scene::Suspended => json!({ "duration": "1h", "role": deployer }),
             _ => json!({ "duration": "1h" }),
         };
         ground.ok(&create(ALICE, ground.requests(), request(&ground.namespace, "fix", spec))).await;
@@ -102,6 +113,13 @@ impl Ground {
             Scene::Scheduled | Scene::Active => {
                 self.say(BOB, "Approve").await;
                 self.reach(if scene == Scene::Active { "Active" } else { "Scheduled" }).await;
+            }
+            Scene::Suspended => {
+                self.say(BOB, "Approve").await;
+                self.reach("Active").await;
+                let path = format!("{}/deployer", self.roles());
+                self.ok(&put(ADMIN, path, self.deployer(json!(["get", "delete"])))).await;
+                self.reach("Suspended").await;
             }
             Scene::Denied => {
                 self.say(BOB, "Approve").await;
@@ -128,8 +146,15 @@ impl Ground {
 
     /// A policy that lets group dev have `edit` here when these stages agree.
     pub async fn allow(&self, stages: Value) {
+        self.allow_with(stages, json!({})).await;
+    }
+
+    async fn allow_with(&self, stages: Value, spec: Value) {
         let mut policy = policy(&self.namespace, &self.namespace);
         policy["spec"]["approval"] = json!({ "stages": stages });
+        for (field, value) in spec.as_object().expect("fields") {
+            policy["spec"][field] = value.clone();
+        }
         self.ok(&create(ADMIN, POLICIES.to_owned(), policy)).await;
     }
 
@@ -180,6 +205,15 @@ impl Ground {
             bind.send(&self.controller().await).await.unwrap_or_else(|why| panic!("bind as the controller: {why}"));
         }
         self.as_controller(status).await;
+    }
+
+    /// The Role that access is to in the scene where it rests.
+    fn deployer(&self, verbs: Value) -> Value {
+        let rules = json!([{ "verbs": verbs, "apiGroups": ["apps"], "resources": ["deployments"] }]);
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": { "name": "deployer", "namespace": self.namespace }, "rules": rules
+        })
     }
 
     /// A binding as the controller makes them for alice.
@@ -239,6 +273,11 @@ impl Ground {
         self.service_account_in(owner, &self.namespace, name).await
     }
 
+    /// A client with the token of a service account of Kubernetes itself.
+    pub async fn service_account_of_system(&self, name: &str) -> kube::Client {
+        self.service_account_in(ADMIN, "kube-system", name).await
+    }
+
     /// The same of one that is elsewhere.
     pub async fn service_account_in(&self, owner: User, namespace: &str, name: &str) -> kube::Client {
         let login = format!("{namespace}-{name}");
@@ -268,6 +307,10 @@ impl Ground {
 
     pub fn policy(&self) -> String {
         format!("{POLICIES}/{}", self.namespace)
+    }
+
+    pub fn roles(&self) -> String {
+        format!("{RBAC}/namespaces/{}/roles", self.namespace)
     }
 
     pub fn bindings(&self) -> String {

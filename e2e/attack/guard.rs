@@ -46,6 +46,8 @@ pub enum Guard {
     OwnNamespace,
     /// The guard of the Lease.
     Lease,
+    /// The guard of a request's metadata.
+    Metadata,
     /// What the definitions say of values.
     Schema,
     /// That the definition keeps the status apart.
@@ -53,7 +55,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Requester,
         Self::Status,
         Self::Reviewer,
@@ -63,6 +65,7 @@ impl Guard {
         Self::Deletion,
         Self::OwnNamespace,
         Self::Lease,
+        Self::Metadata,
         Self::Schema,
         Self::Subresource,
     ];
@@ -90,6 +93,7 @@ impl Guard {
             Self::Deletion => &["validatingadmissionpolicybindings/daypass-deletion-guard"],
             Self::OwnNamespace => &["validatingadmissionpolicybindings/daypass-self-guard"],
             Self::Lease => &["validatingadmissionpolicybindings/daypass-lease-guard"],
+            Self::Metadata => &["validatingadmissionpolicybindings/daypass-metadata-guard"],
             Self::Schema | Self::Subresource => &[],
         }
     }

@@ -14,6 +14,7 @@ mod facts;
 mod ground;
 mod guard;
 mod impersonation;
+mod metadata;
 mod people;
 mod policies;
 mod requester;
@@ -41,6 +42,7 @@ fn attempts() -> Vec<Attempt> {
         deletion::attempts(),
         self_guard::attempts(),
         impersonation::attempts(),
+        metadata::attempts(),
     ];
     let attempts: Vec<Attempt> = of_classes.into_iter().flatten().collect();
     let names: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.name.as_str()).collect();
@@ -58,7 +60,9 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(people::trials());
     trials.extend(controller::trials());
     trials.extend(facts::trials());
+    trials.extend(status::trials());
     trials.extend(deletion::trials());
+    trials.extend(metadata::trials());
     trials.extend(schema::trials());
     trials.extend(self_guard::trials());
     trials.extend(impersonation::trials());

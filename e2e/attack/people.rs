@@ -206,7 +206,7 @@ async fn made_again(world: Arc<World>) {
     let ground = asked(&world, ALICE, leads(1)).await;
     ground.say(BOB, "Approve").await;
     world.until(&ground.namespace, "fix", State::Active).await;
-    ground.ok(&delete(ALICE, ground.areq("fix"))).await;
+    ground.ok(&delete(ADMIN, ground.areq("fix"))).await;
     let again = request(&ground.namespace, "fix", json!({ "duration": "30m" }));
     ground.ok(&create(ALICE, ground.requests(), again)).await;
     until_on_record(&ground, &["stage leads is open"]).await;

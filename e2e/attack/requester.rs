@@ -8,9 +8,9 @@ use super::ground::{Ground, Scene};
 use super::guard::Guard;
 use crate::harness::cast::request;
 use crate::harness::install::CONTROLLER;
-use crate::harness::users::{ADMIN, CAROL, EVE, MALLORY, OVERFULL, PETRA, TOO_LONG, User};
+use crate::harness::users::{ADMIN, ALICE, CAROL, EVE, MALLORY, OVERFULL, TOO_LONG, User};
 
-const FROZEN: &str = "spec cannot be changed after creation";
+const FROZEN: &str = "what a request asks for cannot be changed: make a new request, under another name";
 
 pub fn attempts() -> Vec<Attempt> {
     [forged(), frozen(), unrecordable()].into_iter().flatten().collect()
@@ -76,37 +76,38 @@ fn changes(name: &str, scene: Scene, by: User, spec: Value) -> Attempt {
     })
 }
 
+/// By those whom no other guard keeps off: the requester, and an admin.
 fn frozen() -> Vec<Attempt> {
     let fix = |name: &str, act: fn(&Ground) -> super::call::Call| {
         Attempt::refused(format!("spec::{name}"), Guard::Schema, Scene::Active, FROZEN, act)
     };
     vec![
-        changes("longer_after_the_approval", Scene::Active, PETRA, json!({ "duration": "700h" })),
-        changes("another_role_after_the_approval", Scene::Active, PETRA, json!({ "role": { "name": "admin" } })),
+        changes("longer_after_the_approval", Scene::Active, ALICE, json!({ "duration": "700h" })),
+        changes("another_role_after_the_approval", Scene::Active, ALICE, json!({ "role": { "name": "admin" } })),
         changes("somewhere_else_after_the_approval", Scene::Active, ADMIN, json!({ "scope": { "cluster": true } })),
-        changes("another_role_while_it_waits", Scene::Pending, PETRA, json!({ "role": { "name": "admin" } })),
-        changes("an_earlier_start", Scene::Scheduled, PETRA, json!({ "startTime": "2026-01-01T00:00:00Z" })),
+        changes("another_role_while_it_waits", Scene::Pending, ALICE, json!({ "role": { "name": "admin" } })),
+        changes("an_earlier_start", Scene::Scheduled, ALICE, json!({ "startTime": "2026-01-01T00:00:00Z" })),
         changes("another_requester", Scene::Active, ADMIN, json!({ "requester": { "username": "carol" } })),
         changes("no_requester", Scene::Active, ADMIN, json!({ "requester": null })),
         fix("a_role_by_json_patch", |g| {
-            json_patch(PETRA, g.areq("fix"), json!([{ "op": "replace", "path": "/spec/role/name", "value": "admin" }]))
+            json_patch(ALICE, g.areq("fix"), json!([{ "op": "replace", "path": "/spec/role/name", "value": "admin" }]))
         }),
         fix("a_requester_by_json_patch", |g| {
             let swap = json!([
                 { "op": "test", "path": "/spec/requester/username", "value": "alice" },
                 { "op": "replace", "path": "/spec/requester/username", "value": "eve" }
             ]);
-            json_patch(EVE, g.areq("fix"), swap)
+            json_patch(ALICE, g.areq("fix"), swap)
         }),
         fix("a_role_by_apply_with_force", |g| {
             let spec = json!({ "role": { "name": "admin" }, "reason": "a trial", "requester": alice() });
-            apply_with_force(EVE, g.areq("fix"), g.fix(json!({ "spec": spec })))
+            apply_with_force(ALICE, g.areq("fix"), g.fix(json!({ "spec": spec })))
         }),
         fix("a_requester_by_apply_with_force", |g| {
             let spec = json!({ "role": { "name": "edit" }, "reason": "a trial", "requester": { "username": "eve" } });
-            apply_with_force(EVE, g.areq("fix"), g.fix(json!({ "spec": spec })))
+            apply_with_force(ALICE, g.areq("fix"), g.fix(json!({ "spec": spec })))
         }),
-        fix("a_role_by_a_replacement", |g| put(PETRA, g.areq("fix"), g.fix_but("/spec/role/name", json!("admin")))),
+        fix("a_role_by_a_replacement", |g| put(ADMIN, g.areq("fix"), g.fix_but("/spec/role/name", json!("admin")))),
         fix("a_requester_by_a_replacement", |g| {
             put(ADMIN, g.areq("fix"), g.fix_but("/spec/requester/username", json!("eve")))
         }),

@@ -22,7 +22,7 @@ struct Sample {
 }
 
 /// The schema of the status, as the API server serves it.
-async fn schema(ground: &Ground) -> Value {
+pub async fn schema(ground: &Ground) -> Value {
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/accessrequests.daypass.dev";
     let definition = ground.read(path).await.expect("the definition");
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()

@@ -1,5 +1,9 @@
 //! Attempts to write what only the controller may, and to say something when all is said.
 
+use std::sync::Arc;
+
+use daypass::api::State;
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::attempt::Attempt;
@@ -7,9 +11,14 @@ use super::call::{Call, apply_with_force, json_patch, merge, put};
 use super::ground::{Ground, Scene};
 use super::guard::Guard;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, DAVE, PETRA, User};
+use crate::harness::{World, private};
 
 pub fn attempts() -> Vec<Attempt> {
     [fields(), other_ways(), after_the_decision(), of_a_policy()].into_iter().flatten().collect()
+}
+
+pub fn trials() -> Vec<Trial> {
+    vec![private("attack::status::what_is_not_over_can_be_revoked_in_every_state", revoked_in_every_state)]
 }
 
 const LATER: &str = "2031-01-01T00:00:00Z";
@@ -94,7 +103,7 @@ fn says(name: &str, scene: Scene, by: User, review: Value, words: &str) -> Attem
 }
 
 fn after_the_decision() -> Vec<Attempt> {
-    use Scene::{Active, BreakGlass, Denied, Scheduled};
+    use Scene::{Active, BreakGlass, Denied, Scheduled, Suspended};
     let verdict = |verdict: &str| json!({ "verdict": verdict });
     let (active, over) = ("the request is decided (Active)", "the request is over (Denied)");
     let scheduled =
@@ -107,11 +116,61 @@ fn after_the_decision() -> Vec<Attempt> {
         says("denies_what_runs", Active, CAROL, verdict("Deny"), active),
         says("joins_before_the_start", Scheduled, CAROL, verdict("Approve"), scheduled),
         says("removes_the_approval_before_the_start", Scheduled, BOB, Value::Null, scheduled),
+        says(
+            "joins_the_approvers_of_what_rests",
+            Suspended,
+            CAROL,
+            verdict("Approve"),
+            "the request is decided (Suspended)",
+        ),
+        says("removes_the_approval_of_what_rests", Suspended, BOB, Value::Null, "the request is decided (Suspended)"),
         says("approves_what_was_denied", Denied, CAROL, verdict("Approve"), over),
         says("removes_the_denial", Denied, CAROL, Value::Null, over),
         says("revokes_what_is_over", Denied, ALICE, verdict("Revoke"), over),
         says("removes_what_it_said_of_an_emergency", BreakGlass, DAVE, Value::Null, "stays on record"),
     ]
+}
+
+/// Whether a review of Revoke can be written in a state. A new state has to be thought of here.
+pub fn can_be_ended(state: State) -> bool {
+    match state {
+        // Not decided: whatever can be said can be said.
+        State::Pending => true,
+        State::Scheduled | State::Active | State::Suspended => true,
+        State::Denied | State::Expired | State::Revoked | State::Lapsed | State::Failed | State::Extended => false,
+    }
+}
+
+/// Every state, as the API server's schema has them.
+async fn states(ground: &Ground) -> Vec<State> {
+    let schema = super::schema::schema(ground).await;
+    let states = schema["properties"]["state"]["enum"].as_array().expect("states").iter();
+    let states: Vec<State> = states.map(|state| serde_json::from_value(state.clone()).expect("a state")).collect();
+    assert!(states.len() > 1, "{schema}");
+    states
+}
+
+/// What is not over can be ended in every state, by the requester and by an approver, and in no other.
+async fn revoked_in_every_state(world: Arc<World>) {
+    // It would put the state right again.
+    world.controller.kill();
+    let ground = Ground::prepare(&world, Scene::Active, false).await;
+    for state in states(&ground).await {
+        assert_eq!(can_be_ended(state), !state.is_final(), "{state:?}");
+        ground.as_controller(json!({ "state": state })).await;
+        for by in [ALICE, BOB, CAROL] {
+            let says = json!({ "status": { "reviews": { by.name: { "verdict": "Revoke" } } } });
+            let answer = ground.send(&merge(by, ground.status(), says).dry()).await;
+            match (can_be_ended(state), answer) {
+                (true, Ok(answer)) => assert_eq!(answer["status"]["reviews"][by.name]["verdict"], "Revoke"),
+                (true, Err(why)) => panic!("{} cannot end it while it is {state:?}: {why}", by.name),
+                (false, Ok(answer)) => panic!("{} can speak of what is {state:?}: {answer}", by.name),
+                (false, Err(why)) => {
+                    assert!(why.contains(&format!("the request is over ({})", state.as_str())), "{why}");
+                }
+            }
+        }
+    }
 }
 
 fn of_a_policy() -> Vec<Attempt> {

@@ -58,19 +58,13 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: hands-ou
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: gitops}]
 "#;
 
-/// eve's tools apply on the server's side, which takes the right to patch.
-const RIGHTS_OF_EVE: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: applies-requests}
-rules:
-- {apiGroups: [daypass.dev], resources: [accessrequests], verbs: [patch]}
----
+/// edda is trusted with everything in the namespaces of others, and Daypass's role for requesters is part of that.
+const RIGHTS_OF_EDDA: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: eve-applies-requests}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: applies-requests}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: eve}]
+metadata: {name: edda-edits}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: edda}]
 "#;
 
 /// petra's account can write nearly everything of Daypass, as RBAC goes: it is for what RBAC cannot refuse.
@@ -120,7 +114,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: oscar}]
 /// Gives the people of the tests their ordinary rights.
 pub async fn give_rights(admin: &Kubectl) {
     admin.apply_server_side(RIGHTS).await;
-    admin.apply_server_side(RIGHTS_OF_EVE).await;
+    admin.apply_server_side(RIGHTS_OF_EDDA).await;
     admin.apply_server_side(RIGHTS_OF_PETRA).await;
     admin.apply_server_side(RIGHTS_EVERYWHERE).await;
 }

@@ -234,6 +234,13 @@ impl ControlPlane {
         Kubectl::new(Tool::new(&self.binaries.kubectl, self.dir(), kubeconfig))
     }
 
+    /// Runs a line in a shell as a user, whatever comes of it: `kubectl` is theirs there.
+    pub async fn shell(&self, user: User, line: &str) -> Output {
+        let tools = self.binaries.kubectl.parent().expect("a folder").display().to_string();
+        let line = format!("PATH='{tools}':\"$PATH\"\n{line}");
+        Tool::new(Path::new("/bin/sh"), self.dir(), &self.kubeconfig(user)).run(&["-c", &line], "").await
+    }
+
     /// Runs helm as the admin and returns what it prints.
     pub async fn helm(&self, args: &[&str]) -> String {
         Tool::new(&self.binaries.helm, self.dir(), &self.kubeconfig(users::ADMIN)).ok(args).await

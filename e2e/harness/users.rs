@@ -68,6 +68,10 @@ pub const OSCAR: User = user("oscar", "u-oscar", &[]);
 pub const KUBELET: User = login("kubelet", "system:node:n1", "u-node-n1", &["system:nodes"]);
 /// The scheduler of Kubernetes.
 pub const SCHEDULER: User = login("scheduler", "system:kube-scheduler", "u-scheduler", &[]);
+/// May edit everything in every namespace, and so act as any service account.
+pub const EDDA: User = user("edda", "u-edda", &[]);
+/// Somebody whose name has a character that no terminal shows.
+pub const HIDDEN: User = login("hidden", "ali\u{202e}ce", "u-hidden", &["dev"]);
 
 pub const SLASH: User = login("slash", "team/anna", "u-slash", &["dev"]);
 pub const TILDE: User = login("tilde", "anna~1ops", "u-tilde", &["dev"]);
@@ -113,8 +117,23 @@ fn leak(text: String) -> &'static str {
 
 /// The API server's `--token-auth-file`: one line a login.
 pub fn token_file() -> String {
-    let more = [ALICE_APPROVES, ALICE_RENAMED, NOT_ALICE, BOB_LEFT, BIG_BOB, PETRA, *TOO_LONG, *CROWDED, *OVERFULL];
-    let more = more.into_iter().chain([TRUDY, OSCAR, KUBELET, SCHEDULER]);
+    let more = [
+        ALICE_APPROVES,
+        ALICE_RENAMED,
+        NOT_ALICE,
+        BOB_LEFT,
+        BIG_BOB,
+        PETRA,
+        EDDA,
+        TRUDY,
+        OSCAR,
+        KUBELET,
+        SCHEDULER,
+        HIDDEN,
+        *TOO_LONG,
+        *CROWDED,
+        *OVERFULL,
+    ];
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let everybody = ALL.into_iter().chain(more).chain(with_odd_names()).chain(VOTERS.iter().copied());
     everybody

@@ -36,7 +36,8 @@ use super::subject::{Identity, RoleName, Subject};
     printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     validation = Rule::new("self.spec == oldSelf.spec")
-        .message("spec cannot be changed after creation: delete the request and make a new one")
+        .message("what a request asks for cannot be changed: make a new request, under another name")
+        .field_path(".spec")
         .reason(Reason::FieldValueForbidden),
     validation = Rule::new("size(self.metadata.name) <= 200")
         .message("metadata.name must be at most 200 characters: Events of the request carry it"),

@@ -57,6 +57,11 @@ off
 {{- end -}}
 {{- end }}
 
+{{/* CEL: the states of a request that is decided and not over. A request that is Pending is not decided. */}}
+{{- define "daypass.decidedStates" -}}
+['Scheduled', 'Active', 'Suspended']
+{{- end }}
+
 {{/* CEL: the caller's name and groups fit the fields that record them (the bounds stand in the CRD). */}}
 {{- define "daypass.recordable" -}}
 size(request.userInfo.username) <= 253

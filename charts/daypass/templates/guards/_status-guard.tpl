@@ -86,13 +86,13 @@ spec:
         variables.reviewsBefore[?variables.me] == variables.reviewsAfter[?variables.me]
           || variables.state == 'Pending'
           || (variables.reviewStays && (variables.underReview
-            || (variables.state in ['Scheduled', 'Active']
+            || (variables.state in {{ include "daypass.decidedStates" . }}
               && variables.reviewsAfter[variables.me].verdict == 'Revoke')))
       reason: Forbidden
       messageExpression: >-
         variables.underReview ?
           'what was said of break-glass access stays on record: change your review, to Approve or Deny, instead of removing it' :
-        variables.state in ['Scheduled', 'Active'] ?
+        variables.state in {{ include "daypass.decidedStates" . }} ?
           'the request is decided (' + variables.state
             + '), and from now on a review can only end it: write verdict Revoke, or leave your review as it is' :
           'the request is over (' + variables.state
