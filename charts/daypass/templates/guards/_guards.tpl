@@ -5,7 +5,7 @@ nothing may stand here that the API server would write otherwise: its defaults a
 */}}
 {{- define "daypass.guards" -}}
 {{- $texts := dict }}
-{{- range list "identity-check" "status-guard" "policy-status-guard" "binding-guard" "controller-guard" "deletion-guard" "lease-guard" "self-guard" }}
+{{- range list "identity-check" "status-guard" "policy-status-guard" "binding-guard" "controller-guard" "deletion-guard" "metadata-guard" "lease-guard" "self-guard" }}
 {{- $_ := set $texts . (include (printf "daypass.guard.%s" .) $) }}
 {{- end }}
 {{- /* As many as the CRD's limit of 64 roles needs. */}}
