@@ -88,10 +88,10 @@ fn other_ways() -> Vec<Attempt> {
             merge(ALICE, g.status(), json!({ "status": { "expiresAt": LATER, "reviews": own } }))
         }),
         Attempt::in_vain("status::through_the_request", Guard::Subresource, Scene::Pending, |g| {
-            merge(PETRA, g.areq("fix"), json!({ "status": { "state": "Active" } }))
+            merge(ALICE, g.areq("fix"), json!({ "status": { "state": "Active" } }))
         }),
         Attempt::in_vain("status::through_the_request_with_force", Guard::Subresource, Scene::Pending, |g| {
-            apply_with_force(PETRA, g.areq("fix"), g.fix(json!({ "status": { "state": "Active" } })))
+            apply_with_force(ALICE, g.areq("fix"), g.fix(json!({ "status": { "state": "Active" } })))
         }),
     ]
 }
