@@ -343,12 +343,10 @@ async fn strange_name(world: Arc<World>) {
     until_role(&one, LEASE + Duration::from_secs(5), "ok: leads").await;
     one.kill();
     eve_deletes(&world).await.expect("eve deletes");
-    let deleted = now();
+    let begun = Instant::now();
     other.restart().await;
     until_role(&other, LEASE + Duration::from_secs(5), "ok: leads").await;
-    let again = writes_of(&world, "two").into_iter().map(|write| write.0).find(|at| *at > deleted);
-    let again = again.expect("a write").duration_since(deleted).as_millis();
-    assert!(again >= 9_000, "the one whose lease was deleted may be alive: taken after {again} ms");
+    assert!(begun.elapsed() >= LEASE, "the one whose lease was deleted may be alive: {:?}", begun.elapsed());
 }
 
 /// Every second, or somewhat less. With a leader, and when it is dead.

@@ -17,6 +17,7 @@ mod faults;
 mod grant;
 mod harness;
 mod harness_check;
+mod hindered;
 mod identity;
 mod image;
 mod leader;
@@ -75,6 +76,7 @@ fn run_trials() -> ExitCode {
         admission::trials(),
         crash::trials(),
         behind::trials(),
+        hindered::trials(),
         leader::trials(),
         faults::trials(),
         operate::trials(),
