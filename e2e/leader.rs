@@ -10,8 +10,10 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
+use crate::harness::install::NAMESPACE;
+use crate::harness::kubectl::Output;
 use crate::harness::proxy::{Moment, Read, Way};
-use crate::harness::users::ALICE;
+use crate::harness::users::{ADMIN, ALICE, EVE};
 use crate::harness::wait::{now, now_plus_seconds};
 use crate::harness::{Controller, World, eventually, private};
 
@@ -22,6 +24,9 @@ pub fn trials() -> Vec<Trial> {
         private("leader::a_leader_that_is_cut_off_stops_before_another_begins", cut_off),
         private("leader::a_leader_that_was_frozen_writes_nothing_any_more", frozen),
         private("leader::a_new_leader_counts_what_the_old_one_granted_last", last_grant),
+        private("leader::a_lease_that_somebody_overwrites_or_deletes_is_taken_back", taken_back),
+        private("leader::a_lease_in_a_strange_name_is_waited_for_no_longer_than_any_other", strange_name),
+        private("leader::who_writes_the_lease_again_and_again_cannot_keep_it", again_and_again),
     ]
 }
 
@@ -227,4 +232,168 @@ async fn last_grant(world: Arc<World>) {
     assert_eq!(world.our_bindings(&namespace).await.len(), 1);
     let by_the_new_one = |write: &Write| write.1.contains("/accessrequests/later/status");
     assert!(writes_of(&world, "two").iter().any(by_the_new_one), "the first one has decided it");
+}
+
+/// Lets eve do in every namespace what a developer may, Leases included.
+async fn eve_may_edit(world: &World) {
+    let args = ["create", "clusterrolebinding", "eve-edits", "--clusterrole=edit", "--user=eve"];
+    world.kubectl(ADMIN).ok(&args).await;
+    eventually("eve may write leases", SOON, async || {
+        let may = world.kubectl(EVE).can_i("patch", "leases.coordination.k8s.io", Some(NAMESPACE)).await;
+        if may { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+}
+
+/// Writes the lease as eve; what is said when she cannot.
+async fn eve_writes(world: &World, spec: Value) -> Result<(), String> {
+    let patch = json!({ "spec": spec }).to_string();
+    let args = ["patch", "lease", "daypass", "-n", NAMESPACE, "--type=merge", "-p", &patch];
+    done(world.kubectl(EVE).run(&args).await)
+}
+
+async fn eve_deletes(world: &World) -> Result<(), String> {
+    done(world.kubectl(EVE).run(&["delete", "lease", "daypass", "-n", NAMESPACE]).await)
+}
+
+fn done(output: Output) -> Result<(), String> {
+    if output.ok { Ok(()) } else { Err(output.stderr) }
+}
+
+/// What eve makes of the lease, so that it is hers for as long as can be.
+fn for_ever() -> Value {
+    // A MicroTime has six digits.
+    let now = format!("{:.6}", now());
+    json!({ "holderIdentity": "eve", "leaseDurationSeconds": 2_147_483_647, "renewTime": now, "acquireTime": now })
+}
+
+/// The leader that lives goes on, whatever stands in the lease.
+async fn taken_back(world: Arc<World>) {
+    let (one, other, namespace) = two(&world).await;
+    eve_may_edit(&world).await;
+    let odd = [
+        for_ever(),
+        json!({ "holderIdentity": "" }),
+        json!({ "holderIdentity": null, "renewTime": null, "leaseDurationSeconds": null }),
+        json!({ "holderIdentity": "eve", "leaseDurationSeconds": 1, "renewTime": "1970-01-01T00:00:00.000000Z" }),
+        json!({ "holderIdentity": "eve_", "leaseTransitions": 2_147_483_647, "renewTime": "9999-01-01T00:00:00.000000Z" }),
+        // No replica forgets its own name.
+        json!({ "leaseDurationSeconds": 2_147_483_647 }),
+    ];
+    let mut written: Vec<Option<Value>> = odd.into_iter().map(Some).collect();
+    written.push(None);
+    for (round, spec) in written.into_iter().enumerate() {
+        let name = format!("fix-{round}");
+        world.ask(ALICE, &namespace, &name, json!({ "duration": "2s" })).await;
+        world.until(&namespace, &name, State::Active).await;
+        let before = renewals_of(&world, "one").len();
+        let done = match &spec {
+            Some(spec) => eve_writes(&world, spec.clone()).await,
+            None => eve_deletes(&world).await,
+        };
+        done.unwrap_or_else(|why| panic!("eve cannot write {spec:?}: {why}"));
+        world.until(&namespace, &name, State::Expired).await;
+        eventually("the leader has the lease again", SOON, async || {
+            let holder = holder(&world).await;
+            let renewed = renewals_of(&world, "one").len();
+            let has = holder.starts_with("one_") && renewed > before + 2;
+            if has { Ok(()) } else { Err(format!("after {spec:?} it is {holder:?}'s, renewed {renewed} times")) }
+        })
+        .await;
+        until_role(&one, SOON, "ok: leads").await;
+        until_role(&other, SOON, "ok: stands by; one leads").await;
+    }
+    let (first, second) = (writes_of(&world, "one"), writes_of(&world, "two"));
+    assert!(!first.is_empty() && second.is_empty(), "two writes: {second:?}");
+}
+
+async fn holder(world: &World) -> String {
+    let args =
+        ["get", "lease", "daypass", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}", "--ignore-not-found"];
+    world.kubectl(ADMIN).ok(&args).await
+}
+
+/// Nobody leads, and the lease says that somebody does. Who comes waits for as long as for a replica that died.
+async fn strange_name(world: Arc<World>) {
+    let (one, other, namespace) = two(&world).await;
+    eve_may_edit(&world).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
+    world.until(&namespace, "fix", State::Active).await;
+    one.freeze();
+    eve_writes(&world, for_ever()).await.expect("eve writes");
+    let wrote = now();
+    eventually("the one that stands by says who has the lease", SOON, async || {
+        let (status, said) = other.get("/readyz").await?;
+        let told = status == 200 && said.contains("eve") && said.contains("no replica of Daypass");
+        if told { Ok(()) } else { Err(format!("{status}: {said}")) }
+    })
+    .await;
+    until_role(&other, LEASE + Duration::from_secs(5), "ok: leads").await;
+    world.until(&namespace, "fix", State::Expired).await;
+    let begins = writes_of(&world, "two").into_iter().map(|write| write.0).min().expect("a write");
+    assert!(begins.duration_since(wrote).as_millis() >= 9_000, "written {wrote}, taken over {begins}");
+    one.thaw();
+    assert!(!one.end().await.success());
+    one_after_the_other(&world, "one", "two");
+
+    // And one that was not there when it was written.
+    other.kill();
+    eve_writes(&world, for_ever()).await.expect("eve writes");
+    one.restart().await;
+    until_role(&one, LEASE + Duration::from_secs(5), "ok: leads").await;
+    one.kill();
+    eve_deletes(&world).await.expect("eve deletes");
+    let begun = Instant::now();
+    other.restart().await;
+    until_role(&other, LEASE + Duration::from_secs(5), "ok: leads").await;
+    assert!(begun.elapsed() >= LEASE, "the one whose lease was deleted may be alive: {:?}", begun.elapsed());
+}
+
+/// Every second, or somewhat less. With a leader, and when it is dead.
+async fn again_and_again(world: Arc<World>) {
+    let (one, other, namespace) = two(&world).await;
+    eve_may_edit(&world).await;
+    let eve = async {
+        let mut rhythm = tokio::time::interval(Duration::from_secs(1));
+        for round in 0_u64.. {
+            rhythm.tick().await;
+            // In turns for some seconds each.
+            let written =
+                if round / 4 % 2 == 0 { eve_writes(&world, for_ever()).await } else { eve_deletes(&world).await };
+            // There may be none to write.
+            let _ = written;
+        }
+    };
+    let people = async {
+        for name in ["led", "missed"] {
+            world.ask(ALICE, &namespace, name, json!({ "duration": "14s" })).await;
+            world.until(&namespace, name, State::Active).await;
+            if name == "led" {
+                // For longer than a leader goes on without a lease.
+                world.until(&namespace, name, State::Expired).await;
+                let writes = writes_of(&world, "two");
+                assert!(writes.is_empty(), "the leader is alive, and the other writes: {writes:?}");
+                until_leads(&one).await;
+            }
+        }
+        one.kill();
+        let died = Instant::now();
+        until_leads(&other).await;
+        assert!(died.elapsed() < LEASE + Duration::from_secs(8), "{:?}", died.elapsed());
+        world.until(&namespace, "missed", State::Expired).await;
+    };
+    tokio::select! {
+        () = people => {}
+        () = eve => unreachable!("eve goes on"),
+    }
+    one_after_the_other(&world, "one", "two");
+}
+
+/// It leads, whatever it has to say of its lease.
+async fn until_leads(controller: &Controller) {
+    eventually("it leads", SOON, async || {
+        let (status, said) = controller.get("/readyz").await?;
+        if status == 200 && said.starts_with("ok: leads") { Ok(()) } else { Err(format!("{status}: {said}")) }
+    })
+    .await;
 }

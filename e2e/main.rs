@@ -18,6 +18,7 @@ mod grant;
 mod guards;
 mod harness;
 mod harness_check;
+mod hindered;
 mod identity;
 mod image;
 mod leader;
@@ -79,6 +80,7 @@ fn trials() -> Vec<Trial> {
         admission::trials(),
         crash::trials(),
         behind::trials(),
+        hindered::trials(),
         leader::trials(),
         faults::trials(),
         operate::trials(),

@@ -1,12 +1,16 @@
 //! Owns what goes wrong, when, and the record of it: storms of faults on the line, watches that are cut, controllers
-//! that are killed, clocks that are set. It judges nothing.
+//! that are killed, clocks that are set, a lease that others write or delete. It judges nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::harness::Controller;
@@ -20,6 +24,10 @@ const STORM: [u64; 2] = [3_000, 6_000];
 const CALM: [u64; 2] = [5_000, 7_000];
 /// For how long a killed controller stays dead, in milliseconds: from less than the lease to more.
 const DEAD: [u64; 4] = [0, 500, 7_000, 7_000];
+/// How often in a row others spoil the lease, and how long they rest in between, in milliseconds: from slower than it is
+/// renewed to faster than a name can stand in it.
+const SPOILT: [u64; 2] = [1, 8];
+const RESTS: [u64; 4] = [50, 300, 700, 1_500];
 /// Steps of a clock, in milliseconds.
 const STEPS: [i64; 10] = [2_000, -2_000, 5_000, -5_000, 20_000, -20_000, 60_000, -60_000, 120_000, -120_000];
 
@@ -91,13 +99,15 @@ pub struct Weather {
     log: Mutex<Vec<(Timestamp, What)>>,
     counts: Arc<Mutex<BTreeMap<String, usize>>>,
     longest_step: i64,
+    /// As somebody who may edit them.
+    leases: Api<Lease>,
 }
 
 impl Weather {
     /// Fine weather. No clock will be wrong by more than `longest_step` milliseconds.
-    pub fn new(replicas: [Arc<Replica>; 2], longest_step: i64) -> Arc<Self> {
+    pub fn new(replicas: [Arc<Replica>; 2], longest_step: i64, leases: Api<Lease>) -> Arc<Self> {
         let log = Mutex::new(vec![(now(), What::Calm)]);
-        Arc::new(Self { replicas, log, counts: Arc::default(), longest_step })
+        Arc::new(Self { replicas, log, counts: Arc::default(), longest_step, leases })
     }
 
     /// Storms and calms in turns, until there have been so many faults.
@@ -122,10 +132,11 @@ impl Weather {
         for _ in 0..3 {
             sleep(Duration::from_millis(lasts / 4)).await;
             let replica = self.either(dice);
-            match dice.within([0, 10]) {
+            match dice.within([0, 12]) {
                 0..4 => add(&self.counts, "watch cut", replica.proxy.cut_watches()),
                 4..7 => self.kill(&replica, dice),
                 7..9 => self.set_clock(&replica, dice),
+                9..11 => self.spoil_lease(dice).await,
                 _ => {}
             }
         }
@@ -175,6 +186,23 @@ impl Weather {
         replica.controller.set_clock(wrong_by);
         self.note(What::Clock(replica.name, wrong_by));
         add(&self.counts, "clock set", 1);
+    }
+
+    /// Somebody writes the lease so that it is theirs for ever, or deletes it, some times in a row.
+    async fn spoil_lease(&self, dice: &mut Dice) {
+        let rest = Duration::from_millis(dice.pick(&RESTS));
+        for _ in 0..dice.within(SPOILT) {
+            let (kind, spoilt) = if dice.percent(50) {
+                let spec = json!({ "holderIdentity": "eve", "leaseDurationSeconds": i32::MAX });
+                let patch = Patch::Merge(json!({ "spec": spec }));
+                ("lease overwritten", self.leases.patch("daypass", &PatchParams::default(), &patch).await.is_ok())
+            } else {
+                ("lease deleted", self.leases.delete("daypass", &Default::default()).await.is_ok())
+            };
+            // There may be none.
+            add(&self.counts, kind, usize::from(spoilt));
+            sleep(rest).await;
+        }
     }
 
     /// Starts controllers that have ended, as the kubelet does, for as long as it is polled.

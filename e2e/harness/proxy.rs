@@ -294,9 +294,13 @@ impl Drop for Open {
 /// What an API server answers that does not do what it is asked.
 fn refusal(code: u16) -> Response {
     let reason = match code {
+        400 => "BadRequest",
         401 => "Unauthorized",
         403 => "Forbidden",
+        404 => "NotFound",
         409 => "Conflict",
+        413 => "RequestEntityTooLarge",
+        422 => "Invalid",
         429 => "TooManyRequests",
         503 => "ServiceUnavailable",
         _ => "InternalError",

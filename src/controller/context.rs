@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
@@ -11,7 +12,9 @@ use kube::ResourceExt;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::error::Error;
 use super::execute::Writer;
 use super::kept::{Glance, Kept, KeptRequest, reference};
 use super::ledger::Ledger;
@@ -96,13 +99,18 @@ pub struct Context {
     failures: Mutex<HashMap<ObjectRef<KeptRequest>, Failures>>,
 }
 
+/// After how long people are told again of what still keeps a request from going on. Events are kept for an hour.
+const TOLD_AGAIN: Duration = Duration::from_secs(1800);
+
 /// How many passes over a request have failed in a row.
 #[derive(Clone, Copy, Default)]
-pub struct Failures {
+struct Failures {
     /// Of whatever.
-    pub all: u32,
-    /// The last ones, of a right that is missing.
-    pub forbidden: u32,
+    all: u32,
+    /// The last ones, of what the API server answered.
+    hindered: u32,
+    /// When people were told of those.
+    told: Option<Instant>,
 }
 
 /// The writing ends of the stores, for the watches.
@@ -317,13 +325,22 @@ impl Context {
         self.policy_store.state().iter().for_each(|policy| self.queues.look_at_policy(ObjectRef::from_obj(&**policy)));
     }
 
-    /// Counts a failed pass, which may have failed of a right that is missing.
-    pub fn failed(&self, request: ObjectRef<KeptRequest>, forbidden: bool) -> Failures {
+    /// Counts a failed pass: how many there are now, and whether people must be told of it.
+    pub fn failed(&self, request: ObjectRef<KeptRequest>, error: &Error) -> (u32, bool) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = failures.entry(request).or_default();
         counted.all = counted.all.saturating_add(1);
-        counted.forbidden = if forbidden { counted.forbidden.saturating_add(1) } else { 0 };
-        *counted
+        let Some(told_after) = error.told_after() else {
+            (counted.hindered, counted.told) = (0, None);
+            return (counted.all, false);
+        };
+        counted.hindered = counted.hindered.saturating_add(1);
+        let is_due = counted.told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN);
+        let tell = is_due && counted.hindered >= told_after;
+        if tell {
+            counted.told = Some(Instant::now());
+        }
+        (counted.all, tell)
     }
 
     /// Forgets failed passes.

@@ -1,7 +1,15 @@
 //! What can go wrong in a pass. Waiting is not an error; it is part of the plan.
 
+use kube::core::Status;
+
 use crate::api::request::BindingKind;
 use crate::runtime::leader::Lost;
+
+/// After how many passes in a row that the API server, or what it asks, did not let go on people are told of it. A right
+/// that was just given may not be in force yet, and an API server that just started does not know of it.
+const TOLD: u32 = 4;
+/// The same where the answer may be nobody's decision: a server in trouble, or busy.
+const TOLD_OF_TROUBLE: u32 = 12;
 
 /// A failure that the next pass may not have.
 #[derive(Debug, thiserror::Error)]
@@ -60,13 +68,25 @@ impl Error {
         }
     }
 
-    /// What the controller may not do, when it failed of that.
-    pub fn forbidden(&self) -> Option<String> {
+    /// Whether the API server forbade it.
+    pub fn is_forbidden(&self) -> bool {
         match self {
-            Self::Api { what, source: kube::Error::Api(status) } if status.is_forbidden() => {
-                Some(format!("cannot {what}: {}", status.message))
+            Self::Api { source: kube::Error::Api(status), .. } => status.is_forbidden(),
+            Self::CannotEnd(why) => why.is_forbidden(),
+            _ => false,
+        }
+    }
+
+    /// After how many failures like this one in a row people are told. Never of what is no answer: then nobody could be
+    /// told either. Which answer it is only makes the wait longer or shorter: admission webhooks and policies of others
+    /// refuse with any code.
+    pub fn told_after(&self) -> Option<u32> {
+        match self {
+            Self::Api { source: kube::Error::Api(status), .. } => {
+                Some(if may_pass(status) { TOLD_OF_TROUBLE } else { TOLD })
             }
-            Self::CannotEnd(why) => why.forbidden(),
+            Self::CannotEnd(why) => why.told_after(),
+            Self::Refused(_) => Some(TOLD),
             _ => None,
         }
     }
@@ -81,11 +101,37 @@ impl Error {
 
     /// Wraps a client error with what was tried.
     pub fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
-        move |source| match source {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict,
-            source => Self::Api { what, source },
+        move |source| Self::Api { what, source }
+    }
+
+    /// What a failed write of an object is that was sent in a version: a conflict only if the object has another one by
+    /// now. A conflict about an object that has not changed is a refusal in other words.
+    pub async fn of_write(
+        what: &'static str,
+        source: kube::Error,
+        sent: Option<&str>,
+        version_now: impl Future<Output = Result<Option<String>, Self>>,
+    ) -> Self {
+        match &source {
+            kube::Error::Api(status) if status.is_conflict() => match version_now.await {
+                Ok(now) if now.as_deref() == sent => Self::Api { what, source },
+                Ok(_) => Self::Conflict,
+                Err(error) => error,
+            },
+            _ => Self::Api { what, source },
         }
     }
+}
+
+/// Whether the next try may be answered in another way with nobody deciding anything.
+fn may_pass(status: &Status) -> bool {
+    matches!(status.code, 401 | 408 | 429 | 500..)
+}
+
+/// Whether an answer to a creation is a decision that stays as it is until somebody changes something. An object that is
+/// made has no version to conflict with, so that is none, and neither is what may pass.
+pub fn is_final(status: &Status) -> bool {
+    (400..500).contains(&status.code) && !may_pass(status) && status.code != 409
 }
 
 /// Why a binding could not be made.
@@ -109,7 +155,7 @@ fn said(error: &kube::Error) -> String {
 const ESCALATION: &str = "is attempting to grant RBAC permissions not currently held";
 
 impl BindError {
-    /// Sorts a client error. Forbidden and invalid stay so until somebody changes something.
+    /// Sorts a client error.
     pub fn from_api(error: kube::Error, kind: BindingKind, role: &str) -> Self {
         match &error {
             kube::Error::Api(status) if status.is_forbidden() => {
@@ -122,8 +168,8 @@ impl BindError {
                 let why = &status.message;
                 Self::Refused(format!("the controller may not create this {kind:?} for role {role}; {way_out} ({why})"))
             }
-            kube::Error::Api(status) if matches!(status.code, 404 | 422) => {
-                Self::Refused(format!("the {kind:?} could not be created: {}", status.message))
+            kube::Error::Api(status) if is_final(status) => {
+                Self::Refused(format!("the {kind:?} could not be created: {} ({})", status.message, status.code))
             }
             _ => Self::Retry(Error::api("create a binding")(error)),
         }
@@ -135,6 +181,56 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
+
+    fn answer(code: u16, reason: &str) -> kube::Error {
+        kube::Error::Api(Status::failure("somebody's admission says no", reason).with_code(code).boxed())
+    }
+
+    #[test]
+    fn a_binding_that_admission_refuses_is_refused_whatever_the_code() {
+        let made =
+            |code, reason| BindError::from_api(answer(code, reason), BindingKind::RoleBinding, "ClusterRole/edit");
+        for (code, reason) in [
+            (400, "BadRequest"),
+            (403, "Forbidden"),
+            (404, "NotFound"),
+            (413, "RequestEntityTooLarge"),
+            (422, "Invalid"),
+            (418, "Teapot"),
+        ] {
+            assert!(matches!(made(code, reason), BindError::Refused(why) if why.contains("says no")), "{code}");
+        }
+        // These may pass; if they do not, people are told.
+        for (code, reason) in
+            [(401, "Unauthorized"), (409, "Conflict"), (429, "TooManyRequests"), (500, "InternalError"), (503, "")]
+        {
+            assert!(matches!(made(code, reason), BindError::Retry(error) if error.told_after().is_some()), "{code}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_answered_people_are_told_when_it_stays_so() {
+        for code in [400, 401, 403, 404, 409, 413, 422, 429, 500, 503] {
+            for reason in ["", "Forbidden", "Conflict", "NotFound"] {
+                let error = Error::api("delete a binding")(answer(code, reason)).cannot_end();
+                assert!(error.told_after().is_some_and(|times| times >= TOLD), "{code} {reason}");
+                assert_eq!(error.is_forbidden(), reason == "Forbidden");
+            }
+        }
+        assert_eq!(Error::Conflict.told_after(), None);
+    }
+
+    #[tokio::test]
+    async fn a_conflict_about_what_has_not_changed_is_a_refusal() {
+        let write = async |reason, now: Option<&str>| {
+            let now = Ok(now.map(str::to_owned));
+            Error::of_write("store it", answer(409, reason), Some("7"), std::future::ready(now)).await
+        };
+        assert!(matches!(write("Conflict", Some("7")).await, Error::Api { .. }));
+        assert!(matches!(write("Conflict", Some("8")).await, Error::Conflict));
+        assert!(matches!(write("Conflict", None).await, Error::Conflict));
+        assert!(matches!(write("Invalid", Some("8")).await, Error::Api { .. }));
+    }
 
     fn forbidden(message: &str) -> String {
         let error = kube::Error::Api(Status::failure(message, "Forbidden").with_code(403).boxed());

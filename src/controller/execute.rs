@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,10 +73,14 @@ impl Writer {
         let (namespace, name) = observe::place(request)?;
         let api: Api<AccessRequest> = Api::namespaced(self.client.clone(), &namespace);
         let patch = status_patch(&request.metadata, request.status.as_ref(), &status)?;
-        let stored = api
-            .patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))
-            .await
-            .map_err(Error::api("store the status of a request"))?;
+        let stored = match api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let sent = request.metadata.resource_version.as_deref();
+                let now = version_of(&api, &name);
+                return Err(Error::of_write("store the status of a request", error, sent, now).await);
+            }
+        };
         self.figures.recorded(request, &status, look, now);
         let regarding = stored.object_ref(&());
         for announcement in request_events(request.status.as_ref(), &status) {
@@ -91,7 +95,7 @@ impl Writer {
         Ok(stored)
     }
 
-    /// Tells the people of a request that the controller may not do what comes next.
+    /// Tells the people of a request that the API server does not let the controller do what comes next.
     pub fn tell_hindrance(&self, request: &AccessRequest, why: &str) {
         let namespace = request.namespace().unwrap_or_default();
         self.announce(&request.object_ref(&()), &namespace, hindered(why, self.clock.now()));
@@ -104,9 +108,12 @@ impl Writer {
     pub async fn record_policy(&self, policy: &AccessPolicy, status: AccessPolicyStatus) -> Result<(), Error> {
         let api: Api<AccessPolicy> = Api::all(self.client.clone());
         let patch = status_patch(&policy.metadata, policy.status.as_ref(), &status)?;
-        api.patch_status(&policy.name_any(), &PatchParams::default(), &Patch::Merge(patch))
-            .await
-            .map_err(Error::api("store the status of a policy"))?;
+        let stored = api.patch_status(&policy.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
+        if let Err(error) = stored {
+            let sent = policy.metadata.resource_version.as_deref();
+            let now = listed_version_of(&api, policy.name_any());
+            return Err(Error::of_write("store the status of a policy", error, sent, now).await);
+        }
         for announcement in policy_events(policy.status.as_ref(), &status) {
             info!(policy = policy.name_any(), event = announcement.reason, "{}", announcement.note);
             // Events of objects without a namespace go to `default`, as the API server asks.
@@ -149,9 +156,9 @@ impl Writer {
         match sent {
             Ok(binding) => Ok(binding),
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                let reference = BindingRef { role: None, ..wanted.reference() };
-                let found = observe::binding(&self.client, &reference).await.map_err(BindError::Retry)?;
-                found.ok_or(BindError::Retry(Error::Conflict))
+                let found = self.at(wanted).await.map_err(BindError::Retry)?;
+                // It went meanwhile, or was never there and somebody's admission says so.
+                found.ok_or_else(|| BindError::Retry(Error::api("create a binding")(kube::Error::Api(status))))
             }
             Err(error) => {
                 let role = format!("{}/{}", wanted.role.kind, wanted.role.name);
@@ -167,8 +174,30 @@ impl Writer {
     pub async fn restore(&self, wanted: &Wanted) -> Result<Observed, Error> {
         match &wanted.made_role {
             Some(role) => self.restore_made_role(wanted, role).await,
-            None => self.replace(wanted).await.map_err(Error::api("put a binding back")),
+            None => self.put_back(wanted).await,
         }
+    }
+
+    async fn put_back(&self, wanted: &Wanted) -> Result<Observed, Error> {
+        let replaced = self.replace(wanted).await;
+        self.replaced(replaced, wanted).await
+    }
+
+    async fn replaced(&self, replaced: Result<Observed, kube::Error>, wanted: &Wanted) -> Result<Observed, Error> {
+        match replaced {
+            Ok(binding) => Ok(binding),
+            Err(error) => {
+                let now = async { Ok(self.at(wanted).await?.and_then(|there| there.metadata.resource_version)) };
+                let sent = wanted.metadata.resource_version.as_deref();
+                Err(Error::of_write("put a binding back", error, sent, now).await)
+            }
+        }
+    }
+
+    /// The binding that is in the place of one, without its role.
+    async fn at(&self, wanted: &Wanted) -> Result<Option<Observed>, Error> {
+        let reference = BindingRef { role: None, ..wanted.reference() };
+        observe::binding(&self.client, &reference).await
     }
 
     async fn replace(&self, wanted: &Wanted) -> Result<Observed, kube::Error> {
@@ -264,31 +293,66 @@ fn exactly(uid: String) -> DeleteParams {
     }
 }
 
-/// Deletes an object for good. One that is gone, or whose name another object has by now, is gone. RBAC goes
-/// on honouring a binding that is marked as deleted and waits for its finalizers, so they are taken away.
+/// The version that an object is in; none when it is gone.
+async fn version_of<K>(api: &Api<K>, name: &str) -> Result<Option<String>, Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let found = api.get_metadata_opt(name).await.map_err(Error::api("see whether an object has changed"))?;
+    Ok(found.and_then(|there| there.metadata.resource_version))
+}
+
+/// The same of an object whose kind may be listed and not read one by one.
+async fn listed_version_of<K>(api: &Api<K>, name: String) -> Result<Option<String>, Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let one = ListParams::default().fields(&format!("metadata.name={name}"));
+    let found = api.list_metadata(&one).await.map_err(Error::api("see whether an object has changed"))?;
+    Ok(found.items.into_iter().next().and_then(|there| there.metadata.resource_version))
+}
+
+/// Deletes an object for good. One that is gone, or whose name another object has by now, is gone; that is looked at and
+/// not believed, since whoever refuses a deletion may say so in any words. RBAC goes on honouring a binding that is
+/// marked as deleted and waits for its finalizers, so they are taken away.
 async fn release<K>(api: Api<K>, name: &str, exactly: &DeleteParams) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
 {
+    let uid = exactly.preconditions.as_ref().and_then(|only| only.uid.as_deref());
     let lingering = match api.delete(name, exactly).await {
-        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-        // Another object has its name, or something else was in the way.
-        Err(kube::Error::Api(status)) if status.is_conflict() => {
-            let there = api.get_metadata_opt(name).await.map_err(Error::api("see whether a binding is gone"))?;
-            let uid = exactly.preconditions.as_ref().and_then(|only| only.uid.as_ref());
-            let same = there.is_some_and(|there| there.metadata.uid.as_ref() == uid);
-            return if same { Err(Error::Conflict) } else { Ok(()) };
-        }
-        other => other.map_err(Error::api("delete a binding"))?.left(),
+        Ok(deleted) => deleted.left(),
+        Err(error) => return unless_other(&api, name, uid, "delete a binding", error).await,
     };
-    if let Some(mut lingering) = lingering {
-        lingering.finalizers_mut().clear();
-        match api.replace(name, &PostParams::default(), &lingering).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            other => drop(other.map_err(Error::api("take the finalizers from a binding"))?),
-        }
+    let Some(mut lingering) = lingering else { return Ok(()) };
+    lingering.finalizers_mut().clear();
+    let what = "take the finalizers from a binding";
+    match api.replace(name, &PostParams::default(), &lingering).await {
+        Ok(left) if left.finalizers().is_empty() => Ok(()),
+        Ok(left) => Err(Error::Refused(format!("cannot {what}: {} came back", left.finalizers().join(", ")))),
+        Err(error) => unless_other(&api, name, uid, what, error).await,
     }
-    Ok(())
+}
+
+/// A failure to delete an object, unless it is gone or another object has its name.
+async fn unless_other<K>(
+    api: &Api<K>,
+    name: &str,
+    uid: Option<&str>,
+    what: &'static str,
+    error: kube::Error,
+) -> Result<(), Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    match &error {
+        kube::Error::Api(status) if status.is_not_found() || status.is_conflict() => {
+            let there = api.get_metadata_opt(name).await.map_err(Error::api("see whether a binding is gone"))?;
+            let same = there.is_some_and(|there| there.metadata.uid.as_deref() == uid);
+            if same { Err(Error::api(what)(error)) } else { Ok(()) }
+        }
+        _ => Err(Error::api(what)(error)),
+    }
 }
 
 /// What makes the new value of the old one: what is gone is null, at whatever depth, and what stays is left out

@@ -29,7 +29,7 @@ pub async fn unless_gone<T>(
     called: Result<T, Error>,
 ) -> Result<Option<T>, Error> {
     match (called, namespace) {
-        (Err(error), Some(namespace)) if error.forbidden().is_some() && is_gone(context, namespace).await? => Ok(None),
+        (Err(error), Some(namespace)) if error.is_forbidden() && is_gone(context, namespace).await? => Ok(None),
         (called, _) => called.map(Some),
     }
 }

@@ -34,6 +34,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Notify, mpsc, oneshot, watch as signal};
 use tracing::{Instrument, Span, debug, error, error_span, warn};
 
+use crate::api::State;
 use crate::core::guard::Guard;
 use crate::core::guard::sight::Expected;
 use crate::core::reach::Reach;
@@ -44,7 +45,7 @@ use crate::runtime::leader::{Election, Lost};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::Readiness;
 use canary::{Canary, Report};
-use context::{Context, UNTRIED};
+use context::{ACCESS_REQUESTS, Context, UNTRIED};
 use error::Error;
 use execute::Writer;
 use figures::Figures;
@@ -127,7 +128,7 @@ pub async fn run(
     let announcing = tokio::spawn(announcer.run());
     let (nothing_is_written, over) = oneshot::channel::<()>();
     let over = over.map(drop);
-    let mut electing = tokio::spawn(elect(election, readiness.clone(), over));
+    let mut electing = tokio::spawn(elect(election, readiness.clone(), unused(&context), over));
 
     let ended = tokio::select! {
         () = watches => Err(Error::PartEnded("a watch")),
@@ -151,13 +152,26 @@ pub async fn run(
     }
 }
 
+/// Tells whether no request was ever decided, once the requests are known.
+fn unused(context: &Arc<Context>) -> impl Fn() -> Option<bool> + Send + Sync + 'static {
+    // Weak, since Events end with the last who could write.
+    let context = Arc::downgrade(context);
+    move || {
+        let context = context.upgrade().filter(|context| context.has_listed(&[ACCESS_REQUESTS]))?;
+        Some(
+            context.requests.state().iter().all(|kept| kept.glance.as_ref().is_some_and(|g| g.state == State::Pending)),
+        )
+    }
+}
+
 async fn elect(
     election: Option<Election>,
     readiness: Readiness,
+    unused: impl Fn() -> Option<bool> + Send + Sync,
     over: impl Future<Output = ()> + Send,
 ) -> Result<(), Lost> {
     match election {
-        Some(election) => election.run(readiness, over).await,
+        Some(election) => election.run(readiness, unused, over).await,
         None => {
             over.await;
             Ok(())

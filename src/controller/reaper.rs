@@ -148,7 +148,7 @@ async fn ask(context: &Context, metadata: &ObjectMeta) -> Result<Result<AccessRe
     }
     let found = observe::request(&context.reader, &namespace, &name).await;
     match gone::unless_gone(context, Some(&namespace), found).await {
-        Err(error) if error.forbidden().is_some() => {
+        Err(error) if error.is_forbidden() => {
             warn!(%error, namespace, name, "cannot ask for the request of a binding");
             Ok(Err(Owner::Unreadable))
         }
@@ -171,19 +171,29 @@ async fn look_into(context: &Context, binding: &Observed) -> bool {
     async { told(looking.await) == Some(true) }.instrument(error_span!("reap", uid = binding.request_uid())).await
 }
 
-/// Deletes the recorded bindings of a deleted request. True when nothing failed.
+/// Deletes the recorded bindings of a deleted request. True when nothing failed. Nobody else speaks for such a request, so
+/// its people are told here of what cannot be ended.
 async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
-    let Some(uid) = request.uid() else { return true };
+    let (Some(uid), Some(namespace)) = (request.uid(), request.namespace()) else { return true };
+    let reference = ObjectRef::new(&request.name_any()).within(&namespace);
     let span = error_span!("reap", namespace = request.namespace(), name = request.name_any(), uid);
     let bindings = request.status.iter().flat_map(|s| &s.bindings);
     let uid = uid.as_str();
-    let results: Vec<bool> = stream::iter(bindings)
-        .map(|binding| async move { told(gone::unbind(context, binding, uid).await).is_some() })
+    let results: Vec<Result<(), Error>> = stream::iter(bindings)
+        .map(|binding| async move { gone::unbind(context, binding, uid).await })
         .buffer_unordered(CONCURRENT)
         .collect()
-        .instrument(span)
+        .instrument(span.clone())
         .await;
-    results.into_iter().all(|well| well)
+    let Some(error) = results.into_iter().find_map(Result::err).map(Error::cannot_end) else {
+        context.succeeded(&reference);
+        return true;
+    };
+    span.in_scope(|| error!(%error, "cannot remove a binding; trying again soon"));
+    if context.failed(reference, &error).1 {
+        context.writer.tell_hindrance(request, &error.to_string());
+    }
+    false
 }
 
 /// What came of it, if it did not fail.

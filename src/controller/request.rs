@@ -40,10 +40,6 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Longest wait after failed passes over a request that is past its end, or that could not be ended early.
 const LONGEST_OVERDUE_RETRY: Duration = Duration::from_millis(500);
 
-/// After how many passes in a row that failed of a missing right people are told of it: one that was just given may not
-/// be in force yet, and an API server that just started does not know of it.
-const TOLD: u32 = 4;
-
 /// Takes a request as far as it can go now.
 ///
 /// # Errors
@@ -101,13 +97,12 @@ pub fn after_error(kept: Arc<KeptRequest>, error: &Error, context: Arc<Context>)
     if matches!(error, Error::Conflict) {
         return Action::requeue(FIRST_RETRY);
     }
-    let forbidden = error.forbidden();
-    let failures = context.failed(reference(&*kept), forbidden.is_some());
-    if let (Some(why), TOLD) = (forbidden, failures.forbidden) {
-        kept.open().iter().for_each(|request| context.writer.tell_hindrance(request, &why));
+    let (failures, tell) = context.failed(reference(&*kept), error);
+    if tell {
+        kept.open().iter().for_each(|request| context.writer.tell_hindrance(request, &error.to_string()));
     }
     let longest = if matches!(error, Error::CannotEnd(_)) { LONGEST_OVERDUE_RETRY } else { LONGEST_RETRY };
-    let wait = FIRST_RETRY.saturating_mul(1 << (failures.all - 1).min(15)).min(longest);
+    let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(15)).min(longest);
     let end = kept.glance.as_ref().and_then(|glance| glance.ends);
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
     Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))

@@ -53,11 +53,12 @@ fn is_warning(event: &str) -> bool {
     of_ends.iter().chain(&on_the_way).any(|reason| reason.as_str() == event)
 }
 
-/// The Event of a request that cannot go on, which no status can tell: the controller may not do what comes next.
+/// The Event of a request that cannot go on, which no status can tell: the API server does not let the controller do what
+/// comes next.
 pub fn hindered(why: &str, now: Timestamp) -> Announcement {
     // No entry of the history is about it. Seconds are far larger, and each time it is told anew.
     let index = usize::try_from(now.as_second()).unwrap_or_default();
-    let note = cut(&format!("the controller lacks a right, and tries on: {why}"), LONGEST_NOTE);
+    let note = cut(&format!("Daypass cannot go on, and keeps trying: {why}"), LONGEST_NOTE);
     Announcement { warning: true, reason: HINDERED.to_owned(), note, policy: None, index }
 }
 

@@ -14,10 +14,10 @@ use super::around::{Answer, Around};
 /// Whether this process may write.
 #[derive(Clone, Debug)]
 enum Standing {
-    /// It stands by; who leads, where that is known.
+    /// It stands by; what is known of who leads, as a clause.
     By(Option<Arc<str>>),
-    /// It leads until then; without end when there is no election.
-    Leads(Option<Instant>),
+    /// It leads until then; without end when there is no election. And what shakes that, as a clause.
+    Leads(Option<Instant>, Option<Arc<str>>),
 }
 
 /// Says whether this process leads, now and without asking anybody. Clones say the same.
@@ -37,19 +37,30 @@ pub fn seat() -> (Seat, Leadership) {
 impl Seat {
     /// Leads from now on: there is no other process.
     pub fn take_for_good(&self) {
-        self.0.send_replace(Standing::Leads(None));
+        self.0.send_replace(Standing::Leads(None, None));
     }
 
     /// Leads until then, on the monotonic clock.
     pub fn take_until(&self, until: Instant) {
-        self.0.send_replace(Standing::Leads(Some(until)));
+        self.0.send_replace(Standing::Leads(Some(until), None));
     }
 
-    /// Stands by from now on; who leads, where that is known. True when that is news.
-    pub fn stand_by(&self, leader: Option<Arc<str>>) -> bool {
+    /// Leads for as long as was said, though somebody else has written the Lease.
+    pub fn is_shaken(&self, by: &str) {
         self.0.send_if_modified(|standing| {
-            let news = !matches!(standing, Standing::By(known) if *known == leader);
-            *standing = Standing::By(leader);
+            if let Standing::Leads(_, said) = standing {
+                *said = Some(by.into());
+            }
+            // Nothing that is waited for.
+            false
+        });
+    }
+
+    /// Stands by from now on; what is known of who leads, as a clause. True when that is news.
+    pub fn stand_by(&self, known: Option<Arc<str>>) -> bool {
+        self.0.send_if_modified(|standing| {
+            let news = !matches!(standing, Standing::By(before) if *before == known);
+            *standing = Standing::By(known);
             news
         })
     }
@@ -60,14 +71,14 @@ impl Leadership {
     pub fn holds(&self) -> bool {
         match *self.0.borrow() {
             Standing::By(_) => false,
-            Standing::Leads(until) => until.is_none_or(|until| Instant::now() < until),
+            Standing::Leads(until, _) => until.is_none_or(|until| Instant::now() < until),
         }
     }
 
     /// Waits until this process leads.
     pub async fn taken(&self) {
         let mut heard = self.0.clone();
-        if heard.wait_for(|standing| matches!(standing, Standing::Leads(_))).await.is_err() {
+        if heard.wait_for(|standing| matches!(standing, Standing::Leads(..))).await.is_err() {
             // Nobody is left who could take it.
             std::future::pending::<()>().await;
         }
@@ -79,7 +90,7 @@ impl Leadership {
         while self.holds() {
             let until = match *heard.borrow_and_update() {
                 Standing::By(_) => return,
-                Standing::Leads(until) => until,
+                Standing::Leads(until, _) => until,
             };
             let deadline = async {
                 match until {
@@ -103,9 +114,10 @@ impl Leadership {
     /// The part that this process has, in words.
     pub fn role(&self) -> String {
         match &*self.0.borrow() {
-            Standing::Leads(_) => "leads".to_owned(),
+            Standing::Leads(_, None) => "leads".to_owned(),
+            Standing::Leads(_, Some(shaken)) => format!("leads; {shaken}, and is being taken back"),
             Standing::By(None) => "stands by".to_owned(),
-            Standing::By(Some(holder)) => format!("stands by; {holder} leads"),
+            Standing::By(Some(known)) => format!("stands by; {known}"),
         }
     }
 }

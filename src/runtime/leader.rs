@@ -3,8 +3,16 @@
 //!
 //! What protects what:
 //! - The lease keeps two replicas from working at once. A holder believes in it until the renew deadline, counted
-//!   from the SENDING of its last good renewal; a successor waits for the whole, longer, lease, counted from when it
-//!   has last SEEN the record change. Both count on their own monotonic clock; no clock of another machine is read.
+//!   from the SENDING of its last good renewal; a successor waits for the whole, longer, lease of its own, counted from
+//!   when it has last SEEN a replica's record change. Both count on their own monotonic clock; no clock of another
+//!   machine is read, and neither is how long the Lease says that it lasts.
+//! - Somebody else may write the Lease, or delete it. Then it says nothing about who leads, and a replica's record may
+//!   come and go between two looks of another. So what is written over something strange, by a leader that takes its
+//!   lease back or by a successor whose wait is over, counts only when it has stood for [`STANDS`](sight::STANDS): until
+//!   then a leader's deadline stays where it was, and a successor does not begin. One that waits looks so often while it
+//!   sees something strange that it cannot miss what stood that long, and where it may have, its wait begins anew.
+//!   When a replica's record has become something strange, the wait begins with the sight of that, since renewals may
+//!   have come before.
 //! - The [`Gate`](super::gate::Gate) asks for the deadline before each write and cuts the writes that are on their way when it passes,
 //!   so a process that was frozen or cut off sends nothing afterwards. It then ends: starting anew is simpler than
 //!   unlearning.
@@ -13,20 +21,29 @@
 //!   UID, a binding is made only on a record read from the API server, and the reaper takes what has no live request.
 //! - The Lease is written with the version that it was read in, so of two candidates one gets it.
 //!
-//! The exception to the waiting: a process that finds the lease in the name of its own pod takes it at once. A pod's
-//! container is started again only when the old one is dead. Outside of a pod the name is made up, and never found.
+//! Two exceptions to the waiting. A process that finds the lease in the name of its own pod takes it at once: a pod's
+//! container is started again only when the old one is dead. Outside of a pod the name is made up, and never found. And
+//! one that finds no Lease at its first look takes it at once where no request was ever decided, as on a new cluster.
+//!
+//! So a stranger can keep the lease from all replicas only by writing it more often than twice a second, without a
+//! pause, or in a name of the form that replicas have. Only admission can refuse that. Until then nobody writes, rather than two.
+//! Replicas of different terms, during an upgrade, are safe while each one's lease is longer than each one's deadline.
+
+mod record;
+mod sight;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
+use self::record::Record;
+use self::sight::{Look, STANDS, Sight, Step};
 use super::clock::Clock;
 use super::gate::Seat;
 use super::server::Readiness;
@@ -38,8 +55,8 @@ pub const ELECTION: &str = "lease";
 /// The longest time between two looks of a replica that stands by: how long it may take to see that the lease was
 /// given back. A look is one read.
 const LOOK: Duration = Duration::from_millis(500);
-/// Stands between the name of a pod and what tells its processes apart.
-const MARK: char = '_';
+/// The same while the lease says nothing of who leads.
+const CLOSE_LOOK: Duration = Duration::from_millis(100);
 
 /// How long what lasts.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +82,8 @@ impl Terms {
         if lease <= renew_deadline {
             return Err("the lease must last longer than the renew deadline".to_owned());
         }
-        if renew_deadline < retry * 2 {
-            return Err("the renew deadline must leave time for two tries".to_owned());
+        if renew_deadline < retry.max(STANDS) * 2 {
+            return Err("the renew deadline must leave time for two tries, of half a second at least".to_owned());
         }
         Ok(self)
     }
@@ -93,12 +110,14 @@ pub struct Election {
     clock: Clock,
 }
 
-/// A lease of somebody else, and when it was first seen in this version.
-struct Seen {
-    version: Option<String>,
-    holder: String,
-    lasts: Duration,
-    at: Instant,
+/// A lease that is held.
+struct Hold {
+    /// As it was last written.
+    lease: Lease,
+    /// Until when it is good.
+    until: Instant,
+    /// What stood in its place, when what was written over that has yet to stand.
+    shaken: Option<String>,
 }
 
 impl Election {
@@ -106,111 +125,130 @@ impl Election {
     pub fn new(seat: Seat, client: Client, namespace: &str, pod: Option<&str>, terms: Terms, clock: Clock) -> Self {
         // Seeded anew in each process.
         let process = RandomState::new().hash_one(std::process::id());
-        let me = match pod {
-            Some(pod) => format!("{pod}{MARK}{process:016x}"),
-            None => format!("daypass-{process:016x}{MARK}"),
-        };
+        let me = record::identity(pod, process);
         Self { seat, leases: Api::namespaced(client, namespace), me, terms, clock }
     }
 
     /// Stands by, leads when it can, and gives the lease back when `over` says that nothing is written any more.
+    /// `unused` says whether no replica has ever worked on this cluster, once that is known.
     ///
     /// # Errors
     /// When this process led and does so no more. It must end.
-    pub async fn run(self, readiness: Readiness, over: impl Future<Output = ()>) -> Result<(), Lost> {
+    pub async fn run(
+        self,
+        readiness: Readiness,
+        unused: impl Fn() -> Option<bool>,
+        over: impl Future<Output = ()>,
+    ) -> Result<(), Lost> {
         tokio::pin!(over);
-        let (lease, until) = tokio::select! {
-            taken = self.stand_by(&readiness) => taken,
+        let mut hold = tokio::select! {
+            taken = self.stand_by(&readiness, unused) => taken,
             () = &mut over => return Ok(()),
         };
         info!(holder = self.me, "leads");
         let ended = tokio::select! {
-            lost = self.lead(lease, until) => Err(lost),
+            lost = self.lead(&mut hold) => Err(lost),
             () = &mut over => Ok(()),
         };
         self.seat.stand_by(None);
-        if ended.is_ok() {
-            self.give_back().await;
+        match hold.shaken {
+            None if ended.is_ok() => self.give_back().await,
+            Some(_) if ended.is_ok() => warn!("the lease is not given back: it was not safely held"),
+            _ => {}
         }
         ended
     }
 
-    /// Looks at the lease until it can be taken. The lease as it is then, and until when it is good.
-    async fn stand_by(&self, readiness: &Readiness) -> (Lease, Instant) {
-        let mut seen = None;
+    /// Looks at the lease until it can be taken.
+    async fn stand_by(&self, readiness: &Readiness, unused: impl Fn() -> Option<bool>) -> Hold {
+        let mut sight = Sight::new(&self.me, self.terms.lease);
         loop {
             let limit = Instant::now() + self.terms.renew_deadline / 2;
-            match timeout_at(limit, self.look(&mut seen)).await {
-                Ok(Ok(found)) => {
+            let mut pause = LOOK.min(self.terms.retry);
+            match timeout_at(limit, self.look(&mut sight, &unused)).await {
+                Ok(Ok(Found::Mine(hold))) => {
                     readiness.done(ELECTION);
-                    if let Some((lease, until)) = found {
-                        self.seat.take_until(until);
-                        return (lease, until);
-                    }
-                    self.tell_of(seen.as_ref());
+                    self.seat.take_until(hold.until);
+                    return hold;
                 }
+                Ok(Ok(Found::Other(record))) => {
+                    readiness.done(ELECTION);
+                    if !matches!(&record, Record::Held { by, .. } if *by != self.me) {
+                        pause = CLOSE_LOOK;
+                    }
+                    self.tell_of(&record);
+                }
+                Ok(Ok(Found::Undecided)) => pause = CLOSE_LOOK,
                 Ok(Err(error)) => {
                     warn!(%error, "cannot stand for election; trying again");
                     readiness.wait_for(ELECTION, &error.to_string());
                 }
                 Err(_) => readiness.wait_for(ELECTION, "the API server does not answer"),
             }
-            sleep(LOOK.min(self.terms.retry)).await;
+            sleep(pause).await;
         }
     }
 
     /// Says who leads, when that is news.
-    fn tell_of(&self, seen: Option<&Seen>) {
-        let leader: Option<Arc<str>> = seen.map(|seen| pod_of(&seen.holder).into());
-        if self.seat.stand_by(leader.clone()) {
-            info!(leader = leader.as_deref(), "stands by");
+    fn tell_of(&self, record: &Record) {
+        let what = record.clause();
+        if self.seat.stand_by(Some(what.as_str().into())) {
+            match record {
+                Record::Strange(_) | Record::Absent => warn!("stands by: {what}; it is taken when the wait is over"),
+                _ => info!("stands by: {what}"),
+            }
         }
     }
 
     /// One look at the lease. It is taken if it is free, or over by this process's own clock.
-    async fn look(&self, seen: &mut Option<Seen>) -> kube::Result<Option<(Lease, Instant)>> {
+    async fn look(&self, sight: &mut Sight, unused: impl Fn() -> Option<bool>) -> kube::Result<Found> {
+        let sent = Instant::now();
         let found = self.leases.get_opt(LEASE).await?;
-        let spec = found.as_ref().and_then(|lease| lease.spec.as_ref());
-        let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
-        if holder.is_empty() && found.is_some() {
-            *seen = None;
-        } else if !holder.is_empty() {
-            let version = found.as_ref().and_then(ResourceExt::resource_version);
-            if seen.as_ref().is_none_or(|seen| seen.version != version) {
-                let lasts = spec.and_then(|spec| u64::try_from(spec.lease_duration_seconds?).ok()).unwrap_or(0);
-                // Theirs or ours, whichever is longer: replicas may differ during an upgrade.
-                let lasts = Duration::from_secs(lasts).max(self.terms.lease);
-                *seen = Some(Seen { version, holder: holder.to_owned(), lasts, at: Instant::now() });
-            }
-        }
-        // A lease that was deleted under its holder is still that holder's for a while.
-        let waits = seen.as_ref().is_some_and(|seen| seen.at.elapsed() < seen.lasts && !self.is_mine(&seen.holder));
-        if waits {
-            return Ok(None);
+        let record = Record::of(found.as_ref());
+        let unused = match record {
+            Record::Absent if sight.is_first() => match unused() {
+                Some(unused) => unused,
+                None => return Ok(Found::Undecided),
+            },
+            _ => false,
+        };
+        let version = found.as_ref().and_then(ResourceExt::resource_version);
+        let look = Look { record: record.clone(), version, sent, answered: Instant::now() };
+        let step = sight.judge(look, unused);
+        if step == Step::Wait {
+            return Ok(Found::Other(record));
         }
         let taken = Instant::now();
-        match self.put(found).await {
-            Ok(lease) => Ok(Some((lease, taken + self.terms.renew_deadline))),
+        match self.put(found, step == Step::Take).await {
+            Ok(lease) if step == Step::Take => {
+                Ok(Found::Mine(Hold { lease, until: taken + self.terms.renew_deadline, shaken: None }))
+            }
+            Ok(lease) => {
+                sight.claimed(lease.resource_version());
+                Ok(Found::Other(record))
+            }
             // Another was faster; the next look says who.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Found::Other(record)),
             Err(error) => Err(error),
         }
     }
 
     /// Renews the lease for as long as it can.
-    async fn lead(&self, mut lease: Lease, mut until: Instant) -> Lost {
+    async fn lead(&self, hold: &mut Hold) -> Lost {
         loop {
-            sleep_until((Instant::now() + self.terms.retry).min(until)).await;
+            let pause = if hold.shaken.is_some() { STANDS } else { self.terms.retry.max(STANDS) };
+            sleep_until((Instant::now() + pause).min(hold.until)).await;
             let sent = Instant::now();
-            if sent >= until {
+            if sent >= hold.until {
                 return Lost::Late(self.terms.renew_deadline);
             }
-            let limit = until.min(sent + self.terms.renew_deadline / 2);
-            match timeout_at(limit, self.renew(&lease)).await {
-                Ok(Ok(Ok(renewed))) => {
-                    (lease, until) = (renewed, sent + self.terms.renew_deadline);
-                    self.seat.take_until(until);
+            let limit = hold.until.min(sent + self.terms.renew_deadline / 2);
+            match timeout_at(limit, self.renew(hold)).await {
+                Ok(Ok(Ok(()))) if hold.shaken.is_none() => {
+                    hold.until = sent + self.terms.renew_deadline;
+                    self.seat.take_until(hold.until);
                 }
+                Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(lost))) => return lost,
                 Ok(Err(error)) => warn!(%error, "cannot renew the lease; trying again"),
                 Err(_) => warn!("cannot renew the lease in time; trying again"),
@@ -218,40 +256,42 @@ impl Election {
         }
     }
 
-    /// Writes the lease once more. One that has changed is read again: an answer may have been lost.
-    async fn renew(&self, lease: &Lease) -> kube::Result<Result<Lease, Lost>> {
-        match self.put(Some(lease.clone())).await {
+    /// Writes the lease once more. One that has changed is read again: an answer may have been lost, or somebody else has
+    /// written it. What is then written over that is no renewal yet: the hold is shaken until that has stood.
+    async fn renew(&self, hold: &mut Hold) -> kube::Result<Result<(), Lost>> {
+        match self.put(Some(hold.lease.clone()), true).await {
+            Ok(lease) => {
+                (hold.lease, hold.shaken) = (lease, None);
+                return Ok(Ok(()));
+            }
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-            other => return other.map(Ok),
+            Err(error) => return Err(error),
         }
-        let Some(found) = self.leases.get_opt(LEASE).await? else {
-            return Ok(Err(Lost::Taken("nobody: it was deleted".to_owned())));
-        };
-        let holder = found.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
-        if holder == self.me { self.put(Some(found)).await.map(Ok) } else { Ok(Err(Lost::Taken(holder))) }
+        let found = self.leases.get_opt(LEASE).await?;
+        match Record::of(found.as_ref()) {
+            Record::Held { by, .. } if by == self.me => {}
+            Record::Held { by, .. } | Record::GivenBack(by) => return Ok(Err(Lost::Taken(by))),
+            strange => {
+                let what = strange.clause();
+                if hold.shaken.as_ref() != Some(&what) {
+                    warn!("{what}; taking it back");
+                }
+                self.seat.is_shaken(&what);
+                hold.shaken = Some(what);
+            }
+        }
+        hold.lease = self.put(found, hold.shaken.is_none()).await?;
+        Ok(Ok(()))
     }
 
     /// Writes the lease in this process's name, over the version given.
-    async fn put(&self, found: Option<Lease>) -> kube::Result<Lease> {
-        let now = MicroTime(self.clock.now());
-        let before = found.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
-        let mine = before.holder_identity.as_ref() == Some(&self.me);
-        let spec = LeaseSpec {
-            holder_identity: Some(self.me.clone()),
-            lease_duration_seconds: i32::try_from(self.terms.lease.as_secs()).ok(),
-            acquire_time: before.acquire_time.filter(|_| mine).or_else(|| Some(now.clone())),
-            renew_time: Some(now),
-            lease_transitions: Some(before.lease_transitions.map_or(0, |n| n.saturating_add(i32::from(!mine)))),
-            ..LeaseSpec::default()
-        };
-        match found {
-            Some(lease) => {
-                self.leases.replace(LEASE, &PostParams::default(), &Lease { spec: Some(spec), ..lease }).await
-            }
-            None => {
-                let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
-                self.leases.create(&PostParams::default(), &Lease { metadata, spec: Some(spec) }).await
-            }
+    async fn put(&self, found: Option<Lease>, settled: bool) -> kube::Result<Lease> {
+        let creates = found.is_none();
+        let lease = record::held(found, &self.me, &self.terms, settled, MicroTime(self.clock.now()));
+        if creates {
+            self.leases.create(&PostParams::default(), &lease).await
+        } else {
+            self.leases.replace(LEASE, &PostParams::default(), &lease).await
         }
     }
 
@@ -259,11 +299,8 @@ impl Election {
     async fn give_back(&self) {
         let limit = Instant::now() + self.terms.retry;
         let given = timeout_at(limit, async {
-            let Some(mut lease) = self.leases.get_opt(LEASE).await? else { return Ok(()) };
-            match lease.spec.as_mut().filter(|spec| spec.holder_identity.as_ref() == Some(&self.me)) {
-                Some(spec) => spec.holder_identity = Some(String::new()),
-                None => return Ok(()),
-            }
+            let found = self.leases.get_opt(LEASE).await?;
+            let Some(lease) = found.and_then(|lease| record::given_back(lease, &self.me)) else { return Ok(()) };
             self.leases.replace(LEASE, &PostParams::default(), &lease).await.map(drop)
         });
         match given.await {
@@ -272,15 +309,16 @@ impl Election {
             Err(_) => warn!("the lease could not be given back in time"),
         }
     }
-
-    /// Whether a holder is this process, or a dead one of the same pod.
-    fn is_mine(&self, holder: &str) -> bool {
-        pod_of(holder) == pod_of(&self.me)
-    }
 }
 
-fn pod_of(holder: &str) -> &str {
-    holder.rsplit_once(MARK).map_or(holder, |(pod, _)| pod)
+/// What one look at the lease came to.
+enum Found {
+    /// This process holds it now.
+    Mine(Hold),
+    /// It is not this process's, or not yet.
+    Other(Record),
+    /// It is not known yet whether it is free.
+    Undecided,
 }
 
 #[cfg(test)]

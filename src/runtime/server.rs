@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, waiting));
         readiness.done("namespaces");
         assert_eq!(readiness.answer(), (StatusCode::OK, "ok: stands by\n".to_owned()));
-        seat.stand_by(Some("daypass-0".into()));
+        seat.stand_by(Some("daypass-0 leads".into()));
         assert_eq!(readiness.answer(), (StatusCode::OK, "ok: stands by; daypass-0 leads\n".to_owned()));
         seat.take_for_good();
         assert_eq!(readiness.answer(), (StatusCode::OK, "ok: leads\n".to_owned()));

@@ -7,14 +7,16 @@
 
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role, RoleRef};
 use kube::api::PostParams;
+use kube::core::Status;
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::super::error::{BindError, Error};
+use super::super::error::{BindError, Error, is_final};
 use super::super::observe;
 use super::{Writer, exactly, release};
 use crate::api::request::{BindingRef, MadeRole as Recorded};
@@ -40,10 +42,14 @@ impl Writer {
         let place = wanted.reference();
         let made = match with_patience(|| self.make(role, &place)).await {
             Ok(made) => made,
-            Err(kube::Error::Api(status)) if status.is_already_exists() => self.found(role, &place).await?,
-            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 422) => {
-                let why =
-                    format!("a role with these rules of {} could not be made: {}", role.within.name, status.message);
+            Err(kube::Error::Api(status)) if status.is_already_exists() => match self.found(role, &place).await? {
+                Some(there) => there,
+                // It went meanwhile, or was never there and somebody's admission says so.
+                None => return Err(BindError::Retry(Error::api("create a role")(kube::Error::Api(status)))),
+            },
+            Err(kube::Error::Api(status)) if is_final(&status) => {
+                let (name, Status { message, code, .. }) = (&role.within.name, *status);
+                let why = format!("a role with these rules of {name} could not be made: {message} ({code})");
                 return Err(BindError::Refused(why));
             }
             Err(error) => return Err(BindError::Retry(Error::api("create a role")(error))),
@@ -54,11 +60,11 @@ impl Writer {
     }
 
     /// What stands in the place of the role already: left by a try that was cut short.
-    async fn found(&self, role: &WantedRole, place: &BindingRef) -> Result<MadeRole, BindError> {
+    async fn found(&self, role: &WantedRole, place: &BindingRef) -> Result<Option<MadeRole>, BindError> {
         let there = observe::made_role(&self.client, place).await.map_err(BindError::Retry)?;
-        let Some(there) = there else { return Err(BindError::Retry(Error::Conflict)) };
+        let Some(there) = there else { return Ok(None) };
         match there.drift(role) {
-            None => Ok(there),
+            None => Ok(Some(there)),
             Some(_) => Err(BindError::Refused(format!(
                 "role {} is there already and is not Daypass's: delete it, then ask again",
                 place.name
@@ -75,9 +81,15 @@ impl Writer {
         })?;
         let restored = async {
             if role.metadata.resource_version.is_some() {
-                with_patience(|| self.remake(role, &place)).await.map_err(Error::api("put a role back"))?;
+                if let Err(error) = with_patience(|| self.remake(role, &place)).await {
+                    let there = async { observe::made_role(&self.client, &place).await };
+                    let now = there.map_ok(|there| there.and_then(|role| role.metadata.resource_version));
+                    let sent = role.metadata.resource_version.as_deref();
+                    return Err(Error::of_write("put a role back", error, sent, now).await);
+                }
             }
-            with_patience(|| self.replace(wanted)).await.map_err(Error::api("put a binding back"))
+            let replaced = with_patience(|| self.replace(wanted)).await;
+            self.replaced(replaced, wanted).await
         }
         .await;
         self.give_back(&loan).await?;
@@ -138,7 +150,8 @@ impl Writer {
         if lent.drift(&loan).is_some() || lent.metadata.deletion_timestamp.is_some() {
             warn!(binding = ?lent.reference(), "a loan is not as it was made");
             self.give_back(&lent.reference()).await.map_err(BindError::Retry)?;
-            return Err(BindError::Retry(Error::Conflict));
+            let why = "the binding that lends the controller a role for a moment is changed on its way by somebody";
+            return Err(BindError::Retry(Error::Refused(why.to_owned())));
         }
         Ok(lent.reference())
     }

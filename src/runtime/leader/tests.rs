@@ -1,5 +1,5 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
@@ -81,6 +81,22 @@ impl Server {
         (200, body)
     }
 
+    /// Somebody else writes the lease, or makes one.
+    fn overwrite(&self, spec: &Value) {
+        let (version, lease) = &mut *self.0.lock().unwrap();
+        *version += 1;
+        let mut written = lease.take().unwrap_or_else(|| json!({ "metadata": { "name": LEASE } }));
+        written["metadata"]["resourceVersion"] = version.to_string().into();
+        for (key, value) in spec.as_object().unwrap() {
+            written["spec"][key] = value.clone();
+        }
+        *lease = Some(written);
+    }
+
+    fn delete(&self) {
+        self.0.lock().unwrap().1 = None;
+    }
+
     fn spec(&self) -> Value {
         self.0.lock().unwrap().1.as_ref().map(|lease| lease["spec"].clone()).unwrap_or_default()
     }
@@ -95,6 +111,11 @@ struct Replica {
 }
 
 fn replica(server: &Server, pod: Option<&str>) -> Replica {
+    replica_where(server, pod, true)
+}
+
+/// A replica on a cluster where a request has been decided, or where none ever was.
+fn replica_where(server: &Server, pod: Option<&str>, unused: bool) -> Replica {
     let (seat, leadership) = seat();
     let (client, line) = server.client();
     let election = Election::new(seat, client, "default", pod, TERMS, Clock);
@@ -103,7 +124,7 @@ fn replica(server: &Server, pod: Option<&str>) -> Replica {
     let over = async {
         let _ = stopped.await;
     };
-    Replica { leadership, line, stop, ended: tokio::spawn(election.run(readiness, over)) }
+    Replica { leadership, line, stop, ended: tokio::spawn(election.run(readiness, move || Some(unused), over)) }
 }
 
 /// Sleeps in small steps until `done`, and says how long it took. Never do two replicas lead.
@@ -214,33 +235,173 @@ async fn a_leader_whose_name_is_used_by_another_process_ends() {
     assert!(matches!(lost.unwrap(), Err(Lost::Taken(_))));
 }
 
+/// What a stranger makes of it.
+fn for_ever() -> Value {
+    json!({ "holderIdentity": "eve", "leaseDurationSeconds": i32::MAX, "renewTime": "9999-01-01T00:00:00.000000Z" })
+}
+
+async fn lasts(replicas: &[&Replica], length: Duration) {
+    let later = Instant::now() + length;
+    until(replicas, || Instant::now() >= later).await;
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_deleted_under_its_holder_is_not_free() {
+async fn a_leader_takes_its_lease_back_from_a_stranger() {
     let server = Server::default();
     let old = replica(&server, Some("old"));
     until(&[&old], || old.leadership.holds()).await;
     let new = replica(&server, Some("new"));
-    sleep(Duration::from_secs(1)).await;
-    server.0.lock().unwrap().1 = None;
-    until(&[&old, &new], || old.ended.is_finished()).await;
-    let waited = until(&[&old, &new], || new.leadership.holds()).await;
-    assert!(waited > Duration::from_secs(10), "{waited:?}");
+    let odd = [
+        json!({ "holderIdentity": "" }),
+        json!({ "holderIdentity": null }),
+        json!({ "holderIdentity": "eve", "leaseDurationSeconds": -1, "renewTime": null }),
+        json!({ "leaseDurationSeconds": i32::MAX }),
+        for_ever(),
+    ];
+    for spec in odd.into_iter().map(Some).chain([None]) {
+        match &spec {
+            Some(spec) => server.overwrite(spec),
+            None => server.delete(),
+        }
+        lasts(&[&old, &new], TERMS.retry + LOOK).await;
+        assert!(server.spec()["holderIdentity"].as_str().unwrap().starts_with("old_"), "{spec:?}: {}", server.spec());
+        lasts(&[&old, &new], TERMS.lease * 2).await;
+        assert_eq!((&*old.leadership.role(), &*new.leadership.role()), ("leads", "stands by; old leads"), "{spec:?}");
+    }
+    assert!(!old.ended.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lease_of_another_replica_lasts_as_long_as_that_one_says() {
+async fn a_stranger_s_lease_is_waited_for_as_long_as_one_s_own() {
+    for there_before in [true, false] {
+        let server = Server::default();
+        let old = replica(&server, Some("old"));
+        until(&[&old], || old.leadership.holds()).await;
+        let new = there_before.then(|| replica(&server, Some("new")));
+        lasts(&[&old], Duration::from_secs(3)).await;
+        old.line.hangs.store(true, Ordering::SeqCst);
+        server.overwrite(&for_ever());
+        let began = Instant::now();
+        let new = new.unwrap_or_else(|| replica(&server, Some("new")));
+        lasts(&[&old, &new], LOOK * 2).await;
+        let role = "stands by; the Lease names \"eve\", which is no replica of Daypass";
+        assert_eq!(new.leadership.role(), role);
+        until(&[&old, &new], || new.leadership.holds()).await;
+        let waited = began.elapsed();
+        assert!(waited >= TERMS.lease && waited < TERMS.lease + LOOK * 3, "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_lease_is_taken_like_any_other_and_at_once_only_on_a_new_cluster() {
+    for unused in [true, false] {
+        let (server, began) = (Server::default(), Instant::now());
+        let [one, other] = [Some("one"), Some("other")].map(|pod| replica_where(&server, pod, unused));
+        until(&[&one, &other], || one.leadership.holds() || other.leadership.holds()).await;
+        let waited = began.elapsed();
+        assert_eq!(waited >= TERMS.lease, !unused, "{waited:?}");
+        assert!(waited < TERMS.lease + LOOK * 3, "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_it_every_second_neither_ends_a_leader_nor_keeps_a_successor_out() {
     let server = Server::default();
     let old = replica(&server, Some("old"));
     until(&[&old], || old.leadership.holds()).await;
+    let new = replica(&server, Some("new"));
+    let other = server.clone();
+    let eve = tokio::spawn(async move {
+        for round in 0.. {
+            sleep(Duration::from_secs(1)).await;
+            if round % 3 == 0 { other.delete() } else { other.overwrite(&for_ever()) }
+        }
+    });
+    lasts(&[&old, &new], Duration::from_secs(50)).await;
+    assert!(old.leadership.holds());
     old.ended.abort();
-    server.0.lock().unwrap().1.as_mut().unwrap()["spec"]["leaseDurationSeconds"] = 40.into();
-    let waited = {
-        let new = replica(&server, Some("new"));
-        let began = Instant::now();
+    old.line.hangs.store(true, Ordering::SeqCst);
+    // Dead as it is, its leadership is told until its deadline.
+    let waited = until(&[&old, &new], || new.leadership.holds()).await;
+    assert!(waited < TERMS.lease + Duration::from_secs(3), "{waited:?}");
+    eve.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_a_stranger_empties_is_not_given_back() {
+    let server = Server::default();
+    let old = replica(&server, Some("old"));
+    until(&[&old], || old.leadership.holds()).await;
+    let new = replica(&server, Some("new"));
+    lasts(&[&old, &new], Duration::from_secs(3)).await;
+    old.line.hangs.store(true, Ordering::SeqCst);
+    server.overwrite(&json!({ "holderIdentity": "" }));
+    let waited = until(&[&old, &new], || new.leadership.holds()).await;
+    assert!(waited >= TERMS.lease, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_long_a_dead_replica_s_lease_claims_to_last_the_wait_is_one_s_own() {
+    for claimed in [i32::MAX, 1, 0, -1] {
+        let server = Server::default();
+        let old = replica(&server, Some("old"));
+        until(&[&old], || old.leadership.holds()).await;
+        old.ended.abort();
+        server.overwrite(&json!({ "leaseDurationSeconds": claimed }));
+        let (new, began) = (replica(&server, Some("new")), Instant::now());
         new.leadership.taken().await;
-        began.elapsed()
-    };
-    assert!(waited >= Duration::from_secs(40), "{waited:?}");
+        let waited = began.elapsed();
+        assert!(waited >= TERMS.lease && waited < TERMS.lease + LOOK * 2, "{claimed}: {waited:?}");
+    }
+}
+
+/// Whatever strangers write, whenever lines hang and answers are lost, two never lead. Each number is another course.
+#[tokio::test(start_paused = true)]
+async fn of_all_that_can_go_wrong_nothing_makes_two_leaders() {
+    let mut led = 0;
+    for seed in 0..12_u64 {
+        let mut state = seed;
+        let mut chance = move |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let server = Server::default();
+        let mut all: Vec<Replica> =
+            ["a", "b", "c"].into_iter().map(|pod| replica_where(&server, Some(pod), false)).collect();
+        // Some strangers are fast, and some are slow.
+        let pace = [30, 200, 700, 3_000][usize::try_from(seed % 4).unwrap()];
+        let end = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < end {
+            let next = Instant::now() + Duration::from_millis(chance(pace) + 1);
+            while Instant::now() < next {
+                sleep(MILLI * 20).await;
+                assert!(all.iter().filter(|r| r.leadership.holds()).count() < 2, "two lead in course {seed}");
+            }
+            match chance(8) {
+                0..3 => server.overwrite(&for_ever()),
+                3..5 => server.delete(),
+                5 => server.overwrite(&json!({ "holderIdentity": "" })),
+                _ => {}
+            }
+            let place = usize::try_from(chance(3)).unwrap();
+            let line = &all[place].line;
+            match chance(40) {
+                0 => line.hangs.store(true, Ordering::SeqCst),
+                1 => line.deaf.store(true, Ordering::SeqCst),
+                2 => line.fails.store(true, Ordering::SeqCst),
+                3..9 => [&line.hangs, &line.deaf, &line.fails].iter().for_each(|l| l.store(false, Ordering::SeqCst)),
+                _ => {}
+            }
+            led += usize::from(all.iter().any(|replica| replica.leadership.holds()));
+            for (replica, pod) in all.iter_mut().zip(["a", "b", "c"]) {
+                if replica.ended.is_finished() {
+                    *replica = replica_where(&server, Some(pod), false);
+                }
+            }
+        }
+        all.iter().for_each(|replica| replica.ended.abort());
+    }
+    assert!(led > 0, "nobody ever leads");
 }
 
 #[test]
