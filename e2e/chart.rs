@@ -384,12 +384,13 @@ fn describe(at: &str, schema: &Value, values: Option<&Value>, faults: &mut Vec<S
 }
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-const METRICS: [&str; 11] = [
+const METRICS: [&str; 12] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
     "daypass_overdue_grants",
     "daypass_guard_in_force",
+    "daypass_guard_sound",
     "daypass_guard_tries_total",
     "daypass_queue_depth",
     "daypass_api_calls_total",

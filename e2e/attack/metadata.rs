@@ -156,9 +156,7 @@ fn new_ones() -> Vec<Attempt> {
 /// Who may edit in every namespace may act as the service accounts there, but has none of their tokens.
 fn in_the_name_of_kubernetes() -> Vec<Attempt> {
     let name = |name: &str, metadata: Value, words: &str| {
-        attempt(name, words, move |g| {
-            merge(EDDA, g.areq("fix"), json!({ "metadata": metadata })).as_user(COLLECTOR)
-        })
+        attempt(name, words, move |g| merge(EDDA, g.areq("fix"), json!({ "metadata": metadata })).as_user(COLLECTOR))
     };
     vec![
         name("a_label_as_the_garbage_collector", json!({ "labels": label() }), NOT_YOURS),

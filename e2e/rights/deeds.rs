@@ -372,6 +372,14 @@ impl Ground {
         .await;
     }
 
+    pub async fn until_it_says(&self, words: &str, right: &str) {
+        eventually(&format!("not so that {right}, and it says {words:?}"), SOON, async || {
+            let (status, said) = self.world.controller.get("/readyz").await?;
+            if said.contains(words) { Ok(()) } else { Err(format!("{status}: {said}")) }
+        })
+        .await;
+    }
+
     pub async fn until_it_leads(&self) {
         eventually("the controller is ready and leads", SOON, async || {
             let (status, said) = self.world.controller.get("/readyz").await?;

@@ -29,12 +29,14 @@ enum Need {
     ToBeReady(&'static str),
     /// The same where Daypass has never run: no Lease, and nothing that the canary left.
     ToBeReadyFirst(&'static str),
+    /// To prove something that is believed without it. The words that `/readyz` has of it, ready or not.
+    ToProve(&'static str),
 }
-use Need::{For, FromTheStart, ToBeReady, ToBeReadyFirst};
+use Need::{For, FromTheStart, ToBeReady, ToBeReadyFirst, ToProve};
 
 /// Each right, and what breaks without it. A right that is new in the chart needs a row here, with something that
 /// breaks; one that nothing needs does not belong into the chart.
-const NEEDED: [(&str, Need); 48] = [
+const NEEDED: [(&str, Need); 52] = [
     ("daypass may get accessrequests", For(Stray)),
     ("daypass may list accessrequests", ToBeReady("accessrequests (")),
     ("daypass may watch accessrequests", FromTheStart(Decide)),
@@ -42,6 +44,10 @@ const NEEDED: [(&str, Need); 48] = [
     ("daypass may list accesspolicies", ToBeReady("accesspolicies (")),
     ("daypass may watch accesspolicies", FromTheStart(Judge)),
     ("daypass may patch accesspolicies/status", For(Judge)),
+    ("daypass may list validatingadmissionpolicies", ToBeReady(GUARD)),
+    ("daypass may watch validatingadmissionpolicies", ToProve(BLIND)),
+    ("daypass may list validatingadmissionpolicybindings", ToBeReady(GUARD)),
+    ("daypass may watch validatingadmissionpolicybindings", ToProve(BLIND)),
     ("daypass may list namespaces", ToBeReady("namespaces (")),
     ("daypass may watch namespaces", FromTheStart(Leave)),
     ("daypass may get roles", For(Refuse(Whole))),
@@ -79,14 +85,16 @@ const NEEDED: [(&str, Need); 48] = [
     ("daypass-canary may create accessrequests", ToBeReadyFirst(GUARD)),
     ("daypass-canary may get accessrequests daypass-canary", ToBeReady(GUARD)),
     ("daypass-canary may patch accessrequests daypass-canary", ToBeReadyFirst(GUARD)),
-    ("daypass-canary may patch accessrequests/status daypass-canary", ToBeReady(GUARD)),
-    ("daypass-canary may create configmaps", ToBeReady(GUARD)),
-    ("daypass-canary may patch leases daypass", ToBeReady(GUARD)),
-    ("daypass-canary may create rolebindings", ToBeReady(GUARD)),
+    ("daypass-canary may patch accessrequests/status daypass-canary", ToProve("status-guard is believed by sight")),
+    ("daypass-canary may create configmaps", ToProve("self-guard is believed by sight")),
+    ("daypass-canary may patch leases daypass", ToProve("lease-guard is believed by sight")),
+    ("daypass-canary may create rolebindings", ToProve("binding-guard is believed by sight")),
 ];
 
 /// What `/readyz` says when the guard may be there and cannot be tried. Nothing is granted then.
 const GUARD: &str = "guard (the guard cannot be tried";
+/// What it says when changes of guards cannot be watched. They are looked at all the same, now and then.
+const BLIND: &str = "changes of guards are noticed late";
 
 /// One verb on one resource, on one name where the rule has names.
 struct Right {
@@ -272,7 +280,7 @@ async fn is_missed(ground: &Ground, right: &Right, need: Need) {
     let name = right.name();
     let prepared = match need {
         For(deed) | FromTheStart(deed) => Some((deed, ground.prepare_for(deed).await)),
-        ToBeReady(_) | ToBeReadyFirst(_) => None,
+        ToBeReady(_) | ToBeReadyFirst(_) | ToProve(_) => None,
     };
     if !matches!(need, For(_)) {
         controller.kill();
@@ -285,7 +293,7 @@ async fn is_missed(ground: &Ground, right: &Right, need: Need) {
     match need {
         For(_) => {}
         FromTheStart(_) => controller.restart().await,
-        ToBeReady(_) | ToBeReadyFirst(_) => controller.start_again(),
+        ToBeReady(_) | ToBeReadyFirst(_) | ToProve(_) => controller.start_again(),
     }
     let begun = match prepared {
         Some((deed, prepared)) => Some((deed, ground.begin(deed, prepared).await)),
@@ -296,6 +304,7 @@ async fn is_missed(ground: &Ground, right: &Right, need: Need) {
     right.until_refused(world, before).await;
     match (need, &begun) {
         (ToBeReady(words) | ToBeReadyFirst(words), _) => ground.until_it_waits_for(words, &name).await,
+        (ToProve(words), _) => ground.until_it_says(words, &name).await,
         (FromTheStart(_), Some((deed, outcome))) => ground.has_not_come(*deed, outcome, &name).await,
         (For(_), Some((deed, outcome))) => ground.has_failed(*deed, outcome, &name).await,
         (_, None) => unreachable!("every deed has begun"),

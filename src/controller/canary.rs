@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use self::account::{Account, who_and_when};
+use self::sight::Blind;
 use self::tries::{CANARY, Tries};
 use crate::api::AccessRequest;
 use crate::core::guard::record::Round;
@@ -112,14 +113,15 @@ impl Canary {
     /// Makes rounds on and on, and tells each change.
     pub async fn run(&self, tell: watch::Sender<Report>) {
         let changed = Arc::new(Notify::new());
-        let watching = sight::watch(self.watches.clone(), &self.guards, &changed);
+        let blind = Blind::default();
+        let watching = sight::watch(self.watches.clone(), &self.guards, &changed, &blind);
         tokio::select! {
             () = watching => {}
-            () = self.rounds(tell, &changed) => {}
+            () = self.rounds(tell, &changed, &blind) => {}
         }
     }
 
-    async fn rounds(&self, tell: watch::Sender<Report>, changed: &Notify) {
+    async fn rounds(&self, tell: watch::Sender<Report>, changed: &Notify, blind: &Blind) {
         let mut last_sound: Option<Instant> = None;
         let mut depth = Depth::Whole;
         loop {
@@ -132,7 +134,9 @@ impl Canary {
                 self.metrics.guard_tried(tried);
             }
             let report = match looked {
-                Ok(report) => {
+                Ok(mut report) => {
+                    report.remark =
+                        [report.remark, blind.remark()].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
                     last_sound = matches!(report.guard, Guard::InForce(_)).then(Instant::now);
                     report
                 }

@@ -4,7 +4,7 @@
 //! that a kind that cannot be listed does not slow the others.
 
 mod merged;
-mod patience;
+pub(super) mod patience;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;

@@ -1,16 +1,21 @@
 //! Guards as they stand in the cluster: read for a round, and watched, so that a change is known at once.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::super::watch::patience::patient;
 use super::CannotTry;
 use crate::core::guard::sight::{Expected, Seen, Stored};
 
@@ -47,30 +52,56 @@ where
         .collect())
 }
 
-/// Says so whenever a policy or binding of a guard changes, comes or goes. Does not end.
-pub(super) async fn watch(client: Client, guards: &[Expected], changed: &Notify) {
+/// For how long a watch that failed counts as failing: it is tried again more often than that, and gives no sign when it
+/// comes back.
+const FAILS: Duration = Duration::from_secs(8);
+
+/// Why a watch fails, by kind, and when it last did.
+#[derive(Debug, Default)]
+pub(super) struct Blind(Mutex<BTreeMap<&'static str, (String, Instant)>>);
+
+impl Blind {
+    /// What `/readyz` should say of it.
+    pub fn remark(&self) -> Option<String> {
+        let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (why, _) = kinds.values().find(|(_, at)| at.elapsed() < FAILS)?;
+        Some(format!("changes of guards are noticed late, by the rounds alone: {why}"))
+    }
+
+    fn note(&self, kind: &'static str, why: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, (why, Instant::now()));
+    }
+}
+
+/// Says so whenever a policy or binding of a guard changes, comes or goes, and keeps in `blind` whether it can. Does not
+/// end.
+pub(super) async fn watch(client: Client, guards: &[Expected], changed: &Notify, blind: &Blind) {
     let concerns = |name: &str| guards.iter().any(|guard| guard.name == name);
-    let policies = names::<ValidatingAdmissionPolicy>(client.clone());
-    let bindings = names::<ValidatingAdmissionPolicyBinding>(client);
+    let policies = touched::<ValidatingAdmissionPolicy>(client.clone());
+    let bindings = touched::<ValidatingAdmissionPolicyBinding>(client);
     let mut touched = stream::select(policies, bindings);
-    while let Some(name) = touched.next().await {
-        if concerns(&name) {
-            changed.notify_one();
+    while let Some((kind, seen)) = touched.next().await {
+        match seen {
+            Ok(name) if concerns(&name) => changed.notify_one(),
+            Ok(_) => {}
+            // The next round says so.
+            Err(why) => blind.note(kind, why),
         }
     }
 }
 
-/// Names of objects of one kind as they change. A watch that fails is made again, less and less often: rounds look all
-/// the same.
-fn names<K>(client: Client) -> futures::stream::BoxStream<'static, String>
+/// Names of objects of one kind as they change, or why they cannot be watched. A watch that fails is made again, less and
+/// less often: rounds look all the same.
+fn touched<K>(client: Client) -> BoxStream<'static, (&'static str, Result<String, String>)>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + k8s_openapi::Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     let objects = Api::<PartialObjectMeta<K>>::all(client);
-    let watch = watcher(objects, watcher::Config::default()).default_backoff();
-    let name = async |event: watcher::Result<watcher::Event<PartialObjectMeta<K>>>| match event {
-        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => Some(object.name_any()),
-        _ => None,
+    let watch = patient(watcher(objects, watcher::Config::default()));
+    let seen = async |event: watcher::Result<watcher::Event<PartialObjectMeta<K>>>| match event {
+        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => Some((K::KIND, Ok(object.name_any()))),
+        Ok(_) => None,
+        Err(error) => Some((K::KIND, Err(error.to_string()))),
     };
-    watch.filter_map(name).boxed()
+    watch.filter_map(seen).boxed()
 }
