@@ -35,6 +35,7 @@ mod schedule;
 mod stored;
 mod tutorial;
 mod uninstall;
+mod written_in_gap;
 
 use std::process::ExitCode;
 
@@ -87,6 +88,7 @@ fn run_trials() -> ExitCode {
         chart::trials(),
         release::trials(),
         stored::trials(),
+        written_in_gap::trials(),
         audit::trials(),
         rights::trials(),
         namespaces::trials(),

@@ -61,7 +61,8 @@ pub struct Canary {
     pub metrics: Metrics,
     /// Whether this replica leads.
     pub leadership: Leadership,
-    /// Says that a new request was seen: the more lately the guard was in force, the fewer are caught in a gap.
+    /// Says that a new request was seen, or a policy: the more lately the guard was in force, the fewer are caught in a
+    /// gap.
     pub asked: Arc<Notify>,
 }
 
@@ -72,6 +73,8 @@ pub struct Report {
     pub guard: Guard,
     /// What could not be proven by a try and is believed by sight; a line for `/readyz`.
     pub remark: Option<String>,
+    /// When the last round began that found the guard in force; none when it is not.
+    pub sound: Option<Instant>,
 }
 
 /// Why a round said nothing.
@@ -125,14 +128,15 @@ impl Canary {
             }
             let report = match looked {
                 Ok(report) => {
-                    last_sound = matches!(report.guard, Guard::InForce(_)).then(Instant::now);
-                    report
+                    let sound = matches!(report.guard, Guard::InForce(_));
+                    last_sound = sound.then(Instant::now);
+                    Report { sound: sound.then_some(began), ..report }
                 }
                 Err(error) if last_sound.is_some_and(|at| at.elapsed() < TRUST) => {
                     warn!("{error}; it was sound {:?} ago", last_sound.map(|at| at.elapsed()).unwrap_or_default());
                     tell.borrow().clone()
                 }
-                Err(error) => Report { guard: Guard::Missing(error.to_string()), remark: None },
+                Err(error) => Report { guard: Guard::Missing(error.to_string()), remark: None, sound: None },
             };
             let calm = matches!(report.guard, Guard::InForce(_));
             publish(&tell, report);
@@ -209,7 +213,7 @@ impl Canary {
         *memory = record;
         let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
         let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
-        Ok(Report { guard, remark })
+        Ok(Report { guard, remark, sound: None })
     }
 }
 
