@@ -40,6 +40,7 @@ mod stored;
 mod tutorial;
 mod uninstall;
 mod versions;
+mod written_in_gap;
 
 use std::process::ExitCode;
 
@@ -95,6 +96,7 @@ fn trials() -> Vec<Trial> {
         chart::trials(),
         release::trials(),
         stored::trials(),
+        written_in_gap::trials(),
         audit::trials(),
         rights::trials(),
         namespaces::trials(),

@@ -41,6 +41,10 @@ fn loosened() -> Vec<Attempt> {
             let add = json!([{ "op": "add", "path": "/spec/roles/1", "value": { "name": "cluster-admin" } }]);
             json_patch(PETRA, g.policy(), add)
         }),
+        // Whoever confirms a policy that was written without the guard stands in for all that it hands out.
+        author("by_a_confirmation", |g| {
+            merge(PETRA, g.policy(), json!({ "metadata": { "annotations": { "daypass.dev/confirm": "anything" } } }))
+        }),
         author("to_more_roles_by_apply_with_force", move |g| {
             let mut policy = policy(&g.namespace, &g.namespace);
             policy["spec"]["roles"] = cluster_admin.clone();

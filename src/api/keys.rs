@@ -25,5 +25,9 @@ pub const EXPIRES_AT: &str = "daypass.dev/expires-at";
 /// Annotation of a binding: how long it lasts as a whole, GEP-2257. For people; no decision reads it.
 pub const TTL: &str = "daypass.dev/ttl";
 
+/// Annotation of a policy: the value of `status.origin.confirm`, set by somebody who stands in for a policy that was
+/// written while the author guard was away. The author guard looks at who sets it.
+pub const CONFIRM: &str = "daypass.dev/confirm";
+
 /// What Events name as their source.
 pub const REPORTING_CONTROLLER: &str = "daypass.dev/controller";

@@ -2,6 +2,7 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column is an attribute of its own")]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -341,4 +342,31 @@ pub struct AccessPolicyStatus {
     /// Generation of the spec that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Whether the spec is believed to come from somebody who may hand out what it hands out. Left out until it is
+    /// judged, a moment after it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<PolicyOrigin>,
+}
+
+/// Whether a spec was written while the cluster's guard was in place, which sees that authors hand out only what they may
+/// bind. Instants are by the API server's clock.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyOrigin {
+    /// Generation of the spec that was judged.
+    pub generation: i64,
+    /// When the time without guard began in which it may have been written. Only while it is not believed, and not when
+    /// nothing is known of the time before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Time>,
+    /// When the guard was last without force before it was judged: what is changed later and before another such time is
+    /// believed.
+    pub after: Time,
+    /// Whether the policy is used. While it is not, it grants nothing new and ends nothing that runs.
+    pub believed: bool,
+    /// To have it used after all, set the annotation `daypass.dev/confirm` to this value, as somebody who may bind every
+    /// role that the policy lists. Only while it is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub confirm: Option<String>,
 }

@@ -25,7 +25,7 @@ use crate::core::guard::Guard;
 use crate::core::history::Reason;
 use crate::core::limits::{self, Counted};
 use crate::core::namespaces::{Namespace, Namespaces};
-use crate::core::policies::PolicySet;
+use crate::core::policies::{PolicySet, origin};
 use crate::core::protected::{Protected, USUAL_RELEASE};
 use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
@@ -185,7 +185,7 @@ impl Cluster {
     async fn policies(&self) -> Result<PolicySet, String> {
         let api: Api<GuardedPolicy> = Api::all(self.client.clone());
         let listed = api.list(&ListParams::default()).await.map_err(|error| refused("list accesspolicies", &error))?;
-        Ok(observe::policy_set(&PolicySet::default(), &listed.items))
+        Ok(observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record))
     }
 
     /// All namespaces, or as many as the request names and one may read.

@@ -369,7 +369,7 @@ impl Earlier {
 
 fn reference(told: &Explanation, policies: &PolicySet) -> Option<PolicyRef> {
     match policies.get(&told.decides.as_ref()?.policy)? {
-        Entry::Valid(policy) => Some(policy.reference.clone()),
+        Entry::Valid(policy) | Entry::Doubted { policy, .. } => Some(policy.reference.clone()),
         Entry::Broken { .. } => None,
     }
 }

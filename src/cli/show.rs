@@ -128,6 +128,7 @@ fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
         Verdict::Denies => why,
         Verdict::DoesNotTouch => "denies nothing of this".to_owned(),
         Verdict::Broken => format!("cannot be used: {why}"),
+        Verdict::Doubted => format!("is not used: {why}"),
     };
     let effect = if policy.effect == Effect::Deny { "Deny" } else { "Allow" };
     vec![policy.name.clone(), effect.to_owned(), says]

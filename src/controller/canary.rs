@@ -62,7 +62,8 @@ pub struct Canary {
     pub metrics: Metrics,
     /// Whether this replica leads.
     pub leadership: Leadership,
-    /// Says that a new request was seen: the more lately the guard was in force, the fewer are caught in a gap.
+    /// Says that a new request was seen, or a policy: the more lately the guard was in force, the fewer are caught in a
+    /// gap.
     pub asked: Arc<Notify>,
     /// What one round leaves to the next.
     pub kept: Mutex<Kept>,
@@ -83,6 +84,8 @@ pub struct Report {
     pub guard: Guard,
     /// What could not be proven by a try and is believed by sight; a line for `/readyz`.
     pub remark: Option<String>,
+    /// When the last round began that found the guard in force; none when it is not.
+    pub sound: Option<Instant>,
 }
 
 /// Why a round said nothing.
@@ -134,17 +137,18 @@ impl Canary {
                 self.metrics.guard_tried(tried);
             }
             let report = match looked {
-                Ok(mut report) => {
-                    report.remark =
+                Ok(report) => {
+                    let sound = matches!(report.guard, Guard::InForce(_));
+                    last_sound = sound.then(Instant::now);
+                    let remark =
                         [report.remark, blind.remark()].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
-                    last_sound = matches!(report.guard, Guard::InForce(_)).then(Instant::now);
-                    report
+                    Report { sound: sound.then_some(began), remark, ..report }
                 }
                 Err(error) if last_sound.is_some_and(|at| at.elapsed() < TRUST) => {
                     warn!("{error}; it was sound {:?} ago", last_sound.map(|at| at.elapsed()).unwrap_or_default());
                     tell.borrow().clone()
                 }
-                Err(error) => Report { guard: Guard::Missing(error.to_string()), remark: None },
+                Err(error) => Report { guard: Guard::Missing(error.to_string()), remark: None, sound: None },
             };
             let calm = matches!(report.guard, Guard::InForce(_));
             publish(&tell, report);
@@ -233,7 +237,7 @@ impl Canary {
         kept.record = record;
         let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
         let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
-        Ok(Report { guard, remark })
+        Ok(Report { guard, remark, sound: None })
     }
 }
 

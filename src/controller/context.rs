@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use super::error::Error;
 use super::execute::Writer;
+use super::first_seen::FirstSeen;
 use super::kept::{Glance, Kept, KeptRequest, reference};
 use super::ledger::Ledger;
-use super::observe::{FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of};
+use super::observe::{self, FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of};
 use super::queues::Queues;
 use super::related::Extensions;
 use super::written::Written;
@@ -28,7 +29,7 @@ use crate::core::binding::Observed;
 use crate::core::guard::Guard;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
-use crate::core::policies::PolicySet;
+use crate::core::policies::{PolicySet, origin};
 use crate::core::protected::Protected;
 use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
@@ -90,8 +91,11 @@ pub struct Context {
     pub written: Written,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
-    /// Says that a new request was seen.
+    /// Says that a new request was seen, or a policy that has yet to be judged.
     pub asked: Arc<Notify>,
+    /// Since when policies are as they are.
+    pub first_seen: FirstSeen,
+    sound: Mutex<Option<Instant>>,
     guard: RwLock<Guard>,
     listed: RwLock<BTreeSet<&'static str>>,
     policies: RwLock<Option<Arc<PolicySet>>>,
@@ -165,6 +169,8 @@ impl Context {
             written: Written::default(),
             fresh_rules: FreshRules::default(),
             asked,
+            first_seen: FirstSeen::default(),
+            sound: Mutex::default(),
             guard: RwLock::new(Guard::Missing(UNTRIED.to_owned())),
             listed: RwLock::default(),
             policies: RwLock::default(),
@@ -192,9 +198,24 @@ impl Context {
         self.guard.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces what is known of the guard.
+    /// Replaces what is known of the guard. Policies are judged in its light first: whoever sees this guard and then
+    /// the policies sees no gap without what was written in it.
     pub fn set_guard(&self, guard: Guard) {
+        let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = policies.take() {
+            *policies = Some(Arc::new(self.read_policies(&known, &guard)));
+        }
         *self.guard.write().unwrap_or_else(PoisonError::into_inner) = guard;
+    }
+
+    /// When the last round of the canary began in which the guard was in force; none while it is not.
+    pub fn sound(&self) -> Option<Instant> {
+        *self.sound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces it.
+    pub fn set_sound(&self, began: Option<Instant>) {
+        *self.sound.lock().unwrap_or_else(PoisonError::into_inner) = began;
     }
 
     /// Notes that a kind has been listed as a whole, so that what its store lacks is not there.
@@ -223,9 +244,16 @@ impl Context {
         self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the policies.
-    pub fn set_policies(&self, policies: PolicySet) {
-        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(policies));
+    /// Reads the policies anew, as the store has them.
+    pub fn renew_policies(&self) {
+        let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
+        let known = policies.take().unwrap_or_default();
+        *policies = Some(Arc::new(self.read_policies(&known, &self.guard())));
+    }
+
+    fn read_policies(&self, known: &PolicySet, guard: &Guard) -> PolicySet {
+        let stored = self.policy_store.state();
+        observe::policy_set(known, stored.iter().map(|policy| &**policy), |policy| origin::doubt(policy, guard))
     }
 
     /// Replaces the namespaces.

@@ -15,7 +15,8 @@ async fn is_gone(context: &Context, namespace: &str) -> Result<bool, Error> {
         return Ok(false);
     }
     let known = context.policies().unwrap_or_default();
-    let rules = context.fresh_rules.since(Instant::now(), &known, &context.reader, &context.reach).await?;
+    let Context { fresh_rules, reader, reach, .. } = context;
+    let rules = fresh_rules.since(Instant::now(), &known, || context.guard(), reader, reach).await?;
     Ok(!rules.namespaces.contains_key(namespace))
 }
 

@@ -3,7 +3,7 @@
 //! [`watch`] fills the stores, which hold objects as in [`kept`], and says which request to look at; [`request`] and
 //! [`policy`] take one object through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
 //! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`execute`] is the only module
-//! that writes, [`figures`] counts what it does, [`gone`] knows what went with a namespace; [`reaper`] looks at bindings
+//! that writes, [`figures`] counts what it does, [`first_seen`] keeps when policies came, [`gone`] knows what went with a namespace; [`reaper`] looks at bindings
 //! from the other side; [`takeover`] is for the replica that does not lead yet, or has just begun to.
 
 pub mod canary;
@@ -11,6 +11,7 @@ pub mod context;
 pub mod error;
 pub mod execute;
 pub mod figures;
+pub mod first_seen;
 pub mod gone;
 pub mod kept;
 pub mod ledger;
@@ -111,7 +112,7 @@ pub async fn run(
         asked: asked.clone(),
         kept: tokio::sync::Mutex::default(),
     };
-    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None };
+    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None, sound: None };
     let (told, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
@@ -243,10 +244,10 @@ async fn work(
     }
 }
 
-/// Passes on what the canary says, and looks at open requests again in its light.
+/// Passes on what the canary says, and looks at open requests and at policies again in its light.
 async fn heed(mut reports: signal::Receiver<Report>, context: &Context, readiness: &Readiness, metrics: &Metrics) {
     loop {
-        let Report { guard, remark } = reports.borrow_and_update().clone();
+        let Report { guard, remark, sound } = reports.borrow_and_update().clone();
         metrics.guard_in_force(matches!(guard, Guard::InForce(_)));
         match &guard {
             Guard::InForce(_) => readiness.done(GUARD),
@@ -256,7 +257,10 @@ async fn heed(mut reports: signal::Receiver<Report>, context: &Context, readines
         if context.guard() != guard {
             context.set_guard(guard);
             context.look_at_open_requests();
+            context.look_at_policies();
         }
+        // After the guard: whoever sees this round sees the gaps that it found.
+        context.set_sound(sound);
         if reports.changed().await.is_err() {
             return;
         }

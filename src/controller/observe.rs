@@ -16,9 +16,10 @@ use super::error::Error;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::api::{AccessPolicy, RoleKind};
 use crate::core::binding::Observed;
+use crate::core::guard::Guard;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::{Namespace, Namespaces};
-use crate::core::policies::PolicySet;
+use crate::core::policies::{PolicySet, origin};
 use crate::core::reach::Reach;
 use crate::core::role::RoleSeen;
 use crate::core::select::{Place, place as place_of};
@@ -50,7 +51,8 @@ pub struct Rules {
 pub struct FreshRules(Mutex<Option<(Instant, Rules)>>);
 
 impl FreshRules {
-    /// Rules as they were at `since` or later, of the namespaces in reach. Policies that are `known` are not read anew.
+    /// Rules as they were at `since` or later, of the namespaces in reach, in the light of the `guard` as it is then.
+    /// Policies that are `known` are not read anew.
     ///
     /// # Errors
     /// When the API server cannot be asked.
@@ -58,6 +60,7 @@ impl FreshRules {
         &self,
         since: Instant,
         known: &PolicySet,
+        guard: impl Fn() -> Guard,
         client: &Client,
         reach: &Reach,
     ) -> Result<Rules, Error> {
@@ -69,7 +72,8 @@ impl FreshRules {
         let (policies, all): (Api<GuardedPolicy>, _) = (Api::all(client.clone()), ListParams::default());
         let (policies, namespaces) = tokio::try_join!(policies.list(&all), namespaces(client, reach))
             .map_err(Error::api("list policies and namespaces"))?;
-        let policies = Arc::new(policy_set(known, &policies.items));
+        let guard = guard();
+        let policies = Arc::new(policy_set(known, &policies.items, |policy| origin::doubt(policy, &guard)));
         let rules = Rules { policies, namespaces: Arc::new(namespaces) };
         *last = Some((read_at, rules.clone()));
         Ok(rules)
@@ -77,9 +81,14 @@ impl FreshRules {
 }
 
 /// Policies as the core reads them, as far as they are not in `known` already. One that cannot be decoded is kept as
-/// such.
-pub fn policy_set<'a>(known: &PolicySet, stored: impl IntoIterator<Item = &'a GuardedPolicy> + Clone) -> PolicySet {
-    let mut policies = known.renewed(stored.clone().into_iter().filter_map(|guarded| guarded.0.as_ref().ok()));
+/// such. `doubt` says why one is not believed.
+pub fn policy_set<'a>(
+    known: &PolicySet,
+    stored: impl IntoIterator<Item = &'a GuardedPolicy> + Clone,
+    doubt: impl Fn(&AccessPolicy) -> Option<String>,
+) -> PolicySet {
+    let decoded = stored.clone().into_iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    let mut policies = known.renewed(decoded, doubt);
     for invalid in stored.into_iter().filter_map(|guarded| guarded.0.as_ref().err()) {
         policies.insert_unreadable(invalid.metadata.name.as_deref().unwrap_or_default(), &invalid.error);
     }

@@ -1,6 +1,7 @@
-//! Takes one policy through a pass: says on the policy itself whether it is in use, and if not, why; and whether
-//! reviews of break-glass access under it are overdue.
+//! Takes one policy through a pass: says on the policy itself whether it is in use, and if not, why; whether it was
+//! written under the author guard; and whether reviews of break-glass access under it are overdue.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,17 @@ use super::error::Error;
 use super::observe::GuardedPolicy;
 use crate::api::request::AccessRequest;
 use crate::core::deadline::sleep_until;
+use crate::core::guard::Guard;
+use crate::core::policies::origin;
 use crate::core::readiness::{readiness, reviews};
 
 /// Wait after a failed pass.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Writes the conditions when they say something new.
+/// Wait for the round of the canary by which a policy can be judged.
+const JUDGE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Writes the conditions, and whether the policy is believed, when that is something new.
 ///
 /// # Errors
 /// When the status could not be written.
@@ -31,7 +37,22 @@ pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Re
         }
     };
     let now = context.clock.now();
-    let mut status = readiness(policy, now);
+    let first_seen = context.first_seen.of(policy);
+    // Before the guard: a round that is known by then has told its gaps.
+    let proven = context.sound().is_some_and(|began| began > first_seen);
+    let origin = match context.guard() {
+        Guard::InForce(gaps) => {
+            let judged = origin::judge(policy, &gaps, proven, &token());
+            if judged.is_none() {
+                context.asked.notify_one();
+            }
+            judged
+        }
+        // It is looked at again when the guard is in force.
+        Guard::Missing(_) => None,
+    };
+    let unjudged = origin.is_none();
+    let mut status = readiness(policy, origin, now);
     // Before the requests are known, none would seem to be overdue.
     let wake = context.has_listed(&[ACCESS_REQUESTS]).then(|| {
         let unreviewed = unreviewed(&context, &policy.name_any());
@@ -41,7 +62,14 @@ pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Re
     if policy.status.as_ref() != Some(&status) {
         context.writer.record_policy(policy, status).await?;
     }
-    Ok(wake.flatten().map_or_else(Action::await_change, |wake| Action::requeue(sleep_until(wake, now))))
+    let wake = wake.flatten().map(|wake| sleep_until(wake, now));
+    let judge = unjudged.then_some(JUDGE_AGAIN);
+    Ok(wake.into_iter().chain(judge).min().map_or_else(Action::await_change, Action::requeue))
+}
+
+/// A text that nobody can guess: each [`RandomState`] is seeded anew.
+fn token() -> String {
+    format!("{:016x}", RandomState::new().hash_one(()))
 }
 
 /// Requests that were let in by this policy without approval and have yet to be reviewed.

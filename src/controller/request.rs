@@ -224,8 +224,8 @@ impl Pass<'_> {
     /// Reads what the request is decided by from the API server.
     async fn read_afresh(&mut self) -> Result<(), Error> {
         let known = self.context.policies().unwrap_or_default();
-        let rules =
-            self.context.fresh_rules.since(self.began, &known, &self.context.reader, &self.context.reach).await?;
+        let Context { fresh_rules, reader, reach, .. } = self.context;
+        let rules = fresh_rules.since(self.began, &known, || self.context.guard(), reader, reach).await?;
         self.related.refresh(self.context, &self.request).await?;
         let role = observe::role(&self.context.reader, &self.request, &rules.namespaces).await?;
         self.see_role(Some(role), &rules.namespaces);

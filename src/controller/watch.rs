@@ -35,6 +35,7 @@ use crate::api::{RoleKind, keys};
 use crate::core::binding::Observed;
 use crate::core::made_role::MadeRole;
 use crate::core::namespaces::Namespaces;
+use crate::core::policies::origin;
 use crate::core::reach::Reach;
 use crate::runtime::server::Readiness;
 
@@ -294,7 +295,6 @@ async fn watch_policies(
     let mut listing = Listing(Vec::new());
     let mut known = HashMap::new();
     for_each((ACCESS_POLICIES, readiness), stream, |event| {
-        // A new status, the controller's own included, changes no decision.
         let changed = match &event {
             Event::Init => {
                 known.clear();
@@ -311,19 +311,33 @@ async fn watch_policies(
             }
             Event::Delete(policy) => {
                 known.remove(&policy.name_any());
+                context.first_seen.forget(policy.uid().as_deref());
                 true
             }
         };
         if changed {
-            let stored = context.policy_store.state();
-            let known = context.policies().unwrap_or_default();
-            context.set_policies(observe::policy_set(&known, stored.iter().map(|policy| &**policy)));
+            context.renew_policies();
             listed(ACCESS_POLICIES, context, readiness);
             context.look_at_open_requests();
+        } else if let Event::Apply(policy) = &event {
+            // Of what a status says, only whether the policy is believed bears on a decision.
+            let doubts = |name: &str| context.policies().is_some_and(|policies| policies.doubts(name));
+            let (name, before) = (policy.name_any(), doubts(&policy.name_any()));
+            if before || is_doubted(policy) {
+                context.renew_policies();
+            }
+            if before != doubts(&name) {
+                context.look_at_open_requests();
+            }
         }
         listing.after(&event).into_iter().for_each(|policy| context.queues.look_at_policy(policy));
     })
     .await;
+}
+
+/// Whether its status says that it is doubted.
+fn is_doubted(policy: &GuardedPolicy) -> bool {
+    policy.0.as_ref().is_ok_and(|policy| origin::doubt_on_record(policy).is_some())
 }
 
 /// What changes when a policy says something else than before; a new status changes none of it.

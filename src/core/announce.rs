@@ -144,6 +144,7 @@ mod tests {
                 observed_generation: Some(7),
             }],
             observed_generation: Some(7),
+            origin: None,
         };
         let (good, bad) = (ready(ConditionStatus::True, "fine"), ready(ConditionStatus::False, "spec.roles: empty"));
         let told = |old, new| policy_events(old, new).into_iter().map(|a| (a.warning, a.index)).collect::<Vec<_>>();

@@ -140,8 +140,8 @@ enum Answer<'p> {
 }
 
 /// Policies that deny the request, as reasons.
-pub fn denials(ask: &Ask<'_>, policies: &PolicySet, circumstances: &Circumstances<'_>) -> Vec<String> {
-    policies.valid(Effect::Deny).filter_map(|policy| denies(policy, ask, circumstances)).collect()
+fn denials(ask: &Ask<'_>, policies: &PolicySet, circumstances: &Circumstances<'_>) -> Vec<String> {
+    policies.denying().filter_map(|policy| denies(policy, ask, circumstances)).collect()
 }
 
 /// The named policy, or of those that match the one with least friction; ties by name. When none does, all
@@ -175,12 +175,17 @@ pub fn choose<'p>(
     if let Some(best) = best {
         return Ok(best);
     }
+    for (policy, why) in policies.doubted().filter(|(p, _)| named(&p.reference.name)) {
+        let short = fits(policy, ask, circumstances).err().unwrap_or_default();
+        let told = if short.is_empty() { why.to_owned() } else { short.join(", ") };
+        reasons.push((short.len(), format!("policy {}: {told}", policy.reference.name)));
+    }
     for (name, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
         reasons.push((0, format!("policy {name}: it is not ready ({})", sentence(faults))));
     }
     if reasons.is_empty() {
         let reason = match ask.policy {
-            Some(name) if matches!(policies.get(name), Some(Entry::Valid(_))) => {
+            Some(name) if matches!(policies.get(name), Some(Entry::Valid(_) | Entry::Doubted { .. })) => {
                 format!("policy {name}: it denies, so nothing can be granted by it")
             }
             Some(name) => format!("there is no policy {name}"),
@@ -282,6 +287,25 @@ mod tests {
 
     fn by(name: &str, length: &str) -> Result<(String, String), String> {
         Ok((name.to_owned(), length.to_owned()))
+    }
+
+    #[test]
+    fn a_doubted_policy_denies_what_is_new_and_allows_nothing() {
+        let (allow, deny) = (policy("allow", json!({})), deny("no", json!({})));
+        let asked = |policies: &[&AccessPolicy], spec: Value| {
+            let doubted = |_: &AccessPolicy| Some("it was written in a gap".to_owned());
+            let set = PolicySet::default().renewed(policies.iter().copied(), doubted);
+            let world = World::new(request(spec), Vec::new(), namespaces(), noon());
+            let said = Said { reviews: &Reviews::new(), escalated: &[], history: &[] };
+            match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
+                Decision::Denied(reasons) => reasons.join("; "),
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(asked(&[&allow], json!({})), "policy allow: it was written in a gap");
+        let longer = asked(&[&allow], json!({ "duration": "700h" }));
+        assert!(longer.starts_with("policy allow: ") && !longer.contains("gap"), "{longer}");
+        assert_eq!(asked(&[&allow, &deny], json!({})), "policy no denies it");
     }
 
     #[test]

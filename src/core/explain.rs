@@ -111,6 +111,8 @@ pub enum Verdict {
     DoesNotTouch,
     /// Has faults.
     Broken,
+    /// Would allow, but was written while the author guard was not in place.
+    Doubted,
 }
 
 /// Which policy decides, and why that one.

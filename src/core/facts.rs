@@ -151,7 +151,7 @@ mod tests {
 
     fn read(spec: serde_json::Value) -> Arc<Policy> {
         match Entry::read(&policy("p", spec)) {
-            Entry::Valid(policy) => policy,
+            Entry::Valid(policy) | Entry::Doubted { policy, .. } => policy,
             Entry::Broken { faults, .. } => panic!("{faults:?}"),
         }
     }

@@ -47,8 +47,12 @@ impl Gaps {
 
     /// The end of the last gap that ends after this instant.
     pub fn last_after(&self, at: Timestamp) -> Option<Timestamp> {
-        let ends = self.between.iter().map(|gap| gap.to).chain([self.since]);
-        ends.max().filter(|end| *end > at)
+        Some(self.end()).filter(|end| *end > at)
+    }
+
+    /// The end of the last gap; of the time that nothing is known of, if there was none later.
+    pub fn end(&self) -> Timestamp {
+        self.between.iter().map(|gap| gap.to).fold(self.since, Timestamp::max)
     }
 
     /// Why what was written at this instant is not believed, if it is not.

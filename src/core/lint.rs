@@ -58,7 +58,7 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protecte
     let mut sound = Vec::new();
     for (raw, entry) in &entries {
         match entry {
-            Entry::Valid(read) => sound.push(Subjected { raw, read }),
+            Entry::Valid(read) | Entry::Doubted { policy: read, .. } => sound.push(Subjected { raw, read }),
             Entry::Broken { faults, .. } => warnings.extend(faults.iter().map(|fault| Warning {
                 policy: raw.metadata.name.clone().unwrap_or_default(),
                 field: fault.field.clone(),

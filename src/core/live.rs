@@ -6,7 +6,6 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::break_glass::{follow_review, unjustified};
 use super::deadline::earliest;
-use super::decide::denials;
 use super::duration;
 use super::effect::{Effect, Plan};
 use super::end::finish;
@@ -23,7 +22,7 @@ use super::record;
 use super::rest::{in_window, note_role_change, rests_for_role, suspend};
 use super::role::missing_rights;
 use super::rules::describe as describe_rules;
-use super::select::{Place, extension_shortfalls, shortfalls};
+use super::select::{Place, denies, extension_shortfalls, shortfalls};
 use super::snapshot::Snapshot;
 use super::stages::note_vain_revokes;
 use super::validate::Ask;
@@ -84,7 +83,8 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_
 
 /// Whether policy still allows what is granted, and which. People are asked once, before the grant; the bounds of
 /// the policy hold for as long as the grant does. A grant ends with the window of the policy that it began in, and a
-/// policy that has other windows by now ends it with those; recurring access only rests.
+/// policy that has other windows by now ends it with those; recurring access only rests. A change of the policy that is
+/// doubted ends nothing.
 ///
 /// # Errors
 /// Why it does not.
@@ -98,7 +98,8 @@ pub fn still_allowed<'a>(
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
     let risk = risk_decided_on(s, status);
     let circumstances = Circumstances::new(&Snapshot { risk, ..*s }, &place, began);
-    if let Some(reason) = denials(ask, s.policies, &circumstances).into_iter().next() {
+    // What denies and is doubted ends nothing.
+    if let Some(reason) = s.policies.valid(PolicyEffect::Deny).find_map(|policy| denies(policy, ask, &circumstances)) {
         return Err(reason);
     }
     if status.expires_at.is_none() {
@@ -114,9 +115,11 @@ pub fn still_allowed<'a>(
     match s.policies.get(name) {
         None => Err(format!("policy {name} is gone")),
         Some(Entry::Broken { faults, .. }) => Err(format!("policy {name} is not ready any more: {}", sentence(faults))),
-        Some(Entry::Valid(policy)) if policy.reference.uid != decided.uid => {
+        Some(Entry::Valid(policy) | Entry::Doubted { policy, .. }) if policy.reference.uid != decided.uid => {
             Err(format!("policy {name} was deleted and made anew"))
         }
+        // Whoever changed it may not have been allowed to, so what it says now takes nothing away.
+        Some(Entry::Doubted { policy, .. }) => Ok(policy),
         Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(format!("policy {name} denies now")),
         Some(Entry::Valid(policy)) => {
             let mut short = shortfalls(policy, ask, first_length(status, ask), &circumstances);

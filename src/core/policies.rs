@@ -1,8 +1,10 @@
 //! Policies as the core uses them: read once, all faults found, sorted by name.
 //!
 //! A policy with a fault grants nothing. One that denies and has a fault cannot be ignored either: what it
-//! might deny waits until it is mended. How a spec is read is in [`read`], where a policy applies in [`scope`].
+//! might deny waits until it is mended. How a spec is read is in [`read`], where a policy applies in [`scope`], whether it is
+//! believed in [`origin`].
 
+pub mod origin;
 mod read;
 mod scope;
 
@@ -36,6 +38,14 @@ pub struct PolicySet {
 pub enum Entry {
     /// In use.
     Valid(Arc<Policy>),
+    /// Without faults, but written while the author guard was not in place, and not confirmed. It gives nothing new and
+    /// ends nothing that runs.
+    Doubted {
+        /// What it would be if it were believed.
+        policy: Arc<Policy>,
+        /// Why it is not, and the way out.
+        why: String,
+    },
     /// Has faults. `effect` is what it would do, as far as that can be read.
     Broken {
         /// What it would do if it were in order.
@@ -46,19 +56,23 @@ pub enum Entry {
 }
 
 impl PolicySet {
-    /// Reads all policies. One being deleted counts as gone.
+    /// Reads all policies, and believes them. One being deleted counts as gone.
     pub fn new<'a>(policies: impl IntoIterator<Item = &'a AccessPolicy>) -> Self {
-        Self::default().renewed(policies)
+        Self::default().renewed(policies, |_| None)
     }
 
     /// Reads all policies, and takes over from this set what has not changed: a thousand policies are not read anew
-    /// because one of them was edited.
+    /// because one of them was edited. `doubt` says why one is not believed.
     #[must_use]
-    pub fn renewed<'a>(&self, policies: impl IntoIterator<Item = &'a AccessPolicy>) -> Self {
+    pub fn renewed<'a>(
+        &self,
+        policies: impl IntoIterator<Item = &'a AccessPolicy>,
+        doubt: impl Fn(&AccessPolicy) -> Option<String>,
+    ) -> Self {
         let read = |policy: &AccessPolicy| {
             let name = policy.metadata.name.clone().unwrap_or_default();
             let known = self.entries.get(&name).filter(|entry| entry.is_of(policy)).cloned();
-            (name, known.unwrap_or_else(|| Entry::read(policy)))
+            (name, known.unwrap_or_else(|| Entry::read(policy)).doubted(doubt(policy)))
         };
         let there = policies.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none());
         let entries: BTreeMap<String, Entry> = there.map(read).collect();
@@ -111,6 +125,27 @@ impl PolicySet {
         })
     }
 
+    /// Policies that deny what is new, in the order of their names: also those that are doubted.
+    pub fn denying(&self) -> impl Iterator<Item = &Policy> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => Some(&**policy),
+            _ => None,
+        })
+    }
+
+    /// Doubted policies that would allow, and why they do not, in the order of their names.
+    pub fn doubted(&self) -> impl Iterator<Item = (&Policy, &str)> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Doubted { policy, why } if policy.effect == Effect::Allow => Some((&**policy, why.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Whether the policy of this name is doubted.
+    pub fn doubts(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Entry::Doubted { .. }))
+    }
+
     /// Names and faults of broken policies with this effect, in the order of their names.
     pub fn broken(&self, wanted: Effect) -> impl Iterator<Item = (&str, &[Fault])> {
         self.entries.iter().filter_map(move |(name, entry)| match entry {
@@ -126,9 +161,18 @@ impl Entry {
         matches!(self, Self::Valid(policy) if policy.effect == Effect::Allow && policy.limits.are_set())
     }
 
+    /// The same policy, doubted for this reason or believed. One with faults is of no use either way.
+    fn doubted(self, why: Option<String>) -> Self {
+        match (self, why) {
+            (Self::Valid(policy) | Self::Doubted { policy, .. }, Some(why)) => Self::Doubted { policy, why },
+            (Self::Doubted { policy, .. }, None) => Self::Valid(policy),
+            (entry, _) => entry,
+        }
+    }
+
     /// Whether this is what reading the policy would give: the same object with the same spec.
     fn is_of(&self, policy: &AccessPolicy) -> bool {
-        let Self::Valid(known) = self else { return false };
+        let (Self::Valid(known) | Self::Doubted { policy: known, .. }) = self else { return false };
         let of = &known.reference;
         let version = (policy.metadata.uid.as_ref(), policy.metadata.generation);
         version == (Some(&of.uid), Some(of.generation))
@@ -273,10 +317,10 @@ mod tests {
         edited.metadata.generation = Some(2);
         let mut anew = policy("b", json!({}));
         anew.metadata.uid = Some("another".to_owned());
-        let after = before.renewed([&edited, &policy("b", json!({}))]);
+        let after = before.renewed([&edited, &policy("b", json!({}))], |_| None);
         assert!(!same(&after, "a") && same(&after, "b"));
-        assert!(!same(&before.renewed([&anew]), "b"));
-        assert!(before.renewed([&anew]).get("a").is_none());
+        assert!(!same(&before.renewed([&anew], |_| None), "b"));
+        assert!(before.renewed([&anew], |_| None).get("a").is_none());
     }
 
     #[test]

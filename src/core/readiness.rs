@@ -9,25 +9,33 @@ use super::deadline::whole_second;
 use super::fault::sentence;
 use super::history::{join, shorten};
 use super::policies::Entry;
+use super::policies::origin::disbelief;
 use crate::api::conditions::{self, Condition, ConditionStatus};
-use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
+use crate::api::policy::{AccessPolicy, AccessPolicyStatus, PolicyOrigin};
 use crate::api::request::AccessRequest;
 
 /// Reason of Ready when the policy is used in decisions.
 pub const IN_USE: &str = "InUse";
 /// Reason of Ready when the policy has faults and grants nothing.
 pub const INVALID: &str = "Invalid";
+/// Reason of Ready when the policy was written while the author guard was not in place.
+pub const WRITTEN_IN_GAP: &str = "WrittenInGap";
 /// Reason of Reviewed when no review is overdue.
 pub const IN_TIME: &str = "InTime";
 /// Reason of Reviewed when one is.
 pub const OVERDUE: &str = "ReviewOverdue";
 
-/// The status of a policy: the old one with Ready judged anew.
-pub fn readiness(policy: &AccessPolicy, now: Timestamp) -> AccessPolicyStatus {
+/// The status of a policy: the old one with Ready judged anew, and what was judged of its `origin`, if anything was.
+pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Timestamp) -> AccessPolicyStatus {
     let mut status = policy.status.clone().unwrap_or_default();
-    let (is, reason, message) = match Entry::read(policy) {
-        Entry::Valid(_) => (ConditionStatus::True, IN_USE, "requests are decided by it".to_owned()),
-        Entry::Broken { faults, .. } => (ConditionStatus::False, INVALID, sentence(&faults)),
+    status.origin = origin.or(status.origin);
+    let generation = policy.metadata.generation.unwrap_or_default();
+    let doubt = status.origin.as_ref().filter(|origin| origin.generation == generation);
+    let doubt = doubt.and_then(|origin| disbelief(policy, origin));
+    let (is, reason, message) = match (Entry::read(policy), doubt) {
+        (Entry::Broken { faults, .. }, _) => (ConditionStatus::False, INVALID, sentence(&faults)),
+        (_, Some(why)) => (ConditionStatus::False, WRITTEN_IN_GAP, why),
+        (_, None) => (ConditionStatus::True, IN_USE, "requests are decided by it".to_owned()),
     };
     condition(&mut status, policy, conditions::READY, is, reason, &message, now);
     status.observed_generation = policy.metadata.generation;

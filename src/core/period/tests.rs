@@ -31,7 +31,7 @@ fn windowed(spec: Value) -> AccessPolicy {
 
 fn read(policy: &AccessPolicy) -> Arc<Policy> {
     match Entry::read(policy) {
-        Entry::Valid(policy) => policy,
+        Entry::Valid(policy) | Entry::Doubted { policy, .. } => policy,
         Entry::Broken { faults, .. } => panic!("{faults:?}"),
     }
 }

@@ -9,6 +9,7 @@ use crate::api::request::ReviewVerdict;
 use crate::core::effect::Effect;
 use crate::core::history::ORDINARY_ENTRIES;
 use crate::core::laws::world::World;
+use crate::core::policies::PolicySet;
 use crate::core::role::RoleSeen;
 use crate::core::samples::{deny, namespaces, noon, policy, request, review};
 
@@ -518,4 +519,25 @@ fn a_review_without_effect_is_put_on_record_with_the_reason_but_cannot_flood_it(
     assert_eq!(notes.iter().filter(|n| n.starts_with("Approve of mallory")).count(), 3);
     assert!(notes.iter().any(|n| n.contains("no stage of the policy names this service account")));
     assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+}
+
+#[test]
+fn a_policy_that_is_doubted_ends_nothing_that_runs() {
+    let world = granted_in_both();
+    let narrower = policy("base", json!({ "scope": { "namespaces": ["shop"] }, "duration": { "max": "1m" } }));
+    let changed = [narrower, deny("base", json!({})), deny("no", json!({}))];
+    let ended = |policies: &[&AccessPolicy], doubt: Option<&str>| {
+        let set = PolicySet::default().renewed(policies.iter().copied(), |_| doubt.map(str::to_owned));
+        let ask = validate(&world.request).unwrap();
+        live::still_allowed(&world.snapshot(&set, &[]), &world.status(), &ask, noon()).err()
+    };
+    let base = policy("base", json!({ "scope": { "namespaces": ["*"] } }));
+    for policies in [vec![&changed[0]], vec![&changed[1]], vec![&base, &changed[2]]] {
+        assert!(ended(&policies, None).is_some(), "{policies:?}");
+        assert_eq!(ended(&policies, Some("a gap")), None);
+    }
+    let mut anew = base.clone();
+    anew.metadata.uid = Some("another".to_owned());
+    assert!(ended(&[&anew], Some("a gap")).unwrap().contains("made anew"));
+    assert!(ended(&[], Some("a gap")).unwrap().contains("is gone"));
 }

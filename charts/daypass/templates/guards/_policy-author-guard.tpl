@@ -34,8 +34,14 @@ spec:
       expression: has(object.spec.roles) && size(object.spec.roles) > {{ $first }}
     # An update of the metadata alone hands nothing out. The garbage collector makes such updates when a
     # policy is deleted with --cascade=foreground, and has no permission to bind.
-    - name: spec-changed
-      expression: oldObject == null || object.spec != oldObject.spec
+    # Who confirms a policy that was written while this guard was away stands in for it as its author would.
+    - name: spec-changed-or-confirmed
+      expression: >-
+        oldObject == null || object.spec != oldObject.spec
+          || (has(object.metadata.annotations) && 'daypass.dev/confirm' in object.metadata.annotations
+            && object.metadata.annotations['daypass.dev/confirm'] != ''
+            && !(has(oldObject.metadata.annotations) && 'daypass.dev/confirm' in oldObject.metadata.annotations
+              && oldObject.metadata.annotations['daypass.dev/confirm'] == object.metadata.annotations['daypass.dev/confirm']))
   variables:
     # Who may bind every role needs no look at each. These two are evaluated only when a role asks for them.
     - name: allClusterRoles

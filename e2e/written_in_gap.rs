@@ -1,0 +1,147 @@
+//! Policies that are written while the author guard is away: they give nothing new and end nothing that runs, until
+//! somebody confirms them whom the author guard lets pass.
+
+use std::sync::Arc;
+
+use daypass::api::State;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::cast::{SOON, policy};
+use crate::harness::users::{ADMIN, ALICE, GITOPS};
+use crate::harness::{World, eventually, private};
+
+/// The part of the author guard that looks at the first roles.
+const BINDING: [&str; 2] = ["validatingadmissionpolicybinding", "daypass-policy-author-guard-1"];
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        private("gap::a_policy_written_without_the_author_guard_is_not_used_until_it_is_confirmed", seen),
+        private("gap::a_controller_that_was_away_finds_out_too", unseen),
+    ]
+}
+
+async fn seen(world: Arc<World>) {
+    gap(&world, true).await;
+}
+
+async fn unseen(world: Arc<World>) {
+    gap(&world, false).await;
+}
+
+/// What the policy's status says.
+async fn status(world: &World, name: &str) -> Value {
+    let told = world.kubectl(ADMIN).ok(&["get", "apol", name, "-o", "json"]).await;
+    serde_json::from_str::<Value>(&told).expect("JSON")["status"].take()
+}
+
+/// Waits until the spec as it is was judged so; the status then.
+async fn until_judged(world: &World, name: &str, believed: bool) -> Value {
+    eventually(&format!("{name} is judged"), SOON, async || {
+        let told = world.kubectl(ADMIN).ok(&["get", "apol", name, "-o", "json"]).await;
+        let policy = serde_json::from_str::<Value>(&told).map_err(|error| error.to_string())?;
+        let origin = &policy["status"]["origin"];
+        let judged = origin["generation"] == policy["metadata"]["generation"] && origin["believed"] == believed;
+        if judged { Ok(policy["status"].clone()) } else { Err(origin.to_string()) }
+    })
+    .await
+}
+
+async fn until_guarded(world: &World, code: u16) {
+    eventually(&format!("/readyz answers {code}"), SOON, async || {
+        let (status, said) = world.controller.get("/readyz").await?;
+        if status == code { Ok(()) } else { Err(said) }
+    })
+    .await;
+}
+
+async fn gap(world: &World, running: bool) {
+    let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
+    let namespace = world.namespace("written").await;
+    let (own, new) = (namespace.clone(), format!("{namespace}-new"));
+    world.allow(&own, &namespace, json!({})).await;
+    until_judged(world, &own, true).await;
+    world.ask(ALICE, &namespace, "running", json!({ "duration": "1h" })).await;
+    world.until(&namespace, "running", State::Active).await;
+
+    let mut handed_out = policy(&new, &namespace);
+    handed_out["spec"]["roles"] = json!([{ "name": "cluster-admin" }]);
+    gitops.apply_refused(&handed_out.to_string()).await;
+    let backup = admin.ok(&["get", BINDING[0], BINDING[1], "-o", "json"]).await;
+    if !running {
+        world.controller.kill();
+    }
+    admin.ok(&["delete", BINDING[0], BINDING[1]]).await;
+    // Nothing refuses it any more.
+    eventually("the author guard is away", SOON, async || {
+        let output = gitops.run_with(&["apply", "-f", "-"], &handed_out.to_string()).await;
+        if output.stderr.is_empty() { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
+    if running {
+        until_guarded(world, 503).await;
+    }
+    // What is changed would end the running grant, if it were believed.
+    world.allow(&own, &namespace, json!({ "duration": { "max": "1m" } })).await;
+    admin.apply(&restored(&backup)).await;
+    eventually("the author guard is back", SOON, async || {
+        let mut other = handed_out.clone();
+        other["metadata"]["name"] = json!(format!("{new}-other"));
+        let output = gitops.run_with(&["create", "--dry-run=server", "-f", "-"], &other.to_string()).await;
+        if output.stderr.contains("may not bind") { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
+    if !running {
+        world.controller.start_again();
+    }
+    until_guarded(world, 200).await;
+
+    for (name, role) in [(&new, "cluster-admin"), (&own, "edit")] {
+        let told = until_judged(world, name, false).await;
+        let ready = told["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Ready").unwrap();
+        assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("WrittenInGap")));
+        let way_out = format!(
+            "kubectl annotate accesspolicy {name} --overwrite daypass.dev/confirm={}",
+            told["origin"]["confirm"].as_str().unwrap()
+        );
+        assert!(ready["message"].as_str().unwrap().ends_with(&way_out), "{ready}");
+        let asked = format!("asks-for-{role}");
+        world.ask(ALICE, &namespace, &asked, json!({ "role": { "name": role }, "duration": "30s" })).await;
+        let denied = world.until(&namespace, &asked, State::Denied).await.status.unwrap().message.unwrap();
+        assert!(denied.contains(&format!("policy {name}: it was written between ")), "{denied}");
+        assert!(denied.contains(&way_out), "{denied}");
+    }
+    world.until(&namespace, "running", State::Active).await;
+    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+
+    // Whom the author guard refuses, confirms nothing.
+    let confirm = |name: &str, token: &Value| {
+        let said = format!("daypass.dev/confirm={}", token.as_str().unwrap());
+        ["annotate", "accesspolicy", name, "--overwrite", &said].map(str::to_owned)
+    };
+    let token = status(world, &new).await["origin"]["confirm"].take();
+    let words = confirm(&new, &token);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let refusal = gitops.refused(&words).await;
+    assert!(refusal.contains("you may not bind ClusterRole cluster-admin"), "{refusal}");
+    until_judged(world, &new, false).await;
+    admin.ok(&words).await;
+    let told = until_judged(world, &new, true).await;
+    assert!(told["origin"].get("confirm").is_none(), "{told}");
+    world.ask(ALICE, &namespace, "confirmed", json!({ "role": { "name": "cluster-admin" }, "duration": "2s" })).await;
+    world.until(&namespace, "confirmed", State::Expired).await;
+
+    // What is written anew is judged as what it is now: narrower than what runs.
+    world.allow(&own, &namespace, json!({ "duration": { "max": "2m" } })).await;
+    until_judged(world, &own, true).await;
+    let revoked = world.until(&namespace, "running", State::Revoked).await.status.unwrap().message.unwrap();
+    assert!(revoked.contains("does not allow it any more"), "{revoked}");
+}
+
+/// An object as it can be applied again.
+fn restored(object: &str) -> String {
+    let mut object: Value = serde_json::from_str(object).expect("JSON");
+    object["metadata"] = json!({ "name": object["metadata"]["name"], "labels": object["metadata"]["labels"], "annotations": object["metadata"]["annotations"] });
+    object.as_object_mut().expect("an object").remove("status");
+    object.to_string()
+}
