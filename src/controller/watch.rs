@@ -34,8 +34,8 @@ use super::queues::Suspect;
 use crate::api::{RoleKind, keys};
 use crate::core::binding::Observed;
 use crate::core::made_role::MadeRole;
-use crate::core::policies::origin;
 use crate::core::namespaces::Namespaces;
+use crate::core::policies::origin;
 use crate::core::reach::Reach;
 use crate::runtime::server::Readiness;
 

@@ -120,10 +120,12 @@ impl Account<'_, '_> {
             Entry::Doubted { policy, why } if policy.effect == Effect::Allow => {
                 (Effect::Allow, Verdict::Doubted, vec![why.clone()])
             }
-            Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => match denies(policy, self.ask, circumstances) {
-                Some(why) => (Effect::Deny, Verdict::Denies, vec![why]),
-                None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
-            },
+            Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => {
+                match denies(policy, self.ask, circumstances) {
+                    Some(why) => (Effect::Deny, Verdict::Denies, vec![why]),
+                    None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
+                }
+            }
             Entry::Valid(policy) | Entry::Doubted { policy, .. } => {
                 let short = fits(policy, self.ask, circumstances).err().unwrap_or_default();
                 let verdict = if short.is_empty() { Verdict::Matches } else { Verdict::FallsShort };
