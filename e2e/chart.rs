@@ -162,6 +162,8 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
         "rolebindings: get,list,watch,create,update,delete",
         "roles: bind deployer",
         "roles: get,list,watch,create,update,delete",
+        "validatingadmissionpolicies: list,watch",
+        "validatingadmissionpolicybindings: list,watch",
     ];
     assert_eq!(json!(rights), json!(expected));
     // The canary can bind the role that its forged binding names to itself, so that has nothing in it.

@@ -169,7 +169,7 @@ impl Election {
                 Ok(Ok(Found::Mine(hold))) => {
                     readiness.done(ELECTION);
                     self.seat.take_until(hold.until);
-                    return hold;
+                    return *hold;
                 }
                 Ok(Ok(Found::Other(record))) => {
                     readiness.done(ELECTION);
@@ -221,7 +221,7 @@ impl Election {
         let taken = Instant::now();
         match self.put(found, step == Step::Take).await {
             Ok(lease) if step == Step::Take => {
-                Ok(Found::Mine(Hold { lease, until: taken + self.terms.renew_deadline, shaken: None }))
+                Ok(Found::Mine(Box::new(Hold { lease, until: taken + self.terms.renew_deadline, shaken: None })))
             }
             Ok(lease) => {
                 sight.claimed(lease.resource_version());
@@ -314,7 +314,7 @@ impl Election {
 /// What one look at the lease came to.
 enum Found {
     /// This process holds it now.
-    Mine(Hold),
+    Mine(Box<Hold>),
     /// It is not this process's, or not yet.
     Other(Record),
     /// It is not known yet whether it is free.

@@ -80,13 +80,13 @@ impl Writer {
             BindError::Retry(error) => error,
         })?;
         let restored = async {
-            if role.metadata.resource_version.is_some() {
-                if let Err(error) = with_patience(|| self.remake(role, &place)).await {
-                    let there = async { observe::made_role(&self.client, &place).await };
-                    let now = there.map_ok(|there| there.and_then(|role| role.metadata.resource_version));
-                    let sent = role.metadata.resource_version.as_deref();
-                    return Err(Error::of_write("put a role back", error, sent, now).await);
-                }
+            if role.metadata.resource_version.is_some()
+                && let Err(error) = with_patience(|| self.remake(role, &place)).await
+            {
+                let there = async { observe::made_role(&self.client, &place).await };
+                let now = there.map_ok(|there| there.and_then(|role| role.metadata.resource_version));
+                let sent = role.metadata.resource_version.as_deref();
+                return Err(Error::of_write("put a role back", error, sent, now).await);
             }
             let replaced = with_patience(|| self.replace(wanted)).await;
             self.replaced(replaced, wanted).await
