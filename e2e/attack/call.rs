@@ -74,7 +74,7 @@ impl Call {
     }
 
     /// As somebody else, with the right to impersonate them.
-    pub fn as_user(self, name: &str) -> Self {
+    pub fn acting_as(self, name: &str) -> Self {
         self.impersonating("User", name)
     }
 

@@ -35,7 +35,7 @@ pub fn trials() -> Vec<Trial> {
 fn the_controller() -> Vec<Attempt> {
     let forges = |name: &str, scene, words: &str, status: Value| {
         Attempt::refused(format!("impersonation::{name}"), Guard::Status, scene, words, move |g| {
-            merge(TRUDY, g.status(), json!({ "status": status })).as_user(CONTROLLER)
+            merge(TRUDY, g.status(), json!({ "status": status })).acting_as(CONTROLLER)
         })
     };
     let history = json!([{ "at": LATER, "event": "Granted", "message": "all is well" }]);
@@ -58,7 +58,7 @@ fn the_controller() -> Vec<Attempt> {
             "only Daypass writes the status of a policy",
             move |g| {
                 let status = json!({ "status": { "conditions": ready } });
-                merge(TRUDY, format!("{}/status", g.policy()), status).as_user(CONTROLLER)
+                merge(TRUDY, format!("{}/status", g.policy()), status).acting_as(CONTROLLER)
             },
         ),
         Attempt::refused(
@@ -66,7 +66,7 @@ fn the_controller() -> Vec<Attempt> {
             Guard::Bindings,
             Scene::Pending,
             "are written by its controller only",
-            |g| create(TRUDY, g.bindings(), g.binding_of(&g.binding_name(), g.uid())).as_user(CONTROLLER),
+            |g| create(TRUDY, g.bindings(), g.binding_of(&g.binding_name(), g.uid())).acting_as(CONTROLLER),
         ),
     ]
 }
@@ -74,7 +74,7 @@ fn the_controller() -> Vec<Attempt> {
 fn parts_of_kubernetes() -> Vec<Attempt> {
     let attempt = |name: &str, account: &'static str, act: fn(&Ground) -> Call| {
         Attempt::refused(format!("impersonation::{name}"), Guard::OwnNamespace, Scene::Home, OURS, move |g| {
-            act(g).as_user(&format!("system:serviceaccount:kube-system:{account}"))
+            act(g).acting_as(&format!("system:serviceaccount:kube-system:{account}"))
         })
     };
     vec![
@@ -109,7 +109,7 @@ fn parts_of_kubernetes() -> Vec<Attempt> {
 /// The API server asks for a right of its own for each fact besides the name, and `edit` has none.
 async fn facts_of_a_token(world: Arc<World>) {
     let ground = Ground::prepare(&world, Scene::Pending, true).await;
-    let forged = || merge(TRUDY, ground.status(), json!({ "status": { "state": "Active" } })).as_user(CONTROLLER);
+    let forged = || merge(TRUDY, ground.status(), json!({ "status": { "state": "Active" } })).acting_as(CONTROLLER);
     for (what, value, words) in [
         ("Extra-authentication.kubernetes.io%2fcredential-id", "JTI=any", r#"cannot impersonate resource "userextras"#),
         ("Uid", "any", r#"cannot impersonate resource "uids"#),
@@ -122,7 +122,7 @@ async fn facts_of_a_token(world: Arc<World>) {
     // The note on the canary's request says since when the guards hold.
     let note = json!({ "metadata": { "annotations": { "daypass.dev/guarded-since": "2020-01-01T00:00:00Z" } } });
     let noted = home("daypass.dev/v1alpha1", "accessrequests/daypass-canary");
-    let why = ground.send(&merge(TRUDY, noted, note).as_user(CANARY)).await.expect_err("it is not the canary");
+    let why = ground.send(&merge(TRUDY, noted, note).acting_as(CANARY)).await.expect_err("it is not the canary");
     assert!(why.contains("ValidatingAdmissionPolicy 'daypass-"), "{why}");
 }
 
@@ -158,7 +158,7 @@ async fn of_an_administrator(world: Arc<World>) {
     for client in [&old, &new] {
         eventually("its own token passes", SOON, async || write().send(client).await.map(drop)).await;
     }
-    let why = ground.send(&write().as_user(&name)).await.expect_err("trudy is not that tool");
+    let why = ground.send(&write().acting_as(&name)).await.expect_err("trudy is not that tool");
     assert!(why.contains(OURS), "{why}");
     world.kubectl(ADMIN).ok(&["delete", "clusterrolebinding", &ground.namespace]).await;
 }

@@ -156,7 +156,7 @@ fn new_ones() -> Vec<Attempt> {
 /// Who may edit in every namespace may act as the service accounts there, but has none of their tokens.
 fn in_the_name_of_kubernetes() -> Vec<Attempt> {
     let name = |name: &str, metadata: Value, words: &str| {
-        attempt(name, words, move |g| merge(EDDA, g.areq("fix"), json!({ "metadata": metadata })).as_user(COLLECTOR))
+        attempt(name, words, move |g| merge(EDDA, g.areq("fix"), json!({ "metadata": metadata })).acting_as(COLLECTOR))
     };
     vec![
         name("a_label_as_the_garbage_collector", json!({ "labels": label() }), NOT_YOURS),
@@ -182,7 +182,7 @@ async fn finalizers_come_off(world: Arc<World>) {
         let why = ground.send(&off(by)).await.expect_err("it stays");
         assert!(why.contains(STAYS), "{why}");
     }
-    let why = ground.send(&off(EDDA).as_user(COLLECTOR)).await.expect_err("it is not the garbage collector");
+    let why = ground.send(&off(EDDA).acting_as(COLLECTOR)).await.expect_err("it is not the garbage collector");
     assert!(why.contains(STAYS), "{why}");
     assert!(ground.read(&ground.areq("fix")).await.is_some(), "it waits for its finalizer");
     // Nothing but the finalizers is free, even to an admin.
@@ -261,7 +261,7 @@ async fn known_by_its_token(world: Arc<World>) {
         asks.send(&ground.service_account_of_system("generic-garbage-collector").await).await.expect("an answer");
     assert_eq!(real["status"]["userInfo"]["username"], COLLECTOR);
     assert!(real["status"]["userInfo"]["extra"][CREDENTIAL].is_array(), "{real}");
-    let played = ground.ok(&asks.as_user(COLLECTOR)).await;
+    let played = ground.ok(&asks.acting_as(COLLECTOR)).await;
     assert_eq!(played["status"]["userInfo"]["username"], COLLECTOR);
     assert!(played["status"]["userInfo"]["extra"][CREDENTIAL].is_null(), "{played}");
     // Nor may they say it.
