@@ -28,9 +28,10 @@ use tokio::task::JoinSet;
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::proxy::Fault;
-use crate::harness::users::{ADMIN, ALICE, EVE};
+use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{now, poll, random};
 use crate::harness::{World, eventually, private, trial};
+use crate::leader::Stranger;
 use judge::{Verdict, judge};
 use people::People;
 use weather::{Dice, Replica, Weather};
@@ -97,10 +98,8 @@ async fn endure(world: &World, size: &Size) -> Verdict {
     let one = Arc::new(Replica::new("one", world.replica_through_proxy("one", &TERMS).await));
     let two = Arc::new(Replica::new("two", world.replica_through_proxy("two", &TERMS).await));
     let people = People::gather(world).await;
-    let args = ["create", "clusterrolebinding", "eve-edits", "--clusterrole=edit", "--user=eve"];
-    world.kubectl(ADMIN).ok(&args).await;
-    let leases = Api::namespaced(world.client(EVE).await, NAMESPACE);
-    let weather = Weather::new([one.clone(), two.clone()], size.longest_step, leases);
+    let stranger = Stranger::in_the(world).await;
+    let weather = Weather::new([one.clone(), two.clone()], size.longest_step, stranger);
     let (mut dice, mut lives, begun) = (Dice::new(size.seed), JoinSet::new(), Instant::now());
     let wishes = dice.more();
 

@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use daypass::api::State;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::Api;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
-use crate::harness::kubectl::Output;
 use crate::harness::proxy::{Moment, Read, Way};
-use crate::harness::users::{ADMIN, ALICE, EVE};
+use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{now, now_plus_seconds};
 use crate::harness::{Controller, World, eventually, private};
 
@@ -234,34 +235,45 @@ async fn last_grant(world: Arc<World>) {
     assert!(writes_of(&world, "two").iter().any(by_the_new_one), "the first one has decided it");
 }
 
-/// Lets eve do in every namespace what a developer may, Leases included.
-async fn eve_may_edit(world: &World) {
-    let args = ["create", "clusterrolebinding", "eve-edits", "--clusterrole=edit", "--user=eve"];
-    world.kubectl(ADMIN).ok(&args).await;
-    eventually("eve may write leases", SOON, async || {
-        let may = world.kubectl(EVE).can_i("patch", "leases.coordination.k8s.io", Some(NAMESPACE)).await;
-        if may { Ok(()) } else { Err("not yet".to_owned()) }
-    })
-    .await;
+/// Somebody whom the guard of the Lease does not stop, as where it is not in force yet: they have a token of the controller's
+/// account to write it, and an admin's to delete it.
+pub struct Stranger {
+    writes: Api<Lease>,
+    deletes: Api<Lease>,
 }
 
-/// Writes the lease as eve; what is said when she cannot.
-async fn eve_writes(world: &World, spec: Value) -> Result<(), String> {
-    let patch = json!({ "spec": spec }).to_string();
-    let args = ["patch", "lease", "daypass", "-n", NAMESPACE, "--type=merge", "-p", &patch];
-    done(world.kubectl(EVE).run(&args).await)
+impl Stranger {
+    pub async fn in_the(world: &World) -> Self {
+        let token = Controller::token(&world.control_plane).await;
+        let thief = world.control_plane.client_for_token("stolen", &token).await;
+        let admin = world.client(ADMIN).await;
+        Self { writes: Api::namespaced(thief, NAMESPACE), deletes: Api::namespaced(admin, NAMESPACE) }
+    }
+
+    /// Writes over what the lease says.
+    pub async fn write(&self, over: &Value) -> Result<(), String> {
+        loop {
+            let lease = self.writes.get("daypass").await.map_err(|error| error.to_string())?;
+            let mut lease = serde_json::to_value(lease).expect("a lease as JSON");
+            for (key, value) in over.as_object().expect("fields of the spec") {
+                lease["spec"][key] = value.clone();
+            }
+            let lease = serde_json::from_value(lease).expect("a lease");
+            match self.writes.replace("daypass", &Default::default(), &lease).await {
+                // Its holder was faster.
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                written => return written.map(drop).map_err(|error| error.to_string()),
+            }
+        }
+    }
+
+    pub async fn delete(&self) -> Result<(), String> {
+        self.deletes.delete("daypass", &Default::default()).await.map(drop).map_err(|error| error.to_string())
+    }
 }
 
-async fn eve_deletes(world: &World) -> Result<(), String> {
-    done(world.kubectl(EVE).run(&["delete", "lease", "daypass", "-n", NAMESPACE]).await)
-}
-
-fn done(output: Output) -> Result<(), String> {
-    if output.ok { Ok(()) } else { Err(output.stderr) }
-}
-
-/// What eve makes of the lease, so that it is hers for as long as can be.
-fn for_ever() -> Value {
+/// The lease is eve's for as long as can be.
+pub fn for_ever() -> Value {
     // A MicroTime has six digits.
     let now = format!("{:.6}", now());
     json!({ "holderIdentity": "eve", "leaseDurationSeconds": 2_147_483_647, "renewTime": now, "acquireTime": now })
@@ -270,7 +282,7 @@ fn for_ever() -> Value {
 /// The leader that lives goes on, whatever stands in the lease.
 async fn taken_back(world: Arc<World>) {
     let (one, other, namespace) = two(&world).await;
-    eve_may_edit(&world).await;
+    let stranger = Stranger::in_the(&world).await;
     let odd = [
         for_ever(),
         json!({ "holderIdentity": "" }),
@@ -288,10 +300,10 @@ async fn taken_back(world: Arc<World>) {
         world.until(&namespace, &name, State::Active).await;
         let before = renewals_of(&world, "one").len();
         let done = match &spec {
-            Some(spec) => eve_writes(&world, spec.clone()).await,
-            None => eve_deletes(&world).await,
+            Some(spec) => stranger.write(spec).await,
+            None => stranger.delete().await,
         };
-        done.unwrap_or_else(|why| panic!("eve cannot write {spec:?}: {why}"));
+        done.unwrap_or_else(|why| panic!("{spec:?} cannot be written: {why}"));
         world.until(&namespace, &name, State::Expired).await;
         eventually("the leader has the lease again", SOON, async || {
             let holder = holder(&world).await;
@@ -316,11 +328,11 @@ async fn holder(world: &World) -> String {
 /// Nobody leads, and the lease says that somebody does. Who comes waits for as long as for a replica that died.
 async fn strange_name(world: Arc<World>) {
     let (one, other, namespace) = two(&world).await;
-    eve_may_edit(&world).await;
+    let stranger = Stranger::in_the(&world).await;
     world.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
     world.until(&namespace, "fix", State::Active).await;
     one.freeze();
-    eve_writes(&world, for_ever()).await.expect("eve writes");
+    stranger.write(&for_ever()).await.expect("written");
     let wrote = now();
     eventually("the one that stands by says who has the lease", SOON, async || {
         let (status, said) = other.get("/readyz").await?;
@@ -338,11 +350,11 @@ async fn strange_name(world: Arc<World>) {
 
     // And one that was not there when it was written.
     other.kill();
-    eve_writes(&world, for_ever()).await.expect("eve writes");
+    stranger.write(&for_ever()).await.expect("written");
     one.restart().await;
     until_role(&one, LEASE + Duration::from_secs(5), "ok: leads").await;
     one.kill();
-    eve_deletes(&world).await.expect("eve deletes");
+    stranger.delete().await.expect("deleted");
     let begun = Instant::now();
     other.restart().await;
     until_role(&other, LEASE + Duration::from_secs(5), "ok: leads").await;
@@ -352,14 +364,13 @@ async fn strange_name(world: Arc<World>) {
 /// Every second, or somewhat less. With a leader, and when it is dead.
 async fn again_and_again(world: Arc<World>) {
     let (one, other, namespace) = two(&world).await;
-    eve_may_edit(&world).await;
+    let stranger = Stranger::in_the(&world).await;
     let eve = async {
         let mut rhythm = tokio::time::interval(Duration::from_secs(1));
         for round in 0_u64.. {
             rhythm.tick().await;
             // In turns for some seconds each.
-            let written =
-                if round / 4 % 2 == 0 { eve_writes(&world, for_ever()).await } else { eve_deletes(&world).await };
+            let written = if round / 4 % 2 == 0 { stranger.write(&for_ever()).await } else { stranger.delete().await };
             // There may be none to write.
             let _ = written;
         }

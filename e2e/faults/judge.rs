@@ -51,6 +51,9 @@ impl Change {
         let time = |name: &str| text(&event[name]).parse().expect("a time");
         let agent = text(&event["userAgent"]);
         let by = agent.strip_prefix("daypass/").and_then(|a| a.split(['(', ')']).nth(1)).map(str::to_owned);
+        // Who has only claimed the lease does not lead by that.
+        let leads = resource != "leases" || !event["requestObject"]["spec"]["acquireTime"].is_null();
+        let by = by.filter(|_| leads);
         (changes && (sure || code >= 500)).then(|| Self {
             received: time("requestReceivedTimestamp"),
             done: time("stageTimestamp"),

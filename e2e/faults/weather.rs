@@ -6,16 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
 use tokio::time::sleep;
 
 use crate::harness::Controller;
 use crate::harness::proxy::{Call, Fault, Proxy};
 use crate::harness::wait::now;
+use crate::leader::{Stranger, for_ever};
 
 /// Of a hundred requests in a storm, how many something happens to.
 const DISTURBED: u64 = 35;
@@ -99,15 +96,14 @@ pub struct Weather {
     log: Mutex<Vec<(Timestamp, What)>>,
     counts: Arc<Mutex<BTreeMap<String, usize>>>,
     longest_step: i64,
-    /// As somebody who may edit them.
-    leases: Api<Lease>,
+    stranger: Stranger,
 }
 
 impl Weather {
     /// Fine weather. No clock will be wrong by more than `longest_step` milliseconds.
-    pub fn new(replicas: [Arc<Replica>; 2], longest_step: i64, leases: Api<Lease>) -> Arc<Self> {
+    pub fn new(replicas: [Arc<Replica>; 2], longest_step: i64, stranger: Stranger) -> Arc<Self> {
         let log = Mutex::new(vec![(now(), What::Calm)]);
-        Arc::new(Self { replicas, log, counts: Arc::default(), longest_step, leases })
+        Arc::new(Self { replicas, log, counts: Arc::default(), longest_step, stranger })
     }
 
     /// Storms and calms in turns, until there have been so many faults.
@@ -193,11 +189,9 @@ impl Weather {
         let rest = Duration::from_millis(dice.pick(&RESTS));
         for _ in 0..dice.within(SPOILT) {
             let (kind, spoilt) = if dice.percent(50) {
-                let spec = json!({ "holderIdentity": "eve", "leaseDurationSeconds": i32::MAX });
-                let patch = Patch::Merge(json!({ "spec": spec }));
-                ("lease overwritten", self.leases.patch("daypass", &PatchParams::default(), &patch).await.is_ok())
+                ("lease overwritten", self.stranger.write(&for_ever()).await.is_ok())
             } else {
-                ("lease deleted", self.leases.delete("daypass", &Default::default()).await.is_ok())
+                ("lease deleted", self.stranger.delete().await.is_ok())
             };
             // There may be none.
             add(&self.counts, kind, usize::from(spoilt));

@@ -66,7 +66,8 @@ struct ElectionArgs {
     /// Work without the Lease. Only for one process outside of the cluster.
     #[arg(long)]
     no_leader_election: bool,
-    /// For how long other replicas leave the Lease alone that was not renewed.
+    /// For how long this replica leaves another's Lease alone that was not renewed. Longer than the renew deadline of
+    /// any replica, also of those that run while this value is being changed.
     #[arg(long, value_parser = length, default_value = "15s")]
     lease_duration: Duration,
     /// For how long the leader works on without having renewed the Lease. Shorter than the Lease.

@@ -14,9 +14,10 @@ const TERMS: Terms =
     Terms { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(10), retry: Duration::from_secs(2) };
 const MILLI: Duration = Duration::from_millis(1);
 
-/// An API server that has one Lease, and compares versions as the real one does.
+/// An API server that has one Lease, and compares versions as the real one does. And a stranger, who at once writes over
+/// what holders write whose names begin so.
 #[derive(Clone, Default)]
-struct Server(Arc<Mutex<(u64, Option<Value>)>>);
+struct Server(Arc<Mutex<(u64, Option<Value>)>>, Arc<Mutex<Option<&'static str>>>);
 
 /// How one replica reaches the server.
 #[derive(Default)]
@@ -57,7 +58,20 @@ impl Server {
         (Client::new(service, "default"), line)
     }
 
-    fn answer(&self, method: &Method, mut body: Value) -> (u16, Value) {
+    fn answer(&self, method: &Method, body: Value) -> (u16, Value) {
+        let answer = self.stored(method, body);
+        let hidden = *self.1.lock().unwrap();
+        if method != Method::GET && hidden.is_some_and(|names| self.holder().starts_with(names)) {
+            self.overwrite(&for_ever());
+        }
+        answer
+    }
+
+    fn holder(&self) -> String {
+        self.spec()["holderIdentity"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn stored(&self, method: &Method, mut body: Value) -> (u16, Value) {
         let mut stored = self.0.lock().unwrap();
         let (version, lease) = &mut *stored;
         let status = |code: u16| {
@@ -328,6 +342,35 @@ async fn who_writes_it_every_second_neither_ends_a_leader_nor_keeps_a_successor_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_whose_writes_nobody_can_see_stops_before_another_begins() {
+    let server = Server::default();
+    let old = replica(&server, Some("old"));
+    until(&[&old], || old.leadership.holds()).await;
+    let new = replica(&server, Some("new"));
+    lasts(&[&old, &new], Duration::from_secs(5)).await;
+    *server.1.lock().unwrap() = Some("old");
+    let began = Instant::now();
+    until(&[&old, &new], || new.leadership.holds()).await;
+    assert!(began.elapsed() >= TERMS.lease && !old.leadership.holds(), "{:?}", began.elapsed());
+    assert!(matches!(old.ended.await.unwrap(), Err(Lost::Late(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_see_who_takes_the_lease_nobody_leads() {
+    let server = Server::default();
+    server.overwrite(&for_ever());
+    *server.1.lock().unwrap() = Some("");
+    let [one, other] = [Some("one"), Some("other")].map(|pod| replica(&server, pod));
+    let later = Instant::now() + TERMS.lease * 3;
+    until(&[&one, &other], || Instant::now() > later).await;
+    assert!(!one.leadership.holds() && !other.leadership.holds());
+    *server.1.lock().unwrap() = None;
+    let waited = until(&[&one, &other], || one.leadership.holds() || other.leadership.holds()).await;
+    assert!(waited <= STANDS + LOOK, "{waited:?}");
+    lasts(&[&one, &other], TERMS.lease * 2).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_a_stranger_empties_is_not_given_back() {
     let server = Server::default();
     let old = replica(&server, Some("old"));
@@ -366,6 +409,7 @@ async fn of_all_that_can_go_wrong_nothing_makes_two_leaders() {
             (state >> 33) % below
         };
         let server = Server::default();
+        *server.1.lock().unwrap() = [None, Some("a"), Some("b"), None, Some("")][usize::try_from(seed % 5).unwrap()];
         let mut all: Vec<Replica> =
             ["a", "b", "c"].into_iter().map(|pod| replica_where(&server, Some(pod), false)).collect();
         // Some strangers are fast, and some are slow.
