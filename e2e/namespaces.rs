@@ -164,11 +164,15 @@ async fn each_right_is_used(control_plane: Arc<ControlPlane>) {
         "list clusterroles",
         "list namespaces bank",
         "list namespaces shop",
+        "list validatingadmissionpolicies",
+        "list validatingadmissionpolicybindings",
         "patch accesspolicies/status",
         "watch accesspolicies",
         "watch clusterroles",
         "watch namespaces bank",
         "watch namespaces shop",
+        "watch validatingadmissionpolicies",
+        "watch validatingadmissionpolicybindings",
     ];
     assert_eq!(of_cluster, expected);
 

@@ -150,6 +150,15 @@ async fn of_every_version(control_plane: Arc<ControlPlane>) {
     }
 }
 
+/// Where the API server has an object.
+fn path(object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str().expect("a name");
+    match object["metadata"]["namespace"].as_str() {
+        Some(place) => format!("/apis/daypass.dev/v1alpha1/namespaces/{place}/accessrequests/{name}"),
+        None => format!("/apis/daypass.dev/v1alpha1/accesspolicies/{name}"),
+    }
+}
+
 /// Stores an object with its status.
 async fn put(control_plane: &ControlPlane, object: &Value) -> Result<(), String> {
     let admin = control_plane.kubectl(ADMIN);
@@ -202,9 +211,12 @@ async fn are_finished(control_plane: &ControlPlane, stored: &[Value]) {
     let finished = objects(control_plane).await;
     // As when another version of the API is the one that is stored.
     let admin = control_plane.kubectl(ADMIN);
-    let all = admin.ok(&["get", "apol,areq", "-A", "-o", "json"]).await;
-    let rewritten = admin.run_with(&["replace", "-f", "-"], &all).await;
-    assert!(rewritten.ok, "{}", rewritten.stderr);
+    for object in &finished {
+        let path = path(object);
+        let as_is = admin.ok(&["get", "--raw", &path]).await;
+        let rewritten = admin.run_with(&["replace", "--raw", &path, "-f", "-"], &as_is).await;
+        assert!(rewritten.ok, "{}", rewritten.stderr);
+    }
     assert_eq!(objects(control_plane).await, finished, "to rewrite all changes nothing");
     for (before, after) in stored.iter().zip(finished).filter(|(before, _)| is_request(before)) {
         let was: AccessRequest = serde_json::from_value(before.clone()).expect("a request");

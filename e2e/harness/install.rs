@@ -114,7 +114,7 @@ struct Launch {
     /// Of its log, and of its pod.
     name: String,
     kubeconfig: PathBuf,
-    flags: Vec<String>,
+    flags: Mutex<Vec<String>>,
 }
 
 impl Controller {
@@ -133,7 +133,7 @@ impl Controller {
             folder: control_plane.dir().to_owned(),
             name: name.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
-            flags: guards.chain(flags.iter().map(|flag| (*flag).to_owned())).collect(),
+            flags: Mutex::new(guards.chain(flags.iter().map(|flag| (*flag).to_owned())).collect()),
         };
         let controller = Self { process: Mutex::new(launch.spawn()), launch };
         controller.ready().await;
@@ -187,6 +187,14 @@ impl Controller {
         let draft = self.launch.folder.join(format!("{}.clock-draft", self.launch.name));
         std::fs::write(&draft, wrong_by.to_string()).expect("write the offset of a clock");
         std::fs::rename(&draft, self.launch.clock()).expect("put the offset of a clock in place");
+    }
+
+    /// From its next start on, the controller takes this guard for what the chart made, as if its chart were another.
+    pub fn hand_over(&self, guard: &str, digest: &str) {
+        let prefix = format!("--guard={guard}=");
+        let mut flags = self.launch.flags.lock().unwrap_or_else(PoisonError::into_inner);
+        let flag = flags.iter_mut().find(|flag| flag.starts_with(&prefix)).expect("a guard of the chart");
+        *flag = format!("{prefix}{digest}");
     }
 
     /// Stops the controller in its tracks, until it is thawed.
@@ -268,7 +276,7 @@ impl Launch {
             format!("--listen=127.0.0.1:{port}"),
             format!("--instance={}", self.name),
         ];
-        args.extend(self.flags.iter().cloned());
+        args.extend(self.flags.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         let given = std::env::var_os(PROGRAM).filter(|given| !given.is_empty());
         let program = given.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_daypass")), PathBuf::from);
         let clock = self.clock().display().to_string();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use daypass::api::conditions::find;
 use daypass::api::{AccessPolicy, State};
+use daypass::core::guard::sight::digest;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use serde_json::{Value, json};
@@ -152,6 +153,15 @@ impl Ground {
         let guard =
             ["patch", "validatingadmissionpolicybinding", "daypass-binding-guard", "--type=merge", "-p", &patch];
         admin.ok(&guard).await;
+        // As if the chart had made it so; else nothing would be granted.
+        let spec = async |kind: &str| {
+            let object = admin.ok(&["get", kind, "daypass-binding-guard", "-o", "json"]).await;
+            serde_json::from_str::<Value>(&object).expect("JSON")["spec"].take()
+        };
+        let (policy, binding) =
+            (spec("validatingadmissionpolicy").await, spec("validatingadmissionpolicybinding").await);
+        world.controller.hand_over("daypass-binding-guard", &digest(&policy, &binding));
+        world.controller.restart().await;
         let mut ground = Self { world, namespace, asked: AtomicUsize::new(0), standing: Vec::new() };
         for (kind, form) in [
             ("rolebindings", Form::Whole),
