@@ -22,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
         private("rights::each_is_used_and_nothing_else_is_called", each_is_used),
         private("rights::each_that_is_taken_away_is_missed_while_it_works", taken::while_it_works),
         private("rights::each_that_is_taken_away_is_missed_at_its_start", taken::at_its_start),
+        private("rights::each_that_is_taken_away_is_missed_at_its_first_start", taken::at_its_first_start),
+        private("rights::each_that_is_taken_away_is_missed_by_who_proves_the_guards", taken::to_prove),
     ]
 }
 

@@ -112,7 +112,17 @@ pub async fn while_it_works(world: Arc<World>) {
 
 /// The rights that it needs at its start.
 pub async fn at_its_start(world: Arc<World>) {
-    missed(world, |need| !matches!(need, For(_))).await;
+    missed(world, |need| matches!(need, FromTheStart(_) | ToBeReady(_))).await;
+}
+
+/// The rights that it needs where it has never run.
+pub async fn at_its_first_start(world: Arc<World>) {
+    missed(world, |need| matches!(need, ToBeReadyFirst(_))).await;
+}
+
+/// The rights without which something is believed that should be proven.
+pub async fn to_prove(world: Arc<World>) {
+    missed(world, |need| matches!(need, ToProve(_))).await;
 }
 
 async fn missed(world: Arc<World>, which: impl Fn(Need) -> bool) {
