@@ -57,9 +57,12 @@ impl Gaps {
 
     /// Why what was written at this instant is not believed, if it is not.
     pub fn disbelief(&self, at: Timestamp) -> Option<String> {
-        self.around(at).map(|(from, to)| match from {
-            None => format!("before {to}, when the cluster's guard was not in place"),
-            Some(from) => format!("between {from} and {to}, when the cluster's guard was not in place"),
-        })
+        self.around(at).map(|(from, to)| in_words(from, to))
     }
+}
+
+/// A time without guard in words. Without a begin, nothing is known of the time before its end.
+pub fn in_words(from: Option<Timestamp>, to: Timestamp) -> String {
+    let when = from.map_or_else(|| format!("before {to}"), |from| format!("between {from} and {to}"));
+    format!("{when}, when the cluster's guard was not in place")
 }

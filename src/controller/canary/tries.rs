@@ -12,6 +12,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use super::super::error::is_final;
 use super::CannotTry;
 use crate::api::{AccessRequest, Identity, keys};
 use crate::core::guard::sight::{Expected, Tried};
@@ -129,7 +130,7 @@ impl Tries<'_> {
         let status = json!({ "status": { "message": "Daypass tries whether it may write a status" } });
         match requests.patch_status(CANARY, &patch(), &merge(status)).await {
             Ok(_) => Ok(None),
-            Err(kube::Error::Api(refused)) if is_refusal(refused.code) => {
+            Err(kube::Error::Api(refused)) if is_final(&refused) => {
                 Ok(Some(format!("the controller's own status write is refused: {}", refused.message)))
             }
             Err(error) => Err(error.into()),
@@ -163,17 +164,12 @@ fn merge(body: Value) -> Patch<Value> {
     Patch::Merge(body)
 }
 
-/// Whether the API server, or something that it asks, has read a call and said no.
-fn is_refusal(code: u16) -> bool {
-    (400..500).contains(&code) && !matches!(code, 401 | 408 | 409 | 429)
-}
-
 /// What an answer says of the guard that should have refused.
 fn answered<T>(guard: &str, passes: &'static str, answer: kube::Result<T>) -> Result<Tried, CannotTry> {
     match answer {
         Ok(_) => Ok(Tried::Passed(passes)),
         Err(kube::Error::Api(refused)) if refused.message.contains(&format!("'{guard}'")) => Ok(Tried::Refused),
-        Err(kube::Error::Api(refused)) if is_refusal(refused.code) => {
+        Err(kube::Error::Api(refused)) if is_final(&refused) => {
             Ok(Tried::Inconclusive(format!("its try was refused by something else: {}", refused.message)))
         }
         Err(error) => Err(error.into()),

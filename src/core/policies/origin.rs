@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect, PolicyOrigin};
-use crate::core::guard::{Gap, Gaps, Guard};
+use crate::core::guard::{Gap, Gaps, Guard, in_words};
 
 /// Times without guard in which a policy may have been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,7 @@ pub fn disbelief(policy: &AccessPolicy, origin: &PolicyOrigin) -> Option<String>
 }
 
 fn words(from: Option<Timestamp>, to: Timestamp) -> String {
-    match from {
-        Some(from) => format!("it was written between {from} and {to}, when the cluster's guard was not in place"),
-        None => format!("it was written before {to}, when the cluster's guard was not in place"),
-    }
+    format!("it was written {}", in_words(from, to))
 }
 
 /// The record that the policy should have. None while it must not be judged: what was seen has yet to be `proven`, by
