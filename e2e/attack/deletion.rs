@@ -178,7 +178,11 @@ async fn at_the_grant(world: Arc<World>) {
     world.ask(ALICE, &ground.namespace, "first", json!({})).await;
     world.until(&ground.namespace, "first", State::Active).await;
     let (mut deleted, mut kept) = (Vec::new(), Vec::new());
-    for n in 0..40_u64 {
+    // On a busy machine the grant takes longer, and so do the last of these.
+    for n in 0..400_u64 {
+        if n >= 40 && kept.len() >= 5 {
+            break;
+        }
         let name = format!("race-{n}");
         let made = ground.ok(&create(ALICE, ground.requests(), request(&ground.namespace, &name, json!({})))).await;
         let uid = made["metadata"]["uid"].as_str().expect("a UID").to_owned();
