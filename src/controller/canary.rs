@@ -17,8 +17,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::reflector::Store;
 use kube::{Client, Config, ResourceExt};
 use serde_json::json;
 use tokio::sync::{Mutex, Notify, watch};
@@ -28,10 +30,14 @@ use tracing::{info, warn};
 use self::account::{Account, who_and_when};
 use self::sight::Blind;
 use self::tries::{CANARY, Tries};
+use super::doubts::Doubts;
+use super::kept::KeptRequest;
+use super::versions;
 use crate::api::AccessRequest;
 use crate::core::guard::record::Round;
 use crate::core::guard::sight::{Expected, judge};
 use crate::core::guard::{Guard, Record};
+use crate::core::reach::Reach;
 use crate::runtime::gate::Leadership;
 use crate::runtime::metrics::{Metrics, Tried};
 
@@ -65,6 +71,12 @@ pub struct Canary {
     /// Says that a new request was seen, or a policy: the more lately the guard was in force, the fewer are caught in a
     /// gap.
     pub asked: Arc<Notify>,
+    /// Where requests are served.
+    pub reach: Reach,
+    /// Requests as the watch has them.
+    pub requests: Store<KeptRequest>,
+    /// Requests that somebody may have written to while the guard was missing.
+    pub doubts: Arc<Doubts>,
     /// What one round leaves to the next.
     pub kept: Mutex<Kept>,
 }
@@ -75,6 +87,10 @@ pub struct Kept {
     account: Option<Account>,
     /// May be fresher in the time of the last sound round than what is stored.
     record: Option<Record>,
+    /// Whether this replica led then, so that nobody else had to write the record since.
+    led: bool,
+    /// Whether the requests to doubt have been found since the guard was missing last.
+    found: bool,
 }
 
 /// What the canary says of the guards.
@@ -210,7 +226,7 @@ impl Canary {
             None => return Err(CannotTry::NothingToTryOn),
         };
         let stored = noted(&own);
-        let before = freshest(stored.clone(), kept.record.clone(), leads);
+        let before = freshest(stored.clone(), kept.record.clone(), leads, kept.led);
         let (answers, refused) = match depth {
             Depth::Whole => (tries.all().await?, tries.own_status_write(&self.client).await?),
             Depth::Sight => (BTreeMap::new(), None),
@@ -218,10 +234,21 @@ impl Canary {
         // After the tries: a guard that was changed meanwhile is another version.
         let seen = sight::look(&self.client, &self.guards).await?;
         let vouched = before.as_ref().map(|record| record.vouched().clone()).unwrap_or_default();
-        let verdict = judge(&self.guards, &seen, &answers, &vouched);
+        let verdict = judge(&self.guards, &seen.guards, &answers, &vouched);
         let (_, ended) = who_and_when(&account.tries).await?;
-        let round = Round { verdict: &verdict, began, ended };
-        let record = Record::after(before, round);
+        let round = Round { verdict: &verdict, began, ended, revision: seen.revision };
+        let mut record = Record::after(before, round);
+        let guard = match (&mut record, refused) {
+            (_, Some(why)) => Guard::Missing(why),
+            (Some(record), None) => match record.guard(round) {
+                Guard::InForce(gaps) => {
+                    self.settle(&mut kept.found, record, leads).await?.unwrap_or(Guard::InForce(gaps))
+                }
+                missing => missing,
+            },
+            (None, None) => Guard::Missing(verdict.complaint()),
+        };
+        kept.found &= matches!(guard, Guard::InForce(_));
         if let Some(record) = record.as_ref().filter(|record| leads && record.is_news_to(stored.as_ref())) {
             self.store(account, record).await?;
         }
@@ -229,15 +256,34 @@ impl Canary {
             let names = self.guards.iter().map(|guard| guard.name.as_str());
             self.metrics.guards_proven(names.map(|name| (name, !verdict.condemns(name))));
         }
-        let guard = match (&record, refused) {
-            (_, Some(why)) => Guard::Missing(why),
-            (Some(record), None) => record.guard(round),
-            (None, None) => Guard::Missing(verdict.complaint()),
-        };
-        kept.record = record;
+        (kept.record, kept.led) = (record, leads);
         let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
         let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
         Ok(Report { guard, remark, sound: None })
+    }
+
+    /// Now that the guard is in force: finds the requests that somebody may have written to while it was not, before
+    /// anything is decided on them, and notes when passes have dealt with all. Why nothing may be decided yet, if so.
+    async fn settle(&self, found: &mut bool, record: &mut Record, leads: bool) -> Result<Option<Guard>, CannotTry> {
+        let Some(sound) = record.unsettled() else {
+            record.revision().into_iter().for_each(|revision| self.doubts.sound_at(revision));
+            return Ok(None);
+        };
+        if !leads {
+            let why = "it is in force again; the replica that leads has yet to look at what was written without it";
+            return Ok(Some(Guard::Missing(why.to_owned())));
+        }
+        if !*found {
+            if self.requests.wait_until_ready().now_or_never().is_none() {
+                return Ok(Some(Guard::Missing("it is in force again; requests have yet to be read".to_owned())));
+            }
+            self.doubts.find(versions::list(&self.client, &self.reach).await?, sound, &self.requests);
+            *found = true;
+        }
+        if self.doubts.is_empty() {
+            *record = record.clone().settled();
+        }
+        Ok(None)
     }
 }
 
@@ -249,9 +295,11 @@ fn noted(own: &AccessRequest) -> Option<Record> {
 }
 
 /// What is stored counts, since another replica may have written it; what this one remembers is the same, or fresher in
-/// the time of its last round. Without a note a leader goes by what it has seen itself, and else begins anew.
-fn freshest(stored: Option<Record>, memory: Option<Record>, leads: bool) -> Option<Record> {
+/// the time of its last round. Without a note a leader goes by what it has seen itself, and else begins anew. A leader that
+/// was one before believes no note but its own: without a guard, whoever may write requests may write that one.
+fn freshest(stored: Option<Record>, memory: Option<Record>, leads: bool, led: bool) -> Option<Record> {
     match (stored, memory) {
+        (_, Some(memory)) if leads && led => Some(memory),
         (Some(stored), Some(memory)) if !memory.is_news_to(Some(&stored)) => Some(memory),
         (Some(stored), _) => Some(stored),
         (None, memory) => memory.filter(|_| leads),

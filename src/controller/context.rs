@@ -14,6 +14,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::doubts::Doubts;
 use super::error::Error;
 use super::execute::Writer;
 use super::first_seen::FirstSeen;
@@ -89,6 +90,8 @@ pub struct Context {
     pub ledger: Ledger,
     /// What passes wrote and the watch has yet to bring.
     pub written: Written,
+    /// Requests that somebody may have written to while the guard was missing.
+    pub doubts: Arc<Doubts>,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
     /// Says that a new request was seen, or a policy that has yet to be judged.
@@ -167,6 +170,7 @@ impl Context {
             extensions: Extensions::default(),
             ledger: Ledger::default(),
             written: Written::default(),
+            doubts: Arc::default(),
             fresh_rules: FreshRules::default(),
             asked,
             first_seen: FirstSeen::default(),
@@ -383,11 +387,20 @@ impl Context {
         }
     }
 
+    /// A pass has dealt with a request in doubt.
+    pub fn settle_doubt(&self, request: &ObjectRef<KeptRequest>) {
+        if self.doubts.settle(request) {
+            // The canary notes it.
+            self.asked.notify_one();
+        }
+    }
+
     /// Forgets all about a request that is gone.
     pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
         self.succeeded(request);
         self.writer.figures.forget(request);
         self.written.forget(request);
+        self.doubts.forget(request);
     }
 }
 

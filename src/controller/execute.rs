@@ -59,7 +59,8 @@ impl Writer {
         (Self { figures, client, events, instance: instance.into(), clock, account }, announcer)
     }
 
-    /// Stores a status and announces what is new in it. Reviews are not touched: they belong to reviewers.
+    /// Stores a status and announces what is new in it. Reviews belong to reviewers: they are left as they are, or all
+    /// taken away when they cannot be believed.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the request is not the version that `request` is.
@@ -370,7 +371,9 @@ fn merge_patch(old: &Value, new: Value) -> Value {
 fn status_patch<S: Serialize>(metadata: &ObjectMeta, old: Option<&S>, new: &S) -> Result<Value, Error> {
     let old = old.map(serde_json::to_value).transpose()?.unwrap_or_default();
     let mut status = merge_patch(&old, serde_json::to_value(new)?);
-    if let Value::Object(patch) = &mut status {
+    if let Value::Object(patch) = &mut status
+        && patch.get("reviews").is_some_and(|reviews| !reviews.is_null())
+    {
         patch.remove("reviews");
     }
     let version = metadata.resource_version.as_ref().ok_or(Error::Incomplete("resourceVersion"))?;

@@ -3,11 +3,13 @@
 //! [`watch`] fills the stores, which hold objects as in [`kept`], and says which request to look at; [`request`] and
 //! [`policy`] take one object through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
 //! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`execute`] is the only module
-//! that writes, [`figures`] counts what it does, [`first_seen`] keeps when policies came, [`gone`] knows what went with a namespace; [`reaper`] looks at bindings
-//! from the other side; [`takeover`] is for the replica that does not lead yet, or has just begun to.
+//! that writes, [`figures`] counts what it does, [`first_seen`] keeps when policies came, [`gone`] knows what went with a
+//! namespace; [`reaper`] looks at bindings from the other side; [`canary`] proves the guards, and [`doubts`] keeps which
+//! requests were written without them; [`versions`] lists what is there; [`takeover`] is for the replica that does not lead yet, or has just begun to.
 
 pub mod canary;
 pub mod context;
+pub mod doubts;
 pub mod error;
 pub mod execute;
 pub mod figures;
@@ -22,6 +24,7 @@ pub mod reaper;
 pub mod related;
 pub mod request;
 pub mod takeover;
+pub mod versions;
 pub mod watch;
 pub mod written;
 
@@ -101,6 +104,13 @@ pub async fn run(
     let (config, client) = (clients.config, clients.calls.clone());
     let release = namespace.clone();
     let asked = Arc::new(Notify::new());
+    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None, sound: None };
+    let (told, reports) = signal::channel(untried);
+    let (queues, inbox) = Queues::new();
+    let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
+    let (writer, announcer) = Writer::new(clients.writes, instance, Clock, figures);
+    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach, release, asked);
+    let context = Arc::new(context);
     let canary = Canary {
         config,
         client,
@@ -109,16 +119,12 @@ pub async fn run(
         guards,
         metrics: metrics.clone(),
         leadership: leadership.clone(),
-        asked: asked.clone(),
+        asked: context.asked.clone(),
+        reach: context.reach.clone(),
+        requests: context.requests.clone(),
+        doubts: context.doubts.clone(),
         kept: tokio::sync::Mutex::default(),
     };
-    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None, sound: None };
-    let (told, reports) = signal::channel(untried);
-    let (queues, inbox) = Queues::new();
-    let figures = Arc::new(Figures::new(metrics.clone(), leadership.clone()));
-    let (writer, announcer) = Writer::new(clients.writes, instance, Clock, figures);
-    let (context, feeds) = Context::new(clients.calls, writer, queues, Clock, reach, release, asked);
-    let context = Arc::new(context);
     // Weak, since Events end with the last who could write.
     let counted = Arc::downgrade(&context);
     metrics.count_with(move || counted.upgrade().map(|context| figures::count(&context)).unwrap_or_default());

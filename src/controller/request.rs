@@ -57,15 +57,20 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
     let newest = context.requests.get(&reference).unwrap_or(kept);
     // The reaper takes its bindings: a request that cannot be read grants nothing.
     let Some(request) = newest.open() else { return Ok(Action::await_change()) };
+    let guard = context.guard();
+    // After the guard: whoever sees it in force again sees what was written without it.
+    let doubted = matches!(guard, Guard::InForce(_)) && context.doubts.has(&reference);
     let mut pass = Pass {
         context: &context,
         request,
         began: Instant::now(),
-        guard: context.guard(),
+        guard,
         role: None,
         risk: None,
         related: Related::default(),
         others: Vec::new(),
+        doubted,
+        answers: false,
         turn: None,
         fresh_rules: None,
         fresh: false,
@@ -80,6 +85,7 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
         let step = pass.next_step().await?;
         if step.effects.is_empty() {
             context.succeeded(&reference);
+            pass.settle_doubt();
             if let Some(version) = version(&pass.request).filter(|_| pass.fresh) {
                 context.settled(&reference, version, step.wake);
             }
@@ -88,6 +94,7 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
         if !pass.carry_out(step.effects, step.wake).await? {
             return Ok(Action::await_change());
         }
+        pass.settle_doubt();
     }
     Err(Error::DoesNotSettle(MOST_STEPS))
 }
@@ -136,6 +143,10 @@ struct Pass<'a> {
     related: Related,
     /// Other requests under policies that have limits.
     others: Vec<Counted>,
+    /// Whether somebody may have written to it while the guard was missing, as far as no step has answered that.
+    doubted: bool,
+    /// Whether the step that is carried out is the answer.
+    answers: bool,
     /// Held while they must not become more.
     turn: Option<OwnedMutexGuard<()>>,
     /// Policies and namespaces read in this pass, when the watches' were not good enough.
@@ -152,6 +163,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn next_step(&mut self) -> Result<Plan, Error> {
+        self.answers = false;
         // Before anything that can fail, also a read: an end that has come is an end.
         let nothing = (PolicySet::default(), Namespaces::default());
         let now = self.context.clock.now();
@@ -173,6 +185,7 @@ impl Pass<'_> {
             self.see_role(role, &rules.namespaces);
         }
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
+        self.answers = self.doubted;
         match refusal(&step) {
             Some(state) if self.fresh_rules.is_none() => {
                 match self.read_afresh().await {
@@ -184,6 +197,14 @@ impl Pass<'_> {
                 Ok(plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now))
             }
             _ => Ok(step),
+        }
+    }
+
+    /// What was carried out last was planned in the light of the doubt, so the doubt is over.
+    fn settle_doubt(&mut self) {
+        if std::mem::take(&mut self.answers) {
+            self.doubted = false;
+            self.context.settle_doubt(&reference(&self.request));
         }
     }
 
@@ -267,6 +288,7 @@ impl Pass<'_> {
             role: self.role.as_ref(),
             risk: self.risk.as_ref(),
             guard: &self.guard,
+            doubted: self.doubted,
             bind_failure: self.failure.as_deref(),
         }
     }
@@ -326,12 +348,15 @@ impl Pass<'_> {
         }
         for status in records {
             let look = Look { began: self.began, wake };
+            let on = version(&self.request);
             self.request = self.context.writer.record(&self.request, status, look).await?;
             let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
             self.context.ledger.note(&self.request, limits);
             self.fresh = true;
             if let Some(version) = version(&self.request) {
-                self.context.written.note(&reference(&self.request), version, wake);
+                let reference = reference(&self.request);
+                on.into_iter().for_each(|on| self.context.doubts.wrote(reference.clone(), on, version));
+                self.context.written.note(&reference, version, wake);
             }
         }
         Ok(true)

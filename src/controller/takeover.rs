@@ -1,13 +1,10 @@
 //! What a replica does before it works, and when it begins to. Records nothing.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use kube::api::ListParams;
-use kube::core::PartialObjectMeta;
+use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Resource};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
@@ -16,8 +13,7 @@ use super::context::{ACCESS_REQUESTS, Context};
 use super::gone;
 use super::kept::{Glance, KeptRequest, reference};
 use super::queues::{Inbox, Queues, Suspect};
-use crate::api::AccessRequest;
-use crate::core::reach::Reach;
+use super::versions::{self, Versions};
 
 /// Time between two looks at whether the watch has caught up.
 const LOOK: Duration = Duration::from_millis(20);
@@ -29,8 +25,6 @@ const RELIST: Duration = Duration::from_secs(5);
 const CONCURRENT_ENDS: usize = 64;
 /// How long the ends that nobody saw come go before everything else. What is left is ended as ever.
 const ENDS_FIRST: Duration = Duration::from_secs(2);
-/// How many requests are listed at a time.
-const PAGE: u32 = 500;
 
 /// Throws away what the watches say, for as long as it is polled: all is looked at when the work begins.
 pub async fn discard(inbox: &mut Inbox, queues: &Queues) {
@@ -103,50 +97,15 @@ pub async fn catch_up(context: &Context) {
     context.look_at_open_requests();
 }
 
-type Versions = HashMap<ObjectRef<KeptRequest>, u64>;
-
 /// Every request and its version, from the API server; asks until it is answered.
 async fn listed(context: &Context) -> Versions {
     loop {
-        match list(context).await {
+        match versions::list(&context.reader, &context.reach).await {
             Ok(versions) => return versions,
             Err(error) => warn!(%error, "cannot list requests; those under limits wait"),
         }
         sleep(RETRY).await;
     }
-}
-
-async fn list(context: &Context) -> kube::Result<Versions> {
-    let client = || context.reader.clone();
-    let Reach::Namespaces(names) = &context.reach else { return list_all(Api::all(client())).await };
-    let mut all = Versions::default();
-    for name in names {
-        match list_all(Api::namespaced(client(), name)).await {
-            // Nor does the watch wait for it.
-            Err(kube::Error::Api(status)) if status.is_forbidden() => {}
-            listed => all.extend(listed?),
-        }
-    }
-    Ok(all)
-}
-
-async fn list_all(api: Api<AccessRequest>) -> kube::Result<Versions> {
-    let mut page = ListParams::default().limit(PAGE);
-    let mut all = Versions::default();
-    loop {
-        let list = api.list_metadata(&page).await?;
-        all.extend(list.items.iter().filter_map(place_and_version));
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(all),
-        }
-    }
-}
-
-fn place_and_version(request: &PartialObjectMeta<AccessRequest>) -> Option<(ObjectRef<KeptRequest>, u64)> {
-    let metadata = &request.metadata;
-    let place = ObjectRef::new(metadata.name.as_deref()?).within(metadata.namespace.as_deref()?);
-    Some((place, metadata.resource_version.as_ref()?.parse().ok()?))
 }
 
 /// Whether the store has a request in this version or a later one.

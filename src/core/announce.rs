@@ -46,10 +46,11 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
 fn is_warning(event: &str) -> bool {
     use Reason::{
         BindingRestored, BreakGlass, Denied, Failed, Lapsed, ReviewIgnored, ReviewOverdue, Revoked, RoleChanged,
-        Unjustified,
+        Unjustified, WrittenInGap,
     };
     let of_ends = [Denied, Lapsed, Revoked, Failed];
-    let on_the_way = [BindingRestored, RoleChanged, ReviewIgnored, BreakGlass, ReviewOverdue, Unjustified];
+    let on_the_way =
+        [BindingRestored, RoleChanged, ReviewIgnored, BreakGlass, ReviewOverdue, Unjustified, WrittenInGap];
     of_ends.iter().chain(&on_the_way).any(|reason| reason.as_str() == event)
 }
 

@@ -1,11 +1,13 @@
 //! What is known of the cluster's admission policies, the guards, as far as decisions care: whether they keep people from
 //! writing in another's name now, and when they did not.
 //!
-//! Owns how a guard is judged from what is seen of it and what came of trying it ([`sight`]), and how the times without
-//! guard are remembered ([`record`]). It must not read the cluster or a clock; `controller/canary` does.
+//! Owns how a guard is judged from what is seen of it and what came of trying it ([`sight`]), how the times without
+//! guard are remembered ([`record`]), and how it is told what was written in them ([`touched`]). It must not read the
+//! cluster or a clock; `controller/canary` does.
 
 pub mod record;
 pub mod sight;
+pub mod touched;
 
 use k8s_openapi::jiff::Timestamp;
 

@@ -33,6 +33,8 @@ pub enum Reason {
     ReviewIgnored,
     /// Somebody has taken back what they said.
     ReviewWithdrawn,
+    /// Somebody may have written to the request while the guard was missing.
+    WrittenInGap,
     /// Another policy decides than before, or another version of it.
     PolicyChanged,
     /// Approved by people or by policy.
@@ -88,6 +90,7 @@ impl Reason {
             Self::Reviewed => "Reviewed",
             Self::ReviewIgnored => "ReviewIgnored",
             Self::ReviewWithdrawn => "ReviewWithdrawn",
+            Self::WrittenInGap => "WrittenInGap",
             Self::PolicyChanged => "PolicyChanged",
             Self::Approved => "Approved",
             Self::WaitingForStart => "WaitingForStart",

@@ -6,7 +6,8 @@
 //! The way through: [`validate`] reads the raw specs, [`policies`] keeps them readable, [`select`] asks which
 //! match, [`approvals`] counts people, in the [`hours`] in which they count, and [`stages`] asks them, [`decide`] says yes, no or not yet, and [`plan`]
 //! turns that into ordered effects: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
-//! end [`extension`] moves, [`rest`] while it has none, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards.
+//! end [`extension`] moves, [`rest`] while it has none, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards;
+//! [`disbelief`] for one that anybody may have written to.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
 //! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
 //! bindings' side.
@@ -23,6 +24,7 @@ pub mod break_glass;
 pub mod cel;
 pub mod deadline;
 pub mod decide;
+pub mod disbelief;
 pub mod duration;
 pub mod effect;
 pub mod end;

@@ -12,6 +12,7 @@ use super::binding;
 use super::break_glass::{self, follow_review, is_unreviewed, open_review, review_due};
 use super::deadline::{earliest, whole_second};
 use super::decide::{Approved, Decision, decide};
+use super::disbelief::{self, start_over, without_reviews};
 use super::duration;
 use super::effect::Plan;
 use super::end::{finish, leftovers};
@@ -70,9 +71,18 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Plan {
     if let Some(end) = ends(s, now) {
         return end;
     }
-    let status = s.request.status.clone().unwrap_or_default();
+    let mut status = s.request.status.clone().unwrap_or_default();
+    if s.doubted {
+        status = match (status.state.is_final(), status.granted_at.is_some()) {
+            (false, false) => start_over(status, now),
+            _ => without_reviews(status, now),
+        };
+    }
     if status.state.is_final() {
         return review_afterwards(s, status, now);
+    }
+    if s.doubted && status.granted_at.is_some() {
+        return finish(s, status, State::Revoked, Reason::Revoked, None, disbelief::ENDED, now);
     }
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
         return finish(s, status, State::Failed, Reason::Failed, None, why, now);

@@ -39,6 +39,8 @@ pub struct Snapshot<'a> {
     pub unreviewed: &'a [AccessRequest],
     /// Whether the cluster keeps people from writing in another's name.
     pub guard: &'a Guard,
+    /// Whether somebody may have written to the request while it did not.
+    pub doubted: bool,
     /// Why a binding of this request cannot be made, when the API server said so for good.
     pub bind_failure: Option<&'a str>,
 }
@@ -66,6 +68,7 @@ impl<'a> Snapshot<'a> {
             extended: None,
             extensions: &[],
             unreviewed: &[],
+            doubted: false,
             bind_failure: None,
         }
     }

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::approvals::{Said, as_escalated, identity, review_stage, weigh};
 use super::deadline::{earliest, later, whole_second};
 use super::decide::Waiting;
+use super::disbelief::believed;
 use super::duration;
 use super::history::{self, Reason};
 use super::hours::{opens, waits_until};
@@ -145,7 +146,7 @@ pub fn reviewers<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, review: &'a
 
 /// People whose last word is on record and who do not say it any more.
 fn withdrawn(status: &AccessRequestStatus) -> impl Iterator<Item = &str> {
-    let spoke: BTreeSet<&str> = status.history.iter().filter_map(|entry| entry.by.as_deref()).collect();
+    let spoke: BTreeSet<&str> = believed(&status.history).iter().filter_map(|entry| entry.by.as_deref()).collect();
     let speaks = |who: &str| {
         let last = words_of(&status.history, who).next_back();
         last.is_some_and(|entry| entry.event != Reason::ReviewWithdrawn.as_str())
@@ -156,7 +157,7 @@ fn withdrawn(status: &AccessRequestStatus) -> impl Iterator<Item = &str> {
 /// What somebody has said and taken back, as far as it is on record.
 fn words_of<'a>(history: &'a [HistoryEntry], who: &str) -> impl DoubleEndedIterator<Item = &'a HistoryEntry> {
     let words = [Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn].map(Reason::as_str);
-    history.iter().filter(move |e| words.contains(&e.event.as_str()) && e.by.as_deref() == Some(who))
+    believed(history).iter().filter(move |e| words.contains(&e.event.as_str()) && e.by.as_deref() == Some(who))
 }
 
 /// The stage is open; since when.

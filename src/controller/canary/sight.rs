@@ -18,11 +18,20 @@ use tokio::time::Instant;
 use super::super::watch::patience::patient;
 use super::CannotTry;
 use crate::core::guard::sight::{Expected, Seen, Stored};
+use crate::core::guard::touched::Revision;
+
+/// What a look at the guards found.
+pub(super) struct Sighted {
+    /// Policy and binding of each guard.
+    pub guards: BTreeMap<String, Seen>,
+    /// The state of the cluster that the policies were read in. The bindings were read after it.
+    pub revision: Option<Revision>,
+}
 
 /// Policy and binding of each guard, read from the API server and from no cache.
-pub(super) async fn look(client: &Client, guards: &[Expected]) -> Result<BTreeMap<String, Seen>, CannotTry> {
-    let policies = named::<ValidatingAdmissionPolicy>(client, guards).await?;
-    let bindings = named::<ValidatingAdmissionPolicyBinding>(client, guards).await?;
+pub(super) async fn look(client: &Client, guards: &[Expected]) -> Result<Sighted, CannotTry> {
+    let (policies, revision) = named::<ValidatingAdmissionPolicy>(client, guards).await?;
+    let (bindings, _) = named::<ValidatingAdmissionPolicyBinding>(client, guards).await?;
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     for (name, policy) in policies {
         seen.entry(name).or_default().policy = Some(policy);
@@ -30,11 +39,11 @@ pub(super) async fn look(client: &Client, guards: &[Expected]) -> Result<BTreeMa
     for (name, binding) in bindings {
         seen.entry(name).or_default().binding = Some(binding);
     }
-    Ok(seen)
+    Ok(Sighted { guards: seen, revision })
 }
 
-/// The objects of one kind that have the name of a guard.
-async fn named<K>(client: &Client, guards: &[Expected]) -> Result<Vec<(String, Stored)>, CannotTry>
+/// The objects of one kind that have the name of a guard, and the state of the cluster that they were read in.
+async fn named<K>(client: &Client, guards: &[Expected]) -> Result<(Vec<(String, Stored)>, Option<Revision>), CannotTry>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -42,14 +51,14 @@ where
     let resource = kube::api::ApiResource::erase::<K>(&());
     let objects: Api<kube::api::DynamicObject> = Api::all_with(client.clone(), &resource);
     let listed = objects.list(&ListParams::default()).await?;
+    let revision = listed.metadata.resource_version.and_then(|version| version.parse().ok());
     let ours = listed.items.into_iter().filter(|object| guards.iter().any(|guard| guard.name == object.name_any()));
-    Ok(ours
-        .map(|mut object| {
-            let uid = object.uid().unwrap_or_default();
-            let generation = object.metadata.generation.unwrap_or_default();
-            (object.name_any(), Stored { uid, generation, spec: object.data["spec"].take() })
-        })
-        .collect())
+    let ours = ours.map(|mut object| {
+        let uid = object.uid().unwrap_or_default();
+        let generation = object.metadata.generation.unwrap_or_default();
+        (object.name_any(), Stored { uid, generation, spec: object.data["spec"].take() })
+    });
+    Ok((ours.collect(), revision))
 }
 
 /// For how long a watch that failed counts as failing: it is tried again more often than that, and gives no sign when it

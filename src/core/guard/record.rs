@@ -8,6 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::sight::{Marks, Verdict};
+use super::touched::Revision;
 use super::{Gaps, Guard};
 
 /// How many gaps are remembered one by one. Of more, the oldest count as one with all that was before.
@@ -36,6 +37,12 @@ pub struct Record {
     gaps: Vec<Gap>,
     /// When the guard was last known to be in force.
     sound: Timestamp,
+    /// The state of the cluster in which it was so. None: written by a version of Daypass that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<Revision>,
+    /// What was written after this state of the cluster, while the guard was missing, has yet to be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unsettled: Option<Revision>,
     /// The versions of all guards then. None: written by a version of Daypass that did not look at them.
     #[serde(default)]
     marks: Marks,
@@ -62,12 +69,18 @@ pub struct Round<'a> {
     pub began: Timestamp,
     /// The API server's time when it was over.
     pub ended: Timestamp,
+    /// A state of the cluster in which the guards stood as the round found them.
+    pub revision: Option<Revision>,
 }
 
 impl Record {
     /// What a version of Daypass left that noted only since when the guard had been in force.
     pub fn of_former(since: Timestamp) -> Self {
-        Self { since, gaps: Vec::new(), sound: since, marks: Marks::new(), open: None }
+        Self::begun(since, since, None, Marks::new())
+    }
+
+    fn begun(since: Timestamp, sound: Timestamp, revision: Option<Revision>, marks: Marks) -> Self {
+        Self { since, gaps: Vec::new(), sound, revision, unsettled: None, marks, open: None }
     }
 
     /// The versions of guards that were found to be in order.
@@ -78,11 +91,10 @@ impl Record {
     /// The record after one more round. Without one before there is nothing to go by, so all that was before is a gap.
     #[must_use]
     pub fn after(before: Option<Self>, round: Round<'_>) -> Option<Self> {
-        let Round { verdict, began, ended } = round;
+        let Round { verdict, began, ended, revision } = round;
         let Some(mut record) = before else {
-            let marks = verdict.marks.clone();
             let since = ended.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
-            return verdict.is_sound().then_some(Self { since, gaps: Vec::new(), sound: began, marks, open: None });
+            return verdict.is_sound().then(|| Self::begun(since, began, revision, verdict.marks.clone()));
         };
         if !verdict.is_sound() {
             // Until the guards of this version are there for the first time, the former ones are still in force.
@@ -97,10 +109,12 @@ impl Record {
         if record.open == Some(Open::Passed) || !record.held_until(&verdict.marks) {
             let to = ended.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
             record.remember(Gap { from: record.sound, to });
+            record.unsettled = record.unsettled.into_iter().chain(record.revision).min();
         }
         let changed = record.marks != verdict.marks;
         record.open = None;
         record.marks.clone_from(&verdict.marks);
+        record.revision = revision;
         record.sound = if changed { began } else { record.sound.max(began) };
         Some(record)
     }
@@ -124,6 +138,22 @@ impl Record {
         }
     }
 
+    /// After which state of the cluster requests may have been written by anybody, and nobody has looked at them yet.
+    pub fn unsettled(&self) -> Option<Revision> {
+        self.unsettled
+    }
+
+    /// The state of the cluster in which the guard was last known to be in force, if that was noted.
+    pub fn revision(&self) -> Option<Revision> {
+        self.revision
+    }
+
+    /// The record once what was written in gaps has been looked at and dealt with.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self { unsettled: None, ..self }
+    }
+
     /// What decisions go by after this round.
     pub fn guard(&self, round: Round<'_>) -> Guard {
         let Round { verdict, began, .. } = round;
@@ -141,7 +171,7 @@ impl Record {
     /// Whether this must be stored in place of that.
     pub fn is_news_to(&self, stored: Option<&Self>) -> bool {
         stored.is_none_or(|stored| {
-            let aside = Self { sound: stored.sound, ..self.clone() };
+            let aside = Self { sound: stored.sound, revision: stored.revision, ..self.clone() };
             aside != *stored || self.sound.duration_since(stored.sound) >= REFRESH
         })
     }

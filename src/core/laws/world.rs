@@ -81,6 +81,8 @@ pub struct World {
     pub role: Option<RoleSeen>,
     /// What the canary says.
     pub guard: Guard,
+    /// Whether somebody may have written to the request while the guard was missing.
+    pub doubted: bool,
     /// Whether the API server refuses to bind the role.
     pub refuses: bool,
     /// Why it did, as the process remembers it until it ends.
@@ -114,6 +116,7 @@ impl World {
             risk: None,
             role: Some(RoleSeen::OfCluster(None)),
             guard: Guard::since(Timestamp::MIN),
+            doubted: false,
             refuses: false,
             failure: None,
             blind: false,
@@ -174,6 +177,7 @@ impl World {
             others: &self.others,
             risk: self.risk.as_ref(),
             role: self.role.as_ref(),
+            doubted: self.doubted,
             bind_failure: self.failure.as_deref(),
         }
     }

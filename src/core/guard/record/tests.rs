@@ -26,7 +26,7 @@ fn passed(marks: Marks) -> Verdict {
 /// The record after rounds that each take no time, and what decisions go by then.
 fn after(before: Option<Record>, rounds: &[(i64, Verdict)]) -> (Option<Record>, Guard) {
     rounds.iter().fold((before, Guard::Missing(String::new())), |(record, _), (seconds, verdict)| {
-        let round = Round { verdict, began: at(*seconds), ended: at(*seconds) };
+        let round = Round { verdict, began: at(*seconds), ended: at(*seconds), revision: Some(*seconds as u64) };
         let record = Record::after(record, round);
         let guard = record.as_ref().map_or(Guard::Missing("nothing".to_owned()), |record| record.guard(round));
         (record, guard)
@@ -129,4 +129,25 @@ fn it_is_stored_when_something_changed_and_now_and_then() {
     assert!(after(stored.clone(), &[(5, passed(marks("p", 1)))]).0.unwrap().is_news_to(stored.as_ref()));
     let text = serde_json::to_string(&next(5)).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), next(5));
+}
+
+#[test]
+fn what_was_written_after_the_last_sound_round_before_a_gap_has_yet_to_be_looked_at() {
+    let (record, _) = after(begun(), &[(10, sound(marks("p", 1))), (20, passed(marks("p", 1)))]);
+    let unsettled = |record: &Option<Record>| record.as_ref().unwrap().unsettled();
+    assert_eq!(unsettled(&record), None, "it is not over yet");
+    let (record, _) = after(record, &[(30, sound(marks("p", 1))), (40, sound(marks("p", 1)))]);
+    assert_eq!((unsettled(&record), record.as_ref().unwrap().revision()), (Some(10), Some(40)));
+    // Another gap before anybody looked.
+    let (record, _) = after(record, &[(50, sound(marks("p", 3))), (60, sound(marks("p", 3)))]);
+    assert_eq!(unsettled(&record), Some(10));
+    let settled = record.clone().map(Record::settled);
+    assert_eq!(unsettled(&settled), None);
+    assert!(settled.unwrap().is_news_to(record.as_ref()), "it must be stored");
+}
+
+#[test]
+fn an_upgrade_leaves_nothing_to_look_at() {
+    let (record, _) = after(begun(), &[(10, sound(marks("p", 1))), (20, sound(marks("p", 2)))]);
+    assert_eq!(record.unwrap().unsettled(), None);
 }

@@ -1,0 +1,79 @@
+//! Requests that somebody may have written to while the guard was missing: which they are, until a pass has dealt with each.
+//!
+//! Keeps the controller's own writes, which are no reason for doubt, and finds the others by their versions
+//! ([`crate::core::guard::touched`]). What becomes of them is planned in `core/disbelief`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::kept::{Glance, KeptRequest};
+use super::versions::Versions;
+use crate::core::guard::touched::{OwnWrites, Revision, is_touched};
+
+/// Requests in doubt.
+#[derive(Default)]
+pub struct Doubts(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    own: HashMap<ObjectRef<KeptRequest>, OwnWrites>,
+    doubted: HashSet<ObjectRef<KeptRequest>>,
+}
+
+impl Doubts {
+    /// The controller wrote to a request in this version, which led to that one.
+    pub fn wrote(&self, request: ObjectRef<KeptRequest>, on: Revision, to: Revision) {
+        let mut known = self.lock();
+        let before = known.own.get(&request).copied();
+        known.own.insert(request, OwnWrites::after(before, on, to));
+    }
+
+    /// The guard was in force in this state of the cluster: what was written before it needs no proof any more.
+    pub fn sound_at(&self, revision: Revision) {
+        self.lock().own.retain(|_, own| own.to() > revision);
+    }
+
+    /// Finds the requests to doubt among those that are there, in the state in which the guard is in force again. `sound`:
+    /// the state in which it was last known to be so. Left out are those that no pass decides on: they are over and have
+    /// been reviewed, or cannot be read.
+    pub fn find(&self, there: Versions, sound: Revision, stored: &Store<KeptRequest>) {
+        let is_decided_on = |request: &ObjectRef<KeptRequest>, version: Revision| {
+            let Some(kept) = stored.get(request) else { return true };
+            let behind = kept.version().is_some_and(|stored| stored < version);
+            behind || kept.glance.as_ref().is_some_and(Glance::is_open)
+        };
+        let mut known = self.lock();
+        let Known { own, doubted } = &mut *known;
+        let touched = there.into_iter().filter(|(at, version)| is_touched(*version, own.get(at).copied(), sound));
+        doubted.extend(touched.filter(|(at, version)| is_decided_on(at, *version)).map(|(at, _)| at));
+    }
+
+    /// Whether a request is in doubt.
+    pub fn has(&self, request: &ObjectRef<KeptRequest>) -> bool {
+        self.lock().doubted.contains(request)
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.lock().doubted.is_empty()
+    }
+
+    /// A pass has dealt with it. True when it was the last one.
+    pub fn settle(&self, request: &ObjectRef<KeptRequest>) -> bool {
+        let mut known = self.lock();
+        known.doubted.remove(request) && known.doubted.is_empty()
+    }
+
+    /// Forgets a request that is gone.
+    pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
+        let mut known = self.lock();
+        known.own.remove(request);
+        known.doubted.remove(request);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
