@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use daypass::api::request::BindingRef;
 use daypass::api::{AccessRequest, State};
+use k8s_openapi::jiff::SignedDuration;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -17,6 +19,8 @@ pub fn trials() -> Vec<Trial> {
         private("guards::the_refusal_of_another_s_policy_proves_nothing", foreign_policy),
         private("guards::what_was_made_in_a_gap_is_denied_and_what_was_there_before_stands", gap),
         private("guards::a_gap_while_no_controller_ran_is_found_afterwards", unwatched_gap),
+        private("guards::what_was_written_into_requests_in_a_gap_is_not_believed", forged),
+        private("guards::what_was_written_into_requests_while_no_controller_ran_is_not_believed", unwatched_forged),
         private("guards::a_second_release_is_refused_and_never_ready", second_release),
     ]
 }
@@ -154,13 +158,10 @@ async fn foreign_policy(world: Arc<World>) {
     // The status guard alone is gone: the canary is refused all the same.
     admin.ok(&["delete", BINDING, &guard.name]).await;
     until_missing(&world, &guard.name).await;
-    let forged = json!({ "status": { "state": "Active" } }).to_string();
-    let canary = "--as=system:serviceaccount:daypass-system:daypass-canary";
-    let try_it =
-        ["patch", "areq", "daypass-canary", "-n", "daypass-system", "--subresource=status", "--type=merge", "-p"];
-    eventually("another's policy refuses the canary", SOON, async || {
-        let refusal = admin.run(&[&try_it[..], &[&forged, canary, "--dry-run=server"]].concat()).await;
-        if refusal.stderr.contains(name) { Ok(()) } else { Err(refusal.stderr) }
+    eventually("another's policy refuses the canary, which says so", SOON, async || {
+        let log = world.controller.log();
+        let remark = log.lines().rev().find(|line| line.contains("believed by sight"));
+        remark.filter(|line| line.contains(name)).map(drop).ok_or(format!("{remark:?}"))
     })
     .await;
     until_missing(&world, &guard.name).await;
@@ -261,6 +262,102 @@ async fn unwatched_gap(world: Arc<World>) {
     assert!(stands.message.unwrap_or_default().contains("stage leads"));
 }
 
+async fn forged(world: Arc<World>) {
+    forged_in_gap(&world, true).await;
+}
+
+async fn unwatched_forged(world: Arc<World>) {
+    forged_in_gap(&world, false).await;
+}
+
+/// Whoever may write statuses at all writes in others' names while the status guard is away: approvals, a later end, and
+/// an end that never was. What nobody touched goes on as if nothing had been.
+async fn forged_in_gap(world: &World, running: bool) {
+    let namespace = with_two_approvals(world).await;
+    let of_itself = format!("{namespace}-view");
+    world.allow(&of_itself, &namespace, json!({ "roles": [{ "name": "view" }] })).await;
+    for name in ["untouched", "approved"] {
+        world.ask(ALICE, &namespace, name, json!({})).await;
+        world.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
+        world.review(BOB, &namespace, name, "Approve", "").await;
+        until_counted(world, &namespace, name).await;
+    }
+    for name in ["running", "longer", "revived"] {
+        world.ask(ALICE, &namespace, name, json!({ "role": { "name": "view" }, "duration": "10m" })).await;
+        world.until(&namespace, name, State::Active).await;
+    }
+    let granted = world.until(&namespace, "revived", State::Active).await.status.expect("a status");
+    world.review(ALICE, &namespace, "revived", "Revoke", "").await;
+    world.until(&namespace, "revived", State::Revoked).await;
+
+    let guard = guards(world).await.into_iter().find(|guard| guard.name == "daypass-status-guard").expect("the guard");
+    if !running {
+        world.controller.terminate().await;
+    }
+    world.kubectl(ADMIN).ok(&["delete", BINDING, &guard.name]).await;
+    if running {
+        until_missing(world, &guard.name).await;
+    }
+    let carol = json!({ "verdict": "Approve", "uid": "u-carol", "groups": ["approvers", "system:authenticated"] });
+    // As the policy would allow it.
+    let later = granted.granted_at.as_ref().expect("a begin").0 + SignedDuration::from_mins(40);
+    let end = json!({ "expiresAt": later });
+    // Without a UID the binding looks as if it had yet to be made.
+    let unbound: Vec<_> = granted.bindings.iter().map(|binding| BindingRef { uid: None, ..binding.clone() }).collect();
+    let again = json!({ "state": "Active", "expiresAt": later, "grantedAt": granted.granted_at,
+        "bindings": unbound, "conditions": [], "reviews": null });
+    let forgeries =
+        [("approved", json!({ "reviews": { "carol": carol } })), ("longer", end.clone()), ("revived", again)];
+    for (name, status) in forgeries {
+        let status = json!({ "status": status }).to_string();
+        let patch = ["patch", "areq", name, "-n", &namespace, "--subresource=status", "--type=merge", "-p", &status];
+        eventually("the forged status is stored", SOON, async || {
+            let output = world.kubectl(BOB).run(&patch).await;
+            if output.ok { Ok(()) } else { Err(output.stderr) }
+        })
+        .await;
+    }
+    put_back(world, &guard).await;
+    eventually("the status guard is in force", SOON, async || {
+        let end = json!({ "status": end }).to_string();
+        let patch = ["patch", "areq", "running", "-n", &namespace, "--subresource=status", "--type=merge", "-p", &end];
+        let output = world.kubectl(BOB).run(&[&patch[..], &["--dry-run=server"]].concat()).await;
+        if output.ok { Err("it passes".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    if !running {
+        world.controller.restart().await;
+    }
+    until_ready(world).await;
+
+    for name in ["longer", "revived"] {
+        let ended = world.until(&namespace, name, State::Revoked).await.status.expect("a status");
+        assert!(
+            ended.message.as_ref().is_some_and(|said| said.contains("make the request again")),
+            "{name}: {ended:?}"
+        );
+        assert!(ended.history.iter().any(|entry| entry.event == "WrittenInGap"), "{name}: {ended:?}");
+    }
+    let requests = world.requests(&namespace).await;
+    let asked = eventually("its approvals are not believed", SOON, async || {
+        let status = requests.get("approved").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let mark = status.history.iter().find(|entry| entry.event == "WrittenInGap").map(|entry| entry.message.clone());
+        mark.map(|mark| (mark, status.clone())).ok_or(format!("{:?}", status.history))
+    })
+    .await;
+    assert!(asked.0.contains("not what was said as bob, carol"), "{}", asked.0);
+    assert!(asked.1.reviews.is_empty() && asked.1.state == State::Pending, "{:?}", asked.1);
+    // What stood before stands: one more is enough for the one, and both must say it again for the other.
+    world.review(CAROL, &namespace, "untouched", "Approve", "").await;
+    world.review(CAROL, &namespace, "approved", "Approve", "").await;
+    world.until(&namespace, "untouched", State::Active).await;
+    until_counted(world, &namespace, "approved").await;
+    world.review(BOB, &namespace, "approved", "Approve", "").await;
+    world.until(&namespace, "approved", State::Active).await;
+    world.until(&namespace, "running", State::Active).await;
+    assert_eq!(world.our_bindings(&namespace).await.len(), 3);
+}
+
 /// One more request, of a name that the API server makes up.
 fn again(namespace: &str) -> String {
     let mut request = request(namespace, "again", json!({}));
@@ -276,15 +373,15 @@ async fn second_release(world: Arc<World>) {
         .helm_refused(&[&install[..], &["--dry-run=server", "--set", "crds.install=false"]].concat())
         .await;
     assert!(refusal.contains("this cluster has a Daypass already, release daypass"), "{refusal}");
-    // Past the render, as GitOps tools go: the first is not ready any more, since its own status writes are refused.
+    // Past the render, as GitOps tools go: the first is not ready any more, since its own status writes are refused. Its Lease
+    // is refused too, so it may have ended by then; started again, it cannot even sign in as the canary.
     let (_, rest) =
         crate::harness::Daypass::render(&world.control_plane, &["fullnameOverride=second", "crds.install=false"]).await;
     world.kubectl(ADMIN).apply_server_side(&rest).await;
-    eventually("the first says that its status writes are refused", SOON, async || {
+    eventually("the first says whose guard refuses it", SOON, async || {
+        world.controller.revive();
         match world.controller.get("/readyz").await? {
-            (503, said) if said.contains("own status write is refused") && said.contains("second-status-guard") => {
-                Ok(())
-            }
+            (503, said) if said.contains("'second-status-guard'") || said.contains("'second-self-guard'") => Ok(()),
             (status, said) => Err(format!("{status}: {said}")),
         }
     })
