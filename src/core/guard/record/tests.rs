@@ -162,6 +162,7 @@ fn a_gap_of_another_guard_leaves_statuses_as_they_are() {
     let (record, _) = after(begun(), &[(10, with("a")), (20, with("anew")), (21, with("anew"))]);
     assert_eq!(record.as_ref().unwrap().unsettled(), None);
     let passed = Verdict { passed: vec![("policy-author-guard-1".to_owned(), "a role".to_owned())], ..with("anew") };
-    let (record, _) = after(record, &[(30, passed), (40, with("anew")), (41, with("anew"))]);
+    let rounds = [(30, with("anew")), (40, passed), (50, with("anew")), (51, with("anew"))];
+    let (record, _) = after(record, &rounds);
     assert_eq!((record.as_ref().unwrap().unsettled(), record.unwrap().gaps.len()), (None, 2));
 }
