@@ -85,7 +85,7 @@ pub fn decided(policies: &PolicySet, cluster: bool, now: Timestamp) {
     let guard = Guard::since(Timestamp::MIN);
     let snapshot = Snapshot::bare(request, policies, &ALL, &guard);
     let ask = validate(request).expect("a valid request");
-    let decision = decide(&ask, &snapshot, Said { reviews: &NOTHING, escalated: &[], history: &[] }, now);
+    let decision = decide(&ask, &snapshot, Said { reviews: &NOTHING, escalated: &[], counted: &[] }, now);
     // Anything but a policy that is not asked at all.
     assert!(!matches!(&decision, Decision::Denied(why) if why.iter().any(|why| why.contains("among"))), "{decision:?}");
 }

@@ -239,6 +239,12 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "reviews_schema")]
     pub reviews: BTreeMap<String, Review>,
+    /// The reviews that counted, by whom and since when. Written by the controller. An approval that counted goes on
+    /// counting when the hours of its stage are over, until its reviewer takes it back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["reviewer".into()]))]
+    pub counted_reviews: Vec<CountedReview>,
     /// The approval stage that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<OpenStage>,
@@ -359,6 +365,27 @@ pub struct Review {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512), inner(length(max = 253)))]
     pub groups: Vec<String>,
+}
+
+/// A review that counted.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CountedReview {
+    /// Username of the reviewer.
+    #[schemars(length(max = 1024))]
+    pub reviewer: String,
+    /// UID that their login gave them then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub uid: Option<String>,
+    /// What they said.
+    pub verdict: ReviewVerdict,
+    /// Since when it has counted.
+    pub counted_at: Time,
+    /// The approval stage that was open then, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub stage: Option<String>,
 }
 
 /// The approval stage that is open, and how far it is.

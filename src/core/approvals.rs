@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Reason, shorten};
+use super::history::shorten;
 use super::subjects::{SERVICE_ACCOUNT_PREFIX, is_approver, is_same_person, login_uid};
 use crate::api::policy::Stage;
-use crate::api::request::{AccessRequestStatus, HistoryEntry, Review, ReviewVerdict};
+use crate::api::request::{AccessRequestStatus, CountedReview, Review, ReviewVerdict};
 use crate::api::subject::{Identity, Subject, SubjectKind};
 
 /// How far the stages of a policy are.
@@ -42,14 +42,14 @@ pub struct Said<'a> {
     pub reviews: &'a Reviews,
     /// Names of the stages that have been escalated.
     pub escalated: &'a [String],
-    /// What is on record of it.
-    pub history: &'a [HistoryEntry],
+    /// Those that counted, and since when.
+    pub counted: &'a [CountedReview],
 }
 
 impl<'a> Said<'a> {
     /// What a status has of it.
     pub fn of(status: &'a AccessRequestStatus) -> Self {
-        Self { reviews: &status.reviews, escalated: &status.escalated, history: &status.history }
+        Self { reviews: &status.reviews, escalated: &status.escalated, counted: &status.counted_reviews }
     }
 }
 
@@ -62,31 +62,59 @@ pub fn as_escalated(stages: &[Stage], escalated: &[String]) -> Vec<Stage> {
     stages
 }
 
-/// What a review is worth, in one word for the record and one sentence for people.
-pub fn weigh(stages: &[Stage], requester: &Identity, username: &str, review: &Review) -> (Reason, String) {
-    let who = identity(username, review);
-    let why = if is_same_person(&who, requester) {
-        let gives_back = review.verdict == ReviewVerdict::Revoke && username == requester.username;
-        (!gives_back).then_some("nobody reviews their own request")
-    } else if stages.iter().any(|stage| is_approver(&who, &stage.approvers)) {
-        None
-    } else if username.starts_with(SERVICE_ACCOUNT_PREFIX) {
-        Some("no stage of the policy names this service account")
-    } else {
-        Some("no stage of the policy names this person or one of their groups")
-    };
-    match why {
-        None => (Reason::Reviewed, approval(username, review)),
-        Some(why) => {
-            let (verdict, comment) = (review.verdict.as_str(), comment(review));
-            (Reason::ReviewIgnored, format!("{verdict} of {username} has no effect: {why}{comment}"))
+/// Whether somebody's review has a say, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eligibility {
+    /// It has.
+    Eligible,
+    /// It is the requester's own, perhaps by another account of theirs.
+    OwnRequest,
+    /// No stage names this service account, and groups do not stand for service accounts.
+    UnnamedServiceAccount,
+    /// No stage names this person, or a group of theirs.
+    NotAnApprover,
+}
+
+impl Eligibility {
+    /// Of a review under these stages. Nobody reviews their own request, but everybody may give back what is theirs.
+    pub fn of(stages: &[Stage], requester: &Identity, username: &str, review: &Review) -> Self {
+        let who = identity(username, review);
+        if is_same_person(&who, requester) {
+            return if review.verdict == ReviewVerdict::Revoke { Self::Eligible } else { Self::OwnRequest };
         }
+        if stages.iter().any(|stage| is_approver(&who, &stage.approvers)) {
+            Self::Eligible
+        } else if username.starts_with(SERVICE_ACCOUNT_PREFIX) {
+            Self::UnnamedServiceAccount
+        } else {
+            Self::NotAnApprover
+        }
+    }
+
+    /// Whether it has a say.
+    pub fn is_eligible(self) -> bool {
+        self == Self::Eligible
     }
 }
 
-/// A review that counts, as it goes on record.
-pub fn approval(username: &str, review: &Review) -> String {
-    shorten(&format!("{username} says {}{}", review.verdict.as_str(), comment(review)))
+impl std::fmt::Display for Eligibility {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Eligible => "it counts",
+            Self::OwnRequest => "nobody reviews their own request",
+            Self::UnnamedServiceAccount => "no stage of the policy names this service account",
+            Self::NotAnApprover => "no stage of the policy names this person or one of their groups",
+        })
+    }
+}
+
+/// A review as it goes on record.
+pub fn on_record(username: &str, review: &Review, eligibility: Eligibility) -> String {
+    let (verdict, comment) = (review.verdict.as_str(), comment(review));
+    shorten(&match eligibility {
+        Eligibility::Eligible => format!("{username} says {verdict}{comment}"),
+        why => format!("{verdict} of {username} has no effect: {why}{comment}"),
+    })
 }
 
 fn comment(review: &Review) -> String {
@@ -105,7 +133,7 @@ pub fn review_stage(reviewers: &[Subject]) -> Stage {
     }
 }
 
-/// The first review with this verdict by somebody whom a stage names, and who is not the requester.
+/// The first review with this verdict that has a say.
 pub fn said_by<'a>(
     stages: &[Stage],
     reviews: &'a Reviews,
@@ -113,10 +141,7 @@ pub fn said_by<'a>(
     verdict: ReviewVerdict,
 ) -> Option<(&'a str, &'a Review)> {
     reviews.iter().map(|(username, review)| (username.as_str(), review)).find(|(username, review)| {
-        let who = identity(username, review);
-        review.verdict == verdict
-            && !is_same_person(&who, requester)
-            && stages.iter().any(|s| is_approver(&who, &s.approvers))
+        review.verdict == verdict && Eligibility::of(stages, requester, username, review).is_eligible()
     })
 }
 
@@ -154,17 +179,16 @@ pub fn progress(
     requester: &Identity,
     counts: impl Fn(&Identity, &Stage) -> bool,
 ) -> Progress {
-    let people: Vec<(Identity, &Review)> = reviews
-        .iter()
-        .map(|(username, review)| (identity(username, review), review))
-        .filter(|(who, _)| !is_same_person(who, requester))
-        .collect();
     let may = |who: &Identity, stage: &Stage| is_approver(who, &stage.approvers) && counts(who, stage);
     if let Some((by, review)) = said_by(stages, reviews, requester, ReviewVerdict::Deny) {
         return Progress::Denied { by: by.to_owned(), comment: review.comment.clone().unwrap_or_default() };
     }
-    let approving = people.iter().filter(|(_, r)| r.verdict == ReviewVerdict::Approve).map(|(who, _)| who);
-    seat(stages, &persons(approving), may)
+    let approving = reviews.iter().filter(|(username, review)| {
+        review.verdict == ReviewVerdict::Approve
+            && Eligibility::of(stages, requester, username, review).is_eligible()
+    });
+    let approving: Vec<Identity> = approving.map(|(username, review)| identity(username, review)).collect();
+    seat(stages, &persons(approving.iter()), may)
 }
 
 /// Accounts by person: two names with the same login UID are one.
@@ -223,15 +247,6 @@ fn find_person(
         }
     }
     false
-}
-
-/// Who withdrew or ended the request by a review: the requester, or anybody who may approve in a stage.
-pub fn revoked_by<'a>(stages: &[Stage], reviews: &'a Reviews, requester: &Identity) -> Option<(&'a str, &'a Review)> {
-    reviews.iter().map(|(username, review)| (username.as_str(), review)).find(|(username, review)| {
-        let who = identity(username, review);
-        review.verdict == ReviewVerdict::Revoke
-            && (who.username == requester.username || stages.iter().any(|s| is_approver(&who, &s.approvers)))
-    })
 }
 
 /// Who wrote a review, as stamped.
@@ -333,8 +348,30 @@ mod tests {
         let revoke = Reviews::from([("mallory".to_owned(), review(ReviewVerdict::Revoke, &[]))]);
         let nameless = Identity { uid: None, ..alice() };
         for requester in [alice(), nameless] {
-            assert_eq!(revoked_by(&stages, &revoke, &requester), None);
+            assert_eq!(said_by(&stages, &revoke, &requester, ReviewVerdict::Revoke), None);
         }
+    }
+
+    /// Every review is judged by the same rule, whatever is asked about it.
+    #[test]
+    fn who_has_a_say_is_one_rule() {
+        use Eligibility::{Eligible, NotAnApprover, OwnRequest, UnnamedServiceAccount};
+        let stages = [stage("leads", 1, vec![user("bob"), user("alice"), user("al")])];
+        let by = |username: &str, uid: Option<&str>, verdict| {
+            let said = Review { uid: uid.map(str::to_owned), ..review(verdict, &[]) };
+            Eligibility::of(&stages, &alice(), username, &said)
+        };
+        for verdict in [ReviewVerdict::Approve, ReviewVerdict::Deny] {
+            assert_eq!(by("bob", Some("u-bob"), verdict), Eligible);
+            assert_eq!(by("alice", Some("u-alice"), verdict), OwnRequest);
+            assert_eq!(by("al", Some("u-alice"), verdict), OwnRequest, "the second login of the requester");
+            assert_eq!(by("mallory", None, verdict), NotAnApprover);
+            assert_eq!(by("system:serviceaccount:ci:bot", None, verdict), UnnamedServiceAccount);
+        }
+        for own in ["alice", "al", "alice-renamed"] {
+            assert_eq!(by(own, Some("u-alice"), ReviewVerdict::Revoke), Eligible, "{own} gives back what is theirs");
+        }
+        assert_eq!(by("mallory", Some("u-mallory"), ReviewVerdict::Revoke), NotAnApprover);
     }
 
     #[test]

@@ -274,7 +274,7 @@ mod tests {
         let (request, set) = (request(spec), PolicySet::new(policies));
         let mut world = World::new(request, Vec::new(), namespaces(), noon());
         world.others = others.to_vec();
-        let said = Said { reviews: &Reviews::new(), escalated: &[], history: &[] };
+        let said = Said { reviews: &Reviews::new(), escalated: &[], counted: &[] };
         match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
             Decision::Approved(a) => {
                 Ok((a.policy.reference.name.clone(), super::super::duration::format(a.period.length())))
@@ -296,7 +296,7 @@ mod tests {
             let doubted = |_: &AccessPolicy| Some("it was written in a gap".to_owned());
             let set = PolicySet::default().renewed(policies.iter().copied(), doubted);
             let world = World::new(request(spec), Vec::new(), namespaces(), noon());
-            let said = Said { reviews: &Reviews::new(), escalated: &[], history: &[] };
+            let said = Said { reviews: &Reviews::new(), escalated: &[], counted: &[] };
             match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
                 Decision::Denied(reasons) => reasons.join("; "),
                 other => format!("{other:?}"),

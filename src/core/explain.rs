@@ -10,11 +10,11 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use self::account::Account;
-use super::approvals::weigh;
+use super::approvals::{Eligibility, on_record};
 use super::break_glass::review_due;
 use super::duration;
 use super::fault::sentence;
-use super::history::{Reason, join};
+use super::history::join;
 use super::live;
 use super::period::Period;
 use super::plan::{Hindrance, prepare, withdrawn};
@@ -324,8 +324,12 @@ fn reviewed_afterwards(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Option
 }
 
 fn without_effect(stages: &[Stage], status: &AccessRequestStatus, ask: &Ask<'_>) -> Vec<String> {
-    let weighed = status.reviews.iter().map(|(who, review)| weigh(stages, ask.requester, who, review));
-    weighed.filter(|(reason, _)| *reason == Reason::ReviewIgnored).map(|(_, why)| why).collect()
+    let judged = status.reviews.iter().map(|(who, review)| {
+        let eligibility = Eligibility::of(stages, ask.requester, who, review);
+        (eligibility, who, review)
+    });
+    let vain = judged.filter(|(eligibility, ..)| !eligibility.is_eligible());
+    vain.map(|(eligibility, who, review)| on_record(who, review, eligibility)).collect()
 }
 
 /// A subject as people write it: `Group/leads`, `ServiceAccount/ci/bot`.

@@ -1,19 +1,17 @@
 //! When approvals count: the hours that a stage of a policy may have.
 //!
 //! An approval from outside of them waits for the next window. One that has counted goes on counting, or a stage that
-//! is complete would come undone in the evening; that it did is told by the history, where what reviewers say goes on
-//! record with its time. Hours bind those whom a stage asks first: whom it is escalated to may answer at any time. A
+//! is complete would come undone in the evening; that it did is in the status, with its time. Hours bind those whom a stage asks first: whom it is escalated to may answer at any time. A
 //! Deny or Revoke is never kept waiting.
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::approvals::{Said, approval};
+use super::approvals::Said;
 use super::deadline::earliest;
-use super::history::Reason;
 use super::policies::Policy;
 use super::subjects::is_approver;
 use crate::api::policy::Stage;
-use crate::api::request::{HistoryEntry, Review};
+use crate::api::request::{CountedReview, Review};
 use crate::api::subject::Identity;
 
 /// Whether an approval of somebody who may approve in this stage counts now.
@@ -21,7 +19,8 @@ pub fn counts(policy: &Policy, stage: &Stage, who: &Identity, said: Said<'_>, no
     let Some(hours) = policy.hours.get(&stage.name) else { return true };
     let counted = || {
         let review = said.reviews.get(&who.username)?;
-        counted_at(said.history, &who.username, review).filter(|at| hours.open(*at).is_some())
+        let counted = said.counted.iter().find(|counted| is_of(counted, &who.username, review))?;
+        hours.open(counted.counted_at.0)
     };
     is_escalated_to(who, stage, said) || hours.open(now).is_some() || counted().is_some()
 }
@@ -31,12 +30,9 @@ fn is_escalated_to(who: &Identity, stage: &Stage, said: Said<'_>) -> bool {
     said.escalated.contains(&stage.name) && is_approver(who, &stage.escalate_to)
 }
 
-/// When what somebody says now went on record without having to wait.
-fn counted_at(history: &[HistoryEntry], username: &str, review: &Review) -> Option<Timestamp> {
-    let of_them = |entry: &&HistoryEntry| entry.by.as_deref() == Some(username);
-    let last = history.iter().rev().find(of_them)?;
-    let same = last.event == Reason::Reviewed.as_str() && last.message == approval(username, review);
-    same.then_some(last.at.0)
+/// Whether it is this review that counted, whatever its comment says by now.
+pub fn is_of(counted: &CountedReview, username: &str, review: &Review) -> bool {
+    counted.reviewer == username && counted.uid == review.uid && counted.verdict == review.verdict
 }
 
 /// From when on an approval counts that has to wait: when the first of the stages opens in which this person may
@@ -61,7 +57,7 @@ pub fn opens(policy: &Policy, stage: &str, now: Timestamp) -> Option<Timestamp> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::request::{AccessRequest, ReviewVerdict};
+    use crate::api::request::{AccessRequest, HistoryEntry, ReviewVerdict};
     use crate::core::history::Reason;
     use crate::core::laws::world::World;
     use crate::core::samples::{namespaces, noon, policy, request, review};
@@ -104,6 +100,25 @@ mod tests {
         history.filter(|entry| entry.by.is_some()).map(|entry| entry.message.clone()).collect()
     }
 
+    /// What is put on record of one person has an end; that they approve has not.
+    #[test]
+    fn an_approval_goes_on_counting_however_often_its_comment_is_reworded() {
+        let mut world = begin();
+        for n in 0..40 {
+            let mut said = review(ReviewVerdict::Approve, &[]);
+            said.comment = Some(format!("go, for the {n}th time"));
+            world.request.status.get_or_insert_default().reviews.insert("bob".to_owned(), said);
+            world.version += 1;
+            world.settle();
+        }
+        assert_eq!(stage(&world).as_deref(), Some("owners"));
+        hours(&mut world, 6);
+        assert_eq!(stage(&world).as_deref(), Some("owners"), "it counted at noon");
+        // Reworded in the evening it is the same approval.
+        says(&mut world, "bob", ReviewVerdict::Approve);
+        assert_eq!(stage(&world).as_deref(), Some("owners"));
+    }
+
     #[test]
     fn an_approval_from_outside_waits_for_the_next_window() {
         let mut world = begin();
@@ -131,10 +146,16 @@ mod tests {
         hours(&mut world, 8);
         assert_eq!(stage(&world).as_deref(), Some("owners"), "in the evening");
         let mut changed = world.clone();
-        let review = changed.request.status.as_mut().unwrap().reviews.get_mut("bob").unwrap();
-        review.comment = Some("after all".to_owned());
+        let reviews = &mut changed.request.status.as_mut().unwrap().reviews;
+        let another = Review { uid: Some("u-another".to_owned()), ..review(ReviewVerdict::Approve, &[]) };
+        reviews.insert("bob".to_owned(), another);
         changed.settle();
-        assert_eq!(stage(&changed).as_deref(), Some("leads"), "that is another approval");
+        assert_eq!(stage(&changed).as_deref(), Some("leads"), "that is another bob");
+        let mut again = world.clone();
+        again.request.status.as_mut().unwrap().reviews.clear();
+        again.settle();
+        says(&mut again, "bob", ReviewVerdict::Approve);
+        assert_eq!(stage(&again).as_deref(), Some("leads"), "taken back at noon, and given again in the evening");
         says(&mut world, "carol", ReviewVerdict::Approve);
         assert_eq!(world.ours(), 1);
         assert!(world.breaches.is_empty(), "{:#?}", world.breaches);

@@ -7,7 +7,8 @@
 //! match, [`approvals`] counts people, in the [`hours`] in which they count, and [`stages`] asks them, [`decide`] says yes, no or not yet, and [`plan`]
 //! turns that into ordered effects: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
 //! end [`extension`] moves, [`rest`] while it has none, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards;
-//! [`disbelief`] for one that anybody may have written to.
+//! [`disbelief`] for one that anybody may have written to, and
+//! [`former`] for what versions before this one wrote.
 //! [`binding`] says what a binding looks like, [`record`] how a status is written, [`deadline`] when to look
 //! again, [`history`] and [`announce`] what to tell. [`readiness`] speaks of policies; [`reap`] looks from the
 //! bindings' side.
@@ -32,6 +33,7 @@ pub mod explain;
 pub mod extension;
 pub mod facts;
 pub mod fault;
+pub mod former;
 pub mod guard;
 pub mod history;
 pub mod hours;

@@ -7,7 +7,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::approvals::{Said, revoked_by};
+use super::approvals::{Said, said_by};
 use super::binding;
 use super::break_glass::{self, follow_review, is_unreviewed, open_review, review_due};
 use super::deadline::{earliest, whole_second};
@@ -18,6 +18,7 @@ use super::effect::Plan;
 use super::end::{finish, leftovers};
 use super::extension;
 use super::fault::sentence;
+use super::former::with_counted_reviews;
 use super::guard::Guard;
 use super::history::{self, Reason, join};
 use super::live;
@@ -29,7 +30,7 @@ use super::snapshot::Snapshot;
 use super::stages;
 use super::validate::{Aim, Ask, validate};
 use crate::api::conditions::{self, ConditionStatus};
-use crate::api::request::{AccessRequestStatus, ExtendedRequest, State};
+use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
 
 /// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
 /// end or to that of its window. None when nothing of it is so, or when its access has yet to be reviewed.
@@ -84,6 +85,7 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Plan {
     if s.doubted && status.granted_at.is_some() {
         return finish(s, status, State::Revoked, Reason::Revoked, None, disbelief::ENDED, now);
     }
+    let status = with_counted_reviews(status);
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
         return finish(s, status, State::Failed, Reason::Failed, None, why, now);
     }
@@ -126,7 +128,8 @@ fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Plan
 
 /// Whether the requester or an approver said that it should end.
 pub fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> Option<(String, String)> {
-    let (by, review) = revoked_by(&stages::in_force(s, status), &status.reviews, ask.requester)?;
+    let stages = stages::in_force(s, status);
+    let (by, review) = said_by(&stages, &status.reviews, ask.requester, ReviewVerdict::Revoke)?;
     let why = match &review.comment {
         Some(comment) => format!("{by} ended it: {comment}"),
         None => format!("{by} ended it"),

@@ -6,19 +6,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::approvals::{Said, as_escalated, identity, review_stage, weigh};
+use super::approvals::{Eligibility, Said, as_escalated, identity, on_record, review_stage};
 use super::deadline::{earliest, later, whole_second};
 use super::decide::Waiting;
 use super::disbelief::believed;
 use super::duration;
 use super::history::{self, Reason};
-use super::hours::{opens, waits_until};
+use super::hours::{is_of, opens, waits_until};
 use super::policies::{Entry, Policy};
 use super::record;
 use super::snapshot::Snapshot;
 use super::validate::Ask;
 use crate::api::policy::Stage;
-use crate::api::request::{AccessRequestStatus, BreakGlassReview, HistoryEntry, OpenStage, Review, ReviewVerdict};
+use crate::api::request::{
+    AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, OpenStage, Review, ReviewVerdict,
+};
 use crate::api::subject::{Identity, Subject};
 
 /// How many reviews without effect are put on record for one person. Each change of a comment is a new one, and
@@ -66,10 +68,11 @@ pub fn note_approvals(status: &mut AccessRequestStatus, policy: &Policy, request
         Some((username.to_owned(), opens))
     };
     let waits = approving.filter_map(|(username, review)| waits(username, review)).collect();
+    count(status, &as_escalated(&policy.stages, &status.escalated), requester, &waits, now);
     note_what_is_said(status, &policy.stages, requester, &waits, now);
 }
 
-/// The same for people whose words count at any time.
+/// The same for people whose words count at any time, so that nobody has to know since when.
 pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, now: Timestamp) {
     note_what_is_said(status, stages, requester, &Waits::new(), now);
 }
@@ -88,6 +91,25 @@ fn note_what_is_said(
         let message = format!("{who} took back what they had said");
         history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &message);
     }
+}
+
+/// Notes on the status which reviews count, and since when; what was taken back or changed counts no more. One that has to
+/// wait does not count yet.
+fn count(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, waits: &Waits, now: Timestamp) {
+    let counts = |username: &String, review: &Review| {
+        Eligibility::of(stages, requester, username, review).is_eligible() && !waits.contains_key(username)
+    };
+    let counted = status.reviews.iter().filter(|(username, review)| counts(username, review)).map(|(username, review)| {
+        let known = status.counted_reviews.iter().find(|counted| is_of(counted, username, review));
+        known.cloned().unwrap_or_else(|| CountedReview {
+            reviewer: username.clone(),
+            uid: review.uid.clone(),
+            verdict: review.verdict,
+            counted_at: Time(whole_second(now)),
+            stage: status.stage.as_ref().map(|stage| stage.name.clone()),
+        })
+    });
+    status.counted_reviews = counted.collect();
 }
 
 /// Puts on record who would end running access and may not. What else was said is decided upon: a policy that
@@ -109,11 +131,12 @@ fn note(
     now: Timestamp,
 ) {
     for (username, review) in status.reviews.iter().filter(|(_, review)| which(review)) {
-        let (reason, mut message) = weigh(stages, requester, username, review);
-        if let Some(opens) = waits.get(username).filter(|_| reason == Reason::Reviewed) {
-            message = format!("Approve of {username} counts from {opens} on: its stage has hours");
+        let eligibility = Eligibility::of(stages, requester, username, review);
+        let mut message = on_record(username, review, eligibility);
+        let reason = if eligibility.is_eligible() { Reason::Reviewed } else { Reason::ReviewIgnored };
+        if let Some(opens) = waits.get(username).filter(|_| eligibility.is_eligible()) {
+            message = history::shorten(&format!("Approve of {username} counts from {opens} on: its stage has hours"));
         }
-        let message = history::shorten(&message);
         let known = words_of(&status.history, username).next_back().is_some_and(|entry| entry.message == message);
         let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };
         if !known && words_of(&status.history, username).filter(|e| e.event == reason.as_str()).count() < most {

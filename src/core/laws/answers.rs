@@ -139,7 +139,7 @@ enum Answer {
 
 fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     let (set, world) = (PolicySet::new(policies), World::new(request.clone(), Vec::new(), namespaces(), noon()));
-    let said = Said { reviews: &Reviews::new(), escalated: &[], history: &[] };
+    let said = Said { reviews: &Reviews::new(), escalated: &[], counted: &[] };
     match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
