@@ -38,7 +38,7 @@ pub enum Error {
     /// An object could not be written as JSON.
     #[error("cannot encode the status: {0}")]
     Encode(#[from] serde_json::Error),
-    /// Plan after plan had something to do. A fault of the core, stopped before it floods the API server.
+    /// Step after plan had something to do. A fault of the core, stopped before it floods the API server.
     #[error("the request does not settle after {0} steps")]
     DoesNotSettle(usize),
     /// A task ended that runs as long as the process.

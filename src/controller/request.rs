@@ -20,7 +20,6 @@ use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::binding::{self, Observed, Wanted};
 use crate::core::deadline::sleep_until;
-use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
 use crate::core::limits::Counted;
 use crate::core::namespaces::Namespaces;
@@ -28,6 +27,7 @@ use crate::core::plan::{ends, plan};
 use crate::core::policies::PolicySet;
 use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
+use crate::core::step::Step;
 
 /// The longest way from a new request to its end has four steps; twice that is a fault.
 const MOST_STEPS: usize = 8;
@@ -83,7 +83,7 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
     }
     for _ in 0..MOST_STEPS {
         let step = pass.next_step().await?;
-        if step.effects.is_empty() {
+        if step.is_settled() {
             context.succeeded(&reference);
             pass.settle_doubt();
             if let Some(version) = version(&pass.request).filter(|_| pass.fresh) {
@@ -91,7 +91,7 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
             }
             return Ok(look_again(step.wake, context.clock.now()));
         }
-        if !pass.carry_out(step.effects, step.wake).await? {
+        if !pass.carry_out(step).await? {
             return Ok(Action::await_change());
         }
         pass.settle_doubt();
@@ -120,11 +120,8 @@ fn look_again(wake: Option<Timestamp>, now: Timestamp) -> Action {
 }
 
 /// The final state that a step would refuse or take away access with.
-fn refusal(step: &Plan) -> Option<State> {
-    step.effects.iter().find_map(|effect| match effect {
-        Effect::Record(status) if matches!(status.state, State::Denied | State::Revoked) => Some(status.state),
-        _ => None,
-    })
+fn refusal(step: &Step) -> Option<State> {
+    step.comes_to().filter(|state| matches!(state, State::Denied | State::Revoked))
 }
 
 /// One pass over one request.
@@ -162,7 +159,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn next_step(&mut self) -> Result<Plan, Error> {
+    async fn next_step(&mut self) -> Result<Step, Error> {
         self.answers = false;
         // Before anything that can fail, also a read: an end that has come is an end.
         let nothing = (PolicySet::default(), Namespaces::default());
@@ -209,9 +206,9 @@ impl Pass<'_> {
     }
 
     /// Undecided is not denied: wait for the stores, but no longer than to the end.
-    fn wait(&self, now: Timestamp) -> Plan {
+    fn wait(&self, now: Timestamp) -> Step {
         let wake = self.status().and_then(AccessRequestStatus::next_end).filter(|end| *end > now);
-        Plan { effects: Vec::new(), wake }
+        Step { wake, ..Step::default() }
     }
 
     /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy that could allow it
@@ -328,28 +325,19 @@ impl Pass<'_> {
     }
 
     /// Carries out one step. False when the request is gone meanwhile, so that nothing is left to do.
-    async fn carry_out(&mut self, effects: Vec<Effect>, wake: Option<Timestamp>) -> Result<bool, Error> {
-        let (mut unbinds, mut binds, mut restores, mut records) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for effect in effects {
-            match effect {
-                Effect::Unbind(binding) => unbinds.push(binding),
-                Effect::Bind(wanted) => binds.push(*wanted),
-                Effect::Restore(wanted) => restores.push(wanted),
-                Effect::Record(status) => records.push(*status),
-            }
-        }
-        // The order of every plan: what is done to bindings comes before the record of it.
-        self.unbind(unbinds).await.map_err(Error::cannot_end)?;
-        if !binds.is_empty() && !self.bind(binds).await? {
+    async fn carry_out(&mut self, step: Step) -> Result<bool, Error> {
+        let Step { unbind, bind, restore, record, wake } = step;
+        self.unbind(unbind).await.map_err(Error::cannot_end)?;
+        if !bind.is_empty() && !self.bind(bind).await? {
             return Ok(false);
         }
-        for wanted in restores {
+        for wanted in restore {
             self.made.push(self.context.writer.restore(&wanted).await?);
         }
-        for status in records {
+        if let Some(status) = record {
             let look = Look { began: self.began, wake };
             let on = version(&self.request);
-            self.request = self.context.writer.record(&self.request, status, look).await?;
+            self.request = self.context.writer.record(&self.request, *status, look).await?;
             let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
             self.context.ledger.note(&self.request, limits);
             self.fresh = true;

@@ -184,8 +184,7 @@ pub fn progress(
         return Progress::Denied { by: by.to_owned(), comment: review.comment.clone().unwrap_or_default() };
     }
     let approving = reviews.iter().filter(|(username, review)| {
-        review.verdict == ReviewVerdict::Approve
-            && Eligibility::of(stages, requester, username, review).is_eligible()
+        review.verdict == ReviewVerdict::Approve && Eligibility::of(stages, requester, username, review).is_eligible()
     });
     let approving: Vec<Identity> = approving.map(|(username, review)| identity(username, review)).collect();
     seat(stages, &persons(approving.iter()), may)

@@ -3,42 +3,88 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::binding::Observed;
-use super::effect::{Effect, Plan};
 use super::history::{self, Reason};
 use super::record;
 use super::snapshot::Snapshot;
+use super::step::Step;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::request::{AccessRequestStatus, BindingRef, State};
 
-/// The end of a request, in the order that keeps a grant from outliving its record.
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Policy or an approver said no.
+    Denied,
+    /// Nobody decided in time.
+    Lapsed,
+    /// It was an extension, and has been carried out.
+    Extended,
+    /// The stated end has come.
+    Expired,
+    /// It is ended before its time.
+    Revoked,
+    /// The role cannot be bound.
+    Failed,
+}
+
+impl Ending {
+    /// The state of a request that has ended so.
+    pub fn state(self) -> State {
+        match self {
+            Self::Denied => State::Denied,
+            Self::Lapsed => State::Lapsed,
+            Self::Extended => State::Extended,
+            Self::Expired => State::Expired,
+            Self::Revoked => State::Revoked,
+            Self::Failed => State::Failed,
+        }
+    }
+
+    /// The word for it in conditions, history and Events.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Denied => Reason::Denied,
+            Self::Lapsed => Reason::Lapsed,
+            Self::Extended => Reason::Extended,
+            Self::Expired => Reason::Expired,
+            Self::Revoked => Reason::Revoked,
+            Self::Failed => Reason::Failed,
+        }
+    }
+
+    /// Whether it was never approved.
+    fn is_refusal(self) -> bool {
+        matches!(self, Self::Denied | Self::Lapsed)
+    }
+}
+
+/// The end of a request: its bindings go, and the record says why, and by whom where it was somebody.
 pub fn finish(
     s: &Snapshot<'_>,
     mut status: AccessRequestStatus,
-    state: State,
-    reason: Reason,
+    ending: Ending,
     by: Option<&str>,
     why: &str,
     now: Timestamp,
-) -> Plan {
-    let mut effects = leftovers(s, &status);
-    let why = history::shorten(why);
-    status.state = state;
+) -> Step {
+    let unbind = leftovers(s, &status);
+    let (why, reason) = (history::shorten(why), ending.reason());
+    status.state = ending.state();
     status.stage = None;
     status.message = Some(why.clone());
-    if state == State::Denied || state == State::Lapsed {
+    if ending.is_refusal() {
         record::condition(&mut status, conditions::APPROVED, ConditionStatus::False, reason, &why, now);
     }
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, &why, now);
     record::condition(&mut status, conditions::FINISHED, ConditionStatus::True, reason, &why, now);
     history::add(&mut status.history, now, reason, by, &why);
-    effects.push(Effect::Record(Box::new(status)));
-    Plan { effects, wake: None }
+    Step { unbind, record: Some(Box::new(status)), ..Step::default() }
 }
 
 /// Bindings that must not be there: those on record that may exist, and any that carry the request's UID.
 /// A recorded one that cannot be seen is deleted all the same, unless the record says that it is gone: the sight
 /// of it may have failed.
-pub fn leftovers(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Effect> {
+pub fn leftovers(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<BindingRef> {
     let gone = status.state.is_final() || status.state == State::Suspended;
     let recorded = status.bindings.iter().filter(|_| !gone).cloned();
     let uid = s.request.metadata.uid.as_deref();
@@ -49,5 +95,5 @@ pub fn leftovers(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Effect> 
             all.push(binding);
         }
     }
-    all.into_iter().map(Effect::Unbind).collect()
+    all
 }

@@ -267,7 +267,7 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
     }
     match prepare(s, &status, &ask, now) {
         Err(Hindrance::Guard(why)) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
-        Err(Hindrance::Over(state, _, why)) => Explanation::ended(state, &why),
+        Err(Hindrance::Over(ending, why)) => Explanation::ended(ending.state(), &why),
         Ok(ask) => Account { s, status: &status, ask: &ask, now }.give(),
     }
 }

@@ -25,7 +25,6 @@ use self::chance::{
 use self::world::{Law, World};
 use super::binding::{self, Observed};
 use super::duration;
-use super::effect::Effect;
 use super::history::Reason;
 use super::reap::{Owner, verdict};
 use super::samples::{noon, request};
@@ -427,14 +426,12 @@ proptest! {
         }
         world.request.status = Some(status);
         Event::Clock(moment).happen(&mut world, &scenario);
-        for effect in world.plan().effects {
-            if let Effect::Bind(wanted) = effect {
-                let status = world.status();
-                prop_assert!(status.granted_at.is_some() && !status.state.is_final());
-                prop_assert!(status.expires_at.is_some_and(|end| world.now < end.0));
-                let place = |b: &BindingRef| (b.kind, b.namespace.clone(), b.name.clone());
-                prop_assert!(status.bindings.iter().any(|recorded| place(recorded) == place(&wanted.reference())));
-            }
+        for wanted in world.plan().bind {
+            let status = world.status();
+            prop_assert!(status.granted_at.is_some() && !status.state.is_final());
+            prop_assert!(status.expires_at.is_some_and(|end| world.now < end.0));
+            let place = |b: &BindingRef| (b.kind, b.namespace.clone(), b.name.clone());
+            prop_assert!(status.bindings.iter().any(|recorded| place(recorded) == place(&wanted.reference())));
         }
     }
 

@@ -4,11 +4,11 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::binding::Observed;
 use super::break_glass::{follow_review, unjustified};
 use super::deadline::earliest;
 use super::duration;
-use super::effect::{Effect, Plan};
-use super::end::finish;
+use super::end::{Ending, finish};
 use super::extension::{self, Due};
 use super::facts::Circumstances;
 use super::fault::sentence;
@@ -25,6 +25,7 @@ use super::rules::describe as describe_rules;
 use super::select::{Place, denies, extension_shortfalls, shortfalls};
 use super::snapshot::Snapshot;
 use super::stages::note_vain_revokes;
+use super::step::Step;
 use super::validate::Ask;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::policy::Effect as PolicyEffect;
@@ -32,25 +33,25 @@ use crate::api::request::{AccessRequestStatus, BindingKind, MadeRole, RoleRisk, 
 
 /// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
 /// are as they should be.
-pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
+pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Step {
     follow_review(s, &mut status, now);
     note_vain_revokes(s, &mut status, ask.requester, now);
     match unjustified(&status) {
-        Some((by, why)) => finish(s, status, State::Revoked, Reason::Revoked, Some(&by), &why, now),
+        Some((by, why)) => finish(s, status, Ending::Revoked, Some(&by), &why, now),
         None => keep_bindings(s, status, ask, now),
     }
 }
 
-fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
+fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Step {
     let policy = match still_allowed(s, &status, ask, now) {
         Ok(policy) => policy,
-        Err(why) => return finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
+        Err(why) => return finish(s, status, Ending::Revoked, None, &why, now),
     };
     // No role is being made while this is planned, so a loan that is there was left behind.
     let left_behind = s.bindings.iter().filter(|binding| binding.is_loan() && binding.request_uid() == s.uid());
-    let give_back: Vec<Effect> = left_behind.map(|loan| Effect::Unbind(loan.reference())).collect();
+    let give_back: Vec<_> = left_behind.map(Observed::reference).collect();
     if !give_back.is_empty() {
-        return Plan { effects: give_back, wake: None };
+        return Step { unbind: give_back, ..Step::default() };
     }
     note_role_change(s, &mut status, now);
     if let Some(why) = rests_for_role(s, policy, &status) {
@@ -64,21 +65,18 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_
         },
     };
     let plan = match inspect(s, &status) {
-        Bindings::Lost(why) => finish(s, status, State::Revoked, Reason::Revoked, None, &why, now),
-        Bindings::Blocked(why) => finish(s, status, State::Failed, Reason::Failed, None, &why, now),
+        Bindings::Lost(why) => finish(s, status, Ending::Revoked, None, &why, now),
+        Bindings::Blocked(why) => finish(s, status, Ending::Failed, None, &why, now),
         // On record, but not bound: whether it was forged cannot be told any more.
-        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Plan::default(),
-        Bindings::Missing(wanted) => {
-            let effects = wanted.into_iter().map(|w| Effect::Bind(Box::new(w))).collect();
-            Plan { effects, wake: None }
-        }
+        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Step::default(),
+        Bindings::Missing(wanted) => Step { bind: wanted, ..Step::default() },
         Bindings::Changed(changes) => restore(s, status, changes, now),
         Bindings::Complete(uids) => match extension::due(s, &status, now) {
             Some(due) => extend(s, status, ask, due, now),
             None => activate(s, status, ask, uids, now),
         },
     };
-    Plan { wake: earliest([plan.wake, closes]), ..plan }
+    Step { wake: earliest([plan.wake, closes]), ..plan }
 }
 
 /// Whether policy still allows what is granted, and which. People are asked once, before the grant; the bounds of
@@ -189,7 +187,7 @@ fn length_until(end: Option<&Time>, status: &AccessRequestStatus, ask: &Ask<'_>)
 
 /// An extension is due: the end moves, on record first. The binding stays as it is, so access has no gap; the next
 /// step writes the new end on it, for people.
-fn extend(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, due: Due<'_>, now: Timestamp) -> Plan {
+fn extend(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, due: Due<'_>, now: Timestamp) -> Step {
     let Due { extension, approved } = due;
     let (name, from, to) = (&extension.name, extension.from.0, extension.to.0);
     let why = format!("{name} moved the end from {from} to {to}; {}", approved.sentence());
@@ -199,24 +197,23 @@ fn extend(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, due:
     let granted = granted_sentence(s, &status, ask);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, Reason::Extended, &granted, now);
     status.message = Some(granted);
-    Plan { effects: record::if_changed(s, status), wake: Some(to) }
+    Step { record: record::if_changed(s, status), wake: Some(to), ..Step::default() }
 }
 
-fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<Change>, now: Timestamp) -> Plan {
-    let mut effects = Vec::new();
+fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<Change>, now: Timestamp) -> Step {
+    let mut restore = Vec::new();
     for Change { restored, what } in changes {
         if let Some(what) = what {
             let message = format!("{}: somebody changed {what}; it was put back", describe(&restored.reference()));
             history::add(&mut status.history, now, Reason::BindingRestored, None, &message);
         }
-        effects.push(Effect::Restore(Box::new(restored)));
+        restore.push(restored);
     }
-    effects.extend(record::if_changed(s, status));
-    Plan { effects, wake: None }
+    Step { restore, record: record::if_changed(s, status), ..Step::default() }
 }
 
 /// Every binding is there: say so, once.
-fn activate(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, uids: Vec<Uids>, now: Timestamp) -> Plan {
+fn activate(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, uids: Vec<Uids>, now: Timestamp) -> Step {
     for (binding, uids) in status.bindings.iter_mut().zip(uids) {
         binding.uid = uids.binding;
         binding.role = binding.role.take().map(|_| MadeRole { uid: uids.role });
@@ -230,7 +227,7 @@ fn activate(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, ui
         history::add(&mut status.history, now, reason, None, &why);
         status.message = Some(why);
     }
-    Plan { effects: record::if_changed(s, status), wake: None }
+    Step { record: record::if_changed(s, status), ..Step::default() }
 }
 
 fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) -> String {

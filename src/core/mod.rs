@@ -5,7 +5,7 @@
 //!
 //! The way through: [`validate`] reads the raw specs, [`policies`] keeps them readable, [`select`] asks which
 //! match, [`approvals`] counts people, in the [`hours`] in which they count, and [`stages`] asks them, [`decide`] says yes, no or not yet, and [`plan`]
-//! turns that into ordered effects: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
+//! turns that into a [`step`]: [`live`] for a running grant, whose bindings [`inspect`] looks at and whose
 //! end [`extension`] moves, [`rest`] while it has none, [`end`] for one that is over, [`break_glass`] for the review that comes afterwards;
 //! [`disbelief`] for one that anybody may have written to, and
 //! [`former`] for what versions before this one wrote.
@@ -27,7 +27,6 @@ pub mod deadline;
 pub mod decide;
 pub mod disbelief;
 pub mod duration;
-pub mod effect;
 pub mod end;
 pub mod explain;
 pub mod extension;
@@ -60,6 +59,7 @@ pub mod schedule;
 pub mod select;
 pub mod snapshot;
 pub mod stages;
+pub mod step;
 pub mod subjects;
 pub mod validate;
 

@@ -1,7 +1,7 @@
-//! From a snapshot and a time to ordered effects: the one place that says what happens next.
+//! From a snapshot and a time to a step: the one place that says what happens next.
 //!
 //! Each plan is one step. The controller carries it out and plans again on the result until nothing is left,
-//! so a crash between any two effects is only a plan that was cut short. Two orders keep that safe: a grant
+//! so a crash between any two writes is only a plan that was cut short. Two orders keep that safe: a grant
 //! is on record before its binding exists, and a binding is gone before the record says so.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,8 +14,7 @@ use super::deadline::{earliest, whole_second};
 use super::decide::{Approved, Decision, decide};
 use super::disbelief::{self, start_over, without_reviews};
 use super::duration;
-use super::effect::Plan;
-use super::end::{finish, leftovers};
+use super::end::{Ending, finish, leftovers};
 use super::extension;
 use super::fault::sentence;
 use super::former::with_counted_reviews;
@@ -28,13 +27,14 @@ use super::rest::{decide_on_role, suspend};
 use super::role::missing_rights;
 use super::snapshot::Snapshot;
 use super::stages;
+use super::step::Step;
 use super::validate::{Aim, Ask, validate};
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
 
 /// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
 /// end or to that of its window. None when nothing of it is so, or when its access has yet to be reviewed.
-pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Plan> {
+pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
     let stored = s.request.status.as_ref();
     let over = s.request.is_over();
     let closed = stored.filter(|status| status.granted_at.is_some()).and_then(|status| status.window.as_ref());
@@ -48,7 +48,7 @@ pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Plan> {
         return None;
     }
     if over {
-        return Some(Plan { effects: leftovers(s, &status), wake: None });
+        return Some(Step { unbind: leftovers(s, &status), ..Step::default() });
     }
     if expired {
         return Some(expire(s, status, now));
@@ -57,17 +57,17 @@ pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Plan> {
         let why = format!("the window closed as stated at {}", window.closes_at.0);
         let end = status.expires_at.as_ref().map(|end| end.0);
         let rest = suspend(s, AccessRequestStatus { window: None, ..status }, &why, now);
-        return Some(Plan { wake: end, ..rest });
+        return Some(Step { wake: end, ..rest });
     }
     // Somebody's finalizer, or a deletion in the foreground, can keep it here for long: its end goes on record.
     if status.bindings.is_empty() {
-        return Some(Plan { effects: leftovers(s, &status), wake: None });
+        return Some(Step { unbind: leftovers(s, &status), ..Step::default() });
     }
-    Some(finish(s, status, State::Revoked, Reason::Revoked, None, "the request was deleted", now))
+    Some(finish(s, status, Ending::Revoked, None, "the request was deleted", now))
 }
 
 /// Plans the next step of a request.
-pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Plan {
+pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Step {
     // Before anything that can fail: an end that has come is an end, whatever else is broken.
     if let Some(end) = ends(s, now) {
         return end;
@@ -83,47 +83,44 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Plan {
         return review_afterwards(s, status, now);
     }
     if s.doubted && status.granted_at.is_some() {
-        return finish(s, status, State::Revoked, Reason::Revoked, None, disbelief::ENDED, now);
+        return finish(s, status, Ending::Revoked, None, disbelief::ENDED, now);
     }
     let status = with_counted_reviews(status);
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
-        return finish(s, status, State::Failed, Reason::Failed, None, why, now);
+        return finish(s, status, Ending::Failed, None, why, now);
     }
     let end = status.expires_at.as_ref().map(|t| t.0);
     let review_by = review_due(&status).filter(|by| *by > now);
     let planned = match validate(s.request) {
-        Err(faults) if status.granted_at.is_some() => {
-            finish(s, status, State::Revoked, Reason::Revoked, None, &sentence(&faults), now)
-        }
-        Err(faults) => finish(s, status, State::Denied, Reason::Denied, None, &sentence(&faults), now),
+        Err(faults) if status.granted_at.is_some() => finish(s, status, Ending::Revoked, None, &sentence(&faults), now),
+        Err(faults) => finish(s, status, Ending::Denied, None, &sentence(&faults), now),
         Ok(ask) => match withdrawn(s, &status, &ask) {
-            Some((by, why)) => finish(s, status, State::Revoked, Reason::Revoked, Some(&by), &why, now),
+            Some((by, why)) => finish(s, status, Ending::Revoked, Some(&by), &why, now),
             None if status.granted_at.is_some() => live::keep(s, status, &ask, now),
             None => consider(s, status, &ask, now),
         },
     };
     // Every way out wakes no later than the end that is on record, and than the review is due.
-    Plan { wake: earliest([planned.wake, end, review_by]), ..planned }
+    Step { wake: earliest([planned.wake, end, review_by]), ..planned }
 }
 
 /// A request that is over, and whose access has yet to be reviewed: nothing else of it changes any more.
-fn review_afterwards(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Timestamp) -> Plan {
-    let mut effects = leftovers(s, &status);
+fn review_afterwards(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Timestamp) -> Step {
+    let unbind = leftovers(s, &status);
     follow_review(s, &mut status, now);
     let wake = review_due(&status).filter(|by| *by > now);
-    effects.extend(record::if_changed(s, status));
-    Plan { effects, wake }
+    Step { unbind, record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
 /// A request whose end is on record and has come.
-fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Plan {
+fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Step {
     if status.granted_at.is_none() {
         let why = "the time asked for ended before access began";
-        return finish(s, status, State::Lapsed, Reason::Lapsed, None, why, now);
+        return finish(s, status, Ending::Lapsed, None, why, now);
     }
     let end = status.expires_at.as_ref().map_or(now, |t| t.0);
     let why = format!("access ended as stated at {end}");
-    finish(s, status, State::Expired, Reason::Expired, None, &why, now)
+    finish(s, status, Ending::Expired, None, &why, now)
 }
 
 /// Whether the requester or an approver said that it should end.
@@ -138,11 +135,11 @@ pub fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &Ask<'_>) 
 }
 
 /// A request that is not granted yet.
-fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Plan {
+fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: Timestamp) -> Step {
     let ask = match prepare(s, &status, ask, now) {
         Ok(ask) => ask,
         Err(Hindrance::Guard(why)) => return wait(s, status, Reason::GuardMissing, &why, None, now),
-        Err(Hindrance::Over(state, reason, why)) => return finish(s, status, state, reason, None, &why, now),
+        Err(Hindrance::Over(ending, why)) => return finish(s, status, ending, None, &why, now),
     };
     let mut status = status;
     if s.risk.is_some() {
@@ -156,13 +153,13 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &Ask<'_>, now: T
     let said = Said::of(&status);
     match decide(&ask, s, said, now) {
         Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
-        Decision::Denied(reasons) => finish(s, status, State::Denied, Reason::Denied, None, &join(&reasons), now),
+        Decision::Denied(reasons) => finish(s, status, Ending::Denied, None, &join(&reasons), now),
         Decision::Refused { policy, by, why } => {
             // What others said in the same moment goes on record too.
             stages::note_approvals(&mut status, policy, ask.requester, now);
-            finish(s, status, State::Denied, Reason::Denied, Some(&by), &why, now)
+            finish(s, status, Ending::Denied, Some(&by), &why, now)
         }
-        Decision::Lapsed(why) => finish(s, status, State::Lapsed, Reason::Lapsed, None, &why, now),
+        Decision::Lapsed(why) => finish(s, status, Ending::Lapsed, None, &why, now),
         Decision::Waiting(waiting) => {
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
             wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
@@ -195,7 +192,7 @@ pub enum Hindrance {
     /// The cluster's guard is missing; why.
     Guard(String),
     /// It comes to this end.
-    Over(State, Reason, String),
+    Over(Ending, String),
 }
 
 /// The request in the form in which it is decided: with its length when that is settled, and for an extension with
@@ -217,19 +214,19 @@ pub fn prepare<'a>(
         Guard::InForce(gaps) => {
             if let Some(when) = gaps.disbelief(ask.created) {
                 let why = format!("it was made {when}: make it again");
-                return Err(Hindrance::Over(State::Denied, Reason::Denied, why));
+                return Err(Hindrance::Over(Ending::Denied, why));
             }
         }
     }
     let lacks = missing_rights(s);
     if !lacks.is_empty() {
         let why = format!("spec.rules: {}", join(&lacks));
-        return Err(Hindrance::Over(State::Denied, Reason::Denied, why));
+        return Err(Hindrance::Over(Ending::Denied, why));
     }
     match ask.aim {
         Aim::Extension { of, .. } => complete_extension(s, status, &ask, of),
         Aim::BreakGlass => match break_glass::refusal(s, ask.requester, now) {
-            Some(why) => Err(Hindrance::Over(State::Denied, Reason::Denied, why)),
+            Some(why) => Err(Hindrance::Over(Ending::Denied, why)),
             None => Ok(ask),
         },
         Aim::Grant => Ok(ask),
@@ -245,11 +242,11 @@ fn complete_extension<'a>(
 ) -> Result<Ask<'a>, Hindrance> {
     if let Some(moved) = extension::applied(s.request, s.extended) {
         let why = format!("the end of {of} moved from {} to {}", moved.from.0, moved.to.0);
-        return Err(Hindrance::Over(State::Extended, Reason::Extended, why));
+        return Err(Hindrance::Over(Ending::Extended, why));
     }
     extension::complete(ask, of, s).map_err(|why| match status.extends {
-        Some(_) => Hindrance::Over(State::Lapsed, Reason::Lapsed, why),
-        None => Hindrance::Over(State::Denied, Reason::Denied, format!("spec.extends: {why}")),
+        Some(_) => Hindrance::Over(Ending::Lapsed, why),
+        None => Hindrance::Over(Ending::Denied, format!("spec.extends: {why}")),
     })
 }
 
@@ -261,11 +258,11 @@ fn wait(
     why: &str,
     wake: Option<Timestamp>,
     now: Timestamp,
-) -> Plan {
+) -> Step {
     status.state = State::Pending;
     status.message = Some(history::shorten(why));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::Unknown, reason, why, now);
-    Plan { effects: record::if_changed(s, status), wake }
+    Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
 /// Approved, and something is still to come before it takes effect: its start, or the move of an end.
@@ -276,7 +273,7 @@ fn ahead(
     why: &str,
     wake: Option<Timestamp>,
     now: Timestamp,
-) -> Plan {
+) -> Step {
     if status.state != State::Scheduled {
         history::add(&mut status.history, now, Reason::Approved, None, why);
     }
@@ -285,7 +282,7 @@ fn ahead(
     status.message = Some(history::shorten(why));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, why, now);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, why, now);
-    Plan { effects: record::if_changed(s, status), wake }
+    Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
 /// Approved and due: the grant goes on record. The binding follows in the next step.
@@ -295,7 +292,7 @@ fn grant(
     ask: &Ask<'_>,
     approved: &Approved<'_>,
     now: Timestamp,
-) -> Plan {
+) -> Step {
     let begin = whole_second(now);
     let why = approved.sentence();
     status.state = State::Scheduled;
@@ -312,7 +309,7 @@ fn grant(
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);
     let wake = earliest([Some(end), window.map(|window| window.closes), review_due(&status)]);
-    Plan { effects: record::if_changed(s, status), wake }
+    Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
 #[cfg(test)]

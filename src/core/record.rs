@@ -4,7 +4,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::deadline::whole_second;
-use super::effect::Effect;
 use super::history::{self, Reason};
 use super::policies::Policy;
 use super::snapshot::Snapshot;
@@ -12,11 +11,8 @@ use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::request::AccessRequestStatus;
 
 /// A record is written only when it says something new.
-pub fn if_changed(s: &Snapshot<'_>, status: AccessRequestStatus) -> Vec<Effect> {
-    if s.request.status.as_ref() == Some(&status) {
-        return Vec::new();
-    }
-    vec![Effect::Record(Box::new(status))]
+pub fn if_changed(s: &Snapshot<'_>, status: AccessRequestStatus) -> Option<Box<AccessRequestStatus>> {
+    (s.request.status.as_ref() != Some(&status)).then(|| Box::new(status))
 }
 
 /// Sets a condition.

@@ -6,7 +6,6 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::deadline::whole_second;
-use super::effect::Plan;
 use super::end::leftovers;
 use super::history::{self, Reason};
 use super::policies::Policy;
@@ -14,12 +13,13 @@ use super::record;
 use super::recurrence::{Opening, Recurrence, is_open};
 use super::role::RoleSeen;
 use super::snapshot::Snapshot;
+use super::step::Step;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::request::{AccessRequestStatus, DecidedRole, MadeRole, State};
 
 /// Access rests: its bindings go, and the record says that it comes back. Nothing is done where that is so already.
-pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, now: Timestamp) -> Plan {
-    let mut effects = leftovers(s, &status);
+pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, now: Timestamp) -> Step {
+    let unbind = leftovers(s, &status);
     if status.state != State::Suspended {
         history::add(&mut status.history, now, Reason::Suspended, None, why);
     }
@@ -31,8 +31,7 @@ pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, now
         binding.role = binding.role.take().map(|_| MadeRole::default());
     }
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Suspended, why, now);
-    effects.extend(record::if_changed(s, status));
-    Plan { effects, wake: None }
+    Step { unbind, record: record::if_changed(s, status), ..Step::default() }
 }
 
 /// Recurring access: until when the window is open that is on record.
@@ -46,7 +45,7 @@ pub fn in_window(
     recurrence: &Recurrence,
     policy: &Policy,
     now: Timestamp,
-) -> Result<Timestamp, Box<Plan>> {
+) -> Result<Timestamp, Box<Step>> {
     let end = status.expires_at.as_ref().map_or(now, |end| end.0);
     let next = recurrence.next(policy, whole_second(now), end);
     let recorded = status.window.as_ref().filter(|window| is_open(window, now)).map(|window| window.closes_at.0);
@@ -55,7 +54,10 @@ pub fn in_window(
             Some(closes) => Ok(closes.min(next.closes)),
             None => {
                 status.window = Some(next.on_record());
-                Err(Box::new(Plan { effects: record::if_changed(s, status), wake: Some(next.closes) }))
+                {
+                    let record = record::if_changed(s, status);
+                    Err(Box::new(Step { record, wake: Some(next.closes), ..Step::default() }))
+                }
             }
         },
         next => {
@@ -65,7 +67,7 @@ pub fn in_window(
             };
             status.window = next.map(Opening::on_record);
             let plan = suspend(s, status, &why, now);
-            Err(Box::new(Plan { wake: next.map(|next| next.opens), ..plan }))
+            Err(Box::new(Step { wake: next.map(|next| next.opens), ..plan }))
         }
     }
 }

@@ -99,16 +99,17 @@ fn count(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identit
     let counts = |username: &String, review: &Review| {
         Eligibility::of(stages, requester, username, review).is_eligible() && !waits.contains_key(username)
     };
-    let counted = status.reviews.iter().filter(|(username, review)| counts(username, review)).map(|(username, review)| {
-        let known = status.counted_reviews.iter().find(|counted| is_of(counted, username, review));
-        known.cloned().unwrap_or_else(|| CountedReview {
-            reviewer: username.clone(),
-            uid: review.uid.clone(),
-            verdict: review.verdict,
-            counted_at: Time(whole_second(now)),
-            stage: status.stage.as_ref().map(|stage| stage.name.clone()),
-        })
-    });
+    let counted =
+        status.reviews.iter().filter(|(username, review)| counts(username, review)).map(|(username, review)| {
+            let known = status.counted_reviews.iter().find(|counted| is_of(counted, username, review));
+            known.cloned().unwrap_or_else(|| CountedReview {
+                reviewer: username.clone(),
+                uid: review.uid.clone(),
+                verdict: review.verdict,
+                counted_at: Time(whole_second(now)),
+                stage: status.stage.as_ref().map(|stage| stage.name.clone()),
+            })
+        });
     status.counted_reviews = counted.collect();
 }
 

@@ -9,7 +9,6 @@ use super::{cases, play};
 use crate::api::request::State;
 use crate::core::approvals::Said;
 use crate::core::decide::{Decision, decide};
-use crate::core::effect::Effect;
 use crate::core::explain::{Outcome, Standing, Verdict, explain};
 use crate::core::plan::prepare;
 use crate::core::samples::{namespaces, noon};
@@ -39,11 +38,7 @@ fn fits(outcome: Outcome, next: State) -> bool {
 
 /// How the request stands after the next step.
 fn next(world: &World) -> State {
-    let recorded = world.plan().effects.into_iter().rev().find_map(|effect| match effect {
-        Effect::Record(status) => Some(status.state),
-        _ => None,
-    });
-    recorded.unwrap_or_else(|| world.state())
+    world.plan().comes_to().unwrap_or_else(|| world.state())
 }
 
 fn as_decided(world: &World) -> Result<(), TestCaseError> {

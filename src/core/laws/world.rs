@@ -12,7 +12,6 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::binding::{Observed, Wanted};
-use crate::core::effect::{Effect, Plan};
 use crate::core::guard::Guard;
 use crate::core::limits::Counted;
 use crate::core::made_role::MadeRole;
@@ -25,6 +24,7 @@ use crate::core::reap::{Owner, verdict};
 use crate::core::recurrence::is_open;
 use crate::core::role::RoleSeen;
 use crate::core::snapshot::Snapshot;
+use crate::core::step::{Step, Write};
 
 /// Steps after which a request must have come to rest. The longest way has four.
 const MOST_STEPS: usize = 8;
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// The plan for this moment.
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Step {
         self.with_snapshot(|snapshot| {
             if self.blind
                 && !self.state().is_final()
@@ -207,24 +207,24 @@ impl World {
         look(&self.snapshot(&policies, &bindings))
     }
 
-    /// Plans and carries out one step; the process dies after `most` effects. False when there was nothing to do.
+    /// Plans and carries out one step; the process dies after `most` writes. False when there was nothing to do.
     pub fn step(&mut self, most: usize) -> bool {
         self.step_with(most, |_| {})
     }
 
-    /// Like [`World::step`] to the end, with something happening after `at` effects.
+    /// Like [`World::step`] to the end, with something happening after `at` writes.
     pub fn step_interrupted(&mut self, at: usize, what: impl FnOnce(&mut Self)) {
         let mut what = Some(what);
         let plan = self.judged_plan();
         let planned_for = self.version;
         let mut failed = false;
-        for (index, effect) in plan.effects.iter().enumerate() {
+        for (index, write) in plan.writes().enumerate() {
             if index == at
                 && let Some(what) = what.take()
             {
                 what(self);
             }
-            self.carry_out(effect, planned_for, &mut failed);
+            self.carry_out(write, planned_for, &mut failed);
         }
         if let Some(what) = what {
             what(self);
@@ -235,11 +235,11 @@ impl World {
         let plan = self.judged_plan();
         let planned_for = self.version;
         let mut failed = false;
-        for effect in plan.effects.iter().take(most) {
-            self.carry_out(effect, planned_for, &mut failed);
+        for write in plan.writes().take(most) {
+            self.carry_out(write, planned_for, &mut failed);
             after(self);
         }
-        !plan.effects.is_empty()
+        !plan.is_settled()
     }
 
     /// Steps until nothing is left to do, as the controller does.
@@ -282,16 +282,16 @@ impl World {
         self.breaches.extend(breaches.into_iter().map(|b| (Law::Reaper, b)));
     }
 
-    /// After a failed effect none that follows is made, but for `Unbind`s.
-    fn carry_out(&mut self, effect: &Effect, planned_for: u64, failed: &mut bool) {
-        if *failed && !matches!(effect, Effect::Unbind(_)) {
+    /// After a failed write none that follows is made, but for `Unbind`s.
+    fn carry_out(&mut self, write: Write<'_>, planned_for: u64, failed: &mut bool) {
+        if *failed && !matches!(write, Write::Unbind(_)) {
             return;
         }
-        let result = match effect {
-            Effect::Record(status) => self.record(status, planned_for),
-            Effect::Bind(wanted) => self.bind(wanted),
-            Effect::Restore(wanted) => self.restore(wanted),
-            Effect::Unbind(binding) => {
+        let result = match write {
+            Write::Record(status) => self.record(status, planned_for),
+            Write::Bind(wanted) => self.bind(wanted),
+            Write::Restore(wanted) => self.restore(wanted),
+            Write::Unbind(binding) => {
                 self.unbind(binding);
                 Ok(())
             }

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::ReviewVerdict;
-use crate::core::effect::Effect;
 use crate::core::history::ORDINARY_ENTRIES;
 use crate::core::laws::world::World;
 use crate::core::policies::PolicySet;
 use crate::core::role::RoleSeen;
 use crate::core::samples::{deny, namespaces, noon, policy, request, review};
+use crate::core::step::Write;
 
 const BOTH: &str = r#"{ "scope": { "namespaces": ["bank", "shop"] } }"#;
 
@@ -68,15 +68,15 @@ fn from_request_to_end_takes_five_writes() {
     for now in [noon(), noon() + SignedDuration::from_hours(1)] {
         world.now = now;
         for _ in 0..4 {
-            let effects = world.plan().effects;
+            let step = world.plan();
             if !world.step(usize::MAX) {
                 break;
             }
-            writes.extend(effects.into_iter().map(|effect| match effect {
-                Effect::Record(status) => format!("record {}", status.state.as_str()),
-                Effect::Bind(_) => "bind".to_owned(),
-                Effect::Unbind(_) => "unbind".to_owned(),
-                Effect::Restore(_) => "restore".to_owned(),
+            writes.extend(step.writes().map(|write| match write {
+                Write::Record(status) => format!("record {}", status.state.as_str()),
+                Write::Bind(_) => "bind".to_owned(),
+                Write::Unbind(_) => "unbind".to_owned(),
+                Write::Restore(_) => "restore".to_owned(),
             }));
         }
     }
@@ -131,7 +131,8 @@ fn a_loan_that_was_left_behind_is_given_back_first() {
     loan.metadata.uid = Some("loan-1".to_owned());
     assert_eq!(loan.role.name, "edit");
     world.bindings.push(crate::core::laws::world::Standing { object: loan.clone(), ours: false });
-    assert_eq!(world.plan().effects, [Effect::Unbind(loan.reference())]);
+    let step = world.plan();
+    assert_eq!((step.unbind, step.record), (vec![loan.reference()], None));
     world.settle();
     assert_eq!((world.state(), world.bindings.len()), (State::Active, 1));
 }
@@ -367,7 +368,7 @@ fn a_request_that_lingers_while_it_is_deleted_ends_on_record() {
 fn a_request_that_is_deleted_before_it_is_decided_is_left_alone() {
     let mut world = world(json!({}), vec![policy("base", json!({}))]);
     world.request.metadata.deletion_timestamp = Some(Time(world.now));
-    assert_eq!(world.plan(), Plan::default());
+    assert_eq!(world.plan(), Step::default());
 }
 
 #[test]

@@ -11,7 +11,6 @@ use crate::api::policy::{Effect as PolicyEffect, OnRoleChange, Schedule};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
 use crate::core::binding::Wanted;
 use crate::core::duration;
-use crate::core::effect::{Effect, Plan};
 use crate::core::history::Reason;
 use crate::core::made_role::MadeRole;
 use crate::core::policies::Entry;
@@ -19,27 +18,28 @@ use crate::core::recurrence::is_open;
 use crate::core::role::RoleSeen;
 use crate::core::rules::covers;
 use crate::core::schedule;
+use crate::core::step::{Step, Write};
 
 impl World {
     /// The plan for this moment, after looking for what no plan may do.
-    pub(super) fn judged_plan(&mut self) -> Plan {
+    pub(super) fn judged_plan(&mut self) -> Step {
         let plan = self.plan();
         let now = self.now;
         let old = self.status();
         let overdue = old.expires_at.as_ref().is_some_and(|end| end.0 <= now);
         let mut status = old.clone();
-        for effect in &plan.effects {
-            let writes_binding = matches!(effect, Effect::Bind(_) | Effect::Restore(_));
+        for write in plan.writes() {
+            let writes_binding = matches!(write, Write::Bind(_) | Write::Restore(_));
             if writes_binding && overdue {
-                self.breach(Law::ExpiryFirst, format!("after the end: {effect:?}"));
+                self.breach(Law::ExpiryFirst, format!("after the end: {write:?}"));
             }
             if writes_binding && (self.is_deleted() || status.state.is_final()) {
-                self.breach(Law::Withdrawal, format!("after the request is over: {effect:?}"));
+                self.breach(Law::Withdrawal, format!("after the request is over: {write:?}"));
             }
-            match effect {
-                Effect::Record(new) => status = (**new).clone(),
-                Effect::Bind(wanted) => self.judge_bind(&status, wanted),
-                Effect::Restore(_) | Effect::Unbind(_) => {}
+            match write {
+                Write::Record(new) => status = new.clone(),
+                Write::Bind(wanted) => self.judge_bind(&status, wanted),
+                Write::Restore(_) | Write::Unbind(_) => {}
             }
         }
         if old.state.is_final() && !is_the_same_or_reviewed(&old, &status) {
