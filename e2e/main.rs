@@ -26,6 +26,7 @@ mod namespaces;
 mod narrow;
 mod operate;
 mod own_namespace;
+mod picture;
 mod plugin;
 mod policy;
 mod protected;
@@ -57,6 +58,8 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(std::env::args().nth(2).as_deref(), std::env::args().nth(3).as_deref()),
         Some("faults") => faults::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
+        Some("playground") => demo::playground(),
+        Some("picture") => picture::run(),
         Some("tutorial") => tutorial::print(),
         Some("stored") => stored::write(),
         Some("image") => image::run(std::env::args().nth(2)),
@@ -91,6 +94,7 @@ fn trials() -> Vec<Trial> {
         plugin::trials(),
         rules::trials(),
         tutorial::trials(),
+        picture::trials(),
         examples::trials(),
         uninstall::trials(),
         chart::trials(),
