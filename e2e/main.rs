@@ -11,6 +11,7 @@ mod break_glass;
 mod chart;
 mod crash;
 mod demo;
+mod docs;
 mod examples;
 mod extend;
 mod faults;
@@ -94,6 +95,7 @@ fn trials() -> Vec<Trial> {
         plugin::trials(),
         rules::trials(),
         tutorial::trials(),
+        docs::trials(),
         picture::trials(),
         examples::trials(),
         uninstall::trials(),
