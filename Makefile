@@ -62,6 +62,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --features otlp -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
 
 ## Writes the CRDs from the Rust types into crds/ and the chart.
 crds:

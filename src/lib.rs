@@ -38,6 +38,8 @@
 //! [`core::plan`] for what happens next to a request, [`core::decide`] for whether it is granted, and
 //! [`controller::execute`] for what is written. `e2e/README.md` lists the files to change for a new policy field, Event,
 //! metric or guard.
+#![allow(rustdoc::private_intra_doc_links, reason = "these pages are for readers of the code")]
+#![allow(rustdoc::bare_urls, reason = "comments on arguments are also what `--help` prints")]
 
 pub mod api;
 pub mod cli;
