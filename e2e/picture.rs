@@ -122,7 +122,7 @@ impl Seen {
         };
         let asks = format!("alice asks for {role} in namespace shop for {}", text(&spec["duration"]));
         Self {
-            heading: "One access request, from the question to the end".to_owned(),
+            heading: "One access request, from asking to expiry".to_owned(),
             steps: vec![
                 step(&asked, BLUE, asks, text(&spec["reason"]), false),
                 step(
@@ -156,7 +156,7 @@ impl Seen {
                 step(
                     &gone,
                     SOFT,
-                    format!("Daypass deletes it, {} after the stated end", later(&end, &gone)),
+                    format!("Daypass deletes the RoleBinding, {} after the stated end", later(&end, &gone)),
                     said("Expired"),
                     false,
                 ),
@@ -272,7 +272,7 @@ fn is_the_same_each_time() {
         access,
     };
     let seen = |reason: &str| Seen {
-        heading: "One access request, from the question to the end".to_owned(),
+        heading: "One access request, from asking to expiry".to_owned(),
         steps: vec![
             step("09:00:00.000", BLUE, "alice asks for ClusterRole/edit in namespace shop for 15s", reason, false),
             step(
@@ -301,7 +301,7 @@ fn is_the_same_each_time() {
             step(
                 "09:00:15.005",
                 SOFT,
-                "Daypass deletes it, 5 ms after the stated end",
+                "Daypass deletes the RoleBinding, 5 ms after the stated end",
                 "access ended as stated at 2026-01-05T09:00:15Z",
                 false,
             ),
