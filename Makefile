@@ -11,7 +11,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version fuzz bench faults lint crds controlplane image-binary image-check
+.PHONY: demo playground picture tutorial test test-version fuzz bench faults lint crds controlplane upgrade-check image-binary image-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -57,6 +57,15 @@ bench: controlplane
 ## At least FAULTS faults on the line, with killed controllers and wrong clocks; SEED repeats a run. Some ten minutes.
 faults: controlplane
 	cargo test --quiet --test e2e -- faults "$(SEED)" "$(FAULTS)"
+
+## From an earlier version, with its own chart and program, to this one and back, while requests wait and run.
+upgrade-check: FORMER = target/upgrade/$(FROM)
+upgrade-check: controlplane
+	@test -n "$(FROM)" || { echo "from which commit? make upgrade-check FROM=COMMIT" >&2; exit 1; }
+	rm -rf $(FORMER)/src $(FORMER)/charts && mkdir -p $(FORMER)
+	git archive $(FROM) | tar -x -C $(FORMER)
+	cargo build --quiet --bin daypass --manifest-path $(FORMER)/Cargo.toml --target-dir $(FORMER)/target
+	cargo test --quiet --test e2e -- upgrade $(CURDIR)/$(FORMER)
 
 lint:
 	cargo fmt --check

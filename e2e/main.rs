@@ -41,6 +41,7 @@ mod schedule;
 mod stored;
 mod tutorial;
 mod uninstall;
+mod upgrade;
 mod versions;
 mod written_in_gap;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Some("tutorial") => tutorial::print(),
         Some("stored") => stored::write(),
         Some("image") => image::run(std::env::args().nth(2)),
+        Some("upgrade") => upgrade::run(std::env::args().nth(2)),
         // What comes after that word is as ever: a filter, flags.
         Some("versions") => run_trials(Arguments::from_iter(std::env::args().skip(1)), versions::part()),
         _ => run_trials(Arguments::from_args(), trials()),

@@ -114,6 +114,7 @@ struct Launch {
     /// Of its log, and of its pod.
     name: String,
     kubeconfig: PathBuf,
+    program: Mutex<PathBuf>,
     flags: Mutex<Vec<String>>,
 }
 
@@ -128,11 +129,29 @@ impl Controller {
     /// Starts a controller as the pod `name`, with a kubeconfig and more flags, and waits until it is ready. Its log
     /// is `NAME.log`, and the audit log has the name.
     pub async fn start_as(control_plane: &ControlPlane, name: &str, kubeconfig: &Path, flags: &[&str]) -> Self {
+        Self::start_program(&Self::program(), control_plane, name, kubeconfig, flags).await
+    }
+
+    /// The program that was built, or that is named in the environment.
+    pub fn program() -> PathBuf {
+        let given = std::env::var_os(PROGRAM).filter(|given| !given.is_empty());
+        given.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_daypass")), PathBuf::from)
+    }
+
+    /// The same with a program of another version.
+    pub async fn start_program(
+        program: &Path,
+        control_plane: &ControlPlane,
+        name: &str,
+        kubeconfig: &Path,
+        flags: &[&str],
+    ) -> Self {
         let guards = Daypass::guards(control_plane).await.into_iter();
         let launch = Launch {
             folder: control_plane.dir().to_owned(),
             name: name.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
+            program: Mutex::new(program.to_owned()),
             flags: Mutex::new(guards.chain(flags.iter().map(|flag| (*flag).to_owned())).collect()),
         };
         let controller = Self { process: Mutex::new(launch.spawn()), launch };
@@ -195,6 +214,15 @@ impl Controller {
         let mut flags = self.launch.flags.lock().unwrap_or_else(PoisonError::into_inner);
         let flag = flags.iter_mut().find(|flag| flag.starts_with(&prefix)).expect("a guard of the chart");
         *flag = format!("{prefix}{digest}");
+    }
+
+    /// From its next start on, the controller is this program, and goes by the guards of the chart that is installed then.
+    pub async fn become_program(&self, program: &Path, control_plane: &ControlPlane) {
+        *self.launch.program.lock().unwrap_or_else(PoisonError::into_inner) = program.to_owned();
+        let guards = Daypass::guards(control_plane).await;
+        let mut flags = self.launch.flags.lock().unwrap_or_else(PoisonError::into_inner);
+        flags.retain(|flag| !flag.starts_with("--guard="));
+        flags.extend(guards);
     }
 
     /// Stops the controller in its tracks, until it is thawed.
@@ -277,8 +305,7 @@ impl Launch {
             format!("--instance={}", self.name),
         ];
         args.extend(self.flags.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
-        let given = std::env::var_os(PROGRAM).filter(|given| !given.is_empty());
-        let program = given.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_daypass")), PathBuf::from);
+        let program = self.program.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let clock = self.clock().display().to_string();
         let env = [("RUST_LOG", "info"), ("DAYPASS_CLOCK_OFFSET", clock.as_str())];
         Running { process: Process::spawn(&self.folder, &self.name, &program, &args, &env), port }

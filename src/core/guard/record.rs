@@ -40,7 +40,7 @@ pub struct Record {
     /// The state of the cluster in which it was so. None: written by a version of Daypass that did not note it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revision: Option<Revision>,
-    /// What was written after this state of the cluster, while the guard was missing, has yet to be looked at.
+    /// Statuses that were written after this state of the cluster, while their guard was missing, have yet to be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsettled: Option<Revision>,
     /// The versions of all guards then. None: written by a version of Daypass that did not look at them.
@@ -49,6 +49,9 @@ pub struct Record {
     /// The guard is not in force now, since `sound`; whether something passed it, and not only its looks had changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
+    /// It let statuses be written since `sound`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    statuses_open: bool,
 }
 
 /// How a gap was noticed.
@@ -80,7 +83,8 @@ impl Record {
     }
 
     fn begun(since: Timestamp, sound: Timestamp, revision: Option<Revision>, marks: Marks) -> Self {
-        Self { since, gaps: Vec::new(), sound, revision, unsettled: None, marks, open: None }
+        let (gaps, unsettled, open) = (Vec::new(), None, None);
+        Self { since, gaps, sound, revision, unsettled, marks, open, statuses_open: false }
     }
 
     /// The versions of guards that were found to be in order.
@@ -99,6 +103,7 @@ impl Record {
         if !verdict.is_sound() {
             // Until the guards of this version are there for the first time, the former ones are still in force.
             let adopted = !record.marks.is_empty();
+            record.statuses_open |= verdict.passed.iter().any(|(guard, _)| is_of_statuses(guard));
             if !verdict.passed.is_empty() {
                 record.open = Some(Open::Passed);
             } else if adopted {
@@ -106,26 +111,29 @@ impl Record {
             }
             return Some(record);
         }
-        if record.open == Some(Open::Passed) || !record.held_until(&verdict.marks) {
+        let lost: Vec<&str> = record.lost_until(&verdict.marks).collect();
+        let statuses_open = record.statuses_open || lost.iter().any(|guard| is_of_statuses(guard));
+        if record.open == Some(Open::Passed) || !lost.is_empty() {
             let to = ended.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
             record.remember(Gap { from: record.sound, to });
+        }
+        if statuses_open {
             record.unsettled = record.unsettled.into_iter().chain(record.revision).min();
         }
         let changed = record.marks != verdict.marks;
-        record.open = None;
+        (record.open, record.statuses_open) = (None, false);
         record.marks.clone_from(&verdict.marks);
         record.revision = revision;
         record.sound = if changed { began } else { record.sound.max(began) };
         Some(record)
     }
 
-    /// Whether no guard can have been anything else since the last sound round than what it was then and is now. A guard
-    /// that is new was not relied on before.
-    fn held_until(&self, now: &Marks) -> bool {
-        let lost = |(name, mark): (&String, &super::sight::Mark)| {
-            now.get(name).is_some_and(|now| !mark.leads_straight_to(now))
-        };
-        !self.marks.iter().any(lost)
+    /// The guards that may have been something else since the last sound round than what they were then and are now. A
+    /// guard that is new was not relied on before.
+    fn lost_until<'a>(&'a self, now: &'a Marks) -> impl Iterator<Item = &'a str> {
+        let lost =
+            self.marks.iter().filter(|(name, mark)| now.get(*name).is_some_and(|now| !mark.leads_straight_to(now)));
+        lost.map(|(name, _)| name.as_str())
     }
 
     fn remember(&mut self, gap: Gap) {
@@ -138,7 +146,7 @@ impl Record {
         }
     }
 
-    /// After which state of the cluster requests may have been written by anybody, and nobody has looked at them yet.
+    /// After which state of the cluster statuses may have been written by anybody, and nobody has looked at them yet.
     pub fn unsettled(&self) -> Option<Revision> {
         self.unsettled
     }
@@ -180,6 +188,12 @@ impl Record {
     pub fn unbroken_since(&self) -> Option<Timestamp> {
         self.open.is_none().then(|| self.gaps.last().map_or(self.since, |gap| gap.to))
     }
+}
+
+/// Whether this is the guard of what is written into statuses. That of policies is taken for it too, since the chart names
+/// both after a release that may have any name.
+fn is_of_statuses(guard: &str) -> bool {
+    guard.ends_with("status-guard")
 }
 
 #[cfg(test)]

@@ -151,3 +151,18 @@ fn an_upgrade_leaves_nothing_to_look_at() {
     let (record, _) = after(begun(), &[(10, sound(marks("p", 1))), (20, sound(marks("p", 2)))]);
     assert_eq!(record.unwrap().unsettled(), None);
 }
+
+#[test]
+fn a_gap_of_another_guard_leaves_statuses_as_they_are() {
+    let mark = marks("p", 1).remove("status-guard").unwrap();
+    let with = |author: &str| {
+        let author = Mark { policy: (author.to_owned(), 1), ..mark.clone() };
+        sound(Marks::from([("status-guard".to_owned(), mark.clone()), ("policy-author-guard-1".to_owned(), author)]))
+    };
+    let (record, _) = after(begun(), &[(10, with("a")), (20, with("anew")), (21, with("anew"))]);
+    assert_eq!(record.as_ref().unwrap().unsettled(), None);
+    let passed = Verdict { passed: vec![("policy-author-guard-1".to_owned(), "a role".to_owned())], ..with("anew") };
+    let rounds = [(30, with("anew")), (40, passed), (50, with("anew")), (51, with("anew"))];
+    let (record, _) = after(record, &rounds);
+    assert_eq!((record.as_ref().unwrap().unsettled(), record.unwrap().gaps.len()), (None, 2));
+}

@@ -1,0 +1,166 @@
+//! `make upgrade-check FROM=COMMIT`: an earlier version with its own chart and program, upgraded to this one by Helm and
+//! rolled back, while requests wait, are scheduled and run. Nothing is lost and nothing denied, either way.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daypass::api::State;
+use serde_json::{Value, json};
+
+use crate::harness::cast::{self, SOON};
+use crate::harness::install::NAMESPACE;
+use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
+use crate::harness::wait::now_plus_seconds;
+use crate::harness::{ControlPlane, Controller, World, binaries, eventually, trial};
+
+const LIMIT: Duration = Duration::from_secs(300);
+/// Where people work.
+const PLACE: &str = "shop";
+/// The policies, as they stand in the chart's values.
+const POLICIES: [&str; 2] = ["shop-view", "shop-edit"];
+
+/// Upgrades from the version in this folder, which was built there; fails by a panic.
+pub fn run(former: Option<String>) -> ExitCode {
+    let Some(former) = former else {
+        eprintln!("from which version? `make upgrade-check FROM=COMMIT` knows");
+        return ExitCode::FAILURE;
+    };
+    let checked = async { tokio::time::timeout(LIMIT, there_and_back(Path::new(&former))).await };
+    trial::runtime().block_on(checked).expect("an end in time");
+    println!("upgraded and rolled back: nothing was lost and nothing denied");
+    ExitCode::SUCCESS
+}
+
+async fn there_and_back(former: &Path) {
+    let control_plane = Arc::new(ControlPlane::start().await);
+    let admin = control_plane.kubectl(ADMIN);
+    let values = values(control_plane.dir());
+    let chart = |folder: &Path| folder.join("charts/daypass").display().to_string();
+    let release = ["-n", NAMESPACE, "--create-namespace"];
+    let upgrade = async |chart: &str| {
+        let args = [&["upgrade", "daypass", chart, "-f", &values], &release[..]].concat();
+        control_plane.helm(&args).await
+    };
+    admin.apply_namespace(PLACE).await;
+    // The definitions first: Helm knows no policy before.
+    control_plane.helm(&[&["install", "daypass", &chart(former)], &release[..]].concat()).await;
+    admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    upgrade(&chart(former)).await;
+    cast::give_rights(&admin).await;
+    cast::until_stamped(&control_plane.kubectl(MALLORY)).await;
+    let token = Controller::token(&control_plane).await;
+    let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
+    let program = former.join("target/debug/daypass");
+    let controller = Controller::start_program(&program, &control_plane, "controller", &kubeconfig, &[]).await;
+    let world = World { controller, control_plane: control_plane.clone() };
+
+    ask_for_one_of_each(&world, "before").await;
+    let before = stored(&world).await;
+    println!("the former version runs; upgrading");
+    world.controller.terminate().await;
+    upgrade(&chart(binaries::repository())).await;
+    world.controller.become_program(&Controller::program(), &control_plane).await;
+    world.controller.restart().await;
+    is_as_before(&world, &before).await;
+    go_on(&world, "before").await;
+
+    ask_for_one_of_each(&world, "after").await;
+    let before = stored(&world).await;
+    println!("this version runs; rolling back");
+    world.controller.terminate().await;
+    control_plane.helm(&["rollback", "daypass", "-n", NAMESPACE]).await;
+    world.controller.become_program(&program, &control_plane).await;
+    world.controller.restart().await;
+    is_as_before(&world, &before).await;
+    go_on(&world, "after").await;
+}
+
+/// The chart's values, with policies: one for which nobody is asked, and one that takes two approvals.
+fn values(folder: &Path) -> String {
+    let policy = |role: &str, more: Value| {
+        let mut spec = json!({
+            "effect": "Allow", "requesters": [{ "kind": "Group", "name": "dev" }], "roles": [{ "name": role }],
+            "scope": { "namespaces": [PLACE] }, "duration": { "default": "1h", "max": "4h" }
+        });
+        spec.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        spec
+    };
+    let leads = json!({ "name": "leads", "required": 2, "approvers": [{ "kind": "Group", "name": "approvers" }] });
+    let policies = json!({
+        POLICIES[0]: policy("view", json!({})),
+        POLICIES[1]: policy("edit", json!({ "approval": { "stages": [leads] } }))
+    });
+    let file: PathBuf = folder.join("values.json");
+    std::fs::write(&file, json!({ "policies": policies }).to_string()).expect("write the values");
+    file.display().to_string()
+}
+
+/// A request that waits for a second approval, one whose start lies ahead, one that runs, and one that is over.
+async fn ask_for_one_of_each(world: &World, when: &str) {
+    let name = |what: &str| format!("{what}-{when}");
+    world.ask(ALICE, PLACE, &name("pending"), json!({ "role": { "name": "edit" } })).await;
+    world.until_reason(PLACE, &name("pending"), "Approved", "ApprovalNeeded").await;
+    world.review(BOB, PLACE, &name("pending"), "Approve", "").await;
+    let requests = world.requests(PLACE).await;
+    eventually("one approval counts", SOON, async || {
+        let request = requests.get(&name("pending")).await.map_err(|error| error.to_string())?;
+        let counted = request.status.and_then(|status| status.stage).map(|stage| stage.approved);
+        if counted == Some(1) { Ok(()) } else { Err(format!("{counted:?} do")) }
+    })
+    .await;
+    let start = now_plus_seconds(3600);
+    let view = json!({ "name": "view" });
+    world.ask(ALICE, PLACE, &name("scheduled"), json!({ "role": view, "startTime": start })).await;
+    world.until(PLACE, &name("scheduled"), State::Scheduled).await;
+    for what in ["running", "over"] {
+        world.ask(ALICE, PLACE, &name(what), json!({ "role": view })).await;
+        world.until(PLACE, &name(what), State::Active).await;
+    }
+    world.review(ALICE, PLACE, &name("over"), "Revoke", "").await;
+    world.until(PLACE, &name("over"), State::Revoked).await;
+}
+
+/// What must not change: the state, the end and the bindings of every request, and what was said.
+async fn stored(world: &World) -> Vec<Value> {
+    let listed = world.requests(PLACE).await.list(&Default::default()).await.expect("list requests");
+    let facts = listed.items.into_iter().map(|request| {
+        let status = request.status.unwrap_or_default();
+        let reviewers: Vec<String> = status.reviews.keys().cloned().collect();
+        json!({
+            "name": request.metadata.name, "state": status.state, "granted": status.granted_at, "end": status.expires_at,
+            "bindings": status.bindings, "reviewers": reviewers, "policy": status.policy.map(|policy| policy.uid)
+        })
+    });
+    facts.collect()
+}
+
+/// The controller has looked at everything, and found nothing to change.
+async fn is_as_before(world: &World, before: &[Value]) {
+    for policy in POLICIES {
+        eventually(&format!("{policy} is ready"), SOON, async || {
+            let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
+            let ready = world.kubectl(ADMIN).ok(&["get", "apol", policy, "-o", path]).await;
+            if ready == "True" { Ok(()) } else { Err(ready) }
+        })
+        .await;
+    }
+    // What is asked for now is decided after what was there before.
+    world.ask(ALICE, PLACE, "probe", json!({ "role": { "name": "view" }, "duration": "1m" })).await;
+    world.until(PLACE, "probe", State::Active).await;
+    world.review(ALICE, PLACE, "probe", "Revoke", "").await;
+    world.until(PLACE, "probe", State::Revoked).await;
+    world.kubectl(ADMIN).ok(&["delete", "areq", "probe", "-n", PLACE]).await;
+    let now = stored(world).await;
+    assert_eq!(now, before, "the upgrade changes nothing that is stored");
+    assert_eq!(world.our_bindings(PLACE).await.len(), before.iter().filter(|it| it["state"] == "Active").count());
+}
+
+/// What was asked for before goes on as if nothing had been.
+async fn go_on(world: &World, when: &str) {
+    world.review(CAROL, PLACE, &format!("pending-{when}"), "Approve", "").await;
+    world.until(PLACE, &format!("pending-{when}"), State::Active).await;
+    world.review(ALICE, PLACE, &format!("running-{when}"), "Revoke", "").await;
+    world.until(PLACE, &format!("running-{when}"), State::Revoked).await;
+}
