@@ -11,7 +11,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo tutorial test test-version fuzz bench faults lint crds controlplane upgrade-check image-binary image-check
+.PHONY: demo playground picture tutorial test test-version fuzz bench faults lint crds controlplane upgrade-check image-binary image-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -19,7 +19,16 @@ demo: controlplane
 	@cargo build --quiet --bin daypass --test e2e
 	@cargo test --quiet --test e2e -- demo $(if $(KEEP),--keep)
 
-## The README's tutorial, run and printed with what it answers. `make test` holds the README to it.
+## The cluster of the demo with nothing done in it yet, for the quick start of the README. It runs until Ctrl-C.
+playground: controlplane
+	@cargo build --quiet --bin daypass --test e2e
+	@cargo test --quiet --test e2e -- playground
+
+## Tells the story of the demo and draws one request of it, as the API server recorded it, into examples/request.svg.
+picture: controlplane
+	@cargo test --quiet --test e2e -- picture
+
+## The tutorial of examples/README.md, run and printed with what it answers. `make test` holds the text to it.
 tutorial: controlplane
 	@cargo test --quiet --test e2e -- tutorial
 
@@ -62,6 +71,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --features otlp -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
 
 ## Writes the CRDs from the Rust types into crds/ and the chart.
 crds:

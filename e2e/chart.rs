@@ -386,7 +386,7 @@ fn describe(at: &str, schema: &Value, values: Option<&Value>, faults: &mut Vec<S
 }
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-const METRICS: [&str; 12] = [
+pub const METRICS: [&str; 12] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
@@ -400,7 +400,8 @@ const METRICS: [&str; 12] = [
     "daypass_leader",
     "daypass_build_info",
 ];
-const HISTOGRAMS: [&str; 3] = ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds"];
+pub const HISTOGRAMS: [&str; 3] =
+    ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds"];
 
 /// Each expression of alerts and dashboard names metrics that there are, and every metric is looked at somewhere.
 /// Their syntax is looked at by brackets and quotes only: there is no PromQL parser among the dependencies.

@@ -1,4 +1,5 @@
-//! `make demo`: a real control plane, the chart, and one story told with real kubectl commands.
+//! `make demo`: a real control plane, the chart, and one story told with real kubectl commands. `make playground`: the
+//! same control plane with nothing told yet.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,43 +12,58 @@ const KUBECONFIG: &str = "target/demo/kubeconfig";
 
 /// Tells the story. With `keep`, the control plane stays until Ctrl-C.
 pub fn run(keep: bool) -> ExitCode {
-    trial::runtime().block_on(tell(keep));
+    trial::runtime().block_on(async {
+        let stage = Stage::set().await;
+        stage.tell().await;
+        if keep {
+            stage.until_interrupted().await;
+        } else {
+            println!("\n`make demo KEEP=1` leaves it running so that you can go on by hand.");
+        }
+    });
     ExitCode::SUCCESS
 }
 
-async fn tell(keep: bool) {
-    println!("Starting etcd, a Kubernetes API server and its controller manager on this machine ...");
-    let control_plane = ControlPlane::start().await;
-    println!("Installing the chart and starting the controller ...");
-    Daypass::install(&control_plane, &[]).await;
-    let admin = control_plane.kubectl(ADMIN);
-    cast::give_rights(&admin).await;
-    admin.ok(&["create", "namespace", "shop"]).await;
-    cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
-    let controller = Controller::start(&control_plane).await;
-    let kubeconfig = binaries::repository().join(KUBECONFIG);
-    shell::contexts(&control_plane, &kubeconfig).await;
-    let story = Story { control_plane: &control_plane, kubeconfig };
-    story.tell().await;
-    if keep {
+/// Sets the stage of the story and leaves it to the person at the terminal until Ctrl-C.
+pub fn playground() -> ExitCode {
+    trial::runtime().block_on(async { Stage::set().await.until_interrupted().await });
+    ExitCode::SUCCESS
+}
+
+/// A control plane with the chart, a controller and the people of the story, in which nobody has asked for anything.
+pub struct Stage {
+    // Dropped first, or it would complain about an API server that went before.
+    _controller: Controller,
+    pub control_plane: ControlPlane,
+    kubeconfig: PathBuf,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        println!("Starting etcd, a Kubernetes API server and its controller manager on this machine ...");
+        let control_plane = ControlPlane::start().await;
+        println!("Installing the chart and starting the controller ...");
+        Daypass::install(&control_plane, &[]).await;
+        let admin = control_plane.kubectl(ADMIN);
+        cast::give_rights(&admin).await;
+        admin.ok(&["create", "namespace", "shop"]).await;
+        cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
+        let controller = Controller::start(&control_plane).await;
+        let kubeconfig = binaries::repository().join(KUBECONFIG);
+        shell::contexts(&control_plane, &kubeconfig).await;
+        Self { _controller: controller, control_plane, kubeconfig }
+    }
+
+    async fn until_interrupted(&self) {
         println!("\nEverything keeps running until you press Ctrl-C. In another terminal:\n");
         println!("  export KUBECONFIG={KUBECONFIG} PATH=$PWD/target/controlplane:$PATH");
         println!("  kubectl --context alice get areq -n shop");
         println!("\nThe contexts are admin, gitops, alice, bob, carol, dave, eve and mallory.");
         let _ = tokio::signal::ctrl_c().await;
-    } else {
-        println!("\n`make demo KEEP=1` leaves it running so that you can go on by hand.");
     }
-    drop(controller);
-}
 
-struct Story<'a> {
-    control_plane: &'a ControlPlane,
-    kubeconfig: PathBuf,
-}
-
-impl Story<'_> {
-    async fn tell(&self) {
+    /// Tells the story, command by command.
+    pub async fn tell(&self) {
         say("The platform team keeps its policies in Git. A GitOps tool applies them.");
         show("examples/tour/policies.yaml");
         self.run(GITOPS.name, "apply -f examples/tour/policies.yaml").await;

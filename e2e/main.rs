@@ -11,6 +11,7 @@ mod break_glass;
 mod chart;
 mod crash;
 mod demo;
+mod docs;
 mod examples;
 mod extend;
 mod faults;
@@ -26,6 +27,7 @@ mod namespaces;
 mod narrow;
 mod operate;
 mod own_namespace;
+mod picture;
 mod plugin;
 mod policy;
 mod protected;
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(std::env::args().nth(2).as_deref(), std::env::args().nth(3).as_deref()),
         Some("faults") => faults::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
+        Some("playground") => demo::playground(),
+        Some("picture") => picture::run(),
         Some("tutorial") => tutorial::print(),
         Some("stored") => stored::write(),
         Some("image") => image::run(std::env::args().nth(2)),
@@ -93,6 +97,8 @@ fn trials() -> Vec<Trial> {
         plugin::trials(),
         rules::trials(),
         tutorial::trials(),
+        docs::trials(),
+        picture::trials(),
         examples::trials(),
         uninstall::trials(),
         chart::trials(),

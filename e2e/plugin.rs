@@ -27,7 +27,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The examples that belong together, as the README names them. Those of fields and of GitOps have trials of their own.
+/// The examples that belong together, as examples/README.md names them. Those of fields and of GitOps have trials of their own.
 const STORIES: [&str; 4] = ["examples/tests", "examples/tour", "examples/chain", "examples/policies"];
 
 const PLUGIN: &str = env!("CARGO_BIN_EXE_kubectl-daypass");
@@ -177,6 +177,11 @@ async fn tests_policies(_: Arc<World>) {
     let (code, out, err) = run(Path::new(PLUGIN), None, &[&["policy", "test"], &STORIES[..]].concat()).await;
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.ends_with("9 passed, 0 failed\n"), "{out}");
+    let page = std::fs::read_to_string(binaries::repository().join("examples/README.md")).unwrap();
+    assert!(
+        page.contains(&format!("$ kubectl daypass policy test {}\n{out}", STORIES.join(" "))),
+        "examples/README.md: {out}"
+    );
 
     let broken = tempfile::tempdir().unwrap();
     for (from, to) in [("examples/tests/payments.yaml", "test.yaml"), ("examples/tour/policies.yaml", "tour.yaml")] {

@@ -1,49 +1,71 @@
-//! The README's tutorial, run as it stands there: each command by the person who gives it, and what it answers held
-//! against what the README says. Times and ages differ from run to run; everything else must not.
+//! The tutorial of examples/README.md and the quick start of README.md, run as they stand there: each command by the
+//! person who gives it, and what it answers held against what the text says. Times and ages differ from run to run;
+//! everything else must not.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 
 use crate::harness::cast::SOON;
-use crate::harness::{ControlPlane, Controller, Daypass, binaries, eventually, shell, trial};
+use crate::harness::users::ADMIN;
+use crate::harness::{ControlPlane, Controller, Daypass, World, binaries, eventually, private, shell, trial};
 
-/// Heading of the part of the README that is run.
-const HEADING: &str = "## Tutorial";
-
-pub fn trials() -> Vec<Trial> {
-    vec![Trial::test("tutorial::the_readme_tells_what_happens", || {
-        trial::runtime().block_on(run(|command, answer| {
-            let (said, told) = (timeless(answer), timeless(&command.answer));
-            if said == told { Ok(()) } else { Err(format!("it answers:\n{said}\n\nbut the README says:\n{told}")) }
-        }));
-        Ok::<(), Failed>(())
-    })]
+/// A part of a text that is run: everything below a heading, up to the next one of the second level.
+struct Part {
+    file: &'static str,
+    heading: &'static str,
+    /// It has more commands than that, or they were not found.
+    more_than: usize,
 }
 
-/// `make tutorial`: prints it with what it answers now, to be copied into the README.
+const TUTORIAL: Part = Part { file: "examples/README.md", heading: "\n## Tutorial", more_than: 20 };
+const QUICK_START: Part = Part { file: "README.md", heading: "\n## Quick start\n", more_than: 8 };
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("tutorial::the_tutorial_tells_what_happens", || {
+            trial::runtime().block_on(tutorial(|command, answer| command.is_answered(TUTORIAL.file, answer)));
+            Ok::<(), Failed>(())
+        }),
+        private("tutorial::the_quick_start_tells_what_happens", quick_start),
+    ]
+}
+
+/// `make tutorial`: prints it with what it answers now, to be copied into the text.
 pub fn print() -> ExitCode {
-    trial::runtime().block_on(run(|command, answer| {
+    trial::runtime().block_on(tutorial(|command, answer| {
         println!("$ {}\n{answer}", command.line);
         Ok(())
     }));
     ExitCode::SUCCESS
 }
 
-/// Runs every command on a cluster in which nothing has happened but `helm install`. `told` says whether the answer
-/// is the right one; one that only looks is given again until it is, since Events come a moment after the deed.
-async fn run(told: impl Fn(&Command, &str) -> Result<(), String>) {
+/// The quick start begins where `make playground` ends.
+async fn quick_start(world: Arc<World>) {
+    world.kubectl(ADMIN).ok(&["create", "namespace", "shop"]).await;
+    run(&QUICK_START, &world.control_plane, |command, answer| command.is_answered(QUICK_START.file, answer)).await;
+}
+
+/// The tutorial begins on a cluster in which nothing has happened but `helm install`.
+async fn tutorial(told: impl Fn(&Command, &str) -> Result<(), String>) {
     let control_plane = ControlPlane::start().await;
     Daypass::install(&control_plane, &[]).await;
     let controller = Controller::start(&control_plane).await;
+    run(&TUTORIAL, &control_plane, told).await;
+    drop(controller);
+}
+
+/// Runs every command of a part. `told` says whether the answer is the right one; a command that only looks is given
+/// again until it is, since Events come a moment after what they are about.
+async fn run(part: &Part, control_plane: &ControlPlane, told: impl Fn(&Command, &str) -> Result<(), String>) {
     let kubeconfig = control_plane.dir().join("tutorial.kubeconfig");
-    shell::contexts(&control_plane, &kubeconfig).await;
+    shell::contexts(control_plane, &kubeconfig).await;
     let kubectl = control_plane.kubectl_with(&kubeconfig);
-    let readme = std::fs::read_to_string(binaries::repository().join("README.md")).expect("read the README");
-    for command in commands(&readme) {
+    for command in part.commands() {
         let words = shell::words(&command.line);
         let args: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
-        assert_eq!(words[0], "kubectl", "{}", command.line);
+        assert_eq!(words[0], "kubectl", "{}: {}", part.file, command.line);
         let once = async || {
             let output = kubectl.run_in(binaries::repository(), &args).await;
             told(&command, format!("{}{}", output.stdout, output.stderr).trim_end())
@@ -54,33 +76,44 @@ async fn run(told: impl Fn(&Command, &str) -> Result<(), String>) {
             panic!("$ {}\n{why}", command.line);
         }
     }
-    drop(controller);
 }
 
-/// A command of the README, and what it says that it answers.
+/// A command of a text, and what it says that it answers.
 struct Command {
     line: String,
     answer: String,
 }
 
-/// The commands of the tutorial's console blocks, in their order.
-fn commands(readme: &str) -> Vec<Command> {
-    let tutorial = readme.split(HEADING).nth(1).expect("a tutorial").split("\n## ").next().unwrap_or_default();
-    let blocks = tutorial.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
-    let mut commands: Vec<Command> = Vec::new();
-    let mut continued = false;
-    for line in blocks.flat_map(str::lines) {
-        let (text, goes_on) = line.strip_suffix('\\').map_or((line, false), |text| (text, true));
-        match (text.strip_prefix("$ "), commands.last_mut()) {
-            (Some(line), _) => commands.push(Command { line: line.trim_end().to_owned(), answer: String::new() }),
-            (None, Some(command)) if continued => command.line = format!("{} {}", command.line, text.trim()),
-            (None, Some(command)) => command.answer = format!("{}{text}\n", command.answer),
-            (None, None) => panic!("the tutorial's first block does not begin with a command: {line}"),
-        }
-        continued = goes_on;
+impl Command {
+    fn is_answered(&self, file: &str, answer: &str) -> Result<(), String> {
+        let (said, told) = (timeless(answer), timeless(&self.answer));
+        if said == told { Ok(()) } else { Err(format!("it answers:\n{said}\n\nbut {file} says:\n{told}")) }
     }
-    assert!(commands.len() > 20, "the tutorial has {} commands", commands.len());
-    commands
+}
+
+impl Part {
+    /// The commands of its console blocks, in their order.
+    fn commands(&self) -> Vec<Command> {
+        let Self { file, heading, more_than } = self;
+        let text = std::fs::read_to_string(binaries::repository().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let below = text.split(heading).nth(1).unwrap_or_else(|| panic!("{file} has no {}", heading.trim()));
+        let part = below.split("\n## ").next().unwrap_or_default();
+        let blocks = part.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
+        let mut commands: Vec<Command> = Vec::new();
+        let mut continued = false;
+        for line in blocks.flat_map(str::lines) {
+            let (text, goes_on) = line.strip_suffix('\\').map_or((line, false), |text| (text, true));
+            match (text.strip_prefix("$ "), commands.last_mut()) {
+                (Some(line), _) => commands.push(Command { line: line.trim_end().to_owned(), answer: String::new() }),
+                (None, Some(command)) if continued => command.line = format!("{} {}", command.line, text.trim()),
+                (None, Some(command)) => command.answer = format!("{}{text}\n", command.answer),
+                (None, None) => panic!("{file}: the first block does not begin with a command: {line}"),
+            }
+            continued = goes_on;
+        }
+        assert!(commands.len() > *more_than, "{file}, {}: {} commands", heading.trim(), commands.len());
+        commands
+    }
 }
 
 /// A text without what differs from run to run: instants, ages, and how wide a column is because of them.

@@ -1,5 +1,5 @@
 //! The examples of `examples/fields` and `examples/gitops`: each one does on a real API server what it says that it
-//! does, and the README's table names them all.
+//! does, and the table of `examples/fields/README.md` names them all.
 //!
 //! The outcome of an example stands in its PolicyTest, which `kubectl daypass policy test` decides without a cluster and
 //! [`cases`] plays with real users. There is no other place for it.

@@ -1,4 +1,5 @@
-//! The README's table of the fields of a policy, held against the schema of the CRD and the files that it links.
+//! The table of the fields of a policy in `examples/fields/README.md`, held against the schema of the CRD and the files
+//! that it links.
 //!
 //! A row stands for its field and for all that is in it, unless other rows go deeper: then each part needs its own.
 
@@ -9,7 +10,9 @@ use serde_json::{Value, json};
 use super::{FIELDS, TESTS, documents, files, of_kind, stem};
 use crate::harness::binaries;
 
-const HEADING: &str = "### Policy fields\n";
+/// Where the table is. Its links begin at this folder.
+const README: &str = "examples/fields/README.md";
+const HEADING: &str = "## Policy fields\n";
 
 /// Everything that must fit together.
 #[derive(Clone)]
@@ -24,6 +27,7 @@ struct Book {
 struct Row {
     field: String,
     words: String,
+    /// The file that it links, from the repository on.
     link: String,
 }
 
@@ -77,7 +81,7 @@ impl Book {
         let crd = documents("crds/accesspolicies.yaml").remove(0);
         let spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone();
         assert!(spec["properties"].as_object().is_some_and(|fields| fields.len() > 10), "the schema was not found");
-        let readme = std::fs::read_to_string(binaries::repository().join("README.md")).expect("read the README");
+        let readme = std::fs::read_to_string(binaries::repository().join(README)).expect("read the README");
         Self { readme, spec, examples: files(FIELDS), tests: files(TESTS) }
     }
 
@@ -88,9 +92,9 @@ impl Book {
             .into_iter()
             .map(|field| {
                 format!(
-                    "README.md, table of the policy fields: no row for `{field}`. Way out: write {FIELDS}/NAME.yaml \
+                    "{README}, table of the policy fields: no row for `{field}`. Way out: write {FIELDS}/NAME.yaml \
                      with a policy that sets it and requests that show it, {TESTS}/NAME.yaml with what comes of them, \
-                     and the row\n    | `{field}` | What it means. | [NAME]({FIELDS}/NAME.yaml) |"
+                     and the row\n    | `{field}` | What it means. | [NAME](NAME.yaml) |"
                 )
             })
             .collect();
@@ -98,15 +102,14 @@ impl Book {
         for row in &rows {
             let field = &row.field;
             if !known.contains(field) {
-                faults.push(format!(
-                    "README.md: `{field}` is no field of the schema. Way out: correct or remove the row"
-                ));
+                faults
+                    .push(format!("{README}: `{field}` is no field of the schema. Way out: correct or remove the row"));
             }
             if row.words.is_empty() {
-                faults.push(format!("README.md: the row of `{field}` does not say what it means"));
+                faults.push(format!("{README}: the row of `{field}` does not say what it means"));
             }
             match self.examples.get(&row.link) {
-                None => faults.push(format!("README.md: the row of `{field}` links {}, which is not there", row.link)),
+                None => faults.push(format!("{README}: the row of `{field}` links {}, which is not there", row.link)),
                 Some(example) if !of_kind(example, "AccessPolicy").any(|policy| sets(&policy["spec"], field)) => {
                     faults.push(format!("{}: no policy in it sets `{field}`, whose row links it", row.link));
                 }
@@ -115,9 +118,8 @@ impl Book {
         }
         for path in self.examples.keys() {
             if !rows.iter().any(|row| row.link == *path) {
-                faults.push(format!(
-                    "{path} is not linked in README.md. Way out: add the row of its field, or remove it"
-                ));
+                faults
+                    .push(format!("{path} is not linked in {README}. Way out: add the row of its field, or remove it"));
             }
             let test = format!("{TESTS}/{}.yaml", stem(path));
             if !self.tests.contains_key(&test) {
@@ -134,7 +136,7 @@ impl Book {
         let table = self.readme.split(HEADING).nth(1).unwrap_or_default();
         let table = table.split("\n#").next().unwrap_or_default();
         let rows: Vec<Row> = table.lines().filter_map(row).collect();
-        assert!(rows.len() > 20, "README.md, below {HEADING:?}: a table of {} rows", rows.len());
+        assert!(rows.len() > 20, "{README}, below {HEADING:?}: a table of {} rows", rows.len());
         rows
     }
 }
@@ -145,7 +147,7 @@ fn row(line: &str) -> Option<Row> {
     let [field, rest] = cells.as_slice() else { return None };
     let (words, link) = rest.rsplit_once(" | [")?;
     let link = link.split_once("](")?.1.strip_suffix(')')?;
-    Some(Row { field: (*field).to_owned(), words: words.trim().to_owned(), link: link.to_owned() })
+    Some(Row { field: (*field).to_owned(), words: words.trim().to_owned(), link: format!("{FIELDS}/{link}") })
 }
 
 /// The fields in an object of the schema, or in the objects of a list, with their paths.

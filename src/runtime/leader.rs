@@ -8,7 +8,7 @@
 //!   machine is read, and neither is how long the Lease says that it lasts.
 //! - Somebody else may write the Lease, or delete it. Then it says nothing about who leads, and a replica's record may
 //!   come and go between two looks of another. So what is written over something strange, by a leader that takes its
-//!   lease back or by a successor whose wait is over, counts only when it has stood for [`STANDS`](sight::STANDS): until
+//!   lease back or by a successor whose wait is over, counts only when it has stood for [`STANDS`]: until
 //!   then a leader's deadline stays where it was, and a successor does not begin. One that waits looks so often while it
 //!   sees something strange that it cannot miss what stood that long, and where it may have, its wait begins anew.
 //!   When a replica's record has become something strange, the wait begins with the sight of that, since renewals may
