@@ -182,7 +182,7 @@ async fn killed_at_every_write(world: Arc<World>) {
             before = after;
         }
     }
-    let restored = |entry: &daypass::api::request::HistoryEntry| entry.event == "BindingRestored";
+    let restored = |entry: &daypass::api::request::HistoryEntry| entry.event.as_str() == "BindingRestored";
     assert!(!before.status.as_ref().unwrap().history.iter().any(restored), "nobody had changed the binding by hand");
     assert_eq!(created_and_deleted(&world, &before), [1, 0]);
 }

@@ -208,5 +208,5 @@ async fn service_account(world: Arc<World>) {
 }
 
 fn history(request: &AccessRequest) -> Vec<String> {
-    request.status.iter().flat_map(|s| &s.history).map(|h| h.event.clone()).collect()
+    request.status.iter().flat_map(|s| &s.history).map(|h| h.event.as_str().to_owned()).collect()
 }

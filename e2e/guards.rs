@@ -336,12 +336,16 @@ async fn forged_in_gap(world: &World, running: bool) {
             ended.message.as_ref().is_some_and(|said| said.contains("make the request again")),
             "{name}: {ended:?}"
         );
-        assert!(ended.history.iter().any(|entry| entry.event == "WrittenInGap"), "{name}: {ended:?}");
+        assert!(ended.history.iter().any(|entry| entry.event.as_str() == "WrittenInGap"), "{name}: {ended:?}");
     }
     let requests = world.requests(&namespace).await;
     let asked = eventually("its approvals are not believed", SOON, async || {
         let status = requests.get("approved").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
-        let mark = status.history.iter().find(|entry| entry.event == "WrittenInGap").map(|entry| entry.message.clone());
+        let mark = status
+            .history
+            .iter()
+            .find(|entry| entry.event.as_str() == "WrittenInGap")
+            .map(|entry| entry.message.clone());
         mark.map(|mark| (mark, status.clone())).ok_or(format!("{:?}", status.history))
     })
     .await;

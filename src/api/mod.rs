@@ -8,10 +8,12 @@ pub mod conditions;
 mod crd;
 pub mod keys;
 pub mod policy;
+pub mod reason;
 pub mod request;
 mod schema;
 pub mod selector;
 pub mod subject;
+pub mod word;
 
 pub use crd::{crds, crds_as_yaml};
 pub use policy::{AccessPolicy, AccessPolicySpec, AccessPolicyStatus, Effect};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
 use super::policy::Window;
+use super::reason::StoredReason;
 use super::schema;
 use super::selector::{RequestScope, is_false};
 use super::subject::{Identity, RoleName, Subject};
@@ -533,7 +534,7 @@ pub struct HistoryEntry {
     pub at: Time,
     /// What, in one word: the reason of the Event that announced it.
     #[schemars(length(max = 64))]
-    pub event: String,
+    pub event: StoredReason,
     /// Who did it. Left out: the controller, following policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
 use super::kept::{KeptRequest, reference};
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
-use crate::core::history::Reason;
 use crate::runtime::gate::Leadership;
 use crate::runtime::metrics::{Counted, Metrics};
 
@@ -95,14 +95,13 @@ impl Figures {
         let nothing = AccessRequestStatus::default();
         let old = request.status.as_ref().unwrap_or(&nothing);
         for entry in new.history.iter().skip(old.history.len()) {
-            self.metrics.decided(&entry.event);
+            self.metrics.decided(entry.event.as_str());
             let end = old.next_end().filter(|_| old.granted_at.is_some());
-            let ends = [Reason::Expired, Reason::Suspended].map(Reason::as_str);
-            match end {
-                Some(end) if end <= now && ends.contains(&entry.event.as_str()) => {
-                    self.metrics.ended(between(end, now))
+            match (end, entry.event.known()) {
+                (Some(end), Some(Reason::Expired | Reason::Suspended)) if end <= now => {
+                    self.metrics.ended(between(end, now));
                 }
-                Some(_) if entry.event == Reason::Revoked.as_str() => self.metrics.revoked(look.began.elapsed()),
+                (Some(_), Some(Reason::Revoked)) => self.metrics.revoked(look.began.elapsed()),
                 _ => {}
             }
         }

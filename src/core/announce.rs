@@ -4,8 +4,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::policy::AccessPolicyStatus;
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, PolicyRef};
-use crate::core::history::{Reason, cut};
+use crate::core::history::cut;
 
 /// Longest note of an Event that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
@@ -34,8 +35,8 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
     let added = new.history.iter().enumerate().skip(known);
     added
         .map(|(index, entry)| Announcement {
-            warning: is_warning(&entry.event),
-            reason: entry.event.clone(),
+            warning: entry.event.known().is_some_and(is_warning),
+            reason: entry.event.as_str().to_owned(),
             note: cut(&entry.message, LONGEST_NOTE),
             policy: new.policy.clone(),
             index,
@@ -43,15 +44,19 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
         .collect()
 }
 
-fn is_warning(event: &str) -> bool {
+fn is_warning(event: Reason) -> bool {
     use Reason::{
         BindingRestored, BreakGlass, Denied, Failed, Lapsed, ReviewIgnored, ReviewOverdue, Revoked, RoleChanged,
         Unjustified, WrittenInGap,
     };
-    let of_ends = [Denied, Lapsed, Revoked, Failed];
-    let on_the_way =
-        [BindingRestored, RoleChanged, ReviewIgnored, BreakGlass, ReviewOverdue, Unjustified, WrittenInGap];
-    of_ends.iter().chain(&on_the_way).any(|reason| reason.as_str() == event)
+    let (at_the_end, on_the_way) = (
+        matches!(event, Denied | Lapsed | Revoked | Failed),
+        matches!(
+            event,
+            BindingRestored | RoleChanged | ReviewIgnored | BreakGlass | ReviewOverdue | Unjustified | WrittenInGap
+        ),
+    );
+    at_the_end || on_the_way
 }
 
 /// The Event of a request that cannot go on, which no status can tell: the API server does not let the controller do what

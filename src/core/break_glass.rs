@@ -7,13 +7,14 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::approvals::{review_stage, said_by};
 use super::deadline::{later, whole_second};
-use super::history::{self, Reason};
+use super::history;
 use super::policies::Policy;
 use super::record;
 use super::snapshot::Snapshot;
 use super::stages::{names, note_reviews, reviewers};
 use super::subjects::is_same_person;
 use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BreakGlassReview, ReviewVerdict};
 use crate::api::subject::Identity;
 

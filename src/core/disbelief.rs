@@ -7,7 +7,9 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::history::{self, Reason};
+use super::history;
+
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, HistoryEntry};
 
 /// Why granted access ends.
@@ -40,7 +42,7 @@ pub fn without_reviews(mut status: AccessRequestStatus, now: Timestamp) -> Acces
 
 /// The part of a history that is believed.
 pub fn believed(history: &[HistoryEntry]) -> &[HistoryEntry] {
-    history.rsplit(|entry| entry.event == Reason::WrittenInGap.as_str()).next().unwrap_or_default()
+    history.rsplit(|entry| entry.event == Reason::WrittenInGap).next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::binding::Observed;
-use super::history::{self, Reason};
+use super::history;
 use super::record;
 use super::snapshot::Snapshot;
 use super::step::Step;
 use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, BindingRef, State};
 
 /// How a request ends.

@@ -2,7 +2,8 @@
 //! more, and each part goes when no version that wrote it is served.
 
 use super::disbelief::believed;
-use super::history::{Reason, shorten};
+use super::history::shorten;
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, CountedReview, Review};
 
 /// Versions that had no `countedReviews` noted in the history alone that a review counted: by the reviewer's last entry,
@@ -20,7 +21,7 @@ fn counted(status: &AccessRequestStatus, username: &str, review: &Review) -> Opt
     let last = believed(&status.history).iter().rev().find(of_them)?;
     let comment = review.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
     let sentence = shorten(&format!("{username} says {}{comment}", review.verdict.as_str()));
-    (last.event == Reason::Reviewed.as_str() && last.message == sentence).then(|| CountedReview {
+    (last.event == Reason::Reviewed && last.message == sentence).then(|| CountedReview {
         reviewer: username.to_owned(),
         uid: review.uid.clone(),
         verdict: review.verdict,
@@ -39,7 +40,7 @@ mod tests {
     fn stored(event: &str, message: &str) -> AccessRequestStatus {
         let entry = HistoryEntry {
             at: Time(noon()),
-            event: event.to_owned(),
+            event: event.into(),
             by: Some("bob".to_owned()),
             message: message.to_owned(),
         };

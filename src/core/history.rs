@@ -1,4 +1,4 @@
-//! The words for what happens to a request, and the record of it in status.
+//! The record in status of what happens to a request.
 //!
 //! History only grows. It is bounded, so entries that somebody could provoke without end stop at
 //! [`ORDINARY_ENTRIES`], which leaves room for those that can be there once only.
@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::deadline::whole_second;
+use crate::api::reason::Reason;
 use crate::api::request::HistoryEntry;
 
 /// How many entries the schema allows.
@@ -16,113 +17,13 @@ pub const ORDINARY_ENTRIES: usize = MOST_ENTRIES - 16;
 /// Longest message, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// What happened or holds: the reason of a condition, of an Event and of a history entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// A policy that might deny cannot be read.
-    PolicyNotReady,
-    /// The cluster's admission policies are missing.
-    GuardMissing,
-    /// People must agree.
-    ApprovalNeeded,
-    /// A stage had no answer in time, so more people may approve.
-    Escalated,
-    /// An approver has said something that counts.
-    Reviewed,
-    /// Somebody has said something that does not count.
-    ReviewIgnored,
-    /// Somebody has taken back what they said.
-    ReviewWithdrawn,
-    /// Somebody may have written to the request while the guard was missing.
-    WrittenInGap,
-    /// Another policy decides than before, or another version of it.
-    PolicyChanged,
-    /// Approved by people or by policy.
-    Approved,
-    /// Approved, and the start lies ahead.
-    WaitingForStart,
-    /// Approved, and the binding is being made.
-    Binding,
-    /// Approved, and the end of the running request is being moved.
-    Extending,
-    /// Granted at once in an emergency, to be reviewed afterwards.
-    BreakGlass,
-    /// The role is bound.
-    Granted,
-    /// Access rests, and comes back by itself.
-    Suspended,
-    /// Access is back.
-    Resumed,
-    /// Somebody changed the rules of the role, or changed them back.
-    RoleChanged,
-    /// The end of a grant was moved.
-    Extended,
-    /// Policy or an approver said no.
-    Denied,
-    /// Nobody decided in time.
-    Lapsed,
-    /// The stated end has come.
-    Expired,
-    /// Ended early.
-    Revoked,
-    /// The role could not be bound.
-    Failed,
-    /// A binding had been changed by hand and was put back.
-    BindingRestored,
-    /// Break-glass access has yet to be reviewed.
-    ReviewOpen,
-    /// Break-glass access was not reviewed in time.
-    ReviewOverdue,
-    /// A reviewer found break-glass access to be justified.
-    Justified,
-    /// A reviewer found break-glass access not to be justified.
-    Unjustified,
-}
-
-impl Reason {
-    /// The word as the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PolicyNotReady => "PolicyNotReady",
-            Self::GuardMissing => "GuardMissing",
-            Self::ApprovalNeeded => "ApprovalNeeded",
-            Self::Escalated => "Escalated",
-            Self::Reviewed => "Reviewed",
-            Self::ReviewIgnored => "ReviewIgnored",
-            Self::ReviewWithdrawn => "ReviewWithdrawn",
-            Self::WrittenInGap => "WrittenInGap",
-            Self::PolicyChanged => "PolicyChanged",
-            Self::Approved => "Approved",
-            Self::WaitingForStart => "WaitingForStart",
-            Self::Binding => "Binding",
-            Self::Extending => "Extending",
-            Self::BreakGlass => "BreakGlass",
-            Self::Granted => "Granted",
-            Self::Extended => "Extended",
-            Self::Suspended => "Suspended",
-            Self::Resumed => "Resumed",
-            Self::RoleChanged => "RoleChanged",
-            Self::Denied => "Denied",
-            Self::Lapsed => "Lapsed",
-            Self::Expired => "Expired",
-            Self::Revoked => "Revoked",
-            Self::Failed => "Failed",
-            Self::BindingRestored => "BindingRestored",
-            Self::ReviewOpen => "ReviewOpen",
-            Self::ReviewOverdue => "ReviewOverdue",
-            Self::Justified => "Justified",
-            Self::Unjustified => "Unjustified",
-        }
-    }
-}
-
 /// Adds an entry, unless there is no room for one of its kind.
 pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: Option<&str>, message: &str) {
     let room = if happens_once(reason) { MOST_ENTRIES } else { ORDINARY_ENTRIES };
     if history.len() < room {
         history.push(HistoryEntry {
             at: Time(whole_second(at)),
-            event: reason.as_str().to_owned(),
+            event: reason.into(),
             by: by.map(str::to_owned),
             message: shorten(message),
         });
@@ -189,7 +90,7 @@ mod tests {
             let once = [BreakGlass, Granted, Reason::Revoked, Expired, Failed, Denied, Lapsed];
             for end in once.into_iter().chain([ReviewOverdue, Justified, Reason::Unjustified]) {
                 add(&mut history, noon(), end, None, "over");
-                assert_eq!(history.last().unwrap().event, end.as_str(), "after {reason:?}");
+                assert_eq!(history.last().unwrap().event, end, "after {reason:?}");
             }
         }
     }

@@ -57,8 +57,8 @@ pub fn opens(policy: &Policy, stage: &str, now: Timestamp) -> Option<Timestamp> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::reason::Reason;
     use crate::api::request::{AccessRequest, HistoryEntry, ReviewVerdict};
-    use crate::core::history::Reason;
     use crate::core::laws::world::World;
     use crate::core::samples::{namespaces, noon, policy, request, review};
     use k8s_openapi::jiff::SignedDuration;
@@ -171,7 +171,7 @@ mod tests {
         hours(&mut world, 12);
         says(&mut world, "dave", ReviewVerdict::Approve);
         assert_eq!(stage(&world).as_deref(), Some("owners"));
-        let escalated = |entry: &HistoryEntry| entry.event == Reason::Escalated.as_str();
+        let escalated = |entry: &HistoryEntry| entry.event == Reason::Escalated;
         assert!(world.status().history.iter().any(escalated));
     }
 }

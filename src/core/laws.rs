@@ -25,10 +25,10 @@ use self::chance::{
 use self::world::{Law, World};
 use super::binding::{self, Observed};
 use super::duration;
-use super::history::Reason;
 use super::reap::{Owner, verdict};
 use super::samples::{noon, request};
 use crate::api::keys;
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, BindingKind, BindingRef, ReviewVerdict, State};
 
 /// Everybody whom the policies here ask, by position in the list of reviewers.
@@ -191,7 +191,7 @@ proptest! {
             let annotations = binding.object.metadata.annotations.as_ref().unwrap();
             prop_assert_eq!(&annotations[keys::EXPIRES_AT], &later.to_string());
         }
-        let told: Vec<String> = world.status().history.into_iter().map(|entry| entry.event).collect();
+        let told: Vec<String> = world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect();
         prop_assert_eq!(told.last().map(String::as_str), Some("Extended"));
         prop_assert!(!told.iter().any(|event| event == "BindingRestored"));
         world.now = end;
@@ -262,7 +262,7 @@ proptest! {
             prop_assert_eq!(&was.metadata.uid, &is.object.metadata.uid);
         }
         let history = world.status().history;
-        prop_assert_eq!(&history.last().unwrap().event, Reason::BindingRestored.as_str());
+        prop_assert_eq!(&history.last().unwrap().event, &Reason::BindingRestored);
         prop_assert_eq!(world.state(), State::Active);
     }
 
@@ -342,7 +342,7 @@ proptest! {
         let outcome = |w: &World| {
             let mut status = AccessRequestStatus { reviews: BTreeMap::new(), ..w.status() };
             // That they spoke is on record; it changes nothing else.
-            status.history.retain(|entry| entry.event != "ReviewIgnored");
+            status.history.retain(|entry| entry.event != Reason::ReviewIgnored);
             status
         };
         prop_assert_eq!(outcome(&noisy), outcome(&quiet));

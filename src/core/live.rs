@@ -13,7 +13,7 @@ use super::extension::{self, Due};
 use super::facts::Circumstances;
 use super::fault::sentence;
 use super::guard::Guard;
-use super::history::{self, Reason};
+use super::history;
 use super::inspect::{Bindings, Change, Uids, describe, inspect};
 use super::namespaces::Namespaces;
 use super::period::closed;
@@ -29,6 +29,7 @@ use super::step::Step;
 use super::validate::Ask;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::policy::Effect as PolicyEffect;
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, BindingKind, MadeRole, RoleRisk, State};
 
 /// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
@@ -221,7 +222,7 @@ fn activate(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &Ask<'_>, ui
     if status.state != State::Active {
         let why = granted_sentence(s, &status, ask);
         status.state = State::Active;
-        let before = status.history.iter().any(|entry| entry.event == Reason::Granted.as_str());
+        let before = status.history.iter().any(|entry| entry.event == Reason::Granted);
         let reason = if before { Reason::Resumed } else { Reason::Granted };
         record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, reason, &why, now);
         history::add(&mut status.history, now, reason, None, &why);

@@ -19,7 +19,7 @@ use super::extension;
 use super::fault::sentence;
 use super::former::with_counted_reviews;
 use super::guard::Guard;
-use super::history::{self, Reason, join};
+use super::history::{self, join};
 use super::live;
 use super::record;
 use super::recurrence::Opening;
@@ -30,6 +30,7 @@ use super::stages;
 use super::step::Step;
 use super::validate::{Aim, Ask, validate};
 use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
 
 /// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its

@@ -4,10 +4,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::deadline::whole_second;
-use super::history::{self, Reason};
+use super::history;
 use super::policies::Policy;
 use super::snapshot::Snapshot;
 use crate::api::conditions::{self, Condition, ConditionStatus};
+use crate::api::reason::Reason;
 use crate::api::request::AccessRequestStatus;
 
 /// A record is written only when it says something new.

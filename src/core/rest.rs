@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::deadline::whole_second;
 use super::end::leftovers;
-use super::history::{self, Reason};
+use super::history;
 use super::policies::Policy;
 use super::record;
 use super::recurrence::{Opening, Recurrence, is_open};
@@ -15,6 +15,7 @@ use super::role::RoleSeen;
 use super::snapshot::Snapshot;
 use super::step::Step;
 use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, DecidedRole, MadeRole, State};
 
 /// Access rests: its bindings go, and the record says that it comes back. Nothing is done where that is so already.

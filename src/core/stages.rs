@@ -11,13 +11,14 @@ use super::deadline::{earliest, later, whole_second};
 use super::decide::Waiting;
 use super::disbelief::believed;
 use super::duration;
-use super::history::{self, Reason};
+use super::history;
 use super::hours::{is_of, opens, waits_until};
 use super::policies::{Entry, Policy};
 use super::record;
 use super::snapshot::Snapshot;
 use super::validate::Ask;
 use crate::api::policy::Stage;
+use crate::api::reason::Reason;
 use crate::api::request::{
     AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, OpenStage, Review, ReviewVerdict,
 };
@@ -140,7 +141,7 @@ fn note(
         }
         let known = words_of(&status.history, username).next_back().is_some_and(|entry| entry.message == message);
         let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };
-        if !known && words_of(&status.history, username).filter(|e| e.event == reason.as_str()).count() < most {
+        if !known && words_of(&status.history, username).filter(|e| e.event == reason).count() < most {
             history::add(&mut status.history, now, reason, Some(username), &message);
         }
     }
@@ -173,15 +174,17 @@ fn withdrawn(status: &AccessRequestStatus) -> impl Iterator<Item = &str> {
     let spoke: BTreeSet<&str> = believed(&status.history).iter().filter_map(|entry| entry.by.as_deref()).collect();
     let speaks = |who: &str| {
         let last = words_of(&status.history, who).next_back();
-        last.is_some_and(|entry| entry.event != Reason::ReviewWithdrawn.as_str())
+        last.is_some_and(|entry| entry.event != Reason::ReviewWithdrawn)
     };
     spoke.into_iter().filter(move |who| !status.reviews.contains_key(*who) && speaks(who))
 }
 
 /// What somebody has said and taken back, as far as it is on record.
 fn words_of<'a>(history: &'a [HistoryEntry], who: &str) -> impl DoubleEndedIterator<Item = &'a HistoryEntry> {
-    let words = [Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn].map(Reason::as_str);
-    believed(history).iter().filter(move |e| words.contains(&e.event.as_str()) && e.by.as_deref() == Some(who))
+    let words = [Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn];
+    believed(history)
+        .iter()
+        .filter(move |e| e.event.known().is_some_and(|word| words.contains(&word)) && e.by.as_deref() == Some(who))
 }
 
 /// The stage is open; since when.

@@ -54,7 +54,7 @@ fn say(world: &mut World, who: &str, groups: &[&str], verdict: ReviewVerdict) {
 }
 
 fn events(world: &World) -> Vec<String> {
-    world.status().history.into_iter().map(|entry| entry.event).collect()
+    world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect()
 }
 
 fn reviewed(world: &World) -> (ConditionStatus, String) {
@@ -190,7 +190,7 @@ fn who_is_not_a_reviewer_closes_nothing_and_that_is_on_record() {
         world.version += 1;
         settle(&mut world);
         assert_eq!(reviewed(&world).1, "ReviewOpen", "{who}");
-        assert_eq!(world.status().history.last().unwrap().event, "ReviewIgnored", "{who}");
+        assert_eq!(world.status().history.last().unwrap().event, crate::api::reason::Reason::ReviewIgnored, "{who}");
         assert_eq!(world.status().history.last().unwrap().by.as_deref(), Some(who));
     }
 }

@@ -45,12 +45,15 @@ fn approvals_are_taken_away_and_may_be_given_again() {
     doubt(&mut world);
     assert_eq!(world.state(), State::Pending);
     assert!(world.status().reviews.is_empty());
-    let mark = world.status().history.into_iter().find(|entry| entry.event == "WrittenInGap").unwrap();
+    let mark = world.status().history.into_iter().find(|entry| entry.event == Reason::WrittenInGap).unwrap();
     assert!(mark.message.ends_with("what was said as bob: who meant it may say it again"), "{}", mark.message);
     approve(&mut world);
     world.settle();
     assert_eq!(world.state(), State::Active);
-    assert!(!world.status().history.iter().any(|entry| entry.event == "ReviewWithdrawn"), "bob took nothing back");
+    assert!(
+        !world.status().history.iter().any(|entry| entry.event == Reason::ReviewWithdrawn),
+        "bob took nothing back"
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::cases;
 use super::chance::{Event, RoleEdit, Scenario, recurring, scenarios};
 use super::world::World;
 use crate::api::policy;
+use crate::api::reason::Reason;
 use crate::api::request::State;
-use crate::core::history::Reason;
 use crate::core::plan::ends;
 use crate::core::schedule::Schedule;
 
@@ -58,7 +58,7 @@ proptest! {
     fn a_role_that_changes_is_told_and_comes_back(scenario in scenarios(), crash in prop::option::of(0..3_usize)) {
         let Some(mut world) = scenario.granted() else { return Ok(()) };
         let before = world.ours();
-        let told = |world: &World| world.status().history.iter().filter(|e| e.event == "RoleChanged").count();
+        let told = |world: &World| world.status().history.iter().filter(|e| e.event == Reason::RoleChanged).count();
         for (edit, changed) in [(RoleEdit::Wider, true), (RoleEdit::Back, false)] {
             Event::RoleEdited(edit).happen(&mut world, &scenario);
             if let Some(after) = crash {
@@ -107,7 +107,7 @@ proptest! {
         } else {
             prop_assert_eq!(made(&world), before);
             let last = world.status().history.pop().unwrap().event;
-            prop_assert_eq!(last, Reason::BindingRestored.as_str());
+            prop_assert_eq!(last, Reason::BindingRestored);
         }
         prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
     }

@@ -58,7 +58,7 @@ fn message(world: &World) -> String {
 }
 
 fn events(world: &World) -> Vec<String> {
-    world.status().history.into_iter().map(|e| e.event).collect()
+    world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect()
 }
 
 #[test]
