@@ -67,7 +67,7 @@ async fn one_verb_on_one_named_object(world: Arc<World>) {
         (name.clone(), "Role", &*name)
     );
     let status = granted.status.as_ref().unwrap();
-    assert_eq!(status.risk.as_ref().unwrap().level, "Medium", "{status:?}");
+    assert_eq!(status.risk.as_ref().unwrap().level.as_str(), "Medium", "{status:?}");
     let made = made_roles(&world, &namespace).await;
     assert_eq!((made.len(), made[0].uid()), (1, status.bindings[0].role.as_ref().unwrap().uid.clone()));
 

@@ -105,12 +105,12 @@ async fn risk(world: Arc<World>) {
     let role = |kind: &str, name: &str| json!({ "role": { "kind": kind, "name": name }, "duration": "1h" });
     world.ask(ALICE, &namespace, "look", role("ClusterRole", "view")).await;
     let granted = world.until(&namespace, "look", State::Active).await.status.unwrap();
-    assert_eq!(granted.risk.unwrap().level, "Low");
+    assert_eq!(granted.risk.unwrap().level.as_str(), "Low");
 
     world.ask(ALICE, &namespace, "change", role("ClusterRole", "edit")).await;
     let waits = world.until_reason(&namespace, "change", "Approved", "ApprovalNeeded").await.status.unwrap();
     let told = waits.risk.unwrap();
-    assert_eq!(told.level, "High");
+    assert_eq!(told.level.as_str(), "High");
     assert!(
         told.reasons.iter().any(|reason| reason.starts_with("High: ") && reason.contains("reads secrets")),
         "{told:?}"
@@ -119,7 +119,7 @@ async fn risk(world: Arc<World>) {
     // Nothing is known of a role that is not there, which counts as the worst.
     world.ask(ALICE, &namespace, "unknown", role("Role", "deployer")).await;
     let waits = world.until_reason(&namespace, "unknown", "Approved", "ApprovalNeeded").await.status.unwrap();
-    assert_eq!(waits.risk.unwrap().level, "Unknown");
+    assert_eq!(waits.risk.unwrap().level.as_str(), "Unknown");
     let harmless = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }]);
     let deployer = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
@@ -130,7 +130,7 @@ async fn risk(world: Arc<World>) {
     eventually("the Role has been read", SOON, async || {
         let status = world.requests(&namespace).await.get("known").await.map_err(|error| error.to_string())?.status;
         let level = status.and_then(|status| status.risk).map(|risk| risk.level);
-        if level.as_deref() == Some("Low") { Ok(()) } else { Err(format!("{level:?}")) }
+        if level.as_ref().is_some_and(|level| level.as_str() == "Low") { Ok(()) } else { Err(format!("{level:?}")) }
     })
     .await;
 }

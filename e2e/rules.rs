@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daypass::core::risk::{Extent, Level, risk};
+use daypass::api::risk::RiskLevel;
+use daypass::core::risk::{Extent, risk};
 use daypass::core::rules::{Uncovered, covers};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
@@ -285,7 +286,7 @@ async fn built_in_roles(control_plane: Arc<ControlPlane>) {
         assert_eq!(covers(self::rules_of(&all, "cluster-admin"), rules), Ok(()), "{name}");
     }
 
-    use Level::{Critical, High, Low, Medium};
+    use RiskLevel::{Critical, High, Low, Medium};
     for (name, here, everywhere, because) in [
         ("view", Low, Low, "logs"),
         ("edit", High, Critical, "runs its own code"),

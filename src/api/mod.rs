@@ -10,6 +10,7 @@ pub mod keys;
 pub mod policy;
 pub mod reason;
 pub mod request;
+pub mod risk;
 mod schema;
 pub mod selector;
 pub mod subject;

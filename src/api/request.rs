@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::Condition;
 use super::policy::Window;
 use super::reason::StoredReason;
+use super::risk::StoredRiskLevel;
 use super::schema;
 use super::selector::{RequestScope, is_false};
 use super::subject::{Identity, RoleName, Subject};
@@ -451,7 +452,7 @@ pub struct BindingRef {
 pub struct RoleRisk {
     /// Low, Medium, High, Critical, or Unknown when the role cannot be read.
     #[schemars(length(max = 16))]
-    pub level: String,
+    pub level: StoredRiskLevel,
     /// What somebody can do with the role, worst first; at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 512)))]

@@ -14,6 +14,7 @@ use super::plugin::Said;
 use crate::api::request::{
     AccessRequest, AccessRequestStatus, BindingKind, BindingRef, PolicyRef, Review, RoleRisk, State,
 };
+use crate::api::risk::RiskLevel;
 use crate::api::subject::Identity;
 use crate::core::duration;
 use crate::core::explain::{Explanation, Outcome, Standing, explain};
@@ -86,7 +87,7 @@ struct RawCase {
     #[serde(default)]
     escalated: Vec<String>,
     /// How much harm the role can do, as the controller would read it from the cluster.
-    risk: Option<Level>,
+    risk: Option<RiskLevel>,
     at: Option<Time>,
     /// How long before `at` the request was made. Left out: not at all.
     waited: Option<String>,
@@ -104,16 +105,7 @@ struct RawEarlier {
     /// When its access began. Left out: at `at`, or so early that it has just ended.
     from: Option<Time>,
     /// How much harm its role can do.
-    risk: Option<Level>,
-}
-
-#[derive(Deserialize, Debug)]
-enum Level {
-    Low,
-    Medium,
-    High,
-    Critical,
-    Unknown,
+    risk: Option<RiskLevel>,
 }
 
 struct Case {
@@ -200,8 +192,8 @@ fn request(
     Ok(request)
 }
 
-fn on_record(level: Option<Level>) -> Option<RoleRisk> {
-    level.map(|level| RoleRisk { level: format!("{level:?}"), reasons: Vec::new() })
+fn on_record(level: Option<RiskLevel>) -> Option<RoleRisk> {
+    level.map(|level| RoleRisk { level: level.into(), reasons: Vec::new() })
 }
 
 fn named(name: &str, documents: &[Document]) -> Option<Result<AccessRequest, String>> {
@@ -398,7 +390,7 @@ fn decided(
     let rules = &request.spec.rules;
     let role = match &stated {
         _ if !rules.is_empty() => Some(RoleSeen::with_every_right()),
-        Some(risk) if risk.level == "Low" => Some(RoleSeen::that_only_looks()),
+        Some(risk) if risk.level == RiskLevel::Low => Some(RoleSeen::that_only_looks()),
         _ => None,
     };
     let of_rules = role.as_ref().filter(|_| !rules.is_empty());

@@ -19,6 +19,8 @@ use self::parts::Parts;
 use super::fault::Fault;
 use super::history::cut;
 use crate::api::request::RoleRisk;
+use crate::api::risk::RiskLevel;
+use crate::api::word::Word;
 
 /// Longest expression, in bytes; the schema says so too.
 const LONGEST: usize = 1024;
@@ -125,14 +127,10 @@ pub struct Harm {
 impl Harm {
     /// As a reading on record says.
     pub fn recorded(risk: Option<&RoleRisk>) -> Self {
-        let level = risk.map_or("Unknown", |risk| risk.level.as_str());
-        let score = match level {
-            "Low" => 0,
-            "Medium" => 1,
-            "High" => 2,
-            _ => 3,
-        };
-        Self { level: level.to_owned(), score }
+        let level = risk.map_or(Word::Known(RiskLevel::Unknown), |risk| risk.level.clone());
+        // A level that another version has is as bad as one that nobody can say.
+        let score = level.known().unwrap_or(RiskLevel::Unknown).score();
+        Self { level: level.as_str().to_owned(), score }
     }
 }
 

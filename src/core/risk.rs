@@ -1,6 +1,6 @@
 //! The built-in reading of a role: what somebody can do with its rules, and how bad that may be.
 //!
-//! Owns the levels and how rules are held against the table of findings in [`findings`]. It must not decide
+//! Owns how rules are held against the table of findings in [`findings`]. It must not decide
 //! anything: a level is advice for those who decide. Nor can it know what is in a namespace, so it says what the
 //! rights are good for, not what will be done.
 
@@ -15,31 +15,7 @@ use self::findings::{FINDINGS, Finding};
 use super::history::cut;
 use super::rules::{list, quote_all};
 use crate::api::request::RoleRisk;
-
-/// How much harm rights can do, in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Reads what is no secret.
-    #[default]
-    Low,
-    /// Disturbs or changes applications.
-    Medium,
-    /// Takes over the namespaces where it holds, or a part of the cluster.
-    High,
-    /// Takes over the cluster, or whatever is there and comes to be there.
-    Critical,
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Low => "Low",
-            Self::Medium => "Medium",
-            Self::High => "High",
-            Self::Critical => "Critical",
-        })
-    }
-}
+use crate::api::risk::RiskLevel;
 
 /// Where rights hold, as far as the harm that they can do depends on it; in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +32,7 @@ pub enum Extent {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Risk {
     /// The highest level of all findings; low when there are none.
-    pub level: Level,
+    pub level: RiskLevel,
     /// Each finding once, as its level and a short sentence: wildcards first, then the worst. There are never more
     /// than there are kinds of findings, a few dozen, and each is short.
     pub reasons: Vec<String>,
@@ -70,13 +46,14 @@ impl Risk {
     /// As it goes on record.
     pub fn on_record(&self) -> RoleRisk {
         let reasons = self.reasons.iter().take(MOST_REASONS).map(|reason| cut(reason, LONGEST_REASON)).collect();
-        RoleRisk { level: self.level.to_string(), reasons }
+        RoleRisk { level: self.level.into(), reasons }
     }
 }
 
 /// What goes on record of a role that cannot be read.
 pub fn unreadable() -> RoleRisk {
-    RoleRisk { level: "Unknown".to_owned(), reasons: vec!["the role cannot be read: it may not exist yet".to_owned()] }
+    let why = "the role cannot be read: it may not exist yet".to_owned();
+    RoleRisk { level: RiskLevel::Unknown.into(), reasons: vec![why] }
 }
 
 /// The objects that a finding holds for.
@@ -93,7 +70,7 @@ enum Reach<'a> {
 /// Those that hold in a protected namespace weigh what they do in the whole cluster, which includes it.
 pub fn risk(rules: &[PolicyRule], extent: Extent) -> Risk {
     // In the order in which they are told.
-    let mut found: BTreeMap<(bool, std::cmp::Reverse<Level>, &str), Reach<'_>> = BTreeMap::new();
+    let mut found: BTreeMap<(bool, std::cmp::Reverse<RiskLevel>, &str), Reach<'_>> = BTreeMap::new();
     for finding in FINDINGS {
         let Some(level) = finding.level(extent) else { continue };
         let mut hits = rules.iter().filter(|rule| finding.is_in(rule)).peekable();

@@ -151,6 +151,7 @@ fn in_order(rule: &PolicyRule) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::risk::RiskLevel;
     use serde_json::json;
 
     fn cluster(rules: serde_json::Value) -> RoleSeen {
@@ -215,10 +216,10 @@ mod tests {
     #[test]
     fn the_risk_is_that_of_what_is_wanted() {
         let admin = cluster(json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
-        assert_eq!(admin.risk(&[], Extent::Namespaces).level, "Critical");
+        assert_eq!(admin.risk(&[], Extent::Namespaces).level, RiskLevel::Critical);
         let one =
             narrow(json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]));
-        assert_eq!(admin.risk(&one, Extent::Namespaces).level, "Low");
-        assert_eq!(RoleSeen::OfCluster(None).risk(&[], Extent::Namespaces).level, "Unknown");
+        assert_eq!(admin.risk(&one, Extent::Namespaces).level, RiskLevel::Low);
+        assert_eq!(RoleSeen::OfCluster(None).risk(&[], Extent::Namespaces).level, RiskLevel::Unknown);
     }
 }

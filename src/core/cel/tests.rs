@@ -182,3 +182,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_risk_that_this_version_has_no_word_for_counts_as_the_worst() {
+    for (level, score) in [("Low", 0), ("Medium", 1), ("High", 2), ("Critical", 3), ("Unknown", 3), ("Cosmic", 3)] {
+        let read = Harm::recorded(Some(&RoleRisk { level: level.into(), reasons: Vec::new() }));
+        assert_eq!((read.level.as_str(), read.score), (level, score));
+    }
+    assert_eq!(Harm::recorded(None).level, "Unknown");
+}

@@ -87,8 +87,7 @@ fn from_request_to_end_takes_five_writes() {
 #[test]
 fn how_much_harm_a_role_can_do_is_on_record_before_anybody_decides() {
     let mut world = world(json!({}), vec![asking_bob(json!({}))]);
-    world.risk =
-        Some(crate::api::request::RoleRisk { level: "High".to_owned(), reasons: vec!["High: it is".to_owned()] });
+    world.risk = Some(crate::api::request::RoleRisk { level: "High".into(), reasons: vec!["High: it is".to_owned()] });
     world.settle();
     assert_eq!((world.state(), world.status().risk), (State::Pending, world.risk.clone()));
 }

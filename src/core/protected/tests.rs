@@ -258,7 +258,7 @@ fn what_was_approved_before_and_begins_now_is_something_new() {
 /// A version that weighs a role another way ends nothing by that; a role that was changed is weighed as it is.
 #[test]
 fn a_condition_about_the_risk_ends_a_grant_only_when_its_role_changed() {
-    let risk = |level: &str| Some(crate::api::request::RoleRisk { level: level.to_owned(), reasons: Vec::new() });
+    let risk = |level: &str| Some(crate::api::request::RoleRisk { level: level.into(), reasons: Vec::new() });
     let mut world = running(json!({}));
     let modest = json!([{ "expression": "risk.level != 'Critical'", "message": "not with that" }]);
     world.policies[0].spec.conditions = serde_json::from_value(modest).unwrap();

@@ -10,7 +10,7 @@
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::Extent;
-use super::Level::{self, Critical, High, Low, Medium};
+use crate::api::risk::RiskLevel::{self, Critical, High, Low, Medium};
 use crate::core::rules::{ALL, group_matches, list, resource_matches, url_matches, verb_matches};
 
 /// Something that rights are good for.
@@ -18,11 +18,11 @@ pub(super) struct Finding {
     /// What somebody can do with it, and why that matters.
     pub text: &'static str,
     /// How bad it is in single namespaces that are not protected; none when it is nothing there.
-    pub here: Option<Level>,
+    pub here: Option<RiskLevel>,
     /// How bad it is in single namespaces with a protected one among them; none when it is nothing there.
-    system: Option<Level>,
+    system: Option<RiskLevel>,
     /// How bad it is in the whole cluster.
-    pub everywhere: Level,
+    pub everywhere: RiskLevel,
     sign: Sign,
 }
 
@@ -43,7 +43,7 @@ type Rights = (&'static [&'static str], &'static str, &'static [&'static str]);
 
 impl Finding {
     /// How bad it is there; none when it is nothing there.
-    pub(super) fn level(&self, extent: Extent) -> Option<Level> {
+    pub(super) fn level(&self, extent: Extent) -> Option<RiskLevel> {
         match extent {
             Extent::Namespaces => self.here,
             Extent::SystemNamespaces => self.system,
@@ -235,7 +235,7 @@ fn insides(rule: &PolicyRule) -> bool {
 }
 
 /// What is something in a namespace is in a protected one what it is in the whole cluster: that includes it.
-const fn finding(here: Option<Level>, everywhere: Level, text: &'static str, sign: Sign) -> Finding {
+const fn finding(here: Option<RiskLevel>, everywhere: RiskLevel, text: &'static str, sign: Sign) -> Finding {
     let system = match here {
         Some(_) => Some(everywhere),
         None => None,
@@ -244,7 +244,7 @@ const fn finding(here: Option<Level>, everywhere: Level, text: &'static str, sig
 }
 
 /// Nothing in a single namespace.
-const NOTHING: Option<Level> = None;
+const NOTHING: Option<RiskLevel> = None;
 
 /// Every finding.
 pub(super) static FINDINGS: &[Finding] = &[

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::Level::{Critical, High, Low, Medium};
 use super::*;
+use crate::api::risk::RiskLevel::{Critical, High, Low, Medium};
 use crate::core::samples::{Words, any_rule};
 
 const EXTENTS: [Extent; 3] = [Extent::Namespaces, Extent::SystemNamespaces, Extent::Cluster];
@@ -30,7 +30,7 @@ fn url(verbs: &str, urls: &str) -> PolicyRule {
 /// The level in a namespace, that in the cluster, and words of a reason that is given in the latter. What is anything in
 /// a namespace is in a protected one what it is in the cluster.
 #[track_caller]
-fn reads(rule: PolicyRule, here: Level, everywhere: Level, because: &str) {
+fn reads(rule: PolicyRule, here: RiskLevel, everywhere: RiskLevel, because: &str) {
     let rules = [rule];
     let (in_one, in_all) = (risk(&rules, Extent::Namespaces), risk(&rules, Extent::Cluster));
     assert_eq!((in_one.level, in_all.level), (here, everywhere), "{rules:?}: {in_one:?} {in_all:?}");
@@ -263,7 +263,7 @@ fn a_wildcard_is_told_first_and_as_one_and_then_what_it_implies() {
     assert!(!read_all.reasons.iter().any(|r| r.contains("changes")), "{read_all:?}");
 }
 
-fn level_of(reason: &str) -> Level {
+fn level_of(reason: &str) -> RiskLevel {
     *[Low, Medium, High, Critical].iter().find(|l| reason.starts_with(&format!("{l}: "))).unwrap()
 }
 
