@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::reflector::Store;
 use kube::{Client, Config, ResourceExt};
 use serde_json::json;
@@ -32,7 +31,7 @@ use self::sight::Blind;
 use self::tries::{CANARY, Tries};
 use super::doubts::Doubts;
 use super::kept::KeptRequest;
-use super::versions;
+use super::{versions, write};
 use crate::api::AccessRequest;
 use crate::core::guard::record::Round;
 use crate::core::guard::sight::{Expected, judge};
@@ -204,8 +203,8 @@ impl Canary {
 
     async fn store(&self, account: &Account, record: &Record) -> Result<(), CannotTry> {
         let since = record.unbroken_since().map(|since| since.to_string());
-        let note = json!({ "metadata": { "annotations": { RECORD: serde_json::to_string(record)?, SINCE: since } } });
-        account.requests(self).patch(CANARY, &PatchParams::default(), &Patch::Merge(note)).await?;
+        let note = json!({ RECORD: serde_json::to_string(record)?, SINCE: since });
+        write::canary::note(&account.requests(self), CANARY, note).await?;
         Ok(())
     }
 
@@ -220,9 +219,7 @@ impl Canary {
         let leads = self.leadership.holds();
         let own = match tries.requests().get_opt(CANARY).await? {
             Some(own) => own,
-            None if leads => {
-                account.requests(self).create(&PostParams::default(), &tries.request(CANARY, &who)?).await?
-            }
+            None if leads => write::canary::make(&account.requests(self), &tries.request(CANARY, &who)?).await?,
             None => return Err(CannotTry::NothingToTryOn),
         };
         let stored = noted(&own);

@@ -16,13 +16,13 @@ use tokio::time::Instant;
 
 use super::doubts::Doubts;
 use super::error::Error;
-use super::execute::Writer;
 use super::first_seen::FirstSeen;
 use super::kept::{Glance, Kept, KeptRequest, reference};
 use super::ledger::Ledger;
 use super::observe::{self, FreshRules, GuardedPolicy, GuardedRequest, Rules, places_of};
 use super::queues::Queues;
 use super::related::Extensions;
+use super::write::Writer;
 use super::written::Written;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};

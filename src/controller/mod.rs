@@ -2,8 +2,8 @@
 //!
 //! [`watch`] fills the stores, which hold objects as in [`kept`], and says which request to look at; [`request`] and
 //! [`policy`] take one object through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
-//! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`execute`] is the only module
-//! that writes, [`figures`] counts what it does, [`first_seen`] keeps when policies came, [`gone`] knows what went with a
+//! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`write`] is the only module
+//! that writes to the cluster (but for the Lease, which the election holds), [`figures`] counts what it does, [`first_seen`] keeps when policies came, [`gone`] knows what went with a
 //! namespace; [`reaper`] looks at bindings from the other side; [`canary`] proves the guards, and [`doubts`] keeps which
 //! requests were written without them; [`versions`] lists what is there; [`takeover`] is for the replica that does not lead yet, or has just begun to.
 
@@ -11,7 +11,6 @@ pub mod canary;
 pub mod context;
 pub mod doubts;
 pub mod error;
-pub mod execute;
 pub mod figures;
 pub mod first_seen;
 pub mod gone;
@@ -26,6 +25,7 @@ pub mod request;
 pub mod takeover;
 pub mod versions;
 pub mod watch;
+pub mod write;
 pub mod written;
 
 use std::future::Future;
@@ -51,9 +51,9 @@ use crate::runtime::server::Readiness;
 use canary::{Canary, Report};
 use context::{ACCESS_REQUESTS, Context, UNTRIED};
 use error::Error;
-use execute::Writer;
 use figures::Figures;
 use queues::{Inbox, Queues, Waiting};
+use write::Writer;
 
 /// How many requests are worked on at a time.
 const CONCURRENT_REQUESTS: u16 = 64;
@@ -148,9 +148,9 @@ pub async fn run(
         },
     };
     drop(context);
-    let _ = tokio::time::timeout(execute::LAST_WORDS, canary.store_last()).await;
+    let _ = tokio::time::timeout(write::LAST_WORDS, canary.store_last()).await;
     // What has been done is still told; the queue ends with the last writer.
-    let _ = tokio::time::timeout(execute::LAST_WORDS, announcing).await;
+    let _ = tokio::time::timeout(write::LAST_WORDS, announcing).await;
     drop(nothing_is_written);
     let _ = electing.await;
     match ended {
