@@ -22,6 +22,8 @@ pub mod queues;
 pub mod reaper;
 pub mod related;
 pub mod request;
+#[cfg(test)]
+pub mod scripted;
 pub mod takeover;
 pub mod versions;
 pub mod watch;

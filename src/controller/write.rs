@@ -383,39 +383,4 @@ fn status_patch<S: Serialize>(metadata: &ObjectMeta, old: Option<&S>, new: &S) -
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Applies a merge patch as RFC 7396 says.
-    fn apply(target: Value, patch: Value) -> Value {
-        let Value::Object(patch) = patch else { return patch };
-        let mut target = target.as_object().cloned().unwrap_or_default();
-        for (key, value) in patch {
-            let before = target.remove(&key).unwrap_or_default();
-            if !value.is_null() {
-                target.insert(key, apply(before, value));
-            }
-        }
-        Value::Object(target)
-    }
-
-    fn values() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..4).prop_map(Value::from), Just(json!([1, 2]))];
-        leaf.prop_recursive(4, 24, 4, |inner| {
-            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|map| json!(map))
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_patch_leads_from_the_old_value_to_the_new_one(
-            old in prop::collection::btree_map("[a-d]", values(), 0..4),
-            new in prop::collection::btree_map("[a-d]", values(), 0..4),
-        ) {
-            let (old, new) = (json!(old), json!(new));
-            prop_assert_eq!(apply(old.clone(), merge_patch(&old, new.clone())), new.clone());
-            prop_assert_eq!(merge_patch(&new, new.clone()), json!({}));
-        }
-    }
-}
+mod tests;

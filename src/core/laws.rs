@@ -8,7 +8,7 @@ mod answers;
 mod chance;
 mod rest;
 mod told;
-pub(super) mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 

@@ -66,6 +66,6 @@ pub mod validate;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
-mod laws;
+pub(crate) mod laws;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;

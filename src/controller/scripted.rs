@@ -1,0 +1,118 @@
+//! An API server for unit tests that follows a script: it answers the calls that the script names, in its order, and fails
+//! the test on one that is missing from it, and on one that nobody made.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use kube::core::Status;
+use serde_json::Value;
+use tower::{BoxError, service_fn};
+
+/// One call that must come, and its answer.
+struct Call {
+    method: Method,
+    /// The end of the path, without the query.
+    path: String,
+    /// What the body must have in it, if anything.
+    sends: Option<Value>,
+    code: u16,
+    body: String,
+}
+
+/// The script. Dropped at the end of a test, it fails when a call did not come.
+#[derive(Clone, Default)]
+pub struct Script(Arc<Mutex<VecDeque<Call>>>);
+
+/// What is said of a call that failed, as API servers say it.
+pub fn failure(code: u16, reason: &str) -> Value {
+    serde_json::to_value(Status::failure("somebody says no", reason).with_code(code)).unwrap()
+}
+
+impl Script {
+    /// One more call, answered with a code and a body.
+    pub fn then(self, method: Method, path: &str, code: u16, body: Value) -> Self {
+        let call = Call { method, path: path.to_owned(), sends: None, code, body: body.to_string() };
+        self.0.lock().unwrap().push_back(call);
+        self
+    }
+
+    /// The call before must send this, among other things.
+    pub fn sending(self, body: Value) -> Self {
+        self.0.lock().unwrap().back_mut().unwrap().sends = Some(body);
+        self
+    }
+
+    /// A client of the server that follows it.
+    pub fn client(&self) -> Client {
+        let script = self.clone();
+        let server = service_fn(move |request: Request<Body>| {
+            let script = script.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let sent = body.collect_bytes().await?;
+                let (path, asked) = (parts.uri.path().to_owned(), parts.method.clone());
+                let call = script.0.lock().unwrap().pop_front();
+                let call = call.unwrap_or_else(|| panic!("{asked} {path} is not in the script, which is at its end"));
+                assert!(
+                    asked == call.method && path.ends_with(&call.path),
+                    "{asked} {path} is not in the script; it goes on with {} …{}",
+                    call.method,
+                    call.path
+                );
+                if let Some(expected) = &call.sends {
+                    let sent: Value = serde_json::from_slice(&sent).unwrap();
+                    assert!(has(&sent, expected), "{asked} {path} sends {sent}, without {expected}");
+                }
+                let answer = Response::builder().status(call.code).body(Body::from(call.body.into_bytes()));
+                answer.map_err(BoxError::from)
+            }
+        });
+        Client::new(server, "default")
+    }
+
+    /// Every call has come.
+    pub fn is_over(&self) {
+        let left = self.0.lock().unwrap();
+        let left: Vec<String> = left.iter().map(|call| format!("{} …{}", call.method, call.path)).collect();
+        assert!(left.is_empty(), "never called: {}", left.join(", "));
+    }
+}
+
+/// Whether a value has all that another one has.
+fn has(value: &Value, part: &Value) -> bool {
+    match (value, part) {
+        (Value::Object(value), Value::Object(part)) => {
+            part.iter().all(|(key, part)| value.get(key).is_some_and(|value| has(value, part)))
+        }
+        (value, part) => value == part,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+    use serde_json::json;
+    use std::panic::AssertUnwindSafe;
+
+    async fn reads(script: &Script, name: &str) -> bool {
+        let maps: Api<ConfigMap> = Api::namespaced(script.client(), "shop");
+        AssertUnwindSafe(maps.get(name)).catch_unwind().await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn it_fails_on_a_call_that_it_does_not_know_and_on_one_that_is_missing() {
+        let script = || Script::default().then(Method::GET, "/configmaps/a", 200, json!({ "metadata": {} }));
+        let right = script();
+        assert!(reads(&right, "a").await);
+        right.is_over();
+        assert!(!reads(&right, "a").await, "the script is at its end");
+        assert!(!reads(&script(), "b").await, "another call");
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(|| script().is_over())).is_err(), "never called");
+    }
+}
