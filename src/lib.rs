@@ -10,7 +10,7 @@
 //!    [`core::snapshot::Snapshot`].
 //! 3. [`core::plan`] turns the snapshot and the current time into ordered effects: which status to store, what to bind,
 //!    what to delete, when to look again. [`core::decide`] says yes, no or not yet.
-//! 4. [`controller::execute`] carries the effects out.
+//! 4. [`mod@controller::write`] carries the step out.
 //!
 //! A second loop, [`controller::reaper`], starts from the bindings and removes those that no live request stands behind.
 //!
@@ -20,7 +20,7 @@
 //! | --- | --- |
 //! | [`api`] | The kinds `AccessRequest` and `AccessPolicy` as types, their CRDs and their limits |
 //! | [`core`] | Every decision, as pure functions: no client, no clock, no environment |
-//! | [`controller`] | Watches, passes, the reaper, and the canary that proves the guards. Requests, policies, bindings and roles are written in [`controller::execute`] |
+//! | [`controller`] | Watches, passes, the reaper, and the canary that proves the guards. Requests, policies, bindings and roles are written in [`mod@controller::write`] |
 //! | [`runtime`] | The process: clock, clients, leader election, probes, metrics, logs, traces |
 //! | [`cli`] | The commands: `daypass`, and in [`cli::plugin`] `kubectl daypass` |
 //!
@@ -36,7 +36,7 @@
 //! # Where to start reading
 //!
 //! [`core::plan`] for what happens next to a request, [`core::decide`] for whether it is granted, and
-//! [`controller::execute`] for what is written. `e2e/README.md` lists the files to change for a new policy field, Event,
+//! [`mod@controller::write`] for what is written. `e2e/README.md` lists the files to change for a new policy field, Event,
 //! metric or guard.
 #![allow(rustdoc::private_intra_doc_links, reason = "these pages are for readers of the code")]
 #![allow(rustdoc::bare_urls, reason = "comments on arguments are also what `--help` prints")]

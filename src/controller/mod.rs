@@ -2,7 +2,7 @@
 //!
 //! [`watch`] fills the stores, which hold objects as in [`kept`], and says which request to look at; [`request`] and
 //! [`policy`] take one object through a pass; [`observe`] reads what a plan needs, [`related`] and [`ledger`] which other
-//! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`write`] is the only module
+//! requests it concerns, [`written`] keeps what is on its way from a pass to the watch; [`mod@write`] is the only module
 //! that writes to the cluster (but for the Lease, which the election holds), [`figures`] counts what it does, [`first_seen`] keeps when policies came, [`gone`] knows what went with a
 //! namespace; [`reaper`] looks at bindings from the other side; [`canary`] proves the guards, and [`doubts`] keeps which
 //! requests were written without them; [`versions`] lists what is there; [`takeover`] is for the replica that does not lead yet, or has just begun to.
