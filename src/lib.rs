@@ -8,7 +8,7 @@
 //! 1. [`controller::watch`] receives an `AccessRequest` ([`api::request`]) and puts it into a queue.
 //! 2. [`controller::request`] takes it through a pass: [`controller::observe`] reads what the decision needs into a
 //!    [`core::snapshot::Snapshot`].
-//! 3. [`core::plan`] turns the snapshot and the current time into ordered effects: which status to store, what to bind,
+//! 3. [`core::plan`] turns the snapshot and the current time into a step: which status to store, what to bind,
 //!    what to delete, when to look again. [`core::decide`] says yes, no or not yet.
 //! 4. [`mod@controller::write`] carries the step out.
 //!
