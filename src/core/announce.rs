@@ -49,14 +49,12 @@ fn is_warning(event: Reason) -> bool {
         BindingRestored, BreakGlass, Denied, Failed, Lapsed, ReviewIgnored, ReviewOverdue, Revoked, RoleChanged,
         Unjustified, WrittenInGap,
     };
-    let (at_the_end, on_the_way) = (
-        matches!(event, Denied | Lapsed | Revoked | Failed),
-        matches!(
+    let of_ends = matches!(event, Denied | Lapsed | Revoked | Failed);
+    of_ends
+        || matches!(
             event,
             BindingRestored | RoleChanged | ReviewIgnored | BreakGlass | ReviewOverdue | Unjustified | WrittenInGap
-        ),
-    );
-    at_the_end || on_the_way
+        )
 }
 
 /// The Event of a request that cannot go on, which no status can tell: the API server does not let the controller do what

@@ -24,17 +24,12 @@ pub fn start_over(status: AccessRequestStatus, now: Timestamp) -> AccessRequestS
 
 /// The status without what reviewers said, and with a mark that says so.
 pub fn without_reviews(mut status: AccessRequestStatus, now: Timestamp) -> AccessRequestStatus {
-    let why = match status.reviews.is_empty() {
-        true => "somebody may have written to it while the cluster's guard was not in place; nothing before counts"
-            .to_owned(),
-        false => {
-            let who = status.reviews.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            format!(
-                "somebody may have written to it while the cluster's guard was not in place; nothing before counts, also \
-                 not what was said as {who}: who meant it may say it again"
-            )
-        }
-    };
+    let mut why =
+        "somebody may have written to it while the cluster's guard was not in place; nothing before counts".to_owned();
+    if !status.reviews.is_empty() {
+        let who = status.reviews.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        why += &format!(", also not what was said as {who}: who meant it may say it again");
+    }
     status.reviews.clear();
     history::add(&mut status.history, now, Reason::WrittenInGap, None, &why);
     status

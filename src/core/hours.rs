@@ -1,8 +1,8 @@
 //! When approvals count: the hours that a stage of a policy may have.
 //!
 //! An approval from outside of them waits for the next window. One that has counted goes on counting, or a stage that
-//! is complete would come undone in the evening; that it did is in the status, with its time. Hours bind those whom a stage asks first: whom it is escalated to may answer at any time. A
-//! Deny or Revoke is never kept waiting.
+//! is complete would come undone in the evening; that it did is in the status, with its time. Hours bind those whom a stage
+//! asks first: whom it is escalated to may answer at any time. A Deny or Revoke is never kept waiting.
 
 use k8s_openapi::jiff::Timestamp;
 
