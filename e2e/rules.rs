@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daypass::api::risk::RiskLevel;
-use daypass::core::risk::{Extent, risk};
-use daypass::core::rules::{Uncovered, covers};
+use daypass::core::rbac::risk::{Extent, risk};
+use daypass::core::rbac::rules::{Uncovered, covers};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::api::{ListParams, PostParams};

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use daypass::api::{AccessPolicy, AccessRequest};
+use daypass::core::decision::snapshot::Snapshot;
+use daypass::core::decision::validate::validate;
 use daypass::core::guard::Guard;
-use daypass::core::namespaces::{Namespace, Namespaces};
-use daypass::core::plan::plan;
+use daypass::core::lifecycle::plan::plan;
+use daypass::core::model::namespaces::{Namespace, Namespaces};
 use daypass::core::policies::PolicySet;
-use daypass::core::snapshot::Snapshot;
-use daypass::core::validate::validate;
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, PostParams};

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use daypass::api::conditions::{APPROVED, find};
 use daypass::api::{AccessRequest, AccessRequestStatus, State};
-use daypass::core::duration;
+use daypass::core::model::duration;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use daypass::core::duration;
-use daypass::core::namespaces::glob_matches;
-use daypass::core::policies::{PolicySet, selector};
+use daypass::core::model::duration;
+use daypass::core::model::namespaces::glob_matches;
+use daypass::core::model::namespaces::selector;
+use daypass::core::policies::PolicySet;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::core::SelectorExt;
 use libtest_mimic::Trial;

@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use daypass::api::{AccessPolicy, AccessRequest};
-use daypass::core::approvals::{Reviews, Said};
-use daypass::core::decide::{Decision, decide};
+use daypass::core::decision::approvals::{ReviewLog, Reviews};
+use daypass::core::decision::decide::{Decision, decide};
+use daypass::core::decision::snapshot::Snapshot;
+use daypass::core::decision::validate::validate;
 use daypass::core::guard::Guard;
-use daypass::core::namespaces::{Namespace, Namespaces};
+use daypass::core::model::namespaces::{Namespace, Namespaces};
 use daypass::core::policies::PolicySet;
-use daypass::core::snapshot::Snapshot;
-use daypass::core::validate::validate;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ pub fn decided(policies: &PolicySet, cluster: bool, now: Timestamp) {
     let guard = Guard::since(Timestamp::MIN);
     let snapshot = Snapshot::bare(request, policies, &ALL, &guard);
     let ask = validate(request).expect("a valid request");
-    let decision = decide(&ask, &snapshot, Said { reviews: &NOTHING, escalated: &[], counted: &[] }, now);
+    let decision = decide(&ask, &snapshot, ReviewLog { reviews: &NOTHING, escalated: &[], counted: &[] }, now);
     // Anything but a policy that is not asked at all.
     assert!(!matches!(&decision, Decision::Denied(why) if why.iter().any(|why| why.contains("among"))), "{decision:?}");
 }

@@ -1,8 +1,8 @@
 //! Time zones and weekly windows, at every time.
 
 use daypass::api::policy::Schedule as Raw;
+use daypass::core::model::schedule::Schedule;
 use daypass::core::policies::PolicySet;
-use daypass::core::schedule::Schedule;
 use jiff::tz::TimeZoneDatabase;
 use k8s_openapi::jiff::Timestamp;
 use libtest_mimic::Trial;

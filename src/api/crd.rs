@@ -5,7 +5,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{AccessPolicy, AccessRequest};
+use super::policy::AccessPolicy;
+use super::request::AccessRequest;
 
 /// Both CRDs, ready to apply.
 pub fn crds() -> Vec<CustomResourceDefinition> {

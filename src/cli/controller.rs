@@ -9,9 +9,9 @@ use tracing::error;
 
 use super::CliError;
 use crate::controller::{self, context};
-use crate::core::duration;
+use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
-use crate::core::reach::Reach;
+use crate::core::model::duration;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
 use crate::runtime::leader::{ELECTION, Election, Terms};
@@ -152,7 +152,7 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
             None
         }
     };
-    let reach = Reach::of(args.watch_namespaces);
+    let reach = ServedNamespaces::of(args.watch_namespaces);
     let identity = controller::Identity { instance, namespace: args.namespace, reach, guards: args.guards };
     let process = controller::Process { readiness: readiness.clone(), metrics: metrics.clone(), leadership, election };
     tokio::select! {

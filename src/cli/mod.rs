@@ -2,13 +2,7 @@
 
 pub mod check;
 pub mod controller;
-pub mod explain;
-pub mod lint;
-pub mod manifests;
 pub mod plugin;
-pub mod policy_test;
-mod schema;
-mod show;
 
 use std::path::{Path, PathBuf};
 

@@ -33,10 +33,10 @@ use super::doubts::Doubts;
 use super::kept::KeptRequest;
 use super::{versions, write};
 use crate::api::AccessRequest;
+use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::record::Round;
 use crate::core::guard::sight::{Expected, judge};
 use crate::core::guard::{Guard, Record};
-use crate::core::reach::Reach;
 use crate::runtime::gate::Leadership;
 use crate::runtime::metrics::{Metrics, Tried};
 
@@ -71,7 +71,7 @@ pub struct Canary {
     /// gap.
     pub asked: Arc<Notify>,
     /// Where requests are served.
-    pub reach: Reach,
+    pub reach: ServedNamespaces,
     /// Requests as the watch has them.
     pub requests: Store<KeptRequest>,
     /// Requests that somebody may have written to while the guard was missing.

@@ -26,14 +26,14 @@ use super::write::Writer;
 use super::written::Written;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
-use crate::core::binding::Observed;
+use crate::core::decision::protected::Protected;
+use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::Guard;
-use crate::core::made_role::MadeRole;
-use crate::core::namespaces::Namespaces;
+use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::{PolicySet, origin};
-use crate::core::protected::Protected;
-use crate::core::reach::Reach;
-use crate::core::role::RoleSeen;
+use crate::core::rbac::binding::Observed;
+use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::role::RoleSeen;
 use crate::runtime::clock::Clock;
 
 /// Name of a kind that is watched, as readiness gives it.
@@ -65,7 +65,7 @@ pub struct Context {
     /// The wall clock.
     pub clock: Clock,
     /// Where requests are served.
-    pub reach: Reach,
+    pub reach: ServedNamespaces,
     /// Namespace that Daypass is installed in.
     pub release: String,
     /// What to look at next.
@@ -143,7 +143,7 @@ impl Context {
         writer: Writer,
         queues: Queues,
         clock: Clock,
-        reach: Reach,
+        reach: ServedNamespaces,
         release: String,
         asked: Arc<Notify>,
     ) -> (Self, Feeds) {

@@ -184,7 +184,7 @@ fn overdue(context: &Context) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::history;
+    use crate::core::model::history;
     use crate::runtime::gate::seat;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::SignedDuration;

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::Error;
 use super::observe;
 use crate::api::request::BindingRef;
-use crate::core::binding::Observed;
+use crate::core::rbac::binding::Observed;
 
 /// Whether the API server has no such namespace. It is asked only when the watch has none.
 async fn is_gone(context: &Context, namespace: &str) -> Result<bool, Error> {

@@ -18,9 +18,9 @@ use std::borrow::Cow;
 use super::observe::GuardedRequest;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, State};
-use crate::core::binding::request_uid;
-use crate::core::break_glass::is_unreviewed;
-use crate::core::limits::Counted;
+use crate::core::lifecycle::break_glass::is_unreviewed;
+use crate::core::policies::limits::Counted;
+use crate::core::rbac::ownership::request_uid;
 
 /// What a store can keep.
 pub trait Keep: Resource<DynamicType = ()> {

@@ -13,8 +13,8 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use super::kept::{KeptRequest, reference};
 use super::observe::version;
 use crate::api::request::AccessRequest;
-use crate::core::limits::{Counted, others};
 use crate::core::policies::PolicySet;
+use crate::core::policies::limits::{Counted, others};
 
 /// What has been recorded and not yet been seen, and whose turn it is to decide.
 #[derive(Default)]
@@ -67,6 +67,6 @@ impl Ledger {
             };
             Some((kept.meta().uid.as_deref(), counted))
         });
-        others(own, policies, newest)
+        others(own, |name| policies.has_limits(name), newest)
     }
 }

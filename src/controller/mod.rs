@@ -41,9 +41,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch as signal};
 use tracing::{Instrument, Span, debug, error, error_span, warn};
 
 use crate::api::State;
+use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::Guard;
 use crate::core::guard::sight::Expected;
-use crate::core::reach::Reach;
 use crate::runtime::client::Clients;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::Leadership;
@@ -72,7 +72,7 @@ pub struct Identity {
     /// Namespace that Daypass is installed in.
     pub namespace: String,
     /// Where requests are served.
-    pub reach: Reach,
+    pub reach: ServedNamespaces,
     /// The guards that its chart made.
     pub guards: Vec<Expected>,
 }

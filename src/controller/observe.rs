@@ -15,15 +15,15 @@ use tokio::time::Instant;
 use super::error::Error;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::api::{AccessPolicy, RoleKind};
-use crate::core::binding::Observed;
+use crate::core::decision::served::ServedNamespaces;
+use crate::core::decision::validate::validate;
 use crate::core::guard::Guard;
-use crate::core::made_role::MadeRole;
-use crate::core::namespaces::{Namespace, Namespaces};
+use crate::core::model::grant_scope::GrantScope;
+use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::policies::{PolicySet, origin};
-use crate::core::reach::Reach;
-use crate::core::role::RoleSeen;
-use crate::core::select::{Place, place as place_of};
-use crate::core::validate::validate;
+use crate::core::rbac::binding::Observed;
+use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::role::RoleSeen;
 
 /// A request, or the reason why it cannot be decoded. One bad object must not end the watch of all.
 pub type GuardedRequest = DeserializeGuard<AccessRequest>;
@@ -62,7 +62,7 @@ impl FreshRules {
         known: &PolicySet,
         guard: impl Fn() -> Guard,
         client: &Client,
-        reach: &Reach,
+        reach: &ServedNamespaces,
     ) -> Result<Rules, Error> {
         let mut last = self.0.lock().await;
         if let Some((_, rules)) = last.as_ref().filter(|(read_at, _)| *read_at >= since) {
@@ -96,11 +96,11 @@ pub fn policy_set<'a>(
 }
 
 /// The namespaces in reach, as the API server has them. One that is served and not there is left out.
-async fn namespaces(client: &Client, reach: &Reach) -> kube::Result<Namespaces> {
+async fn namespaces(client: &Client, reach: &ServedNamespaces) -> kube::Result<Namespaces> {
     let (api, all): (Api<NamespaceObject>, _) = (Api::all(client.clone()), ListParams::default());
     let lists = match reach {
-        Reach::Cluster => vec![api.list_metadata(&all).await?],
-        Reach::Namespaces(names) => {
+        ServedNamespaces::Cluster => vec![api.list_metadata(&all).await?],
+        ServedNamespaces::Namespaces(names) => {
             let one = |name: &String| all.clone().fields(&by_name(name));
             let each = names.iter().map(one).map(|one| async { api.list_metadata(&{ one }).await });
             stream::iter(each).buffer_unordered(CONCURRENT_READS).try_collect().await?
@@ -171,8 +171,8 @@ pub fn places_of(request: &AccessRequest, namespaces: &Namespaces) -> BTreeSet<S
     if !granted.is_empty() {
         return granted;
     }
-    match validate(request).map(|ask| place_of(&ask.target, namespaces)) {
-        Ok(Ok(Place::Namespaces(names))) => names,
+    match validate(request).map(|ask| ask.target.resolve(namespaces)) {
+        Ok(Ok(GrantScope::Namespaces(names))) => names,
         _ => BTreeSet::new(),
     }
 }

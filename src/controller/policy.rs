@@ -13,10 +13,10 @@ use super::context::{ACCESS_REQUESTS, Context};
 use super::error::Error;
 use super::observe::GuardedPolicy;
 use crate::api::request::AccessRequest;
-use crate::core::deadline::sleep_until;
 use crate::core::guard::Guard;
+use crate::core::lifecycle::policy_status::{readiness, reviews};
+use crate::core::model::instants::sleep_until;
 use crate::core::policies::origin;
-use crate::core::readiness::{readiness, reviews};
 
 /// Wait after a failed pass.
 const RETRY: Duration = Duration::from_secs(5);

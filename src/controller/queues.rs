@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::kept::KeptRequest;
 use super::observe::GuardedPolicy;
 use crate::api::request::AccessRequest;
-use crate::core::binding::Observed;
+use crate::core::rbac::binding::Observed;
 
 /// Something that the reaper should look into.
 pub enum Suspect {

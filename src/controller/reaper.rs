@@ -24,9 +24,10 @@ use super::observe;
 use super::queues::Suspect;
 use crate::api::keys;
 use crate::api::request::{AccessRequest, BindingRef};
-use crate::core::binding::{Observed, possible_request_uids};
-use crate::core::made_role::MadeRole;
-use crate::core::reap::{Owner, is_litter, verdict};
+use crate::core::lifecycle::reap::{Owner, is_litter, verdict};
+use crate::core::rbac::binding::Observed;
+use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::ownership::possible_request_uids;
 
 /// Time between two sweeps: how long a stray may last that no watch made suspicious. What a watch or a clock tells of
 /// is seen to at once.

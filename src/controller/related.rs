@@ -12,7 +12,7 @@ use super::error::Error;
 use super::kept::{KeptRequest, reference};
 use super::observe;
 use crate::api::request::AccessRequest;
-use crate::core::subjects::is_same_person;
+use crate::core::model::subjects::is_same_person;
 
 /// Requests that one request has to do with.
 #[derive(Default)]

@@ -18,16 +18,16 @@ use super::kept::{KeptRequest, reference};
 use super::observe::{self, Rules, version};
 use super::related::Related;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
-use crate::core::binding::{self, Observed, Wanted};
-use crate::core::deadline::sleep_until;
+use crate::core::decision::snapshot::Snapshot;
 use crate::core::guard::Guard;
-use crate::core::limits::Counted;
-use crate::core::namespaces::Namespaces;
-use crate::core::plan::{ends, plan};
+use crate::core::lifecycle::plan::{ends, plan};
+use crate::core::lifecycle::step::Step;
+use crate::core::model::instants::sleep_until;
+use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
-use crate::core::role::RoleSeen;
-use crate::core::snapshot::Snapshot;
-use crate::core::step::Step;
+use crate::core::policies::limits::Counted;
+use crate::core::rbac::binding::{self, Observed, Wanted};
+use crate::core::rbac::role::RoleSeen;
 
 /// The longest way from a new request to its end has four steps; twice that is a fault.
 const MOST_STEPS: usize = 8;

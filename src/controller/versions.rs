@@ -9,8 +9,8 @@ use kube::{Api, Client};
 
 use super::kept::KeptRequest;
 use crate::api::AccessRequest;
+use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::touched::Revision;
-use crate::core::reach::Reach;
 
 /// How many requests are listed at a time.
 const PAGE: u32 = 500;
@@ -22,9 +22,9 @@ pub type Versions = HashMap<ObjectRef<KeptRequest>, Revision>;
 ///
 /// # Errors
 /// When the API server cannot be asked.
-pub async fn list(client: &Client, reach: &Reach) -> kube::Result<Versions> {
+pub async fn list(client: &Client, reach: &ServedNamespaces) -> kube::Result<Versions> {
     let client = || client.clone();
-    let Reach::Namespaces(names) = reach else { return list_all(Api::all(client())).await };
+    let ServedNamespaces::Namespaces(names) = reach else { return list_all(Api::all(client())).await };
     let mut all = Versions::default();
     for name in names {
         match list_all(Api::namespaced(client(), name)).await {

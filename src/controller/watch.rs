@@ -32,11 +32,11 @@ use super::kept::{self, Keep, Kept, KeptRequest, reference};
 use super::observe::{self, GuardedPolicy, GuardedRequest};
 use super::queues::Suspect;
 use crate::api::{RoleKind, keys};
-use crate::core::binding::Observed;
-use crate::core::made_role::MadeRole;
-use crate::core::namespaces::Namespaces;
+use crate::core::decision::served::ServedNamespaces;
+use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::origin;
-use crate::core::reach::Reach;
+use crate::core::rbac::binding::Observed;
+use crate::core::rbac::made_role::MadeRole;
 use crate::runtime::server::Readiness;
 
 /// Annotation in which kubectl keeps a second copy of the whole object.
@@ -76,7 +76,7 @@ type Events<'a, K> = BoxStream<'a, watcher::Result<Event<K>>>;
 /// What can be seen from here.
 struct Sight<'a> {
     client: &'a Client,
-    reach: &'a Reach,
+    reach: &'a ServedNamespaces,
     readiness: &'a Readiness,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Sight<'a> {
     where
         K: Keep<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        let Reach::Namespaces(names) = self.reach else { return self.of_cluster(config, store) };
+        let ServedNamespaces::Namespaces(names) = self.reach else { return self.of_cluster(config, store) };
         let watch = |name: &String| {
             let watch = merged::watch(Api::namespaced(self.client.clone(), name), config.clone());
             (name.clone(), events(watch))
@@ -130,7 +130,7 @@ impl<'a> Sight<'a> {
     /// take its grants along.
     fn of_namespaces(&self) -> Events<'a, PartialObjectMeta<NamespaceObject>> {
         let (api, all) = (Api::all(self.client.clone()), watcher::Config::default());
-        let Reach::Namespaces(names) = self.reach else { return events(watcher::watcher(api, all)).boxed() };
+        let ServedNamespaces::Namespaces(names) = self.reach else { return events(watcher::watcher(api, all)).boxed() };
         let watch = |name: &String| {
             let config = all.clone().fields(&observe::by_name(name));
             (name.clone(), events(merged::watch(api.clone(), config)))
@@ -147,8 +147,8 @@ impl<'a> Sight<'a> {
         store: StoreWriter<Kept<ClusterRoleBinding>>,
     ) -> Events<'a, ClusterRoleBinding> {
         match self.reach {
-            Reach::Cluster => self.of_cluster(config, store),
-            Reach::Namespaces(_) => {
+            ServedNamespaces::Cluster => self.of_cluster(config, store),
+            ServedNamespaces::Namespaces(_) => {
                 stream::iter([Ok(Event::Init), Ok(Event::InitDone)]).chain(stream::pending()).boxed()
             }
         }

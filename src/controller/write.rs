@@ -31,8 +31,8 @@ use super::observe;
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
-use crate::core::announce::{Announcement, hindered, policy_events, request_events};
-use crate::core::binding::{Observed, Wanted};
+use crate::core::rbac::binding::{Observed, Wanted};
+use crate::core::report::events::{Announcement, hindered, policy_events, request_events};
 use crate::runtime::clock::Clock;
 
 /// How long the process waits at its end for Events that are on their way.

@@ -20,8 +20,8 @@ use super::super::error::{BindError, Error, is_final};
 use super::super::observe;
 use super::{Writer, exactly, release};
 use crate::api::request::{BindingRef, MadeRole as Recorded};
-use crate::core::binding::{self, Observed, Wanted};
-use crate::core::made_role::{MadeRole, WantedRole};
+use crate::core::rbac::binding::{self, Observed, Wanted};
+use crate::core::rbac::made_role::{MadeRole, WantedRole};
 
 /// How long the API server may take to see a loan: another of its replicas may answer, and from a cache.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::api::request::State;
 use crate::controller::scripted::{Script, failure};
-use crate::core::binding::wanted;
-use crate::core::laws::world::World;
-use crate::core::samples::{namespaces, noon, policy, request};
+use crate::core::laws::fixtures::{namespaces, noon, policy, request};
+use crate::core::laws::simulator::World;
+use crate::core::rbac::binding::wanted;
 use crate::runtime::gate::seat;
 use crate::runtime::metrics::Metrics;
 

@@ -7,17 +7,17 @@ use proptest::sample::{select, subsequence};
 use serde_json::json;
 
 use super::cases;
-use super::chance::review_by;
-use super::world::World;
+use super::simulator::World;
+use super::strategies::review_by;
 use crate::api::policy::{AccessPolicy, Effect, Stage};
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
-use crate::core::approvals::{Progress, Reviews, Said, progress};
-use crate::core::decide::{Decision, decide};
+use crate::core::decision::approvals::{Progress, ReviewLog, Reviews, progress};
+use crate::core::decision::decide::{Decision, decide};
+use crate::core::decision::validate::validate;
+use crate::core::laws::fixtures::{deny, group, namespaces, noon, policy, request, stage, user};
+use crate::core::model::subjects::is_approver;
 use crate::core::policies::PolicySet;
-use crate::core::samples::{deny, group, namespaces, noon, policy, request, stage, user};
-use crate::core::subjects::is_approver;
-use crate::core::validate::validate;
 
 proptest! {
     #![proptest_config(cases(300))]
@@ -139,7 +139,7 @@ enum Answer {
 
 fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     let (set, world) = (PolicySet::new(policies), World::new(request.clone(), Vec::new(), namespaces(), noon()));
-    let said = Said { reviews: &Reviews::new(), escalated: &[], counted: &[] };
+    let said = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
     match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),

@@ -2,20 +2,20 @@
 //! too; what must hold even if somebody changed the schema is said again here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use k8s_openapi::jiff::SignedDuration;
 
-use super::{BreakGlass, Entry, Extension, Policy, Requirement, Scope};
+use super::policy::{BreakGlass, Extension, Policy, Requirement};
+use super::scope::Scope;
+use super::seats;
 use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, OnRoleChange, PolicyCondition, Stage};
 use crate::api::request::PolicyRef;
 use crate::api::subject::RoleKind;
-use crate::core::approvals;
-use crate::core::cel::Condition;
-use crate::core::duration;
-use crate::core::fault::Fault;
-use crate::core::limits::Limits;
-use crate::core::schedule::Schedule;
+use crate::core::model::duration;
+use crate::core::model::field_error::FieldError;
+use crate::core::model::schedule::Schedule;
+use crate::core::policies::cel::Condition;
+use crate::core::policies::limits::Limits;
 
 /// How long a grant lasts when neither request nor policy says.
 const DEFAULT_LENGTH: SignedDuration = SignedDuration::from_hours(1);
@@ -24,74 +24,75 @@ const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_hours(168);
 /// How many extensions of one grant its status has room for.
 const MOST_EXTENSIONS: usize = 100;
 
-impl Entry {
-    /// Reads one policy and finds all its faults.
-    pub fn read(policy: &AccessPolicy) -> Self {
-        let spec = &policy.spec;
-        let mut faults = Vec::new();
-        let schedule = spec
-            .schedule
-            .as_ref()
-            .and_then(|raw| Schedule::read(raw, "spec.schedule").map_err(|found| faults.extend(found)).ok());
-        let (default_length, longest) = lengths(spec, &mut faults);
-        let break_glass = break_glass(spec, &mut faults);
-        let extension = extension(spec, &mut faults);
-        let limits = Limits::read(spec.limits.as_ref(), &mut faults);
-        recurrence(spec, &mut faults);
-        let hours = hours(spec, &mut faults);
-        let conditions = conditions(spec, &mut faults);
-        let automatic_when = automatic_when(spec, &mut faults);
-        let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
-        for stage in spec.approval.iter().flat_map(|a| &a.stages) {
-            if let Some(text) = &stage.escalate_after {
-                read_length(&format!("spec.approval.stages[{}].escalateAfter", stage.name), text, &mut faults);
-            }
+/// Reads one policy.
+///
+/// # Errors
+/// All its faults, when it has any.
+pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
+    let spec = &policy.spec;
+    let mut faults = Vec::new();
+    let schedule = spec
+        .schedule
+        .as_ref()
+        .and_then(|raw| Schedule::read(raw, "spec.schedule").map_err(|found| faults.extend(found)).ok());
+    let (default_length, longest) = lengths(spec, &mut faults);
+    let break_glass = break_glass(spec, &mut faults);
+    let extension = extension(spec, &mut faults);
+    let limits = Limits::read(spec.limits.as_ref(), &mut faults);
+    recurrence(spec, &mut faults);
+    let hours = hours(spec, &mut faults);
+    let conditions = conditions(spec, &mut faults);
+    let automatic_when = automatic_when(spec, &mut faults);
+    let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
+    for stage in spec.approval.iter().flat_map(|a| &a.stages) {
+        if let Some(text) = &stage.escalate_after {
+            read_length(&format!("spec.approval.stages[{}].escalateAfter", stage.name), text, &mut faults);
         }
-        let deadline = spec
-            .approval
-            .as_ref()
-            .and_then(|a| a.deadline.as_deref())
-            .map_or(DEFAULT_DEADLINE, |text| read_length("spec.approval.deadline", text, &mut faults));
-        if !spec.scope.cluster && spec.scope.namespaces.is_empty() && spec.scope.namespace_selector.is_none() {
-            faults.push(Fault::new("spec.scope", "give at least one of namespaces, namespaceSelector and cluster"));
-        }
-        if spec.effect == Effect::Allow {
-            required_lists(spec, &mut faults);
-        }
-        if !faults.is_empty() {
-            return Self::Broken { effect: spec.effect, faults };
-        }
-        Self::Valid(Arc::new(Policy {
-            reference: PolicyRef {
-                name: policy.metadata.name.clone().unwrap_or_default(),
-                uid: policy.metadata.uid.clone().unwrap_or_default(),
-                generation: policy.metadata.generation.unwrap_or_default(),
-            },
-            effect: spec.effect,
-            requesters: spec.requesters.clone(),
-            roles: spec.roles.clone(),
-            scope: Scope::read(&spec.scope),
-            default_length,
-            longest,
-            stages,
-            deadline,
-            break_glass,
-            extension,
-            conditions,
-            automatic_when,
-            limits,
-            schedule,
-            weeks: spec.recurrence.as_ref().map(|recurrence| recurrence.weeks),
-            suspends: spec.on_role_change == Some(OnRoleChange::Suspend),
-            hours,
-        }))
     }
+    let deadline = spec
+        .approval
+        .as_ref()
+        .and_then(|a| a.deadline.as_deref())
+        .map_or(DEFAULT_DEADLINE, |text| read_length("spec.approval.deadline", text, &mut faults));
+    if !spec.scope.cluster && spec.scope.namespaces.is_empty() && spec.scope.namespace_selector.is_none() {
+        faults.push(FieldError::new("spec.scope", "give at least one of namespaces, namespaceSelector and cluster"));
+    }
+    if spec.effect == Effect::Allow {
+        required_lists(spec, &mut faults);
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Policy {
+        reference: PolicyRef {
+            name: policy.metadata.name.clone().unwrap_or_default(),
+            uid: policy.metadata.uid.clone().unwrap_or_default(),
+            generation: policy.metadata.generation.unwrap_or_default(),
+        },
+        effect: spec.effect,
+        requesters: spec.requesters.clone(),
+        roles: spec.roles.clone(),
+        scope: Scope::read(&spec.scope),
+        default_length,
+        longest,
+        stages,
+        deadline,
+        break_glass,
+        extension,
+        conditions,
+        automatic_when,
+        limits,
+        schedule,
+        weeks: spec.recurrence.as_ref().map(|recurrence| recurrence.weeks),
+        suspends: spec.on_role_change == Some(OnRoleChange::Suspend),
+        hours,
+    })
 }
 
-fn lengths(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> (SignedDuration, SignedDuration) {
+fn lengths(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> (SignedDuration, SignedDuration) {
     let Some(limits) = &spec.duration else {
         if spec.effect == Effect::Allow {
-            faults.push(Fault::new("spec.duration.max", "a policy that allows must set it"));
+            faults.push(FieldError::new("spec.duration.max", "a policy that allows must set it"));
         }
         return (DEFAULT_LENGTH, DEFAULT_LENGTH);
     };
@@ -101,19 +102,19 @@ fn lengths(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> (SignedDuration,
         None => DEFAULT_LENGTH.min(longest),
     };
     if default_length > longest {
-        faults.push(Fault::new("spec.duration.default", "must not be longer than spec.duration.max"));
+        faults.push(FieldError::new("spec.duration.default", "must not be longer than spec.duration.max"));
     }
     (default_length, longest)
 }
 
-fn read_length(field: &str, text: &str, faults: &mut Vec<Fault>) -> SignedDuration {
+fn read_length(field: &str, text: &str, faults: &mut Vec<FieldError>) -> SignedDuration {
     duration::parse(text).unwrap_or_else(|error| {
-        faults.push(Fault::new(field, error.to_string()));
+        faults.push(FieldError::new(field, error.to_string()));
         duration::SHORTEST
     })
 }
 
-fn conditions(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Vec<Requirement> {
+fn conditions(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Vec<Requirement> {
     let read = |(index, raw): (usize, &PolicyCondition)| {
         let field = format!("spec.conditions[{index}].expression");
         let condition = Condition::read(&field, &raw.expression).map_err(|fault| faults.push(fault)).ok()?;
@@ -122,48 +123,48 @@ fn conditions(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Vec<Requireme
     spec.conditions.iter().enumerate().filter_map(read).collect()
 }
 
-fn automatic_when(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<Condition> {
+fn automatic_when(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<Condition> {
     const FIELD: &str = "spec.approval.automaticWhen";
     let approval = spec.approval.as_ref()?;
     let source = approval.automatic_when.as_ref()?;
     if approval.stages.is_empty() {
-        faults.push(Fault::new(FIELD, "spares approvers, and there are none: add stages, or remove it"));
+        faults.push(FieldError::new(FIELD, "spares approvers, and there are none: add stages, or remove it"));
     }
     Condition::read(FIELD, source).map_err(|fault| faults.push(fault)).ok()
 }
 
-fn break_glass(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<BreakGlass> {
+fn break_glass(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<BreakGlass> {
     let raw = spec.break_glass.as_ref()?;
     if raw.reviewers.is_empty() {
-        faults.push(Fault::new("spec.breakGlass.reviewers", "must name who reviews the access afterwards"));
+        faults.push(FieldError::new("spec.breakGlass.reviewers", "must name who reviews the access afterwards"));
     }
     let within = read_length("spec.breakGlass.reviewWithin", &raw.review_within, faults);
     Some(BreakGlass { reviewers: raw.reviewers.clone(), within })
 }
 
-fn extension(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> Option<Extension> {
+fn extension(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<Extension> {
     let raw = spec.extension.as_ref()?;
     let most = read_length("spec.extension.max", &raw.max, faults);
     let count = usize::try_from(raw.count).ok().filter(|count| (1..=MOST_EXTENSIONS).contains(count));
     if count.is_none() {
         let problem =
             format!("must be between 1 and {MOST_EXTENSIONS}; to allow no extension leave spec.extension out");
-        faults.push(Fault::new("spec.extension.count", problem));
+        faults.push(FieldError::new("spec.extension.count", problem));
     }
     Some(Extension { most, count: count? })
 }
 
 /// Time that is granted for weeks ahead cannot be counted by the day, nor what follows it put off.
-fn recurrence(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
+fn recurrence(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) {
     let counted = spec.limits.as_ref().is_some_and(|limits| limits.time_per_day.is_some() || limits.cooldown.is_some());
     if spec.recurrence.is_some() && counted {
         let problem =
             "does not go together with limits.timePerDay and limits.cooldown: remove it, or have two policies";
-        faults.push(Fault::new("spec.recurrence", problem));
+        faults.push(FieldError::new("spec.recurrence", problem));
     }
 }
 
-fn hours(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> BTreeMap<String, Schedule> {
+fn hours(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> BTreeMap<String, Schedule> {
     let stages = spec.approval.iter().flat_map(|approval| &approval.stages);
     let read = |stage: &Stage| {
         let field = format!("spec.approval.stages[{}].hours", stage.name);
@@ -174,27 +175,27 @@ fn hours(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) -> BTreeMap<String, S
 }
 
 /// The schema asks for these too. Said again here since an empty list must never mean everybody.
-fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
+fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) {
     if spec.requesters.is_empty() {
-        faults.push(Fault::new("spec.requesters", "a policy that allows must name its requesters"));
+        faults.push(FieldError::new("spec.requesters", "a policy that allows must name its requesters"));
     }
     if spec.roles.is_empty() {
-        faults.push(Fault::new("spec.roles", "a policy that allows must list its roles"));
+        faults.push(FieldError::new("spec.roles", "a policy that allows must list its roles"));
     }
     let somewhere = !spec.scope.namespaces.is_empty() || spec.scope.namespace_selector.is_some();
     if spec.scope.cluster && !somewhere && spec.roles.iter().all(|r| r.kind == RoleKind::Role) {
-        faults.push(Fault::new("spec.roles", "only a ClusterRole can be bound in the whole cluster"));
+        faults.push(FieldError::new("spec.roles", "only a ClusterRole can be bound in the whole cluster"));
     }
     let stages = spec.approval.as_ref().map_or(&[][..], |a: &Approval| &a.stages);
-    if let Some(stage) = approvals::impossible(stages) {
+    if let Some(stage) = seats::impossible(stages) {
         let field = format!("spec.approval.stages[{}]", stage.name);
         let problem = "cannot be complete: it needs more people than it names, and one person counts in one stage only";
-        faults.push(Fault::new(field, problem));
+        faults.push(FieldError::new(field, problem));
     }
     for stage in stages {
         if stage.approvers.is_empty() || stage.required < 1 {
             let field = format!("spec.approval.stages[{}]", stage.name);
-            faults.push(Fault::new(field, "must have approvers, and require at least one of them"));
+            faults.push(FieldError::new(field, "must have approvers, and require at least one of them"));
         }
     }
 }
@@ -202,15 +203,12 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<Fault>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fault::sentence;
-    use crate::core::samples::{deny, policy};
+    use crate::core::laws::fixtures::{deny, policy};
+    use crate::core::model::field_error::sentence;
     use serde_json::json;
 
     fn faults(policy: &AccessPolicy) -> String {
-        match Entry::read(policy) {
-            Entry::Valid(_) | Entry::Doubted { .. } => String::new(),
-            Entry::Broken { faults, .. } => sentence(&faults),
-        }
+        read(policy).err().map(|faults| sentence(&faults)).unwrap_or_default()
     }
 
     #[test]

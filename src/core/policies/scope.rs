@@ -1,9 +1,9 @@
 //! Where a policy applies: namespaces by name and label, and the whole cluster.
 
-use kube::core::{Expression, Selector, SelectorExt};
+use kube::core::{Selector, SelectorExt};
 
-use crate::api::selector::{LabelOperator, LabelSelector, PolicyScope};
-use crate::core::namespaces::{Namespace, glob_matches};
+use crate::api::selector::PolicyScope;
+use crate::core::model::namespaces::{Namespace, glob_matches, selector};
 
 /// Where a policy applies.
 #[derive(Clone, Debug)]
@@ -38,21 +38,6 @@ impl Scope {
             && (self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, name)))
             && self.selector.as_ref().is_none_or(|s| s.matches(&namespace.labels))
     }
-}
-
-/// A label selector in the form that can be evaluated.
-pub fn selector(raw: &LabelSelector) -> Selector {
-    let equal = raw.match_labels.iter().map(|(k, v)| Expression::Equal(k.clone(), v.clone()));
-    let rules = raw.match_expressions.iter().map(|rule| {
-        let (key, values) = (rule.key.clone(), rule.values.iter().cloned().collect());
-        match rule.operator {
-            LabelOperator::In => Expression::In(key, values),
-            LabelOperator::NotIn => Expression::NotIn(key, values),
-            LabelOperator::Exists => Expression::Exists(key),
-            LabelOperator::DoesNotExist => Expression::DoesNotExist(key),
-        }
-    });
-    equal.chain(rules).collect()
 }
 
 #[cfg(test)]

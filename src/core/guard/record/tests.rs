@@ -1,6 +1,6 @@
 use super::super::sight::Mark;
 use super::*;
-use crate::core::samples::noon;
+use crate::core::laws::fixtures::noon;
 
 fn at(seconds: i64) -> Timestamp {
     noon() + SignedDuration::from_secs(seconds)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::guard::Gap;
+use crate::core::laws::fixtures::policy;
 use crate::core::policies::{Entry, PolicySet};
-use crate::core::samples::policy;
 use serde_json::{Value, json};
 
 /// An instant on one day, by its hour.

@@ -1,0 +1,119 @@
+//! Manifests from files: reads YAML documents, and holds those of Daypass against their schema as the API server
+//! would, but for the CEL rules of the CRDs.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::output::Unusable;
+use super::schema;
+use crate::api::{AccessPolicy, AccessRequest};
+
+/// A document, and where it is from.
+pub struct Document {
+    /// File, and which of its documents.
+    pub from: String,
+    /// The document.
+    pub value: Value,
+}
+
+impl Document {
+    /// Whether it is of a kind of Daypass's.
+    pub fn is(&self, kind: &str) -> bool {
+        let ours = self.value["apiVersion"].as_str() == Some("daypass.dev/v1alpha1");
+        ours && self.value["kind"].as_str() == Some(kind)
+    }
+
+    /// The policy in it.
+    ///
+    /// # Errors
+    /// Every fault, with file and field.
+    pub fn policy(&self) -> Result<AccessPolicy, Unusable> {
+        read(&self.from, "AccessPolicy", &self.value)
+    }
+
+    /// The request in it.
+    ///
+    /// # Errors
+    /// Every fault, with file and field.
+    pub fn request(&self) -> Result<AccessRequest, Unusable> {
+        read(&self.from, "AccessRequest", &self.value)
+    }
+}
+
+/// An object of one of the two kinds, held against its schema. `from` is named in what is wrong.
+///
+/// # Errors
+/// Every fault, one a line.
+pub fn read<T: serde::de::DeserializeOwned>(from: &str, kind: &str, value: &Value) -> Result<T, Unusable> {
+    let faults = schema::faults(kind, value);
+    if !faults.is_empty() {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("{from}: {fault}")).collect();
+        return Err(Unusable(lines));
+    }
+    serde_json::from_value(value.clone()).map_err(|error| Unusable::one(from, error))
+}
+
+/// Every document of these files and of the YAML and JSON files in these folders, in the order of their names.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn documents(paths: &[PathBuf]) -> Result<Vec<Document>, Unusable> {
+    let mut documents = Vec::new();
+    for path in paths {
+        for file in files(path)? {
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(&file).map_err(|error| Unusable::one(&name, error))?;
+            documents.extend(parse(&name, &text)?);
+        }
+    }
+    Ok(documents)
+}
+
+/// The documents of one file, or of standard input for `-`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn from_file_or_input(path: &Path) -> Result<Vec<Document>, Unusable> {
+    if path != Path::new("-") {
+        return documents(&[path.to_owned()]);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| Unusable::one("standard input", error))?;
+    parse("standard input", &text)
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, Unusable> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let failed = |error: std::io::Error| Unusable::one(&path.display().to_string(), error);
+    let entries = std::fs::read_dir(path).map_err(failed)?;
+    let mut inside = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    inside.sort();
+    let mut found = Vec::new();
+    for entry in inside {
+        let manifest = entry.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
+        if entry.is_dir() || manifest {
+            found.extend(files(&entry)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The documents of a text; the items of a List are documents too.
+fn parse(name: &str, text: &str) -> Result<Vec<Document>, Unusable> {
+    let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| Unusable::one(name, error))?;
+    let mut documents = Vec::new();
+    for (index, value) in values.into_iter().enumerate().filter(|(_, value)| !value.is_null()) {
+        let from = if index == 0 { name.to_owned() } else { format!("{name} (document {})", index + 1) };
+        match value["items"].as_array().filter(|_| value["kind"] == "List") {
+            Some(items) => {
+                documents.extend(items.iter().map(|item| Document { from: from.clone(), value: item.clone() }));
+            }
+            None => documents.push(Document { from, value }),
+        }
+    }
+    Ok(documents)
+}

@@ -1,0 +1,161 @@
+//! An explanation as text for a terminal, or as YAML or JSON for programs.
+
+use std::fmt::Write;
+
+use kube::ResourceExt;
+use serde::Serialize;
+
+use super::output::PluginError;
+use crate::api::policy::Effect;
+use crate::api::request::AccessRequest;
+use crate::core::report::explain::{Asked, Explanation, Grant, Judged, Outcome, Standing, Verdict};
+
+/// How an explanation is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Yaml,
+    /// For programs.
+    Json,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    request: String,
+    #[serde(flatten)]
+    told: &'a Explanation,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
+}
+
+/// An explanation in this format; `notes` say what could not be read.
+///
+/// # Errors
+/// When it cannot be written, which would be a fault in the types.
+pub fn written(
+    request: &AccessRequest,
+    told: &Explanation,
+    notes: &[String],
+    format: Format,
+) -> Result<String, PluginError> {
+    let document = Document { request: place(request), told, notes };
+    match format {
+        Format::Text => Ok(text(request, told, notes)),
+        Format::Yaml => Ok(serde_saphyr::to_string(&document).map(|yaml| format!("---\n{yaml}"))?),
+        Format::Json => Ok(serde_json::to_string_pretty(&document).map(|json| format!("{json}\n"))?),
+    }
+}
+
+fn place(request: &AccessRequest) -> String {
+    format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
+}
+
+fn text(request: &AccessRequest, told: &Explanation, notes: &[String]) -> String {
+    let who = request.spec.requester.as_ref().map_or("nobody", |who| who.username.as_str());
+    let mut lines = vec![format!("{}: {who} asks for {}", place(request), request.spec.role)];
+    if told.outcome == Outcome::Denied && told.reasons.len() > 1 {
+        lines.push("denied because".to_owned());
+        lines.extend(told.reasons.iter().map(|reason| format!("  {reason}")));
+    } else {
+        lines.push(told.summary.clone());
+    }
+    if !told.policies.is_empty() {
+        lines.push(String::new());
+        let because = told.decides.as_ref().map_or("", |decides| decides.because.as_str());
+        lines.extend(table(&["POLICY", "EFFECT", "SAYS"], told.policies.iter().map(|p| row_of_policy(p, because))));
+    }
+    if !told.stages.is_empty() {
+        lines.push(String::new());
+        lines.extend(table(&["STAGE", "STATE", "APPROVED", "WHO MAY APPROVE"], told.stages.iter().map(row_of_stage)));
+    }
+    let more = facts(told, notes);
+    if !more.is_empty() {
+        lines.push(String::new());
+        lines.extend(more);
+    }
+    lines.into_iter().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{}", line.trim_end());
+        text
+    })
+}
+
+fn facts(told: &Explanation, notes: &[String]) -> Vec<String> {
+    let mut facts = Vec::new();
+    if let Some(grant) = &told.grant {
+        let verb = if told.outcome == Outcome::Granted { "grants" } else { "would grant" };
+        facts.push(format!("{verb}: {}", granted(grant)));
+    }
+    if let Some(moves) = &told.extension {
+        facts.push(format!("moves: the end of {} from {} to {}", moves.of, moves.from.0, moves.to.0));
+    }
+    if let Some(review) = &told.review {
+        facts.push(format!("review: one of {} must review it by {}", review.reviewers.join(", "), review.by.0));
+    }
+    facts.extend(told.without_effect.iter().map(|why| format!("ignored: {why}")));
+    facts.extend(notes.iter().map(|note| format!("note: {note}")));
+    facts
+}
+
+fn granted(grant: &Grant) -> String {
+    let place = if grant.cluster {
+        "the whole cluster".to_owned()
+    } else {
+        format!("namespace {}", grant.namespaces.join(", "))
+    };
+    let until = match (&grant.from, &grant.until) {
+        (Some(from), Some(until)) => format!(", from {} until {}", from.0, until.0),
+        _ => ", from the last approval on".to_owned(),
+    };
+    let by = if grant.approved_by.is_empty() {
+        String::new()
+    } else {
+        format!(", approved by {}", grant.approved_by.join(", "))
+    };
+    format!("{} in {place} for {}{until}{by}", grant.role, grant.duration)
+}
+
+fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
+    let why = policy.why.join(", ");
+    let says = match policy.verdict {
+        Verdict::Decides => format!("decides: {because}"),
+        Verdict::Matches => "matches, and does not decide".to_owned(),
+        Verdict::FallsShort => format!("does not match: {why}"),
+        Verdict::Denies => why,
+        Verdict::DoesNotTouch => "denies nothing of this".to_owned(),
+        Verdict::Broken => format!("cannot be used: {why}"),
+        Verdict::Doubted => format!("is not used: {why}"),
+    };
+    let effect = if policy.effect == Effect::Deny { "Deny" } else { "Allow" };
+    vec![policy.name.clone(), effect.to_owned(), says]
+}
+
+fn row_of_stage(stage: &Asked) -> Vec<String> {
+    let state = match stage.state {
+        Standing::Full => "full",
+        Standing::Open => "open",
+        Standing::Later => "later",
+        Standing::Spared => "spared",
+    };
+    let approver = |(subject, escalated): (&String, bool)| {
+        if escalated { format!("{subject} (escalated)") } else { subject.clone() }
+    };
+    let names: Vec<String> = stage.approvers.iter().map(|a| approver((&a.subject, a.escalated))).collect();
+    let later = stage.escalates_at.as_ref().map(|at| format!("; more from {} on", at.0)).unwrap_or_default();
+    let approved = format!("{} of {}", stage.approved, stage.required);
+    vec![stage.name.clone(), state.to_owned(), approved, format!("{}{later}", names.join(", "))]
+}
+
+/// Rows under their heads; every column but the last is as wide as its widest cell.
+fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    let all: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
+    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max();
+    let widths: Vec<usize> = (0..all[0].len()).map(|column| width(column).unwrap_or_default()).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    all.iter().map(line).collect()
+}

@@ -1,0 +1,106 @@
+//! Which policy decides a request: the one that it names, or of those that match the one that asks least of people.
+
+use super::context::EvalContext;
+use super::matching::shortfalls;
+use super::period::{Period, period};
+use crate::api::policy::Effect;
+use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::field_error::sentence;
+use crate::core::policies::{Entry, Policy, PolicySet};
+
+/// The policy that decides.
+pub struct Chosen<'p> {
+    /// The policy.
+    pub policy: &'p Policy,
+    /// When access would be.
+    pub period: Period,
+    /// Whether nobody needs to agree, or why that cannot be said.
+    pub automatic: Result<bool, String>,
+}
+
+/// The named policy, or of those that match the one with least friction; ties by name. When none does, all
+/// reasons: what came closest first, then by name.
+///
+/// # Errors
+/// Why no policy allows it.
+pub fn choose<'p>(
+    ask: &ValidRequest<'_>,
+    policies: &'p PolicySet,
+    context: &EvalContext<'_>,
+) -> Result<Chosen<'p>, Vec<String>> {
+    let named = |name: &str| ask.policy.is_none_or(|wanted| wanted == name);
+    let mut reasons: Vec<(usize, String)> = Vec::new();
+    let mut least = (usize::MAX, i64::MAX);
+    let mut best = None;
+    for policy in policies.valid(Effect::Allow).filter(|p| named(&p.reference.name)) {
+        match fits(policy, ask, context) {
+            Err(short) => {
+                reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
+            }
+            Ok(period) => {
+                let automatic = is_automatic(policy, ask, context);
+                let friction = friction(policy, ask.aim, automatic == Ok(true));
+                if friction < least {
+                    (least, best) = (friction, Some(Chosen { policy, period, automatic }));
+                }
+            }
+        }
+    }
+    if let Some(best) = best {
+        return Ok(best);
+    }
+    for (policy, why) in policies.doubted().filter(|(p, _)| named(&p.reference.name)) {
+        let short = fits(policy, ask, context).err().unwrap_or_default();
+        let told = if short.is_empty() { why.to_owned() } else { short.join(", ") };
+        reasons.push((short.len(), format!("policy {}: {told}", policy.reference.name)));
+    }
+    for (name, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
+        reasons.push((0, format!("policy {name}: it is not ready ({})", sentence(faults))));
+    }
+    if reasons.is_empty() {
+        let reason = match ask.policy {
+            Some(name) if matches!(policies.get(name), Some(Entry::Valid(_) | Entry::Doubted { .. })) => {
+                format!("policy {name}: it denies, so nothing can be granted by it")
+            }
+            Some(name) => format!("there is no policy {name}"),
+            None => "there is no policy that allows anything".to_owned(),
+        };
+        return Err(vec![reason]);
+    }
+    reasons.sort();
+    Err(reasons.into_iter().map(|(_, reason)| reason).collect())
+}
+
+/// When access would be, if the policy has room for it. Otherwise everything that is in the way.
+pub fn fits(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Result<Period, Vec<String>> {
+    let mut short = shortfalls(policy, ask, ask.length, context);
+    // Not among the others: what runs already is held to those, and goes on where a new grant would not begin.
+    short.extend(context.beyond_protection(ask, policy));
+    if !short.is_empty() {
+        return Err(short);
+    }
+    let period = period(ask, policy, context.at).map_err(|why| vec![why])?;
+    let over = context.over_limits(ask, policy, period.length());
+    if over.is_empty() { Ok(period) } else { Err(over) }
+}
+
+/// How much a request under this policy asks of people before it is granted: stages, then approvals; nothing of
+/// anybody when it is `automatic`.
+pub fn friction(policy: &Policy, aim: RequestKind<'_>, automatic: bool) -> (usize, i64) {
+    match aim {
+        RequestKind::BreakGlass => (0, 0),
+        _ if automatic => (0, 0),
+        RequestKind::Grant | RequestKind::Extension { .. } => {
+            (policy.stages.len(), policy.stages.iter().map(|s| i64::from(s.required)).sum())
+        }
+    }
+}
+
+/// Whether nobody needs to agree to this request.
+///
+/// # Errors
+/// When that cannot be said.
+pub fn is_automatic(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Result<bool, String> {
+    let Some(condition) = &policy.automatic_when else { return Ok(false) };
+    condition.holds(&context.facts(ask, policy))
+}

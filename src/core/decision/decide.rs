@@ -1,0 +1,427 @@
+//! Yes, no, or not yet: what the policies and reviewers say to a request.
+//!
+//! The answer does not depend on the order of policies. A denial carries all reasons.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::choose::{Chosen, choose};
+use crate::api::policy::{Effect, Stage};
+use crate::api::subject::Identity;
+use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
+use crate::core::decision::context::EvalContext;
+use crate::core::decision::hours::counts;
+use crate::core::decision::matching::denies;
+use crate::core::decision::period::Period;
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::field_error::sentence;
+use crate::core::model::grant_scope::GrantScope;
+use crate::core::model::instants::later;
+use crate::core::policies::seats::as_escalated;
+use crate::core::policies::{Policy, PolicySet};
+
+/// The answer to a request.
+#[derive(Clone, Debug)]
+pub enum Decision<'p> {
+    /// Something that might deny cannot be read; why.
+    Undecided(String),
+    /// No, as far as policies go; all reasons, sorted.
+    Denied(Vec<String>),
+    /// No, says somebody who may.
+    Refused {
+        /// The policy that gives them a say.
+        policy: &'p Policy,
+        /// Who.
+        by: String,
+        /// A sentence.
+        why: String,
+    },
+    /// People must agree first.
+    Waiting(Waiting<'p>),
+    /// Nobody decided in time; the sentence says what was waited for.
+    Lapsed(String),
+    /// Yes.
+    Approved(Approved<'p>),
+}
+
+/// People must agree: under which policy, in which stage, and by when.
+#[derive(Clone, Debug)]
+pub struct Waiting<'p> {
+    /// The policy that asks for it.
+    pub policy: &'p Policy,
+    /// The stage that is open, with everybody who may approve in it.
+    pub stage: Stage,
+    /// How many people count for the stage so far.
+    pub approved: i32,
+    /// When the wait ends.
+    pub deadline: Timestamp,
+}
+
+/// A yes: under which policy, where, for how long, and who agreed.
+#[derive(Clone, Debug)]
+pub struct Approved<'p> {
+    /// The policy that allows it.
+    pub policy: &'p Policy,
+    /// Where it holds.
+    pub place: GrantScope,
+    /// From when until when. Of an extension, what it adds.
+    pub period: Period,
+    /// Who agreed; nobody when the policy asks for nobody.
+    pub approvers: Vec<String>,
+}
+
+impl Approved<'_> {
+    /// Which policy allows it, and who agreed.
+    pub fn sentence(&self) -> String {
+        let policy = &self.policy.reference.name;
+        if self.approvers.is_empty() {
+            format!("policy {policy} allows it")
+        } else {
+            format!("policy {policy} allows it, approved by {}", self.approvers.join(", "))
+        }
+    }
+}
+
+/// Decides a request at a time.
+pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, said: ReviewLog<'_>, now: Timestamp) -> Decision<'p> {
+    let policies = s.policies;
+    if let Some(fault) = s.reach.refusal(s.request.metadata.namespace.as_deref().unwrap_or_default(), &ask.target) {
+        return Decision::Denied(vec![fault.to_string()]);
+    }
+    let place = match ask.target.resolve(s.namespaces) {
+        Ok(place) => place,
+        Err(fault) => return Decision::Denied(vec![fault.to_string()]),
+    };
+    if let Some((name, faults)) = policies.broken(Effect::Deny).next() {
+        return Decision::Undecided(format!(
+            "policy {name} denies, but cannot be read, so no request can be decided: {}",
+            sentence(faults)
+        ));
+    }
+    let context = EvalContext::new(s, &place, now);
+    let denied = denials(ask, policies, &context);
+    if !denied.is_empty() {
+        return Decision::Denied(denied);
+    }
+    let Chosen { policy, period, automatic } = match choose(ask, policies, &context) {
+        Ok(chosen) => chosen,
+        Err(reasons) => return Decision::Denied(reasons),
+    };
+    let denied = |why: String| Decision::Denied(vec![format!("policy {}: {why}", policy.reference.name)]);
+    let automatic = match automatic {
+        Ok(automatic) => automatic,
+        Err(why) => return denied(format!("its automaticWhen cannot be evaluated: {why}")),
+    };
+    match ask_people(ask, policy, automatic, period, said, now) {
+        Answer::Open(waiting) => context.too_many_open(ask, policy).map_or(Decision::Waiting(waiting), denied),
+        Answer::Complete(approvers) => Decision::Approved(Approved { policy, place, period, approvers }),
+        Answer::Refused { by, why } => Decision::Refused { policy, by, why },
+        Answer::Late(why) => Decision::Lapsed(why),
+    }
+}
+
+/// What people say.
+enum Answer<'p> {
+    /// Somebody must still agree.
+    Open(Waiting<'p>),
+    /// These have agreed, and they are enough.
+    Complete(Vec<String>),
+    /// Somebody who may says no.
+    Refused { by: String, why: String },
+    /// It is too late; a sentence.
+    Late(String),
+}
+
+/// Policies that deny the request, as reasons.
+fn denials(ask: &ValidRequest<'_>, policies: &PolicySet, context: &EvalContext<'_>) -> Vec<String> {
+    policies.denying().filter_map(|policy| denies(policy, ask, context)).collect()
+}
+
+fn ask_people<'p>(
+    ask: &ValidRequest<'_>,
+    policy: &'p Policy,
+    automatic: bool,
+    period: Period,
+    said: ReviewLog<'_>,
+    now: Timestamp,
+) -> Answer<'p> {
+    // Once a start is named, what is asked for ends at its time whether it has been granted or not.
+    let window_end = match ask.aim {
+        RequestKind::Extension { running, .. } => running.map(|running| running.end),
+        RequestKind::Grant | RequestKind::BreakGlass => ask.start.map(|_| period.end),
+    };
+    if window_end.is_some_and(|end| end <= now) {
+        return Answer::Late(match ask.aim {
+            RequestKind::Extension { of, .. } => format!("{of} came to its end first"),
+            RequestKind::Grant | RequestKind::BreakGlass => "the time asked for is over".to_owned(),
+        });
+    }
+    let stages = match (ask.aim, &policy.break_glass) {
+        (RequestKind::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],
+        _ => as_escalated(&policy.stages, said.escalated),
+    };
+    let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, said, now);
+    match progress(&stages, said.reviews, ask.requester, counts) {
+        Progress::Complete(approvers) => Answer::Complete(approvers),
+        // Nobody is waited for; whoever has a say and is there already can still say no.
+        Progress::Open { .. } if automatic || matches!(ask.aim, RequestKind::BreakGlass) => {
+            Answer::Complete(Vec::new())
+        }
+        Progress::Denied { by, comment } => {
+            let why = if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") };
+            Answer::Refused { by, why }
+        }
+        Progress::Open { stage, approved } => {
+            let stage = stages[stage].clone();
+            let answer_by = later(ask.created, policy.deadline);
+            let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
+            if deadline <= now {
+                return Answer::Late(format!("stage {} had no answer in time", stage.name));
+            }
+            Answer::Open(Waiting { policy, stage, approved, deadline })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::policy::AccessPolicy;
+    use crate::core::decision::approvals::Reviews;
+    use crate::core::decision::validate::validate;
+    use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
+    use crate::core::laws::simulator::World;
+    use crate::core::policies::limits::Counted;
+    use serde_json::{Value, json};
+
+    /// The policy and length that a request is granted under, or why it is not.
+    fn answer(spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
+        answer_beside(&[], spec, policies)
+    }
+
+    fn answer_beside(others: &[Counted], spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
+        let (request, set) = (request(spec), PolicySet::new(policies));
+        let mut world = World::new(request, Vec::new(), namespaces(), noon());
+        world.others = others.to_vec();
+        let said = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
+        match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
+            Decision::Approved(a) => {
+                Ok((a.policy.reference.name.clone(), crate::core::model::duration::format(a.period.length())))
+            }
+            Decision::Denied(reasons) => Err(reasons.join("; ")),
+            Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
+            Decision::Undecided(why) | Decision::Lapsed(why) | Decision::Refused { why, .. } => Err(why),
+        }
+    }
+
+    fn by(name: &str, length: &str) -> Result<(String, String), String> {
+        Ok((name.to_owned(), length.to_owned()))
+    }
+
+    #[test]
+    fn a_doubted_policy_denies_what_is_new_and_allows_nothing() {
+        let (allow, deny) = (policy("allow", json!({})), deny("no", json!({})));
+        let asked = |policies: &[&AccessPolicy], spec: Value| {
+            let doubted = |_: &AccessPolicy| Some("it was written in a gap".to_owned());
+            let set = PolicySet::default().renewed(policies.iter().copied(), doubted);
+            let world = World::new(request(spec), Vec::new(), namespaces(), noon());
+            let said = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
+            match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
+                Decision::Denied(reasons) => reasons.join("; "),
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(asked(&[&allow], json!({})), "policy allow: it was written in a gap");
+        let longer = asked(&[&allow], json!({ "duration": "700h" }));
+        assert!(longer.starts_with("policy allow: ") && !longer.contains("gap"), "{longer}");
+        assert_eq!(asked(&[&allow, &deny], json!({})), "policy no denies it");
+    }
+
+    #[test]
+    fn deny_wins_over_every_allow_and_says_all_that_deny() {
+        let allow = policy("allow", json!({}));
+        let told = answer(json!({}), &[deny("no-b", json!({})), allow.clone(), deny("no-a", json!({}))]);
+        assert_eq!(told, Err("policy no-a denies it; policy no-b denies it".to_owned()));
+        let elsewhere = deny("no", json!({ "scope": { "namespaces": ["bank"] } }));
+        let others = deny("no", json!({ "requesters": [{ "kind": "User", "name": "mallory" }] }));
+        let admins = deny("no", json!({ "roles": [{ "name": "admin" }] }));
+        for deny in [elsewhere, others, admins] {
+            assert_eq!(answer(json!({}), &[allow.clone(), deny]), by("allow", "1h"));
+        }
+    }
+
+    #[test]
+    fn a_deny_for_one_namespace_stops_requests_that_reach_it_from_above() {
+        let allow = policy("allow", json!({ "scope": { "namespaces": ["*"], "cluster": true } }));
+        let policies = [allow, deny("no", json!({ "scope": { "namespaces": ["bank"] } }))];
+        let told = Err("policy no denies it".to_owned());
+        assert_eq!(answer(json!({ "scope": { "cluster": true } }), &policies), told);
+        assert_eq!(answer(json!({ "scope": { "namespaces": ["bank", "shop"] } }), &policies), told);
+        assert_eq!(answer(json!({ "scope": { "namespaces": ["shop"] } }), &policies), by("allow", "1h"));
+    }
+
+    #[test]
+    fn the_policy_with_least_friction_decides_then_the_first_by_name() {
+        let stages = |required: &[i32]| {
+            let approvers = json!([{ "kind": "Group", "name": "leads" }]);
+            let stage = |(i, n)| json!({ "name": format!("s{i}"), "required": n, "approvers": approvers });
+            let stages: Vec<Value> = required.iter().enumerate().map(stage).collect();
+            json!({ "approval": { "stages": stages } })
+        };
+        let (two, one_of_two, one) = (stages(&[1, 1]), stages(&[2]), stages(&[1]));
+        let all = |specs: &[(&str, &Value)]| specs.iter().map(|(n, s)| policy(n, (*s).clone())).collect::<Vec<_>>();
+        assert_eq!(answer(json!({}), &all(&[("a", &two), ("b", &one_of_two)])), Err("b waits".to_owned()));
+        assert_eq!(answer(json!({}), &all(&[("a", &one_of_two), ("b", &one)])), Err("b waits".to_owned()));
+        assert_eq!(answer(json!({}), &all(&[("a", &one), ("c", &json!({})), ("b", &json!({}))])), by("b", "1h"));
+    }
+
+    #[test]
+    fn a_named_policy_decides_alone_but_never_over_a_deny() {
+        let policies = [policy("easy", json!({})), policy("hard", json!({ "duration": { "max": "5m" } }))];
+        assert_eq!(answer(json!({ "policy": "hard" }), &policies), by("hard", "5m"));
+        assert_eq!(answer(json!({ "policy": "ghost" }), &policies), Err("there is no policy ghost".to_owned()));
+        let long = answer(json!({ "policy": "hard", "duration": "10m" }), &policies);
+        assert_eq!(long, Err("policy hard: 10m is longer than its maximum of 5m".to_owned()));
+        let denied = [policies[0].clone(), deny("no", json!({}))];
+        assert_eq!(answer(json!({ "policy": "easy" }), &denied), Err("policy no denies it".to_owned()));
+        let far = deny("no", json!({ "scope": { "namespaces": ["bank"] } }));
+        assert!(answer(json!({ "policy": "no" }), &[far]).unwrap_err().contains("nothing can be granted by it"));
+    }
+
+    #[test]
+    fn a_length_that_is_not_named_is_the_policy_s_default() {
+        for (limits, length) in [
+            (json!({ "max": "8h" }), "1h"),
+            (json!({ "max": "20m" }), "20m"),
+            (json!({ "max": "8h", "default": "2h" }), "2h"),
+        ] {
+            assert_eq!(answer(json!({}), &[policy("p", json!({ "duration": limits }))]), by("p", length));
+        }
+        let at_most = answer(json!({ "duration": "60m" }), &[policy("p", json!({}))]);
+        assert_eq!(at_most, by("p", "1h"));
+        let longer = answer(json!({ "duration": "3601s" }), &[policy("p", json!({}))]);
+        assert_eq!(longer, Err("policy p: 1h1s is longer than its maximum of 1h".to_owned()));
+    }
+
+    #[test]
+    fn an_allow_covers_everything_that_is_asked_for_or_it_does_not_match() {
+        let told = |spec, policy| answer(spec, &[policy]).unwrap_err();
+        let role = json!([{ "kind": "Role", "name": "edit" }]);
+        assert_eq!(
+            told(json!({}), policy("p", json!({ "roles": role }))),
+            "policy p: ClusterRole/edit is not among its roles (Role/edit)"
+        );
+        assert_eq!(
+            told(json!({ "scope": { "namespaces": ["bank", "shop"] } }), policy("p", json!({}))),
+            "policy p: it does not cover namespace bank"
+        );
+        assert_eq!(
+            told(json!({ "scope": { "cluster": true } }), policy("p", json!({ "scope": { "namespaces": ["*"] } }))),
+            "policy p: it does not cover the whole cluster"
+        );
+        assert_eq!(
+            told(json!({}), policy("p", json!({ "scope": { "cluster": true } }))),
+            "policy p: it does not cover namespace shop"
+        );
+        assert_eq!(
+            told(json!({ "requester": { "username": "eve" }, "duration": "2h" }), policy("p", json!({}))),
+            "policy p: eve is not among its requesters, 2h is longer than its maximum of 1h"
+        );
+        assert_eq!(
+            told(json!({}), deny("p", json!({ "scope": { "cluster": true } }))),
+            "there is no policy that allows anything"
+        );
+    }
+
+    fn when(expression: &str, message: &str) -> Value {
+        json!({ "conditions": [{ "expression": expression, "message": message }] })
+    }
+
+    #[test]
+    fn a_condition_that_does_not_hold_is_told_in_its_author_s_words() {
+        let ticket = || policy("p", when("request.ticket != ''", "name a ticket (spec.ticket)"));
+        assert_eq!(answer(json!({}), &[ticket()]), Err("policy p: name a ticket (spec.ticket)".to_owned()));
+        assert_eq!(answer(json!({ "ticket": "OPS-7" }), &[ticket()]), by("p", "1h"));
+        let easier = answer(json!({}), &[ticket(), policy("q", json!({}))]);
+        assert_eq!(easier, by("q", "1h"));
+        // The length of a request that names none is the policy's, also for its conditions.
+        let short = policy("p", when("request.durationSeconds <= 60", "at most a minute"));
+        assert!(answer(json!({}), std::slice::from_ref(&short)).is_err());
+        assert_eq!(answer(json!({ "duration": "1m" }), &[short]), by("p", "1m"));
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_evaluated_lets_nobody_in() {
+        let told = answer(json!({}), &[policy("p", when("1 / 0 == 1", "m"))]).unwrap_err();
+        assert!(told.starts_with("policy p: its condition cannot be evaluated: 1 / 0 == 1"), "{told}");
+        let denial = deny("no", when("1 / 0 == 1", "m"));
+        let told = answer(json!({}), &[policy("p", json!({})), denial]).unwrap_err();
+        assert!(told.starts_with("policy no denies it, since a condition cannot be evaluated: 1 / 0 == 1"), "{told}");
+    }
+
+    #[test]
+    fn a_denial_with_conditions_denies_when_they_all_hold() {
+        let denial = |expression| deny("no", when(expression, "m"));
+        let all = |expression| [policy("p", json!({})), denial(expression)];
+        assert_eq!(answer(json!({}), &all("request.role == 'edit'")), Err("policy no denies it".to_owned()));
+        assert_eq!(answer(json!({}), &all("request.role == 'admin'")), by("p", "1h"));
+        let mut both = denial("request.role == 'edit'");
+        both.spec.conditions.extend(denial("'ops' in requester.groups").spec.conditions);
+        assert_eq!(answer(json!({}), &[policy("p", json!({})), both]), by("p", "1h"));
+    }
+
+    fn staged(automatic_when: &str) -> Value {
+        let stages = json!([{ "name": "s", "approvers": [{ "kind": "Group", "name": "leads" }] }]);
+        json!({ "approval": { "automaticWhen": automatic_when, "stages": stages } })
+    }
+
+    #[test]
+    fn low_risk_waits_for_nobody_and_the_rest_for_people() {
+        let short = || policy("p", staged("request.durationSeconds <= 600"));
+        assert_eq!(answer(json!({ "duration": "10m" }), &[short()]), by("p", "10m"));
+        assert_eq!(answer(json!({ "duration": "11m" }), &[short()]), Err("p waits".to_owned()));
+        // Asking nobody, it asks least.
+        let plain = policy("a", json!({ "approval": staged("false")["approval"] }));
+        assert_eq!(answer(json!({ "duration": "10m" }), &[plain, short()]), by("p", "10m"));
+        let told = answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]).unwrap_err();
+        assert!(told.starts_with("policy p: its automaticWhen cannot be evaluated: 1 / 0 == 1"), "{told}");
+    }
+
+    #[test]
+    fn a_policy_that_is_full_leaves_room_for_another() {
+        let mut other = request(json!({}));
+        other.metadata.uid = Some("r-2".to_owned());
+        let binding = json!({ "kind": "RoleBinding", "namespace": "shop", "name": "daypass-r-2" });
+        let status = json!({
+            "state": "Active", "grantedAt": noon().to_string(), "expiresAt": "2026-11-23T13:00:00Z", "bindings": [binding],
+            "policy": { "name": "full", "uid": "p-full", "generation": 1 }
+        });
+        other.status = Some(serde_json::from_value(status).unwrap());
+        let others = [Counted::of(&other).unwrap()];
+        let full = policy("full", json!({ "limits": { "liveGrants": 1 } }));
+        let told = answer_beside(&others, json!({}), std::slice::from_ref(&full));
+        assert_eq!(told, Err("policy full: there are 1 running grants under it, and it allows 1".to_owned()));
+        assert_eq!(answer_beside(&others, json!({}), &[full.clone(), policy("other", json!({}))]), by("other", "1h"));
+        assert_eq!(answer_beside(&[], json!({}), &[full]), by("full", "1h"));
+        // The same for what would have to wait.
+        let waiting = json!({ "state": "Pending", "policy": { "name": "p", "uid": "p-p", "generation": 1 } });
+        other.status = Some(serde_json::from_value(waiting).unwrap());
+        let mut spec = staged("false");
+        spec["limits"] = json!({ "openRequestsPerPerson": 1 });
+        let told = answer_beside(&[Counted::of(&other).unwrap()], json!({}), &[policy("p", spec.clone())]).unwrap_err();
+        assert_eq!(told, "policy p: there are 1 requests of alice that wait under it, and it allows 1");
+        assert_eq!(answer(json!({}), &[policy("p", spec)]), Err("p waits".to_owned()));
+    }
+
+    #[test]
+    fn a_broken_allow_grants_nobody_anything() {
+        let told = answer(json!({}), &[policy("p", json!({ "requesters": [] }))]).unwrap_err();
+        assert!(told.starts_with("policy p: it is not ready (spec.requesters: "), "{told}");
+    }
+
+    #[test]
+    fn a_broken_allow_is_no_hindrance_to_a_sound_one() {
+        let unread = policy("a", json!({ "duration": { "max": "soon" } }));
+        assert_eq!(answer(json!({}), &[unread, policy("b", json!({}))]), by("b", "1h"));
+    }
+}

@@ -1,0 +1,295 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::policy::AccessPolicy;
+use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
+use crate::core::laws::simulator::World;
+use crate::core::model::namespaces::Namespace;
+
+/// The usual namespaces, and the protected ones, which team `pay` has as well.
+fn with_protected() -> Namespaces {
+    let pay = Namespace { labels: [("team".to_owned(), "pay".to_owned())].into(), terminating: false };
+    let protected = ["kube-system", "daypass-system"].map(|name| (name.to_owned(), pay.clone()));
+    namespaces().into_iter().chain(protected).collect()
+}
+
+fn role(rules: Value) -> RoleSeen {
+    let role: ClusterRole = serde_json::from_value(json!({ "metadata": { "name": "edit" }, "rules": rules })).unwrap();
+    RoleSeen::OfCluster(Some(Arc::new(role)))
+}
+
+fn rule(verbs: &[&str], group: &str, resources: &[&str]) -> Value {
+    json!({ "verbs": verbs, "apiGroups": [group], "resources": resources })
+}
+
+fn edit() -> RoleSeen {
+    role(json!([rule(&["get", "list"], "", &["pods"]), rule(&["create"], "apps", &["deployments"])]))
+}
+
+fn view() -> RoleSeen {
+    role(json!([rule(&["get", "list", "watch"], "", &["pods", "pods/log", "configmaps"])]))
+}
+
+fn world(spec: Value, policies: Vec<AccessPolicy>, role: Option<RoleSeen>) -> World {
+    let mut world = World::new(request(spec), policies, with_protected(), noon());
+    world.role = role;
+    world
+}
+
+/// How a request ends up, and what it says.
+fn settled(mut world: World) -> (State, String) {
+    world.settle();
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+    (world.state(), world.status().message.unwrap_or_default())
+}
+
+fn everywhere() -> Value {
+    json!({ "namespaces": ["*"], "cluster": true })
+}
+
+fn and_system(mut scope: Value) -> Value {
+    scope["systemNamespaces"] = json!(true);
+    scope
+}
+
+#[test]
+fn neither_name_nor_glob_nor_label_reaches_a_protected_namespace() {
+    let pay = json!({ "matchLabels": { "team": "pay" } });
+    for covers in [
+        everywhere(),
+        json!({ "namespaces": ["kube-*", "daypass-*", "shop", "bank"] }),
+        json!({ "namespaces": ["kube-system", "daypass-system", "shop", "bank"] }),
+        json!({ "namespaceSelector": pay }),
+        json!({ "namespaces": ["*"], "namespaceSelector": pay }),
+    ] {
+        for (asked, told) in [
+            (json!({ "namespaces": ["kube-system"] }), "namespace kube-system is protected: ask for others, or "),
+            (json!({ "namespaces": ["daypass-system"] }), "namespace daypass-system is protected: ask for others, or "),
+            (
+                json!({ "namespaces": ["shop", "kube-system", "daypass-system"] }),
+                "namespace daypass-system, kube-system is protected: ask for others, or ",
+            ),
+            (
+                json!({ "namespaceSelector": pay }),
+                "namespace daypass-system, kube-system is protected: select others only, or ",
+            ),
+        ] {
+            for role in [edit(), view()] {
+                let asked = json!({ "scope": asked });
+                let plain = policy("p", json!({ "scope": covers }));
+                let (state, said) = settled(world(asked.clone(), vec![plain], Some(role.clone())));
+                assert_eq!((state, said), (State::Denied, format!("policy p: {told}{WAY_OUT}")), "{covers} {asked}");
+                let opened = policy("p", json!({ "scope": and_system(covers.clone()) }));
+                assert_eq!(settled(world(asked, vec![opened], Some(role))).0, State::Active, "{covers}");
+            }
+        }
+        let shop = json!({ "scope": { "namespaces": ["shop", "bank"] } });
+        let plain = policy("p", json!({ "scope": covers }));
+        assert_eq!(settled(world(shop, vec![plain], Some(edit()))).0, State::Active, "{covers}");
+    }
+}
+
+#[test]
+fn a_request_made_in_a_protected_namespace_is_one_for_it() {
+    for namespace in ["kube-system", "daypass-system"] {
+        let mut world = world(json!({}), vec![policy("p", json!({ "scope": everywhere() }))], Some(edit()));
+        world.request.metadata.namespace = Some(namespace.to_owned());
+        let (state, said) = settled(world);
+        assert_eq!(state, State::Denied);
+        assert!(said.contains(&format!("namespace {namespace} is protected")), "{said}");
+    }
+}
+
+#[test]
+fn the_release_is_where_it_is() {
+    let protected = Protected::with_release("guards");
+    assert!(protected.contains("guards") && protected.contains("kube-system"));
+    assert!(!protected.contains("daypass-system") && !protected.contains("kube-public") && !protected.contains(""));
+}
+
+#[test]
+fn the_whole_cluster_is_given_to_those_who_only_look() {
+    let ask = |narrow: Option<Value>, role| {
+        let mut spec = json!({ "scope": { "cluster": true } });
+        if let Some(narrow) = narrow {
+            spec["rules"] = json!([narrow]);
+        }
+        move |scope: Value| settled(world(spec.clone(), vec![policy("p", json!({ "scope": scope }))], role))
+    };
+    for (narrow, role, told) in [
+        (None, Some(view()), ""),
+        (None, Some(edit()), "ClusterRole/edit may do more than look there (create on deployments)"),
+        (None, Some(RoleSeen::OfCluster(None)), "ClusterRole/edit is not known here: it may come to allow anything"),
+        (None, None, "ClusterRole/edit is not known here: it may come to allow anything"),
+        // What is asked for counts, and not what the role has besides.
+        (Some(rule(&["get"], "", &["pods"])), Some(edit()), ""),
+        (Some(rule(&["create"], "apps", &["deployments"])), Some(edit()), "(create on deployments)"),
+    ] {
+        let (state, said) = ask(narrow.clone(), role.clone())(everywhere());
+        let denied = !told.is_empty();
+        assert_eq!(state, if denied { State::Denied } else { State::Active }, "{told}: {said}");
+        assert!(said.contains(told), "{told}: {said}");
+        assert!(!denied || said.ends_with(&format!("(spec.rules), or {WAY_OUT}")), "{said}");
+        let (state, said) = ask(narrow, role)(and_system(everywhere()));
+        assert_eq!(state, State::Active, "{said}");
+    }
+}
+
+#[test]
+fn more_than_looking_is_what_it_is_called() {
+    let beyond = |rule: Value| more_than_reading(&serde_json::from_value(rule).unwrap());
+    let looks = |verbs: &[&str], group: &str, resources: &[&str]| beyond(rule(verbs, group, resources));
+    for verb in
+        ["create", "update", "patch", "delete", "deletecollection", "*", "bind", "use", "impersonate", "Get", ""]
+    {
+        assert!(looks(&["get", verb], "apps", &["deployments"]).is_some(), "{verb}");
+    }
+    for verb in ["get", "list", "watch"] {
+        for resource in NOT_TO_BE_READ.into_iter().chain(["*"]) {
+            assert!(looks(&[verb], "", &["pods", resource]).is_some(), "{verb} {resource}");
+            assert!(looks(&[verb], "*", &["pods", resource]).is_some(), "{verb} {resource}");
+        }
+        for resource in ["*/proxy", "*/exec", "*/attach", "*/portforward"] {
+            assert!(looks(&[verb], "", &[resource]).is_some(), "{verb} {resource}");
+        }
+    }
+    let named = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] });
+    assert_eq!(beyond(named).unwrap(), "get on secrets", "one of them can be the one that counts");
+    for url in [json!(["post"]), json!(["get", "*"]), json!(["delete"])] {
+        let told = beyond(json!({ "verbs": url, "nonResourceURLs": ["/debug/flags/v"] })).unwrap();
+        assert!(told.ends_with("on URL /debug/flags/v"), "{told}");
+    }
+    for harmless in [
+        rule(
+            &["get", "list", "watch"],
+            "",
+            &["pods", "pods/log", "configmaps", "nodes", "nodes/stats", "serviceaccounts"],
+        ),
+        rule(&["get"], "apps", &["*", "secrets"]),
+        rule(&["get", "list"], "rbac.authorization.k8s.io", &["clusterroles"]),
+        json!({ "verbs": ["get", "head"], "nonResourceURLs": ["/metrics", "*"] }),
+        // No right at all.
+        json!({ "verbs": ["create"], "apiGroups": [], "resources": ["pods"] }),
+        json!({ "verbs": ["create"], "apiGroups": [""], "resources": [] }),
+        json!({ "verbs": [], "apiGroups": ["*"], "resources": ["*"] }),
+    ] {
+        assert_eq!(beyond(harmless.clone()), None, "{harmless}");
+    }
+}
+
+#[test]
+fn a_policy_that_denies_reaches_everything() {
+    let allow = policy("p", json!({ "scope": and_system(everywhere()) }));
+    let no = deny("no", json!({ "scope": { "namespaces": ["kube-*"] } }));
+    for scope in [json!({ "namespaces": ["kube-system"] }), json!({ "cluster": true })] {
+        let (state, said) = settled(world(json!({ "scope": scope }), vec![allow.clone(), no.clone()], Some(edit())));
+        assert_eq!((state, said.as_str()), (State::Denied, "policy no denies it"), "{scope}");
+    }
+}
+
+#[test]
+fn a_policy_that_says_so_decides_beside_one_that_does_not() {
+    let wide = policy("a-wide", json!({ "scope": everywhere() }));
+    let nodes = policy("nodes", json!({ "scope": { "namespaces": ["kube-system"], "systemNamespaces": true } }));
+    let kube = json!({ "scope": { "namespaces": ["kube-system"] } });
+    let mut world = world(kube, vec![wide, nodes], Some(edit()));
+    world.settle();
+    assert_eq!(world.status().policy.unwrap().name, "nodes");
+}
+
+/// A grant in kube-system, as an earlier version or a policy that reached it left it.
+fn running(spec: Value) -> World {
+    let mut spec = spec;
+    spec["scope"] = json!({ "namespaces": ["kube-system"] });
+    let extension = json!({ "max": "30m", "count": 1 });
+    let opened = policy("p", json!({ "scope": and_system(everywhere()), "extension": extension }));
+    let mut world = world(spec, vec![opened], Some(edit()));
+    world.settle();
+    world
+}
+
+/// Takes the word out of the policy, without an edit of it, as reading it anew with this version does.
+fn as_before(world: &mut World) {
+    world.policies[0].spec.scope.system_namespaces = false;
+}
+
+#[test]
+fn what_runs_already_runs_on_and_is_not_extended() {
+    let mut world = running(json!({}));
+    as_before(&mut world);
+    world.now = noon() + SignedDuration::from_mins(10);
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let mut more = request(json!({ "extends": "fix", "duration": "20m" }));
+    more.metadata.name = Some("more".to_owned());
+    more.metadata.uid = Some("e-1".to_owned());
+    let mut extension = World::new(more, world.policies.clone(), with_protected(), world.now);
+    (extension.role, extension.extended) = (Some(edit()), Some(world.request.clone()));
+    let (state, said) = settled(extension.clone());
+    assert_eq!(state, State::Denied);
+    assert!(said.contains("namespace kube-system is protected"), "{said}");
+    // Nor does the running grant take up one that was approved before.
+    extension.policies[0].spec.scope.system_namespaces = true;
+    extension.settle();
+    assert_eq!(extension.state(), State::Scheduled);
+    world.extensions = vec![extension.request];
+    world.settle();
+    assert!(world.status().extensions.is_empty() && world.state() == State::Active);
+    world.policies[0].spec.scope.system_namespaces = true;
+    world.settle();
+    assert_eq!(world.status().extensions.len(), 1);
+}
+
+#[test]
+fn what_was_approved_before_and_begins_now_is_something_new() {
+    let mut world = running(json!({ "startTime": "2026-11-23T13:00:00Z" }));
+    assert_eq!(world.state(), State::Scheduled);
+    as_before(&mut world);
+    world.now = noon() + SignedDuration::from_hours(1);
+    let (state, said) = settled(world);
+    assert_eq!(state, State::Denied);
+    assert!(said.ends_with("; that holds for whatever begins now, also when it was approved before"), "{said}");
+}
+
+/// A version that weighs a role another way ends nothing by that; a role that was changed is weighed as it is.
+#[test]
+fn a_condition_about_the_risk_ends_a_grant_only_when_its_role_changed() {
+    let risk = |level: &str| Some(crate::api::request::RoleRisk { level: level.into(), reasons: Vec::new() });
+    let mut world = running(json!({}));
+    let modest = json!([{ "expression": "risk.level != 'Critical'", "message": "not with that" }]);
+    world.policies[0].spec.conditions = serde_json::from_value(modest).unwrap();
+    world.request.status.as_mut().unwrap().risk = risk("High");
+    world.risk = risk("Critical");
+    world.settle();
+    assert_eq!(world.state(), State::Active);
+    world.role = Some(role(json!([rule(&["*"], "*", &["*"])])));
+    let (state, said) = settled(world);
+    assert_eq!(state, State::Revoked);
+    assert!(said.contains("not with that"), "{said}");
+}
+
+#[test]
+fn where_a_role_holds_is_known_before_and_after_the_grant() {
+    let all = with_protected();
+    let extent = |request: &AccessRequest, extended: Option<&AccessRequest>| {
+        Protected::default().extent(request, extended, &all)
+    };
+    let of = |scope: Value| extent(&request(json!({ "scope": scope })), None);
+    assert_eq!(of(json!({ "namespaces": ["shop"] })), Extent::Namespaces);
+    assert_eq!(of(json!({ "namespaces": ["shop", "kube-system"] })), Extent::SystemNamespaces);
+    assert_eq!(of(json!({ "namespaceSelector": {} })), Extent::SystemNamespaces);
+    assert_eq!(of(json!({ "cluster": true })), Extent::Cluster);
+    assert_eq!(of(json!({ "namespaces": ["kube-public"] })), Extent::Namespaces);
+    let world = running(json!({}));
+    let mut unlabelled = world.request.clone();
+    unlabelled.spec.scope = None;
+    assert_eq!(extent(&unlabelled, None), Extent::SystemNamespaces, "what is bound counts");
+    let more = request(json!({ "extends": "fix" }));
+    assert_eq!(extent(&more, Some(&world.request)), Extent::SystemNamespaces);
+    assert_eq!(extent(&more, Some(&request(json!({ "scope": { "cluster": true } })))), Extent::Cluster);
+    assert_eq!(extent(&more, None), Extent::Namespaces);
+}

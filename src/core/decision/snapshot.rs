@@ -1,0 +1,80 @@
+//! The facts that a plan is made from, all read before it begins.
+
+use crate::api::request::{AccessRequest, RoleRisk};
+use crate::core::decision::protected::Protected;
+use crate::core::decision::served::ServedNamespaces;
+use crate::core::guard::Guard;
+use crate::core::model::namespaces::Namespaces;
+use crate::core::policies::PolicySet;
+use crate::core::policies::limits::Counted;
+use crate::core::rbac::binding::Observed;
+use crate::core::rbac::role::RoleSeen;
+
+/// Everything that a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// The request.
+    pub request: &'a AccessRequest,
+    /// All policies.
+    pub policies: &'a PolicySet,
+    /// All namespaces.
+    pub namespaces: &'a Namespaces,
+    /// Where requests are served.
+    pub reach: &'a ServedNamespaces,
+    /// What only policies that say so reach.
+    pub protected: Protected<'a>,
+    /// Other requests under policies that have limits.
+    pub others: &'a [Counted],
+    /// The role asked for; none while nobody has looked.
+    pub role: Option<&'a RoleSeen>,
+    /// How much harm the role can do; none while nobody has looked.
+    pub risk: Option<&'a RoleRisk>,
+    /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
+    pub bindings: &'a [Observed],
+    /// The request that this one extends, if it extends one that is there.
+    pub extended: Option<&'a AccessRequest>,
+    /// Requests that extend this one and are not over.
+    pub extensions: &'a [AccessRequest],
+    /// Other break-glass requests of the same person whose review is open.
+    pub unreviewed: &'a [AccessRequest],
+    /// Whether the cluster keeps people from writing in another's name.
+    pub guard: &'a Guard,
+    /// Whether somebody may have written to the request while it did not.
+    pub doubted: bool,
+    /// Why a binding of this request cannot be made, when the API server said so for good.
+    pub bind_failure: Option<&'a str>,
+}
+
+impl<'a> Snapshot<'a> {
+    /// A request beside policies and namespaces, with nothing else known or there. The controller knows more, and names
+    /// every fact itself, so that none is forgotten.
+    pub fn bare(
+        request: &'a AccessRequest,
+        policies: &'a PolicySet,
+        namespaces: &'a Namespaces,
+        guard: &'a Guard,
+    ) -> Self {
+        Self {
+            request,
+            policies,
+            namespaces,
+            guard,
+            reach: &ServedNamespaces::Cluster,
+            protected: Protected::default(),
+            others: &[],
+            role: None,
+            risk: None,
+            bindings: &[],
+            extended: None,
+            extensions: &[],
+            unreviewed: &[],
+            doubted: false,
+            bind_failure: None,
+        }
+    }
+
+    /// UID of the request.
+    pub fn uid(&self) -> Option<&str> {
+        self.request.metadata.uid.as_deref()
+    }
+}

@@ -1,0 +1,109 @@
+//! What people are told is what is decided: the explanation of a request against the plan and the decision for it.
+
+use proptest::prelude::*;
+
+use super::answers::{asks, policies};
+use super::simulator::World;
+use super::strategies::{Event, Moment, scenarios, stories};
+use super::{cases, play};
+use crate::api::request::State;
+use crate::core::decision::approvals::ReviewLog;
+use crate::core::decision::decide::{Decision, decide};
+use crate::core::decision::validate::validate;
+use crate::core::laws::fixtures::{namespaces, noon};
+use crate::core::lifecycle::plan::prepare;
+use crate::core::report::explain::{Outcome, Standing, Verdict, explain};
+
+/// What the explanation must say, when `decide` says this.
+fn word(decision: &Decision<'_>) -> Outcome {
+    match decision {
+        Decision::Undecided(_) => Outcome::Undecided,
+        Decision::Denied(_) | Decision::Refused { .. } => Outcome::Denied,
+        Decision::Waiting(_) => Outcome::Waiting,
+        Decision::Lapsed(_) => Outcome::Lapsed,
+        Decision::Approved(_) => Outcome::Granted,
+    }
+}
+
+/// Whether a request that is explained so can be planned to stand so next.
+fn fits(outcome: Outcome, next: State) -> bool {
+    match outcome {
+        Outcome::Granted => matches!(next, State::Scheduled | State::Active | State::Failed),
+        Outcome::Waiting | Outcome::Undecided => next == State::Pending,
+        Outcome::Denied => next == State::Denied,
+        Outcome::Lapsed => next == State::Lapsed,
+        Outcome::Over => next.is_final(),
+    }
+}
+
+/// How the request stands after the next step.
+fn next(world: &World) -> State {
+    world.plan().comes_to().unwrap_or_else(|| world.state())
+}
+
+fn as_decided(world: &World) -> Result<(), TestCaseError> {
+    world.with_snapshot(|s| {
+        let status = world.status();
+        let told = explain(s, world.now);
+        let Ok(ask) = validate(s.request) else {
+            prop_assert!(matches!(told.outcome, Outcome::Denied | Outcome::Lapsed | Outcome::Over), "{told:?}");
+            return Ok(());
+        };
+        let said = ReviewLog::of(&status);
+        let Ok(ask) = prepare(s, &status, &ask, world.now) else { return Ok(()) };
+        let decision = decide(&ask, s, said, world.now);
+        if told.outcome != Outcome::Over {
+            prop_assert_eq!(told.outcome, word(&decision));
+        }
+        if let Decision::Denied(reasons) = &decision {
+            prop_assert_eq!(&told.reasons, reasons);
+        }
+        let (policy, open) = match &decision {
+            Decision::Approved(approved) => (Some(approved.policy), None),
+            Decision::Waiting(waiting) => (Some(waiting.policy), Some((&waiting.stage.name, waiting.approved))),
+            _ => return Ok(()),
+        };
+        if told.outcome != Outcome::Over {
+            let named = told.decides.as_ref().map(|d| &d.policy);
+            prop_assert_eq!(named, policy.map(|p| &p.reference.name));
+            let waits = told.stages.iter().find(|s| s.state == Standing::Open).map(|s| (&s.name, s.approved));
+            prop_assert_eq!(waits, open);
+            let deciding = told.policies.iter().filter(|p| p.verdict == Verdict::Decides).count();
+            prop_assert_eq!(deciding, 1);
+        }
+        Ok(())
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn an_explanation_says_what_is_decided(policies in policies(), ask in asks()) {
+        as_decided(&World::new(ask, policies, namespaces(), noon()))?;
+    }
+
+    #[test]
+    fn an_explanation_fits_what_is_planned_in_every_story(scenario in scenarios(), story in stories()) {
+        let mut world = play(&scenario, false, &[]);
+        for beat in story {
+            beat.event.happen(&mut world, &scenario);
+            let live = world.status().granted_at.is_some();
+            let quiet = !world.is_deleted() && world.failure.is_none() && !world.refuses;
+            if quiet && !world.state().is_final() {
+                if !live && world.end().is_none_or(|end| end > world.now) {
+                    as_decided(&world)?;
+                }
+                // Bindings that somebody took or changed are not looked at: the explanation is about the decision.
+                let told = world.with_snapshot(|s| explain(s, world.now));
+                if !live {
+                    prop_assert!(fits(told.outcome, next(&world)), "{told:?} and next {:?}", next(&world));
+                }
+            }
+            world.settle();
+        }
+        Event::Clock(Moment::AroundEnd { seconds: 1 }).happen(&mut world, &scenario);
+        let told = world.with_snapshot(|s| explain(s, world.now));
+        prop_assert!(world.end().is_none() || told.outcome != Outcome::Granted, "{told:?}");
+    }
+}

@@ -1,0 +1,292 @@
+//! What may happen to the small cluster from outside, and what that does to it.
+
+use k8s_openapi::api::rbac::v1::{PolicyRule, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{RoleEdit, Scenario, review_by};
+use crate::api::keys;
+use crate::api::policy::AccessPolicy;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ExtendedRequest, ReviewVerdict, State};
+use crate::core::laws::fixtures::{deny, namespaces, request};
+use crate::core::laws::simulator::{Standing, World};
+
+const NAMES: [&str; 3] = ["bank", "shop", "yard"];
+
+/// A moment to move the clock to. It never goes back.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {
+    Later { seconds: i64, nanos: i32 },
+    Start,
+    AroundEnd { seconds: i64 },
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Clock(Moment),
+    PolicyDeleted,
+    PolicyNarrowed(Narrowing),
+    PolicyRemade,
+    PolicyBack,
+    DenyAdded {
+        broken: bool,
+    },
+    DenyRemoved,
+    NamespaceDeleted(usize),
+    NamespaceTerminating(usize),
+    NamespaceRelabelled(usize),
+    NamespaceMade(usize),
+    BindingDeleted(usize),
+    BindingEdited(usize, Edit),
+    BindingReplaced(usize),
+    /// Deleted, and made again from a copy.
+    BindingCopied(usize),
+    StrangerFirst(usize),
+    Review(usize, ReviewVerdict),
+    /// Somebody asks for so many minutes more, and it is on record that this was approved; whether it still is,
+    /// if not by everybody.
+    Extension {
+        minutes: i64,
+        approved: bool,
+    },
+    RequestDeleted,
+    DurationBroken,
+    RequesterRemoved,
+    BindsRefused(bool),
+    RoleEdited(RoleEdit),
+    MadeRoleEdited(usize),
+    MadeRoleDeleted(usize),
+    /// Deleted, and made again by somebody else.
+    MadeRoleReplaced(usize),
+    Reap,
+}
+
+/// How a policy becomes less than it was.
+#[derive(Clone, Copy, Debug)]
+pub enum Narrowing {
+    Requesters,
+    Roles,
+    Namespaces,
+    Max,
+    Denies,
+    Broken,
+}
+
+/// What somebody changes on a binding.
+#[derive(Clone, Copy, Debug)]
+pub enum Edit {
+    OtherSubject,
+    OneMoreSubject,
+    NoMark,
+    OtherOwner,
+    NoAnnotations,
+}
+
+impl Event {
+    pub fn happen(&self, world: &mut World, scenario: &Scenario) {
+        match self {
+            Self::Clock(moment) => moment.come(world),
+            Self::PolicyDeleted => world.policies.retain(|p| p.metadata.name.as_deref() != Some("base")),
+            Self::PolicyBack => {
+                Self::PolicyDeleted.happen(world, scenario);
+                world.policies.push(scenario.policy());
+            }
+            Self::PolicyRemade => {
+                Self::PolicyBack.happen(world, scenario);
+                base(world, |policy| policy.metadata.uid = Some("p-base-again".to_owned()));
+            }
+            Self::PolicyNarrowed(narrowing) => base(world, |policy| narrowing.apply(policy)),
+            Self::DenyAdded { broken } => {
+                Self::DenyRemoved.happen(world, scenario);
+                let scope = json!({ "scope": { "namespaces": ["*"], "cluster": true } });
+                let mut policy = deny("no", scope);
+                if *broken {
+                    policy.spec.conditions =
+                        serde_json::from_value(json!([{ "expression": "x", "message": "x" }])).unwrap();
+                }
+                world.policies.push(policy);
+            }
+            Self::DenyRemoved => world.policies.retain(|p| p.metadata.name.as_deref() != Some("no")),
+            Self::NamespaceDeleted(at) => {
+                world.namespaces.remove(NAMES[*at]);
+                world.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some(NAMES[*at]));
+            }
+            Self::NamespaceTerminating(at) => {
+                world.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.terminating = true);
+            }
+            Self::NamespaceRelabelled(at) => {
+                world.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.labels.clear());
+            }
+            Self::NamespaceMade(at) => {
+                world.namespaces.entry(NAMES[*at].to_owned()).or_insert_with(|| namespaces()["bank"].clone());
+            }
+            Self::BindingDeleted(at) => drop(take(world, *at)),
+            Self::BindingEdited(at, edit) => edit_binding(world, *at, *edit),
+            Self::BindingReplaced(at) => {
+                if let Some(taken) = take(world, *at) {
+                    place_stranger(world, &taken.object.reference());
+                }
+            }
+            Self::BindingCopied(at) => {
+                if let Some(mut taken) = take(world, *at) {
+                    taken.object.metadata.uid = Some(world.new_uid());
+                    world.bindings.push(Standing { ours: false, ..taken });
+                }
+            }
+            Self::StrangerFirst(at) => {
+                let name = "daypass-r-1".to_owned();
+                let namespace = NAMES.get(*at).map(|n| (*n).to_owned());
+                let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+                let kind = serde_json::from_value(json!(kind)).unwrap();
+                let reference = BindingRef { kind, namespace, name, uid: None, role: None };
+                if !world.bindings.iter().any(|b| b.object.is_at(&reference)) {
+                    place_stranger(world, &reference);
+                }
+            }
+            Self::Review(who, verdict) => {
+                let (name, review) = review_by(*who, *verdict);
+                world.request.status.get_or_insert_default().reviews.insert(name, review);
+                world.version += 1;
+            }
+            Self::Extension { minutes, approved } => {
+                let extension = extension(world, *minutes, *approved);
+                world.extensions.push(extension);
+            }
+            Self::RequestDeleted => {
+                world.request.metadata.deletion_timestamp = Some(Time(world.now));
+                world.version += 1;
+            }
+            Self::DurationBroken => world.request.spec.duration = Some("1h-5m".to_owned()),
+            Self::RequesterRemoved => world.request.spec.requester = None,
+            Self::BindsRefused(refuses) => world.refuses = *refuses,
+            Self::RoleEdited(edit) => world.role = Some(edit.role()),
+            Self::MadeRoleEdited(index) => {
+                let at = at(world, *index);
+                if let Some(made) = at.and_then(|at| world.bindings[at].object.made_role.as_mut()) {
+                    made.rules = vec![PolicyRule { verbs: vec!["*".to_owned()], ..PolicyRule::default() }];
+                }
+            }
+            Self::MadeRoleReplaced(index) => {
+                let (uid, at) = (world.new_uid(), at(world, *index));
+                if let Some(made) = at.and_then(|at| world.bindings[at].object.made_role.as_mut()) {
+                    made.metadata.uid = Some(uid);
+                }
+            }
+            Self::MadeRoleDeleted(index) => {
+                if let Some(at) = at(world, *index) {
+                    world.bindings[at].object.made_role = None;
+                }
+            }
+            Self::Reap => world.reap(),
+        }
+    }
+}
+
+/// A request for more time, approved as far as its record goes.
+fn extension(world: &World, minutes: i64, approved: bool) -> AccessRequest {
+    let index = world.extensions.len();
+    let mut extension = request(json!({ "extends": "fix", "duration": format!("{minutes}m") }));
+    extension.spec.rules = world.request.spec.rules.clone();
+    extension.metadata.name = Some(format!("more-{index}"));
+    extension.metadata.uid = Some(format!("e-{index}"));
+    let reviews = [2, 3].into_iter().filter(|_| approved).map(|who| review_by(who, ReviewVerdict::Approve)).collect();
+    extension.status = Some(AccessRequestStatus {
+        state: State::Scheduled,
+        extends: world.request.metadata.uid.clone().map(|uid| ExtendedRequest { uid }),
+        reviews,
+        ..AccessRequestStatus::default()
+    });
+    extension
+}
+
+impl Moment {
+    fn come(self, world: &mut World) {
+        let moment: Option<Timestamp> = match self {
+            Self::Later { seconds, nanos } => Some(world.now + SignedDuration::new(seconds, nanos)),
+            Self::Start => world.request.spec.start_time.as_ref().map(|t| t.0),
+            Self::AroundEnd { seconds } => world.end().map(|end| end + SignedDuration::from_secs(seconds)),
+        };
+        world.now = moment.map_or(world.now, |moment| moment.max(world.now));
+    }
+}
+
+impl Narrowing {
+    fn apply(self, policy: &mut AccessPolicy) {
+        let spec = &mut policy.spec;
+        match self {
+            Self::Requesters => spec.requesters[0].name = "ops".to_owned(),
+            Self::Roles => spec.roles[0].name = "view".to_owned(),
+            Self::Namespaces => {
+                spec.scope = serde_json::from_value(json!({ "namespaces": ["elsewhere"] })).unwrap();
+            }
+            Self::Max => {
+                spec.duration = Some(serde_json::from_value(json!({ "max": "1s", "default": "1s" })).unwrap());
+            }
+            Self::Denies => *policy = deny("base", json!({ "scope": { "namespaces": ["*"], "cluster": true } })),
+            Self::Broken => spec.requesters.clear(),
+        }
+    }
+}
+
+fn base(world: &mut World, change: impl FnOnce(&mut AccessPolicy)) {
+    if let Some(policy) = world.policies.iter_mut().find(|p| p.metadata.name.as_deref() == Some("base"))
+        && policy.spec.effect == crate::api::policy::Effect::Allow
+        && !policy.spec.requesters.is_empty()
+    {
+        change(policy);
+    }
+}
+
+fn at(world: &World, index: usize) -> Option<usize> {
+    (!world.bindings.is_empty()).then(|| index % world.bindings.len())
+}
+
+fn take(world: &mut World, index: usize) -> Option<Standing> {
+    at(world, index).map(|at| world.bindings.remove(at))
+}
+
+fn place_stranger(world: &mut World, reference: &BindingRef) {
+    let uid = Some(world.new_uid());
+    let role = crate::core::rbac::binding::wanted(&world.request, &world.status(), reference).role;
+    let mut standing = Standing {
+        object: crate::core::rbac::binding::Observed {
+            made_role: None,
+            kind: reference.kind,
+            metadata: kube::core::ObjectMeta {
+                name: Some(reference.name.clone()),
+                namespace: reference.namespace.clone(),
+                uid,
+                ..Default::default()
+            },
+            role,
+            subjects: Vec::new(),
+        },
+        ours: false,
+    };
+    standing.touch();
+    world.bindings.push(standing);
+}
+
+fn edit_binding(world: &mut World, index: usize, edit: Edit) {
+    let recorded = world.status().bindings;
+    let Some(at) = at(world, index) else { return };
+    let standing = &mut world.bindings[at];
+    let metadata = &mut standing.object.metadata;
+    // The RoleBinding guard refuses this edit. Before the UID is on record, nothing could tell such a binding
+    // from a stranger's, so the law is only about those after.
+    let known = recorded.iter().any(|r| r.uid.is_some() && r.uid == metadata.uid);
+    let stranger = || Subject { kind: "User".to_owned(), name: "mallory".to_owned(), ..Subject::default() };
+    match edit {
+        Edit::OtherSubject => standing.object.subjects = vec![stranger()],
+        Edit::OneMoreSubject => standing.object.subjects.push(stranger()),
+        Edit::NoMark if known => drop(metadata.labels.take()),
+        Edit::OtherOwner if known => {
+            metadata.labels.get_or_insert_default().insert(keys::REQUEST_UID.to_owned(), "r-2".to_owned());
+        }
+        Edit::NoMark | Edit::OtherOwner => return,
+        Edit::NoAnnotations => metadata.annotations = None,
+    }
+    standing.touch();
+}

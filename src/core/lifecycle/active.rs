@@ -1,0 +1,243 @@
+//! A grant that is running: whether it still may, whether its bindings are as they should be, and how its end
+//! moves. What ends it is told to `plan`, which knows how to end a request.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::policy::Effect as PolicyEffect;
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequestStatus, MadeRole, RoleRisk, State};
+use crate::core::decision::context::EvalContext;
+use crate::core::decision::matching::{denies, extension_shortfalls, shortfalls};
+use crate::core::decision::period::closed;
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::guard::Guard;
+use crate::core::lifecycle::break_glass::{follow_review, unjustified};
+use crate::core::lifecycle::drift::{Bindings, Change, Uids, describe, inspect};
+use crate::core::lifecycle::end::{Ending, finish};
+use crate::core::lifecycle::extension::{self, Due};
+use crate::core::lifecycle::record;
+use crate::core::lifecycle::stages::note_vain_revokes;
+use crate::core::lifecycle::step::Step;
+use crate::core::lifecycle::suspend::{in_window, note_role_change, rests_for_role, suspend};
+use crate::core::model::ask::ValidRequest;
+use crate::core::model::duration;
+use crate::core::model::field_error::sentence;
+use crate::core::model::grant_scope::GrantScope;
+use crate::core::model::history;
+use crate::core::model::instants::earliest;
+use crate::core::policies::{Entry, Policy};
+use crate::core::rbac::binding::Observed;
+use crate::core::rbac::role::missing_rights;
+use crate::core::rbac::rules::describe as describe_rules;
+
+/// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
+/// are as they should be.
+pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Step {
+    follow_review(s, &mut status, now);
+    note_vain_revokes(s, &mut status, ask.requester, now);
+    match unjustified(&status) {
+        Some((by, why)) => finish(s, status, Ending::Revoked, Some(&by), &why, now),
+        None => keep_bindings(s, status, ask, now),
+    }
+}
+
+fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Step {
+    let policy = match still_allowed(s, &status, ask, now) {
+        Ok(policy) => policy,
+        Err(why) => return finish(s, status, Ending::Revoked, None, &why, now),
+    };
+    // No role is being made while this is planned, so a loan that is there was left behind.
+    let left_behind = s.bindings.iter().filter(|binding| binding.is_loan() && binding.request_uid() == s.uid());
+    let give_back: Vec<_> = left_behind.map(Observed::reference).collect();
+    if !give_back.is_empty() {
+        return Step { unbind: give_back, ..Step::default() };
+    }
+    note_role_change(s, &mut status, now);
+    if let Some(why) = rests_for_role(s, policy, &status) {
+        return suspend(s, status, &why, now);
+    }
+    let closes = match &ask.recurrence {
+        None => policy.schedule.as_ref().and_then(|schedule| schedule.open(now)),
+        Some(recurrence) => match in_window(s, status.clone(), recurrence, policy, now) {
+            Ok(closes) => Some(closes),
+            Err(plan) => return *plan,
+        },
+    };
+    let plan = match inspect(s, &status) {
+        Bindings::Lost(why) => finish(s, status, Ending::Revoked, None, &why, now),
+        Bindings::Blocked(why) => finish(s, status, Ending::Failed, None, &why, now),
+        // On record, but not bound: whether it was forged cannot be told any more.
+        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Step::default(),
+        Bindings::Missing(wanted) => Step { bind: wanted, ..Step::default() },
+        Bindings::Changed(changes) => restore(s, status, changes, now),
+        Bindings::Complete(uids) => match extension::due(s, &status, now) {
+            Some(due) => extend(s, status, ask, due, now),
+            None => activate(s, status, ask, uids, now),
+        },
+    };
+    Step { wake: earliest([plan.wake, closes]), ..plan }
+}
+
+/// Whether policy still allows what is granted, and which. People are asked once, before the grant; the bounds of
+/// the policy hold for as long as the grant does. A grant ends with the window of the policy that it began in, and a
+/// policy that has other windows by now ends it with those; recurring access only rests. A change of the policy that is
+/// doubted ends nothing.
+///
+/// # Errors
+/// Why it does not.
+pub fn still_allowed<'a>(
+    s: &Snapshot<'a>,
+    status: &AccessRequestStatus,
+    ask: &ValidRequest<'_>,
+    now: Timestamp,
+) -> Result<&'a Policy, String> {
+    let place = GrantScope::recorded(status).living(s.namespaces);
+    let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
+    let risk = risk_decided_on(s, status);
+    let context = EvalContext::new(&Snapshot { risk, ..*s }, &place, began);
+    // What denies and is doubted ends nothing.
+    if let Some(reason) = s.policies.valid(PolicyEffect::Deny).find_map(|policy| denies(policy, ask, &context)) {
+        return Err(reason);
+    }
+    if status.expires_at.is_none() {
+        return Err("the record names no end".to_owned());
+    }
+    if let Some(lacks) = missing_rights(&s.request.spec.rules, s.role).first() {
+        return Err(format!("{} was narrowed below what is granted: {lacks}", ask.role));
+    }
+    let Some(decided) = &status.policy else {
+        return Err("the record names no policy".to_owned());
+    };
+    let name = &decided.name;
+    match s.policies.get(name) {
+        None => Err(format!("policy {name} is gone")),
+        Some(Entry::Broken { faults, .. }) => Err(format!("policy {name} is not ready any more: {}", sentence(faults))),
+        Some(Entry::Valid(policy) | Entry::Doubted { policy, .. }) if policy.reference.uid != decided.uid => {
+            Err(format!("policy {name} was deleted and made anew"))
+        }
+        // Whoever changed it may not have been allowed to, so what it says now takes nothing away.
+        Some(Entry::Doubted { policy, .. }) => Ok(policy),
+        Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(format!("policy {name} denies now")),
+        Some(Entry::Valid(policy)) => {
+            let mut short = shortfalls(policy, ask, first_length(status, ask), &context);
+            let longest = status.extensions.iter().map(|e| e.to.0.duration_since(e.from.0)).max();
+            if longest.is_some() {
+                short.extend(extension_shortfalls(policy, status.extensions.len(), longest));
+            }
+            if ask.recurrence.is_none() {
+                short.extend(closed(policy, now));
+            }
+            if short.is_empty() {
+                Ok(policy)
+            } else {
+                Err(format!("policy {name} does not allow it any more: {}", short.join(", ")))
+            }
+        }
+    }
+}
+
+/// The risk that was decided on, for as long as the role is the same: a version that reads roles another way ends
+/// nothing by that. When the role has changed, what it is now.
+fn risk_decided_on<'s>(s: &Snapshot<'s>, status: &'s AccessRequestStatus) -> Option<&'s RoleRisk> {
+    if s.risk == status.risk.as_ref() {
+        return s.risk;
+    }
+    let same = status.role.as_ref().zip(s.role).is_some_and(|(decided, role)| decided.digest == role.digest());
+    if same { status.risk.as_ref().or(s.risk) } else { s.risk }
+}
+
+/// How long the grant lasts in all.
+fn granted_length(status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> Option<SignedDuration> {
+    length_until(status.expires_at.as_ref(), status, ask)
+}
+
+/// How long the grant was to last before its end was moved.
+fn first_length(status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> Option<SignedDuration> {
+    length_until(status.extensions.first().map(|e| &e.from).or(status.expires_at.as_ref()), status, ask)
+}
+
+/// Of recurring access it is each time bounded, not all of it.
+fn length_until(end: Option<&Time>, status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> Option<SignedDuration> {
+    if ask.recurrence.is_some() {
+        return None;
+    }
+    let begin = ask.start.or(status.granted_at.as_ref().map(|t| t.0))?;
+    end.map(|end| end.0.duration_since(begin))
+}
+
+/// An extension is due: the end moves, on record first. The binding stays as it is, so access has no gap; the next
+/// step writes the new end on it, for people.
+fn extend(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    ask: &ValidRequest<'_>,
+    due: Due<'_>,
+    now: Timestamp,
+) -> Step {
+    let Due { extension, approved } = due;
+    let (name, from, to) = (&extension.name, extension.from.0, extension.to.0);
+    let why = format!("{name} moved the end from {from} to {to}; {}", approved.sentence());
+    status.expires_at = Some(extension.to.clone());
+    status.extensions.push(extension);
+    history::add(&mut status.history, now, Reason::Extended, None, &why);
+    let granted = granted_sentence(s, &status, ask);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, Reason::Extended, &granted, now);
+    status.message = Some(granted);
+    Step { record: record::if_changed(s, status), wake: Some(to), ..Step::default() }
+}
+
+fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<Change>, now: Timestamp) -> Step {
+    let mut restore = Vec::new();
+    for Change { restored, what } in changes {
+        if let Some(what) = what {
+            let message = format!("{}: somebody changed {what}; it was put back", describe(&restored.reference()));
+            history::add(&mut status.history, now, Reason::BindingRestored, None, &message);
+        }
+        restore.push(restored);
+    }
+    Step { restore, record: record::if_changed(s, status), ..Step::default() }
+}
+
+/// Every binding is there: say so, once.
+fn activate(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    ask: &ValidRequest<'_>,
+    uids: Vec<Uids>,
+    now: Timestamp,
+) -> Step {
+    for (binding, uids) in status.bindings.iter_mut().zip(uids) {
+        binding.uid = uids.binding;
+        binding.role = binding.role.take().map(|_| MadeRole { uid: uids.role });
+    }
+    if status.state != State::Active {
+        let why = granted_sentence(s, &status, ask);
+        status.state = State::Active;
+        let before = status.history.iter().any(|entry| entry.event == Reason::Granted);
+        let reason = if before { Reason::Resumed } else { Reason::Granted };
+        record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, reason, &why, now);
+        history::add(&mut status.history, now, reason, None, &why);
+        status.message = Some(why);
+    }
+    Step { record: record::if_changed(s, status), ..Step::default() }
+}
+
+fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> String {
+    let place = match GrantScope::recorded(status) {
+        GrantScope::Cluster => "the whole cluster".to_owned(),
+        GrantScope::Namespaces(names) if names.len() > 8 => format!("{} namespaces", names.len()),
+        GrantScope::Namespaces(names) => format!("namespace {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    let length = match &ask.recurrence {
+        Some(recurrence) => recurrence.describe(),
+        None => granted_length(status, ask).map(duration::format).unwrap_or_default(),
+    };
+    let rules = &s.request.spec.rules;
+    let narrow = if rules.is_empty() { String::new() } else { format!("{} of ", describe_rules(rules)) };
+    let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
+    let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
+    let (who, role) = (&ask.requester.username, &s.request.spec.role);
+    history::shorten(&format!("{who} has {narrow}{role} in {place} for {length}, until {until}; {because}"))
+}

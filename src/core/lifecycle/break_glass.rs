@@ -1,0 +1,120 @@
+//! Break-glass access: at once, and reviewed afterwards. Who must review it, by when, and what came of it.
+//!
+//! A review that is overdue costs the person further break-glass access; it never changes what was granted.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BreakGlassReview, ReviewVerdict};
+use crate::api::subject::Identity;
+use crate::core::decision::approvals::{review_stage, said_by};
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::lifecycle::record;
+use crate::core::lifecycle::stages::{names, note_reviews, reviewers};
+use crate::core::model::history;
+use crate::core::model::instants::{later, whole_second};
+use crate::core::model::subjects::is_same_person;
+use crate::core::policies::Policy;
+
+/// Notes on the status of a grant without approval that it must be reviewed, and says so aloud.
+pub fn open_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, policy: &Policy, now: Timestamp) {
+    let Some(terms) = &policy.break_glass else { return };
+    let review_by = later(now, terms.within);
+    let why = format!("one of {} must review it by {review_by}", names(&terms.reviewers));
+    let who = s.request.spec.requester.as_ref().map_or("", |r| r.username.as_str());
+    let told = format!("{who} broke the glass ({}); {why}", s.request.spec.reason);
+    history::add(&mut status.history, now, Reason::BreakGlass, Some(who), &told);
+    record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOpen, &why, now);
+    status.break_glass = Some(BreakGlassReview {
+        reviewers: terms.reviewers.clone(),
+        review_by: Time(review_by),
+        closed_at: None,
+        closed_by: None,
+        verdict: None,
+    });
+}
+
+/// Takes up what reviewers have said about access without approval, and notes it when their time is over.
+pub fn follow_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Timestamp) {
+    let Some(review) = status.break_glass.clone().filter(BreakGlassReview::is_open) else { return };
+    let Some(requester) = s.request.spec.requester.as_ref() else { return };
+    let stages = [review_stage(reviewers(s, status, &review))];
+    note_reviews(status, &stages, requester, now);
+    for (verdict, reason, found) in [
+        (ReviewVerdict::Deny, Reason::Unjustified, "not justified"),
+        (ReviewVerdict::Approve, Reason::Justified, "justified"),
+    ] {
+        let Some((by, said)) = said_by(&stages, &status.reviews, requester, verdict) else { continue };
+        let comment = said.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
+        let (by, why) = (by.to_owned(), format!("{by} found the access to be {found}{comment}"));
+        history::add(&mut status.history, now, reason, Some(&by), &why);
+        record::condition(status, conditions::REVIEWED, ConditionStatus::True, reason, &why, now);
+        let closed_at = Some(Time(whole_second(now)));
+        status.break_glass =
+            Some(BreakGlassReview { closed_at, closed_by: Some(by), verdict: Some(verdict), ..review });
+        return;
+    }
+    let noted = conditions::find(&status.conditions, conditions::REVIEWED);
+    if review.review_by.0 <= now && noted.is_none_or(|c| c.reason != Reason::ReviewOverdue.as_str()) {
+        let why = format!(
+            "its review is overdue since {}: one of {} must say Approve or Deny; until then {} gets no further \
+             break-glass access",
+            review.review_by.0,
+            names(reviewers(s, status, &review)),
+            requester.username
+        );
+        history::add(&mut status.history, now, Reason::ReviewOverdue, None, &why);
+        record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOverdue, &why, now);
+    }
+}
+
+/// By when the review that is open must be closed.
+pub fn review_due(status: &AccessRequestStatus) -> Option<Timestamp> {
+    status.break_glass.as_ref().filter(|review| review.is_open()).map(|review| review.review_by.0)
+}
+
+/// Who found that access was not justified, and in which words.
+pub fn unjustified(status: &AccessRequestStatus) -> Option<(String, String)> {
+    let review = status.break_glass.as_ref().filter(|review| review.verdict == Some(ReviewVerdict::Deny))?;
+    let why = conditions::find(&status.conditions, conditions::REVIEWED).map(|c| c.message.clone())?;
+    Some((review.closed_by.clone()?, why))
+}
+
+/// Whether the access of this request has yet to be reviewed.
+pub fn is_unreviewed(request: &AccessRequest) -> bool {
+    request.status.as_ref().and_then(review_due).is_some()
+}
+
+/// Why somebody gets no further break-glass access now: reviews of theirs that are overdue.
+pub fn refusal(s: &Snapshot<'_>, requester: &Identity, now: Timestamp) -> Option<String> {
+    let mut overdue: Vec<String> = s
+        .unreviewed
+        .iter()
+        .filter(|other| other.spec.requester.as_ref().is_some_and(|who| is_same_person(who, requester)))
+        .filter_map(|other| overdue_since(other, now).map(|since| format!("{} since {since}", place(other))))
+        .collect();
+    overdue.sort();
+    (!overdue.is_empty()).then(|| {
+        format!(
+            "spec.breakGlass: earlier break-glass access has not been reviewed ({}); have a reviewer close that first, \
+             or ask without breakGlass",
+            overdue.join(", ")
+        )
+    })
+}
+
+/// Since when the review of this request's access is overdue, if it is.
+pub fn overdue_since(request: &AccessRequest, now: Timestamp) -> Option<Timestamp> {
+    request.status.as_ref().and_then(review_due).filter(|by| *by <= now)
+}
+
+/// Namespace and name of a request, as people write it.
+pub fn place(request: &AccessRequest) -> String {
+    let (namespace, name) = (&request.metadata.namespace, &request.metadata.name);
+    format!("{}/{}", namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! Stories of break-glass access: let in at once, reviewed afterwards or not.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::policy::AccessPolicy;
+use crate::api::request::{AccessRequest, ReviewVerdict, State};
+use crate::core::guard::Guard;
+use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review};
+use crate::core::laws::simulator::World;
+
+/// Takes two approvals, and none in an emergency; carol or somebody of `ops` reviews within 30 minutes.
+fn emergency(spec: Value) -> AccessPolicy {
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "leads" }], "required": 2 }]);
+    let reviewers = json!([{ "kind": "User", "name": "carol" }, { "kind": "Group", "name": "ops" }]);
+    let mut whole = json!({
+        "approval": { "stages": stages }, "breakGlass": { "reviewers": reviewers, "reviewWithin": "30m" }
+    });
+    spec.as_object().unwrap().iter().for_each(|(key, value)| whole[key] = value.clone());
+    policy("p", whole)
+}
+
+fn asked(spec: Value, policies: Vec<AccessPolicy>) -> World {
+    let mut world = World::new(request(spec), policies, namespaces(), noon());
+    settle(&mut world);
+    world
+}
+
+fn let_in() -> World {
+    asked(json!({ "breakGlass": true }), vec![emergency(json!({}))])
+}
+
+fn settle(world: &mut World) {
+    world.settle();
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+}
+
+fn go_to(world: &mut World, time: &str) {
+    world.now = at(time);
+    settle(world);
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-23T{time}Z").parse().unwrap()
+}
+
+fn say(world: &mut World, who: &str, groups: &[&str], verdict: ReviewVerdict) {
+    let mut said = review(verdict, groups);
+    said.comment = Some("seen".to_owned());
+    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), said);
+    world.version += 1;
+    settle(world);
+}
+
+fn events(world: &World) -> Vec<String> {
+    world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect()
+}
+
+fn reviewed(world: &World) -> (ConditionStatus, String) {
+    let status = world.status();
+    let found = conditions::find(&status.conditions, conditions::REVIEWED).unwrap();
+    (found.status, found.reason.clone())
+}
+
+#[test]
+fn it_waits_for_nobody_and_says_so_aloud() {
+    let world = let_in();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    assert_eq!(events(&world), ["BreakGlass", "Granted"]);
+    let told = &world.status().history[0].message;
+    assert_eq!(told, "alice broke the glass (fix the shop); one of carol, ops must review it by 2026-11-23T12:30:00Z");
+    assert_eq!(reviewed(&world), (ConditionStatus::False, "ReviewOpen".to_owned()));
+    assert_eq!(world.plan().wake, Some(at("12:30:00")));
+}
+
+#[test]
+fn without_the_word_it_waits_for_approvers_like_any_other() {
+    let world = asked(json!({}), vec![emergency(json!({}))]);
+    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+}
+
+/// Otherwise whoever asks without the word would be let in, and never reviewed.
+#[test]
+fn a_policy_without_stages_is_for_emergencies_only() {
+    let only = emergency(json!({ "approval": {} }));
+    let world = asked(json!({}), vec![only.clone()]);
+    assert_eq!(world.state(), State::Denied);
+    assert_eq!(world.status().message.unwrap(), "policy p: it is for emergencies only (spec.breakGlass)");
+    assert_eq!(asked(json!({ "breakGlass": true }), vec![only]).state(), State::Active);
+}
+
+/// Its stages are no friction in an emergency, so the name decides.
+#[test]
+fn of_two_policies_that_have_it_the_first_by_name_decides() {
+    let mut staged = emergency(json!({}));
+    staged.metadata.name = Some("a".to_owned());
+    let only = emergency(json!({ "approval": {} }));
+    let world = asked(json!({ "breakGlass": true }), vec![only, staged]);
+    assert_eq!(world.status().policy.unwrap().name, "a");
+}
+
+#[test]
+fn a_policy_must_have_it_and_a_denial_still_wins() {
+    let plain = asked(json!({ "breakGlass": true }), vec![policy("p", json!({}))]);
+    assert_eq!(
+        (plain.state(), plain.status().message.unwrap().as_str()),
+        (State::Denied, "policy p: it has no breakGlass")
+    );
+    let denied = asked(json!({ "breakGlass": true }), vec![emergency(json!({})), deny("no", json!({}))]);
+    assert_eq!((denied.state(), denied.binds), (State::Denied, 0));
+    let long = asked(json!({ "breakGlass": true, "duration": "2h" }), vec![emergency(json!({}))]);
+    assert_eq!(long.state(), State::Denied, "the maximum holds in an emergency too");
+}
+
+#[test]
+fn nothing_is_granted_while_the_guard_is_missing() {
+    let mut world =
+        World::new(request(json!({ "breakGlass": true })), vec![emergency(json!({}))], namespaces(), noon());
+    world.guard = Guard::Missing("gone".to_owned());
+    settle(&mut world);
+    assert_eq!((world.state(), world.binds), (State::Pending, 0));
+}
+
+/// An emergency waits for nobody, but a reviewer who is there before it is granted is heard. Approvers of the
+/// ordinary stages have no say in it.
+#[test]
+fn a_reviewer_can_say_no_before_it_is_granted() {
+    for (who, groups, state) in [("carol", "none", State::Denied), ("bob", "leads", State::Active)] {
+        let asked = request(json!({ "breakGlass": true }));
+        let mut world = World::new(asked, vec![emergency(json!({}))], namespaces(), noon());
+        world.guard = Guard::Missing("gone".to_owned());
+        say(&mut world, who, &[groups], ReviewVerdict::Deny);
+        world.guard = Guard::since(Timestamp::MIN);
+        settle(&mut world);
+        assert_eq!(world.state(), state, "{who}");
+    }
+}
+
+#[test]
+fn a_reviewer_closes_the_review_and_access_goes_on() {
+    for (who, groups) in [("carol", &[][..]), ("dave", &["ops"])] {
+        let mut world = let_in();
+        say(&mut world, who, groups, ReviewVerdict::Approve);
+        assert_eq!(reviewed(&world), (ConditionStatus::True, "Justified".to_owned()));
+        let status = world.status();
+        let review = status.break_glass.unwrap();
+        assert_eq!((review.closed_by.as_deref(), review.verdict), (Some(who), Some(ReviewVerdict::Approve)));
+        assert_eq!((world.state(), world.ours()), (State::Active, 1));
+        assert_eq!(status.history.last().unwrap().message, format!("{who} found the access to be justified: seen"));
+        assert_eq!(world.plan().wake, Some(at("13:00:00")));
+    }
+}
+
+#[test]
+fn access_that_was_not_justified_ends() {
+    let mut world = let_in();
+    say(&mut world, "carol", &[], ReviewVerdict::Deny);
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert_eq!(world.status().message.unwrap(), "carol found the access to be not justified: seen");
+    assert_eq!(world.status().history.last().unwrap().by.as_deref(), Some("carol"));
+    assert_eq!(reviewed(&world), (ConditionStatus::True, "Unjustified".to_owned()));
+}
+
+#[test]
+fn a_denial_goes_before_an_approval() {
+    let mut world = let_in();
+    world
+        .request
+        .status
+        .get_or_insert_default()
+        .reviews
+        .insert("dave".to_owned(), review(ReviewVerdict::Deny, &["ops"]));
+    say(&mut world, "carol", &[], ReviewVerdict::Approve);
+    assert_eq!(reviewed(&world).1, "Unjustified");
+}
+
+#[test]
+fn who_is_not_a_reviewer_closes_nothing_and_that_is_on_record() {
+    let mut world = let_in();
+    let mut alice = review(ReviewVerdict::Approve, &["ops"]);
+    alice.uid = Some("u-alice".to_owned());
+    for (who, said) in [
+        ("alice", review(ReviewVerdict::Approve, &["ops"])),
+        ("alice-by-another-name", alice),
+        ("mallory", review(ReviewVerdict::Approve, &["leads"])),
+        ("system:serviceaccount:ci:bot", review(ReviewVerdict::Approve, &["ops"])),
+    ] {
+        world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), said);
+        world.version += 1;
+        settle(&mut world);
+        assert_eq!(reviewed(&world).1, "ReviewOpen", "{who}");
+        assert_eq!(world.status().history.last().unwrap().event, crate::api::reason::Reason::ReviewIgnored, "{who}");
+        assert_eq!(world.status().history.last().unwrap().by.as_deref(), Some(who));
+    }
+}
+
+#[test]
+fn a_reviewer_who_ends_the_access_has_not_reviewed_it() {
+    let mut world = let_in();
+    say(&mut world, "carol", &[], ReviewVerdict::Revoke);
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert_eq!(reviewed(&world).1, "ReviewOpen");
+    say(&mut world, "carol", &[], ReviewVerdict::Approve);
+    assert_eq!((world.state(), reviewed(&world).1.as_str()), (State::Revoked, "Justified"));
+}
+
+#[test]
+fn after_the_end_the_review_is_still_to_be_closed_and_changes_nothing_else() {
+    let mut world = let_in();
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+    let before = world.status();
+    say(&mut world, "dave", &["ops"], ReviewVerdict::Deny);
+    let after = world.status();
+    assert_eq!((after.state, &after.message, &after.expires_at), (before.state, &before.message, &before.expires_at));
+    assert_eq!(reviewed(&world).1, "Unjustified");
+    say(&mut world, "carol", &[], ReviewVerdict::Approve);
+    assert_eq!(reviewed(&world).1, "Unjustified", "what is closed is closed");
+}
+
+#[test]
+fn an_overdue_review_is_told_once_and_can_still_be_closed() {
+    let mut world = let_in();
+    go_to(&mut world, "12:29:59.999");
+    assert_eq!(reviewed(&world).1, "ReviewOpen");
+    for time in ["12:30:00", "12:40:00", "13:00:00", "20:00:00"] {
+        go_to(&mut world, time);
+        assert_eq!(reviewed(&world), (ConditionStatus::False, "ReviewOverdue".to_owned()));
+    }
+    assert_eq!(events(&world).iter().filter(|event| *event == "ReviewOverdue").count(), 1);
+    say(&mut world, "carol", &[], ReviewVerdict::Approve);
+    assert_eq!(reviewed(&world), (ConditionStatus::True, "Justified".to_owned()));
+}
+
+/// When the policy is gone, those whom it named at the grant may still close the review.
+#[test]
+fn the_reviewers_are_those_of_the_policy_as_long_as_it_names_some() {
+    let bob = json!([{ "kind": "User", "name": "bob" }]);
+    let renamed = emergency(json!({ "breakGlass": { "reviewers": bob, "reviewWithin": "30m" } }));
+    let plain = emergency(json!({ "breakGlass": null }));
+    let mut anew = renamed.clone();
+    anew.metadata.uid = Some("another".to_owned());
+    for (policies, who, closes) in [
+        (vec![renamed.clone()], "bob", true),
+        (vec![renamed], "carol", false),
+        (vec![], "carol", true),
+        (vec![], "bob", false),
+        (vec![plain], "carol", true),
+        (vec![anew], "carol", true),
+    ] {
+        let mut world = let_in();
+        world.policies = policies;
+        settle(&mut world);
+        say(&mut world, who, &[], ReviewVerdict::Approve);
+        assert_eq!(reviewed(&world).0 == ConditionStatus::True, closes, "{who}");
+    }
+}
+
+#[test]
+fn a_policy_that_loses_it_takes_the_access_away() {
+    let mut world = let_in();
+    world.policies = vec![emergency(json!({ "breakGlass": null }))];
+    settle(&mut world);
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert_eq!(reviewed(&world).1, "ReviewOpen");
+}
+
+#[test]
+fn while_a_review_is_overdue_that_person_gets_no_further_emergency() {
+    let earlier = |requester: Value, closed: bool| {
+        let mut earlier: AccessRequest = request(json!({ "breakGlass": true, "requester": requester }));
+        earlier.metadata.name = Some("earlier".to_owned());
+        let mut review = json!({ "reviewers": [], "reviewBy": noon().to_string() });
+        if closed {
+            review["closedAt"] = json!(noon().to_string());
+        }
+        earlier.status = Some(serde_json::from_value(json!({ "breakGlass": review })).unwrap());
+        earlier
+    };
+    let alice = json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"] });
+    let renamed = json!({ "username": "alice-by-another-name", "uid": "u-alice" });
+    let bob = json!({ "username": "bob", "uid": "u-bob" });
+    let answer = |earlier: AccessRequest, now: Timestamp| {
+        let mut world =
+            World::new(request(json!({ "breakGlass": true })), vec![emergency(json!({}))], namespaces(), now);
+        world.unreviewed = vec![earlier];
+        settle(&mut world);
+        (world.state(), world.status().message.unwrap())
+    };
+    for requester in [&alice, &renamed] {
+        let (state, message) = answer(earlier(requester.clone(), false), noon());
+        assert_eq!(state, State::Denied);
+        let why = "spec.breakGlass: earlier break-glass access has not been reviewed (shop/earlier since 2026-11-23T12:00:00Z)";
+        assert!(message.starts_with(why), "{message}");
+    }
+    assert_eq!(answer(earlier(bob, false), noon()).0, State::Active, "another person's");
+    assert_eq!(answer(earlier(alice.clone(), true), noon()).0, State::Active, "closed");
+    assert_eq!(answer(earlier(alice, false), at("11:59:59")).0, State::Active, "not overdue yet");
+}

@@ -1,0 +1,44 @@
+//! What becomes of a request that somebody may have written to while the cluster's guard was missing. Whether one is such a
+//! request is told in `guard/touched`.
+//!
+//! Nothing that its status says of the time before is believed. What was not granted is decided from the beginning, and
+//! people say again what they said; what was granted ends, since its end may be anybody's. History is kept, as what was
+//! written there, with a mark behind it.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::core::model::history;
+
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequestStatus, HistoryEntry};
+
+/// Why granted access ends.
+pub const ENDED: &str = "somebody may have written to its record while the cluster's guard was not in place, so neither \
+                         the grant nor its end is believed: make the request again";
+
+/// What is left of the status of a request that is not granted: where it came from, and nothing of where it stood.
+pub fn start_over(status: AccessRequestStatus, now: Timestamp) -> AccessRequestStatus {
+    let marked = without_reviews(status, now);
+    AccessRequestStatus { history: marked.history, ..AccessRequestStatus::default() }
+}
+
+/// The status without what reviewers said, and with a mark that says so.
+pub fn without_reviews(mut status: AccessRequestStatus, now: Timestamp) -> AccessRequestStatus {
+    let mut why =
+        "somebody may have written to it while the cluster's guard was not in place; nothing before counts".to_owned();
+    if !status.reviews.is_empty() {
+        let who = status.reviews.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        why += &format!(", also not what was said as {who}: who meant it may say it again");
+    }
+    status.reviews.clear();
+    history::add(&mut status.history, now, Reason::WrittenInGap, None, &why);
+    status
+}
+
+/// The part of a history that is believed.
+pub fn believed(history: &[HistoryEntry]) -> &[HistoryEntry] {
+    history.rsplit(|entry| entry.event == Reason::WrittenInGap).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! The end of a request: bindings go first, and the record of it follows.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequestStatus, BindingRef, State};
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::lifecycle::record;
+use crate::core::lifecycle::step::Step;
+use crate::core::model::history;
+use crate::core::rbac::binding::Observed;
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Policy or an approver said no.
+    Denied,
+    /// Nobody decided in time.
+    Lapsed,
+    /// It was an extension, and has been carried out.
+    Extended,
+    /// The stated end has come.
+    Expired,
+    /// It is ended before its time.
+    Revoked,
+    /// The role cannot be bound.
+    Failed,
+}
+
+impl Ending {
+    /// The state of a request that has ended so.
+    pub fn state(self) -> State {
+        match self {
+            Self::Denied => State::Denied,
+            Self::Lapsed => State::Lapsed,
+            Self::Extended => State::Extended,
+            Self::Expired => State::Expired,
+            Self::Revoked => State::Revoked,
+            Self::Failed => State::Failed,
+        }
+    }
+
+    /// The word for it in conditions, history and Events.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Denied => Reason::Denied,
+            Self::Lapsed => Reason::Lapsed,
+            Self::Extended => Reason::Extended,
+            Self::Expired => Reason::Expired,
+            Self::Revoked => Reason::Revoked,
+            Self::Failed => Reason::Failed,
+        }
+    }
+
+    /// Whether it was never approved.
+    fn is_refusal(self) -> bool {
+        matches!(self, Self::Denied | Self::Lapsed)
+    }
+}
+
+/// The end of a request: its bindings go, and the record says why, and by whom where it was somebody.
+pub fn finish(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    ending: Ending,
+    by: Option<&str>,
+    why: &str,
+    now: Timestamp,
+) -> Step {
+    let unbind = leftovers(s, &status);
+    let (why, reason) = (history::shorten(why), ending.reason());
+    status.state = ending.state();
+    status.stage = None;
+    status.message = Some(why.clone());
+    if ending.is_refusal() {
+        record::condition(&mut status, conditions::APPROVED, ConditionStatus::False, reason, &why, now);
+    }
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, &why, now);
+    record::condition(&mut status, conditions::FINISHED, ConditionStatus::True, reason, &why, now);
+    history::add(&mut status.history, now, reason, by, &why);
+    Step { unbind, record: Some(Box::new(status)), ..Step::default() }
+}
+
+/// Bindings that must not be there: those on record that may exist, and any that carry the request's UID.
+/// A recorded one that cannot be seen is deleted all the same, unless the record says that it is gone: the sight
+/// of it may have failed.
+pub fn leftovers(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<BindingRef> {
+    let gone = status.state.is_final() || status.state == State::Suspended;
+    let recorded = status.bindings.iter().filter(|_| !gone).cloned();
+    let uid = s.request.metadata.uid.as_deref();
+    let seen = s.bindings.iter().filter(|b| uid.is_some() && b.request_uid() == uid).map(Observed::reference);
+    let mut all: Vec<BindingRef> = recorded.collect();
+    for binding in seen {
+        if !all.iter().any(|b| b.uid == binding.uid && b.name == binding.name && b.namespace == binding.namespace) {
+            all.push(binding);
+        }
+    }
+    all
+}

@@ -1,0 +1,254 @@
+//! Stories of extensions, from the side of the request that asks for one. How the running grant takes them up is
+//! in `laws`.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::api::policy::AccessPolicy;
+use crate::api::request::{AccessRequest, State};
+use crate::core::laws::fixtures::{approve, namespaces, noon, policy, request};
+use crate::core::laws::simulator::World;
+
+fn with_stage(spec: Value) -> AccessPolicy {
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": "bob" }] }]);
+    let mut whole = json!({ "approval": { "stages": stages }, "extension": { "max": "30m", "count": 1 } });
+    spec.as_object().unwrap().iter().for_each(|(key, value)| whole[key] = value.clone());
+    policy("p", whole)
+}
+
+/// A grant of alice that runs from noon for an hour.
+fn running() -> AccessRequest {
+    let mut world = World::new(request(json!({})), vec![with_stage(json!({}))], namespaces(), noon());
+    world.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    world.settle();
+    assert_eq!(world.state(), State::Active);
+    world.request
+}
+
+/// A request for so much more of it.
+fn more(spec: Value) -> AccessRequest {
+    let mut whole = json!({ "extends": "fix", "duration": "20m" });
+    spec.as_object().unwrap().iter().for_each(|(key, value)| whole[key] = value.clone());
+    let mut extension = request(whole);
+    extension.metadata.name = Some("more".to_owned());
+    extension.metadata.uid = Some("e-1".to_owned());
+    extension
+}
+
+fn world(extension: AccessRequest, running: Option<AccessRequest>) -> World {
+    let mut world = World::new(extension, vec![with_stage(json!({}))], namespaces(), noon());
+    world.role = Some(crate::core::rbac::role::RoleSeen::with_every_right());
+    world.extended = running;
+    world
+}
+
+fn told(world: &mut World) -> (State, String) {
+    world.settle();
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+    (world.state(), world.status().message.unwrap_or_default())
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-23T{time}Z").parse().unwrap()
+}
+
+#[test]
+fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
+    let mut running = running();
+    let mut asking = world(more(json!({})), Some(running.clone()));
+    assert_eq!(told(&mut asking).0, State::Pending, "the approval of the first request is not one of this");
+    assert_eq!(asking.status().extends.unwrap().uid, "r-1");
+    asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    let (state, message) = told(&mut asking);
+    assert_eq!(
+        (state, message.as_str()),
+        (State::Scheduled, "policy p allows it, approved by bob; the end of fix moves by 20m")
+    );
+    assert_eq!((asking.ours(), asking.plan().wake), (0, Some(at("13:00:00"))));
+
+    let mut moving = world(running.clone(), None);
+    moving.extensions = vec![asking.request.clone()];
+    moving.bindings = bindings_of(&running);
+    assert_eq!(told(&mut moving).0, State::Active);
+    assert_eq!(moving.end(), Some(at("13:20:00")));
+    running = moving.request;
+    asking.extended = Some(running);
+    let done = "the end of fix moved from 2026-11-23T13:00:00Z to 2026-11-23T13:20:00Z";
+    assert_eq!(told(&mut asking), (State::Extended, done.to_owned()));
+}
+
+fn bindings_of(running: &AccessRequest) -> Vec<crate::core::laws::simulator::Standing> {
+    let mut world = World::new(request(json!({})), vec![with_stage(json!({}))], namespaces(), noon());
+    world.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    world.settle();
+    assert_eq!(world.request, *running);
+    world.bindings
+}
+
+#[test]
+fn what_cannot_be_extended_is_refused_with_the_reason() {
+    let one = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] });
+    let window = json!({ "days": ["Mon"], "start": "11:00", "end": "14:00" });
+    let weekly = json!({ "timeZone": "UTC", "windows": [window], "weeks": 1 });
+    let changed = |change: &dyn Fn(&mut AccessRequest)| {
+        let mut running = running();
+        change(&mut running);
+        Some(running)
+    };
+    let status = |change: &dyn Fn(&mut crate::api::request::AccessRequestStatus)| {
+        changed(&|running| change(running.status.as_mut().unwrap()))
+    };
+    let bob = json!({ "username": "bob", "uid": "u-bob", "groups": ["dev"] });
+    let namesake = json!({ "username": "alice", "uid": "another", "groups": ["dev"] });
+    for (extension, running, why) in [
+        (json!({}), None, "there is no request fix in this namespace"),
+        (json!({}), changed(&|r| r.status = None), "fix is not granted yet"),
+        (json!({}), status(&|s| s.granted_at = None), "fix does not run yet"),
+        (json!({}), status(&|s| s.state = State::Expired), "fix is over (Expired): make a new request"),
+        (json!({}), changed(&|r| r.metadata.deletion_timestamp = r.metadata.creation_timestamp.clone()), "fix is over"),
+        (json!({ "requester": bob }), changed(&|_| {}), "fix is not yours"),
+        (json!({ "requester": namesake }), changed(&|_| {}), "fix is not yours"),
+        (json!({ "role": { "name": "admin" } }), changed(&|_| {}), "fix is for ClusterRole/edit"),
+        // Or what does little harm would ask nobody, and move the end of what does much.
+        (json!({ "rules": [one] }), changed(&|_| {}), "fix has other rules"),
+        (
+            json!({}),
+            changed(&|r| r.spec.rules = vec![serde_json::from_value(one.clone()).unwrap()]),
+            "fix has other rules",
+        ),
+        (
+            json!({}),
+            changed(&|r| r.spec.recurrence = Some(serde_json::from_value(weekly.clone()).unwrap())),
+            "fix comes back",
+        ),
+        (json!({ "policy": "q" }), changed(&|_| {}), "fix runs under policy p"),
+        (json!({}), changed(&|r| r.spec.extends = Some("first".to_owned())), "fix is an extension itself"),
+    ] {
+        let (state, message) = told(&mut world(more(extension), running));
+        assert!(message.starts_with(&format!("spec.extends: {why}")), "{message}");
+        assert_eq!(state, State::Denied);
+    }
+}
+
+#[test]
+fn the_policy_bounds_how_long_and_how_often() {
+    let spent = || {
+        let mut running = running();
+        let status = running.status.as_mut().unwrap();
+        let (from, to) = (status.expires_at.clone().unwrap(), status.expires_at.clone().unwrap());
+        let name = "before".to_owned();
+        status.extensions =
+            vec![crate::api::request::GrantExtension { name: name.clone(), uid: name, at: from.clone(), from, to }];
+        running
+    };
+    for (policy, duration, running, why) in [
+        (with_stage(json!({})), "31m", running(), "31m is longer than 30m, the most that one extension adds"),
+        (with_stage(json!({})), "20m", spent(), "it allows a grant to be extended once only"),
+        (with_stage(json!({ "extension": null })), "20m", running(), "it allows no extension"),
+    ] {
+        let mut world = world(more(json!({ "duration": duration })), Some(running));
+        world.policies = vec![policy];
+        assert_eq!(told(&mut world), (State::Denied, format!("policy p: {why}")));
+    }
+    // The maximum is that of the first grant; an extension may be longer than what is left of it.
+    let mut world = world(more(json!({ "duration": "30m" })), Some(running()));
+    assert_eq!(told(&mut world).0, State::Pending);
+}
+
+#[test]
+fn without_a_duration_it_adds_the_default_but_no_more_than_may_be_added() {
+    let mut extension = more(json!({}));
+    extension.spec.duration = None;
+    let mut asking = world(extension, Some(running()));
+    asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    assert!(told(&mut asking).1.ends_with("the end of fix moves by 30m"));
+}
+
+#[test]
+fn when_the_grant_ends_first_it_lapses() {
+    let mut asking = world(more(json!({})), Some(running()));
+    assert_eq!((told(&mut asking).0, asking.plan().wake), (State::Pending, Some(at("13:00:00"))));
+    asking.extended.as_mut().unwrap().status.as_mut().unwrap().state = State::Revoked;
+    assert_eq!(told(&mut asking), (State::Lapsed, "fix is over (Revoked): make a new request".to_owned()));
+    let mut late = world(more(json!({})), Some(running()));
+    told(&mut late);
+    late.now = noon() + SignedDuration::from_hours(1);
+    assert_eq!(told(&mut late).0, State::Lapsed);
+}
+
+/// Approvers saw which grant it was for.
+#[test]
+fn an_approval_does_not_carry_over_to_another_grant_of_the_same_name() {
+    let mut asking = world(more(json!({})), Some(running()));
+    told(&mut asking);
+    asking.extended.as_mut().unwrap().metadata.uid = Some("r-2".to_owned());
+    asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    assert_eq!(told(&mut asking), (State::Lapsed, "fix was deleted and made anew".to_owned()));
+}
+
+/// What its record says is decided once more by the grant that it is for.
+#[test]
+fn an_extension_that_is_not_approved_any_more_moves_nothing() {
+    let mut asking = world(more(json!({})), Some(running()));
+    asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    assert_eq!(told(&mut asking).0, State::Scheduled);
+    let approved = asking.request;
+    let end_with = |change: &dyn Fn(&mut World)| {
+        let mut moving = world(running(), None);
+        moving.bindings = bindings_of(&running());
+        moving.extensions = vec![approved.clone()];
+        change(&mut moving);
+        moving.settle();
+        moving.end().unwrap()
+    };
+    let (stays, moves) = (at("13:00:00"), at("13:20:00"));
+    assert_eq!(end_with(&|_| {}), moves);
+    let carol = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": "carol" }] }]);
+    let other = with_stage(json!({ "approval": { "stages": carol } }));
+    assert_eq!(end_with(&|w| w.policies = vec![other.clone()]), stays);
+    assert_eq!(end_with(&|w| w.extensions[0].status.as_mut().unwrap().reviews.clear()), stays);
+    assert_eq!(end_with(&|w| w.extensions[0].status.as_mut().unwrap().state = State::Pending), stays);
+    assert_eq!(
+        end_with(&|w| w.extensions[0].metadata.deletion_timestamp = w.extensions[0].metadata.creation_timestamp.clone()),
+        stays
+    );
+    assert_eq!(end_with(&|w| w.extensions[0].spec.requester.as_mut().unwrap().username = "bob".to_owned()), stays);
+    assert_eq!(
+        end_with(&|w| w.extensions[0].status.as_mut().unwrap().extends.as_mut().unwrap().uid = "r-0".to_owned()),
+        stays
+    );
+    assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::Missing("gone".to_owned())), stays);
+    let later = noon() + SignedDuration::from_secs(1);
+    assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::since(later)), stays);
+}
+
+/// Access that hangs on an extension hangs on the policy that allowed it.
+#[test]
+fn a_policy_that_allows_less_takes_extended_access_away() {
+    let extended = || {
+        let mut asking = world(more(json!({})), Some(running()));
+        asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+        asking.settle();
+        let mut moving = world(running(), None);
+        moving.bindings = bindings_of(&running());
+        moving.extensions = vec![asking.request];
+        moving.settle();
+        assert_eq!(moving.end(), Some(at("13:20:00")));
+        moving
+    };
+    for (extension, why) in [
+        (json!(null), "it allows no extension"),
+        (json!({ "max": "10m", "count": 1 }), "20m is longer than 10m, the most that one extension adds"),
+    ] {
+        let mut world = extended();
+        world.policies = vec![with_stage(json!({ "extension": extension }))];
+        let revoked = format!("policy p does not allow it any more: {why}");
+        assert_eq!(told(&mut world), (State::Revoked, revoked));
+    }
+    // Its first hour is bounded by the maximum, the rest is not.
+    let mut world = extended();
+    world.policies = vec![with_stage(json!({ "duration": { "max": "1h" } }))];
+    assert_eq!(told(&mut world).0, State::Active);
+    world.policies = vec![with_stage(json!({ "duration": { "max": "59m" } }))];
+    assert_eq!(told(&mut world).0, State::Revoked);
+}

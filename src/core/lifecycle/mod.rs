@@ -1,0 +1,19 @@
+//! What happens next: from a stored request and a time to one step, from the first pass to the end and its review.
+//!
+//! [`plan`] is the way in. A request waits for people in [`stages`], runs in [`active`], rests in [`suspend`] and is over by
+//! [`end`]. It must not write: a [`step`] is a value.
+
+pub mod active;
+pub mod break_glass;
+pub mod disbelief;
+pub mod drift;
+pub mod end;
+pub mod extension;
+pub mod former;
+pub mod plan;
+pub mod policy_status;
+pub mod reap;
+pub mod record;
+pub mod stages;
+pub mod step;
+pub mod suspend;

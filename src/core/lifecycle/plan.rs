@@ -1,0 +1,319 @@
+//! From a snapshot and a time to a step: the one place that says what happens next.
+//!
+//! Each plan is one step. The controller carries it out and plans again on the result until nothing is left,
+//! so a crash between any two writes is only a plan that was cut short. Two orders keep that safe: a grant
+//! is on record before its binding exists, and a binding is gone before the record says so.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
+use crate::core::decision::approvals::{ReviewLog, said_by};
+use crate::core::decision::decide::{Approved, Decision, decide};
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::decision::validate::validate;
+use crate::core::guard::Guard;
+use crate::core::lifecycle::active;
+use crate::core::lifecycle::break_glass::{self, follow_review, is_unreviewed, open_review, review_due};
+use crate::core::lifecycle::disbelief::{self, start_over, without_reviews};
+use crate::core::lifecycle::end::{Ending, finish, leftovers};
+use crate::core::lifecycle::extension;
+use crate::core::lifecycle::former::with_counted_reviews;
+use crate::core::lifecycle::record;
+use crate::core::lifecycle::stages;
+use crate::core::lifecycle::step::Step;
+use crate::core::lifecycle::suspend::{decide_on_role, suspend};
+use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::duration;
+use crate::core::model::field_error::sentence;
+use crate::core::model::history::{self, join};
+use crate::core::model::instants::{earliest, whole_second};
+use crate::core::model::recurrence::Opening;
+use crate::core::rbac::binding;
+use crate::core::rbac::role::missing_rights;
+
+/// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
+/// end or to that of its window. None when nothing of it is so, or when its access has yet to be reviewed.
+pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
+    let stored = s.request.status.as_ref();
+    let over = s.request.is_over();
+    let closed = stored.filter(|status| status.granted_at.is_some()).and_then(|status| status.window.as_ref());
+    let closed = closed.filter(|window| window.closes_at.0 <= now);
+    let expired = stored.and_then(|status| status.expires_at.as_ref()).is_some_and(|end| end.0 <= now);
+    if !over && !expired && closed.is_none() && s.request.metadata.deletion_timestamp.is_none() {
+        return None;
+    }
+    let status = stored.cloned().unwrap_or_default();
+    if over && is_unreviewed(s.request) && s.request.metadata.deletion_timestamp.is_none() {
+        return None;
+    }
+    if over {
+        return Some(Step { unbind: leftovers(s, &status), ..Step::default() });
+    }
+    if expired {
+        return Some(expire(s, status, now));
+    }
+    if let Some(window) = closed.filter(|_| s.request.metadata.deletion_timestamp.is_none()) {
+        let why = format!("the window closed as stated at {}", window.closes_at.0);
+        let end = status.expires_at.as_ref().map(|end| end.0);
+        let rest = suspend(s, AccessRequestStatus { window: None, ..status }, &why, now);
+        return Some(Step { wake: end, ..rest });
+    }
+    // Somebody's finalizer, or a deletion in the foreground, can keep it here for long: its end goes on record.
+    if status.bindings.is_empty() {
+        return Some(Step { unbind: leftovers(s, &status), ..Step::default() });
+    }
+    Some(finish(s, status, Ending::Revoked, None, "the request was deleted", now))
+}
+
+/// Plans the next step of a request.
+pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Step {
+    // Before anything that can fail: an end that has come is an end, whatever else is broken.
+    if let Some(end) = ends(s, now) {
+        return end;
+    }
+    let mut status = s.request.status.clone().unwrap_or_default();
+    if s.doubted {
+        status = match (status.state.is_final(), status.granted_at.is_some()) {
+            (false, false) => start_over(status, now),
+            _ => without_reviews(status, now),
+        };
+    }
+    if status.state.is_final() {
+        return review_afterwards(s, status, now);
+    }
+    if s.doubted && status.granted_at.is_some() {
+        return finish(s, status, Ending::Revoked, None, disbelief::ENDED, now);
+    }
+    let status = with_counted_reviews(status);
+    if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
+        return finish(s, status, Ending::Failed, None, why, now);
+    }
+    let end = status.expires_at.as_ref().map(|t| t.0);
+    let review_by = review_due(&status).filter(|by| *by > now);
+    let planned = match validate(s.request) {
+        Err(faults) if status.granted_at.is_some() => finish(s, status, Ending::Revoked, None, &sentence(&faults), now),
+        Err(faults) => finish(s, status, Ending::Denied, None, &sentence(&faults), now),
+        Ok(ask) => match withdrawn(s, &status, &ask) {
+            Some((by, why)) => finish(s, status, Ending::Revoked, Some(&by), &why, now),
+            None if status.granted_at.is_some() => active::keep(s, status, &ask, now),
+            None => consider(s, status, &ask, now),
+        },
+    };
+    // Every way out wakes no later than the end that is on record, and than the review is due.
+    Step { wake: earliest([planned.wake, end, review_by]), ..planned }
+}
+
+/// A request that is over, and whose access has yet to be reviewed: nothing else of it changes any more.
+fn review_afterwards(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Timestamp) -> Step {
+    let unbind = leftovers(s, &status);
+    follow_review(s, &mut status, now);
+    let wake = review_due(&status).filter(|by| *by > now);
+    Step { unbind, record: record::if_changed(s, status), wake, ..Step::default() }
+}
+
+/// A request whose end is on record and has come.
+fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Step {
+    if status.granted_at.is_none() {
+        let why = "the time asked for ended before access began";
+        return finish(s, status, Ending::Lapsed, None, why, now);
+    }
+    let end = status.expires_at.as_ref().map_or(now, |t| t.0);
+    let why = format!("access ended as stated at {end}");
+    finish(s, status, Ending::Expired, None, &why, now)
+}
+
+/// Whether the requester or an approver said that it should end.
+pub fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> Option<(String, String)> {
+    let stages = stages::in_force(s, status);
+    let (by, review) = said_by(&stages, &status.reviews, ask.requester, ReviewVerdict::Revoke)?;
+    let why = match &review.comment {
+        Some(comment) => format!("{by} ended it: {comment}"),
+        None => format!("{by} ended it"),
+    };
+    Some((by.to_owned(), why))
+}
+
+/// A request that is not granted yet.
+fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Step {
+    let ask = match prepare(s, &status, ask, now) {
+        Ok(ask) => ask,
+        Err(Hindrance::Guard(why)) => return wait(s, status, Reason::GuardMissing, &why, None, now),
+        Err(Hindrance::Over(ending, why)) => return finish(s, status, ending, None, &why, now),
+    };
+    let mut status = status;
+    if s.risk.is_some() {
+        status.risk = s.risk.cloned();
+    }
+    decide_on_role(s, &mut status, now);
+    if let RequestKind::Extension { .. } = ask.aim {
+        let uid = s.extended.and_then(|r| r.metadata.uid.clone()).unwrap_or_default();
+        status.extends = Some(ExtendedRequest { uid });
+    }
+    let said = ReviewLog::of(&status);
+    match decide(&ask, s, said, now) {
+        Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
+        Decision::Denied(reasons) => finish(s, status, Ending::Denied, None, &join(&reasons), now),
+        Decision::Refused { policy, by, why } => {
+            // What others said in the same moment goes on record too.
+            stages::note_approvals(&mut status, policy, ask.requester, now);
+            finish(s, status, Ending::Denied, Some(&by), &why, now)
+        }
+        Decision::Lapsed(why) => finish(s, status, Ending::Lapsed, None, &why, now),
+        Decision::Waiting(waiting) => {
+            let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
+            wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
+        }
+        Decision::Approved(approved) => {
+            record::decided_by(&mut status, approved.policy, now);
+            stages::note_approvals(&mut status, approved.policy, ask.requester, now);
+            match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
+                // The running request's own pass moves its end.
+                (RequestKind::Extension { of, running }, _) => {
+                    let by = duration::format(approved.period.length());
+                    let why = format!("{}; the end of {of} moves by {by}", approved.sentence());
+                    ahead(s, status, Reason::Extending, &why, running.map(|running| running.end), now)
+                }
+                // The end is settled now and not by when the controller gets to it.
+                (_, Some(begin)) => {
+                    status.expires_at.get_or_insert(Time(approved.period.end));
+                    let why = format!("{}; access begins at {begin}", approved.sentence());
+                    ahead(s, status, Reason::WaitingForStart, &why, Some(begin), now)
+                }
+                (_, None) => grant(s, status, &ask, &approved, now),
+            }
+        }
+    }
+}
+
+/// What stands in the way of a request before any policy is asked.
+#[derive(Debug)]
+pub enum Hindrance {
+    /// The cluster's guard is missing; why.
+    Guard(String),
+    /// It comes to this end.
+    Over(Ending, String),
+}
+
+/// The request in the form in which it is decided: with its length when that is settled, and for an extension with
+/// what the running grant settles.
+///
+/// # Errors
+/// What stands in its way instead.
+pub fn prepare<'a>(
+    s: &Snapshot<'a>,
+    status: &AccessRequestStatus,
+    ask: &ValidRequest<'a>,
+    now: Timestamp,
+) -> Result<ValidRequest<'a>, Hindrance> {
+    // Once an end is on record the length is settled, whichever policy allows it by then.
+    let settled = ask.start.zip(status.expires_at.as_ref()).map(|(start, end)| end.0.duration_since(start));
+    let ask = ValidRequest { length: settled.or(ask.length), ..ask.clone() };
+    match s.guard {
+        Guard::Missing(why) => return Err(Hindrance::Guard(why.clone())),
+        Guard::InForce(gaps) => {
+            if let Some(when) = gaps.disbelief(ask.created) {
+                let why = format!("it was made {when}: make it again");
+                return Err(Hindrance::Over(Ending::Denied, why));
+            }
+        }
+    }
+    let lacks = missing_rights(&s.request.spec.rules, s.role);
+    if !lacks.is_empty() {
+        let why = format!("spec.rules: {}", join(&lacks));
+        return Err(Hindrance::Over(Ending::Denied, why));
+    }
+    match ask.aim {
+        RequestKind::Extension { of, .. } => complete_extension(s, status, &ask, of),
+        RequestKind::BreakGlass => match break_glass::refusal(s, ask.requester, now) {
+            Some(why) => Err(Hindrance::Over(Ending::Denied, why)),
+            None => Ok(ask),
+        },
+        RequestKind::Grant => Ok(ask),
+    }
+}
+
+/// The extension with what the running grant settles. How it ends instead, when it has been carried out, or cannot be.
+fn complete_extension<'a>(
+    s: &Snapshot<'a>,
+    status: &AccessRequestStatus,
+    ask: &ValidRequest<'a>,
+    of: &'a str,
+) -> Result<ValidRequest<'a>, Hindrance> {
+    if let Some(moved) = extension::applied(s.request, s.extended) {
+        let why = format!("the end of {of} moved from {} to {}", moved.from.0, moved.to.0);
+        return Err(Hindrance::Over(Ending::Extended, why));
+    }
+    extension::complete(ask, of, s).map_err(|why| match status.extends {
+        Some(_) => Hindrance::Over(Ending::Lapsed, why),
+        None => Hindrance::Over(Ending::Denied, format!("spec.extends: {why}")),
+    })
+}
+
+/// Not decided yet.
+fn wait(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    reason: Reason,
+    why: &str,
+    wake: Option<Timestamp>,
+    now: Timestamp,
+) -> Step {
+    status.state = State::Pending;
+    status.message = Some(history::shorten(why));
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::Unknown, reason, why, now);
+    Step { record: record::if_changed(s, status), wake, ..Step::default() }
+}
+
+/// Approved, and something is still to come before it takes effect: its start, or the move of an end.
+fn ahead(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    reason: Reason,
+    why: &str,
+    wake: Option<Timestamp>,
+    now: Timestamp,
+) -> Step {
+    if status.state != State::Scheduled {
+        history::add(&mut status.history, now, Reason::Approved, None, why);
+    }
+    status.state = State::Scheduled;
+    status.stage = None;
+    status.message = Some(history::shorten(why));
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, why, now);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, why, now);
+    Step { record: record::if_changed(s, status), wake, ..Step::default() }
+}
+
+/// Approved and due: the grant goes on record. The binding follows in the next step.
+fn grant(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    ask: &ValidRequest<'_>,
+    approved: &Approved<'_>,
+    now: Timestamp,
+) -> Step {
+    let begin = whole_second(now);
+    let why = approved.sentence();
+    status.state = State::Scheduled;
+    status.stage = None;
+    status.granted_at = Some(Time(begin));
+    let end = status.expires_at.get_or_insert(Time(approved.period.end)).0;
+    let window =
+        ask.recurrence.as_ref().and_then(|recurrence| recurrence.next(approved.policy.schedule.as_ref(), begin, end));
+    status.window = window.map(Opening::on_record);
+    status.bindings = binding::references(s.request, &approved.place);
+    if matches!(ask.aim, RequestKind::BreakGlass) {
+        open_review(s, &mut status, approved.policy, begin);
+    }
+    status.message = Some(history::shorten(&why));
+    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);
+    let wake = earliest([Some(end), window.map(|window| window.closes), review_due(&status)]);
+    Step { record: record::if_changed(s, status), wake, ..Step::default() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,543 @@
+//! Stories of single requests, told step by step. What holds in every story is in `laws`.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::policy::AccessPolicy;
+use crate::api::request::ReviewVerdict;
+use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review};
+use crate::core::laws::simulator::World;
+use crate::core::lifecycle::step::Write;
+use crate::core::model::history::ORDINARY_ENTRIES;
+use crate::core::policies::PolicySet;
+use crate::core::rbac::role::RoleSeen;
+
+const BOTH: &str = r#"{ "scope": { "namespaces": ["bank", "shop"] } }"#;
+
+fn world(spec: Value, policies: Vec<AccessPolicy>) -> World {
+    World::new(request(spec), policies, namespaces(), noon())
+}
+
+/// A live grant in `bank` and `shop`.
+fn granted_in_both() -> World {
+    let both: Value = serde_json::from_str(BOTH).unwrap();
+    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 2));
+    world
+}
+
+fn asking_bob(spec: Value) -> AccessPolicy {
+    let mut policy = policy("ask-bob", spec);
+    let stages =
+        json!({ "deadline": "2h", "stages": [{ "name": "leads", "approvers": [{ "kind": "User", "name": "bob" }] }] });
+    policy.spec.approval = Some(serde_json::from_value(stages).unwrap());
+    policy
+}
+
+fn say(world: &mut World, who: &str, verdict: ReviewVerdict, comment: Option<&str>) {
+    let mut said = review(verdict, &[]);
+    said.comment = comment.map(str::to_owned);
+    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), said);
+    world.version += 1;
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-23T{time}Z").parse().unwrap()
+}
+
+fn go_to(world: &mut World, time: &str) {
+    world.now = at(time);
+    world.settle();
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+}
+
+fn message(world: &World) -> String {
+    world.status().message.unwrap_or_default()
+}
+
+fn events(world: &World) -> Vec<String> {
+    world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect()
+}
+
+#[test]
+fn from_request_to_end_takes_five_writes() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    let mut writes = Vec::new();
+    for now in [noon(), noon() + SignedDuration::from_hours(1)] {
+        world.now = now;
+        for _ in 0..4 {
+            let step = world.plan();
+            if !world.step(usize::MAX) {
+                break;
+            }
+            writes.extend(step.writes().map(|write| match write {
+                Write::Record(status) => format!("record {}", status.state.as_str()),
+                Write::Bind(_) => "bind".to_owned(),
+                Write::Unbind(_) => "unbind".to_owned(),
+                Write::Restore(_) => "restore".to_owned(),
+            }));
+        }
+    }
+    assert_eq!(writes, ["record Scheduled", "bind", "record Active", "unbind", "record Expired"]);
+    assert_eq!(events(&world), ["Granted", "Expired"]);
+}
+
+#[test]
+fn how_much_harm_a_role_can_do_is_on_record_before_anybody_decides() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    world.risk = Some(crate::api::request::RoleRisk { level: "High".into(), reasons: vec!["High: it is".to_owned()] });
+    world.settle();
+    assert_eq!((world.state(), world.status().risk), (State::Pending, world.risk.clone()));
+}
+
+/// Nobody is asked for what the role does not have, and without a look at the role nothing of it is given.
+#[test]
+fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
+    let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
+    let role = json!({ "metadata": { "name": "edit" }, "rules": [rule] });
+    let role = RoleSeen::OfCluster(Some(std::sync::Arc::new(serde_json::from_value(role).unwrap())));
+    for (verb, role, told) in [
+        ("delete", Some(role.clone()), "spec.rules: the role does not allow delete on pods of the core group"),
+        ("get", Some(RoleSeen::OfCluster(None)), "spec.rules: there is no such role"),
+        ("get", None, "spec.rules: the role has not been read"),
+        ("get", Some(role), ""),
+    ] {
+        let rules = json!([{ "verbs": [verb], "apiGroups": [""], "resources": ["pods"] }]);
+        let mut world = world(json!({ "rules": rules }), vec![asking_bob(json!({}))]);
+        world.role = role;
+        world.settle();
+        let denied = !told.is_empty();
+        assert_eq!(world.state(), if denied { State::Denied } else { State::Pending }, "{told}");
+        assert!(!denied || message(&world) == told, "{}", message(&world));
+    }
+}
+
+/// What the process that died while it made a role left behind: the controller holds nothing longer than it takes.
+#[test]
+fn a_loan_that_was_left_behind_is_given_back_first() {
+    let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
+    let mut world = world(json!({ "rules": [rule] }), vec![policy("base", json!({}))]);
+    world.role = Some(RoleSeen::with_every_right());
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let status = world.status();
+    let wanted = crate::core::rbac::binding::wanted(&world.request, &status, &status.bindings[0]);
+    let within = wanted.made_role.clone().unwrap().within;
+    let loan = crate::core::rbac::binding::loan(&wanted, &within, "system:serviceaccount:daypass-system:daypass");
+    let mut loan = crate::core::rbac::binding::Observed::from(&loan.role_binding());
+    loan.metadata.uid = Some("loan-1".to_owned());
+    assert_eq!(loan.role.name, "edit");
+    world.bindings.push(crate::core::laws::simulator::Standing { object: loan.clone(), ours: false });
+    let step = world.plan();
+    assert_eq!((step.unbind, step.record), (vec![loan.reference()], None));
+    world.settle();
+    assert_eq!((world.state(), world.bindings.len()), (State::Active, 1));
+}
+
+/// The window that is on record was cut to the policy's of that time.
+#[test]
+fn a_policy_that_closes_earlier_ends_the_window_that_is_open() {
+    let window = |start: &str, end: &str| json!({ "timeZone": "UTC", "windows": [{ "days": ["Mon"], "start": start, "end": end }] });
+    let base = |end: &str| {
+        policy(
+            "base",
+            json!({ "recurrence": { "weeks": 1 }, "duration": { "max": "4h" }, "schedule": window("11:00", end) }),
+        )
+    };
+    let mut recurrence = window("11:30", "13:30");
+    recurrence["weeks"] = json!(1);
+    let mut world = world(json!({ "recurrence": recurrence }), vec![base("14:00")]);
+    world.settle();
+    assert_eq!((world.state(), world.plan().wake), (State::Active, Some(at("13:30:00"))));
+    world.policies = vec![base("13:00")];
+    world.settle();
+    assert_eq!((world.state(), world.plan().wake), (State::Active, Some(at("13:00:00"))));
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours()), (State::Suspended, 0));
+}
+
+#[test]
+fn a_grant_begins_in_whole_seconds_and_is_never_longer_than_asked_for() {
+    let mut world = world(json!({ "duration": "10m" }), vec![policy("base", json!({}))]);
+    go_to(&mut world, "12:00:07.999999999");
+    assert_eq!(world.end(), Some(at("12:10:07")));
+    go_to(&mut world, "12:10:06.999999999");
+    assert_eq!(world.state(), State::Active);
+    go_to(&mut world, "12:10:07");
+    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+}
+
+#[test]
+fn approved_ahead_of_its_start_it_waits_and_its_end_is_settled() {
+    let spec = json!({ "startTime": at("13:00:00").to_string(), "duration": "30m" });
+    let mut world = world(spec, vec![policy("base", json!({}))]);
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Scheduled, 0));
+    assert_eq!((world.end(), world.plan().wake), (Some(at("13:30:00")), Some(at("13:00:00"))));
+    go_to(&mut world, "12:59:59.9");
+    assert_eq!(world.ours(), 0);
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours(), world.end()), (State::Active, 1, Some(at("13:30:00"))));
+}
+
+#[test]
+fn a_policy_s_new_default_does_not_move_an_end_that_is_settled() {
+    let spec = json!({ "startTime": at("13:00:00").to_string() });
+    let mut world = world(spec, vec![policy("base", json!({ "duration": { "max": "4h", "default": "20m" } }))]);
+    world.settle();
+    world.policies = vec![policy("base", json!({ "duration": { "max": "4h", "default": "3h" } }))];
+    go_to(&mut world, "13:05:00");
+    assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:20:00"))));
+}
+
+#[test]
+fn granted_late_it_ends_when_it_would_have_ended_anyway() {
+    let spec = json!({ "startTime": at("12:10:00").to_string(), "duration": "1h" });
+    let mut world = world(spec, vec![asking_bob(json!({}))]);
+    go_to(&mut world, "12:50:00");
+    assert_eq!((world.state(), world.plan().wake), (State::Pending, Some(at("13:10:00"))));
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut world, "13:09:59");
+    assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:10:00"))));
+}
+
+#[test]
+fn a_window_that_has_passed_lapses_even_when_it_is_approved() {
+    let spec = json!({ "startTime": at("12:10:00").to_string(), "duration": "1h" });
+    let mut world = world(spec, vec![asking_bob(json!({}))]);
+    world.settle();
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut world, "13:10:00");
+    assert_eq!((world.state(), world.binds), (State::Lapsed, 0));
+}
+
+#[test]
+fn a_scheduled_request_is_decided_again_when_its_time_comes() {
+    let spec = json!({ "startTime": at("13:00:00").to_string() });
+    let changes: [(&str, Vec<AccessPolicy>, State); 4] = [
+        ("deleted", vec![], State::Denied),
+        ("denied", vec![policy("base", json!({})), deny("no", json!({}))], State::Denied),
+        ("shortened", vec![policy("base", json!({ "duration": { "max": "30m" } }))], State::Denied),
+        ("asks people now", vec![asking_bob(json!({}))], State::Pending),
+    ];
+    for (what, policies, state) in changes {
+        let mut world = world(spec.clone(), vec![policy("base", json!({}))]);
+        world.settle();
+        assert_eq!(world.state(), State::Scheduled);
+        world.policies = policies;
+        go_to(&mut world, "13:00:00");
+        assert_eq!((world.state(), world.binds), (state, 0), "{what}");
+    }
+}
+
+#[test]
+fn nobody_answers_in_time_and_it_lapses() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    world.settle();
+    assert_eq!(message(&world), "stage leads of policy ask-bob needs one more approval of: bob");
+    assert_eq!(world.plan().wake, Some(at("14:00:00")));
+    go_to(&mut world, "13:59:59");
+    assert_eq!(world.state(), State::Pending);
+    go_to(&mut world, "14:00:00");
+    assert_eq!(world.state(), State::Lapsed);
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut world, "14:00:01");
+    assert_eq!((world.state(), world.binds), (State::Lapsed, 0));
+}
+
+#[test]
+fn an_approver_ends_a_live_grant_and_is_named_in_the_record() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    say(&mut world, "bob", ReviewVerdict::Approve, None);
+    world.settle();
+    assert_eq!(world.state(), State::Active);
+    say(&mut world, "mallory", ReviewVerdict::Revoke, None);
+    world.settle();
+    assert_eq!(world.state(), State::Active, "mallory has no say");
+    say(&mut world, "bob", ReviewVerdict::Revoke, Some("incident is over"));
+    world.settle();
+    let last = world.status().history.pop().unwrap();
+    assert_eq!((last.event.as_str(), last.by.as_deref()), ("Revoked", Some("bob")));
+    assert_eq!(last.message, "bob ended it: incident is over");
+    assert_eq!(world.ours(), 0);
+}
+
+#[test]
+fn one_namespace_that_is_gone_does_not_cost_the_others() {
+    let mut world = granted_in_both();
+    world.namespaces.remove("bank");
+    world.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some("bank"));
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    world.namespaces.clear();
+    world.bindings.clear();
+    world.settle();
+    assert_eq!(message(&world), "every namespace it was granted in is gone");
+}
+
+#[test]
+fn one_namespace_that_goes_away_halfway_does_not_block_the_others() {
+    let both: Value = serde_json::from_str(BOTH).unwrap();
+    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    world.step(usize::MAX);
+    world.namespaces.get_mut("bank").unwrap().terminating = true;
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+}
+
+#[test]
+fn a_role_that_cannot_be_bound_fails_the_request_and_says_why() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.refuses = true;
+    world.settle();
+    assert_eq!((world.state(), message(&world)), (State::Failed, "the role cannot be bound".to_owned()));
+    assert_eq!(events(&world), ["Failed"]);
+}
+
+#[test]
+fn a_stranger_in_one_namespace_takes_back_what_was_bound_in_the_other() {
+    let both: Value = serde_json::from_str(BOTH).unwrap();
+    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    world.step(usize::MAX);
+    world.step(1);
+    assert_eq!(world.ours(), 1);
+    let mut stranger = world.bindings[0].clone();
+    stranger.ours = false;
+    stranger.object.metadata.namespace = Some("shop".to_owned());
+    stranger.object.metadata.labels = None;
+    world.bindings.push(stranger);
+    world.settle();
+    assert_eq!((world.state(), world.ours(), world.bindings.len()), (State::Failed, 0, 1));
+    assert!(message(&world).contains("RoleBinding daypass-r-1 in namespace shop is there already"));
+}
+
+#[test]
+fn a_binding_of_another_role_is_not_adopted_whatever_marks_it_carries() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.step(usize::MAX);
+    world.step(usize::MAX);
+    world.bindings[0].object.role.name = "cluster-admin".to_owned();
+    world.settle();
+    assert_eq!((world.state(), world.bindings.len()), (State::Failed, 0));
+}
+
+#[test]
+fn a_binding_is_put_back_for_ever_but_the_record_of_it_has_an_end() {
+    let mut world = granted_in_both();
+    for _ in 0..ORDINARY_ENTRIES + 5 {
+        world.bindings[0].object.subjects.clear();
+        world.bindings[0].touch();
+        world.settle();
+        assert_eq!(world.bindings[0].object.subjects[0].name, "alice");
+    }
+    assert_eq!(world.status().history.len(), ORDINARY_ENTRIES);
+    go_to(&mut world, "13:00:00");
+    assert_eq!(events(&world).last().map(String::as_str), Some("Expired"));
+}
+
+#[test]
+fn a_policy_that_comes_and_goes_does_not_use_up_the_record() {
+    let spec = json!({ "startTime": at("13:00:00").to_string() });
+    let mut world = world(spec, vec![policy("base", json!({}))]);
+    for _ in 0..300 {
+        world.policies.truncate(1);
+        world.settle();
+        world.policies.push(deny("no", json!({ "duration": { "max": "soon" } })));
+        world.settle();
+    }
+    world.policies.truncate(1);
+    for (time, event) in [("13:00:00", "Granted"), ("14:00:00", "Expired")] {
+        go_to(&mut world, time);
+        assert_eq!(events(&world).last().map(String::as_str), Some(event));
+    }
+}
+
+#[test]
+fn a_request_that_lingers_while_it_is_deleted_ends_on_record() {
+    let mut world = granted_in_both();
+    world.request.metadata.deletion_timestamp = Some(Time(world.now));
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert_eq!(message(&world), "the request was deleted");
+}
+
+#[test]
+fn a_request_that_is_deleted_before_it_is_decided_is_left_alone() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.request.metadata.deletion_timestamp = Some(Time(world.now));
+    assert_eq!(world.plan(), Step::default());
+}
+
+#[test]
+fn a_grant_without_an_end_on_record_is_ended() {
+    let mut world = granted_in_both();
+    world.request.status.get_or_insert_default().expires_at = None;
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+}
+
+#[test]
+fn the_longest_list_of_approvers_fits_a_message() {
+    let names: Vec<String> = (0..32).map(|i| format!("{i:0>250}")).collect();
+    let approvers: Vec<Value> = names.iter().map(|n| json!({ "kind": "User", "name": n })).collect();
+    let stage = |name: &str| json!({ "name": name, "required": 16, "approvers": approvers });
+    let mut policy = policy("p", json!({}));
+    policy.spec.approval = Some(serde_json::from_value(json!({ "stages": [stage("a"), stage("b")] })).unwrap());
+    for start in [Value::Null, json!(at("13:00:00").to_string())] {
+        let mut world = world(json!({ "startTime": start }), vec![policy.clone()]);
+        world.settle();
+        for name in &names {
+            say(&mut world, name, ReviewVerdict::Approve, None);
+        }
+        go_to(&mut world, "12:30:00");
+        assert!(message(&world).ends_with('…'));
+        go_to(&mut world, "13:00:00");
+        assert_eq!(world.state(), State::Active);
+    }
+}
+
+/// RBAC honours a binding until it is gone, so a mark of deletion is taken for the deed, and nothing may hold
+/// a binding back from being deleted.
+#[test]
+fn a_binding_that_lingers_while_it_is_deleted_ends_the_grant() {
+    let mut world = granted_in_both();
+    world.bindings[0].object.metadata.deletion_timestamp = Some(Time(world.now));
+    world.bindings[0].object.metadata.finalizers = Some(vec!["foregroundDeletion".to_owned()]);
+    world.bindings[0].touch();
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert!(message(&world).contains("was deleted by hand"), "{}", message(&world));
+}
+
+#[test]
+fn a_finalizer_on_a_binding_is_put_back_to_none() {
+    let mut world = granted_in_both();
+    let theirs = ("example.com/seen".to_owned(), "yes".to_owned());
+    world.bindings[0].object.metadata.labels.get_or_insert_default().extend([theirs.clone()]);
+    world.bindings[0].object.metadata.finalizers = Some(vec!["example.com/keep".to_owned()]);
+    world.bindings[0].touch();
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 2));
+    assert!(world.bindings.iter().all(|b| b.object.metadata.finalizers.is_none()));
+    assert_eq!(world.bindings[0].object.metadata.labels.as_ref().unwrap().get(&theirs.0), Some(&theirs.1));
+    assert_eq!(events(&world), ["Granted", "BindingRestored"]);
+}
+
+#[test]
+fn nothing_new_is_granted_while_the_guard_is_missing_and_what_runs_still_ends() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.guard = Guard::Missing("the stamp is gone".to_owned());
+    world.settle();
+    assert_eq!((world.state(), world.ours(), message(&world).as_str()), (State::Pending, 0, "the stamp is gone"));
+    world.guard = Guard::since(noon());
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    world.guard = Guard::Missing("the stamp is gone".to_owned());
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+}
+
+#[test]
+fn a_grant_on_record_is_not_bound_while_the_guard_is_missing() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.step(usize::MAX);
+    assert!(world.status().granted_at.is_some());
+    world.guard = Guard::Missing("the stamp is gone".to_owned());
+    world.settle();
+    assert_eq!((world.ours(), world.plan().wake), (0, Some(at("13:00:00"))));
+    go_to(&mut world, "13:00:00");
+    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+}
+
+#[test]
+fn a_request_from_before_the_guard_is_never_granted() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.guard = Guard::since(noon() + SignedDuration::from_secs(1));
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Denied, 0));
+    assert!(message(&world).ends_with("make it again"), "{}", message(&world));
+}
+
+#[test]
+fn a_stage_that_stays_silent_is_escalated_once_and_says_so() {
+    let mut policy = asking_bob(json!({}));
+    let stage = &mut policy.spec.approval.as_mut().unwrap().stages[0];
+    stage.escalate_after = Some("30m".to_owned());
+    stage.escalate_to = vec![crate::core::laws::fixtures::user("dave")];
+    let mut world = world(json!({}), vec![policy]);
+    world.settle();
+    assert_eq!(world.plan().wake, Some(at("12:30:00")));
+    say(&mut world, "dave", ReviewVerdict::Approve, None);
+    go_to(&mut world, "12:29:59");
+    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+    go_to(&mut world, "12:30:00");
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let told = ["ApprovalNeeded", "ReviewIgnored", "Escalated", "Reviewed", "Granted"];
+    assert_eq!(events(&world), told);
+    assert!(message(&world).contains("approved by dave"), "{}", message(&world));
+}
+
+#[test]
+fn an_escalated_stage_stays_so_when_the_next_one_opens() {
+    let mut policy = asking_bob(json!({}));
+    let stages = &mut policy.spec.approval.as_mut().unwrap().stages;
+    stages[0].escalate_after = Some("30m".to_owned());
+    stages[0].escalate_to = vec![crate::core::laws::fixtures::user("dave")];
+    stages.push(crate::core::laws::fixtures::stage("second", 1, vec![crate::core::laws::fixtures::user("carol")]));
+    let mut world = world(json!({}), vec![policy]);
+    world.settle();
+    go_to(&mut world, "12:30:00");
+    assert!(message(&world).ends_with("of: bob, dave"), "{}", message(&world));
+    say(&mut world, "dave", ReviewVerdict::Approve, None);
+    go_to(&mut world, "12:40:00");
+    assert_eq!(world.status().stage.map(|s| s.name), Some("second".to_owned()));
+    say(&mut world, "carol", ReviewVerdict::Approve, None);
+    go_to(&mut world, "12:50:00");
+    assert_eq!(world.state(), State::Active);
+}
+
+#[test]
+fn a_review_without_effect_is_put_on_record_with_the_reason_but_cannot_flood_it() {
+    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
+    world.settle();
+    say(&mut world, "alice", ReviewVerdict::Approve, None);
+    for n in 0..20 {
+        say(&mut world, "mallory", ReviewVerdict::Approve, Some(&format!("please {n}")));
+        world.settle();
+    }
+    say(&mut world, "system:serviceaccount:ci:bot", ReviewVerdict::Approve, None);
+    world.settle();
+    let notes: Vec<String> = world.status().history.into_iter().map(|e| e.message).collect();
+    assert!(
+        notes.contains(&"Approve of alice has no effect: nobody reviews their own request".to_owned()),
+        "{notes:?}"
+    );
+    assert_eq!(notes.iter().filter(|n| n.starts_with("Approve of mallory")).count(), 3);
+    assert!(notes.iter().any(|n| n.contains("no stage of the policy names this service account")));
+    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+}
+
+#[test]
+fn a_policy_that_is_doubted_ends_nothing_that_runs() {
+    let world = granted_in_both();
+    let narrower = policy("base", json!({ "scope": { "namespaces": ["shop"] }, "duration": { "max": "1m" } }));
+    let changed = [narrower, deny("base", json!({})), deny("no", json!({}))];
+    let ended = |policies: &[&AccessPolicy], doubt: Option<&str>| {
+        let set = PolicySet::default().renewed(policies.iter().copied(), |_| doubt.map(str::to_owned));
+        let ask = validate(&world.request).unwrap();
+        active::still_allowed(&world.snapshot(&set, &[]), &world.status(), &ask, noon()).err()
+    };
+    let base = policy("base", json!({ "scope": { "namespaces": ["*"] } }));
+    for policies in [vec![&changed[0]], vec![&changed[1]], vec![&base, &changed[2]]] {
+        assert!(ended(&policies, None).is_some(), "{policies:?}");
+        assert_eq!(ended(&policies, Some("a gap")), None);
+    }
+    let mut anew = base.clone();
+    anew.metadata.uid = Some("another".to_owned());
+    assert!(ended(&[&anew], Some("a gap")).unwrap().contains("made anew"));
+    assert!(ended(&[], Some("a gap")).unwrap().contains("is gone"));
+}

@@ -1,0 +1,57 @@
+//! How a status is written down: conditions, the policy that decides, and nothing that says the same again.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::conditions::{self, Condition, ConditionStatus};
+use crate::api::reason::Reason;
+use crate::api::request::AccessRequestStatus;
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::model::history;
+use crate::core::model::instants::whole_second;
+use crate::core::policies::Policy;
+
+/// A record is written only when it says something new.
+pub fn if_changed(s: &Snapshot<'_>, status: AccessRequestStatus) -> Option<Box<AccessRequestStatus>> {
+    (s.request.status.as_ref() != Some(&status)).then(|| Box::new(status))
+}
+
+/// Sets a condition.
+pub fn condition(
+    status: &mut AccessRequestStatus,
+    type_: &str,
+    is: ConditionStatus,
+    reason: Reason,
+    why: &str,
+    now: Timestamp,
+) {
+    let new = Condition {
+        type_: type_.to_owned(),
+        status: is,
+        reason: reason.as_str().to_owned(),
+        message: history::shorten(why),
+        last_transition_time: Time(whole_second(now)),
+        observed_generation: None,
+    };
+    conditions::set(&mut status.conditions, new);
+}
+
+/// Notes which policy decides. When it is another than before, or another version, that goes on record: people
+/// may have reviewed in the light of the old one.
+pub fn decided_by(status: &mut AccessRequestStatus, policy: &Policy, now: Timestamp) {
+    let new = &policy.reference;
+    if let Some(old) = status.policy.as_ref().filter(|old| *old != new) {
+        let why = if old.name != new.name {
+            format!("policy {} decides now, no longer {}", new.name, old.name)
+        } else if old.uid != new.uid {
+            format!("policy {} was deleted and made anew; the new one decides", new.name)
+        } else {
+            format!(
+                "policy {} was changed (generation {} to {}); the new one decides",
+                new.name, old.generation, new.generation
+            )
+        };
+        history::add(&mut status.history, now, Reason::PolicyChanged, None, &why);
+    }
+    status.policy = Some(new.clone());
+}

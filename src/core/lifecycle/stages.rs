@@ -1,0 +1,223 @@
+//! Asking people: which stage is open and since when, whom it waits for, when it is escalated, and what
+//! reviewers have said so far. Whether that is enough is for `approvals` to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::policy::Stage;
+use crate::api::reason::Reason;
+use crate::api::request::{
+    AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, OpenStage, Review, ReviewVerdict,
+};
+use crate::api::subject::{Identity, Subject};
+use crate::core::decision::approvals::{Eligibility, ReviewLog, identity, on_record, review_stage};
+use crate::core::decision::decide::Waiting;
+use crate::core::decision::hours::{is_of, opens, waits_until};
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::lifecycle::disbelief::believed;
+use crate::core::lifecycle::record;
+use crate::core::model::ask::ValidRequest;
+use crate::core::model::duration;
+use crate::core::model::history;
+use crate::core::model::instants::{earliest, later, whole_second};
+use crate::core::policies::seats::as_escalated;
+use crate::core::policies::{Entry, Policy};
+
+/// How many reviews without effect are put on record for one person. Each change of a comment is a new one, and
+/// somebody could fill the record with them.
+const MOST_IGNORED: usize = 3;
+/// How many reviews that count are put on record for one person, for the same reason.
+const MOST_WORDS: usize = 16;
+
+/// Notes on the status whom the request waits for. What it waits for in words, and when to look again.
+pub fn ask(
+    status: &mut AccessRequestStatus,
+    ask: &ValidRequest<'_>,
+    waiting: &Waiting<'_>,
+    now: Timestamp,
+) -> (String, Option<Timestamp>) {
+    let Waiting { policy, stage, approved, deadline } = waiting;
+    record::decided_by(status, policy, now);
+    note_approvals(status, policy, ask.requester, now);
+    let opened_at = open(status, stage, *approved, now);
+    let mut may = stage.approvers.clone();
+    let mut escalate_at = escalation(status, stage, opened_at);
+    if escalate_at.is_some_and(|at| at <= now) {
+        escalate_at = None;
+        status.escalated.push(stage.name.clone());
+        let why =
+            format!("stage {} had no answer in time: {} may approve as well", stage.name, names(&stage.escalate_to));
+        history::add(&mut status.history, now, Reason::Escalated, None, &why);
+        may.extend(stage.escalate_to.clone());
+    }
+    let (name, of, missing) = (&stage.name, &policy.reference.name, people(stage.required - approved));
+    let hours = policy.hours.get(name).map(|hours| format!(" (counted {})", hours.describe())).unwrap_or_default();
+    let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}", names(&may));
+    (why, earliest([Some(*deadline), escalate_at, opens(policy, name, now)]))
+}
+
+/// From when on approvals count that have to wait, by username.
+type Waits = BTreeMap<String, Timestamp>;
+
+/// Puts on record what approvers have said to a request under this policy, also when it does not count or not yet, and
+/// when they take it back; each thing once.
+pub fn note_approvals(status: &mut AccessRequestStatus, policy: &Policy, requester: &Identity, now: Timestamp) {
+    let approving = status.reviews.iter().filter(|(_, review)| review.verdict == ReviewVerdict::Approve);
+    let waits = |username: &str, review: &Review| {
+        let opens = waits_until(policy, &identity(username, review), ReviewLog::of(status), now)?;
+        Some((username.to_owned(), opens))
+    };
+    let waits = approving.filter_map(|(username, review)| waits(username, review)).collect();
+    count(status, &as_escalated(&policy.stages, &status.escalated), requester, &waits, now);
+    note_what_is_said(status, &policy.stages, requester, &waits, now);
+}
+
+/// The same for people whose words count at any time, so that nobody has to know since when.
+pub fn note_reviews(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, now: Timestamp) {
+    note_what_is_said(status, stages, requester, &Waits::new(), now);
+}
+
+fn note_what_is_said(
+    status: &mut AccessRequestStatus,
+    stages: &[Stage],
+    requester: &Identity,
+    waits: &Waits,
+    now: Timestamp,
+) {
+    let stages = as_escalated(stages, &status.escalated);
+    let gone: Vec<String> = withdrawn(status).map(str::to_owned).collect();
+    note(status, &stages, requester, |_| true, waits, now);
+    for who in gone {
+        let message = format!("{who} took back what they had said");
+        history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &message);
+    }
+}
+
+/// Notes on the status which reviews count, and since when; what was taken back or changed counts no more. One that has to
+/// wait does not count yet.
+fn count(status: &mut AccessRequestStatus, stages: &[Stage], requester: &Identity, waits: &Waits, now: Timestamp) {
+    let counts = |username: &String, review: &Review| {
+        Eligibility::of(stages, requester, username, review).is_eligible() && !waits.contains_key(username)
+    };
+    let counted =
+        status.reviews.iter().filter(|(username, review)| counts(username, review)).map(|(username, review)| {
+            let known = status.counted_reviews.iter().find(|counted| is_of(counted, username, review));
+            known.cloned().unwrap_or_else(|| CountedReview {
+                reviewer: username.clone(),
+                uid: review.uid.clone(),
+                verdict: review.verdict,
+                counted_at: Time(whole_second(now)),
+                stage: status.stage.as_ref().map(|stage| stage.name.clone()),
+            })
+        });
+    status.counted_reviews = counted.collect();
+}
+
+/// Puts on record who would end running access and may not. What else was said is decided upon: a policy that
+/// changes meanwhile does not make it vain.
+pub fn note_vain_revokes(s: &Snapshot<'_>, status: &mut AccessRequestStatus, requester: &Identity, now: Timestamp) {
+    let revokes = |review: &Review| review.verdict == ReviewVerdict::Revoke;
+    if status.reviews.values().any(revokes) {
+        let stages = in_force(s, status);
+        note(status, &stages, requester, revokes, &Waits::new(), now);
+    }
+}
+
+fn note(
+    status: &mut AccessRequestStatus,
+    stages: &[Stage],
+    requester: &Identity,
+    which: impl Fn(&Review) -> bool,
+    waits: &Waits,
+    now: Timestamp,
+) {
+    for (username, review) in status.reviews.iter().filter(|(_, review)| which(review)) {
+        let eligibility = Eligibility::of(stages, requester, username, review);
+        let mut message = on_record(username, review, eligibility);
+        let reason = if eligibility.is_eligible() { Reason::Reviewed } else { Reason::ReviewIgnored };
+        if let Some(opens) = waits.get(username).filter(|_| eligibility.is_eligible()) {
+            message = history::shorten(&format!("Approve of {username} counts from {opens} on: its stage has hours"));
+        }
+        let known = words_of(&status.history, username).next_back().is_some_and(|entry| entry.message == message);
+        let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };
+        if !known && words_of(&status.history, username).filter(|e| e.event == reason).count() < most {
+            history::add(&mut status.history, now, reason, Some(username), &message);
+        }
+    }
+}
+
+/// Everybody who has a say: the stages of the policy that decides, as they stand, and who reviews break-glass access.
+pub fn in_force(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Stage> {
+    let mut stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
+        Some(Entry::Valid(policy)) => as_escalated(&policy.stages, &status.escalated),
+        _ => Vec::new(),
+    };
+    stages.extend(status.break_glass.as_ref().map(|review| review_stage(reviewers(s, status, review))));
+    stages
+}
+
+/// Who reviews break-glass access: whom the policy names now; when it is gone, or names nobody any more, whom it
+/// named at the grant, so that no review is left that nobody can close.
+pub fn reviewers<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, review: &'a BreakGlassReview) -> &'a [Subject] {
+    let decided = status.policy.as_ref();
+    match decided.and_then(|p| s.policies.get(&p.name)) {
+        Some(Entry::Valid(policy)) if decided.is_some_and(|p| p.uid == policy.reference.uid) => {
+            policy.break_glass.as_ref().map_or(&review.reviewers, |terms| &terms.reviewers)
+        }
+        _ => &review.reviewers,
+    }
+}
+
+/// People whose last word is on record and who do not say it any more.
+fn withdrawn(status: &AccessRequestStatus) -> impl Iterator<Item = &str> {
+    let spoke: BTreeSet<&str> = believed(&status.history).iter().filter_map(|entry| entry.by.as_deref()).collect();
+    let speaks = |who: &str| {
+        let last = words_of(&status.history, who).next_back();
+        last.is_some_and(|entry| entry.event != Reason::ReviewWithdrawn)
+    };
+    spoke.into_iter().filter(move |who| !status.reviews.contains_key(*who) && speaks(who))
+}
+
+/// What somebody has said and taken back, as far as it is on record.
+fn words_of<'a>(history: &'a [HistoryEntry], who: &str) -> impl DoubleEndedIterator<Item = &'a HistoryEntry> {
+    let words = [Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn];
+    believed(history)
+        .iter()
+        .filter(move |e| e.event.known().is_some_and(|word| words.contains(&word)) && e.by.as_deref() == Some(who))
+}
+
+/// The stage is open; since when.
+fn open(status: &mut AccessRequestStatus, stage: &Stage, approved: i32, now: Timestamp) -> Timestamp {
+    let opened_at = match &status.stage {
+        Some(open) if open.name == stage.name => open.opened_at.clone(),
+        _ => {
+            let message = format!("stage {} is open: {} must approve", stage.name, stage.required);
+            history::add(&mut status.history, now, Reason::ApprovalNeeded, None, &message);
+            Time(whole_second(now))
+        }
+    };
+    let since = opened_at.0;
+    status.stage = Some(OpenStage { name: stage.name.clone(), opened_at, required: stage.required, approved });
+    since
+}
+
+/// When the stage will be escalated, if that is still to come.
+pub fn escalation(status: &AccessRequestStatus, stage: &Stage, opened_at: Timestamp) -> Option<Timestamp> {
+    let after = duration::parse(stage.escalate_after.as_deref()?).ok()?;
+    (!status.escalated.contains(&stage.name)).then(|| later(opened_at, after))
+}
+
+/// The names of subjects, in a row.
+pub fn names(subjects: &[Subject]) -> String {
+    subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// So many approvals that are still missing, in words.
+pub fn people(n: i32) -> String {
+    if n == 1 { "one more approval".to_owned() } else { format!("{n} more approvals") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! What goes on record while people are asked.
+
+use serde_json::{Value, json};
+
+use crate::api::policy::AccessPolicy;
+use crate::api::request::{ReviewVerdict, State};
+use crate::core::laws::fixtures::{namespaces, noon, policy, request, review};
+use crate::core::laws::simulator::World;
+
+fn asking(name: &str, approvers: &[&str], generation: i64) -> AccessPolicy {
+    let approvers: Vec<Value> = approvers.iter().map(|n| json!({ "kind": "User", "name": n })).collect();
+    let stages = json!([{ "name": "leads", "required": 2, "approvers": approvers }]);
+    let mut policy = policy(name, json!({ "approval": { "stages": stages } }));
+    policy.metadata.generation = Some(generation);
+    policy
+}
+
+fn asked() -> World {
+    let mut world = World::new(request(json!({})), vec![asking("p", &["bob", "carol"], 1)], namespaces(), noon());
+    settle(&mut world);
+    world
+}
+
+fn settle(world: &mut World) {
+    world.settle();
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+}
+
+fn say(world: &mut World, who: &str, verdict: ReviewVerdict) {
+    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), review(verdict, &[]));
+    world.version += 1;
+    settle(world);
+}
+
+fn take_back(world: &mut World, who: &str) {
+    world.request.status.get_or_insert_default().reviews.remove(who);
+    world.version += 1;
+    settle(world);
+}
+
+fn told(world: &World) -> Vec<String> {
+    world.status().history.into_iter().map(|entry| entry.message).collect()
+}
+
+#[test]
+fn what_is_taken_back_counts_no_more_and_both_are_on_record() {
+    let mut world = asked();
+    say(&mut world, "bob", ReviewVerdict::Approve);
+    take_back(&mut world, "bob");
+    say(&mut world, "carol", ReviewVerdict::Approve);
+    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+    say(&mut world, "bob", ReviewVerdict::Approve);
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let words = ["bob says Approve", "bob took back what they had said", "carol says Approve", "bob says Approve"];
+    assert_eq!(told(&world)[1..5], words);
+}
+
+#[test]
+fn who_changes_their_mind_without_end_cannot_fill_the_record() {
+    let mut world = asked();
+    for _ in 0..40 {
+        for who in ["bob", "mallory"] {
+            say(&mut world, who, ReviewVerdict::Approve);
+            take_back(&mut world, who);
+        }
+    }
+    let of = |who: &str| told(&world).iter().filter(|message| message.contains(who)).count();
+    assert_eq!((of("bob "), of("mallory")), (32, 6));
+}
+
+/// Nothing else is noted of a running grant: what people said before it was decided upon.
+#[test]
+fn who_would_end_running_access_and_may_not_is_on_record() {
+    let mut world = asked();
+    for who in ["bob", "carol"] {
+        say(&mut world, who, ReviewVerdict::Approve);
+    }
+    let before = told(&world);
+    world.policies = vec![asking("p", &["dave", "erin"], 2)];
+    settle(&mut world);
+    assert_eq!((world.state(), told(&world)), (State::Active, before.clone()));
+    say(&mut world, "mallory", ReviewVerdict::Revoke);
+    let why = "Revoke of mallory has no effect: no stage of the policy names this person or one of their groups";
+    assert_eq!((world.state(), told(&world)), (State::Active, [before, vec![why.to_owned()]].concat()));
+    say(&mut world, "dave", ReviewVerdict::Revoke);
+    assert_eq!(world.state(), State::Revoked);
+}
+
+#[test]
+fn when_the_policy_changes_the_new_one_decides_and_that_is_on_record() {
+    let again = |policies: Vec<AccessPolicy>| {
+        let mut world = asked();
+        say(&mut world, "bob", ReviewVerdict::Approve);
+        world.policies = policies;
+        settle(&mut world);
+        say(&mut world, "carol", ReviewVerdict::Approve);
+        world
+    };
+    let changed = again(vec![asking("p", &["bob", "carol"], 2)]);
+    let why = "policy p was changed (generation 1 to 2); the new one decides".to_owned();
+    assert!(changed.state() == State::Active && told(&changed).contains(&why), "{:?}", told(&changed));
+
+    // bob has no say any more, so dave is still to come.
+    let narrowed = again(vec![asking("p", &["carol", "dave"], 2)]);
+    assert_eq!((narrowed.state(), narrowed.ours()), (State::Pending, 0));
+    assert!(told(&narrowed).iter().any(|message| message.starts_with("Approve of bob has no effect")));
+
+    let renamed = again(vec![asking("q", &["bob", "carol"], 1)]);
+    assert!(told(&renamed).contains(&"policy q decides now, no longer p".to_owned()));
+    let mut anew = asking("p", &["bob", "carol"], 1);
+    anew.metadata.uid = Some("another".to_owned());
+    assert!(told(&again(vec![anew])).contains(&"policy p was deleted and made anew; the new one decides".to_owned()));
+    let same = again(vec![asking("p", &["bob", "carol"], 1)]);
+    assert!(!told(&same).iter().any(|message| message.starts_with("policy p was")));
+}

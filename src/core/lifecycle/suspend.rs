@@ -1,0 +1,108 @@
+//! When running access rests: between the windows of recurring access, and while its role is not what was decided on.
+//!
+//! Access that rests is granted, keeps its end, and has no binding. It comes back by itself, without anybody being
+//! asked. It must not end anything: that is for `live` and `plan`.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequestStatus, DecidedRole, MadeRole, State};
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::lifecycle::end::leftovers;
+use crate::core::lifecycle::record;
+use crate::core::lifecycle::step::Step;
+use crate::core::model::history;
+use crate::core::model::instants::whole_second;
+use crate::core::model::recurrence::{Opening, Recurrence, is_open};
+use crate::core::policies::Policy;
+use crate::core::rbac::role::RoleSeen;
+
+/// Access rests: its bindings go, and the record says that it comes back. Nothing is done where that is so already.
+pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, now: Timestamp) -> Step {
+    let unbind = leftovers(s, &status);
+    if status.state != State::Suspended {
+        history::add(&mut status.history, now, Reason::Suspended, None, why);
+    }
+    status.state = State::Suspended;
+    status.message = Some(history::shorten(why));
+    for binding in &mut status.bindings {
+        // What comes back is made anew.
+        binding.uid = None;
+        binding.role = binding.role.take().map(|_| MadeRole::default());
+    }
+    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Suspended, why, now);
+    Step { unbind, record: record::if_changed(s, status), ..Step::default() }
+}
+
+/// Recurring access: until when the window is open that is on record.
+///
+/// # Errors
+/// What to do instead. Outside of its windows access rests; and one that has opened goes on record before anything
+/// is bound in it.
+pub fn in_window(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    recurrence: &Recurrence,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Timestamp, Box<Step>> {
+    let end = status.expires_at.as_ref().map_or(now, |end| end.0);
+    let next = recurrence.next(policy.schedule.as_ref(), whole_second(now), end);
+    let recorded = status.window.as_ref().filter(|window| is_open(window, now)).map(|window| window.closes_at.0);
+    match next {
+        Some(next) if next.opens <= now => match recorded {
+            Some(closes) => Ok(closes.min(next.closes)),
+            None => {
+                status.window = Some(next.on_record());
+                {
+                    let record = record::if_changed(s, status);
+                    Err(Box::new(Step { record, wake: Some(next.closes), ..Step::default() }))
+                }
+            }
+        },
+        next => {
+            let why = match next {
+                Some(next) => format!("it rests until its next window opens at {}", next.opens),
+                None => "it rests: no window opens in the next two weeks".to_owned(),
+            };
+            status.window = next.map(Opening::on_record);
+            let plan = suspend(s, status, &why, now);
+            Err(Box::new(Step { wake: next.map(|next| next.opens), ..plan }))
+        }
+    }
+}
+
+/// What the role is at the decision, for comparison afterwards. That it changed while people were asked goes on record.
+pub fn decide_on_role(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Timestamp) {
+    let Some(digest) = s.role.map(RoleSeen::digest) else { return };
+    if status.role.as_ref().is_some_and(|decided| decided.digest != digest) {
+        let why = format!("somebody changed the rules of {} while the request was open", s.request.spec.role);
+        history::add(&mut status.history, now, Reason::RoleChanged, None, &why);
+    }
+    status.role = Some(DecidedRole { digest, changed_to: None });
+}
+
+/// Puts on record that the role is not what was decided on any more, or that it is again.
+pub fn note_role_change(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Timestamp) {
+    let Some((decided, digest)) = status.role.as_mut().zip(s.role.map(RoleSeen::digest)) else { return };
+    let changed_to = Some(digest).filter(|digest| *digest != decided.digest);
+    if changed_to != decided.changed_to {
+        let role = &s.request.spec.role;
+        let why = match changed_to {
+            Some(_) => format!("somebody changed the rules of {role}: they are not what was decided on"),
+            None => format!("the rules of {role} are again what was decided on"),
+        };
+        decided.changed_to = changed_to;
+        history::add(&mut status.history, now, Reason::RoleChanged, None, &why);
+    }
+}
+
+/// Why access rests for now, when its role was changed and the policy says so.
+pub fn rests_for_role(s: &Snapshot<'_>, policy: &Policy, status: &AccessRequestStatus) -> Option<String> {
+    let changed = status.role.as_ref().is_some_and(|role| role.changed_to.is_some());
+    (policy.suspends && changed).then(|| {
+        let role = &s.request.spec.role;
+        format!("it rests while the rules of {role} are not what was decided on: put them back, or make a new request")
+    })
+}

@@ -1,0 +1,137 @@
+//! Where access holds: as a request asks for it, by names, labels or the whole cluster; and as it is granted, by names.
+
+use std::collections::BTreeSet;
+
+use kube::core::{Selector, SelectorExt};
+
+use super::field_error::FieldError;
+use super::namespaces::Namespaces;
+use crate::api::request::{AccessRequestStatus, BindingKind};
+
+/// The most namespaces that one grant may cover; each has a binding of its own.
+pub const MOST_NAMESPACES: usize = 256;
+
+/// Where a grant would hold, with names instead of selectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantScope {
+    /// These namespaces, sorted; never none.
+    Namespaces(BTreeSet<String>),
+    /// The whole cluster.
+    Cluster,
+}
+
+impl GrantScope {
+    /// Where a grant holds, as recorded.
+    pub fn recorded(status: &AccessRequestStatus) -> Self {
+        if status.bindings.iter().any(|b| b.kind == BindingKind::ClusterRoleBinding) {
+            Self::Cluster
+        } else {
+            Self::Namespaces(status.bindings.iter().filter_map(|b| b.namespace.clone()).collect())
+        }
+    }
+
+    /// What is left of it: one namespace that is gone must not cost the grant in the others.
+    #[must_use]
+    pub fn living(self, namespaces: &Namespaces) -> Self {
+        match self {
+            Self::Cluster => Self::Cluster,
+            Self::Namespaces(names) => {
+                Self::Namespaces(names.into_iter().filter(|n| namespaces.contains_key(n)).collect())
+            }
+        }
+    }
+}
+
+/// Where a request wants its role.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// These namespaces.
+    Namespaces(Vec<String>),
+    /// The namespaces with these labels.
+    Selected(Selector),
+    /// The whole cluster.
+    Cluster,
+    /// Where a grant that is to be extended holds.
+    Granted(GrantScope),
+}
+
+impl Target {
+    /// Names the namespaces that a request asks for.
+    ///
+    /// # Errors
+    /// When one of them does not exist, or a selector matches none or too many.
+    pub fn resolve(&self, namespaces: &Namespaces) -> Result<GrantScope, FieldError> {
+        let usable = |name: &str| namespaces.get(name).is_some_and(|n| !n.terminating);
+        match self {
+            Self::Cluster => Ok(GrantScope::Cluster),
+            Self::Granted(place) => Ok(place.clone()),
+            Self::Namespaces(names) => {
+                let missing: Vec<&str> = names.iter().map(String::as_str).filter(|n| !usable(n)).collect();
+                if missing.is_empty() {
+                    return Ok(GrantScope::Namespaces(names.iter().cloned().collect()));
+                }
+                let problem = format!("no such namespace: {}", missing.join(", "));
+                Err(FieldError::new("spec.scope.namespaces", problem))
+            }
+            Self::Selected(selector) => {
+                let found: BTreeSet<String> = namespaces
+                    .iter()
+                    .filter(|(_, n)| !n.terminating && selector.matches(&n.labels))
+                    .map(|(name, _)| name.clone())
+                    .collect();
+                let problem = match found.len() {
+                    0 => "no namespace has these labels".to_owned(),
+                    n if n > MOST_NAMESPACES => {
+                        format!(
+                            "{n} namespaces have these labels, at most {MOST_NAMESPACES} can be granted at once: narrow it, or ask for the cluster"
+                        )
+                    }
+                    _ => return Ok(GrantScope::Namespaces(found)),
+                };
+                Err(FieldError::new("spec.scope.namespaceSelector", problem))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::decision::validate::validate;
+    use crate::core::laws::fixtures::{namespaces, request};
+    use crate::core::model::namespaces::Namespace;
+    use serde_json::json;
+
+    fn found(scope: serde_json::Value, namespaces: &Namespaces) -> Result<GrantScope, String> {
+        let request = request(json!({ "scope": scope }));
+        validate(&request).unwrap().target.resolve(namespaces).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_place_that_does_not_exist_is_a_fault() {
+        for (scope, told) in [
+            (json!({ "namespaces": ["shop", "moon", "mars"] }), "spec.scope.namespaces: no such namespace: mars, moon"),
+            (
+                json!({ "namespaceSelector": { "matchLabels": { "team": "ghosts" } } }),
+                "spec.scope.namespaceSelector: no namespace has these labels",
+            ),
+        ] {
+            assert_eq!(found(scope, &namespaces()), Err(told.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_is_going_away_counts_as_gone() {
+        let mut all = namespaces();
+        all.get_mut("bank").unwrap().terminating = true;
+        assert!(found(json!({ "namespaces": ["bank"] }), &all).is_err());
+        let pay = json!({ "namespaceSelector": { "matchLabels": { "team": "pay" } } });
+        assert_eq!(found(pay, &all), Ok(GrantScope::Namespaces(["shop".to_owned()].into())));
+    }
+
+    #[test]
+    fn a_selector_that_fits_too_many_is_refused_rather_than_cut() {
+        let all: Namespaces = (0..=MOST_NAMESPACES).map(|i| (format!("n{i}"), Namespace::default())).collect();
+        assert!(found(json!({ "namespaceSelector": {} }), &all).unwrap_err().contains("257 namespaces"));
+    }
+}

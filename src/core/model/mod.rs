@@ -1,0 +1,14 @@
+//! The words that every rule speaks: instants, windows, places, persons, and what a request asks for.
+//!
+//! It must not know a policy, a role's rules or a binding.
+
+pub mod ask;
+pub mod duration;
+pub mod field_error;
+pub mod grant_scope;
+pub mod history;
+pub mod instants;
+pub mod namespaces;
+pub mod recurrence;
+pub mod schedule;
+pub mod subjects;

@@ -1,0 +1,193 @@
+//! What expressions say, and what they cannot do.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn facts() -> CelInput {
+    let values = |values: &[&str]| Arc::new(values.iter().map(|v| (*v).to_owned()).collect::<BTreeSet<_>>());
+    let text = str::to_owned;
+    CelInput {
+        request: Asked {
+            name: text("fix"),
+            namespace: text("shop"),
+            role: text("edit"),
+            role_kind: text("ClusterRole"),
+            namespaces: vec![text("shop")],
+            duration_seconds: 1800,
+            reason: text("the shop is down"),
+            ticket: text("OPS-7"),
+            ..Asked::default()
+        },
+        requester: Who { username: text("alice"), uid: text("u-alice"), groups: vec![text("dev")] },
+        risk: RiskScore { level: text("High"), score: 2 },
+        time: When { weekday: text("Mon"), hour: 12, minute: 5, date: text("2026-11-23") },
+        labels: [(text("env"), values(&["prod", ""])), (text("team"), values(&["pay"]))].into(),
+    }
+}
+
+fn says(source: &str) -> Result<bool, String> {
+    Condition::read("spec.conditions[0].expression", source).map_err(|fault| fault.to_string())?.holds(&facts())
+}
+
+#[test]
+fn what_a_request_is_can_be_asked_about() {
+    for (source, holds) in [
+        ("request.role == 'edit' && request.durationSeconds <= 3600", true),
+        ("request.ticket.matches('^OPS-[0-9]+$')", true),
+        ("request.ticket.startsWith('INC')", false),
+        ("'dev' in requester.groups && !request.cluster", true),
+        ("'prod' in label('env')", true),
+        ("label('env') == ['prod']", false),
+        ("label('team') == ['pay']", true),
+        ("label('nobody-has-it') == ['']", true),
+        ("risk.score < 2 || request.breakGlass", false),
+        ("risk.level == 'High' ? request.ticket != '' : true", true),
+        ("time.weekday in ['Sat', 'Sun'] || time.hour >= 18", false),
+        ("size(request.reason) > 5 && request.namespaces == ['shop']", true),
+    ] {
+        assert_eq!(says(source), Ok(holds), "{source}");
+    }
+}
+
+#[test]
+fn what_is_no_condition_is_told_when_it_is_read() {
+    for (source, why) in [
+        ("request.role ==", "is not CEL"),
+        ("", "is not CEL"),
+        ("user.name == 'alice'", "knows no user; there are the variables request, requester, risk, time"),
+        ("requester.groups.all(g, g != 'dev')", "knows no all, g"),
+        ("has(request.ticket)", "knows no has"),
+        ("exec('rm')", "knows no exec"),
+        ("now() > 5", "knows no now"),
+        ("label(request.ticket) == []", "asks for a label whose key is not written out"),
+        ("[1, {'a': -label('a' + 'b')}] == []", "asks for a label whose key is not written out"),
+        ("request.ticket.matches('(')", "no regular expression: error: unclosed group"),
+        ("request.ticket.matches('((a{100}){100}){100}')", "no regular expression: Compiled regex exceeds size limit"),
+        ("request.ticket.matches(request.reason)", "has a pattern that is not written out"),
+        ("matches(request.ticket, request.reason)", "has a pattern that is not written out"),
+        ("'team'.label() == []", "asks for a label whose key is not written out"),
+    ] {
+        let told = says(source).unwrap_err();
+        assert!(told.starts_with("spec.conditions[0].expression: ") && told.contains(why), "{source}: {told}");
+    }
+    let long = format!("'{}' != ''", "x".repeat(1024));
+    assert!(says(&long).unwrap_err().contains("is longer than 1024 bytes"));
+}
+
+#[test]
+fn a_text_that_is_too_long_is_held_against_no_pattern() {
+    let mut facts = facts();
+    let condition = Condition::read("f", "(request.reason + request.reason).matches('x$')").unwrap();
+    facts.request.reason = "x".repeat(LONGEST_TEXT / 2);
+    assert_eq!(condition.holds(&facts), Ok(true));
+    facts.request.reason.push('x');
+    assert!(condition.holds(&facts).unwrap_err().contains("more than 8192 bytes"));
+    assert_eq!(says("matches(request.ticket, '^OPS') && request.ticket.matches('7$')"), Ok(true));
+}
+
+#[test]
+fn every_label_that_is_asked_for_is_known_beforehand() {
+    let source = "[{'a': label('x')}][0].a == label('y') ? 'z' in label('x') : size(string(size(label('w')))) > 1";
+    let condition = Condition::read("f", source).unwrap();
+    assert_eq!(condition.labels().collect::<Vec<_>>(), ["w", "x", "y"]);
+    assert!(condition.holds(&facts()).is_ok());
+}
+
+#[test]
+fn what_cannot_be_said_is_an_error_and_not_a_no() {
+    for (source, why) in [
+        ("request.colour == 'red'", "colour"),
+        ("1 / 0 == 1", "ivision"),
+        ("request.role", "is string, not true or false"),
+        ("requester.groups[7] == 'dev'", "requester.groups[7] == 'dev': "),
+        ("request.role < 5", "overload"),
+    ] {
+        let told = says(source).unwrap_err();
+        assert!(why.split('|').any(|why| told.contains(why)), "{source}: {told}");
+        assert!(told.len() <= LONGEST_ERROR + 3 && !told.contains('\n'), "{told}");
+    }
+    assert_eq!(says("request.role == 'edit' || 1 / 0 == 1"), Ok(true), "CEL's own rule: one side is enough");
+}
+
+/// Parser and interpreter recurse, and a stack that overflows ends the process. Each of these would, were it longer.
+#[test]
+fn the_largest_of_every_shape_fits_a_thread_s_stack() {
+    let (deep, many) = (DEEPEST, MOST_OPERATORS / 2 - DEEPEST * 2);
+    let shapes = [
+        format!("{}true{}", "(".repeat(deep), ")".repeat(deep)),
+        format!("{}1{} == 1", "[".repeat(deep), "]".repeat(deep)),
+        format!("{}1{} == 1", "{1:".repeat(deep / 2), "}".repeat(deep / 2)),
+        format!("{}true", "!".repeat(many)),
+        format!("{}1 == 1", "-".repeat(many)),
+        format!("1{} == 1", "*1".repeat(many)),
+        format!("true{}", "&&true".repeat(many / 2)),
+        format!("{}true", "true?true:".repeat(many / 2)),
+        format!("request{} == 1", ".a".repeat(many)),
+        format!("requester.groups{} == 1", "[0]".repeat(many / 2)),
+        format!("1{} == 1", " in [1]".repeat(many / 4)),
+        format!("{}1{}{} == 1", "(".repeat(deep), "*1".repeat(many - deep), ")".repeat(deep)),
+        format!("label({}'x'{}) == ['']", "string(".repeat(deep - 1), ")".repeat(deep - 1)),
+    ];
+    for shape in shapes {
+        assert!(bounded(&shape).is_ok(), "{shape}");
+        // On a test's thread, which has the 2 MiB that the controller's have.
+        drop(says(&shape));
+    }
+}
+
+#[test]
+fn what_is_larger_than_that_is_refused_before_it_is_parsed() {
+    for (source, why) in [
+        (format!("{}true{}", "(".repeat(DEEPEST + 1), ")".repeat(DEEPEST + 1)), "nested deeper than 12"),
+        (format!("1{} == 1", "*1".repeat(MOST_OPERATORS)), "has more than 128 operators"),
+        (format!("1{} == 1", "+1".repeat(MOST_SUMS + 1)), "has 17 times +, at most 16"),
+        (format!("1{}", " in 1".repeat(MOST_OPERATORS + 1)), "has more than 128 operators"),
+        (format!("{}true", "!".repeat(1000)), "has more than 128 operators"),
+        ("[![![!".repeat(150), "nested deeper than 12"),
+    ] {
+        let told = says(&source).unwrap_err();
+        assert!(told.contains(why), "{told}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_at_all_ends_the_process(source in ".{0,200}") {
+        let _ = says(&source);
+    }
+
+    /// Made of what CEL is made of, so that most of it parses.
+    #[test]
+    fn nothing_that_looks_like_cel_ends_the_process(
+        parts in proptest::collection::vec(proptest::sample::select(vec![
+            "request", ".role", "requester.groups", "[0]", "(", ")", "[", "]", "{", "}", "'a'", "\"b\"", "1", "-1", "1.5",
+            "9223372036854775807", "0u", "b'x'", "true", "null", " + ", " - ", " * ", " / ", " % ", " && ", " || ", "!",
+            " == ", " < ", " in ", " ? ", " : ", ",", ".size()", ".matches('(a|b)*')", "label('env')", "string(1)",
+            "int('x')", ".?a", "[?0]", "type(1)", "dyn(", "\\", "\n", "é", "timestamp('x')", "duration('1s')",
+        ]), 0..40),
+    ) {
+        let _ = says(&parts.concat());
+    }
+
+    #[test]
+    fn no_pattern_ends_the_process(pattern in "[a-z(){}\\[\\]|*+?.^$0-9,]{0,80}", text in ".{0,50}") {
+        let mut facts = facts();
+        facts.request.reason = text;
+        let source = format!("request.reason.matches('{pattern}')");
+        if let Ok(condition) = Condition::read("f", &source) {
+            let _ = condition.holds(&facts);
+        }
+    }
+}
+
+#[test]
+fn a_risk_that_this_version_has_no_word_for_counts_as_the_worst() {
+    for (level, score) in [("Low", 0), ("Medium", 1), ("High", 2), ("Critical", 3), ("Unknown", 3), ("Cosmic", 3)] {
+        let read = RiskScore::recorded(Some(&RoleRisk { level: level.into(), reasons: Vec::new() }));
+        assert_eq!((read.level.as_str(), read.score), (level, score));
+    }
+    assert_eq!(RiskScore::recorded(None).level, "Unknown");
+}

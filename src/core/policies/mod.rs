@@ -1,0 +1,17 @@
+//! Policies as decisions use them: [`read`] finds all faults of one, [`set`] keeps those of the cluster, [`scope`] says where
+//! one applies, [`cel`] what its conditions ask, [`limits`] how much there may be at a time, [`seats`] how people fill its
+//! stages, and [`origin`] whether it is believed.
+//!
+//! It must not say whether a policy matches a request.
+
+pub mod cel;
+pub mod limits;
+pub mod origin;
+pub mod policy;
+pub mod read;
+pub mod scope;
+pub mod seats;
+pub mod set;
+
+pub use policy::Policy;
+pub use set::{Entry, PolicySet};

@@ -1,0 +1,115 @@
+//! One policy without faults, as decisions use it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::cel::Condition;
+use super::limits::Limits;
+use super::scope::Scope;
+use crate::api::policy::{Effect, Stage};
+use crate::api::request::PolicyRef;
+use crate::api::subject::{RoleName, Subject};
+use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::namespaces::{Namespace, Namespaces};
+use crate::core::model::schedule::Schedule;
+
+/// A policy without faults.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Name, UID and generation.
+    pub reference: PolicyRef,
+    /// Allow or Deny.
+    pub effect: Effect,
+    /// Who may ask; none in a Deny means everybody.
+    pub requesters: Vec<Subject>,
+    /// Which roles; none in a Deny means every role.
+    pub roles: Vec<RoleName>,
+    /// Where.
+    pub scope: Scope,
+    /// How long a grant lasts, or how much an extension adds, when the request does not say.
+    pub default_length: SignedDuration,
+    /// Longest grant.
+    pub longest: SignedDuration,
+    /// Who must agree, in order; none means nobody.
+    pub stages: Vec<Stage>,
+    /// How long approvers have, from the request's creation.
+    pub deadline: SignedDuration,
+    /// Access at once in an emergency, if it allows that.
+    pub break_glass: Option<BreakGlass>,
+    /// How far a grant may be extended, if it may.
+    pub extension: Option<Extension>,
+    /// Further conditions, which must all hold.
+    pub conditions: Vec<Requirement>,
+    /// When nobody needs to agree after all.
+    pub automatic_when: Option<Condition>,
+    /// How much there may be under it at a time.
+    pub limits: Limits,
+    /// When access may be used; none means always.
+    pub schedule: Option<Schedule>,
+    /// For how many weeks access may come back, if it may.
+    pub weeks: Option<i32>,
+    /// Whether access is taken away while its role is not what was decided on.
+    pub suspends: bool,
+    /// When approvals count, by the name of the stage; at any time in one that is not here.
+    pub hours: BTreeMap<String, Schedule>,
+}
+
+/// A condition, and what the requester is told when it does not hold.
+#[derive(Clone, Debug)]
+pub struct Requirement {
+    /// What must hold.
+    pub condition: Condition,
+    /// What the requester is told.
+    pub message: String,
+}
+
+/// Access at once, reviewed afterwards.
+#[derive(Clone, Debug)]
+pub struct BreakGlass {
+    /// Who may close the review.
+    pub reviewers: Vec<Subject>,
+    /// How long after the grant they have.
+    pub within: SignedDuration,
+}
+
+/// How far a grant may be extended.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension {
+    /// The most that one extension adds.
+    pub most: SignedDuration,
+    /// How many there may be of one grant.
+    pub count: usize,
+}
+
+impl Policy {
+    /// Whether it covers the namespace of this name.
+    pub fn covers(&self, name: &str, namespaces: &Namespaces) -> bool {
+        // A namespace that is gone has no labels; its name still counts.
+        let gone = Namespace::default();
+        self.scope.covers(name, namespaces.get(name).unwrap_or(&gone))
+    }
+
+    /// Keys of the labels that its conditions ask for.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        let conditions = self.conditions.iter().map(|requirement| &requirement.condition);
+        conditions.chain(&self.automatic_when).flat_map(Condition::labels)
+    }
+
+    /// Whether it serves emergencies only: without stages it would otherwise let everybody in unreviewed.
+    pub fn is_for_break_glass_only(&self) -> bool {
+        self.break_glass.is_some() && self.stages.is_empty()
+    }
+
+    /// For how long a request is granted under it, or extends a grant: what it asks for, or else the default. Of
+    /// recurring access, the longest at a time.
+    pub fn length(&self, ask: &ValidRequest<'_>) -> SignedDuration {
+        if let Some(recurrence) = &ask.recurrence {
+            return recurrence.longest();
+        }
+        ask.length.unwrap_or(match (ask.aim, self.extension) {
+            (RequestKind::Extension { .. }, Some(extension)) => self.default_length.min(extension.most),
+            _ => self.default_length,
+        })
+    }
+}

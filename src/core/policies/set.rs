@@ -1,0 +1,232 @@
+//! All policies of the cluster: read once, all faults found, sorted by name.
+//!
+//! A policy with a fault grants nothing. One that denies and has a fault cannot be ignored either: what it might deny
+//! waits until it is mended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::policy::Policy;
+use super::read::read;
+use crate::api::policy::{AccessPolicy, Effect};
+use crate::api::request::AccessRequest;
+use crate::core::model::field_error::FieldError;
+use crate::core::model::subjects::is_subject;
+
+/// Every policy of the cluster, by name.
+#[derive(Clone, Debug, Default)]
+pub struct PolicySet {
+    entries: BTreeMap<String, Entry>,
+    /// Whether any has limits: asked for at every step of every request.
+    limits: bool,
+}
+
+/// A policy, readable or not.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// In use.
+    Valid(Arc<Policy>),
+    /// Without faults, but written while the author guard was not in place, and not confirmed. It gives nothing new and
+    /// ends nothing that runs.
+    Doubted {
+        /// What it would be if it were believed.
+        policy: Arc<Policy>,
+        /// Why it is not, and the way out.
+        why: String,
+    },
+    /// Has faults. `effect` is what it would do, as far as that can be read.
+    Broken {
+        /// What it would do if it were in order.
+        effect: Effect,
+        /// What is wrong.
+        faults: Vec<FieldError>,
+    },
+}
+
+impl PolicySet {
+    /// Reads all policies, and believes them. One being deleted counts as gone.
+    pub fn new<'a>(policies: impl IntoIterator<Item = &'a AccessPolicy>) -> Self {
+        Self::default().renewed(policies, |_| None)
+    }
+
+    /// Reads all policies, and takes over from this set what has not changed: a thousand policies are not read anew
+    /// because one of them was edited. `doubt` says why one is not believed.
+    #[must_use]
+    pub fn renewed<'a>(
+        &self,
+        policies: impl IntoIterator<Item = &'a AccessPolicy>,
+        doubt: impl Fn(&AccessPolicy) -> Option<String>,
+    ) -> Self {
+        let read = |policy: &AccessPolicy| {
+            let name = policy.metadata.name.clone().unwrap_or_default();
+            let known = self.entries.get(&name).filter(|entry| entry.is_of(policy)).cloned();
+            (name, known.unwrap_or_else(|| Entry::read(policy)).doubted(doubt(policy)))
+        };
+        let there = policies.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none());
+        let entries: BTreeMap<String, Entry> = there.map(read).collect();
+        let limits = entries.values().any(Entry::has_limits);
+        Self { entries, limits }
+    }
+
+    /// Adds a policy that could not even be decoded. It might be one that denies.
+    pub fn insert_unreadable(&mut self, name: &str, problem: &str) {
+        let faults = vec![FieldError::new("spec", problem)];
+        self.entries.insert(name.to_owned(), Entry::Broken { effect: Effect::Deny, faults });
+    }
+
+    /// The policy of this name.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(name)
+    }
+
+    /// All policies, in the order of their names.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// Whether the policy of this name has limits.
+    pub fn has_limits(&self, name: &str) -> bool {
+        self.get(name).is_some_and(Entry::has_limits)
+    }
+
+    /// Whether any policy has limits.
+    pub fn any_limits(&self) -> bool {
+        self.limits
+    }
+
+    /// Whether the request could be granted under a policy that has limits, as far as who asks and for which role goes.
+    /// Others need not be counted.
+    pub fn may_limit(&self, request: &AccessRequest) -> bool {
+        let (role, who) = (&request.spec.role, request.spec.requester.as_ref());
+        let may = |policy: &Policy| {
+            let asks = who.is_some_and(|who| policy.requesters.iter().any(|subject| is_subject(who, subject)));
+            policy.limits.are_set() && asks && policy.roles.contains(role)
+        };
+        self.any_limits() && self.valid(Effect::Allow).any(may)
+    }
+
+    /// Valid policies with this effect, in the order of their names.
+    pub fn valid(&self, effect: Effect) -> impl Iterator<Item = &Policy> {
+        self.entries.values().filter_map(move |entry| match entry {
+            Entry::Valid(policy) if policy.effect == effect => Some(&**policy),
+            _ => None,
+        })
+    }
+
+    /// Policies that deny what is new, in the order of their names: also those that are doubted.
+    pub fn denying(&self) -> impl Iterator<Item = &Policy> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => Some(&**policy),
+            _ => None,
+        })
+    }
+
+    /// Doubted policies that would allow, and why they do not, in the order of their names.
+    pub fn doubted(&self) -> impl Iterator<Item = (&Policy, &str)> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Doubted { policy, why } if policy.effect == Effect::Allow => Some((&**policy, why.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Whether the policy of this name is doubted.
+    pub fn doubts(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Entry::Doubted { .. }))
+    }
+
+    /// Names and faults of broken policies with this effect, in the order of their names.
+    pub fn broken(&self, wanted: Effect) -> impl Iterator<Item = (&str, &[FieldError])> {
+        self.entries.iter().filter_map(move |(name, entry)| match entry {
+            Entry::Broken { effect, faults } if *effect == wanted => Some((name.as_str(), faults.as_slice())),
+            _ => None,
+        })
+    }
+}
+
+impl Entry {
+    /// Reads one policy and finds all its faults.
+    pub fn read(policy: &AccessPolicy) -> Self {
+        match read(policy) {
+            Ok(policy) => Self::Valid(Arc::new(policy)),
+            Err(faults) => Self::Broken { effect: policy.spec.effect, faults },
+        }
+    }
+
+    /// Whether it is in use and has limits. One that denies has none.
+    fn has_limits(&self) -> bool {
+        matches!(self, Self::Valid(policy) if policy.effect == Effect::Allow && policy.limits.are_set())
+    }
+
+    /// The same policy, doubted for this reason or believed. One with faults is of no use either way.
+    fn doubted(self, why: Option<String>) -> Self {
+        match (self, why) {
+            (Self::Valid(policy) | Self::Doubted { policy, .. }, Some(why)) => Self::Doubted { policy, why },
+            (Self::Doubted { policy, .. }, None) => Self::Valid(policy),
+            (entry, _) => entry,
+        }
+    }
+
+    /// Whether this is what reading the policy would give: the same object with the same spec.
+    fn is_of(&self, policy: &AccessPolicy) -> bool {
+        let (Self::Valid(known) | Self::Doubted { policy: known, .. }) = self else { return false };
+        let of = &known.reference;
+        let version = (policy.metadata.uid.as_ref(), policy.metadata.generation);
+        version == (Some(&of.uid), Some(of.generation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::{policy, request};
+    use serde_json::json;
+
+    #[test]
+    fn a_policy_that_is_being_deleted_counts_as_gone() {
+        let mut policy = policy("p", json!({}));
+        policy.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::core::laws::fixtures::noon()));
+        assert!(PolicySet::new([&policy]).get("p").is_none());
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_read_again() {
+        let before = PolicySet::new([&policy("a", json!({})), &policy("b", json!({}))]);
+        let same = |set: &PolicySet, name: &str| match (before.get(name), set.get(name)) {
+            (Some(Entry::Valid(old)), Some(Entry::Valid(new))) => Arc::ptr_eq(old, new),
+            _ => false,
+        };
+        let mut edited = policy("a", json!({ "duration": { "max": "2h" } }));
+        edited.metadata.generation = Some(2);
+        let mut anew = policy("b", json!({}));
+        anew.metadata.uid = Some("another".to_owned());
+        let after = before.renewed([&edited, &policy("b", json!({}))], |_| None);
+        assert!(!same(&after, "a") && same(&after, "b"));
+        assert!(!same(&before.renewed([&anew], |_| None), "b"));
+        assert!(before.renewed([&anew], |_| None).get("a").is_none());
+    }
+
+    #[test]
+    fn only_whom_a_limit_can_concern_is_counted() {
+        let set = PolicySet::new(&[
+            policy("free", json!({ "roles": [{ "name": "view" }] })),
+            policy("full", json!({ "limits": { "liveGrants": 1 } })),
+        ]);
+        assert!(set.may_limit(&request(json!({}))));
+        let others = [
+            json!({ "role": { "name": "view" } }),
+            json!({ "role": { "kind": "Role", "name": "edit" } }),
+            json!({ "requester": { "username": "mallory" } }),
+            json!({ "requester": null }),
+        ];
+        assert!(others.into_iter().all(|spec| !set.may_limit(&request(spec))));
+        assert!(!PolicySet::new(&[policy("free", json!({}))]).may_limit(&request(json!({}))));
+    }
+
+    #[test]
+    fn an_unreadable_policy_might_deny() {
+        let mut set = PolicySet::default();
+        set.insert_unreadable("odd", "unknown field");
+        assert_eq!(set.broken(Effect::Deny).map(|(name, _)| name).collect::<Vec<_>>(), ["odd"]);
+    }
+}

@@ -1,0 +1,223 @@
+//! The role asked for, as the cluster has it: what it allows, how bad that is, and whether it is still what was
+//! decided on.
+//!
+//! A ClusterRole is one object; a Role is one in each namespace, and they may differ. It must not know who asks or
+//! what a change leads to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use sha2::{Digest, Sha256};
+
+use crate::api::request::{NarrowRule, RoleRisk};
+use crate::core::rbac::risk::{Extent, Risk, risk, unreadable};
+use crate::core::rbac::rules::{self, Uncovered, covers};
+
+/// What stands for the digest of a role that is not there.
+const NO_ROLE: &str = "none";
+
+/// A role asked for.
+#[derive(Clone, Debug)]
+pub enum RoleSeen {
+    /// A ClusterRole; none when there is no such.
+    OfCluster(Option<Arc<ClusterRole>>),
+    /// The Roles of that name by namespace; none where there is no such.
+    OfNamespaces(BTreeMap<String, Option<Arc<Role>>>),
+}
+
+impl RoleSeen {
+    /// A role that has all that anybody can ask of it, for where none can be looked at.
+    pub fn with_every_right() -> Self {
+        let all = || Some(vec![rules::ALL.to_owned()]);
+        let verbs = vec![rules::ALL.to_owned()];
+        let resources =
+            PolicyRule { verbs: verbs.clone(), api_groups: all(), resources: all(), ..PolicyRule::default() };
+        let urls = PolicyRule { verbs, non_resource_urls: all(), ..PolicyRule::default() };
+        Self::OfCluster(Some(Arc::new(ClusterRole { rules: Some(vec![resources, urls]), ..ClusterRole::default() })))
+    }
+
+    /// A role with which nothing can be done but look, for where none can be looked at.
+    pub fn that_only_looks() -> Self {
+        Self::OfCluster(Some(Arc::default()))
+    }
+
+    /// The rules in each place where it is looked up; none where the role is not there.
+    fn places(&self) -> Vec<(Option<&str>, Option<&[PolicyRule]>)> {
+        fn rules(rules: &Option<Vec<PolicyRule>>) -> &[PolicyRule] {
+            rules.as_deref().unwrap_or_default()
+        }
+        match self {
+            Self::OfCluster(role) => vec![(None, role.as_ref().map(|role| rules(&role.rules)))],
+            Self::OfNamespaces(roles) => roles
+                .iter()
+                .map(|(ns, role)| (Some(ns.as_str()), role.as_ref().map(|role| rules(&role.rules))))
+                .collect(),
+        }
+    }
+
+    /// The rules of all places together; none when the role is not there in one of them.
+    pub fn rules_in_every_place(&self) -> Option<Vec<&PolicyRule>> {
+        let places = self.places().into_iter();
+        let rules: Option<Vec<&[PolicyRule]>> = places.map(|(_, rules)| rules).collect();
+        rules.map(|rules| rules.into_iter().flatten().collect())
+    }
+
+    /// How bad it is, where it would hold, for the record: what a request asks of it (its `spec.rules`), or else the whole
+    /// role, and then the worst of its places.
+    pub fn risk(&self, narrow: &[NarrowRule], extent: Extent) -> RoleRisk {
+        if !narrow.is_empty() {
+            let wanted: Vec<PolicyRule> = narrow.iter().map(rules::from_narrow).collect();
+            return risk(&wanted, extent).on_record();
+        }
+        let places = self.places();
+        let all: Option<Vec<Risk>> = places.into_iter().map(|(_, rules)| Some(risk(rules?, extent))).collect();
+        let worst = all.and_then(|all| all.into_iter().max_by_key(|risk| risk.level));
+        worst.map_or_else(unreadable, |risk| risk.on_record())
+    }
+
+    /// What is wanted and the role does not allow, as sentences; nothing when it has all of it, everywhere.
+    pub fn lacks(&self, narrow: &[NarrowRule]) -> Vec<String> {
+        let wanted: Vec<PolicyRule> = narrow.iter().map(rules::from_narrow).collect();
+        let lacks = |(namespace, rules): (Option<&str>, Option<&[PolicyRule]>)| {
+            let place = namespace.map(|n| format!(" in namespace {n}")).unwrap_or_default();
+            let told: Vec<String> = match rules {
+                None => vec![format!("there is no such role{place}")],
+                Some(rules) => match covers(rules, &wanted) {
+                    Ok(()) => Vec::new(),
+                    Err(uncovered) => uncovered.iter().map(|what: &Uncovered| format!("{what}{place}")).collect(),
+                },
+            };
+            told
+        };
+        self.places()
+            .into_iter()
+            .find_map(|place| Some(lacks(place)).filter(|told| !told.is_empty()))
+            .unwrap_or_default()
+    }
+
+    /// What the rules are, in one word that changes when they do: SHA-256 over all places. The order in which
+    /// somebody wrote them changes nothing.
+    pub fn digest(&self) -> String {
+        let places = self.places();
+        if places.iter().all(|(_, rules)| rules.is_none()) {
+            return NO_ROLE.to_owned();
+        }
+        let mut sha = Sha256::new();
+        for (namespace, rules) in places {
+            sha.update(namespace.unwrap_or_default());
+            sha.update([0, u8::from(rules.is_some())]);
+            let mut texts: Vec<String> = rules.unwrap_or_default().iter().map(in_order).collect();
+            texts.sort();
+            for text in texts {
+                sha.update(text);
+                sha.update([0]);
+            }
+        }
+        let digest = sha.finalize();
+        format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+}
+
+/// What a request wants that its role does not allow, when it asks for less than the whole role.
+pub fn missing_rights(narrow: &[NarrowRule], role: Option<&RoleSeen>) -> Vec<String> {
+    match role {
+        _ if narrow.is_empty() => Vec::new(),
+        Some(role) => role.lacks(narrow),
+        None => vec!["the role has not been read".to_owned()],
+    }
+}
+
+/// A rule as text, its lists sorted. Each word is quoted, so that no two rules have the same text.
+fn in_order(rule: &PolicyRule) -> String {
+    let sorted = |texts: &[String]| {
+        let mut texts: Vec<&String> = texts.iter().collect();
+        texts.sort();
+        texts.dedup();
+        serde_json::json!(texts).to_string()
+    };
+    let lists = [
+        rule.verbs.as_slice(),
+        rules::list(&rule.api_groups),
+        rules::list(&rule.resources),
+        rules::list(&rule.resource_names),
+        rules::list(&rule.non_resource_urls),
+    ];
+    lists.map(sorted).join(";")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::risk::RiskLevel;
+    use serde_json::json;
+
+    fn cluster(rules: serde_json::Value) -> RoleSeen {
+        let role = serde_json::from_value(json!({ "metadata": { "name": "edit" }, "rules": rules })).unwrap();
+        RoleSeen::OfCluster(Some(Arc::new(role)))
+    }
+
+    fn narrow(rules: serde_json::Value) -> Vec<NarrowRule> {
+        serde_json::from_value(rules).unwrap()
+    }
+
+    fn pods(verbs: &[&str]) -> serde_json::Value {
+        json!({ "verbs": verbs, "apiGroups": [""], "resources": ["pods"] })
+    }
+
+    #[test]
+    fn the_digest_changes_with_the_rules_and_with_nothing_else() {
+        let (a, b) = (pods(&["get", "list"]), pods(&["delete"]));
+        let first = cluster(json!([a, b])).digest();
+        assert_eq!(first, cluster(json!([b, pods(&["list", "get"])])).digest());
+        for other in [json!([a]), json!([a, pods(&["delete", "get"])]), json!([a, b, a]), json!([])] {
+            assert_ne!(first, cluster(other.clone()).digest(), "{other}");
+        }
+        assert_eq!(RoleSeen::OfCluster(None).digest(), "none");
+        assert_ne!(cluster(json!([])).digest(), "none");
+        let empty = Some(Arc::new(Role::default()));
+        let in_two = |first: &Option<Arc<Role>>, second: &Option<Arc<Role>>| {
+            let roles = [("a".to_owned(), first.clone()), ("b".to_owned(), second.clone())];
+            RoleSeen::OfNamespaces(roles.into()).digest()
+        };
+        assert_ne!(in_two(&empty, &None), in_two(&empty, &empty), "one that is gone is not one without rules");
+        assert!(first.starts_with("sha256:") && first.len() <= 80);
+    }
+
+    #[test]
+    fn words_do_not_run_into_one_another() {
+        let rule = |verbs: &[&str], groups: &[&str]| cluster(json!([{ "verbs": verbs, "apiGroups": groups }])).digest();
+        assert_ne!(rule(&["get", "list"], &[]), rule(&["get, list"], &[]));
+        assert_ne!(rule(&["get\", \"list"], &[]), rule(&["get", "list"], &[]));
+        assert_ne!(rule(&["get"], &["list"]), rule(&["get", "list"], &[]));
+    }
+
+    #[test]
+    fn what_is_wanted_must_be_in_the_role_in_every_namespace() {
+        let wanted = narrow(
+            json!([{ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]),
+        );
+        let role = |verbs: &[&str]| {
+            let role = json!({ "metadata": { "name": "ops" }, "rules": [pods(verbs)] });
+            Some(Arc::new(serde_json::from_value::<Role>(role).unwrap()))
+        };
+        let of = |roles: Vec<(&str, Option<Arc<Role>>)>| {
+            RoleSeen::OfNamespaces(roles.into_iter().map(|(n, r)| (n.to_owned(), r)).collect())
+        };
+        assert_eq!(of(vec![("a", role(&["delete"])), ("b", role(&["*"]))]).lacks(&wanted), Vec::<String>::new());
+        let short = of(vec![("a", role(&["delete"])), ("b", role(&["get"]))]).lacks(&wanted);
+        assert_eq!(short, ["the role does not allow delete on pods of the core group named web-0 in namespace b"]);
+        assert_eq!(of(vec![("a", None)]).lacks(&wanted), ["there is no such role in namespace a"]);
+        assert_eq!(RoleSeen::OfCluster(None).lacks(&wanted), ["there is no such role"]);
+    }
+
+    #[test]
+    fn the_risk_is_that_of_what_is_wanted() {
+        let admin = cluster(json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
+        assert_eq!(admin.risk(&[], Extent::Namespaces).level, RiskLevel::Critical);
+        let one =
+            narrow(json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]));
+        assert_eq!(admin.risk(&one, Extent::Namespaces).level, RiskLevel::Low);
+        assert_eq!(RoleSeen::OfCluster(None).risk(&[], Extent::Namespaces).level, RiskLevel::Unknown);
+    }
+}

@@ -1,0 +1,349 @@
+//! Why a request is decided as it is, as a value that can be shown to people.
+//!
+//! Owns the account of a decision and makes none: every answer in it comes from the functions that the controller
+//! decides with, asked once more.
+
+mod account;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use self::account::Account;
+use crate::api::policy::{Effect, Stage};
+use crate::api::request::{AccessRequestStatus, State};
+use crate::api::subject::{Subject, SubjectKind};
+use crate::core::decision::approvals::{Eligibility, on_record};
+use crate::core::decision::period::Period;
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::decision::validate::validate;
+use crate::core::lifecycle::active;
+use crate::core::lifecycle::break_glass::review_due;
+use crate::core::lifecycle::plan::{Hindrance, prepare, withdrawn};
+use crate::core::lifecycle::stages;
+use crate::core::model::ask::ValidRequest;
+use crate::core::model::duration;
+use crate::core::model::field_error::sentence;
+use crate::core::model::grant_scope::GrantScope;
+use crate::core::model::history::join;
+use crate::core::rbac::rules;
+
+/// What is decided, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// In one word.
+    pub outcome: Outcome,
+    /// In one sentence.
+    pub summary: String,
+    /// Of a denial: every reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Every policy, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Judged>,
+    /// The policy that decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decides: Option<Deciding>,
+    /// The stages of that policy, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Asked>,
+    /// When the wait for people ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// What is granted, or would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+    /// Of an extension: what it moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extension: Option<Moves>,
+    /// Of break-glass access: the review that must follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewAfterwards>,
+    /// Reviews that change nothing, each with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_effect: Vec<String>,
+}
+
+/// How a request stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub enum Outcome {
+    /// Yes: access runs, begins at once, or begins at its start.
+    Granted,
+    /// People must agree first.
+    Waiting,
+    /// No.
+    Denied,
+    /// Nobody decided in time.
+    Lapsed,
+    /// Something that might deny cannot be read.
+    Undecided,
+    /// It was granted and is over, or was withdrawn.
+    Over,
+}
+
+/// A policy, and what it says to the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Judged {
+    /// Name of the policy.
+    pub name: String,
+    /// Allow or Deny.
+    pub effect: Effect,
+    /// In one word.
+    pub verdict: Verdict,
+    /// Why it does not match, denies, or cannot be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+}
+
+/// What a policy says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Verdict {
+    /// Allows it, and decides.
+    Decides,
+    /// Would allow it too.
+    Matches,
+    /// Does not allow it.
+    FallsShort,
+    /// Denies it.
+    Denies,
+    /// Denies, but nothing of what is asked for.
+    DoesNotTouch,
+    /// Has faults.
+    Broken,
+    /// Would allow, but was written while the author guard was not in place.
+    Doubted,
+}
+
+/// Which policy decides, and why that one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Deciding {
+    /// Its name.
+    pub policy: String,
+    /// Why this one.
+    pub because: String,
+}
+
+/// A stage, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// In one word.
+    pub state: Standing,
+    /// How many people it needs.
+    pub required: i32,
+    /// How many count for it; none before it opens.
+    pub approved: i32,
+    /// Who may approve in it.
+    pub approvers: Vec<Approver>,
+    /// When more people may approve, if that is still to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalates_at: Option<Time>,
+}
+
+/// How a stage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Standing {
+    /// Enough people have approved.
+    Full,
+    /// It waits.
+    Open,
+    /// It opens when the one before it is full.
+    Later,
+    /// Nobody is waited for.
+    Spared,
+}
+
+/// Somebody who may approve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Approver {
+    /// Kind and name, such as `Group/leads`.
+    pub subject: String,
+    /// Whether only because the stage had to wait too long.
+    pub escalated: bool,
+}
+
+/// What is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// Kind and name of the role.
+    pub role: String,
+    /// Whether in the whole cluster.
+    pub cluster: bool,
+    /// In which namespaces otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// For how long; of recurring access, in which windows.
+    pub duration: String,
+    /// From when on; unknown as long as people are waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Time>,
+    /// Until when; unknown as long as `from` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// Who agreed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+}
+
+/// What an extension moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moves {
+    /// Name of the running request.
+    pub of: String,
+    /// Its end now.
+    pub from: Time,
+    /// Its end then.
+    pub to: Time,
+}
+
+/// The review that must follow break-glass access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReviewAfterwards {
+    /// One of these must review it.
+    pub reviewers: Vec<String>,
+    /// By when.
+    pub by: Time,
+}
+
+impl Explanation {
+    /// A bare account: how it stands, and a sentence.
+    fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            summary: summary.into(),
+            reasons: Vec::new(),
+            policies: Vec::new(),
+            decides: None,
+            stages: Vec::new(),
+            deadline: None,
+            grant: None,
+            extension: None,
+            review: None,
+            without_effect: Vec::new(),
+        }
+    }
+
+    fn denied(reasons: Vec<String>) -> Self {
+        Self { reasons: reasons.clone(), ..Self::new(Outcome::Denied, format!("denied because {}", join(&reasons))) }
+    }
+
+    fn ended(state: State, why: &str) -> Self {
+        match state {
+            State::Denied => Self::denied(vec![why.to_owned()]),
+            State::Lapsed => Self::new(Outcome::Lapsed, format!("lapsed: {why}")),
+            other => Self::new(Outcome::Over, format!("over ({}): {why}", other.as_str())),
+        }
+    }
+}
+
+/// Explains how a request stands at a time, and why.
+pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
+    let status = s.request.status.clone().unwrap_or_default();
+    let granted = status.granted_at.is_some();
+    if status.state.is_final() {
+        let ended = Explanation::ended(status.state, status.message.as_deref().unwrap_or("no reason is on record"));
+        return Explanation { review: reviewed_afterwards(s, &status), ..ended };
+    }
+    if status.expires_at.as_ref().is_some_and(|end| end.0 <= now) {
+        let (state, why) = match granted {
+            true => (State::Expired, "its end has come"),
+            false => (State::Lapsed, "the time asked for ended before access began"),
+        };
+        return Explanation::ended(state, why);
+    }
+    let ask = match validate(s.request) {
+        Ok(ask) => ask,
+        Err(faults) => return Explanation::ended(State::Denied, &sentence(&faults)),
+    };
+    if let Some((_, why)) = withdrawn(s, &status, &ask) {
+        return Explanation::ended(State::Revoked, &why);
+    }
+    if granted {
+        return running(s, &status, &ask, now);
+    }
+    match prepare(s, &status, &ask, now) {
+        Err(Hindrance::Guard(why)) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
+        Err(Hindrance::Over(ending, why)) => Explanation::ended(ending.state(), &why),
+        Ok(ask) => Account { s, status: &status, ask: &ask, now }.give(),
+    }
+}
+
+/// Access that has begun: what it is, and whether policy still allows it.
+fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Explanation {
+    if let Err(why) = active::still_allowed(s, status, ask, now) {
+        return Explanation::ended(State::Revoked, &why);
+    }
+    let end = status.expires_at.clone();
+    let until = end.as_ref().map_or_else(String::new, |end| format!(", until {}", end.0));
+    let (from, to) = (ask.start.or(status.granted_at.as_ref().map(|t| t.0)), end.as_ref().map(|t| t.0));
+    let period = from.zip(to).map_or(Period { begin: now, end: now }, |(begin, end)| Period { begin, end });
+    let grant = grant(ask, &GrantScope::recorded(status), period, true, Vec::new());
+    let stages = stages::in_force(s, status);
+    Explanation {
+        grant: Some(Grant { until: end, ..grant }),
+        review: reviewed_afterwards(s, status),
+        decides: status
+            .policy
+            .as_ref()
+            .map(|policy| Deciding { policy: policy.name.clone(), because: "access was granted under it".to_owned() }),
+        without_effect: without_effect(&stages, status, ask),
+        ..Explanation::new(Outcome::Granted, format!("granted, and still allowed{until}"))
+    }
+}
+
+fn grant(ask: &ValidRequest<'_>, place: &GrantScope, period: Period, settled: bool, approved_by: Vec<String>) -> Grant {
+    Grant {
+        role: if ask.request.spec.rules.is_empty() {
+            ask.role.to_string()
+        } else {
+            format!("{} of {}", rules::describe(&ask.request.spec.rules), ask.role)
+        },
+        cluster: *place == GrantScope::Cluster,
+        namespaces: match place {
+            GrantScope::Cluster => Vec::new(),
+            GrantScope::Namespaces(names) => names.iter().cloned().collect(),
+        },
+        duration: match &ask.recurrence {
+            Some(recurrence) => recurrence.describe(),
+            None => duration::format(period.length()),
+        },
+        from: settled.then_some(Time(period.begin)),
+        until: settled.then_some(Time(period.end)),
+        approved_by,
+    }
+}
+
+fn reviewed_afterwards(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Option<ReviewAfterwards> {
+    let by = Time(review_due(status)?);
+    let open = status.break_glass.as_ref()?;
+    Some(ReviewAfterwards { reviewers: stages::reviewers(s, status, open).iter().map(written).collect(), by })
+}
+
+fn without_effect(stages: &[Stage], status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> Vec<String> {
+    let judged = status.reviews.iter().map(|(who, review)| {
+        let eligibility = Eligibility::of(stages, ask.requester, who, review);
+        (eligibility, who, review)
+    });
+    let vain = judged.filter(|(eligibility, ..)| !eligibility.is_eligible());
+    vain.map(|(eligibility, who, review)| on_record(who, review, eligibility)).collect()
+}
+
+/// A subject as people write it: `Group/leads`, `ServiceAccount/ci/bot`.
+pub fn written(subject: &Subject) -> String {
+    let name = &subject.name;
+    match (subject.kind, &subject.namespace) {
+        (SubjectKind::User, _) => format!("User/{name}"),
+        (SubjectKind::Group, _) => format!("Group/{name}"),
+        (SubjectKind::ServiceAccount, namespace) => {
+            format!("ServiceAccount/{}/{name}", namespace.as_deref().unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

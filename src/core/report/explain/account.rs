@@ -1,0 +1,206 @@
+//! The account of a request that is not decided for good: what every policy says to it, which one decides, whom that
+//! one asks and what would be granted.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::{
+    Approver, Asked, Deciding, Explanation, Judged, Moves, Outcome, ReviewAfterwards, Standing, Verdict, grant,
+    without_effect, written,
+};
+use crate::api::policy::{Effect, Stage};
+use crate::api::request::AccessRequestStatus;
+use crate::api::subject::{Identity, Subject};
+use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
+use crate::core::decision::choose::{Chosen, choose, fits, friction, is_automatic};
+use crate::core::decision::context::EvalContext;
+use crate::core::decision::decide::{Decision, decide};
+use crate::core::decision::hours::counts;
+use crate::core::decision::matching::denies;
+use crate::core::decision::period::Period;
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::lifecycle::stages;
+use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::grant_scope::GrantScope;
+use crate::core::model::instants::later;
+use crate::core::policies::seats::as_escalated;
+use crate::core::policies::{Entry, Policy};
+
+/// What an account of an undecided request is made from.
+pub struct Account<'s, 'a> {
+    /// The facts.
+    pub s: &'s Snapshot<'a>,
+    /// The request's status; an empty one when it has none.
+    pub status: &'s AccessRequestStatus,
+    /// What it asks for, completed.
+    pub ask: &'s ValidRequest<'a>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Account<'_, '_> {
+    /// How it stands, and why.
+    pub fn give(&self) -> Explanation {
+        let Self { s, status, ask, now } = *self;
+        let said = ReviewLog::of(status);
+        let mut told = match decide(ask, s, said, now) {
+            Decision::Undecided(why) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
+            Decision::Denied(reasons) => Explanation::denied(reasons),
+            Decision::Refused { why, .. } => Explanation::denied(vec![why]),
+            Decision::Lapsed(why) => Explanation::new(Outcome::Lapsed, format!("lapsed: {why}")),
+            Decision::Waiting(waiting) => {
+                let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
+                let of = &waiting.policy.reference.name;
+                let summary =
+                    format!("waits for {missing} in stage {stage} of policy {of}, until {}", waiting.deadline);
+                Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
+            }
+            Decision::Approved(approved) => {
+                let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
+                    (RequestKind::Extension { of, .. }, _) => format!("granted: the end of {of} moves"),
+                    (_, Some(start)) => format!("scheduled for {start}"),
+                    (_, None) => "granted at once".to_owned(),
+                };
+                let by = approved.approvers.clone();
+                Explanation {
+                    grant: Some(grant(ask, &approved.place, approved.period, true, by)),
+                    ..Explanation::new(Outcome::Granted, format!("{when}: {}", approved.sentence()))
+                }
+            }
+        };
+        if let Ok(place) = ask.target.resolve(s.namespaces) {
+            self.add_policies(&mut told, &place);
+        }
+        told
+    }
+
+    /// What every policy says, and more about the one that decides.
+    fn add_policies(&self, told: &mut Explanation, place: &GrantScope) {
+        let context = EvalContext::new(self.s, place, self.now);
+        told.policies = self.s.policies.all().map(|(name, entry)| self.judge(name, entry, &context)).collect();
+        let stopped = told.policies.iter().any(|judged| {
+            judged.verdict == Verdict::Denies || (judged.verdict == Verdict::Broken && judged.effect == Effect::Deny)
+        });
+        let chosen = choose(self.ask, self.s.policies, &context).ok().filter(|_| !stopped);
+        let Some(Chosen { policy, period, automatic }) = chosen else { return };
+        let name = &policy.reference.name;
+        told.decides = Some(Deciding { policy: name.clone(), because: self.because(policy, told, &context) });
+        for judged in told.policies.iter_mut().filter(|judged| judged.name == *name) {
+            judged.verdict = Verdict::Decides;
+        }
+        told.stages = self.stages(policy, told.outcome, automatic == Ok(true));
+        let reviewers = policy.break_glass.as_ref().filter(|_| matches!(self.ask.aim, RequestKind::BreakGlass));
+        let heard = match reviewers {
+            Some(terms) => vec![review_stage(&terms.reviewers)],
+            None => as_escalated(&policy.stages, &self.status.escalated),
+        };
+        told.without_effect = without_effect(&heard, self.status, self.ask);
+        if matches!(told.outcome, Outcome::Granted | Outcome::Waiting) {
+            self.add_grant(told, policy, period, place);
+        }
+    }
+
+    fn add_grant(&self, told: &mut Explanation, policy: &Policy, period: Period, place: &GrantScope) {
+        let (ask, yes) = (self.ask, told.outcome == Outcome::Granted);
+        let approved_by = told.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
+        if let RequestKind::Extension { of, .. } = ask.aim {
+            told.extension = Some(Moves { of: of.to_owned(), from: Time(period.begin), to: Time(period.end) });
+            told.grant = Some(grant(ask, place, period, true, approved_by));
+            return;
+        }
+        told.grant = Some(grant(ask, place, period, yes || ask.start.is_some(), approved_by));
+        if let (RequestKind::BreakGlass, Some(terms)) = (ask.aim, &policy.break_glass) {
+            let by = Time(later(period.begin, terms.within));
+            told.review = Some(ReviewAfterwards { reviewers: terms.reviewers.iter().map(written).collect(), by });
+        }
+    }
+
+    fn judge(&self, name: &str, entry: &Entry, context: &EvalContext<'_>) -> Judged {
+        let (effect, verdict, why) = match entry {
+            Entry::Broken { effect, faults } => {
+                (*effect, Verdict::Broken, faults.iter().map(ToString::to_string).collect())
+            }
+            Entry::Doubted { policy, why } if policy.effect == Effect::Allow => {
+                (Effect::Allow, Verdict::Doubted, vec![why.clone()])
+            }
+            Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => {
+                match denies(policy, self.ask, context) {
+                    Some(why) => (Effect::Deny, Verdict::Denies, vec![why]),
+                    None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
+                }
+            }
+            Entry::Valid(policy) | Entry::Doubted { policy, .. } => {
+                let short = fits(policy, self.ask, context).err().unwrap_or_default();
+                let verdict = if short.is_empty() { Verdict::Matches } else { Verdict::FallsShort };
+                (Effect::Allow, verdict, short)
+            }
+        };
+        Judged { name: name.to_owned(), effect, verdict, why }
+    }
+
+    fn because(&self, policy: &Policy, told: &Explanation, context: &EvalContext<'_>) -> String {
+        if let RequestKind::Extension { of, .. } = self.ask.aim {
+            return format!("{of} runs under it");
+        }
+        if self.ask.policy.is_some() {
+            return "the request names it".to_owned();
+        }
+        let matching = told.policies.iter().filter(|judged| judged.verdict == Verdict::Matches);
+        let others: Vec<&Policy> = matching
+            .filter(|judged| judged.name != policy.reference.name)
+            .filter_map(|judged| match self.s.policies.get(&judged.name) {
+                Some(Entry::Valid(other)) => Some(&**other),
+                _ => None,
+            })
+            .collect();
+        let friction = |of: &Policy| friction(of, self.ask.aim, is_automatic(of, self.ask, context) == Ok(true));
+        let least = friction(policy);
+        match others.len() {
+            0 => "no other policy matches".to_owned(),
+            _ if others.iter().any(|other| friction(other) == least) => {
+                "it comes first by name of those that ask least of people".to_owned()
+            }
+            _ => "of those that match it asks least of people".to_owned(),
+        }
+    }
+
+    /// The stages and how far they are; none once somebody has said no, since it does not matter then.
+    fn stages(&self, policy: &Policy, outcome: Outcome, automatic: bool) -> Vec<Asked> {
+        let now_asked = as_escalated(&policy.stages, &self.status.escalated);
+        let spared = outcome == Outcome::Granted && (automatic || matches!(self.ask.aim, RequestKind::BreakGlass));
+        let said = ReviewLog::of(self.status);
+        let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, said, self.now);
+        let open = match progress(&now_asked, &self.status.reviews, self.ask.requester, counts) {
+            _ if spared => None,
+            Progress::Denied { .. } => return Vec::new(),
+            Progress::Complete(_) => None,
+            Progress::Open { stage, approved } => Some((stage, approved)),
+        };
+        let standing = |index: usize, stage: &Stage| match open {
+            _ if spared => (Standing::Spared, 0),
+            Some((at, approved)) if index == at => (Standing::Open, approved),
+            Some((at, _)) if index > at => (Standing::Later, 0),
+            _ => (Standing::Full, stage.required),
+        };
+        let asked = |(index, (stage, before)): (usize, (&Stage, &Stage))| {
+            let (state, approved) = standing(index, stage);
+            let approver = |(at, subject): (usize, &Subject)| Approver {
+                subject: written(subject),
+                escalated: at >= before.approvers.len(),
+            };
+            let opened = self.status.stage.as_ref().filter(|open| open.name == stage.name);
+            let opened_at = opened.map_or(self.now, |open| open.opened_at.0);
+            let waits = state == Standing::Open;
+            let escalates_at = stages::escalation(self.status, stage, opened_at).filter(|_| waits).map(Time);
+            Asked {
+                name: stage.name.clone(),
+                state,
+                required: stage.required,
+                approved,
+                approvers: stage.approvers.iter().enumerate().map(approver).collect(),
+                escalates_at,
+            }
+        };
+        now_asked.iter().zip(&policy.stages).enumerate().map(asked).collect()
+    }
+}
