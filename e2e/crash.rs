@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use daypass::api::{AccessRequest, State};
-use daypass::controller::reaper::SWEEP;
+use daypass::controller::loops::reaper::SWEEP;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use libtest_mimic::Trial;

@@ -3,16 +3,19 @@
 //! This page is a map for readers of the code. What Daypass does, and how to install it, is in `README.md` of the
 //! repository.
 //!
-//! # How a request becomes a binding
+//! # How a request becomes a binding, and how the binding ends
 //!
-//! 1. [`controller::watch`] receives an `AccessRequest` ([`api::request`]) and puts it into a queue.
-//! 2. [`controller::request`] takes it through a pass: [`controller::observe`] reads what the decision needs into a
-//!    [`core::snapshot::Snapshot`].
-//! 3. [`core::plan`] turns the snapshot and the current time into a step: which status to store, what to bind,
-//!    what to delete, when to look again. [`core::decide`] says yes, no or not yet.
+//! 1. [`controller::watch`] receives an `AccessRequest` ([`api::request`]), keeps it in [`controller::stores`] and asks for
+//!    a pass.
+//! 2. [`controller::loops::request`] makes the pass: it puts all that the decision needs into a
+//!    [`core::decision::snapshot::Snapshot`].
+//! 3. [`core::lifecycle::plan`] turns the snapshot and the current time into a step: which status to store, what to bind,
+//!    what to delete, when to look again. [`core::decision::decide`] says yes, no or not yet.
 //! 4. [`mod@controller::write`] carries the step out.
+//! 5. [`controller::loops::ends`] deletes the binding when its time has come. A pass records that.
 //!
-//! A second loop, [`controller::reaper`], starts from the bindings and removes those that no live request stands behind.
+//! A loop of its own, [`controller::loops::reaper`], starts from the bindings and removes those that no live request stands
+//! behind.
 //!
 //! # Modules
 //!
@@ -20,7 +23,7 @@
 //! | --- | --- |
 //! | [`api`] | The kinds `AccessRequest` and `AccessPolicy` as types, their CRDs and their limits |
 //! | [`core`] | Every decision, as pure functions: no client, no clock, no environment |
-//! | [`controller`] | Watches, passes, the reaper, and the canary that proves the guards. Requests, policies, bindings and roles are written in [`mod@controller::write`] |
+//! | [`controller`] | Watches, the loops that grant, end and prove, and in [`mod@controller::write`] every write to the cluster but the Lease |
 //! | [`runtime`] | The process: clock, clients, leader election, probes, metrics, logs, traces |
 //! | [`cli`] | The commands: `daypass`, and in [`cli::plugin`] `kubectl daypass` |
 //!
@@ -35,7 +38,7 @@
 //!
 //! # Where to start reading
 //!
-//! [`core::plan`] for what happens next to a request, [`core::decide`] for whether it is granted, and
+//! [`core::lifecycle::plan`] for what happens next to a request, [`core::decision::decide`] for whether it is granted, and
 //! [`mod@controller::write`] for what is written. `e2e/README.md` lists the files to change for a new policy field, Event,
 //! metric or guard.
 #![allow(rustdoc::private_intra_doc_links, reason = "these pages are for readers of the code")]

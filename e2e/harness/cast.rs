@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daypass::api::conditions::find;
 use daypass::api::{AccessRequest, State};
-use daypass::controller::reaper::SWEEP;
+use daypass::controller::loops::reaper::SWEEP;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::ListParams;

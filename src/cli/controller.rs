@@ -8,7 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use tracing::error;
 
 use super::CliError;
-use crate::controller::{self, context};
+use crate::controller::{self, stores};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
 use crate::core::model::duration;
@@ -137,7 +137,7 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
     let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
     let (seat, leadership) = seat();
-    let parts = context::KINDS.into_iter().chain(terms.map(|_| ELECTION));
+    let parts = stores::listed::KINDS.into_iter().chain(terms.map(|_| ELECTION));
     let readiness = Readiness::waiting_for(parts, leadership.clone());
     let metrics = Metrics::default();
     let instance = instance(&args).to_owned();
@@ -152,8 +152,8 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
             None
         }
     };
-    let reach = ServedNamespaces::of(args.watch_namespaces);
-    let identity = controller::Identity { instance, namespace: args.namespace, reach, guards: args.guards };
+    let served = ServedNamespaces::of(args.watch_namespaces);
+    let identity = controller::Identity { instance, namespace: args.namespace, served, guards: args.guards };
     let process = controller::Process { readiness: readiness.clone(), metrics: metrics.clone(), leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),

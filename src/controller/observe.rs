@@ -12,9 +12,9 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::error::Error;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::api::{AccessPolicy, RoleKind};
+use crate::controller::error::Error;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::decision::validate::validate;
 use crate::core::guard::Guard;

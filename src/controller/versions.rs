@@ -7,8 +7,8 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
 
-use super::kept::KeptRequest;
 use crate::api::AccessRequest;
+use crate::controller::stores::packed::PackedRequest;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::touched::Revision;
 
@@ -16,7 +16,7 @@ use crate::core::guard::touched::Revision;
 const PAGE: u32 = 500;
 
 /// Requests by where they are, and their versions.
-pub type Versions = HashMap<ObjectRef<KeptRequest>, Revision>;
+pub type Versions = HashMap<ObjectRef<PackedRequest>, Revision>;
 
 /// Every request in reach and its version, as the API server has them now.
 ///
@@ -49,7 +49,7 @@ async fn list_all(api: Api<AccessRequest>) -> kube::Result<Versions> {
     }
 }
 
-fn place_and_version(request: &PartialObjectMeta<AccessRequest>) -> Option<(ObjectRef<KeptRequest>, u64)> {
+fn place_and_version(request: &PartialObjectMeta<AccessRequest>) -> Option<(ObjectRef<PackedRequest>, u64)> {
     let metadata = &request.metadata;
     let place = ObjectRef::new(metadata.name.as_deref()?).within(metadata.namespace.as_deref()?);
     Some((place, metadata.resource_version.as_ref()?.parse().ok()?))

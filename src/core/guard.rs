@@ -3,7 +3,7 @@
 //!
 //! Owns how a guard is judged from what is seen of it and what came of trying it ([`sight`]), how the times without
 //! guard are remembered ([`record`]), and how it is told what was written in them ([`touched`]). It must not read the
-//! cluster or a clock; `controller/canary` does.
+//! cluster or a clock; `controller/loops/canary` does.
 
 pub mod record;
 pub mod sight;

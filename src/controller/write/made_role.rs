@@ -16,10 +16,10 @@ use kube::{Api, Client};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::super::error::{BindError, Error, is_final};
-use super::super::observe;
 use super::{Writer, exactly, release};
 use crate::api::request::{BindingRef, MadeRole as Recorded};
+use crate::controller::error::{BindError, Error, is_final};
+use crate::controller::observe;
 use crate::core::rbac::binding::{self, Observed, Wanted};
 use crate::core::rbac::made_role::{MadeRole, WantedRole};
 

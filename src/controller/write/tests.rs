@@ -26,7 +26,7 @@ const TROUBLE: [(u16, &str); 4] = [(401, "Unauthorized"), (429, "TooManyRequests
 fn writer(script: &Script) -> Writer {
     let (seat, leadership) = seat();
     seat.take_for_good();
-    let figures = Arc::new(Figures::new(Metrics::default(), leadership));
+    let figures = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
     Writer::new(script.client(), "test".to_owned(), Clock, figures).0
 }
 
@@ -56,8 +56,8 @@ fn bound(wanted: &Wanted, uid: &str) -> Value {
 async fn records(script: &Script) -> Result<AccessRequest, Error> {
     let (request, _) = granted();
     let status = AccessRequestStatus { state: State::Active, ..request.status.clone().unwrap() };
-    let look = Look { began: Instant::now(), wake: None };
-    let result = writer(script).record(&request, status, look).await;
+    let pass = PassInfo { began: Instant::now(), wake: None, unbound_at: None };
+    let result = writer(script).record(&request, status, pass).await;
     script.is_over();
     result
 }

@@ -54,12 +54,11 @@ const WRITES: [&str; 8] = [
     ".delete_collection(",
 ];
 /// Where such calls may stand, and why.
-const MAY_WRITE: [(&str, &str); 6] = [
-    ("controller/write.rs", "it is there for that"),
+const MAY_WRITE: [(&str, &str); 5] = [
     ("controller/write", "it is there for that"),
     ("runtime/leader.rs", "the Lease is the election's"),
-    ("controller/canary/tries.rs", "dry runs alone, so nothing is stored"),
-    ("controller/canary/account.rs", "a SelfSubjectReview stores nothing"),
+    ("controller/loops/canary/tries.rs", "dry runs alone, so nothing is stored"),
+    ("controller/loops/canary/account.rs", "a SelfSubjectReview stores nothing"),
     ("cli/plugin/explain.rs", "a SelfSubjectReview stores nothing"),
 ];
 const MOST_LINES_OF_CODE: usize = 450;
@@ -139,7 +138,7 @@ pub(super) fn sources_in(folder: &str) -> Vec<PathBuf> {
             }
         }
     }
-    assert!(files.len() > 4, "looks in the wrong place");
+    assert!(files.len() > 2, "looks in the wrong place");
     files.sort();
     files
 }

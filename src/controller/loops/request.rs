@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
 use kube::runtime::controller::Action;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::context::Context;
-use super::error::{BindError, Error};
-use super::figures::Look;
-use super::gone;
-use super::kept::{KeptRequest, reference};
-use super::observe::{self, Rules, version};
-use super::related::Related;
+use super::lost_namespace;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
+use crate::controller::context::Context;
+use crate::controller::error::{BindError, Error};
+use crate::controller::loops::related::Related;
+use crate::controller::observe::{self, Rules, version};
+use crate::controller::stores::ends::Gone;
+use crate::controller::stores::packed::{PackedRequest, reference};
+use crate::controller::write::transition_metrics::PassInfo;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::plan::{ends, plan};
@@ -40,26 +42,37 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Longest wait after failed passes over a request that is past its end, or that could not be ended early.
 const LONGEST_OVERDUE_RETRY: Duration = Duration::from_millis(500);
 
+/// When to look again at a request whose access is being taken away: that loop asks for a pass when it is done.
+const LEFT_TO_ENDS: Duration = Duration::from_secs(1);
+/// When to look again at a request that another pass is working on.
+const WORKED_ON: Duration = Duration::from_millis(20);
+
 /// Takes a request as far as it can go now.
 ///
 /// # Errors
 /// When a read or write failed. What was done stays done; the next pass goes on from there.
-pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<Action, Error> {
-    let reference = reference(&*kept);
+pub async fn reconcile(packed: Arc<PackedRequest>, context: Arc<Context>) -> Result<Action, Error> {
+    let reference = reference(&*packed);
     // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a conflict. An end
     // does not wait for a watch, though: when one has come, the API server is asked.
-    let ahead = kept.version().and_then(|version| context.written.ahead_of(&reference, version));
+    let ahead = packed.version().and_then(|version| context.requests.expectations.ahead_of(&reference, version));
     let now = context.clock.now();
     if let Some(wake) = ahead.filter(|wake| wake.is_none_or(|wake| wake > now)) {
         return Ok(look_again(wake, now));
     }
+    // The loop of ends takes it away first, and asks for a pass then.
+    if packed_uid(&packed).is_some_and(|uid| context.requests.ends.is_due(uid, now)) {
+        return Ok(Action::requeue(LEFT_TO_ENDS));
+    }
     // An echo that came since this was taken from the store is in the store by now, and no other pass is made for it.
-    let newest = context.requests.get(&reference).unwrap_or(kept);
+    let newest = context.requests.store.get(&reference).unwrap_or(packed);
     // The reaper takes its bindings: a request that cannot be read grants nothing.
     let Some(request) = newest.open() else { return Ok(Action::await_change()) };
-    let guard = context.guard();
+    let guard = context.policies.guard();
     // After the guard: whoever sees it in force again sees what was written without it.
-    let doubted = matches!(guard, Guard::InForce(_)) && context.doubts.has(&reference);
+    let doubted = matches!(guard, Guard::InForce(_)) && context.requests.doubts.has(&reference);
+    let Some(_working) = context.requests.worked_on.begin(&reference) else { return Ok(Action::requeue(WORKED_ON)) };
+    let gone = packed_uid(&newest).and_then(|uid| context.requests.ends.gone(uid));
     let mut pass = Pass {
         context: &context,
         request,
@@ -71,11 +84,12 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
         others: Vec::new(),
         doubted,
         answers: false,
-        turn: None,
+        counting_lock: None,
         fresh_rules: None,
         fresh: false,
         made: Vec::new(),
-        unbound: Vec::new(),
+        unbound: gone.as_ref().map(|gone| gone.bindings.clone()).unwrap_or_default(),
+        gone,
         failure: None,
     };
     if ahead.is_some() && !pass.refresh().await? {
@@ -84,10 +98,10 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
     for _ in 0..MOST_STEPS {
         let step = pass.next_step().await?;
         if step.is_settled() {
-            context.succeeded(&reference);
+            context.requests.failures.forget(&reference);
             pass.settle_doubt();
             if let Some(version) = version(&pass.request).filter(|_| pass.fresh) {
-                context.settled(&reference, version, step.wake);
+                context.requests.settled(&reference, version, step.wake);
             }
             return Ok(look_again(step.wake, context.clock.now()));
         }
@@ -100,19 +114,23 @@ pub async fn reconcile(kept: Arc<KeptRequest>, context: Arc<Context>) -> Result<
 }
 
 /// When to try again after a failed pass. The wait doubles, but stays short once access is overdue to end.
-pub fn after_error(kept: Arc<KeptRequest>, error: &Error, context: Arc<Context>) -> Action {
+pub fn after_error(packed: Arc<PackedRequest>, error: &Error, context: Arc<Context>) -> Action {
     if matches!(error, Error::Conflict) {
         return Action::requeue(FIRST_RETRY);
     }
-    let (failures, tell) = context.failed(reference(&*kept), error);
+    let (failures, tell) = context.requests.failures.count(reference(&*packed), error);
     if tell {
-        kept.open().iter().for_each(|request| context.writer.tell_hindrance(request, &error.to_string()));
+        packed.open().iter().for_each(|request| context.writer.tell_hindrance(request, &error.to_string()));
     }
     let longest = if matches!(error, Error::CannotEnd(_)) { LONGEST_OVERDUE_RETRY } else { LONGEST_RETRY };
     let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(15)).min(longest);
-    let end = kept.glance.as_ref().and_then(|glance| glance.ends);
+    let end = packed.summary.as_ref().and_then(|summary| summary.ends);
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
     Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
+}
+
+fn packed_uid(packed: &PackedRequest) -> Option<&str> {
+    packed.meta().uid.as_deref()
 }
 
 fn look_again(wake: Option<Timestamp>, now: Timestamp) -> Action {
@@ -145,7 +163,7 @@ struct Pass<'a> {
     /// Whether the step that is carried out is the answer.
     answers: bool,
     /// Held while they must not become more.
-    turn: Option<OwnedMutexGuard<()>>,
+    counting_lock: Option<OwnedMutexGuard<()>>,
     /// Policies and namespaces read in this pass, when the watches' were not good enough.
     fresh_rules: Option<Rules>,
     /// Whether the request comes from the API server within this pass, rather than from the store.
@@ -154,6 +172,8 @@ struct Pass<'a> {
     made: Vec<Observed>,
     /// Bindings deleted in this pass; the store may have them still.
     unbound: Vec<BindingRef>,
+    /// What the loop of ends has deleted before this pass.
+    gone: Option<Gone>,
     /// Why a binding was refused in this pass.
     failure: Option<String>,
 }
@@ -178,7 +198,7 @@ impl Pass<'_> {
         if self.fresh_rules.is_none() {
             let open = !self.request.is_over();
             self.related = Related::seen(self.context, &self.request);
-            let role = open.then(|| self.context.role(&self.request, &rules.namespaces));
+            let role = open.then(|| self.context.rbac.role(&self.request, &rules.namespaces));
             self.see_role(role, &rules.namespaces);
         }
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
@@ -216,19 +236,19 @@ impl Pass<'_> {
     async fn count_others(&mut self, policies: &PolicySet) -> bool {
         let undecided = !self.request.is_over() && self.status().is_none_or(|s| s.granted_at.is_none());
         // Moving an end is counted by the request that has it, and takes a turn for itself.
-        let extends = !self.context.extensions.of(&self.request).is_empty();
+        let extends = !self.context.requests.extensions.of(&self.request).is_empty();
         if !(undecided || extends) || !policies.may_limit(&self.request) {
-            (self.turn, self.others) = (None, Vec::new());
+            (self.counting_lock, self.others) = (None, Vec::new());
             return true;
         }
         // A turn is no place to wait in: passes that end something would stand behind it.
-        if !self.context.ledger.is_complete() {
+        if !self.context.requests.ledger.is_complete() {
             return false;
         }
-        if self.turn.is_none() {
-            self.turn = Some(self.context.ledger.turn().await);
+        if self.counting_lock.is_none() {
+            self.counting_lock = Some(self.context.requests.ledger.lock_counting().await);
         }
-        self.others = self.context.ledger.others(&self.request, policies, &self.context.requests);
+        self.others = self.context.requests.ledger.others(&self.request, policies, &self.context.requests.store);
         true
     }
 
@@ -241,9 +261,9 @@ impl Pass<'_> {
 
     /// Reads what the request is decided by from the API server.
     async fn read_afresh(&mut self) -> Result<(), Error> {
-        let known = self.context.policies().unwrap_or_default();
-        let Context { fresh_rules, reader, reach, .. } = self.context;
-        let rules = fresh_rules.since(self.began, &known, || self.context.guard(), reader, reach).await?;
+        let known = self.context.policies.set().unwrap_or_default();
+        let Context { fresh_rules, reader, served, .. } = self.context;
+        let rules = fresh_rules.since(self.began, &known, || self.context.policies.guard(), reader, served).await?;
         self.related.refresh(self.context, &self.request).await?;
         let role = observe::role(&self.context.reader, &self.request, &rules.namespaces).await?;
         self.see_role(Some(role), &rules.namespaces);
@@ -275,7 +295,7 @@ impl Pass<'_> {
             request: &self.request,
             policies,
             namespaces,
-            reach: &self.context.reach,
+            reach: &self.context.served,
             protected: self.context.protected(),
             bindings,
             extended: self.related.extended.as_ref(),
@@ -297,12 +317,12 @@ impl Pass<'_> {
         let Some(status) = self.status() else { return Ok(Vec::new()) };
         let mut seen = Vec::new();
         for recorded in &status.bindings {
-            seen.extend(binding::loan_of(recorded).and_then(|loan| self.context.binding(&loan)));
+            seen.extend(binding::loan_of(recorded).and_then(|loan| self.context.rbac.binding(&loan)));
             let made_role = recorded.role.as_ref().is_some_and(|role| role.uid.is_some());
-            match self.context.binding(recorded) {
+            match self.context.rbac.binding(recorded) {
                 Some(binding) if binding.made_role.is_some() || !made_role => seen.push(binding),
                 _ if recorded.uid.is_some() && !status.state.is_final() => {
-                    seen.extend(gone::binding(self.context, recorded).await?);
+                    seen.extend(lost_namespace::binding(self.context, recorded).await?);
                 }
                 _ => {}
             }
@@ -335,16 +355,18 @@ impl Pass<'_> {
             self.made.push(self.context.writer.restore(&wanted).await?);
         }
         if let Some(status) = record {
-            let look = Look { began: self.began, wake };
+            let unbound_at = self.gone.as_ref().map(|gone| gone.at);
+            let info = PassInfo { began: self.began, wake, unbound_at };
             let on = version(&self.request);
-            self.request = self.context.writer.record(&self.request, *status, look).await?;
-            let limits = self.context.policies().is_some_and(|policies| policies.any_limits());
-            self.context.ledger.note(&self.request, limits);
-            self.fresh = true;
+            self.request = self.context.writer.record(&self.request, *status, info).await?;
+            let limits = self.context.policies.set().is_some_and(|policies| policies.any_limits());
+            self.context.requests.ledger.note(&self.request, limits);
+            self.context.requests.ends.note(&self.request);
+            (self.fresh, self.gone) = (true, None);
             if let Some(version) = version(&self.request) {
                 let reference = reference(&self.request);
-                on.into_iter().for_each(|on| self.context.doubts.wrote(reference.clone(), on, version));
-                self.context.written.note(&reference, version, wake);
+                on.into_iter().for_each(|on| self.context.requests.doubts.wrote(reference.clone(), on, version));
+                self.context.requests.expectations.note(&reference, version, wake);
             }
         }
         Ok(true)
@@ -354,8 +376,10 @@ impl Pass<'_> {
     async fn unbind(&mut self, bindings: Vec<BindingRef>) -> Result<(), Error> {
         let uid = self.request.metadata.uid.as_deref().ok_or(Error::Incomplete("uid"))?;
         let context = self.context;
-        let results: Vec<_> = stream::iter(bindings)
-            .map(|binding| async move { gone::unbind(context, &binding, uid).await.map(|()| binding) })
+        let gone = self.gone.as_ref().map(|gone| gone.bindings.as_slice()).unwrap_or_default();
+        let left = bindings.into_iter().filter(|binding| !gone.contains(binding));
+        let results: Vec<_> = stream::iter(left)
+            .map(|binding| async move { lost_namespace::unbind(context, &binding, uid).await.map(|()| binding) })
             .buffer_unordered(CONCURRENT_BINDINGS)
             .collect()
             .await;

@@ -1,5 +1,5 @@
 //! The only module that writes to the cluster, but for the Lease, which is the election's (`runtime/leader`): statuses,
-//! bindings and the roles made for them, Events, and what the canary stores of itself. `core/house.rs` holds the code to it.
+//! bindings and the roles made for them, Events, and what the canary stores of itself. `core/laws/purity.rs` holds the code to it.
 //!
 //! Each write is safe to repeat: statuses carry the version they were planned from, bindings have fixed
 //! names, deletions name the UID. Events are sent on the side; they are announcements, the record is in status.
@@ -7,6 +7,7 @@
 mod announcer;
 pub mod canary;
 mod made_role;
+pub mod transition_metrics;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -25,12 +26,12 @@ use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
 use self::announcer::{Announcer, Queue};
-use super::error::{BindError, Error};
-use super::figures::{Figures, Look};
-use super::observe;
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
+use crate::controller::error::{BindError, Error};
+use crate::controller::observe;
+use crate::controller::write::transition_metrics::{PassInfo, TransitionMetrics};
 use crate::core::rbac::binding::{Observed, Wanted};
 use crate::core::report::events::{Announcement, hindered, policy_events, request_events};
 use crate::runtime::clock::Clock;
@@ -43,8 +44,8 @@ const LONGEST_NAME: usize = 200;
 /// Writes for the controller.
 #[derive(Clone)]
 pub struct Writer {
-    /// Where it is counted what is stored.
-    pub figures: Arc<Figures>,
+    /// Where what is stored is counted.
+    transitions: Arc<TransitionMetrics>,
     client: Client,
     events: Queue,
     instance: Arc<str>,
@@ -55,10 +56,15 @@ pub struct Writer {
 
 impl Writer {
     /// A writer, and the announcer that sends its Events.
-    pub fn new(client: Client, instance: String, clock: Clock, figures: Arc<Figures>) -> (Self, Announcer) {
+    pub fn new(
+        client: Client,
+        instance: String,
+        clock: Clock,
+        transitions: Arc<TransitionMetrics>,
+    ) -> (Self, Announcer) {
         let (events, announcer) = Announcer::new(client.clone());
         let account = Arc::default();
-        (Self { figures, client, events, instance: instance.into(), clock, account }, announcer)
+        (Self { transitions, client, events, instance: instance.into(), clock, account }, announcer)
     }
 
     /// Stores a status and announces what is new in it. Reviews belong to reviewers: they are left as they are, or all
@@ -70,7 +76,7 @@ impl Writer {
         &self,
         request: &AccessRequest,
         status: AccessRequestStatus,
-        look: Look,
+        pass: PassInfo,
     ) -> Result<AccessRequest, Error> {
         let now = self.clock.now();
         let (namespace, name) = observe::place(request)?;
@@ -84,7 +90,7 @@ impl Writer {
                 return Err(Error::of_write("store the status of a request", error, sent, now).await);
             }
         };
-        self.figures.recorded(request, &status, look, now);
+        self.transitions.recorded(request, &status, pass, now);
         let regarding = stored.object_ref(&());
         for announcement in request_events(request.status.as_ref(), &status) {
             let (request, uid) = (format!("{namespace}/{name}"), request.uid());

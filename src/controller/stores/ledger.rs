@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as CountingLock, OwnedMutexGuard};
 
-use super::kept::{KeptRequest, reference};
-use super::observe::version;
 use crate::api::request::AccessRequest;
+use crate::controller::observe::version;
+use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::{Counted, others};
 
-/// What has been recorded and not yet been seen, and whose turn it is to decide.
+/// What has been recorded and not yet been seen, and who counts now.
 #[derive(Default)]
 pub struct Ledger {
-    recorded: Mutex<HashMap<ObjectRef<KeptRequest>, AccessRequest>>,
-    turn: Arc<Turn<()>>,
+    recorded: Mutex<HashMap<ObjectRef<PackedRequest>, AccessRequest>>,
+    counting: Arc<CountingLock<()>>,
     complete: AtomicBool,
 }
 
@@ -35,9 +35,9 @@ impl Ledger {
         self.complete.store(true, Ordering::Release);
     }
 
-    /// Waits for one's turn. Whoever counts requests and then adds one must not be overtaken in between.
-    pub async fn turn(&self) -> OwnedMutexGuard<()> {
-        self.turn.clone().lock_owned().await
+    /// Waits until nobody else counts. Whoever counts requests and then adds one must not be overtaken in between.
+    pub async fn lock_counting(&self) -> OwnedMutexGuard<()> {
+        self.counting.clone().lock_owned().await
     }
 
     /// Notes what a pass has recorded, if there are limits that it could count for.
@@ -51,21 +51,21 @@ impl Ledger {
     }
 
     /// Every other request under a policy that has limits.
-    pub fn others(&self, own: &AccessRequest, policies: &PolicySet, store: &Store<KeptRequest>) -> Vec<Counted> {
+    pub fn others(&self, own: &AccessRequest, policies: &PolicySet, store: &Store<PackedRequest>) -> Vec<Counted> {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.retain(|reference, newer| {
             let seen = store.get(reference).filter(|seen| seen.meta().uid == newer.metadata.uid);
             seen.and_then(|seen| seen.version()).is_some_and(|seen| Some(seen) < version(newer))
         });
         let stored = store.state();
-        let newest = stored.iter().filter_map(|kept| {
-            let glance = kept.glance.as_ref()?;
-            let newer = if recorded.is_empty() { None } else { recorded.get(&reference(&**kept)) };
+        let newest = stored.iter().filter_map(|packed| {
+            let summary = packed.summary.as_ref()?;
+            let newer = if recorded.is_empty() { None } else { recorded.get(&reference(&**packed)) };
             let counted = match newer {
                 Some(newer) => Cow::Owned(Counted::of(newer)?),
-                None => Cow::Borrowed(glance.counted.as_ref()?),
+                None => Cow::Borrowed(summary.counted.as_ref()?),
             };
-            Some((kept.meta().uid.as_deref(), counted))
+            Some((packed.meta().uid.as_deref(), counted))
         });
         others(own, |name| policies.has_limits(name), newest)
     }

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::kept::{Glance, KeptRequest};
-use super::versions::Versions;
+use crate::controller::stores::packed::{PackedRequest, Summary};
+use crate::controller::versions::Versions;
 use crate::core::guard::touched::{OwnWrites, Revision, is_touched};
 
 /// Requests in doubt.
@@ -18,13 +18,13 @@ pub struct Doubts(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    own: HashMap<ObjectRef<KeptRequest>, OwnWrites>,
-    doubted: HashSet<ObjectRef<KeptRequest>>,
+    own: HashMap<ObjectRef<PackedRequest>, OwnWrites>,
+    doubted: HashSet<ObjectRef<PackedRequest>>,
 }
 
 impl Doubts {
     /// The controller wrote to a request in this version, which led to that one.
-    pub fn wrote(&self, request: ObjectRef<KeptRequest>, on: Revision, to: Revision) {
+    pub fn wrote(&self, request: ObjectRef<PackedRequest>, on: Revision, to: Revision) {
         let mut known = self.lock();
         let before = known.own.get(&request).copied();
         known.own.insert(request, OwnWrites::after(before, on, to));
@@ -38,11 +38,11 @@ impl Doubts {
     /// Finds the requests to doubt among those that are there, in the state in which the guard is in force again. `sound`:
     /// the state in which it was last known to be so. Left out are those that no pass decides on: they are over and have
     /// been reviewed, or cannot be read.
-    pub fn find(&self, there: Versions, sound: Revision, stored: &Store<KeptRequest>) {
-        let is_decided_on = |request: &ObjectRef<KeptRequest>, version: Revision| {
-            let Some(kept) = stored.get(request) else { return true };
-            let behind = kept.version().is_some_and(|stored| stored < version);
-            behind || kept.glance.as_ref().is_some_and(Glance::is_open)
+    pub fn find(&self, there: Versions, sound: Revision, stored: &Store<PackedRequest>) {
+        let is_decided_on = |request: &ObjectRef<PackedRequest>, version: Revision| {
+            let Some(packed) = stored.get(request) else { return true };
+            let behind = packed.version().is_some_and(|stored| stored < version);
+            behind || packed.summary.as_ref().is_some_and(Summary::is_open)
         };
         let mut known = self.lock();
         let Known { own, doubted } = &mut *known;
@@ -51,7 +51,7 @@ impl Doubts {
     }
 
     /// Whether a request is in doubt.
-    pub fn has(&self, request: &ObjectRef<KeptRequest>) -> bool {
+    pub fn has(&self, request: &ObjectRef<PackedRequest>) -> bool {
         self.lock().doubted.contains(request)
     }
 
@@ -61,13 +61,13 @@ impl Doubts {
     }
 
     /// A pass has dealt with it. True when it was the last one.
-    pub fn settle(&self, request: &ObjectRef<KeptRequest>) -> bool {
+    pub fn settle(&self, request: &ObjectRef<PackedRequest>) -> bool {
         let mut known = self.lock();
         known.doubted.remove(request) && known.doubted.is_empty()
     }
 
     /// Forgets a request that is gone.
-    pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
+    pub fn forget(&self, request: &ObjectRef<PackedRequest>) {
         let mut known = self.lock();
         known.own.remove(request);
         known.doubted.remove(request);

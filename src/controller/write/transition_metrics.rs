@@ -1,7 +1,7 @@
-//! What `/metrics` says of requests and grants, derived in one place: from the stores when it is asked for, and from
-//! the old and the new status when one is stored. Changes nothing.
+//! What `/metrics` counts of requests and grants as they change, derived in one place: from the old and the new status
+//! when one is stored.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,26 +9,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-use super::context::{ACCESS_REQUESTS, Context};
-use super::error::Error;
-use super::kept::{KeptRequest, reference};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
+use crate::controller::error::Error;
+use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::runtime::gate::Leadership;
-use crate::runtime::metrics::{Counted, Metrics};
-
-const STATES: [State; 10] = [
-    State::Pending,
-    State::Scheduled,
-    State::Active,
-    State::Denied,
-    State::Expired,
-    State::Revoked,
-    State::Lapsed,
-    State::Failed,
-    State::Extended,
-    State::Suspended,
-];
+use crate::runtime::metrics::Metrics;
 
 /// What history is made of, as far as somebody may want to alert on the first of it.
 const SHOWN_AS_ZERO: [Reason; 13] = [
@@ -53,29 +39,36 @@ const SHOWN_AS_ZERO: [Reason; 13] = [
 /// nobody: no approver, no guard, no policy that could not be read. It begins when the watch brought the request, since
 /// the API server notes its creation to the second only; for one with a start ahead, when that start was due. It ends
 /// when the last binding has been made.
-pub struct Figures {
+pub struct TransitionMetrics {
     /// Where they are shown.
-    pub metrics: Metrics,
+    pub shown: Metrics,
     leadership: Leadership,
     /// Since when requests have been waiting for nobody but this process.
-    waits: Mutex<HashMap<ObjectRef<KeptRequest>, Timestamp>>,
+    waits: Mutex<HashMap<ObjectRef<PackedRequest>, Timestamp>>,
 }
 
 /// On what occasion a status is stored.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct PassInfo {
     /// When the pass began.
     pub began: Instant,
     /// When the request is looked at again.
     pub wake: Option<Timestamp>,
+    /// When its bindings were gone, if they were before the pass.
+    pub unbound_at: Option<Timestamp>,
 }
 
-impl Figures {
+impl TransitionMetrics {
     /// Nothing has happened yet.
     pub fn new(metrics: Metrics, leadership: Leadership) -> Self {
         metrics.may_decide(SHOWN_AS_ZERO.map(Reason::as_str));
         metrics.may_fail(Error::KINDS);
-        Self { metrics, leadership, waits: Mutex::default() }
+        Self { shown: metrics, leadership, waits: Mutex::default() }
+    }
+
+    /// Whether this replica leads.
+    pub fn leads(&self) -> bool {
+        self.leadership.holds()
     }
 
     /// A watch has brought a request.
@@ -86,22 +79,22 @@ impl Figures {
     }
 
     /// A request is gone.
-    pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
+    pub fn forget(&self, request: &ObjectRef<PackedRequest>) {
         self.waits().remove(request);
     }
 
     /// A status has been stored over the one that `request` has.
-    pub fn recorded(&self, request: &AccessRequest, new: &AccessRequestStatus, look: Look, now: Timestamp) {
+    pub fn recorded(&self, request: &AccessRequest, new: &AccessRequestStatus, pass: PassInfo, now: Timestamp) {
         let nothing = AccessRequestStatus::default();
         let old = request.status.as_ref().unwrap_or(&nothing);
         for entry in new.history.iter().skip(old.history.len()) {
-            self.metrics.decided(entry.event.as_str());
+            self.shown.decided(entry.event.as_str());
             let end = old.next_end().filter(|_| old.granted_at.is_some());
             match (end, entry.event.known()) {
                 (Some(end), Some(Reason::Expired | Reason::Suspended)) if end <= now => {
-                    self.metrics.ended(between(end, now));
+                    self.shown.ended(between(end, pass.unbound_at.unwrap_or(now)));
                 }
-                (Some(_), Some(Reason::Revoked)) => self.metrics.revoked(look.began.elapsed()),
+                (Some(_), Some(Reason::Revoked)) => self.shown.revoked(pass.began.elapsed()),
                 _ => {}
             }
         }
@@ -109,12 +102,12 @@ impl Figures {
         match new.state {
             State::Active => {
                 let since = waits.remove(&reference(request));
-                since.into_iter().for_each(|since| self.metrics.granted(between(since, now)));
+                since.into_iter().for_each(|since| self.shown.granted(between(since, now)));
             }
             // The binding follows in the same pass.
             State::Scheduled if new.granted_at.is_some() => {}
             State::Scheduled => {
-                if let (Some(since), Some(start)) = (waits.get_mut(&reference(request)), look.wake) {
+                if let (Some(since), Some(start)) = (waits.get_mut(&reference(request)), pass.wake) {
                     *since = start;
                 }
             }
@@ -124,61 +117,13 @@ impl Figures {
         }
     }
 
-    fn waits(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<KeptRequest>, Timestamp>> {
+    fn waits(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<PackedRequest>, Timestamp>> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
-/// What the stores and the queues have now. Requests that cannot be decoded are in no state.
-pub fn count(context: &Context) -> Counted {
-    let mut requests = STATES.map(|state| (state.as_str(), 0));
-    for glance in context.requests.state().iter().filter_map(|kept| kept.glance.as_ref()) {
-        requests[index(glance.state)].1 += 1;
-    }
-    Counted {
-        leads: context.writer.figures.leadership.holds(),
-        live_grants: requests[index(State::Active)].1,
-        requests: requests.to_vec(),
-        overdue_grants: overdue(context),
-        queue_depth: context.queues.depth(),
-    }
-}
-
-fn index(state: State) -> usize {
-    match state {
-        State::Pending => 0,
-        State::Scheduled => 1,
-        State::Active => 2,
-        State::Denied => 3,
-        State::Expired => 4,
-        State::Revoked => 5,
-        State::Lapsed => 6,
-        State::Failed => 7,
-        State::Extended => 8,
-        State::Suspended => 9,
-    }
-}
-
-/// How many requests are past their end, or over, or gone, and have a binding.
-fn overdue(context: &Context) -> usize {
-    // Before the requests are known, every binding would seem to have none.
-    if !context.has_listed(&[ACCESS_REQUESTS]) {
-        return 0;
-    }
-    let now = context.clock.now();
-    let may_stay = |uid: &str| {
-        let stored = context.by_uid.get(uid).and_then(|reference| context.requests.get(&reference));
-        let glance = stored.as_ref().and_then(|kept| kept.glance.as_ref());
-        glance.is_some_and(|glance| !glance.state.is_final() && glance.ends.is_none_or(|end| end > now))
-    };
-    let (roles, cluster_roles) = (context.role_bindings.state(), context.cluster_role_bindings.state());
-    let owners = roles.iter().map(|kept| &kept.glance).chain(cluster_roles.iter().map(|kept| &kept.glance));
-    let owners: HashSet<&str> = owners.map(|owner| owner.as_deref().unwrap_or_default()).collect();
-    owners.into_iter().filter(|uid| !may_stay(uid)).count()
 }
 
 #[cfg(test)]
@@ -197,7 +142,7 @@ mod tests {
 
     /// A request on its way through its states.
     struct Story {
-        figures: Figures,
+        figures: TransitionMetrics,
         request: AccessRequest,
     }
 
@@ -213,7 +158,7 @@ mod tests {
                 "spec": { "role": { "name": "edit" }, "reason": "a test" }
             });
             let request = serde_json::from_value(request).unwrap();
-            let story = Self { figures: Figures::new(Metrics::default(), leadership), request };
+            let story = Self { figures: TransitionMetrics::new(Metrics::default(), leadership), request };
             story.figures.came(&story.request, noon());
             story
         }
@@ -227,13 +172,13 @@ mod tests {
             if state == State::Scheduled && wake.is_none() {
                 (status.granted_at, status.expires_at) = (Some(Time(now)), Some(Time(noon() + SECOND * 60)));
             }
-            let look = Look { began: Instant::now(), wake };
-            self.figures.recorded(&self.request, &status, look, now);
+            let pass = PassInfo { began: Instant::now(), wake, unbound_at: None };
+            self.figures.recorded(&self.request, &status, pass, now);
             self.request.status = Some(status);
         }
 
         fn said(&self, figure: &str) -> String {
-            let text = self.figures.metrics.text().unwrap();
+            let text = self.figures.shown.text().unwrap();
             let line = text.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(' '));
             line.unwrap_or_else(|| panic!("{figure} is not in {text}")).to_owned()
         }
@@ -295,12 +240,5 @@ mod tests {
         let mut story = Story::new(true);
         story.becomes(State::Revoked, Some(Reason::Revoked), None, noon());
         assert_eq!(story.said("daypass_revoke_seconds_count"), "0");
-    }
-
-    #[test]
-    fn every_state_is_counted_in_its_own_place() {
-        for (place, state) in STATES.into_iter().enumerate() {
-            assert_eq!(index(state), place, "{state:?}");
-        }
     }
 }

@@ -1,17 +1,14 @@
 //! Finds the other requests that a request has to do with: the one that it extends, those that extend it, and
 //! break-glass access of the same person that awaits its review. Decides nothing about them.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock};
-
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use super::context::Context;
-use super::error::Error;
-use super::kept::{KeptRequest, reference};
-use super::observe;
 use crate::api::request::AccessRequest;
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::observe;
+use crate::controller::stores::packed::PackedRequest;
 use crate::core::model::subjects::is_same_person;
 
 /// Requests that one request has to do with.
@@ -29,13 +26,13 @@ impl Related {
     /// As the store has them.
     pub fn seen(context: &Context, request: &AccessRequest) -> Self {
         let namespace = request.namespace().unwrap_or_default();
-        let stored = |reference: &ObjectRef<KeptRequest>| context.requests.get(reference)?.open();
+        let stored = |reference: &ObjectRef<PackedRequest>| context.requests.open(reference);
         let of = |name: &String| stored(&ObjectRef::new(name).within(&namespace));
         let name = request.name_any();
         let extends_it = |other: &AccessRequest| !other.is_over() && other.spec.extends.as_ref() == Some(&name);
         Self {
             extended: request.spec.extends.as_ref().and_then(of),
-            extensions: context.extensions.of(request).iter().filter_map(stored).filter(extends_it).collect(),
+            extensions: context.requests.extensions.of(request).iter().filter_map(stored).filter(extends_it).collect(),
             unreviewed: unreviewed(context, request),
         }
     }
@@ -68,53 +65,6 @@ fn unreviewed(context: &Context, request: &AccessRequest) -> Vec<AccessRequest> 
     let theirs = |other: &AccessRequest| {
         other.uid() != request.uid() && other.spec.requester.as_ref().is_some_and(|other| is_same_person(other, who))
     };
-    let unreviewed = context.requests.state_filter(|kept| kept.glance.as_ref().is_some_and(|glance| glance.unreviewed));
-    unreviewed.iter().filter_map(|kept| kept.open()).filter(theirs).collect()
-}
-
-/// Which requests extend which. A hint: what it names is looked up before it is used.
-#[derive(Default)]
-pub struct Extensions(RwLock<HashMap<ObjectRef<KeptRequest>, HashSet<ObjectRef<KeptRequest>>>>);
-
-impl Extensions {
-    /// Requests that may extend this one.
-    pub fn of(&self, request: &AccessRequest) -> Vec<ObjectRef<KeptRequest>> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&reference(request)).into_iter().flatten().cloned().collect()
-    }
-
-    /// Forgets everything, before a whole list is noted.
-    pub fn clear(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// Notes what a request extends, for as long as it is not over. The request that it extends, if it does.
-    pub fn note(&self, request: &AccessRequest) -> Option<ObjectRef<KeptRequest>> {
-        let (extended, own) = Self::pair(request)?;
-        if !request.is_over() {
-            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            known.entry(extended.clone()).or_default().insert(own);
-        } else {
-            self.forget(request);
-        }
-        Some(extended)
-    }
-
-    /// Forgets a request that is over or gone.
-    pub fn forget(&self, request: &AccessRequest) {
-        let Some((extended, own)) = Self::pair(request) else { return };
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(extensions) = known.get_mut(&extended) {
-            extensions.remove(&own);
-            if extensions.is_empty() {
-                known.remove(&extended);
-            }
-        }
-    }
-
-    fn pair(request: &AccessRequest) -> Option<(ObjectRef<KeptRequest>, ObjectRef<KeptRequest>)> {
-        let own = reference(request);
-        let extended = ObjectRef::new(request.spec.extends.as_deref()?).within(own.namespace.as_deref()?);
-        Some((extended, own))
-    }
+    let unreviewed = context.requests.which(|summary| summary.unreviewed);
+    unreviewed.iter().filter_map(|packed| packed.open()).filter(theirs).collect()
 }

@@ -16,14 +16,15 @@ use tokio::task::consume_budget;
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, error, error_span, warn};
 
-use super::context::{ACCESS_REQUESTS, Context};
-use super::error::Error;
-use super::gone;
-use super::kept::KeptRequest;
-use super::observe;
-use super::queues::Suspect;
 use crate::api::keys;
 use crate::api::request::{AccessRequest, BindingRef};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::loops::lost_namespace;
+use crate::controller::observe;
+use crate::controller::queues::ReapTask;
+use crate::controller::stores::listed::ACCESS_REQUESTS;
+use crate::controller::stores::packed::PackedRequest;
 use crate::core::lifecycle::reap::{Owner, is_litter, verdict};
 use crate::core::rbac::binding::Observed;
 use crate::core::rbac::made_role::MadeRole;
@@ -38,14 +39,14 @@ const RETRY: Duration = Duration::from_millis(500);
 const CONCURRENT: usize = 16;
 
 /// Runs for as long as the process.
-pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Suspect>) {
+pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<ReapTask>) {
     let queue = stream::poll_fn(move |task| suspects.poll_recv(task));
     let (context, everything) = (&context, &Notify::new());
     let looks = queue.for_each_concurrent(CONCURRENT, |suspect| look(context, suspect, everything));
     // One after the other, however many are asked for: a sweep that fails is made again, and each would be for ever.
     let sweeps = async {
         loop {
-            let well = !context.has_listed(&[ACCESS_REQUESTS]) || sweep(context).await;
+            let well = !context.listed.has(&[ACCESS_REQUESTS]) || sweep(context).await;
             let _ = timeout(if well { SWEEP } else { RETRY }, everything.notified()).await;
         }
     };
@@ -55,17 +56,17 @@ pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Su
     }
 }
 
-async fn look(context: &Context, suspect: Suspect, everything: &Notify) {
+async fn look(context: &Context, suspect: ReapTask, everything: &Notify) {
     let all_well = match &suspect {
         // Without the requests, every binding would look like one that nobody knows.
-        _ if !context.has_listed(&[ACCESS_REQUESTS]) => return,
-        Suspect::Everything => return everything.notify_one(),
-        Suspect::Binding(binding) => look_into(context, binding).await,
-        Suspect::Deleted(request) => unbind_all(context, request).await,
+        _ if !context.listed.has(&[ACCESS_REQUESTS]) => return,
+        ReapTask::Everything => return everything.notify_one(),
+        ReapTask::Binding(binding) => look_into(context, binding).await,
+        ReapTask::Deleted(request) => unbind_all(context, request).await,
     };
     if !all_well {
         sleep(RETRY).await;
-        context.queues.suspect(suspect);
+        context.queues.reap(suspect);
     }
 }
 
@@ -73,11 +74,11 @@ async fn look(context: &Context, suspect: Suspect, everything: &Notify) {
 async fn sweep(context: &Context) -> bool {
     let now = context.clock.now();
     let mut suspicious = Vec::new();
-    for binding in context.bindings() {
+    for binding in context.rbac.bindings() {
         // Many thousand take seconds, and ends must not wait for them.
         consume_budget().await;
         let reference = owner_ref(context, &binding.metadata);
-        let request = reference.as_ref().and_then(|r| context.requests.get(r)?.open());
+        let request = reference.as_ref().and_then(|r| context.requests.store.get(r)?.open());
         let request = request.as_ref();
         if verdict(&binding, request.map_or(Owner::Gone, Owner::Found), now).is_none() {
             continue;
@@ -85,9 +86,7 @@ async fn sweep(context: &Context) -> bool {
         let open = |r: &AccessRequest| r.status.as_ref().is_some_and(|s| !s.state.is_final());
         match reference {
             // Its own pass ends it, and records that. This makes sure that there is one.
-            Some(reference) if request.is_some_and(|r| open(r) && knows(r, &binding)) => {
-                context.queues.look_at(reference)
-            }
+            Some(reference) if request.is_some_and(|r| open(r) && knows(r, &binding)) => context.enqueue(reference),
             _ => suspicious.push(binding),
         }
     }
@@ -103,10 +102,11 @@ async fn sweep(context: &Context) -> bool {
 /// Deletes made roles that no binding needs any more. True when nothing failed.
 async fn clear_litter(context: &Context) -> bool {
     let mut tidy = true;
-    for (place, role) in context.made_roles() {
-        let request = role.request_uid().and_then(|uid| context.requests.get(&context.by_uid.get(uid)?)?.open());
+    for (place, role) in context.rbac.made_roles() {
+        let request =
+            role.request_uid().and_then(|uid| context.requests.store.get(&context.requests.by_uid.get(uid)?)?.open());
         let owner = request.as_ref().map_or(Owner::Gone, Owner::Found);
-        if context.binding(&place).is_none() && is_litter(&role, owner) {
+        if context.rbac.binding(&place).is_none() && is_litter(&role, owner) {
             tidy &= look_into_role(context, &place, &role).await;
         }
     }
@@ -120,7 +120,7 @@ async fn look_into_role(context: &Context, place: &BindingRef, role: &MadeRole) 
         let found = ask(context, &role.metadata).await?;
         if is_litter(role, found.as_ref().map_or_else(|none| *none, Owner::Found)) {
             warn!(role = ?place, uid, "a role that was made for a binding is removed: nothing needs it");
-            gone::unbind(context, place, uid).await?;
+            lost_namespace::unbind(context, place, uid).await?;
         }
         Ok(())
     };
@@ -132,8 +132,8 @@ fn knows(request: &AccessRequest, binding: &Observed) -> bool {
 }
 
 /// Where the request of an object of ours is: by its UID, or where the object itself says.
-fn owner_ref(context: &Context, metadata: &ObjectMeta) -> Option<ObjectRef<KeptRequest>> {
-    let by_uid = possible_request_uids(metadata).find_map(|uid| context.by_uid.get(uid));
+fn owner_ref(context: &Context, metadata: &ObjectMeta) -> Option<ObjectRef<PackedRequest>> {
+    let by_uid = possible_request_uids(metadata).find_map(|uid| context.requests.by_uid.get(uid));
     let label = |key| metadata.labels.as_ref().and_then(|l| l.get(key));
     let name = metadata.annotations.as_ref().and_then(|a| a.get(keys::REQUEST_NAME));
     by_uid.or_else(|| Some(ObjectRef::new(name?).within(label(keys::REQUEST_NAMESPACE)?)))
@@ -144,11 +144,11 @@ async fn ask(context: &Context, metadata: &ObjectMeta) -> Result<Result<AccessRe
     let Some(ObjectRef { name, namespace: Some(namespace), .. }) = owner_ref(context, metadata) else {
         return Ok(Err(Owner::Gone));
     };
-    if !context.reach.serves(&namespace) {
+    if !context.served.serves(&namespace) {
         return Ok(Err(Owner::Unserved));
     }
     let found = observe::request(&context.reader, &namespace, &name).await;
-    match gone::unless_gone(context, Some(&namespace), found).await {
+    match lost_namespace::unless_gone(context, Some(&namespace), found).await {
         Err(error) if error.is_forbidden() => {
             warn!(%error, namespace, name, "cannot ask for the request of a binding");
             Ok(Err(Owner::Unreadable))
@@ -167,7 +167,7 @@ async fn look_into(context: &Context, binding: &Observed) -> bool {
             return Ok(!matches!(owner, Owner::Unreadable));
         };
         warn!(binding = ?binding.reference(), "a binding is removed: {why}");
-        gone::unbind(context, &binding.reference(), uid).await.map(|()| true)
+        lost_namespace::unbind(context, &binding.reference(), uid).await.map(|()| true)
     };
     async { told(looking.await) == Some(true) }.instrument(error_span!("reap", uid = binding.request_uid())).await
 }
@@ -181,17 +181,17 @@ async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
     let bindings = request.status.iter().flat_map(|s| &s.bindings);
     let uid = uid.as_str();
     let results: Vec<Result<(), Error>> = stream::iter(bindings)
-        .map(|binding| async move { gone::unbind(context, binding, uid).await })
+        .map(|binding| async move { lost_namespace::unbind(context, binding, uid).await })
         .buffer_unordered(CONCURRENT)
         .collect()
         .instrument(span.clone())
         .await;
     let Some(error) = results.into_iter().find_map(Result::err).map(Error::cannot_end) else {
-        context.succeeded(&reference);
+        context.requests.failures.forget(&reference);
         return true;
     };
     span.in_scope(|| error!(%error, "cannot remove a binding; trying again soon"));
-    if context.failed(reference, &error).1 {
+    if context.requests.failures.count(reference, &error).1 {
         context.writer.tell_hindrance(request, &error.to_string());
     }
     false

@@ -9,10 +9,11 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tracing::warn;
 
-use super::context::{ACCESS_REQUESTS, Context};
-use super::error::Error;
-use super::observe::GuardedPolicy;
 use crate::api::request::AccessRequest;
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::observe::GuardedPolicy;
+use crate::controller::stores::listed::ACCESS_REQUESTS;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::policy_status::{readiness, reviews};
 use crate::core::model::instants::sleep_until;
@@ -37,14 +38,14 @@ pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Re
         }
     };
     let now = context.clock.now();
-    let first_seen = context.first_seen.of(policy);
+    let first_seen = context.policies.first_seen.of(policy);
     // Before the guard: a round that is known by then has told its gaps.
-    let proven = context.sound().is_some_and(|began| began > first_seen);
-    let origin = match context.guard() {
+    let proven = context.policies.sound().is_some_and(|began| began > first_seen);
+    let origin = match context.policies.guard() {
         Guard::InForce(gaps) => {
             let judged = origin::judge(policy, &gaps, proven, &token());
             if judged.is_none() {
-                context.asked.notify_one();
+                context.round_wanted.notify_one();
             }
             judged
         }
@@ -54,7 +55,7 @@ pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Re
     let unjudged = origin.is_none();
     let mut status = readiness(policy, origin, now);
     // Before the requests are known, none would seem to be overdue.
-    let wake = context.has_listed(&[ACCESS_REQUESTS]).then(|| {
+    let wake = context.listed.has(&[ACCESS_REQUESTS]).then(|| {
         let unreviewed = unreviewed(&context, &policy.name_any());
         let unreviewed: Vec<&AccessRequest> = unreviewed.iter().collect();
         reviews(&mut status, policy, &unreviewed, now)
@@ -77,8 +78,8 @@ fn unreviewed(context: &Context, policy: &str) -> Vec<AccessRequest> {
     let under_it = |request: &AccessRequest| {
         request.status.as_ref().and_then(|s| s.policy.as_ref()).is_some_and(|decided| decided.name == policy)
     };
-    let unreviewed = context.requests.state_filter(|kept| kept.glance.as_ref().is_some_and(|glance| glance.unreviewed));
-    unreviewed.iter().filter_map(|kept| kept.open()).filter(under_it).collect()
+    let unreviewed = context.requests.which(|summary| summary.unreviewed);
+    unreviewed.iter().filter_map(|packed| packed.open()).filter(under_it).collect()
 }
 
 /// When to try again.

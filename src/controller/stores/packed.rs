@@ -1,6 +1,7 @@
-//! Objects as the stores keep them: packed, since most of what is watched only waits for its end, with what is asked for
-//! often at hand. It takes a part of the memory that the objects themselves would, for some microseconds at each look.
-//! Decides nothing about them.
+//! Objects as the stores keep them: compressed, with what is asked for often at hand.
+//!
+//! Most of what is watched only waits: for its end, or, once it is over, for somebody to delete it. Compressed it takes a
+//! part of the memory that the objects themselves would, for some microseconds at each look.
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,19 +16,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
-use super::observe::GuardedRequest;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, State};
+use crate::controller::observe::GuardedRequest;
 use crate::core::lifecycle::break_glass::is_unreviewed;
 use crate::core::policies::limits::Counted;
 use crate::core::rbac::ownership::request_uid;
 
 /// What a store can keep.
-pub trait Keep: Resource<DynamicType = ()> {
+pub trait Pack: Resource<DynamicType = ()> {
     /// What is packed of it.
     type Whole: Serialize + DeserializeOwned;
     /// What is at hand without unpacking.
-    type Glance: Clone + Send + Sync + 'static;
+    type Summary: Clone + Send + Sync + 'static;
     /// A typical one as JSON. The more an object has in common with it, the less room it takes.
     const LIKE: &'static str;
 
@@ -35,7 +36,7 @@ pub trait Keep: Resource<DynamicType = ()> {
     fn whole(&self) -> Option<&Self::Whole>;
 
     /// What to have at hand.
-    fn glance(&self) -> Self::Glance;
+    fn summary(&self) -> Self::Summary;
 
     /// The object again; of one that could not be decoded, its name and UID.
     fn restored(whole: Option<Self::Whole>, identity: &ObjectMeta) -> Self;
@@ -43,18 +44,18 @@ pub trait Keep: Resource<DynamicType = ()> {
 
 /// An object as a store keeps it.
 #[derive(Clone)]
-pub struct Kept<K: Keep> {
+pub struct Packed<K: Pack> {
     /// What is at hand.
-    pub glance: K::Glance,
+    pub summary: K::Summary,
     /// Name, namespace, UID and version.
     identity: ObjectMeta,
-    packed: Box<[u8]>,
+    bytes: Box<[u8]>,
 }
 
 /// A request as its store keeps it.
-pub type KeptRequest = Kept<GuardedRequest>;
+pub type PackedRequest = Packed<GuardedRequest>;
 
-impl<K: Keep> Kept<K> {
+impl<K: Pack> Packed<K> {
     /// Packs an object.
     pub fn of(object: &K) -> Self {
         let metadata = object.meta();
@@ -66,16 +67,16 @@ impl<K: Keep> Kept<K> {
             ..ObjectMeta::default()
         };
         let text = object.whole().and_then(|whole| serde_json::to_vec(whole).ok());
-        let packed = text.map(|text| compress_prepend_size_with_dict(&text, K::LIKE.as_bytes()));
-        Self { glance: object.glance(), identity, packed: packed.unwrap_or_default().into() }
+        let bytes = text.map(|text| compress_prepend_size_with_dict(&text, K::LIKE.as_bytes()));
+        Self { summary: object.summary(), identity, bytes: bytes.unwrap_or_default().into() }
     }
 
     /// The object itself; none if the API server sent something that cannot be decoded.
     pub fn open(&self) -> Option<K::Whole> {
-        if self.packed.is_empty() {
+        if self.bytes.is_empty() {
             return None;
         }
-        let text = decompress_size_prepended_with_dict(&self.packed, K::LIKE.as_bytes()).ok()?;
+        let text = decompress_size_prepended_with_dict(&self.bytes, K::LIKE.as_bytes()).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
@@ -90,31 +91,31 @@ impl<K: Keep> Kept<K> {
     }
 }
 
-impl KeptRequest {
+impl PackedRequest {
     /// The version as a number; none if the request cannot be decoded.
     pub fn version(&self) -> Option<u64> {
-        self.glance.as_ref()?;
+        self.summary.as_ref()?;
         self.identity.resource_version.as_ref()?.parse().ok()
     }
 }
 
 /// Where the store has a request, in whatever form it comes.
-pub fn reference(request: &impl ResourceExt) -> ObjectRef<KeptRequest> {
+pub fn reference(request: &impl ResourceExt) -> ObjectRef<PackedRequest> {
     ObjectRef::new(&request.name_any()).within(&request.namespace().unwrap_or_default())
 }
 
 /// What the watch says, for a store.
-pub fn pack<K: Keep>(event: &Event<K>) -> Event<Kept<K>> {
+pub fn pack<K: Pack>(event: &Event<K>) -> Event<Packed<K>> {
     match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(Kept::of(object)),
-        Event::Apply(object) => Event::Apply(Kept::of(object)),
-        Event::Delete(object) => Event::Delete(Kept::of(object)),
+        Event::InitApply(object) => Event::InitApply(Packed::of(object)),
+        Event::Apply(object) => Event::Apply(Packed::of(object)),
+        Event::Delete(object) => Event::Delete(Packed::of(object)),
     }
 }
 
-impl<K: Keep> Resource for Kept<K> {
+impl<K: Pack> Resource for Packed<K> {
     type DynamicType = ();
     type Scope = K::Scope;
 
@@ -145,11 +146,13 @@ impl<K: Keep> Resource for Kept<K> {
 
 /// What is asked of every request at a time, so that it must not be unpacked for that.
 #[derive(Clone, Debug)]
-pub struct Glance {
+pub struct Summary {
     /// How far it is.
     pub state: State,
     /// When its access ends next.
     pub ends: Option<Timestamp>,
+    /// Whether its access runs, or rests: it was granted and is not over.
+    pub is_granted: bool,
     /// Whether its access has yet to be reviewed.
     pub unreviewed: bool,
     /// What limits count of it.
@@ -157,12 +160,13 @@ pub struct Glance {
     role: (RoleKind, Box<str>),
 }
 
-impl Glance {
+impl Summary {
     /// Of a request.
     pub fn of(request: &AccessRequest) -> Self {
         Self {
             state: request.status.as_ref().map_or(State::Pending, |status| status.state),
             ends: request.status.as_ref().and_then(|status| status.next_end()),
+            is_granted: !request.is_over() && request.status.as_ref().is_some_and(|status| status.granted_at.is_some()),
             unreviewed: is_unreviewed(request),
             counted: Counted::of(request),
             role: (request.spec.role.kind, request.spec.role.name.as_str().into()),
@@ -180,17 +184,17 @@ impl Glance {
     }
 }
 
-impl Keep for GuardedRequest {
+impl Pack for GuardedRequest {
     type Whole = AccessRequest;
-    type Glance = Option<Glance>;
-    const LIKE: &'static str = include_str!("kept/requests.jsonl");
+    type Summary = Option<Summary>;
+    const LIKE: &'static str = include_str!("packed/requests.jsonl");
 
     fn whole(&self) -> Option<&AccessRequest> {
         self.0.as_ref().ok()
     }
 
-    fn glance(&self) -> Option<Glance> {
-        self.whole().map(Glance::of)
+    fn summary(&self) -> Option<Summary> {
+        self.whole().map(Summary::of)
     }
 
     fn restored(whole: Option<AccessRequest>, identity: &ObjectMeta) -> Self {
@@ -204,16 +208,16 @@ type OwnerUid = Option<Box<str>>;
 
 macro_rules! keep {
     ($($kind:ty: $like:expr),*) => {$(
-        impl Keep for $kind {
+        impl Pack for $kind {
             type Whole = Self;
-            type Glance = OwnerUid;
+            type Summary = OwnerUid;
             const LIKE: &'static str = $like;
 
             fn whole(&self) -> Option<&Self> {
                 Some(self)
             }
 
-            fn glance(&self) -> OwnerUid {
+            fn summary(&self) -> OwnerUid {
                 request_uid(&self.metadata).map(Into::into)
             }
 
@@ -225,8 +229,8 @@ macro_rules! keep {
 }
 
 keep! {
-    RoleBinding: include_str!("kept/binding.json"),
-    ClusterRoleBinding: include_str!("kept/binding.json"),
+    RoleBinding: include_str!("packed/binding.json"),
+    ClusterRoleBinding: include_str!("packed/binding.json"),
     Role: "",
     ClusterRole: ""
 }
@@ -237,7 +241,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn stored() -> Vec<Value> {
-        let objects: Vec<Value> = serde_json::from_str(include_str!("../../e2e/stored/0.1.0.json")).unwrap();
+        let objects: Vec<Value> = serde_json::from_str(include_str!("../../../e2e/stored/0.1.0.json")).unwrap();
         objects.into_iter().filter(|object| object["kind"] == "AccessRequest").collect()
     }
 
@@ -248,9 +252,9 @@ mod tests {
     #[test]
     fn what_is_kept_is_what_was_seen() {
         for object in stored() {
-            let kept = Kept::of(&guarded(&object));
-            assert_eq!(json!(kept.open().unwrap()), object);
-            assert_eq!(kept.name_any(), object["metadata"]["name"].as_str().unwrap());
+            let packed = Packed::of(&guarded(&object));
+            assert_eq!(json!(packed.open().unwrap()), object);
+            assert_eq!(packed.name_any(), object["metadata"]["name"].as_str().unwrap());
         }
     }
 
@@ -258,7 +262,7 @@ mod tests {
     fn a_request_takes_a_third_of_its_text_and_a_binding_less() {
         let objects = stored();
         let texts: usize = objects.iter().map(|object| object.to_string().len()).sum();
-        let packed: usize = objects.iter().map(|object| Kept::of(&guarded(object)).packed.len()).sum();
+        let packed: usize = objects.iter().map(|object| Packed::of(&guarded(object)).bytes.len()).sum();
         assert!(packed * 3 < texts, "{packed} of {texts}: is the sample out of date?");
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": { "name": "daypass-8e09e1f5-771e-47b4-9be7-3a55681f3676", "namespace": "shop" },
@@ -266,9 +270,9 @@ mod tests {
             "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "dora" }]
         }))
         .unwrap();
-        let (kept, text) = (Kept::of(&binding), json!(binding).to_string());
-        assert!(kept.packed.len() * 2 < text.len(), "{} of {}", kept.packed.len(), text.len());
-        assert_eq!(kept.open().unwrap(), binding);
+        let (packed, text) = (Packed::of(&binding), json!(binding).to_string());
+        assert!(packed.bytes.len() * 2 < text.len(), "{} of {}", packed.bytes.len(), text.len());
+        assert_eq!(packed.open().unwrap(), binding);
     }
 
     #[test]
@@ -277,22 +281,22 @@ mod tests {
             json!({ "metadata": { "name": "x", "namespace": "shop", "uid": "u", "resourceVersion": "7" }, "spec": 1 });
         let broken: GuardedRequest = serde_json::from_value(broken).unwrap();
         assert!(DeserializeGuard::<AccessRequest>::clone(&broken).0.is_err());
-        let kept = Kept::of(&broken);
-        assert!(kept.open().is_none() && kept.glance.is_none() && kept.version().is_none());
-        assert_eq!(reference(&broken), ObjectRef::from_obj(&kept));
+        let packed = Packed::of(&broken);
+        assert!(packed.open().is_none() && packed.summary.is_none() && packed.version().is_none());
+        assert_eq!(reference(&broken), ObjectRef::from_obj(&packed));
     }
 
     #[test]
     fn a_glance_says_what_the_request_says() {
         for object in stored() {
-            let kept = Kept::of(&guarded(&object));
-            let (glance, request) = (kept.glance.clone().unwrap(), kept.open().unwrap());
+            let packed = Packed::of(&guarded(&object));
+            let (summary, request) = (packed.summary.clone().unwrap(), packed.open().unwrap());
             let status = request.status.clone().unwrap();
-            assert_eq!((glance.state, glance.ends), (status.state, status.next_end()));
-            assert_eq!(glance.is_open(), !request.is_over() || is_unreviewed(&request));
-            assert!(glance.is_for(request.spec.role.kind, &request.spec.role.name));
-            assert!(!glance.is_for(request.spec.role.kind, "other"));
-            assert_eq!(glance.counted.is_some(), Counted::of(&request).is_some());
+            assert_eq!((summary.state, summary.ends), (status.state, status.next_end()));
+            assert_eq!(summary.is_open(), !request.is_over() || is_unreviewed(&request));
+            assert!(summary.is_for(request.spec.role.kind, &request.spec.role.name));
+            assert!(!summary.is_for(request.spec.role.kind, "other"));
+            assert_eq!(summary.counted.is_some(), Counted::of(&request).is_some());
         }
     }
 }

@@ -24,14 +24,15 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
-use super::context::{
-    ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, Context, Feeds, NAMESPACES, ROLE_BINDINGS,
-    ROLES,
-};
-use super::kept::{self, Keep, Kept, KeptRequest, reference};
-use super::observe::{self, GuardedPolicy, GuardedRequest};
-use super::queues::Suspect;
 use crate::api::{RoleKind, keys};
+use crate::controller::context::{Context, Feeds};
+use crate::controller::observe::{self, GuardedPolicy, GuardedRequest};
+use crate::controller::queues::ReapTask;
+use crate::controller::stores::listed::{
+    ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS, ROLES,
+};
+use crate::controller::stores::packed::{self, Pack, Packed, PackedRequest, reference};
+use crate::controller::stores::rbac::RbacFeeds;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::origin;
@@ -46,8 +47,9 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness: Readiness) {
     let ours = watcher::Config::default().labels(&format!("{}={}", keys::MANAGED_BY, keys::DAYPASS));
     let all = watcher::Config::default;
-    let Feeds { requests, policies, role_bindings, cluster_role_bindings, cluster_roles, roles } = feeds;
-    let sight = Sight { client: &client, reach: &context.reach, readiness: &readiness };
+    let Feeds { requests, policies, rbac } = feeds;
+    let RbacFeeds { role_bindings, cluster_role_bindings, cluster_roles, roles } = rbac;
+    let sight = Sight { client: &client, served: &context.served, readiness: &readiness };
     tokio::select! {
         () = watch_requests(sight.in_namespaces(ACCESS_REQUESTS, all(), requests), &context, &readiness) => {}
         () = watch_policies(sight.policies(policies), &context, &readiness) => {}
@@ -76,7 +78,7 @@ type Events<'a, K> = BoxStream<'a, watcher::Result<Event<K>>>;
 /// What can be seen from here.
 struct Sight<'a> {
     client: &'a Client,
-    reach: &'a ServedNamespaces,
+    served: &'a ServedNamespaces,
     readiness: &'a Readiness,
 }
 
@@ -88,9 +90,9 @@ impl<'a> Sight<'a> {
     }
 
     /// Objects of the cluster.
-    fn of_cluster<K>(&self, config: watcher::Config, store: StoreWriter<Kept<K>>) -> Events<'a, K>
+    fn of_cluster<K>(&self, config: watcher::Config, store: StoreWriter<Packed<K>>) -> Events<'a, K>
     where
-        K: Keep + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Pack + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
         follow(events(watcher::watcher(Api::all(self.client.clone()), config)), store).boxed()
     }
@@ -100,12 +102,12 @@ impl<'a> Sight<'a> {
         &self,
         kind: &'static str,
         config: watcher::Config,
-        store: StoreWriter<Kept<K>>,
+        store: StoreWriter<Packed<K>>,
     ) -> Events<'a, K>
     where
-        K: Keep<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Pack<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        let ServedNamespaces::Namespaces(names) = self.reach else { return self.of_cluster(config, store) };
+        let ServedNamespaces::Namespaces(names) = self.served else { return self.of_cluster(config, store) };
         let watch = |name: &String| {
             let watch = merged::watch(Api::namespaced(self.client.clone(), name), config.clone());
             (name.clone(), events(watch))
@@ -122,7 +124,7 @@ impl<'a> Sight<'a> {
                 false => info!(kind, namespace, "can be read"),
             }
         });
-        let known = merged::Known { stored: store.as_reader(), object: Kept::restored };
+        let known = merged::Known { stored: store.as_reader(), object: Packed::restored };
         follow(merged::merge(names.iter().map(watch).collect(), known, Some(told)), store).boxed()
     }
 
@@ -130,7 +132,9 @@ impl<'a> Sight<'a> {
     /// take its grants along.
     fn of_namespaces(&self) -> Events<'a, PartialObjectMeta<NamespaceObject>> {
         let (api, all) = (Api::all(self.client.clone()), watcher::Config::default());
-        let ServedNamespaces::Namespaces(names) = self.reach else { return events(watcher::watcher(api, all)).boxed() };
+        let ServedNamespaces::Namespaces(names) = self.served else {
+            return events(watcher::watcher(api, all)).boxed();
+        };
         let watch = |name: &String| {
             let config = all.clone().fields(&observe::by_name(name));
             (name.clone(), events(merged::watch(api.clone(), config)))
@@ -144,9 +148,9 @@ impl<'a> Sight<'a> {
     fn of_cluster_role_bindings(
         &self,
         config: watcher::Config,
-        store: StoreWriter<Kept<ClusterRoleBinding>>,
+        store: StoreWriter<Packed<ClusterRoleBinding>>,
     ) -> Events<'a, ClusterRoleBinding> {
-        match self.reach {
+        match self.served {
             ServedNamespaces::Cluster => self.of_cluster(config, store),
             ServedNamespaces::Namespaces(_) => {
                 stream::iter([Ok(Event::Init), Ok(Event::InitDone)]).chain(stream::pending()).boxed()
@@ -171,12 +175,12 @@ where
 /// The same events, after a store has taken them in.
 fn follow<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    mut store: StoreWriter<Kept<K>>,
+    mut store: StoreWriter<Packed<K>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
-    K: Keep + Clone + Send + Sync + 'static,
+    K: Pack + Clone + Send + Sync + 'static,
 {
-    events.inspect(move |event| event.iter().for_each(|event| store.apply_watcher_event(&kept::pack(event))))
+    events.inspect(move |event| event.iter().for_each(|event| store.apply_watcher_event(&packed::pack(event))))
 }
 
 /// Unwraps a watch: failures are told, and the watch goes on by itself.
@@ -232,35 +236,34 @@ async fn watch_requests(
             Event::InitApply(request) => {
                 uids.extend(request.uid());
                 tell_if_broken(request);
-                context.by_uid.insert(request);
+                context.requests.came(request);
             }
             Event::InitDone => {
-                context.by_uid.retain(|uid| uids.contains(uid));
-                context.extensions.clear();
-                let stored = context.requests.state();
-                stored.iter().filter_map(|kept| kept.open()).for_each(|request| context.look_at_related(&request));
+                context.requests.by_uid.retain(|uid| uids.contains(uid));
+                context.requests.extensions.clear();
+                let stored = context.requests.store.state();
+                stored.iter().filter_map(|packed| packed.open()).for_each(|request| context.enqueue_related(&request));
                 listed(ACCESS_REQUESTS, context, readiness);
-                context.look_at_policies();
-                context.queues.suspect(Suspect::Everything);
+                context.enqueue_policies();
+                context.queues.reap(ReapTask::Everything);
             }
             Event::Apply(request) => {
                 tell_if_broken(request);
-                context.by_uid.insert(request);
+                context.requests.came(request);
                 request.0.iter().for_each(|request| {
-                    context.writer.figures.came(request, context.clock.now());
+                    context.metrics.came(request, context.clock.now());
                     if request.status.is_none() {
-                        context.asked.notify_one();
+                        context.round_wanted.notify_one();
                     }
-                    context.look_at_related(request);
+                    context.enqueue_related(request);
                 });
             }
             Event::Delete(request) => {
-                context.by_uid.remove(&request.uid().unwrap_or_default());
-                context.forget(&reference(request));
+                context.forget(&reference(request), &request.uid().unwrap_or_default());
                 if let Ok(request) = &request.0 {
-                    context.look_at_related(request);
-                    context.extensions.forget(request);
-                    context.queues.suspect(Suspect::Deleted(Box::new(request.clone())));
+                    context.enqueue_related(request);
+                    context.requests.extensions.forget(request);
+                    context.queues.reap(ReapTask::Deleted(Box::new(request.clone())));
                 }
             }
         }
@@ -268,7 +271,7 @@ async fn watch_requests(
             return;
         }
         let listed = listing.after(&event).into_iter();
-        listed.for_each(|request| context.queues.look_at(request.into_kind_unchecked(())));
+        listed.for_each(|request| context.enqueue(request.into_kind_unchecked(())));
     })
     .await;
 }
@@ -284,7 +287,7 @@ fn tell_if_broken(request: &GuardedRequest) {
 /// Whether a request comes as a pass has just left it.
 fn is_echo(request: &GuardedRequest, context: &Context) -> bool {
     let version = request.0.as_ref().ok().and_then(observe::version);
-    version.is_some_and(|version| context.written.is_echo(&reference(request), version))
+    version.is_some_and(|version| context.requests.expectations.is_echo(&reference(request), version))
 }
 
 async fn watch_policies(
@@ -311,26 +314,26 @@ async fn watch_policies(
             }
             Event::Delete(policy) => {
                 known.remove(&policy.name_any());
-                context.first_seen.forget(policy.uid().as_deref());
+                context.policies.first_seen.forget(policy.uid().as_deref());
                 true
             }
         };
         if changed {
-            context.renew_policies();
+            context.policies.renew();
             listed(ACCESS_POLICIES, context, readiness);
-            context.look_at_open_requests();
+            context.enqueue_open_requests();
         } else if let Event::Apply(policy) = &event {
             // Of what a status says, only whether the policy is believed bears on a decision.
-            let doubts = |name: &str| context.policies().is_some_and(|policies| policies.doubts(name));
+            let doubts = |name: &str| context.policies.set().is_some_and(|policies| policies.doubts(name));
             let (name, before) = (policy.name_any(), doubts(&policy.name_any()));
             if before || is_doubted(policy) {
-                context.renew_policies();
+                context.policies.renew();
             }
             if before != doubts(&name) {
-                context.look_at_open_requests();
+                context.enqueue_open_requests();
             }
         }
-        listing.after(&event).into_iter().for_each(|policy| context.queues.look_at_policy(policy));
+        listing.after(&event).into_iter().for_each(|policy| context.queues.enqueue_policy(policy));
     })
     .await;
 }
@@ -347,7 +350,7 @@ fn spec_version(policy: &GuardedPolicy) -> (Option<String>, Option<i64>, bool) {
 
 /// A kind has been read as a whole.
 fn listed(kind: &'static str, context: &Context, readiness: &Readiness) {
-    context.mark_listed(kind);
+    context.listed.mark(kind);
     readiness.done(kind);
 }
 
@@ -381,7 +384,7 @@ async fn watch_namespaces(
         if changed {
             context.set_namespaces(known.clone());
             listed(NAMESPACES, context, readiness);
-            context.look_at_open_requests();
+            context.enqueue_open_requests();
         }
     })
     .await;
@@ -401,12 +404,12 @@ async fn watch_roles<K>(
         Event::Init | Event::InitApply(_) => {}
         Event::InitDone => {
             listed(kind, context, readiness);
-            context.look_at_open_requests();
+            context.enqueue_open_requests();
         }
         Event::Apply(role) | Event::Delete(role) => {
-            match read(&role).possible_request_uids().find_map(|uid| context.by_uid.get(uid)) {
-                Some(request) => context.queues.look_at(request),
-                None => context.look_at_requests_for(role_kind, &role.name_any()),
+            match read(&role).possible_request_uids().find_map(|uid| context.requests.by_uid.get(uid)) {
+                Some(request) => context.enqueue(request),
+                None => context.enqueue_requests_for(role_kind, &role.name_any()),
             }
         }
     })
@@ -426,12 +429,12 @@ async fn watch_bindings<K>(
         Event::Init | Event::InitApply(_) => {}
         Event::InitDone => {
             listed(kind, context, readiness);
-            context.queues.suspect(Suspect::Everything);
-            context.look_at_open_requests();
+            context.queues.reap(ReapTask::Everything);
+            context.enqueue_open_requests();
         }
         Event::Apply(binding) => seen(read(&binding), context),
         Event::Delete(binding) => {
-            owners(&read(&binding), context).for_each(|request| context.queues.look_at(request));
+            owners(&read(&binding), context).for_each(|request| context.enqueue(request));
         }
     })
     .await;
@@ -442,13 +445,13 @@ fn seen(binding: Observed, context: &Context) {
     let mut known = false;
     for request in owners(&binding, context) {
         known = true;
-        context.queues.look_at(request);
+        context.enqueue(request);
     }
     if !known {
-        context.queues.suspect(Suspect::Binding(Box::new(binding)));
+        context.queues.reap(ReapTask::Binding(Box::new(binding)));
     }
 }
 
-fn owners<'a>(binding: &'a Observed, context: &'a Context) -> impl Iterator<Item = ObjectRef<KeptRequest>> + 'a {
-    binding.possible_request_uids().filter_map(|uid| context.by_uid.get(uid))
+fn owners<'a>(binding: &'a Observed, context: &'a Context) -> impl Iterator<Item = ObjectRef<PackedRequest>> + 'a {
+    binding.possible_request_uids().filter_map(|uid| context.requests.by_uid.get(uid))
 }

@@ -29,10 +29,11 @@ use tracing::{info, warn};
 use self::account::{Account, who_and_when};
 use self::sight::Blind;
 use self::tries::{CANARY, Tries};
-use super::doubts::Doubts;
-use super::kept::KeptRequest;
-use super::{versions, write};
 use crate::api::AccessRequest;
+use crate::controller::stores::doubts::Doubts;
+use crate::controller::stores::packed::PackedRequest;
+use crate::controller::versions;
+use crate::controller::write;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::record::Round;
 use crate::core::guard::sight::{Expected, judge};
@@ -69,20 +70,20 @@ pub struct Canary {
     pub leadership: Leadership,
     /// Says that a new request was seen, or a policy: the more lately the guard was in force, the fewer are caught in a
     /// gap.
-    pub asked: Arc<Notify>,
+    pub wanted: Arc<Notify>,
     /// Where requests are served.
-    pub reach: ServedNamespaces,
+    pub served: ServedNamespaces,
     /// Requests as the watch has them.
-    pub requests: Store<KeptRequest>,
+    pub requests: Store<PackedRequest>,
     /// Requests that somebody may have written to while the guard was missing.
     pub doubts: Arc<Doubts>,
     /// What one round leaves to the next.
-    pub kept: Mutex<Kept>,
+    pub memory: Mutex<Memory>,
 }
 
 /// What one round leaves to the next.
 #[derive(Default)]
-pub struct Kept {
+pub struct Memory {
     account: Option<Account>,
     /// May be fresher in the time of the last sound round than what is stored.
     record: Option<Record>,
@@ -145,7 +146,7 @@ impl Canary {
         loop {
             let began = Instant::now();
             let led = self.leadership.holds();
-            let looked = self.round(&mut *self.kept.lock().await, depth).await;
+            let looked = self.round(&mut *self.memory.lock().await, depth).await;
             // What sight alone found to be in order was not tried.
             let tried = tried(&looked);
             if depth == Depth::Whole || tried != Tried::Sound {
@@ -178,7 +179,7 @@ impl Canary {
                 tokio::select! {
                     () = begins => Depth::Whole,
                     () = changed.notified() => Depth::Whole,
-                    () = self.asked.notified(), if calm => {
+                    () = self.wanted.notified(), if calm => {
                         sleep_until(began + ALARMED).await;
                         Depth::Sight
                     }
@@ -190,11 +191,11 @@ impl Canary {
 
     /// Stores when the guard was last seen in force, for whoever comes after this replica.
     pub async fn store_last(&self) {
-        let mut kept = self.kept.lock().await;
-        if let Err(error) = self.round(&mut kept, Depth::Sight).await {
+        let mut memory = self.memory.lock().await;
+        if let Err(error) = self.round(&mut memory, Depth::Sight).await {
             warn!("{error}");
         }
-        if let (Some(account), Some(record), true) = (&kept.account, &kept.record, self.leadership.holds())
+        if let (Some(account), Some(record), true) = (&memory.account, &memory.record, self.leadership.holds())
             && let Err(error) = self.store(account, record).await
         {
             warn!("{error}");
@@ -209,11 +210,11 @@ impl Canary {
     }
 
     /// One round.
-    async fn round(&self, kept: &mut Kept, depth: Depth) -> Result<Report, CannotTry> {
+    async fn round(&self, memory: &mut Memory, depth: Depth) -> Result<Report, CannotTry> {
         if self.guards.is_empty() {
             return Err(CannotTry::NothingHandedOver);
         }
-        let account = Account::fresh(&mut kept.account, self).await?;
+        let account = Account::fresh(&mut memory.account, self).await?;
         let (who, began) = who_and_when(&account.tries).await?;
         let tries = Tries { namespace: &self.namespace, guards: &self.guards, who: &who, account: &account.tries };
         let leads = self.leadership.holds();
@@ -223,7 +224,7 @@ impl Canary {
             None => return Err(CannotTry::NothingToTryOn),
         };
         let stored = noted(&own);
-        let before = freshest(stored.clone(), kept.record.clone(), leads, kept.led);
+        let before = freshest(stored.clone(), memory.record.clone(), leads, memory.led);
         let (answers, refused) = match depth {
             Depth::Whole => (tries.all().await?, tries.own_status_write(&self.client).await?),
             Depth::Sight => (BTreeMap::new(), None),
@@ -239,13 +240,13 @@ impl Canary {
             (_, Some(why)) => Guard::Missing(why),
             (Some(record), None) => match record.guard(round) {
                 Guard::InForce(gaps) => {
-                    self.settle(&mut kept.found, record, leads).await?.unwrap_or(Guard::InForce(gaps))
+                    self.settle(&mut memory.found, record, leads).await?.unwrap_or(Guard::InForce(gaps))
                 }
                 missing => missing,
             },
             (None, None) => Guard::Missing(verdict.complaint()),
         };
-        kept.found &= matches!(guard, Guard::InForce(_));
+        memory.found &= matches!(guard, Guard::InForce(_));
         if let Some(record) = record.as_ref().filter(|record| leads && record.is_news_to(stored.as_ref())) {
             self.store(account, record).await?;
         }
@@ -253,7 +254,7 @@ impl Canary {
             let names = self.guards.iter().map(|guard| guard.name.as_str());
             self.metrics.guards_proven(names.map(|name| (name, !verdict.condemns(name))));
         }
-        (kept.record, kept.led) = (record, leads);
+        (memory.record, memory.led) = (record, leads);
         let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
         let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
         Ok(Report { guard, remark, sound: None })
@@ -274,7 +275,7 @@ impl Canary {
             if self.requests.wait_until_ready().now_or_never().is_none() {
                 return Ok(Some(Guard::Missing("it is in force again; requests have yet to be read".to_owned())));
             }
-            self.doubts.find(versions::list(&self.client, &self.reach).await?, sound, &self.requests);
+            self.doubts.find(versions::list(&self.client, &self.served).await?, sound, &self.requests);
             *found = true;
         }
         if self.doubts.is_empty() {

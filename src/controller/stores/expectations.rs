@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
-use super::kept::KeptRequest;
+use crate::controller::stores::packed::PackedRequest;
 
 /// Requests by where they are, and what is on its way of each.
 #[derive(Default)]
-pub struct Written(Mutex<HashMap<ObjectRef<KeptRequest>, OnItsWay>>);
+pub struct Expectations(Mutex<HashMap<ObjectRef<PackedRequest>, OnItsWay>>);
 
 #[derive(Default)]
 struct OnItsWay {
@@ -23,9 +23,9 @@ struct OnItsWay {
     put_off: bool,
 }
 
-impl Written {
+impl Expectations {
     /// A pass wrote this version, or settled on it, and said when to look again.
-    pub fn note(&self, request: &ObjectRef<KeptRequest>, version: u64, wake: Option<Timestamp>) {
+    pub fn note(&self, request: &ObjectRef<PackedRequest>, version: u64, wake: Option<Timestamp>) {
         let mut all = self.lock();
         let on_its_way = all.entry(request.clone()).or_default();
         if on_its_way.versions.last() != Some(&version) {
@@ -36,7 +36,7 @@ impl Written {
 
     /// Whether something newer than this version from the store is on its way. If so, when to look again: the pass that
     /// asks is put off until then, or until the newest comes.
-    pub fn ahead_of(&self, request: &ObjectRef<KeptRequest>, version: u64) -> Option<Option<Timestamp>> {
+    pub fn ahead_of(&self, request: &ObjectRef<PackedRequest>, version: u64) -> Option<Option<Timestamp>> {
         let mut all = self.lock();
         let on_its_way = all.get_mut(request)?;
         if on_its_way.versions.last().is_some_and(|newest| version < *newest) {
@@ -49,7 +49,7 @@ impl Written {
 
     /// The watch has brought this version. True when a pass has left it so and nobody waits for it: there is nothing
     /// new to look at.
-    pub fn is_echo(&self, request: &ObjectRef<KeptRequest>, version: u64) -> bool {
+    pub fn is_echo(&self, request: &ObjectRef<PackedRequest>, version: u64) -> bool {
         let mut all = self.lock();
         let Some(on_its_way) = all.get(request).filter(|way| way.versions.contains(&version)) else { return false };
         if on_its_way.versions.last() != Some(&version) {
@@ -61,11 +61,11 @@ impl Written {
     }
 
     /// Forgets a request that is gone.
-    pub fn forget(&self, request: &ObjectRef<KeptRequest>) {
+    pub fn forget(&self, request: &ObjectRef<PackedRequest>) {
         self.lock().remove(request);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<KeptRequest>, OnItsWay>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<PackedRequest>, OnItsWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +74,7 @@ impl Written {
 mod tests {
     use super::*;
 
-    fn one() -> ObjectRef<KeptRequest> {
+    fn one() -> ObjectRef<PackedRequest> {
         ObjectRef::new("fix").within("shop")
     }
 
@@ -84,53 +84,53 @@ mod tests {
 
     #[test]
     fn what_a_pass_wrote_is_no_news() {
-        let written = Written::default();
-        written.note(&one(), 5, at(1));
-        written.note(&one(), 7, at(2));
-        assert!(written.is_echo(&one(), 5));
-        assert!(!written.is_echo(&one(), 6), "somebody else wrote that in between");
-        assert!(written.is_echo(&one(), 7));
-        assert!(!written.is_echo(&one(), 7), "it comes again after a list: that is for a pass");
-        assert!(!written.is_echo(&ObjectRef::new("fix").within("bank"), 7));
+        let expected = Expectations::default();
+        expected.note(&one(), 5, at(1));
+        expected.note(&one(), 7, at(2));
+        assert!(expected.is_echo(&one(), 5));
+        assert!(!expected.is_echo(&one(), 6), "somebody else wrote that in between");
+        assert!(expected.is_echo(&one(), 7));
+        assert!(!expected.is_echo(&one(), 7), "it comes again after a list: that is for a pass");
+        assert!(!expected.is_echo(&ObjectRef::new("fix").within("bank"), 7));
     }
 
     #[test]
     fn no_pass_plans_on_what_is_older_than_what_was_written() {
-        let written = Written::default();
-        assert_eq!(written.ahead_of(&one(), 4), None);
-        written.note(&one(), 5, at(1));
-        written.note(&one(), 7, at(2));
-        assert_eq!(written.ahead_of(&one(), 5), Some(at(2)));
-        assert_eq!(written.ahead_of(&one(), 7), None);
-        assert_eq!(written.ahead_of(&one(), 5), None, "that is settled");
+        let expected = Expectations::default();
+        assert_eq!(expected.ahead_of(&one(), 4), None);
+        expected.note(&one(), 5, at(1));
+        expected.note(&one(), 7, at(2));
+        assert_eq!(expected.ahead_of(&one(), 5), Some(at(2)));
+        assert_eq!(expected.ahead_of(&one(), 7), None);
+        assert_eq!(expected.ahead_of(&one(), 5), None, "that is settled");
     }
 
     #[test]
     fn a_pass_that_was_put_off_is_made_when_the_newest_comes() {
-        let written = Written::default();
-        written.note(&one(), 5, at(1));
-        assert!(written.ahead_of(&one(), 4).is_some());
-        written.note(&one(), 7, at(2));
-        assert!(written.is_echo(&one(), 5), "the newest is still to come");
-        assert!(!written.is_echo(&one(), 7));
-        assert_eq!(written.ahead_of(&one(), 7), None);
+        let expected = Expectations::default();
+        expected.note(&one(), 5, at(1));
+        assert!(expected.ahead_of(&one(), 4).is_some());
+        expected.note(&one(), 7, at(2));
+        assert!(expected.is_echo(&one(), 5), "the newest is still to come");
+        assert!(!expected.is_echo(&one(), 7));
+        assert_eq!(expected.ahead_of(&one(), 7), None);
     }
 
     #[test]
     fn what_somebody_else_wrote_later_is_looked_at_at_once() {
-        let written = Written::default();
-        written.note(&one(), 5, at(1));
-        assert!(!written.is_echo(&one(), 8));
-        assert_eq!(written.ahead_of(&one(), 8), None);
+        let expected = Expectations::default();
+        expected.note(&one(), 5, at(1));
+        assert!(!expected.is_echo(&one(), 8));
+        assert_eq!(expected.ahead_of(&one(), 8), None);
     }
 
     #[test]
     fn a_wake_that_is_changed_without_a_write_counts() {
-        let written = Written::default();
-        written.note(&one(), 5, at(1));
-        written.note(&one(), 5, None);
-        assert_eq!(written.ahead_of(&one(), 4), Some(None));
-        written.forget(&one());
-        assert_eq!(written.ahead_of(&one(), 4), None);
+        let expected = Expectations::default();
+        expected.note(&one(), 5, at(1));
+        expected.note(&one(), 5, None);
+        assert_eq!(expected.ahead_of(&one(), 4), Some(None));
+        expected.forget(&one());
+        assert_eq!(expected.ahead_of(&one(), 4), None);
     }
 }

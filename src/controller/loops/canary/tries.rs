@@ -12,9 +12,9 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::super::error::is_final;
 use super::CannotTry;
 use crate::api::{AccessRequest, Identity, keys};
+use crate::controller::error::is_final;
 use crate::core::guard::sight::{Expected, Tried};
 use crate::runtime::leader::LEASE;
 

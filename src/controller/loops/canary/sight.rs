@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::watch::patience::patient;
 use super::CannotTry;
+use crate::controller::watch::patience::patient;
 use crate::core::guard::sight::{Expected, Seen, Stored};
 use crate::core::guard::touched::Revision;
 

@@ -3,10 +3,10 @@
 
 use tokio::time::Instant;
 
-use super::context::Context;
-use super::error::Error;
-use super::observe;
 use crate::api::request::BindingRef;
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::observe;
 use crate::core::rbac::binding::Observed;
 
 /// Whether the API server has no such namespace. It is asked only when the watch has none.
@@ -14,9 +14,9 @@ async fn is_gone(context: &Context, namespace: &str) -> Result<bool, Error> {
     if context.rules().is_none_or(|rules| rules.namespaces.contains_key(namespace)) {
         return Ok(false);
     }
-    let known = context.policies().unwrap_or_default();
-    let Context { fresh_rules, reader, reach, .. } = context;
-    let rules = fresh_rules.since(Instant::now(), &known, || context.guard(), reader, reach).await?;
+    let known = context.policies.set().unwrap_or_default();
+    let Context { fresh_rules, reader, served, .. } = context;
+    let rules = fresh_rules.since(Instant::now(), &known, || context.policies.guard(), reader, served).await?;
     Ok(!rules.namespaces.contains_key(namespace))
 }
 

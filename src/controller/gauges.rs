@@ -1,0 +1,81 @@
+//! What `/metrics` says of requests and grants as they are now, counted from the stores when it is asked for.
+
+use std::collections::HashSet;
+
+use super::context::Context;
+use super::stores::listed::ACCESS_REQUESTS;
+use crate::api::request::State;
+use crate::runtime::metrics::Counted;
+
+const STATES: [State; 10] = [
+    State::Pending,
+    State::Scheduled,
+    State::Active,
+    State::Denied,
+    State::Expired,
+    State::Revoked,
+    State::Lapsed,
+    State::Failed,
+    State::Extended,
+    State::Suspended,
+];
+
+/// What the stores and the queues have now. Requests that cannot be decoded are in no state.
+pub fn count(context: &Context) -> Counted {
+    let mut requests = STATES.map(|state| (state.as_str(), 0));
+    for summary in context.requests.store.state().iter().filter_map(|packed| packed.summary.as_ref()) {
+        requests[index(summary.state)].1 += 1;
+    }
+    Counted {
+        leads: context.metrics.leads(),
+        live_grants: requests[index(State::Active)].1,
+        requests: requests.to_vec(),
+        overdue_grants: overdue(context),
+        queue_depth: context.queues.depth(),
+    }
+}
+
+fn index(state: State) -> usize {
+    match state {
+        State::Pending => 0,
+        State::Scheduled => 1,
+        State::Active => 2,
+        State::Denied => 3,
+        State::Expired => 4,
+        State::Revoked => 5,
+        State::Lapsed => 6,
+        State::Failed => 7,
+        State::Extended => 8,
+        State::Suspended => 9,
+    }
+}
+
+/// How many requests are past their end, or over, or gone, and have a binding.
+fn overdue(context: &Context) -> usize {
+    // Before the requests are known, every binding would seem to have none.
+    if !context.listed.has(&[ACCESS_REQUESTS]) {
+        return 0;
+    }
+    let now = context.clock.now();
+    let may_stay = |uid: &str| {
+        let stored = context.requests.by_uid.get(uid).and_then(|reference| context.requests.store.get(&reference));
+        let summary = stored.as_ref().and_then(|packed| packed.summary.as_ref());
+        summary.is_some_and(|summary| !summary.state.is_final() && summary.ends.is_none_or(|end| end > now))
+    };
+    let (roles, cluster_roles) = (context.rbac.role_bindings.state(), context.rbac.cluster_role_bindings.state());
+    let owners = roles.iter().map(|packed| &packed.summary).chain(cluster_roles.iter().map(|packed| &packed.summary));
+    let owners: HashSet<&str> = owners.map(|owner| owner.as_deref().unwrap_or_default()).collect();
+    owners.into_iter().filter(|uid| !may_stay(uid)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_counted_in_its_own_place() {
+        for (place, state) in STATES.into_iter().enumerate() {
+            assert_eq!(index(state), place, "{state:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Takes access away on the second: deletes the bindings of every request whose end has come, before anything else is done
+//! with it, whatever passes wait for. Records nothing: the request's pass does, once the bindings are gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, stream};
+use kube::runtime::reflector::ObjectRef;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{Instrument, error_span, warn};
+
+use super::lost_namespace;
+use crate::api::request::BindingRef;
+use crate::controller::context::Context;
+use crate::controller::stores::ends::{Due, Gone};
+use crate::controller::stores::listed::ACCESS_REQUESTS;
+use crate::controller::stores::packed::PackedRequest;
+use crate::core::model::instants::{self, LONGEST_SLEEP};
+
+/// Access of how many requests is taken away at a time.
+const CONCURRENT_ENDS: usize = 64;
+/// How many bindings of one request are deleted at a time.
+const CONCURRENT_BINDINGS: usize = 16;
+/// Recording waits until nothing is due, but no longer than this: one deletion that hangs holds up no other's record.
+const RECORD_AFTER: Duration = Duration::from_secs(1);
+/// How long what came due while nobody led goes before everything else.
+const FIRST: Duration = Duration::from_secs(2);
+/// Time between two looks at whether all of that is gone.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Runs for as long as the process.
+pub async fn run(context: &Context) {
+    let ends = &context.requests.ends;
+    let mut ending = FuturesUnordered::new();
+    let mut ended = Vec::new();
+    let mut record_at = None;
+    loop {
+        let now = context.clock.now();
+        while ending.len() < CONCURRENT_ENDS
+            && let Some(due) = ends.take_due(now)
+        {
+            ending.push(end(context, due));
+        }
+        if ending.is_empty() || record_at.is_some_and(|at| at <= Instant::now()) {
+            ended.drain(..).for_each(|request| context.enqueue(request));
+            record_at = None;
+        }
+        let has_room = ending.len() < CONCURRENT_ENDS;
+        let next = ends.next().map_or(LONGEST_SLEEP, |next| instants::sleep_until(next, now));
+        tokio::select! {
+            Some(request) = ending.next(), if !ending.is_empty() => {
+                ended.push(request);
+                record_at.get_or_insert_with(|| Instant::now() + RECORD_AFTER);
+            }
+            () = ends.changed(), if has_room => {}
+            () = sleep(next), if has_room => {}
+            () = async { sleep_until(record_at.unwrap_or_else(Instant::now)).await }, if record_at.is_some() => {}
+        }
+    }
+}
+
+/// Waits until what came due while nobody led is gone, before any of it is recorded or told, which takes longer. What is
+/// left then is ended as at any other time.
+pub async fn first_are_gone(context: &Context) {
+    while !context.listed.has(&[ACCESS_REQUESTS]) {
+        sleep(LOOK).await;
+    }
+    let gone = async {
+        while context.requests.ends.are_due(context.clock.now()) {
+            sleep(LOOK).await;
+        }
+    };
+    if timeout(FIRST, gone).await.is_err() {
+        warn!("what is overdue could not all be ended first");
+    }
+}
+
+/// Takes away the access of one request. Its pass deletes again what could not be deleted here, and tells people.
+async fn end(context: &Context, due: Due) -> ObjectRef<PackedRequest> {
+    let Due { uid, request } = due;
+    let status = context.requests.open(&request).filter(|r| r.metadata.uid.as_deref() == Some(&*uid));
+    let bindings = status.and_then(|request| request.status).unwrap_or_default().bindings;
+    let span = error_span!("end", namespace = request.namespace, name = request.name, uid = &*uid);
+    let gone = unbind_all(context, &uid, bindings).instrument(span).await;
+    context.requests.ends.done(&uid, gone);
+    request
+}
+
+/// What is gone; none when something may still be there.
+async fn unbind_all(context: &Context, uid: &Arc<str>, bindings: Vec<BindingRef>) -> Option<Gone> {
+    let unbind = async |binding: &BindingRef| {
+        let ended = lost_namespace::unbind(context, binding, uid).await;
+        ended.inspect_err(|error| warn!(%error, ?binding, "cannot end access; its pass tries again")).is_ok()
+    };
+    let ended: Vec<bool> = stream::iter(&bindings).map(unbind).buffer_unordered(CONCURRENT_BINDINGS).collect().await;
+    ended.into_iter().all(|gone| gone).then(|| Gone { bindings, at: context.clock.now() })
+}

@@ -1,0 +1,16 @@
+//! What the controller does, one loop each, once its replica leads.
+//!
+//! [`work`] starts them all. [`ends`] takes access away on the second; [`request`] and [`policy`] take one object through a
+//! pass; [`reaper`] looks from the bindings' side; [`canary`] proves the guards, on every replica; [`takeover`] is for the
+//! replica that has just begun to lead. Every write goes through [`mod@super::write`].
+
+pub mod canary;
+pub mod ends;
+pub mod lost_namespace;
+pub mod passes;
+pub mod policy;
+pub mod reaper;
+pub mod related;
+pub mod request;
+pub mod takeover;
+pub mod work;

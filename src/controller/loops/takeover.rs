@@ -1,0 +1,77 @@
+//! What a replica does before it works, and when it begins to. Records nothing.
+
+use std::time::Duration;
+
+use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use crate::controller::context::Context;
+use crate::controller::queues::{Inbox, ReapTask};
+use crate::controller::stores::packed::{PackedRequest, reference};
+use crate::controller::versions::{self, Versions};
+
+/// Time between two looks at whether the watch has caught up.
+const LOOK: Duration = Duration::from_millis(20);
+/// Time to the next list after one that failed.
+const RETRY: Duration = Duration::from_millis(500);
+/// Time to the next list while the watch is behind.
+const RELIST: Duration = Duration::from_secs(5);
+
+/// Throws away what the watches say, for as long as it is polled: all is looked at when the work begins.
+pub async fn discard(inbox: &mut Inbox) {
+    let reaper = async { while inbox.reaper.recv().await.is_some() {} };
+    tokio::join!(inbox.grants.discard(), inbox.decisions.discard(), inbox.policies.discard(), reaper);
+}
+
+/// Looks at everything that the stores have.
+pub fn enqueue_all(context: &Context) {
+    context.requests.store.state().iter().for_each(|request| context.enqueue(reference(&**request)));
+    context.enqueue_policies();
+    context.queues.reap(ReapTask::Everything);
+}
+
+/// Waits until the watch has brought every request as it was at this call or later, so that limits can be counted: the
+/// process that led until now may have granted something in its last moment. Where no policy has limits, there is
+/// nothing to wait for.
+pub async fn catch_up(context: &Context) {
+    let any_limits = loop {
+        match context.policies.set() {
+            Some(policies) => break policies.any_limits(),
+            None => sleep(LOOK).await,
+        }
+    };
+    let mut behind = if any_limits { listed(context).await } else { Versions::default() };
+    let mut read_at = Instant::now();
+    while !behind.is_empty() {
+        sleep(LOOK).await;
+        behind.retain(|request, version| !has(context, request, *version));
+        if !behind.is_empty() && read_at.elapsed() > RELIST {
+            // One that was deleted since will never come.
+            let there = listed(context).await;
+            behind.retain(|request, _| there.contains_key(request));
+            read_at = Instant::now();
+        }
+    }
+    context.requests.ledger.complete();
+    context.enqueue_open_requests();
+}
+
+/// Every request and its version, from the API server; asks until it is answered.
+async fn listed(context: &Context) -> Versions {
+    loop {
+        match versions::list(&context.reader, &context.served).await {
+            Ok(versions) => return versions,
+            Err(error) => warn!(%error, "cannot list requests; those under limits wait"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Whether the store has a request in this version or a later one.
+fn has(context: &Context, request: &ObjectRef<PackedRequest>, version: u64) -> bool {
+    let stored = context.requests.store.get(request);
+    let stored = stored.and_then(|packed| packed.meta().resource_version.as_ref()?.parse::<u64>().ok());
+    stored.is_some_and(|stored| stored >= version)
+}

@@ -1,0 +1,100 @@
+//! Starts every loop of the replica that leads, and stops them.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use kube::ResourceExt;
+use tokio::sync::watch as signal;
+use tracing::{error_span, warn};
+
+use super::passes::Passes;
+use super::{ends, policy, reaper, request, takeover};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::queues::{Inbox, Incoming};
+use crate::controller::stores::packed::PackedRequest;
+use crate::runtime::gate::Leadership;
+
+/// How many requests of a lane are worked on at a time.
+const CONCURRENT_REQUESTS: u16 = 64;
+/// How many policies are worked on at a time.
+const CONCURRENT_POLICIES: u16 = 4;
+
+/// Stands by until this replica leads, then works until `stop`.
+///
+/// # Errors
+/// When a loop ends that should not.
+pub async fn work(
+    context: Arc<Context>,
+    mut inbox: Inbox,
+    leadership: &Leadership,
+    stop: signal::Receiver<bool>,
+) -> Result<(), Error> {
+    let until_stop = || {
+        let mut stop = stop.clone();
+        let stopped = async move {
+            let _ = stop.wait_for(|stopped| *stopped).await;
+        };
+        stopped.boxed().shared()
+    };
+    tokio::select! {
+        biased;
+        () = until_stop() => return Ok(()),
+        () = leadership.taken() => {}
+        () = takeover::discard(&mut inbox) => return Err(Error::PartEnded("a queue")),
+    }
+    takeover::enqueue_all(&context);
+    let requests = |queue: Incoming<PackedRequest>| {
+        let passes = Passes {
+            store: context.requests.store.clone(),
+            queue,
+            concurrency: CONCURRENT_REQUESTS,
+            span: |request| {
+                error_span!("pass", namespace = request.namespace(), name = request.name_any(), uid = request.uid())
+            },
+            pass: request::reconcile,
+            after_error: request::after_error,
+        };
+        let (context, stop) = (context.clone(), until_stop());
+        async move {
+            tokio::select! {
+                () = stop.clone() => {}
+                () = ends::first_are_gone(&context) => {}
+            }
+            passes.run(context, stop).await;
+        }
+    };
+    let policies = Passes {
+        store: context.policies.store.clone(),
+        queue: inbox.policies,
+        concurrency: CONCURRENT_POLICIES,
+        span: |policy| error_span!("pass", policy = policy.name_any(), policy_uid = policy.uid()),
+        pass: policy::reconcile,
+        after_error: policy::after_error,
+    };
+    let passes = async {
+        tokio::join!(requests(inbox.grants), requests(inbox.decisions), policies.run(context.clone(), until_stop()))
+    };
+    let catching_up = async {
+        takeover::catch_up(&context).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = mind_the_clock(&context) => Err(Error::PartEnded("the look at the clock")),
+        () = ends::run(&context) => Err(Error::PartEnded("the loop of ends")),
+        () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
+        ((), (), ()) = passes => Ok(()),
+        () = catching_up => Err(Error::PartEnded("the takeover")),
+    }
+}
+
+/// Timers know nothing of a clock that is set while they run.
+async fn mind_the_clock(context: &Context) {
+    let mut steps = context.clock.steps();
+    loop {
+        let step = steps.next().await;
+        warn!(seconds = step.as_secs_f64(), "the clock was set; looking at everything again");
+        context.requests.ends.clock_was_set();
+        takeover::enqueue_all(context);
+    }
+}

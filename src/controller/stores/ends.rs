@@ -1,0 +1,271 @@
+//! When access ends, by request: for the loop that takes it away on the second, whatever else waits.
+//!
+//! It holds what the watch brought and what passes recorded since, the newer of both, and of ended access what is gone
+//! already. Whether an end has come, and what becomes of the request, is for `loops::ends` and `core` to say.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Notify;
+
+use super::packed::{PackedRequest, reference};
+use crate::api::request::{AccessRequest, BindingRef, State};
+use crate::controller::observe::version;
+
+/// UID of a request.
+type Uid = Arc<str>;
+
+/// Ends of running access.
+#[derive(Default)]
+pub struct Ends {
+    known: Mutex<Known>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Known {
+    by_uid: HashMap<Uid, End>,
+    by_time: BTreeMap<Timestamp, BTreeSet<Uid>>,
+    /// Being taken away now.
+    taken: HashSet<Uid>,
+    /// Taken away, and not yet on record.
+    gone: HashMap<Uid, Gone>,
+}
+
+struct End {
+    /// In which version of the request it says so.
+    version: u64,
+    at: Timestamp,
+    request: ObjectRef<PackedRequest>,
+}
+
+/// Bindings of ended access that are gone.
+#[derive(Clone, Debug)]
+pub struct Gone {
+    /// Which, as the record has them.
+    pub bindings: Vec<BindingRef>,
+    /// When the last of them was.
+    pub at: Timestamp,
+}
+
+/// Access whose end has come.
+pub struct Due {
+    /// UID of its request.
+    pub uid: Uid,
+    /// Where that is.
+    pub request: ObjectRef<PackedRequest>,
+}
+
+impl Ends {
+    /// Notes the end of a request's access as this version of it says. What an older version says is no news.
+    pub fn note(&self, request: &AccessRequest) {
+        let (Some(uid), Some(version)) = (request.metadata.uid.as_deref(), version(request)) else { return };
+        let mut known = self.lock();
+        if known.by_uid.get(uid).is_some_and(|end| end.version > version) {
+            return;
+        }
+        let uid = known.remove(uid).unwrap_or_else(|| uid.into());
+        match end(request) {
+            Some(at) => {
+                let first = known.by_time.first_key_value().is_none_or(|(earliest, _)| at < *earliest);
+                known.by_time.entry(at).or_default().insert(uid.clone());
+                known.by_uid.insert(uid, End { version, at, request: reference(request) });
+                if first {
+                    self.changed.notify_one();
+                }
+            }
+            // On record by now.
+            None => {
+                known.gone.remove(&uid);
+            }
+        }
+    }
+
+    /// Forgets a request that is gone.
+    pub fn forget(&self, uid: &str) {
+        let mut known = self.lock();
+        known.remove(uid);
+        known.gone.remove(uid);
+    }
+
+    /// Takes one whose end has come; none is taken twice at a time.
+    pub fn take_due(&self, now: Timestamp) -> Option<Due> {
+        let mut known = self.lock();
+        loop {
+            let (at, uids) = known.by_time.first_key_value().filter(|(at, _)| **at <= now)?;
+            let (at, uid) = (*at, uids.first().cloned());
+            let Some(uid) = uid else {
+                known.by_time.remove(&at);
+                continue;
+            };
+            let end = known.by_uid.get(&uid).map(|end| end.request.clone());
+            known.remove(&uid);
+            // A list that came meanwhile says again what is being done.
+            if known.taken.contains(&uid) || known.gone.contains_key(&uid) {
+                continue;
+            }
+            if let Some(request) = end {
+                known.taken.insert(uid.clone());
+                return Some(Due { uid, request });
+            }
+        }
+    }
+
+    /// What was taken is gone; or not, and then its pass must see to it.
+    pub fn done(&self, uid: &Uid, gone: Option<Gone>) {
+        let mut known = self.lock();
+        known.taken.remove(uid);
+        if let Some(gone) = gone {
+            known.gone.insert(uid.clone(), gone);
+        }
+    }
+
+    /// Whether the end of this request has come and its bindings are not known to be gone: whoever wants to record it
+    /// waits.
+    pub fn is_due(&self, uid: &str, now: Timestamp) -> bool {
+        let known = self.lock();
+        known.taken.contains(uid) || known.by_uid.get(uid).is_some_and(|end| end.at <= now)
+    }
+
+    /// Whether any is due, or being taken away.
+    pub fn are_due(&self, now: Timestamp) -> bool {
+        let known = self.lock();
+        !known.taken.is_empty() || known.by_time.first_key_value().is_some_and(|(at, _)| *at <= now)
+    }
+
+    /// What is gone of this request and not yet on record.
+    pub fn gone(&self, uid: &str) -> Option<Gone> {
+        self.lock().gone.get(uid).cloned()
+    }
+
+    /// When the next one comes.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.lock().by_time.first_key_value().map(|(at, _)| *at)
+    }
+
+    /// Waits until the next one comes sooner than before, or the clock was set.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The clock was set.
+    pub fn clock_was_set(&self) {
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn remove(&mut self, uid: &str) -> Option<Uid> {
+        let (uid, end) = self.by_uid.remove_entry(uid)?;
+        if let Some(uids) = self.by_time.get_mut(&end.at) {
+            uids.remove(&uid);
+            if uids.is_empty() {
+                self.by_time.remove(&end.at);
+            }
+        }
+        Some(uid)
+    }
+}
+
+/// When access of a request ends that has a binding now.
+fn end(request: &AccessRequest) -> Option<Timestamp> {
+    let status = request.status.as_ref()?;
+    let bound = status.granted_at.is_some() && !status.state.is_final() && status.state != State::Suspended;
+    status.next_end().filter(|_| bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn request(name: &str, version: u64, end: Option<i64>) -> AccessRequest {
+        let mut request: AccessRequest = serde_json::from_value(json!({
+            "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessRequest",
+            "metadata": { "name": name, "namespace": "shop", "uid": format!("u-{name}"), "resourceVersion": version.to_string() },
+            "spec": { "role": { "name": "edit" }, "reason": "a test" },
+            "status": { "state": if end.is_some() { "Active" } else { "Expired" }, "grantedAt": "1970-01-01T00:00:01Z" }
+        }))
+        .unwrap();
+        let status = request.status.as_mut().unwrap();
+        status.expires_at = end.map(|end| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(end)));
+        request
+    }
+
+    fn taken(ends: &Ends, now: i64) -> Vec<String> {
+        std::iter::from_fn(|| ends.take_due(at(now))).map(|due| due.request.name).collect()
+    }
+
+    #[test]
+    fn those_that_are_due_are_taken_once_in_the_order_of_time() {
+        let ends = Ends::default();
+        for (name, end) in [("late", 30), ("second", 20), ("first", 10)] {
+            ends.note(&request(name, 1, Some(end)));
+        }
+        assert_eq!(ends.next(), Some(at(10)));
+        assert!(!ends.are_due(at(9)) && ends.are_due(at(10)));
+        assert!(ends.is_due("u-first", at(10)) && !ends.is_due("u-second", at(10)));
+        assert_eq!(taken(&ends, 20), ["first", "second"]);
+        assert!(ends.is_due("u-first", at(10)), "until it is gone");
+        // A list says it again while it is on its way, and once more when it is gone.
+        ends.note(&request("first", 1, Some(10)));
+        assert_eq!(taken(&ends, 20), Vec::<String>::new());
+        ends.done(&"u-first".into(), Some(Gone { bindings: Vec::new(), at: at(20) }));
+        assert!(!ends.is_due("u-first", at(20)) && ends.gone("u-first").is_some());
+        ends.note(&request("first", 1, Some(10)));
+        assert_eq!(taken(&ends, 20), Vec::<String>::new());
+        ends.note(&request("first", 2, None));
+        assert!(ends.gone("u-first").is_none(), "it is on record");
+    }
+
+    #[test]
+    fn what_an_older_version_says_moves_no_end() {
+        let ends = Ends::default();
+        ends.note(&request("fix", 7, Some(90)));
+        ends.note(&request("fix", 5, Some(30)));
+        assert_eq!(ends.next(), Some(at(90)));
+        ends.note(&request("fix", 8, Some(120)));
+        assert_eq!((ends.next(), taken(&ends, 90)), (Some(at(120)), Vec::new()));
+        ends.note(&request("fix", 9, None));
+        assert_eq!(ends.next(), None);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_away_is_left_to_its_pass() {
+        let ends = Ends::default();
+        ends.note(&request("fix", 1, Some(10)));
+        assert_eq!(taken(&ends, 10), ["fix"]);
+        ends.done(&"u-fix".into(), None);
+        assert!(!ends.is_due("u-fix", at(11)) && ends.gone("u-fix").is_none());
+    }
+
+    #[test]
+    fn a_request_that_is_deleted_is_forgotten() {
+        let ends = Ends::default();
+        let fix = request("fix", 1, Some(10));
+        ends.note(&fix);
+        ends.forget("u-fix");
+        assert_eq!((ends.next(), taken(&ends, 10)), (None, Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn an_end_before_all_others_wakes_whoever_waits_for_the_next() {
+        let ends = Ends::default();
+        ends.note(&request("late", 1, Some(30)));
+        ends.changed().await;
+        ends.note(&request("first", 1, Some(10)));
+        ends.changed().await;
+        ends.note(&request("later", 1, Some(40)));
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, ends.changed()).await.is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! Roles and bindings as the watches have them: all roles, for what they allow, and the bindings with our mark.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use kube::runtime::reflector::store::Writer as StoreWriter;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+
+use super::packed::Packed;
+use crate::api::RoleKind;
+use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use crate::controller::observe::places_of;
+use crate::core::model::namespaces::Namespaces;
+use crate::core::rbac::binding::Observed;
+use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::role::RoleSeen;
+
+/// Roles and bindings.
+pub struct Rbac {
+    /// RoleBindings with our mark.
+    pub role_bindings: Store<Packed<RoleBinding>>,
+    /// ClusterRoleBindings with our mark.
+    pub cluster_role_bindings: Store<Packed<ClusterRoleBinding>>,
+    cluster_roles: Store<Packed<ClusterRole>>,
+    roles: Store<Packed<Role>>,
+}
+
+/// The writing ends of the stores.
+pub struct RbacFeeds {
+    /// Of RoleBindings.
+    pub role_bindings: StoreWriter<Packed<RoleBinding>>,
+    /// Of ClusterRoleBindings.
+    pub cluster_role_bindings: StoreWriter<Packed<ClusterRoleBinding>>,
+    /// Of ClusterRoles.
+    pub cluster_roles: StoreWriter<Packed<ClusterRole>>,
+    /// Of Roles.
+    pub roles: StoreWriter<Packed<Role>>,
+}
+
+impl Rbac {
+    /// Empty stores, and their writing ends.
+    pub fn new() -> (Self, RbacFeeds) {
+        let (role_bindings, role_bindings_feed) = reflector::store();
+        let (cluster_role_bindings, cluster_role_bindings_feed) = reflector::store();
+        let (cluster_roles, cluster_roles_feed) = reflector::store();
+        let (roles, roles_feed) = reflector::store();
+        let feeds = RbacFeeds {
+            role_bindings: role_bindings_feed,
+            cluster_role_bindings: cluster_role_bindings_feed,
+            cluster_roles: cluster_roles_feed,
+            roles: roles_feed,
+        };
+        (Self { role_bindings, cluster_role_bindings, cluster_roles, roles }, feeds)
+    }
+
+    /// The role that a request is for.
+    pub fn role(&self, request: &AccessRequest, namespaces: &Namespaces) -> RoleSeen {
+        let name = &request.spec.role.name;
+        match request.spec.role.kind {
+            RoleKind::ClusterRole => {
+                let role = self.cluster_roles.get(&ObjectRef::new(name)).and_then(|packed| packed.open());
+                RoleSeen::OfCluster(role.map(Arc::new))
+            }
+            RoleKind::Role => {
+                let places = places_of(request, namespaces).into_iter();
+                let roles = places.map(|place| {
+                    let role = self.roles.get(&ObjectRef::new(name).within(&place)).and_then(|packed| packed.open());
+                    (place, role.map(Arc::new))
+                });
+                RoleSeen::OfNamespaces(roles.collect())
+            }
+        }
+    }
+
+    /// The role that was made for a recorded binding.
+    fn made_role(&self, recorded: &BindingRef) -> Option<MadeRole> {
+        recorded.role.as_ref()?;
+        let name = &recorded.name;
+        match &recorded.namespace {
+            Some(place) => self.roles.get(&ObjectRef::new(name).within(place))?.seen(),
+            None => self.cluster_roles.get(&ObjectRef::new(name))?.seen(),
+        }
+    }
+
+    /// Every role that was made for a binding, with where it stands.
+    pub fn made_roles(&self) -> Vec<(BindingRef, MadeRole)> {
+        let made = |role: Option<MadeRole>, kind| role.and_then(|role| Some((role.beside(kind)?, role)));
+        let of_namespaces = self.roles.state_filter(|packed| packed.summary.is_some()).into_iter();
+        let of_cluster = self.cluster_roles.state_filter(|packed| packed.summary.is_some()).into_iter();
+        let of_namespaces = of_namespaces.filter_map(|packed| made(packed.seen(), BindingKind::RoleBinding));
+        let of_cluster = of_cluster.filter_map(|packed| made(packed.seen(), BindingKind::ClusterRoleBinding));
+        of_namespaces.chain(of_cluster).collect()
+    }
+
+    /// What stands in the place of a recorded binding.
+    pub fn binding(&self, recorded: &BindingRef) -> Option<Observed> {
+        let found: Observed = match (recorded.kind, &recorded.namespace) {
+            (BindingKind::RoleBinding, Some(namespace)) => {
+                self.role_bindings.get(&ObjectRef::new(&recorded.name).within(namespace))?.seen()?
+            }
+            (BindingKind::RoleBinding, None) => return None,
+            (BindingKind::ClusterRoleBinding, _) => {
+                self.cluster_role_bindings.get(&ObjectRef::new(&recorded.name))?.seen()?
+            }
+        };
+        Some(Observed { made_role: self.made_role(recorded), ..found })
+    }
+
+    /// Every binding with our mark. Unpacked one by one, since all of them unpacked take many times the room.
+    pub fn bindings(&self) -> impl Iterator<Item = Observed> + use<> {
+        let of_namespaces = self.role_bindings.state().into_iter().filter_map(|packed| packed.seen());
+        let of_cluster = self.cluster_role_bindings.state().into_iter().filter_map(|packed| packed.seen());
+        of_namespaces.chain(of_cluster)
+    }
+}
