@@ -4,8 +4,8 @@ use super::context::EvalContext;
 use super::matching::shortfalls;
 use super::period::{Period, period};
 use crate::api::policy::Effect;
+use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
-use crate::core::model::field_error::sentence;
 use crate::core::policies::{Entry, Policy, PolicySet};
 
 /// The policy that decides.
@@ -27,16 +27,16 @@ pub fn choose<'p>(
     ask: &ValidRequest<'_>,
     policies: &'p PolicySet,
     context: &EvalContext<'_>,
-) -> Result<Chosen<'p>, Vec<String>> {
+) -> Result<Chosen<'p>, Vec<Denial>> {
     let named = |name: &str| ask.policy.is_none_or(|wanted| wanted == name);
-    let mut reasons: Vec<(usize, String)> = Vec::new();
+    let mut denials = Vec::new();
+    let falls_short =
+        |policy: &Policy, shortfalls| Denial::FallsShort { policy: policy.reference.name.clone(), shortfalls };
     let mut least = (usize::MAX, i64::MAX);
     let mut best = None;
     for policy in policies.valid(Effect::Allow).filter(|p| named(&p.reference.name)) {
         match fits(policy, ask, context) {
-            Err(short) => {
-                reasons.push((short.len(), format!("policy {}: {}", policy.reference.name, short.join(", "))));
-            }
+            Err(short) => denials.push(falls_short(policy, short)),
             Ok(period) => {
                 let automatic = is_automatic(policy, ask, context);
                 let friction = friction(policy, ask.aim, automatic == Ok(true));
@@ -50,38 +50,36 @@ pub fn choose<'p>(
         return Ok(best);
     }
     for (policy, why) in policies.doubted().filter(|(p, _)| named(&p.reference.name)) {
-        let short = fits(policy, ask, context).err().unwrap_or_default();
-        let told = if short.is_empty() { why.to_owned() } else { short.join(", ") };
-        reasons.push((short.len(), format!("policy {}: {told}", policy.reference.name)));
+        let short = fits(policy, ask, context).err();
+        denials.push(falls_short(policy, short.unwrap_or_else(|| vec![Shortfall::Disbelieved(why.to_owned())])));
     }
-    for (name, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
-        reasons.push((0, format!("policy {name}: it is not ready ({})", sentence(faults))));
+    for (policy, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
+        denials.push(Denial::NotReady { policy: policy.to_owned(), faults: faults.to_vec() });
     }
-    if reasons.is_empty() {
-        let reason = match ask.policy {
+    if denials.is_empty() {
+        denials.push(match ask.policy {
             Some(name) if matches!(policies.get(name), Some(Entry::Valid(_) | Entry::Doubted { .. })) => {
-                format!("policy {name}: it denies, so nothing can be granted by it")
+                Denial::NamesDenying(name.to_owned())
             }
-            Some(name) => format!("there is no policy {name}"),
-            None => "there is no policy that allows anything".to_owned(),
-        };
-        return Err(vec![reason]);
+            Some(name) => Denial::NamesNone(name.to_owned()),
+            None => Denial::NoPolicy,
+        });
     }
-    reasons.sort();
-    Err(reasons.into_iter().map(|(_, reason)| reason).collect())
+    denials.sort_by_cached_key(|denial| (denial.distance(), denial.to_string()));
+    Err(denials)
 }
 
 /// When access would be, if the policy has room for it. Otherwise everything that is in the way.
-pub fn fits(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Result<Period, Vec<String>> {
+pub fn fits(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Result<Period, Vec<Shortfall>> {
     let mut short = shortfalls(policy, ask, ask.length, context);
     // Not among the others: what runs already is held to those, and goes on where a new grant would not begin.
-    short.extend(context.beyond_protection(ask, policy));
+    short.extend(context.beyond_protection(ask, policy).map(Shortfall::Protected));
     if !short.is_empty() {
         return Err(short);
     }
-    let period = period(ask, policy, context.at).map_err(|why| vec![why])?;
+    let period = period(ask, policy, context.at).map_err(|why| vec![Shortfall::NoTime(why)])?;
     let over = context.over_limits(ask, policy, period.length());
-    if over.is_empty() { Ok(period) } else { Err(over) }
+    if over.is_empty() { Ok(period) } else { Err(over.into_iter().map(Shortfall::Limit).collect()) }
 }
 
 /// How much a request under this policy asks of people before it is granted: stages, then approvals; nothing of

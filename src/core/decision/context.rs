@@ -8,7 +8,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::tz::TimeZone;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::core::decision::protected::Protected;
+use crate::core::decision::protected::{Protected, Protection};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::grant_scope::GrantScope;
@@ -16,7 +16,7 @@ use crate::core::model::namespaces::Namespaces;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Policy;
 use crate::core::policies::cel::{Asked, CelInput, RiskScore, When, Who};
-use crate::core::policies::limits::Counted;
+use crate::core::policies::limits::{Counted, Exceeded};
 use crate::core::rbac::role::RoleSeen;
 
 /// Values by label key.
@@ -51,17 +51,17 @@ impl<'a> EvalContext<'a> {
     }
 
     /// Why the policy's limits leave no room for this request.
-    pub fn over_limits(&self, ask: &ValidRequest<'_>, policy: &Policy, length: SignedDuration) -> Vec<String> {
+    pub fn over_limits(&self, ask: &ValidRequest<'_>, policy: &Policy, length: SignedDuration) -> Vec<Exceeded> {
         policy.limits.exceeded(ask, self.place, length, &self.under(policy), self.at)
     }
 
     /// Why the policy's limits leave no room for one more request that waits.
-    pub fn too_many_open(&self, ask: &ValidRequest<'_>, policy: &Policy) -> Option<String> {
+    pub fn too_many_open(&self, ask: &ValidRequest<'_>, policy: &Policy) -> Option<Exceeded> {
         policy.limits.too_many_open(ask, &self.under(policy))
     }
 
     /// Why the policy does not give this anew, since it would reach what is protected.
-    pub fn beyond_protection(&self, ask: &ValidRequest<'_>, policy: &Policy) -> Option<String> {
+    pub fn beyond_protection(&self, ask: &ValidRequest<'_>, policy: &Policy) -> Option<Protection> {
         self.protected.shortfall(policy, ask, self.place, self.namespaces, self.role)
     }
 

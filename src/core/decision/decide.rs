@@ -2,6 +2,8 @@
 //!
 //! The answer does not depend on the order of policies. A denial carries all reasons.
 
+use std::fmt;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::choose::{Chosen, choose};
@@ -12,9 +14,10 @@ use crate::core::decision::context::EvalContext;
 use crate::core::decision::hours::counts;
 use crate::core::decision::matching::denies;
 use crate::core::decision::period::Period;
+use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::model::ask::{RequestKind, ValidRequest};
-use crate::core::model::field_error::sentence;
+use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::instants::later;
 use crate::core::policies::seats::as_escalated;
@@ -23,25 +26,67 @@ use crate::core::policies::{Policy, PolicySet};
 /// The answer to a request.
 #[derive(Clone, Debug)]
 pub enum Decision<'p> {
-    /// Something that might deny cannot be read; why.
-    Undecided(String),
-    /// No, as far as policies go; all reasons, sorted.
-    Denied(Vec<String>),
+    /// A policy that might deny cannot be read.
+    Undecided(Unreadable),
+    /// No, as far as policies go; all reasons, the closest to a yes first.
+    Denied(Vec<Denial>),
     /// No, says somebody who may.
     Refused {
         /// The policy that gives them a say.
         policy: &'p Policy,
         /// Who.
         by: String,
-        /// A sentence.
-        why: String,
+        /// What they said to it, if anything.
+        comment: String,
     },
     /// People must agree first.
     Waiting(Waiting<'p>),
-    /// Nobody decided in time; the sentence says what was waited for.
-    Lapsed(String),
+    /// Nobody decided in time.
+    Lapsed(Lapse),
     /// Yes.
     Approved(Approved<'p>),
+}
+
+/// A policy that denies and has faults: what it might deny waits until it is mended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its name.
+    pub policy: String,
+    /// What is wrong with it.
+    pub faults: Vec<FieldError>,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (policy, faults) = (&self.policy, sentence(&self.faults));
+        write!(f, "policy {policy} denies, but cannot be read, so no request can be decided: {faults}")
+    }
+}
+
+/// Until when nobody decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lapse {
+    /// The stage of this name had to be full by the deadline.
+    Stage(String),
+    /// The time asked for is over.
+    Time,
+    /// The grant that was to be extended came to its end.
+    Grant(String),
+}
+
+impl fmt::Display for Lapse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stage(name) => write!(f, "stage {name} had no answer in time"),
+            Self::Time => f.write_str("the time asked for is over"),
+            Self::Grant(of) => write!(f, "{of} came to its end first"),
+        }
+    }
+}
+
+/// What somebody said who denied a request, in words.
+pub fn refused(by: &str, comment: &str) -> String {
+    if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") }
 }
 
 /// People must agree: under which policy, in which stage, and by when.
@@ -86,17 +131,14 @@ impl Approved<'_> {
 pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, said: ReviewLog<'_>, now: Timestamp) -> Decision<'p> {
     let policies = s.policies;
     if let Some(fault) = s.reach.refusal(s.request.metadata.namespace.as_deref().unwrap_or_default(), &ask.target) {
-        return Decision::Denied(vec![fault.to_string()]);
+        return Decision::Denied(vec![Denial::Request(fault)]);
     }
     let place = match ask.target.resolve(s.namespaces) {
         Ok(place) => place,
-        Err(fault) => return Decision::Denied(vec![fault.to_string()]),
+        Err(fault) => return Decision::Denied(vec![Denial::Request(fault)]),
     };
     if let Some((name, faults)) = policies.broken(Effect::Deny).next() {
-        return Decision::Undecided(format!(
-            "policy {name} denies, but cannot be read, so no request can be decided: {}",
-            sentence(faults)
-        ));
+        return Decision::Undecided(Unreadable { policy: name.to_owned(), faults: faults.to_vec() });
     }
     let context = EvalContext::new(s, &place, now);
     let denied = denials(ask, policies, &context);
@@ -107,15 +149,21 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, said: ReviewLog<'_>,
         Ok(chosen) => chosen,
         Err(reasons) => return Decision::Denied(reasons),
     };
-    let denied = |why: String| Decision::Denied(vec![format!("policy {}: {why}", policy.reference.name)]);
+    let denied = |shortfall| {
+        let policy = policy.reference.name.clone();
+        Decision::Denied(vec![Denial::FallsShort { policy, shortfalls: vec![shortfall] }])
+    };
     let automatic = match automatic {
         Ok(automatic) => automatic,
-        Err(why) => return denied(format!("its automaticWhen cannot be evaluated: {why}")),
+        Err(why) => return denied(Shortfall::AutomaticUnevaluated(why)),
     };
     match ask_people(ask, policy, automatic, period, said, now) {
-        Answer::Open(waiting) => context.too_many_open(ask, policy).map_or(Decision::Waiting(waiting), denied),
+        Answer::Open(waiting) => {
+            let exceeded = context.too_many_open(ask, policy);
+            exceeded.map_or(Decision::Waiting(waiting), |exceeded| denied(Shortfall::Limit(exceeded)))
+        }
         Answer::Complete(approvers) => Decision::Approved(Approved { policy, place, period, approvers }),
-        Answer::Refused { by, why } => Decision::Refused { policy, by, why },
+        Answer::Refused { by, comment } => Decision::Refused { policy, by, comment },
         Answer::Late(why) => Decision::Lapsed(why),
     }
 }
@@ -127,14 +175,14 @@ enum Answer<'p> {
     /// These have agreed, and they are enough.
     Complete(Vec<String>),
     /// Somebody who may says no.
-    Refused { by: String, why: String },
-    /// It is too late; a sentence.
-    Late(String),
+    Refused { by: String, comment: String },
+    /// It is too late.
+    Late(Lapse),
 }
 
 /// Policies that deny the request, as reasons.
-fn denials(ask: &ValidRequest<'_>, policies: &PolicySet, context: &EvalContext<'_>) -> Vec<String> {
-    policies.denying().filter_map(|policy| denies(policy, ask, context)).collect()
+fn denials(ask: &ValidRequest<'_>, policies: &PolicySet, context: &EvalContext<'_>) -> Vec<Denial> {
+    policies.denying().filter_map(|policy| denies(policy, ask, context)).map(Denial::Policy).collect()
 }
 
 fn ask_people<'p>(
@@ -152,8 +200,8 @@ fn ask_people<'p>(
     };
     if window_end.is_some_and(|end| end <= now) {
         return Answer::Late(match ask.aim {
-            RequestKind::Extension { of, .. } => format!("{of} came to its end first"),
-            RequestKind::Grant | RequestKind::BreakGlass => "the time asked for is over".to_owned(),
+            RequestKind::Extension { of, .. } => Lapse::Grant(of.to_owned()),
+            RequestKind::Grant | RequestKind::BreakGlass => Lapse::Time,
         });
     }
     let stages = match (ask.aim, &policy.break_glass) {
@@ -167,16 +215,13 @@ fn ask_people<'p>(
         Progress::Open { .. } if automatic || matches!(ask.aim, RequestKind::BreakGlass) => {
             Answer::Complete(Vec::new())
         }
-        Progress::Denied { by, comment } => {
-            let why = if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") };
-            Answer::Refused { by, why }
-        }
+        Progress::Denied { by, comment } => Answer::Refused { by, comment },
         Progress::Open { stage, approved } => {
             let stage = stages[stage].clone();
             let answer_by = later(ask.created, policy.deadline);
             let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
             if deadline <= now {
-                return Answer::Late(format!("stage {} had no answer in time", stage.name));
+                return Answer::Late(Lapse::Stage(stage.name));
             }
             Answer::Open(Waiting { policy, stage, approved, deadline })
         }
@@ -194,6 +239,10 @@ mod tests {
     use crate::core::policies::limits::Counted;
     use serde_json::{Value, json};
 
+    fn told(reasons: &[Denial]) -> String {
+        reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
     /// The policy and length that a request is granted under, or why it is not.
     fn answer(spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
         answer_beside(&[], spec, policies)
@@ -208,9 +257,11 @@ mod tests {
             Decision::Approved(a) => {
                 Ok((a.policy.reference.name.clone(), crate::core::model::duration::format(a.period.length())))
             }
-            Decision::Denied(reasons) => Err(reasons.join("; ")),
+            Decision::Denied(reasons) => Err(told(&reasons)),
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
-            Decision::Undecided(why) | Decision::Lapsed(why) | Decision::Refused { why, .. } => Err(why),
+            Decision::Undecided(why) => Err(why.to_string()),
+            Decision::Lapsed(why) => Err(why.to_string()),
+            Decision::Refused { by, comment, .. } => Err(refused(&by, &comment)),
         }
     }
 
@@ -227,7 +278,7 @@ mod tests {
             let world = World::new(request(spec), Vec::new(), namespaces(), noon());
             let said = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
             match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
-                Decision::Denied(reasons) => reasons.join("; "),
+                Decision::Denied(reasons) => told(&reasons),
                 other => format!("{other:?}"),
             }
         };

@@ -5,8 +5,8 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::core::decision::context::EvalContext;
+use crate::core::decision::shortfall::{Denying, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
-use crate::core::model::duration;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::model::recurrence::Recurrence;
@@ -16,7 +16,7 @@ use crate::core::policies::policy::Requirement;
 
 /// Why a policy that denies does so, if it touches what is asked for. A condition of it that cannot be evaluated
 /// does not let anybody in.
-pub fn denies(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<String> {
+pub fn denies(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<Denying> {
     let EvalContext { place, namespaces, .. } = context;
     let name = &policy.reference.name;
     let somebody = policy.requesters.is_empty() || policy.requesters.iter().any(|s| is_subject(ask.requester, s));
@@ -29,10 +29,10 @@ pub fn denies(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>
         match requirement.condition.holds(facts) {
             Ok(true) => {}
             Ok(false) => return None,
-            Err(why) => return Some(format!("policy {name} denies it, since a condition cannot be evaluated: {why}")),
+            Err(why) => return Some(Denying { policy: name.clone(), unevaluated: Some(why) }),
         }
     }
-    Some(format!("policy {name} denies it"))
+    Some(Denying { policy: name.clone(), unevaluated: None })
 }
 
 fn touches(policy: &Policy, place: &GrantScope, namespaces: &Namespaces) -> bool {
@@ -49,44 +49,40 @@ pub fn shortfalls(
     ask: &ValidRequest<'_>,
     length: Option<SignedDuration>,
     context: &EvalContext<'_>,
-) -> Vec<String> {
+) -> Vec<Shortfall> {
     let EvalContext { place, namespaces, .. } = context;
     let mut short = Vec::new();
     if !policy.requesters.iter().any(|s| is_subject(ask.requester, s)) {
-        short.push(format!("{} is not among its requesters", ask.requester.username));
+        short.push(Shortfall::Requester(ask.requester.username.clone()));
     }
     if !policy.roles.contains(ask.role) {
-        let listed: Vec<String> = policy.roles.iter().map(ToString::to_string).collect();
-        short.push(format!("{} is not among its roles ({})", ask.role, listed.join(", ")));
+        short.push(Shortfall::Role { asked: ask.role.clone(), listed: policy.roles.clone() });
     }
     match place {
-        GrantScope::Cluster if !policy.scope.cluster => short.push("it does not cover the whole cluster".to_owned()),
+        GrantScope::Cluster if !policy.scope.cluster => short.push(Shortfall::Cluster),
         GrantScope::Cluster => {}
         GrantScope::Namespaces(names) => {
-            let outside: Vec<&str> =
-                names.iter().map(String::as_str).filter(|n| !policy.covers(n, namespaces)).collect();
+            let outside: Vec<String> = names.iter().filter(|name| !policy.covers(name, namespaces)).cloned().collect();
             if !outside.is_empty() {
-                short.push(format!("it does not cover namespace {}", outside.join(", ")));
+                short.push(Shortfall::Namespaces(outside));
             }
         }
     }
     match ask.aim {
         RequestKind::Extension { of, running } => match running {
             Some(running) => short.extend(extension_shortfalls(policy, running.extended + 1, length)),
-            None => short.push(format!("nothing is known of {of}")),
+            None => short.push(Shortfall::UnknownGrant(of.to_owned())),
         },
         RequestKind::Grant | RequestKind::BreakGlass => {
             short.extend(ask.recurrence.as_ref().and_then(|recurrence| recurrence_shortfall(policy, recurrence)));
-            if let Some(length) = length.filter(|l| *l > policy.longest) {
-                let (asked, longest) = (duration::format(length), duration::format(policy.longest));
-                short.push(format!("{asked} is longer than its maximum of {longest}"));
-            }
+            let too_long = length.filter(|length| *length > policy.longest);
+            short.extend(too_long.map(|asked| Shortfall::Length { asked, most: policy.longest }));
         }
     }
     match ask.aim {
-        RequestKind::BreakGlass if policy.break_glass.is_none() => short.push("it has no breakGlass".to_owned()),
+        RequestKind::BreakGlass if policy.break_glass.is_none() => short.push(Shortfall::BreakGlass),
         RequestKind::Grant | RequestKind::Extension { .. } if policy.is_for_break_glass_only() => {
-            short.push("it is for emergencies only (spec.breakGlass)".to_owned());
+            short.push(Shortfall::BreakGlassOnly);
         }
         _ => {}
     }
@@ -98,41 +94,32 @@ pub fn shortfalls(
 }
 
 /// In what a policy falls short of access that comes back every week.
-fn recurrence_shortfall(policy: &Policy, recurrence: &Recurrence) -> Option<String> {
+fn recurrence_shortfall(policy: &Policy, recurrence: &Recurrence) -> Option<Shortfall> {
     let (weeks, length) = (recurrence.weeks, recurrence.longest());
     match policy.weeks {
-        None => Some("it allows no recurring access (spec.recurrence)".to_owned()),
-        Some(most) if weeks > most => Some(format!("{weeks} weeks are more than the {most} that it allows")),
-        Some(_) if length > policy.longest => {
-            let (length, longest) = (duration::format(length), duration::format(policy.longest));
-            Some(format!("windows of {length} are longer than its maximum of {longest}"))
-        }
+        None => Some(Shortfall::Recurrence),
+        Some(most) if weeks > most => Some(Shortfall::Weeks { asked: weeks, most }),
+        Some(_) if length > policy.longest => Some(Shortfall::WindowLength { asked: length, most: policy.longest }),
         Some(_) => None,
     }
 }
 
-/// What the requester is told of conditions that do not hold.
-fn unmet(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Vec<String> {
-    let Some(facts) = policy.conditions.first().map(|_| context.facts(ask, policy)) else { return Vec::new() };
-    let told = |requirement: &Requirement| match requirement.condition.holds(&facts) {
+/// Conditions that do not hold.
+fn unmet(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Vec<Shortfall> {
+    let Some(input) = policy.conditions.first().map(|_| context.facts(ask, policy)) else { return Vec::new() };
+    let unmet = |requirement: &Requirement| match requirement.condition.holds(&input) {
         Ok(true) => None,
-        Ok(false) => Some(requirement.message.clone()),
-        Err(why) => Some(format!("its condition cannot be evaluated: {why}")),
+        Ok(false) => Some(Shortfall::Condition(requirement.message.clone())),
+        Err(why) => Some(Shortfall::ConditionUnevaluated(why)),
     };
-    policy.conditions.iter().filter_map(told).collect()
+    policy.conditions.iter().filter_map(unmet).collect()
 }
 
 /// In what a policy falls short of so many extensions of one grant, the longest of them adding `length`.
-pub fn extension_shortfalls(policy: &Policy, extensions: usize, length: Option<SignedDuration>) -> Vec<String> {
-    let Some(bound) = policy.extension else { return vec!["it allows no extension".to_owned()] };
-    let mut short = Vec::new();
-    if extensions > bound.count {
-        let times = if bound.count == 1 { "once".to_owned() } else { format!("{} times", bound.count) };
-        short.push(format!("it allows a grant to be extended {times} only"));
-    }
-    if let Some(length) = length.filter(|l| *l > bound.most) {
-        let (asked, most) = (duration::format(length), duration::format(bound.most));
-        short.push(format!("{asked} is longer than {most}, the most that one extension adds"));
-    }
-    short
+pub fn extension_shortfalls(policy: &Policy, extensions: usize, length: Option<SignedDuration>) -> Vec<Shortfall> {
+    let Some(bound) = policy.extension else { return vec![Shortfall::Extension] };
+    let too_many = (extensions > bound.count).then_some(Shortfall::Extensions(bound.count));
+    let too_long = length.filter(|length| *length > bound.most);
+    let too_long = too_long.map(|asked| Shortfall::ExtensionLength { asked, most: bound.most });
+    too_many.into_iter().chain(too_long).collect()
 }

@@ -12,5 +12,6 @@ pub mod matching;
 pub mod period;
 pub mod protected;
 pub mod served;
+pub mod shortfall;
 pub mod snapshot;
 pub mod validate;

@@ -4,9 +4,12 @@
 //! Owns which namespaces these are, which rights count as more than looking, and what a policy falls short of. It is
 //! asked only where something new is given: a grant that runs is none of its business.
 
+use std::fmt;
+
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use crate::api::request::{AccessRequest, State};
+use crate::api::subject::RoleName;
 use crate::core::decision::validate::validate;
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::grant_scope::GrantScope;
@@ -77,37 +80,78 @@ impl<'a> Protected<'a> {
         place: &GrantScope,
         namespaces: &Namespaces,
         role: Option<&RoleSeen>,
-    ) -> Option<String> {
+    ) -> Option<Protection> {
         if policy.scope.system_namespaces {
             return None;
         }
-        let why = match place {
+        let of = match place {
             GrantScope::Cluster if !policy.scope.cluster => return None,
-            GrantScope::Cluster => {
-                let beyond = beyond_reading(ask.request, role)?;
-                format!(
-                    "{KUBE_SYSTEM} and {} are protected, which the whole cluster includes, and {} {beyond}: ask for \
-                     namespaces, or for what only reads (spec.rules), or {WAY_OUT}",
-                    self.release, ask.role
-                )
-            }
+            GrantScope::Cluster => ProtectedBy::Cluster {
+                release: self.release.to_owned(),
+                role: ask.role.clone(),
+                right: beyond_reading(ask.request, role)?,
+            },
             GrantScope::Namespaces(names) => {
                 let reached = names.iter().filter(|name| self.contains(name) && policy.covers(name, namespaces));
-                let reached: Vec<&str> = reached.map(String::as_str).collect();
+                let reached: Vec<String> = reached.cloned().collect();
                 if reached.is_empty() {
                     return None;
                 }
-                let without = match ask.target {
-                    Target::Selected(_) => "select others only",
-                    _ => "ask for others",
-                };
-                format!("namespace {} is protected: {without}, or {WAY_OUT}", reached.join(", "))
+                ProtectedBy::Namespaces { reached, selected: matches!(ask.target, Target::Selected(_)) }
             }
         };
         let approved = ask.request.status.as_ref().is_some_and(|status| status.state == State::Scheduled);
-        let before =
-            if approved { "; that holds for whatever begins now, also when it was approved before" } else { "" };
-        Some(format!("{why}{before}"))
+        Some(Protection { of, approved })
+    }
+}
+
+/// What a policy does not give since it is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// What is asked for.
+    pub of: ProtectedBy,
+    /// Whether it had been approved before.
+    pub approved: bool,
+}
+
+/// What reaches protected namespaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProtectedBy {
+    /// A role in the whole cluster that does more than look.
+    Cluster {
+        /// Namespace of this release.
+        release: String,
+        /// The role asked for.
+        role: RoleName,
+        /// A right of it that does.
+        right: String,
+    },
+    /// Namespaces that were asked for.
+    Namespaces {
+        /// Which.
+        reached: Vec<String>,
+        /// Whether by their labels.
+        selected: bool,
+    },
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.of {
+            ProtectedBy::Cluster { release, role, right } => write!(
+                f,
+                "{KUBE_SYSTEM} and {release} are protected, which the whole cluster includes, and {role} {right}: ask for \
+                 namespaces, or for what only reads (spec.rules), or {WAY_OUT}"
+            )?,
+            ProtectedBy::Namespaces { reached, selected } => {
+                let without = if *selected { "select others only" } else { "ask for others" };
+                write!(f, "namespace {} is protected: {without}, or {WAY_OUT}", reached.join(", "))?;
+            }
+        }
+        match self.approved {
+            true => f.write_str("; that holds for whatever begins now, also when it was approved before"),
+            false => Ok(()),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::core::decision::approvals::{Progress, ReviewLog, Reviews, progress};
 use crate::core::decision::decide::{Decision, decide};
+use crate::core::decision::shortfall::{Denial, Denying};
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{deny, group, namespaces, noon, policy, request, stage, user};
 use crate::core::model::subjects::is_approver;
@@ -97,10 +98,11 @@ proptest! {
     fn law_9_a_denial_carries_all_reasons_in_order(policies in policies(), ask in asks()) {
         if let Answer::No(reasons) = answer(&ask, &policies) {
             prop_assert!(!reasons.is_empty());
-            prop_assert!(reasons.is_sorted_by_key(|reason| (distance(reason), reason)), "{reasons:?}");
+            prop_assert!(reasons.is_sorted_by_key(|reason| (points(reason), reason.to_string())), "{reasons:?}");
             let alone = |p: &AccessPolicy| answer(&ask, std::slice::from_ref(p));
             let name = |p: &AccessPolicy| p.metadata.name.clone().unwrap();
-            let against: Vec<String> = policies.iter().map(|p| (p, format!("policy {} denies it", name(p))))
+            let denies = |p: &AccessPolicy| Denial::Policy(Denying { policy: name(p), unevaluated: None });
+            let against: Vec<Denial> = policies.iter().map(|p| (p, denies(p)))
                 .filter(|(p, denies)| alone(p) == Answer::No(vec![denies.clone()])).map(|(_, denies)| denies).collect();
             if !against.is_empty() {
                 prop_assert_eq!(reasons, against);
@@ -108,17 +110,23 @@ proptest! {
                 let allow = policies.iter().filter(|p| p.spec.effect == Effect::Allow)
                     .filter(|p| ask.spec.policy.as_ref().is_none_or(|wanted| *wanted == name(p)));
                 for policy in allow {
-                    prop_assert!(reasons.iter().any(|r| r.contains(&name(policy))), "{reasons:?}");
+                    let of_it = |r: &Denial| match r {
+                        Denial::FallsShort { policy: of, .. } | Denial::NotReady { policy: of, .. } => *of == name(policy),
+                        _ => false,
+                    };
+                    prop_assert!(reasons.iter().any(of_it), "{reasons:?}");
                 }
             }
         }
     }
 }
 
-/// In how many points a policy falls short, read off its reason.
-fn distance(reason: &str) -> usize {
-    let points = ["among its requesters", "among its roles", "does not cover", "longer than its maximum", "protected"];
-    points.iter().filter(|point| reason.contains(*point)).count()
+/// In how many points a policy falls short.
+fn points(denial: &Denial) -> usize {
+    match denial {
+        Denial::FallsShort { shortfalls, .. } => shortfalls.len(),
+        _ => 0,
+    }
 }
 
 fn can_seat(seats: &[&Stage], people: &[&Identity]) -> bool {
@@ -133,7 +141,8 @@ fn can_seat(seats: &[&Stage], people: &[&Identity]) -> bool {
 #[derive(Clone, Debug, PartialEq)]
 enum Answer {
     Yes(String),
-    No(Vec<String>),
+    No(Vec<Denial>),
+    Refused,
     NotYet,
 }
 
@@ -143,7 +152,7 @@ fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
-        Decision::Refused { why, .. } => Answer::No(vec![why]),
+        Decision::Refused { .. } => Answer::Refused,
         Decision::Waiting { .. } | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,
     }
 }

@@ -56,7 +56,8 @@ fn as_decided(world: &World) -> Result<(), TestCaseError> {
             prop_assert_eq!(told.outcome, word(&decision));
         }
         if let Decision::Denied(reasons) = &decision {
-            prop_assert_eq!(&told.reasons, reasons);
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            prop_assert_eq!(&told.reasons, &reasons);
         }
         let (policy, open) = match &decision {
             Decision::Approved(approved) => (Some(approved.policy), None),

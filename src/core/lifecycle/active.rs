@@ -1,6 +1,8 @@
 //! A grant that is running: whether it still may, whether its bindings are as they should be, and how its end
 //! moves. What ends it is told to `plan`, which knows how to end a request.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -8,9 +10,11 @@ use crate::api::conditions::{self, ConditionStatus};
 use crate::api::policy::Effect as PolicyEffect;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, MadeRole, RoleRisk, State};
+use crate::api::subject::RoleName;
 use crate::core::decision::context::EvalContext;
 use crate::core::decision::matching::{denies, extension_shortfalls, shortfalls};
 use crate::core::decision::period::closed;
+use crate::core::decision::shortfall::{Denying, Shortfall, in_a_row};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::break_glass::{follow_review, unjustified};
@@ -23,7 +27,7 @@ use crate::core::lifecycle::step::Step;
 use crate::core::lifecycle::suspend::{in_window, note_role_change, rests_for_role, suspend};
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::duration;
-use crate::core::model::field_error::sentence;
+use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::history;
 use crate::core::model::instants::earliest;
@@ -46,7 +50,7 @@ pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidReques
 fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Step {
     let policy = match still_allowed(s, &status, ask, now) {
         Ok(policy) => policy,
-        Err(why) => return finish(s, status, Ending::Revoked, None, &why, now),
+        Err(why) => return finish(s, status, Ending::Revoked, None, &why.to_string(), now),
     };
     // No role is being made while this is planned, so a loan that is there was left behind.
     let left_behind = s.bindings.iter().filter(|binding| binding.is_loan() && binding.request_uid() == s.uid());
@@ -66,8 +70,12 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
         },
     };
     let plan = match inspect(s, &status) {
-        Bindings::Lost(why) => finish(s, status, Ending::Revoked, None, &why, now),
-        Bindings::Blocked(why) => finish(s, status, Ending::Failed, None, &why, now),
+        Bindings::Lost(lost) => finish(s, status, Ending::Revoked, None, &lost.to_string(), now),
+        Bindings::Blocked(binding) => {
+            let why =
+                format!("{} is there already and is not Daypass's: delete it, then ask again", describe(&binding));
+            finish(s, status, Ending::Failed, None, &why, now)
+        }
         // On record, but not bound: whether it was forged cannot be told any more.
         Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Step::default(),
         Bindings::Missing(wanted) => Step { bind: wanted, ..Step::default() },
@@ -92,34 +100,34 @@ pub fn still_allowed<'a>(
     status: &AccessRequestStatus,
     ask: &ValidRequest<'_>,
     now: Timestamp,
-) -> Result<&'a Policy, String> {
+) -> Result<&'a Policy, NoLonger> {
     let place = GrantScope::recorded(status).living(s.namespaces);
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
     let risk = risk_decided_on(s, status);
     let context = EvalContext::new(&Snapshot { risk, ..*s }, &place, began);
     // What denies and is doubted ends nothing.
-    if let Some(reason) = s.policies.valid(PolicyEffect::Deny).find_map(|policy| denies(policy, ask, &context)) {
-        return Err(reason);
+    if let Some(denying) = s.policies.valid(PolicyEffect::Deny).find_map(|policy| denies(policy, ask, &context)) {
+        return Err(NoLonger::Denied(denying));
     }
     if status.expires_at.is_none() {
-        return Err("the record names no end".to_owned());
+        return Err(NoLonger::NoEnd);
     }
-    if let Some(lacks) = missing_rights(&s.request.spec.rules, s.role).first() {
-        return Err(format!("{} was narrowed below what is granted: {lacks}", ask.role));
+    if let Some(lacks) = missing_rights(&s.request.spec.rules, s.role).into_iter().next() {
+        return Err(NoLonger::RoleNarrowed { role: ask.role.clone(), lacks });
     }
     let Some(decided) = &status.policy else {
-        return Err("the record names no policy".to_owned());
+        return Err(NoLonger::NoPolicy);
     };
-    let name = &decided.name;
-    match s.policies.get(name) {
-        None => Err(format!("policy {name} is gone")),
-        Some(Entry::Broken { faults, .. }) => Err(format!("policy {name} is not ready any more: {}", sentence(faults))),
+    let name = || decided.name.clone();
+    match s.policies.get(&decided.name) {
+        None => Err(NoLonger::PolicyGone(name())),
+        Some(Entry::Broken { faults, .. }) => Err(NoLonger::PolicyNotReady { policy: name(), faults: faults.clone() }),
         Some(Entry::Valid(policy) | Entry::Doubted { policy, .. }) if policy.reference.uid != decided.uid => {
-            Err(format!("policy {name} was deleted and made anew"))
+            Err(NoLonger::PolicyMadeAnew(name()))
         }
         // Whoever changed it may not have been allowed to, so what it says now takes nothing away.
         Some(Entry::Doubted { policy, .. }) => Ok(policy),
-        Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(format!("policy {name} denies now")),
+        Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(NoLonger::PolicyDenies(name())),
         Some(Entry::Valid(policy)) => {
             let mut short = shortfalls(policy, ask, first_length(status, ask), &context);
             let longest = status.extensions.iter().map(|e| e.to.0.duration_since(e.from.0)).max();
@@ -127,12 +135,66 @@ pub fn still_allowed<'a>(
                 short.extend(extension_shortfalls(policy, status.extensions.len(), longest));
             }
             if ask.recurrence.is_none() {
-                short.extend(closed(policy, now));
+                short.extend(closed(policy, now).map(Shortfall::NoTime));
             }
-            if short.is_empty() {
-                Ok(policy)
-            } else {
-                Err(format!("policy {name} does not allow it any more: {}", short.join(", ")))
+            if short.is_empty() { Ok(policy) } else { Err(NoLonger::FallsShort { policy: name(), shortfalls: short }) }
+        }
+    }
+}
+
+/// Why policy does not allow any more what is granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoLonger {
+    /// A policy denies it.
+    Denied(Denying),
+    /// Its record names no end.
+    NoEnd,
+    /// Its record names no policy.
+    NoPolicy,
+    /// Its role has less than is granted.
+    RoleNarrowed {
+        /// The role.
+        role: RoleName,
+        /// What it lacks.
+        lacks: String,
+    },
+    /// The policy of this name is gone.
+    PolicyGone(String),
+    /// Another policy has this name by now.
+    PolicyMadeAnew(String),
+    /// The policy of this name denies by now.
+    PolicyDenies(String),
+    /// The policy has faults.
+    PolicyNotReady {
+        /// Its name.
+        policy: String,
+        /// What is wrong with it.
+        faults: Vec<FieldError>,
+    },
+    /// The policy falls short of what is granted.
+    FallsShort {
+        /// Its name.
+        policy: String,
+        /// In what.
+        shortfalls: Vec<Shortfall>,
+    },
+}
+
+impl fmt::Display for NoLonger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(denying) => write!(f, "{denying}"),
+            Self::NoEnd => f.write_str("the record names no end"),
+            Self::NoPolicy => f.write_str("the record names no policy"),
+            Self::RoleNarrowed { role, lacks } => write!(f, "{role} was narrowed below what is granted: {lacks}"),
+            Self::PolicyGone(policy) => write!(f, "policy {policy} is gone"),
+            Self::PolicyMadeAnew(policy) => write!(f, "policy {policy} was deleted and made anew"),
+            Self::PolicyDenies(policy) => write!(f, "policy {policy} denies now"),
+            Self::PolicyNotReady { policy, faults } => {
+                write!(f, "policy {policy} is not ready any more: {}", sentence(faults))
+            }
+            Self::FallsShort { policy, shortfalls } => {
+                write!(f, "policy {policy} does not allow it any more: {}", in_a_row(shortfalls))
             }
         }
     }

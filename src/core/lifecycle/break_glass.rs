@@ -2,6 +2,8 @@
 //!
 //! A review that is overdue costs the person further break-glass access; it never changes what was granted.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -87,22 +89,35 @@ pub fn is_unreviewed(request: &AccessRequest) -> bool {
     request.status.as_ref().and_then(review_due).is_some()
 }
 
-/// Why somebody gets no further break-glass access now: reviews of theirs that are overdue.
-pub fn refusal(s: &Snapshot<'_>, requester: &Identity, now: Timestamp) -> Option<String> {
-    let mut overdue: Vec<String> = s
+/// Reviews of somebody's that are overdue, for which they get no further break-glass access now; none when there are none.
+pub fn refusal(s: &Snapshot<'_>, requester: &Identity, now: Timestamp) -> Option<Unreviewed> {
+    let theirs = s
         .unreviewed
         .iter()
-        .filter(|other| other.spec.requester.as_ref().is_some_and(|who| is_same_person(who, requester)))
-        .filter_map(|other| overdue_since(other, now).map(|since| format!("{} since {since}", place(other))))
-        .collect();
+        .filter(|other| other.spec.requester.as_ref().is_some_and(|who| is_same_person(who, requester)));
+    let mut overdue: Vec<(String, Timestamp)> =
+        theirs.filter_map(|other| Some((place(other), overdue_since(other, now)?))).collect();
     overdue.sort();
-    (!overdue.is_empty()).then(|| {
-        format!(
+    (!overdue.is_empty()).then_some(Unreviewed { overdue })
+}
+
+/// Earlier break-glass access that nobody has reviewed in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreviewed {
+    /// Requests, and since when their reviews are overdue.
+    pub overdue: Vec<(String, Timestamp)>,
+}
+
+impl fmt::Display for Unreviewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let overdue: Vec<String> = self.overdue.iter().map(|(place, since)| format!("{place} since {since}")).collect();
+        write!(
+            f,
             "spec.breakGlass: earlier break-glass access has not been reviewed ({}); have a reviewer close that first, \
              or ask without breakGlass",
             overdue.join(", ")
         )
-    })
+    }
 }
 
 /// Since when the review of this request's access is overdue, if it is.

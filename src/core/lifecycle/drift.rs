@@ -1,5 +1,7 @@
 //! What has become of the bindings of a grant: all there, never made, changed or deleted by hand.
 
+use std::fmt;
+
 use crate::api::request::{AccessRequestStatus, BindingRef};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::rbac::binding::{self, Wanted};
@@ -7,15 +9,41 @@ use crate::core::rbac::binding::{self, Wanted};
 /// What has become of the recorded bindings.
 pub enum Bindings {
     /// One was deleted by hand, or all went with their namespaces: the grant is over.
-    Lost(String),
-    /// Something else stands in the place of one.
-    Blocked(String),
+    Lost(Lost),
+    /// Something else stands in the place of this one.
+    Blocked(BindingRef),
     /// These were never made.
     Missing(Vec<Wanted>),
     /// These were changed by hand.
     Changed(Vec<Change>),
     /// All are there; their UIDs, in the order of the record.
     Complete(Vec<Uids>),
+}
+
+/// Why a grant is over that nobody ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Somebody deleted a binding.
+    Deleted(BindingRef),
+    /// Somebody deleted a binding and made another of its name.
+    Replaced(BindingRef),
+    /// Somebody deleted the role that was made for a binding.
+    RoleDeleted(BindingRef),
+    /// All its namespaces are gone.
+    Namespaces,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deleted(binding) => write!(f, "{} was deleted by hand", describe(binding)),
+            Self::Replaced(binding) => {
+                write!(f, "{} was deleted by hand and made anew by somebody else", describe(binding))
+            }
+            Self::RoleDeleted(binding) => write!(f, "the role of {} was deleted by hand", describe(binding)),
+            Self::Namespaces => f.write_str("every namespace it was granted in is gone"),
+        }
+    }
 }
 
 /// What a binding is known by, and the role that was made for it.
@@ -49,7 +77,7 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
                 gone += 1;
                 uids.push(recorded_uids(recorded));
             } else if recorded.uid.is_some() {
-                return Bindings::Lost(format!("{} was deleted by hand", describe(recorded)));
+                return Bindings::Lost(Lost::Deleted(recorded.clone()));
             } else {
                 missing.push(wanted);
             }
@@ -57,24 +85,18 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
         };
         match &recorded.uid {
             Some(uid) if seen.metadata.uid.as_ref() != Some(uid) => {
-                return Bindings::Lost(format!(
-                    "{} was deleted by hand and made anew by somebody else",
-                    describe(recorded)
-                ));
+                return Bindings::Lost(Lost::Replaced(recorded.clone()));
             }
             None if own_uid.is_none() || seen.request_uid() != own_uid || seen.role != wanted.role => {
-                return Bindings::Blocked(format!(
-                    "{} is there already and is not Daypass's: delete it, then ask again",
-                    describe(recorded)
-                ));
+                return Bindings::Blocked(recorded.clone());
             }
             _ if seen.metadata.deletion_timestamp.is_some() => {
-                return Bindings::Lost(format!("{} was deleted by hand", describe(recorded)));
+                return Bindings::Lost(Lost::Deleted(recorded.clone()));
             }
             _ => {}
         }
         match made_role(recorded, seen, own_uid) {
-            MadeRole::Lost => return Bindings::Lost(format!("the role of {} was deleted by hand", describe(recorded))),
+            MadeRole::Lost => return Bindings::Lost(Lost::RoleDeleted(recorded.clone())),
             MadeRole::Missing => {
                 missing.push(wanted);
                 continue;
@@ -88,7 +110,7 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
         }
     }
     if gone == status.bindings.len() {
-        return Bindings::Lost("every namespace it was granted in is gone".to_owned());
+        return Bindings::Lost(Lost::Namespaces);
     }
     if !missing.is_empty() {
         Bindings::Missing(missing)

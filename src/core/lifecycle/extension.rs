@@ -4,6 +4,8 @@
 //! the running request: that one's own pass takes up what has been approved, has it decided once more, and moves
 //! its end. So every request has one writer, and an end that has come is an end whatever is on its way.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -14,6 +16,7 @@ use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::instants::whole_second;
 
 use crate::api::request::{AccessRequest, AccessRequestStatus, GrantExtension, State};
+use crate::api::subject::RoleName;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
 use crate::core::model::ask::{RequestKind, Running, ValidRequest};
@@ -29,18 +32,19 @@ pub fn applied<'a>(extension: &AccessRequest, extended: Option<&'a AccessRequest
 ///
 /// # Errors
 /// Why there is nothing that it could extend.
-pub fn complete<'a>(ask: &ValidRequest<'a>, of: &'a str, s: &Snapshot<'a>) -> Result<ValidRequest<'a>, String> {
-    let running = s.extended.ok_or_else(|| format!("there is no request {of} in this namespace"))?;
-    let status = running.status.as_ref().ok_or_else(|| format!("{of} is not granted yet"))?;
-    belongs(ask, of, s.request, running)?;
+pub fn complete<'a>(ask: &ValidRequest<'a>, of: &'a str, s: &Snapshot<'a>) -> Result<ValidRequest<'a>, NotExtendable> {
+    let no = |why| NotExtendable { of: of.to_owned(), why };
+    let running = s.extended.ok_or_else(|| no(WhyNot::NotThere))?;
+    let status = running.status.as_ref().ok_or_else(|| no(WhyNot::NotGranted))?;
+    belongs(ask, s.request, running).map_err(no)?;
     if status.state.is_final() || running.metadata.deletion_timestamp.is_some() {
-        return Err(format!("{of} is over ({}): make a new request", status.state.as_str()));
+        return Err(no(WhyNot::Over(status.state)));
     }
     let (Some(end), Some(policy), true) = (&status.expires_at, &status.policy, status.granted_at.is_some()) else {
-        return Err(format!("{of} does not run yet: extend it when it does"));
+        return Err(no(WhyNot::NotRunning));
     };
     if ask.policy.is_some_and(|named| named != policy.name) {
-        return Err(format!("{of} runs under policy {}, which decides: leave spec.policy out", policy.name));
+        return Err(no(WhyNot::OtherPolicy(policy.name.clone())));
     }
     let running = Running { extended: status.extensions.len(), end: end.0 };
     Ok(ValidRequest {
@@ -52,28 +56,85 @@ pub fn complete<'a>(ask: &ValidRequest<'a>, of: &'a str, s: &Snapshot<'a>) -> Re
 }
 
 /// Whether the running request is the same person's and about the same thing.
-fn belongs(ask: &ValidRequest<'_>, of: &str, extension: &AccessRequest, running: &AccessRequest) -> Result<(), String> {
+fn belongs(ask: &ValidRequest<'_>, extension: &AccessRequest, running: &AccessRequest) -> Result<(), WhyNot> {
     let known = extension.status.as_ref().and_then(|s| s.extends.as_ref());
-    if known.is_some_and(|known| running.metadata.uid.as_deref() != Some(&known.uid)) {
-        return Err(format!("{of} was deleted and made anew"));
-    }
-    if running.spec.extends.is_some() {
-        return Err(format!("{of} is an extension itself: name the request that it extends"));
-    }
     let owner = running.spec.requester.as_ref();
-    if owner.is_none_or(|o| o.username != ask.requester.username || o.uid != ask.requester.uid) {
-        return Err(format!("{of} is not yours: only who asked for it can have it extended"));
+    if known.is_some_and(|known| running.metadata.uid.as_deref() != Some(&known.uid)) {
+        Err(WhyNot::MadeAnew)
+    } else if running.spec.extends.is_some() {
+        Err(WhyNot::ExtensionItself)
+    } else if owner.is_none_or(|o| o.username != ask.requester.username || o.uid != ask.requester.uid) {
+        Err(WhyNot::OtherPerson)
+    } else if running.spec.role != *ask.role {
+        Err(WhyNot::OtherRole(running.spec.role.clone()))
+    } else if running.spec.rules != ask.request.spec.rules {
+        Err(WhyNot::OtherRules)
+    } else if running.spec.recurrence.is_some() {
+        Err(WhyNot::Recurring)
+    } else {
+        Ok(())
     }
-    if running.spec.role != *ask.role {
-        return Err(format!("{of} is for {}: an extension is for the same role", running.spec.role));
+}
+
+/// Why the request of this name cannot be extended by another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotExtendable {
+    /// Name of the request that would be extended.
+    pub of: String,
+    /// Why it is not.
+    pub why: WhyNot,
+}
+
+/// Why a request cannot be extended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyNot {
+    /// There is none of its name.
+    NotThere,
+    /// It is not granted yet.
+    NotGranted,
+    /// Its access has not begun.
+    NotRunning,
+    /// It has ended.
+    Over(State),
+    /// It is another one than was extended before.
+    MadeAnew,
+    /// It extends a request itself.
+    ExtensionItself,
+    /// It is somebody else's.
+    OtherPerson,
+    /// It is for this role.
+    OtherRole(RoleName),
+    /// It has other rules.
+    OtherRules,
+    /// It runs under this policy.
+    OtherPolicy(String),
+    /// It comes back every week.
+    Recurring,
+}
+
+impl fmt::Display for NotExtendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = &self.of;
+        match &self.why {
+            WhyNot::NotThere => write!(f, "there is no request {of} in this namespace"),
+            WhyNot::NotGranted => write!(f, "{of} is not granted yet"),
+            WhyNot::NotRunning => write!(f, "{of} does not run yet: extend it when it does"),
+            WhyNot::Over(state) => write!(f, "{of} is over ({}): make a new request", state.as_str()),
+            WhyNot::MadeAnew => write!(f, "{of} was deleted and made anew"),
+            WhyNot::ExtensionItself => {
+                write!(f, "{of} is an extension itself: name the request that it extends")
+            }
+            WhyNot::OtherPerson => write!(f, "{of} is not yours: only who asked for it can have it extended"),
+            WhyNot::OtherRole(role) => write!(f, "{of} is for {role}: an extension is for the same role"),
+            WhyNot::OtherRules => write!(f, "{of} has other rules: an extension is for the same spec.rules"),
+            WhyNot::OtherPolicy(policy) => {
+                write!(f, "{of} runs under policy {policy}, which decides: leave spec.policy out")
+            }
+            WhyNot::Recurring => {
+                write!(f, "{of} comes back every week and is not extended: make a new request")
+            }
+        }
     }
-    if running.spec.rules != ask.request.spec.rules {
-        return Err(format!("{of} has other rules: an extension is for the same spec.rules"));
-    }
-    if running.spec.recurrence.is_some() {
-        return Err(format!("{of} comes back every week and is not extended: make a new request"));
-    }
-    Ok(())
 }
 
 /// An extension that is due, and who allowed it.

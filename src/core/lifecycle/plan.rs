@@ -4,6 +4,8 @@
 //! so a crash between any two writes is only a plan that was cut short. Two orders keep that safe: a grant
 //! is on record before its binding exists, and a binding is gone before the record says so.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -11,15 +13,15 @@ use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
 use crate::core::decision::approvals::{ReviewLog, said_by};
-use crate::core::decision::decide::{Approved, Decision, decide};
+use crate::core::decision::decide::{Approved, Decision, decide, refused};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::active;
-use crate::core::lifecycle::break_glass::{self, follow_review, is_unreviewed, open_review, review_due};
+use crate::core::lifecycle::break_glass::{self, Unreviewed, follow_review, is_unreviewed, open_review, review_due};
 use crate::core::lifecycle::disbelief::{self, start_over, without_reviews};
 use crate::core::lifecycle::end::{Ending, finish, leftovers};
-use crate::core::lifecycle::extension;
+use crate::core::lifecycle::extension::{self, NotExtendable};
 use crate::core::lifecycle::former::with_counted_reviews;
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages;
@@ -140,8 +142,7 @@ pub fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequ
 fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Step {
     let ask = match prepare(s, &status, ask, now) {
         Ok(ask) => ask,
-        Err(Hindrance::Guard(why)) => return wait(s, status, Reason::GuardMissing, &why, None, now),
-        Err(Hindrance::Over(ending, why)) => return finish(s, status, ending, None, &why, now),
+        Err(hindrance) => return hindered(s, status, &hindrance, now),
     };
     let mut status = status;
     if s.risk.is_some() {
@@ -154,14 +155,14 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
     }
     let said = ReviewLog::of(&status);
     match decide(&ask, s, said, now) {
-        Decision::Undecided(why) => wait(s, status, Reason::PolicyNotReady, &why, None, now),
+        Decision::Undecided(policy) => wait(s, status, Reason::PolicyNotReady, &policy.to_string(), None, now),
         Decision::Denied(reasons) => finish(s, status, Ending::Denied, None, &join(&reasons), now),
-        Decision::Refused { policy, by, why } => {
+        Decision::Refused { policy, by, comment } => {
             // What others said in the same moment goes on record too.
             stages::note_approvals(&mut status, policy, ask.requester, now);
-            finish(s, status, Ending::Denied, Some(&by), &why, now)
+            finish(s, status, Ending::Denied, Some(&by), &refused(&by, &comment), now)
         }
-        Decision::Lapsed(why) => finish(s, status, Ending::Lapsed, None, &why, now),
+        Decision::Lapsed(lapse) => finish(s, status, Ending::Lapsed, None, &lapse.to_string(), now),
         Decision::Waiting(waiting) => {
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
             wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
@@ -189,12 +190,68 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
 }
 
 /// What stands in the way of a request before any policy is asked.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hindrance {
-    /// The cluster's guard is missing; why.
+    /// A guard of the cluster is missing; why.
     Guard(String),
-    /// It comes to this end.
-    Over(Ending, String),
+    /// It was made while a guard was missing; when, in words.
+    MadeInGap(String),
+    /// Its role lacks what it asks for; what.
+    Lacks(Vec<String>),
+    /// Earlier break-glass access has not been reviewed.
+    Unreviewed(Unreviewed),
+    /// It is an extension, and has been carried out.
+    Extended {
+        /// Name of the request that has the grant.
+        of: String,
+        /// How its end was moved.
+        from: Timestamp,
+        /// To when.
+        to: Timestamp,
+    },
+    /// It is an extension of what cannot be extended.
+    NotExtendable {
+        /// Why it cannot.
+        why: NotExtendable,
+        /// Whether it could when it was first looked at.
+        could: bool,
+    },
+}
+
+impl Hindrance {
+    /// How the request ends by it; none when it waits.
+    pub fn ending(&self) -> Option<Ending> {
+        match self {
+            Self::Guard(_) => None,
+            Self::MadeInGap(_) | Self::Lacks(_) | Self::Unreviewed(_) => Some(Ending::Denied),
+            Self::Extended { .. } => Some(Ending::Extended),
+            Self::NotExtendable { could: true, .. } => Some(Ending::Lapsed),
+            Self::NotExtendable { could: false, .. } => Some(Ending::Denied),
+        }
+    }
+}
+
+impl fmt::Display for Hindrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guard(why) => f.write_str(why),
+            Self::MadeInGap(when) => write!(f, "it was made {when}: make it again"),
+            Self::Lacks(lacks) => write!(f, "spec.rules: {}", join(lacks)),
+            Self::Unreviewed(unreviewed) => write!(f, "{unreviewed}"),
+            Self::Extended { of, from, to } => write!(f, "the end of {of} moved from {from} to {to}"),
+            Self::NotExtendable { why, could: true } => write!(f, "{why}"),
+            Self::NotExtendable { why, could: false } => write!(f, "spec.extends: {why}"),
+        }
+    }
+}
+
+/// The request waits for the guard, or comes to its end.
+fn hindered(s: &Snapshot<'_>, status: AccessRequestStatus, hindrance: &Hindrance, now: Timestamp) -> Step {
+    let why = hindrance.to_string();
+    match hindrance.ending() {
+        Some(ending) => finish(s, status, ending, None, &why, now),
+        None => wait(s, status, Reason::GuardMissing, &why, None, now),
+    }
 }
 
 /// The request in the form in which it is decided: with its length when that is settled, and for an extension with
@@ -215,20 +272,18 @@ pub fn prepare<'a>(
         Guard::Missing(why) => return Err(Hindrance::Guard(why.clone())),
         Guard::InForce(gaps) => {
             if let Some(when) = gaps.disbelief(ask.created) {
-                let why = format!("it was made {when}: make it again");
-                return Err(Hindrance::Over(Ending::Denied, why));
+                return Err(Hindrance::MadeInGap(when));
             }
         }
     }
     let lacks = missing_rights(&s.request.spec.rules, s.role);
     if !lacks.is_empty() {
-        let why = format!("spec.rules: {}", join(&lacks));
-        return Err(Hindrance::Over(Ending::Denied, why));
+        return Err(Hindrance::Lacks(lacks));
     }
     match ask.aim {
         RequestKind::Extension { of, .. } => complete_extension(s, status, &ask, of),
         RequestKind::BreakGlass => match break_glass::refusal(s, ask.requester, now) {
-            Some(why) => Err(Hindrance::Over(Ending::Denied, why)),
+            Some(unreviewed) => Err(Hindrance::Unreviewed(unreviewed)),
             None => Ok(ask),
         },
         RequestKind::Grant => Ok(ask),
@@ -243,13 +298,10 @@ fn complete_extension<'a>(
     of: &'a str,
 ) -> Result<ValidRequest<'a>, Hindrance> {
     if let Some(moved) = extension::applied(s.request, s.extended) {
-        let why = format!("the end of {of} moved from {} to {}", moved.from.0, moved.to.0);
-        return Err(Hindrance::Over(Ending::Extended, why));
+        return Err(Hindrance::Extended { of: of.to_owned(), from: moved.from.0, to: moved.to.0 });
     }
-    extension::complete(ask, of, s).map_err(|why| match status.extends {
-        Some(_) => Hindrance::Over(Ending::Lapsed, why),
-        None => Hindrance::Over(Ending::Denied, format!("spec.extends: {why}")),
-    })
+    let could = status.extends.is_some();
+    extension::complete(ask, of, s).map_err(|why| Hindrance::NotExtendable { why, could })
 }
 
 /// Not decided yet.

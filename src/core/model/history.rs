@@ -3,6 +3,8 @@
 //! History only grows. It is bounded, so entries that somebody could provoke without end stop at
 //! [`ORDINARY_ENTRIES`], which leaves room for those that can be there once only.
 
+use std::fmt::Display;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -56,11 +58,11 @@ pub fn cut(text: &str, most: usize) -> String {
 }
 
 /// Joins reasons into one sentence that fits a message, and says how many are left out.
-pub fn join(reasons: &[String]) -> String {
+pub fn join(reasons: &[impl Display]) -> String {
     const ROOM: usize = LONGEST_MESSAGE - 256;
     let mut text = String::new();
     for (index, reason) in reasons.iter().enumerate() {
-        let reason = cut(reason, ROOM);
+        let reason = cut(&reason.to_string(), ROOM);
         if text.len() + reason.len() > ROOM && index > 0 {
             return format!("{text}; and {} more", reasons.len() - index);
         }

@@ -5,6 +5,7 @@
 //! not end an earlier one.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -137,32 +138,32 @@ impl Limits {
         length: SignedDuration,
         others: &[&Counted],
         now: Timestamp,
-    ) -> Vec<String> {
-        let mut told = Vec::new();
+    ) -> Vec<Exceeded> {
+        let mut exceeded = Vec::new();
         let theirs: Vec<&&Counted> = others.iter().filter(|o| is_same_person(&o.person, ask.requester)).collect();
         let who = &ask.requester.username;
         // An extension is no further grant; only the time that it adds counts.
         if !matches!(ask.aim, RequestKind::Extension { .. }) {
             let live = |others: &mut dyn Iterator<Item = &Grant>| others.filter(|g| g.live).count();
             let of_person = live(&mut theirs.iter().filter_map(|o| o.grant.as_ref()));
-            told.extend(full(&format!("running grants of {who}"), of_person, self.live_per_person));
-            told.extend(full("running grants", live(&mut others.iter().filter_map(|o| o.grant.as_ref())), self.live));
+            exceeded.extend(full(Count::GrantsOf(who.clone()), of_person, self.live_per_person));
+            exceeded.extend(full(Count::Grants, live(&mut others.iter().filter_map(|o| o.grant.as_ref())), self.live));
             let of = |name: &String| {
                 live(&mut others.iter().filter_map(|o| o.grant.as_ref()).filter(|g| g.namespaces.contains(name)))
             };
             if let GrantScope::Namespaces(names) = place {
-                let full = |name| full(&format!("running grants in {name}"), of(name), self.live_per_namespace);
-                told.extend(names.iter().find_map(full));
+                let full = |name: &String| full(Count::GrantsIn(name.clone()), of(name), self.live_per_namespace);
+                exceeded.extend(names.iter().find_map(full));
             }
-            told.extend(self.too_soon(&theirs, now));
+            exceeded.extend(self.too_soon(&theirs, now));
         }
-        told.extend(self.too_long(&theirs, length, now));
-        told
+        exceeded.extend(self.too_long(&theirs, length, now));
+        exceeded
     }
 
     /// Why one more request that waits would be too many. One that waits already has its place: a new one never puts
     /// out one that was there before.
-    pub fn too_many_open(&self, ask: &ValidRequest<'_>, others: &[&Counted]) -> Option<String> {
+    pub fn too_many_open(&self, ask: &ValidRequest<'_>, others: &[&Counted]) -> Option<Exceeded> {
         if ask.request.status.as_ref().is_some_and(|status| status.stage.is_some()) {
             return None;
         }
@@ -170,26 +171,21 @@ impl Limits {
         let namespace = ask.request.metadata.namespace.as_ref();
         let (who, here) = (&ask.requester.username, namespace.map_or("", String::as_str));
         let theirs = count(&|o| is_same_person(&o.person, ask.requester));
-        full(&format!("requests of {who} that wait"), theirs, self.open_per_person)
+        full(Count::RequestsOf(who.clone()), theirs, self.open_per_person)
             .or_else(|| {
                 let made_here = count(&|o| o.made_in.as_ref() == namespace);
-                full(&format!("requests in {here} that wait"), made_here, self.open_per_namespace)
+                full(Count::RequestsIn(here.to_owned()), made_here, self.open_per_namespace)
             })
-            .or_else(|| full("requests that wait", count(&|_| true), self.open))
+            .or_else(|| full(Count::Requests, count(&|_| true), self.open))
     }
 
-    fn too_soon(&self, theirs: &[&&Counted], now: Timestamp) -> Option<String> {
+    fn too_soon(&self, theirs: &[&&Counted], now: Timestamp) -> Option<Exceeded> {
         let last = theirs.iter().filter_map(|o| o.grant.as_ref()).filter(|g| !g.live).map(|g| g.to).max()?;
         let again = last.checked_add(self.cooldown?).unwrap_or(Timestamp::MAX);
-        (now < again).then(|| {
-            format!(
-                "the next grant can begin at {again}, {} after the last one ended",
-                duration::format(self.cooldown.unwrap_or_default())
-            )
-        })
+        (now < again).then(|| Exceeded::Cooldown { again, cooldown: self.cooldown.unwrap_or_default() })
     }
 
-    fn too_long(&self, theirs: &[&&Counted], length: SignedDuration, now: Timestamp) -> Option<String> {
+    fn too_long(&self, theirs: &[&&Counted], length: SignedDuration, now: Timestamp) -> Option<Exceeded> {
         let most = self.time_per_day?;
         let since = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
         let within = |g: &Grant| g.to.duration_since(g.from.max(since)).max(SignedDuration::ZERO);
@@ -198,15 +194,90 @@ impl Limits {
             .filter_map(|o| o.grant.as_ref())
             .map(within)
             .fold(SignedDuration::ZERO, SignedDuration::saturating_add);
-        (had.saturating_add(length) > most).then(|| {
-            let (had, length, most) = (duration::format(had), duration::format(length), duration::format(most));
-            format!("{had} of the last 24 hours are granted already, {length} more would be over {most}")
-        })
+        (had.saturating_add(length) > most).then_some(Exceeded::TimePerDay { had, length, most })
     }
 }
 
-fn full(what: &str, there: usize, most: Option<usize>) -> Option<String> {
-    most.filter(|most| there >= *most).map(|most| format!("there are {there} {what} under it, and it allows {most}"))
+fn full(what: Count, there: usize, most: Option<usize>) -> Option<Exceeded> {
+    most.filter(|most| there >= *most).map(|most| Exceeded::Full { what, there, most })
+}
+
+/// A limit that one more request or grant would break.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exceeded {
+    /// There are as many as there may be.
+    Full {
+        /// Of what.
+        what: Count,
+        /// How many there are.
+        there: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// The last grant ended too lately.
+    Cooldown {
+        /// When the next one can begin.
+        again: Timestamp,
+        /// How long it takes.
+        cooldown: SignedDuration,
+    },
+    /// The person would have too much time in a day.
+    TimePerDay {
+        /// What they had.
+        had: SignedDuration,
+        /// How much more it would be.
+        length: SignedDuration,
+        /// The most that they may have.
+        most: SignedDuration,
+    },
+}
+
+/// What is counted under a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Running grants of a person.
+    GrantsOf(String),
+    /// Running grants in a namespace.
+    GrantsIn(String),
+    /// All running grants.
+    Grants,
+    /// Requests of a person that wait.
+    RequestsOf(String),
+    /// Requests in a namespace that wait.
+    RequestsIn(String),
+    /// All requests that wait.
+    Requests,
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { what, there, most } => {
+                write!(f, "there are {there} {what} under it, and it allows {most}")
+            }
+            Self::Cooldown { again, cooldown } => {
+                let cooldown = duration::format(*cooldown);
+                write!(f, "the next grant can begin at {again}, {cooldown} after the last one ended")
+            }
+            Self::TimePerDay { had, length, most } => {
+                let [had, length, most] = [had, length, most].map(|length| duration::format(*length));
+                write!(f, "{had} of the last 24 hours are granted already, {length} more would be over {most}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GrantsOf(who) => write!(f, "running grants of {who}"),
+            Self::GrantsIn(namespace) => write!(f, "running grants in {namespace}"),
+            Self::Grants => f.write_str("running grants"),
+            Self::RequestsOf(who) => write!(f, "requests of {who} that wait"),
+            Self::RequestsIn(namespace) => write!(f, "requests in {namespace} that wait"),
+            Self::Requests => f.write_str("requests that wait"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
 use crate::core::lifecycle::active;
 use crate::core::lifecycle::break_glass::review_due;
-use crate::core::lifecycle::plan::{Hindrance, prepare, withdrawn};
+use crate::core::lifecycle::plan::{prepare, withdrawn};
 use crate::core::lifecycle::stages;
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::duration;
@@ -267,8 +267,10 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
         return running(s, &status, &ask, now);
     }
     match prepare(s, &status, &ask, now) {
-        Err(Hindrance::Guard(why)) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
-        Err(Hindrance::Over(ending, why)) => Explanation::ended(ending.state(), &why),
+        Err(hindrance) => match hindrance.ending() {
+            Some(ending) => Explanation::ended(ending.state(), &hindrance.to_string()),
+            None => Explanation::new(Outcome::Undecided, format!("undecided: {hindrance}")),
+        },
         Ok(ask) => Account { s, status: &status, ask: &ask, now }.give(),
     }
 }
@@ -276,7 +278,7 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
 /// Access that has begun: what it is, and whether policy still allows it.
 fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Explanation {
     if let Err(why) = active::still_allowed(s, status, ask, now) {
-        return Explanation::ended(State::Revoked, &why);
+        return Explanation::ended(State::Revoked, &why.to_string());
     }
     let end = status.expires_at.clone();
     let until = end.as_ref().map_or_else(String::new, |end| format!(", until {}", end.0));

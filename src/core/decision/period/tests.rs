@@ -44,7 +44,8 @@ fn at(time: &str) -> Timestamp {
 /// Begin and end of a period by the clock, or why there is none.
 fn asked(spec: Value, now: &str) -> Result<(String, String), String> {
     let request = request(spec);
-    let found = period(&validate(&request).unwrap(), &read(&windowed(json!({}))), at(now))?;
+    let found = period(&validate(&request).unwrap(), &read(&windowed(json!({}))), at(now));
+    let found = found.map_err(|why| why.to_string())?;
     let clock = |t: Timestamp| t.strftime("%d %H:%M").to_string();
     Ok((clock(found.begin), clock(found.end)))
 }

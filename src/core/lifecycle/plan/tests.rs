@@ -8,6 +8,7 @@ use crate::api::policy::AccessPolicy;
 use crate::api::request::ReviewVerdict;
 use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review};
 use crate::core::laws::simulator::World;
+use crate::core::lifecycle::active::NoLonger;
 use crate::core::lifecycle::step::Write;
 use crate::core::model::history::ORDINARY_ENTRIES;
 use crate::core::policies::PolicySet;
@@ -538,6 +539,6 @@ fn a_policy_that_is_doubted_ends_nothing_that_runs() {
     }
     let mut anew = base.clone();
     anew.metadata.uid = Some("another".to_owned());
-    assert!(ended(&[&anew], Some("a gap")).unwrap().contains("made anew"));
-    assert!(ended(&[], Some("a gap")).unwrap().contains("is gone"));
+    assert_eq!(ended(&[&anew], Some("a gap")), Some(NoLonger::PolicyMadeAnew("base".to_owned())));
+    assert_eq!(ended(&[], Some("a gap")), Some(NoLonger::PolicyGone("base".to_owned())));
 }

@@ -44,13 +44,17 @@ fn ended(who: &str, from: i64, to: i64, stated: i64) -> Counted {
     other(who, from, json!({ "state": "Revoked", "grantedAt": from_, "expiresAt": stated, "conditions": [finished] }))
 }
 
+fn in_words(exceeded: &[Exceeded]) -> String {
+    exceeded.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 /// What alice is told at noon who asks for so many minutes in `shop`.
 fn told(raw: Value, minutes: i64, others: &[Counted]) -> String {
     let request = request(json!({}));
     let place = GrantScope::Namespaces(["shop".to_owned()].into());
     let others: Vec<&Counted> = others.iter().collect();
     let length = SignedDuration::from_mins(minutes);
-    limits(raw).exceeded(&validate(&request).unwrap(), &place, length, &others, noon()).join("; ")
+    in_words(&limits(raw).exceeded(&validate(&request).unwrap(), &place, length, &others, noon()))
 }
 
 #[test]
@@ -114,8 +118,9 @@ fn a_request_that_waits_never_puts_out_one_that_was_there_before() {
     let too_many = |request: &AccessRequest, others: &[Counted]| {
         one.too_many_open(&validate(request).unwrap(), &others.iter().collect::<Vec<_>>())
     };
-    let why = "there are 1 requests of alice that wait under it, and it allows 1".to_owned();
-    assert_eq!(too_many(&request, &[waiting("alice", -1)]), Some(why));
+    let full = Exceeded::Full { what: Count::RequestsOf("alice".to_owned()), there: 1, most: 1 };
+    assert_eq!(full.to_string(), "there are 1 requests of alice that wait under it, and it allows 1");
+    assert_eq!(too_many(&request, &[waiting("alice", -1)]), Some(full));
     assert_eq!(too_many(&request, &[waiting("bob", -1), running("alice", -5, 5, "shop")]), None);
     let open = json!({ "stage": { "name": "s", "openedAt": noon().to_string(), "required": 1, "approved": 0 } });
     request.status = Some(serde_json::from_value(open).unwrap());
@@ -132,14 +137,13 @@ fn requests_that_wait_are_counted_by_person_by_namespace_and_in_all() {
         limits(raw).too_many_open(&validate(&request).unwrap(), &others.iter().collect::<Vec<_>>())
     };
     for (name, there, what) in [
-        ("openRequestsPerPerson", 0, "requests of alice"),
-        ("openRequestsPerNamespace", 1, "requests in shop"),
-        ("openRequests", 2, "requests"),
+        ("openRequestsPerPerson", 0, Count::RequestsOf("alice".to_owned())),
+        ("openRequestsPerNamespace", 1, Count::RequestsIn("shop".to_owned())),
+        ("openRequests", 2, Count::Requests),
     ] {
-        let why = format!("there are {there} {what} that wait under it, and it allows {there}");
         assert_eq!(told(json!({ name: there + 1 })), None);
         if there > 0 {
-            assert_eq!(told(json!({ name: there })), Some(why));
+            assert_eq!(told(json!({ name: there })), Some(Exceeded::Full { what, there, most: there }));
         }
     }
 }
@@ -153,7 +157,7 @@ fn an_extension_is_no_further_grant_but_more_time() {
     let all = json!({ "liveGrantsPerPerson": 1, "liveGrants": 1, "cooldown": "1h", "timePerDay": "90m" });
     let told =
         |minutes| limits(all.clone()).exceeded(&ask, &place, SignedDuration::from_mins(minutes), &[&running], noon());
-    assert_eq!(told(30), Vec::<String>::new());
+    assert_eq!(told(30), Vec::new());
     assert_eq!(told(31).len(), 1);
 }
 

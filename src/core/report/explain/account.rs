@@ -14,7 +14,7 @@ use crate::api::subject::{Identity, Subject};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::choose::{Chosen, choose, fits, friction, is_automatic};
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::decide::{Decision, decide};
+use crate::core::decision::decide::{Decision, decide, refused};
 use crate::core::decision::hours::counts;
 use crate::core::decision::matching::denies;
 use crate::core::decision::period::Period;
@@ -38,16 +38,20 @@ pub struct Account<'s, 'a> {
     pub now: Timestamp,
 }
 
+fn in_words(reasons: &[impl ToString]) -> Vec<String> {
+    reasons.iter().map(ToString::to_string).collect()
+}
+
 impl Account<'_, '_> {
     /// How it stands, and why.
     pub fn give(&self) -> Explanation {
         let Self { s, status, ask, now } = *self;
         let said = ReviewLog::of(status);
         let mut told = match decide(ask, s, said, now) {
-            Decision::Undecided(why) => Explanation::new(Outcome::Undecided, format!("undecided: {why}")),
-            Decision::Denied(reasons) => Explanation::denied(reasons),
-            Decision::Refused { why, .. } => Explanation::denied(vec![why]),
-            Decision::Lapsed(why) => Explanation::new(Outcome::Lapsed, format!("lapsed: {why}")),
+            Decision::Undecided(policy) => Explanation::new(Outcome::Undecided, format!("undecided: {policy}")),
+            Decision::Denied(reasons) => Explanation::denied(in_words(&reasons)),
+            Decision::Refused { by, comment, .. } => Explanation::denied(vec![refused(&by, &comment)]),
+            Decision::Lapsed(lapse) => Explanation::new(Outcome::Lapsed, format!("lapsed: {lapse}")),
             Decision::Waiting(waiting) => {
                 let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
                 let of = &waiting.policy.reference.name;
@@ -117,22 +121,20 @@ impl Account<'_, '_> {
 
     fn judge(&self, name: &str, entry: &Entry, context: &EvalContext<'_>) -> Judged {
         let (effect, verdict, why) = match entry {
-            Entry::Broken { effect, faults } => {
-                (*effect, Verdict::Broken, faults.iter().map(ToString::to_string).collect())
-            }
+            Entry::Broken { effect, faults } => (*effect, Verdict::Broken, in_words(faults)),
             Entry::Doubted { policy, why } if policy.effect == Effect::Allow => {
                 (Effect::Allow, Verdict::Doubted, vec![why.clone()])
             }
             Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => {
                 match denies(policy, self.ask, context) {
-                    Some(why) => (Effect::Deny, Verdict::Denies, vec![why]),
+                    Some(denying) => (Effect::Deny, Verdict::Denies, vec![denying.to_string()]),
                     None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
                 }
             }
             Entry::Valid(policy) | Entry::Doubted { policy, .. } => {
                 let short = fits(policy, self.ask, context).err().unwrap_or_default();
                 let verdict = if short.is_empty() { Verdict::Matches } else { Verdict::FallsShort };
-                (Effect::Allow, verdict, short)
+                (Effect::Allow, verdict, in_words(&short))
             }
         };
         Judged { name: name.to_owned(), effect, verdict, why }

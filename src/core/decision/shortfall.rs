@@ -1,0 +1,201 @@
+//! In what a policy that allows falls short of a request, and why a request is denied: as values, and in words for people.
+//!
+//! Nothing compares the words. They end in status messages, Events and explanations.
+
+use std::fmt;
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::period::NoTime;
+use super::protected::Protection;
+use crate::api::subject::RoleName;
+use crate::core::model::duration;
+use crate::core::model::field_error::{FieldError, sentence};
+use crate::core::policies::limits::Exceeded;
+
+/// One thing in which a policy falls short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// It does not name this person, nor a group of theirs.
+    Requester(String),
+    /// It does not name the role.
+    Role {
+        /// The role asked for.
+        asked: RoleName,
+        /// Its roles.
+        listed: Vec<RoleName>,
+    },
+    /// It covers namespaces alone.
+    Cluster,
+    /// It does not cover these namespaces.
+    Namespaces(Vec<String>),
+    /// Nobody has looked at the grant of this name that is to be extended.
+    UnknownGrant(String),
+    /// It allows no extension.
+    Extension,
+    /// It allows only so many extensions of a grant.
+    Extensions(usize),
+    /// An extension adds more than it allows.
+    ExtensionLength {
+        /// What it adds.
+        asked: SignedDuration,
+        /// The most that one may add.
+        most: SignedDuration,
+    },
+    /// It allows no recurring access.
+    Recurrence,
+    /// It allows recurring access for fewer weeks.
+    Weeks {
+        /// How many are asked for.
+        asked: i32,
+        /// How many it allows.
+        most: i32,
+    },
+    /// Windows last longer than it allows access to.
+    WindowLength {
+        /// The longest of them.
+        asked: SignedDuration,
+        /// Its maximum.
+        most: SignedDuration,
+    },
+    /// Access lasts longer than it allows.
+    Length {
+        /// How long.
+        asked: SignedDuration,
+        /// Its maximum.
+        most: SignedDuration,
+    },
+    /// It allows no break-glass access.
+    BreakGlass,
+    /// It allows nothing but break-glass access.
+    BreakGlassOnly,
+    /// A condition does not hold; its message.
+    Condition(String),
+    /// A condition cannot be evaluated; why.
+    ConditionUnevaluated(String),
+    /// Whether people must be asked cannot be evaluated; why.
+    AutomaticUnevaluated(String),
+    /// It does not reach what is protected.
+    Protected(Protection),
+    /// It has no window for it.
+    NoTime(NoTime),
+    /// Its limits leave no room.
+    Limit(Exceeded),
+    /// It is not believed; why, and the way out.
+    Disbelieved(String),
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let long = |length: &SignedDuration| duration::format(*length);
+        match self {
+            Self::Requester(who) => write!(f, "{who} is not among its requesters"),
+            Self::Role { asked, listed } => {
+                write!(f, "{asked} is not among its roles ({})", in_a_row(listed))
+            }
+            Self::Cluster => f.write_str("it does not cover the whole cluster"),
+            Self::Namespaces(names) => write!(f, "it does not cover namespace {}", names.join(", ")),
+            Self::UnknownGrant(of) => write!(f, "nothing is known of {of}"),
+            Self::Extension => f.write_str("it allows no extension"),
+            Self::Extensions(1) => f.write_str("it allows a grant to be extended once only"),
+            Self::Extensions(most) => write!(f, "it allows a grant to be extended {most} times only"),
+            Self::ExtensionLength { asked, most } => {
+                write!(f, "{} is longer than {}, the most that one extension adds", long(asked), long(most))
+            }
+            Self::Recurrence => f.write_str("it allows no recurring access (spec.recurrence)"),
+            Self::Weeks { asked, most } => write!(f, "{asked} weeks are more than the {most} that it allows"),
+            Self::WindowLength { asked, most } => {
+                write!(f, "windows of {} are longer than its maximum of {}", long(asked), long(most))
+            }
+            Self::Length { asked, most } => write!(f, "{} is longer than its maximum of {}", long(asked), long(most)),
+            Self::BreakGlass => f.write_str("it has no breakGlass"),
+            Self::BreakGlassOnly => f.write_str("it is for emergencies only (spec.breakGlass)"),
+            Self::Condition(message) => f.write_str(message),
+            Self::ConditionUnevaluated(why) => write!(f, "its condition cannot be evaluated: {why}"),
+            Self::AutomaticUnevaluated(why) => write!(f, "its automaticWhen cannot be evaluated: {why}"),
+            Self::Protected(protection) => write!(f, "{protection}"),
+            Self::NoTime(why) => write!(f, "{why}"),
+            Self::Limit(exceeded) => write!(f, "{exceeded}"),
+            Self::Disbelieved(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Values as people write them, in a row.
+pub fn in_a_row<T: fmt::Display>(values: &[T]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A policy that denies a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denying {
+    /// Its name.
+    pub policy: String,
+    /// Why a condition of it cannot be evaluated, if that is why it denies: such a condition lets nobody in.
+    pub unevaluated: Option<String>,
+}
+
+impl fmt::Display for Denying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { policy, unevaluated } = self;
+        match unevaluated {
+            None => write!(f, "policy {policy} denies it"),
+            Some(why) => write!(f, "policy {policy} denies it, since a condition cannot be evaluated: {why}"),
+        }
+    }
+}
+
+/// Why policies deny a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// It asks for what there is not, or what cannot be granted from here.
+    Request(FieldError),
+    /// A policy denies it.
+    Policy(Denying),
+    /// A policy falls short of it.
+    FallsShort {
+        /// Its name.
+        policy: String,
+        /// Everything in which it does.
+        shortfalls: Vec<Shortfall>,
+    },
+    /// A policy that allows has faults.
+    NotReady {
+        /// Its name.
+        policy: String,
+        /// What is wrong with it.
+        faults: Vec<FieldError>,
+    },
+    /// The policy that the request names denies, so nothing can be granted by it.
+    NamesDenying(String),
+    /// There is no policy of the name that the request gives.
+    NamesNone(String),
+    /// No policy allows anything.
+    NoPolicy,
+}
+
+impl Denial {
+    /// How far a policy is from allowing the request; the closest comes first.
+    pub fn distance(&self) -> usize {
+        match self {
+            Self::FallsShort { shortfalls, .. } => {
+                shortfalls.iter().filter(|short| !matches!(short, Shortfall::Disbelieved(_))).count()
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(fault) => write!(f, "{fault}"),
+            Self::Policy(denying) => write!(f, "{denying}"),
+            Self::FallsShort { policy, shortfalls } => write!(f, "policy {policy}: {}", in_a_row(shortfalls)),
+            Self::NotReady { policy, faults } => write!(f, "policy {policy}: it is not ready ({})", sentence(faults)),
+            Self::NamesDenying(policy) => write!(f, "policy {policy}: it denies, so nothing can be granted by it"),
+            Self::NamesNone(policy) => write!(f, "there is no policy {policy}"),
+            Self::NoPolicy => f.write_str("there is no policy that allows anything"),
+        }
+    }
+}
