@@ -145,7 +145,7 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
     let election = match terms {
         Some(terms) => {
             let pod = args.instance.as_deref();
-            Some(Election::new(seat, clients.lease.clone(), &args.namespace, pod, terms, Clock))
+            Some(Election::new(seat, clients.lease.clone(), &args.namespace, pod, terms, Clock::wall()))
         }
         None => {
             seat.take_for_good();

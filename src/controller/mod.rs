@@ -96,9 +96,9 @@ pub async fn run(
     let (report, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
-    let (writer, announcer) = Writer::new(clients.writes, instance, Clock, transitions.clone());
+    let (writer, announcer) = Writer::new(clients.writes, instance, Clock::wall(), transitions.clone());
     let scope = Scope { served, release: namespace.clone() };
-    let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, Clock, scope);
+    let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, Clock::wall(), scope);
     let context = Arc::new(context);
     let canary = Canary {
         config,

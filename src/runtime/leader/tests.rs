@@ -132,7 +132,7 @@ fn replica(server: &Server, pod: Option<&str>) -> Replica {
 fn replica_where(server: &Server, pod: Option<&str>, unused: bool) -> Replica {
     let (seat, leadership) = seat();
     let (client, line) = server.client();
-    let election = Election::new(seat, client, "default", pod, TERMS, Clock);
+    let election = Election::new(seat, client, "default", pod, TERMS, Clock::wall());
     let readiness = Readiness::waiting_for([ELECTION], leadership.clone());
     let (stop, stopped) = oneshot::channel();
     let over = async {
