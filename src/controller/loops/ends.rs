@@ -96,3 +96,6 @@ async fn unbind_all(context: &Context, uid: &Arc<str>, bindings: Vec<BindingRef>
     let ended: Vec<bool> = stream::iter(&bindings).map(unbind).buffer_unordered(CONCURRENT_BINDINGS).collect().await;
     ended.into_iter().all(|gone| gone).then(|| Gone { bindings, at: context.clock.now() })
 }
+
+#[cfg(test)]
+mod tests;
