@@ -157,6 +157,14 @@ async fn a_binding_whose_name_another_object_has_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_binding_that_may_have_yet_to_be_made_is_looked_for_again_by_the_pass() {
+    let mut request = fix();
+    request.status.as_mut().unwrap().bindings[0].uid = None;
+    let not_yet = Script::default().then(Method::GET, BINDING, 404, failure(404, "NotFound"));
+    assert_eq!(gone_after(not_yet, request).await.unwrap().bindings, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_that_was_moved_before_it_came_counts_where_it_is_now() {
     let script = deletes(Script::default(), "r-1");
     let (context, mut feeds, mut inbox) = context(&script, Clock::at(noon()));
