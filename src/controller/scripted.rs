@@ -161,6 +161,9 @@ mod tests {
         right.is_over();
         assert!(!reads(&right, "a").await, "the script is at its end");
         assert!(!reads(&script(), "b").await, "another call");
+        let with_query =
+            Script::default().then(Method::GET, "/configmaps/a?dryRun=All", 200, json!({ "metadata": {} }));
+        assert!(!reads(&with_query, "a").await, "another query");
         assert!(std::panic::catch_unwind(AssertUnwindSafe(|| script().is_over())).is_err(), "never called");
     }
 }
