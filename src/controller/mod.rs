@@ -38,6 +38,7 @@ use self::stores::listed::ACCESS_REQUESTS;
 use self::stores::packed::Summary;
 use self::stores::policies::UNTRIED;
 use self::write::Writer;
+use self::write::lease::Leases;
 use self::write::transition_metrics::TransitionMetrics;
 use crate::api::State;
 use crate::core::decision::served::ServedNamespaces;
@@ -74,7 +75,7 @@ pub struct Process {
     /// Whether this replica leads.
     pub leadership: Leadership,
     /// How it comes to lead; none when it leads anyway.
-    pub election: Option<Election>,
+    pub election: Option<Election<Leases>>,
 }
 
 /// Runs the controller until `stop` says so, or until a part of it fails. It follows the cluster at once, and works
@@ -161,7 +162,7 @@ fn unused(context: &Arc<Context>) -> impl Fn() -> Option<bool> + Send + Sync + '
 }
 
 async fn elect(
-    election: Option<Election>,
+    election: Option<Election<Leases>>,
     readiness: Readiness,
     unused: impl Fn() -> Option<bool> + Send + Sync,
     over: impl Future<Output = ()> + Send,
