@@ -6,6 +6,7 @@ mod live;
 mod policies;
 mod same_writes;
 mod seen;
+mod waiting;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ const OVERDUE: usize = 200;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
-const SECTIONS: [&str; 6] = ["one", "burst", "ends", "restart", "policies", "live"];
+const SECTIONS: [&str; 7] = ["one", "burst", "ends", "waiting", "restart", "policies", "live"];
 
 /// Measures and prints; only this section, if one is named. `live`: how many live grants there are at last, if not as
 /// many as usual.
@@ -77,7 +78,11 @@ async fn measure(only: Option<&str>, live: Option<usize>) {
         match section {
             "one" => bench.one_at_a_time().await,
             "burst" => bench.burst().await,
-            "ends" => bench.ends().await,
+            "ends" => {
+                bench.ends().await;
+                bench.ends_at_once().await;
+            }
+            "waiting" => bench.waiting().await,
             "restart" => bench.idle_and_restart().await,
             "policies" => bench.policies().await,
             _ => bench.live(live).await,

@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use tracing::error;
 
 use super::CliError;
+use crate::controller::write::lease::Leases;
 use crate::controller::{self, stores};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
@@ -144,8 +145,9 @@ async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliErr
     let clients = client::clients(args.kubeconfig.as_deref(), &instance, leadership.clone(), &metrics).await?;
     let election = match terms {
         Some(terms) => {
+            let leases = Leases::new(clients.lease.clone(), &args.namespace);
             let pod = args.instance.as_deref();
-            Some(Election::new(seat, clients.lease.clone(), &args.namespace, pod, terms, Clock))
+            Some(Election::new(seat, leases, pod, terms, Clock::wall()))
         }
         None => {
             seat.take_for_good();

@@ -122,11 +122,21 @@ impl Context {
         *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(namespaces));
     }
 
-    /// Asks for a pass over a request: beside other grants when its access runs, beside other decisions when it does not.
+    /// Asks for a pass over a request, in the lane that is its own now.
     pub fn enqueue(&self, request: ObjectRef<PackedRequest>) {
         let packed = self.requests.store.get(&request);
-        let runs = packed.is_some_and(|packed| packed.summary.as_ref().is_some_and(|summary| summary.is_granted));
-        self.queues.enqueue(if runs { Lane::Grants } else { Lane::Decisions }, request);
+        self.queues.enqueue(packed.map_or(Lane::Decisions, |packed| self.lane(&packed)), request);
+    }
+
+    fn lane(&self, packed: &PackedRequest) -> Lane {
+        let Some(summary) = &packed.summary else { return Lane::Decisions };
+        if summary.is_granted {
+            return Lane::Grants;
+        }
+        let policies = self.policies.set().filter(|policies| policies.any_limits() && !summary.state.is_final());
+        let counted =
+            policies.is_some_and(|policies| packed.open().is_some_and(|request| policies.may_limit(&request)));
+        if counted { Lane::Limited } else { Lane::Decisions }
     }
 
     /// Puts into the queue what depends on this request: the one that it extends, those that extend it, and the

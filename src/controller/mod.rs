@@ -38,6 +38,7 @@ use self::stores::listed::ACCESS_REQUESTS;
 use self::stores::packed::Summary;
 use self::stores::policies::UNTRIED;
 use self::write::Writer;
+use self::write::lease::Leases;
 use self::write::transition_metrics::TransitionMetrics;
 use crate::api::State;
 use crate::core::decision::served::ServedNamespaces;
@@ -74,7 +75,7 @@ pub struct Process {
     /// Whether this replica leads.
     pub leadership: Leadership,
     /// How it comes to lead; none when it leads anyway.
-    pub election: Option<Election>,
+    pub election: Option<Election<Leases>>,
 }
 
 /// Runs the controller until `stop` says so, or until a part of it fails. It follows the cluster at once, and works
@@ -96,9 +97,9 @@ pub async fn run(
     let (report, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
-    let (writer, announcer) = Writer::new(clients.writes, instance, Clock, transitions.clone());
+    let (writer, announcer) = Writer::new(clients.writes, instance, Clock::wall(), transitions.clone());
     let scope = Scope { served, release: namespace.clone() };
-    let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, Clock, scope);
+    let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, Clock::wall(), scope);
     let context = Arc::new(context);
     let canary = Canary {
         config,
@@ -161,7 +162,7 @@ fn unused(context: &Arc<Context>) -> impl Fn() -> Option<bool> + Send + Sync + '
 }
 
 async fn elect(
-    election: Option<Election>,
+    election: Option<Election<Leases>>,
     readiness: Readiness,
     unused: impl Fn() -> Option<bool> + Send + Sync,
     over: impl Future<Output = ()> + Send,

@@ -96,13 +96,16 @@ impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> Incoming<K> {
 pub enum Lane {
     /// Access runs, or rests.
     Grants,
-    /// Nothing is granted, or all is over.
+    /// Limits count it, so that it is decided when no other of these is.
+    Limited,
+    /// All others: nothing is granted, or all is over.
     Decisions,
 }
 
 /// The sending ends of the queues.
 pub struct Queues {
     grants: Queue<PackedRequest>,
+    limited: Queue<PackedRequest>,
     decisions: Queue<PackedRequest>,
     policies: Queue<GuardedPolicy>,
     reaper: mpsc::UnboundedSender<ReapTask>,
@@ -112,6 +115,8 @@ pub struct Queues {
 pub struct Inbox {
     /// Requests whose access runs, to take through a pass.
     pub grants: Incoming<PackedRequest>,
+    /// Requests that limits count, to take through a pass.
+    pub limited: Incoming<PackedRequest>,
     /// Other requests to take through a pass.
     pub decisions: Incoming<PackedRequest>,
     /// Policies to take through a pass.
@@ -124,17 +129,25 @@ impl Queues {
     /// All queues, empty.
     pub fn new() -> (Self, Inbox) {
         let (grants, grants_in) = Queue::new();
+        let (limited, limited_in) = Queue::new();
         let (decisions, decisions_in) = Queue::new();
         let (policies, policies_in) = Queue::new();
         let (reaper, reaper_in) = mpsc::unbounded_channel();
-        let inbox = Inbox { grants: grants_in, decisions: decisions_in, policies: policies_in, reaper: reaper_in };
-        (Self { grants, decisions, policies, reaper }, inbox)
+        let inbox = Inbox {
+            grants: grants_in,
+            limited: limited_in,
+            decisions: decisions_in,
+            policies: policies_in,
+            reaper: reaper_in,
+        };
+        (Self { grants, limited, decisions, policies, reaper }, inbox)
     }
 
     /// Asks for a pass over a request.
     pub fn enqueue(&self, lane: Lane, request: ObjectRef<PackedRequest>) {
         match lane {
             Lane::Grants => self.grants.add(request),
+            Lane::Limited => self.limited.add(request),
             Lane::Decisions => self.decisions.add(request),
         }
     }
@@ -146,7 +159,7 @@ impl Queues {
 
     /// How many requests and policies wait for a pass.
     pub fn depth(&self) -> usize {
-        self.grants.depth() + self.decisions.depth() + self.policies.depth()
+        self.grants.depth() + self.limited.depth() + self.decisions.depth() + self.policies.depth()
     }
 
     /// Asks the reaper to look into something.

@@ -3,21 +3,36 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body;
-use kube::core::Status;
+use kube::core::{DeserializeGuard, Status};
+use kube::runtime::watcher::Event;
 use serde_json::Value;
 use tower::{BoxError, service_fn};
+
+use super::context::{Context, Feeds, Scope};
+use super::queues::{Inbox, Queues};
+use super::stores::packed::pack;
+use super::write::Writer;
+use super::write::transition_metrics::TransitionMetrics;
+use crate::api::AccessRequest;
+use crate::core::decision::served::ServedNamespaces;
+use crate::runtime::clock::Clock;
+use crate::runtime::gate::seat;
+use crate::runtime::metrics::Metrics;
 
 /// One call that must come, and its answer.
 struct Call {
     method: Method,
-    /// The end of the path, without the query.
+    /// The end of the path; with the query where it has one.
     path: String,
     /// What the body must have in it, if anything.
     sends: Option<Value>,
+    /// How long the answer takes.
+    takes: Duration,
     code: u16,
     body: String,
 }
@@ -34,7 +49,8 @@ pub fn failure(code: u16, reason: &str) -> Value {
 impl Script {
     /// One more call, answered with a code and a body.
     pub fn then(self, method: Method, path: &str, code: u16, body: Value) -> Self {
-        let call = Call { method, path: path.to_owned(), sends: None, code, body: body.to_string() };
+        let (path, body) = (path.to_owned(), body.to_string());
+        let call = Call { method, path, sends: None, takes: Duration::ZERO, code, body };
         self.0.lock().unwrap().push_back(call);
         self
     }
@@ -42,6 +58,12 @@ impl Script {
     /// The call before must send this, among other things.
     pub fn sending(self, body: Value) -> Self {
         self.0.lock().unwrap().back_mut().unwrap().sends = Some(body);
+        self
+    }
+
+    /// The call before is answered after this time.
+    pub fn taking(self, time: Duration) -> Self {
+        self.0.lock().unwrap().back_mut().unwrap().takes = time;
         self
     }
 
@@ -53,11 +75,12 @@ impl Script {
             async move {
                 let (parts, body) = request.into_parts();
                 let sent = body.collect_bytes().await?;
-                let (path, asked) = (parts.uri.path().to_owned(), parts.method.clone());
+                let (path, asked) = (parts.uri.path_and_query().unwrap().as_str(), parts.method.clone());
                 let call = script.0.lock().unwrap().pop_front();
                 let call = call.unwrap_or_else(|| panic!("{asked} {path} is not in the script, which is at its end"));
+                let goes_to = if call.path.contains('?') { path } else { parts.uri.path() };
                 assert!(
-                    asked == call.method && path.ends_with(&call.path),
+                    asked == call.method && goes_to.ends_with(&call.path),
                     "{asked} {path} is not in the script; it goes on with {} …{}",
                     call.method,
                     call.path
@@ -66,11 +89,17 @@ impl Script {
                     let sent: Value = serde_json::from_slice(&sent).unwrap();
                     assert!(has(&sent, expected), "{asked} {path} sends {sent}, without {expected}");
                 }
+                tokio::time::sleep(call.takes).await;
                 let answer = Response::builder().status(call.code).body(Body::from(call.body.into_bytes()));
                 answer.map_err(BoxError::from)
             }
         });
         Client::new(server, "default")
+    }
+
+    /// How many calls have yet to come.
+    pub fn left(&self) -> usize {
+        self.0.lock().unwrap().len()
     }
 
     /// Every call has come.
@@ -79,6 +108,25 @@ impl Script {
         let left: Vec<String> = left.iter().map(|call| format!("{} …{}", call.method, call.path)).collect();
         assert!(left.is_empty(), "never called: {}", left.join(", "));
     }
+}
+
+/// What all loops share, at a server that follows the script, with the ends that feed it and that hear from it.
+pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
+    let (seat, leadership) = seat();
+    seat.take_for_good();
+    let (queues, inbox) = Queues::new();
+    let figures = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
+    let writer = Writer::new(script.client(), "test".to_owned(), clock, figures.clone()).0;
+    let scope = Scope { served: ServedNamespaces::Cluster, release: "daypass-system".to_owned() };
+    let (context, feeds) = Context::new(script.client(), (writer, figures), queues, clock, scope);
+    (context, feeds, inbox)
+}
+
+/// The watch brings a request, or a newer version of it.
+pub fn bring(context: &Context, feeds: &mut Feeds, request: AccessRequest) {
+    let request = DeserializeGuard(Ok(request));
+    feeds.requests.apply_watcher_event(&pack(&Event::Apply(request.clone())));
+    context.requests.came(&request);
 }
 
 /// Whether a value has all that another one has.
@@ -113,6 +161,9 @@ mod tests {
         right.is_over();
         assert!(!reads(&right, "a").await, "the script is at its end");
         assert!(!reads(&script(), "b").await, "another call");
+        let with_query =
+            Script::default().then(Method::GET, "/configmaps/a?dryRun=All", 200, json!({ "metadata": {} }));
+        assert!(!reads(&with_query, "a").await, "another query");
         assert!(std::panic::catch_unwind(AssertUnwindSafe(|| script().is_over())).is_err(), "never called");
     }
 }

@@ -4,6 +4,8 @@
 //! `DAYPASS_CLOCK_OFFSET` names says by how many milliseconds, and may say something else at any time. That is there to
 //! try what a wrong clock does to a controller on a machine whose own clock is right. A release build has none of it:
 //! neither the variable nor the file is in the program, so nobody can move an end by them.
+//!
+//! Unit tests have clocks of their own beside that, which they can set. No other build has them.
 
 use std::time::Duration;
 
@@ -17,12 +19,25 @@ const STEP: SignedDuration = SignedDuration::from_millis(100);
 
 /// The machine's wall clock.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Clock;
+pub struct Clock {
+    /// Nothing but in a unit test that sets its clock.
+    #[cfg(test)]
+    of_test: Option<&'static std::sync::Mutex<settable::Hands>>,
+}
 
 impl Clock {
+    /// The machine's.
+    pub fn wall() -> Self {
+        Self::default()
+    }
+
     /// The time now.
     #[expect(clippy::disallowed_methods, reason = "everything else takes the time as a parameter")]
     pub fn now(self) -> Timestamp {
+        #[cfg(test)]
+        if let Some(hands) = self.of_test {
+            return settable::read(hands);
+        }
         wrong::by(Timestamp::now())
     }
 
@@ -96,6 +111,40 @@ mod wrong {
     }
 }
 
+/// Clocks that a unit test sets. They go with tokio's time, so they stand while that is paused.
+#[cfg(test)]
+mod settable {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// What the wall clock said at an instant of the monotonic one.
+    #[derive(Debug)]
+    pub struct Hands {
+        wall: Timestamp,
+        steady: Instant,
+    }
+
+    pub fn read(hands: &Mutex<Hands>) -> Timestamp {
+        let hands = hands.lock().unwrap();
+        hands.wall + hands.steady.elapsed()
+    }
+
+    impl Clock {
+        /// A clock that says this now.
+        pub fn at(wall: Timestamp) -> Self {
+            let hands = Hands { wall, steady: Instant::now() };
+            // Leaked, so that a clock can be copied here too. A test makes one.
+            Self { of_test: Some(Box::leak(Box::new(Mutex::new(hands)))) }
+        }
+
+        /// Sets it forward, or back. Timers know nothing of that.
+        pub fn set_by(self, step: SignedDuration) {
+            self.of_test.expect("the machine's clock is not for a test to set").lock().unwrap().wall += step;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +152,7 @@ mod tests {
     #[test]
     fn a_step_is_seen_whichever_way_it_goes_and_small_ones_add_up() {
         let (wall, steady) = (Timestamp::UNIX_EPOCH, Instant::now());
-        let mut steps = Steps { clock: Clock, wall, steady };
+        let mut steps = Steps { clock: Clock::wall(), wall, steady };
         let at = |millis: i64| wall + SignedDuration::from_millis(millis);
         let later = |millis: u64| steady + Duration::from_millis(millis);
         assert_eq!(steps.seen(at(1_000), later(1_000)), None);
@@ -112,6 +161,35 @@ mod tests {
         assert_eq!(steps.seen(at(4_120), later(4_000)), None, "it was told");
         assert_eq!(steps.seen(at(-55_880), later(4_000)), Some(SignedDuration::from_secs(-60)));
         assert_eq!(steps.seen(at(4_120), later(4_000)), Some(SignedDuration::from_secs(60)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_of_a_test_goes_with_its_time_and_can_be_set() {
+        let clock = Clock::at(Timestamp::UNIX_EPOCH);
+        let copy = clock;
+        assert_eq!(clock.now(), Timestamp::UNIX_EPOCH);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(clock.now().as_second(), 60);
+        clock.set_by(SignedDuration::from_secs(-90));
+        assert_eq!((clock.now().as_second(), copy.now()), (-30, clock.now()));
+        clock.set_by(SignedDuration::from_secs(100));
+        assert_eq!(clock.now().as_second(), 70);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_is_noticed_within_a_look_and_one_that_only_goes_on_never() {
+        let clock = Clock::at(Timestamp::UNIX_EPOCH);
+        let mut steps = clock.steps();
+        let hour = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(hour, steps.next()).await.is_err());
+        for set in [SignedDuration::from_mins(-1), SignedDuration::from_hours(2), SignedDuration::from_millis(100)] {
+            clock.set_by(set);
+            assert_eq!(tokio::time::timeout(LOOK, steps.next()).await, Ok(set));
+        }
+        clock.set_by(SignedDuration::from_millis(60));
+        assert!(tokio::time::timeout(hour, steps.next()).await.is_err(), "less than a step");
+        clock.set_by(SignedDuration::from_millis(60));
+        assert_eq!(steps.next().await, SignedDuration::from_millis(120));
     }
 
     #[cfg(debug_assertions)]

@@ -1,5 +1,6 @@
 //! Which replica writes: it holds the Lease `daypass`, and renews it. The others keep their watches warm and stand by.
-//! Owns the Lease; decides nothing about access.
+//! Owns what the Lease says, and when it is written; decides nothing about access. It reads and writes it by a
+//! [`LeaseStore`] alone, and must have no client: all that writes to the cluster stands in one place, above this one.
 //!
 //! What protects what:
 //! - The lease keeps two replicas from working at once. A holder believes in it until the renew deadline, counted
@@ -37,8 +38,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt};
+use kube::ResourceExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
@@ -100,10 +100,22 @@ pub enum Lost {
     Taken(String),
 }
 
+/// How the Lease is read and written. Whether it may be is the election's to know: nothing must hold these calls back.
+pub trait LeaseStore: Send + Sync {
+    /// The Lease, if there is one.
+    fn read(&self) -> impl Future<Output = kube::Result<Option<Lease>>> + Send;
+
+    /// Makes it. A conflict when there is one.
+    fn make(&self, lease: &Lease) -> impl Future<Output = kube::Result<Lease>> + Send;
+
+    /// Writes over the version that it was read in. A conflict when there is another by now.
+    fn write_over(&self, lease: &Lease) -> impl Future<Output = kube::Result<Lease>> + Send;
+}
+
 /// Stands for election, and holds the seat.
-pub struct Election {
+pub struct Election<L> {
     seat: Seat,
-    leases: Api<Lease>,
+    leases: L,
     /// Name of this pod, and of this process in it.
     me: String,
     terms: Terms,
@@ -120,13 +132,13 @@ struct Hold {
     shaken: Option<String>,
 }
 
-impl Election {
+impl<L: LeaseStore> Election<L> {
     /// An election for `seat`, in the name of the pod or, outside of one, in a name that is made up.
-    pub fn new(seat: Seat, client: Client, namespace: &str, pod: Option<&str>, terms: Terms, clock: Clock) -> Self {
+    pub fn new(seat: Seat, leases: L, pod: Option<&str>, terms: Terms, clock: Clock) -> Self {
         // Seeded anew in each process.
         let process = RandomState::new().hash_one(std::process::id());
         let me = record::identity(pod, process);
-        Self { seat, leases: Api::namespaced(client, namespace), me, terms, clock }
+        Self { seat, leases, me, terms, clock }
     }
 
     /// Stands by, leads when it can, and gives the lease back when `over` says that nothing is written any more.
@@ -203,7 +215,7 @@ impl Election {
     /// One look at the lease. It is taken if it is free, or over by this process's own clock.
     async fn look(&self, sight: &mut Sight, unused: impl Fn() -> Option<bool>) -> kube::Result<Found> {
         let sent = Instant::now();
-        let found = self.leases.get_opt(LEASE).await?;
+        let found = self.leases.read().await?;
         let record = Record::of(found.as_ref());
         let unused = match record {
             Record::Absent if sight.is_first() => match unused() {
@@ -267,7 +279,7 @@ impl Election {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
             Err(error) => return Err(error),
         }
-        let found = self.leases.get_opt(LEASE).await?;
+        let found = self.leases.read().await?;
         match Record::of(found.as_ref()) {
             Record::Held { by, .. } if by == self.me => {}
             Record::Held { by, .. } | Record::GivenBack(by) => return Ok(Err(Lost::Taken(by))),
@@ -288,20 +300,16 @@ impl Election {
     async fn put(&self, found: Option<Lease>, settled: bool) -> kube::Result<Lease> {
         let creates = found.is_none();
         let lease = record::held(found, &self.me, &self.terms, settled, MicroTime(self.clock.now()));
-        if creates {
-            self.leases.create(&PostParams::default(), &lease).await
-        } else {
-            self.leases.replace(LEASE, &PostParams::default(), &lease).await
-        }
+        if creates { self.leases.make(&lease).await } else { self.leases.write_over(&lease).await }
     }
 
     /// Gives the lease back, so that another can take it at once. Without luck it takes the length of the lease.
     async fn give_back(&self) {
         let limit = Instant::now() + self.terms.retry;
         let given = timeout_at(limit, async {
-            let found = self.leases.get_opt(LEASE).await?;
+            let found = self.leases.read().await?;
             let Some(lease) = found.and_then(|lease| record::given_back(lease, &self.me)) else { return Ok(()) };
-            self.leases.replace(LEASE, &PostParams::default(), &lease).await.map(drop)
+            self.leases.write_over(&lease).await.map(drop)
         });
         match given.await {
             Ok(Ok(())) => info!("the lease is given back"),

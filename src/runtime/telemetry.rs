@@ -144,7 +144,7 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Lines {
         event.record(&mut fields);
         let metadata = event.metadata();
         let line = Line {
-            timestamp: micros(Clock.now()),
+            timestamp: micros(Clock::wall().now()),
             level: metadata.level().as_str(),
             cluster: self.cluster.as_deref(),
             target: metadata.target(),
@@ -213,7 +213,7 @@ mod tests {
         assert!(line.ends_with('\n') && line.trim_end().lines().count() == 1, "{line}");
         let mut line: Value = serde_json::from_str(line).unwrap();
         let at: Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
-        assert!(Clock.now().duration_since(at).as_secs() < 60);
+        assert!(Clock::wall().now().duration_since(at).as_secs() < 60);
         line.as_object_mut().unwrap().remove("timestamp");
         let expected = serde_json::json!({
             "level": "WARN", "cluster": "eu-1", "target": "daypass::runtime::telemetry::tests",

@@ -76,7 +76,7 @@ pub async fn run(args: ExplainArgs) -> Result<Output, PluginError> {
     let client = Client::try_from(config).map_err(ClientError::from)?;
     let (reach, release) = (ServedNamespaces::of(args.watch_namespaces.clone()), args.release_namespace.clone());
     let cluster = Cluster { client, reach, release, notes: Vec::new() };
-    let now = Clock.now();
+    let now = Clock::wall().now();
     let requests = match (&args.name, &args.file) {
         (Some(name), _) => vec![cluster.request(args.namespace.as_deref().unwrap_or(&fallback), name).await?],
         (None, Some(_)) => cluster.drafts(&args, &fallback, now).await?,

@@ -328,3 +328,6 @@ fn tried(looked: &Result<Report, CannotTry>) -> Tried {
         Err(_) => Tried::CannotTry,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,13 @@ const RELIST: Duration = Duration::from_secs(5);
 /// Throws away what the watches say, for as long as it is polled: all is looked at when the work begins.
 pub async fn discard(inbox: &mut Inbox) {
     let reaper = async { while inbox.reaper.recv().await.is_some() {} };
-    tokio::join!(inbox.grants.discard(), inbox.decisions.discard(), inbox.policies.discard(), reaper);
+    tokio::join!(
+        inbox.grants.discard(),
+        inbox.limited.discard(),
+        inbox.decisions.discard(),
+        inbox.policies.discard(),
+        reaper
+    );
 }
 
 /// Looks at everything that the stores have.

@@ -17,6 +17,8 @@ use crate::runtime::gate::Leadership;
 
 /// How many requests of a lane are worked on at a time.
 const CONCURRENT_REQUESTS: u16 = 64;
+/// How many of those that limits count: all but one of them only wait for their turn to count.
+const CONCURRENT_LIMITED: u16 = 4;
 /// How many policies are worked on at a time.
 const CONCURRENT_POLICIES: u16 = 4;
 
@@ -44,11 +46,11 @@ pub async fn work(
         () = takeover::discard(&mut inbox) => return Err(Error::PartEnded("a queue")),
     }
     takeover::enqueue_all(&context);
-    let requests = |queue: Incoming<PackedRequest>| {
+    let requests = |queue: Incoming<PackedRequest>, concurrency: u16| {
         let passes = Passes {
             store: context.requests.store.clone(),
             queue,
-            concurrency: CONCURRENT_REQUESTS,
+            concurrency,
             span: |request| {
                 error_span!("pass", namespace = request.namespace(), name = request.name_any(), uid = request.uid())
             },
@@ -73,7 +75,12 @@ pub async fn work(
         after_error: policy::after_error,
     };
     let passes = async {
-        tokio::join!(requests(inbox.grants), requests(inbox.decisions), policies.run(context.clone(), until_stop()))
+        tokio::join!(
+            requests(inbox.grants, CONCURRENT_REQUESTS),
+            requests(inbox.limited, CONCURRENT_LIMITED),
+            requests(inbox.decisions, CONCURRENT_REQUESTS),
+            policies.run(context.clone(), until_stop()),
+        )
     };
     let catching_up = async {
         takeover::catch_up(&context).await;
@@ -83,7 +90,7 @@ pub async fn work(
         () = mind_the_clock(&context) => Err(Error::PartEnded("the look at the clock")),
         () = ends::run(&context) => Err(Error::PartEnded("the loop of ends")),
         () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
-        ((), (), ()) = passes => Ok(()),
+        ((), (), (), ()) = passes => Ok(()),
         () = catching_up => Err(Error::PartEnded("the takeover")),
     }
 }

@@ -1,11 +1,12 @@
-//! The only module that writes to the cluster, but for the Lease, which is the election's (`runtime/leader`): statuses,
-//! bindings and the roles made for them, Events, and what the canary stores of itself. `core/laws/purity.rs` holds the code to it.
+//! The only module that writes to the cluster: statuses, bindings and the roles made for them, Events, what the canary
+//! stores of itself, and the Lease. `core/laws/purity.rs` holds the code to it.
 //!
 //! Each write is safe to repeat: statuses carry the version they were planned from, bindings have fixed
 //! names, deletions name the UID. Events are sent on the side; they are announcements, the record is in status.
 
 mod announcer;
 pub mod canary;
+pub mod lease;
 mod made_role;
 pub mod transition_metrics;
 

@@ -27,7 +27,7 @@ fn writer(script: &Script) -> Writer {
     let (seat, leadership) = seat();
     seat.take_for_good();
     let figures = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
-    Writer::new(script.client(), "test".to_owned(), Clock, figures).0
+    Writer::new(script.client(), "test".to_owned(), Clock::wall(), figures).0
 }
 
 /// A grant on record whose binding is about to be made, and what that is.

@@ -1,11 +1,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use http::{Method, Request, Response, StatusCode};
-use kube::client::Body;
+use http::Method;
+use kube::core::Status;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use tower::{BoxError, service_fn};
 
 use super::*;
 use crate::runtime::gate::{Leadership, seat};
@@ -31,31 +30,9 @@ struct Line {
 }
 
 impl Server {
-    fn client(&self) -> (Client, Arc<Line>) {
-        let (server, line) = (self.clone(), Arc::new(Line::default()));
-        let seen = line.clone();
-        let service = service_fn(move |request: Request<Body>| {
-            let (server, line) = (server.clone(), seen.clone());
-            async move {
-                tokio::time::sleep(MILLI).await;
-                if line.hangs.load(Ordering::SeqCst) {
-                    std::future::pending::<()>().await;
-                }
-                let method = request.method().clone();
-                let body = request.into_body().collect_bytes().await?;
-                let (code, answer) = match line.fails.load(Ordering::SeqCst) {
-                    true => (500, json!({})),
-                    false => server.answer(&method, serde_json::from_slice(&body).unwrap_or_default()),
-                };
-                if method != Method::GET && line.deaf.load(Ordering::SeqCst) {
-                    return Err("the answer is lost".into());
-                }
-                let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
-                *response.status_mut() = StatusCode::from_u16(code)?;
-                Ok::<_, BoxError>(response)
-            }
-        });
-        (Client::new(service, "default"), line)
+    fn reached(&self) -> (Reached, Arc<Line>) {
+        let line = Arc::new(Line::default());
+        (Reached { server: self.clone(), line: line.clone() }, line)
     }
 
     fn answer(&self, method: &Method, body: Value) -> (u16, Value) {
@@ -74,10 +51,7 @@ impl Server {
     fn stored(&self, method: &Method, mut body: Value) -> (u16, Value) {
         let mut stored = self.0.lock().unwrap();
         let (version, lease) = &mut *stored;
-        let status = |code: u16| {
-            let reason = if code == 404 { "NotFound" } else { "Conflict" };
-            (code, json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason }))
-        };
+        let status = |code: u16| (code, json!({}));
         match (method, &lease) {
             (&Method::GET, Some(lease)) => return (200, (*lease).clone()),
             (&Method::POST, None) => {}
@@ -116,6 +90,49 @@ impl Server {
     }
 }
 
+/// The server, as one replica reaches it.
+struct Reached {
+    server: Server,
+    line: Arc<Line>,
+}
+
+impl Reached {
+    async fn call(&self, method: Method, lease: Option<&Lease>) -> kube::Result<Lease> {
+        sleep(MILLI).await;
+        if self.line.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let (code, answer) = match self.line.fails.load(Ordering::SeqCst) {
+            true => (500, json!({})),
+            false => self.server.answer(&method, serde_json::to_value(lease).unwrap()),
+        };
+        if method != Method::GET && self.line.deaf.load(Ordering::SeqCst) {
+            return Err(kube::Error::Service("the answer is lost".into()));
+        }
+        match code {
+            200 => Ok(serde_json::from_value(answer).unwrap()),
+            code => Err(kube::Error::Api(Status::failure("no", "").with_code(code).boxed())),
+        }
+    }
+}
+
+impl LeaseStore for Reached {
+    async fn read(&self) -> kube::Result<Option<Lease>> {
+        match self.call(Method::GET, None).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    async fn make(&self, lease: &Lease) -> kube::Result<Lease> {
+        self.call(Method::POST, Some(lease)).await
+    }
+
+    async fn write_over(&self, lease: &Lease) -> kube::Result<Lease> {
+        self.call(Method::PUT, Some(lease)).await
+    }
+}
+
 /// One replica: whether it leads, its line to the server, how to stop it, and how it ended.
 struct Replica {
     leadership: Leadership,
@@ -131,8 +148,8 @@ fn replica(server: &Server, pod: Option<&str>) -> Replica {
 /// A replica on a cluster where a request has been decided, or where none ever was.
 fn replica_where(server: &Server, pod: Option<&str>, unused: bool) -> Replica {
     let (seat, leadership) = seat();
-    let (client, line) = server.client();
-    let election = Election::new(seat, client, "default", pod, TERMS, Clock);
+    let (leases, line) = server.reached();
+    let election = Election::new(seat, leases, pod, TERMS, Clock::wall());
     let readiness = Readiness::waiting_for([ELECTION], leadership.clone());
     let (stop, stopped) = oneshot::channel();
     let over = async {

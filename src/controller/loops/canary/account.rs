@@ -40,6 +40,12 @@ impl Account {
         known.as_ref().ok_or(CannotTry::NothingToTryOn)
     }
 
+    /// One that has just signed in and makes its calls by this client.
+    #[cfg(test)]
+    pub fn signed_in(client: Client) -> Self {
+        Self { tries: client.clone(), writes: client, since: Instant::now() }
+    }
+
     async fn sign_in(canary: &Canary) -> Result<Self, CannotTry> {
         let since = Instant::now();
         let accounts: Api<ServiceAccount> = Api::namespaced(canary.client.clone(), &canary.namespace);

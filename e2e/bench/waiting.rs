@@ -1,0 +1,142 @@
+//! Ends beside decisions: how late access ends while many requests wait under a policy with limits that is edited on and
+//! on, and when many ends come in the same second.
+
+use std::time::Duration;
+
+use daypass::api::{AccessPolicy, AccessRequest};
+use futures::{StreamExt, stream};
+use k8s_openapi::jiff::SignedDuration;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{Bench, CLIENTS, ENDS, ENDS_WITHIN, late, report_millis};
+use crate::harness::cast;
+use crate::harness::users::{ADMIN, ALICE};
+use crate::harness::wait::{eventually, now};
+
+/// How many requests wait for approval.
+const WAITING: usize = 1000;
+/// Time between two edits of their policy: each has all of them decided again.
+const EDIT_EVERY: Duration = Duration::from_millis(500);
+/// How many ends come in one second.
+const AT_ONCE: usize = 500;
+/// From how many clients at a time the bare deletions come: as many as the controller makes at a time.
+const BARE_CLIENTS: usize = 64;
+
+impl Bench {
+    pub async fn waiting(&self) {
+        let made = self.make_ends("alone").await;
+        let mut alone = self.lateness_of(made).await;
+        let base = report_millis("daypass: stated end -> binding gone, alone", &mut alone, None);
+        let namespace = self.world.namespace("waiting").await;
+        let limits = json!({ "openRequests": WAITING * 2, "liveGrants": 1 });
+        let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
+        let stages = json!({ "stages": [{ "name": "team", "approvers": approvers }] });
+        self.world.allow(&namespace, &namespace, json!({ "limits": limits, "approval": stages })).await;
+        self.fill_waiting(&namespace).await;
+        // Before the edits, so that only their ends are measured: decisions wait for each other.
+        let made = self.make_ends("beside").await;
+        let policies: Api<AccessPolicy> = Api::all(self.world.client(ADMIN).await);
+        let edits = async {
+            for n in 2.. {
+                let edit = json!({ "spec": { "limits": { "liveGrants": n } } });
+                policies
+                    .patch(&namespace, &PatchParams::default(), &Patch::Merge(edit))
+                    .await
+                    .expect("edit the policy");
+                sleep(EDIT_EVERY).await;
+            }
+        };
+        let mut beside = tokio::select! {
+            () = edits => unreachable!("it goes on"),
+            lateness = self.lateness_of(made) => lateness,
+        };
+        let what = format!("the same beside {WAITING} waiting, edits every {EDIT_EVERY:?}");
+        report_millis(&what, &mut beside, Some(base));
+        let waiting: Api<AccessRequest> = Api::namespaced(self.world.client(ADMIN).await, &namespace);
+        waiting.delete_collection(&Default::default(), &Default::default()).await.expect("delete those that wait");
+        self.clear().await;
+    }
+
+    /// Requests whose access runs; it ends within the time of the section `ends`, a while from now.
+    async fn make_ends(&self, prefix: &str) -> Vec<AccessRequest> {
+        let made = stream::iter(0..ENDS).map(|n| async move {
+            let made = self.file(&format!("{prefix}-{n}"), &format!("{}s", 10 + n * ENDS_WITHIN / ENDS)).await;
+            self.seen.added(&binding_of(&made)).await;
+            made
+        });
+        made.buffer_unordered(CLIENTS).collect().await
+    }
+
+    async fn lateness_of(&self, made: Vec<AccessRequest>) -> Vec<f64> {
+        let gone = stream::iter(made).map(|made| async move {
+            let gone = self.seen.removed(&binding_of(&made)).await;
+            let status = self.requests.get(&made.name_any()).await.expect("read it").status.expect("a status");
+            late(gone, status.expires_at.expect("an end").0)
+        });
+        gone.buffer_unordered(AT_ONCE).collect().await
+    }
+
+    /// Many ends in the same second, by a client that only deletes and by Daypass.
+    pub async fn ends_at_once(&self) {
+        let name = |n: usize| format!("bare-at-once-{n}");
+        let made = stream::iter(0..AT_ONCE).map(|n| async move { self.bind(&name(n)).await });
+        made.buffer_unordered(CLIENTS).collect::<Vec<_>>().await;
+        let end = whole_second(now()) + SignedDuration::from_secs(3);
+        sleep(Duration::try_from(end.duration_since(now())).unwrap_or_default()).await;
+        let gone = stream::iter(0..AT_ONCE).map(|n| async move {
+            self.unbind(&name(n)).await;
+            late(self.seen.removed(&name(n)).await, end)
+        });
+        let mut bare: Vec<f64> = gone.buffer_unordered(BARE_CLIENTS).collect().await;
+        let base = report_millis(&format!("bare: stated end -> gone, {AT_ONCE} in one second"), &mut bare, None);
+        let start = whole_second(now()) + SignedDuration::from_secs(15);
+        let made = stream::iter(0..AT_ONCE).map(|n| async move {
+            let spec = json!({ "startTime": start.to_string(), "duration": "20s" });
+            let request = cast::request("", &format!("at-once-{n}"), spec);
+            let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
+            request.metadata.namespace = None;
+            self.requests.create(&PostParams::default(), &request).await.expect("create a request")
+        });
+        let made: Vec<AccessRequest> = made.buffer_unordered(CLIENTS).collect().await;
+        for made in &made {
+            self.seen.added(&binding_of(made)).await;
+        }
+        let mut ours = self.lateness_of(made).await;
+        report_millis(&format!("daypass: the same, {AT_ONCE} in one second"), &mut ours, Some(base));
+        self.clear().await;
+    }
+
+    async fn fill_waiting(&self, namespace: &str) {
+        let asked: Api<AccessRequest> = Api::namespaced(self.world.client(ALICE).await, namespace);
+        let made = stream::iter(0..WAITING).map(|n| {
+            let asked = &asked;
+            async move {
+                let request = cast::request("", &format!("waits-{n}"), json!({ "duration": "1h" }));
+                let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
+                request.metadata.namespace = None;
+                asked.create(&PostParams::default(), &request).await.expect("create a request")
+            }
+        });
+        made.buffer_unordered(CLIENTS).collect::<Vec<_>>().await;
+        eventually("all of them wait for approval", super::LIMIT, async || {
+            let listed = asked.list(&Default::default()).await.map_err(|error| error.to_string())?;
+            let is_open = |request: &&AccessRequest| request.status.as_ref().is_some_and(|s| s.stage.is_some());
+            match listed.iter().filter(is_open).count() {
+                WAITING => Ok(()),
+                open => Err(format!("{open} do")),
+            }
+        })
+        .await;
+    }
+}
+
+fn binding_of(request: &AccessRequest) -> String {
+    format!("daypass-{}", request.uid().expect("a uid"))
+}
+
+fn whole_second(at: k8s_openapi::jiff::Timestamp) -> k8s_openapi::jiff::Timestamp {
+    k8s_openapi::jiff::Timestamp::from_second(at.as_second()).expect("a time")
+}
