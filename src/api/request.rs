@@ -540,7 +540,25 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub by: Option<String>,
+    /// Of a review: what it said when it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<NotedReview>,
     /// A sentence for people.
     #[schemars(length(max = 4096))]
     pub message: String,
+}
+
+/// What a review said when it was noted in the history.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NotedReview {
+    /// Approve, Deny or Revoke.
+    pub verdict: ReviewVerdict,
+    /// Why, in the reviewer's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub comment: Option<String>,
+    /// From when on it counts, if it was given outside of the hours of its stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_from: Option<Time>,
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, stream};
-use kube::runtime::reflector::ObjectRef;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{Instrument, error_span, warn};
 
@@ -15,7 +14,6 @@ use crate::api::request::BindingRef;
 use crate::controller::context::Context;
 use crate::controller::stores::ends::{Due, Gone};
 use crate::controller::stores::listed::ACCESS_REQUESTS;
-use crate::controller::stores::packed::PackedRequest;
 use crate::core::model::instants::{self, LONGEST_SLEEP};
 
 /// Access of how many requests is taken away at a time.
@@ -43,14 +41,17 @@ pub async fn run(context: &Context) {
             ending.push(end(context, due));
         }
         if ending.is_empty() || record_at.is_some_and(|at| at <= Instant::now()) {
-            ended.drain(..).for_each(|request| context.enqueue(request));
+            for Due { uid, request, .. } in ended.drain(..) {
+                ends.release(&uid);
+                context.enqueue(request);
+            }
             record_at = None;
         }
         let has_room = ending.len() < CONCURRENT_ENDS;
         let next = ends.next().map_or(LONGEST_SLEEP, |next| instants::sleep_until(next, now));
         tokio::select! {
-            Some(request) = ending.next(), if !ending.is_empty() => {
-                ended.push(request);
+            Some(due) = ending.next(), if !ending.is_empty() => {
+                ended.push(due);
                 record_at.get_or_insert_with(|| Instant::now() + RECORD_AFTER);
             }
             () = ends.changed(), if has_room => {}
@@ -77,14 +78,14 @@ pub async fn first_are_gone(context: &Context) {
 }
 
 /// Takes away the access of one request. Its pass deletes again what could not be deleted here, and tells people.
-async fn end(context: &Context, due: Due) -> ObjectRef<PackedRequest> {
-    let Due { uid, request } = due;
-    let status = context.requests.open(&request).filter(|r| r.metadata.uid.as_deref() == Some(&*uid));
+async fn end(context: &Context, due: Due) -> Due {
+    let Due { uid, request, .. } = &due;
+    let status = context.requests.open(request).filter(|r| r.metadata.uid.as_deref() == Some(&**uid));
     let bindings = status.and_then(|request| request.status).unwrap_or_default().bindings;
-    let span = error_span!("end", namespace = request.namespace, name = request.name, uid = &*uid);
-    let gone = unbind_all(context, &uid, bindings).instrument(span).await;
-    context.requests.ends.done(&uid, gone);
-    request
+    let span = error_span!("end", namespace = request.namespace, name = request.name, uid = &**uid);
+    let gone = unbind_all(context, uid, bindings).instrument(span).await;
+    context.requests.ends.done(&due, gone);
+    due
 }
 
 /// What is gone; none when something may still be there.

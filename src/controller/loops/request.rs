@@ -358,6 +358,12 @@ impl Pass<'_> {
             let unbound_at = self.gone.as_ref().map(|gone| gone.at);
             let info = PassInfo { began: self.began, wake, unbound_at };
             let on = version(&self.request);
+            let ends = &self.context.requests.ends;
+            let later =
+                self.status().and_then(AccessRequestStatus::next_end).is_some_and(|end| status.next_end() > Some(end));
+            let moving = self.request.metadata.uid.as_deref().filter(|_| later);
+            let moving = moving.map(|uid| ends.begin_to_move(uid, self.context.clock.now()).ok_or(Error::Conflict));
+            let _moving = moving.transpose()?;
             self.request = self.context.writer.record(&self.request, *status, info).await?;
             let limits = self.context.policies.set().is_some_and(|policies| policies.any_limits());
             self.context.requests.ledger.note(&self.request, limits);

@@ -28,10 +28,12 @@ pub struct Ends {
 struct Known {
     by_uid: HashMap<Uid, End>,
     by_time: BTreeMap<Timestamp, BTreeSet<Uid>>,
-    /// Being taken away now.
+    /// Being moved by a pass now.
+    moving: HashSet<Uid>,
+    /// Being taken away now, or gone and not yet for a pass to record.
     taken: HashSet<Uid>,
-    /// Taken away, and not yet on record.
-    gone: HashMap<Uid, Gone>,
+    /// Taken away, and not yet on record: the end that had come, and what is gone.
+    gone: HashMap<Uid, (Timestamp, Gone)>,
 }
 
 struct End {
@@ -54,6 +56,8 @@ pub struct Gone {
 pub struct Due {
     /// UID of its request.
     pub uid: Uid,
+    /// Its end.
+    pub at: Timestamp,
     /// Where that is.
     pub request: ObjectRef<PackedRequest>,
 }
@@ -94,32 +98,45 @@ impl Ends {
     pub fn take_due(&self, now: Timestamp) -> Option<Due> {
         let mut known = self.lock();
         loop {
-            let (at, uids) = known.by_time.first_key_value().filter(|(at, _)| **at <= now)?;
-            let (at, uid) = (*at, uids.first().cloned());
-            let Some(uid) = uid else {
-                known.by_time.remove(&at);
-                continue;
-            };
-            let end = known.by_uid.get(&uid).map(|end| end.request.clone());
+            let (at, uid) = known
+                .by_time
+                .range(..=now)
+                .flat_map(|(at, uids)| uids.iter().map(|uid| (*at, uid)))
+                .find(|(_, uid)| !known.moving.contains(*uid))?;
+            let uid = uid.clone();
+            let request = known.by_uid.get(&uid).map(|end| end.request.clone());
             known.remove(&uid);
             // A list that came meanwhile says again what is being done.
-            if known.taken.contains(&uid) || known.gone.contains_key(&uid) {
-                continue;
-            }
-            if let Some(request) = end {
+            let is_known = known.taken.contains(&uid) || known.gone.get(&uid).is_some_and(|(end, _)| *end >= at);
+            if let Some(request) = request.filter(|_| !is_known) {
                 known.taken.insert(uid.clone());
-                return Some(Due { uid, request });
+                return Some(Due { uid, at, request });
             }
         }
     }
 
-    /// What was taken is gone; or not, and then its pass must see to it.
-    pub fn done(&self, uid: &Uid, gone: Option<Gone>) {
-        let mut known = self.lock();
-        known.taken.remove(uid);
+    /// What was taken is gone; or not, and then its pass must see to it. The pass waits until it is released.
+    pub fn done(&self, due: &Due, gone: Option<Gone>) {
         if let Some(gone) = gone {
-            known.gone.insert(uid.clone(), gone);
+            self.lock().gone.insert(due.uid.clone(), (due.at, gone));
         }
+    }
+
+    /// From now on its pass may record it.
+    pub fn release(&self, uid: &str) {
+        self.lock().taken.remove(uid);
+    }
+
+    /// Keeps the end of this request's access from being taken for due while a later one is written; none when it has
+    /// come: then it is not moved any more.
+    pub fn begin_to_move(&self, uid: &str, now: Timestamp) -> Option<Moving<'_>> {
+        let mut known = self.lock();
+        let has_come = known.by_uid.get(uid).is_some_and(|end| end.at <= now);
+        if has_come || known.taken.contains(uid) || known.gone.contains_key(uid) {
+            return None;
+        }
+        known.moving.insert(uid.into());
+        Some(Moving { ends: self, uid: uid.into() })
     }
 
     /// Whether the end of this request has come and its bindings are not known to be gone: whoever wants to record it
@@ -132,17 +149,17 @@ impl Ends {
     /// Whether any is due, or being taken away.
     pub fn are_due(&self, now: Timestamp) -> bool {
         let known = self.lock();
-        !known.taken.is_empty() || known.by_time.first_key_value().is_some_and(|(at, _)| *at <= now)
+        !known.taken.is_empty() || known.first().is_some_and(|at| at <= now)
     }
 
     /// What is gone of this request and not yet on record.
     pub fn gone(&self, uid: &str) -> Option<Gone> {
-        self.lock().gone.get(uid).cloned()
+        self.lock().gone.get(uid).map(|(_, gone)| gone.clone())
     }
 
     /// When the next one comes.
     pub fn next(&self) -> Option<Timestamp> {
-        self.lock().by_time.first_key_value().map(|(at, _)| *at)
+        self.lock().first()
     }
 
     /// Waits until the next one comes sooner than before, or the clock was set.
@@ -160,7 +177,26 @@ impl Ends {
     }
 }
 
+/// The end of a request's access is being moved for as long as this lives.
+pub struct Moving<'a> {
+    ends: &'a Ends,
+    uid: Uid,
+}
+
+impl Drop for Moving<'_> {
+    fn drop(&mut self) {
+        self.ends.lock().moving.remove(&self.uid);
+        self.ends.changed.notify_one();
+    }
+}
+
 impl Known {
+    /// The earliest of those that are not being moved.
+    fn first(&self) -> Option<Timestamp> {
+        let mut all = self.by_time.iter();
+        all.find(|(_, uids)| uids.iter().any(|uid| !self.moving.contains(uid))).map(|(at, _)| *at)
+    }
+
     fn remove(&mut self, uid: &str) -> Option<Uid> {
         let (uid, end) = self.by_uid.remove_entry(uid)?;
         if let Some(uids) = self.by_time.get_mut(&end.at) {
@@ -202,6 +238,10 @@ mod tests {
         request
     }
 
+    fn due(name: &str, end: i64) -> Due {
+        Due { uid: format!("u-{name}").into(), at: at(end), request: ObjectRef::new(name).within("shop") }
+    }
+
     fn taken(ends: &Ends, now: i64) -> Vec<String> {
         std::iter::from_fn(|| ends.take_due(at(now))).map(|due| due.request.name).collect()
     }
@@ -220,7 +260,9 @@ mod tests {
         // A list says it again while it is on its way, and once more when it is gone.
         ends.note(&request("first", 1, Some(10)));
         assert_eq!(taken(&ends, 20), Vec::<String>::new());
-        ends.done(&"u-first".into(), Some(Gone { bindings: Vec::new(), at: at(20) }));
+        ends.done(&due("first", 10), Some(Gone { bindings: Vec::new(), at: at(20) }));
+        assert!(ends.is_due("u-first", at(20)), "until its pass may record it");
+        ends.release("u-first");
         assert!(!ends.is_due("u-first", at(20)) && ends.gone("u-first").is_some());
         ends.note(&request("first", 1, Some(10)));
         assert_eq!(taken(&ends, 20), Vec::<String>::new());
@@ -241,11 +283,41 @@ mod tests {
     }
 
     #[test]
+    fn an_end_is_moved_before_it_comes_or_not_at_all() {
+        let ends = Ends::default();
+        ends.note(&request("fix", 1, Some(10)));
+        ends.note(&request("other", 1, Some(11)));
+        let moving = ends.begin_to_move("u-fix", at(9)).expect("it has not come");
+        assert_eq!((ends.next(), ends.are_due(at(10))), (Some(at(11)), false));
+        assert_eq!(taken(&ends, 11), ["other"]);
+        ends.note(&request("fix", 2, Some(30)));
+        drop(moving);
+        assert_eq!((ends.next(), taken(&ends, 29)), (Some(at(30)), Vec::new()));
+        // One whose write failed ends as stated.
+        drop(ends.begin_to_move("u-fix", at(29)).expect("it has not come"));
+        assert!(ends.begin_to_move("u-fix", at(30)).is_none());
+        assert_eq!(taken(&ends, 30), ["fix"]);
+        assert!(ends.begin_to_move("u-fix", at(30)).is_none(), "it is being taken away");
+    }
+
+    #[test]
+    fn a_later_end_of_the_same_request_is_taken_again() {
+        let ends = Ends::default();
+        ends.note(&request("fix", 1, Some(10)));
+        assert_eq!(taken(&ends, 10), ["fix"]);
+        ends.done(&due("fix", 10), Some(Gone { bindings: Vec::new(), at: at(10) }));
+        ends.release("u-fix");
+        ends.note(&request("fix", 2, Some(30)));
+        assert_eq!(taken(&ends, 30), ["fix"]);
+    }
+
+    #[test]
     fn what_could_not_be_taken_away_is_left_to_its_pass() {
         let ends = Ends::default();
         ends.note(&request("fix", 1, Some(10)));
         assert_eq!(taken(&ends, 10), ["fix"]);
-        ends.done(&"u-fix".into(), None);
+        ends.done(&due("fix", 10), None);
+        ends.release("u-fix");
         assert!(!ends.is_due("u-fix", at(11)) && ends.gone("u-fix").is_none());
     }
 

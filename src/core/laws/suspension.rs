@@ -63,6 +63,7 @@ proptest! {
             Event::RoleEdited(edit).happen(&mut world, &scenario);
             if let Some(after) = crash {
                 world.step(after);
+                prop_assert!(world.ours() == 0 || world.state() != State::Suspended, "bound, and on record as resting");
             }
             world.settle();
             world.settle();

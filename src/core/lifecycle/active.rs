@@ -24,7 +24,7 @@ use crate::core::lifecycle::extension::{self, Due};
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages::note_vain_revokes;
 use crate::core::lifecycle::step::Step;
-use crate::core::lifecycle::suspend::{in_window, note_role_change, rests_for_role, suspend};
+use crate::core::lifecycle::suspend::{in_window, note_role_change, rests_for_role, resume, suspend};
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::duration;
 use crate::core::model::field_error::{FieldError, sentence};
@@ -69,6 +69,9 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
             Err(plan) => return *plan,
         },
     };
+    if status.state == State::Suspended {
+        return resume(s, status, now);
+    }
     let plan = match inspect(s, &status) {
         Bindings::Lost(lost) => finish(s, status, Ending::Revoked, None, &lost.to_string(), now),
         Bindings::Blocked(binding) => {

@@ -39,6 +39,7 @@ mod tests {
 
     fn stored(event: &str, message: &str) -> AccessRequestStatus {
         let entry = HistoryEntry {
+            review: None,
             at: Time(noon()),
             event: event.into(),
             by: Some("bob".to_owned()),

@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::policy::Stage;
 use crate::api::reason::Reason;
 use crate::api::request::{
-    AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, OpenStage, Review, ReviewVerdict,
+    AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, NotedReview, OpenStage, Review, ReviewVerdict,
 };
 use crate::api::subject::{Identity, Subject};
 use crate::core::decision::approvals::{Eligibility, ReviewLog, identity, on_record, review_stage};
@@ -135,17 +135,33 @@ fn note(
 ) {
     for (username, review) in status.reviews.iter().filter(|(_, review)| which(review)) {
         let eligibility = Eligibility::of(stages, requester, username, review);
-        let mut message = on_record(username, review, eligibility);
         let reason = if eligibility.is_eligible() { Reason::Reviewed } else { Reason::ReviewIgnored };
-        if let Some(opens) = waits.get(username).filter(|_| eligibility.is_eligible()) {
-            message = history::shorten(&format!("Approve of {username} counts from {opens} on: its stage has hours"));
-        }
-        let known = words_of(&status.history, username).next_back().is_some_and(|entry| entry.message == message);
+        let waits = waits.get(username).filter(|_| eligibility.is_eligible());
+        let message = match waits {
+            Some(opens) => {
+                history::shorten(&format!("Approve of {username} counts from {opens} on: its stage has hours"))
+            }
+            None => on_record(username, review, eligibility),
+        };
+        let noted = NotedReview {
+            verdict: review.verdict,
+            comment: review.comment.clone(),
+            counts_from: waits.map(|opens| Time(*opens)),
+        };
         let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };
-        if !known && words_of(&status.history, username).filter(|e| e.event == reason).count() < most {
-            history::add(&mut status.history, now, reason, Some(username), &message);
+        let last = words_of(&status.history, username).next_back();
+        if !last.is_some_and(|entry| says(entry, reason, &noted))
+            && words_of(&status.history, username).filter(|e| e.event == reason).count() < most
+        {
+            history::add_review(&mut status.history, now, reason, username, noted, &message);
         }
     }
+}
+
+/// Whether an entry says this already. Versions before this one noted a sentence alone; one of the same kind is taken for
+/// the same.
+fn says(entry: &HistoryEntry, reason: Reason, noted: &NotedReview) -> bool {
+    entry.event == reason && entry.review.as_ref().is_none_or(|known| known == noted)
 }
 
 /// Everybody who has a say: the stages of the policy that decides, as they stand, and who reviews break-glass access.

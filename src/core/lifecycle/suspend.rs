@@ -35,6 +35,20 @@ pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, now
     Step { unbind, record: record::if_changed(s, status), ..Step::default() }
 }
 
+/// Access that rested comes back: on record first, as with a grant, so that no binding exists while the record says that
+/// there is none.
+pub fn resume(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Timestamp) -> Step {
+    comes_back(&mut status, now);
+    Step { record: record::if_changed(s, status), ..Step::default() }
+}
+
+fn comes_back(status: &mut AccessRequestStatus, now: Timestamp) {
+    let why = "it comes back";
+    status.state = State::Scheduled;
+    status.message = Some(why.to_owned());
+    record::condition(status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, why, now);
+}
+
 /// Recurring access: until when the window is open that is on record.
 ///
 /// # Errors
@@ -55,10 +69,11 @@ pub fn in_window(
             Some(closes) => Ok(closes.min(next.closes)),
             None => {
                 status.window = Some(next.on_record());
-                {
-                    let record = record::if_changed(s, status);
-                    Err(Box::new(Step { record, wake: Some(next.closes), ..Step::default() }))
+                if status.state == State::Suspended {
+                    comes_back(&mut status, now);
                 }
+                let record = record::if_changed(s, status);
+                Err(Box::new(Step { record, wake: Some(next.closes), ..Step::default() }))
             }
         },
         next => {

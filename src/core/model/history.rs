@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::api::request::HistoryEntry;
+use crate::api::request::{HistoryEntry, NotedReview};
 use crate::core::model::instants::whole_second;
 
 /// How many entries the schema allows.
@@ -27,8 +27,25 @@ pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: O
             at: Time(whole_second(at)),
             event: reason.into(),
             by: by.map(str::to_owned),
+            review: None,
             message: shorten(message),
         });
+    }
+}
+
+/// Adds what somebody has said, unless there is no room for it.
+pub fn add_review(
+    history: &mut Vec<HistoryEntry>,
+    at: Timestamp,
+    reason: Reason,
+    by: &str,
+    review: NotedReview,
+    message: &str,
+) {
+    let before = history.len();
+    add(history, at, reason, Some(by), message);
+    if let Some(added) = history.get_mut(before) {
+        added.review = Some(review);
     }
 }
 
