@@ -164,25 +164,27 @@ impl Bench {
     }
 
     async fn ends(&self) {
-        let mut bare = Vec::new();
-        let first = now() + SignedDuration::from_secs(3);
-        let step = SignedDuration::from_secs(i64::try_from(ENDS_WITHIN).expect("a small number"))
-            / i32::try_from(ENDS).expect("a small number");
-        let ends: Vec<Timestamp> =
-            (0..ENDS).map(|n| first + step * i32::try_from(n).expect("a small number")).collect();
-        let deleted = stream::iter(ends.iter().enumerate()).map(|(n, end)| async move {
-            let name = format!("bare-end-{n}");
-            self.bind(&name).await;
-            tokio::time::sleep(Duration::try_from(end.duration_since(now())).unwrap_or_default()).await;
-            self.unbind(&name).await;
-            late(self.seen.removed(&name).await, *end)
-        });
-        bare.extend(deleted.buffer_unordered(ENDS).collect::<Vec<_>>().await);
-
+        let mut bare = self.bare_lateness("bare-end").await;
         let mut ours = self.lateness("end", ENDS, ENDS_WITHIN).await;
         let base = report_millis(&format!("bare: stated end -> gone, {ENDS} in {ENDS_WITHIN} s"), &mut bare, None);
         report_millis("daypass: stated end -> binding gone", &mut ours, Some(base));
         self.clear().await;
+    }
+
+    /// How late a client is that only deletes each binding at its time.
+    async fn bare_lateness(&self, prefix: &str) -> Vec<f64> {
+        let first = now() + SignedDuration::from_secs(3);
+        let step = SignedDuration::from_secs(i64::try_from(ENDS_WITHIN).expect("a small number"))
+            / i32::try_from(ENDS).expect("a small number");
+        let ends = (0..ENDS).map(|n| first + step * i32::try_from(n).expect("a small number"));
+        let deleted = stream::iter(ends.enumerate()).map(|(n, end)| async move {
+            let name = format!("{prefix}-{n}");
+            self.bind(&name).await;
+            tokio::time::sleep(Duration::try_from(end.duration_since(now())).unwrap_or_default()).await;
+            self.unbind(&name).await;
+            late(self.seen.removed(&name).await, end)
+        });
+        deleted.buffer_unordered(ENDS).collect().await
     }
 
     async fn idle_and_restart(&self) {

@@ -49,10 +49,11 @@ impl Bench {
                 sleep(EDIT_EVERY).await;
             }
         };
-        let mut beside = tokio::select! {
+        let (mut beside, mut bare) = tokio::select! {
             () = edits => unreachable!("it goes on"),
-            lateness = self.lateness_of(made) => lateness,
+            both = async { (self.lateness_of(made).await, self.bare_lateness("bare-beside").await) } => both,
         };
+        report_millis("bare: stated end -> gone, beside the same", &mut bare, None);
         let what = format!("the same beside {WAITING} waiting, edits every {EDIT_EVERY:?}");
         report_millis(&what, &mut beside, Some(base));
         let waiting: Api<AccessRequest> = Api::namespaced(self.world.client(ADMIN).await, &namespace);
