@@ -20,8 +20,11 @@ use crate::core::model::instants::{self, LONGEST_SLEEP};
 const CONCURRENT_ENDS: usize = 64;
 /// How many bindings of one request are deleted at a time.
 const CONCURRENT_BINDINGS: usize = 16;
-/// Recording waits until nothing is due, but no longer than this: one deletion that hangs holds up no other's record.
-const RECORD_AFTER: Duration = Duration::from_secs(1);
+/// Recording waits until nothing is due, or until nothing more was ended for so long: one deletion that hangs holds up no
+/// other's record.
+const RECORD_AFTER: Duration = Duration::from_millis(500);
+/// The longest that recording waits while ends come on and on.
+const RECORD_WITHIN: Duration = Duration::from_secs(5);
 /// How long what came due while nobody led goes before everything else.
 const FIRST: Duration = Duration::from_secs(2);
 /// Time between two looks at whether all of that is gone.
@@ -32,7 +35,7 @@ pub async fn run(context: &Context) {
     let ends = &context.requests.ends;
     let mut ending = FuturesUnordered::new();
     let mut ended = Vec::new();
-    let mut record_at = None;
+    let (mut record_at, mut record_by) = (None, None);
     loop {
         let now = context.clock.now();
         while ending.len() < CONCURRENT_ENDS
@@ -45,14 +48,16 @@ pub async fn run(context: &Context) {
                 ends.release(&uid);
                 context.enqueue(request);
             }
-            record_at = None;
+            (record_at, record_by) = (None, None);
         }
         let has_room = ending.len() < CONCURRENT_ENDS;
         let next = ends.next().map_or(LONGEST_SLEEP, |next| instants::sleep_until(next, now));
         tokio::select! {
             Some(due) = ending.next(), if !ending.is_empty() => {
                 ended.push(due);
-                record_at.get_or_insert_with(|| Instant::now() + RECORD_AFTER);
+                let now = Instant::now();
+                let by = *record_by.get_or_insert(now + RECORD_WITHIN);
+                record_at = Some(by.min(now + RECORD_AFTER));
             }
             () = ends.changed(), if has_room => {}
             () = sleep(next), if has_room => {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use kube::ResourceExt;
 use tokio::sync::watch as signal;
+use tokio::task::JoinSet;
 use tracing::{error_span, warn};
 
 use super::passes::Passes;
@@ -86,9 +87,13 @@ pub async fn work(
         takeover::catch_up(&context).await;
         std::future::pending::<()>().await;
     };
+    // A task of its own: nothing that others compute holds up its deletions. It ends with this function.
+    let mut ending = JoinSet::new();
+    let for_ends = context.clone();
+    ending.spawn(async move { ends::run(&for_ends).await });
     tokio::select! {
         () = mind_the_clock(&context) => Err(Error::PartEnded("the look at the clock")),
-        () = ends::run(&context) => Err(Error::PartEnded("the loop of ends")),
+        _ = ending.join_next() => Err(Error::PartEnded("the loop of ends")),
         () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
         ((), (), (), ()) = passes => Ok(()),
         () = catching_up => Err(Error::PartEnded("the takeover")),
