@@ -15,7 +15,7 @@ use crate::core::guard::sight::Expected;
 use crate::core::model::duration;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
-use crate::runtime::leader::{ELECTION, Election, Terms};
+use crate::runtime::leader::{ELECTION, Election, LeaseTimings};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, Readiness};
 use crate::runtime::telemetry::{self, Filter, LogFormat};
@@ -85,12 +85,12 @@ fn length(text: &str) -> Result<Duration, String> {
 }
 
 impl ElectionArgs {
-    fn terms(&self) -> Result<Option<Terms>, CliError> {
+    fn terms(&self) -> Result<Option<LeaseTimings>, CliError> {
         if self.no_leader_election {
             return Ok(None);
         }
         let (lease, renew_deadline, retry) = (self.lease_duration, self.lease_renew_deadline, self.lease_retry);
-        Terms { lease, renew_deadline, retry }.checked().map(Some).map_err(CliError::Flags)
+        LeaseTimings { lease, renew_deadline, retry }.checked().map(Some).map_err(CliError::Flags)
     }
 }
 
@@ -133,7 +133,7 @@ fn instance(args: &ControllerArgs) -> &str {
     args.instance.as_deref().unwrap_or("daypass")
 }
 
-async fn run_on(args: ControllerArgs, terms: Option<Terms>) -> Result<(), CliError> {
+async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(), CliError> {
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
     let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;

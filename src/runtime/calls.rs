@@ -4,7 +4,7 @@ use http::{Method, Request, Response};
 use kube::client::Body;
 use tower::BoxError;
 
-use super::around::{Answer, Around};
+use super::layer::{Answer, Around};
 use super::metrics::Metrics;
 
 /// Has a client's calls counted.
@@ -45,7 +45,7 @@ fn is_watch(query: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::around::With;
+    use crate::runtime::layer::With;
     use tower::{Layer, Service};
 
     #[tokio::test]

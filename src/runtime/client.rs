@@ -9,9 +9,9 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::around::With;
 use super::calls::Counting;
 use super::gate::{Gate, Leadership};
+use super::layer::With;
 use super::metrics::Metrics;
 #[cfg(feature = "otlp")]
 use super::traces::Tracing;

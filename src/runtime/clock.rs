@@ -106,8 +106,8 @@ mod wrong {
 
     /// What the file says; nothing when there is none, or no number in it.
     pub fn offset(file: &Path) -> SignedDuration {
-        let said = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
-        SignedDuration::from_millis(said.unwrap_or(0))
+        let answer = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+        SignedDuration::from_millis(answer.unwrap_or(0))
     }
 }
 
@@ -198,9 +198,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("offset");
         assert_eq!(wrong::offset(&file), SignedDuration::ZERO);
-        for (said, millis) in [("-90000\n", -90_000), ("1500", 1_500), ("", 0), ("soon", 0)] {
-            std::fs::write(&file, said).unwrap();
-            assert_eq!(wrong::offset(&file), SignedDuration::from_millis(millis), "{said:?}");
+        for (answer, millis) in [("-90000\n", -90_000), ("1500", 1_500), ("", 0), ("soon", 0)] {
+            std::fs::write(&file, answer).unwrap();
+            assert_eq!(wrong::offset(&file), SignedDuration::from_millis(millis), "{answer:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
-use super::around::{Answer, Around};
+use super::layer::{Answer, Around};
 
 /// Whether this process may write.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ pub struct Seat(watch::Sender<Standing>);
 
 /// A seat that nobody has taken, and the view of it.
 pub fn seat() -> (Seat, Leadership) {
-    let (told, heard) = watch::channel(Standing::By(None));
-    (Seat(told), Leadership(heard))
+    let (message, heard) = watch::channel(Standing::By(None));
+    (Seat(message), Leadership(heard))
 }
 
 impl Seat {
@@ -48,8 +48,8 @@ impl Seat {
     /// Leads for as long as was said, though somebody else has written the Lease.
     pub fn is_shaken(&self, by: &str) {
         self.0.send_if_modified(|standing| {
-            if let Standing::Leads(_, said) = standing {
-                *said = Some(by.into());
+            if let Standing::Leads(_, reply) = standing {
+                *reply = Some(by.into());
             }
             // Nothing that is waited for.
             false

@@ -58,9 +58,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The same while the lease says nothing of who leads.
 const CLOSE_LOOK: Duration = Duration::from_millis(100);
 
-/// How long what lasts.
+/// Lease timings.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct LeaseTimings {
     /// For how long others leave a lease alone that was not renewed.
     pub lease: Duration,
     /// For how long its holder goes on without having renewed it.
@@ -69,7 +69,7 @@ pub struct Terms {
     pub retry: Duration,
 }
 
-impl Terms {
+impl LeaseTimings {
     /// The terms, if they leave time for a write on its way to die before a successor begins.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ pub struct Election<L> {
     leases: L,
     /// Name of this pod, and of this process in it.
     me: String,
-    terms: Terms,
+    terms: LeaseTimings,
     clock: Clock,
 }
 
@@ -134,7 +134,7 @@ struct Hold {
 
 impl<L: LeaseStore> Election<L> {
     /// An election for `seat`, in the name of the pod or, outside of one, in a name that is made up.
-    pub fn new(seat: Seat, leases: L, pod: Option<&str>, terms: Terms, clock: Clock) -> Self {
+    pub fn new(seat: Seat, leases: L, pod: Option<&str>, terms: LeaseTimings, clock: Clock) -> Self {
         // Seeded anew in each process.
         let process = RandomState::new().hash_one(std::process::id());
         let me = record::identity(pod, process);

@@ -1,10 +1,10 @@
 //! The process around the controller: clock, clients, election, probes, metrics, logs, traces, signals. Decides nothing.
 
-pub mod around;
 pub mod calls;
 pub mod client;
 pub mod clock;
 pub mod gate;
+pub mod layer;
 pub mod leader;
 pub mod metrics;
 pub mod server;

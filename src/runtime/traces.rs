@@ -29,7 +29,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::around::{Answer, Around};
+use super::layer::{Answer, Around};
 
 /// How many spans wait to be sent. What goes over is dropped.
 const WAITING: usize = 4096;
@@ -193,7 +193,7 @@ impl Around for Tracing {
             resource,
         );
         let answer = call(request);
-        let told = async move {
+        let message = async move {
             let answer = answer.await;
             let span = Span::current();
             match &answer {
@@ -207,7 +207,7 @@ impl Around for Tracing {
             }
             answer
         };
-        Box::pin(told.instrument(span))
+        Box::pin(message.instrument(span))
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_span_says_what_kind_of_object_is_called_and_not_which() {
-        for (path, said) in [
+        for (path, reply) in [
             ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests/fix/status", "accessrequests/status"),
             ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests/fix", "accessrequests"),
             ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests", "accessrequests"),
@@ -289,7 +289,7 @@ mod tests {
             ("/version", "other"),
             ("/apis", "other"),
         ] {
-            assert_eq!(resource(path), said, "{path}");
+            assert_eq!(resource(path), reply, "{path}");
         }
     }
 

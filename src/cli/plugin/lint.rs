@@ -31,7 +31,7 @@ pub fn files(paths: &[PathBuf], release: &str) -> Result<Output, PluginError> {
     let tests = tests.map(|test| PolicyTest::read(test, &documents)).collect::<Result<Vec<_>, _>>()?;
     let known: Namespaces = tests.iter().flat_map(PolicyTest::namespaces).collect();
     let protected = Protected::with_release(release);
-    Ok(told(&policies, Vec::new(), (!known.is_empty()).then_some(&known), protected))
+    Ok(message(&policies, Vec::new(), (!known.is_empty()).then_some(&known), protected))
 }
 
 /// Looks at the policies of a cluster.
@@ -55,7 +55,7 @@ pub async fn cluster(connection: &Connection, release: &str) -> Result<Output, P
     // Without the right to list them, globs are not held against namespaces.
     let namespaces = namespaces.list_metadata(&ListParams::default()).await.ok();
     let known: Option<Namespaces> = namespaces.map(|list| list.items.iter().map(observe::namespace).collect());
-    Ok(told(&policies, unreadable, known.as_ref(), Protected::with_release(release)))
+    Ok(message(&policies, unreadable, known.as_ref(), Protected::with_release(release)))
 }
 
 /// What the controller makes of a policy that it cannot decode: it might deny, so nothing is decided.
@@ -69,7 +69,7 @@ fn unread(invalid: &InvalidObject) -> Warning {
 }
 
 /// All warnings, those of policies that cannot be read among them.
-fn told(
+fn message(
     policies: &[AccessPolicy],
     unreadable: Vec<Warning>,
     known: Option<&Namespaces>,

@@ -235,17 +235,17 @@ impl Case {
     }
 
     /// In what the answer is another than expected: which part, what was expected, what came.
-    fn differences(&self, told: &Explanation) -> Vec<(&'static str, String, String)> {
+    fn differences(&self, explanation: &Explanation) -> Vec<(&'static str, String, String)> {
         let expect = &self.expect;
-        let grant = told.grant.as_ref();
-        let open = told.stages.iter().find(|stage| stage.state == Standing::Open);
+        let grant = explanation.grant.as_ref();
+        let open = explanation.stages.iter().find(|stage| stage.state == Standing::Open);
         let approvers = open.into_iter().flat_map(|stage| &stage.approvers).map(|a| a.subject.clone()).collect();
         let namespaces = grant.into_iter().flat_map(|grant| grant.namespaces.iter().cloned()).collect();
         let nothing = || "nothing".to_owned();
         let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
         let same = |length: &String| duration::parse(length).map_or_else(|_| length.clone(), duration::format);
-        let mut all = vec![("outcome", Some(format!("{:?}", expect.outcome)), format!("{:?}", told.outcome))];
-        let policy = told.decides.as_ref().map_or_else(nothing, |decides| decides.policy.clone());
+        let mut all = vec![("outcome", Some(format!("{:?}", expect.outcome)), format!("{:?}", explanation.outcome))];
+        let policy = explanation.decides.as_ref().map_or_else(nothing, |decides| decides.policy.clone());
         all.push(("policy", expect.policy.clone(), policy));
         all.push(("stage", expect.stage.clone(), open.map_or_else(nothing, |stage| stage.name.clone())));
         all.push(("approvers", expect.approvers.as_ref().map(list), list(&approvers)));
@@ -259,8 +259,8 @@ impl Case {
             .filter_map(|(what, wanted, got)| Some((what, wanted?, got)))
             .filter(|(_, wanted, got)| wanted != got)
             .collect();
-        if let Some(words) = expect.message.as_ref().filter(|words| !told.summary.contains(*words)) {
-            found.push(("message", format!("… {words} …"), told.summary.clone()));
+        if let Some(words) = expect.message.as_ref().filter(|words| !explanation.summary.contains(*words)) {
+            found.push(("message", format!("… {words} …"), explanation.summary.clone()));
         }
         found
     }
@@ -304,8 +304,8 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Output {
     let (mut text, mut passed, mut failed) = (String::new(), 0, 0);
     for test in tests {
         for case in &test.cases {
-            let (told, differences) = match case.decide(policies, &test.place) {
-                Ok(told) => (told.summary.clone(), case.differences(&told)),
+            let (explanation, differences) = match case.decide(policies, &test.place) {
+                Ok(explanation) => (explanation.summary.clone(), case.differences(&explanation)),
                 Err(why) => (why.to_string(), vec![("before", "granted, or waiting".to_owned(), why.to_string())]),
             };
             if differences.is_empty() {
@@ -318,7 +318,7 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Output {
             for (what, wanted, got) in differences {
                 text.push_str(&format!("      {what}\n        expected: {wanted}\n        got:      {got}\n"));
             }
-            text.push_str(&format!("      it is {told}\n"));
+            text.push_str(&format!("      it is {explanation}\n"));
         }
     }
     text.push_str(&format!("{passed} passed, {failed} failed\n"));
@@ -333,8 +333,8 @@ impl Case {
     fn decide(&self, policies: &PolicySet, place: &TestCluster) -> Result<Explanation, Unusable> {
         let mut before: Vec<AccessRequest> = Vec::new();
         for earlier in &self.before {
-            let told = decided(&earlier.request, policies, place, &before, self.at);
-            before.push(earlier.stands(&told, policies, self.at)?);
+            let explanation = decided(&earlier.request, policies, place, &before, self.at);
+            before.push(earlier.stands(&explanation, policies, self.at)?);
         }
         Ok(decided(&self.request, policies, place, &before, self.at))
     }
@@ -342,10 +342,15 @@ impl Case {
 
 impl Earlier {
     /// The request with a status as the controller would have written it.
-    fn stands(&self, told: &Explanation, policies: &PolicySet, at: Timestamp) -> Result<AccessRequest, Unusable> {
+    fn stands(
+        &self,
+        explanation: &Explanation,
+        policies: &PolicySet,
+        at: Timestamp,
+    ) -> Result<AccessRequest, Unusable> {
         let name = self.request.metadata.name.as_deref().unwrap_or_default();
-        let mut status = AccessRequestStatus { policy: reference(told, policies), ..Default::default() };
-        match (told.outcome, &told.grant) {
+        let mut status = AccessRequestStatus { policy: reference(explanation, policies), ..Default::default() };
+        match (explanation.outcome, &explanation.grant) {
             (Outcome::Granted, Some(grant)) => {
                 let period = grant.from.as_ref().zip(grant.until.as_ref());
                 let length = period.map(|(from, until)| until.0.duration_since(from.0)).unwrap_or_default();
@@ -357,14 +362,14 @@ impl Earlier {
                 status.bindings = grant.namespaces.iter().map(|namespace| binding(namespace)).collect();
             }
             (Outcome::Waiting, _) if !self.over => {}
-            _ => return Err(Unusable::one(name, &told.summary)),
+            _ => return Err(Unusable::one(name, &explanation.summary)),
         }
         Ok(AccessRequest { status: Some(status), ..self.request.clone() })
     }
 }
 
-fn reference(told: &Explanation, policies: &PolicySet) -> Option<PolicyRef> {
-    match policies.get(&told.decides.as_ref()?.policy)? {
+fn reference(explanation: &Explanation, policies: &PolicySet) -> Option<PolicyRef> {
+    match policies.get(&explanation.decides.as_ref()?.policy)? {
         Entry::Valid(policy) | Entry::Doubted { policy, .. } => Some(policy.reference.clone()),
         Entry::Broken { .. } => None,
     }

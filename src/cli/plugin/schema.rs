@@ -116,7 +116,7 @@ mod tests {
         let good = json!({ "metadata": { "name": "p" }, "spec": { "requesters": [{ "kind": "Group", "name": "dev" }],
             "roles": [{ "name": "edit" }], "scope": { "namespaces": ["shop"] }, "duration": { "max": "1h" } } });
         assert_eq!(faults("AccessPolicy", &good), Vec::<String>::new());
-        for (path, value, told) in [
+        for (path, value, message) in [
             ("/spec/scope", json!({ "namespace": ["shop"] }), "spec.scope.namespace: unknown field"),
             ("/spec/duration", json!({}), "spec.duration.max: is missing"),
             ("/spec/duration/max", json!(5), "spec.duration.max: must be of type string"),
@@ -132,8 +132,8 @@ mod tests {
         ] {
             let mut bad = good.clone();
             *bad.pointer_mut(path).unwrap() = value;
-            let said = faults("AccessPolicy", &bad);
-            assert!(said.len() == 1 && said[0].starts_with(told), "{told}: {said:?}");
+            let answer = faults("AccessPolicy", &bad);
+            assert!(answer.len() == 1 && answer[0].starts_with(message), "{message}: {answer:?}");
         }
     }
 }

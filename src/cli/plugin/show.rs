@@ -25,7 +25,7 @@ pub enum Format {
 struct Document<'a> {
     request: String,
     #[serde(flatten)]
-    told: &'a Explanation,
+    explanation: &'a Explanation,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
 }
@@ -36,13 +36,13 @@ struct Document<'a> {
 /// When it cannot be written, which would be a fault in the types.
 pub fn written(
     request: &AccessRequest,
-    told: &Explanation,
+    explanation: &Explanation,
     notes: &[String],
     format: Format,
 ) -> Result<String, PluginError> {
-    let document = Document { request: place(request), told, notes };
+    let document = Document { request: place(request), explanation, notes };
     match format {
-        Format::Text => Ok(text(request, told, notes)),
+        Format::Text => Ok(text(request, explanation, notes)),
         Format::Yaml => Ok(serde_saphyr::to_string(&document).map(|yaml| format!("---\n{yaml}"))?),
         Format::Json => Ok(serde_json::to_string_pretty(&document).map(|json| format!("{json}\n"))?),
     }
@@ -52,25 +52,31 @@ fn place(request: &AccessRequest) -> String {
     format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
 }
 
-fn text(request: &AccessRequest, told: &Explanation, notes: &[String]) -> String {
+fn text(request: &AccessRequest, explanation: &Explanation, notes: &[String]) -> String {
     let who = request.spec.requester.as_ref().map_or("nobody", |who| who.username.as_str());
     let mut lines = vec![format!("{}: {who} asks for {}", place(request), request.spec.role)];
-    if told.outcome == Outcome::Denied && told.reasons.len() > 1 {
+    if explanation.outcome == Outcome::Denied && explanation.reasons.len() > 1 {
         lines.push("denied because".to_owned());
-        lines.extend(told.reasons.iter().map(|reason| format!("  {reason}")));
+        lines.extend(explanation.reasons.iter().map(|reason| format!("  {reason}")));
     } else {
-        lines.push(told.summary.clone());
+        lines.push(explanation.summary.clone());
     }
-    if !told.policies.is_empty() {
+    if !explanation.policies.is_empty() {
         lines.push(String::new());
-        let because = told.decides.as_ref().map_or("", |decides| decides.because.as_str());
-        lines.extend(table(&["POLICY", "EFFECT", "SAYS"], told.policies.iter().map(|p| row_of_policy(p, because))));
+        let because = explanation.decides.as_ref().map_or("", |decides| decides.because.as_str());
+        lines.extend(table(
+            &["POLICY", "EFFECT", "SAYS"],
+            explanation.policies.iter().map(|p| row_of_policy(p, because)),
+        ));
     }
-    if !told.stages.is_empty() {
+    if !explanation.stages.is_empty() {
         lines.push(String::new());
-        lines.extend(table(&["STAGE", "STATE", "APPROVED", "WHO MAY APPROVE"], told.stages.iter().map(row_of_stage)));
+        lines.extend(table(
+            &["STAGE", "STATE", "APPROVED", "WHO MAY APPROVE"],
+            explanation.stages.iter().map(row_of_stage),
+        ));
     }
-    let more = facts(told, notes);
+    let more = facts(explanation, notes);
     if !more.is_empty() {
         lines.push(String::new());
         lines.extend(more);
@@ -81,19 +87,19 @@ fn text(request: &AccessRequest, told: &Explanation, notes: &[String]) -> String
     })
 }
 
-fn facts(told: &Explanation, notes: &[String]) -> Vec<String> {
+fn facts(explanation: &Explanation, notes: &[String]) -> Vec<String> {
     let mut facts = Vec::new();
-    if let Some(grant) = &told.grant {
-        let verb = if told.outcome == Outcome::Granted { "grants" } else { "would grant" };
+    if let Some(grant) = &explanation.grant {
+        let verb = if explanation.outcome == Outcome::Granted { "grants" } else { "would grant" };
         facts.push(format!("{verb}: {}", granted(grant)));
     }
-    if let Some(moves) = &told.extension {
+    if let Some(moves) = &explanation.extension {
         facts.push(format!("moves: the end of {} from {} to {}", moves.of, moves.from.0, moves.to.0));
     }
-    if let Some(review) = &told.review {
+    if let Some(review) = &explanation.review {
         facts.push(format!("review: one of {} must review it by {}", review.reviewers.join(", "), review.by.0));
     }
-    facts.extend(told.without_effect.iter().map(|why| format!("ignored: {why}")));
+    facts.extend(explanation.without_effect.iter().map(|why| format!("ignored: {why}")));
     facts.extend(notes.iter().map(|note| format!("note: {note}")));
     facts
 }

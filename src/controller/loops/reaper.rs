@@ -124,7 +124,7 @@ async fn look_into_role(context: &Context, place: &BindingRef, role: &MadeRole) 
         }
         Ok(())
     };
-    told(looking.await).is_some()
+    message(looking.await).is_some()
 }
 
 fn knows(request: &AccessRequest, binding: &Observed) -> bool {
@@ -169,7 +169,7 @@ async fn look_into(context: &Context, binding: &Observed) -> bool {
         warn!(binding = ?binding.reference(), "a binding is removed: {why}");
         lost_namespace::unbind(context, &binding.reference(), uid).await.map(|()| true)
     };
-    async { told(looking.await) == Some(true) }.instrument(error_span!("reap", uid = binding.request_uid())).await
+    async { message(looking.await) == Some(true) }.instrument(error_span!("reap", uid = binding.request_uid())).await
 }
 
 /// Deletes the recorded bindings of a deleted request. True when nothing failed. Nobody else speaks for such a request, so
@@ -198,6 +198,6 @@ async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
 }
 
 /// What came of it, if it did not fail.
-fn told<T>(result: Result<T, Error>) -> Option<T> {
+fn message<T>(result: Result<T, Error>) -> Option<T> {
     result.inspect_err(|error| error!(%error, "cannot remove a binding; trying again soon")).ok()
 }

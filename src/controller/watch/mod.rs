@@ -113,7 +113,7 @@ impl<'a> Sight<'a> {
             (name.clone(), events(watch))
         };
         let readiness = self.readiness;
-        let told: merged::Told<'a> = Box::new(move |namespace, refused| {
+        let message: merged::Told<'a> = Box::new(move |namespace, refused| {
             readiness.note_unreadable(kind, namespace, refused);
             match refused {
                 true => warn!(
@@ -125,7 +125,7 @@ impl<'a> Sight<'a> {
             }
         });
         let known = merged::Known { stored: store.as_reader(), object: Packed::restored };
-        follow(merged::merge(names.iter().map(watch).collect(), known, Some(told)), store).boxed()
+        follow(merged::merge(names.iter().map(watch).collect(), known, Some(message)), store).boxed()
     }
 
     /// The namespaces that are served, by name; or all. A right to look at one is waited for: taken for gone, it would

@@ -80,9 +80,9 @@ mod tests {
     type Said = watcher::Result<Event<&'static str>>;
 
     /// What comes out, each with the milliseconds that have passed since the start.
-    async fn heard(said: impl IntoIterator<Item = Said, IntoIter: Send>) -> Vec<(u128, String)> {
+    async fn heard(answer: impl IntoIterator<Item = Said, IntoIter: Send>) -> Vec<(u128, String)> {
         let start = Instant::now();
-        let watch = patient(stream::iter(said));
+        let watch = patient(stream::iter(answer));
         pin_mut!(watch);
         let mut heard = Vec::new();
         while let Some(event) = watch.next().await {
@@ -119,16 +119,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_for_a_right_begins_with_the_first_refusal() {
-        let said = [[Ok(Event::Init), fails()], [Ok(Event::Init), fails()], [Ok(Event::Init), fails()]];
+        let answer = [[Ok(Event::Init), fails()], [Ok(Event::Init), fails()], [Ok(Event::Init), fails()]];
         let refused = [[Ok(Event::Init), is_refused()], [Ok(Event::Init), is_refused()], [Ok(Event::Init), fails()]];
         let tries: Vec<u128> =
-            heard(said.into_iter().chain(refused).flatten()).await.into_iter().map(|h| h.0).collect();
+            heard(answer.into_iter().chain(refused).flatten()).await.into_iter().map(|h| h.0).collect();
         assert_eq!(tries, [0, 200, 600, 1_100, 1_300, 1_700]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_of_a_list_ends_the_waiting() {
-        let said = [
+        let answer = [
             Ok(Event::Init),
             fails(),
             Ok(Event::Init),
@@ -160,6 +160,6 @@ mod tests {
             (1_000, "Init"),
             (1_000, "InitDone"),
         ];
-        assert_eq!(heard(said).await, expected.map(|(time, event)| (time, event.to_owned())));
+        assert_eq!(heard(answer).await, expected.map(|(time, event)| (time, event.to_owned())));
     }
 }

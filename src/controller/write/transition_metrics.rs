@@ -177,7 +177,7 @@ mod tests {
             self.request.status = Some(status);
         }
 
-        fn said(&self, figure: &str) -> String {
+        fn answer(&self, figure: &str) -> String {
             let text = self.figures.shown.text().unwrap();
             let line = text.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(' '));
             line.unwrap_or_else(|| panic!("{figure} is not in {text}")).to_owned()
@@ -189,18 +189,18 @@ mod tests {
         let mut story = Story::new(true);
         story.becomes(State::Scheduled, None, None, noon() + SECOND);
         story.becomes(State::Active, Some(Reason::Granted), None, noon() + SECOND * 2);
-        assert_eq!(story.said("daypass_grant_seconds_sum"), "2.0");
-        assert_eq!(story.said("daypass_grant_seconds_count"), "1");
+        assert_eq!(story.answer("daypass_grant_seconds_sum"), "2.0");
+        assert_eq!(story.answer("daypass_grant_seconds_count"), "1");
         // A status that is stored again while it runs is no other grant.
         story.becomes(State::Active, Some(Reason::BindingRestored), None, noon() + SECOND * 30);
         story.becomes(State::Expired, Some(Reason::Expired), None, noon() + SECOND * 63);
-        assert_eq!(story.said("daypass_grant_seconds_count"), "1");
-        assert_eq!(story.said("daypass_revoke_lateness_seconds_sum"), "3.0");
-        assert_eq!(story.said("daypass_revoke_seconds_count"), "0");
+        assert_eq!(story.answer("daypass_grant_seconds_count"), "1");
+        assert_eq!(story.answer("daypass_revoke_lateness_seconds_sum"), "3.0");
+        assert_eq!(story.answer("daypass_revoke_seconds_count"), "0");
         for reason in ["Granted", "BindingRestored", "Expired"] {
-            assert_eq!(story.said(&format!("daypass_decisions_total{{reason=\"{reason}\"}}")), "1", "{reason}");
+            assert_eq!(story.answer(&format!("daypass_decisions_total{{reason=\"{reason}\"}}")), "1", "{reason}");
         }
-        assert_eq!(story.said(r#"daypass_decisions_total{reason="Denied"}"#), "0");
+        assert_eq!(story.answer(r#"daypass_decisions_total{reason="Denied"}"#), "0");
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         story.becomes(State::Scheduled, Some(Reason::Approved), Some(noon() + SECOND * 20), noon());
         story.becomes(State::Scheduled, None, None, noon() + SECOND * 21);
         story.becomes(State::Active, Some(Reason::Granted), None, noon() + SECOND * 24);
-        assert_eq!(story.said("daypass_grant_seconds_sum"), "4.0");
+        assert_eq!(story.answer("daypass_grant_seconds_sum"), "4.0");
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         story.becomes(State::Scheduled, Some(Reason::Approved), Some(noon() + SECOND * 20), noon() + SECOND * 9);
         story.becomes(State::Scheduled, None, None, noon() + SECOND * 20);
         story.becomes(State::Active, Some(Reason::Granted), None, noon() + SECOND * 21);
-        assert_eq!(story.said("daypass_grant_seconds_count"), "0");
+        assert_eq!(story.answer("daypass_grant_seconds_count"), "0");
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let mut story = Story::new(false);
         story.becomes(State::Scheduled, None, None, noon() + SECOND);
         story.becomes(State::Active, Some(Reason::Granted), None, noon() + SECOND * 2);
-        assert_eq!(story.said("daypass_grant_seconds_count"), "0");
+        assert_eq!(story.answer("daypass_grant_seconds_count"), "0");
     }
 
     #[test]
@@ -235,10 +235,10 @@ mod tests {
         let mut story = Story::new(true);
         story.becomes(State::Scheduled, None, None, noon());
         story.becomes(State::Revoked, Some(Reason::Revoked), None, noon() + SECOND);
-        assert_eq!(story.said("daypass_revoke_seconds_count"), "1");
-        assert_eq!(story.said("daypass_revoke_lateness_seconds_count"), "0");
+        assert_eq!(story.answer("daypass_revoke_seconds_count"), "1");
+        assert_eq!(story.answer("daypass_revoke_lateness_seconds_count"), "0");
         let mut story = Story::new(true);
         story.becomes(State::Revoked, Some(Reason::Revoked), None, noon());
-        assert_eq!(story.said("daypass_revoke_seconds_count"), "0");
+        assert_eq!(story.answer("daypass_revoke_seconds_count"), "0");
     }
 }

@@ -217,8 +217,8 @@ mod tests {
     fn two_names_of_one_login_are_one_person() {
         let twice = |uid: &str| {
             ["bob", "robert"].map(|name| {
-                let said = Review { uid: Some(uid.to_owned()), ..review(ReviewVerdict::Approve, &[]) };
-                (name.to_owned(), said)
+                let log = Review { uid: Some(uid.to_owned()), ..review(ReviewVerdict::Approve, &[]) };
+                (name.to_owned(), log)
             })
         };
         let both = [stage("leads", 2, vec![user("bob"), user("robert")])];
@@ -281,8 +281,8 @@ mod tests {
         use Eligibility::{Eligible, NotAnApprover, OwnRequest, UnnamedServiceAccount};
         let stages = [stage("leads", 1, vec![user("bob"), user("alice"), user("al")])];
         let by = |username: &str, uid: Option<&str>, verdict| {
-            let said = Review { uid: uid.map(str::to_owned), ..review(verdict, &[]) };
-            Eligibility::of(&stages, &alice(), username, &said)
+            let log = Review { uid: uid.map(str::to_owned), ..review(verdict, &[]) };
+            Eligibility::of(&stages, &alice(), username, &log)
         };
         for verdict in [ReviewVerdict::Approve, ReviewVerdict::Deny] {
             assert_eq!(by("bob", Some("u-bob"), verdict), Eligible);

@@ -128,7 +128,7 @@ impl Approved<'_> {
 }
 
 /// Decides a request at a time.
-pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, said: ReviewLog<'_>, now: Timestamp) -> Decision<'p> {
+pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, now: Timestamp) -> Decision<'p> {
     let policies = s.policies;
     if let Some(fault) = s.reach.refusal(s.request.metadata.namespace.as_deref().unwrap_or_default(), &ask.target) {
         return Decision::Denied(vec![Denial::Request(fault)]);
@@ -157,7 +157,7 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, said: ReviewLog<'_>,
         Ok(automatic) => automatic,
         Err(why) => return denied(Shortfall::AutomaticUnevaluated(why)),
     };
-    match ask_people(ask, policy, automatic, period, said, now) {
+    match ask_people(ask, policy, automatic, period, log, now) {
         Answer::Open(waiting) => {
             let exceeded = context.too_many_open(ask, policy);
             exceeded.map_or(Decision::Waiting(waiting), |exceeded| denied(Shortfall::Limit(exceeded)))
@@ -190,7 +190,7 @@ fn ask_people<'p>(
     policy: &'p Policy,
     automatic: bool,
     period: Period,
-    said: ReviewLog<'_>,
+    log: ReviewLog<'_>,
     now: Timestamp,
 ) -> Answer<'p> {
     // Once a start is named, what is asked for ends at its time whether it has been granted or not.
@@ -206,10 +206,10 @@ fn ask_people<'p>(
     }
     let stages = match (ask.aim, &policy.break_glass) {
         (RequestKind::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],
-        _ => as_escalated(&policy.stages, said.escalated),
+        _ => as_escalated(&policy.stages, log.escalated),
     };
-    let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, said, now);
-    match progress(&stages, said.reviews, ask.requester, counts) {
+    let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, log, now);
+    match progress(&stages, log.reviews, ask.requester, counts) {
         Progress::Complete(approvers) => Answer::Complete(approvers),
         // Nobody is waited for; whoever has a say and is there already can still say no.
         Progress::Open { .. } if automatic || matches!(ask.aim, RequestKind::BreakGlass) => {
@@ -239,7 +239,7 @@ mod tests {
     use crate::core::policies::limits::Counted;
     use serde_json::{Value, json};
 
-    fn told(reasons: &[Denial]) -> String {
+    fn text(reasons: &[Denial]) -> String {
         reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
@@ -252,12 +252,12 @@ mod tests {
         let (request, set) = (request(spec), PolicySet::new(policies));
         let mut world = World::new(request, Vec::new(), namespaces(), noon());
         world.others = others.to_vec();
-        let said = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
-        match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
+        let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
+        match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), log, noon()) {
             Decision::Approved(a) => {
                 Ok((a.policy.reference.name.clone(), crate::core::model::duration::format(a.period.length())))
             }
-            Decision::Denied(reasons) => Err(told(&reasons)),
+            Decision::Denied(reasons) => Err(text(&reasons)),
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
             Decision::Undecided(why) => Err(why.to_string()),
             Decision::Lapsed(why) => Err(why.to_string()),
@@ -276,9 +276,9 @@ mod tests {
             let doubted = |_: &AccessPolicy| Some("it was written in a gap".to_owned());
             let set = PolicySet::default().renewed(policies.iter().copied(), doubted);
             let world = World::new(request(spec), Vec::new(), namespaces(), noon());
-            let said = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
-            match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
-                Decision::Denied(reasons) => told(&reasons),
+            let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
+            match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), log, noon()) {
+                Decision::Denied(reasons) => text(&reasons),
                 other => format!("{other:?}"),
             }
         };
@@ -291,8 +291,8 @@ mod tests {
     #[test]
     fn deny_wins_over_every_allow_and_says_all_that_deny() {
         let allow = policy("allow", json!({}));
-        let told = answer(json!({}), &[deny("no-b", json!({})), allow.clone(), deny("no-a", json!({}))]);
-        assert_eq!(told, Err("policy no-a denies it; policy no-b denies it".to_owned()));
+        let text = answer(json!({}), &[deny("no-b", json!({})), allow.clone(), deny("no-a", json!({}))]);
+        assert_eq!(text, Err("policy no-a denies it; policy no-b denies it".to_owned()));
         let elsewhere = deny("no", json!({ "scope": { "namespaces": ["bank"] } }));
         let others = deny("no", json!({ "requesters": [{ "kind": "User", "name": "mallory" }] }));
         let admins = deny("no", json!({ "roles": [{ "name": "admin" }] }));
@@ -305,9 +305,9 @@ mod tests {
     fn a_deny_for_one_namespace_stops_requests_that_reach_it_from_above() {
         let allow = policy("allow", json!({ "scope": { "namespaces": ["*"], "cluster": true } }));
         let policies = [allow, deny("no", json!({ "scope": { "namespaces": ["bank"] } }))];
-        let told = Err("policy no denies it".to_owned());
-        assert_eq!(answer(json!({ "scope": { "cluster": true } }), &policies), told);
-        assert_eq!(answer(json!({ "scope": { "namespaces": ["bank", "shop"] } }), &policies), told);
+        let text = Err("policy no denies it".to_owned());
+        assert_eq!(answer(json!({ "scope": { "cluster": true } }), &policies), text);
+        assert_eq!(answer(json!({ "scope": { "namespaces": ["bank", "shop"] } }), &policies), text);
         assert_eq!(answer(json!({ "scope": { "namespaces": ["shop"] } }), &policies), by("allow", "1h"));
     }
 
@@ -356,30 +356,30 @@ mod tests {
 
     #[test]
     fn an_allow_covers_everything_that_is_asked_for_or_it_does_not_match() {
-        let told = |spec, policy| answer(spec, &[policy]).unwrap_err();
+        let text = |spec, policy| answer(spec, &[policy]).unwrap_err();
         let role = json!([{ "kind": "Role", "name": "edit" }]);
         assert_eq!(
-            told(json!({}), policy("p", json!({ "roles": role }))),
+            text(json!({}), policy("p", json!({ "roles": role }))),
             "policy p: ClusterRole/edit is not among its roles (Role/edit)"
         );
         assert_eq!(
-            told(json!({ "scope": { "namespaces": ["bank", "shop"] } }), policy("p", json!({}))),
+            text(json!({ "scope": { "namespaces": ["bank", "shop"] } }), policy("p", json!({}))),
             "policy p: it does not cover namespace bank"
         );
         assert_eq!(
-            told(json!({ "scope": { "cluster": true } }), policy("p", json!({ "scope": { "namespaces": ["*"] } }))),
+            text(json!({ "scope": { "cluster": true } }), policy("p", json!({ "scope": { "namespaces": ["*"] } }))),
             "policy p: it does not cover the whole cluster"
         );
         assert_eq!(
-            told(json!({}), policy("p", json!({ "scope": { "cluster": true } }))),
+            text(json!({}), policy("p", json!({ "scope": { "cluster": true } }))),
             "policy p: it does not cover namespace shop"
         );
         assert_eq!(
-            told(json!({ "requester": { "username": "eve" }, "duration": "2h" }), policy("p", json!({}))),
+            text(json!({ "requester": { "username": "eve" }, "duration": "2h" }), policy("p", json!({}))),
             "policy p: eve is not among its requesters, 2h is longer than its maximum of 1h"
         );
         assert_eq!(
-            told(json!({}), deny("p", json!({ "scope": { "cluster": true } }))),
+            text(json!({}), deny("p", json!({ "scope": { "cluster": true } }))),
             "there is no policy that allows anything"
         );
     }
@@ -403,11 +403,11 @@ mod tests {
 
     #[test]
     fn a_condition_that_cannot_be_evaluated_lets_nobody_in() {
-        let told = answer(json!({}), &[policy("p", when("1 / 0 == 1", "m"))]).unwrap_err();
-        assert!(told.starts_with("policy p: its condition cannot be evaluated: 1 / 0 == 1"), "{told}");
+        let text = answer(json!({}), &[policy("p", when("1 / 0 == 1", "m"))]).unwrap_err();
+        assert!(text.starts_with("policy p: its condition cannot be evaluated: 1 / 0 == 1"), "{text}");
         let denial = deny("no", when("1 / 0 == 1", "m"));
-        let told = answer(json!({}), &[policy("p", json!({})), denial]).unwrap_err();
-        assert!(told.starts_with("policy no denies it, since a condition cannot be evaluated: 1 / 0 == 1"), "{told}");
+        let text = answer(json!({}), &[policy("p", json!({})), denial]).unwrap_err();
+        assert!(text.starts_with("policy no denies it, since a condition cannot be evaluated: 1 / 0 == 1"), "{text}");
     }
 
     #[test]
@@ -434,8 +434,8 @@ mod tests {
         // Asking nobody, it asks least.
         let plain = policy("a", json!({ "approval": staged("false")["approval"] }));
         assert_eq!(answer(json!({ "duration": "10m" }), &[plain, short()]), by("p", "10m"));
-        let told = answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]).unwrap_err();
-        assert!(told.starts_with("policy p: its automaticWhen cannot be evaluated: 1 / 0 == 1"), "{told}");
+        let text = answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]).unwrap_err();
+        assert!(text.starts_with("policy p: its automaticWhen cannot be evaluated: 1 / 0 == 1"), "{text}");
     }
 
     #[test]
@@ -450,8 +450,8 @@ mod tests {
         other.status = Some(serde_json::from_value(status).unwrap());
         let others = [Counted::of(&other).unwrap()];
         let full = policy("full", json!({ "limits": { "liveGrants": 1 } }));
-        let told = answer_beside(&others, json!({}), std::slice::from_ref(&full));
-        assert_eq!(told, Err("policy full: there are 1 running grants under it, and it allows 1".to_owned()));
+        let text = answer_beside(&others, json!({}), std::slice::from_ref(&full));
+        assert_eq!(text, Err("policy full: there are 1 running grants under it, and it allows 1".to_owned()));
         assert_eq!(answer_beside(&others, json!({}), &[full.clone(), policy("other", json!({}))]), by("other", "1h"));
         assert_eq!(answer_beside(&[], json!({}), &[full]), by("full", "1h"));
         // The same for what would have to wait.
@@ -459,15 +459,15 @@ mod tests {
         other.status = Some(serde_json::from_value(waiting).unwrap());
         let mut spec = staged("false");
         spec["limits"] = json!({ "openRequestsPerPerson": 1 });
-        let told = answer_beside(&[Counted::of(&other).unwrap()], json!({}), &[policy("p", spec.clone())]).unwrap_err();
-        assert_eq!(told, "policy p: there are 1 requests of alice that wait under it, and it allows 1");
+        let text = answer_beside(&[Counted::of(&other).unwrap()], json!({}), &[policy("p", spec.clone())]).unwrap_err();
+        assert_eq!(text, "policy p: there are 1 requests of alice that wait under it, and it allows 1");
         assert_eq!(answer(json!({}), &[policy("p", spec)]), Err("p waits".to_owned()));
     }
 
     #[test]
     fn a_broken_allow_grants_nobody_anything() {
-        let told = answer(json!({}), &[policy("p", json!({ "requesters": [] }))]).unwrap_err();
-        assert!(told.starts_with("policy p: it is not ready (spec.requesters: "), "{told}");
+        let text = answer(json!({}), &[policy("p", json!({ "requesters": [] }))]).unwrap_err();
+        assert!(text.starts_with("policy p: it is not ready (spec.requesters: "), "{text}");
     }
 
     #[test]

@@ -15,19 +15,19 @@ use crate::core::model::subjects::is_approver;
 use crate::core::policies::Policy;
 
 /// Whether an approval of somebody who may approve in this stage counts now.
-pub fn counts(policy: &Policy, stage: &Stage, who: &Identity, said: ReviewLog<'_>, now: Timestamp) -> bool {
+pub fn counts(policy: &Policy, stage: &Stage, who: &Identity, log: ReviewLog<'_>, now: Timestamp) -> bool {
     let Some(hours) = policy.hours.get(&stage.name) else { return true };
     let counted = || {
-        let review = said.reviews.get(&who.username)?;
-        let counted = said.counted.iter().find(|counted| is_of(counted, &who.username, review))?;
+        let review = log.reviews.get(&who.username)?;
+        let counted = log.counted.iter().find(|counted| is_of(counted, &who.username, review))?;
         hours.open(counted.counted_at.0)
     };
-    is_escalated_to(who, stage, said) || hours.open(now).is_some() || counted().is_some()
+    is_escalated_to(who, stage, log) || hours.open(now).is_some() || counted().is_some()
 }
 
 /// Whether the stage has been escalated to this person.
-fn is_escalated_to(who: &Identity, stage: &Stage, said: ReviewLog<'_>) -> bool {
-    said.escalated.contains(&stage.name) && is_approver(who, &stage.escalate_to)
+fn is_escalated_to(who: &Identity, stage: &Stage, log: ReviewLog<'_>) -> bool {
+    log.escalated.contains(&stage.name) && is_approver(who, &stage.escalate_to)
 }
 
 /// Whether it is this review that counted, whatever its comment says by now.
@@ -37,11 +37,11 @@ pub fn is_of(counted: &CountedReview, username: &str, review: &Review) -> bool {
 
 /// From when on an approval counts that has to wait: when the first of the stages opens in which this person may
 /// approve. None when it counts in one already, or they may approve in none.
-pub fn waits_until(policy: &Policy, who: &Identity, said: ReviewLog<'_>, now: Timestamp) -> Option<Timestamp> {
-    let may = |stage: &&Stage| is_approver(who, &stage.approvers) || is_escalated_to(who, stage, said);
+pub fn waits_until(policy: &Policy, who: &Identity, log: ReviewLog<'_>, now: Timestamp) -> Option<Timestamp> {
+    let may = |stage: &&Stage| is_approver(who, &stage.approvers) || is_escalated_to(who, stage, log);
     let mut first = None;
     for stage in policy.stages.iter().filter(may) {
-        if counts(policy, stage, who, said, now) {
+        if counts(policy, stage, who, log, now) {
             return None;
         }
         first = earliest([first, opens(policy, &stage.name, now)]);
@@ -95,7 +95,7 @@ mod tests {
         world.status().stage.map(|stage| stage.name)
     }
 
-    fn told(request: &AccessRequest) -> Vec<String> {
+    fn message(request: &AccessRequest) -> Vec<String> {
         let history = request.status.iter().flat_map(|status| &status.history);
         history.filter(|entry| entry.by.is_some()).map(|entry| entry.message.clone()).collect()
     }
@@ -105,9 +105,9 @@ mod tests {
     fn an_approval_goes_on_counting_however_often_its_comment_is_reworded() {
         let mut world = begin();
         for n in 0..40 {
-            let mut said = review(ReviewVerdict::Approve, &[]);
-            said.comment = Some(format!("go, for the {n}th time"));
-            world.request.status.get_or_insert_default().reviews.insert("bob".to_owned(), said);
+            let mut log = review(ReviewVerdict::Approve, &[]);
+            log.comment = Some(format!("go, for the {n}th time"));
+            world.request.status.get_or_insert_default().reviews.insert("bob".to_owned(), log);
             world.version += 1;
             world.settle();
         }
@@ -129,14 +129,14 @@ mod tests {
             (stage(&world), world.plan().wake),
             (Some("leads".to_owned()), Some(noon() + SignedDuration::from_hours(12)))
         );
-        assert_eq!(told(&world.request), [format!("Approve of bob counts from {opens} on: its stage has hours")]);
+        assert_eq!(message(&world.request), [format!("Approve of bob counts from {opens} on: its stage has hours")]);
         world.now = opens - SignedDuration::from_secs(1);
         world.settle();
         assert_eq!((stage(&world), world.plan().wake), (Some("leads".to_owned()), Some(opens)));
         world.now = opens;
         world.settle();
         assert_eq!(stage(&world).as_deref(), Some("owners"));
-        assert_eq!(told(&world.request).last().unwrap(), "bob says Approve");
+        assert_eq!(message(&world.request).last().unwrap(), "bob says Approve");
     }
 
     #[test]

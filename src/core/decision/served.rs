@@ -96,14 +96,14 @@ mod tests {
     fn what_is_out_of_reach_is_told_with_the_field_the_rule_and_the_way_out() {
         let way_out = "ask for namespaces that this Daypass is limited to, or have who installs it change \
                        `watchNamespaces` of its chart; now it serves bank, shop";
-        for (scope, told) in [
+        for (scope, message) in [
             (json!({ "cluster": true }), "spec.scope.cluster: access to the whole cluster cannot be granted here: "),
             (
                 json!({ "namespaces": ["yard", "shop", "moon"] }),
                 "spec.scope.namespaces: namespace moon, yard is not served: ",
             ),
         ] {
-            assert_eq!(refusal(scope), Some(format!("{told}{way_out}")));
+            assert_eq!(refusal(scope), Some(format!("{message}{way_out}")));
         }
         assert_eq!(refusal(json!({ "namespaces": ["shop", "bank"] })), None);
         assert_eq!(refusal(json!({})), None, "a request without a scope is for its own namespace");
@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn nobody_answers_a_request_in_a_namespace_that_is_not_served() {
         let target = Target::Namespaces(["shop".to_owned()].into());
-        let told = limited().refusal("yard", &target).map(|fault| fault.to_string()).unwrap();
-        assert!(told.starts_with("metadata.namespace: nobody answers a request in namespace yard: "), "{told}");
+        let message = limited().refusal("yard", &target).map(|fault| fault.to_string()).unwrap();
+        assert!(message.starts_with("metadata.namespace: nobody answers a request in namespace yard: "), "{message}");
     }
 
     #[test]

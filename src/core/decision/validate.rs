@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn nobody_gets_access_who_is_not_known_to_the_cluster() {
-        for (who, told) in [
+        for (who, message) in [
             (json!(null), "spec.requester: the cluster did not stamp"),
             (json!({ "username": "" }), "spec.requester: somebody who is not logged in"),
             (json!({ "username": "system:anonymous" }), "spec.requester: somebody who is not logged in"),
@@ -152,7 +152,7 @@ mod tests {
                 "spec.requester: somebody who is not logged in",
             ),
         ] {
-            assert!(faults(json!({ "requester": who })).starts_with(told), "{who}");
+            assert!(faults(json!({ "requester": who })).starts_with(message), "{who}");
         }
         assert_eq!(faults(json!({})), "");
     }
@@ -178,15 +178,15 @@ mod tests {
         let many = "spec.recurrence.weeks: 50 windows in all; there must be at least one and at most 48";
         assert_eq!(recurring(json!({}), json!(["Tue", "Thu"]), 25), many);
         for other in [json!({ "duration": "1h" }), json!({ "extends": "other" }), json!({ "breakGlass": true })] {
-            let told = recurring(other.clone(), json!(["Tue"]), 1);
-            assert!(told.contains("spec.recurrence: lasts as long as its windows"), "{other}: {told}");
+            let message = recurring(other.clone(), json!(["Tue"]), 1);
+            assert!(message.contains("spec.recurrence: lasts as long as its windows"), "{other}: {message}");
         }
     }
 
     #[test]
     fn an_aim_leaves_no_room_for_another() {
         let start = "2026-11-23T13:00:00Z";
-        for (spec, told) in [
+        for (spec, message) in [
             (json!({ "breakGlass": true, "extends": "other" }), "spec.breakGlass: begins at once"),
             (json!({ "breakGlass": true, "startTime": start }), "spec.breakGlass: begins at once"),
             (json!({ "extends": "other", "startTime": start }), "spec.extends: holds where"),
@@ -195,16 +195,16 @@ mod tests {
             (json!({ "breakGlass": true }), ""),
             (json!({ "extends": "other" }), ""),
         ] {
-            let said = faults(spec.clone());
-            assert!(said.starts_with(told) && said.is_empty() == told.is_empty(), "{spec}: {said}");
+            let answer = faults(spec.clone());
+            assert!(answer.starts_with(message) && answer.is_empty() == message.is_empty(), "{spec}: {answer}");
         }
     }
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let told = faults(json!({ "duration": "1h-5m", "startTime": "2028-01-01T00:00:00Z", "requester": null }));
+        let message = faults(json!({ "duration": "1h-5m", "startTime": "2028-01-01T00:00:00Z", "requester": null }));
         for field in ["spec.duration", "spec.requester", "spec.startTime"] {
-            assert!(told.contains(field), "{told}");
+            assert!(message.contains(field), "{message}");
         }
     }
 

@@ -40,8 +40,8 @@ proptest! {
             stage(&index.to_string(), *required, names.iter().map(|n| user(n)).chain(groups).collect())
         }).collect();
         let approve = who.into_iter().map(|who| (who, ReviewVerdict::Approve));
-        let said = approve.chain(deny.map(|who| (who, ReviewVerdict::Deny)));
-        let reviews: Reviews = said.map(|(who, verdict)| review_by(who, verdict)).collect();
+        let log = approve.chain(deny.map(|who| (who, ReviewVerdict::Deny)));
+        let reviews: Reviews = log.map(|(who, verdict)| review_by(who, verdict)).collect();
         let uid = uid.map(str::to_owned);
         let alice = Identity { username: "alice".into(), uid: uid.clone(), groups: vec!["leads".into()] };
         let counted: Vec<(ReviewVerdict, Identity)> = reviews.iter()
@@ -148,8 +148,8 @@ enum Answer {
 
 fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
     let (set, world) = (PolicySet::new(policies), World::new(request.clone(), Vec::new(), namespaces(), noon()));
-    let said = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
-    match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), said, noon()) {
+    let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
+    match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), log, noon()) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
         Decision::Refused { .. } => Answer::Refused,

@@ -44,32 +44,35 @@ fn next(world: &World) -> State {
 fn as_decided(world: &World) -> Result<(), TestCaseError> {
     world.with_snapshot(|s| {
         let status = world.status();
-        let told = explain(s, world.now);
+        let explanation = explain(s, world.now);
         let Ok(ask) = validate(s.request) else {
-            prop_assert!(matches!(told.outcome, Outcome::Denied | Outcome::Lapsed | Outcome::Over), "{told:?}");
+            prop_assert!(
+                matches!(explanation.outcome, Outcome::Denied | Outcome::Lapsed | Outcome::Over),
+                "{explanation:?}"
+            );
             return Ok(());
         };
-        let said = ReviewLog::of(&status);
+        let log = ReviewLog::of(&status);
         let Ok(ask) = prepare(s, &status, &ask, world.now) else { return Ok(()) };
-        let decision = decide(&ask, s, said, world.now);
-        if told.outcome != Outcome::Over {
-            prop_assert_eq!(told.outcome, word(&decision));
+        let decision = decide(&ask, s, log, world.now);
+        if explanation.outcome != Outcome::Over {
+            prop_assert_eq!(explanation.outcome, word(&decision));
         }
         if let Decision::Denied(reasons) = &decision {
             let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-            prop_assert_eq!(&told.reasons, &reasons);
+            prop_assert_eq!(&explanation.reasons, &reasons);
         }
         let (policy, open) = match &decision {
             Decision::Approved(approved) => (Some(approved.policy), None),
             Decision::Waiting(waiting) => (Some(waiting.policy), Some((&waiting.stage.name, waiting.approved))),
             _ => return Ok(()),
         };
-        if told.outcome != Outcome::Over {
-            let named = told.decides.as_ref().map(|d| &d.policy);
+        if explanation.outcome != Outcome::Over {
+            let named = explanation.decides.as_ref().map(|d| &d.policy);
             prop_assert_eq!(named, policy.map(|p| &p.reference.name));
-            let waits = told.stages.iter().find(|s| s.state == Standing::Open).map(|s| (&s.name, s.approved));
+            let waits = explanation.stages.iter().find(|s| s.state == Standing::Open).map(|s| (&s.name, s.approved));
             prop_assert_eq!(waits, open);
-            let deciding = told.policies.iter().filter(|p| p.verdict == Verdict::Decides).count();
+            let deciding = explanation.policies.iter().filter(|p| p.verdict == Verdict::Decides).count();
             prop_assert_eq!(deciding, 1);
         }
         Ok(())
@@ -96,15 +99,15 @@ proptest! {
                     as_decided(&world)?;
                 }
                 // Bindings that somebody took or changed are not looked at: the explanation is about the decision.
-                let told = world.with_snapshot(|s| explain(s, world.now));
+                let explanation = world.with_snapshot(|s| explain(s, world.now));
                 if !live {
-                    prop_assert!(fits(told.outcome, next(&world)), "{told:?} and next {:?}", next(&world));
+                    prop_assert!(fits(explanation.outcome, next(&world)), "{explanation:?} and next {:?}", next(&world));
                 }
             }
             world.settle();
         }
         Event::Clock(Moment::AroundEnd { seconds: 1 }).happen(&mut world, &scenario);
-        let told = world.with_snapshot(|s| explain(s, world.now));
-        prop_assert!(world.end().is_none() || told.outcome != Outcome::Granted, "{told:?}");
+        let explanation = world.with_snapshot(|s| explain(s, world.now));
+        prop_assert!(world.end().is_none() || explanation.outcome != Outcome::Granted, "{explanation:?}");
     }
 }

@@ -194,9 +194,9 @@ proptest! {
             let annotations = binding.object.metadata.annotations.as_ref().unwrap();
             prop_assert_eq!(&annotations[keys::EXPIRES_AT], &later.to_string());
         }
-        let told: Vec<String> = world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect();
-        prop_assert_eq!(told.last().map(String::as_str), Some("Extended"));
-        prop_assert!(!told.iter().any(|event| event == "BindingRestored"));
+        let message: Vec<String> = world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect();
+        prop_assert_eq!(message.last().map(String::as_str), Some("Extended"));
+        prop_assert!(!message.iter().any(|event| event == "BindingRestored"));
         world.now = end;
         world.settle();
         prop_assert!(world.ours() > 0, "a gap at the old end");

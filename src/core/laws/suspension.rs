@@ -58,7 +58,7 @@ proptest! {
     fn a_role_that_changes_is_told_and_comes_back(scenario in scenarios(), crash in prop::option::of(0..3_usize)) {
         let Some(mut world) = scenario.granted() else { return Ok(()) };
         let before = world.ours();
-        let told = |world: &World| world.status().history.iter().filter(|e| e.event == Reason::RoleChanged).count();
+        let message = |world: &World| world.status().history.iter().filter(|e| e.event == Reason::RoleChanged).count();
         for (edit, changed) in [(RoleEdit::Wider, true), (RoleEdit::Back, false)] {
             Event::RoleEdited(edit).happen(&mut world, &scenario);
             if let Some(after) = crash {
@@ -72,7 +72,7 @@ proptest! {
             prop_assume!(world.state() != State::Revoked);
             prop_assert_eq!(world.ours(), if rests { 0 } else { before });
             prop_assert_eq!(world.state(), if rests { State::Suspended } else { State::Active });
-            prop_assert_eq!(told(&world), if changed { 1 } else { 2 });
+            prop_assert_eq!(message(&world), if changed { 1 } else { 2 });
         }
         prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
     }

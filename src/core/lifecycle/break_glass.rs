@@ -26,8 +26,8 @@ pub fn open_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, policy: &
     let review_by = later(now, terms.within);
     let why = format!("one of {} must review it by {review_by}", names(&terms.reviewers));
     let who = s.request.spec.requester.as_ref().map_or("", |r| r.username.as_str());
-    let told = format!("{who} broke the glass ({}); {why}", s.request.spec.reason);
-    history::add(&mut status.history, now, Reason::BreakGlass, Some(who), &told);
+    let message = format!("{who} broke the glass ({}); {why}", s.request.spec.reason);
+    history::add(&mut status.history, now, Reason::BreakGlass, Some(who), &message);
     record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOpen, &why, now);
     status.break_glass = Some(BreakGlassReview {
         reviewers: terms.reviewers.clone(),
@@ -48,8 +48,8 @@ pub fn follow_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Ti
         (ReviewVerdict::Deny, Reason::Unjustified, "not justified"),
         (ReviewVerdict::Approve, Reason::Justified, "justified"),
     ] {
-        let Some((by, said)) = said_by(&stages, &status.reviews, requester, verdict) else { continue };
-        let comment = said.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
+        let Some((by, answer)) = said_by(&stages, &status.reviews, requester, verdict) else { continue };
+        let comment = answer.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
         let (by, why) = (by.to_owned(), format!("{by} found the access to be {found}{comment}"));
         history::add(&mut status.history, now, reason, Some(&by), &why);
         record::condition(status, conditions::REVIEWED, ConditionStatus::True, reason, &why, now);

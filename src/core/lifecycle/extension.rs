@@ -158,8 +158,8 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
         let of_extension = Snapshot { request: extension, extended: Some(s.request), ..*s };
         let ask = complete(&as_asked, of, &of_extension).ok()?;
         let reviews = extension.status.as_ref()?;
-        let said = ReviewLog::of(reviews);
-        let Decision::Approved(approved) = decide(&ask, &of_extension, said, now) else {
+        let log = ReviewLog::of(reviews);
+        let Decision::Approved(approved) = decide(&ask, &of_extension, log, now) else {
             return None;
         };
         let extension = GrantExtension {

@@ -45,10 +45,10 @@ mod tests {
             by: Some("bob".to_owned()),
             message: message.to_owned(),
         };
-        let mut said = review(ReviewVerdict::Approve, &["leads"]);
-        said.comment = Some("go".to_owned());
+        let mut answer = review(ReviewVerdict::Approve, &["leads"]);
+        answer.comment = Some("go".to_owned());
         AccessRequestStatus {
-            reviews: [("bob".to_owned(), said)].into(),
+            reviews: [("bob".to_owned(), answer)].into(),
             history: vec![entry],
             ..AccessRequestStatus::default()
         }

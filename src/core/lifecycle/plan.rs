@@ -153,8 +153,8 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
         let uid = s.extended.and_then(|r| r.metadata.uid.clone()).unwrap_or_default();
         status.extends = Some(ExtendedRequest { uid });
     }
-    let said = ReviewLog::of(&status);
-    match decide(&ask, s, said, now) {
+    let log = ReviewLog::of(&status);
+    match decide(&ask, s, log, now) {
         Decision::Undecided(policy) => wait(s, status, Reason::PolicyNotReady, &policy.to_string(), None, now),
         Decision::Denied(reasons) => finish(s, status, Ending::Denied, None, &join(&reasons), now),
         Decision::Refused { policy, by, comment } => {

@@ -109,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_place_that_does_not_exist_is_a_fault() {
-        for (scope, told) in [
+        for (scope, message) in [
             (json!({ "namespaces": ["shop", "moon", "mars"] }), "spec.scope.namespaces: no such namespace: mars, moon"),
             (
                 json!({ "namespaceSelector": { "matchLabels": { "team": "ghosts" } } }),
                 "spec.scope.namespaceSelector: no namespace has these labels",
             ),
         ] {
-            assert_eq!(found(scope, &namespaces()), Err(told.to_owned()));
+            assert_eq!(found(scope, &namespaces()), Err(message.to_owned()));
         }
     }
 

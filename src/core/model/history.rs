@@ -136,8 +136,8 @@ mod tests {
             let reasons: Vec<String> = reasons.into_iter().map(|(letter, n)| letter.repeat(n)).collect();
             let joined = join(&reasons);
             prop_assert!(joined.len() <= LONGEST_MESSAGE);
-            let told = joined.split("; ").filter(|part| !part.starts_with("and ")).count();
-            let left_out = reasons.len() - told;
+            let words = joined.split("; ").filter(|part| !part.starts_with("and ")).count();
+            let left_out = reasons.len() - words;
             prop_assert_eq!(left_out > 0, joined.ends_with(&format!("; and {left_out} more")));
         }
     }

@@ -110,8 +110,8 @@ fn judged(policy: &AccessPolicy) -> Option<&PolicyOrigin> {
 }
 
 fn is_confirmed(policy: &AccessPolicy, origin: &PolicyOrigin) -> bool {
-    let said = policy.metadata.annotations.as_ref().and_then(|all| all.get(keys::CONFIRM));
-    origin.confirm.as_ref().is_some_and(|token| !token.is_empty() && said == Some(token))
+    let answer = policy.metadata.annotations.as_ref().and_then(|all| all.get(keys::CONFIRM));
+    origin.confirm.as_ref().is_some_and(|token| !token.is_empty() && answer == Some(token))
 }
 
 /// The times without guard in which a spec may have been written that was not judged.

@@ -81,18 +81,18 @@ impl RoleSeen {
         let wanted: Vec<PolicyRule> = narrow.iter().map(rules::from_narrow).collect();
         let lacks = |(namespace, rules): (Option<&str>, Option<&[PolicyRule]>)| {
             let place = namespace.map(|n| format!(" in namespace {n}")).unwrap_or_default();
-            let told: Vec<String> = match rules {
+            let message: Vec<String> = match rules {
                 None => vec![format!("there is no such role{place}")],
                 Some(rules) => match covers(rules, &wanted) {
                     Ok(()) => Vec::new(),
                     Err(uncovered) => uncovered.iter().map(|what: &Uncovered| format!("{what}{place}")).collect(),
                 },
             };
-            told
+            message
         };
         self.places()
             .into_iter()
-            .find_map(|place| Some(lacks(place)).filter(|told| !told.is_empty()))
+            .find_map(|place| Some(lacks(place)).filter(|message| !message.is_empty()))
             .unwrap_or_default()
     }
 

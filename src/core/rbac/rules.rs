@@ -77,12 +77,13 @@ pub fn covers(role: &[PolicyRule], wanted: &[PolicyRule]) -> Result<(), Vec<Unco
     if missing.is_empty() {
         return Ok(());
     }
-    let mut told: Vec<Uncovered> = missing.iter().take(MOST_TOLD).map(|(object, verbs)| tell(*object, verbs)).collect();
+    let mut message: Vec<Uncovered> =
+        missing.iter().take(MOST_TOLD).map(|(object, verbs)| tell(*object, verbs)).collect();
     match missing.values().skip(MOST_TOLD).map(BTreeSet::len).sum() {
         0 => {}
-        more => told.push(Uncovered::More(more)),
+        more => message.push(Uncovered::More(more)),
     }
-    Err(told)
+    Err(message)
 }
 
 /// How many single rights rules name, counting what is named twice twice.

@@ -69,7 +69,7 @@ pub fn hindered(why: &str, now: Timestamp) -> Announcement {
 /// The Events of a policy: when it stops being ready or a review under it is overdue, and when all is well again.
 pub fn policy_events(old: Option<&AccessPolicyStatus>, new: &AccessPolicyStatus) -> Vec<Announcement> {
     let of = |status: &AccessPolicyStatus, type_| conditions::find(&status.conditions, type_).cloned();
-    let mut told = Vec::new();
+    let mut text = Vec::new();
     for type_ in [conditions::READY, conditions::REVIEWED] {
         let (before, after) = (old.and_then(|status| of(status, type_)), of(new, type_));
         let Some(after) = after else { continue };
@@ -89,9 +89,9 @@ pub fn policy_events(old: Option<&AccessPolicyStatus>, new: &AccessPolicyStatus)
             after.last_transition_time.0.as_second()
         };
         let (index, note) = (usize::try_from(index).unwrap_or_default(), cut(&after.message, LONGEST_NOTE));
-        told.push(Announcement { warning, reason: after.reason, note, policy: None, index });
+        text.push(Announcement { warning, reason: after.reason, note, policy: None, index });
     }
-    told
+    text
 }
 
 #[cfg(test)]
@@ -113,9 +113,9 @@ mod tests {
     fn each_new_entry_of_the_history_is_one_event() {
         let old = status(&[Reason::ApprovalNeeded]);
         let new = status(&[Reason::ApprovalNeeded, Reason::Granted, Reason::Expired]);
-        let told: Vec<_> = request_events(Some(&old), &new).into_iter().map(|a| (a.index, a.reason, a.note)).collect();
+        let text: Vec<_> = request_events(Some(&old), &new).into_iter().map(|a| (a.index, a.reason, a.note)).collect();
         let expected = [(1, "Granted", "Granted it is"), (2, "Expired", "Expired it is")];
-        assert_eq!(told, expected.map(|(i, reason, note)| (i, reason.to_owned(), note.to_owned())));
+        assert_eq!(text, expected.map(|(i, reason, note)| (i, reason.to_owned(), note.to_owned())));
         assert_eq!(request_events(None, &new).len(), 3);
         assert_eq!(request_events(Some(&new), &new), []);
     }
@@ -151,11 +151,11 @@ mod tests {
             origin: None,
         };
         let (good, bad) = (ready(ConditionStatus::True, "fine"), ready(ConditionStatus::False, "spec.roles: empty"));
-        let told = |old, new| policy_events(old, new).into_iter().map(|a| (a.warning, a.index)).collect::<Vec<_>>();
-        assert_eq!(told(None, &good), []);
-        assert_eq!(told(None, &bad), [(true, 7)]);
-        assert_eq!(told(Some(&good), &bad), [(true, 7)]);
-        assert_eq!(told(Some(&bad), &bad), []);
-        assert_eq!(told(Some(&bad), &good), [(false, 7)]);
+        let text = |old, new| policy_events(old, new).into_iter().map(|a| (a.warning, a.index)).collect::<Vec<_>>();
+        assert_eq!(text(None, &good), []);
+        assert_eq!(text(None, &bad), [(true, 7)]);
+        assert_eq!(text(Some(&good), &bad), [(true, 7)]);
+        assert_eq!(text(Some(&bad), &bad), []);
+        assert_eq!(text(Some(&bad), &good), [(false, 7)]);
     }
 }

@@ -7,7 +7,7 @@ use kube::{Api, Client};
 use tower::{Layer, service_fn};
 
 use super::*;
-use crate::runtime::around::With;
+use crate::runtime::layer::With;
 
 /// A client behind the gate, of a server that takes two seconds for a write; how many writes have reached it; and how
 /// many it has answered.

@@ -7,7 +7,7 @@
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 
-use super::{LEASE, Terms};
+use super::{LEASE, LeaseTimings};
 
 /// Says on a Lease without a holder which replica gave it back.
 const GIVEN_BACK: &str = "daypass.dev/given-back-by";
@@ -93,7 +93,7 @@ impl Record {
 }
 
 /// The Lease `found` as `me` writes it over that. What is not settled yet has no `acquireTime`.
-pub fn held(found: Option<Lease>, me: &str, terms: &Terms, settled: bool, now: MicroTime) -> Lease {
+pub fn held(found: Option<Lease>, me: &str, terms: &LeaseTimings, settled: bool, now: MicroTime) -> Lease {
     let before = found.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
     let mine = before.holder_identity.as_deref() == Some(me);
     let acquired = before.acquire_time.filter(|_| mine).unwrap_or_else(|| now.clone());
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_lease_without_a_holder_is_given_back_only_if_a_replica_says_so() {
         let now = || MicroTime(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
-        let terms = Terms {
+        let terms = LeaseTimings {
             lease: std::time::Duration::from_secs(15),
             renew_deadline: std::time::Duration::from_secs(10),
             retry: std::time::Duration::from_secs(2),

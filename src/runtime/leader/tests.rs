@@ -9,8 +9,11 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::runtime::gate::{Leadership, seat};
 
-const TERMS: Terms =
-    Terms { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(10), retry: Duration::from_secs(2) };
+const TERMS: LeaseTimings = LeaseTimings {
+    lease: Duration::from_secs(15),
+    renew_deadline: Duration::from_secs(10),
+    retry: Duration::from_secs(2),
+};
 const MILLI: Duration = Duration::from_millis(1);
 
 /// An API server that has one Lease, and compares versions as the real one does. And a stranger, who at once writes over
@@ -468,7 +471,7 @@ async fn of_all_that_can_go_wrong_nothing_makes_two_leaders() {
 #[test]
 fn terms_leave_time_for_a_write_to_die() {
     let secs = Duration::from_secs;
-    let terms = |lease, renew_deadline, retry| Terms { lease, renew_deadline, retry }.checked().map(drop);
+    let terms = |lease, renew_deadline, retry| LeaseTimings { lease, renew_deadline, retry }.checked().map(drop);
     assert_eq!(terms(secs(15), secs(10), secs(2)), Ok(()));
     assert!(terms(secs(10), secs(10), secs(2)).is_err());
     assert!(terms(secs(15), secs(3), secs(2)).is_err());

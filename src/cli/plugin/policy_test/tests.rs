@@ -37,13 +37,13 @@ fn said_in(cluster: &str, more: &str, case: &str) -> Result<Output, String> {
     run(&[folder.path().to_owned()]).map_err(|error| error.to_string())
 }
 
-fn said(case: &str) -> Result<Output, String> {
+fn reply(case: &str) -> Result<Output, String> {
     said_under("", case)
 }
 
 fn passes(case: &str) {
-    let said = said(case).unwrap();
-    assert_eq!(said.code, 0, "{}", said.text);
+    let reply = reply(case).unwrap();
+    assert_eq!(reply.code, 0, "{}", reply.text);
 }
 
 const ALICE: &str = "requester: {username: alice, groups: [dev]}";
@@ -53,7 +53,7 @@ fn a_request_is_named_or_written_out() {
     passes(&format!("request: shop/fix, {ALICE}, expect: {{outcome: Granted}}"));
     passes("request: shop/fix, requester: {username: eve}, expect: {outcome: Denied, message: eve is not among}");
     for name in ["shop/nix", "fix", "yard/fix"] {
-        let why = said(&format!("request: {name}, {ALICE}, expect: {{outcome: Granted}}")).err().unwrap();
+        let why = reply(&format!("request: {name}, {ALICE}, expect: {{outcome: Granted}}")).err().unwrap();
         assert!(why.contains(&format!("cases[0].request: no AccessRequest {name} is in these files")), "{why}");
     }
 }
@@ -71,16 +71,16 @@ fn what_was_before_counts() {
         (format!("{}, {}", earlier(false), earlier(false)), "fix: denied because policy p: there are 1 running"),
         (format!("{{request: shop/all, {ALICE}}}"), "all: denied because policy p: ClusterRole/admin is not"),
     ] {
-        let said = said(&case(&before, "{outcome: Granted}")).unwrap();
-        assert!(said.code == 1 && said.text.contains(why), "{}", said.text);
+        let reply = reply(&case(&before, "{outcome: Granted}")).unwrap();
+        assert!(reply.code == 1 && reply.text.contains(why), "{}", reply.text);
     }
 }
 
 #[test]
 fn where_requests_are_served_counts() {
     let limited = |served: &str, case: &str| {
-        let said = said_in(&format!("namespaces: [{{name: shop}}, {{name: bank}}], {served}"), "", case).unwrap();
-        assert_eq!(said.code, 0, "{}", said.text);
+        let reply = said_in(&format!("namespaces: [{{name: shop}}, {{name: bank}}], {served}"), "", case).unwrap();
+        assert_eq!(reply.code, 0, "{}", reply.text);
     };
     let fix = |expect: &str| format!("request: shop/fix, {ALICE}, expect: {expect}");
     let by_label = |expect: &str| {
@@ -106,8 +106,8 @@ fn protected_namespaces_are_protected_here_too() {
         let namespaces = "namespaces: [{name: shop}, {name: daypass-system}, {name: guards}]";
         let test = format!("{policy}---\n{{{head}, {namespaces}, {release} cases: [{{name: c, {case}}}]}}\n");
         std::fs::write(folder.path().join("test.yaml"), test).unwrap();
-        let said = run(&[folder.path().to_owned()]).unwrap();
-        assert_eq!(said.code, 0, "{}", said.text);
+        let reply = run(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(reply.code, 0, "{}", reply.text);
     };
     let ask = |scope: &str, more: &str, expect: &str| {
         let spec = format!("spec: {{role: {{name: edit}}, reason: slow, scope: {{{scope}}}}}");

@@ -71,10 +71,10 @@ fn noted_since(since: Option<Timestamp>) -> Value {
 
 /// A refusal in the name of an admission policy.
 fn refusal(policy: &str) -> Value {
-    said(&format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: no"))
+    reply(&format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: no"))
 }
 
-fn said(message: &str) -> Value {
+fn reply(message: &str) -> Value {
     let mut refusal = failure(403, "Forbidden");
     refusal["message"] = json!(message);
     refusal
@@ -181,9 +181,9 @@ impl Canary {
 
 /// What one round about [`GUARD`] says, on a replica that leads.
 async fn says(script: Script) -> Result<Report, CannotTry> {
-    let said = canary(&script, &[GUARD], true).0.makes(Depth::Whole).await;
+    let reply = canary(&script, &[GUARD], true).0.makes(Depth::Whole).await;
     script.is_over();
-    said
+    reply
 }
 
 fn in_force() -> Guard {
@@ -191,8 +191,8 @@ fn in_force() -> Guard {
 }
 
 /// Why the guard is missing.
-fn missing(said: Result<Report, CannotTry>) -> String {
-    match said.unwrap().guard {
+fn missing(reply: Result<Report, CannotTry>) -> String {
+    match reply.unwrap().guard {
         Guard::Missing(why) => why,
         Guard::InForce(gaps) => panic!("in force: {gaps:?}"),
     }
@@ -244,9 +244,9 @@ async fn a_guard_that_lets_its_try_through_is_missing_though_it_looks_as_it_shou
 
 #[tokio::test]
 async fn a_guard_whose_try_is_refused_by_something_else_is_believed_by_sight_and_said_to_be() {
-    let rbac = said("rolebindings.rbac.authorization.k8s.io is forbidden: User cannot create resource");
-    for (said, word) in [(refusal("needs-an-owner-label"), "needs-an-owner-label"), (rbac, "cannot create resource")] {
-        let answer = (403, said);
+    let rbac = reply("rolebindings.rbac.authorization.k8s.io is forbidden: User cannot create resource");
+    for (reply, word) in [(refusal("needs-an-owner-label"), "needs-an-owner-label"), (rbac, "cannot create resource")] {
+        let answer = (403, reply);
         let report = says(round(answer.clone(), &[policy()], &[binding()]).notes(Some(since()))).await.unwrap();
         assert_eq!(report.guard, in_force());
         let remark = report.remark.unwrap();
@@ -259,8 +259,8 @@ async fn a_guard_whose_try_is_refused_by_something_else_is_believed_by_sight_and
 #[tokio::test]
 async fn a_try_that_meets_trouble_says_nothing() {
     for code in [401, 409, 429, 500, 503] {
-        let said = says(begins().tries((code, failure(code, "")))).await;
-        assert!(matches!(said, Err(CannotTry::Api(_))), "{code}: {said:?}");
+        let reply = says(begins().tries((code, failure(code, "")))).await;
+        assert!(matches!(reply, Err(CannotTry::Api(_))), "{code}: {reply:?}");
     }
 }
 
@@ -294,8 +294,8 @@ async fn a_controller_that_may_write_no_status_grants_nothing() {
 async fn the_request_to_try_on_is_made_by_the_replica_that_leads_and_by_no_other() {
     let nothing = || Script::default().says_who_and_when(0).then(Method::GET, OWN, 404, failure(404, "NotFound"));
     let script = nothing();
-    let said = canary(&script, &[GUARD], false).0.makes(Depth::Whole).await;
-    assert!(matches!(said, Err(CannotTry::NothingToTryOn)), "{said:?}");
+    let reply = canary(&script, &[GUARD], false).0.makes(Depth::Whole).await;
+    assert!(matches!(reply, Err(CannotTry::NothingToTryOn)), "{reply:?}");
     script.is_over();
     let makes = nothing().then(Method::POST, REQUESTS, 201, own("nothing", "said"));
     let first = makes.tries(denied()).writes_own_status().sees(&[policy()], &[binding()]).says_who_and_when(1);
@@ -317,8 +317,8 @@ async fn a_replica_that_does_not_lead_judges_for_itself_and_stores_nothing() {
 
 #[tokio::test]
 async fn without_guards_to_look_for_nobody_is_asked() {
-    let said = canary(&Script::default(), &[], true).0.makes(Depth::Whole).await;
-    assert!(matches!(said, Err(CannotTry::NothingHandedOver)), "{said:?}");
+    let reply = canary(&Script::default(), &[], true).0.makes(Depth::Whole).await;
+    assert!(matches!(reply, Err(CannotTry::NothingHandedOver)), "{reply:?}");
 }
 
 #[tokio::test]
@@ -336,8 +336,8 @@ async fn a_canary_that_cannot_sign_in_tries_nothing() {
         let script = Script::default().then(Method::POST, token, code, failure(code, ""));
         let (canary, _) = canary(&script, &[GUARD], true);
         canary.memory.lock().await.account = None;
-        let said = canary.makes(Depth::Whole).await;
-        assert!(matches!(said, Err(CannotTry::Api(kube::Error::Api(refused))) if refused.code == code), "{code}");
+        let reply = canary.makes(Depth::Whole).await;
+        assert!(matches!(reply, Err(CannotTry::Api(kube::Error::Api(refused))) if refused.code == code), "{code}");
         script.is_over();
     }
 }
@@ -398,11 +398,11 @@ async fn every_guard_is_tried_by_what_it_must_refuse_as_a_dry_run() {
         }
         let script = script.writes_own_status().sees(&policies, &bindings).says_who_and_when(1);
         let script = script.notes(passing.is_none().then(since));
-        let said = canary(&script, &guards, true).0.makes(Depth::Whole).await;
+        let reply = canary(&script, &guards, true).0.makes(Depth::Whole).await;
         script.is_over();
         match passing {
-            None => assert_eq!(said.unwrap(), Report { guard: in_force(), remark: None, sound: None }),
-            Some(index) => assert!(missing(said).starts_with(&format!("{} is missing", tries[index].0))),
+            None => assert_eq!(reply.unwrap(), Report { guard: in_force(), remark: None, sound: None }),
+            Some(index) => assert!(missing(reply).starts_with(&format!("{} is missing", tries[index].0))),
         }
     }
 }
@@ -487,18 +487,18 @@ async fn a_guard_that_was_sound_is_trusted_for_a_minute_in_which_it_cannot_be_tr
     let script = (0..4).fold(sound().notes(Some(since())), |script, _| trouble(script));
     let (canary, _seat) = canary(&script, &[GUARD], true);
     let untried = Report { guard: Guard::Missing("untried".to_owned()), remark: None, sound: None };
-    let (tell, mut told) = watch::channel(untried);
+    let (tell, mut words) = watch::channel(untried);
     let began = Instant::now();
     let (changed, blind) = (Notify::new(), Blind::default());
     tokio::select! {
         () = canary.rounds(tell, &changed, &blind) => unreachable!("it has no end"),
         () = async {
-            told.changed().await.unwrap();
-            let sound = told.borrow_and_update().clone();
+            words.changed().await.unwrap();
+            let sound = words.borrow_and_update().clone();
             assert_eq!(sound, Report { guard: in_force(), remark: None, sound: Some(began) });
-            told.changed().await.unwrap();
+            words.changed().await.unwrap();
             assert_eq!(began.elapsed().as_secs(), TRUST.as_secs());
-            let lost = told.borrow().clone();
+            let lost = words.borrow().clone();
             assert!(matches!(&lost.guard, Guard::Missing(why) if why.starts_with("the guard cannot be tried")));
             assert_eq!(lost.sound, None);
         } => {}

@@ -66,7 +66,7 @@ fn neither_name_nor_glob_nor_label_reaches_a_protected_namespace() {
         json!({ "namespaceSelector": pay }),
         json!({ "namespaces": ["*"], "namespaceSelector": pay }),
     ] {
-        for (asked, told) in [
+        for (asked, text) in [
             (json!({ "namespaces": ["kube-system"] }), "namespace kube-system is protected: ask for others, or "),
             (json!({ "namespaces": ["daypass-system"] }), "namespace daypass-system is protected: ask for others, or "),
             (
@@ -81,8 +81,8 @@ fn neither_name_nor_glob_nor_label_reaches_a_protected_namespace() {
             for role in [edit(), view()] {
                 let asked = json!({ "scope": asked });
                 let plain = policy("p", json!({ "scope": covers }));
-                let (state, said) = settled(world(asked.clone(), vec![plain], Some(role.clone())));
-                assert_eq!((state, said), (State::Denied, format!("policy p: {told}{WAY_OUT}")), "{covers} {asked}");
+                let (state, answer) = settled(world(asked.clone(), vec![plain], Some(role.clone())));
+                assert_eq!((state, answer), (State::Denied, format!("policy p: {text}{WAY_OUT}")), "{covers} {asked}");
                 let opened = policy("p", json!({ "scope": and_system(covers.clone()) }));
                 assert_eq!(settled(world(asked, vec![opened], Some(role))).0, State::Active, "{covers}");
             }
@@ -98,9 +98,9 @@ fn a_request_made_in_a_protected_namespace_is_one_for_it() {
     for namespace in ["kube-system", "daypass-system"] {
         let mut world = world(json!({}), vec![policy("p", json!({ "scope": everywhere() }))], Some(edit()));
         world.request.metadata.namespace = Some(namespace.to_owned());
-        let (state, said) = settled(world);
+        let (state, answer) = settled(world);
         assert_eq!(state, State::Denied);
-        assert!(said.contains(&format!("namespace {namespace} is protected")), "{said}");
+        assert!(answer.contains(&format!("namespace {namespace} is protected")), "{answer}");
     }
 }
 
@@ -120,7 +120,7 @@ fn the_whole_cluster_is_given_to_those_who_only_look() {
         }
         move |scope: Value| settled(world(spec.clone(), vec![policy("p", json!({ "scope": scope }))], role))
     };
-    for (narrow, role, told) in [
+    for (narrow, role, text) in [
         (None, Some(view()), ""),
         (None, Some(edit()), "ClusterRole/edit may do more than look there (create on deployments)"),
         (None, Some(RoleSeen::OfCluster(None)), "ClusterRole/edit is not known here: it may come to allow anything"),
@@ -129,13 +129,13 @@ fn the_whole_cluster_is_given_to_those_who_only_look() {
         (Some(rule(&["get"], "", &["pods"])), Some(edit()), ""),
         (Some(rule(&["create"], "apps", &["deployments"])), Some(edit()), "(create on deployments)"),
     ] {
-        let (state, said) = ask(narrow.clone(), role.clone())(everywhere());
-        let denied = !told.is_empty();
-        assert_eq!(state, if denied { State::Denied } else { State::Active }, "{told}: {said}");
-        assert!(said.contains(told), "{told}: {said}");
-        assert!(!denied || said.ends_with(&format!("(spec.rules), or {WAY_OUT}")), "{said}");
-        let (state, said) = ask(narrow, role)(and_system(everywhere()));
-        assert_eq!(state, State::Active, "{said}");
+        let (state, answer) = ask(narrow.clone(), role.clone())(everywhere());
+        let denied = !text.is_empty();
+        assert_eq!(state, if denied { State::Denied } else { State::Active }, "{text}: {answer}");
+        assert!(answer.contains(text), "{text}: {answer}");
+        assert!(!denied || answer.ends_with(&format!("(spec.rules), or {WAY_OUT}")), "{answer}");
+        let (state, answer) = ask(narrow, role)(and_system(everywhere()));
+        assert_eq!(state, State::Active, "{answer}");
     }
 }
 
@@ -160,8 +160,8 @@ fn more_than_looking_is_what_it_is_called() {
     let named = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] });
     assert_eq!(beyond(named).unwrap(), "get on secrets", "one of them can be the one that counts");
     for url in [json!(["post"]), json!(["get", "*"]), json!(["delete"])] {
-        let told = beyond(json!({ "verbs": url, "nonResourceURLs": ["/debug/flags/v"] })).unwrap();
-        assert!(told.ends_with("on URL /debug/flags/v"), "{told}");
+        let text = beyond(json!({ "verbs": url, "nonResourceURLs": ["/debug/flags/v"] })).unwrap();
+        assert!(text.ends_with("on URL /debug/flags/v"), "{text}");
     }
     for harmless in [
         rule(
@@ -186,8 +186,8 @@ fn a_policy_that_denies_reaches_everything() {
     let allow = policy("p", json!({ "scope": and_system(everywhere()) }));
     let no = deny("no", json!({ "scope": { "namespaces": ["kube-*"] } }));
     for scope in [json!({ "namespaces": ["kube-system"] }), json!({ "cluster": true })] {
-        let (state, said) = settled(world(json!({ "scope": scope }), vec![allow.clone(), no.clone()], Some(edit())));
-        assert_eq!((state, said.as_str()), (State::Denied, "policy no denies it"), "{scope}");
+        let (state, answer) = settled(world(json!({ "scope": scope }), vec![allow.clone(), no.clone()], Some(edit())));
+        assert_eq!((state, answer.as_str()), (State::Denied, "policy no denies it"), "{scope}");
     }
 }
 
@@ -229,9 +229,9 @@ fn what_runs_already_runs_on_and_is_not_extended() {
     more.metadata.uid = Some("e-1".to_owned());
     let mut extension = World::new(more, world.policies.clone(), with_protected(), world.now);
     (extension.role, extension.extended) = (Some(edit()), Some(world.request.clone()));
-    let (state, said) = settled(extension.clone());
+    let (state, answer) = settled(extension.clone());
     assert_eq!(state, State::Denied);
-    assert!(said.contains("namespace kube-system is protected"), "{said}");
+    assert!(answer.contains("namespace kube-system is protected"), "{answer}");
     // Nor does the running grant take up one that was approved before.
     extension.policies[0].spec.scope.system_namespaces = true;
     extension.settle();
@@ -250,9 +250,9 @@ fn what_was_approved_before_and_begins_now_is_something_new() {
     assert_eq!(world.state(), State::Scheduled);
     as_before(&mut world);
     world.now = noon() + SignedDuration::from_hours(1);
-    let (state, said) = settled(world);
+    let (state, answer) = settled(world);
     assert_eq!(state, State::Denied);
-    assert!(said.ends_with("; that holds for whatever begins now, also when it was approved before"), "{said}");
+    assert!(answer.ends_with("; that holds for whatever begins now, also when it was approved before"), "{answer}");
 }
 
 /// A version that weighs a role another way ends nothing by that; a role that was changed is weighed as it is.
@@ -267,9 +267,9 @@ fn a_condition_about_the_risk_ends_a_grant_only_when_its_role_changed() {
     world.settle();
     assert_eq!(world.state(), State::Active);
     world.role = Some(role(json!([rule(&["*"], "*", &["*"])])));
-    let (state, said) = settled(world);
+    let (state, answer) = settled(world);
     assert_eq!(state, State::Revoked);
-    assert!(said.contains("not with that"), "{said}");
+    assert!(answer.contains("not with that"), "{answer}");
 }
 
 #[test]

@@ -46,9 +46,9 @@ fn at(time: &str) -> Timestamp {
 }
 
 fn say(world: &mut World, who: &str, groups: &[&str], verdict: ReviewVerdict) {
-    let mut said = review(verdict, groups);
-    said.comment = Some("seen".to_owned());
-    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), said);
+    let mut reply = review(verdict, groups);
+    reply.comment = Some("seen".to_owned());
+    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), reply);
     world.version += 1;
     settle(world);
 }
@@ -68,8 +68,8 @@ fn it_waits_for_nobody_and_says_so_aloud() {
     let world = let_in();
     assert_eq!((world.state(), world.ours()), (State::Active, 1));
     assert_eq!(events(&world), ["BreakGlass", "Granted"]);
-    let told = &world.status().history[0].message;
-    assert_eq!(told, "alice broke the glass (fix the shop); one of carol, ops must review it by 2026-11-23T12:30:00Z");
+    let text = &world.status().history[0].message;
+    assert_eq!(text, "alice broke the glass (fix the shop); one of carol, ops must review it by 2026-11-23T12:30:00Z");
     assert_eq!(reviewed(&world), (ConditionStatus::False, "ReviewOpen".to_owned()));
     assert_eq!(world.plan().wake, Some(at("12:30:00")));
 }
@@ -180,13 +180,13 @@ fn who_is_not_a_reviewer_closes_nothing_and_that_is_on_record() {
     let mut world = let_in();
     let mut alice = review(ReviewVerdict::Approve, &["ops"]);
     alice.uid = Some("u-alice".to_owned());
-    for (who, said) in [
+    for (who, reply) in [
         ("alice", review(ReviewVerdict::Approve, &["ops"])),
         ("alice-by-another-name", alice),
         ("mallory", review(ReviewVerdict::Approve, &["leads"])),
         ("system:serviceaccount:ci:bot", review(ReviewVerdict::Approve, &["ops"])),
     ] {
-        world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), said);
+        world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), reply);
         world.version += 1;
         settle(&mut world);
         assert_eq!(reviewed(&world).1, "ReviewOpen", "{who}");

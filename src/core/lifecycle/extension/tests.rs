@@ -42,7 +42,7 @@ fn world(extension: AccessRequest, running: Option<AccessRequest>) -> World {
     world
 }
 
-fn told(world: &mut World) -> (State, String) {
+fn text(world: &mut World) -> (State, String) {
     world.settle();
     assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
     (world.state(), world.status().message.unwrap_or_default())
@@ -56,10 +56,10 @@ fn at(time: &str) -> Timestamp {
 fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
     let mut running = running();
     let mut asking = world(more(json!({})), Some(running.clone()));
-    assert_eq!(told(&mut asking).0, State::Pending, "the approval of the first request is not one of this");
+    assert_eq!(text(&mut asking).0, State::Pending, "the approval of the first request is not one of this");
     assert_eq!(asking.status().extends.unwrap().uid, "r-1");
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    let (state, message) = told(&mut asking);
+    let (state, message) = text(&mut asking);
     assert_eq!(
         (state, message.as_str()),
         (State::Scheduled, "policy p allows it, approved by bob; the end of fix moves by 20m")
@@ -69,12 +69,12 @@ fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
     let mut moving = world(running.clone(), None);
     moving.extensions = vec![asking.request.clone()];
     moving.bindings = bindings_of(&running);
-    assert_eq!(told(&mut moving).0, State::Active);
+    assert_eq!(text(&mut moving).0, State::Active);
     assert_eq!(moving.end(), Some(at("13:20:00")));
     running = moving.request;
     asking.extended = Some(running);
     let done = "the end of fix moved from 2026-11-23T13:00:00Z to 2026-11-23T13:20:00Z";
-    assert_eq!(told(&mut asking), (State::Extended, done.to_owned()));
+    assert_eq!(text(&mut asking), (State::Extended, done.to_owned()));
 }
 
 fn bindings_of(running: &AccessRequest) -> Vec<crate::core::laws::simulator::Standing> {
@@ -124,7 +124,7 @@ fn what_cannot_be_extended_is_refused_with_the_reason() {
         (json!({ "policy": "q" }), changed(&|_| {}), "fix runs under policy p"),
         (json!({}), changed(&|r| r.spec.extends = Some("first".to_owned())), "fix is an extension itself"),
     ] {
-        let (state, message) = told(&mut world(more(extension), running));
+        let (state, message) = text(&mut world(more(extension), running));
         assert!(message.starts_with(&format!("spec.extends: {why}")), "{message}");
         assert_eq!(state, State::Denied);
     }
@@ -148,11 +148,11 @@ fn the_policy_bounds_how_long_and_how_often() {
     ] {
         let mut world = world(more(json!({ "duration": duration })), Some(running));
         world.policies = vec![policy];
-        assert_eq!(told(&mut world), (State::Denied, format!("policy p: {why}")));
+        assert_eq!(text(&mut world), (State::Denied, format!("policy p: {why}")));
     }
     // The maximum is that of the first grant; an extension may be longer than what is left of it.
     let mut world = world(more(json!({ "duration": "30m" })), Some(running()));
-    assert_eq!(told(&mut world).0, State::Pending);
+    assert_eq!(text(&mut world).0, State::Pending);
 }
 
 #[test]
@@ -161,29 +161,29 @@ fn without_a_duration_it_adds_the_default_but_no_more_than_may_be_added() {
     extension.spec.duration = None;
     let mut asking = world(extension, Some(running()));
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    assert!(told(&mut asking).1.ends_with("the end of fix moves by 30m"));
+    assert!(text(&mut asking).1.ends_with("the end of fix moves by 30m"));
 }
 
 #[test]
 fn when_the_grant_ends_first_it_lapses() {
     let mut asking = world(more(json!({})), Some(running()));
-    assert_eq!((told(&mut asking).0, asking.plan().wake), (State::Pending, Some(at("13:00:00"))));
+    assert_eq!((text(&mut asking).0, asking.plan().wake), (State::Pending, Some(at("13:00:00"))));
     asking.extended.as_mut().unwrap().status.as_mut().unwrap().state = State::Revoked;
-    assert_eq!(told(&mut asking), (State::Lapsed, "fix is over (Revoked): make a new request".to_owned()));
+    assert_eq!(text(&mut asking), (State::Lapsed, "fix is over (Revoked): make a new request".to_owned()));
     let mut late = world(more(json!({})), Some(running()));
-    told(&mut late);
+    text(&mut late);
     late.now = noon() + SignedDuration::from_hours(1);
-    assert_eq!(told(&mut late).0, State::Lapsed);
+    assert_eq!(text(&mut late).0, State::Lapsed);
 }
 
 /// Approvers saw which grant it was for.
 #[test]
 fn an_approval_does_not_carry_over_to_another_grant_of_the_same_name() {
     let mut asking = world(more(json!({})), Some(running()));
-    told(&mut asking);
+    text(&mut asking);
     asking.extended.as_mut().unwrap().metadata.uid = Some("r-2".to_owned());
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    assert_eq!(told(&mut asking), (State::Lapsed, "fix was deleted and made anew".to_owned()));
+    assert_eq!(text(&mut asking), (State::Lapsed, "fix was deleted and made anew".to_owned()));
 }
 
 /// What its record says is decided once more by the grant that it is for.
@@ -191,7 +191,7 @@ fn an_approval_does_not_carry_over_to_another_grant_of_the_same_name() {
 fn an_extension_that_is_not_approved_any_more_moves_nothing() {
     let mut asking = world(more(json!({})), Some(running()));
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    assert_eq!(told(&mut asking).0, State::Scheduled);
+    assert_eq!(text(&mut asking).0, State::Scheduled);
     let approved = asking.request;
     let end_with = |change: &dyn Fn(&mut World)| {
         let mut moving = world(running(), None);
@@ -243,12 +243,12 @@ fn a_policy_that_allows_less_takes_extended_access_away() {
         let mut world = extended();
         world.policies = vec![with_stage(json!({ "extension": extension }))];
         let revoked = format!("policy p does not allow it any more: {why}");
-        assert_eq!(told(&mut world), (State::Revoked, revoked));
+        assert_eq!(text(&mut world), (State::Revoked, revoked));
     }
     // Its first hour is bounded by the maximum, the rest is not.
     let mut world = extended();
     world.policies = vec![with_stage(json!({ "duration": { "max": "1h" } }))];
-    assert_eq!(told(&mut world).0, State::Active);
+    assert_eq!(text(&mut world).0, State::Active);
     world.policies = vec![with_stage(json!({ "duration": { "max": "59m" } }))];
-    assert_eq!(told(&mut world).0, State::Revoked);
+    assert_eq!(text(&mut world).0, State::Revoked);
 }

@@ -38,9 +38,9 @@ fn asking_bob(spec: Value) -> AccessPolicy {
 }
 
 fn say(world: &mut World, who: &str, verdict: ReviewVerdict, comment: Option<&str>) {
-    let mut said = review(verdict, &[]);
-    said.comment = comment.map(str::to_owned);
-    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), said);
+    let mut answer = review(verdict, &[]);
+    answer.comment = comment.map(str::to_owned);
+    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), answer);
     world.version += 1;
 }
 
@@ -99,7 +99,7 @@ fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
     let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
     let role = json!({ "metadata": { "name": "edit" }, "rules": [rule] });
     let role = RoleSeen::OfCluster(Some(std::sync::Arc::new(serde_json::from_value(role).unwrap())));
-    for (verb, role, told) in [
+    for (verb, role, text) in [
         ("delete", Some(role.clone()), "spec.rules: the role does not allow delete on pods of the core group"),
         ("get", Some(RoleSeen::OfCluster(None)), "spec.rules: there is no such role"),
         ("get", None, "spec.rules: the role has not been read"),
@@ -109,9 +109,9 @@ fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
         let mut world = world(json!({ "rules": rules }), vec![asking_bob(json!({}))]);
         world.role = role;
         world.settle();
-        let denied = !told.is_empty();
-        assert_eq!(world.state(), if denied { State::Denied } else { State::Pending }, "{told}");
-        assert!(!denied || message(&world) == told, "{}", message(&world));
+        let denied = !text.is_empty();
+        assert_eq!(world.state(), if denied { State::Denied } else { State::Pending }, "{text}");
+        assert!(!denied || message(&world) == text, "{}", message(&world));
     }
 }
 
@@ -477,8 +477,8 @@ fn a_stage_that_stays_silent_is_escalated_once_and_says_so() {
     assert_eq!((world.state(), world.ours()), (State::Pending, 0));
     go_to(&mut world, "12:30:00");
     assert_eq!((world.state(), world.ours()), (State::Active, 1));
-    let told = ["ApprovalNeeded", "ReviewIgnored", "Escalated", "Reviewed", "Granted"];
-    assert_eq!(events(&world), told);
+    let text = ["ApprovalNeeded", "ReviewIgnored", "Escalated", "Reviewed", "Granted"];
+    assert_eq!(events(&world), text);
     assert!(message(&world).contains("approved by dave"), "{}", message(&world));
 }
 

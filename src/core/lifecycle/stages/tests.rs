@@ -38,7 +38,7 @@ fn take_back(world: &mut World, who: &str) {
     settle(world);
 }
 
-fn told(world: &World) -> Vec<String> {
+fn text(world: &World) -> Vec<String> {
     world.status().history.into_iter().map(|entry| entry.message).collect()
 }
 
@@ -52,7 +52,7 @@ fn what_is_taken_back_counts_no_more_and_both_are_on_record() {
     say(&mut world, "bob", ReviewVerdict::Approve);
     assert_eq!((world.state(), world.ours()), (State::Active, 1));
     let words = ["bob says Approve", "bob took back what they had said", "carol says Approve", "bob says Approve"];
-    assert_eq!(told(&world)[1..5], words);
+    assert_eq!(text(&world)[1..5], words);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn who_changes_their_mind_without_end_cannot_fill_the_record() {
             take_back(&mut world, who);
         }
     }
-    let of = |who: &str| told(&world).iter().filter(|message| message.contains(who)).count();
+    let of = |who: &str| text(&world).iter().filter(|message| message.contains(who)).count();
     assert_eq!((of("bob "), of("mallory")), (32, 6));
 }
 
@@ -75,13 +75,13 @@ fn who_would_end_running_access_and_may_not_is_on_record() {
     for who in ["bob", "carol"] {
         say(&mut world, who, ReviewVerdict::Approve);
     }
-    let before = told(&world);
+    let before = text(&world);
     world.policies = vec![asking("p", &["dave", "erin"], 2)];
     settle(&mut world);
-    assert_eq!((world.state(), told(&world)), (State::Active, before.clone()));
+    assert_eq!((world.state(), text(&world)), (State::Active, before.clone()));
     say(&mut world, "mallory", ReviewVerdict::Revoke);
     let why = "Revoke of mallory has no effect: no stage of the policy names this person or one of their groups";
-    assert_eq!((world.state(), told(&world)), (State::Active, [before, vec![why.to_owned()]].concat()));
+    assert_eq!((world.state(), text(&world)), (State::Active, [before, vec![why.to_owned()]].concat()));
     say(&mut world, "dave", ReviewVerdict::Revoke);
     assert_eq!(world.state(), State::Revoked);
 }
@@ -98,18 +98,18 @@ fn when_the_policy_changes_the_new_one_decides_and_that_is_on_record() {
     };
     let changed = again(vec![asking("p", &["bob", "carol"], 2)]);
     let why = "policy p was changed (generation 1 to 2); the new one decides".to_owned();
-    assert!(changed.state() == State::Active && told(&changed).contains(&why), "{:?}", told(&changed));
+    assert!(changed.state() == State::Active && text(&changed).contains(&why), "{:?}", text(&changed));
 
     // bob has no say any more, so dave is still to come.
     let narrowed = again(vec![asking("p", &["carol", "dave"], 2)]);
     assert_eq!((narrowed.state(), narrowed.ours()), (State::Pending, 0));
-    assert!(told(&narrowed).iter().any(|message| message.starts_with("Approve of bob has no effect")));
+    assert!(text(&narrowed).iter().any(|message| message.starts_with("Approve of bob has no effect")));
 
     let renamed = again(vec![asking("q", &["bob", "carol"], 1)]);
-    assert!(told(&renamed).contains(&"policy q decides now, no longer p".to_owned()));
+    assert!(text(&renamed).contains(&"policy q decides now, no longer p".to_owned()));
     let mut anew = asking("p", &["bob", "carol"], 1);
     anew.metadata.uid = Some("another".to_owned());
-    assert!(told(&again(vec![anew])).contains(&"policy p was deleted and made anew; the new one decides".to_owned()));
+    assert!(text(&again(vec![anew])).contains(&"policy p was deleted and made anew; the new one decides".to_owned()));
     let same = again(vec![asking("p", &["bob", "carol"], 1)]);
-    assert!(!told(&same).iter().any(|message| message.starts_with("policy p was")));
+    assert!(!text(&same).iter().any(|message| message.starts_with("policy p was")));
 }

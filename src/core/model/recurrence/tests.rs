@@ -77,11 +77,11 @@ fn each_time_is_bounded_by_the_policy_and_so_are_the_weeks() {
         (world.state(), world.status().message.unwrap_or_default())
     };
     assert_eq!(asked("03:00", 2).0, State::Scheduled);
-    for (end, weeks, told) in [
+    for (end, weeks, message) in [
         ("03:01", 2, "policy p: windows of 1h1m are longer than its maximum of 1h"),
         ("03:00", 3, "policy p: 3 weeks are more than the 2 that it allows"),
     ] {
-        assert_eq!(asked(end, weeks), (State::Denied, told.to_owned()));
+        assert_eq!(asked(end, weeks), (State::Denied, message.to_owned()));
     }
 }
 

@@ -68,8 +68,8 @@ fn what_is_no_condition_is_told_when_it_is_read() {
         ("matches(request.ticket, request.reason)", "has a pattern that is not written out"),
         ("'team'.label() == []", "asks for a label whose key is not written out"),
     ] {
-        let told = says(source).unwrap_err();
-        assert!(told.starts_with("spec.conditions[0].expression: ") && told.contains(why), "{source}: {told}");
+        let message = says(source).unwrap_err();
+        assert!(message.starts_with("spec.conditions[0].expression: ") && message.contains(why), "{source}: {message}");
     }
     let long = format!("'{}' != ''", "x".repeat(1024));
     assert!(says(&long).unwrap_err().contains("is longer than 1024 bytes"));
@@ -103,9 +103,9 @@ fn what_cannot_be_said_is_an_error_and_not_a_no() {
         ("requester.groups[7] == 'dev'", "requester.groups[7] == 'dev': "),
         ("request.role < 5", "overload"),
     ] {
-        let told = says(source).unwrap_err();
-        assert!(why.split('|').any(|why| told.contains(why)), "{source}: {told}");
-        assert!(told.len() <= LONGEST_ERROR + 3 && !told.contains('\n'), "{told}");
+        let message = says(source).unwrap_err();
+        assert!(why.split('|').any(|why| message.contains(why)), "{source}: {message}");
+        assert!(message.len() <= LONGEST_ERROR + 3 && !message.contains('\n'), "{message}");
     }
     assert_eq!(says("request.role == 'edit' || 1 / 0 == 1"), Ok(true), "CEL's own rule: one side is enough");
 }
@@ -146,8 +146,8 @@ fn what_is_larger_than_that_is_refused_before_it_is_parsed() {
         (format!("{}true", "!".repeat(1000)), "has more than 128 operators"),
         ("[![![!".repeat(150), "nested deeper than 12"),
     ] {
-        let told = says(&source).unwrap_err();
-        assert!(told.contains(why), "{told}");
+        let message = says(&source).unwrap_err();
+        assert!(message.contains(why), "{message}");
     }
 }
 

@@ -49,7 +49,7 @@ fn in_words(exceeded: &[Exceeded]) -> String {
 }
 
 /// What alice is told at noon who asks for so many minutes in `shop`.
-fn told(raw: Value, minutes: i64, others: &[Counted]) -> String {
+fn message(raw: Value, minutes: i64, others: &[Counted]) -> String {
     let request = request(json!({}));
     let place = GrantScope::Namespaces(["shop".to_owned()].into());
     let others: Vec<&Counted> = others.iter().collect();
@@ -68,11 +68,11 @@ fn running_grants_are_counted_by_person_by_namespace_and_in_all() {
         (json!({ "liveGrants": 3 }), "there are 3 running grants under it, and it allows 3"),
         (json!({ "liveGrants": 4 }), ""),
     ] {
-        assert_eq!(told(raw, 10, &live), why);
+        assert_eq!(message(raw, 10, &live), why);
     }
     let not_live = [waiting("alice", -5), ended("alice", -9, -5, 60)];
     assert_eq!(
-        told(json!({ "liveGrantsPerPerson": 1, "liveGrants": 1, "liveGrantsPerNamespace": 1 }), 10, &not_live),
+        message(json!({ "liveGrantsPerPerson": 1, "liveGrants": 1, "liveGrantsPerNamespace": 1 }), 10, &not_live),
         ""
     );
 }
@@ -81,17 +81,17 @@ fn running_grants_are_counted_by_person_by_namespace_and_in_all() {
 fn the_same_person_under_another_name_is_the_same_person() {
     let mut renamed = running("alice-by-another-name", -5, 5, "bank");
     renamed.person.uid = Some("u-alice".to_owned());
-    assert!(told(json!({ "liveGrantsPerPerson": 1 }), 10, &[renamed]).contains("allows 1"));
+    assert!(message(json!({ "liveGrantsPerPerson": 1 }), 10, &[renamed]).contains("allows 1"));
 }
 
 #[test]
 fn after_a_grant_there_is_a_pause_from_its_real_end() {
     let pause = || json!({ "cooldown": "30m" });
-    let early = told(pause(), 10, &[ended("alice", -50, -29, 60)]);
+    let early = message(pause(), 10, &[ended("alice", -50, -29, 60)]);
     assert_eq!(early, "the next grant can begin at 2026-11-23T12:01:00Z, 30m after the last one ended");
-    assert_eq!(told(pause(), 10, &[ended("alice", -50, -30, 60)]), "");
-    assert_eq!(told(pause(), 10, &[ended("bob", -50, -1, 60)]), "", "somebody else's");
-    assert_eq!(told(pause(), 10, &[running("alice", -50, 5, "shop")]), "", "what runs has not ended");
+    assert_eq!(message(pause(), 10, &[ended("alice", -50, -30, 60)]), "");
+    assert_eq!(message(pause(), 10, &[ended("bob", -50, -1, 60)]), "", "somebody else's");
+    assert_eq!(message(pause(), 10, &[running("alice", -50, 5, "shop")]), "", "what runs has not ended");
 }
 
 #[test]
@@ -99,16 +99,16 @@ fn the_time_of_a_day_is_what_was_and_is_granted_in_it_and_what_would_be() {
     let hour = || json!({ "timePerDay": "1h" });
     // Twenty minutes that were used, of an hour that was stated, and ten that run.
     let had = [ended("alice", -60, -40, 0), running("alice", -5, 5, "shop")];
-    assert_eq!(told(hour(), 30, &had), "");
+    assert_eq!(message(hour(), 30, &had), "");
     let over = "30m of the last 24 hours are granted already, 31m more would be over 1h";
-    assert_eq!(told(hour(), 31, &had), over);
+    assert_eq!(message(hour(), 31, &had), over);
     let day = 24 * 60;
-    assert_eq!(told(hour(), 60, &[ended("alice", -day - 60, -day, 0)]), "", "a day ago");
+    assert_eq!(message(hour(), 60, &[ended("alice", -day - 60, -day, 0)]), "", "a day ago");
     assert!(
-        told(hour(), 51, &[ended("alice", -day - 60, 10 - day, 0)]).starts_with("10m of"),
+        message(hour(), 51, &[ended("alice", -day - 60, 10 - day, 0)]).starts_with("10m of"),
         "only its part in the day"
     );
-    assert_eq!(told(hour(), 60, &[running("bob", -5, 500, "shop")]), "");
+    assert_eq!(message(hour(), 60, &[running("bob", -5, 500, "shop")]), "");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn requests_that_wait_are_counted_by_person_by_namespace_and_in_all() {
     let mut elsewhere = waiting("carol", -1);
     elsewhere.made_in = Some("bank".to_owned());
     let others = [waiting("bob", -2), elsewhere, running("alice", -5, 5, "shop")];
-    let told = |raw: Value| {
+    let message = |raw: Value| {
         let request = request(json!({}));
         limits(raw).too_many_open(&validate(&request).unwrap(), &others.iter().collect::<Vec<_>>())
     };
@@ -141,9 +141,9 @@ fn requests_that_wait_are_counted_by_person_by_namespace_and_in_all() {
         ("openRequestsPerNamespace", 1, Count::RequestsIn("shop".to_owned())),
         ("openRequests", 2, Count::Requests),
     ] {
-        assert_eq!(told(json!({ name: there + 1 })), None);
+        assert_eq!(message(json!({ name: there + 1 })), None);
         if there > 0 {
-            assert_eq!(told(json!({ name: there })), Some(Exceeded::Full { what, there, most: there }));
+            assert_eq!(message(json!({ name: there })), Some(Exceeded::Full { what, there, most: there }));
         }
     }
 }
@@ -155,10 +155,10 @@ fn an_extension_is_no_further_grant_but_more_time() {
     let running = running("alice", -5, 55, "shop");
     let place = GrantScope::Namespaces(["shop".to_owned()].into());
     let all = json!({ "liveGrantsPerPerson": 1, "liveGrants": 1, "cooldown": "1h", "timePerDay": "90m" });
-    let told =
+    let message =
         |minutes| limits(all.clone()).exceeded(&ask, &place, SignedDuration::from_mins(minutes), &[&running], noon());
-    assert_eq!(told(30), Vec::new());
-    assert_eq!(told(31).len(), 1);
+    assert_eq!(message(30), Vec::new());
+    assert_eq!(message(31).len(), 1);
 }
 
 #[test]

@@ -281,20 +281,20 @@ fn urls_hold_in_the_whole_cluster_only() {
 #[test]
 fn names_are_said_and_lower_nothing() {
     let secrets = || rule("get", "core", "secrets");
-    let told = |rules: &[PolicyRule]| {
+    let message = |rules: &[PolicyRule]| {
         let risk = risk(rules, Extent::Namespaces);
         (risk.level, risk.reasons[0].rsplit_once("as to get them").unwrap_or_default().1.to_owned())
     };
-    assert_eq!(told(&[named(secrets(), "db")]), (High, " (only db)".to_owned()));
-    assert_eq!(told(&[named(secrets(), "db"), named(secrets(), "app db")]), (High, " (only app, db)".to_owned()));
-    assert_eq!(told(&[named(secrets(), "db"), secrets()]), (High, String::new()));
+    assert_eq!(message(&[named(secrets(), "db")]), (High, " (only db)".to_owned()));
+    assert_eq!(message(&[named(secrets(), "db"), named(secrets(), "app db")]), (High, " (only app, db)".to_owned()));
+    assert_eq!(message(&[named(secrets(), "db"), secrets()]), (High, String::new()));
     let empty = PolicyRule { resource_names: Some(Vec::new()), ..secrets() };
-    assert_eq!(told(&[empty]), (High, String::new()), "no names are all names");
+    assert_eq!(message(&[empty]), (High, String::new()), "no names are all names");
     let many: Vec<String> = (0..30).map(|i| format!("n{i:02}")).collect();
-    let (_, many) = told(&[named(secrets(), &many.join(" "))]);
+    let (_, many) = message(&[named(secrets(), &many.join(" "))]);
     assert_eq!(many, " (only n00, n01, n02, n03, n04, n05, n06, n07 and 22 more)");
     let hostile = named(secrets(), &format!("\n{}", "x".repeat(9000)));
-    let (_, hostile) = told(&[hostile]);
+    let (_, hostile) = message(&[hostile]);
     assert!(hostile.starts_with(" (only \\nxxx") && hostile.len() < 100, "{hostile}");
     // Kubernetes does not look at names for URLs.
     assert!(

@@ -27,7 +27,7 @@ fn urls(verbs: &str, urls: &str) -> PolicyRule {
     PolicyRule { resources: None, non_resource_urls: rule("", "", urls, "").resources, ..rule(verbs, "", "", "") }
 }
 
-fn told(role: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<String> {
+fn message(role: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<String> {
     covers(role, wanted).err().unwrap_or_default().iter().map(Uncovered::to_string).collect()
 }
 
@@ -119,12 +119,12 @@ fn a_role_covers_with_all_its_rules_together() {
     let both = [rule("get", "core apps", "pods deployments", "")];
     let missing =
         ["the role does not allow get on deployments of the core group", "the role does not allow get on pods of apps"];
-    assert_eq!(told(&role, &both), missing);
+    assert_eq!(message(&role, &both), missing);
     let union =
         [rule("get delete", "core", "pods", "a"), urls("get", "/metrics"), rule("get", "apps", "deployments", "")];
     assert_eq!(covers(&role, &union), Ok(()));
     // The verb of one rule and the resource of another make no right.
-    assert_eq!(told(&role, &[rule("list", "apps", "deployments", "")]).len(), 1);
+    assert_eq!(message(&role, &[rule("list", "apps", "deployments", "")]).len(), 1);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_is_not_covered_is_told_once_and_in_order() {
         urls("get", "/metrics"),
     ];
     assert_eq!(
-        told(&[], &wanted),
+        message(&[], &wanted),
         [
             "the role does not allow get, list on secrets of the core group",
             "the role does not allow get on pods of every API group named web",
@@ -148,16 +148,16 @@ fn what_is_not_covered_is_told_once_and_in_order() {
 #[test]
 fn what_is_told_is_bounded() {
     let many = |n: usize| (0..n).map(|i| format!("r{i:03}")).collect::<Vec<_>>().join(" ");
-    let eight = told(&[], &[rule("get", "core", &many(8), "")]);
+    let eight = message(&[], &[rule("get", "core", &many(8), "")]);
     assert_eq!(eight.len(), 8);
-    let nine = told(&[], &[rule("get", "core", &many(9), "")]);
+    let nine = message(&[], &[rule("get", "core", &many(9), "")]);
     assert_eq!((nine.len(), nine[8].as_str()), (9, "nor does it allow 1 more right"));
-    let more = told(&[], &[rule("get list", "core", &many(100), "")]);
+    let more = message(&[], &[rule("get list", "core", &many(100), "")]);
     assert_eq!((more.len(), more[8].as_str()), (9, "nor does it allow 184 more rights"));
-    let verbs = told(&[], &[rule(&many(20), "core", "pods", "")]);
+    let verbs = message(&[], &[rule(&many(20), "core", "pods", "")]);
     assert!(verbs[0].contains("r007 and 12 more on pods"), "{verbs:?}");
     let hostile = rule(&format!("\n\u{202e}{}", "x".repeat(9000)), &"y".repeat(9000), &"z".repeat(9000), "a\u{0}");
-    let hostile = told(&[], &[hostile]);
+    let hostile = message(&[], &[hostile]);
     assert!(hostile[0].len() < 400 && !hostile[0].contains(char::is_control), "{hostile:?}");
     assert!(hostile[0].contains("\\n\\u{202e}xxx"), "{hostile:?}");
 }
@@ -169,7 +169,10 @@ fn too_many_rights_are_not_compared_and_never_covered() {
     assert_eq!(MOST_RIGHTS, 4096);
     assert_eq!(covers(&all, &[rule("get", "core", "pods", &names(4096))]), Ok(()));
     let too_many = [rule("get", "core", "pods", &names(4096)), rule("get", "core", "pods", "")];
-    assert_eq!(told(&all, &too_many), ["4097 single rights are wanted, at most 4096 are compared: split the request"]);
+    assert_eq!(
+        message(&all, &too_many),
+        ["4097 single rights are wanted, at most 4096 are compared: split the request"]
+    );
     let urls = PolicyRule { non_resource_urls: Some(vec!["/a".into(); 1025]), ..rule("a b c d", "", "", "") };
     assert_eq!(covers(&[], &[urls]), Err(vec![Uncovered::TooMany(4100)]));
     let huge = vec!["x".to_owned(); 70_000];
@@ -218,7 +221,7 @@ fn ordinary_rules_have_no_fault() {
 fn a_fault_names_its_field() {
     let ok = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
     let long = "x".repeat(254);
-    for (field, value, told) in [
+    for (field, value, message) in [
         ("verbs", json!([]), "spec.rules[1].verbs: give at least one verb"),
         ("verbs", json!(["get", ""]), "spec.rules[1].verbs[1]: \"\" is empty"),
         ("verbs", json!(["Get"]), "spec.rules[1].verbs[0]: \"Get\" must be in lower case"),
@@ -251,9 +254,9 @@ fn a_fault_names_its_field() {
         let mut rule = ok.clone();
         rule[field] = value;
         let found = found(json!([ok, rule]));
-        assert!(found.iter().any(|fault| fault.contains(told)), "{told}: {found:?}");
+        assert!(found.iter().any(|fault| fault.contains(message)), "{message}: {found:?}");
     }
-    for (urls, told) in [
+    for (urls, message) in [
         (json!([""]), "nonResourceURLs[0]: \"\" is empty"),
         (json!(["metrics"]), "nonResourceURLs[0]: \"metrics\" must begin with /"),
         (json!(["/a/*/b"]), "nonResourceURLs[0]: \"/a/*/b\" has a *"),
@@ -262,9 +265,9 @@ fn a_fault_names_its_field() {
         (json!([format!("/{long}")]), "is too long"),
     ] {
         let found = found(json!([{ "verbs": ["get"], "nonResourceURLs": urls }]));
-        assert!(found.len() == 1 && found[0].contains(told), "{told}: {found:?}");
+        assert!(found.len() == 1 && found[0].contains(message), "{message}: {found:?}");
     }
-    for (rule, told) in [
+    for (rule, message) in [
         (json!({ "verbs": ["get"] }), "spec.rules[0]: a rule is for"),
         (json!({ "verbs": ["get"], "apiGroups": [""], "resourceNames": ["a"] }), "spec.rules[0]: a rule is for"),
         (
@@ -277,7 +280,7 @@ fn a_fault_names_its_field() {
         ),
     ] {
         let found = found(json!([rule]));
-        assert!(found.iter().any(|fault| fault.starts_with(told)), "{told}: {found:?}");
+        assert!(found.iter().any(|fault| fault.starts_with(message)), "{message}: {found:?}");
     }
 }
 
@@ -352,9 +355,9 @@ proptest! {
             resource_names: texts.clone(),
             non_resource_urls: texts,
         };
-        let told = faults(&[narrow.clone(), narrow.clone()]);
-        prop_assert!(!told.is_empty() && told.len() <= MOST_TOLD);
-        prop_assert!(told.iter().all(|fault| fault.to_string().len() < 1200));
+        let message = faults(&[narrow.clone(), narrow.clone()]);
+        prop_assert!(!message.is_empty() && message.len() <= MOST_TOLD);
+        prop_assert!(message.iter().all(|fault| fault.to_string().len() < 1200));
         let rules = [from_narrow(&narrow)];
         let missing = covers(&[], &rules).err().unwrap_or_default();
         prop_assert!(missing.iter().all(|m| !m.to_string().contains(char::is_control)));

@@ -46,8 +46,8 @@ impl Account<'_, '_> {
     /// How it stands, and why.
     pub fn give(&self) -> Explanation {
         let Self { s, status, ask, now } = *self;
-        let said = ReviewLog::of(status);
-        let mut told = match decide(ask, s, said, now) {
+        let log = ReviewLog::of(status);
+        let mut explanation = match decide(ask, s, log, now) {
             Decision::Undecided(policy) => Explanation::new(Outcome::Undecided, format!("undecided: {policy}")),
             Decision::Denied(reasons) => Explanation::denied(in_words(&reasons)),
             Decision::Refused { by, comment, .. } => Explanation::denied(vec![refused(&by, &comment)]),
@@ -73,49 +73,51 @@ impl Account<'_, '_> {
             }
         };
         if let Ok(place) = ask.target.resolve(s.namespaces) {
-            self.add_policies(&mut told, &place);
+            self.add_policies(&mut explanation, &place);
         }
-        told
+        explanation
     }
 
     /// What every policy says, and more about the one that decides.
-    fn add_policies(&self, told: &mut Explanation, place: &GrantScope) {
+    fn add_policies(&self, explanation: &mut Explanation, place: &GrantScope) {
         let context = EvalContext::new(self.s, place, self.now);
-        told.policies = self.s.policies.all().map(|(name, entry)| self.judge(name, entry, &context)).collect();
-        let stopped = told.policies.iter().any(|judged| {
+        explanation.policies = self.s.policies.all().map(|(name, entry)| self.judge(name, entry, &context)).collect();
+        let stopped = explanation.policies.iter().any(|judged| {
             judged.verdict == Verdict::Denies || (judged.verdict == Verdict::Broken && judged.effect == Effect::Deny)
         });
         let chosen = choose(self.ask, self.s.policies, &context).ok().filter(|_| !stopped);
         let Some(Chosen { policy, period, automatic }) = chosen else { return };
         let name = &policy.reference.name;
-        told.decides = Some(Deciding { policy: name.clone(), because: self.because(policy, told, &context) });
-        for judged in told.policies.iter_mut().filter(|judged| judged.name == *name) {
+        explanation.decides =
+            Some(Deciding { policy: name.clone(), because: self.because(policy, explanation, &context) });
+        for judged in explanation.policies.iter_mut().filter(|judged| judged.name == *name) {
             judged.verdict = Verdict::Decides;
         }
-        told.stages = self.stages(policy, told.outcome, automatic == Ok(true));
+        explanation.stages = self.stages(policy, explanation.outcome, automatic == Ok(true));
         let reviewers = policy.break_glass.as_ref().filter(|_| matches!(self.ask.aim, RequestKind::BreakGlass));
         let heard = match reviewers {
             Some(terms) => vec![review_stage(&terms.reviewers)],
             None => as_escalated(&policy.stages, &self.status.escalated),
         };
-        told.without_effect = without_effect(&heard, self.status, self.ask);
-        if matches!(told.outcome, Outcome::Granted | Outcome::Waiting) {
-            self.add_grant(told, policy, period, place);
+        explanation.without_effect = without_effect(&heard, self.status, self.ask);
+        if matches!(explanation.outcome, Outcome::Granted | Outcome::Waiting) {
+            self.add_grant(explanation, policy, period, place);
         }
     }
 
-    fn add_grant(&self, told: &mut Explanation, policy: &Policy, period: Period, place: &GrantScope) {
-        let (ask, yes) = (self.ask, told.outcome == Outcome::Granted);
-        let approved_by = told.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
+    fn add_grant(&self, explanation: &mut Explanation, policy: &Policy, period: Period, place: &GrantScope) {
+        let (ask, yes) = (self.ask, explanation.outcome == Outcome::Granted);
+        let approved_by = explanation.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
         if let RequestKind::Extension { of, .. } = ask.aim {
-            told.extension = Some(Moves { of: of.to_owned(), from: Time(period.begin), to: Time(period.end) });
-            told.grant = Some(grant(ask, place, period, true, approved_by));
+            explanation.extension = Some(Moves { of: of.to_owned(), from: Time(period.begin), to: Time(period.end) });
+            explanation.grant = Some(grant(ask, place, period, true, approved_by));
             return;
         }
-        told.grant = Some(grant(ask, place, period, yes || ask.start.is_some(), approved_by));
+        explanation.grant = Some(grant(ask, place, period, yes || ask.start.is_some(), approved_by));
         if let (RequestKind::BreakGlass, Some(terms)) = (ask.aim, &policy.break_glass) {
             let by = Time(later(period.begin, terms.within));
-            told.review = Some(ReviewAfterwards { reviewers: terms.reviewers.iter().map(written).collect(), by });
+            explanation.review =
+                Some(ReviewAfterwards { reviewers: terms.reviewers.iter().map(written).collect(), by });
         }
     }
 
@@ -140,14 +142,14 @@ impl Account<'_, '_> {
         Judged { name: name.to_owned(), effect, verdict, why }
     }
 
-    fn because(&self, policy: &Policy, told: &Explanation, context: &EvalContext<'_>) -> String {
+    fn because(&self, policy: &Policy, explanation: &Explanation, context: &EvalContext<'_>) -> String {
         if let RequestKind::Extension { of, .. } = self.ask.aim {
             return format!("{of} runs under it");
         }
         if self.ask.policy.is_some() {
             return "the request names it".to_owned();
         }
-        let matching = told.policies.iter().filter(|judged| judged.verdict == Verdict::Matches);
+        let matching = explanation.policies.iter().filter(|judged| judged.verdict == Verdict::Matches);
         let others: Vec<&Policy> = matching
             .filter(|judged| judged.name != policy.reference.name)
             .filter_map(|judged| match self.s.policies.get(&judged.name) {
@@ -170,8 +172,8 @@ impl Account<'_, '_> {
     fn stages(&self, policy: &Policy, outcome: Outcome, automatic: bool) -> Vec<Asked> {
         let now_asked = as_escalated(&policy.stages, &self.status.escalated);
         let spared = outcome == Outcome::Granted && (automatic || matches!(self.ask.aim, RequestKind::BreakGlass));
-        let said = ReviewLog::of(self.status);
-        let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, said, self.now);
+        let log = ReviewLog::of(self.status);
+        let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, log, self.now);
         let open = match progress(&now_asked, &self.status.reviews, self.ask.requester, counts) {
             _ if spared => None,
             Progress::Denied { .. } => return Vec::new(),

@@ -14,7 +14,7 @@ fn told_in(request: &AccessRequest, policies: &[AccessPolicy], running: Option<&
     explain(&snapshot, noon())
 }
 
-fn told(request: &AccessRequest, policies: &[AccessPolicy]) -> Explanation {
+fn explanation(request: &AccessRequest, policies: &[AccessPolicy]) -> Explanation {
     told_in(request, policies, None)
 }
 
@@ -31,8 +31,8 @@ fn with_status(mut request: AccessRequest, status: Value) -> AccessRequest {
     request
 }
 
-fn verdicts(told: &Explanation) -> Vec<(&str, Verdict)> {
-    told.policies.iter().map(|p| (p.name.as_str(), p.verdict)).collect()
+fn verdicts(explanation: &Explanation) -> Vec<(&str, Verdict)> {
+    explanation.policies.iter().map(|p| (p.name.as_str(), p.verdict)).collect()
 }
 
 #[test]
@@ -45,25 +45,26 @@ fn every_policy_is_told_and_why_one_decides() {
         deny("e-bank", json!({ "scope": { "namespaces": ["bank"] } })),
         policy("f-odd", json!({ "duration": { "max": "soon" } })),
     ];
-    let told = told(&request(json!({})), &policies);
+    let explanation = explanation(&request(json!({})), &policies);
     use Verdict::{Broken, Decides, DoesNotTouch, FallsShort, Matches};
     let all = [Matches, Decides, Matches, FallsShort, DoesNotTouch, Broken];
     let names = ["a-asks", "b-free", "c-free", "d-view", "e-bank", "f-odd"];
-    assert_eq!(verdicts(&told), names.into_iter().zip(all).collect::<Vec<_>>());
-    assert_eq!(told.policies[3].why, ["ClusterRole/edit is not among its roles (ClusterRole/view)"]);
-    assert!(told.policies[5].why[0].starts_with("spec.duration.max:"), "{told:?}");
-    let decides = told.decides.unwrap();
+    assert_eq!(verdicts(&explanation), names.into_iter().zip(all).collect::<Vec<_>>());
+    assert_eq!(explanation.policies[3].why, ["ClusterRole/edit is not among its roles (ClusterRole/view)"]);
+    assert!(explanation.policies[5].why[0].starts_with("spec.duration.max:"), "{explanation:?}");
+    let decides = explanation.decides.unwrap();
     assert_eq!(decides.policy, "b-free");
     assert_eq!(decides.because, "it comes first by name of those that ask least of people");
-    assert_eq!(told.summary, "granted at once: policy b-free allows it");
-    let grant = told.grant.unwrap();
+    assert_eq!(explanation.summary, "granted at once: policy b-free allows it");
+    let grant = explanation.grant.unwrap();
     assert_eq!((grant.role.as_str(), grant.namespaces), ("ClusterRole/edit", vec!["shop".to_owned()]));
     assert_eq!(grant.until, Some(Time(noon() + SignedDuration::from_hours(1))));
 }
 
 #[test]
 fn the_reason_for_the_choice_is_the_one_that_made_it() {
-    let because = |spec: Value, policies: &[AccessPolicy]| told(&request(spec), policies).decides.unwrap().because;
+    let because =
+        |spec: Value, policies: &[AccessPolicy]| explanation(&request(spec), policies).decides.unwrap().because;
     let (asks, free) = (policy("a-asks", chain()), policy("b-free", json!({})));
     assert_eq!(because(json!({}), std::slice::from_ref(&free)), "no other policy matches");
     let both = [asks, free];
@@ -73,19 +74,23 @@ fn the_reason_for_the_choice_is_the_one_that_made_it() {
 
 #[test]
 fn a_denial_says_who_denies_and_nothing_decides() {
-    let told = told(&request(json!({})), &[policy("allow", json!({})), deny("no", json!({}))]);
-    assert_eq!((told.outcome, told.summary.as_str()), (Outcome::Denied, "denied because policy no denies it"));
-    assert_eq!(verdicts(&told), [("allow", Verdict::Matches), ("no", Verdict::Denies)]);
-    assert_eq!((told.decides, told.grant), (None, None));
+    let explanation = explanation(&request(json!({})), &[policy("allow", json!({})), deny("no", json!({}))]);
+    assert_eq!(
+        (explanation.outcome, explanation.summary.as_str()),
+        (Outcome::Denied, "denied because policy no denies it")
+    );
+    assert_eq!(verdicts(&explanation), [("allow", Verdict::Matches), ("no", Verdict::Denies)]);
+    assert_eq!((explanation.decides, explanation.grant), (None, None));
 }
 
 #[test]
 fn stages_say_how_far_they_are_and_who_may_approve_now() {
     let asks = [policy("p", chain())];
     let opened = json!({ "name": "leads", "openedAt": "2026-11-23T11:30:00Z", "required": 1, "approved": 0 });
-    let waiting = told(&with_status(request(json!({})), json!({ "stage": opened })), &asks);
+    let waiting = explanation(&with_status(request(json!({})), json!({ "stage": opened })), &asks);
     assert_eq!(waiting.summary, "waits for one more approval in stage leads of policy p, until 2026-11-24T12:00:00Z");
-    let states = |told: &Explanation| told.stages.iter().map(|s| (s.state, s.approved)).collect::<Vec<_>>();
+    let states =
+        |explanation: &Explanation| explanation.stages.iter().map(|s| (s.state, s.approved)).collect::<Vec<_>>();
     assert_eq!(states(&waiting), [(Standing::Open, 0), (Standing::Later, 0)]);
     assert_eq!(waiting.stages[0].escalates_at, Some(Time("2026-11-23T12:30:00Z".parse().unwrap())));
     assert_eq!(waiting.deadline, Some(Time(noon() + SignedDuration::from_hours(24))));
@@ -94,7 +99,7 @@ fn stages_say_how_far_they_are_and_who_may_approve_now() {
     let mut half = with_status(request(json!({})), json!({ "escalated": ["leads"] }));
     let lead = ("bob".to_owned(), review(ReviewVerdict::Approve, &["leads"]));
     half.status.as_mut().unwrap().reviews = [lead, approve("alice"), approve("mallory")].into();
-    let half = told(&half, &asks);
+    let half = explanation(&half, &asks);
     assert_eq!(states(&half), [(Standing::Full, 1), (Standing::Open, 0)]);
     let who: Vec<_> = half.stages[0].approvers.iter().map(|a| (a.subject.as_str(), a.escalated)).collect();
     assert_eq!(who, [("Group/leads", false), ("User/head", true)]);
@@ -107,18 +112,19 @@ fn stages_say_how_far_they_are_and_who_may_approve_now() {
 fn a_start_ahead_and_a_low_risk_are_told() {
     let spare = json!({ "automaticWhen": "true", "stages": chain()["approval"]["stages"] });
     let later = request(json!({ "startTime": "2026-11-23T13:00:00Z", "duration": "30m" }));
-    let told = told(&later, &[policy("p", json!({ "approval": spare }))]);
-    assert_eq!(told.summary, "scheduled for 2026-11-23T13:00:00Z: policy p allows it");
-    assert!(told.stages.iter().all(|s| s.state == Standing::Spared) && told.stages.len() == 2);
-    assert_eq!(told.grant.unwrap().until, Some(Time("2026-11-23T13:30:00Z".parse().unwrap())));
+    let explanation = explanation(&later, &[policy("p", json!({ "approval": spare }))]);
+    assert_eq!(explanation.summary, "scheduled for 2026-11-23T13:00:00Z: policy p allows it");
+    assert!(explanation.stages.iter().all(|s| s.state == Standing::Spared) && explanation.stages.len() == 2);
+    assert_eq!(explanation.grant.unwrap().until, Some(Time("2026-11-23T13:30:00Z".parse().unwrap())));
 }
 
 #[test]
 fn an_emergency_says_who_must_review_it_and_by_when() {
     let terms = json!({ "reviewers": [{ "kind": "User", "name": "bob" }], "reviewWithin": "2h" });
-    let told = told(&request(json!({ "breakGlass": true })), &[policy("p", json!({ "breakGlass": terms }))]);
+    let explanation =
+        explanation(&request(json!({ "breakGlass": true })), &[policy("p", json!({ "breakGlass": terms }))]);
     let by = Time(noon() + SignedDuration::from_hours(2));
-    assert_eq!(told.review, Some(ReviewAfterwards { reviewers: vec!["User/bob".to_owned()], by }));
+    assert_eq!(explanation.review, Some(ReviewAfterwards { reviewers: vec!["User/bob".to_owned()], by }));
 }
 
 #[test]
@@ -133,10 +139,10 @@ fn an_extension_says_what_it_moves() {
     running.metadata.uid = Some("r-0".to_owned());
     let more = request(json!({ "extends": "running", "duration": "15m" }));
     let policies = [policy("p", json!({ "extension": { "max": "1h", "count": 1 } }))];
-    let told = told_in(&more, &policies, Some(&running));
-    let moves = told.extension.unwrap();
+    let explanation = told_in(&more, &policies, Some(&running));
+    let moves = explanation.extension.unwrap();
     assert_eq!((moves.of.as_str(), moves.to), ("running", Time("2026-11-23T12:45:00Z".parse().unwrap())));
-    assert_eq!(told.decides.unwrap().because, "running runs under it");
+    assert_eq!(explanation.decides.unwrap().because, "running runs under it");
     let alone = told_in(&more, &policies, None);
     assert_eq!(alone.summary, "denied because spec.extends: there is no request running in this namespace");
     // The running one is explained by what holds for it now.
@@ -151,6 +157,9 @@ fn an_extension_says_what_it_moves() {
 #[test]
 fn what_is_over_stays_as_it_was_said() {
     let over = with_status(request(json!({})), json!({ "state": "Denied", "message": "policy no denies it" }));
-    let told = told(&over, &[policy("p", json!({}))]);
-    assert_eq!((told.outcome, told.summary.as_str()), (Outcome::Denied, "denied because policy no denies it"));
+    let explanation = explanation(&over, &[policy("p", json!({}))]);
+    assert_eq!(
+        (explanation.outcome, explanation.summary.as_str()),
+        (Outcome::Denied, "denied because policy no denies it")
+    );
 }

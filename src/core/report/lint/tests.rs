@@ -3,18 +3,18 @@ use crate::core::laws::fixtures::{deny, namespaces, policy};
 use serde_json::{Value, json};
 
 /// The policies and fields that are warned of, with what is said.
-fn told(policies: &[AccessPolicy]) -> Vec<(String, String, String)> {
+fn text(policies: &[AccessPolicy]) -> Vec<(String, String, String)> {
     lint(policies, None, Protected::default()).into_iter().map(|w| (w.policy, w.field, w.why)).collect()
 }
 
 /// Whether exactly one warning comes, of this policy, with these words; or none, without words.
 fn says(policies: &[AccessPolicy], policy: &str, field: &str, words: &str) {
-    let told = told(policies);
+    let text = text(policies);
     if words.is_empty() {
-        assert!(told.is_empty(), "{policy}: {told:?}");
+        assert!(text.is_empty(), "{policy}: {text:?}");
     } else {
-        let [(of, at, why)] = told.as_slice() else { panic!("{words}: {told:?}") };
-        assert!(of == policy && at == field && why.contains(words), "{words}: {told:?}");
+        let [(of, at, why)] = text.as_slice() else { panic!("{words}: {text:?}") };
+        assert!(of == policy && at == field && why.contains(words), "{words}: {text:?}");
     }
 }
 
