@@ -20,6 +20,7 @@ use crate::core::decision::validate::validate;
 use crate::core::guard::Guard;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::namespaces::{Namespace, Namespaces};
+use crate::core::model::revision::{Revision, revision};
 use crate::core::policies::{PolicySet, origin};
 use crate::core::rbac::binding::Observed;
 use crate::core::rbac::made_role::MadeRole;
@@ -216,9 +217,9 @@ pub async fn made_role(client: &Client, recorded: &BindingRef) -> Result<Option<
     found.map_err(Error::api("read a role"))
 }
 
-/// The resource version of a request as a number. The API server gives increasing ones (KEP-5504).
-pub fn version(request: &AccessRequest) -> Option<u64> {
-    request.metadata.resource_version.as_ref()?.parse().ok()
+/// The revision that a request is from.
+pub fn version(request: &AccessRequest) -> Option<Revision> {
+    revision(request.metadata.resource_version.as_ref())
 }
 
 /// Namespace and name of a request.

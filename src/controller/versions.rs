@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use crate::api::AccessRequest;
 use crate::controller::stores::packed::PackedRequest;
 use crate::core::decision::served::ServedNamespaces;
-use crate::core::guard::touched::Revision;
+use crate::core::model::revision::{Revision, revision};
 
 /// How many requests are listed at a time.
 const PAGE: u32 = 500;
@@ -52,5 +52,5 @@ async fn list_all(api: Api<AccessRequest>) -> kube::Result<Versions> {
 fn place_and_version(request: &PartialObjectMeta<AccessRequest>) -> Option<(ObjectRef<PackedRequest>, u64)> {
     let metadata = &request.metadata;
     let place = ObjectRef::new(metadata.name.as_deref()?).within(metadata.namespace.as_deref()?);
-    Some((place, metadata.resource_version.as_ref()?.parse().ok()?))
+    Some((place, revision(metadata.resource_version.as_ref())?))
 }

@@ -317,7 +317,9 @@ impl Pass<'_> {
         let Some(status) = self.status() else { return Ok(Vec::new()) };
         let mut seen = Vec::new();
         for recorded in &status.bindings {
-            seen.extend(binding::loan_of(recorded).and_then(|loan| self.context.rbac.binding(&loan)));
+            seen.extend(
+                binding::self_binding_of(recorded).and_then(|self_binding| self.context.rbac.binding(&self_binding)),
+            );
             let made_role = recorded.role.as_ref().is_some_and(|role| role.uid.is_some());
             match self.context.rbac.binding(recorded) {
                 Some(binding) if binding.made_role.is_some() || !made_role => seen.push(binding),
@@ -409,7 +411,7 @@ impl Pass<'_> {
             return self.refresh().await;
         }
         let writer = &self.context.writer;
-        self.unbound.extend(binds.iter().filter_map(|wanted| binding::loan_of(&wanted.reference())));
+        self.unbound.extend(binds.iter().filter_map(|wanted| binding::self_binding_of(&wanted.reference())));
         let results: Vec<_> = stream::iter(binds)
             .map(|wanted| async move { writer.bind(wanted).await })
             .buffer_unordered(CONCURRENT_BINDINGS)

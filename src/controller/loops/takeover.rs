@@ -11,6 +11,7 @@ use crate::controller::context::Context;
 use crate::controller::queues::{Inbox, ReapTask};
 use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::controller::versions::{self, Versions};
+use crate::core::model::revision::revision;
 
 /// Time between two looks at whether the watch has caught up.
 const LOOK: Duration = Duration::from_millis(20);
@@ -78,6 +79,6 @@ async fn listed(context: &Context) -> Versions {
 /// Whether the store has a request in this version or a later one.
 fn has(context: &Context, request: &ObjectRef<PackedRequest>, version: u64) -> bool {
     let stored = context.requests.store.get(request);
-    let stored = stored.and_then(|packed| packed.meta().resource_version.as_ref()?.parse::<u64>().ok());
+    let stored = stored.and_then(|packed| revision(packed.meta().resource_version.as_ref()));
     stored.is_some_and(|stored| stored >= version)
 }

@@ -10,7 +10,8 @@ use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::controller::stores::packed::{PackedRequest, Summary};
 use crate::controller::versions::Versions;
-use crate::core::guard::touched::{OwnWrites, Revision, is_touched};
+use crate::core::guard::touched::{OwnWrites, is_touched};
+use crate::core::model::revision::Revision;
 
 /// Requests in doubt.
 #[derive(Default)]

@@ -20,6 +20,7 @@ use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, State};
 use crate::controller::observe::GuardedRequest;
 use crate::core::lifecycle::break_glass::is_unreviewed;
+use crate::core::model::revision::{Revision, revision};
 use crate::core::policies::limits::Counted;
 use crate::core::rbac::ownership::request_uid;
 
@@ -92,10 +93,10 @@ impl<K: Pack> Packed<K> {
 }
 
 impl PackedRequest {
-    /// The version as a number; none if the request cannot be decoded.
-    pub fn version(&self) -> Option<u64> {
+    /// The revision that it is from; none if the request cannot be decoded.
+    pub fn version(&self) -> Option<Revision> {
         self.summary.as_ref()?;
-        self.identity.resource_version.as_ref()?.parse().ok()
+        revision(self.identity.resource_version.as_ref())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The API server lets nobody make a role, or bind it, with rights that they do not have, unless they may `escalate`.
 //! The controller may not. Instead it binds the role asked for to itself, in the place concerned and for the moment
-//! that it takes: a loan. So the bound on what it can hand out stays the list of roles that it may `bind`, and the API
+//! that it takes: a self-binding. So the bound on what it can hand out stays the list of roles that it may `bind`, and the API
 //! server compares the rules once more by itself. (Kubernetes RBAC docs, "Privilege escalation prevention".)
 
 use std::time::Duration;
@@ -23,18 +23,18 @@ use crate::controller::observe;
 use crate::core::rbac::binding::{self, Observed, Wanted};
 use crate::core::rbac::made_role::{MadeRole, WantedRole};
 
-/// How long the API server may take to see a loan: another of its replicas may answer, and from a cache.
+/// How long the API server may take to see a self-binding: another of its replicas may answer, and from a cache.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// First wait for it; doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(2);
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 impl Writer {
-    /// Makes the role, binds it, and gives the loan back.
+    /// Makes the role, binds it, and gives the self-binding back.
     pub(super) async fn bind_made_role(&self, wanted: &Wanted, role: &WantedRole) -> Result<Observed, BindError> {
-        let loan = self.borrow(wanted, &role.within).await?;
+        let self_binding = self.borrow(wanted, &role.within).await?;
         let bound = self.make_and_bind(wanted, role).await;
-        self.give_back(&loan).await.map_err(BindError::Retry)?;
+        self.give_back(&self_binding).await.map_err(BindError::Retry)?;
         bound
     }
 
@@ -75,7 +75,7 @@ impl Writer {
     /// Puts back a made role, its binding, or both, whichever was changed.
     pub(super) async fn restore_made_role(&self, wanted: &Wanted, role: &WantedRole) -> Result<Observed, Error> {
         let place = wanted.reference();
-        let loan = self.borrow(wanted, &role.within).await.map_err(|error| match error {
+        let self_binding = self.borrow(wanted, &role.within).await.map_err(|error| match error {
             BindError::Refused(why) => Error::Refused(why),
             BindError::Retry(error) => error,
         })?;
@@ -92,7 +92,7 @@ impl Writer {
             self.replaced(replaced, wanted).await
         }
         .await;
-        self.give_back(&loan).await?;
+        self.give_back(&self_binding).await?;
         Ok(Observed { made_role: observe::made_role(&self.client, &place).await?, ..restored? })
     }
 
@@ -145,10 +145,10 @@ impl Writer {
     /// Binds the role asked for to the controller itself. That also tries whether it may hand that role out at all.
     async fn borrow(&self, wanted: &Wanted, within: &RoleRef) -> Result<BindingRef, BindError> {
         let account = self.account().await.map_err(BindError::Retry)?;
-        let loan = binding::loan(wanted, within, account);
-        let lent = self.create(&loan).await?;
-        if lent.drift(&loan).is_some() || lent.metadata.deletion_timestamp.is_some() {
-            warn!(binding = ?lent.reference(), "a loan is not as it was made");
+        let self_binding = binding::self_binding(wanted, within, account);
+        let lent = self.create(&self_binding).await?;
+        if lent.drift(&self_binding).is_some() || lent.metadata.deletion_timestamp.is_some() {
+            warn!(binding = ?lent.reference(), "the self-binding is not as it was made");
             self.give_back(&lent.reference()).await.map_err(BindError::Retry)?;
             let why = "the binding that lends the controller a role for a moment is changed on its way by somebody";
             return Err(BindError::Retry(Error::Refused(why.to_owned())));
@@ -156,8 +156,8 @@ impl Writer {
         Ok(lent.reference())
     }
 
-    async fn give_back(&self, loan: &BindingRef) -> Result<(), Error> {
-        self.delete_exactly(loan, loan.uid.clone().ok_or(Error::Incomplete("uid"))?).await
+    async fn give_back(&self, self_binding: &BindingRef) -> Result<(), Error> {
+        self.delete_exactly(self_binding, self_binding.uid.clone().ok_or(Error::Incomplete("uid"))?).await
     }
 
     /// Who the controller is to the API server.
@@ -177,7 +177,7 @@ fn roles(client: &Client, namespace: &str) -> Api<Role> {
     Api::namespaced(client.clone(), namespace)
 }
 
-/// Tries again while the API server forbids it, for as long as it may take to see a loan.
+/// Tries again while the API server forbids it, for as long as it may take to see a self-binding.
 async fn with_patience<T, F>(mut call: impl FnMut() -> F) -> Result<T, kube::Error>
 where
     F: Future<Output = Result<T, kube::Error>>,

@@ -8,8 +8,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::sight::{Marks, Verdict};
-use super::touched::Revision;
 use super::{Gaps, Guard};
+use crate::core::model::revision::Revision;
 
 /// How many gaps are remembered one by one. Of more, the oldest count as one with all that was before.
 const MOST_GAPS: usize = 16;

@@ -5,8 +5,7 @@
 //! The controller itself writes in a gap too, each time on a version that it names. So its writes to one request, one on
 //! top of the other, lead back to the last version that was not its own.
 
-/// A resource version as the number that it is.
-pub type Revision = u64;
+use crate::core::model::revision::Revision;
 
 /// Writes of the controller to one request with none of anybody else in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,8 +52,8 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
         Ok(policy) => policy,
         Err(why) => return finish(s, status, Ending::Revoked, None, &why.to_string(), now),
     };
-    // No role is being made while this is planned, so a loan that is there was left behind.
-    let left_behind = s.bindings.iter().filter(|binding| binding.is_loan() && binding.request_uid() == s.uid());
+    // No role is being made while this is planned, so a self-binding that is there was left behind.
+    let left_behind = s.bindings.iter().filter(|binding| binding.is_self_binding() && binding.request_uid() == s.uid());
     let give_back: Vec<_> = left_behind.map(Observed::reference).collect();
     if !give_back.is_empty() {
         return Step { unbind: give_back, ..Step::default() };

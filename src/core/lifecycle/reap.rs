@@ -31,7 +31,9 @@ const LOAN: SignedDuration = SignedDuration::from_secs(15);
 /// Why a binding must go, if it must.
 pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&'static str> {
     let uid = binding.request_uid()?;
-    if binding.is_loan() && binding.metadata.creation_timestamp.as_ref().is_some_and(|at| now < later(at.0, LOAN)) {
+    if binding.is_self_binding()
+        && binding.metadata.creation_timestamp.as_ref().is_some_and(|at| now < later(at.0, LOAN))
+    {
         return None;
     }
     let request = match owner {
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
     use crate::api::request::State;
     use crate::core::laws::fixtures::{noon, request};
-    use crate::core::rbac::binding::{loan, wanted};
+    use crate::core::rbac::binding::{self_binding, wanted};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
@@ -167,7 +169,7 @@ mod tests {
         let request = granted();
         let status = request.status.as_ref().unwrap();
         let whole = wanted(&request, status, &status.bindings[0]);
-        let mut lent = Observed::from(&loan(&whole, &whole.role, "daypass").role_binding());
+        let mut lent = Observed::from(&self_binding(&whole, &whole.role, "daypass").role_binding());
         lent.metadata.creation_timestamp = Some(Time(noon()));
         let why = |now| verdict(&lent, Owner::Found(&request), now);
         assert_eq!(why(noon() + LOAN - SECOND), None);

@@ -10,5 +10,6 @@ pub mod history;
 pub mod instants;
 pub mod namespaces;
 pub mod recurrence;
+pub mod revision;
 pub mod schedule;
 pub mod subjects;

@@ -21,7 +21,7 @@ use crate::core::rbac::made_role::{MadeRole, WantedRole};
 use crate::core::rbac::rules::from_narrow;
 
 /// What the name of the controller's own binding ends with, while it makes a role.
-const LOAN_SUFFIX: &str = "-loan";
+const SELF_BINDING_SUFFIX: &str = "-loan";
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// A binding as the cluster has it.
@@ -72,8 +72,11 @@ impl From<&ClusterRoleBinding> for Observed {
 
 impl Observed {
     /// Whether it is the controller's own, by which it holds a role while it makes a narrower one.
-    pub fn is_loan(&self) -> bool {
-        self.metadata.name.as_deref().is_some_and(|name| name.starts_with(NAME_PREFIX) && name.ends_with(LOAN_SUFFIX))
+    pub fn is_self_binding(&self) -> bool {
+        self.metadata
+            .name
+            .as_deref()
+            .is_some_and(|name| name.starts_with(NAME_PREFIX) && name.ends_with(SELF_BINDING_SUFFIX))
     }
 
     /// UID of the request that it says it belongs to, when it carries our mark.
@@ -241,19 +244,19 @@ pub fn wanted(request: &AccessRequest, status: &AccessRequestStatus, recorded: &
     Wanted { kind: recorded.kind, metadata, role, subject: subject(username), made_role }
 }
 
-/// Where the loan stands that belongs to a recorded binding, if its role has to be made.
-pub fn loan_of(recorded: &BindingRef) -> Option<BindingRef> {
+/// Where the self-binding stands that belongs to a recorded binding, if its role has to be made.
+pub fn self_binding_of(recorded: &BindingRef) -> Option<BindingRef> {
     recorded.role.as_ref()?;
-    let name = format!("{}{LOAN_SUFFIX}", recorded.name);
+    let name = format!("{}{SELF_BINDING_SUFFIX}", recorded.name);
     Some(BindingRef { name, uid: None, role: None, ..recorded.clone() })
 }
 
 /// The binding by which the controller holds the role asked for itself, for the moment that it takes to make a role
 /// and its binding: the API server lets nobody hand out more rights than they have, and so checks the made role too.
-pub fn loan(wanted: &Wanted, within: &RoleRef, controller: &str) -> Wanted {
+pub fn self_binding(wanted: &Wanted, within: &RoleRef, controller: &str) -> Wanted {
     let name = wanted.metadata.name.clone().unwrap_or_default();
     let metadata = ObjectMeta {
-        name: Some(format!("{name}{LOAN_SUFFIX}")),
+        name: Some(format!("{name}{SELF_BINDING_SUFFIX}")),
         namespace: wanted.metadata.namespace.clone(),
         labels: wanted.metadata.labels.clone(),
         owner_references: wanted.metadata.owner_references.clone(),

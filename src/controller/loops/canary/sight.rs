@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::CannotTry;
 use crate::controller::watch::patience::patient;
 use crate::core::guard::sight::{Expected, Seen, Stored};
-use crate::core::guard::touched::Revision;
+use crate::core::model::revision::{Revision, revision};
 
 /// What a look at the guards found.
 pub(super) struct Sighted {
@@ -51,7 +51,7 @@ where
     let resource = kube::api::ApiResource::erase::<K>(&());
     let objects: Api<kube::api::DynamicObject> = Api::all_with(client.clone(), &resource);
     let listed = objects.list(&ListParams::default()).await?;
-    let revision = listed.metadata.resource_version.and_then(|version| version.parse().ok());
+    let revision = revision(listed.metadata.resource_version.as_ref());
     let ours = listed.items.into_iter().filter(|object| guards.iter().any(|guard| guard.name == object.name_any()));
     let ours = ours.map(|mut object| {
         let uid = object.uid().unwrap_or_default();

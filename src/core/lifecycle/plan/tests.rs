@@ -126,13 +126,14 @@ fn a_loan_that_was_left_behind_is_given_back_first() {
     let status = world.status();
     let wanted = crate::core::rbac::binding::wanted(&world.request, &status, &status.bindings[0]);
     let within = wanted.made_role.clone().unwrap().within;
-    let loan = crate::core::rbac::binding::loan(&wanted, &within, "system:serviceaccount:daypass-system:daypass");
-    let mut loan = crate::core::rbac::binding::Observed::from(&loan.role_binding());
-    loan.metadata.uid = Some("loan-1".to_owned());
-    assert_eq!(loan.role.name, "edit");
-    world.bindings.push(crate::core::laws::simulator::Standing { object: loan.clone(), ours: false });
+    let self_binding =
+        crate::core::rbac::binding::self_binding(&wanted, &within, "system:serviceaccount:daypass-system:daypass");
+    let mut self_binding = crate::core::rbac::binding::Observed::from(&self_binding.role_binding());
+    self_binding.metadata.uid = Some("loan-1".to_owned());
+    assert_eq!(self_binding.role.name, "edit");
+    world.bindings.push(crate::core::laws::simulator::Standing { object: self_binding.clone(), ours: false });
     let step = world.plan();
-    assert_eq!((step.unbind, step.record), (vec![loan.reference()], None));
+    assert_eq!((step.unbind, step.record), (vec![self_binding.reference()], None));
     world.settle();
     assert_eq!((world.state(), world.bindings.len()), (State::Active, 1));
 }
