@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::context::Context;
 use super::stores::listed::ACCESS_REQUESTS;
 use crate::api::request::State;
+use crate::core::lifecycle::expiry::has_come;
 use crate::runtime::metrics::Counted;
 
 const STATES: [State; 10] = [
@@ -60,7 +61,7 @@ fn overdue(context: &Context) -> usize {
     let may_stay = |uid: &str| {
         let stored = context.requests.by_uid.get(uid).and_then(|reference| context.requests.store.get(&reference));
         let summary = stored.as_ref().and_then(|packed| packed.summary.as_ref());
-        summary.is_some_and(|summary| !summary.state.is_final() && summary.ends.is_none_or(|end| end > now))
+        summary.is_some_and(|summary| !summary.state.is_final() && !summary.ends.is_some_and(|end| has_come(end, now)))
     };
     let (roles, cluster_roles) = (context.rbac.role_bindings.state(), context.rbac.cluster_role_bindings.state());
     let owners = roles.iter().map(|packed| &packed.summary).chain(cluster_roles.iter().map(|packed| &packed.summary));

@@ -11,8 +11,9 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
 use super::packed::{PackedRequest, reference};
-use crate::api::request::{AccessRequest, BindingRef, State};
+use crate::api::request::{AccessRequest, BindingRef};
 use crate::controller::observe::version;
+use crate::core::lifecycle::expiry::{bound_until, has_come};
 
 /// UID of a request.
 type Uid = Arc<str>;
@@ -71,7 +72,7 @@ impl Ends {
             return;
         }
         let uid = known.remove(uid).unwrap_or_else(|| uid.into());
-        match end(request) {
+        match bound_until(request) {
             Some(at) => {
                 let first = known.by_time.first_key_value().is_none_or(|(earliest, _)| at < *earliest);
                 known.by_time.entry(at).or_default().insert(uid.clone());
@@ -131,7 +132,7 @@ impl Ends {
     /// come: then it is not moved any more.
     pub fn begin_to_move(&self, uid: &str, now: Timestamp) -> Option<Moving<'_>> {
         let mut known = self.lock();
-        let has_come = known.by_uid.get(uid).is_some_and(|end| end.at <= now);
+        let has_come = known.by_uid.get(uid).is_some_and(|end| has_come(end.at, now));
         if has_come || known.taken.contains(uid) || known.gone.contains_key(uid) {
             return None;
         }
@@ -143,13 +144,13 @@ impl Ends {
     /// waits.
     pub fn is_due(&self, uid: &str, now: Timestamp) -> bool {
         let known = self.lock();
-        known.taken.contains(uid) || known.by_uid.get(uid).is_some_and(|end| end.at <= now)
+        known.taken.contains(uid) || known.by_uid.get(uid).is_some_and(|end| has_come(end.at, now))
     }
 
     /// Whether any is due, or being taken away.
     pub fn are_due(&self, now: Timestamp) -> bool {
         let known = self.lock();
-        !known.taken.is_empty() || known.first().is_some_and(|at| at <= now)
+        !known.taken.is_empty() || known.first().is_some_and(|at| has_come(at, now))
     }
 
     /// What is gone of this request and not yet on record.
@@ -207,13 +208,6 @@ impl Known {
         }
         Some(uid)
     }
-}
-
-/// When access of a request ends that has a binding now.
-fn end(request: &AccessRequest) -> Option<Timestamp> {
-    let status = request.status.as_ref()?;
-    let bound = status.granted_at.is_some() && !status.state.is_final() && status.state != State::Suspended;
-    status.next_end().filter(|_| bound)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod break_glass;
 pub mod disbelief;
 pub mod drift;
 pub mod end;
+pub mod expiry;
 pub mod extension;
 pub mod former;
 pub mod plan;

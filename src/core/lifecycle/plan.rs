@@ -21,6 +21,7 @@ use crate::core::lifecycle::active;
 use crate::core::lifecycle::break_glass::{self, Unreviewed, follow_review, is_unreviewed, open_review, review_due};
 use crate::core::lifecycle::disbelief::{self, start_over, without_reviews};
 use crate::core::lifecycle::end::{Ending, finish, leftovers};
+use crate::core::lifecycle::expiry::{Ended, ended};
 use crate::core::lifecycle::extension::{self, NotExtendable};
 use crate::core::lifecycle::former::with_counted_reviews;
 use crate::core::lifecycle::record;
@@ -39,35 +40,32 @@ use crate::core::rbac::role::missing_rights;
 /// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
 /// end or to that of its window. None when nothing of it is so, or when its access has yet to be reviewed.
 pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
-    let stored = s.request.status.as_ref();
-    let over = s.request.is_over();
-    let closed = stored.filter(|status| status.granted_at.is_some()).and_then(|status| status.window.as_ref());
-    let closed = closed.filter(|window| window.closes_at.0 <= now);
-    let expired = stored.and_then(|status| status.expires_at.as_ref()).is_some_and(|end| end.0 <= now);
-    if !over && !expired && closed.is_none() && s.request.metadata.deletion_timestamp.is_none() {
-        return None;
+    let is_deleted = s.request.metadata.deletion_timestamp.is_some();
+    let status = s.request.status.clone().unwrap_or_default();
+    if s.request.is_over() {
+        let reviewed = is_deleted || !is_unreviewed(s.request);
+        return reviewed.then(|| Step { unbind: leftovers(s, &status), ..Step::default() });
     }
-    let status = stored.cloned().unwrap_or_default();
-    if over && is_unreviewed(s.request) && s.request.metadata.deletion_timestamp.is_none() {
-        return None;
+    match ended(&status, now) {
+        Some(Ended::Stated(_)) => Some(expire(s, status, now)),
+        _ if is_deleted => Some(deleted(s, status, now)),
+        Some(Ended::Window(closed)) => {
+            let why = format!("the window closed as stated at {closed}");
+            let end = status.expires_at.as_ref().map(|end| end.0);
+            let rest = suspend(s, AccessRequestStatus { window: None, ..status }, &why, now);
+            Some(Step { wake: end, ..rest })
+        }
+        None => None,
     }
-    if over {
-        return Some(Step { unbind: leftovers(s, &status), ..Step::default() });
-    }
-    if expired {
-        return Some(expire(s, status, now));
-    }
-    if let Some(window) = closed.filter(|_| s.request.metadata.deletion_timestamp.is_none()) {
-        let why = format!("the window closed as stated at {}", window.closes_at.0);
-        let end = status.expires_at.as_ref().map(|end| end.0);
-        let rest = suspend(s, AccessRequestStatus { window: None, ..status }, &why, now);
-        return Some(Step { wake: end, ..rest });
-    }
-    // Somebody's finalizer, or a deletion in the foreground, can keep it here for long: its end goes on record.
+}
+
+/// A request that was deleted and is still there: somebody's finalizer, or a deletion in the foreground, can keep it for
+/// long. Its end goes on record.
+fn deleted(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Step {
     if status.bindings.is_empty() {
-        return Some(Step { unbind: leftovers(s, &status), ..Step::default() });
+        return Step { unbind: leftovers(s, &status), ..Step::default() };
     }
-    Some(finish(s, status, Ending::Revoked, None, "the request was deleted", now))
+    finish(s, status, Ending::Revoked, None, "the request was deleted", now)
 }
 
 /// Plans the next step of a request.

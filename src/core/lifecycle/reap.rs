@@ -3,9 +3,11 @@
 //! The second line of defence: it looks at bindings, not at requests, so it also finds those whose request
 //! is gone. It takes only bindings that carry our mark.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef};
+use crate::core::lifecycle::expiry::has_come;
 use crate::core::model::instants::later;
 use crate::core::model::recurrence::is_open;
 use crate::core::rbac::binding::{Observed, noted_end};
@@ -41,12 +43,12 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
         Owner::Gone => return Some("its request is gone"),
         Owner::Unserved => return Some("its request is in a namespace that is not served"),
         Owner::Unreadable => {
-            let ended = noted_end(&binding.metadata).is_some_and(|end| end <= now);
+            let ended = noted_end(&binding.metadata).is_some_and(|end| has_come(end, now));
             return ended.then_some("its request cannot be read, and the end that is noted on it has come");
         }
     };
-    let live =
-        request.status.as_ref().filter(|s| !s.state.is_final() && s.expires_at.as_ref().is_some_and(|e| e.0 > now));
+    let runs = |end: &Time| !has_come(end.0, now);
+    let live = request.status.as_ref().filter(|s| !s.state.is_final() && s.expires_at.as_ref().is_some_and(runs));
     if request.status.as_ref().is_some_and(|status| is_between_windows(request, status, now)) {
         return Some("its window is not open");
     }
@@ -64,7 +66,7 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
     if status.state.is_final() {
         return Some("its request is over");
     }
-    if status.expires_at.as_ref().is_none_or(|end| end.0 <= now) {
+    if !status.expires_at.as_ref().is_some_and(runs) {
         return Some("its end has come");
     }
     let recorded = status.bindings.iter().any(|r| binding.is_at(r));

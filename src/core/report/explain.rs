@@ -19,6 +19,7 @@ use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
 use crate::core::lifecycle::active;
 use crate::core::lifecycle::break_glass::review_due;
+use crate::core::lifecycle::expiry::{Ended, ended};
 use crate::core::lifecycle::plan::{prepare, withdrawn};
 use crate::core::lifecycle::stages;
 use crate::core::model::ask::ValidRequest;
@@ -249,7 +250,7 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
         let ended = Explanation::ended(status.state, status.message.as_deref().unwrap_or("no reason is on record"));
         return Explanation { review: reviewed_afterwards(s, &status), ..ended };
     }
-    if status.expires_at.as_ref().is_some_and(|end| end.0 <= now) {
+    if matches!(ended(&status, now), Some(Ended::Stated(_))) {
         let (state, why) = match granted {
             true => (State::Expired, "its end has come"),
             false => (State::Lapsed, "the time asked for ended before access began"),
