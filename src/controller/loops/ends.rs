@@ -32,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs for as long as the process.
 pub async fn run(context: &Context) {
+    // Until then the store has none of what the list brings.
+    until_listed(context).await;
     let ends = &context.requests.ends;
     let mut ending = FuturesUnordered::new();
     let mut ended = Vec::new();
@@ -69,9 +71,7 @@ pub async fn run(context: &Context) {
 /// Waits until what came due while nobody led is gone, before any of it is recorded or told, which takes longer. What is
 /// left then is ended as at any other time.
 pub async fn first_are_gone(context: &Context) {
-    while !context.listed.has(&[ACCESS_REQUESTS]) {
-        sleep(LOOK).await;
-    }
+    until_listed(context).await;
     let gone = async {
         while context.requests.ends.are_due(context.clock.now()) {
             sleep(LOOK).await;
@@ -82,13 +82,23 @@ pub async fn first_are_gone(context: &Context) {
     }
 }
 
+async fn until_listed(context: &Context) {
+    while !context.listed.has(&[ACCESS_REQUESTS]) {
+        sleep(LOOK).await;
+    }
+}
+
 /// Takes away the access of one request. Its pass deletes again what could not be deleted here, and tells people.
 async fn end(context: &Context, due: Due) -> Due {
     let Due { uid, request, .. } = &due;
-    let status = context.requests.open(request).filter(|r| r.metadata.uid.as_deref() == Some(&**uid));
-    let bindings = status.and_then(|request| request.status).unwrap_or_default().bindings;
-    let span = error_span!("end", namespace = request.namespace, name = request.name, uid = &**uid);
-    let gone = unbind_all(context, uid, bindings).instrument(span).await;
+    let stored = context.requests.open(request).filter(|r| r.metadata.uid.as_deref() == Some(&**uid));
+    let gone = match stored.and_then(|request| request.status) {
+        Some(status) => {
+            let span = error_span!("end", namespace = request.namespace, name = request.name, uid = &**uid);
+            unbind_all(context, uid, status.bindings).instrument(span).await
+        }
+        None => None,
+    };
     context.requests.ends.done(&due, gone);
     due
 }

@@ -17,11 +17,12 @@ use crate::controller::context::Context;
 use crate::controller::error::{BindError, Error};
 use crate::controller::loops::related::Related;
 use crate::controller::observe::{self, Rules, version};
-use crate::controller::stores::ends::Gone;
+use crate::controller::stores::ends::{Gone, Moving};
 use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::controller::write::transition_metrics::PassInfo;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::guard::Guard;
+use crate::core::lifecycle::expiry::bound_until;
 use crate::core::lifecycle::plan::{ends, plan};
 use crate::core::lifecycle::step::Step;
 use crate::core::model::instants::sleep_until;
@@ -140,6 +141,21 @@ fn look_again(wake: Option<Timestamp>, now: Timestamp) -> Action {
 /// The final state that a step would refuse or take away access with.
 fn refusal(step: &Step) -> Option<State> {
     step.comes_to().filter(|state| matches!(state, State::Denied | State::Revoked))
+}
+
+/// What keeps the end of running access from being taken for due while a later one is stored, if `new` has one.
+///
+/// # Errors
+/// When the end has come: then it is not moved any more.
+fn begin_to_move_end<'c>(
+    context: &'c Context,
+    request: &AccessRequest,
+    new: &AccessRequestStatus,
+) -> Result<Option<Moving<'c>>, Error> {
+    let (before, after) = (request.status.as_ref().and_then(bound_until), bound_until(new));
+    let uid = request.metadata.uid.as_deref().filter(|_| before.is_some() && after > before);
+    let begin = |uid| context.requests.ends.begin_to_move(uid, context.clock.now()).ok_or(Error::Conflict);
+    uid.map(begin).transpose()
 }
 
 /// One pass over one request.
@@ -360,12 +376,7 @@ impl Pass<'_> {
             let unbound_at = self.gone.as_ref().map(|gone| gone.at);
             let info = PassInfo { began: self.began, wake, unbound_at };
             let on = version(&self.request);
-            let ends = &self.context.requests.ends;
-            let later =
-                self.status().and_then(AccessRequestStatus::next_end).is_some_and(|end| status.next_end() > Some(end));
-            let moving = self.request.metadata.uid.as_deref().filter(|_| later);
-            let moving = moving.map(|uid| ends.begin_to_move(uid, self.context.clock.now()).ok_or(Error::Conflict));
-            let _moving = moving.transpose()?;
+            let _moving = begin_to_move_end(self.context, &self.request, &status)?;
             self.request = self.context.writer.record(&self.request, *status, info).await?;
             let limits = self.context.policies.set().is_some_and(|policies| policies.any_limits());
             self.context.requests.ledger.note(&self.request, limits);
@@ -440,3 +451,6 @@ impl Pass<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

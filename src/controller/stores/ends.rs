@@ -72,7 +72,7 @@ impl Ends {
             return;
         }
         let uid = known.remove(uid).unwrap_or_else(|| uid.into());
-        match bound_until(request) {
+        match request.status.as_ref().and_then(bound_until) {
             Some(at) => {
                 let first = known.by_time.first_key_value().is_none_or(|(earliest, _)| at < *earliest);
                 known.by_time.entry(at).or_default().insert(uid.clone());
@@ -258,6 +258,7 @@ mod tests {
         assert!(ends.is_due("u-first", at(20)), "until its pass may record it");
         ends.release("u-first");
         assert!(!ends.is_due("u-first", at(20)) && ends.gone("u-first").is_some());
+        assert!(ends.begin_to_move("u-first", at(20)).is_none(), "what is gone has no end to move");
         ends.note(&request("first", 1, Some(10)));
         assert_eq!(taken(&ends, 20), Vec::<String>::new());
         ends.note(&request("first", 2, None));

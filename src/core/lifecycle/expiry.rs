@@ -5,7 +5,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::request::{AccessRequest, AccessRequestStatus, State};
+use crate::api::request::{AccessRequestStatus, State};
 
 /// How access has ended that is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +30,8 @@ pub fn ended(status: &AccessRequestStatus, now: Timestamp) -> Option<Ended> {
     stated.map(Ended::Stated).or(closed.map(Ended::Window))
 }
 
-/// Until when the bindings of a request may stand; none when it has none now.
-pub fn bound_until(request: &AccessRequest) -> Option<Timestamp> {
-    let status = request.status.as_ref()?;
+/// Until when the bindings of a request in this state may stand; none when it has none now.
+pub fn bound_until(status: &AccessRequestStatus) -> Option<Timestamp> {
     let bound = status.granted_at.is_some() && !status.state.is_final() && status.state != State::Suspended;
     status.next_end().filter(|_| bound)
 }
@@ -66,13 +65,7 @@ mod tests {
 
     #[test]
     fn what_rests_or_is_over_has_no_bindings_to_end() {
-        let of = |state: State, granted: bool| {
-            let request = json!({ "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessRequest",
-                "metadata": { "name": "fix" }, "spec": { "role": { "name": "edit" }, "reason": "a test" } });
-            let mut request: AccessRequest = serde_json::from_value(request).unwrap();
-            request.status = Some(AccessRequestStatus { state, ..status(granted) });
-            bound_until(&request)
-        };
+        let of = |state: State, granted: bool| bound_until(&AccessRequestStatus { state, ..status(granted) });
         assert_eq!((of(State::Active, true), of(State::Scheduled, true)), (Some(at(20)), Some(at(20))));
         assert_eq!(
             (of(State::Suspended, true), of(State::Expired, true), of(State::Scheduled, false)),

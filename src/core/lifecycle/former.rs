@@ -62,6 +62,15 @@ mod tests {
         assert_eq!(counted.counted_at, Time(noon()));
     }
 
+    /// Nobody knows who wrote it, and what is said again since then counts from when it is said.
+    #[test]
+    fn what_the_history_says_from_before_a_gap_is_not_believed() {
+        let mut status = stored("Reviewed", "bob says Approve: go");
+        let mark = HistoryEntry { event: Reason::WrittenInGap.into(), by: None, ..status.history[0].clone() };
+        status.history.push(mark);
+        assert!(with_counted_reviews(status).counted_reviews.is_empty());
+    }
+
     #[test]
     fn what_had_to_wait_or_was_changed_since_did_not_count() {
         for (event, message) in [

@@ -173,6 +173,13 @@ mod tests {
         for other in [json!([a]), json!([a, pods(&["delete", "get"])]), json!([a, b, a]), json!([])] {
             assert_ne!(first, cluster(other.clone()).digest(), "{other}");
         }
+        let named = |names: &[&str]| {
+            let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": names });
+            cluster(json!([rule])).digest()
+        };
+        assert_ne!(named(&["a"]), named(&["b"]), "the objects that it is for");
+        assert_ne!(named(&["a"]), named(&[]), "all objects");
+        assert_eq!(named(&["a", "b"]), named(&["b", "a"]));
         assert_eq!(RoleSeen::OfCluster(None).digest(), "none");
         assert_ne!(cluster(json!([])).digest(), "none");
         let empty = Some(Arc::new(Role::default()));

@@ -78,6 +78,10 @@ fn a_start_that_is_named_can_wait_but_never_lasts_longer() {
     );
     // Decided late, it has what is left of it.
     assert_eq!(asked(start("11:30", "1h"), "12:00"), period("23 11:30", "23 12:30"));
+    // The window that counts is the one that is open now, not one that was open at the start.
+    assert_eq!(asked(start("12:30", "10h"), "20:30"), period("23 12:30", "23 22:30"));
+    assert_eq!(asked(start("12:30", "14h"), "20:30"), period("23 12:30", "24 00:00"));
+    assert_eq!(asked(start("14:00", "8h"), "20:30"), period("23 14:00", "23 22:00"));
 }
 
 #[test]

@@ -252,3 +252,27 @@ fn a_policy_that_allows_less_takes_extended_access_away() {
     world.policies = vec![with_stage(json!({ "duration": { "max": "59m" } }))];
     assert_eq!(text(&mut world).0, State::Revoked);
 }
+
+/// The maximum bounds the first part of it, however often the end has moved since.
+#[test]
+fn a_second_extension_leaves_the_first_length_as_it_was() {
+    let twice = json!({ "duration": { "max": "1h" }, "extension": { "max": "30m", "count": 2 } });
+    let mut moving = world(running(), None);
+    moving.policies = vec![with_stage(twice.clone())];
+    moving.bindings = bindings_of(&running());
+    for uid in ["e-1", "e-2"] {
+        let mut extension = more(json!({}));
+        extension.metadata.name = Some(uid.to_owned());
+        extension.metadata.uid = Some(uid.to_owned());
+        let mut asking = world(extension, Some(moving.request.clone()));
+        asking.policies = vec![with_stage(twice.clone())];
+        asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+        asking.settle();
+        moving.extensions.push(asking.request);
+        moving.settle();
+    }
+    let expected = (State::Active, "policy p allows it, approved by bob");
+    let (state, message) = text(&mut moving);
+    assert!(state == expected.0 && message.ends_with(expected.1), "{message}");
+    assert_eq!(moving.end(), Some(at("13:40:00")));
+}

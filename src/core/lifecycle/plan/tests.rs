@@ -543,3 +543,30 @@ fn a_policy_that_is_doubted_ends_nothing_that_runs() {
     assert_eq!(ended(&[&anew], Some("a gap")), Some(NoLonger::PolicyMadeAnew("base".to_owned())));
     assert_eq!(ended(&[], Some("a gap")), Some(NoLonger::PolicyGone("base".to_owned())));
 }
+
+/// Somebody made it anew while nobody looked: by its marks it is the request's, and nobody else would take it away.
+#[test]
+fn at_the_end_goes_what_is_on_record_and_what_stands_in_its_place() {
+    let mut world = granted_in_both();
+    let recorded = world.status().bindings;
+    world.bindings[0].object.metadata.uid = Some("another".to_owned());
+    let another = world.bindings[0].object.reference();
+    world.now = world.end().unwrap();
+    let unbind = world.plan().unbind;
+    assert_eq!((recorded.len(), unbind.len()), (2, 3));
+    assert!(recorded.iter().chain([&another]).all(|binding| unbind.contains(binding)), "{unbind:?}");
+}
+
+#[test]
+fn a_role_of_somebody_else_is_not_taken_for_the_one_that_was_made() {
+    let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
+    let mut world = world(json!({ "rules": [rule] }), vec![policy("base", json!({}))]);
+    world.role = Some(RoleSeen::with_every_right());
+    world.step(1);
+    world.step(1);
+    assert_eq!(world.status().bindings[0].uid, None, "it is bound, and that is not on record yet");
+    world.bindings[0].object.made_role.as_mut().unwrap().metadata.labels = None;
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    assert!(message(&world).ends_with("was deleted by hand"), "{}", message(&world));
+}

@@ -1,0 +1,81 @@
+//! What a pass does on the word of a watch, and what only on what it has read itself.
+
+use http::Method;
+use serde_json::json;
+
+use super::*;
+use crate::controller::scripted::{Script, context, failure};
+use crate::core::laws::fixtures::{namespaces, noon, policy, request};
+use crate::core::laws::simulator::World;
+use crate::runtime::clock::Clock;
+
+/// A grant on record whose binding is about to be made, and what that is.
+fn granted() -> (AccessRequest, Wanted) {
+    let mut world = World::new(request(json!({})), vec![policy("base", json!({}))], namespaces(), noon());
+    world.step(1);
+    let request = world.request.clone();
+    let status = request.status.clone().unwrap();
+    let wanted = binding::wanted(&request, &status, &status.bindings[0]);
+    (request, wanted)
+}
+
+/// A pass that begins on what a watch has brought.
+fn pass(context: &Context, request: AccessRequest) -> Pass<'_> {
+    Pass {
+        context,
+        request,
+        began: Instant::now(),
+        guard: Guard::since(noon()),
+        role: None,
+        risk: None,
+        related: Related::default(),
+        others: Vec::new(),
+        doubted: false,
+        answers: false,
+        counting_lock: None,
+        fresh_rules: None,
+        fresh: false,
+        made: Vec::new(),
+        unbound: Vec::new(),
+        gone: None,
+        failure: None,
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_bound_before_the_pass_has_read_the_request_itself() {
+    let (request, wanted) = granted();
+    let there = serde_json::to_value(&request).unwrap();
+    let mut another = there.clone();
+    another["metadata"]["uid"] = json!("r-2");
+    for (code, answer, goes_on) in [(200, there, true), (200, another, false), (404, failure(404, "NotFound"), false)] {
+        let script = Script::default().then(Method::GET, "/namespaces/shop/accessrequests/fix", code, answer);
+        let (context, ..) = context(&script, Clock::at(noon()));
+        let mut pass = pass(&context, request.clone());
+        assert_eq!(pass.bind(vec![wanted.clone()]).await.unwrap(), goes_on, "{code}");
+        assert!(pass.made.is_empty() && pass.fresh == goes_on, "{code}");
+        script.is_over();
+    }
+}
+
+/// Access that rests until its next window has a later end on record, and no binding that it could be an end of.
+#[tokio::test]
+async fn only_the_end_of_access_that_goes_on_is_moved() {
+    let script = Script::default();
+    let (context, ..) = context(&script, Clock::at(noon()));
+    let end = |seconds: i64| {
+        k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            noon() + k8s_openapi::jiff::SignedDuration::from_secs(seconds),
+        )
+    };
+    let (mut request, _) = granted();
+    request.metadata.resource_version = Some("1".to_owned());
+    let status = request.status.as_mut().unwrap();
+    (status.state, status.expires_at) = (State::Active, Some(end(-1)));
+    let now = status.clone();
+    context.requests.ends.note(&request);
+    let rests = AccessRequestStatus { state: State::Suspended, expires_at: Some(end(60)), ..now.clone() };
+    assert!(begin_to_move_end(&context, &request, &rests).unwrap().is_none());
+    let goes_on = AccessRequestStatus { expires_at: Some(end(60)), ..now };
+    assert!(matches!(begin_to_move_end(&context, &request, &goes_on), Err(Error::Conflict)), "it has come");
+}
