@@ -122,21 +122,23 @@ impl Context {
         *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(namespaces));
     }
 
-    /// Asks for a pass over a request, in the lane that is its own now.
+    /// Asks for a pass over a request, beside running access when its own runs.
     pub fn enqueue(&self, request: ObjectRef<PackedRequest>) {
         let packed = self.requests.store.get(&request);
-        self.queues.enqueue(packed.map_or(Lane::Decisions, |packed| self.lane(&packed)), request);
+        self.queues.enqueue(packed.map_or(Lane::Decisions, |packed| Self::lane(&packed)), request);
     }
 
-    fn lane(&self, packed: &PackedRequest) -> Lane {
-        let Some(summary) = &packed.summary else { return Lane::Decisions };
-        if summary.is_granted {
-            return Lane::Grants;
-        }
-        let policies = self.policies.set().filter(|policies| policies.any_limits() && !summary.state.is_final());
-        let counted =
-            policies.is_some_and(|policies| packed.open().is_some_and(|request| policies.may_limit(&request)));
-        if counted { Lane::Limited } else { Lane::Decisions }
+    fn lane(packed: &PackedRequest) -> Lane {
+        let runs = packed.summary.as_ref().is_some_and(|summary| summary.is_granted);
+        if runs { Lane::Grants } else { Lane::Decisions }
+    }
+
+    /// Whether limits count this request before it is granted. It is told of an open request alone, so that thousands can
+    /// be put into a queue without being unpacked: its pass puts it into the lane for those.
+    pub fn is_limited(&self, request: &AccessRequest) -> bool {
+        let granted = request.status.as_ref().is_some_and(|status| status.granted_at.is_some());
+        let undecided = !granted && !request.is_over();
+        undecided && self.policies.set().is_some_and(|policies| policies.may_limit(request))
     }
 
     /// Puts into the queue what depends on this request: the one that it extends, those that extend it, and the

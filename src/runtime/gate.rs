@@ -48,8 +48,8 @@ impl Seat {
     /// Leads for as long as was said, though somebody else has written the Lease.
     pub fn is_shaken(&self, by: &str) {
         self.0.send_if_modified(|standing| {
-            if let Standing::Leads(_, reply) = standing {
-                *reply = Some(by.into());
+            if let Standing::Leads(_, shaken_by) = standing {
+                *shaken_by = Some(by.into());
             }
             // Nothing that is waited for.
             false

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use kube::client::Body;
 use tower::{BoxError, Layer, Service};
 
-/// What comes back of a call, by and by.
+/// The future of a call's response.
 pub type Answer<B> = BoxFuture<'static, Result<Response<B>, BoxError>>;
 
 /// Is done around each call.

@@ -65,17 +65,17 @@ impl Readiness {
         let remark = self.remark.lock().unwrap_or_else(PoisonError::into_inner);
         let remark = remark.as_ref().map(|remark| format!("; {remark}")).unwrap_or_default();
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = |(namespace, kinds): (&String, &BTreeSet<&str>)| {
+        let line = |(namespace, kinds): (&String, &BTreeSet<&str>)| {
             format!("; cannot read namespace {namespace} ({})", kinds.iter().copied().collect::<Vec<_>>().join(", "))
         };
-        unreadable.iter().map(reply).chain([remark]).collect()
+        unreadable.iter().map(line).chain([remark]).collect()
     }
 
     /// Says why one of them is not done yet. Nothing when it is: what was read once is followed on.
     pub fn hindered(&self, part: &str, why: &str) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reply) = waiting.get_mut(part) {
-            why.clone_into(reply);
+        if let Some(known) = waiting.get_mut(part) {
+            why.clone_into(known);
         }
     }
 
@@ -84,10 +84,10 @@ impl Readiness {
         if waiting.is_empty() {
             (StatusCode::OK, format!("ok: {}{}\n", self.leadership.role(), self.unread()))
         } else {
-            let reply = |(part, why): (&&str, &String)| {
+            let line = |(part, why): (&&str, &String)| {
                 if why.is_empty() { (*part).to_owned() } else { format!("{part} ({why})") }
             };
-            let parts: Vec<String> = waiting.iter().map(reply).collect();
+            let parts: Vec<String> = waiting.iter().map(line).collect();
             (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}{}\n", parts.join(", "), self.unread()))
         }
     }
@@ -164,7 +164,7 @@ mod tests {
     fn a_scrape_says_that_it_is_open_metrics() {
         let answer = scraped(&Metrics::default()).into_response();
         assert_eq!(answer.status(), StatusCode::OK);
-        let reply = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
-        assert!(reply.starts_with("application/openmetrics-text; version=1.0.0"), "{reply}");
+        let content_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"), "{content_type}");
     }
 }

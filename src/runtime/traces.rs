@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_span_says_what_kind_of_object_is_called_and_not_which() {
-        for (path, reply) in [
+        for (path, expected) in [
             ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests/fix/status", "accessrequests/status"),
             ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests/fix", "accessrequests"),
             ("/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests", "accessrequests"),
@@ -289,7 +289,7 @@ mod tests {
             ("/version", "other"),
             ("/apis", "other"),
         ] {
-            assert_eq!(resource(path), reply, "{path}");
+            assert_eq!(resource(path), expected, "{path}");
         }
     }
 

@@ -296,8 +296,8 @@ fn is_decided(request: &AccessRequest) -> bool {
 fn guard(request: &AccessRequest) -> Guard {
     let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match conditions::find(conditions, conditions::APPROVED) {
-        Some(reply) if reply.status == ConditionStatus::Unknown && reply.reason == Reason::GuardMissing.as_str() => {
-            Guard::Missing(reply.message.clone())
+        Some(known) if known.status == ConditionStatus::Unknown && known.reason == Reason::GuardMissing.as_str() => {
+            Guard::Missing(known.message.clone())
         }
         _ => Guard::since(Timestamp::MIN),
     }

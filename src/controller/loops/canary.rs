@@ -305,18 +305,18 @@ fn freshest(stored: Option<Record>, memory: Option<Record>, leads: bool, led: bo
 }
 
 fn publish(tell: &watch::Sender<Report>, report: Report) {
-    tell.send_if_modified(|message| {
-        if message.guard != report.guard {
+    tell.send_if_modified(|last| {
+        if last.guard != report.guard {
             match &report.guard {
                 Guard::InForce(gaps) => info!(since = %gaps.since, gaps = gaps.between.len(), "the guard is in force"),
                 Guard::Missing(why) => warn!("nothing new is granted: {why}"),
             }
         }
-        if let Some(remark) = report.remark.as_ref().filter(|_| message.remark != report.remark) {
+        if let Some(remark) = report.remark.as_ref().filter(|_| last.remark != report.remark) {
             warn!("{remark}");
         }
-        let changed = *message != report;
-        *message = report;
+        let changed = *last != report;
+        *last = report;
         changed
     });
 }

@@ -43,7 +43,7 @@ pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Re
     let queue = stream::poll_fn(move |task| suspects.poll_recv(task));
     let (context, everything) = (&context, &Notify::new());
     let looks = queue.for_each_concurrent(CONCURRENT, |suspect| look(context, suspect, everything));
-    // One after the other, however many are asked for: a sweep that fails is made again, and each would be for ever.
+    // Sweeps that are asked for while one runs are one sweep: each that fails is made again.
     let sweeps = async {
         loop {
             let well = !context.listed.has(&[ACCESS_REQUESTS]) || sweep(context).await;

@@ -17,6 +17,7 @@ use crate::controller::context::Context;
 use crate::controller::error::{BindError, Error};
 use crate::controller::loops::related::Related;
 use crate::controller::observe::{self, Rules, version};
+use crate::controller::queues::Lane;
 use crate::controller::stores::ends::{Gone, Moving};
 use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::controller::write::transition_metrics::PassInfo;
@@ -52,7 +53,7 @@ const WORKED_ON: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// When a read or write failed. What was done stays done; the next pass goes on from there.
-pub async fn reconcile(packed: Arc<PackedRequest>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Context>) -> Result<Action, Error> {
     let reference = reference(&*packed);
     // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a conflict. An end
     // does not wait for a watch, though: when one has come, the API server is asked.
@@ -69,6 +70,10 @@ pub async fn reconcile(packed: Arc<PackedRequest>, context: Arc<Context>) -> Res
     let newest = context.requests.store.get(&reference).unwrap_or(packed);
     // The reaper takes its bindings: a request that cannot be read grants nothing.
     let Some(request) = newest.open() else { return Ok(Action::await_change()) };
+    if lane == Lane::Decisions && context.is_limited(&request) {
+        context.queues.enqueue(Lane::Limited, reference);
+        return Ok(Action::await_change());
+    }
     let guard = context.policies.guard();
     // After the guard: whoever sees it in force again sees what was written without it.
     let doubted = matches!(guard, Guard::InForce(_)) && context.requests.doubts.has(&reference);

@@ -12,7 +12,7 @@ use super::passes::Passes;
 use super::{ends, policy, reaper, request, takeover};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::queues::{Inbox, Incoming};
+use crate::controller::queues::{Inbox, Incoming, Lane};
 use crate::controller::stores::packed::PackedRequest;
 use crate::runtime::gate::Leadership;
 
@@ -47,7 +47,7 @@ pub async fn work(
         () = takeover::discard(&mut inbox) => return Err(Error::PartEnded("a queue")),
     }
     takeover::enqueue_all(&context);
-    let requests = |queue: Incoming<PackedRequest>, concurrency: u16| {
+    let requests = |lane: Lane, queue: Incoming<PackedRequest>, concurrency: u16| {
         let passes = Passes {
             store: context.requests.store.clone(),
             queue,
@@ -55,7 +55,7 @@ pub async fn work(
             span: |request| {
                 error_span!("pass", namespace = request.namespace(), name = request.name_any(), uid = request.uid())
             },
-            pass: request::reconcile,
+            pass: move |packed, context| request::reconcile(lane, packed, context),
             after_error: request::after_error,
         };
         let (context, stop) = (context.clone(), until_stop());
@@ -77,9 +77,9 @@ pub async fn work(
     };
     let passes = async {
         tokio::join!(
-            requests(inbox.grants, CONCURRENT_REQUESTS),
-            requests(inbox.limited, CONCURRENT_LIMITED),
-            requests(inbox.decisions, CONCURRENT_REQUESTS),
+            requests(Lane::Grants, inbox.grants, CONCURRENT_REQUESTS),
+            requests(Lane::Limited, inbox.limited, CONCURRENT_LIMITED),
+            requests(Lane::Decisions, inbox.decisions, CONCURRENT_REQUESTS),
             policies.run(context.clone(), until_stop()),
         )
     };

@@ -1,4 +1,4 @@
-//! What is true of a request when it is decided: the context that policies match against, and the same in the
+//! What is true of a request when it is decided: what policies match against, and the same in the
 //! words of a condition.
 
 use std::cell::RefCell;
@@ -43,7 +43,7 @@ pub struct EvalContext<'a> {
 }
 
 impl<'a> EvalContext<'a> {
-    /// The context of a place and a time.
+    /// What holds in a place at a time.
     pub fn new(s: &Snapshot<'a>, place: &'a GrantScope, at: Timestamp) -> Self {
         let Snapshot { namespaces, risk, others, protected, role, .. } = *s;
         let harm = RiskScore::recorded(risk);

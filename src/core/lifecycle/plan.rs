@@ -37,8 +37,8 @@ use crate::core::model::recurrence::Opening;
 use crate::core::rbac::binding;
 use crate::core::rbac::role::missing_rights;
 
-/// What needs no policy, no namespace and no sight of a binding: that a request is over, or has come to its
-/// end or to that of its window. None when nothing of it is so, or when its access has yet to be reviewed.
+/// The step of a request that is over, was deleted, or whose end or window has come: all that follows from its record and
+/// the time alone. None for any other request, and for one that is over and has yet to be reviewed.
 pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
     let is_deleted = s.request.metadata.deletion_timestamp.is_some();
     let status = s.request.status.clone().unwrap_or_default();
