@@ -18,7 +18,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::seen::Seen;
@@ -250,10 +250,7 @@ impl Bench {
 
     /// Files a request, as it is stored.
     async fn file(&self, name: &str, duration: &str) -> AccessRequest {
-        let request = cast::request("", name, json!({ "duration": duration }));
-        let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
-        request.metadata.namespace = None;
-        self.requests.create(&PostParams::default(), &request).await.expect("create a request")
+        create(&self.requests, &request(name, json!({ "duration": duration }))).await
     }
 
     /// Removes every request and bare binding, and waits until all are gone.
@@ -304,6 +301,17 @@ impl Bench {
         let kilobytes: Option<f64> = line.trim().trim_end_matches(" kB").parse().ok();
         kilobytes.map_or("unknown".to_owned(), |kb| format!("{:.1} MiB", kb / 1024.0))
     }
+}
+
+/// A request for `edit` in the namespace that it is made in, with `spec` on top.
+fn request(name: &str, spec: Value) -> AccessRequest {
+    let mut request: AccessRequest = serde_json::from_value(cast::request("", name, spec)).expect("a request");
+    request.metadata.namespace = None;
+    request
+}
+
+async fn create(requests: &Api<AccessRequest>, request: &AccessRequest) -> AccessRequest {
+    requests.create(&PostParams::default(), request).await.expect("create a request")
 }
 
 /// How late something was, in milliseconds; negative when it was early.

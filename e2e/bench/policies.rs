@@ -93,11 +93,9 @@ impl Bench {
 
 /// How long a request takes from its creation to its first status.
 async fn answer(asked: &Api<AccessRequest>, answered: &Seen, name: &str) -> Duration {
-    let request = cast::request("", name, json!({ "ticket": "OPS-7" }));
-    let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
-    request.metadata.namespace = None;
+    let request = super::request(name, json!({ "ticket": "OPS-7" }));
     let begin = Instant::now();
-    asked.create(&PostParams::default(), &request).await.expect("create a request");
+    super::create(asked, &request).await;
     answered.added(name).await.duration_since(begin)
 }
 

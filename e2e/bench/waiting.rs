@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use daypass::api::{AccessPolicy, AccessRequest};
+use daypass::core::model::instants::whole_second;
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::SignedDuration;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Bench, CLIENTS, ENDS, ENDS_WITHIN, late, report_millis};
-use crate::harness::cast;
+use super::{Bench, CLIENTS, ENDS, ENDS_WITHIN, create, late, report_millis, request};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{eventually, now};
 
@@ -96,10 +96,7 @@ impl Bench {
         let start = whole_second(now()) + SignedDuration::from_secs(15);
         let made = stream::iter(0..AT_ONCE).map(|n| async move {
             let spec = json!({ "startTime": start.to_string(), "duration": "20s" });
-            let request = cast::request("", &format!("at-once-{n}"), spec);
-            let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
-            request.metadata.namespace = None;
-            self.requests.create(&PostParams::default(), &request).await.expect("create a request")
+            create(&self.requests, &request(&format!("at-once-{n}"), spec)).await
         });
         let made: Vec<AccessRequest> = made.buffer_unordered(CLIENTS).collect().await;
         for made in &made {
@@ -112,15 +109,9 @@ impl Bench {
 
     async fn fill_waiting(&self, namespace: &str) {
         let asked: Api<AccessRequest> = Api::namespaced(self.world.client(ALICE).await, namespace);
-        let made = stream::iter(0..WAITING).map(|n| {
-            let asked = &asked;
-            async move {
-                let request = cast::request("", &format!("waits-{n}"), json!({ "duration": "1h" }));
-                let mut request: AccessRequest = serde_json::from_value(request).expect("a request");
-                request.metadata.namespace = None;
-                asked.create(&PostParams::default(), &request).await.expect("create a request")
-            }
-        });
+        let asked = &asked;
+        let made = stream::iter(0..WAITING)
+            .map(|n| async move { create(asked, &request(&format!("waits-{n}"), json!({ "duration": "1h" }))).await });
         made.buffer_unordered(CLIENTS).collect::<Vec<_>>().await;
         eventually("all of them wait for approval", super::LIMIT, async || {
             let listed = asked.list(&Default::default()).await.map_err(|error| error.to_string())?;
@@ -136,8 +127,4 @@ impl Bench {
 
 fn binding_of(request: &AccessRequest) -> String {
     format!("daypass-{}", request.uid().expect("a uid"))
-}
-
-fn whole_second(at: k8s_openapi::jiff::Timestamp) -> k8s_openapi::jiff::Timestamp {
-    k8s_openapi::jiff::Timestamp::from_second(at.as_second()).expect("a time")
 }

@@ -123,6 +123,16 @@ impl AccessRequest {
     pub fn is_over(&self) -> bool {
         self.status.as_ref().is_some_and(|status| status.state.is_final())
     }
+
+    /// Whether its access runs, or rests: it was granted and is not over.
+    pub fn has_grant(&self) -> bool {
+        !self.is_over() && self.status.as_ref().is_some_and(|status| status.granted_at.is_some())
+    }
+
+    /// Whether it was granted, or is over: then limits are not looked at any more.
+    pub fn is_decided(&self) -> bool {
+        self.is_over() || self.has_grant()
+    }
 }
 
 /// Weekly windows in a time zone, for some weeks.

@@ -136,9 +136,7 @@ impl Context {
     /// Whether limits count this request before it is granted. It is told of an open request alone, so that thousands can
     /// be put into a queue without being unpacked: its pass puts it into the lane for those.
     pub fn is_limited(&self, request: &AccessRequest) -> bool {
-        let granted = request.status.as_ref().is_some_and(|status| status.granted_at.is_some());
-        let undecided = !granted && !request.is_over();
-        undecided && self.policies.set().is_some_and(|policies| policies.may_limit(request))
+        !request.is_decided() && self.policies.set().is_some_and(|policies| policies.may_limit(request))
     }
 
     /// Puts into the queue what depends on this request: the one that it extends, those that extend it, and the

@@ -15,7 +15,7 @@ const TOLD_OF_TROUBLE: u32 = 12;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server refused, or could not be reached.
-    #[error("cannot {what}: {}", reply(source))]
+    #[error("cannot {what}: {}", in_words(source))]
     Api {
         /// What was tried.
         what: &'static str,
@@ -144,7 +144,7 @@ pub enum BindError {
 }
 
 /// What the API server says of a failure, once: a client's error says it again as it was sent.
-fn reply(error: &kube::Error) -> String {
+fn in_words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
         error => error.to_string(),

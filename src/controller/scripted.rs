@@ -10,7 +10,7 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::{DeserializeGuard, Status};
 use kube::runtime::watcher::Event;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
 use super::context::{Context, Feeds, Scope};
@@ -20,6 +20,9 @@ use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
 use crate::api::AccessRequest;
 use crate::core::decision::served::ServedNamespaces;
+use crate::core::laws::fixtures::{namespaces, noon, policy, request};
+use crate::core::laws::simulator::World;
+use crate::core::rbac::binding::{Wanted, wanted};
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
 use crate::runtime::metrics::Metrics;
@@ -110,15 +113,30 @@ impl Script {
     }
 }
 
-/// What all loops share, at a server that follows the script, with the ends that feed it and that hear from it.
-pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
+/// A writer of a replica that leads, and what it counts.
+pub fn writer(script: &Script, clock: Clock) -> (Writer, Arc<TransitionMetrics>) {
     let (seat, leadership) = seat();
     seat.take_for_good();
+    let metrics = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
+    (Writer::new(script.client(), "test".to_owned(), clock, metrics.clone()).0, metrics)
+}
+
+/// A grant on record whose binding is about to be made, and what that is.
+pub fn granted() -> (AccessRequest, Wanted) {
+    let mut world = World::new(request(json!({})), vec![policy("base", json!({}))], namespaces(), noon());
+    world.step(1);
+    let mut request = world.request.clone();
+    request.metadata.resource_version = Some("7".to_owned());
+    let status = request.status.clone().unwrap();
+    let wanted = wanted(&request, &status, &status.bindings[0]);
+    (request, wanted)
+}
+
+/// What all loops share, at a server that follows the script, with the ends that feed it and that hear from it.
+pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
     let (queues, inbox) = Queues::new();
-    let figures = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
-    let writer = Writer::new(script.client(), "test".to_owned(), clock, figures.clone()).0;
     let scope = Scope { served: ServedNamespaces::Cluster, release: "daypass-system".to_owned() };
-    let (context, feeds) = Context::new(script.client(), (writer, figures), queues, clock, scope);
+    let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, clock, scope);
     (context, feeds, inbox)
 }
 
@@ -145,7 +163,6 @@ mod tests {
     use futures::FutureExt;
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::Api;
-    use serde_json::json;
     use std::panic::AssertUnwindSafe;
 
     async fn reads(script: &Script, name: &str) -> bool {

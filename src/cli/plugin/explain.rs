@@ -269,7 +269,7 @@ impl Cluster {
 
     /// Other requests, as far as some are looked at: for limits, and for reviews of break-glass access that are open.
     async fn requests(&mut self, request: &AccessRequest, policies: &PolicySet) -> Vec<AccessRequest> {
-        if is_decided(request) || !(request.spec.break_glass || policies.any_limits()) {
+        if request.is_decided() || !(request.spec.break_glass || policies.any_limits()) {
             return Vec::new();
         }
         let all: Api<GuardedRequest> = Api::all(self.client.clone());
@@ -285,11 +285,6 @@ impl Cluster {
         let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|guarded| guarded.0.ok());
         others.filter(|other| other.uid() != request.uid()).collect()
     }
-}
-
-/// Whether it was granted, or is over: then limits are not looked at any more.
-fn is_decided(request: &AccessRequest) -> bool {
-    request.is_over() || request.status.as_ref().is_some_and(|status| status.granted_at.is_some())
 }
 
 /// What the controller last said of the cluster's guard, on the request itself. It cannot be tried from here.

@@ -23,7 +23,7 @@ use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::controller::write::transition_metrics::PassInfo;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::guard::Guard;
-use crate::core::lifecycle::expiry::bound_until;
+use crate::core::lifecycle::expiry::{bound_until, has_come};
 use crate::core::lifecycle::plan::{ends, plan};
 use crate::core::lifecycle::step::Step;
 use crate::core::model::instants::sleep_until;
@@ -248,17 +248,16 @@ impl Pass<'_> {
 
     /// Undecided is not denied: wait for the stores, but no longer than to the end.
     fn wait(&self, now: Timestamp) -> Step {
-        let wake = self.status().and_then(AccessRequestStatus::next_end).filter(|end| *end > now);
+        let wake = self.status().and_then(AccessRequestStatus::next_end).filter(|end| !has_come(*end, now));
         Step { wake, ..Step::default() }
     }
 
     /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy that could allow it
     /// has limits, nobody waits for anybody. False when it cannot be counted yet.
     async fn count_others(&mut self, policies: &PolicySet) -> bool {
-        let undecided = !self.request.is_over() && self.status().is_none_or(|s| s.granted_at.is_none());
         // Moving an end is counted by the request that has it, and takes a turn for itself.
         let extends = !self.context.requests.extensions.of(&self.request).is_empty();
-        if !(undecided || extends) || !policies.may_limit(&self.request) {
+        if (self.request.is_decided() && !extends) || !policies.may_limit(&self.request) {
             (self.counting_lock, self.others) = (None, Vec::new());
             return true;
         }

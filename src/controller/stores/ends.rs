@@ -132,8 +132,7 @@ impl Ends {
     /// come: then it is not moved any more.
     pub fn begin_to_move(&self, uid: &str, now: Timestamp) -> Option<Moving<'_>> {
         let mut known = self.lock();
-        let has_come = known.by_uid.get(uid).is_some_and(|end| has_come(end.at, now));
-        if has_come || known.taken.contains(uid) || known.gone.contains_key(uid) {
+        if known.is_due(uid, now) || known.gone.contains_key(uid) {
             return None;
         }
         known.moving.insert(uid.into());
@@ -143,8 +142,7 @@ impl Ends {
     /// Whether the end of this request has come and its bindings are not known to be gone: whoever wants to record it
     /// waits.
     pub fn is_due(&self, uid: &str, now: Timestamp) -> bool {
-        let known = self.lock();
-        known.taken.contains(uid) || known.by_uid.get(uid).is_some_and(|end| has_come(end.at, now))
+        self.lock().is_due(uid, now)
     }
 
     /// Whether any is due, or being taken away.
@@ -192,6 +190,10 @@ impl Drop for Moving<'_> {
 }
 
 impl Known {
+    fn is_due(&self, uid: &str, now: Timestamp) -> bool {
+        self.taken.contains(uid) || self.by_uid.get(uid).is_some_and(|end| has_come(end.at, now))
+    }
+
     /// The earliest of those that are not being moved.
     fn first(&self) -> Option<Timestamp> {
         let mut all = self.by_time.iter();

@@ -167,7 +167,7 @@ impl Summary {
         Self {
             state: request.status.as_ref().map_or(State::Pending, |status| status.state),
             ends: request.status.as_ref().and_then(|status| status.next_end()),
-            is_granted: !request.is_over() && request.status.as_ref().is_some_and(|status| status.granted_at.is_some()),
+            is_granted: request.has_grant(),
             unreviewed: is_unreviewed(request),
             counted: Counted::of(request),
             role: (request.spec.role.kind, request.spec.role.name.as_str().into()),

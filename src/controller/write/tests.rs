@@ -7,12 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::api::request::State;
-use crate::controller::scripted::{Script, failure};
-use crate::core::laws::fixtures::{namespaces, noon, policy, request};
-use crate::core::laws::simulator::World;
-use crate::core::rbac::binding::wanted;
-use crate::runtime::gate::seat;
-use crate::runtime::metrics::Metrics;
+use crate::controller::scripted::{self, Script, failure, granted};
 
 const STATUS: &str = "/namespaces/shop/accessrequests/fix/status";
 const REQUEST: &str = "/namespaces/shop/accessrequests/fix";
@@ -24,21 +19,7 @@ const DECISIONS: [(u16, &str); 3] = [(403, "Forbidden"), (404, "NotFound"), (422
 const TROUBLE: [(u16, &str); 4] = [(401, "Unauthorized"), (429, "TooManyRequests"), (500, "InternalError"), (503, "")];
 
 fn writer(script: &Script) -> Writer {
-    let (seat, leadership) = seat();
-    seat.take_for_good();
-    let figures = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
-    Writer::new(script.client(), "test".to_owned(), Clock::wall(), figures).0
-}
-
-/// A grant on record whose binding is about to be made, and what that is.
-fn granted() -> (AccessRequest, Wanted) {
-    let mut world = World::new(request(json!({})), vec![policy("base", json!({}))], namespaces(), noon());
-    world.step(1);
-    let mut request = world.request.clone();
-    request.metadata.resource_version = Some("7".to_owned());
-    let status = request.status.clone().unwrap();
-    let wanted = wanted(&request, &status, &status.bindings[0]);
-    (request, wanted)
+    scripted::writer(script, Clock::wall()).0
 }
 
 fn stored(request: &AccessRequest, version: &str) -> Value {

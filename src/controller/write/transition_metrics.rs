@@ -13,6 +13,7 @@ use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
 use crate::controller::error::Error;
 use crate::controller::stores::packed::{PackedRequest, reference};
+use crate::core::lifecycle::expiry::has_come;
 use crate::runtime::gate::Leadership;
 use crate::runtime::metrics::Metrics;
 
@@ -91,7 +92,7 @@ impl TransitionMetrics {
             self.shown.decided(entry.event.as_str());
             let end = old.next_end().filter(|_| old.granted_at.is_some());
             match (end, entry.event.known()) {
-                (Some(end), Some(Reason::Expired | Reason::Suspended)) if end <= now => {
+                (Some(end), Some(Reason::Expired | Reason::Suspended)) if has_come(end, now) => {
                     self.shown.ended(between(end, pass.unbound_at.unwrap_or(now)));
                 }
                 (Some(_), Some(Reason::Revoked)) => self.shown.revoked(pass.began.elapsed()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::purity::{code, mentions, sources_in};
+use super::purity::{code, mentions, root, sources_in};
 
 /// The parts of the program, and which of the others each may use.
 const PARTS: [(&str, &[&str]); 5] = [
@@ -107,10 +107,6 @@ impl Modules {
         way.reverse();
         Some(way.join(" -> "))
     }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn name_of(path: &Path) -> String {

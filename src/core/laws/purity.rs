@@ -110,7 +110,7 @@ fn what_writes_to_the_cluster_stands_where_it_is_looked_for() {
     }
 }
 
-fn root() -> &'static Path {
+pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -1,7 +1,7 @@
 //! When access ends, and whether it has: at its stated end, or before that when its window closes.
 //!
-//! An end is half-open: access is gone at the very instant that is stated. Whoever compares an end with a clock does it
-//! here. What is done about it is for `plan` and for the controller's loop of ends.
+//! An end is half-open: access is gone at the very instant that is stated. Whoever compares an end on record with a clock
+//! does it here. What is done about it is for `plan` and for the controller's loop of ends.
 
 use k8s_openapi::jiff::Timestamp;
 

@@ -4,20 +4,9 @@ use http::Method;
 use serde_json::json;
 
 use super::*;
-use crate::controller::scripted::{Script, context, failure};
-use crate::core::laws::fixtures::{namespaces, noon, policy, request};
-use crate::core::laws::simulator::World;
+use crate::controller::scripted::{Script, context, failure, granted};
+use crate::core::laws::fixtures::noon;
 use crate::runtime::clock::Clock;
-
-/// A grant on record whose binding is about to be made, and what that is.
-fn granted() -> (AccessRequest, Wanted) {
-    let mut world = World::new(request(json!({})), vec![policy("base", json!({}))], namespaces(), noon());
-    world.step(1);
-    let request = world.request.clone();
-    let status = request.status.clone().unwrap();
-    let wanted = binding::wanted(&request, &status, &status.bindings[0]);
-    (request, wanted)
-}
 
 /// A pass that begins on what a watch has brought.
 fn pass(context: &Context, request: AccessRequest) -> Pass<'_> {
@@ -69,7 +58,6 @@ async fn only_the_end_of_access_that_goes_on_is_moved() {
         )
     };
     let (mut request, _) = granted();
-    request.metadata.resource_version = Some("1".to_owned());
     let status = request.status.as_mut().unwrap();
     (status.state, status.expires_at) = (State::Active, Some(end(-1)));
     let now = status.clone();
