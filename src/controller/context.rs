@@ -17,6 +17,7 @@ use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
 use crate::api::RoleKind;
 use crate::api::request::AccessRequest;
+use crate::core::decision::dependence::Change;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::namespaces::Namespaces;
@@ -154,6 +155,11 @@ impl Context {
     /// Puts every request into the queue that is not over, or whose access has yet to be reviewed.
     pub fn enqueue_open_requests(&self) {
         self.enqueue_those(Summary::is_open);
+    }
+
+    /// Puts every request into the queue that is open and that this change can concern.
+    pub fn enqueue_concerned(&self, change: &Change<'_>) {
+        self.enqueue_those(|summary| summary.is_open() && summary.depends.on(change));
     }
 
     /// Puts every request into the queue that is for this role and not over.

@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, State};
 use crate::controller::observe::GuardedRequest;
+use crate::core::decision::dependence::Dependence;
 use crate::core::lifecycle::break_glass::is_unreviewed;
 use crate::core::model::revision::{Revision, revision};
 use crate::core::policies::limits::Counted;
@@ -158,6 +159,8 @@ pub struct Summary {
     pub unreviewed: bool,
     /// What limits count of it.
     pub counted: Option<Counted>,
+    /// What its decision depends on.
+    pub depends: Dependence,
     role: (RoleKind, Box<str>),
 }
 
@@ -170,6 +173,7 @@ impl Summary {
             is_granted: request.has_grant(),
             unreviewed: is_unreviewed(request),
             counted: Counted::of(request),
+            depends: Dependence::of(request),
             role: (request.spec.role.kind, request.spec.role.name.as_str().into()),
         }
     }

@@ -24,6 +24,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
+use crate::api::policy::Effect;
 use crate::api::{RoleKind, keys};
 use crate::controller::context::{Context, Feeds};
 use crate::controller::observe::{self, GuardedPolicy, GuardedRequest};
@@ -33,6 +34,7 @@ use crate::controller::stores::listed::{
 };
 use crate::controller::stores::packed::{self, Pack, Packed, PackedRequest, reference};
 use crate::controller::stores::rbac::RbacFeeds;
+use crate::core::decision::dependence::Change;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::origin;
@@ -298,39 +300,36 @@ async fn watch_policies(
     let mut listing = Listing(Vec::new());
     let mut known = HashMap::new();
     for_each((ACCESS_POLICIES, readiness), stream, |event| {
-        let changed = match &event {
-            Event::Init => {
-                known.clear();
-                false
-            }
+        match &event {
+            Event::Init => known.clear(),
             Event::InitApply(policy) => {
-                known.insert(policy.name_any(), spec_version(policy));
-                false
+                known.insert(policy.name_any(), SpecVersion::of(policy));
             }
-            Event::InitDone => true,
+            Event::InitDone => {
+                context.policies.renew();
+                listed(ACCESS_POLICIES, context, readiness);
+                context.enqueue_open_requests();
+            }
             Event::Apply(policy) => {
-                let version = spec_version(policy);
-                known.insert(policy.name_any(), version.clone()) != Some(version)
+                let (name, after) = (policy.name_any(), SpecVersion::of(policy));
+                let before = known.insert(name.clone(), after.clone());
+                let may_deny = after.may_deny || before.as_ref().is_some_and(|before| before.may_deny);
+                // Of what a status says, only whether the policy is believed bears on a decision.
+                let doubts = || context.policies.set().is_some_and(|policies| policies.doubts(&name));
+                let (edited, doubted) = (before != Some(after), doubts());
+                if edited || doubted || is_doubted(policy) {
+                    context.policies.renew();
+                }
+                if edited || doubted != doubts() {
+                    context.enqueue_concerned(&Change::Policy { name: &name, may_deny });
+                }
             }
             Event::Delete(policy) => {
-                known.remove(&policy.name_any());
+                let name = policy.name_any();
+                let may_deny = known.remove(&name).is_none_or(|before| before.may_deny);
                 context.policies.first_seen.forget(policy.uid().as_deref());
-                true
-            }
-        };
-        if changed {
-            context.policies.renew();
-            listed(ACCESS_POLICIES, context, readiness);
-            context.enqueue_open_requests();
-        } else if let Event::Apply(policy) = &event {
-            // Of what a status says, only whether the policy is believed bears on a decision.
-            let doubts = |name: &str| context.policies.set().is_some_and(|policies| policies.doubts(name));
-            let (name, before) = (policy.name_any(), doubts(&policy.name_any()));
-            if before || is_doubted(policy) {
                 context.policies.renew();
-            }
-            if before != doubts(&name) {
-                context.enqueue_open_requests();
+                context.enqueue_concerned(&Change::Policy { name: &name, may_deny });
             }
         }
         listing.after(&event).into_iter().for_each(|policy| context.queues.enqueue_policy(policy));
@@ -344,8 +343,24 @@ fn is_doubted(policy: &GuardedPolicy) -> bool {
 }
 
 /// What changes when a policy says something else than before; a new status changes none of it.
-fn spec_version(policy: &GuardedPolicy) -> (Option<String>, Option<i64>, bool) {
-    (policy.uid(), policy.meta().generation, policy.meta().deletion_timestamp.is_some())
+#[derive(Clone, PartialEq, Eq)]
+struct SpecVersion {
+    uid: Option<String>,
+    generation: Option<i64>,
+    is_deleted: bool,
+    /// Also of one that cannot be decoded.
+    may_deny: bool,
+}
+
+impl SpecVersion {
+    fn of(policy: &GuardedPolicy) -> Self {
+        Self {
+            uid: policy.uid(),
+            generation: policy.meta().generation,
+            is_deleted: policy.meta().deletion_timestamp.is_some(),
+            may_deny: policy.0.as_ref().map_or(true, |policy| policy.spec.effect == Effect::Deny),
+        }
+    }
 }
 
 /// A kind has been read as a whole.
@@ -365,26 +380,28 @@ async fn watch_namespaces(
         let changed = match event {
             Event::Init => {
                 listing.clear();
-                false
+                None
             }
             Event::InitApply(namespace) => {
                 listing.extend([observe::namespace(&namespace)]);
-                false
+                None
             }
             Event::InitDone => {
                 known = std::mem::take(&mut listing);
-                true
+                context.set_namespaces(known.clone());
+                listed(NAMESPACES, context, readiness);
+                context.enqueue_open_requests();
+                None
             }
             Event::Apply(namespace) => {
                 let (name, namespace) = observe::namespace(&namespace);
-                known.insert(name, namespace.clone()) != Some(namespace)
+                (known.insert(name.clone(), namespace.clone()) != Some(namespace)).then_some(name)
             }
-            Event::Delete(namespace) => known.remove(&namespace.name_any()).is_some(),
+            Event::Delete(namespace) => known.remove(&namespace.name_any()).map(|_| namespace.name_any()),
         };
-        if changed {
+        if let Some(name) = changed {
             context.set_namespaces(known.clone());
-            listed(NAMESPACES, context, readiness);
-            context.enqueue_open_requests();
+            context.enqueue_concerned(&Change::Namespace(&name));
         }
     })
     .await;

@@ -1,12 +1,14 @@
 //! Yes, no, or not yet: whether a request may be granted, under which policy, for what time and by whom.
 //!
 //! [`validate`] reads the request, [`matching`] says which policies match it, [`choose`] picks one, [`approvals`] counts
-//! people, and [`decide`] puts them together. It must not know what becomes of the answer.
+//! people, and [`decide`] puts them together; [`dependence`] says which changes can bear on an answer. It must not know
+//! what becomes of the answer.
 
 pub mod approvals;
 pub mod choose;
 pub mod context;
 pub mod decide;
+pub mod dependence;
 pub mod hours;
 pub mod matching;
 pub mod period;
