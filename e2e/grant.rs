@@ -33,19 +33,19 @@ async fn works_and_ends_as_the_real_user(world: Arc<World>) {
     let refusal = alice.apply_refused(&make("before")).await;
     assert!(refusal.contains("cannot"), "{refusal}");
 
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "4s", "ticket": "OPS-7" })).await;
+    world.ask(ALICE, &namespace, "fix", json!({ "duration": "10s", "ticket": "OPS-7" })).await;
     let granted = world.until(&namespace, "fix", State::Active).await;
     alice.apply(&make("during")).await;
     assert!(!world.kubectl(EVE).can_i("create", "configmaps", Some(&namespace)).await, "nobody else has it");
 
     let status = granted.status.clone().unwrap();
     let (from, until) = (status.granted_at.unwrap().0, status.expires_at.clone().unwrap().0);
-    assert_eq!(until.duration_since(from).as_secs(), 4);
+    assert_eq!(until.duration_since(from).as_secs(), 10);
     assert_eq!(granted.spec.requester.as_ref().unwrap().username, "alice");
     let bindings = world.our_bindings(&namespace).await;
     assert_eq!(bindings.len(), 1);
     assert_eq!(bindings[0].annotations()["daypass.dev/expires-at"], until.to_string());
-    assert_eq!(bindings[0].annotations()["daypass.dev/ttl"], "4s");
+    assert_eq!(bindings[0].annotations()["daypass.dev/ttl"], "10s");
     assert_eq!(bindings[0].owner_references()[0].uid, granted.uid().unwrap());
 
     let expired = world.until(&namespace, "fix", State::Expired).await;
@@ -112,7 +112,7 @@ async fn cluster_wide(world: Arc<World>) {
         "requesters": [{ "kind": "User", "name": "bob" }], "roles": [{ "name": "view" }], "scope": { "cluster": true }
     });
     world.allow(&namespace, &namespace, bob_only).await;
-    let ask = json!({ "role": { "name": "view" }, "scope": { "cluster": true }, "duration": "4s" });
+    let ask = json!({ "role": { "name": "view" }, "scope": { "cluster": true }, "duration": "10s" });
     world.ask(ALICE, &namespace, "not-hers", ask.clone()).await;
     world.until(&namespace, "not-hers", State::Denied).await;
 

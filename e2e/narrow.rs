@@ -56,7 +56,7 @@ async fn one_verb_on_one_named_object(world: Arc<World>) {
         admin.ok(&["create", "configmap", name, "-n", &namespace]).await;
     }
     world.ask(ALICE, &namespace, "whole", json!({})).await;
-    world.ask(ALICE, &namespace, "one", json!({ "duration": "5s", "rules": delete_configmap("stuck") })).await;
+    world.ask(ALICE, &namespace, "one", json!({ "duration": "15s", "rules": delete_configmap("stuck") })).await;
     let granted = world.until(&namespace, "one", State::Active).await;
 
     let bindings = world.our_bindings(&namespace).await;

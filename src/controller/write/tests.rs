@@ -51,6 +51,25 @@ async fn a_status_is_stored_over_the_version_that_it_was_planned_for() {
     assert_eq!(records(&script).await.unwrap().metadata.resource_version.as_deref(), Some("8"));
 }
 
+/// What people said is theirs: it is forgotten as a whole, when it may be forged, and else left alone.
+#[test]
+fn the_reviews_of_people_are_cleared_or_left_alone() {
+    let (request, _) = granted();
+    let with = |reviews: Value| {
+        let status = json!({ "state": "Pending", "reviews": reviews });
+        serde_json::from_value::<AccessRequestStatus>(status).unwrap()
+    };
+    let (bob, carol) = (json!({ "verdict": "Approve" }), json!({ "verdict": "Deny" }));
+    let old = with(json!({ "bob": bob }));
+    for edited in [json!({ "bob": bob, "carol": carol }), json!({ "bob": carol }), json!({ "carol": carol })] {
+        let patch = status_patch(&request.metadata, Some(&old), &with(edited)).unwrap();
+        assert!(patch["status"].get("reviews").is_none(), "{patch}");
+    }
+    let patch = status_patch(&request.metadata, Some(&old), &with(json!({}))).unwrap();
+    assert_eq!(patch["status"]["reviews"], Value::Null);
+    assert!(patch["status"].as_object().unwrap().contains_key("reviews"), "{patch}");
+}
+
 #[tokio::test]
 async fn a_conflict_is_one_only_if_the_request_has_changed() {
     let (request, _) = granted();

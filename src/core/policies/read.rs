@@ -228,6 +228,10 @@ mod tests {
             ("spec.approval.deadline", json!({ "approval": { "deadline": "-1h" } })),
             ("spec.approval.stages[s]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
             (
+                "spec.approval.stages[s]",
+                json!({ "approval": { "stages": [{ "name": "s", "approvers": [bob], "required": 0 }] } }),
+            ),
+            (
                 "spec.conditions[1].expression: is not CEL",
                 json!({ "conditions": [sound, { "expression": "(", "message": "m" }] }),
             ),
