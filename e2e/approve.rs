@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         shared("approve::each_stage_takes_another_person", each_stage_takes_another_person),
         shared("approve::a_denial_ends_it", a_denial_ends_it),
         shared("approve::what_does_not_count_is_put_on_record", what_does_not_count),
+        shared("approve::who_reviews_in_vain_is_told_at_once", in_vain),
         shared("approve::a_silent_stage_is_escalated", a_silent_stage_is_escalated),
         shared("approve::nobody_answers_and_it_lapses", nobody_answers),
         shared("approve::the_requester_gives_access_back", the_requester_gives_access_back),
@@ -297,5 +298,48 @@ async fn an_impossible_policy(world: Arc<World>) {
     gitops.ok(&["wait", "--for=condition=Ready=False", "apol", &namespace, "--timeout=30s"]).await;
     let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
     let message = gitops.ok(&["get", "apol", &namespace, "-o", ready]).await;
-    assert!(message.contains("spec.approval.stages[two-of-one]: cannot be complete"), "{message}");
+    assert!(message.contains("spec.approval.stages[0]: cannot be complete"), "{message}");
+}
+
+/// By a warning beside the answer of kubectl: what has no effect is told before anybody waits for it.
+async fn in_vain(world: Arc<World>) {
+    let namespace = world.namespace("vain").await;
+    let bob = json!([{ "kind": "User", "name": "bob" }]);
+    let first = stage("first", json!({ "approvers": bob }));
+    let second = stage("second", json!({}));
+    let terms = json!({ "reviewers": bob, "reviewWithin": "1h" });
+    world
+        .allow(&namespace, &namespace, json!({ "approval": { "stages": [first, second] }, "breakGlass": terms }))
+        .await;
+    world.ask(ALICE, &namespace, "fix", json!({})).await;
+    let waits = world.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await.status.unwrap();
+    assert_eq!(json!(waits.stage.unwrap().approvers), bob);
+    let says = async |who: User, name: &str, verdict: &str| {
+        let patch = json!({ "status": { "reviews": { who.name: { "verdict": verdict } } } }).to_string();
+        let args = ["patch", "areq", name, "-n", &namespace, "--subresource=status", "--type=merge", "-p", &patch];
+        let output = world.kubectl(who).run(&args).await;
+        assert!(output.ok, "a warning refuses nothing: {}", output.stderr);
+        output.stderr
+    };
+    // Admission policies come into force a moment after they are made.
+    eventually("alice is told that her word has no effect", SOON, async || {
+        let told = says(ALICE, "fix", "Approve").await;
+        let wanted = "your Approve has no effect: nobody reviews their own request; who may: User/bob";
+        if told.contains("Warning: ") && told.contains(wanted) { Ok(()) } else { Err(told) }
+    })
+    .await;
+    let too_early = says(CAROL, "fix", "Approve").await;
+    let wanted = "your Approve does not count in stage first, which is open; who may approve now: User/bob";
+    assert!(too_early.contains(wanted), "{too_early}");
+    assert_eq!(says(BOB, "fix", "Approve").await, "", "who may is told nothing");
+    world.until(&namespace, "fix", State::Active).await;
+
+    world.ask(ALICE, &namespace, "emergency", json!({ "breakGlass": true })).await;
+    world.until(&namespace, "emergency", State::Active).await;
+    let told = says(CAROL, "emergency", "Approve").await;
+    assert!(told.contains("has no effect: who may review this access is User/bob"), "{told}");
+    let told = says(ALICE, "emergency", "Approve").await;
+    assert!(told.contains("nobody reviews their own request"), "{told}");
+    assert_eq!(says(BOB, "emergency", "Approve").await, "");
+    assert_eq!(says(ALICE, "emergency", "Revoke").await, "", "everybody may give back what is theirs");
 }

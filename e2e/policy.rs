@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use daypass::api::{AccessRequest, State};
+use daypass::api::{AccessPolicy, AccessRequest, RoleKind, State};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::{SOON, request};
-use crate::harness::users::{ADMIN, ALICE, CAROL, EVE};
+use crate::harness::cast::{SOON, policy, request};
+use crate::harness::users::{ADMIN, ALICE, CAROL, EVE, GITOPS};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         shared("policy::that_cannot_be_used_says_so_until_it_can", says_so),
+        shared("policy::a_kind_that_is_left_out_is_cluster_role_wherever_it_is_read", kind_left_out),
         shared("policy::conditions_say_what_the_fields_cannot", conditions),
         shared("policy::low_risk_waits_for_nobody", automatic),
         shared("policy::what_a_role_can_do_is_told_and_decides", risk),
@@ -48,6 +49,53 @@ async fn says_so(world: Arc<World>) {
     until_events(&world, &namespace, &[("Warning", "Invalid", "spec.schedule"), ("Normal", "InUse", "")]).await;
     world.ask(ALICE, &namespace, "now", json!({})).await;
     world.until(&namespace, "now", State::Active).await;
+}
+
+/// By the admission policies and by the decision alike, in policies and requests, in Allow and Deny.
+async fn kind_left_out(world: Arc<World>) {
+    let namespace = world.namespace("kind").await;
+    let gitops = world.kubectl(GITOPS);
+    // The author may bind the ClusterRole edit, and the Role deployer; not the other way round.
+    world
+        .allow(&namespace, &namespace, json!({ "roles": [{ "name": "edit" }, { "kind": "Role", "name": "deployer" }] }))
+        .await;
+    let stored: AccessPolicy = Api::all(world.client(ADMIN).await).get(&namespace).await.expect("the policy");
+    let kinds: Vec<RoleKind> = stored.spec.roles.iter().map(|role| role.kind).collect();
+    assert_eq!(kinds, [RoleKind::ClusterRole, RoleKind::Role]);
+    let other = json!({ "roles": [{ "name": "deployer" }, { "kind": "Role", "name": "edit" }] });
+    let mut other_kinds = policy(&format!("{namespace}-other"), &namespace);
+    other_kinds["spec"]["roles"] = other["roles"].clone();
+    let refused = gitops.apply_refused(&other_kinds.to_string()).await;
+    assert!(refused.contains("you may not bind ClusterRole deployer"), "{refused}");
+    // For the whole cluster only a ClusterRole can be meant.
+    let mut everywhere = policy(&format!("{namespace}-everywhere"), &namespace);
+    everywhere["spec"]["scope"] = json!({ "cluster": true });
+    gitops.apply(&everywhere.to_string()).await;
+    gitops.ok(&["delete", "apol", &format!("{namespace}-everywhere")]).await;
+
+    world.ask(ALICE, &namespace, "without", json!({})).await;
+    world.ask(ALICE, &namespace, "with", json!({ "role": { "kind": "ClusterRole", "name": "edit" } })).await;
+    for name in ["without", "with"] {
+        world.until(&namespace, name, State::Active).await;
+    }
+    for binding in world.our_bindings(&namespace).await {
+        assert_eq!((binding.role_ref.kind.as_str(), binding.role_ref.name.as_str()), ("ClusterRole", "edit"));
+    }
+    for (name, role) in
+        [("role-edit", json!({ "kind": "Role", "name": "edit" })), ("cluster-deployer", json!({ "name": "deployer" }))]
+    {
+        world.ask(ALICE, &namespace, name, json!({ "role": role })).await;
+        world.until(&namespace, name, State::Denied).await;
+    }
+
+    // A denial without a kind is for the ClusterRole, written out or not, and for no Role of that name.
+    let denial = json!({ "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy",
+        "metadata": { "name": format!("{namespace}-deny") },
+        "spec": { "effect": "Deny", "roles": [{ "name": "edit" }], "scope": { "namespaces": [&namespace] } } });
+    gitops.apply(&denial.to_string()).await;
+    for name in ["without", "with"] {
+        world.until(&namespace, name, State::Revoked).await;
+    }
 }
 
 async fn conditions(world: Arc<World>) {

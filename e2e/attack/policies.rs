@@ -53,6 +53,17 @@ fn loosened() -> Vec<Attempt> {
         Attempt::refused("author::to_a_role_it_may_not_bind", Guard::Author, Scene::Pending, MAY_NOT_BIND, |g| {
             merge(GITOPS, g.policy(), json!({ "spec": { "roles": [{ "name": "edit" }, { "name": "cluster-admin" }] } }))
         }),
+        // Who may bind the Role deployer, and no ClusterRole of that name.
+        Attempt::refused(
+            "author::to_a_role_whose_kind_is_left_out",
+            Guard::Author,
+            Scene::Pending,
+            MAY_NOT_BIND,
+            |g| merge(GITOPS, g.policy(), json!({ "spec": { "roles": [{ "name": "deployer" }] } })),
+        ),
+        Attempt::refused("author::of_a_new_policy_without_kinds", Guard::Author, Scene::Pending, MAY_NOT_BIND, |g| {
+            create(GITOPS, policies(), with_roles(g, vec![json!({ "name": "edit" }), json!({ "name": "deployer" })]))
+        }),
         Attempt::refused("author::to_a_role_of_another_kind", Guard::Author, Scene::Pending, MAY_NOT_BIND, |g| {
             merge(GITOPS, g.policy(), json!({ "spec": { "roles": [{ "kind": "Role", "name": "edit" }] } }))
         }),

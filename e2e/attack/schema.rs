@@ -63,8 +63,15 @@ fn writes(by: User, ground: &Ground, status: &Value) -> Call {
 async fn every_field_is_guarded(world: Arc<World>) {
     let ground = Ground::prepare(&world, Scene::Pending, true).await;
     let samples = samples(&ground).await;
-    for known in ["state", "reviews.*.verdict", "bindings[].uid", "breakGlass.reviewers[].namespace", "extensions[].to"]
-    {
+    for known in [
+        "state",
+        "reviews.*.verdict",
+        "bindings[].uid",
+        "breakGlass.reviewers[].namespace",
+        "extensions[].to",
+        "narrowedTo",
+        "stage.approvers[].name",
+    ] {
         assert!(samples.iter().any(|sample| sample.place == known), "{known} was not found");
     }
     for Sample { place, field, status } in &samples {

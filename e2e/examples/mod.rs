@@ -4,6 +4,7 @@
 //! The outcome of an example stands in its PolicyTest, which `kubectl daypass policy test` decides without a cluster and
 //! [`cases`] plays with real users. There is no other place for it.
 
+mod again;
 mod cases;
 mod gitops;
 mod table;
@@ -33,6 +34,8 @@ pub fn trials() -> Vec<Trial> {
         doc("examples::a_gap_in_the_table_is_told_with_a_way_out", table::tells_gaps),
         doc("examples::gitops_files_fit_together", gitops::fit_together),
         doc("examples::gitops_checks_pass_in_ci", gitops::checks_pass),
+        private("examples::every_file_applied_again_changes_nothing", again::changes_nothing),
+        private("examples::what_was_stored_with_defaults_is_clean_after_one_apply", again::is_clean_after_one_apply),
         private("examples::gitops_tools_see_whether_a_policy_is_ready", gitops::see_readiness),
         shared("examples::gitops_values_fit_the_chart", gitops::values_fit),
     ];

@@ -16,6 +16,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
             for version in &mut crd.spec.versions {
                 if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
                     refuse_null(schema);
+                    let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
+                    spec.into_iter().for_each(|spec| leave_lists_as_written(spec, false));
                 }
             }
             crd
@@ -55,6 +57,27 @@ fn refuse_null(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         refuse_null(values);
+    }
+}
+
+/// A default that the API server fills in inside of a list makes the list another than the one in the author's file, and
+/// kubectl and GitOps tools compare lists as a whole: each apply would change it. What is left out there stays out; who
+/// reads it, in Rust or CEL, knows what it means.
+fn leave_lists_as_written(schema: &mut JSONSchemaProps, in_list: bool) {
+    if in_list {
+        schema.default = None;
+    }
+    let properties = schema.properties.iter_mut().flat_map(|properties| properties.values_mut());
+    properties.for_each(|property| leave_lists_as_written(property, in_list));
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => leave_lists_as_written(item, true),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => {
+            items.iter_mut().for_each(|item| leave_lists_as_written(item, true));
+        }
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        leave_lists_as_written(values, in_list);
     }
 }
 
@@ -121,6 +144,21 @@ mod tests {
             assert!(item || part["description"].as_str().is_some_and(|d| d.len() > 5), "{path} is not explained");
             assert!(part["nullable"].is_null(), "{path} takes null");
         });
+    }
+
+    /// Or the same file, applied again, would be another than what is stored.
+    #[test]
+    fn nothing_is_filled_in_inside_of_a_list_that_people_write() {
+        let (mut lists, mut filled_in) = (0, Vec::new());
+        for_each_part(&mut |path, part| {
+            let of_people = path.contains(".spec");
+            lists += usize::from(of_people && path.ends_with("[]"));
+            if of_people && !part["default"].is_null() {
+                filled_in.push(path.to_owned());
+            }
+        });
+        assert!(lists > 20, "the walk saw {lists} lists");
+        assert_eq!(filled_in, ["AccessRequest.spec.role.kind", "AccessPolicy.spec.effect"]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ use super::subject::{RoleName, Subject};
         .message("a policy that denies takes no duration, approval, limits, breakGlass, extension, recurrence or onRoleChange: remove them"),
     validation = Rule::new("self.effect == 'Allow' || !has(self.scope.systemNamespaces) || !self.scope.systemNamespaces")
         .message("a policy that denies reaches every namespace: remove scope.systemNamespaces"),
-    validation = Rule::new("!has(self.scope.cluster) || !self.scope.cluster || !has(self.roles) || has(self.scope.namespaces) || has(self.scope.namespaceSelector) || self.roles.all(r, r.kind == 'ClusterRole')")
+    validation = Rule::new("!has(self.scope.cluster) || !self.scope.cluster || !has(self.roles) || has(self.scope.namespaces) || has(self.scope.namespaceSelector) || self.roles.all(r, !has(r.kind) || r.kind == 'ClusterRole')")
         .message("only a ClusterRole can be bound in the whole cluster: remove the Role from roles, or add namespaces to scope")
 )]
 pub struct AccessPolicySpec {

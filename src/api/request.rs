@@ -30,6 +30,7 @@ use super::subject::{Identity, RoleName, Subject};
     category = "daypass",
     printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.role.name"),
+    printcolumn(name = "Only", type_ = "string", json_path = ".status.narrowedTo"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Until", type_ = "string", json_path = ".status.expiresAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -284,6 +285,11 @@ pub struct AccessRequestStatus {
     /// The role asked for, as it was when the request was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<DecidedRole>,
+    /// Of a request for fewer rights than its role has: those that it asks for, in short, such as `delete on pods web-0`.
+    /// `spec.rules` has all of them. Left out when the whole role is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub narrowed_to: Option<String>,
     /// Of an extension: the running request that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extends: Option<ExtendedRequest>,
@@ -413,6 +419,10 @@ pub struct OpenStage {
     pub required: i32,
     /// How many have.
     pub approved: i32,
+    /// Who may approve now. A review by somebody else has no effect on this stage; the requester's own never has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub approvers: Vec<Subject>,
 }
 
 /// What kind of binding carries a grant.

@@ -38,6 +38,19 @@ pub struct Subject {
     pub api_group: Option<String>,
 }
 
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = &self.name;
+        match (self.kind, &self.namespace) {
+            (SubjectKind::User, _) => write!(f, "User/{name}"),
+            (SubjectKind::Group, _) => write!(f, "Group/{name}"),
+            (SubjectKind::ServiceAccount, namespace) => {
+                write!(f, "ServiceAccount/{}/{name}", namespace.as_deref().unwrap_or_default())
+            }
+        }
+    }
+}
+
 /// Who somebody is, as the API server authenticated them. Stamped by the cluster's admission policies.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -79,7 +92,7 @@ impl RoleKind {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleName {
-    /// ClusterRole (the default) or Role.
+    /// ClusterRole or Role. Left out: ClusterRole.
     #[serde(default)]
     pub kind: RoleKind,
     /// Name of the role. No wildcards.

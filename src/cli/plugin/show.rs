@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::output::PluginError;
 use crate::api::policy::Effect;
 use crate::api::request::AccessRequest;
+use crate::core::rbac::rules::describe;
 use crate::core::report::explain::{Asked, Explanation, Grant, Judged, Outcome, Standing, Verdict};
 
 /// How an explanation is printed.
@@ -54,7 +55,9 @@ fn place(request: &AccessRequest) -> String {
 
 fn text(request: &AccessRequest, explanation: &Explanation, notes: &[String]) -> String {
     let who = request.spec.requester.as_ref().map_or("nobody", |who| who.username.as_str());
-    let mut lines = vec![format!("{}: {who} asks for {}", place(request), request.spec.role)];
+    let rules = &request.spec.rules;
+    let only = if rules.is_empty() { String::new() } else { format!(", only {}", describe(rules)) };
+    let mut lines = vec![format!("{}: {who} asks for {}{only}", place(request), request.spec.role)];
     if explanation.outcome == Outcome::Denied && explanation.reasons.len() > 1 {
         lines.push("denied because".to_owned());
         lines.extend(explanation.reasons.iter().map(|reason| format!("  {reason}")));

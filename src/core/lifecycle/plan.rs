@@ -36,6 +36,7 @@ use crate::core::model::instants::{earliest, whole_second};
 use crate::core::model::recurrence::Opening;
 use crate::core::rbac::binding;
 use crate::core::rbac::role::missing_rights;
+use crate::core::rbac::rules::describe;
 
 /// The step of a request that is over, was deleted, or whose end or window has come: all that follows from its record and
 /// the time alone. None for any other request, and for one that is over and has yet to be reviewed.
@@ -87,7 +88,7 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Step {
     if s.doubted && status.granted_at.is_some() {
         return finish(s, status, Ending::Revoked, None, disbelief::ENDED, now);
     }
-    let status = with_counted_reviews(status);
+    let status = with_narrowing(s, with_counted_reviews(status));
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
         return finish(s, status, Ending::Failed, None, why, now);
     }
@@ -104,6 +105,15 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Step {
     };
     // Every way out wakes no later than the end that is on record, and than the review is due.
     Step { wake: earliest([planned.wake, end, review_by]), ..planned }
+}
+
+/// The status with what the request asks for, when that is less than its role: a column shows it beside the role, which
+/// alone would say too much.
+fn with_narrowing(s: &Snapshot<'_>, status: AccessRequestStatus) -> AccessRequestStatus {
+    const ROOM: usize = 256;
+    let rules = &s.request.spec.rules;
+    let narrowed_to = (!rules.is_empty()).then(|| history::cut(&describe(rules), ROOM));
+    AccessRequestStatus { narrowed_to, ..status }
 }
 
 /// A request that is over, and whose access has yet to be reviewed: nothing else of it changes any more.

@@ -52,6 +52,9 @@ pub fn ask(
         history::add(&mut status.history, now, Reason::Escalated, None, &why);
         may.extend(stage.escalate_to.clone());
     }
+    if let Some(open) = &mut status.stage {
+        open.approvers.clone_from(&may);
+    }
     let (name, of, missing) = (&stage.name, &policy.reference.name, people(stage.required - approved));
     let hours = policy.hours.get(name).map(|hours| format!(" (counted {})", hours.describe())).unwrap_or_default();
     let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}", names(&may));
@@ -215,7 +218,8 @@ fn open(status: &mut AccessRequestStatus, stage: &Stage, approved: i32, now: Tim
         }
     };
     let since = opened_at.0;
-    status.stage = Some(OpenStage { name: stage.name.clone(), opened_at, required: stage.required, approved });
+    let (name, required) = (stage.name.clone(), stage.required);
+    status.stage = Some(OpenStage { name, opened_at, required, approved, approvers: Vec::new() });
     since
 }
 
