@@ -236,7 +236,9 @@ async fn bad_policies(world: Arc<World>) {
     ];
     let gitops = world.kubectl(GITOPS);
     for (what, spec, field, rule) in cases {
-        refused(&gitops.apply_refused(&with_nulls(policy("bad", "default"), spec)).await, what, field, rule);
+        let bad = with_nulls(policy("bad", "default"), spec);
+        refused(&gitops.apply_refused(&bad).await, what, field, rule);
+        refused_offline(&bad, what, field).await;
     }
 }
 
@@ -300,13 +302,22 @@ fn refused(refusal: &str, what: &str, field: &str, rule: &str) {
     assert!(named && explained, "{what} should be refused with {field:?} and {rule:?}, but: {refusal}");
 }
 
+/// `kubectl daypass policy lint` refuses the same file at the same field, without a cluster.
+async fn refused_offline(bad: &str, what: &str, field: &str) {
+    let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a file");
+    std::fs::write(file.path(), bad).expect("write the policy");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kubectl-daypass"));
+    let output = command.args(["policy", "lint"]).arg(file.path()).output().await.expect("run the plugin");
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.code() == Some(2) && told.contains(&format!(" {field}: ")), "{what}, {field}: {told}");
+}
+
 async fn every_example_is_accepted(world: Arc<World>) {
     let admin = world.kubectl(ADMIN);
     for namespace in ["shop", "payments"] {
         admin.apply_namespace(namespace).await;
     }
     let examples = binaries::repository().join("examples");
-    let mut args = vec!["apply", "--dry-run=server", "--validate=strict", "-R"];
     // A PolicyTest is for `kubectl daypass policy test`, and no kind of the cluster's.
     let entries = std::fs::read_dir(&examples).expect("list the examples").map(|entry| entry.expect("an entry").path());
     let folders = entries.filter(|entry| entry.is_dir());
@@ -319,10 +330,16 @@ async fn every_example_is_accepted(world: Arc<World>) {
         let kinds: Vec<&str> = text.lines().filter(|line| line.starts_with("kind:")).collect();
         assert_eq!(kinds, ["kind: PolicyTest"], "the folder is for PolicyTests only");
     }
-    let manifests: Vec<String> = manifests.iter().map(|folder| folder.display().to_string()).collect();
-    args.extend(manifests.iter().flat_map(|folder| ["-f", folder.as_str()]));
-    let applied = admin.ok(&args).await;
-    assert!(applied.lines().count() >= 10, "{applied}");
+    let inside = manifests.iter().flat_map(|folder| std::fs::read_dir(folder).expect("list a folder"));
+    let files: Vec<String> = inside.map(|file| file.expect("a file").path().display().to_string()).collect();
+    assert!(files.len() >= 8, "{files:?}");
+    for file in &files {
+        // A request that the API server names is created: each time a new one.
+        let named = !std::fs::read_to_string(file).expect("read a manifest").contains("generateName:");
+        let verb = if named { "apply" } else { "create" };
+        let done = admin.ok(&[verb, "--dry-run=server", "--validate=strict", "-f", file]).await;
+        assert!(done.contains("(server dry run)"), "{file}: {done}");
+    }
 }
 
 async fn every_field_is_explained(world: Arc<World>) {
@@ -352,8 +369,21 @@ async fn columns(world: Arc<World>) {
     let alice = world.kubectl(ALICE);
     let table = alice.ok(&["get", "areq", "-n", &namespace]).await;
     let (head, row) = table.split_once('\n').unwrap();
-    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["NAME", "REQUESTER", "ROLE", "STATE", "UNTIL", "AGE"]);
+    let columns = ["NAME", "REQUESTER", "ROLE", "ONLY", "STATE", "UNTIL", "AGE"];
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), columns);
     assert_eq!(row.split_whitespace().take(5).collect::<Vec<_>>(), ["fix", "alice", "edit", "Active", &until]);
+    // Not `edit` alone: what was asked for is much less, also while it waits and after it was denied.
+    let restart =
+        json!([{ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]);
+    world.ask(ALICE, &namespace, "restart", json!({ "rules": restart })).await;
+    world.until(&namespace, "restart", State::Active).await;
+    world.ask(ALICE, &namespace, "too-long", json!({ "rules": restart, "duration": "2h" })).await;
+    world.until(&namespace, "too-long", State::Denied).await;
+    for (name, state) in [("restart", "Active"), ("too-long", "Denied")] {
+        let row = alice.ok(&["get", "areq", name, "-n", &namespace, "--no-headers"]).await;
+        let words: Vec<&str> = row.split_whitespace().take(8).collect();
+        assert_eq!(words, [name, "alice", "edit", "delete", "on", "pods", "web-0", state]);
+    }
     alice.ok(&["wait", "--for=condition=Ready", "apol", &namespace, "--timeout=30s"]).await;
     let policies = alice.ok(&["get", "apol", &namespace, "--no-headers"]).await;
     assert_eq!(

@@ -42,7 +42,7 @@ async fn denied_never_has_a_binding(world: Arc<World>) {
     let namespace = world.namespace("denied").await;
     world.allow(&namespace, &namespace, json!({})).await;
     let cases = [
-        ("mallory-asks", MALLORY, json!({}), "is not among its requesters"),
+        ("mallory-asks", MALLORY, json!({}), "mallory is not among its requesters (Group/dev)"),
         ("other-role", ALICE, json!({ "role": { "name": "admin" } }), "ClusterRole/admin is not among its roles"),
         ("too-long", ALICE, json!({ "duration": "2h" }), "2h is longer than its maximum of 1h"),
         ("no-such-policy", ALICE, json!({ "policy": "nowhere" }), "there is no policy nowhere"),

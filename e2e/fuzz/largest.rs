@@ -90,7 +90,7 @@ pub fn decided(policies: &PolicySet, cluster: bool, now: Timestamp) {
     // Anything but a policy that is not asked at all.
     let unasked = |denial: &Denial| match denial {
         Denial::FallsShort { shortfalls, .. } => {
-            shortfalls.iter().any(|short| matches!(short, Shortfall::Requester(_) | Shortfall::Role { .. }))
+            shortfalls.iter().any(|short| matches!(short, Shortfall::Requester { .. } | Shortfall::Role { .. }))
         }
         _ => false,
     };

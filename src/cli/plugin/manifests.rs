@@ -1,5 +1,5 @@
 //! Manifests from files: reads YAML documents, and holds those of Daypass against their schema as the API server
-//! would, but for the CEL rules of the CRDs.
+//! would.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

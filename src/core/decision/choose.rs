@@ -6,6 +6,7 @@ use super::period::{Period, period};
 use crate::api::policy::Effect;
 use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::near_miss::nearest;
 use crate::core::policies::{Entry, Policy, PolicySet};
 
 /// The policy that decides.
@@ -61,7 +62,9 @@ pub fn choose<'p>(
             Some(name) if matches!(policies.get(name), Some(Entry::Valid(_) | Entry::Doubted { .. })) => {
                 Denial::NamesDenying(name.to_owned())
             }
-            Some(name) => Denial::NamesNone(name.to_owned()),
+            Some(name) => {
+                Denial::NamesNone { name: name.to_owned(), near: nearest(name, policies.all().map(|(name, _)| name)) }
+            }
             None => Denial::NoPolicy,
         });
     }

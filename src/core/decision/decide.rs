@@ -331,6 +331,8 @@ mod tests {
         let policies = [policy("easy", json!({})), policy("hard", json!({ "duration": { "max": "5m" } }))];
         assert_eq!(answer(json!({ "policy": "hard" }), &policies), by("hard", "5m"));
         assert_eq!(answer(json!({ "policy": "ghost" }), &policies), Err("there is no policy ghost".to_owned()));
+        let near = "there is no policy eazy; names that are near: easy";
+        assert_eq!(answer(json!({ "policy": "eazy" }), &policies), Err(near.to_owned()));
         let long = answer(json!({ "policy": "hard", "duration": "10m" }), &policies);
         assert_eq!(long, Err("policy hard: 10m is longer than its maximum of 5m".to_owned()));
         let denied = [policies[0].clone(), deny("no", json!({}))];
@@ -376,7 +378,7 @@ mod tests {
         );
         assert_eq!(
             text(json!({ "requester": { "username": "eve" }, "duration": "2h" }), policy("p", json!({}))),
-            "policy p: eve is not among its requesters, 2h is longer than its maximum of 1h"
+            "policy p: eve is not among its requesters (Group/dev), 2h is longer than its maximum of 1h"
         );
         assert_eq!(
             text(json!({}), deny("p", json!({ "scope": { "cluster": true } }))),

@@ -5,10 +5,11 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::shortfall::{Denying, Shortfall};
+use crate::core::decision::shortfall::{Denying, Requesters, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::namespaces::Namespaces;
+use crate::core::model::near_miss::near_miss;
 use crate::core::model::recurrence::Recurrence;
 use crate::core::model::subjects::is_subject;
 use crate::core::policies::Policy;
@@ -53,7 +54,11 @@ pub fn shortfalls(
     let EvalContext { place, namespaces, .. } = context;
     let mut short = Vec::new();
     if !policy.requesters.iter().any(|s| is_subject(ask.requester, s)) {
-        short.push(Shortfall::Requester(ask.requester.username.clone()));
+        short.push(Shortfall::Requester {
+            who: ask.requester.username.clone(),
+            wanted: Requesters::of(&policy.requesters),
+            near: near_miss(ask.requester, &policy.requesters),
+        });
     }
     if !policy.roles.contains(ask.role) {
         short.push(Shortfall::Role { asked: ask.role.clone(), listed: policy.roles.clone() });

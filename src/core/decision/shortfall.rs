@@ -8,16 +8,24 @@ use k8s_openapi::jiff::SignedDuration;
 
 use super::period::NoTime;
 use super::protected::Protection;
-use crate::api::subject::RoleName;
+use crate::api::subject::{RoleName, Subject};
 use crate::core::model::duration;
 use crate::core::model::field_error::{FieldError, sentence};
+use crate::core::model::near_miss::NearMiss;
 use crate::core::policies::limits::Exceeded;
 
 /// One thing in which a policy falls short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortfall {
     /// It does not name this person, nor a group of theirs.
-    Requester(String),
+    Requester {
+        /// Their username.
+        who: String,
+        /// Whom it names.
+        wanted: Requesters,
+        /// Whom of these they nearly are, if they are.
+        near: Option<NearMiss>,
+    },
     /// It does not name the role.
     Role {
         /// The role asked for.
@@ -89,7 +97,10 @@ impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let long = |length: &SignedDuration| duration::format(*length);
         match self {
-            Self::Requester(who) => write!(f, "{who} is not among its requesters"),
+            Self::Requester { who, wanted, near } => {
+                write!(f, "{who} is not among its requesters ({wanted})")?;
+                near.iter().try_for_each(|near| write!(f, ": {near}"))
+            }
             Self::Role { asked, listed } => {
                 write!(f, "{asked} is not among its roles ({})", in_a_row(listed))
             }
@@ -118,6 +129,32 @@ impl fmt::Display for Shortfall {
             Self::Limit(exceeded) => write!(f, "{exceeded}"),
             Self::Disbelieved(why) => f.write_str(why),
         }
+    }
+}
+
+/// Whom a policy names, as far as they are told: it may name hundreds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requesters {
+    /// The first of them.
+    pub told: Vec<Subject>,
+    /// How many there are beside these.
+    pub more: usize,
+}
+
+impl Requesters {
+    const MOST_TOLD: usize = 5;
+
+    /// Of a policy.
+    pub fn of(subjects: &[Subject]) -> Self {
+        let (told, more) = subjects.split_at(subjects.len().min(Self::MOST_TOLD));
+        Self { told: told.to_vec(), more: more.len() }
+    }
+}
+
+impl fmt::Display for Requesters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&in_a_row(&self.told))?;
+        if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
     }
 }
 
@@ -169,7 +206,12 @@ pub enum Denial {
     /// The policy that the request names denies, so nothing can be granted by it.
     NamesDenying(String),
     /// There is no policy of the name that the request gives.
-    NamesNone(String),
+    NamesNone {
+        /// That name.
+        name: String,
+        /// Names of policies that are near to it, nearest first.
+        near: Vec<String>,
+    },
     /// No policy allows anything.
     NoPolicy,
 }
@@ -194,7 +236,10 @@ impl fmt::Display for Denial {
             Self::FallsShort { policy, shortfalls } => write!(f, "policy {policy}: {}", in_a_row(shortfalls)),
             Self::NotReady { policy, faults } => write!(f, "policy {policy}: it is not ready ({})", sentence(faults)),
             Self::NamesDenying(policy) => write!(f, "policy {policy}: it denies, so nothing can be granted by it"),
-            Self::NamesNone(policy) => write!(f, "there is no policy {policy}"),
+            Self::NamesNone { name, near } if near.is_empty() => write!(f, "there is no policy {name}"),
+            Self::NamesNone { name, near } => {
+                write!(f, "there is no policy {name}; names that are near: {}", in_a_row(near))
+            }
             Self::NoPolicy => f.write_str("there is no policy that allows anything"),
         }
     }

@@ -13,6 +13,7 @@ use crate::core::model::history::{join, shorten};
 use crate::core::model::instants::whole_second;
 use crate::core::policies::Entry;
 use crate::core::policies::origin::disbelief;
+use crate::core::policies::wildcards::{self, wildcards};
 
 /// Reason of Ready when the policy is used in decisions.
 pub const IN_USE: &str = "InUse";
@@ -35,11 +36,19 @@ pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Times
     let (is, reason, message) = match (Entry::read(policy), doubt) {
         (Entry::Broken { faults, .. }, _) => (ConditionStatus::False, INVALID, sentence(&faults)),
         (_, Some(why)) => (ConditionStatus::False, WRITTEN_IN_GAP, why),
-        (_, None) => (ConditionStatus::True, IN_USE, "requests are decided by it".to_owned()),
+        (_, None) => (ConditionStatus::True, IN_USE, in_use(policy)),
     };
     condition(&mut status, policy, conditions::READY, is, reason, &message, now);
     status.observed_generation = policy.metadata.generation;
     status
+}
+
+/// What is said of a policy that is used: that it is, and who in it is nobody.
+fn in_use(policy: &AccessPolicy) -> String {
+    let nobody = wildcards(&policy.spec);
+    let each = nobody.iter().map(|wildcard| format!("; {}: {wildcard}", wildcard.field)).collect::<String>();
+    let way_out = if nobody.is_empty() { String::new() } else { format!("; {}", wildcards::WAY_OUT) };
+    format!("requests are decided by it{each}{way_out}")
 }
 
 /// Judges Reviewed by the requests under this policy whose access has yet to be reviewed. When to look again.
@@ -130,6 +139,18 @@ mod tests {
         assert!(reviewed(&status).unwrap().1.starts_with("2 overdue: bank/fix"));
         assert_eq!(reviews(&mut status, &policy, &[], later), None);
         assert_eq!(reviewed(&status).unwrap().0, ConditionStatus::True);
+    }
+
+    #[test]
+    fn a_policy_that_is_used_says_who_in_it_is_nobody() {
+        let ready = |spec| {
+            let status = readiness(&policy("p", spec), None, noon());
+            conditions::find(&status.conditions, conditions::READY).map(|c| (c.status, c.message.clone())).unwrap()
+        };
+        assert_eq!(ready(json!({})), (ConditionStatus::True, "requests are decided by it".to_owned()));
+        let (is, message) = ready(json!({ "requesters": [{ "kind": "Group", "name": "team-*" }] }));
+        assert_eq!(is, ConditionStatus::True, "it is used as it was: {message}");
+        assert!(message.contains("spec.requesters[0]: Group/team-* stands for nobody"), "{message}");
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub fn shorten(text: &str) -> String {
     cut(text, LONGEST_MESSAGE)
 }
 
+/// A text and what is said behind it, which stays whole when the text must be cut.
+pub fn followed_by(text: &str, more: &str) -> String {
+    format!("{}; {more}", cut(text, LONGEST_MESSAGE.saturating_sub(more.len() + 2)))
+}
+
 /// Cuts a text to a number of bytes, on a character's edge, with a mark where it was cut.
 pub fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {

@@ -9,6 +9,7 @@ pub mod grant_scope;
 pub mod history;
 pub mod instants;
 pub mod namespaces;
+pub mod near_miss;
 pub mod recurrence;
 pub mod revision;
 pub mod schedule;

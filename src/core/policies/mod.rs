@@ -12,6 +12,7 @@ pub mod read;
 pub mod scope;
 pub mod seats;
 pub mod set;
+pub mod wildcards;
 
 pub use policy::Policy;
 pub use set::{Entry, PolicySet};

@@ -44,9 +44,9 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
     let conditions = conditions(spec, &mut faults);
     let automatic_when = automatic_when(spec, &mut faults);
     let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
-    for stage in spec.approval.iter().flat_map(|a| &a.stages) {
+    for (index, stage) in stages.iter().enumerate() {
         if let Some(text) = &stage.escalate_after {
-            read_length(&format!("spec.approval.stages[{}].escalateAfter", stage.name), text, &mut faults);
+            read_length(&format!("spec.approval.stages[{index}].escalateAfter"), text, &mut faults);
         }
     }
     let deadline = spec
@@ -166,12 +166,12 @@ fn recurrence(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) {
 
 fn hours(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> BTreeMap<String, Schedule> {
     let stages = spec.approval.iter().flat_map(|approval| &approval.stages);
-    let read = |stage: &Stage| {
-        let field = format!("spec.approval.stages[{}].hours", stage.name);
+    let read = |(index, stage): (usize, &Stage)| {
+        let field = format!("spec.approval.stages[{index}].hours");
         let hours = Schedule::read(stage.hours.as_ref()?, &field).map_err(|found| faults.extend(found)).ok()?;
         Some((stage.name.clone(), hours))
     };
-    stages.filter_map(read).collect()
+    stages.enumerate().filter_map(read).collect()
 }
 
 /// The schema asks for these too. Said again here since an empty list must never mean everybody.
@@ -187,14 +187,14 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) {
         faults.push(FieldError::new("spec.roles", "only a ClusterRole can be bound in the whole cluster"));
     }
     let stages = spec.approval.as_ref().map_or(&[][..], |a: &Approval| &a.stages);
-    if let Some(stage) = seats::impossible(stages) {
-        let field = format!("spec.approval.stages[{}]", stage.name);
+    if let Some(index) = seats::impossible(stages) {
+        let field = format!("spec.approval.stages[{index}]");
         let problem = "cannot be complete: it needs more people than it names, and one person counts in one stage only";
         faults.push(FieldError::new(field, problem));
     }
-    for stage in stages {
+    for (index, stage) in stages.iter().enumerate() {
         if stage.approvers.is_empty() || stage.required < 1 {
-            let field = format!("spec.approval.stages[{}]", stage.name);
+            let field = format!("spec.approval.stages[{index}]");
             faults.push(FieldError::new(field, "must have approvers, and require at least one of them"));
         }
     }
@@ -226,7 +226,7 @@ mod tests {
             ("spec.duration.max", json!({ "duration": { "max": "1d" } })),
             ("spec.duration.default", json!({ "duration": { "max": "1h", "default": "2h" } })),
             ("spec.approval.deadline", json!({ "approval": { "deadline": "-1h" } })),
-            ("spec.approval.stages[s]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
+            ("spec.approval.stages[0]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
             (
                 "spec.approval.stages[s]",
                 json!({ "approval": { "stages": [{ "name": "s", "approvers": [bob], "required": 0 }] } }),
@@ -249,7 +249,7 @@ mod tests {
             ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 101 } })),
             ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "cooldown": "1h" } })),
             ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "timePerDay": "1h" } })),
-            ("spec.approval.stages[s].hours.timeZone", json!({ "approval": { "stages": [odd_hours] } })),
+            ("spec.approval.stages[0].hours.timeZone", json!({ "approval": { "stages": [odd_hours] } })),
         ] {
             assert!(faults(&policy("p", spec)).starts_with(fault), "{fault}");
         }

@@ -29,9 +29,9 @@ pub fn as_escalated(stages: &[Stage], escalated: &[String]) -> Vec<Stage> {
     stages
 }
 
-/// The first stage that can never be complete: it asks for more people than it and the stages before it name.
+/// The index of the first stage that can never be complete: it asks for more people than it and the stages before it name.
 /// A group counts as many people.
-pub fn impossible(stages: &[Stage]) -> Option<&Stage> {
+pub fn impossible(stages: &[Stage]) -> Option<usize> {
     let all: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
     let stages_at_most = as_escalated(stages, &all);
     let everybody: BTreeSet<&Subject> =
@@ -41,7 +41,7 @@ pub fn impossible(stages: &[Stage]) -> Option<&Stage> {
     let closed: Vec<Stage> = stages_at_most.into_iter().filter(|stage| !open_to_groups(stage)).collect();
     let people: Vec<Vec<&Identity>> = people.iter().map(|who| vec![who]).collect();
     match seat(&closed, &people, |who, stage| is_approver(who, &stage.approvers)) {
-        Seating::Short { stage, .. } => stages.iter().find(|s| s.name == closed[stage].name),
+        Seating::Short { stage, .. } => stages.iter().position(|s| s.name == closed[stage].name),
         _ => None,
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_stage_that_needs_more_people_than_there_are_is_found() {
         let bob = || vec![user("bob")];
-        let name = |stages: &[Stage]| impossible(stages).map(|s| s.name.clone());
+        let name = |stages: &[Stage]| impossible(stages).map(|index| stages[index].name.clone());
         assert_eq!(name(&[stage("a", 2, bob())]), Some("a".into()));
         assert_eq!(name(&[stage("a", 1, bob()), stage("b", 1, bob())]), Some("b".into()));
         assert_eq!(name(&[stage("a", 1, bob()), stage("b", 1, vec![user("bob"), user("carol")])]), None);

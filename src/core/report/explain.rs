@@ -12,7 +12,7 @@ use serde::Serialize;
 use self::account::Account;
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::{AccessRequestStatus, State};
-use crate::api::subject::{Subject, SubjectKind};
+use crate::api::subject::Subject;
 use crate::core::decision::approvals::{Eligibility, on_record};
 use crate::core::decision::period::Period;
 use crate::core::decision::snapshot::Snapshot;
@@ -338,14 +338,7 @@ fn without_effect(stages: &[Stage], status: &AccessRequestStatus, ask: &ValidReq
 
 /// A subject as people write it: `Group/leads`, `ServiceAccount/ci/bot`.
 pub fn written(subject: &Subject) -> String {
-    let name = &subject.name;
-    match (subject.kind, &subject.namespace) {
-        (SubjectKind::User, _) => format!("User/{name}"),
-        (SubjectKind::Group, _) => format!("Group/{name}"),
-        (SubjectKind::ServiceAccount, namespace) => {
-            format!("ServiceAccount/{}/{name}", namespace.as_deref().unwrap_or_default())
-        }
-    }
+    subject.to_string()
 }
 
 #[cfg(test)]

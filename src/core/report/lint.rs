@@ -14,6 +14,7 @@ use crate::api::subject::{Subject, SubjectKind};
 use crate::core::decision::protected::{Protected, WAY_OUT};
 use crate::core::model::duration;
 use crate::core::model::namespaces::{Namespaces, glob_matches};
+use crate::core::policies::wildcards::{self, wildcards};
 use crate::core::policies::{Entry, Policy};
 
 /// Group of everybody who is logged in, people and robots.
@@ -68,6 +69,7 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protecte
         }
     }
     for policy in &sound {
+        policy.nobody(&mut warnings);
         policy.alone(&mut warnings);
         policy.beyond_protection(protected, &mut warnings);
         policy.beside(&sound, &mut warnings);
@@ -87,6 +89,13 @@ impl Subjected<'_> {
             why: why.into(),
             way_out: way_out.to_owned(),
         });
+    }
+
+    /// Subjects that are nobody, in a Deny too: there it denies nobody.
+    fn nobody(&self, warnings: &mut Vec<Warning>) {
+        for wildcard in wildcards(&self.raw.spec) {
+            self.warn(warnings, &wildcard.field, wildcard.to_string(), wildcards::WAY_OUT);
+        }
     }
 
     /// What can be said of the policy alone.

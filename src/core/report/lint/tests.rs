@@ -175,7 +175,7 @@ fn long_reviews_and_extensions_are_warned_of() {
 #[test]
 fn what_is_broken_is_told_as_such() {
     let two = json!([{ "name": "s", "required": 2, "approvers": [{ "kind": "User", "name": "bob" }] }]);
-    alone(json!({ "approval": { "stages": two } }), "spec.approval.stages[s]", "cannot be complete");
+    alone(json!({ "approval": { "stages": two } }), "spec.approval.stages[0]", "cannot be complete");
 }
 
 #[test]
@@ -185,4 +185,12 @@ fn a_glob_that_fits_no_known_namespace_is_found() {
     let [warning] = lint(&policies, Some(&all), Protected::default()).try_into().unwrap();
     assert_eq!((warning.field.as_str(), warning.why.split(' ').next()), ("spec.scope.namespaces", Some("sop*")));
     assert!(lint(&policies, None, Protected::default()).is_empty());
+}
+
+#[test]
+fn a_star_in_a_name_is_nobody_in_an_allow_and_in_a_deny() {
+    alone(json!({ "requesters": group("team-*") }), "spec.requesters[0]", "Group/team-* stands for nobody");
+    let approval = json!({ "approval": stages(group("lead*")) });
+    alone(approval, "spec.approval.stages[0].approvers[0]", "Group/lead* stands for nobody");
+    says(&[deny("no", json!({ "requesters": group("*") }))], "no", "spec.requesters[0]", "Group/* stands for nobody");
 }
