@@ -62,8 +62,8 @@ impl Stage {
         let _ = tokio::signal::ctrl_c().await;
     }
 
-    /// Tells the story, command by command.
-    pub async fn tell(&self) {
+    /// Tells the story, command by command. The name of the request that carol approves.
+    pub async fn tell(&self) -> String {
         say("The platform team keeps its policies in Git. A GitOps tool applies them.");
         show("examples/tour/policies.yaml");
         self.run(GITOPS.name, "apply -f examples/tour/policies.yaml").await;
@@ -73,21 +73,21 @@ impl Stage {
         self.run(ALICE.name, "auth can-i list pods -n shop").await;
         say("Looking is low risk: the policy asks nobody, so she has it at once.");
         show("examples/tour/look.yaml");
-        self.run(ALICE.name, "apply -f examples/tour/look.yaml").await;
-        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Active areq/look -n shop").await;
+        let look = self.create(ALICE.name, "examples/tour/look.yaml").await;
+        self.run(ALICE.name, &format!("wait --for=jsonpath={{.status.state}}=Active {look} -n shop")).await;
         self.run(ALICE.name, "auth can-i list pods -n shop").await;
 
         say("Changing something takes an approver.");
         show("examples/tour/fix.yaml");
-        self.run(ALICE.name, "apply -f examples/tour/fix.yaml").await;
-        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Pending areq/fix -n shop").await;
-        self.run(ALICE.name, "get areq fix -n shop -o jsonpath={.status.message}").await;
+        let fix = self.create(ALICE.name, "examples/tour/fix.yaml").await;
+        self.run(ALICE.name, &format!("wait --for=jsonpath={{.status.state}}=Pending {fix} -n shop")).await;
+        self.run(ALICE.name, &format!("get {fix} -n shop -o jsonpath={{.status.message}}")).await;
         say("Her own approval has no effect, which goes on record, and nobody can approve in another's name.");
-        self.run(ALICE.name, &review("alice", "Approve")).await;
-        self.run(CAROL.name, &review("bob", "Approve")).await;
+        self.run(ALICE.name, &review(&fix, "alice", "Approve")).await;
+        self.run(CAROL.name, &review(&fix, "bob", "Approve")).await;
         say("carol is an approver. All she needs is kubectl.");
-        self.run(CAROL.name, &review("carol", "Approve")).await;
-        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Active areq/fix -n shop").await;
+        self.run(CAROL.name, &review(&fix, "carol", "Approve")).await;
+        self.run(ALICE.name, &format!("wait --for=jsonpath={{.status.state}}=Active {fix} -n shop")).await;
         self.run(ALICE.name, "get areq -n shop").await;
         self.run(ALICE.name, "auth can-i delete pods -n shop").await;
         say("What was bound: one role, to one person, with its end written on it.");
@@ -97,18 +97,30 @@ impl Stage {
             "For one verb on one object nobody needs to be asked: the risk is that of what she asks for, not of the role.",
         );
         show("examples/tour/restart.yaml");
-        self.run(ALICE.name, "apply -f examples/tour/restart.yaml").await;
-        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Active areq/restart -n shop").await;
-        self.run(ALICE.name, "get areq restart -n shop -o jsonpath={.status.message}").await;
+        let restart = self.create(ALICE.name, "examples/tour/restart.yaml").await;
+        self.run(ALICE.name, &format!("wait --for=jsonpath={{.status.state}}=Active {restart} -n shop")).await;
+        self.run(ALICE.name, &format!("get {restart} -n shop -o jsonpath={{.status.message}}")).await;
         self.run(ADMIN.name, "get role -n shop -l app.kubernetes.io/managed-by=daypass -o jsonpath={.items[*].rules}")
             .await;
 
         say("Fifteen seconds later it is over, and nobody had to remember it.");
-        self.run(ALICE.name, "wait --for=jsonpath={.status.state}=Expired areq/fix -n shop --timeout=60s").await;
+        let expired = format!("wait --for=jsonpath={{.status.state}}=Expired {fix} -n shop --timeout=60s");
+        self.run(ALICE.name, &expired).await;
         self.run(ALICE.name, "auth can-i delete pods -n shop").await;
         say("The record stays: who asked, who agreed, what was granted, when it ended.");
-        self.run(ADMIN.name, "events -n shop --for areq/fix").await;
-        self.run(ADMIN.name, "get areq fix -n shop -o yaml").await;
+        self.run(ADMIN.name, &format!("events -n shop --for {fix}")).await;
+        self.run(ADMIN.name, &format!("get {fix} -n shop -o yaml")).await;
+        fix.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// Creates a request as a person; what kubectl calls it from then on. Each time it is another one, so that the story can
+    /// be told again.
+    async fn create(&self, context: &str, file: &str) -> String {
+        println!("\n  $ kubectl --context {context} create -f {file} -o name");
+        let kubectl = self.control_plane.kubectl_with(&self.kubeconfig);
+        let name = kubectl.ok(&["--context", context, "create", "-f", file, "-o", "name"]).await;
+        println!("    {}", name.trim());
+        name.trim().to_owned()
     }
 
     /// Runs a kubectl command as a person and shows it with what it prints. A refusal is part of the story.
@@ -125,9 +137,9 @@ impl Stage {
     }
 }
 
-fn review(name: &str, verdict: &str) -> String {
+fn review(request: &str, name: &str, verdict: &str) -> String {
     let patch = format!(r#"{{"status":{{"reviews":{{"{name}":{{"verdict":"{verdict}","comment":"go ahead"}}}}}}}}"#);
-    format!("patch areq fix -n shop --subresource=status --type=merge -p '{patch}'")
+    format!("patch {request} -n shop --subresource=status --type=merge -p '{patch}'")
 }
 
 fn say(text: &str) {

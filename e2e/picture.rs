@@ -54,8 +54,8 @@ pub fn trials() -> Vec<Trial> {
 pub fn run() -> ExitCode {
     let seen = trial::runtime().block_on(async {
         let stage = Stage::set().await;
-        stage.tell().await;
-        Seen::on(&stage.control_plane).await
+        let fix = stage.tell().await;
+        Seen::on(&stage.control_plane, &fix).await
     });
     let svg = draw(&seen);
     std::fs::write(binaries::repository().join(FILE), &svg).expect("write the picture");
@@ -83,10 +83,10 @@ struct Step {
 }
 
 impl Seen {
-    async fn on(control_plane: &ControlPlane) -> Self {
+    async fn on(control_plane: &ControlPlane, fix: &str) -> Self {
         let admin = control_plane.kubectl(ADMIN);
         let json = |text: String| -> Value { serde_json::from_str(&text).expect("JSON") };
-        let request = json(admin.ok(&["get", "areq", "fix", "-n", "shop", "-o", "json"]).await);
+        let request = json(admin.ok(&["get", "areq", fix, "-n", "shop", "-o", "json"]).await);
         let version = json(admin.ok(&["get", "--raw", "/version"]).await);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let history = request["status"]["history"].as_array().expect("a history").clone();
@@ -101,7 +101,8 @@ impl Seen {
                 let object = &event["objectRef"];
                 event["verb"] == verb
                     && object["resource"] == resource
-                    && object["name"] == name
+                    // What is created under a generated name has none in the call.
+                    && (object["name"] == name || event["responseObject"]["metadata"]["name"] == name)
                     && object["subresource"].as_str().unwrap_or_default() == subresource
                     && event["user"]["username"] == who
                     && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
@@ -113,7 +114,7 @@ impl Seen {
         let role = format!("{}/{}", text(&spec["role"]["kind"]), text(&spec["role"]["name"]));
         let controller = "system:serviceaccount:daypass-system:daypass";
         let binding = text(&history_binding(&audit, controller, &text(&request["metadata"]["uid"])));
-        let asked = done(ALICE.name, "create", "accessrequests", "fix", "");
+        let asked = done(ALICE.name, "create", "accessrequests", fix, "");
         let end = text(&request["status"]["expiresAt"]);
         let gone = done(controller, "delete", "rolebindings", &binding, "");
         let step = |at: &str, colour, title: String, words: String, access| {
@@ -126,21 +127,21 @@ impl Seen {
             steps: vec![
                 step(&asked, BLUE, asks, text(&spec["reason"]), false),
                 step(
-                    &done(controller, "patch", "accessrequests", "fix", "status"),
+                    &done(controller, "patch", "accessrequests", fix, "status"),
                     BLUE,
                     "Policy shop-edit asks for an approver".to_owned(),
                     said("ApprovalNeeded"),
                     false,
                 ),
                 step(
-                    &done(ALICE.name, "patch", "accessrequests", "fix", "status"),
+                    &done(ALICE.name, "patch", "accessrequests", fix, "status"),
                     AMBER,
                     "alice approves her own request".to_owned(),
                     said("ReviewIgnored"),
                     false,
                 ),
                 step(
-                    &done(CAROL.name, "patch", "accessrequests", "fix", "status"),
+                    &done(CAROL.name, "patch", "accessrequests", fix, "status"),
                     BLUE,
                     "carol approves with one kubectl patch".to_owned(),
                     said("Reviewed"),

@@ -62,19 +62,55 @@ async fn run(part: &Part, control_plane: &ControlPlane, told: impl Fn(&Command, 
     let kubeconfig = control_plane.dir().join("tutorial.kubeconfig");
     shell::contexts(control_plane, &kubeconfig).await;
     let kubectl = control_plane.kubectl_with(&kubeconfig);
+    let mut kept = Kept::default();
     for command in part.commands() {
-        let words = shell::words(&command.line);
+        let line = kept.fill_in(&command.line);
+        if let Some((variable, line)) = assignment(&line) {
+            let words = shell::words(line);
+            let args: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+            assert!(command.answer.is_empty(), "{}: {}: its answer is kept, not shown", part.file, command.line);
+            let output = kubectl.run_in(binaries::repository(), &args).await;
+            assert!(output.ok, "$ {}\n{}", command.line, output.stderr);
+            kept.0.push((variable.to_owned(), output.stdout.trim().to_owned()));
+            continue;
+        }
+        let words = shell::words(&line);
         let args: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
         assert_eq!(words[0], "kubectl", "{}: {}", part.file, command.line);
         let once = async || {
             let output = kubectl.run_in(binaries::repository(), &args).await;
-            told(&command, format!("{}{}", output.stdout, output.stderr).trim_end())
+            told(&command, kept.as_in_the_text(format!("{}{}", output.stdout, output.stderr).trim_end()).as_str())
         };
         if args.iter().any(|word| ["get", "events", "can-i"].contains(word)) {
             eventually(&format!("$ {}", command.line), SOON, once).await;
         } else if let Err(why) = once().await {
             panic!("$ {}\n{why}", command.line);
         }
+    }
+}
+
+/// `NAME=$(COMMAND)`, as a shell reads it: the variable, and the command whose answer it is to hold.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let (variable, command) = line.split_once("=$(")?;
+    let is_name = variable.chars().all(|letter| letter.is_ascii_lowercase());
+    command.strip_suffix(')').filter(|_| is_name).map(|command| (variable, command))
+}
+
+/// What the variables of a text hold: names that the API server made.
+#[derive(Default)]
+struct Kept(Vec<(String, String)>);
+
+impl Kept {
+    fn fill_in(&self, line: &str) -> String {
+        self.0.iter().fold(line.to_owned(), |line, (variable, value)| line.replace(&format!("${variable}"), value))
+    }
+
+    /// An answer with the names that a text can know: `fix-x7k2p` is whatever follows `fix-`.
+    fn as_in_the_text(&self, answer: &str) -> String {
+        self.0.iter().fold(answer.to_owned(), |answer, (variable, value)| {
+            let name = value.rsplit('/').next().unwrap_or_default();
+            answer.replace(name, &format!("{variable}-x7k2p"))
+        })
     }
 }
 

@@ -94,9 +94,9 @@ impl Example<'_> {
     async fn play(&self, case: &Value) {
         let mut made = Vec::new();
         for earlier in case["before"].as_array().into_iter().flatten() {
-            let (request, _) = self.ask(earlier).await;
+            let request = self.ask(earlier).await;
             let over = earlier["over"].as_bool().unwrap_or_default();
-            self.until(case, request, |status| {
+            self.until(case, &request, |status| {
                 let waits = status.state == State::Pending && status.stage.is_some();
                 let stands = if over { status.state == State::Expired } else { waits || status.state == State::Active };
                 if stands { Ok(()) } else { Err("it does not stand as it should before the case".to_owned()) }
@@ -104,11 +104,11 @@ impl Example<'_> {
             .await;
             made.push(request);
         }
-        let (request, who) = self.ask(case).await;
-        made.push(request);
+        let request = self.ask(case).await;
+        let who = request.who;
         let escalated: Vec<&str> =
             case["escalated"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        self.until(case, request, |status| {
+        self.until(case, &request, |status| {
             if escalated.iter().all(|stage| status.escalated.iter().any(|name| name == stage)) {
                 Ok(())
             } else {
@@ -118,14 +118,13 @@ impl Example<'_> {
         .await;
         let reviews = case["reviews"].as_object().into_iter().flatten();
         let reviewers: Vec<&String> = reviews.clone().map(|(who, _)| who).collect();
-        let (namespace, name) = place(request);
         for (who, review) in reviews {
             let (verdict, comment) = (review["verdict"].as_str(), review["comment"].as_str());
             let who = user(who, &review["groups"]);
             let verdict = verdict.expect("a verdict");
-            self.world.review(who, namespace, name, verdict, comment.unwrap_or_default()).await;
+            self.world.review(who, &request.namespace, &request.name, verdict, comment.unwrap_or_default()).await;
         }
-        self.until(case, request, |status| {
+        self.until(case, &request, |status| {
             let heard = |who: &&String| status.history.iter().any(|entry| entry.by.as_ref() == Some(*who));
             if let Some(who) = reviewers.iter().find(|who| !heard(who)) {
                 return Err(format!("what {who} said is not on record"));
@@ -134,13 +133,14 @@ impl Example<'_> {
             if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
         })
         .await;
+        made.push(request);
         self.clear(&made).await;
     }
 
-    /// Applies the request of a case as it stands in the file, by who is meant.
-    async fn ask(&self, case: &Value) -> (&Value, User) {
+    /// Creates the request of a case as it stands in the file, by who is meant.
+    async fn ask(&self, case: &Value) -> Made {
         let name = case["request"].as_str().unwrap_or_else(|| {
-            panic!("{}: a case names its request as NAMESPACE/NAME, so that people can apply it", self.name)
+            panic!("{}: a case names its request as NAMESPACE/NAME, so that people can create it", self.name)
         });
         let is_it = |request: &&Value| {
             let (namespace, of_it) = place(request);
@@ -150,12 +150,14 @@ impl Example<'_> {
         let request = found.unwrap_or_else(|| panic!("{}: there is no request {name}", self.name));
         let who = &case["requester"];
         let who = user(who["username"].as_str().unwrap_or_default(), &who["groups"]);
-        self.world.kubectl(who).apply(&request.to_string()).await;
-        (request, who)
+        let args = ["create", "-o", "jsonpath={.metadata.name}", "-f", "-"];
+        let created = self.world.kubectl(who).run_with(&args, &request.to_string()).await;
+        assert!(created.ok, "{}: {name}: {}", self.name, created.stderr);
+        Made { namespace: place(request).0.to_owned(), name: created.stdout, who }
     }
 
-    async fn until(&self, case: &Value, request: &Value, check: impl Fn(&AccessRequestStatus) -> Result<(), String>) {
-        let (namespace, name) = place(request);
+    async fn until(&self, case: &Value, request: &Made, check: impl Fn(&AccessRequestStatus) -> Result<(), String>) {
+        let (namespace, name) = (request.namespace.as_str(), request.name.as_str());
         let requests = self.world.requests(namespace).await;
         let what = format!("example {}, case {}, request {namespace}/{name}", self.name, case["name"]);
         eventually(&what, SOON, async || {
@@ -167,11 +169,10 @@ impl Example<'_> {
     }
 
     /// Cases know nothing of each other.
-    async fn clear(&self, made: &[&Value]) {
+    async fn clear(&self, made: &[Made]) {
         let admin = self.world.kubectl(ADMIN);
         for request in made {
-            let (namespace, name) = place(request);
-            admin.ok(&["delete", "areq", name, "-n", namespace, "--timeout=30s"]).await;
+            admin.ok(&["delete", "areq", &request.name, "-n", &request.namespace, "--timeout=30s"]).await;
         }
         for namespace in self.test["namespaces"].as_array().into_iter().flatten() {
             self.world.until_unbound(namespace["name"].as_str().expect("a name")).await;
@@ -179,9 +180,20 @@ impl Example<'_> {
     }
 }
 
+/// A request that was created, under the name that it has there.
+struct Made {
+    namespace: String,
+    name: String,
+    who: User,
+}
+
+/// Namespace and name of a request in a file, as a case writes them: of a name that the API server completes, the part that
+/// stands there.
 fn place(request: &Value) -> (&str, &str) {
     let metadata = &request["metadata"];
-    (metadata["namespace"].as_str().expect("a namespace"), metadata["name"].as_str().expect("a name"))
+    let name = metadata["name"].as_str().or_else(|| metadata["generateName"].as_str());
+    let name = name.expect("a name").trim_end_matches('-');
+    (metadata["namespace"].as_str().expect("a namespace"), name)
 }
 
 /// The user whom a case means, who must be in the groups that it says.
@@ -234,10 +246,9 @@ fn names(list: &Value) -> BTreeSet<String> {
     names.map(|name| name.rsplit('/').next().unwrap_or_default().to_owned()).collect()
 }
 
-/// Whom a request says that it waits for.
+/// Whom a request waits for.
 fn approvers(status: &AccessRequestStatus) -> BTreeSet<String> {
-    let waits = status.message.as_deref().and_then(|message| message.split_once(" of: "));
-    waits.map(|(_, names)| names.split(", ").map(str::to_owned).collect()).unwrap_or_default()
+    status.stage.iter().flat_map(|stage| &stage.approvers).map(|subject| subject.name.clone()).collect()
 }
 
 /// What a request says of itself and of its approval.

@@ -203,7 +203,10 @@ fn named(name: &str, documents: &[Document]) -> Option<Result<AccessRequest, Unu
     let (namespace, name) = name.split_once('/')?;
     let is_it = |document: &&Document| {
         let metadata = &document.value["metadata"];
-        document.is("AccessRequest") && metadata["namespace"] == namespace && metadata["name"] == name
+        // One that the API server names is meant by the part that is its own.
+        let own = metadata["generateName"].as_str().map(|prefix| prefix.trim_end_matches('-'));
+        let is_named = metadata["name"] == name || (metadata["name"].is_null() && own == Some(name));
+        document.is("AccessRequest") && metadata["namespace"] == namespace && is_named
     };
     documents.iter().find(is_it).map(Document::request)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::policy::{AccessPolicy, Stage};
 use crate::api::request::{AccessRequest, Review, ReviewVerdict};
 use crate::api::subject::{Subject, SubjectKind};
+use crate::core::lifecycle::end::ASK_ANEW;
 use crate::core::model::namespaces::{Namespace, Namespaces};
 
 /// Noon of the day that the samples live in.
@@ -40,6 +41,12 @@ pub fn review(verdict: ReviewVerdict, groups: &[&str]) -> Review {
 
 pub fn approve(username: &str) -> (String, Review) {
     (username.to_owned(), review(ReviewVerdict::Approve, &[]))
+}
+
+/// What a message says of its request, without what every request says that is over.
+pub fn said(message: Option<String>) -> String {
+    let message = message.unwrap_or_default();
+    message.strip_suffix(&format!("; {ASK_ANEW}")).map(str::to_owned).unwrap_or(message)
 }
 
 /// A request of alice (groups dev) in namespace `shop`, made at noon, with this spec on top of the least one.

@@ -11,6 +11,11 @@ use crate::core::lifecycle::step::Step;
 use crate::core::model::history;
 use crate::core::rbac::binding::Observed;
 
+/// What the message of a request that is over says to do. Who applies its file again is told `unchanged` by kubectl, and
+/// nothing more.
+pub const ASK_ANEW: &str =
+    "for new access make a new request under another name: to apply this one again changes nothing";
+
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -53,6 +58,14 @@ impl Ending {
         }
     }
 
+    /// What to do now; nothing when the request got what it asked for elsewhere.
+    pub fn way_on(self) -> Option<&'static str> {
+        match self {
+            Self::Denied | Self::Lapsed | Self::Expired | Self::Revoked | Self::Failed => Some(ASK_ANEW),
+            Self::Extended => None,
+        }
+    }
+
     /// Whether it was never approved.
     fn is_refusal(self) -> bool {
         matches!(self, Self::Denied | Self::Lapsed)
@@ -72,7 +85,7 @@ pub fn finish(
     let (why, reason) = (history::shorten(why), ending.reason());
     status.state = ending.state();
     status.stage = None;
-    status.message = Some(why.clone());
+    status.message = Some(ending.way_on().map_or_else(|| why.clone(), |way| history::followed_by(&why, way)));
     if ending.is_refusal() {
         record::condition(&mut status, conditions::APPROVED, ConditionStatus::False, reason, &why, now);
     }

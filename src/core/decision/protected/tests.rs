@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::policy::AccessPolicy;
-use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
+use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, said};
 use crate::core::laws::simulator::World;
 use crate::core::model::namespaces::Namespace;
 
@@ -44,7 +44,7 @@ fn world(spec: Value, policies: Vec<AccessPolicy>, role: Option<RoleSeen>) -> Wo
 fn settled(mut world: World) -> (State, String) {
     world.settle();
     assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
-    (world.state(), world.status().message.unwrap_or_default())
+    (world.state(), said(world.status().message))
 }
 
 fn everywhere() -> Value {

@@ -7,7 +7,7 @@ use crate::api::conditions::{self, ConditionStatus};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, ReviewVerdict, State};
 use crate::core::guard::Guard;
-use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review};
+use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review, said};
 use crate::core::laws::simulator::World;
 
 /// Takes two approvals, and none in an emergency; carol or somebody of `ops` reviews within 30 minutes.
@@ -86,7 +86,7 @@ fn a_policy_without_stages_is_for_emergencies_only() {
     let only = emergency(json!({ "approval": {} }));
     let world = asked(json!({}), vec![only.clone()]);
     assert_eq!(world.state(), State::Denied);
-    assert_eq!(world.status().message.unwrap(), "policy p: it is for emergencies only (spec.breakGlass)");
+    assert_eq!(said(world.status().message), "policy p: it is for emergencies only (spec.breakGlass)");
     assert_eq!(asked(json!({ "breakGlass": true }), vec![only]).state(), State::Active);
 }
 
@@ -104,7 +104,7 @@ fn of_two_policies_that_have_it_the_first_by_name_decides() {
 fn a_policy_must_have_it_and_a_denial_still_wins() {
     let plain = asked(json!({ "breakGlass": true }), vec![policy("p", json!({}))]);
     assert_eq!(
-        (plain.state(), plain.status().message.unwrap().as_str()),
+        (plain.state(), said(plain.status().message).as_str()),
         (State::Denied, "policy p: it has no breakGlass")
     );
     let denied = asked(json!({ "breakGlass": true }), vec![emergency(json!({})), deny("no", json!({}))]);
@@ -157,7 +157,7 @@ fn access_that_was_not_justified_ends() {
     let mut world = let_in();
     say(&mut world, "carol", &[], ReviewVerdict::Deny);
     assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
-    assert_eq!(world.status().message.unwrap(), "carol found the access to be not justified: seen");
+    assert_eq!(said(world.status().message), "carol found the access to be not justified: seen");
     assert_eq!(world.status().history.last().unwrap().by.as_deref(), Some("carol"));
     assert_eq!(reviewed(&world), (ConditionStatus::True, "Unjustified".to_owned()));
 }
@@ -286,7 +286,7 @@ fn while_a_review_is_overdue_that_person_gets_no_further_emergency() {
             World::new(request(json!({ "breakGlass": true })), vec![emergency(json!({}))], namespaces(), now);
         world.unreviewed = vec![earlier];
         settle(&mut world);
-        (world.state(), world.status().message.unwrap())
+        (world.state(), said(world.status().message))
     };
     for requester in [&alice, &renamed] {
         let (state, message) = answer(earlier(requester.clone(), false), noon());

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{ReviewVerdict, State};
-use crate::core::laws::fixtures::{namespaces, noon, policy, request, review};
+use crate::core::laws::fixtures::{namespaces, noon, policy, request, review, said};
 use crate::core::laws::simulator::World;
 
 fn asking_bob() -> AccessPolicy {
@@ -73,7 +73,7 @@ fn what_is_granted_ends() {
     assert_eq!((world.state(), world.ours()), (State::Active, 1));
     doubt(&mut world);
     assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
-    assert_eq!(world.status().message.as_deref(), Some(ENDED));
+    assert_eq!(said(world.status().message), ENDED);
     assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, State};
-use crate::core::laws::fixtures::{approve, namespaces, noon, policy, request};
+use crate::core::laws::fixtures::{approve, namespaces, noon, policy, request, said};
 use crate::core::laws::simulator::World;
 
 fn with_stage(spec: Value) -> AccessPolicy {
@@ -45,7 +45,7 @@ fn world(extension: AccessRequest, running: Option<AccessRequest>) -> World {
 fn text(world: &mut World) -> (State, String) {
     world.settle();
     assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
-    (world.state(), world.status().message.unwrap_or_default())
+    (world.state(), said(world.status().message))
 }
 
 fn at(time: &str) -> Timestamp {

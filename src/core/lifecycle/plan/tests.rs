@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::ReviewVerdict;
-use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review};
+use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review, said};
 use crate::core::laws::simulator::World;
 use crate::core::lifecycle::active::NoLonger;
+use crate::core::lifecycle::end::ASK_ANEW;
 use crate::core::lifecycle::step::Write;
 use crate::core::model::history::ORDINARY_ENTRIES;
 use crate::core::policies::PolicySet;
@@ -54,12 +55,52 @@ fn go_to(world: &mut World, time: &str) {
     assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
 }
 
+/// Without what every request says that is over.
 fn message(world: &World) -> String {
-    world.status().message.unwrap_or_default()
+    said(world.status().message)
 }
 
 fn events(world: &World) -> Vec<String> {
     world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect()
+}
+
+#[test]
+fn a_request_that_is_over_says_what_to_do_however_long_its_reasons_are() {
+    use Ending::{Denied, Expired, Extended, Failed, Lapsed, Revoked};
+    let world = world(json!({}), Vec::new());
+    let set = PolicySet::default();
+    for (ending, tells) in
+        [(Denied, true), (Lapsed, true), (Expired, true), (Revoked, true), (Failed, true), (Extended, false)]
+    {
+        for why in ["because".to_owned(), "x".repeat(5000)] {
+            let step = finish(&world.snapshot(&set, &[]), AccessRequestStatus::default(), ending, None, &why, noon());
+            let status = step.record.unwrap();
+            let message = status.message.unwrap();
+            assert_eq!(message.ends_with(ASK_ANEW), tells, "{ending:?}: {message}");
+            assert!(message.starts_with(&why[..5]) && message.len() <= 4096, "{}", message.len());
+            let finished = conditions::find(&status.conditions, conditions::FINISHED).unwrap();
+            assert!(!finished.message.contains(ASK_ANEW), "the reason alone");
+        }
+    }
+}
+
+/// From its first record to its last, in whichever state: the role alone would say too much.
+#[test]
+fn what_a_request_was_narrowed_to_stands_beside_its_role() {
+    let rule = json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] });
+    for policies in [Vec::new(), vec![policy("base", json!({}))], vec![asking_bob(json!({}))]] {
+        let narrowed = |rules: Value| {
+            let mut world = world(json!({ "rules": rules }), policies.clone());
+            world.role = Some(RoleSeen::with_every_right());
+            world.settle();
+            (world.state(), world.status().narrowed_to)
+        };
+        let (state, only) = narrowed(json!([rule]));
+        assert_eq!(only.as_deref(), Some("delete on pods web-0"), "{state:?}");
+        assert_eq!(narrowed(json!([])).1, None);
+        let long = vec![json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["p".repeat(200)] }); 4];
+        assert!(narrowed(json!(long)).1.is_some_and(|only| only.len() <= 256));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::request::State;
-use crate::core::laws::fixtures::{namespaces, noon, policy, request};
+use crate::core::laws::fixtures::{namespaces, noon, policy, request, said};
 use crate::core::laws::simulator::World;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -74,7 +74,7 @@ fn each_time_is_bounded_by_the_policy_and_so_are_the_weeks() {
             noon(),
         );
         world.settle();
-        (world.state(), world.status().message.unwrap_or_default())
+        (world.state(), said(world.status().message))
     };
     assert_eq!(asked("03:00", 2).0, State::Scheduled);
     for (end, weeks, message) in [
