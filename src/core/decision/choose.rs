@@ -62,9 +62,10 @@ pub fn choose<'p>(
             Some(name) if matches!(policies.get(name), Some(Entry::Valid(_) | Entry::Doubted { .. })) => {
                 Denial::NamesDenying(name.to_owned())
             }
-            Some(name) => {
-                Denial::NamesNone { name: name.to_owned(), near: nearest(name, policies.all().map(|(name, _)| name)) }
-            }
+            Some(name) => Denial::NamesNone {
+                name: name.to_owned(),
+                near: nearest(name, policies.valid(Effect::Allow).map(|policy| policy.reference.name.as_str())),
+            },
             None => Denial::NoPolicy,
         });
     }
