@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod docs;
 mod examples;
+mod expressions;
 mod extend;
 mod faults;
 mod grant;
@@ -79,6 +80,7 @@ fn trials() -> Vec<Trial> {
         grant::trials(),
         narrow::trials(),
         approve::trials(),
+        expressions::trials(),
         extend::trials(),
         break_glass::trials(),
         identity::trials(),

@@ -118,6 +118,13 @@ fn closed_now() -> Value {
     json!({ "timeZone": "UTC", "windows": [{ "days": [day], "start": "09:00", "end": "17:00" }] })
 }
 
+/// Windows in a time zone that there is not.
+fn nowhere() -> Value {
+    let mut closed = closed_now();
+    closed["timeZone"] = json!("Europe/Berln");
+    closed
+}
+
 async fn making_the_policy_narrower(world: Arc<World>) {
     let cases = [
         ("duration", json!({ "max": "30m" }), "1h is longer than its maximum of 30m"),
@@ -125,7 +132,8 @@ async fn making_the_policy_narrower(world: Arc<World>) {
         ("roles", json!([{ "name": "view" }]), "ClusterRole/edit is not among its roles"),
         ("scope", json!({ "namespaces": ["elsewhere"] }), "it does not cover namespace"),
         ("schedule", closed_now(), "access is for"),
-        ("conditions", json!([{ "expression": "(", "message": "m" }]), "is not ready any more: spec.conditions[0]"),
+        ("schedule", nowhere(), "is not ready any more: spec.schedule.timeZone"),
+        ("conditions", json!([{ "expression": "request.ticket != ''", "message": "name a ticket" }]), "name a ticket"),
     ];
     for (field, value, why) in cases {
         let namespace = world.namespace("narrow").await;

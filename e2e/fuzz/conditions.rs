@@ -1,6 +1,7 @@
 //! Conditions in CEL, over facts that are as large as they can be.
 
 use daypass::core::policies::PolicySet;
+use daypass::core::policies::cel::{Asked, CelInput, Condition, RiskScore, When, Who};
 use k8s_openapi::jiff::Timestamp;
 use libtest_mimic::Trial;
 use proptest::collection::vec;
@@ -20,6 +21,10 @@ pub fn trials() -> Vec<Trial> {
         fuzz("conditions::anything_made_of_the_words_of_cel", any_words, |source| judged(source)),
         fuzz("conditions::any_expression", any_expression, |source| judged(source)),
         fuzz("conditions::any_pattern", any_pattern, |source| judged(source)),
+        fuzz("conditions::what_is_taken_asks_for_nothing_that_is_not_there", any_sound, |source| says(source)),
+        fuzz("conditions::what_is_taken_of_any_words_names_what_there_is", any_words, |source| {
+            names_what_there_is(source)
+        }),
     ]
 }
 
@@ -31,6 +36,36 @@ fn judged(source: &str) {
     let spared = policy(&json!({ "approval": { "automaticWhen": source, "stages": stages } }));
     decided(&PolicySet::new([&conditions]), false, Timestamp::UNIX_EPOCH);
     decided(&PolicySet::new([&spared]), true, Timestamp::UNIX_EPOCH);
+}
+
+/// What an expression says of some request, if it is taken.
+fn said(source: &str) -> Option<Result<bool, String>> {
+    let request = Asked { namespaces: vec!["shop".to_owned()], role_kind: "Role".to_owned(), ..Asked::default() };
+    let facts = CelInput {
+        request,
+        requester: Who { groups: vec!["dev".to_owned()], ..Who::default() },
+        risk: RiskScore::default(),
+        time: When { weekday: "Mon".to_owned(), ..When::default() },
+        labels: [("wide".to_owned(), std::sync::Arc::new(["yes".to_owned()].into()))].into(),
+    };
+    Condition::read("f", source).ok().map(|condition| condition.holds(&facts))
+}
+
+/// Made of what there is, it is taken; and then nothing in it is unknown to the interpreter, nor of the wrong type.
+fn says(source: &str) {
+    let Some(said) = said(source) else { return };
+    if let Err(why) = said {
+        for word in ["ndeclared", "No such key", "overload", "not supported", "Unexpected type", "not true or false"] {
+            assert!(!why.contains(word), "{source}: {why}");
+        }
+    }
+}
+
+/// Whatever it is made of: what is taken names nothing that the interpreter does not know.
+fn names_what_there_is(source: &str) {
+    if let Some(Err(why)) = said(source) {
+        assert!(!why.contains("ndeclared"), "{source}: {why}");
+    }
 }
 
 /// As much of a text as a condition may have.
@@ -310,6 +345,68 @@ fn any_expression() -> impl Strategy<Value = String> {
             (inner.clone(), select(vec!["&&", "||"]), inner.clone()).prop_map(|(a, sign, b)| format!("{a}{sign}{b}")),
             (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("{a}?{b}:{c}")),
             inner.prop_map(|a| format!("!({a})")),
+        ]
+    })
+}
+
+/// Made of names that there are and of some that there are not, put together in every way that parses.
+fn any_sound() -> impl Strategy<Value = String> {
+    let names = select(vec![
+        "request.reason",
+        "request.reson",
+        "request.role",
+        "request.roleKind",
+        "request.cluster",
+        "request.durationSeconds",
+        "request.namespaces",
+        "requester.groups",
+        "requester.group",
+        "requester",
+        "reqester",
+        "risk.level",
+        "risk.score",
+        "risk.scor",
+        "time.weekday",
+        "time.hour",
+        "label('wide')",
+        "'Low'",
+        "'low'",
+        "'Mon'",
+        "'dev'",
+        "1",
+        "2u",
+        "1.5",
+        "true",
+        "null",
+        "[]",
+        "{'a': 1}",
+        "b'x'",
+    ]);
+    names.prop_map(str::to_owned).prop_recursive(5, 24, 3, |inner| {
+        let operators =
+            select(vec!["==", "!=", "<", ">=", "&&", "||", "+", "-", "*", "/", "%", " in ", "==", "==", "&&", " in "]);
+        let methods = select(vec![
+            "size()",
+            "contains('a')",
+            "startsWith('M')",
+            "hasValue()",
+            "orValue('')",
+            "matches('a')",
+            "string()",
+            "all()",
+        ]);
+        let functions = select(vec!["size", "int", "string", "double", "type", "label", "has", "sizes"]);
+        prop_oneof![
+            4 => (inner.clone(), operators, inner.clone()).prop_map(|(a, sign, b)| format!("({a}){sign}({b})")),
+            1 => (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a})?({b}):({c})")),
+            1 => inner.clone().prop_map(|a| format!("!({a})")),
+            1 => inner.clone().prop_map(|a| format!("-({a})")),
+            2 => (inner.clone(), methods).prop_map(|(a, method)| format!("({a}).{method}")),
+            2 => (functions, inner.clone()).prop_map(|(function, a)| format!("{function}({a})")),
+            1 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a})[{b}]")),
+            1 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("[{a}, {b}]")),
+            1 => (inner.clone(), select(vec!["role", "rol", "a"])).prop_map(|(a, name)| format!("({a}).{name}")),
+            1 => (inner, select(vec!["role", "rol", "a"])).prop_map(|(a, name)| format!("({a}).?{name}")),
         ]
     })
 }

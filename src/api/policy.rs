@@ -200,7 +200,9 @@ pub struct PolicyCondition {
     /// groups), `risk` (level, score from 0 for Low to 3 for Critical), `time` (weekday such as Mon, hour, minute,
     /// date, in the zone of the policy's schedule or UTC), and `label(KEY)`, the list of values that the namespaces
     /// asked for have, with `''` for one without the label. KEY and the patterns of
-    /// `matches` must be written out. No loops; at most 128 operators, 16 of them `+`.
+    /// `matches` must be written out. No loops; at most 128 operators, 16 of them `+`. Names, types and the words of
+    /// roleKind, level and weekday are checked: with a slip the policy is not Ready and grants nothing new, and a
+    /// Deny denies all that its requesters, roles and scope touch.
     #[schemars(length(min = 1, max = 1024))]
     pub expression: String,
     /// What the requester is told when it does not.

@@ -280,9 +280,8 @@ pub fn run(paths: &[PathBuf]) -> Result<Output, PluginError> {
         if document.is("AccessPolicy") {
             match document.policy() {
                 Ok(policy) => {
-                    if let Entry::Broken { faults: found, .. } = Entry::read(&policy) {
-                        faults.extend(found.iter().map(|fault| format!("{}: {fault}", document.from)));
-                    }
+                    let entry = Entry::read(&policy);
+                    faults.extend(entry.faults().iter().map(|fault| format!("{}: {fault}", document.from)));
                     policies.push(policy);
                 }
                 Err(Unusable(found)) => faults.extend(found),
@@ -372,10 +371,7 @@ impl Earlier {
 }
 
 fn reference(explanation: &Explanation, policies: &PolicySet) -> Option<PolicyRef> {
-    match policies.get(&explanation.decides.as_ref()?.policy)? {
-        Entry::Valid(policy) | Entry::Doubted { policy, .. } => Some(policy.reference.clone()),
-        Entry::Broken { .. } => None,
-    }
+    Some(policies.get(&explanation.decides.as_ref()?.policy)?.readable()?.reference.clone())
 }
 
 fn binding(namespace: &str) -> BindingRef {

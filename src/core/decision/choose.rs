@@ -54,12 +54,16 @@ pub fn choose<'p>(
         let short = fits(policy, ask, context).err();
         denials.push(falls_short(policy, short.unwrap_or_else(|| vec![Shortfall::Disbelieved(why.to_owned())])));
     }
+    for policy in policies.faulty().filter(|p| named(&p.reference.name)) {
+        let short = fits(policy, ask, context).err();
+        denials.push(falls_short(policy, short.unwrap_or_else(|| vec![Shortfall::Faulty(policy.faults.clone())])));
+    }
     for (policy, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
         denials.push(Denial::NotReady { policy: policy.to_owned(), faults: faults.to_vec() });
     }
     if denials.is_empty() {
         denials.push(match ask.policy {
-            Some(name) if matches!(policies.get(name), Some(Entry::Valid(_) | Entry::Doubted { .. })) => {
+            Some(name) if policies.get(name).and_then(Entry::readable).is_some() => {
                 Denial::NamesDenying(name.to_owned())
             }
             Some(name) => Denial::NamesNone {

@@ -423,6 +423,43 @@ mod tests {
         assert_eq!(answer(json!({}), &[policy("p", json!({})), both]), by("p", "1h"));
     }
 
+    #[test]
+    fn a_slip_in_an_expression_lets_nobody_in_and_hinders_nobody_else() {
+        let slip = || when("request.reson == ''", "m");
+        let told = "spec.conditions[0].expression: character 9: request has no reson, did you mean reason?";
+        let text = answer(json!({}), &[policy("p", slip())]).unwrap_err();
+        assert!(text.starts_with(&format!("policy p: it is not ready ({told}")), "{text}");
+        assert_eq!(answer(json!({}), &[policy("a", slip()), policy("b", json!({}))]), by("b", "1h"));
+        // What its fields say against the request comes first.
+        let text = answer(json!({ "role": { "name": "admin" } }), &[policy("p", slip())]).unwrap_err();
+        assert_eq!(text, "policy p: ClusterRole/admin is not among its roles (ClusterRole/edit)");
+        let text = answer(json!({}), &[policy("p", staged("risk.level == 'low'"))]).unwrap_err();
+        assert!(text.starts_with("policy p: it is not ready (spec.approval.automaticWhen: character 15: "), "{text}");
+    }
+
+    /// Its other conditions do not count either: nobody knows what was meant.
+    #[test]
+    fn a_slip_in_a_deny_denies_what_its_fields_touch_and_no_more() {
+        let slip = |mut spec: Value| {
+            let conditions =
+                [when("1 == 2", "m"), when("request.reson == ''", "m")].map(|c| c["conditions"][0].clone());
+            spec["conditions"] = json!(conditions);
+            deny("no", spec)
+        };
+        let all = |spec| [policy("p", json!({})), slip(spec)];
+        let text = answer(json!({}), &all(json!({}))).unwrap_err();
+        let told =
+            "policy no denies it, since a condition cannot be evaluated: spec.conditions[1].expression: character 9";
+        assert!(text.starts_with(told), "{text}");
+        for elsewhere in [
+            json!({ "roles": [{ "name": "admin" }] }),
+            json!({ "scope": { "namespaces": ["bank"] } }),
+            json!({ "requesters": [{ "kind": "User", "name": "mallory" }] }),
+        ] {
+            assert_eq!(answer(json!({}), &all(elsewhere)), by("p", "1h"));
+        }
+    }
+
     fn staged(automatic_when: &str) -> Value {
         let stages = json!([{ "name": "s", "approvers": [{ "kind": "Group", "name": "leads" }] }]);
         json!({ "approval": { "automaticWhen": automatic_when, "stages": stages } })

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::SignedDuration;
 use crate::core::decision::context::EvalContext;
 use crate::core::decision::shortfall::{Denying, Requesters, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::field_error::sentence;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::model::near_miss::near_miss;
@@ -16,7 +17,7 @@ use crate::core::policies::Policy;
 use crate::core::policies::policy::Requirement;
 
 /// Why a policy that denies does so, if it touches what is asked for. A condition of it that cannot be evaluated
-/// does not let anybody in.
+/// does not let anybody in, and neither does one with a fault, whatever the others say.
 pub fn denies(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<Denying> {
     let EvalContext { place, namespaces, .. } = context;
     let name = &policy.reference.name;
@@ -24,6 +25,9 @@ pub fn denies(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>
     let role = policy.roles.is_empty() || policy.roles.contains(ask.role);
     if !(somebody && role && touches(policy, place, namespaces)) {
         return None;
+    }
+    if !policy.faults.is_empty() {
+        return Some(Denying { policy: name.clone(), unevaluated: Some(sentence(&policy.faults)) });
     }
     let facts = policy.conditions.first().map(|_| context.facts(ask, policy));
     for (requirement, facts) in policy.conditions.iter().zip(facts.iter().cycle()) {

@@ -91,6 +91,8 @@ pub enum Shortfall {
     Limit(Exceeded),
     /// It is not believed; why, and the way out.
     Disbelieved(String),
+    /// It has faults in its expressions.
+    Faulty(Vec<FieldError>),
 }
 
 impl fmt::Display for Shortfall {
@@ -128,6 +130,7 @@ impl fmt::Display for Shortfall {
             Self::NoTime(why) => write!(f, "{why}"),
             Self::Limit(exceeded) => write!(f, "{exceeded}"),
             Self::Disbelieved(why) => f.write_str(why),
+            Self::Faulty(faults) => write!(f, "it is not ready ({})", sentence(faults)),
         }
     }
 }
@@ -221,7 +224,9 @@ impl Denial {
     pub fn distance(&self) -> usize {
         match self {
             Self::FallsShort { shortfalls, .. } => {
-                shortfalls.iter().filter(|short| !matches!(short, Shortfall::Disbelieved(_))).count()
+                let of_the_policy =
+                    |short: &&Shortfall| matches!(short, Shortfall::Disbelieved(_) | Shortfall::Faulty(_));
+                shortfalls.iter().filter(|short| !of_the_policy(short)).count()
             }
             _ => 0,
         }

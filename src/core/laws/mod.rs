@@ -24,7 +24,7 @@ use serde_json::json;
 
 use self::simulator::{Law, World};
 use self::strategies::{
-    Beat, Event, Moment, Narrowing, Scenario, disturbances, edits, idle_reviews, moments, recurring, scenarios,
+    Beat, Event, Fault, Moment, Narrowing, Scenario, disturbances, edits, idle_reviews, moments, recurring, scenarios,
     stories, verdicts, withdrawals,
 };
 use crate::api::keys;
@@ -377,7 +377,7 @@ proptest! {
     fn law_9_undecided_is_not_denied(scenario in scenarios()) {
         let mut world = scenario.begin();
         let mut sound = scenario.granted();
-        Event::DenyAdded { broken: true }.happen(&mut world, &scenario);
+        Event::DenyAdded(Fault::Scope).happen(&mut world, &scenario);
         for who in ASKED {
             Event::Review(who, ReviewVerdict::Approve).happen(&mut world, &scenario);
         }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-pub use self::event::{Edit, Event, Moment, Narrowing};
+pub use self::event::{Edit, Event, Fault, Moment, Narrowing};
 use super::simulator::{MOST_ADDED, MOST_EXTENSIONS, World};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{Review, ReviewVerdict};
@@ -234,7 +234,7 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         2 => narrowings().prop_map(Event::PolicyNarrowed),
         1 => Just(Event::PolicyRemade),
         2 => Just(Event::PolicyBack),
-        1 => any::<bool>().prop_map(|broken| Event::DenyAdded { broken }),
+        1 => select(vec![Fault::None, Fault::Expression, Fault::Scope]).prop_map(Event::DenyAdded),
         1 => Just(Event::DenyRemoved),
         1 => (0..3_usize).prop_map(Event::NamespaceDeleted),
         1 => (0..3_usize).prop_map(Event::NamespaceTerminating),
@@ -268,7 +268,8 @@ pub fn withdrawals() -> impl Strategy<Value = Event> {
         Just(Event::PolicyDeleted),
         narrowings().prop_map(Event::PolicyNarrowed),
         Just(Event::PolicyRemade),
-        Just(Event::DenyAdded { broken: false }),
+        Just(Event::DenyAdded(Fault::None)),
+        Just(Event::DenyAdded(Fault::Expression)),
         (0..3_usize).prop_map(Event::BindingDeleted),
         (0..3_usize).prop_map(Event::BindingReplaced),
         (0..3_usize).prop_map(Event::BindingCopied),

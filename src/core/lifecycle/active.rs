@@ -109,7 +109,7 @@ pub fn still_allowed<'a>(
     let risk = risk_decided_on(s, status);
     let context = EvalContext::new(&Snapshot { risk, ..*s }, &place, began);
     // What denies and is doubted ends nothing.
-    if let Some(denying) = s.policies.valid(PolicyEffect::Deny).find_map(|policy| denies(policy, ask, &context)) {
+    if let Some(denying) = s.policies.revoking().find_map(|policy| denies(policy, ask, &context)) {
         return Err(NoLonger::Denied(denying));
     }
     if status.expires_at.is_none() {
@@ -125,13 +125,18 @@ pub fn still_allowed<'a>(
     match s.policies.get(&decided.name) {
         None => Err(NoLonger::PolicyGone(name())),
         Some(Entry::Broken { faults, .. }) => Err(NoLonger::PolicyNotReady { policy: name(), faults: faults.clone() }),
-        Some(Entry::Valid(policy) | Entry::Doubted { policy, .. }) if policy.reference.uid != decided.uid => {
+        Some(Entry::Valid(policy) | Entry::Faulty(policy) | Entry::Doubted { policy, .. })
+            if policy.reference.uid != decided.uid =>
+        {
             Err(NoLonger::PolicyMadeAnew(name()))
         }
         // Whoever changed it may not have been allowed to, so what it says now takes nothing away.
         Some(Entry::Doubted { policy, .. }) => Ok(policy),
-        Some(Entry::Valid(policy)) if policy.effect != PolicyEffect::Allow => Err(NoLonger::PolicyDenies(name())),
-        Some(Entry::Valid(policy)) => {
+        Some(Entry::Valid(policy) | Entry::Faulty(policy)) if policy.effect != PolicyEffect::Allow => {
+            Err(NoLonger::PolicyDenies(name()))
+        }
+        // A slip in an expression ends nothing. What else the policy says holds.
+        Some(Entry::Valid(policy) | Entry::Faulty(policy)) => {
             let mut short = shortfalls(policy, ask, first_length(status, ask), &context);
             let longest = status.extensions.iter().map(|e| e.to.0.duration_since(e.from.0)).max();
             if longest.is_some() {

@@ -17,7 +17,7 @@ use crate::core::policies::wildcards::{self, wildcards};
 
 /// Reason of Ready when the policy is used in decisions.
 pub const IN_USE: &str = "InUse";
-/// Reason of Ready when the policy has faults and grants nothing.
+/// Reason of Ready when the policy has faults and grants nothing new.
 pub const INVALID: &str = "Invalid";
 /// Reason of Ready when the policy was written while the author guard was not in place.
 pub const WRITTEN_IN_GAP: &str = "WrittenInGap";
@@ -33,8 +33,11 @@ pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Times
     let generation = policy.metadata.generation.unwrap_or_default();
     let doubt = status.origin.as_ref().filter(|origin| origin.generation == generation);
     let doubt = doubt.and_then(|origin| disbelief(policy, origin));
-    let (is, reason, message) = match (Entry::read(policy), doubt) {
-        (Entry::Broken { faults, .. }, _) => (ConditionStatus::False, INVALID, sentence(&faults)),
+    let entry = Entry::read(policy);
+    let (is, reason, message) = match (entry.consequence(), doubt) {
+        (Some(consequence), _) => {
+            (ConditionStatus::False, INVALID, format!("{}; {consequence}", sentence(entry.faults())))
+        }
         (_, Some(why)) => (ConditionStatus::False, WRITTEN_IN_GAP, why),
         (_, None) => (ConditionStatus::True, IN_USE, in_use(policy)),
     };
@@ -106,7 +109,7 @@ fn condition(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::laws::fixtures::{noon, policy, request};
+    use crate::core::laws::fixtures::{deny, noon, policy, request};
     use k8s_openapi::jiff::SignedDuration;
     use serde_json::json;
 
@@ -116,6 +119,30 @@ mod tests {
         let review = json!({ "breakGlass": { "reviewers": [], "reviewBy": by.to_string() } });
         request.status = Some(serde_json::from_value(review).unwrap());
         request
+    }
+
+    #[test]
+    fn a_policy_with_a_fault_says_what_becomes_of_it_until_it_is_mended() {
+        let slip = json!({ "conditions": [{ "expression": "request.reson == ''", "message": "m" }] });
+        for (policy, begins, ends) in [
+            (
+                policy("p", slip.clone()),
+                "spec.conditions[0].expression: ",
+                "grants nothing new, and what runs under it goes on",
+            ),
+            (
+                deny("p", slip),
+                "spec.conditions[0].expression: ",
+                "denies all that its requesters, roles and scope touch",
+            ),
+            (policy("p", json!({ "requesters": [] })), "spec.requesters: ", "until then the policy grants nothing"),
+            (deny("p", json!({ "scope": {} })), "spec.scope: ", "until then no request can be decided"),
+        ] {
+            let status = readiness(&policy, None, noon());
+            let ready = conditions::find(&status.conditions, conditions::READY).unwrap();
+            assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::False, INVALID));
+            assert!(ready.message.starts_with(begins) && ready.message.ends_with(ends), "{}", ready.message);
+        }
     }
 
     fn reviewed(status: &AccessPolicyStatus) -> Option<(ConditionStatus, &str)> {

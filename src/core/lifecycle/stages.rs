@@ -170,7 +170,7 @@ fn says(entry: &HistoryEntry, reason: Reason, noted: &NotedReview) -> bool {
 /// Everybody who has a say: the stages of the policy that decides, as they stand, and who reviews break-glass access.
 pub fn in_force(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Stage> {
     let mut stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
-        Some(Entry::Valid(policy)) => as_escalated(&policy.stages, &status.escalated),
+        Some(Entry::Valid(policy) | Entry::Faulty(policy)) => as_escalated(&policy.stages, &status.escalated),
         _ => Vec::new(),
     };
     stages.extend(status.break_glass.as_ref().map(|review| review_stage(reviewers(s, status, review))));
@@ -182,7 +182,9 @@ pub fn in_force(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Stage> {
 pub fn reviewers<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, review: &'a BreakGlassReview) -> &'a [Subject] {
     let decided = status.policy.as_ref();
     match decided.and_then(|p| s.policies.get(&p.name)) {
-        Some(Entry::Valid(policy)) if decided.is_some_and(|p| p.uid == policy.reference.uid) => {
+        Some(Entry::Valid(policy) | Entry::Faulty(policy))
+            if decided.is_some_and(|p| p.uid == policy.reference.uid) =>
+        {
             policy.break_glass.as_ref().map_or(&review.reviewers, |terms| &terms.reviewers)
         }
         _ => &review.reviewers,

@@ -10,6 +10,7 @@ pub mod history;
 pub mod instants;
 pub mod namespaces;
 pub mod near_miss;
+pub mod nearest;
 pub mod recurrence;
 pub mod revision;
 pub mod schedule;

@@ -1,11 +1,16 @@
 //! Conditions in CEL: how an expression is read, what it may use, and what it says of a request.
 //!
-//! A policy's author must not be able to stop the controller, so an expression is bounded before anything parses
+//! What an expression can ask for stands in one table ([`facts`]), and an expression is [checked](check) against it when it
+//! is read. A policy's author must not be able to stop the controller, so an expression is bounded before anything parses
 //! it: in length, in nesting and in the number of its operators, since parser and interpreter recurse. It has no
 //! macros and so no loops, its regular expressions are small and read beforehand ([`parts`]), and a panic in the interpreter is an error like any
 //! other. What cannot be evaluated never lets anybody in: an error is for the caller to deny with.
 
+mod check;
+mod facts;
+mod functions;
 mod parts;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,12 +18,10 @@ use std::sync::{Arc, LazyLock};
 
 use cel::extractors::This;
 use cel::{Context, Env, ExecutionError, Program, Value};
-use serde::Serialize;
 
+use self::facts::VARIABLES;
+pub use self::facts::{Asked, CelInput, RiskScore, When, Who};
 use self::parts::Parts;
-use crate::api::request::RoleRisk;
-use crate::api::risk::RiskLevel;
-use crate::api::word::Word;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::history::cut;
 
@@ -34,25 +37,6 @@ const MOST_SUMS: usize = 16;
 const LONGEST_TEXT: usize = 1 << 13;
 /// Longest text of an error, in bytes. A library's message can show a whole value.
 const LONGEST_ERROR: usize = 512;
-
-/// What an expression may ask about.
-const VARIABLES: [&str; 4] = ["request", "requester", "risk", "time"];
-/// Functions that an expression may call, beside operators.
-const FUNCTIONS: [&str; 13] = [
-    "label",
-    "size",
-    "contains",
-    "startsWith",
-    "endsWith",
-    "matches",
-    "int",
-    "double",
-    "string",
-    "type",
-    "orValue",
-    "hasValue",
-    "dyn",
-];
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::default().with_stdlib()));
 
@@ -70,113 +54,29 @@ impl std::fmt::Debug for Condition {
     }
 }
 
-/// What is true of a request, as an expression sees it. Every field is always there: without macros there is no
-/// `has()`, and none is needed.
-#[derive(Clone, Debug, Serialize)]
-pub struct CelInput {
-    /// What is asked for.
-    pub request: Asked,
-    /// Who asks.
-    pub requester: Who,
-    /// How much harm the role can do.
-    pub risk: RiskScore,
-    /// When it is decided, in the time zone of the policy's schedule, or in UTC.
-    pub time: When,
-    /// By label key, the values that the namespaces asked for have; an empty text for one that lacks the label. Only
-    /// those that the conditions of the policy ask for.
-    #[serde(skip)]
-    pub labels: BTreeMap<String, Arc<BTreeSet<String>>>,
-}
-
-/// What is asked for.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "named as in the request")]
-pub struct Asked {
-    pub name: String,
-    pub namespace: String,
-    pub role: String,
-    pub role_kind: String,
-    pub namespaces: Vec<String>,
-    pub cluster: bool,
-    pub duration_seconds: i64,
-    pub reason: String,
-    pub ticket: String,
-    pub break_glass: bool,
-    pub extension: bool,
-}
-
-/// Who asks.
-#[derive(Clone, Debug, Default, Serialize)]
-#[expect(missing_docs, reason = "named as in the request")]
-pub struct Who {
-    pub username: String,
-    pub uid: String,
-    pub groups: Vec<String>,
-}
-
-/// How much harm a role can do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RiskScore {
-    /// Low, Medium, High, Critical, or Unknown when the role cannot be read.
-    pub level: String,
-    /// The level as a number, from 0 for Low to 3 for Critical, to compare. What is unknown counts as the worst.
-    pub score: i64,
-}
-
-impl RiskScore {
-    /// As a reading on record says.
-    pub fn recorded(risk: Option<&RoleRisk>) -> Self {
-        let level = risk.map_or(Word::Known(RiskLevel::Unknown), |risk| risk.level.clone());
-        // A level that another version has is as bad as one that nobody can say.
-        let score = level.known().unwrap_or(RiskLevel::Unknown).score();
-        Self { level: level.as_str().to_owned(), score }
-    }
-}
-
-impl Default for RiskScore {
-    fn default() -> Self {
-        Self::recorded(None)
-    }
-}
-
-/// A point in time as a wall clock shows it.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct When {
-    /// Mon, Tue, Wed, Thu, Fri, Sat or Sun.
-    pub weekday: String,
-    /// 0 to 23.
-    pub hour: i64,
-    /// 0 to 59.
-    pub minute: i64,
-    /// Such as 2026-11-23.
-    pub date: String,
-}
-
 impl Condition {
     /// Reads an expression.
     ///
     /// # Errors
-    /// When it is too large, does not parse, or uses what there is not.
-    pub fn read(field: &str, source: &str) -> Result<Self, FieldError> {
+    /// All that is wrong with it: it is too large, does not parse, asks for what there is not, or for what can never be.
+    pub fn read(field: &str, source: &str) -> Result<Self, Vec<FieldError>> {
         let fault = |problem: String| FieldError::new(field, problem);
-        bounded(source).map_err(fault)?;
-        let compiled = catch_unwind(|| ENV.compile(source).map_err(|errors| first_line(&errors.to_string())));
-        let program = match compiled {
+        bounded(source).map_err(|why| vec![fault(why)])?;
+        let read = catch_unwind(|| {
+            let program = ENV.compile(source);
+            let program = program.map_err(|errors| vec![format!("is not CEL: {}", first_line(&errors.to_string()))])?;
+            match check::faults(source, &program) {
+                faults if faults.is_empty() => Ok(program),
+                faults => Err(faults),
+            }
+        });
+        let program = match read {
             Ok(Ok(program)) => program,
-            Ok(Err(why)) => return Err(fault(format!("is not CEL: {why}"))),
-            Err(_) => return Err(fault("cannot be read as CEL".to_owned())),
+            Ok(Err(faults)) => return Err(faults.into_iter().map(fault).collect()),
+            Err(_) => return Err(vec![fault("cannot be read as CEL".to_owned())]),
         };
-        let unknown = unknown(&program);
-        if unknown.is_empty() {
-            let parts = Parts::of(program.expression()).map_err(fault)?;
-            Ok(Self { source: source.to_owned(), program: Arc::new(program), parts: Arc::new(parts) })
-        } else {
-            let (variables, functions) = (VARIABLES.join(", "), FUNCTIONS.join(", "));
-            let there = format!("there are the variables {variables} and the functions {functions}, and no loops");
-            Err(fault(format!("knows no {}; {there}", unknown.join(", "))))
-        }
+        let parts = Parts::of(program.expression()).map_err(|why| vec![fault(why)])?;
+        Ok(Self { source: source.to_owned(), program: Arc::new(program), parts: Arc::new(parts) })
     }
 
     /// Keys of the labels that it asks for.
@@ -234,25 +134,10 @@ fn bounded(source: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn unknown(program: &Program) -> Vec<String> {
-    let references = program.references();
-    let is_operator = |name: &&str| name.starts_with(['_', '@', '-', '!']);
-    let variables = references.variables().into_iter().filter(|name| !VARIABLES.contains(name));
-    let functions = references.functions().into_iter().filter(|name| !is_operator(name) && !FUNCTIONS.contains(name));
-    let all: BTreeSet<String> = variables.chain(functions).map(|name| cut(name, 64)).collect();
-    all.into_iter().collect()
-}
-
 fn context(facts: &CelInput, parts: &Arc<Parts>) -> Result<Context<'static, 'static>, cel::SerializationError> {
     let mut context = Context::with_env(ENV.clone());
-    let variables = [
-        ("request", cel::to_value(&facts.request)?),
-        ("requester", cel::to_value(&facts.requester)?),
-        ("risk", cel::to_value(&facts.risk)?),
-        ("time", cel::to_value(&facts.time)?),
-    ];
-    for (name, value) in variables {
-        context.add_variable_from_value(name, value);
+    for object in &VARIABLES {
+        context.add_variable_from_value(object.name, cel::to_value(object.seen(facts))?);
     }
     let none = Value::List(Arc::new(vec![Value::String(Arc::default())]));
     let labels: BTreeMap<String, Value> = facts

@@ -1,4 +1,4 @@
-//! One policy without faults, as decisions use it.
+//! One policy as decisions use it: without faults, or with faults in its expressions alone.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,11 @@ use crate::api::policy::{Effect, Stage};
 use crate::api::request::PolicyRef;
 use crate::api::subject::{RoleName, Subject};
 use crate::core::model::ask::{RequestKind, ValidRequest};
+use crate::core::model::field_error::FieldError;
 use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::model::schedule::Schedule;
 
-/// A policy without faults.
+/// A policy without faults, or with faults in its expressions alone.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Name, UID and generation.
@@ -39,10 +40,12 @@ pub struct Policy {
     pub break_glass: Option<BreakGlass>,
     /// How far a grant may be extended, if it may.
     pub extension: Option<Extension>,
-    /// Further conditions, which must all hold.
+    /// Further conditions, which must all hold; of a policy with faults, those that have none.
     pub conditions: Vec<Requirement>,
     /// When nobody needs to agree after all.
     pub automatic_when: Option<Condition>,
+    /// What is wrong with its expressions. One that has any gives nothing new.
+    pub faults: Vec<FieldError>,
     /// How much there may be under it at a time.
     pub limits: Limits,
     /// When access may be used; none means always.

@@ -1,5 +1,8 @@
 //! The reading of a policy's spec: everything in it once, and all that is wrong with it. The schema says most of it
 //! too; what must hold even if somebody changed the schema is said again here.
+//!
+//! What is wrong in an expression is kept with the policy that is read all the same, since its other fields still say
+//! whom and what it touches.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +30,7 @@ const MOST_EXTENSIONS: usize = 100;
 /// Reads one policy.
 ///
 /// # Errors
-/// All its faults, when it has any.
+/// All its faults, when it has any outside of its expressions.
 pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
     let spec = &policy.spec;
     let mut faults = Vec::new();
@@ -41,8 +44,9 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
     let limits = Limits::read(spec.limits.as_ref(), &mut faults);
     recurrence(spec, &mut faults);
     let hours = hours(spec, &mut faults);
-    let conditions = conditions(spec, &mut faults);
-    let automatic_when = automatic_when(spec, &mut faults);
+    let mut in_expressions = Vec::new();
+    let conditions = conditions(spec, &mut in_expressions);
+    let automatic_when = automatic_when(spec, &mut faults, &mut in_expressions);
     let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
     for (index, stage) in stages.iter().enumerate() {
         if let Some(text) = &stage.escalate_after {
@@ -61,6 +65,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         required_lists(spec, &mut faults);
     }
     if !faults.is_empty() {
+        faults.extend(in_expressions);
         return Err(faults);
     }
     Ok(Policy {
@@ -81,6 +86,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         extension,
         conditions,
         automatic_when,
+        faults: in_expressions,
         limits,
         schedule,
         weeks: spec.recurrence.as_ref().map(|recurrence| recurrence.weeks),
@@ -117,20 +123,24 @@ fn read_length(field: &str, text: &str, faults: &mut Vec<FieldError>) -> SignedD
 fn conditions(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Vec<Requirement> {
     let read = |(index, raw): (usize, &PolicyCondition)| {
         let field = format!("spec.conditions[{index}].expression");
-        let condition = Condition::read(&field, &raw.expression).map_err(|fault| faults.push(fault)).ok()?;
+        let condition = Condition::read(&field, &raw.expression).map_err(|found| faults.extend(found)).ok()?;
         Some(Requirement { condition, message: raw.message.clone() })
     };
     spec.conditions.iter().enumerate().filter_map(read).collect()
 }
 
-fn automatic_when(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<Condition> {
+fn automatic_when(
+    spec: &AccessPolicySpec,
+    faults: &mut Vec<FieldError>,
+    in_expressions: &mut Vec<FieldError>,
+) -> Option<Condition> {
     const FIELD: &str = "spec.approval.automaticWhen";
     let approval = spec.approval.as_ref()?;
     let source = approval.automatic_when.as_ref()?;
     if approval.stages.is_empty() {
         faults.push(FieldError::new(FIELD, "spares approvers, and there are none: add stages, or remove it"));
     }
-    Condition::read(FIELD, source).map_err(|fault| faults.push(fault)).ok()
+    Condition::read(FIELD, source).map_err(|found| in_expressions.extend(found)).ok()
 }
 
 fn break_glass(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<BreakGlass> {
@@ -208,7 +218,7 @@ mod tests {
     use serde_json::json;
 
     fn faults(policy: &AccessPolicy) -> String {
-        read(policy).err().map(|faults| sentence(&faults)).unwrap_or_default()
+        sentence(&read(policy).map_or_else(|faults| faults, |policy| policy.faults))
     }
 
     #[test]
@@ -236,7 +246,7 @@ mod tests {
                 json!({ "conditions": [sound, { "expression": "(", "message": "m" }] }),
             ),
             (
-                "spec.approval.automaticWhen: knows no x",
+                "spec.approval.automaticWhen: character 1: there is no x",
                 json!({ "approval": { "automaticWhen": "x", "stages": [stage] } }),
             ),
             ("spec.approval.automaticWhen: spares", json!({ "approval": { "automaticWhen": "true" } })),
@@ -256,6 +266,19 @@ mod tests {
         let mut unbounded = policy("p", json!({}));
         unbounded.spec.duration = None;
         assert!(faults(&unbounded).starts_with("spec.duration.max"));
+    }
+
+    /// Whom and what a policy touches can be said in spite of a slip in an expression, and of its other expressions too.
+    #[test]
+    fn a_slip_in_an_expression_is_kept_with_the_policy() {
+        let condition = |expression: &str| json!({ "expression": expression, "message": "m" });
+        let slips = json!({ "conditions": [condition("request.reson == ''"), condition("true"), condition("(")] });
+        let slip = read(&policy("p", slips)).unwrap();
+        let fields: Vec<&str> = slip.faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["spec.conditions[0].expression", "spec.conditions[2].expression"]);
+        assert_eq!((slip.conditions.len(), slip.roles.len()), (1, 1));
+        let both = json!({ "conditions": [condition("(")], "requesters": [] });
+        assert_eq!(read(&policy("p", both)).unwrap_err().len(), 2);
     }
 
     #[test]

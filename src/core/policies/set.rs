@@ -1,7 +1,7 @@
 //! All policies of the cluster: read once, all faults found, sorted by name.
 //!
-//! A policy with a fault grants nothing. One that denies and has a fault cannot be ignored either: what it might deny
-//! waits until it is mended.
+//! A policy with a fault grants nothing new. One that denies and has a fault cannot be ignored either: with a fault in an
+//! expression it denies all that its other fields touch; with one in those fields, everything waits until it is mended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,15 +26,18 @@ pub struct PolicySet {
 pub enum Entry {
     /// In use.
     Valid(Arc<Policy>),
-    /// Without faults, but written while the author guard was not in place, and not confirmed. It gives nothing new and
-    /// ends nothing that runs.
+    /// Has faults in its expressions alone. It gives nothing new; what runs under it goes on for as long as the rest of
+    /// it allows. If it denies, it denies what its other fields touch.
+    Faulty(Arc<Policy>),
+    /// Written while the author guard was not in place, and not confirmed. It gives nothing new and ends nothing that
+    /// runs. It may have faults in its expressions as well.
     Doubted {
         /// What it would be if it were believed.
         policy: Arc<Policy>,
         /// Why it is not, and the way out.
         why: String,
     },
-    /// Has faults. `effect` is what it would do, as far as that can be read.
+    /// Has faults outside of its expressions. `effect` is what it would do, as far as that can be read.
     Broken {
         /// What it would do if it were in order.
         effect: Effect,
@@ -115,8 +118,21 @@ impl PolicySet {
 
     /// Policies that deny what is new, in the order of their names: also those that are doubted.
     pub fn denying(&self) -> impl Iterator<Item = &Policy> {
+        self.entries.values().filter_map(Entry::readable).filter(|policy| policy.effect == Effect::Deny)
+    }
+
+    /// Policies that deny what runs, in the order of their names.
+    pub fn revoking(&self) -> impl Iterator<Item = &Policy> {
         self.entries.values().filter_map(|entry| match entry {
-            Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => Some(&**policy),
+            Entry::Valid(policy) | Entry::Faulty(policy) if policy.effect == Effect::Deny => Some(&**policy),
+            _ => None,
+        })
+    }
+
+    /// Policies that would allow and have faults in their expressions, in the order of their names.
+    pub fn faulty(&self) -> impl Iterator<Item = &Policy> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Faulty(policy) if policy.effect == Effect::Allow => Some(&**policy),
             _ => None,
         })
     }
@@ -147,8 +163,41 @@ impl Entry {
     /// Reads one policy and finds all its faults.
     pub fn read(policy: &AccessPolicy) -> Self {
         match read(policy) {
-            Ok(policy) => Self::Valid(Arc::new(policy)),
+            Ok(policy) => Self::believed(Arc::new(policy)),
             Err(faults) => Self::Broken { effect: policy.spec.effect, faults },
+        }
+    }
+
+    fn believed(policy: Arc<Policy>) -> Self {
+        if policy.faults.is_empty() { Self::Valid(policy) } else { Self::Faulty(policy) }
+    }
+
+    /// The policy, unless nothing can be said of whom and what it touches.
+    pub fn readable(&self) -> Option<&Policy> {
+        match self {
+            Self::Valid(policy) | Self::Faulty(policy) | Self::Doubted { policy, .. } => Some(policy),
+            Self::Broken { .. } => None,
+        }
+    }
+
+    /// What is wrong with it.
+    pub fn faults(&self) -> &[FieldError] {
+        match self {
+            Self::Valid(policy) | Self::Faulty(policy) | Self::Doubted { policy, .. } => &policy.faults,
+            Self::Broken { faults, .. } => faults,
+        }
+    }
+
+    /// What becomes of it until its faults are mended; none when it has none.
+    pub fn consequence(&self) -> Option<&'static str> {
+        match self {
+            _ if self.faults().is_empty() => None,
+            Self::Broken { effect: Effect::Allow, .. } => Some("until then the policy grants nothing"),
+            Self::Broken { effect: Effect::Deny, .. } => Some("until then no request can be decided"),
+            Self::Valid(policy) | Self::Faulty(policy) | Self::Doubted { policy, .. } => Some(match policy.effect {
+                Effect::Allow => "until then the policy grants nothing new, and what runs under it goes on",
+                Effect::Deny => "until then the policy denies all that its requesters, roles and scope touch",
+            }),
         }
     }
 
@@ -160,16 +209,17 @@ impl Entry {
     /// The same policy, doubted for this reason or believed. One with faults is of no use either way.
     fn doubted(self, why: Option<String>) -> Self {
         match (self, why) {
-            (Self::Valid(policy) | Self::Doubted { policy, .. }, Some(why)) => Self::Doubted { policy, why },
-            (Self::Doubted { policy, .. }, None) => Self::Valid(policy),
+            (Self::Valid(policy) | Self::Faulty(policy) | Self::Doubted { policy, .. }, Some(why)) => {
+                Self::Doubted { policy, why }
+            }
+            (Self::Doubted { policy, .. }, None) => Self::believed(policy),
             (entry, _) => entry,
         }
     }
 
     /// Whether this is what reading the policy would give: the same object with the same spec.
     fn is_of(&self, policy: &AccessPolicy) -> bool {
-        let (Self::Valid(known) | Self::Doubted { policy: known, .. }) = self else { return false };
-        let of = &known.reference;
+        let Some(Policy { reference: of, .. }) = self.readable() else { return false };
         let version = (policy.metadata.uid.as_ref(), policy.metadata.generation);
         version == (Some(&of.uid), Some(of.generation))
     }

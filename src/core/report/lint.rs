@@ -58,15 +58,16 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protecte
     let mut warnings = Vec::new();
     let mut sound = Vec::new();
     for (raw, entry) in &entries {
-        match entry {
-            Entry::Valid(read) | Entry::Doubted { policy: read, .. } => sound.push(Subjected { raw, read }),
-            Entry::Broken { faults, .. } => warnings.extend(faults.iter().map(|fault| Warning {
-                policy: raw.metadata.name.clone().unwrap_or_default(),
-                field: fault.field.clone(),
-                why: fault.problem.clone(),
-                way_out: "mend it: until then the policy grants nothing".to_owned(),
-            })),
+        if let Entry::Valid(read) | Entry::Doubted { policy: read, .. } = entry {
+            sound.push(Subjected { raw, read });
         }
+        let consequence = entry.consequence().unwrap_or_default();
+        warnings.extend(entry.faults().iter().map(|fault| Warning {
+            policy: raw.metadata.name.clone().unwrap_or_default(),
+            field: fault.field.clone(),
+            why: fault.problem.clone(),
+            way_out: format!("mend it: {consequence}"),
+        }));
     }
     for policy in &sound {
         policy.nobody(&mut warnings);

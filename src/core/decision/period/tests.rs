@@ -32,8 +32,8 @@ fn windowed(spec: Value) -> AccessPolicy {
 
 fn read(policy: &AccessPolicy) -> Arc<Policy> {
     match Entry::read(policy) {
-        Entry::Valid(policy) | Entry::Doubted { policy, .. } => policy,
-        Entry::Broken { faults, .. } => panic!("{faults:?}"),
+        Entry::Valid(policy) => policy,
+        other => panic!("{:?}", other.faults()),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{RoleEdit, Scenario, review_by};
 use crate::api::keys;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ExtendedRequest, ReviewVerdict, State};
+use crate::api::selector::PolicyScope;
 use crate::core::laws::fixtures::{deny, namespaces, request};
 use crate::core::laws::simulator::{Standing, World};
 
@@ -30,9 +31,7 @@ pub enum Event {
     PolicyNarrowed(Narrowing),
     PolicyRemade,
     PolicyBack,
-    DenyAdded {
-        broken: bool,
-    },
+    DenyAdded(Fault),
     DenyRemoved,
     NamespaceDeleted(usize),
     NamespaceTerminating(usize),
@@ -74,6 +73,16 @@ pub enum Narrowing {
     Broken,
 }
 
+/// What is wrong with a policy.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    None,
+    /// Its other fields still say what it touches.
+    Expression,
+    /// Nobody can say what it touches.
+    Scope,
+}
+
 /// What somebody changes on a binding.
 #[derive(Clone, Copy, Debug)]
 pub enum Edit {
@@ -98,13 +107,17 @@ impl Event {
                 base(world, |policy| policy.metadata.uid = Some("p-base-again".to_owned()));
             }
             Self::PolicyNarrowed(narrowing) => base(world, |policy| narrowing.apply(policy)),
-            Self::DenyAdded { broken } => {
+            Self::DenyAdded(fault) => {
                 Self::DenyRemoved.happen(world, scenario);
                 let scope = json!({ "scope": { "namespaces": ["*"], "cluster": true } });
                 let mut policy = deny("no", scope);
-                if *broken {
-                    policy.spec.conditions =
-                        serde_json::from_value(json!([{ "expression": "x", "message": "x" }])).unwrap();
+                match fault {
+                    Fault::None => {}
+                    Fault::Expression => {
+                        policy.spec.conditions =
+                            serde_json::from_value(json!([{ "expression": "x", "message": "x" }])).unwrap();
+                    }
+                    Fault::Scope => policy.spec.scope = PolicyScope::default(),
                 }
                 world.policies.push(policy);
             }

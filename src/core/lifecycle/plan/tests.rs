@@ -611,3 +611,35 @@ fn a_role_of_somebody_else_is_not_taken_for_the_one_that_was_made() {
     assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
     assert!(message(&world).ends_with("was deleted by hand"), "{}", message(&world));
 }
+
+/// A slip ends nothing, and what else is changed with it holds. One in a policy that denies ends what it touches.
+#[test]
+fn a_slip_in_an_expression_of_its_policy_ends_no_grant() {
+    let slip = |expression: &str| json!([{ "expression": expression, "message": "m" }]);
+    for expression in ["request.reson == ''", "risk.level == 'low'", "request.role =="] {
+        let mut world = granted_in_both();
+        world.policies[0].spec.conditions = serde_json::from_value(slip(expression)).unwrap();
+        world.policies[0].metadata.generation = Some(2);
+        world.settle();
+        assert_eq!((world.state(), world.ours()), (State::Active, 2), "{expression}");
+        say(&mut world, "alice", ReviewVerdict::Revoke, None);
+        world.settle();
+        assert_eq!((world.state(), world.ours()), (State::Revoked, 0), "{expression}: who may end it still may");
+
+        let mut world = granted_in_both();
+        world.policies.push(deny("no", json!({ "scope": { "namespaces": ["yard"] }, "conditions": slip(expression) })));
+        world.settle();
+        assert_eq!((world.state(), world.ours()), (State::Active, 2), "{expression}: it does not touch this");
+        world.policies[1].spec.scope.namespaces = vec!["shop".to_owned()];
+        world.policies[1].metadata.generation = Some(2);
+        world.settle();
+        assert_eq!((world.state(), world.ours()), (State::Revoked, 0), "{expression}");
+    }
+    let mut world = granted_in_both();
+    world.policies[0].spec.conditions = serde_json::from_value(slip("request.reson == ''")).unwrap();
+    world.policies[0].spec.roles[0].name = "view".to_owned();
+    world.policies[0].metadata.generation = Some(2);
+    world.settle();
+    assert_eq!(world.state(), State::Revoked);
+    assert!(message(&world).contains("is not among its roles"), "{}", message(&world));
+}

@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::request::RoleRisk;
+use crate::core::model::field_error::sentence;
 
-fn facts() -> CelInput {
+pub fn facts() -> CelInput {
     let values = |values: &[&str]| Arc::new(values.iter().map(|v| (*v).to_owned()).collect::<BTreeSet<_>>());
     let text = str::to_owned;
     CelInput {
@@ -27,7 +29,7 @@ fn facts() -> CelInput {
 }
 
 fn says(source: &str) -> Result<bool, String> {
-    Condition::read("spec.conditions[0].expression", source).map_err(|fault| fault.to_string())?.holds(&facts())
+    Condition::read("spec.conditions[0].expression", source).map_err(|faults| sentence(&faults))?.holds(&facts())
 }
 
 #[test]
@@ -55,18 +57,13 @@ fn what_is_no_condition_is_told_when_it_is_read() {
     for (source, why) in [
         ("request.role ==", "is not CEL"),
         ("", "is not CEL"),
-        ("user.name == 'alice'", "knows no user; there are the variables request, requester, risk, time"),
-        ("requester.groups.all(g, g != 'dev')", "knows no all, g"),
-        ("has(request.ticket)", "knows no has"),
-        ("exec('rm')", "knows no exec"),
-        ("now() > 5", "knows no now"),
         ("label(request.ticket) == []", "asks for a label whose key is not written out"),
-        ("[1, {'a': -label('a' + 'b')}] == []", "asks for a label whose key is not written out"),
+        ("[1, {'a': label('a' + 'b')}] == []", "asks for a label whose key is not written out"),
         ("request.ticket.matches('(')", "no regular expression: error: unclosed group"),
         ("request.ticket.matches('((a{100}){100}){100}')", "no regular expression: Compiled regex exceeds size limit"),
         ("request.ticket.matches(request.reason)", "has a pattern that is not written out"),
         ("matches(request.ticket, request.reason)", "has a pattern that is not written out"),
-        ("'team'.label() == []", "asks for a label whose key is not written out"),
+        ("'team'.label() == []", "label is written label('team')"),
     ] {
         let message = says(source).unwrap_err();
         assert!(message.starts_with("spec.conditions[0].expression: ") && message.contains(why), "{source}: {message}");
@@ -97,11 +94,10 @@ fn every_label_that_is_asked_for_is_known_beforehand() {
 #[test]
 fn what_cannot_be_said_is_an_error_and_not_a_no() {
     for (source, why) in [
-        ("request.colour == 'red'", "colour"),
         ("1 / 0 == 1", "ivision"),
-        ("request.role", "is string, not true or false"),
+        ("dyn(request.role)", "is string, not true or false"),
         ("requester.groups[7] == 'dev'", "requester.groups[7] == 'dev': "),
-        ("request.role < 5", "overload"),
+        ("dyn(request.role) < 5", "overload"),
     ] {
         let message = says(source).unwrap_err();
         assert!(why.split('|').any(|why| message.contains(why)), "{source}: {message}");

@@ -127,13 +127,18 @@ impl Account<'_, '_> {
             Entry::Doubted { policy, why } if policy.effect == Effect::Allow => {
                 (Effect::Allow, Verdict::Doubted, vec![why.clone()])
             }
-            Entry::Valid(policy) | Entry::Doubted { policy, .. } if policy.effect == Effect::Deny => {
+            Entry::Faulty(policy) if policy.effect == Effect::Allow => {
+                (Effect::Allow, Verdict::Broken, in_words(&policy.faults))
+            }
+            Entry::Valid(policy) | Entry::Faulty(policy) | Entry::Doubted { policy, .. }
+                if policy.effect == Effect::Deny =>
+            {
                 match denies(policy, self.ask, context) {
                     Some(denying) => (Effect::Deny, Verdict::Denies, vec![denying.to_string()]),
                     None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
                 }
             }
-            Entry::Valid(policy) | Entry::Doubted { policy, .. } => {
+            Entry::Valid(policy) | Entry::Faulty(policy) | Entry::Doubted { policy, .. } => {
                 let short = fits(policy, self.ask, context).err().unwrap_or_default();
                 let verdict = if short.is_empty() { Verdict::Matches } else { Verdict::FallsShort };
                 (Effect::Allow, verdict, in_words(&short))

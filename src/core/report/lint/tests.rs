@@ -176,6 +176,12 @@ fn long_reviews_and_extensions_are_warned_of() {
 fn what_is_broken_is_told_as_such() {
     let two = json!([{ "name": "s", "required": 2, "approvers": [{ "kind": "User", "name": "bob" }] }]);
     alone(json!({ "approval": { "stages": two } }), "spec.approval.stages[0]", "cannot be complete");
+    let slip = json!({ "conditions": [{ "expression": "request.reson == ''", "message": "m" }] });
+    let told = "character 9: request has no reson, did you mean reason?";
+    alone(slip.clone(), "spec.conditions[0].expression", told);
+    let way_out = |policy: AccessPolicy| lint(&[policy], None, Protected::default()).remove(0).way_out;
+    assert!(way_out(policy("p", slip.clone())).starts_with("mend it: until then the policy grants nothing new"));
+    assert!(way_out(deny("p", slip)).starts_with("mend it: until then the policy denies all"));
 }
 
 #[test]
