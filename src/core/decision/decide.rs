@@ -47,7 +47,7 @@ pub enum Decision<'p> {
     Approved(Approved<'p>),
 }
 
-/// A policy that denies and has faults: what it might deny waits until it is mended.
+/// A policy that denies and has faults outside of its expressions: what it might deny waits until it is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// Its name.
