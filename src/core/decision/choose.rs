@@ -6,8 +6,11 @@ use super::period::{Period, period};
 use crate::api::policy::Effect;
 use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
-use crate::core::model::near_miss::nearest;
+use crate::core::model::nearest::several;
 use crate::core::policies::{Entry, Policy, PolicySet};
+
+/// How many near names are told to who names a policy that is not there.
+const MOST_NEAR: usize = 3;
 
 /// The policy that decides.
 pub struct Chosen<'p> {
@@ -68,7 +71,11 @@ pub fn choose<'p>(
             }
             Some(name) => Denial::NamesNone {
                 name: name.to_owned(),
-                near: nearest(name, policies.valid(Effect::Allow).map(|policy| policy.reference.name.as_str())),
+                near: several(
+                    name,
+                    policies.valid(Effect::Allow).map(|policy| policy.reference.name.as_str()),
+                    MOST_NEAR,
+                ),
             },
             None => Denial::NoPolicy,
         });

@@ -5,11 +5,10 @@
 use std::fmt;
 
 use crate::api::subject::{Identity, Subject, SubjectKind};
+use crate::core::model::namespaces::glob_matches;
 
 /// How many pairs of names are compared for one answer. A policy may name 256 subjects, and a person be in 512 groups.
 const MOST_COMPARED: usize = 4096;
-/// How many near names are told.
-const MOST_TOLD: usize = 3;
 /// What stands between the prefix that a login is given (`--oidc-groups-prefix`) and its own name.
 const SEPARATORS: [char; 3] = [':', '#', '/'];
 
@@ -70,7 +69,7 @@ fn difference(has: &str, wanted: &str) -> Option<Difference> {
         Some(Difference::Case)
     } else if is_prefixed(has, wanted) || is_prefixed(wanted, has) {
         Some(Difference::Prefix)
-    } else if wanted.contains('*') && fits(wanted, has) {
+    } else if wanted.contains('*') && glob_matches(wanted, has) {
         Some(Difference::Wildcard)
     } else {
         None
@@ -80,50 +79,6 @@ fn difference(has: &str, wanted: &str) -> Option<Difference> {
 fn is_prefixed(long: &str, short: &str) -> bool {
     let prefix = long.strip_suffix(short).filter(|_| !short.is_empty());
     prefix.is_some_and(|prefix| prefix.ends_with(SEPARATORS))
-}
-
-/// Whether a name fits a pattern in which `*` stands for any characters.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.is_empty()
-}
-
-/// Those of the names that are nearest to one that does not exist, nearest first; none that is quite another.
-pub fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let far = (name.chars().count() / 3).max(1);
-    let near = |other: &&str| other.len().abs_diff(name.len()) <= far * 4;
-    let part = |other: &str| other.starts_with(name) || name.starts_with(other);
-    let measured = among.into_iter().filter(near).map(|other| (distance(name, other), other));
-    let mut found: Vec<(usize, &str)> = measured.filter(|(away, other)| *away <= far || part(other)).collect();
-    found.sort_unstable();
-    found.into_iter().take(MOST_TOLD).map(|(_, other)| other.to_owned()).collect()
-}
-
-/// How many characters must be put in, taken out or exchanged to make one text of the other (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (at, b) in other.iter().enumerate() {
-            let exchanged = diagonal + usize::from(a != *b);
-            diagonal = row[at + 1];
-            row[at + 1] = exchanged.min(row[at] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -151,29 +106,5 @@ mod tests {
             assert_eq!(found.as_ref().map(|miss| miss.by), by, "{wanted:?}");
             assert!(found.is_none_or(|miss| miss.wanted == wanted));
         }
-    }
-
-    #[test]
-    fn a_star_would_stand_for_any_characters() {
-        for (pattern, name, does) in [
-            ("a*c", "abc", true),
-            ("a*c", "ac", true),
-            ("a*c", "ab", false),
-            ("*b*", "abc", true),
-            ("a*b*a", "aba", true),
-            ("aa*a", "aa", false),
-        ] {
-            assert_eq!(fits(pattern, name), does, "{pattern} {name}");
-        }
-    }
-
-    #[test]
-    fn names_that_differ_by_a_slip_are_near_and_others_are_not() {
-        let all = ["shop-edit", "shop-view", "shop-edit-long", "bank"];
-        assert_eq!(nearest("shop-edti", all), ["shop-edit"]);
-        assert_eq!(nearest("shop-viet", all), ["shop-view", "shop-edit"]);
-        assert_eq!(nearest("shop-edit-", all), ["shop-edit", "shop-edit-long"]);
-        assert_eq!(nearest("payments", all), Vec::<String>::new());
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

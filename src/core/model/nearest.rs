@@ -7,36 +7,28 @@ const LONGEST: usize = 64;
 
 /// The name that is closest to what was written; none when no name is close. Of two that are as close, the first.
 pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let letters: Vec<char> = written.chars().flat_map(char::to_lowercase).collect();
-    if letters.len() > LONGEST {
-        return None;
-    }
-    let near = names.into_iter().filter_map(|name| {
-        let other: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
-        let most = letters.len().max(other.len()).div_ceil(3);
-        let slips = (other.len() <= LONGEST).then(|| slips(&letters, &other))?;
-        (slips <= most && slips < letters.len().max(other.len())).then_some((slips, name))
-    });
-    near.min_by_key(|(slips, _)| *slips).map(|(_, name)| name)
+    all_near(written, names).first().map(|(_, name)| *name)
 }
 
-/// How many letters are left out, added, changed or swapped with their neighbour.
-fn slips(one: &[char], other: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let changed = last[j] + usize::from(a != b);
-            let mut least = changed.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut last, row);
+/// At most `most` names that are close to what was written, the closest first.
+pub fn several<'a>(written: &str, names: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<String> {
+    all_near(written, names).into_iter().take(most).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Every close name after the letters that are left out, added, changed or swapped with their neighbour.
+fn all_near<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<(usize, &'a str)> {
+    let (written, letters) = (written.to_lowercase(), written.chars().count());
+    if letters > LONGEST {
+        return Vec::new();
     }
-    last[other.len()]
+    let slips = |name: &str| {
+        let longer = name.chars().count().max(letters);
+        let slips = (longer <= LONGEST).then(|| strsim::osa_distance(&written, &name.to_lowercase()))?;
+        (slips <= longer.div_ceil(3) && slips < longer).then_some(slips)
+    };
+    let mut near: Vec<_> = names.into_iter().filter_map(|name| Some((slips(name)?, name))).collect();
+    near.sort_by_key(|(slips, _)| *slips);
+    near
 }
 
 #[cfg(test)]
@@ -60,5 +52,13 @@ mod tests {
             assert_eq!(nearest(written, NAMES), meant, "{written}");
         }
         assert_eq!(nearest(&"reason".repeat(1000), NAMES), None);
+    }
+
+    #[test]
+    fn several_come_in_the_order_of_their_slips() {
+        let all = ["bank", "shop-edit", "payments-view", "shop-edit-2"];
+        assert_eq!(several("shop-edit2", all, 9), ["shop-edit", "shop-edit-2"]);
+        assert_eq!(several("shop-edit2", all, 1), ["shop-edit"]);
+        assert_eq!(several("catalogue", all, 9), Vec::<String>::new());
     }
 }

@@ -238,7 +238,7 @@ mod tests {
             ("spec.approval.deadline", json!({ "approval": { "deadline": "-1h" } })),
             ("spec.approval.stages[0]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
             (
-                "spec.approval.stages[s]",
+                "spec.approval.stages[0]",
                 json!({ "approval": { "stages": [{ "name": "s", "approvers": [bob], "required": 0 }] } }),
             ),
             (

@@ -99,7 +99,7 @@ fn every_kind_of_slip_is_told_with_its_place_and_the_way_out() {
         ("request.roleKind == 'clusterrole'", 21, "did you mean 'ClusterRole'?"),
         (
             "risk.level == time.weekday",
-            1,
+            12,
             "risk.level is one of Low, Medium, High, Critical, Unknown and never the other",
         ),
         ("risk.level.startsWith('Me') || risk.level.startsWith('low')", 54, "risk.level is never 'low'"),
