@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::harness::cast::SOON;
-use crate::harness::users::{ADMIN, ALICE, GITOPS, MALLORY};
+use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -100,7 +100,7 @@ async fn end_nothing(world: Arc<World>) {
         world.until(&namespace, &name, State::Denied).await;
     }
     // What nobody heeds is noted in a pass, and so there has been one since the policy changed.
-    world.review(MALLORY, &namespace, "runs", "Revoke", "").await;
+    world.review(EVE, &namespace, "runs", "Revoke", "").await;
     let requests = world.requests(&namespace).await;
     eventually("the request was looked at again", SOON, async || {
         let status = requests.get("runs").await.map_err(|error| error.to_string())?.status.unwrap();
