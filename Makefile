@@ -11,7 +11,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version fuzz bench faults lint crds controlplane upgrade-check image-binary image-check
+.PHONY: demo playground picture tutorial test test-version fuzz bench faults lint crds controlplane upgrade-check image-binary image-check risk-table
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -27,6 +27,11 @@ playground: controlplane
 ## Tells the story of the demo and draws one request of it, as the API server recorded it, into examples/request.svg.
 picture: controlplane
 	@cargo test --quiet --test e2e -- picture
+
+## Writes what the risk reading says of real roles and single rights into e2e/risk_table/table.txt. `make test` holds it to
+## that, so do this only when a change is meant, and read the difference.
+risk-table:
+	@cargo test --quiet --test e2e -- risk-table
 
 ## The tutorial of examples/README.md, run and printed with what it answers. `make test` holds the text to it.
 tutorial: controlplane

@@ -93,9 +93,7 @@ impl Stage {
         say("What was bound: one role, to one person, with its end written on it.");
         self.run(ADMIN.name, "get rolebinding -n shop -l app.kubernetes.io/managed-by=daypass -o wide").await;
 
-        say(
-            "For one verb on one object nobody needs to be asked: the risk is that of what she asks for, not of the role.",
-        );
+        say("To delete one pod nobody needs to be asked: the risk is that of what she asks for, not of the role.");
         show("examples/tour/restart.yaml");
         let restart = self.create(ALICE.name, "examples/tour/restart.yaml").await;
         self.run(ALICE.name, &format!("wait --for=jsonpath={{.status.state}}=Active {restart} -n shop")).await;

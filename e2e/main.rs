@@ -36,6 +36,7 @@ mod recur;
 mod release;
 mod revoke;
 mod rights;
+mod risk_table;
 mod roles;
 mod rules;
 mod schedule;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Some("picture") => picture::run(),
         Some("tutorial") => tutorial::print(),
         Some("stored") => stored::write(),
+        Some("risk-table") => risk_table::write(),
         Some("image") => image::run(std::env::args().nth(2)),
         Some("upgrade") => upgrade::run(std::env::args().nth(2)),
         // What comes after that word is as ever: a filter, flags.
@@ -98,6 +100,7 @@ fn trials() -> Vec<Trial> {
         protected::trials(),
         plugin::trials(),
         rules::trials(),
+        risk_table::trials(),
         tutorial::trials(),
         docs::trials(),
         picture::trials(),

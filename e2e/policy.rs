@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         shared("policy::conditions_say_what_the_fields_cannot", conditions),
         shared("policy::low_risk_waits_for_nobody", automatic),
         shared("policy::what_a_role_can_do_is_told_and_decides", risk),
+        shared("policy::what_can_run_code_waits_for_people_however_narrow", runs_code),
         shared("policy::limits_hold_also_for_requests_of_the_same_moment", limits),
         shared("policy::limits_bound_what_waits_and_how_soon_again", limits_over_time),
     ]
@@ -181,6 +182,49 @@ async fn risk(world: Arc<World>) {
         if level.as_ref().is_some_and(|level| level.as_str() == "Low") { Ok(()) } else { Err(format!("{level:?}")) }
     })
     .await;
+}
+
+/// The policy of the tour asks nobody for what does little harm. One verb on one kind can be what takes a cluster over.
+async fn runs_code(world: Arc<World>) {
+    let namespace = world.namespace("code").await;
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
+    let roles = json!([{ "name": "edit" }, { "kind": "Role", "name": "builder" }]);
+    let little = json!({ "automaticWhen": "risk.score <= 1", "stages": stages });
+    world.allow(&namespace, &namespace, json!({ "roles": roles, "approval": little })).await;
+    let rule = |verb: &str, group: &str, resource: &str| json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource] });
+    let deeds = [
+        ("workflow", rule("create", "argoproj.io", "workflows"), "High", "has controllers run its code"),
+        ("taskrun", rule("create", "tekton.dev", "taskruns"), "High", "has controllers run its code"),
+        ("service", rule("create", "serving.knative.dev", "services"), "High", "has controllers run its code"),
+        ("release", rule("create", "helm.toolkit.fluxcd.io", "helmreleases"), "Critical", "has manifests applied"),
+        ("application", rule("patch", "argoproj.io", "applications"), "Critical", "has manifests applied"),
+        ("gizmo", rule("patch", "example.com", "gizmos"), "High", "that this reading does not know"),
+        ("console", rule("get", "subresources.kubevirt.io", "virtualmachineinstances/console"), "High", "consoles"),
+    ];
+    let builder = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": { "name": "builder", "namespace": namespace },
+        "rules": deeds.iter().map(|(_, rule, ..)| rule).collect::<Vec<_>>()
+    });
+    world.kubectl(ADMIN).apply(&builder.to_string()).await;
+    let alice = world.kubectl(ALICE);
+    for (name, rule, level, why) in deeds {
+        let role = json!({ "kind": "Role", "name": "builder" });
+        world.ask(ALICE, &namespace, name, json!({ "role": role, "rules": [rule] })).await;
+        let waits = world.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await.status.unwrap();
+        let told = waits.risk.unwrap();
+        assert_eq!(told.level.as_str(), level, "{name}: {told:?}");
+        assert!(told.reasons.iter().any(|reason| reason.contains(why)), "{name}: {told:?}");
+    }
+    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(!alice.can_i("create", "workflows.argoproj.io", Some(&namespace)).await);
+    // What does little harm is given at once, as before.
+    let mut pod = rule("delete", "", "pods");
+    pod["resourceNames"] = json!(["checkout-0"]);
+    world.ask(ALICE, &namespace, "pod", json!({ "role": { "name": "edit" }, "rules": [pod] })).await;
+    let granted = world.until(&namespace, "pod", State::Active).await.status.unwrap();
+    assert_eq!(granted.risk.unwrap().level.as_str(), "Medium");
+    assert!(alice.can_i("delete", "pods/checkout-0", Some(&namespace)).await);
 }
 
 async fn limits(world: Arc<World>) {

@@ -298,7 +298,8 @@ async fn built_in_roles(control_plane: Arc<ControlPlane>) {
         ("system:kube-controller-manager", High, Critical, "makes tokens"),
         ("system:node", High, Critical, "changes nodes"),
         ("system:kubelet-api-admin", Medium, Critical, "kubelet"),
-        ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", Low, Low, ""),
+        // The controller manager approves by itself what somebody with this asks for, in the name of any node.
+        ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", Low, Critical, "acts as any node"),
         ("system:controller:clusterrole-aggregation-controller", Low, Critical, "escalates cluster roles"),
     ] {
         let (in_one, in_all) = (risk(rules(name), Extent::Namespaces), risk(rules(name), Extent::Cluster));

@@ -7,7 +7,7 @@ use super::word::{Vocabulary, Word};
 /// How much harm rights can do, in order.
 #[derive(Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RiskLevel {
-    /// Reads what is no secret.
+    /// Reads what is no secret, tells or asks.
     #[default]
     Low,
     /// Disturbs or changes applications.

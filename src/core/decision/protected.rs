@@ -176,10 +176,24 @@ fn may(right: String) -> String {
 const READ: [&str; 3] = ["get", "list", "watch"];
 /// What only looks, at URLs.
 const READ_URL: [&str; 3] = ["get", "head", "options"];
-/// Resources of the core group where to look is to have: passwords and tokens, and the insides of pods and nodes, to
-/// which a connection may begin with a `get`.
-const NOT_TO_BE_READ: [&str; 7] =
-    ["secrets", "nodes/proxy", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy"];
+/// Resources where to look is to have, by API group: passwords and tokens, and the insides of pods, nodes and virtual
+/// machines, to which a connection may begin with a `get`.
+const NOT_TO_BE_READ: [(&str, &[&str]); 3] = [
+    ("", &["secrets", "nodes/proxy", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy"]),
+    (
+        "subresources.kubevirt.io",
+        &[
+            "virtualmachineinstances/console",
+            "virtualmachineinstances/portforward",
+            "virtualmachineinstances/usbredir",
+            "virtualmachineinstances/vnc",
+            "virtualmachineinstances/vnc/screenshot",
+            "virtualmachineinstances/vsock",
+            "virtualmachines/portforward",
+        ],
+    ),
+    ("token.kubevirt.io", &["virtualmachines/vnc"]),
+];
 
 /// A right of this rule that is more than looking, in words.
 fn more_than_reading(rule: &PolicyRule) -> Option<String> {
@@ -189,8 +203,9 @@ fn more_than_reading(rule: &PolicyRule) -> Option<String> {
         if let Some(verb) = outside(&READ) {
             return Some(format!("{} on {}", quote(verb), quote(resource)));
         }
-        let opens = |resource: &&&str| group_matches(rule, "") && resource_matches(rule, resource);
-        if let Some(resource) = NOT_TO_BE_READ.iter().find(opens) {
+        let of_rule = NOT_TO_BE_READ.iter().filter(|(group, _)| group_matches(rule, group));
+        let mut not_to_be_read = of_rule.flat_map(|(_, resources)| resources.iter());
+        if let Some(resource) = not_to_be_read.find(|resource| resource_matches(rule, resource)) {
             return Some(format!("{} on {resource}", quote(verb)));
         }
     }

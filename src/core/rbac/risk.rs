@@ -1,21 +1,29 @@
 //! The built-in reading of a role: what somebody can do with its rules, and how bad that may be.
 //!
-//! Owns how rules are held against the table of findings in [`findings`]. It must not decide
-//! anything: a level is advice for those who decide. Nor can it know what is in a namespace, so it says what the
-//! rights are good for, not what will be done.
+//! Owns how rules are held against the table in [`findings`], and what is said of them. It must not decide anything: a
+//! level is advice for those who decide. Nor can it know what is in a namespace or which controllers there are, so it
+//! says what the rights are good for, not what will be done.
+//!
+//! | Part | What it owns |
+//! | --- | --- |
+//! | [`finding`] | The form of a finding, and how it is held against a rule |
+//! | [`findings`] | The table of findings: which rights are one, how bad, and why |
+//! | [`kinds`] | Which kinds are known; to write one that is not known is the worst that is usual |
 
+mod finding;
 mod findings;
+mod kinds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use self::findings::{FINDINGS, Finding};
+use self::finding::Finding;
 use crate::api::request::RoleRisk;
 use crate::api::risk::RiskLevel;
 use crate::core::model::history::cut;
-use crate::core::rbac::rules::{list, quote_all};
+use crate::core::rbac::rules::quote_all;
 
 /// Where rights hold, as far as the harm that they can do depends on it; in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +42,7 @@ pub struct Risk {
     /// The highest level of all findings; low when there are none.
     pub level: RiskLevel,
     /// Each finding once, as its level and a short sentence: wildcards first, then the worst. There are never more
-    /// than there are kinds of findings, a few dozen, and each is short.
+    /// than there are findings, fewer than a hundred, and each is short.
     pub reasons: Vec<String>,
 }
 
@@ -43,9 +51,16 @@ const MOST_REASONS: usize = 16;
 const LONGEST_REASON: usize = 512;
 
 impl Risk {
-    /// As it goes on record.
+    /// As it goes on record. Of many reasons the worst, and how many there are besides.
     pub fn on_record(&self) -> RoleRisk {
-        let reasons = self.reasons.iter().take(MOST_REASONS).map(|reason| cut(reason, LONGEST_REASON)).collect();
+        let recorded = |reason: &String| cut(reason, LONGEST_REASON);
+        let told = match self.reasons.len() {
+            ..=MOST_REASONS => MOST_REASONS,
+            _ => MOST_REASONS - 1,
+        };
+        let more = self.reasons.len().saturating_sub(told);
+        let rest = (more > 0).then(|| format!("and {more} more, none of them worse"));
+        let reasons = self.reasons.iter().take(told).map(recorded).chain(rest).collect();
         RoleRisk { level: self.level.into(), reasons }
     }
 }
@@ -57,9 +72,10 @@ pub fn unreadable() -> RoleRisk {
 }
 
 /// The objects that a finding holds for.
-enum ServedNamespaces<'a> {
+enum NamedObjects<'a> {
     All,
-    /// Objects of these names; a rule for names lowers no level, since one object can be the one that counts.
+    /// Objects of these names. That there are names lowers no level by itself, since one object can be the one that
+    /// counts: where it does, the finding knows the names.
     Only(BTreeSet<&'a str>),
 }
 
@@ -70,8 +86,8 @@ enum ServedNamespaces<'a> {
 /// Those that hold in a protected namespace weigh what they do in the whole cluster, which includes it.
 pub fn risk(rules: &[PolicyRule], extent: Extent) -> Risk {
     // In the order in which they are told.
-    let mut found: BTreeMap<(bool, std::cmp::Reverse<RiskLevel>, &str), ServedNamespaces<'_>> = BTreeMap::new();
-    for finding in FINDINGS {
+    let mut found: BTreeMap<(bool, std::cmp::Reverse<RiskLevel>, &str), NamedObjects<'_>> = BTreeMap::new();
+    for finding in findings::all() {
         let Some(level) = finding.level(extent) else { continue };
         let mut hits = rules.iter().filter(|rule| finding.is_in(rule)).peekable();
         if hits.peek().is_some() {
@@ -85,19 +101,19 @@ pub fn risk(rules: &[PolicyRule], extent: Extent) -> Risk {
     }
 }
 
-fn reach<'a>(finding: &Finding, rules: impl Iterator<Item = &'a PolicyRule>) -> ServedNamespaces<'a> {
+fn reach<'a>(finding: &Finding, rules: impl Iterator<Item = &'a PolicyRule>) -> NamedObjects<'a> {
     let mut only = BTreeSet::new();
     for rule in rules {
-        let names = list(&rule.resource_names);
-        if names.is_empty() || !finding.is_of_objects() {
-            return ServedNamespaces::All;
+        let names = finding.names(rule);
+        if names.is_empty() {
+            return NamedObjects::All;
         }
-        only.extend(names.iter().map(String::as_str));
+        only.extend(names);
     }
-    ServedNamespaces::Only(only)
+    NamedObjects::Only(only)
 }
 
-impl fmt::Display for ServedNamespaces<'_> {
+impl fmt::Display for NamedObjects<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => Ok(()),

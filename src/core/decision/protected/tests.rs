@@ -149,9 +149,11 @@ fn more_than_looking_is_what_it_is_called() {
         assert!(looks(&["get", verb], "apps", &["deployments"]).is_some(), "{verb}");
     }
     for verb in ["get", "list", "watch"] {
-        for resource in NOT_TO_BE_READ.into_iter().chain(["*"]) {
-            assert!(looks(&[verb], "", &["pods", resource]).is_some(), "{verb} {resource}");
-            assert!(looks(&[verb], "*", &["pods", resource]).is_some(), "{verb} {resource}");
+        for (group, resources) in NOT_TO_BE_READ {
+            for resource in resources.iter().chain(&["*"]) {
+                assert!(looks(&[verb], group, &["pods", resource]).is_some(), "{verb} {group} {resource}");
+                assert!(looks(&[verb], "*", &["pods", resource]).is_some(), "{verb} {group} {resource}");
+            }
         }
         for resource in ["*/proxy", "*/exec", "*/attach", "*/portforward"] {
             assert!(looks(&[verb], "", &[resource]).is_some(), "{verb} {resource}");
@@ -170,6 +172,8 @@ fn more_than_looking_is_what_it_is_called() {
             &["pods", "pods/log", "configmaps", "nodes", "nodes/stats", "serviceaccounts"],
         ),
         rule(&["get"], "apps", &["*", "secrets"]),
+        rule(&["get"], "subresources.kubevirt.io", &["virtualmachineinstances/guestosinfo"]),
+        rule(&["get"], "kubevirt.io", &["*"]),
         rule(&["get", "list"], "rbac.authorization.k8s.io", &["clusterroles"]),
         json!({ "verbs": ["get", "head"], "nonResourceURLs": ["/metrics", "*"] }),
         // No right at all.
