@@ -150,7 +150,7 @@ fn more_than_looking_is_what_it_is_called() {
     }
     for verb in ["get", "list", "watch"] {
         for (group, resources) in NOT_TO_BE_READ {
-            for resource in resources.iter().chain(&["*"]) {
+            for resource in resources.iter().copied().chain(["*"]) {
                 assert!(looks(&[verb], group, &["pods", resource]).is_some(), "{verb} {group} {resource}");
                 assert!(looks(&[verb], "*", &["pods", resource]).is_some(), "{verb} {group} {resource}");
             }
