@@ -11,6 +11,7 @@ mod break_glass;
 mod chart;
 mod crash;
 mod demo;
+mod dockerfile;
 mod docs;
 mod examples;
 mod expressions;
@@ -102,6 +103,7 @@ fn trials() -> Vec<Trial> {
         rules::trials(),
         risk_table::trials(),
         tutorial::trials(),
+        dockerfile::trials(),
         docs::trials(),
         picture::trials(),
         examples::trials(),
