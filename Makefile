@@ -83,7 +83,7 @@ crds:
 	cargo run --quiet -- crds --out crds
 	cargo run --quiet -- crds --out charts/daypass/files/crds
 
-## etcd, kube-apiserver, kube-controller-manager, kubectl and helm, built once with Go.
+## etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and helm, built once with Go.
 controlplane:
 	@command -v cargo >/dev/null || { echo "Rust is not installed. Get it from https://rustup.rs and run the command again." >&2; exit 1; }
 	@e2e/controlplane/build.sh $(CONTROLPLANE) $(KUBERNETES)

@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::evictions_are_free_while_a_budget_leaves_a_pod", evictions),
         bare("chart::policies_hand_out_only_what_is_bindable", policies_hand_out_only_what_is_bindable),
         bare("chart::what_chooses_pods_chooses_the_controllers", what_chooses_pods_chooses_the_controllers),
+        bare("chart::what_values_say_of_places_goes_before_its_own", places),
         bare("chart::what_speaks_of_states_knows_all_of_them", knows_all_states),
         Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
         Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", asks_for_known_metrics),
@@ -67,6 +68,7 @@ async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
         ("resources.requests.cpu=true", "at '/resources/requests/cpu': got boolean"),
         ("networkPolicy.apiServerPorts={https}", "at '/networkPolicy/apiServerPorts/0': got string, want integer"),
         ("podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"),
+        ("nodeLossTolerationSeconds=0", "at '/nodeLossTolerationSeconds': minimum: got 0, want 1"),
         ("tolerations[0].kee=a", "at '/tolerations/0': additional properties 'kee' not allowed"),
         (
             "metrics.service.enabled=false,metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.force=true",
@@ -315,12 +317,14 @@ async fn what_chooses_pods_chooses_the_controllers(control_plane: Arc<ControlPla
     let pod = &named("Deployment", "daypass")["spec"]["template"];
     let (labels, test) = (&pod["metadata"]["labels"], &named("Pod", "-test-ready")["metadata"]["labels"]);
     let (service, network) = (named("Service", "-metrics"), &named("NetworkPolicy", "daypass")["spec"]);
+    let apart = &pod["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0];
+    let apart = &apart["podAffinityTerm"];
     let selectors = [
         &service["spec"]["selector"],
         &network["podSelector"]["matchLabels"],
         &named("PodDisruptionBudget", "daypass")["spec"]["selector"]["matchLabels"],
         &pod["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
-        &pod["spec"]["topologySpreadConstraints"][1]["labelSelector"]["matchLabels"],
+        &apart["labelSelector"]["matchLabels"],
     ];
     for selector in selectors {
         assert!(chooses(selector, labels), "{selector} does not choose {labels}");
@@ -345,6 +349,38 @@ async fn what_chooses_pods_chooses_the_controllers(control_plane: Arc<ControlPla
     let from = &network["ingress"][0]["from"];
     assert!(chooses(&from[1]["podSelector"]["matchLabels"], test), "{from}");
     assert!(find(&of("replicas=1").await, "PodDisruptionBudget", "").is_none(), "one pod has no budget");
+}
+
+/// Beside affinity and tolerations of the values the chart keeps its own, but for what the values say otherwise.
+async fn places(control_plane: Arc<ControlPlane>) {
+    let pod_with = async |value: &str| {
+        let objects = render(&control_plane, &["--set-json", value]).await;
+        find(&objects, "Deployment", "daypass").expect("a Deployment")["spec"]["template"]["spec"].clone()
+    };
+    let usual = pod_with("replicas=2").await;
+    assert!(usual["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].is_array());
+    let node_affinity = json!({ "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } });
+    let more = pod_with(&format!("affinity={node_affinity}")).await["affinity"].clone();
+    assert_eq!(more["nodeAffinity"], node_affinity["nodeAffinity"]);
+    assert_eq!(more["podAntiAffinity"], usual["affinity"]["podAntiAffinity"]);
+    let none = pod_with(r#"affinity={"podAntiAffinity":{}}"#).await;
+    assert_eq!(none["affinity"], json!({ "podAntiAffinity": {} }));
+
+    let lost = |taint: &str, seconds: u32| {
+        let key = format!("node.kubernetes.io/{taint}");
+        json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds })
+    };
+    let control = json!({ "key": "node-role.kubernetes.io/control-plane", "operator": "Exists" });
+    for (value, expected) in [
+        ("replicas=2".to_owned(), json!([lost("not-ready", 30), lost("unreachable", 30)])),
+        ("nodeLossTolerationSeconds=60".to_owned(), json!([lost("not-ready", 60), lost("unreachable", 60)])),
+        (
+            format!("tolerations={}", json!([control, lost("unreachable", 5)])),
+            json!([control, lost("unreachable", 5), lost("not-ready", 30)]),
+        ),
+    ] {
+        assert_eq!(pod_with(&value).await["tolerations"], expected, "{value}");
+    }
 }
 
 /// Every object of the schema is closed, every value has a description, and values.yaml names every value.

@@ -41,6 +41,7 @@ mod risk_table;
 mod roles;
 mod rules;
 mod schedule;
+mod spread;
 mod stored;
 mod tutorial;
 mod uninstall;
@@ -109,6 +110,7 @@ fn trials() -> Vec<Trial> {
         examples::trials(),
         uninstall::trials(),
         chart::trials(),
+        spread::trials(),
         release::trials(),
         stored::trials(),
         written_in_gap::trials(),

@@ -9,7 +9,7 @@ use libtest_mimic::{Failed, Trial};
 use crate::harness::binaries::{Version, repository};
 use crate::harness::users::ADMIN;
 use crate::harness::{ControlPlane, bare};
-use crate::{admission, approve, attack, chart, identity, release};
+use crate::{admission, approve, attack, chart, identity, release, spread};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -30,6 +30,7 @@ pub fn part() -> Vec<Trial> {
         identity::trials(),
         approve::trials(),
         chart::trials(),
+        spread::trials(),
         release::trials(),
     ];
     of_all.into_iter().flatten().collect()

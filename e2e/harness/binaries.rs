@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Names the version of Kubernetes whose API server and controller manager are run, such as `1.37`. Unset or empty: the
+/// Names the version of Kubernetes whose servers are run, such as `1.37`. Unset or empty: the
 /// one that `e2e/controlplane/go.mod` pins.
 pub const VERSION: &str = "DAYPASS_KUBERNETES";
 
@@ -16,6 +16,7 @@ pub struct Binaries {
     pub etcd: PathBuf,
     pub kube_apiserver: PathBuf,
     pub kube_controller_manager: PathBuf,
+    pub kube_scheduler: PathBuf,
     pub kubectl: PathBuf,
     pub helm: PathBuf,
 }
@@ -83,8 +84,8 @@ impl Version {
 
 impl Binaries {
     /// Finds every program: first in the folder that `KUBEBUILDER_ASSETS` names, then in `target/controlplane`. Of a
-    /// version that [`VERSION`] names, the API server and the controller manager are found where they are built and
-    /// nowhere else: of which version others are, nobody knows.
+    /// version that [`VERSION`] names, the servers of Kubernetes are found where they are built and nowhere else: of which
+    /// version others are, nobody knows.
     pub fn find() -> Result<Self, String> {
         Self::of(Version::asked()?.as_ref())
     }
@@ -107,6 +108,7 @@ impl Binaries {
             etcd: find(&folders, "etcd")?,
             kube_apiserver: find(&servers, "kube-apiserver")?,
             kube_controller_manager: find(&servers, "kube-controller-manager")?,
+            kube_scheduler: find(&servers, "kube-scheduler")?,
             kubectl: find(&folders, "kubectl")?,
             helm: find(&folders, "helm")?,
         })

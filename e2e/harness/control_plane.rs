@@ -152,6 +152,12 @@ impl ControlPlane {
         .await;
     }
 
+    /// Starts the scheduler of Kubernetes, for as long as it is not dropped: most tests have no nodes.
+    pub fn start_scheduler(&self) -> Process {
+        let args = self.layout.scheduler_args(&self.kubeconfig(users::SCHEDULER));
+        Process::spawn(self.dir(), "kube-scheduler", &self.binaries.kube_scheduler, &args, &[])
+    }
+
     /// Stops the API server as a crash would.
     pub fn stop_api_server(&self) {
         guard(&self.api_server).kill();

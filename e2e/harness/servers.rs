@@ -121,4 +121,13 @@ impl Layout {
             "--kube-api-burst=2000".to_owned(),
         ]
     }
+
+    pub fn scheduler_args(&self, kubeconfig: &Path) -> Vec<String> {
+        vec![
+            format!("--kubeconfig={}", kubeconfig.display()),
+            "--leader-elect=false".to_owned(),
+            // It serves nothing that a test asks for.
+            "--secure-port=0".to_owned(),
+        ]
+    }
 }

@@ -87,6 +87,48 @@ API server shows the first message.
     recorded; use a login with fewer or shorter groups
 {{- end }}
 
+{{/*
+Those of the values, and for how long a pod stays with a node that is lost. A key that the values have is theirs.
+Without these the API server adds the same with 300 s.
+*/}}
+{{- define "daypass.tolerations" -}}
+{{- $tolerations := .Values.tolerations | default list }}
+{{- $keys := list }}
+{{- range $tolerations }}{{ $keys = append $keys .key }}{{ end }}
+{{- range $key := list "node.kubernetes.io/not-ready" "node.kubernetes.io/unreachable" }}
+{{- if not (has $key $keys) }}
+{{- $tolerations = append $tolerations (dict "key" $key "operator" "Exists" "effect" "NoExecute" "tolerationSeconds" ($.Values.nodeLossTolerationSeconds | default 30 | int)) }}
+{{- end }}
+{{- end }}
+{{- toYaml $tolerations }}
+{{- end }}
+
+{{/*
+That of the values, and two pods on two nodes where it can be. Not as a topologySpreadConstraint: with several of them the
+scheduler scores only nodes that have all their keys, so beside the one for zones it would do nothing where nodes have no
+zone.
+*/}}
+{{- define "daypass.affinity" -}}
+{{- $affinity := .Values.affinity | default dict }}
+{{- if not (hasKey $affinity "podAntiAffinity") }}
+{{- $affinity = merge (include "daypass.apart" . | fromYaml) $affinity }}
+{{- end }}
+{{- toYaml $affinity }}
+{{- end }}
+
+{{- define "daypass.apart" -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "daypass.selectorLabels" . | nindent 12 }}
+        # Pods of an earlier version, about to go, do not count.
+        matchLabelKeys: [pod-template-hash]
+{{- end }}
+
 {{/* What `helm test` runs is not the controller: no Service, budget or policy of the controller may choose it. */}}
 {{- define "daypass.testLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-test

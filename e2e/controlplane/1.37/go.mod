@@ -1,4 +1,4 @@
-// The API server and controller manager of another version than the one that everything is tried on.
+// The API server, controller manager and scheduler of another version than the one that everything is tried on.
 // `make controlplane KUBERNETES=1.37` builds them; the replace lines mirror k8s.io/kubernetes' own.
 module daypass.dev/e2e/controlplane/1.37
 
@@ -9,6 +9,7 @@ godebug default=go1.26
 tool (
 	k8s.io/kubernetes/cmd/kube-apiserver
 	k8s.io/kubernetes/cmd/kube-controller-manager
+	k8s.io/kubernetes/cmd/kube-scheduler
 )
 
 require (
