@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
-use crate::demo::Stage;
+use crate::demo::{Stage, Voice};
 use crate::harness::users::{ADMIN, ALICE, CAROL};
 use crate::harness::{ControlPlane, binaries, trial};
 
@@ -53,7 +53,7 @@ pub fn trials() -> Vec<Trial> {
 /// Writes the picture of a run.
 pub fn run() -> ExitCode {
     let seen = trial::runtime().block_on(async {
-        let stage = Stage::set().await;
+        let stage = Stage::set(Voice::Loud).await;
         let fix = stage.tell().await;
         Seen::on(&stage.control_plane, &fix).await
     });

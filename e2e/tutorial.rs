@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::demo::{self, Stage, Voice};
 use crate::harness::cast::SOON;
+use crate::harness::kubectl::Kubectl;
 use crate::harness::users::ADMIN;
 use crate::harness::{ControlPlane, Controller, Daypass, World, binaries, eventually, private, shell, trial};
 
@@ -29,6 +31,10 @@ pub fn trials() -> Vec<Trial> {
             Ok::<(), Failed>(())
         }),
         private("tutorial::the_quick_start_tells_what_happens", quick_start),
+        Trial::test("tutorial::the_quick_start_can_follow_the_demo", || {
+            trial::runtime().block_on(after_the_demo());
+            Ok::<(), Failed>(())
+        }),
     ]
 }
 
@@ -44,7 +50,22 @@ pub fn print() -> ExitCode {
 /// The quick start begins where `make playground` ends.
 async fn quick_start(world: Arc<World>) {
     world.kubectl(ADMIN).ok(&["create", "namespace", "shop"]).await;
-    run(&QUICK_START, &world.control_plane, |command, answer| command.is_answered(QUICK_START.file, answer)).await;
+    let kubectl = of_everybody(&world.control_plane).await;
+    run(&QUICK_START, &kubectl, |command, answer| command.is_answered(QUICK_START.file, answer)).await;
+}
+
+/// `make demo KEEP=1`: what it leaves, with the kubeconfig that it leaves, is where the quick start begins.
+async fn after_the_demo() {
+    let text = std::fs::read_to_string(binaries::repository().join(QUICK_START.file)).expect("the README");
+    let export = format!("export KUBECONFIG={} PATH=$PWD/target/controlplane:$PATH", demo::KUBECONFIG);
+    assert!(text.contains(&export), "{} does not say: {export}", QUICK_START.file);
+    let stage = Stage::set(Voice::Silent).await;
+    stage.tell().await;
+    stage.clear().await;
+    let kubectl = stage.control_plane.kubectl_with(&stage.kubeconfig);
+    let left = kubectl.ok(&["get", "accesspolicies,accessrequests", "-n", "shop", "-o", "name"]).await;
+    assert_eq!(left, "", "the story leaves nothing that has its names, and the kubeconfig has a context");
+    run(&QUICK_START, &kubectl, |command, answer| command.is_answered(QUICK_START.file, answer)).await;
 }
 
 /// The tutorial begins on a cluster in which nothing has happened but `helm install`.
@@ -52,16 +73,20 @@ async fn tutorial(told: impl Fn(&Command, &str) -> Result<(), String>) {
     let control_plane = ControlPlane::start().await;
     Daypass::install(&control_plane, &[]).await;
     let controller = Controller::start(&control_plane).await;
-    run(&TUTORIAL, &control_plane, told).await;
+    run(&TUTORIAL, &of_everybody(&control_plane).await, told).await;
     drop(controller);
+}
+
+/// kubectl with a context for each person.
+async fn of_everybody(control_plane: &ControlPlane) -> Kubectl {
+    let kubeconfig = control_plane.dir().join("tutorial.kubeconfig");
+    shell::contexts(control_plane, &kubeconfig).await;
+    control_plane.kubectl_with(&kubeconfig)
 }
 
 /// Runs every command of a part. `told` says whether the answer is the right one; a command that only looks is given
 /// again until it is, since Events come a moment after what they are about.
-async fn run(part: &Part, control_plane: &ControlPlane, told: impl Fn(&Command, &str) -> Result<(), String>) {
-    let kubeconfig = control_plane.dir().join("tutorial.kubeconfig");
-    shell::contexts(control_plane, &kubeconfig).await;
-    let kubectl = control_plane.kubectl_with(&kubeconfig);
+async fn run(part: &Part, kubectl: &Kubectl, told: impl Fn(&Command, &str) -> Result<(), String>) {
     let mut kept = Kept::default();
     for command in part.commands() {
         let line = kept.fill_in(&command.line);

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::control_plane::ControlPlane;
 use super::users;
 
-/// Writes one kubeconfig with a context for each person.
+/// Writes one kubeconfig with a context for each person. Who names none is the admin.
 pub async fn contexts(control_plane: &ControlPlane, path: &Path) {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("make the kubeconfig's folder");
     let _ = std::fs::remove_file(path);
@@ -17,6 +17,7 @@ pub async fn contexts(control_plane: &ControlPlane, path: &Path) {
         kubectl.ok(&["config", "set-credentials", user.name, "--token", &user.token()]).await;
         kubectl.ok(&["config", "set-context", user.name, "--cluster", "demo", "--user", user.name]).await;
     }
+    kubectl.ok(&["config", "use-context", users::ADMIN.name]).await;
 }
 
 /// The words of a line, as a shell would split these: by spaces, but for what stands between single quotes.
