@@ -3,7 +3,7 @@
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 -t YOUR/daypass .
 #
-# Each platform builds natively. The same source gives the same bytes; `make image-binary` is what runs here.
+# Each platform builds natively, by `make image-binary`.
 
 ARG RUST=1.95.0
 FROM docker.io/library/rust:${RUST}-slim-bookworm AS build

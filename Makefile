@@ -7,7 +7,8 @@ CONTROLPLANE := target/controlplane
 KUBERNETES ?= $(DAYPASS_KUBERNETES)
 export DAYPASS_KUBERNETES := $(KUBERNETES)
 
-# What the image holds: one static program. The same source gives the same bytes, wherever it is built.
+# What the image holds: one static program. Paths of the build are mapped to fixed ones. Built elsewhere it is not the same
+# byte for byte: at least the path of cargo-auditable, which wraps the compiler, goes into the names of symbols.
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
@@ -88,7 +89,7 @@ controlplane:
 	@command -v cargo >/dev/null || { echo "Rust is not installed. Get it from https://rustup.rs and run the command again." >&2; exit 1; }
 	@e2e/controlplane/build.sh $(CONTROLPLANE) $(KUBERNETES)
 
-## The program of the image, static and the same bytes from any folder. Needs musl-gcc (Debian: musl-tools), cargo-auditable
+## The program of the image, static. Needs musl-gcc (Debian: musl-tools), cargo-auditable
 ## and `rustup target add` of the target. FEATURES=otlp: with traces.
 image-binary: export SOURCE_DATE_EPOCH ?= 0
 image-binary: export CFLAGS = -ffile-prefix-map=$(CARGO_HOME)=/cargo -ffile-prefix-map=$(CURDIR)=/src
