@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use daypass::api::State;
 use kube::ResourceExt;
@@ -20,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         private("operate::figures_tell_a_known_story_and_name_nobody", figures),
         private("operate::every_log_line_about_a_request_has_its_uid", logs),
         private("operate::liveness_does_not_depend_on_the_cluster", probes),
+        private("operate::a_kubelet_has_no_failed_probe_to_tell_of_at_a_start", first_probe),
         private("operate::a_pass_under_way_is_finished_when_asked_to_stop", finished),
         private("operate::what_is_announced_is_sent_until_it_is_there", announced),
     ]
@@ -202,6 +204,26 @@ async fn probes(world: Arc<World>) {
     world.control_plane.start_api_server().await;
     world.controller.revive();
     answers("/readyz", 200, &["ok: leads"]).await;
+}
+
+/// Asks as a kubelet does, as soon as the container runs: an answer other than 200 becomes an Event, and is asked for again
+/// after the period.
+async fn first_probe(world: Arc<World>) {
+    let probe = ["get", "deployment", "daypass", "-n", NAMESPACE, "-o"];
+    let probe = [&probe[..], &["jsonpath={.spec.template.spec.containers[0].readinessProbe}"]].concat();
+    let probe: Value = serde_json::from_str(&world.kubectl(ADMIN).ok(&probe).await).expect("a probe");
+    let seconds = |field: &str| Duration::from_secs(probe[field].as_u64().expect("seconds"));
+    let path = probe["httpGet"]["path"].as_str().expect("a path");
+    let wait =
+        path.split_once("wait=").and_then(|(_, wait)| wait.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
+    assert!(seconds("timeoutSeconds") > wait, "{probe}: a kubelet gives up before it is answered");
+    assert!(seconds("periodSeconds") <= Duration::from_secs(2), "{probe}");
+
+    world.controller.start_again();
+    let began = Instant::now();
+    let (status, said) = eventually("the controller listens", SOON, async || world.controller.get(path).await).await;
+    let patient = !wait.is_zero() && began.elapsed() >= wait;
+    assert!(status == 200 || patient, "{status} after {:?}: {said}", began.elapsed());
 }
 
 async fn finished(world: Arc<World>) {

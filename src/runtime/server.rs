@@ -4,21 +4,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::gate::Leadership;
 use super::metrics::{self, Metrics};
+
+/// The longest that an answer may be asked to wait, in seconds: whoever has gone away meanwhile is still waited for.
+const LONGEST_WAIT: u64 = 60;
 
 /// What the process still waits for before it is ready. A replica that stands by is ready like one that leads: a
 /// rolling update waits for the new one to be ready before it stops the old one, which leads.
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    waiting: Arc<watch::Sender<BTreeMap<&'static str, String>>>,
     /// Namespaces that should be served and cannot be read, each with the kinds.
     unreadable: Arc<Mutex<BTreeMap<String, BTreeSet<&'static str>>>>,
     /// What is no reason to wait and should be known; see [`Self::remark`].
@@ -29,18 +35,18 @@ pub struct Readiness {
 impl Readiness {
     /// Not ready until each of these is done.
     pub fn waiting_for(parts: impl IntoIterator<Item = &'static str>, leadership: Leadership) -> Self {
-        let waiting = parts.into_iter().map(|part| (part, String::new())).collect();
-        Self { waiting: Arc::new(Mutex::new(waiting)), unreadable: Arc::default(), remark: Arc::default(), leadership }
+        let waiting = watch::Sender::new(parts.into_iter().map(|part| (part, String::new())).collect());
+        Self { waiting: Arc::new(waiting), unreadable: Arc::default(), remark: Arc::default(), leadership }
     }
 
     /// One of them is done.
     pub fn done(&self, part: &str) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
+        self.waiting.send_modify(|waiting| drop(waiting.remove(part)));
     }
 
     /// One of them is not done, or not any more, and why.
     pub fn wait_for(&self, part: &'static str, why: &str) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(part, why.to_owned());
+        self.waiting.send_modify(|waiting| drop(waiting.insert(part, why.to_owned())));
     }
 
     /// Whether a kind cannot be read in a namespace. That is said, and nobody waits for it.
@@ -73,14 +79,22 @@ impl Readiness {
 
     /// Says why one of them is not done yet. Nothing when it is: what was read once is followed on.
     pub fn hindered(&self, part: &str, why: &str) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = waiting.get_mut(part) {
-            why.clone_into(known);
-        }
+        self.waiting.send_modify(|waiting| {
+            if let Some(known) = waiting.get_mut(part) {
+                why.clone_into(known);
+            }
+        });
+    }
+
+    /// The answer as soon as it is that all is done, and after `wait` in any case.
+    async fn answer_within(&self, wait: Duration) -> (StatusCode, String) {
+        let mut waiting = self.waiting.subscribe();
+        let _ = timeout(wait, waiting.wait_for(BTreeMap::is_empty)).await;
+        self.answer()
     }
 
     fn answer(&self) -> (StatusCode, String) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.borrow();
         if waiting.is_empty() {
             (StatusCode::OK, format!("ok: {}{}\n", self.leadership.role(), self.unread()))
         } else {
@@ -108,9 +122,24 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, readiness: Readiness, metrics: Metrics) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { readiness.answer() }))
+        .route("/readyz", get(move |uri: Uri| async move { ready(&readiness, &uri).await }))
         .route("/metrics", get(move || async move { scraped(&metrics) }));
     axum::serve(listener, routes).await
+}
+
+async fn ready(readiness: &Readiness, uri: &Uri) -> (StatusCode, String) {
+    match wait(uri.query().unwrap_or_default()) {
+        Ok(wait) => readiness.answer_within(wait).await,
+        Err(why) => (StatusCode::BAD_REQUEST, why),
+    }
+}
+
+/// For how long whoever asks would have a good answer waited for: `wait=SECONDS` of a query.
+fn wait(query: &str) -> Result<Duration, String> {
+    let Some(seconds) = query.split('&').find_map(|pair| pair.strip_prefix("wait=")) else { return Ok(Duration::ZERO) };
+    let whole = seconds.parse().ok().filter(|whole| *whole <= LONGEST_WAIT);
+    let why = || format!("wait: {seconds:?} is not a number of seconds up to {LONGEST_WAIT}; write it as wait=4\n");
+    whole.map(Duration::from_secs).ok_or_else(why)
 }
 
 fn scraped(metrics: &Metrics) -> Result<Response, StatusCode> {
@@ -142,6 +171,40 @@ mod tests {
         readiness.wait_for("guard", "it is missing");
         let waiting = "waiting for: guard (it is missing)\n".to_owned();
         assert_eq!(readiness.answer(), (StatusCode::SERVICE_UNAVAILABLE, waiting));
+    }
+
+    /// What a probe with this query is answered, and after how many milliseconds.
+    async fn asked(readiness: &Readiness, query: &str) -> (StatusCode, u128) {
+        let began = tokio::time::Instant::now();
+        let (status, _) = ready(readiness, &format!("/readyz{query}").parse().unwrap()).await;
+        (status, began.elapsed().as_millis())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_can_have_readiness_waited_for() {
+        let readiness = Readiness::waiting_for(["policies", "guard"], seat().1);
+        assert_eq!(asked(&readiness, "").await, (StatusCode::SERVICE_UNAVAILABLE, 0));
+        assert_eq!(asked(&readiness, "?wait=4").await, (StatusCode::SERVICE_UNAVAILABLE, 4000));
+        let becomes_ready = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            readiness.done("policies");
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            readiness.done("guard");
+        };
+        let (answer, ()) = tokio::join!(asked(&readiness, "?verbose&wait=4"), becomes_ready);
+        assert_eq!(answer, (StatusCode::OK, 1000));
+        assert_eq!(asked(&readiness, "?wait=4").await, (StatusCode::OK, 0));
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_none_is_refused_by_its_name() {
+        let readiness = Readiness::waiting_for([], seat().1);
+        for query in ["wait=4s", "wait=", "wait=-1", "wait=61", "wait=99999999999999999999"] {
+            let (status, why) = ready(&readiness, &format!("/readyz?{query}").parse().unwrap()).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+            assert!(why.starts_with("wait: ") && why.contains("wait=4"), "{query}: {why}");
+        }
+        assert_eq!(wait("wait=60"), Ok(Duration::from_secs(60)));
     }
 
     #[test]
