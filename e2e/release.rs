@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         alone("release::every_values_file_installs_and_upgrades", AUDIT_POLICY, every_values_file),
         alone("release::an_upgrade_keeps_what_is_stored", AUDIT_POLICY, keeps_what_is_stored),
         alone("release::a_test_asks_the_controller", AUDIT_POLICY, a_test_asks_the_controller),
+        alone("release::a_fresh_install_has_nothing_to_warn_of", AUDIT_POLICY, fresh_install),
     ]
 }
 
@@ -263,6 +264,38 @@ async fn keeps_what_is_stored(control_plane: Arc<ControlPlane>) {
     assert_eq!(stored().await, after, "an uninstall keeps the record");
     current.install(&[]).await;
     assert_eq!(stored().await, after);
+}
+
+/// Two replicas start before their kinds are served, and before anybody could try a guard.
+async fn fresh_install(control_plane: Arc<ControlPlane>) {
+    let release = Release::of(&control_plane, chart());
+    release.install(&["--set", "crds.install=false"]).await;
+    let token = Controller::token(&control_plane).await;
+    let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
+    let log = |name: &str| std::fs::read_to_string(control_plane.dir().join(format!("{name}.log"))).unwrap_or_default();
+    let names = ["one", "two"];
+    let definitions = async {
+        for name in names {
+            eventually("a kind is not served yet", SOON, async || {
+                let met = log(name).contains("does not know this kind");
+                if met { Ok(()) } else { Err(log(name)) }
+            })
+            .await;
+        }
+        let crds = binaries::repository().join("crds").display().to_string();
+        control_plane.kubectl(ADMIN).ok(&["apply", "--server-side", "-f", &crds]).await;
+    };
+    let start = |name: &'static str| Controller::start_as(&control_plane, name, &kubeconfig, &[]);
+    let (_one, _two, ()) = tokio::join!(start(names[0]), start(names[1]), definitions);
+    for name in names {
+        let log = log(name);
+        assert!(log.contains("the guard is in force"), "{name}: {log}");
+        // Nobody shall be given what the canary asks for; its denial is no news.
+        let lines = log.lines().filter(|line| !line.contains("daypass-system/daypass-canary"));
+        let warnings: Vec<&str> =
+            lines.filter(|line| line.contains(r#""WARN""#) || line.contains(r#""ERROR""#)).collect();
+        assert!(warnings.is_empty(), "{name}: {}", warnings.join("\n"));
+    }
 }
 
 /// What `helm test` runs in a pod, run here: the controller's answer is its own.

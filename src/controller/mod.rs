@@ -93,7 +93,7 @@ pub async fn run(
     let Identity { instance, namespace, served, guards } = identity;
     let Process { readiness, metrics, leadership, election } = process;
     let (config, client) = (clients.config, clients.calls.clone());
-    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None, sound: None };
+    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None, sound: None, faultless: false };
     let (report, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
@@ -184,7 +184,7 @@ async fn apply_guard(
     metrics: &Metrics,
 ) {
     loop {
-        let Report { guard, remark, sound } = reports.borrow_and_update().clone();
+        let Report { guard, remark, sound, .. } = reports.borrow_and_update().clone();
         metrics.guard_in_force(matches!(guard, Guard::InForce(_)));
         match &guard {
             Guard::InForce(_) => readiness.done(GUARD),

@@ -38,8 +38,9 @@ pub struct Filter(Box<EnvFilter>);
 /// # Errors
 /// What is wrong with it, and what it could be.
 pub fn filter(text: &str) -> Result<Filter, String> {
-    // What the runtime warns of at every try, the watches tell in their own words.
-    let filter = EnvFilter::try_new(format!("kube_runtime::watcher=error,{text}"));
+    // What the runtime warns of at every try, the watches tell in their own words; so does whoever makes a call that fails,
+    // and knows which it was.
+    let filter = EnvFilter::try_new(format!("kube_runtime::watcher=error,kube_client::client::builder=off,{text}"));
     filter.map(|filter| Filter(Box::new(filter))).map_err(|error| {
         format!("{error}; write a level, such as info, or levels of modules, such as warn,daypass=debug")
     })

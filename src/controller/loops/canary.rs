@@ -33,6 +33,7 @@ use crate::api::AccessRequest;
 use crate::controller::stores::doubts::Doubts;
 use crate::controller::stores::packed::PackedRequest;
 use crate::controller::versions;
+use crate::controller::watch::patience::SETTLING;
 use crate::controller::write;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::record::Round;
@@ -102,6 +103,8 @@ pub struct Report {
     pub remark: Option<String>,
     /// When the last round began that found the guard in force; none when it is not.
     pub sound: Option<Instant>,
+    /// Whether a round found nothing wrong; the guard may still be missing then, and count from a moment later on.
+    pub faultless: bool,
 }
 
 /// Why a round said nothing.
@@ -141,7 +144,7 @@ impl Canary {
     }
 
     async fn rounds(&self, tell: watch::Sender<Report>, changed: &Notify, blind: &Blind) {
-        let mut last_sound: Option<Instant> = None;
+        let (started, mut last_sound, mut told) = (Instant::now(), None::<Instant>, None);
         let mut depth = Depth::Whole;
         loop {
             let began = Instant::now();
@@ -152,6 +155,9 @@ impl Canary {
             if depth == Depth::Whole || tried != Tried::Sound {
                 self.metrics.guard_tried(tried);
             }
+            // A fresh install lets nobody try anything before its kinds are served and a replica leads.
+            let wrong = looked.as_ref().is_ok_and(|report| !report.faultless);
+            let early = !wrong && started.elapsed() < SETTLING;
             let report = match looked {
                 Ok(report) => {
                     let sound = matches!(report.guard, Guard::InForce(_));
@@ -164,9 +170,12 @@ impl Canary {
                     warn!("{error}; it was sound {:?} ago", last_sound.map(|at| at.elapsed()).unwrap_or_default());
                     tell.borrow().clone()
                 }
-                Err(error) => Report { guard: Guard::Missing(error.to_string()), remark: None, sound: None },
+                Err(error) => {
+                    Report { guard: Guard::Missing(error.to_string()), remark: None, sound: None, faultless: false }
+                }
             };
             let calm = matches!(report.guard, Guard::InForce(_));
+            say(&report, &tell.borrow(), early, &mut told);
             publish(&tell, report);
             // Who begins to lead does not go by an old round.
             let begins = async {
@@ -236,6 +245,7 @@ impl Canary {
         let (_, ended) = who_and_when(&account.tries).await?;
         let round = Round { verdict: &verdict, began, ended, revision: seen.revision };
         let mut record = Record::after(before, round);
+        let faultless = verdict.is_sound() && refused.is_none();
         let guard = match (&mut record, refused) {
             (_, Some(why)) => Guard::Missing(why),
             (Some(record), None) => match record.guard(round) {
@@ -257,7 +267,7 @@ impl Canary {
         (memory.record, memory.led) = (record, leads);
         let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
         let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
-        Ok(Report { guard, remark, sound: None })
+        Ok(Report { guard, remark, sound: None, faultless })
     }
 
     /// Now that the guard is in force: finds the requests that somebody may have written to while it was not, before
@@ -304,17 +314,31 @@ fn freshest(stored: Option<Record>, memory: Option<Record>, leads: bool, led: bo
     }
 }
 
-fn publish(tell: &watch::Sender<Report>, report: Report) {
-    tell.send_if_modified(|last| {
-        if last.guard != report.guard {
-            match &report.guard {
+/// Writes to the log what is new in a report. `told` is the guard that the log has last; what is too early to know is no
+/// warning, and is told again as one when it stays so.
+fn say(report: &Report, last: &Report, early: bool, told: &mut Option<Guard>) {
+    match &report.guard {
+        Guard::Missing(why) if early => {
+            if last.guard != report.guard {
+                info!("nothing is granted yet: {why}");
+            }
+        }
+        guard if told.as_ref() == Some(guard) => {}
+        guard => {
+            match guard {
                 Guard::InForce(gaps) => info!(since = %gaps.since, gaps = gaps.between.len(), "the guard is in force"),
                 Guard::Missing(why) => warn!("nothing new is granted: {why}"),
             }
+            *told = Some(guard.clone());
         }
-        if let Some(remark) = report.remark.as_ref().filter(|_| last.remark != report.remark) {
-            warn!("{remark}");
-        }
+    }
+    if let Some(remark) = report.remark.as_ref().filter(|_| last.remark != report.remark) {
+        warn!("{remark}");
+    }
+}
+
+fn publish(tell: &watch::Sender<Report>, report: Report) {
+    tell.send_if_modified(|last| {
         let changed = *last != report;
         *last = report;
         changed

@@ -22,6 +22,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::api::policy::Effect;
@@ -185,19 +186,27 @@ where
     events.inspect(move |event| event.iter().for_each(|event| store.apply_watcher_event(&packed::pack(event))))
 }
 
+/// What is said of a kind that the API server does not serve.
+const UNKNOWN: &str = "the API server does not know this kind; is its definition installed?";
+
 /// Unwraps a watch: failures are told, and the watch goes on by itself.
 async fn for_each<K>(
     (kind, readiness): (&str, &Readiness),
     stream: impl Stream<Item = watcher::Result<Event<K>>>,
     mut handle: impl FnMut(Event<K>),
 ) {
+    let began = Instant::now();
     pin_mut!(stream);
     while let Some(event) = stream.next().await {
         match event {
             Ok(event) => handle(event),
-            Err(error) => {
-                warn!(kind, %error, "watch failed; trying again");
-                readiness.hindered(kind, &error.to_string());
+            Err(failure) => {
+                let error = if patience::is_unknown(&failure) { UNKNOWN.to_owned() } else { failure.to_string() };
+                match patience::is_not_yet(&failure) && began.elapsed() < patience::SETTLING {
+                    true => info!(kind, error, "not served yet; trying again"),
+                    false => warn!(kind, error, "watch failed; trying again"),
+                }
+                readiness.hindered(kind, &error);
             }
         }
     }

@@ -13,6 +13,10 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// Longest wait for a right that is missing, which somebody must give first.
 const LONGEST_REFUSED: Duration = Duration::from_secs(5);
 
+/// How long after its start a process takes what the API server does not know for a part of an install that is under way:
+/// a kind is served, and its objects can be tried, some seconds after its definition was made.
+pub const SETTLING: Duration = Duration::from_secs(20);
+
 /// The same watch, which waits after each failure, longer each time, until something comes of it. That a list begins is
 /// told with the first that comes of the list: by itself it would count as a success, before each failure anew.
 pub fn patient<K: Send>(
@@ -34,6 +38,25 @@ pub fn patient<K: Send>(
         listing = matches!(event, Ok(Event::InitApply(_)));
         stream::iter(begins.then_some(Ok(Event::Init)).into_iter().chain([event]))
     })
+}
+
+/// Whether the API server does not serve the kind.
+pub fn is_unknown(error: &watcher::Error) -> bool {
+    code(error) == Some(404)
+}
+
+/// Whether the API server does not serve the kind, or asks to come again: it does so while it makes the storage of a kind.
+pub fn is_not_yet(error: &watcher::Error) -> bool {
+    matches!(code(error), Some(404 | 429))
+}
+
+/// With which code the API server refused to list or to watch.
+fn code(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
+    }
 }
 
 /// Whether the API server refused to list or to watch, rather than failed to.

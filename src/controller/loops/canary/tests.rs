@@ -201,7 +201,7 @@ fn missing(reply: Result<Report, CannotTry>) -> String {
 #[tokio::test]
 async fn a_guard_that_is_there_and_refuses_is_in_force() {
     let report = says(sound().notes(Some(since()))).await.unwrap();
-    assert_eq!(report, Report { guard: in_force(), remark: None, sound: None });
+    assert_eq!(report, Report { guard: in_force(), remark: None, sound: None, faultless: true });
     // A stranger beside it changes nothing.
     let stranger = object("somebody-elses", "s-1", json!({}));
     let beside = round(denied(), &[stranger.clone(), policy()], &[binding(), stranger]);
@@ -401,7 +401,9 @@ async fn every_guard_is_tried_by_what_it_must_refuse_as_a_dry_run() {
         let reply = canary(&script, &guards, true).0.makes(Depth::Whole).await;
         script.is_over();
         match passing {
-            None => assert_eq!(reply.unwrap(), Report { guard: in_force(), remark: None, sound: None }),
+            None => {
+                assert_eq!(reply.unwrap(), Report { guard: in_force(), remark: None, sound: None, faultless: true })
+            }
             Some(index) => assert!(missing(reply).starts_with(&format!("{} is missing", tries[index].0))),
         }
     }
@@ -486,7 +488,7 @@ async fn a_guard_that_was_sound_is_trusted_for_a_minute_in_which_it_cannot_be_tr
     // Rounds are a quarter of a minute apart while the guard is trusted.
     let script = (0..4).fold(sound().notes(Some(since())), |script, _| trouble(script));
     let (canary, _seat) = canary(&script, &[GUARD], true);
-    let untried = Report { guard: Guard::Missing("untried".to_owned()), remark: None, sound: None };
+    let untried = Report { guard: Guard::Missing("untried".to_owned()), remark: None, sound: None, faultless: false };
     let (tell, mut words) = watch::channel(untried);
     let began = Instant::now();
     let (changed, blind) = (Notify::new(), Blind::default());
@@ -495,7 +497,7 @@ async fn a_guard_that_was_sound_is_trusted_for_a_minute_in_which_it_cannot_be_tr
         () = async {
             words.changed().await.unwrap();
             let sound = words.borrow_and_update().clone();
-            assert_eq!(sound, Report { guard: in_force(), remark: None, sound: Some(began) });
+            assert_eq!(sound, Report { guard: in_force(), remark: None, sound: Some(began), faultless: true });
             words.changed().await.unwrap();
             assert_eq!(began.elapsed().as_secs(), TRUST.as_secs());
             let lost = words.borrow().clone();
