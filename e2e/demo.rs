@@ -127,7 +127,9 @@ impl Stage {
         self.narrate("What was bound: one role, to one person, with its end written on it.");
         self.run(ADMIN.name, "get rolebinding -n shop -l app.kubernetes.io/managed-by=daypass -o wide").await;
 
-        self.narrate("To delete one pod nobody needs to be asked: the risk is that of what she asks for, not of the role.");
+        self.narrate(
+            "To delete one pod nobody needs to be asked: the risk is that of what she asks for, not of the role.",
+        );
         self.show("examples/tour/restart.yaml");
         let restart = self.create(ALICE.name, "examples/tour/restart.yaml").await;
         self.run(ALICE.name, &format!("wait --for=jsonpath={{.status.state}}=Active {restart} -n shop")).await;

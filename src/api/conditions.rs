@@ -19,6 +19,9 @@ pub const FINISHED: &str = "Finished";
 pub const REVIEWED: &str = "Reviewed";
 /// Of a policy: it is read, understood and used in decisions.
 pub const READY: &str = "Ready";
+/// Of a policy that denies and has a schedule: it denies in its windows (True), or always, since its spec was written
+/// for a version that knew no schedule of a Deny (False).
+pub const SCHEDULE_IN_FORCE: &str = "ScheduleInForce";
 
 /// True, False or Unknown, as Kubernetes writes it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,4 +80,9 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
 /// Whether the condition of this type is True.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     find(conditions, type_).is_some_and(|c| c.status == ConditionStatus::True)
+}
+
+/// Removes the condition of this type.
+pub fn remove(conditions: &mut Vec<Condition>, type_: &str) {
+    conditions.retain(|condition| condition.type_ != type_);
 }

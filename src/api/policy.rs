@@ -48,6 +48,8 @@ use super::subject::{RoleName, Subject};
         .message("a policy that allows must set duration.max"),
     validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits) || has(self.onRoleChange) || has(self.recurrence))")
         .message("a policy that denies takes no duration, approval, limits, breakGlass, extension, recurrence or onRoleChange: remove them"),
+    validation = Rule::new("self.effect == 'Deny' || !has(self.onBreakGlass)")
+        .message("onBreakGlass says what a policy that denies does to emergencies: remove it, or to allow break-glass access set breakGlass"),
     validation = Rule::new("self.effect == 'Allow' || !has(self.scope.systemNamespaces) || !self.scope.systemNamespaces")
         .message("a policy that denies reaches every namespace: remove scope.systemNamespaces"),
     validation = Rule::new("!has(self.scope.cluster) || !self.scope.cluster || !has(self.roles) || has(self.scope.namespaces) || has(self.scope.namespaceSelector) || self.roles.all(r, !has(r.kind) || r.kind == 'ClusterRole')")
@@ -74,8 +76,10 @@ pub struct AccessPolicySpec {
     /// How long a grant may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationLimits>,
-    /// When access may be used: weekly windows in a time zone. Outside of them a request waits for the next window;
-    /// a grant ends with the window that it began in.
+    /// Weekly windows in a time zone. Of an Allow: when access may be used. Outside of them a request waits for the next
+    /// window; a grant ends with the window that it began in. Of a Deny: when it denies, for example in a change freeze.
+    /// Running access ends when a window opens, recurring access rests until it closes, and a request without startTime
+    /// waits for that; one whose startTime is in a window is denied. A Deny without schedule denies always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// Further conditions, in CEL, for what the fields above cannot say. All must hold when the request is decided
@@ -95,6 +99,9 @@ pub struct AccessPolicySpec {
     /// for no approver. Without `approval.stages` the policy is for these requests only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
+    /// Of a Deny: what it does to break-glass requests. Left out: Deny, as with all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_break_glass: Option<OnBreakGlass>,
     /// Whether a request may ask for access that comes back every week, and for how many weeks. Each time is bounded by
     /// `duration.max`. Left out: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +122,16 @@ pub enum Effect {
     Allow,
     /// Matching requests are denied, whatever else allows them.
     Deny,
+}
+
+/// What a policy that denies does to break-glass requests.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBreakGlass {
+    /// It denies them too, and ends break-glass access that runs.
+    #[default]
+    Deny,
+    /// It leaves them and the access that they gave alone: whether they are granted is for the policies that allow.
+    Exempt,
 }
 
 /// How long access may come back every week.
@@ -336,7 +353,7 @@ pub struct Extension {
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicyStatus {
     /// Ready: the policy is read, understood and used in decisions. Reviewed: no review of break-glass access under
-    /// it is overdue.
+    /// it is overdue. ScheduleInForce, of a Deny with a schedule: it denies in its windows; False means always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -344,6 +361,10 @@ pub struct AccessPolicyStatus {
     /// Generation of the spec that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Generation of the spec from which on the schedule of a Deny counts. Versions of Daypass before schedules of a Deny
+    /// denied always, and what was written for them goes on doing so until the spec is changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_since: Option<i64>,
     /// Whether the spec is believed to come from somebody who may hand out what it hands out. Left out until it is
     /// judged, a moment after it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

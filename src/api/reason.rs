@@ -30,6 +30,10 @@ pub enum Reason {
     Approved,
     /// Approved, and the start lies ahead.
     WaitingForStart,
+    /// Approved, and a policy denies it for now: access waits until its window closes.
+    Frozen,
+    /// A policy will deny access that runs, before its stated end.
+    FreezeAhead,
     /// Approved, and the binding is being made.
     Binding,
     /// Approved, and the end of the running request is being moved.
@@ -81,6 +85,8 @@ impl Vocabulary for Reason {
         Self::PolicyChanged,
         Self::Approved,
         Self::WaitingForStart,
+        Self::Frozen,
+        Self::FreezeAhead,
         Self::Binding,
         Self::Extending,
         Self::BreakGlass,
@@ -114,6 +120,8 @@ impl Vocabulary for Reason {
             Self::PolicyChanged => "PolicyChanged",
             Self::Approved => "Approved",
             Self::WaitingForStart => "WaitingForStart",
+            Self::Frozen => "Frozen",
+            Self::FreezeAhead => "FreezeAhead",
             Self::Binding => "Binding",
             Self::Extending => "Extending",
             Self::BreakGlass => "BreakGlass",

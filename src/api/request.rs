@@ -274,6 +274,10 @@ pub struct AccessRequestStatus {
     /// Of recurring access: the window that is open, or the next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<RecurringWindow>,
+    /// Of running access that does not recur: the next window in which a policy denies it, if that opens before access
+    /// ends or just then. Access is taken away when it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze_ahead: Option<FreezeAhead>,
     /// The bindings that carry the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
@@ -317,6 +321,17 @@ impl AccessRequestStatus {
 fn reviews_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let review = generator.subschema_for::<Review>();
     schemars::json_schema!({ "type": "object", "maxProperties": 64, "additionalProperties": review })
+}
+
+/// A window that is still to come in which a policy denies what was granted.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FreezeAhead {
+    /// Name of the AccessPolicy that denies.
+    #[schemars(length(max = 253))]
+    pub policy: String,
+    /// When its window opens.
+    pub opens_at: Time,
 }
 
 /// One window of recurring access. The role is bound from the first instant to just before the second.

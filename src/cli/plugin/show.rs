@@ -131,7 +131,7 @@ fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
         Verdict::Decides => format!("decides: {because}"),
         Verdict::Matches => "matches, and does not decide".to_owned(),
         Verdict::FallsShort => format!("does not match: {why}"),
-        Verdict::Denies => why,
+        Verdict::Denies | Verdict::Freezes => why,
         Verdict::DoesNotTouch => "denies nothing of this".to_owned(),
         Verdict::Broken => format!("cannot be used: {why}"),
         Verdict::Doubted => format!("is not used: {why}"),

@@ -92,7 +92,7 @@ pub fn fits(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) 
     if !short.is_empty() {
         return Err(short);
     }
-    let period = period(ask, policy, context.at).map_err(|why| vec![Shortfall::NoTime(why)])?;
+    let period = period(ask, policy, &context.freezes, context.at).map_err(|why| vec![Shortfall::NoTime(why)])?;
     let over = context.over_limits(ask, policy, period.length());
     if over.is_empty() { Ok(period) } else { Err(over.into_iter().map(Shortfall::Limit).collect()) }
 }

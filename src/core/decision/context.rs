@@ -8,6 +8,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::tz::TimeZone;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use crate::core::decision::freeze::Freezes;
 use crate::core::decision::protected::{Protected, Protection};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::model::ask::{RequestKind, ValidRequest};
@@ -34,6 +35,8 @@ pub struct EvalContext<'a> {
     pub harm: RiskScore,
     /// Other requests under policies that have limits.
     pub others: &'a [Counted],
+    /// Windows in which policies deny what is asked for.
+    pub freezes: Freezes<'a>,
     /// What only policies that say so reach.
     protected: Protected<'a>,
     /// The role asked for; none while nobody has looked.
@@ -47,7 +50,8 @@ impl<'a> EvalContext<'a> {
     pub fn new(s: &Snapshot<'a>, place: &'a GrantScope, at: Timestamp) -> Self {
         let Snapshot { namespaces, risk, others, protected, role, .. } = *s;
         let harm = RiskScore::recorded(risk);
-        Self { place, namespaces, at, harm, others, protected, role, labels: RefCell::default() }
+        let (freezes, labels) = (Freezes::default(), RefCell::default());
+        Self { place, namespaces, at, harm, others, freezes, protected, role, labels }
     }
 
     /// Why the policy's limits leave no room for this request.

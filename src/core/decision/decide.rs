@@ -11,17 +11,18 @@ use crate::api::policy::{Effect, Stage};
 use crate::api::subject::Identity;
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::context::EvalContext;
+use crate::core::decision::freeze::{Freezes, Turn};
 use crate::core::decision::hours::counts;
-use crate::core::decision::matching::denies;
 use crate::core::decision::period::Period;
 use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::decision::snapshot::Snapshot;
+use crate::core::decision::stance::denials;
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::instants::later;
+use crate::core::policies::Policy;
 use crate::core::policies::seats::as_escalated;
-use crate::core::policies::{Policy, PolicySet};
 
 /// The answer to a request.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub enum Decision<'p> {
     Waiting(Waiting<'p>),
     /// Nobody decided in time.
     Lapsed(Lapse),
+    /// Yes, and a policy denies it for now.
+    Frozen(Approved<'p>, Turn),
     /// Yes.
     Approved(Approved<'p>),
 }
@@ -100,6 +103,13 @@ pub struct Waiting<'p> {
     pub approved: i32,
     /// When the wait ends.
     pub deadline: Timestamp,
+    /// The policy that denies it meanwhile, and until when.
+    pub frozen: Option<Turn>,
+}
+
+/// That a policy denies for now what others allow, in words.
+pub fn frozen_until(Turn { policy, at }: &Turn) -> String {
+    format!("policy {policy} denies it until {at}: access waits for that")
 }
 
 /// A yes: under which policy, where, for how long, and who agreed.
@@ -113,6 +123,8 @@ pub struct Approved<'p> {
     pub period: Period,
     /// Who agreed; nobody when the policy asks for nobody.
     pub approvers: Vec<String>,
+    /// The windows in which other policies deny it.
+    pub freezes: Freezes<'p>,
 }
 
 impl Approved<'_> {
@@ -140,10 +152,11 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
     if let Some((name, faults)) = policies.broken(Effect::Deny).next() {
         return Decision::Undecided(Unreadable { policy: name.to_owned(), faults: faults.to_vec() });
     }
-    let context = EvalContext::new(s, &place, now);
-    let denied = denials(ask, policies, &context);
+    let mut context = EvalContext::new(s, &place, now);
+    let (denied, freezes) = denials(ask, policies, &context);
+    context.freezes = freezes.clone();
     if !denied.is_empty() {
-        return Decision::Denied(denied);
+        return Decision::Denied(denied.into_iter().map(Denial::Policy).collect());
     }
     let Chosen { policy, period, automatic } = match choose(ask, policies, &context) {
         Ok(chosen) => chosen,
@@ -157,12 +170,19 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
         Ok(automatic) => automatic,
         Err(why) => return denied(Shortfall::AutomaticUnevaluated(why)),
     };
+    let frozen = frozen(ask, &context);
     match ask_people(ask, policy, automatic, period, log, now) {
-        Answer::Open(waiting) => {
-            let exceeded = context.too_many_open(ask, policy);
-            exceeded.map_or(Decision::Waiting(waiting), |exceeded| denied(Shortfall::Limit(exceeded)))
+        Answer::Open(waiting) => match context.too_many_open(ask, policy) {
+            None => Decision::Waiting(Waiting { frozen, ..waiting }),
+            Some(exceeded) => denied(Shortfall::Limit(exceeded)),
+        },
+        Answer::Complete(approvers) => {
+            let approved = Approved { policy, place: place.clone(), period, approvers, freezes };
+            match frozen {
+                None => Decision::Approved(approved),
+                Some(turn) => Decision::Frozen(approved, turn),
+            }
         }
-        Answer::Complete(approvers) => Decision::Approved(Approved { policy, place, period, approvers }),
         Answer::Refused { by, comment } => Decision::Refused { policy, by, comment },
         Answer::Late(why) => Decision::Lapsed(why),
     }
@@ -180,9 +200,10 @@ enum Answer<'p> {
     Late(Lapse),
 }
 
-/// Policies that deny the request, as reasons.
-fn denials(ask: &ValidRequest<'_>, policies: &PolicySet, context: &EvalContext<'_>) -> Vec<Denial> {
-    policies.denying().filter_map(|policy| denies(policy, ask, context)).map(Denial::Policy).collect()
+/// The policy that keeps access waiting now, and until when. What begins later anyway waits for its start.
+fn frozen(ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<Turn> {
+    let is_due = ask.recurrence.is_none() && ask.start.is_none_or(|start| start <= context.at);
+    context.freezes.in_force(context.at).filter(|_| is_due)
 }
 
 fn ask_people<'p>(
@@ -223,7 +244,7 @@ fn ask_people<'p>(
             if deadline <= now {
                 return Answer::Late(Lapse::Stage(stage.name));
             }
-            Answer::Open(Waiting { policy, stage, approved, deadline })
+            Answer::Open(Waiting { policy, stage, approved, deadline, frozen: None })
         }
     }
 }
@@ -236,6 +257,7 @@ mod tests {
     use crate::core::decision::validate::validate;
     use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
     use crate::core::laws::simulator::World;
+    use crate::core::policies::PolicySet;
     use crate::core::policies::limits::Counted;
     use serde_json::{Value, json};
 
@@ -261,6 +283,7 @@ mod tests {
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
             Decision::Undecided(why) => Err(why.to_string()),
             Decision::Lapsed(why) => Err(why.to_string()),
+            Decision::Frozen(_, turn) => Err(frozen_until(&turn)),
             Decision::Refused { by, comment, .. } => Err(refused(&by, &comment)),
         }
     }

@@ -5,7 +5,7 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::shortfall::{Denying, Requesters, Shortfall};
+use crate::core::decision::shortfall::{Requesters, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::field_error::sentence;
 use crate::core::model::grant_scope::GrantScope;
@@ -16,28 +16,39 @@ use crate::core::model::subjects::is_subject;
 use crate::core::policies::Policy;
 use crate::core::policies::policy::Requirement;
 
-/// Why a policy that denies does so, if it touches what is asked for. A condition of it that cannot be evaluated
-/// does not let anybody in, and neither does one with a fault, whatever the others say.
-pub fn denies(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<Denying> {
+/// What a policy that denies has to say to what is asked for, whenever it denies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// It leaves it alone.
+    No,
+    /// All of it holds.
+    Yes,
+    /// A condition of it cannot be evaluated; why. That does not let anybody in.
+    Unevaluated(String),
+}
+
+/// Whether a policy that denies is about what is asked for. When it denies is in its schedule. One with a fault in a
+/// condition is about all that it touches, whatever the others say.
+pub fn touch(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Touch {
     let EvalContext { place, namespaces, .. } = context;
-    let name = &policy.reference.name;
+    let spared = policy.exempts_emergencies && matches!(ask.aim, RequestKind::BreakGlass);
     let somebody = policy.requesters.is_empty() || policy.requesters.iter().any(|s| is_subject(ask.requester, s));
     let role = policy.roles.is_empty() || policy.roles.contains(ask.role);
-    if !(somebody && role && touches(policy, place, namespaces)) {
-        return None;
+    if spared || !(somebody && role && touches(policy, place, namespaces)) {
+        return Touch::No;
     }
     if !policy.faults.is_empty() {
-        return Some(Denying { policy: name.clone(), unevaluated: Some(sentence(&policy.faults)) });
+        return Touch::Unevaluated(sentence(&policy.faults));
     }
     let facts = policy.conditions.first().map(|_| context.facts(ask, policy));
     for (requirement, facts) in policy.conditions.iter().zip(facts.iter().cycle()) {
         match requirement.condition.holds(facts) {
             Ok(true) => {}
-            Ok(false) => return None,
-            Err(why) => return Some(Denying { policy: name.clone(), unevaluated: Some(why) }),
+            Ok(false) => return Touch::No,
+            Err(why) => return Touch::Unevaluated(why),
         }
     }
-    Some(Denying { policy: name.clone(), unevaluated: None })
+    Touch::Yes
 }
 
 fn touches(policy: &Policy, place: &GrantScope, namespaces: &Namespaces) -> bool {

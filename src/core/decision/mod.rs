@@ -1,14 +1,15 @@
 //! Yes, no, or not yet: whether a request may be granted, under which policy, for what time and by whom.
 //!
-//! [`validate`] reads the request, [`matching`] says which policies match it, [`choose`] picks one, [`approvals`] counts
-//! people, and [`decide`] puts them together; [`dependence`] says which changes can bear on an answer. It must not know
-//! what becomes of the answer.
+//! [`validate`] reads the request, [`matching`] says which policies match it, [`stance`] what those make of it that deny,
+//! [`choose`] picks one that allows, [`approvals`] counts people, and [`decide`] puts them together; [`dependence`] says
+//! which changes can bear on an answer. It must not know what becomes of the answer.
 
 pub mod approvals;
 pub mod choose;
 pub mod context;
 pub mod decide;
 pub mod dependence;
+pub mod freeze;
 pub mod hours;
 pub mod matching;
 pub mod period;
@@ -16,4 +17,5 @@ pub mod protected;
 pub mod served;
 pub mod shortfall;
 pub mod snapshot;
+pub mod stance;
 pub mod validate;

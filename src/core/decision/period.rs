@@ -1,11 +1,14 @@
-//! From when until when a grant under a policy would hold: what is asked for, cut to the windows of its schedule.
+//! From when until when a grant under a policy would hold: what is asked for, cut to the windows of its schedule and to
+//! the time between those in which others deny.
 
 use std::fmt;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use crate::core::decision::freeze::Freezes;
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::instants::{later, whole_second};
+use crate::core::model::openings::Openings;
 use crate::core::model::recurrence::Recurrence;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Policy;
@@ -27,64 +30,88 @@ impl Period {
 }
 
 /// The period of a request under a policy. What is asked for ends `duration` after its start, however late it is
-/// decided. Outside of the policy's windows access waits for the next one, and it ends with the window.
+/// decided. Outside of the policy's windows, and within those in which others deny, access waits until it may be, and it
+/// ends when it may be no longer.
 ///
 /// # Errors
 /// Why there is no such time.
-pub fn period(ask: &ValidRequest<'_>, policy: &Policy, now: Timestamp) -> Result<Period, NoTime> {
+pub fn period(
+    ask: &ValidRequest<'_>,
+    policy: &Policy,
+    freezes: &Freezes<'_>,
+    now: Timestamp,
+) -> Result<Period, NoTime> {
     let length = policy.length(ask);
+    let times = Times { openings: freezes.openings(policy), policy, freezes };
+    let begin = whole_second(now);
     match ask.aim {
-        RequestKind::Extension { running: Some(running), .. } => extended(policy, running.end, length),
-        RequestKind::BreakGlass => within(policy, whole_second(now), later(whole_second(now), length), now),
+        RequestKind::Extension { running: Some(running), .. } => times.extended(running.end, length),
+        RequestKind::BreakGlass => times.within(begin, later(begin, length), now),
         RequestKind::Grant | RequestKind::Extension { .. } => match (&ask.recurrence, ask.start) {
-            (Some(recurrence), start) => recurring(policy, recurrence, start.unwrap_or(whole_second(now)), now),
-            (None, Some(start)) => fixed(policy, start, later(start, length), now),
-            (None, None) => flexible(policy, length, now),
+            (Some(recurrence), start) => times.recurring(recurrence, start.unwrap_or(begin), now),
+            (None, Some(start)) => times.fixed(start, later(start, length), now),
+            (None, None) => times.flexible(length, now),
         },
     }
 }
 
-/// From the first of its windows to the end of its last week.
-fn recurring(policy: &Policy, recurrence: &Recurrence, start: Timestamp, now: Timestamp) -> Result<Period, NoTime> {
-    let end = recurrence.end(start);
-    let first = recurrence.next(policy.schedule.as_ref(), start.max(whole_second(now)), end);
-    let first = first.ok_or_else(|| NoTime::NoCommonWindow {
-        asked: recurrence.describe(),
-        allowed: policy.schedule.as_ref().map(Schedule::describe),
-        end,
-    })?;
-    Ok(Period { begin: first.opens, end })
+/// When access may be used, and by whose windows.
+struct Times<'a> {
+    openings: Openings<'a>,
+    policy: &'a Policy,
+    freezes: &'a Freezes<'a>,
 }
 
-/// At once, and as soon as a window opens if none is open.
-fn flexible(policy: &Policy, length: SignedDuration, now: Timestamp) -> Result<Period, NoTime> {
-    let begin = whole_second(now);
-    let Some(schedule) = &policy.schedule else { return Ok(Period { begin, end: later(begin, length) }) };
-    let begin = if schedule.open(now).is_some() { Some(begin) } else { schedule.next_opening(now) };
-    let begin = begin.ok_or_else(|| NoTime::NeverOpens { windows: schedule.describe() })?;
-    within(policy, begin, later(begin, length), begin.max(now))
-}
+impl Times<'_> {
+    /// From the first of its windows to the end of its last week.
+    fn recurring(&self, recurrence: &Recurrence, start: Timestamp, now: Timestamp) -> Result<Period, NoTime> {
+        let end = recurrence.end(start);
+        let first = recurrence.next(self.openings, start.max(whole_second(now)), end);
+        let first = first.ok_or_else(|| NoTime::NoCommonWindow {
+            asked: recurrence.describe(),
+            allowed: (!self.openings.is_unbounded()).then(|| self.describe()),
+            end,
+        })?;
+        Ok(Period { begin: first.opens, end })
+    }
 
-/// From a start that is given. It can only become shorter.
-fn fixed(policy: &Policy, start: Timestamp, end: Timestamp, now: Timestamp) -> Result<Period, NoTime> {
-    let Some(schedule) = &policy.schedule else { return Ok(Period { begin: start, end }) };
-    let from = start.max(now);
-    let begin = if schedule.open(from).is_some() { Some(start) } else { schedule.next_opening(from) };
-    let begin = begin.filter(|begin| *begin < end).ok_or_else(|| NoTime::NotInTime { windows: schedule.describe() })?;
-    within(policy, begin, end, begin.max(now))
-}
+    /// At once, and as soon as access may be if it may not be now.
+    fn flexible(&self, length: SignedDuration, now: Timestamp) -> Result<Period, NoTime> {
+        let begin = whole_second(now);
+        let open = self.openings.open(now).map(|_| begin);
+        let begin = open.or_else(|| self.openings.first_open(now));
+        let begin = begin.ok_or_else(|| NoTime::NeverOpens { windows: self.describe() })?;
+        self.within(begin, later(begin, length), begin.max(now))
+    }
 
-/// The time that is added to a running grant: from its end on, without a gap.
-fn extended(policy: &Policy, from: Timestamp, length: SignedDuration) -> Result<Period, NoTime> {
-    within(policy, from, later(from, length), from)
-}
+    /// From a start that is given. It can only become shorter.
+    fn fixed(&self, start: Timestamp, end: Timestamp, now: Timestamp) -> Result<Period, NoTime> {
+        let from = start.max(now);
+        let open = self.openings.open(from).map(|_| start);
+        let begin = open.or_else(|| self.openings.first_open(from)).filter(|begin| *begin < end);
+        let begin = begin.ok_or_else(|| NoTime::NotInTime { windows: self.describe() })?;
+        self.within(begin, end, begin.max(now))
+    }
 
-/// The period, cut to the window that is open at this instant.
-fn within(policy: &Policy, begin: Timestamp, end: Timestamp, at: Timestamp) -> Result<Period, NoTime> {
-    let Some(schedule) = &policy.schedule else { return Ok(Period { begin, end }) };
-    match schedule.open(at) {
-        Some(closes) => Ok(Period { begin, end: end.min(whole_second(closes)) }),
-        None => Err(NoTime::NotOpen { windows: schedule.describe(), at }),
+    /// The time that is added to a running grant: from its end on, without a gap.
+    fn extended(&self, from: Timestamp, length: SignedDuration) -> Result<Period, NoTime> {
+        self.within(from, later(from, length), from)
+    }
+
+    /// The period, cut to the time for which access may go on that runs at this instant.
+    fn within(&self, begin: Timestamp, end: Timestamp, at: Timestamp) -> Result<Period, NoTime> {
+        match self.openings.open(at) {
+            Some(closes) => Ok(Period { begin, end: end.min(whole_second(closes)) }),
+            None => Err(NoTime::NotOpen { windows: self.describe(), at }),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let allowed = self.policy.schedule.as_ref().map_or_else(|| "any time".to_owned(), Schedule::describe);
+        match self.freezes.describe() {
+            denied if denied.is_empty() => allowed,
+            denied => format!("{allowed} but not {}", denied.join(" nor ")),
+        }
     }
 }
 

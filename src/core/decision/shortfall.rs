@@ -6,6 +6,7 @@ use std::fmt;
 
 use k8s_openapi::jiff::SignedDuration;
 
+use super::freeze::Denying;
 use super::period::NoTime;
 use super::protected::Protection;
 use crate::api::subject::{RoleName, Subject};
@@ -164,25 +165,6 @@ impl fmt::Display for Requesters {
 /// Values as people write them, in a row.
 pub fn in_a_row<T: fmt::Display>(values: &[T]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// A policy that denies a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denying {
-    /// Its name.
-    pub policy: String,
-    /// Why a condition of it cannot be evaluated, if that is why it denies: such a condition lets nobody in.
-    pub unevaluated: Option<String>,
-}
-
-impl fmt::Display for Denying {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { policy, unevaluated } = self;
-        match unevaluated {
-            None => write!(f, "policy {policy} denies it"),
-            Some(why) => write!(f, "policy {policy} denies it, since a condition cannot be evaluated: {why}"),
-        }
-    }
 }
 
 /// Why policies deny a request.

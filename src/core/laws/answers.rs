@@ -14,7 +14,8 @@ use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::core::decision::approvals::{Progress, ReviewLog, Reviews, progress};
 use crate::core::decision::decide::{Decision, decide};
-use crate::core::decision::shortfall::{Denial, Denying};
+use crate::core::decision::freeze::Denying;
+use crate::core::decision::shortfall::Denial;
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{deny, group, namespaces, noon, policy, request, stage, user};
 use crate::core::model::subjects::is_approver;
@@ -101,7 +102,7 @@ proptest! {
             prop_assert!(reasons.is_sorted_by_key(|reason| (points(reason), reason.to_string())), "{reasons:?}");
             let alone = |p: &AccessPolicy| answer(&ask, std::slice::from_ref(p));
             let name = |p: &AccessPolicy| p.metadata.name.clone().unwrap();
-            let denies = |p: &AccessPolicy| Denial::Policy(Denying { policy: name(p), unevaluated: None });
+            let denies = |p: &AccessPolicy| Denial::Policy(Denying { policy: name(p), unevaluated: None, window: None });
             let against: Vec<Denial> = policies.iter().map(|p| (p, denies(p)))
                 .filter(|(p, denies)| alone(p) == Answer::No(vec![denies.clone()])).map(|(_, denies)| denies).collect();
             if !against.is_empty() {
@@ -153,7 +154,7 @@ fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
         Decision::Refused { .. } => Answer::Refused,
-        Decision::Waiting { .. } | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,
+        Decision::Waiting(_) | Decision::Frozen(..) | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,
     }
 }
 
@@ -193,8 +194,16 @@ fn allowing() -> impl Strategy<Value = AccessPolicy> {
 
 fn denying() -> impl Strategy<Value = AccessPolicy> {
     let roles = select(vec![json!([]), json!([{ "name": "edit" }]), json!([{ "kind": "Role", "name": "edit" }])]);
-    (select(vec!["deny-a", "deny-b", "deny-c"]), reach(), roles)
-        .prop_map(|(name, scope, roles)| deny(name, json!({ "scope": scope, "roles": roles })))
+    // Noon is in the first window, and the second one opens while access runs.
+    let hours = select(vec![None, None, Some(("09:00", "12:30")), Some(("12:30", "18:00"))]);
+    (select(vec!["deny-a", "deny-b", "deny-c"]), reach(), roles, hours).prop_map(|(name, scope, roles, hours)| {
+        let mut spec = json!({ "scope": scope, "roles": roles });
+        if let Some((start, end)) = hours {
+            let windows = json!([{ "days": ["Mon"], "start": start, "end": end }]);
+            spec["schedule"] = json!({ "timeZone": "UTC", "windows": windows });
+        }
+        deny(name, spec)
+    })
 }
 
 fn reach() -> impl Strategy<Value = serde_json::Value> {

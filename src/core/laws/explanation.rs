@@ -19,7 +19,7 @@ fn word(decision: &Decision<'_>) -> Outcome {
     match decision {
         Decision::Undecided(_) => Outcome::Undecided,
         Decision::Denied(_) | Decision::Refused { .. } => Outcome::Denied,
-        Decision::Waiting(_) => Outcome::Waiting,
+        Decision::Waiting(_) | Decision::Frozen(..) => Outcome::Waiting,
         Decision::Lapsed(_) => Outcome::Lapsed,
         Decision::Approved(_) => Outcome::Granted,
     }
@@ -63,7 +63,7 @@ fn as_decided(world: &World) -> Result<(), TestCaseError> {
             prop_assert_eq!(&explanation.reasons, &reasons);
         }
         let (policy, open) = match &decision {
-            Decision::Approved(approved) => (Some(approved.policy), None),
+            Decision::Approved(approved) | Decision::Frozen(approved, _) => (Some(approved.policy), None),
             Decision::Waiting(waiting) => (Some(waiting.policy), Some((&waiting.stage.name, waiting.approved))),
             _ => return Ok(()),
         };

@@ -9,6 +9,7 @@ mod arrows;
 mod dependence;
 mod explanation;
 pub(crate) mod fixtures;
+mod freezes;
 mod purity;
 pub(crate) mod simulator;
 mod strategies;
@@ -91,6 +92,7 @@ in_every_story! {
     law_10_history_only_grows_and_the_end_is_final: History,
     every_story_comes_to_rest: Settles,
     access_rests_outside_of_its_windows_and_while_its_role_is_another: Rest,
+    there_is_no_access_while_a_policy_denies_it: Freeze,
     what_is_made_of_a_role_gives_no_more_than_it: Narrow,
 }
 

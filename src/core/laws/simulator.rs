@@ -49,6 +49,8 @@ pub enum Law {
     Settles,
     /// Not one of the ten: access rests outside of its windows, and while its role is another.
     Rest,
+    /// Not one of the ten: no access in a window in which a policy denies it, but in emergencies that it spares.
+    Freeze,
     /// Not one of the ten: what is made of a role gives no more than the role does.
     Narrow,
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-pub use self::event::{Edit, Event, Fault, Moment, Narrowing};
+pub use self::event::{Edit, Event, FREEZES, Fault, Moment, Narrowing};
 use super::simulator::{MOST_ADDED, MOST_EXTENSIONS, World};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{Review, ReviewVerdict};
@@ -236,6 +236,7 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         2 => Just(Event::PolicyBack),
         1 => select(vec![Fault::None, Fault::Expression, Fault::Scope]).prop_map(Event::DenyAdded),
         1 => Just(Event::DenyRemoved),
+        2 => freezes(),
         1 => (0..3_usize).prop_map(Event::NamespaceDeleted),
         1 => (0..3_usize).prop_map(Event::NamespaceTerminating),
         1 => (0..3_usize).prop_map(Event::NamespaceRelabelled),
@@ -260,6 +261,11 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         1 => (0..3_usize).prop_map(Event::MadeRoleReplaced),
         1 => Just(Event::Reap),
     ]
+}
+
+/// A policy that denies in windows.
+pub fn freezes() -> impl Strategy<Value = Event> {
+    (0..FREEZES.len(), prop::bool::weighted(0.3)).prop_map(|(window, exempt)| Event::FreezeAdded { window, exempt })
 }
 
 /// What withdraws access that is live, whatever the scenario.

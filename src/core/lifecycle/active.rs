@@ -12,15 +12,18 @@ use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, MadeRole, RoleRisk, State};
 use crate::api::subject::RoleName;
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::matching::{denies, extension_shortfalls, shortfalls};
+use crate::core::decision::freeze::{Denying, Freezes};
+use crate::core::decision::matching::{extension_shortfalls, shortfalls};
 use crate::core::decision::period::closed;
-use crate::core::decision::shortfall::{Denying, Shortfall, in_a_row};
+use crate::core::decision::shortfall::{Shortfall, in_a_row};
 use crate::core::decision::snapshot::Snapshot;
+use crate::core::decision::stance::stance_to_running;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::break_glass::{follow_review, unjustified};
 use crate::core::lifecycle::drift::{Bindings, Change, Uids, describe, inspect};
 use crate::core::lifecycle::end::{Ending, finish};
 use crate::core::lifecycle::extension::{self, Due};
+use crate::core::lifecycle::freeze::{self, note_freeze_ahead};
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages::note_vain_revokes;
 use crate::core::lifecycle::step::Step;
@@ -48,8 +51,8 @@ pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidReques
 }
 
 fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Step {
-    let policy = match still_allowed(s, &status, ask, now) {
-        Ok(policy) => policy,
+    let Allowed { policy, freezes } = match still_allowed(s, &status, ask, now) {
+        Ok(allowed) => allowed,
         Err(why) => return finish(s, status, Ending::Revoked, None, &why.to_string(), now),
     };
     // No role is being made while this is planned, so a self-binding that is there was left behind.
@@ -62,9 +65,11 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
     if let Some(why) = rests_for_role(s, policy, &status) {
         return suspend(s, status, &why, now);
     }
+    tell_of_freeze(s, &mut status, &freezes, ask, now);
+    let usable = freezes.openings(policy);
     let closes = match &ask.recurrence {
-        None => policy.schedule.as_ref().and_then(|schedule| schedule.open(now)),
-        Some(recurrence) => match in_window(s, status.clone(), recurrence, policy, now) {
+        None => usable.open(now).filter(|_| !usable.is_unbounded()),
+        Some(recurrence) => match in_window(s, status.clone(), recurrence, usable, now) {
             Ok(closes) => Some(closes),
             Err(plan) => return *plan,
         },
@@ -91,10 +96,19 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
     Step { wake: earliest([plan.wake, closes]), ..plan }
 }
 
+/// Running access, and what is still to come between it and its end.
+#[derive(Debug)]
+pub struct Allowed<'a> {
+    /// The policy that allows it.
+    pub policy: &'a Policy,
+    /// The windows in which others deny it.
+    pub freezes: Freezes<'a>,
+}
+
 /// Whether policy still allows what is granted, and which. People are asked once, before the grant; the bounds of
 /// the policy hold for as long as the grant does. A grant ends with the window of the policy that it began in, and a
-/// policy that has other windows by now ends it with those; recurring access only rests. A change of the policy that is
-/// doubted ends nothing.
+/// policy that has other windows by now ends it with those, and so does one that denies in windows; recurring access only
+/// rests. A change of the policy that is doubted ends nothing.
 ///
 /// # Errors
 /// Why it does not.
@@ -103,13 +117,19 @@ pub fn still_allowed<'a>(
     status: &AccessRequestStatus,
     ask: &ValidRequest<'_>,
     now: Timestamp,
-) -> Result<&'a Policy, NoLonger> {
+) -> Result<Allowed<'a>, NoLonger> {
     let place = GrantScope::recorded(status).living(s.namespaces);
     let began = status.granted_at.as_ref().map_or(Timestamp::MIN, |t| t.0);
     let risk = risk_decided_on(s, status);
-    let context = EvalContext::new(&Snapshot { risk, ..*s }, &place, began);
+    let seen = Snapshot { risk, ..*s };
+    let [context, today] = [began, now].map(|at| EvalContext::new(&seen, &place, at));
     // What denies and is doubted ends nothing.
-    if let Some(denying) = s.policies.revoking().find_map(|policy| denies(policy, ask, &context)) {
+    let (denying, freezes) = Freezes::of(s.policies.revoking(), |policy| {
+        // What denies in windows is judged by each of them anew.
+        let context = if policy.denies_in().is_some() { &today } else { &context };
+        stance_to_running(policy, ask, context)
+    });
+    if let Some(denying) = denying.into_iter().next() {
         return Err(NoLonger::Denied(denying));
     }
     if status.expires_at.is_none() {
@@ -131,7 +151,7 @@ pub fn still_allowed<'a>(
             Err(NoLonger::PolicyMadeAnew(name()))
         }
         // Whoever changed it may not have been allowed to, so what it says now takes nothing away.
-        Some(Entry::Doubted { policy, .. }) => Ok(policy),
+        Some(Entry::Doubted { policy, .. }) => Ok(Allowed { policy, freezes }),
         Some(Entry::Valid(policy) | Entry::Faulty(policy)) if policy.effect != PolicyEffect::Allow => {
             Err(NoLonger::PolicyDenies(name()))
         }
@@ -145,7 +165,10 @@ pub fn still_allowed<'a>(
             if ask.recurrence.is_none() {
                 short.extend(closed(policy, now).map(Shortfall::NoTime));
             }
-            if short.is_empty() { Ok(policy) } else { Err(NoLonger::FallsShort { policy: name(), shortfalls: short }) }
+            match short.is_empty() {
+                true => Ok(Allowed { policy, freezes }),
+                false => Err(NoLonger::FallsShort { policy: name(), shortfalls: short }),
+            }
         }
     }
 }
@@ -216,6 +239,25 @@ fn risk_decided_on<'s>(s: &Snapshot<'s>, status: &'s AccessRequestStatus) -> Opt
     }
     let same = status.role.as_ref().zip(s.role).is_some_and(|(decided, role)| decided.digest == role.digest());
     if same { status.risk.as_ref().or(s.risk) } else { s.risk }
+}
+
+/// Puts on record what is known of the next window in which a policy denies this access, also in the sentence that says
+/// until when it runs.
+fn tell_of_freeze(
+    s: &Snapshot<'_>,
+    status: &mut AccessRequestStatus,
+    freezes: &Freezes<'_>,
+    ask: &ValidRequest<'_>,
+    now: Timestamp,
+) {
+    if !note_freeze_ahead(status, freezes, ask, now) || status.state != State::Active {
+        return;
+    }
+    let granted = granted_sentence(s, status, ask);
+    if let Some(condition) = status.conditions.iter_mut().find(|c| c.type_ == conditions::GRANTED) {
+        condition.message.clone_from(&granted);
+    }
+    status.message = Some(granted);
 }
 
 /// How long the grant lasts in all.
@@ -309,5 +351,6 @@ fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidR
     let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
     let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
     let (who, role) = (&ask.requester.username, &s.request.spec.role);
-    history::shorten(&format!("{who} has {narrow}{role} in {place} for {length}, until {until}; {because}"))
+    let freeze = freeze::sentence(status).map(|freeze| format!("; {freeze}")).unwrap_or_default();
+    history::shorten(&format!("{who} has {narrow}{role} in {place} for {length}, until {until}; {because}{freeze}"))
 }

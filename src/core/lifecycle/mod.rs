@@ -11,6 +11,7 @@ pub mod end;
 pub mod expiry;
 pub mod extension;
 pub mod former;
+pub mod freeze;
 pub mod plan;
 pub mod policy_status;
 pub mod reap;

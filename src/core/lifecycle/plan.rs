@@ -13,7 +13,7 @@ use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
 use crate::core::decision::approvals::{ReviewLog, said_by};
-use crate::core::decision::decide::{Approved, Decision, decide, refused};
+use crate::core::decision::decide::{Approved, Decision, decide, frozen_until, refused};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
 use crate::core::guard::Guard;
@@ -24,6 +24,7 @@ use crate::core::lifecycle::end::{Ending, finish, leftovers};
 use crate::core::lifecycle::expiry::{Ended, ended};
 use crate::core::lifecycle::extension::{self, NotExtendable};
 use crate::core::lifecycle::former::with_counted_reviews;
+use crate::core::lifecycle::freeze::freeze_ahead;
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages;
 use crate::core::lifecycle::step::Step;
@@ -131,7 +132,9 @@ fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Step
         return finish(s, status, Ending::Lapsed, None, why, now);
     }
     let end = status.expires_at.as_ref().map_or(now, |t| t.0);
-    let why = format!("access ended as stated at {end}");
+    let frozen = status.freeze_ahead.as_ref().filter(|freeze| freeze.opens_at.0 == end);
+    let frozen = frozen.map(|freeze| format!(", when policy {} began to deny it", freeze.policy)).unwrap_or_default();
+    let why = format!("access ended as stated at {end}{frozen}");
     finish(s, status, Ending::Expired, None, &why, now)
 }
 
@@ -174,6 +177,12 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
         Decision::Waiting(waiting) => {
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
             wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
+        }
+        Decision::Frozen(approved, turn) => {
+            record::decided_by(&mut status, approved.policy, now);
+            stages::note_approvals(&mut status, approved.policy, ask.requester, now);
+            let why = format!("{}; {}", approved.sentence(), frozen_until(&turn));
+            frozen(s, status, &why, turn.at, now)
         }
         Decision::Approved(approved) => {
             record::decided_by(&mut status, approved.policy, now);
@@ -327,6 +336,16 @@ fn wait(
     Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
+/// Approved, and a policy denies it until its window closes. It is decided anew then, so nothing is settled yet.
+fn frozen(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, until: Timestamp, now: Timestamp) -> Step {
+    let before = conditions::find(&status.conditions, conditions::APPROVED).map(|c| c.reason.as_str());
+    if before != Some(Reason::Frozen.as_str()) {
+        history::add(&mut status.history, now, Reason::Frozen, None, why);
+    }
+    status.stage = None;
+    wait(s, status, Reason::Frozen, why, Some(until), now)
+}
+
 /// Approved, and something is still to come before it takes effect: its start, or the move of an end.
 fn ahead(
     s: &Snapshot<'_>,
@@ -361,9 +380,10 @@ fn grant(
     status.stage = None;
     status.granted_at = Some(Time(begin));
     let end = status.expires_at.get_or_insert(Time(approved.period.end)).0;
-    let window =
-        ask.recurrence.as_ref().and_then(|recurrence| recurrence.next(approved.policy.schedule.as_ref(), begin, end));
+    let openings = approved.freezes.openings(approved.policy);
+    let window = ask.recurrence.as_ref().and_then(|recurrence| recurrence.next(openings, begin, end));
     status.window = window.map(Opening::on_record);
+    status.freeze_ahead = freeze_ahead(&status, &approved.freezes, ask, now);
     status.bindings = binding::references(s.request, &approved.place);
     if matches!(ask.aim, RequestKind::BreakGlass) {
         open_review(s, &mut status, approved.policy, begin);

@@ -1,19 +1,21 @@
-//! What a policy's status says about it: whether it is in use, and whether reviews of break-glass access under it
-//! are overdue.
+//! What a policy's status says about it: whether it is in use, whether the schedule of one that denies counts, and whether
+//! reviews of break-glass access under it are overdue.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::conditions::{self, Condition, ConditionStatus};
-use crate::api::policy::{AccessPolicy, AccessPolicyStatus, PolicyOrigin};
+use crate::api::policy::{AccessPolicy, AccessPolicyStatus, Effect, PolicyOrigin};
 use crate::api::request::AccessRequest;
 use crate::core::lifecycle::break_glass::{overdue_since, place, review_due};
 use crate::core::model::field_error::sentence;
 use crate::core::model::history::{join, shorten};
 use crate::core::model::instants::whole_second;
+use crate::core::model::schedule::Schedule;
 use crate::core::policies::Entry;
 use crate::core::policies::origin::disbelief;
 use crate::core::policies::wildcards::{self, wildcards};
+use crate::core::policies::written_for::{denies_always, schedule_counts, schedule_since};
 
 /// Reason of Ready when the policy is used in decisions.
 pub const IN_USE: &str = "InUse";
@@ -21,6 +23,10 @@ pub const IN_USE: &str = "InUse";
 pub const INVALID: &str = "Invalid";
 /// Reason of Ready when the policy was written while the author guard was not in place.
 pub const WRITTEN_IN_GAP: &str = "WrittenInGap";
+/// Reason of ScheduleInForce when the policy denies in its windows.
+pub const IN_FORCE: &str = "InForce";
+/// Reason of ScheduleInForce when it denies always, since its spec was written for a version that knew no windows of it.
+pub const WRITTEN_FOR_EARLIER: &str = "WrittenForEarlierVersion";
 /// Reason of Reviewed when no review is overdue.
 pub const IN_TIME: &str = "InTime";
 /// Reason of Reviewed when one is.
@@ -42,6 +48,8 @@ pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Times
         (_, None) => (ConditionStatus::True, IN_USE, in_use(policy)),
     };
     condition(&mut status, policy, conditions::READY, is, reason, &message, now);
+    status.schedule_since = Some(schedule_since(policy));
+    of_schedule(&mut status, policy, now);
     status.observed_generation = policy.metadata.generation;
     status
 }
@@ -52,6 +60,26 @@ fn in_use(policy: &AccessPolicy) -> String {
     let each = nobody.iter().map(|wildcard| format!("; {}: {wildcard}", wildcard.field)).collect::<String>();
     let way_out = if nobody.is_empty() { String::new() } else { format!("; {}", wildcards::WAY_OUT) };
     format!("requests are decided by it{each}{way_out}")
+}
+
+/// Judges ScheduleInForce, which only a policy has that denies and has a schedule.
+fn of_schedule(status: &mut AccessPolicyStatus, policy: &AccessPolicy, now: Timestamp) {
+    const TYPE: &str = conditions::SCHEDULE_IN_FORCE;
+    let schedule = policy.spec.schedule.as_ref().filter(|_| policy.spec.effect == Effect::Deny);
+    let Some(schedule) = schedule.and_then(|raw| Schedule::read(raw, "spec.schedule").ok()) else {
+        conditions::remove(&mut status.conditions, TYPE);
+        return;
+    };
+    match schedule_counts(policy) {
+        true => {
+            let message = format!("it denies {}", schedule.describe());
+            condition(status, policy, TYPE, ConditionStatus::True, IN_FORCE, &message, now);
+        }
+        false => {
+            let message = denies_always(policy);
+            condition(status, policy, TYPE, ConditionStatus::False, WRITTEN_FOR_EARLIER, &message, now);
+        }
+    }
 }
 
 /// Judges Reviewed by the requests under this policy whose access has yet to be reviewed. When to look again.
@@ -178,6 +206,35 @@ mod tests {
         let (is, message) = ready(json!({ "requesters": [{ "kind": "Group", "name": "team-*" }] }));
         assert_eq!(is, ConditionStatus::True, "it is used as it was: {message}");
         assert!(message.contains("spec.requesters[0]: Group/team-* stands for nobody"), "{message}");
+    }
+
+    #[test]
+    fn a_scheduled_denial_says_whether_its_schedule_counts_and_which_generation_it_counts_from() {
+        let windows = json!([{ "days": ["Sat", "Sun"], "start": "00:00", "end": "24:00" }]);
+        let schedule = json!({ "timeZone": "UTC", "windows": windows });
+        let judged = |policy: &AccessPolicy| {
+            let status = readiness(policy, None, noon());
+            let said = conditions::find(&status.conditions, conditions::SCHEDULE_IN_FORCE).cloned();
+            (status.schedule_since, said.map(|c| (c.status, c.reason)), status)
+        };
+        let mut weekends = deny("weekends", json!({ "schedule": schedule }));
+        let (since, said, status) = judged(&weekends);
+        assert_eq!((since, said), (Some(1), Some((ConditionStatus::True, IN_FORCE.to_owned()))));
+        // Without the note it is as an earlier version left it.
+        weekends.status = Some(AccessPolicyStatus { schedule_since: None, ..status });
+        let (since, said, status) = judged(&weekends);
+        let earlier = Some((ConditionStatus::False, WRITTEN_FOR_EARLIER.to_owned()));
+        assert_eq!((since, said), (Some(2), earlier.clone()));
+        weekends.status = Some(status);
+        assert_eq!((judged(&weekends).0, judged(&weekends).1), (Some(2), earlier), "looked at again");
+        weekends.metadata.generation = Some(2);
+        let (since, said, status) = judged(&weekends);
+        assert_eq!((since, said.map(|said| said.0)), (Some(2), Some(ConditionStatus::True)), "written anew");
+        weekends.status = Some(status);
+        weekends.spec.schedule = None;
+        assert_eq!(judged(&weekends).1, None, "it has no schedule any more");
+        let (since, said, _) = judged(&policy("p", json!({ "schedule": schedule })));
+        assert_eq!((since, said), (Some(1), None), "one that allows has always been held to its own");
     }
 
     #[test]

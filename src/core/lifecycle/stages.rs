@@ -13,7 +13,7 @@ use crate::api::request::{
 };
 use crate::api::subject::{Identity, Subject};
 use crate::core::decision::approvals::{Eligibility, ReviewLog, identity, on_record, review_stage};
-use crate::core::decision::decide::Waiting;
+use crate::core::decision::decide::{Waiting, frozen_until};
 use crate::core::decision::hours::{is_of, opens, waits_until};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::lifecycle::disbelief::believed;
@@ -38,7 +38,7 @@ pub fn ask(
     waiting: &Waiting<'_>,
     now: Timestamp,
 ) -> (String, Option<Timestamp>) {
-    let Waiting { policy, stage, approved, deadline } = waiting;
+    let Waiting { policy, stage, approved, deadline, frozen } = waiting;
     record::decided_by(status, policy, now);
     note_approvals(status, policy, ask.requester, now);
     let opened_at = open(status, stage, *approved, now);
@@ -57,8 +57,10 @@ pub fn ask(
     }
     let (name, of, missing) = (&stage.name, &policy.reference.name, people(stage.required - approved));
     let hours = policy.hours.get(name).map(|hours| format!(" (counted {})", hours.describe())).unwrap_or_default();
-    let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}", names(&may));
-    (why, earliest([Some(*deadline), escalate_at, opens(policy, name, now)]))
+    let freeze = frozen.as_ref().map(|turn| format!("; {}", frozen_until(turn))).unwrap_or_default();
+    let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}{freeze}", names(&may));
+    let thaws = frozen.as_ref().map(|turn| turn.at);
+    (why, earliest([Some(*deadline), escalate_at, opens(policy, name, now), thaws]))
 }
 
 /// From when on approvals count that have to wait, by username.

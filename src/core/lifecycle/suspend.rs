@@ -14,6 +14,7 @@ use crate::core::lifecycle::record;
 use crate::core::lifecycle::step::Step;
 use crate::core::model::history;
 use crate::core::model::instants::whole_second;
+use crate::core::model::openings::Openings;
 use crate::core::model::recurrence::{Opening, Recurrence, is_open};
 use crate::core::policies::Policy;
 use crate::core::rbac::role::RoleSeen;
@@ -58,11 +59,11 @@ pub fn in_window(
     s: &Snapshot<'_>,
     mut status: AccessRequestStatus,
     recurrence: &Recurrence,
-    policy: &Policy,
+    usable: Openings<'_>,
     now: Timestamp,
 ) -> Result<Timestamp, Box<Step>> {
     let end = status.expires_at.as_ref().map_or(now, |end| end.0);
-    let next = recurrence.next(policy.schedule.as_ref(), whole_second(now), end);
+    let next = recurrence.next(usable, whole_second(now), end);
     let recorded = status.window.as_ref().filter(|window| is_open(window, now)).map(|window| window.closes_at.0);
     match next {
         Some(next) if next.opens <= now => match recorded {

@@ -11,6 +11,7 @@ pub mod instants;
 pub mod namespaces;
 pub mod near_miss;
 pub mod nearest;
+pub mod openings;
 pub mod recurrence;
 pub mod revision;
 pub mod schedule;

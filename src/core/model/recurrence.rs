@@ -1,7 +1,7 @@
 //! Access that comes back every week: how long it goes on, and which of its windows is open or comes next.
 //!
-//! A window is open here while it is open in the request and, where the policy has a schedule, in that too. It must
-//! not know what becomes of a binding when a window closes.
+//! A window is open here while it is open in the request and policies leave it open. It must not know what becomes of a
+//! binding when a window closes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Span, Timestamp};
@@ -10,6 +10,7 @@ use crate::api::policy::Schedule as RawSchedule;
 use crate::api::request::{Recurrence as Raw, RecurringWindow};
 use crate::core::model::field_error::FieldError;
 use crate::core::model::instants::whole_second;
+use crate::core::model::openings::Openings;
 use crate::core::model::schedule::Schedule;
 
 /// The most windows of one request: each leaves two entries in a history that has an end.
@@ -68,17 +69,16 @@ impl Recurrence {
         self.schedule.describe()
     }
 
-    /// The first window that is open at `from` or opens later, before `end`; as far as it lies within both. None when
-    /// there is none in the next two weeks.
-    pub fn next(&self, allowed: Option<&Schedule>, from: Timestamp, end: Timestamp) -> Option<Opening> {
+    /// The first window that is open at `from` or opens later, before `end`, as far as access may be used in it and it lies
+    /// within both. None when there is none in the next two weeks.
+    pub fn next(&self, usable: Openings<'_>, from: Timestamp, end: Timestamp) -> Option<Opening> {
         let until = from.checked_add(HORIZON).unwrap_or(Timestamp::MAX).min(end);
         let mut from = from;
         while from < until {
             let (opens, closes) = next_open(&self.schedule, from)?;
-            let Some(allowed) = allowed else { return opening(opens, closes.min(end), until) };
-            match allowed.open(opens) {
-                Some(allowed_closes) => return opening(opens, closes.min(allowed_closes).min(end), until),
-                None => from = allowed.next_opening(opens)?,
+            match usable.open(opens) {
+                Some(usable_until) => return opening(opens, closes.min(usable_until).min(end), until),
+                None => from = usable.first_open(opens)?,
             }
         }
         None

@@ -116,6 +116,11 @@ impl Schedule {
         self.ahead(closed).find(|(start, end)| *start > closed && end > start).map(|(start, _)| start)
     }
 
+    /// Whether some window is open at any time.
+    pub fn is_always(&self) -> bool {
+        self.always
+    }
+
     /// How many windows there are in a week; those that overlap or touch are one.
     pub fn per_week(&self) -> usize {
         self.spans.len()

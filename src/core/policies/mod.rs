@@ -1,6 +1,6 @@
 //! Policies as decisions use them: [`read`] finds all faults of one, [`set`] keeps those of the cluster, [`scope`] says where
 //! one applies, [`cel`] what its conditions ask, [`limits`] how much there may be at a time, [`seats`] how people fill its
-//! stages, and [`origin`] whether it is believed.
+//! stages, [`origin`] whether it is believed, and [`written_for`] whether it knew of schedules of a Deny.
 //!
 //! It must not say whether a policy matches a request.
 
@@ -13,6 +13,7 @@ pub mod scope;
 pub mod seats;
 pub mod set;
 pub mod wildcards;
+pub mod written_for;
 
 pub use policy::Policy;
 pub use set::{Entry, PolicySet};

@@ -48,8 +48,13 @@ pub struct Policy {
     pub faults: Vec<FieldError>,
     /// How much there may be under it at a time.
     pub limits: Limits,
-    /// When access may be used; none means always.
+    /// Its windows: of one that allows, those in which access may be used. None means always. Of one that denies, see
+    /// [`Policy::denies_in`].
     pub schedule: Option<Schedule>,
+    /// Of one that denies, whether its schedule counts; otherwise it was written for a version that denied always.
+    pub schedule_counts: bool,
+    /// Of one that denies: whether it leaves emergencies alone.
+    pub exempts_emergencies: bool,
     /// For how many weeks access may come back, if it may.
     pub weeks: Option<i32>,
     /// Whether access is taken away while its role is not what was decided on.
@@ -91,6 +96,11 @@ impl Policy {
         // A namespace that is gone has no labels; its name still counts.
         let gone = Namespace::default();
         self.scope.covers(name, namespaces.get(name).unwrap_or(&gone))
+    }
+
+    /// Of one that denies: the windows in which it does; none when it always does.
+    pub fn denies_in(&self) -> Option<&Schedule> {
+        self.schedule.as_ref().filter(|schedule| self.schedule_counts && !schedule.is_always())
     }
 
     /// Keys of the labels that its conditions ask for.

@@ -11,7 +11,10 @@ use k8s_openapi::jiff::SignedDuration;
 use super::policy::{BreakGlass, Extension, Policy, Requirement};
 use super::scope::Scope;
 use super::seats;
-use crate::api::policy::{AccessPolicy, AccessPolicySpec, Approval, Effect, OnRoleChange, PolicyCondition, Stage};
+use super::written_for::schedule_counts;
+use crate::api::policy::{
+    AccessPolicy, AccessPolicySpec, Approval, Effect, OnBreakGlass, OnRoleChange, PolicyCondition, Stage,
+};
 use crate::api::request::PolicyRef;
 use crate::api::subject::RoleKind;
 use crate::core::model::duration;
@@ -63,6 +66,10 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
     }
     if spec.effect == Effect::Allow {
         required_lists(spec, &mut faults);
+        if spec.on_break_glass.is_some() {
+            let problem = "says what a policy that denies does to emergencies: remove it, or set spec.breakGlass";
+            faults.push(FieldError::new("spec.onBreakGlass", problem));
+        }
     }
     if !faults.is_empty() {
         faults.extend(in_expressions);
@@ -89,6 +96,8 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         faults: in_expressions,
         limits,
         schedule,
+        schedule_counts: schedule_counts(policy),
+        exempts_emergencies: spec.on_break_glass == Some(OnBreakGlass::Exempt),
         weeks: spec.recurrence.as_ref().map(|recurrence| recurrence.weeks),
         suspends: spec.on_role_change == Some(OnRoleChange::Suspend),
         hours,
@@ -257,6 +266,7 @@ mod tests {
             ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 0 } })),
             ("spec.extension.count", json!({ "extension": { "max": "1h", "count": -1 } })),
             ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 101 } })),
+            ("spec.onBreakGlass", json!({ "onBreakGlass": "Exempt" })),
             ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "cooldown": "1h" } })),
             ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "timePerDay": "1h" } })),
             ("spec.approval.stages[0].hours.timeZone", json!({ "approval": { "stages": [odd_hours] } })),

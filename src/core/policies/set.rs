@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::policy::Policy;
 use super::read::read;
+use super::written_for::schedule_counts;
 use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::request::AccessRequest;
 use crate::core::model::field_error::FieldError;
@@ -217,11 +218,13 @@ impl Entry {
         }
     }
 
-    /// Whether this is what reading the policy would give: the same object with the same spec.
+    /// Whether this is what reading the policy would give: the same object with the same spec, written for the same version.
     fn is_of(&self, policy: &AccessPolicy) -> bool {
-        let Some(Policy { reference: of, .. }) = self.readable() else { return false };
+        let Some(known) = self.readable() else { return false };
+        let of = &known.reference;
         let version = (policy.metadata.uid.as_ref(), policy.metadata.generation);
-        version == (Some(&of.uid), Some(of.generation))
+        // Whether a schedule counts is in the status, which may come later than the spec.
+        version == (Some(&of.uid), Some(of.generation)) && known.schedule_counts == schedule_counts(policy)
     }
 }
 

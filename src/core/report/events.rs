@@ -46,14 +46,21 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
 
 fn is_warning(event: Reason) -> bool {
     use Reason::{
-        BindingRestored, BreakGlass, Denied, Failed, Lapsed, ReviewIgnored, ReviewOverdue, Revoked, RoleChanged,
-        Unjustified, WrittenInGap,
+        BindingRestored, BreakGlass, Denied, Failed, FreezeAhead, Lapsed, ReviewIgnored, ReviewOverdue, Revoked,
+        RoleChanged, Unjustified, WrittenInGap,
     };
     let of_ends = matches!(event, Denied | Lapsed | Revoked | Failed);
     of_ends
         || matches!(
             event,
-            BindingRestored | RoleChanged | ReviewIgnored | BreakGlass | ReviewOverdue | Unjustified | WrittenInGap
+            BindingRestored
+                | FreezeAhead
+                | RoleChanged
+                | ReviewIgnored
+                | BreakGlass
+                | ReviewOverdue
+                | Unjustified
+                | WrittenInGap
         )
 }
 
@@ -66,11 +73,12 @@ pub fn hindered(why: &str, now: Timestamp) -> Announcement {
     Announcement { warning: true, reason: HINDERED.to_owned(), note, policy: None, index }
 }
 
-/// The Events of a policy: when it stops being ready or a review under it is overdue, and when all is well again.
+/// The Events of a policy: when it stops being ready, when its schedule does not count or a review under it is overdue, and
+/// when all is well again.
 pub fn policy_events(old: Option<&AccessPolicyStatus>, new: &AccessPolicyStatus) -> Vec<Announcement> {
     let of = |status: &AccessPolicyStatus, type_| conditions::find(&status.conditions, type_).cloned();
     let mut text = Vec::new();
-    for type_ in [conditions::READY, conditions::REVIEWED] {
+    for type_ in [conditions::READY, conditions::REVIEWED, conditions::SCHEDULE_IN_FORCE] {
         let (before, after) = (old.and_then(|status| of(status, type_)), of(new, type_));
         let Some(after) = after else { continue };
         let is_ready = type_ == conditions::READY;
@@ -82,7 +90,7 @@ pub fn policy_events(old: Option<&AccessPolicyStatus>, new: &AccessPolicyStatus)
         if !changed || (before.is_none() && !warning) {
             continue;
         }
-        // The generation says which spec Ready is about; Reviewed changes without one, and seconds are far larger.
+        // The generation says which spec Ready is about; the others are told beside it, and seconds are far larger.
         let index = if is_ready {
             new.observed_generation.unwrap_or_default()
         } else {
@@ -149,6 +157,7 @@ mod tests {
             }],
             observed_generation: Some(7),
             origin: None,
+            schedule_since: None,
         };
         let (good, bad) = (ready(ConditionStatus::True, "fine"), ready(ConditionStatus::False, "spec.roles: empty"));
         let text = |old, new| policy_events(old, new).into_iter().map(|a| (a.warning, a.index)).collect::<Vec<_>>();

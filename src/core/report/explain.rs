@@ -109,6 +109,8 @@ pub enum Verdict {
     FallsShort,
     /// Denies it.
     Denies,
+    /// Denies it in windows that it can wait for, or end before.
+    Freezes,
     /// Denies, but nothing of what is asked for.
     DoesNotTouch,
     /// Has faults.

@@ -15,6 +15,7 @@ use crate::core::decision::protected::{Protected, WAY_OUT};
 use crate::core::model::duration;
 use crate::core::model::namespaces::{Namespaces, glob_matches};
 use crate::core::policies::wildcards::{self, wildcards};
+use crate::core::policies::written_for::denies_always;
 use crate::core::policies::{Entry, Policy};
 
 /// Group of everybody who is logged in, people and robots.
@@ -102,6 +103,7 @@ impl Subjected<'_> {
     /// What can be said of the policy alone.
     fn alone(&self, warnings: &mut Vec<Warning>) {
         if self.read.effect == Effect::Deny {
+            self.windows_of_denial(warnings);
             return;
         }
         // What serves emergencies only is reviewed afterwards.
@@ -125,6 +127,25 @@ impl Subjected<'_> {
                 let why = format!("a grant can be extended by {} in all, more than 30 days", duration::format(total));
                 self.warn(warnings, "spec.extension", why, "lower max or count: who needs it longer can ask anew");
             }
+        }
+    }
+
+    /// What a policy that denies leaves unsaid about its windows, or says in vain.
+    fn windows_of_denial(&self, warnings: &mut Vec<Warning>) {
+        let Some(schedule) = &self.read.schedule else { return };
+        if !self.read.schedule_counts {
+            let way_out = "set spec.onBreakGlass, or change the spec otherwise, and its windows count";
+            self.warn(warnings, "spec.schedule", denies_always(self.raw), way_out);
+        }
+        if schedule.is_always() {
+            let why = "its windows leave no minute of the week out, so it denies always";
+            self.warn(warnings, "spec.schedule", why, "remove schedule, or leave a time for access");
+        }
+        if self.raw.spec.on_break_glass.is_none() {
+            let why = "in its windows emergencies are denied too, since it does not say otherwise";
+            let way_out =
+                "set spec.onBreakGlass to Exempt to leave emergencies alone, or to Deny to say that you mean it";
+            self.warn(warnings, "spec.onBreakGlass", why, way_out);
         }
     }
 

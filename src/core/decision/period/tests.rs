@@ -44,7 +44,7 @@ fn at(time: &str) -> Timestamp {
 /// Begin and end of a period by the clock, or why there is none.
 fn asked(spec: Value, now: &str) -> Result<(String, String), String> {
     let request = request(spec);
-    let found = period(&validate(&request).unwrap(), &read(&windowed(json!({}))), at(now));
+    let found = period(&validate(&request).unwrap(), &read(&windowed(json!({}))), &Freezes::default(), at(now));
     let found = found.map_err(|why| why.to_string())?;
     let clock = |t: Timestamp| t.strftime("%d %H:%M").to_string();
     Ok((clock(found.begin), clock(found.end)))
@@ -97,7 +97,8 @@ fn an_extension_goes_on_from_the_end_without_a_gap() {
     let mut ask = validate(&request).unwrap();
     let mut until = |end: &str| {
         ask.aim = RequestKind::Extension { of: "other", running: Some(Running { extended: 0, end: at(end) }) };
-        period(&ask, &read(&windowed(json!({}))), at("12:00")).map(|period| (period.begin, period.end))
+        period(&ask, &read(&windowed(json!({}))), &Freezes::default(), at("12:00"))
+            .map(|period| (period.begin, period.end))
     };
     assert_eq!(until("12:30"), Ok((at("12:30"), at("13:00"))));
     assert_eq!(until("20:30"), Ok((at("20:30"), at("21:30"))));

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Law, MOST_ADDED, MOST_EXTENSIONS, Standing, World};
 use crate::api::conditions;
 use crate::api::keys;
-use crate::api::policy::{Effect as PolicyEffect, OnRoleChange, Schedule};
+use crate::api::policy::{Effect as PolicyEffect, OnBreakGlass, OnRoleChange, Schedule};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ReviewVerdict, State};
 use crate::core::lifecycle::step::{Step, Write};
@@ -50,8 +50,32 @@ impl World {
         }
         if !self.is_deleted() && !status.state.is_final() {
             self.judge_wake(&status, plan.wake);
+            self.judge_wake_for_freeze(&status, &plan);
         }
         plan
+    }
+
+    /// The windows in which a policy here denies this request; written down from what the policy says alone.
+    fn freeze(&self) -> Option<schedule::Schedule> {
+        let denies = self.policies.iter().find(|p| p.spec.effect == PolicyEffect::Deny && p.spec.schedule.is_some())?;
+        let spared = denies.spec.on_break_glass == Some(OnBreakGlass::Exempt) && self.request.spec.break_glass;
+        let raw = denies.spec.schedule.as_ref().filter(|_| !spared)?;
+        Some(schedule::Schedule::read(raw, "").unwrap())
+    }
+
+    /// Access that runs is looked at again when a policy begins to deny it, and a request that waits for it when it ends.
+    fn judge_wake_for_freeze(&mut self, status: &AccessRequestStatus, plan: &Step) {
+        let Some(freeze) = self.freeze().filter(|_| plan.is_settled()) else { return };
+        let waits = conditions::find(&status.conditions, conditions::APPROVED)
+            .is_some_and(|c| c.reason == Reason::Frozen.as_str());
+        let turn = match freeze.open(self.now) {
+            Some(closes) if waits => Some(closes),
+            None if self.ours() > 0 => freeze.next_opening(self.now),
+            _ => None,
+        };
+        if turn.is_some_and(|turn| plan.wake.is_none_or(|wake| wake > turn)) {
+            self.breach(Law::Wake, format!("wakes at {:?}, and a policy turns at {turn:?}", plan.wake));
+        }
     }
 
     fn judge_bind(&mut self, status: &AccessRequestStatus, wanted: &Wanted) {
@@ -134,7 +158,7 @@ impl World {
         let sound = before == old.extensions
             && !before.iter().any(|e| e.uid == last.uid)
             && (last.from.clone(), Some(last.to.clone())) == (end.clone(), new.expires_at.clone())
-            && asked.is_some_and(|length| last.to.0.duration_since(end.0) == length && length <= MOST_ADDED)
+            && asked.is_some_and(|length| length <= MOST_ADDED && last.to.0 == self.bounded(end.0, end.0 + length))
             && new.extensions.len() <= MOST_EXTENSIONS
             && end.0 > self.now
             && (old.state, new.state) == (State::Active, State::Active);
@@ -142,6 +166,12 @@ impl World {
             self.breach(Law::ExpiryFirst, format!("an end may not move so: {:?} to {last:?}", old.extensions));
         }
         sound
+    }
+
+    /// An end, or when a policy begins to deny before that.
+    fn bounded(&self, from: Timestamp, to: Timestamp) -> Timestamp {
+        let turn = self.freeze().and_then(|freeze| freeze.next_opening(from));
+        turn.map_or(to, |turn| turn.min(to))
     }
 
     /// What holds after every single write, whatever comes next.
@@ -196,6 +226,9 @@ impl World {
             return;
         }
         self.judge_access("comes to rest with access");
+        if self.freeze().is_some_and(|freeze| freeze.open(self.now).is_some()) {
+            self.breach(Law::Freeze, format!("access is left at {}, and a policy denies it", self.now));
+        }
         let decided = status.policy.as_ref().map(|p| p.uid.clone()).unwrap_or_default();
         let policy = self.policies.iter().find(|p| p.metadata.uid.as_ref() == Some(&decided)).cloned();
         let policy = policy.as_ref();

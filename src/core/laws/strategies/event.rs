@@ -33,6 +33,11 @@ pub enum Event {
     PolicyBack,
     DenyAdded(Fault),
     DenyRemoved,
+    /// A policy denies in windows on the day of the stories; whether emergencies too.
+    FreezeAdded {
+        window: usize,
+        exempt: bool,
+    },
     NamespaceDeleted(usize),
     NamespaceTerminating(usize),
     NamespaceRelabelled(usize),
@@ -121,6 +126,10 @@ impl Event {
                 }
                 world.policies.push(policy);
             }
+            Self::FreezeAdded { window, exempt } => {
+                Self::DenyRemoved.happen(world, scenario);
+                world.policies.push(freeze(*window, *exempt));
+            }
             Self::DenyRemoved => world.policies.retain(|p| p.metadata.name.as_deref() != Some("no")),
             Self::NamespaceDeleted(at) => {
                 world.namespaces.remove(NAMES[*at]);
@@ -195,6 +204,25 @@ impl Event {
             Self::Reap => world.reap(),
         }
     }
+}
+
+/// Windows in which the policy of [`Event::FreezeAdded`] denies, on Mondays by UTC; most stories are told from noon on.
+pub const FREEZES: [(&str, &str); 4] = [("11:00", "12:10"), ("12:10", "12:45"), ("12:30", "12:31"), ("13:00", "15:00")];
+
+/// A policy that denies everything in one of these windows.
+pub fn freeze(window: usize, exempt: bool) -> AccessPolicy {
+    let (start, end) = FREEZES[window];
+    let windows = json!([{ "days": ["Mon"], "start": start, "end": end }]);
+    let mut spec = json!({
+        "scope": { "namespaces": ["*"], "cluster": true }, "schedule": { "timeZone": "UTC", "windows": windows }
+    });
+    if exempt {
+        spec["onBreakGlass"] = json!("Exempt");
+    }
+    let mut policy = deny("no", spec);
+    // Each is another object, as when somebody deletes one and makes the next.
+    policy.metadata.uid = Some(format!("p-no-{window}-{exempt}"));
+    policy
 }
 
 /// A request for more time, approved as far as its record goes.

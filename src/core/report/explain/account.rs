@@ -14,15 +14,17 @@ use crate::api::subject::{Identity, Subject};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::choose::{Chosen, choose, fits, friction, is_automatic};
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::decide::{Decision, decide, refused};
+use crate::core::decision::decide::{Decision, decide, frozen_until, refused};
+use crate::core::decision::freeze::Stance;
 use crate::core::decision::hours::counts;
-use crate::core::decision::matching::denies;
 use crate::core::decision::period::Period;
 use crate::core::decision::snapshot::Snapshot;
+use crate::core::decision::stance::{denials, stance};
 use crate::core::lifecycle::stages;
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::instants::later;
+use crate::core::model::schedule::Schedule;
 use crate::core::policies::seats::as_escalated;
 use crate::core::policies::{Entry, Policy};
 
@@ -55,9 +57,19 @@ impl Account<'_, '_> {
             Decision::Waiting(waiting) => {
                 let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
                 let of = &waiting.policy.reference.name;
+                let freeze =
+                    waiting.frozen.as_ref().map(|turn| format!("; {}", frozen_until(turn))).unwrap_or_default();
                 let summary =
-                    format!("waits for {missing} in stage {stage} of policy {of}, until {}", waiting.deadline);
+                    format!("waits for {missing} in stage {stage} of policy {of}, until {}{freeze}", waiting.deadline);
                 Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
+            }
+            Decision::Frozen(approved, turn) => {
+                let summary = format!("waits: {}; {}", approved.sentence(), frozen_until(&turn));
+                let by = approved.approvers.clone();
+                Explanation {
+                    grant: Some(grant(ask, &approved.place, approved.period, true, by)),
+                    ..Explanation::new(Outcome::Waiting, summary)
+                }
             }
             Decision::Approved(approved) => {
                 let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
@@ -80,7 +92,9 @@ impl Account<'_, '_> {
 
     /// What every policy says, and more about the one that decides.
     fn add_policies(&self, explanation: &mut Explanation, place: &GrantScope) {
-        let context = EvalContext::new(self.s, place, self.now);
+        let mut context = EvalContext::new(self.s, place, self.now);
+        // Those that deny are told one by one; what they leave open bounds the others.
+        (_, context.freezes) = denials(self.ask, self.s.policies, &context);
         explanation.policies = self.s.policies.all().map(|(name, entry)| self.judge(name, entry, &context)).collect();
         let stopped = explanation.policies.iter().any(|judged| {
             judged.verdict == Verdict::Denies || (judged.verdict == Verdict::Broken && judged.effect == Effect::Deny)
@@ -93,7 +107,7 @@ impl Account<'_, '_> {
         for judged in explanation.policies.iter_mut().filter(|judged| judged.name == *name) {
             judged.verdict = Verdict::Decides;
         }
-        explanation.stages = self.stages(policy, explanation.outcome, automatic == Ok(true));
+        explanation.stages = self.stages(policy, explanation.grant.is_some(), automatic == Ok(true));
         let reviewers = policy.break_glass.as_ref().filter(|_| matches!(self.ask.aim, RequestKind::BreakGlass));
         let heard = match reviewers {
             Some(terms) => vec![review_stage(&terms.reviewers)],
@@ -106,7 +120,7 @@ impl Account<'_, '_> {
     }
 
     fn add_grant(&self, explanation: &mut Explanation, policy: &Policy, period: Period, place: &GrantScope) {
-        let (ask, yes) = (self.ask, explanation.outcome == Outcome::Granted);
+        let (ask, yes) = (self.ask, explanation.grant.is_some());
         let approved_by = explanation.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
         if let RequestKind::Extension { of, .. } = ask.aim {
             explanation.extension = Some(Moves { of: of.to_owned(), from: Time(period.begin), to: Time(period.end) });
@@ -133,8 +147,9 @@ impl Account<'_, '_> {
             Entry::Valid(policy) | Entry::Faulty(policy) | Entry::Doubted { policy, .. }
                 if policy.effect == Effect::Deny =>
             {
-                match denies(policy, self.ask, context) {
-                    Some(denying) => (Effect::Deny, Verdict::Denies, vec![denying.to_string()]),
+                match stance(policy, self.ask, context) {
+                    Some(Stance::Denies(denying)) => (Effect::Deny, Verdict::Denies, vec![denying.to_string()]),
+                    Some(Stance::Bounds(schedule)) => (Effect::Deny, Verdict::Freezes, vec![self.freezes(schedule)]),
                     None => (Effect::Deny, Verdict::DoesNotTouch, Vec::new()),
                 }
             }
@@ -145,6 +160,16 @@ impl Account<'_, '_> {
             }
         };
         Judged { name: name.to_owned(), effect, verdict, why }
+    }
+
+    /// When a policy denies that otherwise leaves the request alone.
+    fn freezes(&self, schedule: &Schedule) -> String {
+        let now = match (schedule.open(self.now), schedule.next_opening(self.now)) {
+            (Some(closes), _) => format!("now, and until {closes}"),
+            (None, Some(opens)) => format!("next from {opens} on"),
+            (None, None) => "never".to_owned(),
+        };
+        format!("it denies {}: {now}", schedule.describe())
     }
 
     fn because(&self, policy: &Policy, explanation: &Explanation, context: &EvalContext<'_>) -> String {
@@ -174,9 +199,9 @@ impl Account<'_, '_> {
     }
 
     /// The stages and how far they are; none once somebody has said no, since it does not matter then.
-    fn stages(&self, policy: &Policy, outcome: Outcome, automatic: bool) -> Vec<Asked> {
+    fn stages(&self, policy: &Policy, yes: bool, automatic: bool) -> Vec<Asked> {
         let now_asked = as_escalated(&policy.stages, &self.status.escalated);
-        let spared = outcome == Outcome::Granted && (automatic || matches!(self.ask.aim, RequestKind::BreakGlass));
+        let spared = yes && (automatic || matches!(self.ask.aim, RequestKind::BreakGlass));
         let log = ReviewLog::of(self.status);
         let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, log, self.now);
         let open = match progress(&now_asked, &self.status.reviews, self.ask.requester, counts) {

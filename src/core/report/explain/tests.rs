@@ -84,6 +84,34 @@ fn a_denial_says_who_denies_and_nothing_decides() {
 }
 
 #[test]
+fn a_denial_in_windows_says_when_and_what_waits_for_it() {
+    let denies = |start: &str, end: &str| {
+        let windows = json!([{ "days": ["Mon"], "start": start, "end": end }]);
+        deny("freeze", json!({ "schedule": { "timeZone": "UTC", "windows": windows } }))
+    };
+    let all = |freeze: AccessPolicy| [policy("allow", json!({})), freeze];
+    let ahead = explanation(&request(json!({})), &all(denies("12:30", "14:00")));
+    assert_eq!(verdicts(&ahead), [("allow", Verdict::Decides), ("freeze", Verdict::Freezes)]);
+    assert_eq!(ahead.policies[1].why, ["it denies Mon 12:30-14:00 UTC: next from 2026-11-23T12:30:00Z on"]);
+    let until = |explanation: &Explanation| explanation.grant.as_ref().and_then(|grant| grant.until.clone());
+    assert_eq!((ahead.outcome, until(&ahead)), (Outcome::Granted, Some(Time("2026-11-23T12:30:00Z".parse().unwrap()))));
+    let within = explanation(&request(json!({})), &all(denies("11:30", "14:00")));
+    assert_eq!(verdicts(&within), [("allow", Verdict::Decides), ("freeze", Verdict::Freezes)]);
+    assert_eq!(
+        within.summary,
+        "waits: policy allow allows it; policy freeze denies it until 2026-11-23T14:00:00Z: access waits for that"
+    );
+    assert_eq!(within.outcome, Outcome::Waiting);
+    assert_eq!(until(&within), Some(Time("2026-11-23T15:00:00Z".parse().unwrap())));
+    let start = request(json!({ "startTime": "2026-11-23T13:00:00Z" }));
+    let denied = explanation(&start, &all(denies("11:30", "14:00")));
+    assert_eq!((denied.outcome, denied.policies[1].verdict), (Outcome::Denied, Verdict::Denies));
+    let asks = [policy("allow", chain()), denies("11:30", "14:00")];
+    let waits = explanation(&request(json!({})), &asks);
+    assert!(waits.summary.ends_with("until 2026-11-23T14:00:00Z: access waits for that"), "{}", waits.summary);
+}
+
+#[test]
 fn stages_say_how_far_they_are_and_who_may_approve_now() {
     let asks = [policy("p", chain())];
     let opened = json!({ "name": "leads", "openedAt": "2026-11-23T11:30:00Z", "required": 1, "approved": 0 });

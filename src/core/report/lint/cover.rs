@@ -25,7 +25,9 @@ pub fn is_stopped_by(allow: &Policy, allow_raw: &AccessPolicy, deny: &Policy, de
     let every_role = deny.roles.is_empty() || allow.roles.iter().all(|role| deny.roles.contains(role));
     // Access to the whole cluster touches every namespace that is denied.
     let cluster = !of.cluster || by.cluster || has_namespaces(by);
-    deny.conditions.is_empty() && everybody && every_role && cluster && namespaces_within(of, by)
+    // In windows it stops only what falls into them, and it may spare emergencies.
+    let always = deny.denies_in().is_none() && !(deny.exempts_emergencies && allow.break_glass.is_some());
+    always && deny.conditions.is_empty() && everybody && every_role && cluster && namespaces_within(of, by)
 }
 
 /// Whether `outer` allows every request that `inner` allows.

@@ -56,6 +56,37 @@ fn an_allow_that_a_deny_covers_never_allows() {
 }
 
 #[test]
+fn a_denial_in_windows_says_what_it_does_in_emergencies_and_leaves_a_time_for_access() {
+    let on = |days: &[&str]| {
+        let windows = json!([{ "days": days, "start": "00:00", "end": "24:00" }]);
+        json!({ "timeZone": "UTC", "windows": windows })
+    };
+    let every_day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let silent = deny("no", json!({ "schedule": on(&["Sat"]) }));
+    says(std::slice::from_ref(&silent), "no", "spec.onBreakGlass", "emergencies are denied too");
+    for said in ["Deny", "Exempt"] {
+        says(&[deny("no", json!({ "schedule": on(&["Sat"]), "onBreakGlass": said }))], "no", "", "");
+    }
+    says(&[deny("no", json!({}))], "no", "", "");
+    let always = deny("no", json!({ "schedule": on(&every_day), "onBreakGlass": "Deny" }));
+    says(std::slice::from_ref(&always), "no", "spec.schedule", "no minute of the week");
+    let mut earlier = silent.clone();
+    earlier.status = Some(serde_json::from_value(json!({ "observedGeneration": 1 })).unwrap());
+    let fields: Vec<String> = text(&[earlier.clone()]).into_iter().map(|(_, field, _)| field).collect();
+    assert_eq!(fields, ["spec.onBreakGlass", "spec.schedule"]);
+    // What denies in windows leaves something of an Allow, and so does what spares emergencies.
+    let fields = |policies: &[AccessPolicy]| text(policies).into_iter().map(|w| (w.0, w.1)).collect::<Vec<_>>();
+    let stopped = ("p".to_owned(), "spec.scope".to_owned());
+    assert!(!fields(&[policy("p", json!({})), silent]).contains(&stopped));
+    assert!(fields(&[policy("p", json!({})), always]).contains(&stopped));
+    assert!(fields(&[policy("p", json!({})), earlier]).contains(&stopped));
+    let glass = json!({ "breakGlass": { "reviewers": group("leads"), "reviewWithin": "1h" } });
+    let exempts = deny("no", json!({ "onBreakGlass": "Exempt" }));
+    assert!(!fields(&[policy("p", glass), exempts.clone()]).contains(&stopped));
+    assert!(fields(&[policy("p", json!({})), exempts]).contains(&stopped));
+}
+
+#[test]
 fn an_allow_that_another_goes_before_is_shadowed() {
     let asks = |required: i32| {
         json!({ "approval": { "stages": [

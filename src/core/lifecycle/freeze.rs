@@ -1,0 +1,55 @@
+//! What running access is told of the next window in which a policy denies it: on record before it opens.
+//!
+//! Access ends by the plan of that moment, or by its stated end where the window was known at the grant. Nothing here ends it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequestStatus, FreezeAhead};
+use crate::core::decision::freeze::Freezes;
+use crate::core::model::ask::ValidRequest;
+use crate::core::model::history;
+
+/// The first window in which a policy denies this access, if it opens by the time of its end. None for recurring access,
+/// which rests then: its own windows on record end where those begin.
+pub fn freeze_ahead(
+    status: &AccessRequestStatus,
+    freezes: &Freezes<'_>,
+    ask: &ValidRequest<'_>,
+    now: Timestamp,
+) -> Option<FreezeAhead> {
+    let end = status.expires_at.as_ref().filter(|_| ask.recurrence.is_none())?.0;
+    let next = freezes.next(now).filter(|turn| turn.at <= end)?;
+    Some(FreezeAhead { policy: next.policy, opens_at: Time(next.at) })
+}
+
+/// Puts the next such window on record. One that takes access away before its stated end is told once. Whether anything
+/// is new.
+pub fn note_freeze_ahead(
+    status: &mut AccessRequestStatus,
+    freezes: &Freezes<'_>,
+    ask: &ValidRequest<'_>,
+    now: Timestamp,
+) -> bool {
+    let ahead = freeze_ahead(status, freezes, ask, now);
+    if ahead == status.freeze_ahead {
+        return false;
+    }
+    status.freeze_ahead = ahead;
+    if let Some(sentence) = sentence(status).filter(|_| is_before_the_end(status)) {
+        history::add(&mut status.history, now, Reason::FreezeAhead, None, &sentence);
+    }
+    true
+}
+
+fn is_before_the_end(status: &AccessRequestStatus) -> bool {
+    let ends = status.freeze_ahead.as_ref().zip(status.expires_at.as_ref());
+    ends.is_some_and(|(freeze, end)| freeze.opens_at.0 < end.0)
+}
+
+/// What is on record of that window, in words.
+pub fn sentence(status: &AccessRequestStatus) -> Option<String> {
+    let FreezeAhead { policy, opens_at } = status.freeze_ahead.as_ref()?;
+    Some(format!("policy {policy} denies it from {} on: access ends then", opens_at.0))
+}
