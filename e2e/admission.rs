@@ -233,6 +233,13 @@ async fn bad_policies(world: Arc<World>) {
             "spec.schedule.windows[0].start",
             "as HH:MM",
         ),
+        (
+            "an exemption from what is allowed",
+            json!({ "onBreakGlass": "Exempt" }),
+            "spec",
+            "onBreakGlass says what a policy",
+        ),
+        ("a word for emergencies that is none", json!({ "onBreakGlass": "Allow" }), "spec.onBreakGlass", "Exempt"),
     ];
     let gitops = world.kubectl(GITOPS);
     for (what, spec, field, rule) in cases {

@@ -17,6 +17,7 @@ mod examples;
 mod expressions;
 mod extend;
 mod faults;
+mod freeze;
 mod grant;
 mod guards;
 mod harness;
@@ -81,6 +82,7 @@ fn trials() -> Vec<Trial> {
     let trials = [
         harness_check::trials(),
         recur::trials(),
+        freeze::trials(),
         grant::trials(),
         narrow::trials(),
         approve::trials(),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::cast;
 use crate::harness::install::Daypass;
 use crate::harness::servers::AUDIT_POLICY;
-use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
+use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE, MALLORY};
 use crate::harness::wait::now_plus_seconds;
 use crate::harness::{ControlPlane, Controller, World, alone, binaries, eventually, trial};
 
@@ -76,6 +76,7 @@ async fn story(world: &World) {
     ] {
         world.allow(name, PLACE, spec).await;
     }
+    admin.apply(&denies_in_windows().to_string()).await;
     let role = |verb: &str| ["create", "role", "deployer", "-n", PLACE, verb, "--resource=pods"].map(str::to_owned);
     admin.ok(&role("--verb=get").each_ref().map(String::as_str)).await;
     let one = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]);
@@ -111,6 +112,19 @@ async fn story(world: &World) {
     let more = r#"[{"op":"add","path":"/rules/0/verbs/-","value":"delete"}]"#;
     admin.ok(&["patch", "role", "deployer", "-n", PLACE, "--type=json", "-p", more]).await;
     world.until(PLACE, "watched", State::Suspended).await;
+}
+
+/// A policy that denies eve in a minute of the week. Versions that did not know windows of a Deny denied her always.
+fn denies_in_windows() -> Value {
+    let windows = json!([{ "days": ["Sat"], "start": "03:17", "end": "03:18" }]);
+    let eve = json!([{ "kind": "User", "name": "eve" }]);
+    json!({
+        "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy", "metadata": { "name": "frozen" },
+        "spec": {
+            "effect": "Deny", "requesters": eve, "scope": { "namespaces": [PLACE] },
+            "schedule": { "timeZone": "Etc/UTC", "windows": windows }
+        }
+    })
 }
 
 /// Every policy and request, without what the API server puts there by itself.
@@ -207,6 +221,7 @@ async fn are_finished(control_plane: &ControlPlane, stored: &[Value]) {
         if open.is_empty() { Ok(()) } else { Err(format!("{open:?} are not")) }
     })
     .await;
+    windows_count_once_they_are_written_anew(control_plane).await;
     drop(controller);
     let finished = objects(control_plane).await;
     // As when another version of the API is the one that is stored.
@@ -227,4 +242,38 @@ async fn are_finished(control_plane: &ControlPlane, stored: &[Value]) {
         assert_eq!(history(&after)[..history(before).len()], history(before), "history is only added to: {after}");
         assert_eq!(after["spec"], before["spec"]);
     }
+}
+
+/// What denied always goes on so and says it, whatever people try but to change its spec.
+async fn windows_count_once_they_are_written_anew(control_plane: &ControlPlane) {
+    let (admin, eve) = (control_plane.kubectl(ADMIN), control_plane.kubectl(EVE));
+    let until = async |status: &str| {
+        let wanted = format!("--for=condition=ScheduleInForce={status}");
+        admin.ok(&["wait", &wanted, "--timeout=30s", "apol", "frozen"]).await;
+    };
+    let answer = async |name: &str, state: &str| {
+        eve.apply(&cast::request(PLACE, name, json!({ "policy": "plain", "duration": "1m" })).to_string()).await;
+        let wanted = format!("--for=jsonpath={{.status.state}}={state}");
+        admin.ok(&["wait", &wanted, "--timeout=30s", "areq", name, "-n", PLACE]).await;
+    };
+    until("False").await;
+    answer("always", "Denied").await;
+    // Applied as it is, or with a mark, it is not written anew. And nobody but Daypass writes what it goes by.
+    admin.apply(&denies_in_windows().to_string()).await;
+    admin.ok(&["label", "apol", "frozen", "team=shop"]).await;
+    for status in
+        [r#"{"status":{"scheduleSince":1}}"#, r#"{"status":{"observedGeneration":null,"scheduleSince":null}}"#]
+    {
+        let patch = ["patch", "apol", "frozen", "--subresource=status", "--type=merge", "-p", status];
+        let refused = admin.refused(&patch).await;
+        assert!(refused.contains("only Daypass writes the status of a policy"), "{refused}");
+    }
+    answer("still", "Denied").await;
+    until("False").await;
+    let said = r#"{"spec":{"onBreakGlass":"Deny"}}"#;
+    admin.ok(&["patch", "apol", "frozen", "--type=merge", "-p", said]).await;
+    until("True").await;
+    answer("outside", "Active").await;
+    admin.ok(&["label", "apol", "frozen", "team-"]).await;
+    admin.ok(&["delete", "areq", "always", "still", "outside", "-n", PLACE]).await;
 }

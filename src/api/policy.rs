@@ -124,7 +124,8 @@ pub enum Effect {
     Deny,
 }
 
-/// What a policy that denies does to break-glass requests.
+/// What a policy that denies does to break-glass requests. Left out: Deny, as with all others. Exempt leaves them and
+/// the access that they gave alone.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnBreakGlass {
     /// It denies them too, and ends break-glass access that runs.

@@ -1,0 +1,180 @@
+//! Policies that deny in windows: access ends where one opens, and waits or rests until it closes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daypass::api::{AccessRequest, State};
+use k8s_openapi::jiff::tz::TimeZone;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::users::{ALICE, EVE, GITOPS};
+use crate::harness::wait::now;
+use crate::harness::{World, eventually, shared};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        shared("freeze::access_ends_at_the_opening_and_waits_for_the_closing", ends_and_waits),
+        shared("freeze::a_denial_made_later_is_told_and_revokes_at_its_opening", made_later),
+    ]
+}
+
+/// Clocks there are off by hours and three quarters of an hour.
+const ZONE: &str = "Asia/Kathmandu";
+
+/// How long to wait for a window to open or close.
+const WITHIN: Duration = Duration::from_secs(150);
+
+/// A window from one whole minute to another, on the days that are there.
+fn window(from: Timestamp, to: Timestamp) -> Value {
+    let there = TimeZone::get(ZONE).expect("a zone");
+    let (from, to) = (from.to_zoned(there.clone()), to.to_zoned(there));
+    let clock = |at: &k8s_openapi::jiff::Zoned| at.strftime("%H:%M").to_string();
+    json!({ "days": [from.strftime("%a").to_string()], "start": clock(&from), "end": clock(&to) })
+}
+
+fn schedule(from: Timestamp, to: Timestamp) -> Value {
+    json!({ "timeZone": ZONE, "windows": [window(from, to)] })
+}
+
+fn next_minute(after: Timestamp) -> Timestamp {
+    Timestamp::from_second((after.as_second() / 60 + 1) * 60).expect("a time of this age")
+}
+
+/// Applies a policy that denies `edit` in a namespace in a window, and waits until its status says so.
+async fn deny_in(world: &World, namespace: &str, from: Timestamp, to: Timestamp) -> String {
+    let name = format!("freeze-{namespace}");
+    let spec = json!({
+        "effect": "Deny", "roles": [{ "name": "edit" }], "scope": { "namespaces": [namespace] },
+        "schedule": schedule(from, to)
+    });
+    let policy = json!({
+        "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy", "metadata": { "name": name }, "spec": spec
+    });
+    let gitops = world.kubectl(GITOPS);
+    gitops.apply(&policy.to_string()).await;
+    gitops.ok(&["wait", "--for=condition=ScheduleInForce", "--timeout=30s", "apol", &name]).await;
+    name
+}
+
+async fn in_state(world: &World, namespace: &str, name: &str, state: State) -> AccessRequest {
+    let requests = world.requests(namespace).await;
+    eventually(&format!("{namespace}/{name} is {state:?}"), WITHIN, async || {
+        let request = requests.get(name).await.map_err(|error| error.to_string())?;
+        let status = request.status.clone().unwrap_or_default();
+        if status.state == state { Ok(request) } else { Err(format!("{:?}: {:?}", status.state, status.message)) }
+    })
+    .await
+}
+
+fn message(request: AccessRequest) -> String {
+    request.status.and_then(|status| status.message).unwrap_or_default()
+}
+
+async fn ends_and_waits(world: Arc<World>) {
+    let namespace = world.namespace("freeze").await;
+    let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
+    let spec = json!({
+        "breakGlass": { "reviewers": approvers, "reviewWithin": "1h" },
+        "approval": { "automaticWhen": "true", "stages": [{ "name": "leads", "approvers": approvers }] }
+    });
+    world.allow(&namespace, &namespace, spec).await;
+    // Time to be granted before, and to try all that is tried within.
+    let opens = next_minute(now() + SignedDuration::from_secs(12));
+    let closes = opens + SignedDuration::from_secs(60);
+    let freeze = deny_in(&world, &namespace, opens, closes).await;
+    let alice = world.kubectl(ALICE);
+
+    world.ask(ALICE, &namespace, "runs", json!({ "duration": "1h" })).await;
+    let active = world.until(&namespace, "runs", State::Active).await;
+    assert_eq!(active.status.as_ref().unwrap().expires_at.as_ref().unwrap().0, opens, "it ends where the window opens");
+    let said = message(active);
+    assert!(said.ends_with(&format!("policy {freeze} denies it from {opens} on: access ends then")), "{said}");
+    assert!(alice.can_i("create", "pods", Some(&namespace)).await);
+    let start = opens + SignedDuration::from_secs(20);
+    world.ask(ALICE, &namespace, "within", json!({ "startTime": start.to_string(), "duration": "10m" })).await;
+    let denied = message(world.until(&namespace, "within", State::Denied).await);
+    assert!(denied.contains(&format!("until {closes}, and spec.startTime is {start}")), "{denied}");
+
+    let expired = in_state(&world, &namespace, "runs", State::Expired).await;
+    assert!(now() >= opens && !alice.can_i("create", "pods", Some(&namespace)).await);
+    assert!(world.our_bindings(&namespace).await.is_empty());
+    world.until_events(&expired, &["Granted", "Expired"]).await;
+    let said = message(expired);
+    assert_eq!(said, format!("access ended as stated at {opens}, when policy {freeze} began to deny it"));
+
+    world.ask(ALICE, &namespace, "waits", json!({ "duration": "10m" })).await;
+    let waits = world.until_reason(&namespace, "waits", "Approved", "Frozen").await;
+    assert_eq!(waits.status.as_ref().unwrap().state, State::Pending);
+    assert!(message(waits).contains(&format!("policy {freeze} denies it until {closes}")));
+    world.ask(EVE, &namespace, "emergency", json!({ "breakGlass": true })).await;
+    let denied = message(world.until(&namespace, "emergency", State::Denied).await);
+    assert!(denied.contains("emergencies too"), "{denied}");
+    let exempt = r#"{"spec":{"onBreakGlass":"Exempt"}}"#;
+    world.kubectl(GITOPS).ok(&["patch", "apol", &freeze, "--type=merge", "-p", exempt]).await;
+    eventually("an emergency is let in", Duration::from_secs(30), async || {
+        let name = format!("exempt-{}", now().as_millisecond());
+        world.ask(EVE, &namespace, &name, json!({ "breakGlass": true })).await;
+        let reason = world.until_reason(&namespace, &name, "Approved", "Approved");
+        tokio::time::timeout(Duration::from_secs(5), reason).await.map(drop).map_err(|_| "it is not".to_owned())
+    })
+    .await;
+    assert!(now() < closes, "all that took longer than the window, so it shows nothing");
+    assert!(!alice.can_i("create", "pods", Some(&namespace)).await, "what is exempt is the emergency");
+
+    let granted = in_state(&world, &namespace, "waits", State::Active).await.status.unwrap();
+    let began = granted.granted_at.unwrap().0;
+    assert!(
+        began >= closes && began < closes + SignedDuration::from_secs(10),
+        "began at {began}, and {closes} is when"
+    );
+    assert_eq!(granted.expires_at.unwrap().0, began + SignedDuration::from_mins(10), "with all of its time");
+    assert!(alice.can_i("create", "pods", Some(&namespace)).await);
+}
+
+async fn made_later(world: Arc<World>) {
+    let namespace = world.namespace("freeze").await;
+    world.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 4 }, "duration": { "max": "24h" } })).await;
+    let begin = Timestamp::from_second(now().as_second() / 60 * 60).unwrap();
+    let hours =
+        json!({ "timeZone": ZONE, "windows": [window(begin, begin + SignedDuration::from_hours(2))], "weeks": 2 });
+    world.ask(ALICE, &namespace, "weekly", json!({ "recurrence": hours })).await;
+    world.ask(EVE, &namespace, "runs", json!({ "duration": "1h" })).await;
+    in_state(&world, &namespace, "weekly", State::Active).await;
+    let end = in_state(&world, &namespace, "runs", State::Active).await.status.unwrap().expires_at;
+
+    let opens = next_minute(now() + SignedDuration::from_secs(12));
+    let closes = opens + SignedDuration::from_secs(60);
+    let freeze = deny_in(&world, &namespace, opens, closes).await;
+    let told = eventually("what runs says when it is cut", Duration::from_secs(10), async || {
+        let request = world.requests(&namespace).await.get("runs").await.unwrap();
+        let ahead = request.status.as_ref().unwrap().freeze_ahead.clone();
+        ahead.map(|ahead| (ahead, request)).ok_or_else(|| "it does not".to_owned())
+    })
+    .await;
+    let (ahead, request) = told;
+    assert_eq!((ahead.policy, ahead.opens_at.0), (freeze.clone(), opens));
+    assert!(now() < opens, "told before");
+    let status = request.status.clone().unwrap();
+    assert_eq!((status.state, status.expires_at), (State::Active, end), "the end is written once");
+    world.until_events(&request, &["Granted", "FreezeAhead"]).await;
+
+    let revoked = in_state(&world, &namespace, "runs", State::Revoked).await;
+    let rests = in_state(&world, &namespace, "weekly", State::Suspended).await;
+    let seen = now();
+    assert!(opens <= seen && seen < closes, "from {opens} until {closes}, and it is {seen}");
+    for (who, request) in [(EVE, &revoked), (ALICE, &rests)] {
+        let late = request.status.as_ref().unwrap().history.last().unwrap().at.0.duration_since(opens);
+        assert!(!late.is_negative() && late < SignedDuration::from_secs(10), "{late} late");
+        assert!(!world.kubectl(who).can_i("create", "pods", Some(&namespace)).await);
+    }
+    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert_eq!(message(revoked), format!("policy {freeze} denies it until {closes}"));
+
+    in_state(&world, &namespace, "weekly", State::Active).await;
+    assert!(now() >= closes && world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!world.kubectl(EVE).can_i("create", "pods", Some(&namespace)).await, "what was revoked stays so");
+    world.review(ALICE, &namespace, "weekly", "Revoke", "done").await;
+    world.until_unbound(&namespace).await;
+}
