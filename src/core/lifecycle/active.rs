@@ -351,6 +351,6 @@ fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidR
     let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
     let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
     let (who, role) = (&ask.requester.username, &s.request.spec.role);
-    let freeze = freeze::sentence(status).map(|freeze| format!("; {freeze}")).unwrap_or_default();
+    let freeze = status.freeze_ahead.as_ref().map(|ahead| format!("; {}", freeze::sentence(ahead))).unwrap_or_default();
     history::shorten(&format!("{who} has {narrow}{role} in {place} for {length}, until {until}; {because}{freeze}"))
 }

@@ -36,20 +36,15 @@ pub fn note_freeze_ahead(
     if ahead == status.freeze_ahead {
         return false;
     }
-    status.freeze_ahead = ahead;
-    if let Some(sentence) = sentence(status).filter(|_| is_before_the_end(status)) {
-        history::add(&mut status.history, now, Reason::FreezeAhead, None, &sentence);
+    let end = status.expires_at.as_ref().map(|end| end.0);
+    if let Some(early) = ahead.as_ref().filter(|ahead| end.is_some_and(|end| ahead.opens_at.0 < end)) {
+        history::add(&mut status.history, now, Reason::FreezeAhead, None, &sentence(early));
     }
+    status.freeze_ahead = ahead;
     true
 }
 
-fn is_before_the_end(status: &AccessRequestStatus) -> bool {
-    let ends = status.freeze_ahead.as_ref().zip(status.expires_at.as_ref());
-    ends.is_some_and(|(freeze, end)| freeze.opens_at.0 < end.0)
-}
-
-/// What is on record of that window, in words.
-pub fn sentence(status: &AccessRequestStatus) -> Option<String> {
-    let FreezeAhead { policy, opens_at } = status.freeze_ahead.as_ref()?;
-    Some(format!("policy {policy} denies it from {} on: access ends then", opens_at.0))
+/// What is known of that window, in words.
+pub fn sentence(ahead: &FreezeAhead) -> String {
+    format!("policy {} denies it from {} on: access ends then", ahead.policy, ahead.opens_at.0)
 }

@@ -20,6 +20,7 @@ use crate::core::decision::validate::validate;
 use crate::core::lifecycle::active;
 use crate::core::lifecycle::break_glass::review_due;
 use crate::core::lifecycle::expiry::{Ended, ended};
+use crate::core::lifecycle::freeze;
 use crate::core::lifecycle::plan::{prepare, withdrawn};
 use crate::core::lifecycle::stages;
 use crate::core::model::ask::ValidRequest;
@@ -280,9 +281,12 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
 
 /// Access that has begun: what it is, and whether policy still allows it.
 fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Explanation {
-    if let Err(why) = active::still_allowed(s, status, ask, now) {
-        return Explanation::ended(State::Revoked, &why.to_string());
-    }
+    let freezes = match active::still_allowed(s, status, ask, now) {
+        Ok(allowed) => allowed.freezes,
+        Err(why) => return Explanation::ended(State::Revoked, &why.to_string()),
+    };
+    let ahead = freeze::freeze_ahead(status, &freezes, ask, now);
+    let ahead = ahead.map(|ahead| format!("; {}", freeze::sentence(&ahead))).unwrap_or_default();
     let end = status.expires_at.clone();
     let until = end.as_ref().map_or_else(String::new, |end| format!(", until {}", end.0));
     let (from, to) = (ask.start.or(status.granted_at.as_ref().map(|t| t.0)), end.as_ref().map(|t| t.0));
@@ -297,7 +301,7 @@ fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_
             .as_ref()
             .map(|policy| Deciding { policy: policy.name.clone(), because: "access was granted under it".to_owned() }),
         without_effect: without_effect(&stages, status, ask),
-        ..Explanation::new(Outcome::Granted, format!("granted, and still allowed{until}"))
+        ..Explanation::new(Outcome::Granted, format!("granted, and still allowed{until}{ahead}"))
     }
 }
 

@@ -106,6 +106,19 @@ fn a_denial_in_windows_says_when_and_what_waits_for_it() {
     let start = request(json!({ "startTime": "2026-11-23T13:00:00Z" }));
     let denied = explanation(&start, &all(denies("11:30", "14:00")));
     assert_eq!((denied.outcome, denied.policies[1].verdict), (Outcome::Denied, Verdict::Denies));
+    let granted = json!({
+        "state": "Active", "grantedAt": "2026-11-23T11:45:00Z", "expiresAt": "2026-11-23T12:45:00Z",
+        "policy": { "name": "allow", "uid": "p-allow", "generation": 1 },
+        "bindings": [{ "kind": "RoleBinding", "namespace": "shop", "name": "daypass-r-1" }]
+    });
+    let runs = with_status(request(json!({})), granted);
+    let said = |freeze: AccessPolicy| explanation(&runs, &all(freeze)).summary;
+    let still = "granted, and still allowed, until 2026-11-23T12:45:00Z";
+    assert_eq!(said(denies("13:00", "14:00")), still);
+    let cut = "policy freeze denies it from 2026-11-23T12:30:00Z on: access ends then";
+    assert_eq!(said(denies("12:30", "14:00")), format!("{still}; {cut}"));
+    let over = "over (Revoked): policy freeze denies it until 2026-11-23T14:00:00Z";
+    assert_eq!(said(denies("11:50", "14:00")), over);
     let asks = [policy("allow", chain()), denies("11:30", "14:00")];
     let waits = explanation(&request(json!({})), &asks);
     assert!(waits.summary.ends_with("until 2026-11-23T14:00:00Z: access waits for that"), "{}", waits.summary);
