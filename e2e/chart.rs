@@ -422,7 +422,7 @@ fn describe(at: &str, schema: &Value, values: Option<&Value>, faults: &mut Vec<S
 }
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 12] = [
+pub const METRICS: [&str; 13] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
@@ -431,6 +431,7 @@ pub const METRICS: [&str; 12] = [
     "daypass_guard_sound",
     "daypass_guard_tries_total",
     "daypass_queue_depth",
+    "daypass_clock_difference_seconds",
     "daypass_api_calls_total",
     "daypass_pass_errors_total",
     "daypass_leader",

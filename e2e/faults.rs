@@ -39,14 +39,13 @@ use weather::{Dice, Replica, Weather};
 /// A controller that cannot renew the lease for this long stops.
 const RENEW_DEADLINE: Duration = Duration::from_secs(4);
 const TERMS: [&str; 3] = ["--lease-duration=5s", "--lease-renew-deadline=4s", "--lease-retry=1s"];
-/// How long everything that was asked for may take to come to its end when the weather is fine again, beside what
-/// clocks were wrong by.
-const AFTERWARDS: Duration = Duration::from_secs(45);
+/// How long everything that was asked for may take to come to its end when the weather is fine again.
+const AFTERWARDS: Duration = Duration::from_secs(50);
 
 pub fn trials() -> Vec<Trial> {
     vec![
         private("faults::sixty_of_them_lose_nothing", short),
-        private("faults::a_clock_that_is_set_right_ends_what_is_overdue", clock_set_right),
+        private("faults::with_a_clock_that_is_behind_nothing_is_overdue", clock_set_right),
         private("faults::an_end_is_kept_by_the_clock_as_it_is", clock_set_back),
         private("faults::since_when_the_guard_holds_is_told_by_the_cluster_s_clock", guard_dated),
         private("faults::a_conflict_does_not_prove_that_a_binding_is_gone", conflict),
@@ -76,7 +75,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let faults = usize::try_from(faults).unwrap_or(usize::MAX);
     let runtime = trial::runtime();
     let world = runtime.block_on(World::private());
-    let verdict = runtime.block_on(endure(&world, &Size { seed, faults, longest_step: 120_000, tell: true }));
+    let verdict = runtime.block_on(endure(&world, &Size { seed, faults, longest_step: 3_600_000, tell: true }));
     if !verdict.complaints.is_empty() {
         world.control_plane.keep();
         return ExitCode::FAILURE;
@@ -114,8 +113,7 @@ async fn endure(world: &World, size: &Size) -> Verdict {
         while let Some(lived) = lives.join_next().await {
             lived.expect("nobody is let down by the API server itself");
         }
-        let limit = AFTERWARDS + Duration::from_millis(size.longest_step.unsigned_abs());
-        let left = poll(limit, async || match unfinished(world, &people).await {
+        let left = poll(AFTERWARDS, async || match unfinished(world, &people).await {
             left if left.is_empty() => ControlFlow::Break(()),
             left => ControlFlow::Continue(left.join(", ")),
         })
@@ -199,41 +197,42 @@ fn figures(what: &str, millis: &[f64]) {
     println!("{what:<66} {:>6} {:>10} {:>10} {:>10}", sorted.len(), at(0.5), at(0.99), at(1.0));
 }
 
-/// The clock was two minutes behind. When it is right again, everything overdue is gone within a second.
+/// The clock is two minutes behind while ends come. They come by the API server's, and when it is right again nothing is
+/// overdue.
 async fn clock_set_right(world: Arc<World>) {
     let namespace = world.namespace("clock").await;
     world.allow(&namespace, &namespace, json!({})).await;
-    world.controller.set_clock(-120_000);
     let names = ["a", "b", "c"];
     for name in names {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "90s" })).await;
+        world.ask(ALICE, &namespace, name, json!({ "duration": "4s" })).await;
     }
+    let mut last = now();
     for name in names {
         let status = world.until(&namespace, name, State::Active).await.status.expect("a status");
-        let end = status.expires_at.expect("an end").0;
-        assert!(end < now(), "it is granted by the controller's own clock: {end}");
+        last = last.max(status.expires_at.expect("an end").0);
     }
-    world.controller.set_clock(0);
-    let set = Instant::now();
-    eventually("what is overdue is gone", SOON, async || {
+    world.controller.set_clock(-120_000);
+    eventually("what is due is gone", SOON, async || {
         let left = world.our_bindings(&namespace).await.len();
         if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
     })
     .await;
-    assert!(set.elapsed() < Duration::from_secs(1), "{:?}", set.elapsed());
+    let late = now().duration_since(last).as_millis();
+    assert!(late < 1_000, "{late} ms after the last end by the right clock");
+    world.controller.set_clock(0);
     for name in names {
         world.until(&namespace, name, State::Expired).await;
     }
 }
 
-/// The clock goes back while access runs: it runs on, and ends when that clock says so.
+/// The clock goes back by a little while access runs: it runs on, and ends when that clock says so.
 async fn clock_set_back(world: Arc<World>) {
     let namespace = world.namespace("clock").await;
     world.allow(&namespace, &namespace, json!({})).await;
     world.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
     let end =
         world.until(&namespace, "fix", State::Active).await.status.expect("a status").expires_at.expect("an end").0;
-    world.controller.set_clock(-5_000);
+    world.controller.set_clock(-4_000);
     let expired = world.until(&namespace, "fix", State::Expired).await;
     let name = format!("daypass-{}", expired.uid().expect("a uid"));
     let gone = world.control_plane.audit_log().iter().find_map(|event| {
@@ -241,7 +240,7 @@ async fn clock_set_back(world: Arc<World>) {
         event["stageTimestamp"].as_str().filter(|_| is_it)?.parse::<k8s_openapi::jiff::Timestamp>().ok()
     });
     let late = gone.expect("it was deleted").duration_since(end).as_millis();
-    assert!((5_000..6_000).contains(&late), "{late} ms after the end by the right clock");
+    assert!((4_000..5_000).contains(&late), "{late} ms after the end by the right clock");
 }
 
 /// Or a fast clock would deny everything that is asked for until the cluster's has caught up, and a slow one would let
@@ -264,10 +263,18 @@ async fn guard_dated(world: Arc<World>) {
             .await;
         }
         world.controller.set_clock(wrong_by);
-        world.controller.restart().await;
+        world.controller.start_again();
+        eventually("only its clock is wrong", SOON, async || {
+            let (status, said) = world.controller.get("/readyz").await?;
+            let waits = said.starts_with("waiting for: clock (the own clock is") && !said.contains("guard");
+            if status == 503 && waits { Ok(()) } else { Err(format!("{status}: {said}")) }
+        })
+        .await;
         if !early {
             world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+            world.until_reason(&namespace, name, "Approved", "ClockWrong").await;
         }
+        world.controller.set_clock(0);
         let decided = world.until(&namespace, name, wanted).await.status.expect("a status");
         let why = decided.message.unwrap_or_default();
         assert_eq!(why.contains("when the cluster's guard was not in place"), early, "{why}");

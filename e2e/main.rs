@@ -9,6 +9,7 @@ mod behind;
 mod bench;
 mod break_glass;
 mod chart;
+mod clock;
 mod crash;
 mod demo;
 mod dockerfile;
@@ -97,6 +98,7 @@ fn trials() -> Vec<Trial> {
         behind::trials(),
         hindered::trials(),
         leader::trials(),
+        clock::trials(),
         faults::trials(),
         operate::trials(),
         own_namespace::trials(),

@@ -80,6 +80,7 @@ async fn figures(world: Arc<World>) {
         ("daypass_revoke_lateness_seconds_count", 1.0),
         ("daypass_revoke_seconds_count", 1.0),
         ("daypass_queue_depth", 0.0),
+        ("daypass_clock_difference_seconds", 0.0),
     ] {
         assert_eq!(figure(name).await, n, "{name}");
     }

@@ -1,8 +1,8 @@
 //! Owns the judgement over a run: what must hold whatever went wrong, told from the API server's audit log, from the
 //! weather's own record and from the last status of each request.
 //!
-//! An end is due when the clock of the controller that leads has come to it, or when the API server was told of a
-//! deletion or a review of Revoke. A leader has recovered when everything passes on its line and it has written the
+//! An end is due when the clock of the controller that leads has come to it; or the API server's, when that controller's
+//! is further off than [`LIMIT`]; or when the API server was told of a deletion or a review of Revoke. A leader has recovered when everything passes on its line and it has written the
 //! lease since. From when both are so, it has one second, for as long as both stay so: the binding's deletion is
 //! complete by then, by the audit log's `stageTimestamp`.
 
@@ -21,6 +21,10 @@ use super::weather::What;
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
 /// How long ago a deletion may have been decided that a faulty line carries out now.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(12);
+/// Beyond this a clock does not count, and nothing is granted by it.
+const LIMIT: SignedDuration = SignedDuration::from_secs(5);
+/// How early an end may come by the API server's clock, which says its time in whole seconds, on a line that delays answers.
+const EARLY: SignedDuration = SignedDuration::from_secs(3);
 /// Names of history entries of which a request has one at its end.
 const ENDS: [&str; 6] = ["Expired", "Revoked", "Denied", "Lapsed", "Failed", "Extended"];
 
@@ -74,17 +78,17 @@ struct Duty {
     spell: usize,
     from: Timestamp,
     to: Timestamp,
-    /// How wrong its clock was.
+    /// How wrong the time was that it went by.
     clock: SignedDuration,
 }
 
 /// The life of one binding, role or loan.
 #[derive(Default)]
 struct Life {
-    made: Vec<Timestamp>,
+    made: Vec<(Timestamp, Option<String>)>,
     unmade: Vec<(Timestamp, Option<String>)>,
     /// When it may have been made or unmade, though the API server could not say so.
-    perhaps_made: Option<Timestamp>,
+    perhaps_made: Option<(Timestamp, Option<String>)>,
     perhaps_unmade: Option<(Timestamp, Option<String>)>,
 }
 
@@ -170,7 +174,15 @@ impl Court<'_> {
         }
         for (namespace, life) in bound {
             verdict.bindings += 1;
-            if let (Some(made), Some((unmade, by))) = (life.made.first(), life.unmade.first()) {
+            for (made, by) in &life.made {
+                let by = by.as_deref().unwrap_or_default();
+                if self.clocks(by, *made).iter().all(|wrong_by| wrong_by.abs() > LIMIT) {
+                    verdict
+                        .complaints
+                        .push(format!("{place}: bound in {namespace} at {made} by {by}, whose clock is wrong"));
+                }
+            }
+            if let (Some((made, _)), Some((unmade, by))) = (life.made.first(), life.unmade.first()) {
                 self.in_time(asked, status, namespace, [*made, *unmade], by.as_deref(), verdict);
             }
         }
@@ -222,10 +234,11 @@ impl Court<'_> {
         }
         let Some(by) = by else { return };
         let clocks = self.clocks(by, unmade);
-        if !clocks.iter().any(|clock| unmade + *clock >= end) {
+        let early = |wrong_by: &SignedDuration| if wrong_by.abs() > LIMIT { EARLY } else { SignedDuration::ZERO };
+        if !clocks.iter().any(|wrong_by| unmade + counted(*wrong_by) + early(wrong_by) >= end) {
             verdict.complaints.push(format!("{place}: gone at {unmade}, before its end {end}"));
         }
-        let clock = clocks.last().copied().unwrap_or_default();
+        let clock = clocks.last().copied().map(counted).unwrap_or_default();
         let late = millis((unmade + clock).duration_since(end));
         let begin = end - clock;
         if clocks.len() == 1 && late >= 0.0 && self.led(by, begin, unmade) {
@@ -270,6 +283,11 @@ impl Court<'_> {
     }
 }
 
+/// How wrong the time is that a controller goes by whose clock is so wrong.
+fn counted(wrong_by: SignedDuration) -> SignedDuration {
+    if wrong_by.abs() > LIMIT { SignedDuration::ZERO } else { wrong_by }
+}
+
 /// What the record lacks, or has too much.
 fn incomplete(status: &AccessRequestStatus, bound: &[(String, Life)]) -> Option<String> {
     let history: Vec<&str> = status.history.iter().map(|entry| entry.event.as_str()).collect();
@@ -308,8 +326,8 @@ fn lives(changes: &[Change]) -> HashMap<(&'static str, String), Vec<(String, Lif
         };
         let life = lives.entry((kind, change.name.clone())).or_default().entry(change.place.clone()).or_default();
         match (&*change.verb, change.sure) {
-            ("create", true) => life.made.push(change.done),
-            ("create", false) => life.perhaps_made = Some(change.done),
+            ("create", true) => life.made.push((change.done, change.by.clone())),
+            ("create", false) => life.perhaps_made = Some((change.done, change.by.clone())),
             ("delete", true) => life.unmade.push((change.done, change.by.clone())),
             ("delete", false) => life.perhaps_unmade = Some((change.done, change.by.clone())),
             _ => {}
@@ -318,7 +336,7 @@ fn lives(changes: &[Change]) -> HashMap<(&'static str, String), Vec<(String, Lif
     // What was only tried, and failed, has no life.
     for life in lives.values_mut().flat_map(BTreeMap::values_mut) {
         if life.made.len() < life.unmade.len() {
-            life.made.extend(life.perhaps_made);
+            life.made.extend(life.perhaps_made.take());
         } else if life.unmade.len() < life.made.len() {
             life.unmade.extend(life.perhaps_unmade.take());
         }
@@ -352,7 +370,7 @@ fn duties(changes: &[Change], log: &[(Timestamp, What)]) -> Vec<Duty> {
             _ => None,
         });
         let mut clock = SignedDuration::ZERO;
-        for (at, wrong_by) in set {
+        for (at, wrong_by) in set.map(|(at, wrong_by)| (at, counted(wrong_by))) {
             if at > from && at < until {
                 duties.push(Duty { who: who.clone(), spell, from, to: at, clock });
                 from = at;

@@ -25,8 +25,9 @@ const DEAD: [u64; 4] = [0, 500, 7_000, 7_000];
 /// renewed to faster than a name can stand in it.
 const SPOILT: [u64; 2] = [1, 8];
 const RESTS: [u64; 4] = [50, 300, 700, 1_500];
-/// Steps of a clock, in milliseconds.
-const STEPS: [i64; 10] = [2_000, -2_000, 5_000, -5_000, 20_000, -20_000, 60_000, -60_000, 120_000, -120_000];
+/// What a clock is wrong by, in milliseconds: less than what ends are judged by the API server's clock for, and more. It is
+/// nowhere near the limit, where it depends on what was before.
+const STEPS: [i64; 10] = [2_000, -2_000, 3_000, -3_000, 20_000, -20_000, 120_000, -120_000, 3_600_000, -3_600_000];
 
 /// Numbers that only look like chance: the same seed gives the same ones.
 pub struct Dice(u64);

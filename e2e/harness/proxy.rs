@@ -11,13 +11,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
+use super::wait::now;
 
 /// How often a watcher is asked again about a write that it holds.
 const EVERY: Duration = Duration::from_millis(25);
@@ -95,6 +97,7 @@ pub struct Proxy {
     weather: watch::Sender<Option<Chooser>>,
     cuts: watch::Sender<u64>,
     open_watches: Arc<AtomicUsize>,
+    redates: Arc<Mutex<Option<SignedDuration>>>,
 }
 
 #[derive(Clone)]
@@ -108,6 +111,8 @@ struct Upstream {
     weather: watch::Receiver<Option<Chooser>>,
     cuts: watch::Receiver<u64>,
     open_watches: Arc<AtomicUsize>,
+    /// By how much the `Date` of answers is changed.
+    redates: Arc<Mutex<Option<SignedDuration>>>,
 }
 
 impl Proxy {
@@ -123,6 +128,7 @@ impl Proxy {
         let (weather, seen_weather) = watch::channel(None);
         let (cuts, seen_cuts) = watch::channel(0);
         let open_watches = Arc::new(AtomicUsize::new(0));
+        let redates = Arc::new(Mutex::new(None));
         let upstream = Upstream {
             client,
             controller,
@@ -132,10 +138,11 @@ impl Proxy {
             weather: seen_weather,
             cuts: seen_cuts,
             open_watches: open_watches.clone(),
+            redates: redates.clone(),
         };
         let routes = Router::new().fallback(pass).with_state(upstream);
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { address, token, watcher, held: hold, parted, weather, cuts, open_watches }
+        Self { address, token, watcher, held: hold, parted, weather, cuts, open_watches, redates }
     }
 
     /// From now on this sees every write. It is called on the proxy's runtime and must not block for long.
@@ -171,6 +178,11 @@ impl Proxy {
     /// From now on everything passes, also what is being delayed.
     pub fn calm(&self) {
         self.weather.send_replace(None);
+    }
+
+    /// From now on the `Date` of every answer is changed by this much, as by a proxy whose clock is wrong.
+    pub fn redate(&self, by: SignedDuration) {
+        *self.redates.lock().unwrap_or_else(PoisonError::into_inner) = Some(by);
     }
 
     /// Breaks off the watches that are open; how many.
@@ -248,6 +260,12 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
     if fault == Some(Fault::Lose) || shown(Moment::After) == Way::Cut {
         return cut();
     }
+    let redates = *upstream.redates.lock().unwrap_or_else(PoisonError::into_inner);
+    let redated = redates.and_then(|by| HeaderValue::from_str(&http_date(now() + by)).ok());
+    let answer = answer.map(|mut answer| {
+        answer.headers_mut().extend(redated.map(|date| (header::DATE, date)));
+        answer
+    });
     match answer {
         Ok(answer) if read == Read::Watch => {
             let (open, mut cuts) = (Open::one_more(&upstream.open_watches), upstream.cuts.clone());
@@ -273,6 +291,10 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
         Ok(answer) => answer.map(Body::new).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
+}
+
+fn http_date(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// Counts a watch for as long as it is open.
@@ -312,7 +334,7 @@ fn refusal(code: u16) -> Response {
     let code = StatusCode::from_u16(code).expect("a status code");
     let mut answer = (code, [(header::CONTENT_TYPE, "application/json")], status.to_string()).into_response();
     if code == StatusCode::TOO_MANY_REQUESTS {
-        answer.headers_mut().insert(header::RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     answer
 }

@@ -12,6 +12,8 @@ pub enum Reason {
     PolicyNotReady,
     /// The cluster's admission policies are missing.
     GuardMissing,
+    /// The controller's clock is too far from the API server's.
+    ClockWrong,
     /// People must agree.
     ApprovalNeeded,
     /// A stage had no answer in time, so more people may approve.
@@ -76,6 +78,7 @@ impl Vocabulary for Reason {
     const ALL: &'static [Self] = &[
         Self::PolicyNotReady,
         Self::GuardMissing,
+        Self::ClockWrong,
         Self::ApprovalNeeded,
         Self::Escalated,
         Self::Reviewed,
@@ -111,6 +114,7 @@ impl Vocabulary for Reason {
         match self {
             Self::PolicyNotReady => "PolicyNotReady",
             Self::GuardMissing => "GuardMissing",
+            Self::ClockWrong => "ClockWrong",
             Self::ApprovalNeeded => "ApprovalNeeded",
             Self::Escalated => "Escalated",
             Self::Reviewed => "Reviewed",

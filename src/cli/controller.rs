@@ -8,13 +8,16 @@ use clap::builder::NonEmptyStringValueParser;
 use tracing::error;
 
 use super::CliError;
+use crate::controller::loops::clock::CLOCK;
 use crate::controller::write::lease::Leases;
 use crate::controller::{self, stores};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
 use crate::core::model::duration;
+use crate::runtime::client::Hearers;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
+use crate::runtime::judged_clock::JudgedClock;
 use crate::runtime::leader::{ELECTION, Election, LeaseTimings};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, Readiness};
@@ -138,11 +141,12 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(),
     let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
     let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
     let (seat, leadership) = seat();
-    let parts = stores::listed::KINDS.into_iter().chain(terms.map(|_| ELECTION));
+    let parts = stores::listed::KINDS.into_iter().chain([CLOCK]).chain(terms.map(|_| ELECTION));
     let readiness = Readiness::waiting_for(parts, leadership.clone());
     let metrics = Metrics::default();
+    let hearers = Hearers { metrics: metrics.clone(), clock: JudgedClock::new(Clock::wall()) };
     let instance = instance(&args).to_owned();
-    let clients = client::clients(args.kubeconfig.as_deref(), &instance, leadership.clone(), &metrics).await?;
+    let clients = client::clients(args.kubeconfig.as_deref(), &instance, leadership.clone(), &hearers).await?;
     let election = match terms {
         Some(terms) => {
             let leases = Leases::new(clients.lease.clone(), &args.namespace);
@@ -156,7 +160,7 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(),
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
     let identity = controller::Identity { instance, namespace: args.namespace, served, guards: args.guards };
-    let process = controller::Process { readiness: readiness.clone(), metrics: metrics.clone(), leadership, election };
+    let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),
         ended = controller::run(clients, identity, process, stop) => Ok(ended?),

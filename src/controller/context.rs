@@ -21,7 +21,8 @@ use crate::core::decision::dependence::Change;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::namespaces::Namespaces;
-use crate::runtime::clock::Clock;
+use crate::core::model::own_clock::WrongClock;
+use crate::runtime::judged_clock::{JudgedClock, Standing};
 
 /// What all loops share.
 pub struct Context {
@@ -31,8 +32,8 @@ pub struct Context {
     pub writer: Writer,
     /// What is counted of them.
     pub metrics: Arc<TransitionMetrics>,
-    /// The wall clock.
-    pub clock: Clock,
+    /// The time that counts.
+    pub clock: JudgedClock,
     /// Where requests are served.
     pub served: ServedNamespaces,
     /// Namespace that Daypass is installed in.
@@ -78,7 +79,7 @@ impl Context {
         reader: kube::Client,
         (writer, metrics): (Writer, Arc<TransitionMetrics>),
         queues: Queues,
-        clock: Clock,
+        clock: JudgedClock,
         Scope { served, release }: Scope,
     ) -> (Self, Feeds) {
         let (requests, requests_feed) = Requests::new();
@@ -116,6 +117,16 @@ impl Context {
         let policies = self.policies.set()?;
         let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some(Rules { policies, namespaces })
+    }
+
+    /// What is wrong with this process's clock, if it is.
+    pub fn wrong_clock(&self) -> Option<WrongClock> {
+        match self.clock.standing() {
+            Standing::Right => None,
+            Standing::Unheard => Some(WrongClock::Unheard),
+            Standing::Ahead => Some(WrongClock::Ahead),
+            Standing::Behind => Some(WrongClock::Behind),
+        }
     }
 
     /// Replaces the namespaces.

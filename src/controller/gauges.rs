@@ -33,6 +33,7 @@ pub fn count(context: &Context) -> Counted {
         requests: requests.to_vec(),
         overdue_grants: overdue(context),
         queue_depth: context.queues.depth(),
+        clock_ahead: context.clock.look().ahead,
     }
 }
 

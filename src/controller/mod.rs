@@ -44,8 +44,7 @@ use crate::api::State;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::Guard;
 use crate::core::guard::sight::Expected;
-use crate::runtime::client::Clients;
-use crate::runtime::clock::Clock;
+use crate::runtime::client::{Clients, Hearers};
 use crate::runtime::gate::Leadership;
 use crate::runtime::leader::{Election, Lost};
 use crate::runtime::metrics::Metrics;
@@ -70,8 +69,8 @@ pub struct Identity {
 pub struct Process {
     /// What `/readyz` says.
     pub readiness: Readiness,
-    /// What `/metrics` says.
-    pub metrics: Metrics,
+    /// What `/metrics` says, and the time that counts.
+    pub hearers: Hearers,
     /// Whether this replica leads.
     pub leadership: Leadership,
     /// How it comes to lead; none when it leads anyway.
@@ -91,15 +90,16 @@ pub async fn run(
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
     let Identity { instance, namespace, served, guards } = identity;
-    let Process { readiness, metrics, leadership, election } = process;
+    let Process { readiness, hearers, leadership, election } = process;
+    let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
     let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None, sound: None, faultless: false };
     let (report, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
-    let (writer, announcer) = Writer::new(clients.writes, instance, Clock::wall(), transitions.clone());
+    let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), transitions.clone());
     let scope = Scope { served, release: namespace.clone() };
-    let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, Clock::wall(), scope);
+    let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);
     let canary = Canary {
         config,
@@ -107,7 +107,7 @@ pub async fn run(
         watches: clients.watches.clone(),
         namespace,
         guards,
-        metrics: metrics.clone(),
+        hearers,
         leadership: leadership.clone(),
         wanted: context.round_wanted.clone(),
         served: context.served.clone(),
@@ -121,6 +121,7 @@ pub async fn run(
 
     let watches = watch::run(clients.watches, context.clone(), feeds, readiness.clone());
     let guarding = async { tokio::join!(canary.run(report), apply_guard(reports, &context, &readiness, &metrics)) };
+    let clocks = loops::clock::run(&context, &readiness);
     let working = work(context.clone(), inbox, &leadership, stop.clone());
     let announcing = tokio::spawn(announcer.run());
     let (nothing_is_written, over) = oneshot::channel::<()>();
@@ -129,6 +130,7 @@ pub async fn run(
 
     let ended = tokio::select! {
         () = watches => Err(Error::PartEnded("a watch")),
+        () = clocks => Err(Error::PartEnded("the look at the clocks")),
         ((), ()) = guarding => Err(Error::PartEnded("the canary")),
         ended = working => ended,
         // Nothing is flushed: this replica may write no more.
@@ -190,7 +192,7 @@ async fn apply_guard(
             Guard::InForce(_) => readiness.done(GUARD),
             Guard::Missing(why) => readiness.wait_for(GUARD, why),
         }
-        readiness.remark(remark.as_deref());
+        readiness.remark(GUARD, remark.as_deref());
         if context.policies.guard() != guard {
             context.policies.set_guard(guard);
             context.enqueue_open_requests();

@@ -25,6 +25,7 @@ use crate::core::laws::simulator::World;
 use crate::core::rbac::binding::{Wanted, wanted};
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
+use crate::runtime::judged_clock::JudgedClock;
 use crate::runtime::metrics::Metrics;
 
 /// One call that must come, and its answer.
@@ -118,7 +119,7 @@ pub fn writer(script: &Script, clock: Clock) -> (Writer, Arc<TransitionMetrics>)
     let (seat, leadership) = seat();
     seat.take_for_good();
     let metrics = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
-    (Writer::new(script.client(), "test".to_owned(), clock, metrics.clone()).0, metrics)
+    (Writer::new(script.client(), "test".to_owned(), JudgedClock::new(clock), metrics.clone()).0, metrics)
 }
 
 /// A grant on record whose binding is about to be made, and what that is.
@@ -136,7 +137,7 @@ pub fn granted() -> (AccessRequest, Wanted) {
 pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
     let (queues, inbox) = Queues::new();
     let scope = Scope { served: ServedNamespaces::Cluster, release: "daypass-system".to_owned() };
-    let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, clock, scope);
+    let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, JudgedClock::new(clock), scope);
     (context, feeds, inbox)
 }
 

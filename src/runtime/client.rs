@@ -10,7 +10,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::calls::Counting;
+use super::dates::Hearing;
 use super::gate::{Gate, Leadership};
+use super::judged_clock::JudgedClock;
 use super::layer::With;
 use super::metrics::Metrics;
 #[cfg(feature = "otlp")]
@@ -36,23 +38,36 @@ pub struct Clients {
     pub config: Config,
 }
 
-/// A client whose calls are counted.
+/// What hears of each answer.
+#[derive(Clone, Debug)]
+pub struct Hearers {
+    /// Counts it.
+    pub metrics: Metrics,
+    /// Learns the API server's time from it.
+    pub clock: JudgedClock,
+}
+
+/// A client whose answers are heard.
 ///
 /// # Errors
 /// When it cannot be built.
-pub fn counted(config: Config, metrics: &Metrics) -> kube::Result<Client> {
-    let counted = ClientBuilder::try_from(config)?.with_layer(&With(Counting(metrics.clone())));
+pub fn heard(config: Config, hearers: &Hearers) -> kube::Result<Client> {
+    let counting = With(Counting(hearers.metrics.clone()));
+    let counted =
+        ClientBuilder::try_from(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
     #[cfg(feature = "otlp")]
     let counted = counted.with_layer(&With(Tracing));
     Ok(counted.build())
 }
 
-/// A client whose calls are counted, and whose writes pass only while this replica leads.
+/// A client whose answers are heard, and whose writes pass only while this replica leads.
 ///
 /// # Errors
 /// When it cannot be built.
-pub fn gated(config: Config, metrics: &Metrics, leadership: Leadership) -> kube::Result<Client> {
-    let counted = ClientBuilder::try_from(config)?.with_layer(&With(Counting(metrics.clone())));
+pub fn gated(config: Config, hearers: &Hearers, leadership: Leadership) -> kube::Result<Client> {
+    let counting = With(Counting(hearers.metrics.clone()));
+    let counted =
+        ClientBuilder::try_from(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
     #[cfg(feature = "otlp")]
     let counted = counted.with_layer(&With(Tracing));
     Ok(counted.with_layer(&With(Gate(leadership))).build())
@@ -85,7 +100,7 @@ pub async fn clients(
     kubeconfig: Option<&Path>,
     instance: &str,
     leadership: Leadership,
-    metrics: &Metrics,
+    hearers: &Hearers,
 ) -> Result<Clients, ClientError> {
     let mut config = match kubeconfig {
         None => Config::incluster()?,
@@ -101,11 +116,11 @@ pub async fn clients(
     config.connect_timeout = Some(CONNECT);
     // It would wait longer and longer, for minutes, where nobody sees it. Whoever calls knows better when to try again.
     config.default_retry = false;
-    let watches = counted(config.clone(), metrics)?;
+    let watches = heard(config.clone(), hearers)?;
     config.read_timeout = Some(ANSWER);
     config.reset_reader_on_write = true;
-    let calls = || counted(config.clone(), metrics);
-    let writes = gated(config.clone(), metrics, leadership)?;
+    let calls = || heard(config.clone(), hearers);
+    let writes = gated(config.clone(), hearers, leadership)?;
     Ok(Clients { watches, calls: calls()?, writes, lease: calls()?, config })
 }
 

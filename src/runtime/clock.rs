@@ -1,4 +1,5 @@
-//! The one place that reads the wall clock, and notices when somebody has set it.
+//! The one place that reads the wall clock, and notices when somebody has set it. Whether it is right is for
+//! [`super::judged_clock`].
 //!
 //! In a debug build, which is what the tests run, the clock can be made wrong: the file that the environment variable
 //! `DAYPASS_CLOCK_OFFSET` names says by how many milliseconds, and may say something else at any time. That is there to
@@ -7,13 +8,9 @@
 //!
 //! Unit tests have clocks of their own beside that, which they can set. No other build has them.
 
-use std::time::Duration;
-
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-/// Time between two looks at whether the clock was set.
-const LOOK: Duration = Duration::from_millis(200);
 /// What is less than this is no step. Clocks of one machine drift apart by less than a millisecond in a look.
 const STEP: SignedDuration = SignedDuration::from_millis(100);
 
@@ -40,31 +37,25 @@ impl Clock {
         }
         wrong::by(Timestamp::now())
     }
-
-    /// Steps of this clock from now on.
-    pub fn steps(self) -> Steps {
-        Steps { clock: self, wall: self.now(), steady: Instant::now() }
-    }
 }
 
-/// Notices when the wall clock and the monotonic one went apart: it was set, or the machine had been suspended. Timers
-/// run on the monotonic clock, so what they were to wait for has to be looked at again then.
+/// Notices when a clock and the monotonic one went apart: it was set, or the machine had been suspended. Timers run on
+/// the monotonic clock, so what they were to wait for has to be looked at again then.
 #[derive(Debug)]
 pub struct Steps {
-    clock: Clock,
     wall: Timestamp,
     steady: Instant,
 }
 
 impl Steps {
-    /// Waits for the next step; how far it went, negative when it went back.
-    pub async fn next(&mut self) -> SignedDuration {
-        loop {
-            sleep(LOOK).await;
-            if let Some(step) = self.seen(self.clock.now(), Instant::now()) {
-                return step;
-            }
-        }
+    /// Steps from now on, of a clock that says this now.
+    pub fn from(wall: Timestamp) -> Self {
+        Self { wall, steady: Instant::now() }
+    }
+
+    /// How far the clock was set since the last step, when it says this now; negative when it was set back.
+    pub fn step(&mut self, wall: Timestamp) -> Option<SignedDuration> {
+        self.seen(wall, Instant::now())
     }
 
     /// Compares the two clocks with what they said at the last step, so that small steps add up.
@@ -148,11 +139,13 @@ mod settable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+    use tokio::time::sleep;
 
     #[test]
     fn a_step_is_seen_whichever_way_it_goes_and_small_ones_add_up() {
         let (wall, steady) = (Timestamp::UNIX_EPOCH, Instant::now());
-        let mut steps = Steps { clock: Clock::wall(), wall, steady };
+        let mut steps = Steps { wall, steady };
         let at = |millis: i64| wall + SignedDuration::from_millis(millis);
         let later = |millis: u64| steady + Duration::from_millis(millis);
         assert_eq!(steps.seen(at(1_000), later(1_000)), None);
@@ -177,19 +170,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_set_is_noticed_within_a_look_and_one_that_only_goes_on_never() {
+    async fn a_clock_that_is_set_is_noticed_and_one_that_only_goes_on_never() {
         let clock = Clock::at(Timestamp::UNIX_EPOCH);
-        let mut steps = clock.steps();
-        let hour = Duration::from_secs(3600);
-        assert!(tokio::time::timeout(hour, steps.next()).await.is_err());
+        let mut steps = Steps::from(clock.now());
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(steps.step(clock.now()), None);
         for set in [SignedDuration::from_mins(-1), SignedDuration::from_hours(2), SignedDuration::from_millis(100)] {
             clock.set_by(set);
-            assert_eq!(tokio::time::timeout(LOOK, steps.next()).await, Ok(set));
+            assert_eq!(steps.step(clock.now()), Some(set));
         }
         clock.set_by(SignedDuration::from_millis(60));
-        assert!(tokio::time::timeout(hour, steps.next()).await.is_err(), "less than a step");
+        assert_eq!(steps.step(clock.now()), None, "less than a step");
         clock.set_by(SignedDuration::from_millis(60));
-        assert_eq!(steps.next().await, SignedDuration::from_millis(120));
+        assert_eq!(steps.step(clock.now()), Some(SignedDuration::from_millis(120)));
     }
 
     #[cfg(debug_assertions)]

@@ -3,9 +3,11 @@
 //! is wanted. Labels are closed sets: no name of a user, an object or a namespace becomes one.
 
 use std::fmt::{self, Debug, Formatter, Write};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use k8s_openapi::jiff::SignedDuration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,6 +34,7 @@ pub struct Metrics {
     live_grants: Gauge,
     overdue_grants: Gauge,
     queue_depth: Gauge,
+    clock_difference: Gauge<f64, AtomicU64>,
     decisions: Family<ReasonLabels, Counter>,
     grant: Histogram,
     lateness: Histogram,
@@ -56,6 +59,8 @@ pub struct Counted {
     pub overdue_grants: usize,
     /// How many requests and policies wait for a pass.
     pub queue_depth: usize,
+    /// By how much the clock of this process is ahead of the API server's at least, negative when behind.
+    pub clock_ahead: SignedDuration,
 }
 
 /// What came of trying the guard.
@@ -133,6 +138,7 @@ impl Default for Metrics {
             live_grants: Gauge::default(),
             overdue_grants: Gauge::default(),
             queue_depth: Gauge::default(),
+            clock_difference: Gauge::default(),
             decisions: Family::default(),
             grant: histogram(),
             lateness: histogram(),
@@ -166,6 +172,9 @@ impl Metrics {
         let help = "Grants past their end, or without a request, that are still bound; not 0 for long means trouble";
         r.register("overdue_grants", help, self.overdue_grants.clone());
         r.register("queue_depth", "Requests and policies that wait for a pass", self.queue_depth.clone());
+        let help = "Seconds by which the clock of this process is ahead of the API server's at least, negative when behind; \
+                    beyond 5 nothing new is granted";
+        r.register("clock_difference_seconds", help, self.clock_difference.clone());
         let help = "Entries that this replica has added to the history of requests, by their word";
         r.register("decisions", help, self.decisions.clone());
         let help = "Seconds from a request's arrival, or its due start, to its last binding, where nobody was asked";
@@ -269,6 +278,7 @@ impl Metrics {
         self.live_grants.set(number(counted.live_grants));
         self.overdue_grants.set(number(counted.overdue_grants));
         self.queue_depth.set(number(counted.queue_depth));
+        self.clock_difference.set(counted.clock_ahead.as_secs_f64());
     }
 }
 
@@ -319,6 +329,7 @@ mod tests {
             live_grants: 4,
             overdue_grants: 5,
             queue_depth: 6,
+            clock_ahead: SignedDuration::from_millis(-7_500),
         });
         assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 3"#.to_owned()));
         n.store(0, Ordering::SeqCst);
@@ -328,6 +339,7 @@ mod tests {
         assert_eq!(said("live_grants"), "daypass_live_grants 4");
         assert_eq!(said("overdue_grants"), "daypass_overdue_grants 5");
         assert_eq!(said("queue_depth"), "daypass_queue_depth 6");
+        assert_eq!(said("clock_difference_seconds"), "daypass_clock_difference_seconds -7.5");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 pub mod calls;
 pub mod client;
 pub mod clock;
+pub mod dates;
 pub mod gate;
+pub mod judged_clock;
 pub mod layer;
 pub mod leader;
 pub mod metrics;

@@ -27,8 +27,8 @@ pub struct Readiness {
     waiting: Arc<watch::Sender<BTreeMap<&'static str, String>>>,
     /// Namespaces that should be served and cannot be read, each with the kinds.
     unreadable: Arc<Mutex<BTreeMap<String, BTreeSet<&'static str>>>>,
-    /// What is no reason to wait and should be known; see [`Self::remark`].
-    remark: Arc<Mutex<Option<String>>>,
+    /// What is no reason to wait and should be known, by who says it; see [`Self::remark`].
+    remarks: Arc<Mutex<BTreeMap<&'static str, String>>>,
     leadership: Leadership,
 }
 
@@ -36,7 +36,7 @@ impl Readiness {
     /// Not ready until each of these is done.
     pub fn waiting_for(parts: impl IntoIterator<Item = &'static str>, leadership: Leadership) -> Self {
         let waiting = watch::Sender::new(parts.into_iter().map(|part| (part, String::new())).collect());
-        Self { waiting: Arc::new(waiting), unreadable: Arc::default(), remark: Arc::default(), leadership }
+        Self { waiting: Arc::new(waiting), unreadable: Arc::default(), remarks: Arc::default(), leadership }
     }
 
     /// One of them is done.
@@ -61,20 +61,24 @@ impl Readiness {
         unreadable.retain(|_, kinds| !kinds.is_empty());
     }
 
-    /// Something that is no reason to wait and should be known, in place of what was said last.
-    pub fn remark(&self, remark: Option<&str>) {
-        *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = remark.map(str::to_owned);
+    /// Something that is no reason to wait and should be known, in place of what this part said last.
+    pub fn remark(&self, part: &'static str, remark: Option<&str>) {
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        match remark {
+            Some(remark) => remarks.insert(part, remark.to_owned()),
+            None => remarks.remove(part),
+        };
     }
 
     /// What stands at the end of an answer: what cannot be read, and what else should be known.
     fn unread(&self) -> String {
-        let remark = self.remark.lock().unwrap_or_else(PoisonError::into_inner);
-        let remark = remark.as_ref().map(|remark| format!("; {remark}")).unwrap_or_default();
+        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        let remarks = remarks.values().map(|remark| format!("; {remark}"));
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         let line = |(namespace, kinds): (&String, &BTreeSet<&str>)| {
             format!("; cannot read namespace {namespace} ({})", kinds.iter().copied().collect::<Vec<_>>().join(", "))
         };
-        unreadable.iter().map(line).chain([remark]).collect()
+        unreadable.iter().map(line).chain(remarks).collect()
     }
 
     /// Says why one of them is not done yet. Nothing when it is: what was read once is followed on.
@@ -93,7 +97,8 @@ impl Readiness {
         self.answer()
     }
 
-    fn answer(&self) -> (StatusCode, String) {
+    /// What `/readyz` answers.
+    pub fn answer(&self) -> (StatusCode, String) {
         let waiting = self.waiting.borrow();
         if waiting.is_empty() {
             (StatusCode::OK, format!("ok: {}{}\n", self.leadership.role(), self.unread()))

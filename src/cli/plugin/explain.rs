@@ -287,11 +287,13 @@ impl Cluster {
     }
 }
 
-/// What the controller last said of the cluster's guard, on the request itself. It cannot be tried from here.
+/// What the controller last said of the cluster's guard or of its own clock, on the request itself: while one of them is not
+/// as it should be, nothing new is granted. Neither can be tried from here.
 fn guard(request: &AccessRequest) -> Guard {
+    let waits = [Reason::GuardMissing, Reason::ClockWrong].map(Reason::as_str);
     let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match conditions::find(conditions, conditions::APPROVED) {
-        Some(known) if known.status == ConditionStatus::Unknown && known.reason == Reason::GuardMissing.as_str() => {
+        Some(known) if known.status == ConditionStatus::Unknown && waits.contains(&&*known.reason) => {
             Guard::Missing(known.message.clone())
         }
         _ => Guard::since(Timestamp::MIN),

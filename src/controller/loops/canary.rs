@@ -39,8 +39,9 @@ use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::record::Round;
 use crate::core::guard::sight::{Expected, judge};
 use crate::core::guard::{Guard, Record};
+use crate::runtime::client::Hearers;
 use crate::runtime::gate::Leadership;
-use crate::runtime::metrics::{Metrics, Tried};
+use crate::runtime::metrics::Tried;
 
 /// Annotation of the canary's request: the [`Record`] of its rounds.
 const RECORD: &str = "daypass.dev/guard-record";
@@ -65,8 +66,8 @@ pub struct Canary {
     pub namespace: String,
     /// The guards of the chart.
     pub guards: Vec<Expected>,
-    /// Where each round is counted.
-    pub metrics: Metrics,
+    /// Where each round is counted, and each answer of the API server is heard.
+    pub hearers: Hearers,
     /// Whether this replica leads.
     pub leadership: Leadership,
     /// Says that a new request was seen, or a policy: the more lately the guard was in force, the fewer are caught in a
@@ -153,7 +154,7 @@ impl Canary {
             // What sight alone found to be in order was not tried.
             let tried = tried(&looked);
             if depth == Depth::Whole || tried != Tried::Sound {
-                self.metrics.guard_tried(tried);
+                self.hearers.metrics.guard_tried(tried);
             }
             // A fresh install lets nobody try anything before its kinds are served and a replica leads.
             let wrong = looked.as_ref().is_ok_and(|report| !report.faultless);
@@ -224,7 +225,7 @@ impl Canary {
             return Err(CannotTry::NothingHandedOver);
         }
         let account = Account::fresh(&mut memory.account, self).await?;
-        let (who, began) = who_and_when(&account.tries).await?;
+        let (who, began) = who_and_when(&account.tries, &self.hearers.clock).await?;
         let tries = Tries { namespace: &self.namespace, guards: &self.guards, who: &who, account: &account.tries };
         let leads = self.leadership.holds();
         let own = match tries.requests().get_opt(CANARY).await? {
@@ -242,7 +243,7 @@ impl Canary {
         let seen = sight::look(&self.client, &self.guards).await?;
         let vouched = before.as_ref().map(|record| record.vouched().clone()).unwrap_or_default();
         let verdict = judge(&self.guards, &seen.guards, &answers, &vouched);
-        let (_, ended) = who_and_when(&account.tries).await?;
+        let (_, ended) = who_and_when(&account.tries, &self.hearers.clock).await?;
         let round = Round { verdict: &verdict, began, ended, revision: seen.revision };
         let mut record = Record::after(before, round);
         let faultless = verdict.is_sound() && refused.is_none();
@@ -262,7 +263,7 @@ impl Canary {
         }
         if depth == Depth::Whole {
             let names = self.guards.iter().map(|guard| guard.name.as_str());
-            self.metrics.guards_proven(names.map(|name| (name, !verdict.condemns(name))));
+            self.hearers.metrics.guards_proven(names.map(|name| (name, !verdict.condemns(name))));
         }
         (memory.record, memory.led) = (record, leads);
         let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));

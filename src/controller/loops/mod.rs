@@ -5,6 +5,7 @@
 //! replica that has just begun to lead. Every write goes through [`mod@super::write`].
 
 pub mod canary;
+pub mod clock;
 pub mod ends;
 pub mod lost_namespace;
 pub mod passes;

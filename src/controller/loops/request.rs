@@ -84,6 +84,7 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
         request,
         began: Instant::now(),
         guard,
+        end_come: packed_uid(&newest).and_then(|uid| context.requests.ends.come(uid)),
         role: None,
         risk: None,
         related: Related::default(),
@@ -171,6 +172,8 @@ struct Pass<'a> {
     began: Instant,
     /// What the canary said when the pass began.
     guard: Guard,
+    /// Its end, when that had come before the pass: whatever the clock says now.
+    end_come: Option<Timestamp>,
     /// Its role; nothing once it is over.
     role: Option<RoleSeen>,
     /// How much harm that can do.
@@ -204,7 +207,7 @@ impl Pass<'_> {
         self.answers = false;
         // Before anything that can fail, also a read: an end that has come is an end.
         let nothing = (PolicySet::default(), Namespaces::default());
-        let now = self.context.clock.now();
+        let now = self.now();
         let open = !self.request.is_over();
         if let Some(end) = ends(&self.snapshot(&nothing.0, &nothing.1, &[]), now).filter(|_| open) {
             return Ok(end);
@@ -301,6 +304,12 @@ impl Pass<'_> {
         Ok(true)
     }
 
+    /// The time that counts, and no earlier than an end that has come.
+    fn now(&self) -> Timestamp {
+        let now = self.context.clock.now();
+        self.end_come.map_or(now, |end| end.max(now))
+    }
+
     fn status(&self) -> Option<&AccessRequestStatus> {
         self.request.status.as_ref()
     }
@@ -325,6 +334,7 @@ impl Pass<'_> {
             role: self.role.as_ref(),
             risk: self.risk.as_ref(),
             guard: &self.guard,
+            wrong_clock: self.context.wrong_clock(),
             doubted: self.doubted,
             bind_failure: self.failure.as_deref(),
         }
@@ -385,7 +395,7 @@ impl Pass<'_> {
             let limits = self.context.policies.set().is_some_and(|policies| policies.any_limits());
             self.context.requests.ledger.note(&self.request, limits);
             self.context.requests.ends.note(&self.request);
-            (self.fresh, self.gone) = (true, None);
+            (self.fresh, self.gone, self.end_come) = (true, None, None);
             if let Some(version) = version(&self.request) {
                 let reference = reference(&self.request);
                 on.into_iter().for_each(|on| self.context.requests.doubts.wrote(reference.clone(), on, version));

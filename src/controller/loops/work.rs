@@ -6,7 +6,7 @@ use futures::FutureExt;
 use kube::ResourceExt;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
-use tracing::{error_span, warn};
+use tracing::error_span;
 
 use super::passes::Passes;
 use super::{ends, policy, reaper, request, takeover};
@@ -92,21 +92,9 @@ pub async fn work(
     let for_ends = context.clone();
     ending.spawn(async move { ends::run(&for_ends).await });
     tokio::select! {
-        () = mind_the_clock(&context) => Err(Error::PartEnded("the look at the clock")),
         _ = ending.join_next() => Err(Error::PartEnded("the loop of ends")),
         () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
         ((), (), (), ()) = passes => Ok(()),
         () = catching_up => Err(Error::PartEnded("the takeover")),
-    }
-}
-
-/// Timers know nothing of a clock that is set while they run.
-async fn mind_the_clock(context: &Context) {
-    let mut steps = context.clock.steps();
-    loop {
-        let step = steps.next().await;
-        warn!(seconds = step.as_secs_f64(), "the clock was set; looking at everything again");
-        context.requests.ends.clock_was_set();
-        takeover::enqueue_all(context);
     }
 }

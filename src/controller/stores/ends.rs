@@ -33,6 +33,8 @@ struct Known {
     moving: HashSet<Uid>,
     /// Being taken away now, or gone and not yet for a pass to record.
     taken: HashSet<Uid>,
+    /// Ends that have come and are not yet on record. They have come whatever a clock says afterwards.
+    come: HashMap<Uid, Timestamp>,
     /// Taken away, and not yet on record: the end that had come, and what is gone.
     gone: HashMap<Uid, (Timestamp, Gone)>,
 }
@@ -84,6 +86,7 @@ impl Ends {
             // On record by now.
             None => {
                 known.gone.remove(&uid);
+                known.come.remove(&uid);
             }
         }
     }
@@ -93,6 +96,7 @@ impl Ends {
         let mut known = self.lock();
         known.remove(uid);
         known.gone.remove(uid);
+        known.come.remove(uid);
     }
 
     /// Takes one whose end has come; none is taken twice at a time.
@@ -111,6 +115,7 @@ impl Ends {
             let is_known = known.taken.contains(&uid) || known.gone.get(&uid).is_some_and(|(end, _)| *end >= at);
             if let Some(request) = request.filter(|_| !is_known) {
                 known.taken.insert(uid.clone());
+                known.come.insert(uid.clone(), at);
                 return Some(Due { uid, at, request });
             }
         }
@@ -132,7 +137,7 @@ impl Ends {
     /// come: then it is not moved any more.
     pub fn begin_to_move(&self, uid: &str, now: Timestamp) -> Option<Moving<'_>> {
         let mut known = self.lock();
-        if known.is_due(uid, now) || known.gone.contains_key(uid) {
+        if known.is_due(uid, now) || known.come.contains_key(uid) {
             return None;
         }
         known.moving.insert(uid.into());
@@ -149,6 +154,11 @@ impl Ends {
     pub fn are_due(&self, now: Timestamp) -> bool {
         let known = self.lock();
         !known.taken.is_empty() || known.first().is_some_and(|at| has_come(at, now))
+    }
+
+    /// The end of this request that has come and is not yet on record.
+    pub fn come(&self, uid: &str) -> Option<Timestamp> {
+        self.lock().come.get(uid).copied()
     }
 
     /// What is gone of this request and not yet on record.

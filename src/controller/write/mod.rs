@@ -35,7 +35,7 @@ use crate::controller::observe;
 use crate::controller::write::transition_metrics::{PassInfo, TransitionMetrics};
 use crate::core::rbac::binding::{Observed, Wanted};
 use crate::core::report::events::{Announcement, hindered, policy_events, request_events};
-use crate::runtime::clock::Clock;
+use crate::runtime::judged_clock::JudgedClock;
 
 /// How long the process waits at its end for Events that are on their way.
 pub const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ pub struct Writer {
     client: Client,
     events: Queue,
     instance: Arc<str>,
-    clock: Clock,
+    clock: JudgedClock,
     /// Who the controller is to the API server, once somebody needed to know.
     account: Arc<OnceCell<String>>,
 }
@@ -60,7 +60,7 @@ impl Writer {
     pub fn new(
         client: Client,
         instance: String,
-        clock: Clock,
+        clock: JudgedClock,
         transitions: Arc<TransitionMetrics>,
     ) -> (Self, Announcer) {
         let (events, announcer) = Announcer::new(client.clone());

@@ -19,7 +19,7 @@ const DECISIONS: [(u16, &str); 3] = [(403, "Forbidden"), (404, "NotFound"), (422
 const TROUBLE: [(u16, &str); 4] = [(401, "Unauthorized"), (429, "TooManyRequests"), (500, "InternalError"), (503, "")];
 
 fn writer(script: &Script) -> Writer {
-    scripted::writer(script, Clock::wall()).0
+    scripted::writer(script, crate::runtime::clock::Clock::wall()).0
 }
 
 fn stored(request: &AccessRequest, version: &str) -> Value {

@@ -5,6 +5,7 @@ use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::Guard;
 use crate::core::model::namespaces::Namespaces;
+use crate::core::model::own_clock::WrongClock;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
 use crate::core::rbac::binding::Observed;
@@ -39,6 +40,8 @@ pub struct Snapshot<'a> {
     pub unreviewed: &'a [AccessRequest],
     /// Whether the cluster keeps people from writing in another's name.
     pub guard: &'a Guard,
+    /// What is wrong with the controller's clock, if it is.
+    pub wrong_clock: Option<WrongClock>,
     /// Whether somebody may have written to the request while it did not.
     pub doubted: bool,
     /// Why a binding of this request cannot be made, when the API server said so for good.
@@ -68,6 +71,7 @@ impl<'a> Snapshot<'a> {
             extended: None,
             extensions: &[],
             unreviewed: &[],
+            wrong_clock: None,
             doubted: false,
             bind_failure: None,
         }

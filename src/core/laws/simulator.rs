@@ -19,6 +19,7 @@ use crate::core::lifecycle::plan::{ends, plan};
 use crate::core::lifecycle::reap::{Owner, verdict};
 use crate::core::lifecycle::step::{Step, Write};
 use crate::core::model::namespaces::Namespaces;
+use crate::core::model::own_clock::WrongClock;
 use crate::core::model::recurrence::is_open;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
@@ -53,6 +54,8 @@ pub enum Law {
     Freeze,
     /// Not one of the ten: what is made of a role gives no more than the role does.
     Narrow,
+    /// Not one of the ten: nothing new is granted by a wrong clock.
+    Clock,
 }
 
 /// A binding in the cluster, and whether a `Bind` made it.
@@ -83,6 +86,8 @@ pub struct World {
     pub role: Option<RoleSeen>,
     /// What the canary says.
     pub guard: Guard,
+    /// What is wrong with the controller's clock.
+    pub wrong_clock: Option<WrongClock>,
     /// Whether somebody may have written to the request while the guard was missing.
     pub doubted: bool,
     /// Whether the API server refuses to bind the role.
@@ -118,6 +123,7 @@ impl World {
             risk: None,
             role: Some(RoleSeen::OfCluster(None)),
             guard: Guard::since(Timestamp::MIN),
+            wrong_clock: None,
             doubted: false,
             refuses: false,
             failure: None,
@@ -179,6 +185,7 @@ impl World {
             others: &self.others,
             risk: self.risk.as_ref(),
             role: self.role.as_ref(),
+            wrong_clock: self.wrong_clock,
             doubted: self.doubted,
             bind_failure: self.failure.as_deref(),
         }
@@ -326,6 +333,7 @@ impl World {
         if self.end().is_none_or(|end| end <= self.now) {
             self.breach(Law::ExpiryFirst, "binds at or after the end");
         }
+        self.judge_clock("binds");
         self.binds += 1;
         let mut metadata = wanted.metadata.clone();
         metadata.uid = Some(self.new_uid());

@@ -16,6 +16,7 @@ use crate::api::policy::AccessPolicy;
 use crate::api::request::{Review, ReviewVerdict};
 use crate::core::laws::fixtures::{namespaces, noon, policy, request, review};
 use crate::core::model::duration;
+use crate::core::model::own_clock::WrongClock;
 use crate::core::rbac::role::RoleSeen;
 
 /// Who can write a review: name, UID, groups.
@@ -253,6 +254,8 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         1 => Just(Event::DurationBroken),
         1 => Just(Event::RequesterRemoved),
         1 => any::<bool>().prop_map(Event::BindsRefused),
+        1 => prop_oneof![Just(None), Just(Some(WrongClock::Ahead)), Just(Some(WrongClock::Behind))]
+            .prop_map(Event::ClockWrong),
         1 => any::<bool>().prop_map(|more| Event::RoleEdited(if more { RoleEdit::Wider } else { RoleEdit::Back })),
         1 => select(vec![RoleEdit::Smaller, RoleEdit::Gone]).prop_map(Event::RoleEdited),
         2 => Just(Event::RoleEdited(RoleEdit::Back)),

@@ -84,8 +84,8 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
                 format!("{} is there already and is not Daypass's: delete it, then ask again", describe(&binding));
             finish(s, status, Ending::Failed, None, &why, now)
         }
-        // On record, but not bound: whether it was forged cannot be told any more.
-        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) => Step::default(),
+        // On record, but not bound: whether it was forged, or by which time its end was told, cannot be known any more.
+        Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) || s.wrong_clock.is_some() => Step::default(),
         Bindings::Missing(wanted) => Step { bind: wanted, ..Step::default() },
         Bindings::Changed(changes) => restore(s, status, changes, now),
         Bindings::Complete(uids) => match extension::due(s, &status, now) {

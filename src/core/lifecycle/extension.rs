@@ -148,7 +148,7 @@ pub struct Due<'a> {
 /// The first approved extension of this running grant that is not on its record yet. It is decided once more:
 /// policy and approvers may have changed since it was approved.
 pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -> Option<Due<'a>> {
-    let Guard::InForce(gaps) = s.guard else { return None };
+    let (Guard::InForce(gaps), None) = (s.guard, s.wrong_clock) else { return None };
     let end = status.expires_at.as_ref().filter(|_| status.state == State::Active)?.0;
     let mut waiting: Vec<&AccessRequest> = s.extensions.iter().filter(|e| is_approved(e)).collect();
     waiting.sort_by_key(|e| (&e.metadata.creation_timestamp, &e.metadata.name));

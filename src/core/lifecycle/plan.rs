@@ -34,6 +34,7 @@ use crate::core::model::duration;
 use crate::core::model::field_error::sentence;
 use crate::core::model::history::{self, join};
 use crate::core::model::instants::{earliest, whole_second};
+use crate::core::model::own_clock::WrongClock;
 use crate::core::model::recurrence::Opening;
 use crate::core::rbac::binding;
 use crate::core::rbac::role::missing_rights;
@@ -211,6 +212,8 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
 pub enum Hindrance {
     /// A guard of the cluster is missing; why.
     Guard(String),
+    /// The controller's clock is wrong.
+    Clock(WrongClock),
     /// It was made while a guard was missing; when, in words.
     MadeInGap(String),
     /// Its role lacks what it asks for; what.
@@ -239,7 +242,7 @@ impl Hindrance {
     /// How the request ends by it; none when it waits.
     pub fn ending(&self) -> Option<Ending> {
         match self {
-            Self::Guard(_) => None,
+            Self::Guard(_) | Self::Clock(_) => None,
             Self::MadeInGap(_) | Self::Lacks(_) | Self::Unreviewed(_) => Some(Ending::Denied),
             Self::Extended { .. } => Some(Ending::Extended),
             Self::NotExtendable { could: true, .. } => Some(Ending::Lapsed),
@@ -252,6 +255,7 @@ impl fmt::Display for Hindrance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Guard(why) => f.write_str(why),
+            Self::Clock(wrong) => write!(f, "{wrong}"),
             Self::MadeInGap(when) => write!(f, "it was made {when}: make it again"),
             Self::Lacks(lacks) => write!(f, "spec.rules: {}", join(lacks)),
             Self::Unreviewed(unreviewed) => write!(f, "{unreviewed}"),
@@ -262,12 +266,13 @@ impl fmt::Display for Hindrance {
     }
 }
 
-/// The request waits for the guard, or comes to its end.
+/// The request waits for the guard or a right clock, or comes to its end.
 fn hindered(s: &Snapshot<'_>, status: AccessRequestStatus, hindrance: &Hindrance, now: Timestamp) -> Step {
     let why = hindrance.to_string();
+    let waits_for = if matches!(hindrance, Hindrance::Clock(_)) { Reason::ClockWrong } else { Reason::GuardMissing };
     match hindrance.ending() {
         Some(ending) => finish(s, status, ending, None, &why, now),
-        None => wait(s, status, Reason::GuardMissing, &why, None, now),
+        None => wait(s, status, waits_for, &why, None, now),
     }
 }
 
@@ -292,6 +297,9 @@ pub fn prepare<'a>(
                 return Err(Hindrance::MadeInGap(when));
             }
         }
+    }
+    if let Some(wrong) = s.wrong_clock {
+        return Err(Hindrance::Clock(wrong));
     }
     let lacks = missing_rights(&s.request.spec.rules, s.role);
     if !lacks.is_empty() {

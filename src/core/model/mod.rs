@@ -12,6 +12,7 @@ pub mod namespaces;
 pub mod near_miss;
 pub mod nearest;
 pub mod openings;
+pub mod own_clock;
 pub mod recurrence;
 pub mod revision;
 pub mod schedule;

@@ -15,6 +15,7 @@ use super::tries::CANARY;
 use super::{Canary, CannotTry};
 use crate::api::{AccessRequest, Identity};
 use crate::runtime::client;
+use crate::runtime::judged_clock::{JudgedClock, Witness};
 
 /// How long a token of the canary is asked for, in seconds.
 const TOKEN_SECONDS: i64 = 3600;
@@ -55,8 +56,8 @@ impl Account {
         let token = token.status.map(|status| status.token).unwrap_or_default();
         let mut config = canary.config.clone();
         config.auth_info = serde_json::from_value::<AuthInfo>(json!({ "token": token }))?;
-        let writes = client::gated(config.clone(), &canary.metrics, canary.leadership.clone())?;
-        Ok(Self { tries: client::counted(config, &canary.metrics)?, writes, since })
+        let writes = client::gated(config.clone(), &canary.hearers, canary.leadership.clone())?;
+        Ok(Self { tries: client::heard(config, &canary.hearers)?, writes, since })
     }
 
     /// Requests, for what is stored.
@@ -65,11 +66,14 @@ impl Account {
     }
 }
 
-/// Who the API server says that a client is, and its time, by which it dates objects; this process's may be wrong.
-pub(super) async fn who_and_when(client: &Client) -> Result<(Identity, Timestamp), CannotTry> {
+/// Who the API server says that a client is, and its time, by which it dates objects; this process's may be wrong, so its
+/// clock hears of it.
+pub(super) async fn who_and_when(client: &Client, clock: &JudgedClock) -> Result<(Identity, Timestamp), CannotTry> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let sent = Instant::now();
     let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
     let now = review.metadata.creation_timestamp.ok_or(CannotTry::NoTime)?.0;
+    clock.hear(Witness::Creation, sent, now);
     let user = review.status.and_then(|status| status.user_info).unwrap_or_default();
     let groups = user.groups.unwrap_or_default();
     Ok((Identity { username: user.username.unwrap_or_default(), uid: user.uid, groups }, now))

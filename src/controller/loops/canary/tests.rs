@@ -9,7 +9,10 @@ use super::*;
 use crate::controller::scripted::{Script, failure};
 use crate::core::guard::sight::digest;
 use crate::core::laws::fixtures::noon;
+use crate::runtime::clock::Clock;
 use crate::runtime::gate::{Seat, seat};
+use crate::runtime::judged_clock::JudgedClock;
+use crate::runtime::metrics::Metrics;
 
 const NAMESPACE: &str = "daypass-system";
 /// The guard that most rounds here are about, and what nobody but Daypass may do while it is in force.
@@ -162,7 +165,7 @@ fn canary(script: &Script, guards: &[&str], leads: bool) -> (Canary, Seat) {
         watches: script.client(),
         namespace: NAMESPACE.to_owned(),
         guards: guards.iter().map(expected).collect(),
-        metrics: Metrics::default(),
+        hearers: Hearers { metrics: Metrics::default(), clock: JudgedClock::new(Clock::at(noon())) },
         leadership,
         wanted: Arc::default(),
         served: ServedNamespaces::Cluster,

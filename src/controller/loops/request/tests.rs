@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 
 use super::*;
-use crate::controller::scripted::{Script, context, failure, granted};
+use crate::controller::scripted::{Script, bring, context, failure, granted};
 use crate::core::laws::fixtures::noon;
 use crate::runtime::clock::Clock;
 
@@ -15,6 +15,7 @@ fn pass(context: &Context, request: AccessRequest) -> Pass<'_> {
         request,
         began: Instant::now(),
         guard: Guard::since(noon()),
+        end_come: None,
         role: None,
         risk: None,
         related: Related::default(),
@@ -66,4 +67,31 @@ async fn only_the_end_of_access_that_goes_on_is_moved() {
     assert!(begin_to_move_end(&context, &request, &rests).unwrap().is_none());
     let goes_on = AccessRequestStatus { expires_at: Some(end(60)), ..now };
     assert!(matches!(begin_to_move_end(&context, &request, &goes_on), Err(Error::Conflict)), "it has come");
+}
+
+/// A clock may go back by what it is allowed to be off.
+#[tokio::test]
+async fn an_end_that_has_come_stays_come() {
+    let (mut request, _) = granted();
+    let status = request.status.as_mut().unwrap();
+    status.state = State::Active;
+    let (end, bindings) = (status.expires_at.clone().unwrap().0, status.bindings.clone());
+    let mut ended = request.clone();
+    ended.metadata.resource_version = Some("8".to_owned());
+    ended.status.as_mut().unwrap().state = State::Expired;
+    let path = "/namespaces/shop/accessrequests/fix/status";
+    let script = Script::default().then(Method::PATCH, path, 200, serde_json::to_value(&ended).unwrap());
+    let script = script.sending(json!({ "status": { "state": "Expired" } }));
+    let clock = Clock::at(end);
+    let (context, mut feeds, _inbox) = context(&script, clock);
+    bring(&context, &mut feeds, request.clone());
+    let ends = &context.requests.ends;
+    let due = ends.take_due(context.clock.now()).unwrap();
+    ends.done(&due, Some(Gone { bindings, at: end }));
+    ends.release(&due.uid);
+    clock.set_by(k8s_openapi::jiff::SignedDuration::from_secs(-4));
+    assert!(ends.begin_to_move("r-1", context.clock.now()).is_none(), "it is not moved any more");
+    let stored = context.requests.store.get(&reference(&request)).unwrap();
+    reconcile(Lane::Grants, stored, Arc::new(context)).await.unwrap();
+    script.is_over();
 }

@@ -95,8 +95,9 @@ impl World {
     fn judge_wake(&mut self, status: &AccessRequestStatus, wake: Option<Timestamp>) {
         let end = status.expires_at.as_ref().map(|t| t.0);
         let approved = conditions::find(&status.conditions, conditions::APPROVED);
-        // While a policy that might deny cannot be read, only its mending can change anything.
-        let undecided = approved.is_some_and(|c| c.reason == Reason::PolicyNotReady.as_str());
+        // While a policy that might deny cannot be read, or the clock is wrong, only its mending can change anything.
+        let mended = [Reason::PolicyNotReady, Reason::ClockWrong].map(Reason::as_str);
+        let undecided = approved.is_some_and(|c| mended.contains(&&*c.reason));
         let due = end.is_some() || (status.stage.is_some() && !undecided);
         let review = status.break_glass.as_ref().filter(|review| review.is_open()).map(|review| review.review_by.0);
         if review.is_some_and(|by| by > self.now && wake.is_none_or(|wake| wake > by)) {
@@ -110,8 +111,18 @@ impl World {
         }
     }
 
+    /// What is planned by a right clock may be written when it is right no more, so this is judged where both go together.
+    pub(super) fn judge_clock(&mut self, does: &str) {
+        if let Some(wrong) = self.wrong_clock {
+            self.breach(Law::Clock, format!("{does}, and {wrong}"));
+        }
+    }
+
     pub(super) fn judge_record(&mut self, new: &AccessRequestStatus) {
         let old = self.status();
+        if (old.granted_at.is_none() && new.granted_at.is_some()) || old.extensions.len() < new.extensions.len() {
+            self.judge_clock("puts a grant on record");
+        }
         let extended = self.is_extended(&old, new);
         for (before, after, name) in
             [(&old.expires_at, &new.expires_at, "expiresAt"), (&old.granted_at, &new.granted_at, "grantedAt")]

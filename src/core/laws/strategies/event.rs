@@ -12,6 +12,7 @@ use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, Extend
 use crate::api::selector::PolicyScope;
 use crate::core::laws::fixtures::{deny, namespaces, request};
 use crate::core::laws::simulator::{Standing, World};
+use crate::core::model::own_clock::WrongClock;
 
 const NAMES: [&str; 3] = ["bank", "shop", "yard"];
 
@@ -59,6 +60,7 @@ pub enum Event {
     DurationBroken,
     RequesterRemoved,
     BindsRefused(bool),
+    ClockWrong(Option<WrongClock>),
     RoleEdited(RoleEdit),
     MadeRoleEdited(usize),
     MadeRoleDeleted(usize),
@@ -183,6 +185,7 @@ impl Event {
             Self::DurationBroken => world.request.spec.duration = Some("1h-5m".to_owned()),
             Self::RequesterRemoved => world.request.spec.requester = None,
             Self::BindsRefused(refuses) => world.refuses = *refuses,
+            Self::ClockWrong(wrong) => world.wrong_clock = *wrong,
             Self::RoleEdited(edit) => world.role = Some(edit.role()),
             Self::MadeRoleEdited(index) => {
                 let at = at(world, *index);

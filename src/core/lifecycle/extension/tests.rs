@@ -220,6 +220,7 @@ fn an_extension_that_is_not_approved_any_more_moves_nothing() {
     assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::Missing("gone".to_owned())), stays);
     let later = noon() + SignedDuration::from_secs(1);
     assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::since(later)), stays);
+    assert_eq!(end_with(&|w| w.wrong_clock = Some(crate::core::model::own_clock::WrongClock::Behind)), stays);
 }
 
 /// Access that hangs on an extension hangs on the policy that allowed it.

@@ -497,6 +497,44 @@ fn a_grant_on_record_is_not_bound_while_the_guard_is_missing() {
 }
 
 #[test]
+fn by_a_wrong_clock_nothing_new_is_granted_or_extended_and_what_runs_still_ends() {
+    for wrong in [WrongClock::Unheard, WrongClock::Ahead, WrongClock::Behind] {
+        let mut world = world(json!({}), vec![policy("base", json!({}))]);
+        world.wrong_clock = Some(wrong);
+        go_to(&mut world, "12:30:00");
+        let status = world.status();
+        let approved = conditions::find(&status.conditions, conditions::APPROVED).unwrap();
+        assert_eq!((status.state, world.ours(), message(&world)), (State::Pending, 0, wrong.to_string()));
+        assert_eq!(
+            (approved.status, approved.reason.as_str()),
+            (ConditionStatus::Unknown, Reason::ClockWrong.as_str())
+        );
+        assert!(status.history.is_empty() && status.expires_at.is_none());
+        world.wrong_clock = None;
+        go_to(&mut world, "12:30:01");
+        assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:30:01"))));
+        world.wrong_clock = Some(wrong);
+        go_to(&mut world, "13:00:00");
+        assert_eq!((world.state(), world.ours()), (State::Active, 1));
+        go_to(&mut world, "13:30:01");
+        assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+    }
+}
+
+#[test]
+fn a_grant_on_record_is_not_bound_by_a_wrong_clock() {
+    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    world.step(usize::MAX);
+    assert!(world.status().granted_at.is_some());
+    world.wrong_clock = Some(WrongClock::Ahead);
+    world.settle();
+    assert_eq!((world.ours(), world.plan().wake), (0, Some(at("13:00:00"))));
+    world.wrong_clock = None;
+    world.settle();
+    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+}
+
+#[test]
 fn a_request_from_before_the_guard_is_never_granted() {
     let mut world = world(json!({}), vec![policy("base", json!({}))]);
     world.guard = Guard::since(noon() + SignedDuration::from_secs(1));

@@ -1,0 +1,111 @@
+//! Watches the clocks: says when this process's is wrong, and has everything looked at again when the time that counts was
+//! set. Tells no time itself; [`crate::runtime::judged_clock`] does.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::takeover;
+use crate::controller::context::Context;
+use crate::controller::observe;
+use crate::runtime::clock::Steps;
+use crate::runtime::judged_clock::{Look, Standing};
+use crate::runtime::server::Readiness;
+
+/// Name of the clock in readiness.
+pub const CLOCK: &str = "clock";
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often the API server is asked for its time after the own clock was set: it takes two to believe what is new.
+const QUESTIONS: usize = 2;
+/// What stands in readiness while a proxy has another time than the API server.
+const CONTRADICTED: &str = "the Date of answers is not believed, since the API server dates objects otherwise: set the \
+                            clock of the proxy before it right";
+
+/// Runs for as long as the process, also while it stands by.
+pub async fn run(context: &Context, readiness: &Readiness) {
+    let was_set = Notify::new();
+    tokio::join!(look_on(context, readiness, &was_set), ask(context, &was_set));
+}
+
+async fn look_on(context: &Context, readiness: &Readiness, was_set: &Notify) {
+    let mut last = context.clock.look();
+    let (mut own, mut judged) = (Steps::from(last.own), Steps::from(last.now));
+    say(&last, readiness);
+    loop {
+        sleep(LOOK).await;
+        let look = context.clock.look();
+        if let Some(step) = own.step(look.own) {
+            warn!(seconds = step.as_secs_f64(), "the clock was set; asking the API server what time it is there");
+            was_set.notify_one();
+        }
+        if look.standing != last.standing {
+            tell(&look);
+        }
+        if let Some(step) = judged.step(look.now) {
+            info!(seconds = step.as_secs_f64(), "the time that counts was set; looking at everything again");
+            context.requests.ends.clock_was_set();
+            takeover::enqueue_all(context);
+        } else if look.standing != last.standing {
+            context.enqueue_open_requests();
+        }
+        if look.contradicted && !last.contradicted {
+            warn!("{CONTRADICTED}");
+            // Its round has objects dated.
+            context.round_wanted.notify_one();
+        }
+        say(&look, readiness);
+        last = look;
+    }
+}
+
+/// What the answers say is heard where they come in.
+async fn ask(context: &Context, was_set: &Notify) {
+    loop {
+        was_set.notified().await;
+        for _ in 0..QUESTIONS {
+            if let Err(error) = observe::is_ready(&context.reader).await {
+                warn!(%error, "the API server does not say what time it is");
+            }
+        }
+    }
+}
+
+fn say(look: &Look, readiness: &Readiness) {
+    match complaint(look) {
+        None => readiness.done(CLOCK),
+        Some(complaint) => readiness.wait_for(CLOCK, &complaint),
+    }
+    readiness.remark(CLOCK, Some(CONTRADICTED).filter(|_| look.contradicted));
+}
+
+fn tell(look: &Look) {
+    match complaint(look) {
+        None => info!("the clock agrees with the API server's"),
+        Some(complaint) => warn!("{complaint}"),
+    }
+}
+
+/// What is wrong with the own clock, if it is.
+fn complaint(look: &Look) -> Option<String> {
+    let how = match look.standing {
+        Standing::Right => return None,
+        Standing::Unheard => return Some("the API server has not said yet what time it is there".to_owned()),
+        Standing::Ahead => "ahead of",
+        Standing::Behind => "behind",
+    };
+    // In whole minutes where it is many: the text is not to change with every look.
+    let by = look.ahead.abs();
+    let by =
+        if by < SignedDuration::from_mins(2) { format!("{} s", by.as_secs()) } else { format!("{} min", by.as_mins()) };
+    Some(format!(
+        "the own clock is {by} {how} the API server's: nothing new is granted, and ends come by the API server's time; \
+         set the clock of the node right (NTP)"
+    ))
+}
+
+#[cfg(test)]
+mod tests;

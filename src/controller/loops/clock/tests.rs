@@ -1,0 +1,73 @@
+//! What is said of the clock, and what is looked at again, on clocks that the tests set.
+
+use futures::FutureExt;
+use http::Method;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::*;
+use crate::controller::queues::Inbox;
+use crate::controller::scripted::{Script, bring, context, granted};
+use crate::core::laws::fixtures::noon;
+use crate::runtime::clock::Clock;
+use crate::runtime::gate::seat;
+use crate::runtime::judged_clock::Witness;
+
+/// Two answers of an API server with this clock.
+fn heard(context: &Context, server: Clock) {
+    for _ in 0..2 {
+        let said = Timestamp::from_second(server.now().as_second()).unwrap();
+        context.clock.hear(Witness::Date, Instant::now(), said);
+    }
+}
+
+async fn while_it_runs(context: &Context, readiness: &Readiness, story: impl Future<Output = ()>) {
+    tokio::select! {
+        () = run(context, readiness) => unreachable!("it has no end"),
+        () = story => {}
+    }
+}
+
+fn said(readiness: &Readiness) -> String {
+    readiness.answer().1
+}
+
+/// The requests for which a pass was asked since the last look.
+fn asked(inbox: &mut Inbox) -> Vec<String> {
+    let next = || std::future::poll_fn(|task| inbox.decisions.poll_next(task, usize::MAX)).now_or_never();
+    std::iter::from_fn(next).map(|request| request.name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_clock_is_said_in_readiness_and_requests_are_looked_at_when_it_is_right() {
+    let script = (0..4 * QUESTIONS).fold(Script::default(), |s, _| s.then(Method::GET, "/readyz", 200, json!("ok")));
+    let (own, server) = (Clock::at(noon()), Clock::at(noon()));
+    let (context, mut feeds, mut inbox) = context(&script, own);
+    let readiness = Readiness::waiting_for([CLOCK], seat().1);
+    let mut open = granted().0;
+    open.status = None;
+    bring(&context, &mut feeds, open);
+    while_it_runs(&context, &readiness, async {
+        sleep(LOOK * 2).await;
+        assert!(said(&readiness).contains("clock (the API server has not said yet"), "{}", said(&readiness));
+        heard(&context, server);
+        sleep(LOOK * 2).await;
+        assert!(said(&readiness).starts_with("ok"), "{}", said(&readiness));
+        assert_eq!(asked(&mut inbox), ["fix"]);
+        for (step, how) in [(3600, "the own clock is 59 min ahead of"), (-40, "the own clock is 39 s behind")] {
+            own.set_by(SignedDuration::from_secs(step));
+            sleep(LOOK * 2).await;
+            assert!(said(&readiness).contains(how), "{}", said(&readiness));
+            assert_eq!(asked(&mut inbox), ["fix"]);
+            own.set_by(SignedDuration::from_secs(-step));
+            sleep(LOOK * 2).await;
+            assert!(said(&readiness).starts_with("ok"), "{}", said(&readiness));
+            assert_eq!(asked(&mut inbox), ["fix"]);
+        }
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(asked(&mut inbox), Vec::<String>::new(), "a clock that goes on is not news");
+    })
+    .await;
+    script.is_over();
+}
