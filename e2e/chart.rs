@@ -422,11 +422,12 @@ fn describe(at: &str, schema: &Value, values: Option<&Value>, faults: &mut Vec<S
 }
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 13] = [
+pub const METRICS: [&str; 14] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
     "daypass_overdue_grants",
+    "daypass_foreign_bindings",
     "daypass_guard_in_force",
     "daypass_guard_sound",
     "daypass_guard_tries_total",

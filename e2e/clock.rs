@@ -133,12 +133,12 @@ async fn three_seconds(world: Arc<World>) {
 
 /// The one that stands by is an hour off, and comes to lead while access runs.
 async fn taken_over(world: Arc<World>) {
-    const TERMS: [&str; 3] = ["--lease-duration=3s", "--lease-renew-deadline=2s", "--lease-retry=500ms"];
+    const TERMS: [&str; 3] = ["--lease-duration=5s", "--lease-renew-deadline=4s", "--lease-retry=1s"];
     world.controller.terminate().await;
     for wrong_by in [HOUR, -HOUR] {
         let (one, two) = (world.replica("one", &TERMS).await, world.replica("two", &TERMS).await);
         let namespace = open_namespace(&world).await;
-        world.ask(ALICE, &namespace, "fix", json!({ "duration": "12s" })).await;
+        world.ask(ALICE, &namespace, "fix", json!({ "duration": "20s" })).await;
         world.until(&namespace, "fix", State::Active).await;
         two.set_clock(wrong_by);
         until_unready(&two, "clock (the own clock is 59 min").await;

@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         private("crash::killed_at_every_write_of_a_grant_and_a_revoke", killed_at_every_write),
         private("crash::killed_before_every_write_of_a_narrow_grant", killed_before_a_narrow_write),
         private("crash::killed_after_every_write_of_a_narrow_grant", killed_after_a_narrow_write),
+        private("crash::a_namespace_made_anew_unseen_is_not_the_one_that_was_granted", namespace_made_anew),
         private("crash::overdue_grants_go_when_the_controller_starts", overdue_grants),
         private("crash::an_end_that_comes_while_the_api_server_is_away", api_server_away),
         private("crash::what_an_api_server_forbids_that_just_started_is_not_over", api_server_starts),
@@ -269,6 +270,24 @@ async fn what_happened_meanwhile(world: Arc<World>) {
     .await;
 }
 
+/// A namespace of a grant is deleted and made anew while no controller looks.
+async fn namespace_made_anew(world: Arc<World>) {
+    let admin = world.kubectl(ADMIN);
+    let (home, away) = (world.namespace("home").await, world.namespace("away").await);
+    world.allow(&home, &home, json!({ "scope": { "namespaces": [home, away] } })).await;
+    world.ask(ALICE, &home, "fix", json!({ "duration": "1h", "scope": { "namespaces": [away] } })).await;
+    let granted = world.until(&home, "fix", State::Active).await.status.expect("a status");
+    assert_eq!(granted.namespace_uids.keys().collect::<Vec<_>>(), [&away]);
+    world.controller.kill();
+    admin.ok(&["delete", "namespace", &away, "--timeout=60s"]).await;
+    admin.ok(&["create", "namespace", &away]).await;
+    world.controller.restart().await;
+    let ended = world.until(&home, "fix", State::Revoked).await.status.expect("a status");
+    let why = format!("namespace {away}, which it was granted in, was deleted and made anew: make a new request");
+    assert_eq!(ended.message, Some(why));
+    assert!(world.our_bindings(&away).await.is_empty());
+}
+
 /// A binding with our mark that no record knows, as if somebody had switched the guard off for a moment.
 async fn a_stray_binding(world: Arc<World>) {
     let admin = world.kubectl(ADMIN);
@@ -278,6 +297,19 @@ async fn a_stray_binding(world: Arc<World>) {
     let live = world.until(&namespace, "fix", State::Active).await;
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-binding-guard"]).await;
 
+    // One that carries the label alone is somebody's: it stays, and is no access that is overdue.
+    let foreign = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": { "name": "foreign", "namespace": namespace,
+            "labels": { "app.kubernetes.io/managed-by": "daypass" } },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "theirs" }]
+    });
+    eventually("the foreign one is accepted", SOON, async || {
+        let output = admin.run_with(&["apply", "-f", "-"], &foreign.to_string()).await;
+        if output.ok { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
     let uids = [live.uid().unwrap(), "00000000-0000-0000-0000-000000000000".to_owned()];
     for (index, uid) in uids.iter().enumerate() {
         let stray = json!({
@@ -310,9 +342,14 @@ async fn a_stray_binding(world: Arc<World>) {
     // The other stray names a live request, so it takes a sweep to find it.
     eventually("only the real binding is left", SWEEP + SOON, async || {
         let left: Vec<String> = world.our_bindings(&namespace).await.iter().map(ResourceExt::name_any).collect();
-        if left == [real.clone()] { Ok(()) } else { Err(format!("{left:?} are")) }
+        if left == [real.clone(), "foreign".to_owned()] { Ok(()) } else { Err(format!("{left:?} are")) }
     })
     .await;
+    assert_eq!(world.controller.metric("daypass_foreign_bindings").await, 1.0);
+    assert_eq!(world.controller.metric("daypass_overdue_grants").await, 0.0);
+    let told = world.controller.log().lines().filter(|line| line.contains("delete it and make it anew")).count();
+    assert_eq!(told, 1, "the sweeps name it once");
+    admin.ok(&["delete", "rolebinding", "foreign", "-n", &namespace]).await;
     let request = world.until(&namespace, "fix", State::Active).await;
     let events = world.until_events(&request, &["Granted", "BindingRestored", "BindingRestored"]).await;
     assert_eq!(events[1].type_.as_deref(), Some("Warning"));

@@ -76,6 +76,7 @@ async fn figures(world: Arc<World>) {
         ("daypass_leader", 1.0),
         ("daypass_live_grants", 1.0),
         ("daypass_overdue_grants", 0.0),
+        ("daypass_foreign_bindings", 0.0),
         ("daypass_grant_seconds_count", 3.0),
         ("daypass_revoke_lateness_seconds_count", 1.0),
         ("daypass_revoke_seconds_count", 1.0),

@@ -263,7 +263,7 @@ async fn pass(State(upstream): State<Upstream>, request: Request) -> Response {
     let redates = *upstream.redates.lock().unwrap_or_else(PoisonError::into_inner);
     let redated = redates.and_then(|by| HeaderValue::from_str(&http_date(now() + by)).ok());
     let answer = answer.map(|mut answer| {
-        answer.headers_mut().extend(redated.map(|date| (header::DATE, date)));
+        redated.and_then(|date| answer.headers_mut().insert(header::DATE, date));
         answer
     });
     match answer {

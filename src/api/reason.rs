@@ -64,6 +64,8 @@ pub enum Reason {
     Failed,
     /// A binding had been changed by hand and was put back.
     BindingRestored,
+    /// The history had no room for an entry.
+    HistoryFull,
     /// Break-glass access has yet to be reviewed.
     ReviewOpen,
     /// Break-glass access was not reviewed in time.
@@ -104,6 +106,7 @@ impl Vocabulary for Reason {
         Self::Revoked,
         Self::Failed,
         Self::BindingRestored,
+        Self::HistoryFull,
         Self::ReviewOpen,
         Self::ReviewOverdue,
         Self::Justified,
@@ -140,6 +143,7 @@ impl Vocabulary for Reason {
             Self::Revoked => "Revoked",
             Self::Failed => "Failed",
             Self::BindingRestored => "BindingRestored",
+            Self::HistoryFull => "HistoryFull",
             Self::ReviewOpen => "ReviewOpen",
             Self::ReviewOverdue => "ReviewOverdue",
             Self::Justified => "Justified",

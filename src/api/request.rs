@@ -282,6 +282,11 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub bindings: Vec<BindingRef>,
+    /// UIDs of the namespaces that the grant is for, by name, as they were when it was made. A namespace of the same name and
+    /// another UID was deleted and made anew: access to the old one is not access to the new one.
+    #[serde(rename = "namespaceUIDs", default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "namespace_uids_schema")]
+    pub namespace_uids: BTreeMap<String, String>,
     /// How much harm the role can do, by its rules, as read before the request was decided. Advice for approvers;
     /// conditions of a policy can ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -308,6 +313,12 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub history: Vec<HistoryEntry>,
+    /// How many entries were left out of the history because it was full: of the kinds that can repeat without end, such as
+    /// a binding that is put back. An entry HistoryFull stands where that began. What reviewers say is left out
+    /// uncounted. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub history_dropped: Option<i64>,
 }
 
 impl AccessRequestStatus {
@@ -332,6 +343,12 @@ pub struct FreezeAhead {
     pub policy: String,
     /// When its window opens.
     pub opens_at: Time,
+}
+
+fn namespace_uids_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object", "maxProperties": 512, "additionalProperties": { "type": "string", "maxLength": 64 }
+    })
 }
 
 /// One window of recurring access. The role is bound from the first instant to just before the second.

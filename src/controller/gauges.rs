@@ -27,11 +27,13 @@ pub fn count(context: &Context) -> Counted {
     for summary in context.requests.store.state().iter().filter_map(|packed| packed.summary.as_ref()) {
         requests[index(summary.state)].1 += 1;
     }
+    let owners = owners(context);
     Counted {
         leads: context.metrics.leads(),
         live_grants: requests[index(State::Active)].1,
         requests: requests.to_vec(),
-        overdue_grants: overdue(context),
+        overdue_grants: overdue(context, &owners),
+        foreign_bindings: owners.iter().filter(|owner| owner.is_none()).count(),
         queue_depth: context.queues.depth(),
         clock_ahead: context.clock.look().ahead,
     }
@@ -52,8 +54,15 @@ fn index(state: State) -> usize {
     }
 }
 
+/// UIDs of the requests that bindings with our mark name; none for one that names no request, so that it is not ours.
+fn owners(context: &Context) -> Vec<Option<Box<str>>> {
+    let (roles, cluster_roles) = (context.rbac.role_bindings.state(), context.rbac.cluster_role_bindings.state());
+    let of_namespaces = roles.iter().map(|packed| packed.summary.clone());
+    of_namespaces.chain(cluster_roles.iter().map(|packed| packed.summary.clone())).collect()
+}
+
 /// How many requests are past their end, or over, or gone, and have a binding.
-fn overdue(context: &Context) -> usize {
+fn overdue(context: &Context, owners: &[Option<Box<str>>]) -> usize {
     // Before the requests are known, every binding would seem to have none.
     if !context.listed.has(&[ACCESS_REQUESTS]) {
         return 0;
@@ -64,15 +73,40 @@ fn overdue(context: &Context) -> usize {
         let summary = stored.as_ref().and_then(|packed| packed.summary.as_ref());
         summary.is_some_and(|summary| !summary.state.is_final() && !summary.ends.is_some_and(|end| has_come(end, now)))
     };
-    let (roles, cluster_roles) = (context.rbac.role_bindings.state(), context.rbac.cluster_role_bindings.state());
-    let owners = roles.iter().map(|packed| &packed.summary).chain(cluster_roles.iter().map(|packed| &packed.summary));
-    let owners: HashSet<&str> = owners.map(|owner| owner.as_deref().unwrap_or_default()).collect();
+    let owners: HashSet<&str> = owners.iter().filter_map(|owner| owner.as_deref()).collect();
     owners.into_iter().filter(|uid| !may_stay(uid)).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::scripted::{Script, context};
+    use crate::controller::stores::packed::pack;
+    use crate::core::laws::fixtures::noon;
+    use crate::runtime::clock::Clock;
+    use k8s_openapi::api::rbac::v1::RoleBinding;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    /// What carries our label alone was made by somebody else, and no access of ours is overdue by it.
+    #[tokio::test]
+    async fn a_binding_that_names_no_request_is_foreign_and_not_overdue() {
+        let (context, mut feeds, _inbox) = context(&Script::default(), Clock::at(noon()));
+        context.listed.mark(ACCESS_REQUESTS);
+        for (name, labels) in [
+            ("foreign", json!({ "app.kubernetes.io/managed-by": "daypass" })),
+            ("stray", json!({ "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": "r-9" })),
+        ] {
+            let binding: RoleBinding = serde_json::from_value(json!({
+                "metadata": { "name": name, "namespace": "shop", "uid": name, "labels": labels },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" }
+            }))
+            .unwrap();
+            feeds.rbac.role_bindings.apply_watcher_event(&pack(&Event::Apply(binding)));
+        }
+        let counted = count(&context);
+        assert_eq!((counted.overdue_grants, counted.foreign_bindings), (1, 1));
+    }
 
     #[test]
     fn every_state_is_counted_in_its_own_place() {

@@ -118,7 +118,7 @@ pub fn by_name(name: &str) -> String {
 /// A namespace as the core reads it, with its name.
 pub fn namespace(object: &PartialObjectMeta<NamespaceObject>) -> (String, Namespace) {
     let terminating = object.metadata.deletion_timestamp.is_some();
-    (object.name_any(), Namespace { labels: object.labels().clone(), terminating })
+    (object.name_any(), Namespace { labels: object.labels().clone(), uid: object.uid(), terminating })
 }
 
 /// Asks the API server whether it is ready to serve. Everybody who is signed in may ask, by the role

@@ -180,11 +180,15 @@ impl Heard {
             (Some(dates), Some(creations)) => {
                 let (by_date, by_creation) = (bounds(dates), bounds(creations));
                 let apart = by_creation.until(by_date);
-                Some(match () {
-                    () if apart.is_zero() => (by_creation.and(by_date), false),
-                    () if apart.abs() > SPREAD && now.duration_since(creations.at) < REMEMBERED => (by_creation, true),
-                    () if apart.abs() > SPREAD || !apart.is_negative() => (by_date, false),
-                    () => (by_creation, false),
+                let (is_far, recent) = (apart.abs() > SPREAD, now.duration_since(creations.at) < REMEMBERED);
+                Some(if apart.is_zero() {
+                    (by_creation.and(by_date), false)
+                } else if is_far && recent {
+                    (by_creation, true)
+                } else if is_far || !apart.is_negative() {
+                    (by_date, false)
+                } else {
+                    (by_creation, false)
                 })
             }
         }

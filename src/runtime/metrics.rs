@@ -33,6 +33,7 @@ pub struct Metrics {
     requests: Family<StateLabels, Gauge>,
     live_grants: Gauge,
     overdue_grants: Gauge,
+    foreign_bindings: Gauge,
     queue_depth: Gauge,
     clock_difference: Gauge<f64, AtomicU64>,
     decisions: Family<ReasonLabels, Counter>,
@@ -57,6 +58,8 @@ pub struct Counted {
     pub live_grants: usize,
     /// How many are past their end, or have no request any more, and are still bound.
     pub overdue_grants: usize,
+    /// How many bindings carry our label and name no request.
+    pub foreign_bindings: usize,
     /// How many requests and policies wait for a pass.
     pub queue_depth: usize,
     /// By how much the clock of this process is ahead of the API server's at least, negative when behind.
@@ -137,6 +140,7 @@ impl Default for Metrics {
             requests: Family::default(),
             live_grants: Gauge::default(),
             overdue_grants: Gauge::default(),
+            foreign_bindings: Gauge::default(),
             queue_depth: Gauge::default(),
             clock_difference: Gauge::default(),
             decisions: Family::default(),
@@ -171,6 +175,9 @@ impl Metrics {
         r.register("live_grants", "Grants that run", self.live_grants.clone());
         let help = "Grants past their end, or without a request, that are still bound; not 0 for long means trouble";
         r.register("overdue_grants", help, self.overdue_grants.clone());
+        let help =
+            "Bindings with the label of Daypass's and no request; Daypass did not make them and leaves them alone";
+        r.register("foreign_bindings", help, self.foreign_bindings.clone());
         r.register("queue_depth", "Requests and policies that wait for a pass", self.queue_depth.clone());
         let help = "Seconds by which the clock of this process is ahead of the API server's at least, negative when behind; \
                     beyond 5 nothing new is granted";
@@ -277,6 +284,7 @@ impl Metrics {
         }
         self.live_grants.set(number(counted.live_grants));
         self.overdue_grants.set(number(counted.overdue_grants));
+        self.foreign_bindings.set(number(counted.foreign_bindings));
         self.queue_depth.set(number(counted.queue_depth));
         self.clock_difference.set(counted.clock_ahead.as_secs_f64());
     }
@@ -328,6 +336,7 @@ mod tests {
             requests: vec![("Active", seen.load(Ordering::SeqCst))],
             live_grants: 4,
             overdue_grants: 5,
+            foreign_bindings: 7,
             queue_depth: 6,
             clock_ahead: SignedDuration::from_millis(-7_500),
         });
@@ -338,6 +347,7 @@ mod tests {
         assert_eq!(said("leader"), "daypass_leader 1");
         assert_eq!(said("live_grants"), "daypass_live_grants 4");
         assert_eq!(said("overdue_grants"), "daypass_overdue_grants 5");
+        assert_eq!(said("foreign_bindings"), "daypass_foreign_bindings 7");
         assert_eq!(said("queue_depth"), "daypass_queue_depth 6");
         assert_eq!(said("clock_difference_seconds"), "daypass_clock_difference_seconds -7.5");
     }

@@ -147,7 +147,7 @@ impl PolicyTest {
         let mut namespaces = Namespaces::new();
         for (index, value) in raw.namespaces.iter().enumerate() {
             let raw: RawNamespace = part(from, &format!("namespaces[{index}]"), value)?;
-            namespaces.insert(raw.name, Namespace { labels: raw.labels, terminating: false });
+            namespaces.insert(raw.name, Namespace { labels: raw.labels, ..Namespace::default() });
         }
         let cases = raw.cases.iter().enumerate();
         let cases = cases.map(|(index, value)| Case::read(from, &format!("cases[{index}]"), value, documents));

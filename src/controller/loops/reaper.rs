@@ -4,6 +4,7 @@
 //! What the stores say is a suspicion only: two watches are never at the same point. The API server is asked
 //! again before anything is deleted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +46,9 @@ pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Re
     let looks = queue.for_each_concurrent(CONCURRENT, |suspect| look(context, suspect, everything));
     // Sweeps that are asked for while one runs are one sweep: each that fails is made again.
     let sweeps = async {
+        let mut told = BTreeSet::new();
         loop {
-            let well = !context.listed.has(&[ACCESS_REQUESTS]) || sweep(context).await;
+            let well = !context.listed.has(&[ACCESS_REQUESTS]) || sweep(context, &mut told).await;
             let _ = timeout(if well { SWEEP } else { RETRY }, everything.notified()).await;
         }
     };
@@ -70,13 +72,24 @@ async fn look(context: &Context, suspect: ReapTask, everything: &Notify) {
     }
 }
 
-/// Looks into every binding that the stores know. True when nothing failed.
-async fn sweep(context: &Context) -> bool {
+/// Looks into every binding that the stores know. True when nothing failed. Foreign ones are told of once.
+async fn sweep(context: &Context, told: &mut BTreeSet<String>) -> bool {
     let now = context.clock.now();
     let mut suspicious = Vec::new();
     for binding in context.rbac.bindings() {
         // Many thousand take seconds, and ends must not wait for them.
         consume_budget().await;
+        if binding.request_uid().is_none() {
+            if binding.metadata.uid.as_ref().is_some_and(|uid| told.insert(uid.clone())) {
+                let binding = binding.reference();
+                warn!(
+                    ?binding,
+                    "a binding has Daypass's label and names no request, so it is left alone: if it is not \
+                      Daypass's, delete it and make it anew without the label"
+                );
+            }
+            continue;
+        }
         let reference = owner_ref(context, &binding.metadata);
         let request = reference.as_ref().and_then(|r| context.requests.store.get(r)?.open());
         let request = request.as_ref();

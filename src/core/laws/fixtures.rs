@@ -19,7 +19,7 @@ pub fn noon() -> Timestamp {
 
 /// Namespaces `bank` and `shop` of team `pay`, and `yard` of nobody.
 pub fn namespaces() -> Namespaces {
-    let pay = Namespace { labels: [("team".to_owned(), "pay".to_owned())].into(), terminating: false };
+    let pay = Namespace { labels: [("team".to_owned(), "pay".to_owned())].into(), ..Namespace::default() };
     [("bank".to_owned(), pay.clone()), ("shop".to_owned(), pay), ("yard".to_owned(), Namespace::default())].into()
 }
 

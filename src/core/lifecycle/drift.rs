@@ -31,6 +31,8 @@ pub enum Lost {
     RoleDeleted(BindingRef),
     /// All its namespaces are gone.
     Namespaces,
+    /// The same, and the one of this name was made anew.
+    NamespaceRemade(String),
 }
 
 impl fmt::Display for Lost {
@@ -42,6 +44,9 @@ impl fmt::Display for Lost {
             }
             Self::RoleDeleted(binding) => write!(f, "the role of {} was deleted by hand", describe(binding)),
             Self::Namespaces => f.write_str("every namespace it was granted in is gone"),
+            Self::NamespaceRemade(name) => {
+                write!(f, "namespace {name}, which it was granted in, was deleted and made anew: make a new request")
+            }
         }
     }
 }
@@ -67,13 +72,18 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
     let usable = |namespace: &Option<String>| {
         namespace.as_ref().is_none_or(|n| s.namespaces.get(n).is_some_and(|n| !n.terminating))
     };
+    let remade = |namespace: &Option<String>| {
+        let known =
+            namespace.as_ref().and_then(|n| status.namespace_uids.get(n).zip(s.namespaces.get(n)?.uid.as_ref()));
+        known.is_some_and(|(granted, there)| granted != there)
+    };
     let own_uid = s.request.metadata.uid.as_deref();
     let (mut missing, mut changed, mut uids) = (Vec::new(), Vec::new(), Vec::new());
     let mut gone = 0;
     for recorded in &status.bindings {
         let wanted = binding::wanted(s.request, status, recorded);
         let Some(seen) = s.bindings.iter().find(|b| b.is_at(recorded)) else {
-            if !usable(&recorded.namespace) {
+            if !usable(&recorded.namespace) || remade(&recorded.namespace) {
                 gone += 1;
                 uids.push(recorded_uids(recorded));
             } else if recorded.uid.is_some() {
@@ -110,7 +120,9 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
         }
     }
     if gone == status.bindings.len() {
-        return Bindings::Lost(Lost::Namespaces);
+        let remade = status.bindings.iter().map(|recorded| &recorded.namespace).find(|namespace| remade(namespace));
+        let remade = remade.and_then(|namespace| namespace.clone());
+        return Bindings::Lost(remade.map_or(Lost::Namespaces, Lost::NamespaceRemade));
     }
     if !missing.is_empty() {
         Bindings::Missing(missing)

@@ -92,7 +92,7 @@ pub fn finish(
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, &why, now);
     record::condition(&mut status, conditions::FINISHED, ConditionStatus::True, reason, &why, now);
     history::add(&mut status.history, now, reason, by, &why);
-    Step { unbind, record: Some(Box::new(status)), ..Step::default() }
+    Step { unbind, record: Some(record::bounded(s, status)), ..Step::default() }
 }
 
 /// Bindings that must not be there: those on record that may exist, and any that carry the request's UID.

@@ -393,6 +393,7 @@ fn grant(
     status.window = window.map(Opening::on_record);
     status.freeze_ahead = freeze_ahead(&status, &approved.freezes, ask, now);
     status.bindings = binding::references(s.request, &approved.place);
+    status.namespace_uids = approved.place.namespace_uids(s.namespaces);
     if matches!(ask.aim, RequestKind::BreakGlass) {
         open_review(s, &mut status, approved.policy, begin);
     }

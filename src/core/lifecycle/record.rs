@@ -13,7 +13,15 @@ use crate::core::policies::Policy;
 
 /// A record is written only when it says something new.
 pub fn if_changed(s: &Snapshot<'_>, status: AccessRequestStatus) -> Option<Box<AccessRequestStatus>> {
-    (s.request.status.as_ref() != Some(&status)).then(|| Box::new(status))
+    let status = bounded(s, status);
+    (s.request.status.as_ref() != Some(&*status)).then_some(status)
+}
+
+/// A record with as much history as there is room for.
+pub fn bounded(s: &Snapshot<'_>, mut status: AccessRequestStatus) -> Box<AccessRequestStatus> {
+    let before = s.request.status.as_ref().map_or(0, |status| status.history.len());
+    history::bound(&mut status, before);
+    Box::new(status)
 }
 
 /// Sets a condition.

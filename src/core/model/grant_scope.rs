@@ -1,6 +1,6 @@
 //! Where access holds: as a request asks for it, by names, labels or the whole cluster; and as it is granted, by names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::{Selector, SelectorExt};
 
@@ -21,6 +21,12 @@ pub enum GrantScope {
 }
 
 impl GrantScope {
+    /// UIDs of its namespaces by name, as far as they are known.
+    pub fn namespace_uids(&self, namespaces: &Namespaces) -> BTreeMap<String, String> {
+        let Self::Namespaces(names) = self else { return BTreeMap::new() };
+        names.iter().filter_map(|name| Some((name.clone(), namespaces.get(name)?.uid.clone()?))).collect()
+    }
+
     /// Where a grant holds, as recorded.
     pub fn recorded(status: &AccessRequestStatus) -> Self {
         if status.bindings.iter().any(|b| b.kind == BindingKind::ClusterRoleBinding) {

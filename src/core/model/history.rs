@@ -1,7 +1,7 @@
 //! The record in status of what happens to a request.
 //!
 //! History only grows. It is bounded, so entries that somebody could provoke without end stop at
-//! [`ORDINARY_ENTRIES`], which leaves room for those that can be there once only.
+//! [`ORDINARY_ENTRIES`], which leaves room for those that can be there once only. What is left out is counted.
 
 use std::fmt::Display;
 
@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::api::request::{HistoryEntry, NotedReview};
+use crate::api::request::{AccessRequestStatus, HistoryEntry, NotedReview};
 use crate::core::model::instants::whole_second;
 
 /// How many entries the schema allows.
@@ -19,21 +19,12 @@ pub const ORDINARY_ENTRIES: usize = MOST_ENTRIES - 16;
 /// Longest message, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// Adds an entry, unless there is no room for one of its kind.
+/// Adds an entry. Whether there is room for it is told when all are added, by [`bound`].
 pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: Option<&str>, message: &str) {
-    let room = if happens_once(reason) { MOST_ENTRIES } else { ORDINARY_ENTRIES };
-    if history.len() < room {
-        history.push(HistoryEntry {
-            at: Time(whole_second(at)),
-            event: reason.into(),
-            by: by.map(str::to_owned),
-            review: None,
-            message: shorten(message),
-        });
-    }
+    history.push(entry(at, reason, by, message));
 }
 
-/// Adds what somebody has said, unless there is no room for it.
+/// Adds what somebody has said.
 pub fn add_review(
     history: &mut Vec<HistoryEntry>,
     at: Timestamp,
@@ -42,21 +33,67 @@ pub fn add_review(
     review: NotedReview,
     message: &str,
 ) {
-    let before = history.len();
-    add(history, at, reason, Some(by), message);
-    if let Some(added) = history.get_mut(before) {
-        added.review = Some(review);
+    history.push(HistoryEntry { review: Some(review), ..entry(at, reason, Some(by), message) });
+}
+
+fn entry(at: Timestamp, reason: Reason, by: Option<&str>, message: &str) -> HistoryEntry {
+    HistoryEntry {
+        at: Time(whole_second(at)),
+        event: reason.into(),
+        by: by.map(str::to_owned),
+        review: None,
+        message: shorten(message),
     }
+}
+
+/// Leaves out what there is no room for of the entries that were added to the first `before`, and counts it. The first
+/// time an entry says so.
+pub fn bound(status: &mut AccessRequestStatus, before: usize) {
+    let before = before.min(status.history.len());
+    for added in status.history.split_off(before) {
+        let once = added.event.known().is_some_and(happens_once);
+        let room = if once { MOST_ENTRIES } else { ORDINARY_ENTRIES };
+        if status.history.len() < room {
+            status.history.push(added);
+            continue;
+        }
+        // What is not on record is said again in every pass, so that nobody could tell how often it was left out.
+        if !added.event.known().is_some_and(is_of_review) {
+            status.history_dropped = Some(status.history_dropped.unwrap_or(0).saturating_add(1));
+        }
+        let told = status.history.iter().any(|entry| entry.event == Reason::HistoryFull);
+        if !told && status.history.len() < MOST_ENTRIES {
+            let why = "the history is full: what can repeat without end is left out from here on, and \
+                       status.historyDropped says how often";
+            status.history.push(entry(added.at.0, Reason::HistoryFull, None, why));
+        }
+    }
+}
+
+/// Whether an entry says what a reviewer said, or took back.
+fn is_of_review(reason: Reason) -> bool {
+    matches!(reason, Reason::Reviewed | Reason::ReviewIgnored | Reason::ReviewWithdrawn)
 }
 
 /// Whether a request can have only one entry of this kind.
 fn happens_once(reason: Reason) -> bool {
     use Reason::{
-        BreakGlass, Denied, Expired, Failed, Granted, Justified, Lapsed, ReviewOverdue, Revoked, Unjustified,
+        BreakGlass, Denied, Expired, Failed, Granted, HistoryFull, Justified, Lapsed, ReviewOverdue, Revoked,
+        Unjustified,
     };
     matches!(
         reason,
-        Granted | Denied | Lapsed | Expired | Revoked | Failed | BreakGlass | ReviewOverdue | Justified | Unjustified
+        Granted
+            | Denied
+            | Lapsed
+            | Expired
+            | Revoked
+            | Failed
+            | BreakGlass
+            | HistoryFull
+            | ReviewOverdue
+            | Justified
+            | Unjustified
     )
 }
 
@@ -102,21 +139,46 @@ mod tests {
     use crate::core::laws::fixtures::noon;
     use proptest::prelude::*;
 
+    /// The status after one more entry of each of these kinds.
+    fn after(mut status: AccessRequestStatus, reasons: &[Reason]) -> AccessRequestStatus {
+        for reason in reasons {
+            let before = status.history.len();
+            add(&mut status.history, noon(), *reason, None, "again");
+            bound(&mut status, before);
+        }
+        status
+    }
+
     #[test]
-    fn what_can_repeat_without_end_leaves_room_for_the_end() {
+    fn what_can_repeat_without_end_leaves_room_for_the_end_and_says_how_often_it_was_left_out() {
         for reason in [Reason::BindingRestored, Reason::ApprovalNeeded, Reason::Approved] {
-            let mut history = Vec::new();
-            for _ in 0..500 {
-                add(&mut history, noon(), reason, None, "again");
-            }
-            assert_eq!(history.len(), ORDINARY_ENTRIES);
+            let full = after(AccessRequestStatus::default(), &[reason; ORDINARY_ENTRIES]);
+            assert_eq!((full.history.len(), full.history_dropped), (ORDINARY_ENTRIES, None));
+            let more = after(full.clone(), &[reason; 3]);
+            assert_eq!((more.history.len(), more.history_dropped), (ORDINARY_ENTRIES + 1, Some(3)));
+            assert_eq!(more.history.last().unwrap().event, Reason::HistoryFull);
+            assert!(more.history.starts_with(&full.history));
             use Reason::{BreakGlass, Denied, Expired, Failed, Granted, Justified, Lapsed, ReviewOverdue};
             let once = [BreakGlass, Granted, Reason::Revoked, Expired, Failed, Denied, Lapsed];
+            let mut status = more;
             for end in once.into_iter().chain([ReviewOverdue, Justified, Reason::Unjustified]) {
-                add(&mut history, noon(), end, None, "over");
-                assert_eq!(history.last().unwrap().event, end, "after {reason:?}");
+                status = after(status, &[end]);
+                assert_eq!(status.history.last().unwrap().event, end, "after {reason:?}");
             }
+            assert_eq!(status.history_dropped, Some(3));
         }
+    }
+
+    /// They are held against what reviews say in every pass, and would be counted in each.
+    #[test]
+    fn what_reviewers_said_is_left_out_uncounted_and_comes_to_rest() {
+        let full = after(AccessRequestStatus::default(), &[Reason::BindingRestored; ORDINARY_ENTRIES]);
+        let more = after(full, &[Reason::Reviewed]);
+        assert_eq!(
+            (more.history.last().unwrap().event.known(), more.history_dropped),
+            (Some(Reason::HistoryFull), None)
+        );
+        assert_eq!(after(more.clone(), &[Reason::Reviewed, Reason::ReviewIgnored, Reason::ReviewWithdrawn]), more);
     }
 
     #[test]

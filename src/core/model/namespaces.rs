@@ -1,4 +1,4 @@
-//! The namespaces of the cluster, as far as scopes care: name, labels, whether they are going away.
+//! The namespaces of the cluster, as far as scopes care: name, UID, labels, whether they are going away.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ use crate::api::selector::{LabelOperator, LabelSelector};
 pub struct Namespace {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its UID; none where nobody knows it.
+    pub uid: Option<String>,
     /// Whether it is being deleted: nothing can be created in it any more.
     pub terminating: bool,
 }

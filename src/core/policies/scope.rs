@@ -50,7 +50,7 @@ mod tests {
     fn a_scope_with_names_and_labels_asks_for_both() {
         let spec = json!({ "namespaces": ["team-*"], "namespaceSelector": { "matchLabels": { "env": "prod" } } });
         let scope = Scope::read(&serde_json::from_value(spec).unwrap());
-        let prod = Namespace { labels: [("env".to_owned(), "prod".to_owned())].into(), terminating: false };
+        let prod = Namespace { labels: [("env".to_owned(), "prod".to_owned())].into(), ..Namespace::default() };
         assert!(scope.covers("team-a", &prod));
         assert!(!scope.covers("team-a", &Namespace::default()));
         assert!(!scope.covers("other", &prod));

@@ -12,7 +12,7 @@ use crate::core::model::namespaces::Namespace;
 
 /// The usual namespaces, and the protected ones, which team `pay` has as well.
 fn with_protected() -> Namespaces {
-    let pay = Namespace { labels: [("team".to_owned(), "pay".to_owned())].into(), terminating: false };
+    let pay = Namespace { labels: [("team".to_owned(), "pay".to_owned())].into(), ..Namespace::default() };
     let protected = ["kube-system", "daypass-system"].map(|name| (name.to_owned(), pay.clone()));
     namespaces().into_iter().chain(protected).collect()
 }

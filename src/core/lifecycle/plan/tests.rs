@@ -369,15 +369,55 @@ fn a_binding_of_another_role_is_not_adopted_whatever_marks_it_carries() {
 #[test]
 fn a_binding_is_put_back_for_ever_but_the_record_of_it_has_an_end() {
     let mut world = granted_in_both();
+    let before = world.status().history.len();
     for _ in 0..ORDINARY_ENTRIES + 5 {
         world.bindings[0].object.subjects.clear();
         world.bindings[0].touch();
         world.settle();
         assert_eq!(world.bindings[0].object.subjects[0].name, "alice");
     }
-    assert_eq!(world.status().history.len(), ORDINARY_ENTRIES);
+    let status = world.status();
+    let dropped = i64::try_from(before + 5).unwrap();
+    assert_eq!((status.history.len(), status.history_dropped), (ORDINARY_ENTRIES + 1, Some(dropped)));
+    assert_eq!(events(&world).last().map(String::as_str), Some("HistoryFull"));
     go_to(&mut world, "13:00:00");
     assert_eq!(events(&world).last().map(String::as_str), Some("Expired"));
+}
+
+/// Its namespace can be gone and back before anybody looks.
+#[test]
+fn a_namespace_that_was_made_anew_is_not_the_one_that_was_granted() {
+    let with_uid = |world: &mut World, name: &str, uid: &str| {
+        world.namespaces.get_mut(name).unwrap().uid = Some(uid.to_owned());
+    };
+    let granted = |places: serde_json::Value| {
+        let spec = json!({ "scope": { "namespaces": places } });
+        let mut world = world(spec, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+        with_uid(&mut world, "bank", "n-1");
+        with_uid(&mut world, "shop", "n-2");
+        world.settle();
+        assert_eq!(world.state(), State::Active);
+        world
+    };
+    let remake = |world: &mut World| {
+        with_uid(world, "shop", "n-3");
+        world.bindings.retain(|standing| standing.object.metadata.namespace.as_deref() != Some("shop"));
+        world.settle();
+    };
+    let mut alone = granted(json!(["shop"]));
+    remake(&mut alone);
+    let why = "namespace shop, which it was granted in, was deleted and made anew: make a new request";
+    assert_eq!((alone.state(), alone.ours(), message(&alone).as_str()), (State::Revoked, 0, why));
+    // In the other one access goes on, as after a namespace that is gone.
+    let mut both = granted(json!(["bank", "shop"]));
+    remake(&mut both);
+    assert_eq!((both.state(), both.ours()), (State::Active, 1));
+    assert!(both.breaches.is_empty() && alone.breaches.is_empty());
+    // What a version without these UIDs stored.
+    let mut former = granted(json!(["shop"]));
+    former.request.status.as_mut().unwrap().namespace_uids.clear();
+    remake(&mut former);
+    assert!(former.state() == State::Revoked && message(&former).ends_with("was deleted by hand"));
 }
 
 #[test]
