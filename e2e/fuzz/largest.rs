@@ -33,7 +33,7 @@ static ALL: LazyLock<Namespaces> = LazyLock::new(|| {
         let own = (0..LABELS / 2).map(|l| (format!("own.example.com/{n}-{l}"), "v".repeat(63)));
         let shared = (0..LABELS / 2).map(|l| (format!("shared.example.com/{l}"), format!("{n:063}")));
         let wide = (n < SELECTED).then(|| ("wide".to_owned(), "yes".to_owned()));
-        (format!("n{n:062}"), Namespace { labels: own.chain(shared).chain(wide).collect(), terminating: false })
+        (format!("n{n:062}"), Namespace { labels: own.chain(shared).chain(wide).collect(), ..Namespace::default() })
     };
     (0..NAMESPACES).map(namespace).collect()
 });
