@@ -7,8 +7,9 @@ CONTROLPLANE := target/controlplane
 KUBERNETES ?= $(DAYPASS_KUBERNETES)
 export DAYPASS_KUBERNETES := $(KUBERNETES)
 
-# What the image holds: one static program. Paths of the build are mapped to fixed ones. Built elsewhere it is not the same
-# byte for byte: at least the path of cargo-auditable, which wraps the compiler, goes into the names of symbols.
+# What the image holds: one static program. Paths of the build are mapped to fixed ones. Built elsewhere it was not the same
+# byte for byte. Cargo hashes the path of cargo-auditable, which wraps the compiler, into the names of symbols; whether that
+# is all is not known.
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 

@@ -240,7 +240,7 @@ impl<L: LeaseStore> Election<L> {
                 Ok(Found::Other(record))
             }
             // Another was faster; the next look says who.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Found::Other(record)),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Found::Undecided),
             Err(error) => Err(error),
         }
     }
