@@ -188,7 +188,7 @@ async fn risk(world: Arc<World>) {
 async fn runs_code(world: Arc<World>) {
     let namespace = world.namespace("code").await;
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
-    let roles = json!([{ "name": "edit" }, { "kind": "Role", "name": "builder" }]);
+    let roles = json!([{ "name": "edit" }, { "kind": "Role", "name": "deployer" }]);
     let little = json!({ "automaticWhen": "risk.score <= 1", "stages": stages });
     world.allow(&namespace, &namespace, json!({ "roles": roles, "approval": little })).await;
     let rule = |verb: &str, group: &str, resource: &str| json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource] });
@@ -201,15 +201,15 @@ async fn runs_code(world: Arc<World>) {
         ("gizmo", rule("patch", "example.com", "gizmos"), "High", "that this reading does not know"),
         ("console", rule("get", "subresources.kubevirt.io", "virtualmachineinstances/console"), "High", "consoles"),
     ];
-    let builder = json!({
+    let deployer = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-        "metadata": { "name": "builder", "namespace": namespace },
+        "metadata": { "name": "deployer", "namespace": namespace },
         "rules": deeds.iter().map(|(_, rule, ..)| rule).collect::<Vec<_>>()
     });
-    world.kubectl(ADMIN).apply(&builder.to_string()).await;
+    world.kubectl(ADMIN).apply(&deployer.to_string()).await;
     let alice = world.kubectl(ALICE);
     for (name, rule, level, why) in deeds {
-        let role = json!({ "kind": "Role", "name": "builder" });
+        let role = json!({ "kind": "Role", "name": "deployer" });
         world.ask(ALICE, &namespace, name, json!({ "role": role, "rules": [rule] })).await;
         let waits = world.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await.status.unwrap();
         let told = waits.risk.unwrap();

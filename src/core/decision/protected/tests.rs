@@ -159,6 +159,7 @@ fn more_than_looking_is_what_it_is_called() {
             assert!(looks(&[verb], "", &[resource]).is_some(), "{verb} {resource}");
         }
     }
+    assert!(looks(&["get"], "subresources.kubevirt.io", &["virtualmachineinstances/console"]).is_some());
     let named = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] });
     assert_eq!(beyond(named).unwrap(), "get on secrets", "one of them can be the one that counts");
     for url in [json!(["post"]), json!(["get", "*"]), json!(["delete"])] {
