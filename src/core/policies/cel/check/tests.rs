@@ -123,7 +123,7 @@ fn all_slips_of_an_expression_are_told_in_their_order_but_not_without_end() {
     let two = told("risk.level == 'low' || 'é' == request.reson");
     assert_eq!(two.len(), 2);
     assert!(two[0].starts_with("character 15: ") && two[1].starts_with("character 39: "), "{two:?}");
-    assert_eq!(told(&vec!["x == 1"; 9].join(" || ")).len(), MOST);
+    assert_eq!(told(&["x == 1"; 9].join(" || ")).len(), MOST);
 }
 
 #[test]
