@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::{self, SOON};
+use crate::harness::cast::{self, SOON, why_over};
 use crate::harness::users::{ALICE, BOB, CAROL, DAVE, EVE, GITOPS, User};
 use crate::harness::{World, eventually, shared};
 
@@ -89,7 +89,7 @@ async fn a_denial_ends_it(world: Arc<World>) {
     say(&world, &namespace, CAROL, "Deny", "not during the sale").await;
     let denied = world.until(&namespace, "fix", State::Denied).await;
     let status = denied.status.unwrap();
-    assert_eq!(status.message.unwrap(), "carol denied it: not during the sale");
+    assert_eq!(why_over(&status), "carol denied it: not during the sale");
     assert_eq!(status.history.last().unwrap().by.as_deref(), Some("carol"));
     assert!(world.our_bindings(&namespace).await.is_empty());
 }
@@ -125,7 +125,7 @@ async fn nobody_answers(world: Arc<World>) {
     // Long enough for a controller on a busy machine to see the request before its deadline.
     let namespace = asked(&world, json!([stage("leads", json!({}))]), json!({ "deadline": "8s" })).await;
     let lapsed = world.until(&namespace, "fix", State::Lapsed).await;
-    assert_eq!(lapsed.status.unwrap().message.unwrap(), "stage leads had no answer in time");
+    assert_eq!(why_over(&lapsed.status.unwrap()), "stage leads had no answer in time");
     let patch = r#"{"status":{"reviews":{"bob":{"verdict":"Approve","comment":"too late"}}}}"#;
     let late = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", patch];
     let refusal = world.kubectl(BOB).refused(&late).await;
@@ -153,7 +153,7 @@ async fn an_approver_ends_it(world: Arc<World>) {
     world.until_events(&granted, &["ApprovalNeeded", "Reviewed", "Granted", "ReviewIgnored"]).await;
     say(&world, &namespace, BOB, "Revoke", "the incident is over").await;
     let over = world.until(&namespace, "fix", State::Revoked).await.status.unwrap();
-    assert_eq!(over.message.unwrap(), "bob ended it: the incident is over");
+    assert_eq!(why_over(&over), "bob ended it: the incident is over");
     assert!(world.our_bindings(&namespace).await.is_empty());
 }
 

@@ -6,7 +6,7 @@ use daypass::api::State;
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::SOON;
+use crate::harness::cast::{SOON, why_over};
 use crate::harness::users::{ALICE, BOB, CAROL, EVE, GITOPS, MALLORY};
 use crate::harness::wait::now;
 use crate::harness::{World, eventually, private, shared};
@@ -93,10 +93,7 @@ async fn not_justified(world: Arc<World>) {
     policy_is_reviewed(&world, &namespace, "True", "no review of break-glass access is overdue").await;
     world.review(CAROL, &namespace, "fix", "Deny", "nothing was down").await;
     let over = world.until(&namespace, "fix", State::Revoked).await;
-    assert_eq!(
-        over.status.clone().unwrap().message.unwrap(),
-        "carol found the access to be not justified: nothing was down"
-    );
+    assert_eq!(why_over(over.status.as_ref().unwrap()), "carol found the access to be not justified: nothing was down");
     assert!(world.our_bindings(&namespace).await.is_empty());
     assert!(!world.kubectl(ALICE).can_i("delete", "pods", Some(&namespace)).await);
     world.until_events(&over, &["BreakGlass", "Granted", "Reviewed", "Unjustified", "Revoked"]).await;

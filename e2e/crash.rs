@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::SOON;
+use crate::harness::cast::{SOON, why_over};
 use crate::harness::install::CONTROLLER;
 use crate::harness::proxy::{Fault, Moment, Way};
 use crate::harness::users::{ADMIN, ALICE};
@@ -283,8 +283,8 @@ async fn namespace_made_anew(world: Arc<World>) {
     admin.ok(&["create", "namespace", &away]).await;
     world.controller.restart().await;
     let ended = world.until(&home, "fix", State::Revoked).await.status.expect("a status");
-    let why = format!("namespace {away}, which it was granted in, was deleted and made anew: make a new request");
-    assert_eq!(ended.message, Some(why));
+    let why = format!("namespace {away}, which it was granted in, was deleted and made anew");
+    assert_eq!(why_over(&ended), why);
     assert!(world.our_bindings(&away).await.is_empty());
 }
 

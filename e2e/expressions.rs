@@ -126,8 +126,12 @@ async fn deny_what_they_touch(world: Arc<World>) {
     }
     for (index, (expression, words)) in SLIPS.iter().enumerate() {
         let name = format!("{touched}-deny");
-        let scope = json!({ "namespaces": [touched] });
-        let spec = json!({ "effect": "Deny", "scope": scope, "conditions": condition(expression) });
+        // What is asked for in the whole cluster is touched too, so it is about nobody that other trials ask for there.
+        let (scope, alice) = (json!({ "namespaces": [touched] }), json!([{ "kind": "User", "name": "alice" }]));
+        let spec = json!({
+            "effect": "Deny", "requesters": alice, "roles": [{ "name": "edit" }], "scope": scope,
+            "conditions": condition(expression)
+        });
         let policy = json!({
             "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy", "metadata": { "name": name }, "spec": spec
         });

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::SOON;
+use crate::harness::cast::{SOON, why_over};
 use crate::harness::proxy::{Moment, Way};
 use crate::harness::users::{ALICE, CAROL, EVE};
 use crate::harness::wait::now;
@@ -132,7 +132,7 @@ async fn too_late(world: Arc<World>) {
     world.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
     world.until(&namespace, "fix", State::Expired).await;
     let lapsed = world.until(&namespace, "more", State::Lapsed).await.status.unwrap();
-    let why = lapsed.message.unwrap();
+    let why = why_over(&lapsed);
     // Whether its own timer or the news of the other's end is faster.
     assert!(
         ["fix came to its end first", "fix is over (Expired): make a new request"].contains(&why.as_str()),

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::harness::cast::why_over;
 use crate::harness::users::{ALICE, EVE, GITOPS};
 use crate::harness::wait::now;
 use crate::harness::{World, eventually, shared};
@@ -101,7 +102,7 @@ async fn ends_and_waits(world: Arc<World>) {
     assert!(now() >= opens && !alice.can_i("create", "pods", Some(&namespace)).await);
     assert!(world.our_bindings(&namespace).await.is_empty());
     world.until_events(&expired, &["Granted", "Expired"]).await;
-    let said = message(expired);
+    let said = why_over(&expired.status.unwrap());
     assert_eq!(said, format!("access ended as stated at {opens}, when policy {freeze} began to deny it"));
 
     world.ask(ALICE, &namespace, "waits", json!({ "duration": "10m" })).await;
@@ -170,7 +171,7 @@ async fn made_later(world: Arc<World>) {
         assert!(!world.kubectl(who).can_i("create", "pods", Some(&namespace)).await);
     }
     assert!(world.our_bindings(&namespace).await.is_empty());
-    assert_eq!(message(revoked), format!("policy {freeze} denies it until {closes}"));
+    assert_eq!(why_over(&revoked.status.unwrap()), format!("policy {freeze} denies it until {closes}"));
 
     in_state(&world, &namespace, "weekly", State::Active).await;
     assert!(now() >= closes && world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);

@@ -7,7 +7,7 @@ use daypass::api::{AccessRequestStatus, State};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::{SOON, policy};
+use crate::harness::cast::{SOON, policy, why_over};
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, ALICE, GITOPS};
 use crate::harness::wait::now_plus_seconds;
@@ -131,7 +131,7 @@ async fn reaches(world: Arc<World>) {
     assert!(alice.can_i("patch", "deployments", Some(NAMESPACE)).await);
 
     gitops.apply(&wide().to_string()).await;
-    let denied = world.until(&namespace, "later", State::Denied).await.status.unwrap().message.unwrap();
+    let denied = why_over(&world.until(&namespace, "later", State::Denied).await.status.unwrap());
     assert!(denied.contains("namespace kube-system is protected"), "{denied}");
     assert!(denied.ends_with("; that holds for whatever begins now, also when it was approved before"), "{denied}");
     // What runs goes on, and is not made longer.

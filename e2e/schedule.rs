@@ -8,6 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::harness::cast::why_over;
 use crate::harness::users::ALICE;
 use crate::harness::wait::now;
 use crate::harness::{World, eventually, shared};
@@ -63,7 +64,7 @@ async fn waits_and_ends(world: Arc<World>) {
     assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
     let expired = state(State::Expired).await;
     assert!(now() >= closes);
-    assert_eq!(expired.message.unwrap(), format!("access ended as stated at {closes}"));
+    assert_eq!(why_over(&expired), format!("access ended as stated at {closes}"));
     assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
 }
 
@@ -78,8 +79,12 @@ async fn fits_no_window(world: Arc<World>) {
     world.allow(&namespace, &namespace, spec).await;
     let start = crate::harness::wait::now_plus_seconds(60);
     for (name, spec, why) in [
-        ("early", json!({ "startTime": start, "duration": "30m" }), "no window is open in the time asked for"),
-        ("emergency", json!({ "breakGlass": true }), "no window is open at"),
+        (
+            "early",
+            json!({ "policy": namespace, "startTime": start, "duration": "30m" }),
+            "no window is open in the time asked for",
+        ),
+        ("emergency", json!({ "policy": namespace, "breakGlass": true }), "no window is open at"),
     ] {
         world.ask(ALICE, &namespace, name, spec).await;
         let denied = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();

@@ -17,8 +17,9 @@ use super::RENEW_DEADLINE;
 use super::people::{Asked, Seen, Wish};
 use super::weather::What;
 
-/// How long a leader may take over what is due.
-const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
+/// How long a leader may take over what is due, beside other control planes on the same cores. The verdict prints how long
+/// it took.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(3);
 /// How long ago a deletion may have been decided that a faulty line carries out now.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(12);
 /// Beyond this a clock does not count, and nothing is granted by it.

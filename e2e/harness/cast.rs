@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use daypass::api::conditions::find;
+use daypass::api::conditions::{FINISHED, find};
+use daypass::api::request::AccessRequestStatus;
 use daypass::api::{AccessRequest, State};
 use daypass::controller::loops::reaper::SWEEP;
 use k8s_openapi::api::events::v1::Event;
@@ -246,6 +247,11 @@ impl World {
         })
         .await
     }
+}
+
+/// Why a request is over: its message without what the person may do next.
+pub fn why_over(status: &AccessRequestStatus) -> String {
+    find(&status.conditions, FINISHED).map(|finished| finished.message.clone()).expect("it is over")
 }
 
 /// A policy that lets group dev have `edit` in `namespace` for up to an hour.

@@ -45,7 +45,7 @@ impl fmt::Display for Lost {
             Self::RoleDeleted(binding) => write!(f, "the role of {} was deleted by hand", describe(binding)),
             Self::Namespaces => f.write_str("every namespace it was granted in is gone"),
             Self::NamespaceRemade(name) => {
-                write!(f, "namespace {name}, which it was granted in, was deleted and made anew: make a new request")
+                write!(f, "namespace {name}, which it was granted in, was deleted and made anew")
             }
         }
     }

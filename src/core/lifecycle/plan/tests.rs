@@ -406,7 +406,7 @@ fn a_namespace_that_was_made_anew_is_not_the_one_that_was_granted() {
     };
     let mut alone = granted(json!(["shop"]));
     remake(&mut alone);
-    let why = "namespace shop, which it was granted in, was deleted and made anew: make a new request";
+    let why = "namespace shop, which it was granted in, was deleted and made anew";
     assert_eq!((alone.state(), alone.ours(), message(&alone).as_str()), (State::Revoked, 0, why));
     // In the other one access goes on, as after a namespace that is gone.
     let mut both = granted(json!(["bank", "shop"]));

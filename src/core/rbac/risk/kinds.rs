@@ -94,7 +94,7 @@ pub(super) fn is_write(verb: &str) -> bool {
 
 /// Whether the rule does more than look at kinds that are not known.
 pub(super) fn changes_unknown(rule: &PolicyRule) -> bool {
-    rule.verbs.iter().any(|verb| is_write(verb)) && with_resources(rule, |group, resource| is_unknown(group, resource))
+    rule.verbs.iter().any(|verb| is_write(verb)) && with_resources(rule, is_unknown)
 }
 
 /// Whether the rule changes the scale of kinds that are not built in.
