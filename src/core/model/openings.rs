@@ -93,7 +93,9 @@ mod tests {
     }
 
     proptest! {
-        /// Minute by minute: open where one schedule allows and none denies, and told before and after as it is then.
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Every quarter of an hour: open where one schedule allows and none denies, and told before and after as it is then.
         #[test]
         fn what_is_told_ahead_is_what_comes(
             allowed in prop::option::of((subsequence(ALL_DAYS.to_vec(), 1..=7), 0..24_i64, 1..24_i64)),
