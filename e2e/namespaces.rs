@@ -16,7 +16,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::chart;
-use crate::harness::cast::{SOON, request};
+use crate::harness::cast::{SOON, request, why_over};
 use crate::harness::install::CONTROLLER;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, CAROL, EVE, GITOPS};
@@ -134,7 +134,7 @@ async fn out_of_reach(control_plane: Arc<ControlPlane>) {
     ] {
         world.ask(ALICE, "shop", name, json!({ "role": { "name": "view" }, "scope": scope })).await;
         let denied = world.until("shop", name, State::Denied).await;
-        let message = denied.status.expect("a status").message.expect("a message");
+        let message = why_over(&denied.status.expect("a status"));
         assert_eq!(message, format!("{told}: {way_out}"));
     }
     // Where nobody serves, nobody can ask, the admin included.

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::{SERVED, limited, make, much};
-use crate::harness::cast::{SOON, request};
+use crate::harness::cast::{SOON, request, why_over};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
 use crate::harness::world::limits;
@@ -33,8 +33,8 @@ pub async fn one_is_missing(control_plane: Arc<ControlPlane>) {
     world.until("bank", "fix", State::Active).await;
     world.until("bank", "fix", State::Expired).await;
     world.ask(ALICE, "bank", "there", json!({ "scope": { "namespaces": ["late"] } })).await;
-    let denied = world.until("bank", "there", State::Denied).await.status.expect("a status").message;
-    assert_eq!(denied.as_deref(), Some("spec.scope.namespaces: no such namespace: late"));
+    let denied = world.until("bank", "there", State::Denied).await.status.expect("a status");
+    assert_eq!(why_over(&denied), "spec.scope.namespaces: no such namespace: late");
     let log = world.controller.log();
     let told = log.lines().filter(|line| line.contains("cannot be read, so requests there wait")).count();
     assert_eq!(told, 3, "each kind is told once: {log}");
