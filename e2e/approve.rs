@@ -31,9 +31,9 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// How often two people approve at the same moment.
-const PAIRS: usize = 200;
+const PAIRS: usize = 100;
 /// How many pairs do so beside each other.
-const PAIRS_AT_A_TIME: usize = 8;
+const PAIRS_AT_A_TIME: usize = 4;
 
 const APPROVERS: &str = r#"[{ "kind": "Group", "name": "approvers" }]"#;
 

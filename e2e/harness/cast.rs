@@ -19,7 +19,7 @@ use super::wait::eventually;
 use super::world::World;
 
 /// How long a transition may take on a busy machine. No trial waits longer for one, and none expects it.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(50);
 
 // Or a sweep would come within every wait, and a wake-up that was lost would be made good unseen.
 const _: () = assert!(SOON.as_millis() < SWEEP.as_millis());
