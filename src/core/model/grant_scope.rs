@@ -114,6 +114,14 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_that_is_gone_is_left_out_and_the_others_stay() {
+        let of = |names: &[&str]| GrantScope::Namespaces(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(of(&["bank", "gone", "shop"]).living(&namespaces()), of(&["bank", "shop"]));
+        assert_eq!(of(&["gone"]).living(&namespaces()), of(&[]));
+        assert_eq!(GrantScope::Cluster.living(&namespaces()), GrantScope::Cluster);
+    }
+
+    #[test]
     fn a_place_that_does_not_exist_is_a_fault() {
         for (scope, message) in [
             (json!({ "namespaces": ["shop", "moon", "mars"] }), "spec.scope.namespaces: no such namespace: mars, moon"),
