@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daypass::api::{AccessRequest, State};
-use k8s_openapi::jiff::tz::TimeZone;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::cast::why_over;
 use crate::harness::users::{ALICE, EVE, GITOPS};
 use crate::harness::wait::now;
+use crate::harness::windows::{in_state, next_minute, recurrence, schedule};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -21,34 +21,12 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Clocks there are off by hours and three quarters of an hour.
-const ZONE: &str = "Asia/Kathmandu";
-
-/// How long to wait for a window to open or close.
-const WITHIN: Duration = Duration::from_secs(150);
-
-/// A window from one whole minute to another, on the days that are there.
-fn window(from: Timestamp, to: Timestamp) -> Value {
-    let there = TimeZone::get(ZONE).expect("a zone");
-    let (from, to) = (from.to_zoned(there.clone()), to.to_zoned(there));
-    let clock = |at: &k8s_openapi::jiff::Zoned| at.strftime("%H:%M").to_string();
-    json!({ "days": [from.strftime("%a").to_string()], "start": clock(&from), "end": clock(&to) })
-}
-
-fn schedule(from: Timestamp, to: Timestamp) -> Value {
-    json!({ "timeZone": ZONE, "windows": [window(from, to)] })
-}
-
-fn next_minute(after: Timestamp) -> Timestamp {
-    Timestamp::from_second((after.as_second() / 60 + 1) * 60).expect("a time of this age")
-}
-
 /// Applies a policy that denies `edit` in a namespace in a window, and waits until its status says so.
 async fn deny_in(world: &World, namespace: &str, from: Timestamp, to: Timestamp) -> String {
     let name = format!("freeze-{namespace}");
     let spec = json!({
         "effect": "Deny", "roles": [{ "name": "edit" }], "scope": { "namespaces": [namespace] },
-        "schedule": schedule(from, to)
+        "schedule": schedule(&[(from, to)])
     });
     let policy = json!({
         "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy", "metadata": { "name": name }, "spec": spec
@@ -57,16 +35,6 @@ async fn deny_in(world: &World, namespace: &str, from: Timestamp, to: Timestamp)
     gitops.apply(&policy.to_string()).await;
     gitops.ok(&["wait", "--for=condition=ScheduleInForce", "--timeout=30s", "apol", &name]).await;
     name
-}
-
-async fn in_state(world: &World, namespace: &str, name: &str, state: State) -> AccessRequest {
-    let requests = world.requests(namespace).await;
-    eventually(&format!("{namespace}/{name} is {state:?}"), WITHIN, async || {
-        let request = requests.get(name).await.map_err(|error| error.to_string())?;
-        let status = request.status.clone().unwrap_or_default();
-        if status.state == state { Ok(request) } else { Err(format!("{:?}: {:?}", status.state, status.message)) }
-    })
-    .await
 }
 
 fn message(request: AccessRequest) -> String {
@@ -138,8 +106,7 @@ async fn made_later(world: Arc<World>) {
     let namespace = world.namespace("freeze").await;
     world.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 4 }, "duration": { "max": "24h" } })).await;
     let begin = Timestamp::from_second(now().as_second() / 60 * 60).unwrap();
-    let hours =
-        json!({ "timeZone": ZONE, "windows": [window(begin, begin + SignedDuration::from_hours(2))], "weeks": 2 });
+    let hours = recurrence(&[(begin, begin + SignedDuration::from_hours(2))], 2);
     world.ask(ALICE, &namespace, "weekly", json!({ "recurrence": hours })).await;
     world.ask(EVE, &namespace, "runs", json!({ "duration": "1h" })).await;
     in_state(&world, &namespace, "weekly", State::Active).await;

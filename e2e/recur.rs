@@ -1,10 +1,8 @@
 //! Access that comes back every week, and access that rests while its role is another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use daypass::api::{AccessRequest, State};
-use k8s_openapi::jiff::tz::TimeZone;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
@@ -12,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE};
 use crate::harness::wait::now;
+use crate::harness::windows::{WITHIN, in_state, recurrence};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -23,33 +22,6 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Clocks there are off by five hours and three quarters.
-const ZONE: &str = "Asia/Kathmandu";
-
-/// How long to wait for a window.
-const WITHIN: Duration = Duration::from_secs(150);
-
-fn windows(windows: &[(Timestamp, Timestamp)], weeks: i32) -> Value {
-    let there = TimeZone::get(ZONE).expect("a zone");
-    let window = |(from, to): &(Timestamp, Timestamp)| {
-        let (from, to) = (from.to_zoned(there.clone()), to.to_zoned(there.clone()));
-        let clock = |at: &k8s_openapi::jiff::Zoned| at.strftime("%H:%M").to_string();
-        json!({ "days": [from.strftime("%a").to_string()], "start": clock(&from), "end": clock(&to) })
-    };
-    let windows: Vec<Value> = windows.iter().map(window).collect();
-    json!({ "timeZone": ZONE, "windows": windows, "weeks": weeks })
-}
-
-async fn in_state(world: &World, namespace: &str, name: &str, state: State) -> AccessRequest {
-    let requests = world.requests(namespace).await;
-    eventually(&format!("{namespace}/{name} is {state:?}"), WITHIN, async || {
-        let request = requests.get(name).await.map_err(|error| error.to_string())?;
-        let status = request.status.clone().unwrap_or_default();
-        if status.state == state { Ok(request) } else { Err(format!("{:?}: {:?}", status.state, status.message)) }
-    })
-    .await
-}
-
 async fn bound_in_each_window(world: Arc<World>) {
     let namespace = world.namespace("recur").await;
     world.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 4 } })).await;
@@ -57,7 +29,7 @@ async fn bound_in_each_window(world: Arc<World>) {
     // Time to be granted in the first one, and no more.
     let length = if now().as_second() % 60 < 45 { 1 } else { 2 };
     let (first, second) = ((minute(0), minute(length)), (minute(length + 1), minute(length + 11)));
-    world.ask(ALICE, &namespace, "weekly", json!({ "recurrence": windows(&[first, second], 2) })).await;
+    world.ask(ALICE, &namespace, "weekly", json!({ "recurrence": recurrence(&[first, second], 2) })).await;
     let alice = world.kubectl(ALICE);
     let active = in_state(&world, &namespace, "weekly", State::Active).await;
     assert!(alice.can_i("create", "pods", Some(&namespace)).await);
@@ -100,7 +72,7 @@ async fn ended_between_windows(world: Arc<World>) {
     let length = if now().as_second() % 60 < 45 { 1 } else { 2 };
     let (first, second) = ((minute(0), minute(length)), (minute(length + 1), minute(length + 11)));
     for (name, who) in [("ended", ALICE), ("goes-on", EVE)] {
-        world.ask(who, &namespace, name, json!({ "recurrence": windows(&[first, second], 2) })).await;
+        world.ask(who, &namespace, name, json!({ "recurrence": recurrence(&[first, second], 2) })).await;
         world.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
         world.review(CAROL, &namespace, name, "Approve", "every week").await;
         in_state(&world, &namespace, name, State::Active).await;
@@ -134,22 +106,22 @@ async fn not_allowed(world: Arc<World>) {
     let at = |hours: i64| now() + SignedDuration::from_hours(hours);
     let short = [(at(1), at(1) + SignedDuration::from_mins(30))];
     world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "none", json!({ "recurrence": windows(&short, 1) })).await;
+    world.ask(ALICE, &namespace, "none", json!({ "recurrence": recurrence(&short, 1) })).await;
     let denied = async |name: &str| world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
     assert!(denied("none").await.contains("it allows no recurring access (spec.recurrence)"));
     world.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 2 } })).await;
-    world.ask(ALICE, &namespace, "weeks", json!({ "recurrence": windows(&short, 3) })).await;
+    world.ask(ALICE, &namespace, "weeks", json!({ "recurrence": recurrence(&short, 3) })).await;
     assert!(denied("weeks").await.contains("3 weeks are more than the 2 that it allows"));
-    world.ask(ALICE, &namespace, "long", json!({ "recurrence": windows(&[(at(1), at(3))], 1) })).await;
+    world.ask(ALICE, &namespace, "long", json!({ "recurrence": recurrence(&[(at(1), at(3))], 1) })).await;
     assert!(denied("long").await.contains("windows of 2h are longer than its maximum of 1h"));
-    world.ask(ALICE, &namespace, "later", json!({ "recurrence": windows(&short, 2) })).await;
+    world.ask(ALICE, &namespace, "later", json!({ "recurrence": recurrence(&short, 2) })).await;
     let waits = world.until(&namespace, "later", State::Scheduled).await;
     assert!(world.our_bindings(&namespace).await.is_empty(), "{waits:?}");
     // The schema refuses what does not go together.
     let both = crate::harness::cast::request(
         &namespace,
         "both",
-        json!({ "duration": "1h", "recurrence": windows(&short, 1) }),
+        json!({ "duration": "1h", "recurrence": recurrence(&short, 1) }),
     );
     let refusal = world.kubectl(ALICE).apply_refused(&both.to_string()).await;
     assert!(refusal.contains("recurring access lasts as long as its windows"), "{refusal}");

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use daypass::api::State;
-use k8s_openapi::jiff::tz::TimeZone;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::SignedDuration;
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::cast::why_over;
 use crate::harness::users::ALICE;
 use crate::harness::wait::now;
+use crate::harness::windows::{ZONE, next_minute, schedule};
 use crate::harness::{World, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -20,28 +20,12 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Clocks there are off by hours and three quarters of an hour.
-const ZONE: &str = "Asia/Kathmandu";
-
-/// A window from one whole minute to another, on whichever day that is there.
-fn window(from: Timestamp, to: Timestamp) -> Value {
-    let there = TimeZone::get(ZONE).expect("a zone");
-    let (from, to) = (from.to_zoned(there.clone()), to.to_zoned(there));
-    let clock = |at: &k8s_openapi::jiff::Zoned| at.strftime("%H:%M").to_string();
-    let day = from.strftime("%a").to_string();
-    json!({ "timeZone": ZONE, "windows": [{ "days": [day], "start": clock(&from), "end": clock(&to) }] })
-}
-
-fn next_minute(after: Timestamp) -> Timestamp {
-    Timestamp::from_second((after.as_second() / 60 + 1) * 60).expect("a time of this age")
-}
-
 async fn waits_and_ends(world: Arc<World>) {
     let namespace = world.namespace("window").await;
     // A few seconds to be seen waiting.
     let opens = next_minute(now() + SignedDuration::from_secs(8));
     let closes = opens + SignedDuration::from_secs(60);
-    world.allow(&namespace, &namespace, json!({ "schedule": window(opens, closes) })).await;
+    world.allow(&namespace, &namespace, json!({ "schedule": schedule(&[(opens, closes)]) })).await;
     world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
     let waiting = world.until(&namespace, "fix", State::Scheduled).await.status.unwrap();
     assert_eq!(waiting.expires_at.clone().unwrap().0, closes, "it ends with the window");
@@ -74,7 +58,7 @@ async fn fits_no_window(world: Arc<World>) {
     let terms = json!({ "reviewers": [{ "kind": "Group", "name": "approvers" }], "reviewWithin": "1h" });
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     let spec = json!({
-        "schedule": window(from, to), "breakGlass": terms, "approval": { "automaticWhen": "true", "stages": stages }
+        "schedule": schedule(&[(from, to)]), "breakGlass": terms, "approval": { "automaticWhen": "true", "stages": stages }
     });
     world.allow(&namespace, &namespace, spec).await;
     let start = crate::harness::wait::now_plus_seconds(60);

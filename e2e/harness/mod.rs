@@ -16,6 +16,7 @@ pub mod shell;
 pub mod trial;
 pub mod users;
 pub mod wait;
+pub mod windows;
 pub mod world;
 
 pub use control_plane::ControlPlane;

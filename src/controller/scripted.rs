@@ -2,9 +2,11 @@
 //! the test on one that is missing from it, and on one that nobody made.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body;
@@ -14,8 +16,8 @@ use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
 use super::context::{Context, Feeds, Scope};
-use super::queues::{Inbox, Queues};
-use super::stores::packed::pack;
+use super::queues::{Inbox, Incoming, Queues};
+use super::stores::packed::{PackedRequest, pack};
 use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
 use crate::api::AccessRequest;
@@ -141,6 +143,12 @@ pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
     (context, feeds, inbox)
 }
 
+/// Names of the requests that were put into a queue since the last look.
+pub fn asked(queue: &Incoming<PackedRequest>) -> Vec<String> {
+    let next = || poll_fn(|task| queue.poll_next(task, usize::MAX)).now_or_never();
+    std::iter::from_fn(next).inspect(|request| queue.forget(request)).map(|request| request.name).collect()
+}
+
 /// The watch brings a request, or a newer version of it.
 pub fn bring(context: &Context, feeds: &mut Feeds, request: AccessRequest) {
     let request = DeserializeGuard(Ok(request));
@@ -161,7 +169,6 @@ fn has(value: &Value, part: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt;
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::Api;
     use std::panic::AssertUnwindSafe;

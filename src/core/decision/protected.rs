@@ -17,6 +17,7 @@ use crate::core::model::grant_scope::Target;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::Policy;
 use crate::core::rbac::risk::Extent;
+use crate::core::rbac::risk::kinds::{KUBEVIRT_CONSOLES, KUBEVIRT_PARTS, KUBEVIRT_SCREENS, KUBEVIRT_TOKENS};
 use crate::core::rbac::role::RoleSeen;
 use crate::core::rbac::rules::{self, group_matches, list, quote, resource_matches};
 
@@ -180,19 +181,8 @@ const READ_URL: [&str; 3] = ["get", "head", "options"];
 /// machines, to which a connection may begin with a `get`.
 const NOT_TO_BE_READ: [(&str, &[&str]); 3] = [
     ("", &["secrets", "nodes/proxy", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy"]),
-    (
-        "subresources.kubevirt.io",
-        &[
-            "virtualmachineinstances/console",
-            "virtualmachineinstances/portforward",
-            "virtualmachineinstances/usbredir",
-            "virtualmachineinstances/vnc",
-            "virtualmachineinstances/vnc/screenshot",
-            "virtualmachineinstances/vsock",
-            "virtualmachines/portforward",
-        ],
-    ),
-    ("token.kubevirt.io", &["virtualmachines/vnc"]),
+    (KUBEVIRT_PARTS, KUBEVIRT_CONSOLES),
+    (KUBEVIRT_TOKENS, KUBEVIRT_SCREENS),
 ];
 
 /// A right of this rule that is more than looking, in words.

@@ -12,7 +12,7 @@
 
 mod finding;
 mod findings;
-mod kinds;
+pub mod kinds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,14 +1,12 @@
 //! What is said of the clock, and what is looked at again, on clocks that the tests set.
 
-use futures::FutureExt;
 use http::Method;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
-use crate::controller::queues::Inbox;
-use crate::controller::scripted::{Script, bring, context, granted};
+use crate::controller::scripted::{Script, asked, bring, context, granted};
 use crate::core::laws::fixtures::noon;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
@@ -33,13 +31,6 @@ fn said(readiness: &Readiness) -> String {
     readiness.answer().1
 }
 
-/// The requests for which a pass was asked since the last look.
-fn asked(inbox: &Inbox) -> Vec<String> {
-    let next = || std::future::poll_fn(|task| inbox.decisions.poll_next(task, usize::MAX)).now_or_never();
-    let asked = std::iter::from_fn(next).inspect(|request| inbox.decisions.forget(request));
-    asked.map(|request| request.name).collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_wrong_clock_is_said_in_readiness_and_requests_are_looked_at_when_it_is_right() {
     let script = (0..4 * QUESTIONS).fold(Script::default(), |s, _| s.then(Method::GET, "/readyz", 200, json!("ok")));
@@ -55,19 +46,19 @@ async fn a_wrong_clock_is_said_in_readiness_and_requests_are_looked_at_when_it_i
         heard(&context, server);
         sleep(LOOK * 2).await;
         assert!(said(&readiness).starts_with("ok"), "{}", said(&readiness));
-        assert_eq!(asked(&inbox), ["fix"]);
+        assert_eq!(asked(&inbox.decisions), ["fix"]);
         for (step, how) in [(3600, "the own clock is 59 min ahead of"), (-40, "the own clock is 39 s behind")] {
             own.set_by(SignedDuration::from_secs(step));
             sleep(LOOK * 2).await;
             assert!(said(&readiness).contains(how), "{}", said(&readiness));
-            assert_eq!(asked(&inbox), ["fix"]);
+            assert_eq!(asked(&inbox.decisions), ["fix"]);
             own.set_by(SignedDuration::from_secs(-step));
             sleep(LOOK * 2).await;
             assert!(said(&readiness).starts_with("ok"), "{}", said(&readiness));
-            assert_eq!(asked(&inbox), ["fix"]);
+            assert_eq!(asked(&inbox.decisions), ["fix"]);
         }
         sleep(Duration::from_secs(60)).await;
-        assert_eq!(asked(&inbox), Vec::<String>::new(), "a clock that goes on is not news");
+        assert_eq!(asked(&inbox.decisions), Vec::<String>::new(), "a clock that goes on is not news");
     })
     .await;
     script.is_over();

@@ -1,14 +1,12 @@
 //! When access is taken away, and what becomes of the request then, on a clock and before an API server that the tests set.
 
-use futures::FutureExt;
 use http::Method;
 use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::AccessRequest;
-use crate::controller::queues::Inbox;
-use crate::controller::scripted::{Script, bring, context, failure};
+use crate::controller::scripted::{Script, asked, bring, context, failure};
 use crate::core::laws::fixtures;
 use crate::core::laws::fixtures::noon;
 use crate::runtime::clock::Clock;
@@ -78,13 +76,6 @@ async fn from_the_start(context: &Context, story: impl Future<Output = ()>) {
     }
 }
 
-/// The requests for which a pass was asked since the last look, beside other grants.
-fn asked(inbox: &Inbox) -> Vec<String> {
-    let next = || std::future::poll_fn(|task| inbox.grants.poll_next(task, usize::MAX)).now_or_never();
-    let asked = std::iter::from_fn(next).inspect(|request| inbox.grants.forget(request));
-    asked.map(|request| request.name).collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_binding_is_deleted_at_the_end_and_the_pass_is_asked_for_after_that() {
     let script = deletes(Script::default(), "r-1").taking(millis(200));
@@ -101,15 +92,15 @@ async fn a_binding_is_deleted_at_the_end_and_the_pass_is_asked_for_after_that() 
         sleep(MOMENT * 2).await;
         assert_eq!(script.left(), 0, "at the end");
         assert!(ends.is_due("r-1", clock.now()) && ends.gone("r-1").is_none(), "it is on its way");
-        assert_eq!(asked(&inbox), Vec::<String>::new(), "it is on its way");
+        assert_eq!(asked(&inbox.grants), Vec::<String>::new(), "it is on its way");
         sleep(millis(200)).await;
-        assert_eq!(asked(&inbox), ["fix"]);
+        assert_eq!(asked(&inbox.grants), ["fix"]);
         let gone = ends.gone("r-1").unwrap();
         assert_eq!(serde_json::to_value(&gone.bindings).unwrap(), json!([bound("r-1")]));
         assert!(gone.at >= noon() + millis(60_200) && gone.at <= clock.now(), "{}", gone.at);
         assert!(!ends.is_due("r-1", clock.now()));
         sleep(seconds(3600)).await;
-        assert_eq!(asked(&inbox), Vec::<String>::new(), "once");
+        assert_eq!(asked(&inbox.grants), Vec::<String>::new(), "once");
     })
     .await;
     script.is_over();
@@ -122,7 +113,7 @@ async fn gone_after(script: Script, request: AccessRequest) -> Option<Gone> {
     bring(&context, &mut feeds, request);
     while_it_runs(&context, sleep(seconds(60) + MOMENT)).await;
     script.is_over();
-    assert_eq!(asked(&inbox), ["fix"]);
+    assert_eq!(asked(&inbox.grants), ["fix"]);
     assert!(!context.requests.ends.is_due("r-1", clock.now()), "nothing keeps its pass waiting");
     context.requests.ends.gone("r-1")
 }
@@ -182,12 +173,12 @@ async fn an_end_that_was_moved_before_it_came_counts_where_it_is_now() {
         // The watch may be behind the pass that has moved it.
         bring(&context, &mut feeds, fix());
         sleep(seconds(3000)).await;
-        assert_eq!((script.left(), asked(&inbox)), (1, Vec::new()), "moved later");
+        assert_eq!((script.left(), asked(&inbox.grants)), (1, Vec::new()), "moved later");
         bring(&context, &mut feeds, active("fix", "r-1", 3, 3600));
         sleep(seconds(540) - MOMENT).await;
-        assert_eq!((script.left(), asked(&inbox)), (1, Vec::new()), "moved sooner");
+        assert_eq!((script.left(), asked(&inbox.grants)), (1, Vec::new()), "moved sooner");
         sleep(MOMENT * 3).await;
-        assert_eq!((script.left(), asked(&inbox)), (0, vec!["fix".to_owned()]));
+        assert_eq!((script.left(), asked(&inbox.grants)), (0, vec!["fix".to_owned()]));
     })
     .await;
     script.is_over();
@@ -226,15 +217,15 @@ async fn nothing_is_recorded_while_more_is_deleted_but_for_a_second_at_most() {
     while_it_runs(&context, async {
         sleep(seconds(60) + millis(200)).await;
         assert!(context.requests.ends.gone("r-2").is_some());
-        assert_eq!(asked(&inbox), Vec::<String>::new(), "another is being deleted");
+        assert_eq!(asked(&inbox.grants), Vec::<String>::new(), "another is being deleted");
         sleep(millis(200)).await;
-        assert_eq!(asked(&inbox), ["b", "a"]);
+        assert_eq!(asked(&inbox.grants), ["b", "a"]);
         sleep(seconds(60)).await;
-        assert_eq!(asked(&inbox), Vec::<String>::new(), "another is being deleted");
+        assert_eq!(asked(&inbox.grants), Vec::<String>::new(), "another is being deleted");
         sleep(millis(700)).await;
-        assert_eq!(asked(&inbox), ["d"], "it has waited long enough");
+        assert_eq!(asked(&inbox.grants), ["d"], "it has waited long enough");
         sleep(seconds(9)).await;
-        assert_eq!(asked(&inbox), ["hangs"]);
+        assert_eq!(asked(&inbox.grants), ["hangs"]);
     })
     .await;
     script.is_over();

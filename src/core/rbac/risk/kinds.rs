@@ -45,6 +45,23 @@ pub(super) const BUILT_IN: &[&str] = &[
 /// API groups that answer and store nothing, whatever verb somebody has there.
 pub(super) const ONLY_ANSWER: &[&str] = &["custom.metrics.k8s.io", "external.metrics.k8s.io", "metrics.k8s.io"];
 
+/// API group of the parts of virtual machines that one connects to (KubeVirt).
+pub const KUBEVIRT_PARTS: &str = "subresources.kubevirt.io";
+/// Consoles, screens and ports of virtual machines. A connection may begin with a `get`.
+pub const KUBEVIRT_CONSOLES: &[&str] = &[
+    "virtualmachineinstances/console",
+    "virtualmachineinstances/portforward",
+    "virtualmachineinstances/usbredir",
+    "virtualmachineinstances/vnc",
+    "virtualmachineinstances/vnc/screenshot",
+    "virtualmachineinstances/vsock",
+    "virtualmachines/portforward",
+];
+/// API group of the tokens that open a screen of a virtual machine.
+pub const KUBEVIRT_TOKENS: &str = "token.kubevirt.io";
+/// What such a token is for.
+pub const KUBEVIRT_SCREENS: &[&str] = &["virtualmachines/vnc"];
+
 /// With these nothing can be done that a finding would have to tell, and why.
 pub(super) const HARMLESS: &[(&str, &[&str])] = &[
     // Answers of a kubelet about itself, or of the control plane; none of them can be written.

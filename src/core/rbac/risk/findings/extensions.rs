@@ -5,13 +5,13 @@
 
 use crate::api::risk::RiskLevel::{Critical, High, Medium};
 use crate::core::rbac::risk::finding::{ANY, CHANGE, CONNECT, DELETE, Finding, NOTHING, Sign, WRITE, finding};
+use crate::core::rbac::risk::kinds::{KUBEVIRT_CONSOLES, KUBEVIRT_PARTS, KUBEVIRT_SCREENS, KUBEVIRT_TOKENS};
 
 const ARGO: &str = "argoproj.io";
 const CERT_MANAGER: &str = "cert-manager.io";
 const ACME: &str = "acme.cert-manager.io";
 const EXTERNAL_SECRETS: &str = "external-secrets.io";
 const KUBEVIRT: &str = "kubevirt.io";
-const KUBEVIRT_PARTS: &str = "subresources.kubevirt.io";
 const KYVERNO: &str = "kyverno.io";
 const KYVERNO_POLICIES: &str = "policies.kyverno.io";
 const PROMETHEUS: &str = "monitoring.coreos.com";
@@ -169,22 +169,7 @@ pub(in crate::core::rbac::risk) static FINDINGS: &[Finding] = &[
         Some(High),
         Critical,
         "opens consoles, screens and ports of virtual machines (KubeVirt): is at them as if sitting in front",
-        Sign::Rights(&[
-            (
-                CONNECT,
-                KUBEVIRT_PARTS,
-                &[
-                    "virtualmachineinstances/console",
-                    "virtualmachineinstances/portforward",
-                    "virtualmachineinstances/usbredir",
-                    "virtualmachineinstances/vnc",
-                    "virtualmachineinstances/vnc/screenshot",
-                    "virtualmachineinstances/vsock",
-                    "virtualmachines/portforward",
-                ],
-            ),
-            (CONNECT, "token.kubevirt.io", &["virtualmachines/vnc"]),
-        ]),
+        Sign::Rights(&[(CONNECT, KUBEVIRT_PARTS, KUBEVIRT_CONSOLES), (CONNECT, KUBEVIRT_TOKENS, KUBEVIRT_SCREENS)]),
     ),
     finding(
         Some(High),
