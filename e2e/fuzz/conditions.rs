@@ -1,7 +1,7 @@
 //! Conditions in CEL, over facts that are as large as they can be.
 
 use daypass::core::policies::PolicySet;
-use daypass::core::policies::cel::{Asked, CelInput, Condition, RiskScore, When, Who};
+use daypass::core::policies::cel::{CelInput, Expression, RequestFacts, RiskScore, When, Who};
 use k8s_openapi::jiff::Timestamp;
 use libtest_mimic::Trial;
 use proptest::collection::vec;
@@ -40,7 +40,8 @@ fn judged(source: &str) {
 
 /// What an expression says of some request, if it is taken.
 fn said(source: &str) -> Option<Result<bool, String>> {
-    let request = Asked { namespaces: vec!["shop".to_owned()], role_kind: "Role".to_owned(), ..Asked::default() };
+    let request =
+        RequestFacts { namespaces: vec!["shop".to_owned()], role_kind: "Role".to_owned(), ..RequestFacts::default() };
     let facts = CelInput {
         request,
         requester: Who { groups: vec!["dev".to_owned()], ..Who::default() },
@@ -48,7 +49,7 @@ fn said(source: &str) -> Option<Result<bool, String>> {
         time: When { weekday: "Mon".to_owned(), ..When::default() },
         labels: [("wide".to_owned(), std::sync::Arc::new(["yes".to_owned()].into()))].into(),
     };
-    Condition::read("f", source).ok().map(|condition| condition.holds(&facts))
+    Expression::read("f", source).ok().map(|condition| condition.holds(&facts))
 }
 
 /// What is taken has nothing in it that the interpreter does not know; and nothing of the wrong type, unless its type

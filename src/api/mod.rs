@@ -1,7 +1,7 @@
 //! The two kinds that people write, `AccessRequest` and `AccessPolicy`, as Rust types and as CRDs.
 //!
 //! Owns what is stored and what `kubectl explain` prints. Field limits and CEL rules here are the first
-//! guard: the API server refuses what breaks them. Must not decide anything: rules over more than one
+//! check: the API server refuses what breaks them. Must not decide anything: rules over more than one
 //! object live in `core`.
 
 pub mod conditions;

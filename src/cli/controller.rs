@@ -159,7 +159,7 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(),
         }
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
-    let identity = controller::Identity { instance, namespace: args.namespace, served, guards: args.guards };
+    let identity = controller::Installation { instance, namespace: args.namespace, served, guards: args.guards };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),

@@ -6,7 +6,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use tokio::sync::Notify;
 
-use super::observe::{FreshRules, GuardedPolicy, Rules};
+use super::observe::{DecodedPolicy, FreshRules, Rules};
 use super::queues::{Lane, Queues};
 use super::stores::listed::{KINDS, Listed};
 use super::stores::packed::{PackedRequest, Summary, reference};
@@ -22,7 +22,7 @@ use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::model::own_clock::WrongClock;
-use crate::runtime::judged_clock::{JudgedClock, Standing};
+use crate::runtime::judged_clock::{ClockState, JudgedClock};
 
 /// What all loops share.
 pub struct Context {
@@ -60,13 +60,13 @@ pub struct Feeds {
     /// Of requests.
     pub requests: StoreWriter<PackedRequest>,
     /// Of policies.
-    pub policies: StoreWriter<GuardedPolicy>,
+    pub policies: StoreWriter<DecodedPolicy>,
     /// Of roles and bindings.
     pub rbac: RbacFeeds,
 }
 
 /// For whom a controller works.
-pub struct Scope {
+pub struct Reach {
     /// Where requests are served.
     pub served: ServedNamespaces,
     /// Namespace that Daypass is installed in.
@@ -80,7 +80,7 @@ impl Context {
         (writer, metrics): (Writer, Arc<TransitionMetrics>),
         queues: Queues,
         clock: JudgedClock,
-        Scope { served, release }: Scope,
+        Reach { served, release }: Reach,
     ) -> (Self, Feeds) {
         let (requests, requests_feed) = Requests::new();
         let (policies, policies_feed) = Policies::new();
@@ -122,10 +122,10 @@ impl Context {
     /// What is wrong with this process's clock, if it is.
     pub fn wrong_clock(&self) -> Option<WrongClock> {
         match self.clock.standing() {
-            Standing::Right => None,
-            Standing::Unheard => Some(WrongClock::Unheard),
-            Standing::Ahead => Some(WrongClock::Ahead),
-            Standing::Behind => Some(WrongClock::Behind),
+            ClockState::Right => None,
+            ClockState::Unheard => Some(WrongClock::Unheard),
+            ClockState::Ahead => Some(WrongClock::Ahead),
+            ClockState::Behind => Some(WrongClock::Behind),
         }
     }
 

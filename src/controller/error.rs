@@ -3,7 +3,7 @@
 use kube::core::Status;
 
 use crate::api::request::BindingKind;
-use crate::runtime::leader::Lost;
+use crate::runtime::leader::LeadershipLost;
 
 /// After how many passes in a row that the API server, or what it asks, did not let go on people are told of it. A right
 /// that was just given may not be in force yet, and an API server that just started does not know of it.
@@ -46,7 +46,7 @@ pub enum Error {
     PartEnded(&'static str),
     /// Another process may lead by now.
     #[error("this replica leads no more: {0}")]
-    Lost(#[from] Lost),
+    Lost(#[from] LeadershipLost),
 }
 
 impl Error {

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::stores::listed::ACCESS_REQUESTS;
 use crate::api::request::State;
 use crate::core::lifecycle::expiry::has_come;
-use crate::runtime::metrics::Counted;
+use crate::runtime::metrics::Gauges;
 
 const STATES: [State; 10] = [
     State::Pending,
@@ -22,13 +22,13 @@ const STATES: [State; 10] = [
 ];
 
 /// What the stores and the queues have now. Requests that cannot be decoded are in no state.
-pub fn count(context: &Context) -> Counted {
+pub fn count(context: &Context) -> Gauges {
     let mut requests = STATES.map(|state| (state.as_str(), 0));
     for summary in context.requests.store.state().iter().filter_map(|packed| packed.summary.as_ref()) {
         requests[index(summary.state)].1 += 1;
     }
     let owners = owners(context);
-    Counted {
+    Gauges {
         leads: context.metrics.leads(),
         live_grants: requests[index(State::Active)].1,
         requests: requests.to_vec(),

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::{oneshot, watch as signal};
 
-use self::context::{Context, Scope};
+use self::context::{Context, Reach};
 use self::error::Error;
 use self::loops::canary::{Canary, Memory, Report};
 use self::loops::work::work;
@@ -46,7 +46,7 @@ use crate::core::guard::Guard;
 use crate::core::guard::sight::Expected;
 use crate::runtime::client::{Clients, Hearers};
 use crate::runtime::gate::Leadership;
-use crate::runtime::leader::{Election, Lost};
+use crate::runtime::leader::{Election, LeadershipLost};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::Readiness;
 
@@ -54,7 +54,7 @@ use crate::runtime::server::Readiness;
 const GUARD: &str = "guard";
 
 /// Who and where this process is, and for whom.
-pub struct Identity {
+pub struct Installation {
     /// Its name in Events.
     pub instance: String,
     /// Namespace that Daypass is installed in.
@@ -85,11 +85,11 @@ pub struct Process {
 /// starts it afresh.
 pub async fn run(
     clients: Clients,
-    identity: Identity,
+    identity: Installation,
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Identity { instance, namespace, served, guards } = identity;
+    let Installation { instance, namespace, served, guards } = identity;
     let Process { readiness, hearers, leadership, election } = process;
     let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
@@ -98,7 +98,7 @@ pub async fn run(
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
     let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), transitions.clone());
-    let scope = Scope { served, release: namespace.clone() };
+    let scope = Reach { served, release: namespace.clone() };
     let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);
     let canary = Canary {
@@ -168,7 +168,7 @@ async fn elect(
     readiness: Readiness,
     unused: impl Fn() -> Option<bool> + Send + Sync,
     over: impl Future<Output = ()> + Send,
-) -> Result<(), Lost> {
+) -> Result<(), LeadershipLost> {
     match election {
         Some(election) => election.run(readiness, unused, over).await,
         None => {

@@ -23,13 +23,13 @@ use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::model::revision::{Revision, revision};
 use crate::core::policies::{PolicySet, origin};
 use crate::core::rbac::binding::Observed;
-use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 
 /// A request, or the reason why it cannot be decoded. One bad object must not end the watch of all.
-pub type GuardedRequest = DeserializeGuard<AccessRequest>;
+pub type DecodedRequest = DeserializeGuard<AccessRequest>;
 /// A policy, or the reason why it cannot be decoded.
-pub type GuardedPolicy = DeserializeGuard<AccessPolicy>;
+pub type DecodedPolicy = DeserializeGuard<AccessPolicy>;
 
 /// How many Roles of one request, and how many namespaces, are read at a time.
 const CONCURRENT_READS: usize = 16;
@@ -70,7 +70,7 @@ impl FreshRules {
             return Ok(rules.clone());
         }
         let read_at = Instant::now();
-        let (policies, all): (Api<GuardedPolicy>, _) = (Api::all(client.clone()), ListParams::default());
+        let (policies, all): (Api<DecodedPolicy>, _) = (Api::all(client.clone()), ListParams::default());
         let (policies, namespaces) = tokio::try_join!(policies.list(&all), namespaces(client, reach))
             .map_err(Error::api("list policies and namespaces"))?;
         let guard = guard();
@@ -85,12 +85,12 @@ impl FreshRules {
 /// such. `doubt` says why one is not believed.
 pub fn policy_set<'a>(
     known: &PolicySet,
-    stored: impl IntoIterator<Item = &'a GuardedPolicy> + Clone,
+    stored: impl IntoIterator<Item = &'a DecodedPolicy> + Clone,
     doubt: impl Fn(&AccessPolicy) -> Option<String>,
 ) -> PolicySet {
-    let decoded = stored.clone().into_iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    let decoded = stored.clone().into_iter().filter_map(|decoded| decoded.0.as_ref().ok());
     let mut policies = known.renewed(decoded, doubt);
-    for invalid in stored.into_iter().filter_map(|guarded| guarded.0.as_ref().err()) {
+    for invalid in stored.into_iter().filter_map(|decoded| decoded.0.as_ref().err()) {
         policies.insert_unreadable(invalid.metadata.name.as_deref().unwrap_or_default(), &invalid.error);
     }
     policies
@@ -160,9 +160,9 @@ pub async fn binding(client: &Client, recorded: &BindingRef) -> Result<Option<Ob
 /// # Errors
 /// When the API server cannot be asked.
 pub async fn request(client: &Client, namespace: &str, name: &str) -> Result<Option<AccessRequest>, Error> {
-    let api: Api<GuardedRequest> = Api::namespaced(client.clone(), namespace);
+    let api: Api<DecodedRequest> = Api::namespaced(client.clone(), namespace);
     let found = api.get_opt(name).await.map_err(Error::api("read a request"))?;
-    Ok(found.and_then(|guarded| guarded.0.ok()))
+    Ok(found.and_then(|decoded| decoded.0.ok()))
 }
 
 /// In which namespaces the Role is looked up that a request is for: where it is granted, or else where it is asked for.
@@ -200,7 +200,7 @@ pub async fn role(client: &Client, request: &AccessRequest, namespaces: &Namespa
 ///
 /// # Errors
 /// When the API server cannot be asked.
-pub async fn made_role(client: &Client, recorded: &BindingRef) -> Result<Option<MadeRole>, Error> {
+pub async fn made_role(client: &Client, recorded: &BindingRef) -> Result<Option<ObservedRole>, Error> {
     if recorded.role.is_none() {
         return Ok(None);
     }
@@ -208,11 +208,12 @@ pub async fn made_role(client: &Client, recorded: &BindingRef) -> Result<Option<
     let found = match &recorded.namespace {
         Some(place) => {
             let role = Api::<Role>::namespaced(client.clone(), place).get_opt(name).await;
-            role.map(|role| role.as_ref().map(MadeRole::from))
+            role.map(|role| role.as_ref().map(ObservedRole::from))
         }
-        None => {
-            Api::<ClusterRole>::all(client.clone()).get_opt(name).await.map(|role| role.as_ref().map(MadeRole::from))
-        }
+        None => Api::<ClusterRole>::all(client.clone())
+            .get_opt(name)
+            .await
+            .map(|role| role.as_ref().map(ObservedRole::from)),
     };
     found.map_err(Error::api("read a role"))
 }

@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
 use crate::api::request::AccessRequest;
-use crate::controller::observe::GuardedPolicy;
+use crate::controller::observe::DecodedPolicy;
 use crate::controller::stores::packed::PackedRequest;
 use crate::core::rbac::binding::Observed;
 
@@ -55,15 +55,15 @@ impl<K: kube::Resource> Shared<K> {
 }
 
 /// The sending end of a queue.
-struct Queue<K: kube::Resource>(Shared<K>);
+struct WorkQueue<K: kube::Resource>(Shared<K>);
 
 /// The receiving end of a queue.
 pub struct Incoming<K: kube::Resource>(Shared<K>);
 
 /// A pass runs for as long as this lives.
-pub struct Running<K: kube::Resource>(Shared<K>);
+pub struct PassRunning<K: kube::Resource>(Shared<K>);
 
-impl<K: kube::Resource> Drop for Running<K> {
+impl<K: kube::Resource> Drop for PassRunning<K> {
     fn drop(&mut self) {
         let mut backlog = self.0.lock();
         backlog.running -= 1;
@@ -71,7 +71,7 @@ impl<K: kube::Resource> Drop for Running<K> {
     }
 }
 
-impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> Queue<K> {
+impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> WorkQueue<K> {
     fn new() -> (Self, Incoming<K>) {
         let backlog = Backlog {
             names: VecDeque::new(),
@@ -113,10 +113,10 @@ impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> Incoming<K> {
     }
 
     /// The pass over an object begins, by its name or by a timer.
-    pub fn begun(&self, object: &ObjectRef<K>) -> Running<K> {
+    pub fn begun(&self, object: &ObjectRef<K>) -> PassRunning<K> {
         self.forget(object);
         self.0.lock().running += 1;
-        Running(self.0.clone())
+        PassRunning(self.0.clone())
     }
 
     /// There will be no pass over an object: it is gone.
@@ -149,10 +149,10 @@ pub enum Lane {
 
 /// The sending ends of the queues.
 pub struct Queues {
-    grants: Queue<PackedRequest>,
-    limited: Queue<PackedRequest>,
-    decisions: Queue<PackedRequest>,
-    policies: Queue<GuardedPolicy>,
+    grants: WorkQueue<PackedRequest>,
+    limited: WorkQueue<PackedRequest>,
+    decisions: WorkQueue<PackedRequest>,
+    policies: WorkQueue<DecodedPolicy>,
     reaper: mpsc::UnboundedSender<ReapTask>,
 }
 
@@ -165,7 +165,7 @@ pub struct Inbox {
     /// Other requests to take through a pass.
     pub decisions: Incoming<PackedRequest>,
     /// Policies to take through a pass.
-    pub policies: Incoming<GuardedPolicy>,
+    pub policies: Incoming<DecodedPolicy>,
     /// What the reaper should look into.
     pub reaper: mpsc::UnboundedReceiver<ReapTask>,
 }
@@ -173,10 +173,10 @@ pub struct Inbox {
 impl Queues {
     /// All queues, empty.
     pub fn new() -> (Self, Inbox) {
-        let (grants, grants_in) = Queue::new();
-        let (limited, limited_in) = Queue::new();
-        let (decisions, decisions_in) = Queue::new();
-        let (policies, policies_in) = Queue::new();
+        let (grants, grants_in) = WorkQueue::new();
+        let (limited, limited_in) = WorkQueue::new();
+        let (decisions, decisions_in) = WorkQueue::new();
+        let (policies, policies_in) = WorkQueue::new();
         let (reaper, reaper_in) = mpsc::unbounded_channel();
         let inbox = Inbox {
             grants: grants_in,
@@ -198,7 +198,7 @@ impl Queues {
     }
 
     /// Asks for a pass over a policy.
-    pub fn enqueue_policy(&self, policy: ObjectRef<GuardedPolicy>) {
+    pub fn enqueue_policy(&self, policy: ObjectRef<DecodedPolicy>) {
         self.policies.add(policy);
     }
 
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn names_come_in_the_order_in_which_they_were_added_and_once() {
-        let (queue, incoming) = Queue::new();
+        let (queue, incoming) = WorkQueue::new();
         ["b", "a", "b"].iter().for_each(|object| queue.add(name(object)));
         assert_eq!(queue.depth(), 2);
         assert_eq!(
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn no_more_are_handed_out_than_can_begin() {
-        let (queue, incoming) = Queue::new();
+        let (queue, incoming) = WorkQueue::new();
         ["a", "b", "c", "d"].iter().for_each(|object| queue.add(name(object)));
         assert_eq!(
             (next(&incoming, 2), next(&incoming, 2), next(&incoming, 2)),
@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_woken_by_a_name_and_by_the_end_of_a_pass() {
-        let (queue, incoming) = Queue::new();
+        let (queue, incoming) = WorkQueue::new();
         let running = incoming.begun(&name("a"));
         let waiting = tokio::spawn(async move { poll_fn(|task| incoming.poll_next(task, 1)).await.name });
         tokio::task::yield_now().await;
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn one_whose_pass_was_begun_by_a_timer_is_passed_over() {
-        let (queue, incoming) = Queue::new();
+        let (queue, incoming) = WorkQueue::new();
         ["a", "b"].iter().for_each(|object| queue.add(name(object)));
         drop(incoming.begun(&name("a")));
         assert_eq!((next(&incoming, 9), next(&incoming, 9)), (Some("b".into()), None));

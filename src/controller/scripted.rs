@@ -15,7 +15,7 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
-use super::context::{Context, Feeds, Scope};
+use super::context::{Context, Feeds, Reach};
 use super::queues::{Inbox, Incoming, Queues};
 use super::stores::packed::{PackedRequest, pack};
 use super::write::Writer;
@@ -138,7 +138,7 @@ pub fn granted() -> (AccessRequest, Wanted) {
 /// What all loops share, at a server that follows the script, with the ends that feed it and that hear from it.
 pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
     let (queues, inbox) = Queues::new();
-    let scope = Scope { served: ServedNamespaces::Cluster, release: "daypass-system".to_owned() };
+    let scope = Reach { served: ServedNamespaces::Cluster, release: "daypass-system".to_owned() };
     let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, JudgedClock::new(clock), scope);
     (context, feeds, inbox)
 }

@@ -11,7 +11,7 @@ pub mod touched;
 
 use k8s_openapi::jiff::Timestamp;
 
-pub use record::{Gap, Record};
+pub use record::{Gap, GapRecord};
 
 /// Whether the cluster keeps people from writing in another's name.
 #[derive(Clone, Debug, PartialEq, Eq)]

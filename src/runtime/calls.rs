@@ -4,7 +4,7 @@ use http::{Method, Request, Response};
 use kube::client::Body;
 use tower::BoxError;
 
-use super::layer::{Answer, Around};
+use super::layer::{Around, ResponseFuture};
 use super::metrics::Metrics;
 
 /// Has a client's calls counted.
@@ -12,7 +12,7 @@ use super::metrics::Metrics;
 pub struct Counting(pub Metrics);
 
 impl Around for Counting {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {

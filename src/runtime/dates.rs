@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::judged_clock::{JudgedClock, Witness};
-use super::layer::{Answer, Around};
+use super::layer::{Around, ResponseFuture};
 
 /// Has a clock hear the answers to a client's calls.
 #[derive(Clone)]
 pub struct Hearing(pub JudgedClock);
 
 impl Around for Hearing {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {
@@ -42,7 +42,7 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::runtime::clock::Clock;
-    use crate::runtime::judged_clock::Standing;
+    use crate::runtime::judged_clock::ClockState;
     use crate::runtime::layer::With;
     use k8s_openapi::jiff::SignedDuration;
     use tower::{Layer, Service};
@@ -50,7 +50,7 @@ mod tests {
     const SAID: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     /// How a clock that is an hour ahead stands after an answer.
-    async fn standing(code: u16, said: Option<&'static str>) -> Standing {
+    async fn standing(code: u16, said: Option<&'static str>) -> ClockState {
         let right: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
         let clock = JudgedClock::new(Clock::at(right + SignedDuration::from_hours(1)));
         let server = tower::service_fn(|_: Request<Body>| async move {
@@ -64,12 +64,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_date_of_a_success_is_heard_and_no_other() {
-        assert_eq!(standing(200, Some(SAID)).await, Standing::Ahead);
-        assert_eq!(standing(201, Some(SAID)).await, Standing::Ahead);
+        assert_eq!(standing(200, Some(SAID)).await, ClockState::Ahead);
+        assert_eq!(standing(201, Some(SAID)).await, ClockState::Ahead);
         for (code, said) in
             [(200, None), (200, Some("tomorrow")), (200, Some("")), (503, Some(SAID)), (302, Some(SAID))]
         {
-            assert_eq!(standing(code, said).await, Standing::Unheard, "{code} {said:?}");
+            assert_eq!(standing(code, said).await, ClockState::Unheard, "{code} {said:?}");
         }
     }
 }

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
-use super::layer::{Answer, Around};
+use super::layer::{Around, ResponseFuture};
 
 /// Whether this process may write.
 #[derive(Clone, Debug)]
-enum Standing {
+enum LeadState {
     /// It stands by; what is known of who leads, as a clause.
     By(Option<Arc<str>>),
     /// It leads until then; without end when there is no election. And what shakes that, as a clause.
@@ -22,33 +22,33 @@ enum Standing {
 
 /// Says whether this process leads, now and without asking anybody. Clones say the same.
 #[derive(Clone, Debug)]
-pub struct Leadership(watch::Receiver<Standing>);
+pub struct Leadership(watch::Receiver<LeadState>);
 
 /// The one place that a [`Leadership`] hears from.
 #[derive(Debug)]
-pub struct Seat(watch::Sender<Standing>);
+pub struct Seat(watch::Sender<LeadState>);
 
 /// A seat that nobody has taken, and the view of it.
 pub fn seat() -> (Seat, Leadership) {
-    let (message, heard) = watch::channel(Standing::By(None));
+    let (message, heard) = watch::channel(LeadState::By(None));
     (Seat(message), Leadership(heard))
 }
 
 impl Seat {
     /// Leads from now on: there is no other process.
     pub fn take_for_good(&self) {
-        self.0.send_replace(Standing::Leads(None, None));
+        self.0.send_replace(LeadState::Leads(None, None));
     }
 
     /// Leads until then, on the monotonic clock.
     pub fn take_until(&self, until: Instant) {
-        self.0.send_replace(Standing::Leads(Some(until), None));
+        self.0.send_replace(LeadState::Leads(Some(until), None));
     }
 
     /// Leads for as long as was said, though somebody else has written the Lease.
     pub fn is_shaken(&self, by: &str) {
         self.0.send_if_modified(|standing| {
-            if let Standing::Leads(_, shaken_by) = standing {
+            if let LeadState::Leads(_, shaken_by) = standing {
                 *shaken_by = Some(by.into());
             }
             // Nothing that is waited for.
@@ -59,8 +59,8 @@ impl Seat {
     /// Stands by from now on; what is known of who leads, as a clause. True when that is news.
     pub fn stand_by(&self, known: Option<Arc<str>>) -> bool {
         self.0.send_if_modified(|standing| {
-            let news = !matches!(standing, Standing::By(before) if *before == known);
-            *standing = Standing::By(known);
+            let news = !matches!(standing, LeadState::By(before) if *before == known);
+            *standing = LeadState::By(known);
             news
         })
     }
@@ -70,15 +70,15 @@ impl Leadership {
     /// Whether this process leads.
     pub fn holds(&self) -> bool {
         match *self.0.borrow() {
-            Standing::By(_) => false,
-            Standing::Leads(until, _) => until.is_none_or(|until| Instant::now() < until),
+            LeadState::By(_) => false,
+            LeadState::Leads(until, _) => until.is_none_or(|until| Instant::now() < until),
         }
     }
 
     /// Waits until this process leads.
     pub async fn taken(&self) {
         let mut heard = self.0.clone();
-        if heard.wait_for(|standing| matches!(standing, Standing::Leads(..))).await.is_err() {
+        if heard.wait_for(|standing| matches!(standing, LeadState::Leads(..))).await.is_err() {
             // Nobody is left who could take it.
             std::future::pending::<()>().await;
         }
@@ -89,8 +89,8 @@ impl Leadership {
         let mut heard = self.0.clone();
         while self.holds() {
             let until = match *heard.borrow_and_update() {
-                Standing::By(_) => return,
-                Standing::Leads(until, _) => until,
+                LeadState::By(_) => return,
+                LeadState::Leads(until, _) => until,
             };
             let deadline = async {
                 match until {
@@ -114,10 +114,10 @@ impl Leadership {
     /// The part that this process has, in words.
     pub fn role(&self) -> String {
         match &*self.0.borrow() {
-            Standing::Leads(_, None) => "leads".to_owned(),
-            Standing::Leads(_, Some(shaken)) => format!("leads; {shaken}, and is being taken back"),
-            Standing::By(None) => "stands by".to_owned(),
-            Standing::By(Some(known)) => format!("stands by; {known}"),
+            LeadState::Leads(_, None) => "leads".to_owned(),
+            LeadState::Leads(_, Some(shaken)) => format!("leads; {shaken}, and is being taken back"),
+            LeadState::By(None) => "stands by".to_owned(),
+            LeadState::By(Some(known)) => format!("stands by; {known}"),
         }
     }
 }
@@ -132,7 +132,7 @@ pub struct Gate(pub Leadership);
 pub struct NotLeading;
 
 impl Around for Gate {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {

@@ -48,7 +48,7 @@ pub enum Witness {
 
 /// How the own clock stands to the API server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClockState {
     /// The API server has not said what time it is.
     Unheard,
     /// They agree well enough.
@@ -61,13 +61,13 @@ pub enum Standing {
 
 /// What the clocks say at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct ClockReading {
     /// The time that counts.
     pub now: Timestamp,
     /// What the own clock says.
     pub own: Timestamp,
     /// How the own clock stands to the API server's.
-    pub standing: Standing,
+    pub standing: ClockState,
     /// By how much it is ahead at least, negative when behind; zero when it may agree.
     pub ahead: SignedDuration,
     /// Whether the `Date` of answers is contradicted by the times at which objects are created, and so not believed.
@@ -87,12 +87,12 @@ impl JudgedClock {
     }
 
     /// How the own clock stands to the API server's.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> ClockState {
         self.look().standing
     }
 
     /// All of it.
-    pub fn look(&self) -> Look {
+    pub fn look(&self) -> ClockReading {
         let mut heard = self.lock();
         heard.look(self.own.now(), Instant::now())
     }
@@ -152,21 +152,21 @@ impl Heard {
         }
     }
 
-    fn look(&mut self, own: Timestamp, steady: Instant) -> Look {
+    fn look(&mut self, own: Timestamp, steady: Instant) -> ClockReading {
         let Some((theirs, contradicted)) = self.theirs(steady) else {
-            let (standing, ahead) = (Standing::Unheard, SignedDuration::ZERO);
-            return Look { now: own, own, standing, ahead, contradicted: false };
+            let (standing, ahead) = (ClockState::Unheard, SignedDuration::ZERO);
+            return ClockReading { now: own, own, standing, ahead, contradicted: false };
         };
         let ahead = theirs.until(Bounds { earliest: own.as_duration(), latest: own.as_duration() });
         let limit = if self.wrong { NEAR } else { LIMIT };
         self.wrong = ahead.abs() > limit;
         let standing = match self.wrong {
-            false => Standing::Right,
-            true if ahead.is_negative() => Standing::Behind,
-            true => Standing::Ahead,
+            false => ClockState::Right,
+            true if ahead.is_negative() => ClockState::Behind,
+            true => ClockState::Ahead,
         };
         let latest = Timestamp::from_duration(theirs.latest).unwrap_or(own);
-        Look { now: if self.wrong { latest } else { own }, own, standing, ahead, contradicted }
+        ClockReading { now: if self.wrong { latest } else { own }, own, standing, ahead, contradicted }
     }
 
     /// Between what the API server's time lies now, and whether its creation times contradict the `Date` of answers. Those

@@ -8,12 +8,12 @@ use kube::client::Body;
 use tower::{BoxError, Layer, Service};
 
 /// The future of a call's response.
-pub type Answer<B> = BoxFuture<'static, Result<Response<B>, BoxError>>;
+pub type ResponseFuture<B> = BoxFuture<'static, Result<Response<B>, BoxError>>;
 
 /// Is done around each call.
 pub trait Around: Clone {
     /// Answers a request, by `call` or without it.
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static;
 }
@@ -46,13 +46,13 @@ where
 {
     type Response = Response<B>;
     type Error = BoxError;
-    type Future = Answer<B>;
+    type Future = ResponseFuture<B>;
 
     fn poll_ready(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(task)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answer<B> {
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture<B> {
         self.around.around(request, |request| self.inner.call(request))
     }
 }

@@ -42,8 +42,8 @@ use kube::ResourceExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
-use self::record::Record;
-use self::sight::{Look, STANDS, Sight, Step};
+use self::record::LeaseRecord;
+use self::sight::{ElectionStep, LeaseRead, LeaseSight, STANDS};
 use super::clock::Clock;
 use super::gate::Seat;
 use super::server::Readiness;
@@ -91,7 +91,7 @@ impl LeaseTimings {
 
 /// Why the lease is lost.
 #[derive(Debug, thiserror::Error)]
-pub enum Lost {
+pub enum LeadershipLost {
     /// It was not renewed in time.
     #[error("the lease could not be renewed for {0:?}")]
     Late(Duration),
@@ -151,7 +151,7 @@ impl<L: LeaseStore> Election<L> {
         readiness: Readiness,
         unused: impl Fn() -> Option<bool>,
         over: impl Future<Output = ()>,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), LeadershipLost> {
         tokio::pin!(over);
         let mut hold = tokio::select! {
             taken = self.stand_by(&readiness, unused) => taken,
@@ -173,7 +173,7 @@ impl<L: LeaseStore> Election<L> {
 
     /// Looks at the lease until it can be taken.
     async fn stand_by(&self, readiness: &Readiness, unused: impl Fn() -> Option<bool>) -> Hold {
-        let mut sight = Sight::new(&self.me, self.terms.lease);
+        let mut sight = LeaseSight::new(&self.me, self.terms.lease);
         loop {
             let limit = Instant::now() + self.terms.renew_deadline / 2;
             let mut pause = LOOK.min(self.terms.retry);
@@ -185,7 +185,7 @@ impl<L: LeaseStore> Election<L> {
                 }
                 Ok(Ok(Found::Other(record))) => {
                     readiness.done(ELECTION);
-                    if !matches!(&record, Record::Held { by, .. } if *by != self.me) {
+                    if !matches!(&record, LeaseRecord::Held { by, .. } if *by != self.me) {
                         pause = CLOSE_LOOK;
                     }
                     self.tell_of(&record);
@@ -202,37 +202,39 @@ impl<L: LeaseStore> Election<L> {
     }
 
     /// Says who leads, when that is news.
-    fn tell_of(&self, record: &Record) {
+    fn tell_of(&self, record: &LeaseRecord) {
         let what = record.clause();
         if self.seat.stand_by(Some(what.as_str().into())) {
             match record {
-                Record::Strange(_) | Record::Absent => warn!("stands by: {what}; it is taken when the wait is over"),
+                LeaseRecord::Strange(_) | LeaseRecord::Absent => {
+                    warn!("stands by: {what}; it is taken when the wait is over")
+                }
                 _ => info!("stands by: {what}"),
             }
         }
     }
 
     /// One look at the lease. It is taken if it is free, or over by this process's own clock.
-    async fn look(&self, sight: &mut Sight, unused: impl Fn() -> Option<bool>) -> kube::Result<Found> {
+    async fn look(&self, sight: &mut LeaseSight, unused: impl Fn() -> Option<bool>) -> kube::Result<Found> {
         let sent = Instant::now();
         let found = self.leases.read().await?;
-        let record = Record::of(found.as_ref());
+        let record = LeaseRecord::of(found.as_ref());
         let unused = match record {
-            Record::Absent if sight.is_first() => match unused() {
+            LeaseRecord::Absent if sight.is_first() => match unused() {
                 Some(unused) => unused,
                 None => return Ok(Found::Undecided),
             },
             _ => false,
         };
         let version = found.as_ref().and_then(ResourceExt::resource_version);
-        let look = Look { record: record.clone(), version, sent, answered: Instant::now() };
+        let look = LeaseRead { record: record.clone(), version, sent, answered: Instant::now() };
         let step = sight.judge(look, unused);
-        if step == Step::Wait {
+        if step == ElectionStep::Wait {
             return Ok(Found::Other(record));
         }
         let taken = Instant::now();
-        match self.put(found, step == Step::Take).await {
-            Ok(lease) if step == Step::Take => {
+        match self.put(found, step == ElectionStep::Take).await {
+            Ok(lease) if step == ElectionStep::Take => {
                 Ok(Found::Mine(Box::new(Hold { lease, until: taken + self.terms.renew_deadline, shaken: None })))
             }
             Ok(lease) => {
@@ -246,13 +248,13 @@ impl<L: LeaseStore> Election<L> {
     }
 
     /// Renews the lease for as long as it can.
-    async fn lead(&self, hold: &mut Hold) -> Lost {
+    async fn lead(&self, hold: &mut Hold) -> LeadershipLost {
         loop {
             let pause = if hold.shaken.is_some() { STANDS } else { self.terms.retry.max(STANDS) };
             sleep_until((Instant::now() + pause).min(hold.until)).await;
             let sent = Instant::now();
             if sent >= hold.until {
-                return Lost::Late(self.terms.renew_deadline);
+                return LeadershipLost::Late(self.terms.renew_deadline);
             }
             let limit = hold.until.min(sent + self.terms.renew_deadline / 2);
             match timeout_at(limit, self.renew(hold)).await {
@@ -270,7 +272,7 @@ impl<L: LeaseStore> Election<L> {
 
     /// Writes the lease once more. One that has changed is read again: an answer may have been lost, or somebody else has
     /// written it. What is then written over that is no renewal yet: the hold is shaken until that has stood.
-    async fn renew(&self, hold: &mut Hold) -> kube::Result<Result<(), Lost>> {
+    async fn renew(&self, hold: &mut Hold) -> kube::Result<Result<(), LeadershipLost>> {
         match self.put(Some(hold.lease.clone()), true).await {
             Ok(lease) => {
                 (hold.lease, hold.shaken) = (lease, None);
@@ -280,9 +282,9 @@ impl<L: LeaseStore> Election<L> {
             Err(error) => return Err(error),
         }
         let found = self.leases.read().await?;
-        match Record::of(found.as_ref()) {
-            Record::Held { by, .. } if by == self.me => {}
-            Record::Held { by, .. } | Record::GivenBack(by) => return Ok(Err(Lost::Taken(by))),
+        match LeaseRecord::of(found.as_ref()) {
+            LeaseRecord::Held { by, .. } if by == self.me => {}
+            LeaseRecord::Held { by, .. } | LeaseRecord::GivenBack(by) => return Ok(Err(LeadershipLost::Taken(by))),
             strange => {
                 let what = strange.clause();
                 if hold.shaken.as_ref() != Some(&what) {
@@ -324,7 +326,7 @@ enum Found {
     /// This process holds it now.
     Mine(Box<Hold>),
     /// It is not this process's, or not yet.
-    Other(Record),
+    Other(LeaseRecord),
     /// It is not known yet whether it is free.
     Undecided,
 }

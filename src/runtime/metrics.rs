@@ -42,14 +42,14 @@ pub struct Metrics {
     revoke: Histogram,
     pass_errors: Family<KindLabels, Counter>,
     api_calls: Family<CallLabels, Counter>,
-    count: Arc<OnceLock<Count>>,
+    count: Arc<OnceLock<CountGauges>>,
 }
 
-type Count = Box<dyn Fn() -> Counted + Send + Sync>;
+type CountGauges = Box<dyn Fn() -> Gauges + Send + Sync>;
 
 /// What is counted when it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct Gauges {
     /// Whether this replica leads.
     pub leads: bool,
     /// How many requests are in each state.
@@ -68,7 +68,7 @@ pub struct Counted {
 
 /// What came of trying the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tried {
+pub enum RoundOutcome {
     /// Every guard is in force.
     Sound,
     /// One is not.
@@ -77,7 +77,7 @@ pub enum Tried {
     CannotTry,
 }
 
-impl Tried {
+impl RoundOutcome {
     const ALL: [Self; 3] = [Self::Sound, Self::Missing, Self::CannotTry];
 }
 
@@ -88,7 +88,7 @@ struct GuardLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TryLabels {
-    result: Tried,
+    result: RoundOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -112,7 +112,7 @@ struct CallLabels {
     code: String,
 }
 
-impl EncodeLabelValue for Tried {
+impl EncodeLabelValue for RoundOutcome {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         encoder.write_str(match self {
             Self::Sound => "sound",
@@ -152,7 +152,7 @@ impl Default for Metrics {
             count: Arc::default(),
         };
         // A counter that first appears with its first event has no increase to alert on.
-        for result in Tried::ALL {
+        for result in RoundOutcome::ALL {
             metrics.guard_tries.get_or_create(&TryLabels { result }).inc_by(0);
         }
         metrics.registry = Arc::new(metrics.registered());
@@ -209,7 +209,7 @@ impl Metrics {
     }
 
     /// The guard was tried once more.
-    pub fn guard_tried(&self, result: Tried) {
+    pub fn guard_tried(&self, result: RoundOutcome) {
         self.guard_tries.get_or_create(&TryLabels { result }).inc();
     }
 
@@ -259,7 +259,7 @@ impl Metrics {
     }
 
     /// From now on this is asked for what can be counted at any time. Only the first time counts.
-    pub fn count_with(&self, count: impl Fn() -> Counted + Send + Sync + 'static) {
+    pub fn count_with(&self, count: impl Fn() -> Gauges + Send + Sync + 'static) {
         let _ = self.count.set(Box::new(count));
     }
 
@@ -276,7 +276,7 @@ impl Metrics {
         Ok(text)
     }
 
-    fn show(&self, counted: Counted) {
+    fn show(&self, counted: Gauges) {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.leader.set(i64::from(counted.leads));
         for (state, n) in counted.requests {
@@ -307,9 +307,9 @@ mod tests {
     fn all_that_can_be_said_of_the_guard() {
         let metrics = Metrics::default();
         let told = metrics.clone();
-        told.guard_tried(Tried::CannotTry);
-        told.guard_tried(Tried::Sound);
-        told.guard_tried(Tried::Sound);
+        told.guard_tried(RoundOutcome::CannotTry);
+        told.guard_tried(RoundOutcome::Sound);
+        told.guard_tried(RoundOutcome::Sound);
         told.guard_in_force(true);
         let expected = [
             "# HELP daypass_guard_in_force 1 while every guard is in force as far as is known; at 0 nothing new is granted.",
@@ -331,7 +331,7 @@ mod tests {
         use std::sync::atomic::{AtomicUsize, Ordering};
         let (metrics, n) = (Metrics::default(), Arc::new(AtomicUsize::new(3)));
         let seen = n.clone();
-        metrics.count_with(move || Counted {
+        metrics.count_with(move || Gauges {
             leads: true,
             requests: vec![("Active", seen.load(Ordering::SeqCst))],
             live_grants: 4,

@@ -29,7 +29,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::layer::{Answer, Around};
+use super::layer::{Around, ResponseFuture};
 
 /// How many spans wait to be sent. What goes over is dropped.
 const WAITING: usize = 4096;
@@ -175,7 +175,7 @@ impl HttpClient for Collector {
 pub struct Tracing;
 
 impl Around for Tracing {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> Answer<B>
+    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {

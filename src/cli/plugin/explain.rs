@@ -19,7 +19,7 @@ use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::AccessRequest;
 use crate::api::subject::Identity;
-use crate::controller::observe::{self, GuardedPolicy, GuardedRequest};
+use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
 use crate::core::decision::protected::{Protected, USUAL_RELEASE};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::decision::snapshot::Snapshot;
@@ -104,7 +104,7 @@ struct Cluster {
 
 impl Cluster {
     async fn request(&self, namespace: &str, name: &str) -> Result<AccessRequest, PluginError> {
-        let api: Api<GuardedRequest> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<DecodedRequest> = Api::namespaced(self.client.clone(), namespace);
         let what = format!("get accessrequests in namespace {namespace}");
         let found = api.get_opt(name).await.map_err(|error| PluginError::api(what, error))?;
         let found = found
@@ -190,7 +190,7 @@ impl Cluster {
     }
 
     async fn policies(&self) -> Result<PolicySet, PluginError> {
-        let api: Api<GuardedPolicy> = Api::all(self.client.clone());
+        let api: Api<DecodedPolicy> = Api::all(self.client.clone());
         let listed =
             api.list(&ListParams::default()).await.map_err(|error| PluginError::api("list accesspolicies", error))?;
         Ok(observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record))
@@ -272,8 +272,8 @@ impl Cluster {
         if request.is_decided() || !(request.spec.break_glass || policies.any_limits()) {
             return Vec::new();
         }
-        let all: Api<GuardedRequest> = Api::all(self.client.clone());
-        let own: Api<GuardedRequest> = Api::namespaced(self.client.clone(), &request.namespace().unwrap_or_default());
+        let all: Api<DecodedRequest> = Api::all(self.client.clone());
+        let own: Api<DecodedRequest> = Api::namespaced(self.client.clone(), &request.namespace().unwrap_or_default());
         let mut listed = all.list(&ListParams::default()).await;
         if let Err(error) = &listed {
             self.notes.push(format!(
@@ -282,7 +282,7 @@ impl Cluster {
             ));
             listed = own.list(&ListParams::default()).await;
         }
-        let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|guarded| guarded.0.ok());
+        let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|decoded| decoded.0.ok());
         others.filter(|other| other.uid() != request.uid()).collect()
     }
 }

@@ -10,7 +10,7 @@ use super::manifests::{Document, documents};
 use super::output::{Connection, Output, PluginError};
 use super::policy_test::PolicyTest;
 use crate::api::AccessPolicy;
-use crate::controller::observe::{self, GuardedPolicy};
+use crate::controller::observe::{self, DecodedPolicy};
 use crate::core::decision::protected::Protected;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::report::lint::{Warning, lint};
@@ -41,7 +41,7 @@ pub fn files(paths: &[PathBuf], release: &str) -> Result<Output, PluginError> {
 pub async fn cluster(connection: &Connection, release: &str) -> Result<Output, PluginError> {
     let config = client::of_person(connection.kubeconfig.as_deref(), connection.context.as_deref()).await;
     let client = config.and_then(|config| Ok(Client::try_from(config)?))?;
-    let stored: Api<GuardedPolicy> = Api::all(client.clone());
+    let stored: Api<DecodedPolicy> = Api::all(client.clone());
     let stored = stored.list(&ListParams::default()).await;
     let stored = stored.map_err(|error| PluginError::api("list accesspolicies", error))?.items;
     let (mut policies, mut unreadable) = (Vec::new(), Vec::new());

@@ -25,7 +25,7 @@ use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::policies::limits::Counted;
 use crate::core::policies::{Entry, PolicySet};
 use crate::core::rbac::role::RoleSeen;
-use crate::core::report::explain::{Explanation, Outcome, Standing, explain};
+use crate::core::report::explain::{Explanation, Outcome, StageState, explain};
 
 /// When a case is decided that does not say: a Monday noon.
 const AT: &str = "2026-01-05T12:00:00Z";
@@ -241,7 +241,7 @@ impl Case {
     fn differences(&self, explanation: &Explanation) -> Vec<(&'static str, String, String)> {
         let expect = &self.expect;
         let grant = explanation.grant.as_ref();
-        let open = explanation.stages.iter().find(|stage| stage.state == Standing::Open);
+        let open = explanation.stages.iter().find(|stage| stage.state == StageState::Open);
         let approvers = open.into_iter().flat_map(|stage| &stage.approvers).map(|a| a.subject.clone()).collect();
         let namespaces = grant.into_iter().flat_map(|grant| grant.namespaces.iter().cloned()).collect();
         let nothing = || "nothing".to_owned();

@@ -9,7 +9,7 @@ use super::output::PluginError;
 use crate::api::policy::Effect;
 use crate::api::request::AccessRequest;
 use crate::core::rbac::rules::describe;
-use crate::core::report::explain::{Asked, Explanation, Grant, Judged, Outcome, Standing, Verdict};
+use crate::core::report::explain::{Explanation, Grant, Judged, Outcome, StageProgress, StageState, Verdict};
 
 /// How an explanation is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -140,12 +140,12 @@ fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
     vec![policy.name.clone(), effect.to_owned(), says]
 }
 
-fn row_of_stage(stage: &Asked) -> Vec<String> {
+fn row_of_stage(stage: &StageProgress) -> Vec<String> {
     let state = match stage.state {
-        Standing::Full => "full",
-        Standing::Open => "open",
-        Standing::Later => "later",
-        Standing::Spared => "spared",
+        StageState::Full => "full",
+        StageState::Open => "open",
+        StageState::Later => "later",
+        StageState::Spared => "spared",
     };
     let approver = |(subject, escalated): (&String, bool)| {
         if escalated { format!("{subject} (escalated)") } else { subject.clone() }

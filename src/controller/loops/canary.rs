@@ -26,7 +26,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
-use self::account::{Account, who_and_when};
+use self::account::{CanaryAccount, who_and_when};
 use self::sight::Blind;
 use self::tries::{CANARY, Tries};
 use crate::api::AccessRequest;
@@ -38,12 +38,12 @@ use crate::controller::write;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::record::Round;
 use crate::core::guard::sight::{Expected, judge};
-use crate::core::guard::{Guard, Record};
+use crate::core::guard::{GapRecord, Guard};
 use crate::runtime::client::Hearers;
 use crate::runtime::gate::Leadership;
-use crate::runtime::metrics::Tried;
+use crate::runtime::metrics::RoundOutcome;
 
-/// Annotation of the canary's request: the [`Record`] of its rounds.
+/// Annotation of the canary's request: the [`GapRecord`] of its rounds.
 const RECORD: &str = "daypass.dev/guard-record";
 /// Annotation of it that versions of Daypass before the record go by: since when the guard has been in force.
 const SINCE: &str = "daypass.dev/guarded-since";
@@ -86,9 +86,9 @@ pub struct Canary {
 /// What one round leaves to the next.
 #[derive(Default)]
 pub struct Memory {
-    account: Option<Account>,
+    account: Option<CanaryAccount>,
     /// May be fresher in the time of the last sound round than what is stored.
-    record: Option<Record>,
+    record: Option<GapRecord>,
     /// Whether this replica led then, so that nobody else had to write the record since.
     led: bool,
     /// Whether the requests to doubt have been found since the guard was missing last.
@@ -153,7 +153,7 @@ impl Canary {
             let looked = self.round(&mut *self.memory.lock().await, depth).await;
             // What sight alone found to be in order was not tried.
             let tried = tried(&looked);
-            if depth == Depth::Whole || tried != Tried::Sound {
+            if depth == Depth::Whole || tried != RoundOutcome::Sound {
                 self.hearers.metrics.guard_tried(tried);
             }
             // A fresh install lets nobody try anything before its kinds are served and a replica leads.
@@ -212,7 +212,7 @@ impl Canary {
         }
     }
 
-    async fn store(&self, account: &Account, record: &Record) -> Result<(), CannotTry> {
+    async fn store(&self, account: &CanaryAccount, record: &GapRecord) -> Result<(), CannotTry> {
         let since = record.unbroken_since().map(|since| since.to_string());
         let note = json!({ RECORD: serde_json::to_string(record)?, SINCE: since });
         write::canary::note(&account.requests(self), CANARY, note).await?;
@@ -224,7 +224,7 @@ impl Canary {
         if self.guards.is_empty() {
             return Err(CannotTry::NothingHandedOver);
         }
-        let account = Account::fresh(&mut memory.account, self).await?;
+        let account = CanaryAccount::fresh(&mut memory.account, self).await?;
         let (who, began) = who_and_when(&account.tries, &self.hearers.clock).await?;
         let tries = Tries { namespace: &self.namespace, guards: &self.guards, who: &who, account: &account.tries };
         let leads = self.leadership.holds();
@@ -245,7 +245,7 @@ impl Canary {
         let verdict = judge(&self.guards, &seen.guards, &answers, &vouched);
         let (_, ended) = who_and_when(&account.tries, &self.hearers.clock).await?;
         let round = Round { verdict: &verdict, began, ended, revision: seen.revision };
-        let mut record = Record::after(before, round);
+        let mut record = GapRecord::after(before, round);
         let faultless = verdict.is_sound() && refused.is_none();
         let guard = match (&mut record, refused) {
             (_, Some(why)) => Guard::Missing(why),
@@ -273,7 +273,7 @@ impl Canary {
 
     /// Now that the guard is in force: finds the requests that somebody may have written to while it was not, before
     /// anything is decided on them, and notes when passes have dealt with all. Why nothing may be decided yet, if so.
-    async fn settle(&self, found: &mut bool, record: &mut Record, leads: bool) -> Result<Option<Guard>, CannotTry> {
+    async fn settle(&self, found: &mut bool, record: &mut GapRecord, leads: bool) -> Result<Option<Guard>, CannotTry> {
         let Some(sound) = record.unsettled() else {
             record.revision().into_iter().for_each(|revision| self.doubts.sound_at(revision));
             return Ok(None);
@@ -297,16 +297,16 @@ impl Canary {
 }
 
 /// The record on the canary's request; what is not one counts as none.
-fn noted(own: &AccessRequest) -> Option<Record> {
+fn noted(own: &AccessRequest) -> Option<GapRecord> {
     let record = own.annotations().get(RECORD).and_then(|text| serde_json::from_str(text).ok());
     let since = || own.annotations().get(SINCE).and_then(|text| text.parse::<Timestamp>().ok());
-    record.or_else(|| since().map(Record::of_former))
+    record.or_else(|| since().map(GapRecord::of_former))
 }
 
 /// What is stored counts, since another replica may have written it; what this one remembers is the same, or fresher in
 /// the time of its last round. Without a note a leader goes by what it has seen itself, and else begins anew. A leader that
 /// was one before believes no note but its own: without a guard, whoever may write requests may write that one.
-fn freshest(stored: Option<Record>, memory: Option<Record>, leads: bool, led: bool) -> Option<Record> {
+fn freshest(stored: Option<GapRecord>, memory: Option<GapRecord>, leads: bool, led: bool) -> Option<GapRecord> {
     match (stored, memory) {
         (_, Some(memory)) if leads && led => Some(memory),
         (Some(stored), Some(memory)) if !memory.is_news_to(Some(&stored)) => Some(memory),
@@ -346,11 +346,11 @@ fn publish(tell: &watch::Sender<Report>, report: Report) {
     });
 }
 
-fn tried(looked: &Result<Report, CannotTry>) -> Tried {
+fn tried(looked: &Result<Report, CannotTry>) -> RoundOutcome {
     match looked.as_ref().map(|report| &report.guard) {
-        Ok(Guard::InForce(_)) => Tried::Sound,
-        Ok(Guard::Missing(_)) => Tried::Missing,
-        Err(_) => Tried::CannotTry,
+        Ok(Guard::InForce(_)) => RoundOutcome::Sound,
+        Ok(Guard::Missing(_)) => RoundOutcome::Missing,
+        Err(_) => RoundOutcome::CannotTry,
     }
 }
 

@@ -12,7 +12,7 @@ use super::takeover;
 use crate::controller::context::Context;
 use crate::controller::observe;
 use crate::runtime::clock::Steps;
-use crate::runtime::judged_clock::{Look, Standing};
+use crate::runtime::judged_clock::{ClockReading, ClockState};
 use crate::runtime::server::Readiness;
 
 /// Name of the clock in readiness.
@@ -74,7 +74,7 @@ async fn ask(context: &Context, was_set: &Notify) {
     }
 }
 
-fn say(look: &Look, readiness: &Readiness) {
+fn say(look: &ClockReading, readiness: &Readiness) {
     match complaint(look) {
         None => readiness.done(CLOCK),
         Some(complaint) => readiness.wait_for(CLOCK, &complaint),
@@ -82,7 +82,7 @@ fn say(look: &Look, readiness: &Readiness) {
     readiness.remark(CLOCK, Some(CONTRADICTED).filter(|_| look.contradicted));
 }
 
-fn tell(look: &Look) {
+fn tell(look: &ClockReading) {
     match complaint(look) {
         None => info!("the clock agrees with the API server's"),
         Some(complaint) => warn!("{complaint}"),
@@ -90,12 +90,12 @@ fn tell(look: &Look) {
 }
 
 /// What is wrong with the own clock, if it is.
-fn complaint(look: &Look) -> Option<String> {
+fn complaint(look: &ClockReading) -> Option<String> {
     let how = match look.standing {
-        Standing::Right => return None,
-        Standing::Unheard => return Some("the API server has not said yet what time it is there".to_owned()),
-        Standing::Ahead => "ahead of",
-        Standing::Behind => "behind",
+        ClockState::Right => return None,
+        ClockState::Unheard => return Some("the API server has not said yet what time it is there".to_owned()),
+        ClockState::Ahead => "ahead of",
+        ClockState::Behind => "behind",
     };
     // In whole minutes where it is many: the text is not to change with every look.
     let by = look.ahead.abs();

@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::api::request::AccessRequest;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::observe::GuardedPolicy;
+use crate::controller::observe::DecodedPolicy;
 use crate::controller::stores::listed::ACCESS_REQUESTS;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::policy_status::{readiness, reviews};
@@ -29,8 +29,8 @@ const JUDGE_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the status could not be written.
-pub async fn reconcile(guarded: Arc<GuardedPolicy>, context: Arc<Context>) -> Result<Action, Error> {
-    let policy = match &guarded.0 {
+pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Result<Action, Error> {
+    let policy = match &decoded.0 {
         Ok(policy) => policy,
         Err(invalid) => {
             warn!(error = %invalid, name = ?invalid.metadata.name, "cannot decode policy");
@@ -83,6 +83,6 @@ fn unreviewed(context: &Context, policy: &str) -> Vec<AccessRequest> {
 }
 
 /// When to try again.
-pub fn after_error(_: Arc<GuardedPolicy>, _: &Error, _: Arc<Context>) -> Action {
+pub fn after_error(_: Arc<DecodedPolicy>, _: &Error, _: Arc<Context>) -> Action {
     Action::requeue(RETRY)
 }

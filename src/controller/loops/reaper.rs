@@ -28,7 +28,7 @@ use crate::controller::stores::listed::ACCESS_REQUESTS;
 use crate::controller::stores::packed::PackedRequest;
 use crate::core::lifecycle::reap::{Owner, is_litter, verdict};
 use crate::core::rbac::binding::Observed;
-use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::ownership::possible_request_uids;
 
 /// Time between two sweeps: how long a stray may last that no watch made suspicious. What a watch or a clock tells of
@@ -127,7 +127,7 @@ async fn clear_litter(context: &Context) -> bool {
 }
 
 /// Asks the API server about a made role's request, and deletes the role when it is left over. True when nothing failed.
-async fn look_into_role(context: &Context, place: &BindingRef, role: &MadeRole) -> bool {
+async fn look_into_role(context: &Context, place: &BindingRef, role: &ObservedRole) -> bool {
     let looking = async {
         let Some(uid) = role.request_uid() else { return Ok(()) };
         let found = ask(context, &role.metadata).await?;

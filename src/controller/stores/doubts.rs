@@ -15,10 +15,10 @@ use crate::core::model::revision::Revision;
 
 /// Requests in doubt.
 #[derive(Default)]
-pub struct Doubts(Mutex<Known>);
+pub struct Doubts(Mutex<DoubtIndex>);
 
 #[derive(Default)]
-struct Known {
+struct DoubtIndex {
     own: HashMap<ObjectRef<PackedRequest>, OwnWrites>,
     doubted: HashSet<ObjectRef<PackedRequest>>,
 }
@@ -46,7 +46,7 @@ impl Doubts {
             behind || packed.summary.as_ref().is_some_and(Summary::is_open)
         };
         let mut known = self.lock();
-        let Known { own, doubted } = &mut *known;
+        let DoubtIndex { own, doubted } = &mut *known;
         let touched = there.into_iter().filter(|(at, version)| is_touched(*version, own.get(at).copied(), sound));
         doubted.extend(touched.filter(|(at, version)| is_decided_on(at, *version)).map(|(at, _)| at));
     }
@@ -74,7 +74,7 @@ impl Doubts {
         known.doubted.remove(request);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, DoubtIndex> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

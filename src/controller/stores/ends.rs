@@ -21,12 +21,12 @@ type Uid = Arc<str>;
 /// Ends of running access.
 #[derive(Default)]
 pub struct Ends {
-    known: Mutex<Known>,
+    known: Mutex<EndIndex>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Known {
+struct EndIndex {
     by_uid: HashMap<Uid, End>,
     by_time: BTreeMap<Timestamp, BTreeSet<Uid>>,
     /// Being moved by a pass now.
@@ -181,7 +181,7 @@ impl Ends {
         self.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, EndIndex> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -199,7 +199,7 @@ impl Drop for Moving<'_> {
     }
 }
 
-impl Known {
+impl EndIndex {
     fn is_due(&self, uid: &str, now: Timestamp) -> bool {
         self.taken.contains(uid) || self.by_uid.get(uid).is_some_and(|end| has_come(end.at, now))
     }

@@ -15,10 +15,10 @@ const TOLD_AGAIN: Duration = Duration::from_secs(1800);
 
 /// Failed passes, by request.
 #[derive(Default)]
-pub struct Failures(Mutex<HashMap<ObjectRef<PackedRequest>, Counted>>);
+pub struct Failures(Mutex<HashMap<ObjectRef<PackedRequest>, FailureCount>>);
 
 #[derive(Clone, Copy, Default)]
-struct Counted {
+struct FailureCount {
     /// Of whatever.
     all: u32,
     /// The last ones, of what the API server answered.

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, State};
-use crate::controller::observe::GuardedRequest;
+use crate::controller::observe::DecodedRequest;
 use crate::core::decision::dependence::Dependence;
 use crate::core::lifecycle::break_glass::is_unreviewed;
 use crate::core::model::revision::{Revision, revision};
@@ -55,7 +55,7 @@ pub struct Packed<K: Pack> {
 }
 
 /// A request as its store keeps it.
-pub type PackedRequest = Packed<GuardedRequest>;
+pub type PackedRequest = Packed<DecodedRequest>;
 
 impl<K: Pack> Packed<K> {
     /// Packs an object.
@@ -189,7 +189,7 @@ impl Summary {
     }
 }
 
-impl Pack for GuardedRequest {
+impl Pack for DecodedRequest {
     type Whole = AccessRequest;
     type Summary = Option<Summary>;
     const LIKE: &'static str = include_str!("packed/requests.jsonl");
@@ -250,14 +250,14 @@ mod tests {
         objects.into_iter().filter(|object| object["kind"] == "AccessRequest").collect()
     }
 
-    fn guarded(object: &Value) -> GuardedRequest {
+    fn decoded(object: &Value) -> DecodedRequest {
         serde_json::from_value(object.clone()).unwrap()
     }
 
     #[test]
     fn what_is_kept_is_what_was_seen() {
         for object in stored() {
-            let packed = Packed::of(&guarded(&object));
+            let packed = Packed::of(&decoded(&object));
             assert_eq!(json!(packed.open().unwrap()), object);
             assert_eq!(packed.name_any(), object["metadata"]["name"].as_str().unwrap());
         }
@@ -267,7 +267,7 @@ mod tests {
     fn a_request_takes_a_third_of_its_text_and_a_binding_less() {
         let objects = stored();
         let texts: usize = objects.iter().map(|object| object.to_string().len()).sum();
-        let packed: usize = objects.iter().map(|object| Packed::of(&guarded(object)).bytes.len()).sum();
+        let packed: usize = objects.iter().map(|object| Packed::of(&decoded(object)).bytes.len()).sum();
         assert!(packed * 3 < texts, "{packed} of {texts}: is the sample out of date?");
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": { "name": "daypass-8e09e1f5-771e-47b4-9be7-3a55681f3676", "namespace": "shop" },
@@ -284,7 +284,7 @@ mod tests {
     fn one_that_cannot_be_decoded_is_there_and_cannot_be_opened() {
         let broken =
             json!({ "metadata": { "name": "x", "namespace": "shop", "uid": "u", "resourceVersion": "7" }, "spec": 1 });
-        let broken: GuardedRequest = serde_json::from_value(broken).unwrap();
+        let broken: DecodedRequest = serde_json::from_value(broken).unwrap();
         assert!(DeserializeGuard::<AccessRequest>::clone(&broken).0.is_err());
         let packed = Packed::of(&broken);
         assert!(packed.open().is_none() && packed.summary.is_none() && packed.version().is_none());
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_glance_says_what_the_request_says() {
         for object in stored() {
-            let packed = Packed::of(&guarded(&object));
+            let packed = Packed::of(&decoded(&object));
             let (summary, request) = (packed.summary.clone().unwrap(), packed.open().unwrap());
             let status = request.status.clone().unwrap();
             assert_eq!((summary.state, summary.ends), (status.state, status.next_end()));

@@ -7,7 +7,7 @@ use kube::runtime::reflector::{self, Store};
 use tokio::time::Instant;
 
 use super::first_seen::FirstSeen;
-use crate::controller::observe::{self, GuardedPolicy};
+use crate::controller::observe::{self, DecodedPolicy};
 use crate::core::guard::Guard;
 use crate::core::policies::{PolicySet, origin};
 
@@ -17,7 +17,7 @@ pub const UNTRIED: &str = "the cluster's guard has not been tried yet";
 /// Policies, and what is known of the guards.
 pub struct Policies {
     /// The objects.
-    pub store: Store<GuardedPolicy>,
+    pub store: Store<DecodedPolicy>,
     /// Since when policies are as they are.
     pub first_seen: FirstSeen,
     guard: RwLock<Guard>,
@@ -27,7 +27,7 @@ pub struct Policies {
 
 impl Policies {
     /// None yet, and the writing end of the store.
-    pub fn new() -> (Self, StoreWriter<GuardedPolicy>) {
+    pub fn new() -> (Self, StoreWriter<DecodedPolicy>) {
         let (store, feed) = reflector::store();
         let guard = RwLock::new(Guard::Missing(UNTRIED.to_owned()));
         let policies =

@@ -12,7 +12,7 @@ use crate::api::request::{AccessRequest, BindingKind, BindingRef};
 use crate::controller::observe::places_of;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::rbac::binding::Observed;
-use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 
 /// Roles and bindings.
@@ -73,7 +73,7 @@ impl Rbac {
     }
 
     /// The role that was made for a recorded binding.
-    fn made_role(&self, recorded: &BindingRef) -> Option<MadeRole> {
+    fn made_role(&self, recorded: &BindingRef) -> Option<ObservedRole> {
         recorded.role.as_ref()?;
         let name = &recorded.name;
         match &recorded.namespace {
@@ -83,8 +83,8 @@ impl Rbac {
     }
 
     /// Every role that was made for a binding, with where it stands.
-    pub fn made_roles(&self) -> Vec<(BindingRef, MadeRole)> {
-        let made = |role: Option<MadeRole>, kind| role.and_then(|role| Some((role.beside(kind)?, role)));
+    pub fn made_roles(&self) -> Vec<(BindingRef, ObservedRole)> {
+        let made = |role: Option<ObservedRole>, kind| role.and_then(|role| Some((role.beside(kind)?, role)));
         let of_namespaces = self.roles.state_filter(|packed| packed.summary.is_some()).into_iter();
         let of_cluster = self.cluster_roles.state_filter(|packed| packed.summary.is_some()).into_iter();
         let of_namespaces = of_namespaces.filter_map(|packed| made(packed.seen(), BindingKind::RoleBinding));

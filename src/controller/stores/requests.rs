@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::packed::{PackedRequest, Summary, reference};
 use super::worked_on::WorkedOn;
 use crate::api::request::AccessRequest;
-use crate::controller::observe::GuardedRequest;
+use crate::controller::observe::DecodedRequest;
 
 /// Requests.
 pub struct Requests {
@@ -77,7 +77,7 @@ impl Requests {
     }
 
     /// The watch has brought a request.
-    pub fn came(&self, request: &GuardedRequest) {
+    pub fn came(&self, request: &DecodedRequest) {
         self.by_uid.insert(request);
         if let Ok(request) = &request.0 {
             self.ends.note(request);
@@ -104,7 +104,7 @@ impl Index {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
     }
 
-    fn insert(&self, request: &GuardedRequest) {
+    fn insert(&self, request: &DecodedRequest) {
         if let Some(uid) = request.uid() {
             self.0.write().unwrap_or_else(PoisonError::into_inner).insert(uid, reference(request));
         }

@@ -37,14 +37,14 @@ where
 pub type Told<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
 
 /// The store that follows the merged watch, and how what it holds becomes an object again.
-pub struct Known<T: Resource<DynamicType = ()> + Clone + 'static, K> {
+pub struct MergedStore<T: Resource<DynamicType = ()> + Clone + 'static, K> {
     /// The store.
     pub stored: Store<T>,
     /// The object of what is stored.
     pub object: fn(&T) -> K,
 }
 
-impl<T, K> Known<T, K>
+impl<T, K> MergedStore<T, K>
 where
     T: Resource<DynamicType = ()> + Clone + 'static,
     K: Resource<DynamicType = ()>,
@@ -66,7 +66,7 @@ where
 /// empty until it can be, and is told of. With nobody to tell, it is waited for.
 pub fn merge<T, K, S>(
     watches: Vec<(String, S)>,
-    known: Known<T, K>,
+    known: MergedStore<T, K>,
     told: Option<Told<'_>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
@@ -108,7 +108,7 @@ where
     K: Resource<DynamicType = ()>,
 {
     parts: BTreeMap<String, Part<K>>,
-    known: Known<T, K>,
+    known: MergedStore<T, K>,
     /// Whether the first list of all has gone out.
     listed: bool,
     told: Option<Told<'a>>,

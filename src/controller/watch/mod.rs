@@ -28,7 +28,7 @@ use tracing::{info, warn};
 use crate::api::policy::Effect;
 use crate::api::{RoleKind, keys};
 use crate::controller::context::{Context, Feeds};
-use crate::controller::observe::{self, GuardedPolicy, GuardedRequest};
+use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
 use crate::controller::queues::ReapTask;
 use crate::controller::stores::listed::{
     ACCESS_POLICIES, ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS, ROLES,
@@ -40,7 +40,7 @@ use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::origin;
 use crate::core::rbac::binding::Observed;
-use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::made_role::ObservedRole;
 use crate::runtime::server::Readiness;
 
 /// Annotation in which kubectl keeps a second copy of the whole object.
@@ -52,18 +52,18 @@ pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness:
     let all = watcher::Config::default;
     let Feeds { requests, policies, rbac } = feeds;
     let RbacFeeds { role_bindings, cluster_role_bindings, cluster_roles, roles } = rbac;
-    let sight = Sight { client: &client, served: &context.served, readiness: &readiness };
+    let sight = WatchedCluster { client: &client, served: &context.served, readiness: &readiness };
     tokio::select! {
         () = watch_requests(sight.in_namespaces(ACCESS_REQUESTS, all(), requests), &context, &readiness) => {}
         () = watch_policies(sight.policies(policies), &context, &readiness) => {}
         () = watch_namespaces(sight.of_namespaces(), &context, &readiness) => {}
         () = watch_roles(
             sight.of_cluster(all(), cluster_roles),
-            |r: &ClusterRole| MadeRole::from(r), (CLUSTER_ROLES, RoleKind::ClusterRole), &context, &readiness,
+            |r: &ClusterRole| ObservedRole::from(r), (CLUSTER_ROLES, RoleKind::ClusterRole), &context, &readiness,
         ) => {}
         () = watch_roles(
             sight.in_namespaces(ROLES, all(), roles),
-            |r: &Role| MadeRole::from(r), (ROLES, RoleKind::Role), &context, &readiness,
+            |r: &Role| ObservedRole::from(r), (ROLES, RoleKind::Role), &context, &readiness,
         ) => {}
         () = watch_bindings(
             sight.in_namespaces(ROLE_BINDINGS, ours.clone(), role_bindings),
@@ -79,15 +79,15 @@ pub async fn run(client: Client, context: Arc<Context>, feeds: Feeds, readiness:
 type Events<'a, K> = BoxStream<'a, watcher::Result<Event<K>>>;
 
 /// What can be seen from here.
-struct Sight<'a> {
+struct WatchedCluster<'a> {
     client: &'a Client,
     served: &'a ServedNamespaces,
     readiness: &'a Readiness,
 }
 
-impl<'a> Sight<'a> {
+impl<'a> WatchedCluster<'a> {
     /// Policies, which are few and looked at often.
-    fn policies(&self, store: StoreWriter<GuardedPolicy>) -> Events<'a, GuardedPolicy> {
+    fn policies(&self, store: StoreWriter<DecodedPolicy>) -> Events<'a, DecodedPolicy> {
         let watch = watcher::watcher(Api::all(self.client.clone()), watcher::Config::default());
         events(watch).reflect(store).boxed()
     }
@@ -127,7 +127,7 @@ impl<'a> Sight<'a> {
                 false => info!(kind, namespace, "can be read"),
             }
         });
-        let known = merged::Known { stored: store.as_reader(), object: Packed::restored };
+        let known = merged::MergedStore { stored: store.as_reader(), object: Packed::restored };
         follow(merged::merge(names.iter().map(watch).collect(), known, Some(message)), store).boxed()
     }
 
@@ -143,7 +143,7 @@ impl<'a> Sight<'a> {
             (name.clone(), events(merged::watch(api.clone(), config)))
         };
         let (stored, store) = reflector::store();
-        let known = merged::Known { stored, object: PartialObjectMeta::clone };
+        let known = merged::MergedStore { stored, object: PartialObjectMeta::clone };
         merged::merge(names.iter().map(watch).collect(), known, None).reflect(store).boxed()
     }
 
@@ -235,7 +235,7 @@ impl<K: Resource<DynamicType = ()> + Clone> Listing<K> {
 }
 
 async fn watch_requests(
-    stream: impl Stream<Item = watcher::Result<Event<GuardedRequest>>>,
+    stream: impl Stream<Item = watcher::Result<Event<DecodedRequest>>>,
     context: &Context,
     readiness: &Readiness,
 ) {
@@ -288,7 +288,7 @@ async fn watch_requests(
 }
 
 /// It is looked at no more: what cannot be read grants nothing.
-fn tell_if_broken(request: &GuardedRequest) {
+fn tell_if_broken(request: &DecodedRequest) {
     if let Err(invalid) = &request.0 {
         let (name, namespace) = (&invalid.metadata.name, &invalid.metadata.namespace);
         warn!(error = %invalid, ?name, ?namespace, "cannot decode request");
@@ -296,13 +296,13 @@ fn tell_if_broken(request: &GuardedRequest) {
 }
 
 /// Whether a request comes as a pass has just left it.
-fn is_echo(request: &GuardedRequest, context: &Context) -> bool {
+fn is_echo(request: &DecodedRequest, context: &Context) -> bool {
     let version = request.0.as_ref().ok().and_then(observe::version);
     version.is_some_and(|version| context.requests.expectations.is_echo(&reference(request), version))
 }
 
 async fn watch_policies(
-    stream: impl Stream<Item = watcher::Result<Event<GuardedPolicy>>>,
+    stream: impl Stream<Item = watcher::Result<Event<DecodedPolicy>>>,
     context: &Context,
     readiness: &Readiness,
 ) {
@@ -347,7 +347,7 @@ async fn watch_policies(
 }
 
 /// Whether its status says that it is doubted.
-fn is_doubted(policy: &GuardedPolicy) -> bool {
+fn is_doubted(policy: &DecodedPolicy) -> bool {
     policy.0.as_ref().is_ok_and(|policy| origin::doubt_on_record(policy).is_some())
 }
 
@@ -362,7 +362,7 @@ struct SpecVersion {
 }
 
 impl SpecVersion {
-    fn of(policy: &GuardedPolicy) -> Self {
+    fn of(policy: &DecodedPolicy) -> Self {
         Self {
             uid: policy.uid(),
             generation: policy.meta().generation,
@@ -419,7 +419,7 @@ async fn watch_namespaces(
 /// A role that changes is news for the requests that are for it; one that was made for a binding, for its request.
 async fn watch_roles<K>(
     stream: impl Stream<Item = watcher::Result<Event<K>>>,
-    read: impl Fn(&K) -> MadeRole,
+    read: impl Fn(&K) -> ObservedRole,
     (kind, role_kind): (&'static str, RoleKind),
     context: &Context,
     readiness: &Readiness,

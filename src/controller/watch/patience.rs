@@ -23,12 +23,12 @@ pub fn patient<K: Send>(
     watch: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
     let news = watch.filter(|event| future::ready(!matches!(event, Ok(Event::Init))));
-    let news = stream::unfold((Box::pin(news), Failures::default()), |(mut news, failures)| async move {
+    let news = stream::unfold((Box::pin(news), WatchFailures::default()), |(mut news, failures)| async move {
         if let Some(wait) = failures.wait() {
             sleep(wait).await;
         }
         let event = news.next().await?;
-        let failures = event.as_ref().map_or_else(|error| failures.and(error), |_| Failures::default());
+        let failures = event.as_ref().map_or_else(|error| failures.and(error), |_| WatchFailures::default());
         Some((event, (news, failures)))
     });
     let mut listing = false;
@@ -72,12 +72,12 @@ pub fn is_refusal(error: &watcher::Error) -> bool {
 /// Failures of one sort in a row. An API server that was away and then refuses may only not know its roles yet, so the
 /// wait for a right begins with the first refusal.
 #[derive(Clone, Copy, Default)]
-struct Failures {
+struct WatchFailures {
     refused: bool,
     in_a_row: u32,
 }
 
-impl Failures {
+impl WatchFailures {
     /// These, and one more.
     fn and(self, error: &watcher::Error) -> Self {
         let refused = is_refusal(error);

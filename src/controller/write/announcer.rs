@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where Events are put to be sent.
 #[derive(Clone)]
-pub struct Queue(mpsc::Sender<Announced>);
+pub struct EventQueue(mpsc::Sender<Announced>);
 
 /// Sends Events from a queue.
 pub struct Announcer {
@@ -38,7 +38,7 @@ struct Announced {
     at: Instant,
 }
 
-impl Queue {
+impl EventQueue {
     /// Has an Event sent.
     pub fn push(&self, event: Event) {
         if let Err(error) = self.0.try_send(Announced { event, at: Instant::now() }) {
@@ -49,9 +49,9 @@ impl Queue {
 
 impl Announcer {
     /// An announcer, and its queue.
-    pub fn new(client: Client) -> (Queue, Self) {
+    pub fn new(client: Client) -> (EventQueue, Self) {
         let (sender, queue) = mpsc::channel(WAITING);
-        (Queue(sender), Self { client, queue })
+        (EventQueue(sender), Self { client, queue })
     }
 
     /// Sends Events until the last who could announce is gone and the queue is empty.

@@ -21,7 +21,7 @@ use crate::api::request::{BindingRef, MadeRole as Recorded};
 use crate::controller::error::{BindError, Error, is_final};
 use crate::controller::observe;
 use crate::core::rbac::binding::{self, Observed, Wanted};
-use crate::core::rbac::made_role::{MadeRole, WantedRole};
+use crate::core::rbac::made_role::{ObservedRole, WantedRole};
 
 /// How long the API server may take to see a self-binding: another of its replicas may answer, and from a cache.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ impl Writer {
     }
 
     /// What stands in the place of the role already: left by a try that was cut short.
-    async fn found(&self, role: &WantedRole, place: &BindingRef) -> Result<Option<MadeRole>, BindError> {
+    async fn found(&self, role: &WantedRole, place: &BindingRef) -> Result<Option<ObservedRole>, BindError> {
         let there = observe::made_role(&self.client, place).await.map_err(BindError::Retry)?;
         let Some(there) = there else { return Ok(None) };
         match there.drift(role) {
@@ -115,29 +115,29 @@ impl Writer {
         }
     }
 
-    async fn make(&self, role: &WantedRole, place: &BindingRef) -> Result<MadeRole, kube::Error> {
+    async fn make(&self, role: &WantedRole, place: &BindingRef) -> Result<ObservedRole, kube::Error> {
         let as_is = PostParams::default();
         match &place.namespace {
             Some(namespace) => {
-                roles(&self.client, namespace).create(&as_is, &role.role()).await.map(|r| MadeRole::from(&r))
+                roles(&self.client, namespace).create(&as_is, &role.role()).await.map(|r| ObservedRole::from(&r))
             }
             None => {
                 let api: Api<ClusterRole> = Api::all(self.client.clone());
-                api.create(&as_is, &role.cluster_role()).await.map(|r| MadeRole::from(&r))
+                api.create(&as_is, &role.cluster_role()).await.map(|r| ObservedRole::from(&r))
             }
         }
     }
 
-    async fn remake(&self, role: &WantedRole, place: &BindingRef) -> Result<MadeRole, kube::Error> {
+    async fn remake(&self, role: &WantedRole, place: &BindingRef) -> Result<ObservedRole, kube::Error> {
         let as_is = PostParams::default();
         match &place.namespace {
             Some(namespace) => {
                 let api = roles(&self.client, namespace);
-                api.replace(&place.name, &as_is, &role.role()).await.map(|r| MadeRole::from(&r))
+                api.replace(&place.name, &as_is, &role.role()).await.map(|r| ObservedRole::from(&r))
             }
             None => {
                 let api: Api<ClusterRole> = Api::all(self.client.clone());
-                api.replace(&place.name, &as_is, &role.cluster_role()).await.map(|r| MadeRole::from(&r))
+                api.replace(&place.name, &as_is, &role.cluster_role()).await.map(|r| ObservedRole::from(&r))
             }
         }
     }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
-use self::announcer::{Announcer, Queue};
+use self::announcer::{Announcer, EventQueue};
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
@@ -48,7 +48,7 @@ pub struct Writer {
     /// Where what is stored is counted.
     transitions: Arc<TransitionMetrics>,
     client: Client,
-    events: Queue,
+    events: EventQueue,
     instance: Arc<str>,
     clock: JudgedClock,
     /// Who the controller is to the API server, once somebody needed to know.

@@ -16,7 +16,7 @@ use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Policy;
-use crate::core::policies::cel::{Asked, CelInput, RiskScore, When, Who};
+use crate::core::policies::cel::{CelInput, RequestFacts, RiskScore, When, Who};
 use crate::core::policies::limits::{Counted, Exceeded};
 use crate::core::rbac::role::RoleSeen;
 
@@ -78,7 +78,7 @@ impl<'a> EvalContext<'a> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let request = ask.request;
         CelInput {
-            request: Asked {
+            request: RequestFacts {
                 name: text(&request.metadata.name),
                 namespace: text(&request.metadata.namespace),
                 role: ask.role.name.clone(),

@@ -7,7 +7,7 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::sight::{Marks, Verdict};
+use super::sight::{Marks, RoundFindings};
 use super::{Gaps, Guard};
 use crate::core::model::revision::Revision;
 
@@ -30,7 +30,7 @@ pub struct Gap {
 
 /// What is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct GapRecord {
     /// Nothing is known of the time before.
     since: Timestamp,
     #[serde(default)]
@@ -67,7 +67,7 @@ enum Open {
 #[derive(Clone, Copy, Debug)]
 pub struct Round<'a> {
     /// What it says of the guards.
-    pub verdict: &'a Verdict,
+    pub verdict: &'a RoundFindings,
     /// The API server's time when it began.
     pub began: Timestamp,
     /// The API server's time when it was over.
@@ -76,7 +76,7 @@ pub struct Round<'a> {
     pub revision: Option<Revision>,
 }
 
-impl Record {
+impl GapRecord {
     /// What a version of Daypass left that noted only since when the guard had been in force.
     pub fn of_former(since: Timestamp) -> Self {
         Self::begun(since, since, None, Marks::new())

@@ -37,7 +37,7 @@ impl std::str::FromStr for Expected {
 
 /// Policy and binding of a guard, as stored.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct SeenGuard {
     /// The ValidatingAdmissionPolicy, if there is one of the name.
     pub policy: Option<Stored>,
     /// The ValidatingAdmissionPolicyBinding, if there is one of the name.
@@ -78,7 +78,7 @@ impl Mark {
 /// The version of each guard that was seen, by name.
 pub type Marks = BTreeMap<String, Mark>;
 
-impl Seen {
+impl SeenGuard {
     fn mark(&self) -> Option<Mark> {
         let version = |stored: &Stored| (stored.uid.clone(), stored.generation);
         Some(Mark { policy: version(self.policy.as_ref()?), binding: version(self.binding.as_ref()?) })
@@ -98,7 +98,7 @@ pub enum Tried {
 
 /// What a round says of all guards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct RoundFindings {
     /// Guards that are not what the chart made, with the reason.
     pub drifted: Vec<(String, String)>,
     /// Guards that let something pass, with what.
@@ -109,7 +109,7 @@ pub struct Verdict {
     pub marks: Marks,
 }
 
-impl Verdict {
+impl RoundFindings {
     /// Whether every guard is in force.
     pub fn is_sound(&self) -> bool {
         self.drifted.is_empty() && self.passed.is_empty()
@@ -132,12 +132,12 @@ impl Verdict {
 /// chart made: during an upgrade the cluster may hold the former chart's guards for a moment.
 pub fn judge(
     expected: &[Expected],
-    seen: &BTreeMap<String, Seen>,
+    seen: &BTreeMap<String, SeenGuard>,
     tries: &BTreeMap<String, Tried>,
     vouched: &Marks,
-) -> Verdict {
-    let mut verdict = Verdict::default();
-    let nothing = Seen::default();
+) -> RoundFindings {
+    let mut verdict = RoundFindings::default();
+    let nothing = SeenGuard::default();
     for Expected { name, digest: wanted } in expected {
         let guard = seen.get(name).unwrap_or(&nothing);
         let mark = guard.mark();
@@ -215,7 +215,7 @@ mod tests {
         Some(Stored { uid: uid.to_owned(), generation, spec })
     }
 
-    fn one(seen: Seen, tried: Option<Tried>, vouched: &Marks) -> Verdict {
+    fn one(seen: SeenGuard, tried: Option<Tried>, vouched: &Marks) -> RoundFindings {
         let expected = [Expected { name: "g".to_owned(), digest: digest(&json!({ "b": 1, "a": 2 }), &json!({})) }];
         let tries = tried.map(|tried| ("g".to_owned(), tried)).into_iter().collect();
         judge(&expected, &BTreeMap::from([("g".to_owned(), seen)]), &tries, vouched)
@@ -223,20 +223,23 @@ mod tests {
 
     #[test]
     fn a_guard_is_sound_when_it_is_what_the_chart_made_and_nothing_passes_it() {
-        let made = || Seen { policy: stored("p", 1, json!({ "a": 2, "b": 1 })), binding: stored("b", 1, json!({})) };
+        let made =
+            || SeenGuard { policy: stored("p", 1, json!({ "a": 2, "b": 1 })), binding: stored("b", 1, json!({})) };
         assert!(one(made(), None, &Marks::new()).is_sound());
         assert!(one(made(), Some(Tried::Refused), &Marks::new()).is_sound());
         let unclear = one(made(), Some(Tried::Inconclusive("another".to_owned())), &Marks::new());
         assert!(unclear.is_sound() && unclear.inconclusive == [("g".to_owned(), "another".to_owned())]);
         assert!(!one(made(), Some(Tried::Passed("a forged status")), &Marks::new()).is_sound());
-        let changed = || Seen { policy: stored("p", 2, json!({ "a": 2 })), ..made() };
+        let changed = || SeenGuard { policy: stored("p", 2, json!({ "a": 2 })), ..made() };
         let verdict = one(changed(), Some(Tried::Refused), &Marks::new());
         assert!(!verdict.is_sound() && verdict.complaint().starts_with("g is not what the chart made"), "{verdict:?}");
-        let gone = Seen { binding: None, ..made() };
+        let gone = SeenGuard { binding: None, ..made() };
         assert!(one(gone, None, &Marks::new()).complaint().contains("no ValidatingAdmissionPolicyBinding"));
         // The former controller saw this very version and found it right by its own chart.
         assert!(one(changed(), None, &verdict.marks).is_sound());
-        assert!(!one(Seen { policy: stored("p", 3, json!({ "a": 2 })), ..made() }, None, &verdict.marks).is_sound());
+        assert!(
+            !one(SeenGuard { policy: stored("p", 3, json!({ "a": 2 })), ..made() }, None, &verdict.marks).is_sound()
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::core::decision::decide::{Decision, decide};
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{namespaces, noon};
 use crate::core::lifecycle::plan::prepare;
-use crate::core::report::explain::{Outcome, Standing, Verdict, explain};
+use crate::core::report::explain::{Outcome, StageState, Verdict, explain};
 
 /// What the explanation must say, when `decide` says this.
 fn word(decision: &Decision<'_>) -> Outcome {
@@ -70,7 +70,7 @@ fn as_decided(world: &World) -> Result<(), TestCaseError> {
         if explanation.outcome != Outcome::Over {
             let named = explanation.decides.as_ref().map(|d| &d.policy);
             prop_assert_eq!(named, policy.map(|p| &p.reference.name));
-            let waits = explanation.stages.iter().find(|s| s.state == Standing::Open).map(|s| (&s.name, s.approved));
+            let waits = explanation.stages.iter().find(|s| s.state == StageState::Open).map(|s| (&s.name, s.approved));
             prop_assert_eq!(waits, open);
             let deciding = explanation.policies.iter().filter(|p| p.verdict == Verdict::Decides).count();
             prop_assert_eq!(deciding, 1);

@@ -24,7 +24,7 @@ use crate::core::model::recurrence::is_open;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
 use crate::core::rbac::binding::{Observed, Wanted};
-use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 
 /// Steps after which a request must have come to rest. The longest way has four.
@@ -60,7 +60,7 @@ pub enum Law {
 
 /// A binding in the cluster, and whether a `Bind` made it.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct ClusterBinding {
     pub object: Observed,
     pub ours: bool,
 }
@@ -71,7 +71,7 @@ pub struct World {
     pub request: AccessRequest,
     pub policies: Vec<AccessPolicy>,
     pub namespaces: Namespaces,
-    pub bindings: Vec<Standing>,
+    pub bindings: Vec<ClusterBinding>,
     /// The request that this one extends.
     pub extended: Option<AccessRequest>,
     /// Requests that extend this one.
@@ -208,7 +208,7 @@ impl World {
     pub fn with_snapshot<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> T) -> T {
         let status = self.status();
         let uid = self.request.metadata.uid.as_deref();
-        let seen = |b: &&Standing| {
+        let seen = |b: &&ClusterBinding| {
             status.bindings.iter().any(|r| b.object.is_at(r)) || (uid.is_some() && b.object.request_uid() == uid)
         };
         let bindings: Vec<Observed> = self.bindings.iter().filter(seen).map(|b| b.object.clone()).collect();
@@ -341,10 +341,10 @@ impl World {
         let (role, subjects) = (wanted.role.clone(), vec![wanted.subject.clone()]);
         let made_role = wanted.made_role.as_ref().map(|role| {
             let metadata = ObjectMeta { uid: Some(self.new_uid()), ..role.metadata.clone() };
-            MadeRole { metadata, rules: role.rules.clone() }
+            ObservedRole { metadata, rules: role.rules.clone() }
         });
         let object = Observed { kind: wanted.kind, metadata, role, subjects, made_role };
-        self.bindings.push(Standing { object, ours: true });
+        self.bindings.push(ClusterBinding { object, ours: true });
         self.judge_access("binds");
         Ok(())
     }
@@ -365,7 +365,7 @@ impl World {
         if let (Some(made), Some(role)) = (&mut standing.object.made_role, &wanted.made_role)
             && role.metadata.uid == made.metadata.uid
         {
-            *made = MadeRole { metadata: role.metadata.clone(), rules: role.rules.clone() };
+            *made = ObservedRole { metadata: role.metadata.clone(), rules: role.rules.clone() };
         }
         standing.touch();
         if !standing.ours && !marked {
@@ -392,7 +392,7 @@ impl World {
     }
 }
 
-impl Standing {
+impl ClusterBinding {
     /// A new version, as after every write.
     pub fn touch(&mut self) {
         let version = self.object.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0_u64);

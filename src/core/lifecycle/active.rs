@@ -20,9 +20,9 @@ use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::stance::stance_to_running;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::break_glass::{follow_review, unjustified};
-use crate::core::lifecycle::drift::{Bindings, Change, Uids, describe, inspect};
+use crate::core::lifecycle::drift::{Bindings, ChangedBinding, Uids, describe, inspect};
 use crate::core::lifecycle::end::{Ending, finish};
-use crate::core::lifecycle::extension::{self, Due};
+use crate::core::lifecycle::extension::{self, DueExtension};
 use crate::core::lifecycle::freeze::{self, note_freeze_ahead};
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages::note_vain_revokes;
@@ -285,10 +285,10 @@ fn extend(
     s: &Snapshot<'_>,
     mut status: AccessRequestStatus,
     ask: &ValidRequest<'_>,
-    due: Due<'_>,
+    due: DueExtension<'_>,
     now: Timestamp,
 ) -> Step {
-    let Due { extension, approved } = due;
+    let DueExtension { extension, approved } = due;
     let (name, from, to) = (&extension.name, extension.from.0, extension.to.0);
     let why = format!("{name} moved the end from {from} to {to}; {}", approved.sentence());
     status.expires_at = Some(extension.to.clone());
@@ -300,9 +300,9 @@ fn extend(
     Step { record: record::if_changed(s, status), wake: Some(to), ..Step::default() }
 }
 
-fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<Change>, now: Timestamp) -> Step {
+fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<ChangedBinding>, now: Timestamp) -> Step {
     let mut restore = Vec::new();
-    for Change { restored, what } in changes {
+    for ChangedBinding { restored, what } in changes {
         if let Some(what) = what {
             let message = format!("{}: somebody changed {what}; it was put back", describe(&restored.reference()));
             history::add(&mut status.history, now, Reason::BindingRestored, None, &message);

@@ -9,20 +9,20 @@ use crate::core::rbac::binding::{self, Wanted};
 /// What has become of the recorded bindings.
 pub enum Bindings {
     /// One was deleted by hand, or all went with their namespaces: the grant is over.
-    Lost(Lost),
+    Lost(GrantLoss),
     /// Something else stands in the place of this one.
     Blocked(BindingRef),
     /// These were never made.
     Missing(Vec<Wanted>),
     /// These were changed by hand.
-    Changed(Vec<Change>),
+    Changed(Vec<ChangedBinding>),
     /// All are there; their UIDs, in the order of the record.
     Complete(Vec<Uids>),
 }
 
 /// Why a grant is over that nobody ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lost {
+pub enum GrantLoss {
     /// Somebody deleted a binding.
     Deleted(BindingRef),
     /// Somebody deleted a binding and made another of its name.
@@ -35,7 +35,7 @@ pub enum Lost {
     NamespaceRemade(String),
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for GrantLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deleted(binding) => write!(f, "{} was deleted by hand", describe(binding)),
@@ -60,7 +60,7 @@ pub struct Uids {
 }
 
 /// A binding that was changed by hand.
-pub struct Change {
+pub struct ChangedBinding {
     /// The same object as it should be.
     pub restored: Wanted,
     /// What somebody made different; nothing when only the end was moved since it was written.
@@ -87,7 +87,7 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
                 gone += 1;
                 uids.push(recorded_uids(recorded));
             } else if recorded.uid.is_some() {
-                return Bindings::Lost(Lost::Deleted(recorded.clone()));
+                return Bindings::Lost(GrantLoss::Deleted(recorded.clone()));
             } else {
                 missing.push(wanted);
             }
@@ -95,34 +95,34 @@ pub fn inspect(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Bindings {
         };
         match &recorded.uid {
             Some(uid) if seen.metadata.uid.as_ref() != Some(uid) => {
-                return Bindings::Lost(Lost::Replaced(recorded.clone()));
+                return Bindings::Lost(GrantLoss::Replaced(recorded.clone()));
             }
             None if own_uid.is_none() || seen.request_uid() != own_uid || seen.role != wanted.role => {
                 return Bindings::Blocked(recorded.clone());
             }
             _ if seen.metadata.deletion_timestamp.is_some() => {
-                return Bindings::Lost(Lost::Deleted(recorded.clone()));
+                return Bindings::Lost(GrantLoss::Deleted(recorded.clone()));
             }
             _ => {}
         }
         match made_role(recorded, seen, own_uid) {
-            MadeRole::Lost => return Bindings::Lost(Lost::RoleDeleted(recorded.clone())),
-            MadeRole::Missing => {
+            RoleDrift::Lost => return Bindings::Lost(GrantLoss::RoleDeleted(recorded.clone())),
+            RoleDrift::Missing => {
                 missing.push(wanted);
                 continue;
             }
-            MadeRole::AsRecorded(role) => uids.push(Uids { binding: seen.metadata.uid.clone(), role }),
+            RoleDrift::AsRecorded(role) => uids.push(Uids { binding: seen.metadata.uid.clone(), role }),
         }
         if let Some(what) = seen.drift(&wanted) {
             let restored = seen.restored(wanted);
             let what = Some(what).filter(|_| !was_right_before(s, status, recorded, seen));
-            changed.push(Change { restored, what });
+            changed.push(ChangedBinding { restored, what });
         }
     }
     if gone == status.bindings.len() {
         let remade = status.bindings.iter().map(|recorded| &recorded.namespace).find(|namespace| remade(namespace));
         let remade = remade.and_then(|namespace| namespace.clone());
-        return Bindings::Lost(remade.map_or(Lost::Namespaces, Lost::NamespaceRemade));
+        return Bindings::Lost(remade.map_or(GrantLoss::Namespaces, GrantLoss::NamespaceRemade));
     }
     if !missing.is_empty() {
         Bindings::Missing(missing)
@@ -138,7 +138,7 @@ fn recorded_uids(recorded: &BindingRef) -> Uids {
 }
 
 /// What has become of the role that was made for a binding.
-enum MadeRole {
+enum RoleDrift {
     /// Deleted by hand, or replaced by another.
     Lost,
     /// The binding is there, and the role is not yet.
@@ -147,15 +147,15 @@ enum MadeRole {
     AsRecorded(Option<String>),
 }
 
-fn made_role(recorded: &BindingRef, seen: &binding::Observed, own_uid: Option<&str>) -> MadeRole {
-    let Some(role) = &recorded.role else { return MadeRole::AsRecorded(None) };
+fn made_role(recorded: &BindingRef, seen: &binding::Observed, own_uid: Option<&str>) -> RoleDrift {
+    let Some(role) = &recorded.role else { return RoleDrift::AsRecorded(None) };
     let there = seen.made_role.as_ref().filter(|role| role.metadata.deletion_timestamp.is_none());
     match (&role.uid, there) {
-        (None, None) => MadeRole::Missing,
-        (Some(_), None) => MadeRole::Lost,
-        (Some(uid), Some(there)) if there.metadata.uid.as_ref() != Some(uid) => MadeRole::Lost,
-        (None, Some(there)) if there.request_uid() != own_uid => MadeRole::Lost,
-        (_, Some(there)) => MadeRole::AsRecorded(there.metadata.uid.clone()),
+        (None, None) => RoleDrift::Missing,
+        (Some(_), None) => RoleDrift::Lost,
+        (Some(uid), Some(there)) if there.metadata.uid.as_ref() != Some(uid) => RoleDrift::Lost,
+        (None, Some(there)) if there.request_uid() != own_uid => RoleDrift::Lost,
+        (_, Some(there)) => RoleDrift::AsRecorded(there.metadata.uid.clone()),
     }
 }
 

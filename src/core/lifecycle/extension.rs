@@ -19,7 +19,7 @@ use crate::api::request::{AccessRequest, AccessRequestStatus, GrantExtension, St
 use crate::api::subject::RoleName;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
-use crate::core::model::ask::{RequestKind, Running, ValidRequest};
+use crate::core::model::ask::{RequestKind, RunningGrant, ValidRequest};
 use crate::core::model::grant_scope::Target;
 
 /// How the end of the request that `extension` extends was moved by it, if it was.
@@ -46,7 +46,7 @@ pub fn complete<'a>(ask: &ValidRequest<'a>, of: &'a str, s: &Snapshot<'a>) -> Re
     if ask.policy.is_some_and(|named| named != policy.name) {
         return Err(no(WhyNot::OtherPolicy(policy.name.clone())));
     }
-    let running = Running { extended: status.extensions.len(), end: end.0 };
+    let running = RunningGrant { extended: status.extensions.len(), end: end.0 };
     Ok(ValidRequest {
         target: Target::Granted(GrantScope::recorded(status).living(s.namespaces)),
         policy: Some(&policy.name),
@@ -138,7 +138,7 @@ impl fmt::Display for NotExtendable {
 }
 
 /// An extension that is due, and who allowed it.
-pub struct Due<'a> {
+pub struct DueExtension<'a> {
     /// How it moves the end.
     pub extension: GrantExtension,
     /// The decision on it.
@@ -147,7 +147,7 @@ pub struct Due<'a> {
 
 /// The first approved extension of this running grant that is not on its record yet. It is decided once more:
 /// policy and approvers may have changed since it was approved.
-pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -> Option<Due<'a>> {
+pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -> Option<DueExtension<'a>> {
     let (Guard::InForce(gaps), None) = (s.guard, s.wrong_clock) else { return None };
     let end = status.expires_at.as_ref().filter(|_| status.state == State::Active)?.0;
     let mut waiting: Vec<&AccessRequest> = s.extensions.iter().filter(|e| is_approved(e)).collect();
@@ -169,7 +169,7 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
             from: Time(end),
             to: Time(approved.period.end),
         };
-        Some(Due { extension, approved })
+        Some(DueExtension { extension, approved })
     })
 }
 

@@ -11,7 +11,7 @@ use crate::core::lifecycle::expiry::has_come;
 use crate::core::model::instants::later;
 use crate::core::model::recurrence::is_open;
 use crate::core::rbac::binding::{Observed, noted_end};
-use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::made_role::ObservedRole;
 
 /// What is known of the request that a binding names.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
 }
 
 /// Whether a made role that has no binding is left over. It gives nobody anything; it is only litter.
-pub fn is_litter(role: &MadeRole, owner: Owner<'_>) -> bool {
+pub fn is_litter(role: &ObservedRole, owner: Owner<'_>) -> bool {
     let Some(uid) = role.request_uid() else { return false };
     let request = match owner {
         Owner::Found(request) => request,
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(why(&binding, end), ended);
         binding.metadata.annotations = None;
         assert_eq!(why(&binding, end), None, "it says nothing");
-        let role = MadeRole { metadata: binding.metadata, rules: Vec::new() };
+        let role = ObservedRole { metadata: binding.metadata, rules: Vec::new() };
         assert!(!is_litter(&role, Owner::Unreadable) && is_litter(&role, Owner::Gone));
     }
 

@@ -44,13 +44,13 @@ pub enum RequestKind<'a> {
         /// Name of the request that has the grant.
         of: &'a str,
         /// What is known of the grant; nothing until somebody has looked.
-        running: Option<Running>,
+        running: Option<RunningGrant>,
     },
 }
 
 /// A running grant, as far as its extension cares.
 #[derive(Clone, Copy, Debug)]
-pub struct Running {
+pub struct RunningGrant {
     /// How many times it has been extended.
     pub extended: usize,
     /// When it ends.

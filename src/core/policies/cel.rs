@@ -20,7 +20,7 @@ use cel::extractors::This;
 use cel::{Context, Env, ExecutionError, Program, Value};
 
 use self::facts::VARIABLES;
-pub use self::facts::{Asked, CelInput, RiskScore, When, Who};
+pub use self::facts::{CelInput, RequestFacts, RiskScore, When, Who};
 use self::parts::Parts;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::history::cut;
@@ -42,19 +42,19 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::default().with_s
 
 /// A condition that has been read.
 #[derive(Clone)]
-pub struct Condition {
+pub struct Expression {
     source: String,
     program: Arc<Program>,
     parts: Arc<Parts>,
 }
 
-impl std::fmt::Debug for Condition {
+impl std::fmt::Debug for Expression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Condition").field(&self.source).finish()
     }
 }
 
-impl Condition {
+impl Expression {
     /// Reads an expression.
     ///
     /// # Errors

@@ -44,11 +44,11 @@ pub struct Counted {
     /// Where it was made.
     made_in: Option<String>,
     /// When it was granted, when its access ends or ended, and where it holds. None: it waits.
-    grant: Option<Grant>,
+    grant: Option<CountedGrant>,
 }
 
 #[derive(Clone, Debug)]
-struct Grant {
+struct CountedGrant {
     from: Timestamp,
     to: Timestamp,
     live: bool,
@@ -61,7 +61,7 @@ impl Counted {
         let status = request.status.as_ref()?;
         let over = status.state.is_final();
         let ended = || conditions::find(&status.conditions, conditions::FINISHED).map(|c| c.last_transition_time.0);
-        let grant = status.granted_at.as_ref().zip(status.expires_at.as_ref()).map(|(from, end)| Grant {
+        let grant = status.granted_at.as_ref().zip(status.expires_at.as_ref()).map(|(from, end)| CountedGrant {
             from: from.0,
             to: if over { ended().map_or(end.0, |at| at.min(end.0)) } else { end.0 },
             live: !over,
@@ -144,7 +144,7 @@ impl Limits {
         let who = &ask.requester.username;
         // An extension is no further grant; only the time that it adds counts.
         if !matches!(ask.aim, RequestKind::Extension { .. }) {
-            let live = |others: &mut dyn Iterator<Item = &Grant>| others.filter(|g| g.live).count();
+            let live = |others: &mut dyn Iterator<Item = &CountedGrant>| others.filter(|g| g.live).count();
             let of_person = live(&mut theirs.iter().filter_map(|o| o.grant.as_ref()));
             exceeded.extend(full(Count::GrantsOf(who.clone()), of_person, self.live_per_person));
             exceeded.extend(full(Count::Grants, live(&mut others.iter().filter_map(|o| o.grant.as_ref())), self.live));
@@ -188,7 +188,7 @@ impl Limits {
     fn too_long(&self, theirs: &[&&Counted], length: SignedDuration, now: Timestamp) -> Option<Exceeded> {
         let most = self.time_per_day?;
         let since = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
-        let within = |g: &Grant| g.to.duration_since(g.from.max(since)).max(SignedDuration::ZERO);
+        let within = |g: &CountedGrant| g.to.duration_since(g.from.max(since)).max(SignedDuration::ZERO);
         let had = theirs
             .iter()
             .filter_map(|o| o.grant.as_ref())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::SignedDuration;
 
-use super::cel::Condition;
+use super::cel::Expression;
 use super::limits::Limits;
 use super::scope::Scope;
 use crate::api::policy::{Effect, Stage};
@@ -43,7 +43,7 @@ pub struct Policy {
     /// Further conditions, which must all hold; of a policy with faults, those that have none.
     pub conditions: Vec<Requirement>,
     /// When nobody needs to agree after all.
-    pub automatic_when: Option<Condition>,
+    pub automatic_when: Option<Expression>,
     /// What is wrong with its expressions. One that has any gives nothing new.
     pub faults: Vec<FieldError>,
     /// How much there may be under it at a time.
@@ -67,7 +67,7 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 pub struct Requirement {
     /// What must hold.
-    pub condition: Condition,
+    pub condition: Expression,
     /// What the requester is told.
     pub message: String,
 }
@@ -106,7 +106,7 @@ impl Policy {
     /// Keys of the labels that its conditions ask for.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         let conditions = self.conditions.iter().map(|requirement| &requirement.condition);
-        conditions.chain(&self.automatic_when).flat_map(Condition::labels)
+        conditions.chain(&self.automatic_when).flat_map(Expression::labels)
     }
 
     /// Whether it serves emergencies only: without stages it would otherwise let everybody in unreviewed.

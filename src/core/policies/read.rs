@@ -20,7 +20,7 @@ use crate::api::subject::RoleKind;
 use crate::core::model::duration;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::schedule::Schedule;
-use crate::core::policies::cel::Condition;
+use crate::core::policies::cel::Expression;
 use crate::core::policies::limits::Limits;
 
 /// How long a grant lasts when neither request nor policy says.
@@ -132,7 +132,7 @@ fn read_length(field: &str, text: &str, faults: &mut Vec<FieldError>) -> SignedD
 fn conditions(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Vec<Requirement> {
     let read = |(index, raw): (usize, &PolicyCondition)| {
         let field = format!("spec.conditions[{index}].expression");
-        let condition = Condition::read(&field, &raw.expression).map_err(|found| faults.extend(found)).ok()?;
+        let condition = Expression::read(&field, &raw.expression).map_err(|found| faults.extend(found)).ok()?;
         Some(Requirement { condition, message: raw.message.clone() })
     };
     spec.conditions.iter().enumerate().filter_map(read).collect()
@@ -142,14 +142,14 @@ fn automatic_when(
     spec: &AccessPolicySpec,
     faults: &mut Vec<FieldError>,
     in_expressions: &mut Vec<FieldError>,
-) -> Option<Condition> {
+) -> Option<Expression> {
     const FIELD: &str = "spec.approval.automaticWhen";
     let approval = spec.approval.as_ref()?;
     let source = approval.automatic_when.as_ref()?;
     if approval.stages.is_empty() {
         faults.push(FieldError::new(FIELD, "spares approvers, and there are none: add stages, or remove it"));
     }
-    Condition::read(FIELD, source).map_err(|found| in_expressions.extend(found)).ok()
+    Expression::read(FIELD, source).map_err(|found| in_expressions.extend(found)).ok()
 }
 
 fn break_glass(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<BreakGlass> {

@@ -17,7 +17,7 @@ use crate::api::subject::RoleKind;
 use crate::core::model::duration;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::subjects::service_account;
-use crate::core::rbac::made_role::{MadeRole, WantedRole};
+use crate::core::rbac::made_role::{ObservedRole, WantedRole};
 use crate::core::rbac::rules::from_narrow;
 
 /// What the name of the controller's own binding ends with, while it makes a role.
@@ -36,7 +36,7 @@ pub struct Observed {
     /// Who has it.
     pub subjects: Vec<Subject>,
     /// The role that was made for it, as far as one was looked for and is there.
-    pub made_role: Option<MadeRole>,
+    pub made_role: Option<ObservedRole>,
 }
 
 /// A binding as it should be.

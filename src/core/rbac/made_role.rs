@@ -12,7 +12,7 @@ use crate::core::rbac::ownership::{carries, possible_request_uids, request_uid};
 
 /// A made role as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MadeRole {
+pub struct ObservedRole {
     /// Metadata.
     pub metadata: ObjectMeta,
     /// What it allows.
@@ -30,20 +30,20 @@ pub struct WantedRole {
     pub within: RoleRef,
 }
 
-impl From<&Role> for MadeRole {
+impl From<&Role> for ObservedRole {
     fn from(role: &Role) -> Self {
         Self { metadata: role.metadata.clone(), rules: role.rules.clone().unwrap_or_default() }
     }
 }
 
-impl From<&ClusterRole> for MadeRole {
+impl From<&ClusterRole> for ObservedRole {
     fn from(role: &ClusterRole) -> Self {
         let rules = if role.aggregation_rule.is_some() { None } else { role.rules.clone() };
         Self { metadata: role.metadata.clone(), rules: rules.unwrap_or_default() }
     }
 }
 
-impl MadeRole {
+impl ObservedRole {
     /// UID of the request that it says it belongs to, when it carries our mark.
     pub fn request_uid(&self) -> Option<&str> {
         request_uid(&self.metadata)

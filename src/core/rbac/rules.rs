@@ -54,7 +54,7 @@ pub enum Uncovered {
 
 /// What a single right is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Object<'a> {
+enum SingleRight<'a> {
     Resource { group: &'a str, resource: &'a str, name: Option<&'a str> },
     Url(&'a str),
 }
@@ -100,8 +100,8 @@ pub fn rights(rules: &[PolicyRule]) -> usize {
 ///
 /// The rules that can still have a right get fewer with each step, so that a large role is not searched as a
 /// whole for every single one.
-fn missing<'a>(role: &[PolicyRule], wanted: &'a [PolicyRule]) -> BTreeMap<Object<'a>, BTreeSet<&'a str>> {
-    let mut missing: BTreeMap<Object<'a>, BTreeSet<&'a str>> = BTreeMap::new();
+fn missing<'a>(role: &[PolicyRule], wanted: &'a [PolicyRule]) -> BTreeMap<SingleRight<'a>, BTreeSet<&'a str>> {
+    let mut missing: BTreeMap<SingleRight<'a>, BTreeSet<&'a str>> = BTreeMap::new();
     let mut miss = |object, verb| _ = missing.entry(object).or_default().insert(verb);
     // A rule without rights is passed over, or its lists would be walked through without any bound.
     for rule in wanted.iter().filter(|rule| rights(std::slice::from_ref(rule)) > 0) {
@@ -113,7 +113,7 @@ fn missing<'a>(role: &[PolicyRule], wanted: &'a [PolicyRule]) -> BTreeMap<Object
                     let here: Vec<_> = with_group.iter().filter(|r| resource_matches(r, resource)).collect();
                     for name in names(rule) {
                         if !here.iter().any(|r| name_matches(r, name)) {
-                            miss(Object::Resource { group, resource, name }, verb.as_str());
+                            miss(SingleRight::Resource { group, resource, name }, verb.as_str());
                         }
                     }
                 }
@@ -121,7 +121,7 @@ fn missing<'a>(role: &[PolicyRule], wanted: &'a [PolicyRule]) -> BTreeMap<Object
             for url in list(&rule.non_resource_urls) {
                 // A URL has no name, so a rule for names has none of them: `ruleCovers` says so too.
                 if !with_verb.iter().any(|r| url_matches(r, url) && name_matches(r, None)) {
-                    miss(Object::Url(url), verb.as_str());
+                    miss(SingleRight::Url(url), verb.as_str());
                 }
             }
         }
@@ -129,11 +129,11 @@ fn missing<'a>(role: &[PolicyRule], wanted: &'a [PolicyRule]) -> BTreeMap<Object
     missing
 }
 
-fn tell(object: Object<'_>, verbs: &BTreeSet<&str>) -> Uncovered {
+fn tell(object: SingleRight<'_>, verbs: &BTreeSet<&str>) -> Uncovered {
     let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
     match object {
-        Object::Url(url) => Uncovered::Url { verbs, url: url.to_owned() },
-        Object::Resource { group, resource, name } => {
+        SingleRight::Url(url) => Uncovered::Url { verbs, url: url.to_owned() },
+        SingleRight::Resource { group, resource, name } => {
             let name = name.map(str::to_owned);
             Uncovered::Resource { verbs, group: group.to_owned(), resource: resource.to_owned(), name }
         }

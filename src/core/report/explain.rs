@@ -49,7 +49,7 @@ pub struct Explanation {
     pub decides: Option<Deciding>,
     /// The stages of that policy, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub stages: Vec<Asked>,
+    pub stages: Vec<StageProgress>,
     /// When the wait for people ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
@@ -132,11 +132,11 @@ pub struct Deciding {
 /// A stage, and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct StageProgress {
     /// Its name.
     pub name: String,
     /// In one word.
-    pub state: Standing,
+    pub state: StageState,
     /// How many people it needs.
     pub required: i32,
     /// How many count for it; none before it opens.
@@ -150,7 +150,7 @@ pub struct Asked {
 
 /// How a stage stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Standing {
+pub enum StageState {
     /// Enough people have approved.
     Full,
     /// It waits.

@@ -56,28 +56,28 @@ impl Scene {
 #[tokio::test(start_paused = true)]
 async fn without_an_answer_the_own_clock_counts_and_is_known_to_be_unheard() {
     let scene = Scene::ahead(seconds(3600));
-    assert_eq!((scene.judged.standing(), scene.judged_ahead()), (Standing::Unheard, seconds(3600)));
+    assert_eq!((scene.judged.standing(), scene.judged_ahead()), (ClockState::Unheard, seconds(3600)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn up_to_five_seconds_the_own_clock_counts_and_beyond_the_api_server_s() {
     for (wrong_by, standing) in [
-        (seconds(0), Standing::Right),
-        (seconds(3), Standing::Right),
-        (seconds(-3), Standing::Right),
-        (millis(4_900), Standing::Right),
-        (millis(-4_900), Standing::Right),
-        (seconds(6), Standing::Ahead),
-        (seconds(-6), Standing::Behind),
-        (seconds(3600), Standing::Ahead),
-        (seconds(-3600), Standing::Behind),
+        (seconds(0), ClockState::Right),
+        (seconds(3), ClockState::Right),
+        (seconds(-3), ClockState::Right),
+        (millis(4_900), ClockState::Right),
+        (millis(-4_900), ClockState::Right),
+        (seconds(6), ClockState::Ahead),
+        (seconds(-6), ClockState::Behind),
+        (seconds(3600), ClockState::Ahead),
+        (seconds(-3600), ClockState::Behind),
     ] {
         let scene = Scene::ahead(wrong_by);
         scene.calls(20, seconds(0)).await;
         let look = scene.judged.look();
         assert_eq!(look.standing, standing, "{wrong_by}");
         assert!((look.ahead - wrong_by).abs() < millis(100), "{wrong_by}: {}", look.ahead);
-        if standing == Standing::Right {
+        if standing == ClockState::Right {
             assert_eq!(scene.judged_ahead(), wrong_by);
         } else {
             let ahead = scene.judged_ahead();
@@ -90,13 +90,13 @@ async fn up_to_five_seconds_the_own_clock_counts_and_beyond_the_api_server_s() {
 async fn one_answer_is_enough_to_notice_and_one_that_took_long_says_little() {
     let scene = Scene::ahead(seconds(60));
     scene.call(Witness::Date, 9_000, seconds(0)).await;
-    assert_eq!(scene.judged.standing(), Standing::Ahead);
+    assert_eq!(scene.judged.standing(), ClockState::Ahead);
     assert!(scene.judged_ahead() >= seconds(0) && scene.judged_ahead() <= seconds(6));
     let scene = Scene::ahead(seconds(7));
     scene.call(Witness::Date, 9_000, seconds(0)).await;
-    assert_eq!(scene.judged.standing(), Standing::Right, "it may be");
+    assert_eq!(scene.judged.standing(), ClockState::Right, "it may be");
     scene.call(Witness::Date, 4, seconds(0)).await;
-    assert_eq!(scene.judged.standing(), Standing::Ahead);
+    assert_eq!(scene.judged.standing(), ClockState::Ahead);
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,13 +105,13 @@ async fn a_step_is_noticed_before_any_answer_and_the_time_that_counts_hardly_mov
         let scene = Scene::ahead(seconds(0));
         scene.calls(20, seconds(0)).await;
         scene.own.set_by(seconds(step));
-        assert_ne!(scene.judged.standing(), Standing::Right, "{step}");
+        assert_ne!(scene.judged.standing(), ClockState::Right, "{step}");
         assert!(scene.judged_ahead() >= seconds(0) && scene.judged_ahead() < millis(100), "{step}");
         // Nobody answers for an hour: clocks drift by a little.
         sleep(Duration::from_secs(3600)).await;
         assert!(scene.judged_ahead() >= seconds(0) && scene.judged_ahead() < seconds(2), "{step}");
         scene.own.set_by(seconds(-step));
-        assert_eq!((scene.judged.standing(), scene.judged_ahead()), (Standing::Right, seconds(0)), "{step}");
+        assert_eq!((scene.judged.standing(), scene.judged_ahead()), (ClockState::Right, seconds(0)), "{step}");
     }
 }
 
@@ -119,7 +119,7 @@ async fn a_step_is_noticed_before_any_answer_and_the_time_that_counts_hardly_mov
 async fn at_the_limit_the_two_do_not_take_turns() {
     let scene = Scene::ahead(millis(5_200));
     scene.calls(20, seconds(0)).await;
-    assert_eq!(scene.judged.standing(), Standing::Ahead);
+    assert_eq!(scene.judged.standing(), ClockState::Ahead);
     let mut turns = 0;
     for step in [-400, 400, -400, 400] {
         let before = scene.judged.standing();
@@ -128,9 +128,9 @@ async fn at_the_limit_the_two_do_not_take_turns() {
     }
     assert_eq!(turns, 0);
     scene.own.set_by(millis(-1_400));
-    assert_eq!(scene.judged.standing(), Standing::Right);
+    assert_eq!(scene.judged.standing(), ClockState::Right);
     scene.own.set_by(millis(800));
-    assert_eq!(scene.judged.standing(), Standing::Right);
+    assert_eq!(scene.judged.standing(), ClockState::Right);
 }
 
 /// While a machine sleeps its monotonic clock may stand still: the own clock has gone on, and is right.
@@ -140,9 +140,9 @@ async fn after_a_sleep_of_the_machine_two_answers_put_it_right() {
     scene.calls(20, seconds(0)).await;
     scene.own.set_by(seconds(3600));
     scene.theirs.set_by(seconds(3600));
-    assert_eq!(scene.judged.standing(), Standing::Ahead, "nobody knows better yet");
+    assert_eq!(scene.judged.standing(), ClockState::Ahead, "nobody knows better yet");
     scene.calls(2, seconds(0)).await;
-    assert_eq!((scene.judged.standing(), scene.judged_ahead()), (Standing::Right, seconds(0)));
+    assert_eq!((scene.judged.standing(), scene.judged_ahead()), (ClockState::Right, seconds(0)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +152,7 @@ async fn one_answer_in_another_time_changes_nothing() {
         scene.calls(20, seconds(0)).await;
         for _ in 0..3 {
             scene.call(Witness::Date, 4, seconds(off)).await;
-            assert_eq!((scene.judged.standing(), scene.judged_ahead()), (Standing::Right, seconds(0)), "{off}");
+            assert_eq!((scene.judged.standing(), scene.judged_ahead()), (ClockState::Right, seconds(0)), "{off}");
             scene.calls(1, seconds(0)).await;
         }
     }
@@ -166,7 +166,7 @@ async fn of_several_api_servers_the_latest_clock_counts() {
         scene.calls(3, millis(-1_500)).await;
         scene.calls(1, millis(0)).await;
         let ahead = scene.judged_ahead();
-        assert!(scene.judged.standing() == Standing::Behind && ahead < seconds(1), "{ahead}");
+        assert!(scene.judged.standing() == ClockState::Behind && ahead < seconds(1), "{ahead}");
     }
     assert!(scene.judged_ahead() > millis(-300), "{}", scene.judged_ahead());
     // That one is gone for good.
@@ -183,7 +183,7 @@ async fn a_proxy_s_date_is_not_believed_against_creation_times() {
             scene.call(Witness::Creation, 40, seconds(0)).await;
             scene.calls(20, off).await;
             let look = scene.judged.look();
-            assert!(look.standing == Standing::Right && look.contradicted && scene.judged_ahead().is_zero(), "{off}");
+            assert!(look.standing == ClockState::Right && look.contradicted && scene.judged_ahead().is_zero(), "{off}");
         }
         scene.own.set_by(-off);
         assert!(scene.judged_ahead() >= seconds(0) && scene.judged_ahead() < seconds(1), "{}", scene.judged_ahead());
@@ -193,7 +193,7 @@ async fn a_proxy_s_date_is_not_believed_against_creation_times() {
     let scene = Scene::ahead(seconds(60));
     scene.call(Witness::Creation, 4, seconds(0)).await;
     let look = scene.judged.look();
-    assert!(look.standing == Standing::Ahead && !look.contradicted && scene.judged_ahead() <= seconds(1));
+    assert!(look.standing == ClockState::Ahead && !look.contradicted && scene.judged_ahead() <= seconds(1));
 }
 
 proptest! {
@@ -213,7 +213,7 @@ proptest! {
                 let (look, ahead) = (scene.judged.look(), scene.judged_ahead());
                 let told = millis(wrong_by).abs() - look.ahead.abs();
                 prop_assert!(told >= seconds(0) && look.ahead.signum() * millis(wrong_by).signum() >= 0);
-                if look.standing == Standing::Right {
+                if look.standing == ClockState::Right {
                     prop_assert_eq!(ahead, millis(wrong_by), "it could not be told");
                 } else {
                     prop_assert!(ahead >= seconds(0) && ahead <= seconds(14), "{}", ahead);

@@ -20,7 +20,7 @@ const SHOWN: usize = 63;
 
 /// What a Lease says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub enum LeaseRecord {
     /// A replica holds it.
     Held {
         /// Its identity.
@@ -59,7 +59,7 @@ fn is_identity(holder: &str) -> bool {
     }
 }
 
-impl Record {
+impl LeaseRecord {
     /// Reads what the API server has.
     pub fn of(found: Option<&Lease>) -> Self {
         let Some(lease) = found else { return Self::Absent };
@@ -149,15 +149,15 @@ mod tests {
         };
         let me = identity(Some("one"), 1);
         let mine = held(None, &me, &terms, true, now());
-        assert_eq!(Record::of(Some(&mine)), Record::Held { by: me.clone(), settled: true });
+        assert_eq!(LeaseRecord::of(Some(&mine)), LeaseRecord::Held { by: me.clone(), settled: true });
         assert_eq!(given_back(mine.clone(), "two_0000000000000001"), None);
         let mut back = given_back(mine, &me).unwrap();
-        assert_eq!(Record::of(Some(&back)), Record::GivenBack(me.clone()));
+        assert_eq!(LeaseRecord::of(Some(&back)), LeaseRecord::GivenBack(me.clone()));
         let again = held(Some(back.clone()), &me, &terms, false, now());
-        assert_eq!(Record::of(Some(&again)), Record::Held { by: me, settled: false });
+        assert_eq!(LeaseRecord::of(Some(&again)), LeaseRecord::Held { by: me, settled: false });
         assert!(again.metadata.annotations.unwrap().is_empty());
         back.metadata.annotations = None;
-        assert!(matches!(Record::of(Some(&back)), Record::Strange(_)));
-        assert_eq!(Record::of(None), Record::Absent);
+        assert!(matches!(LeaseRecord::of(Some(&back)), LeaseRecord::Strange(_)));
+        assert_eq!(LeaseRecord::of(None), LeaseRecord::Absent);
     }
 }

@@ -141,7 +141,7 @@ struct Replica {
     leadership: Leadership,
     line: Arc<Line>,
     stop: oneshot::Sender<()>,
-    ended: tokio::task::JoinHandle<Result<(), Lost>>,
+    ended: tokio::task::JoinHandle<Result<(), LeadershipLost>>,
 }
 
 fn replica(server: &Server, pod: Option<&str>) -> Replica {
@@ -205,7 +205,7 @@ async fn a_leader_that_hears_nothing_stops_well_before_another_begins() {
         let gap = until(&[&old, &new], || new.leadership.holds()).await;
         assert!(gap >= Duration::from_millis(4900), "{gap:?}");
         assert!(gap <= Duration::from_secs(6), "{gap:?}");
-        assert!(matches!(old.ended.await.unwrap(), Err(Lost::Late(_))));
+        assert!(matches!(old.ended.await.unwrap(), Err(LeadershipLost::Late(_))));
         assert_eq!(server.spec()["leaseTransitions"], 1);
     }
 }
@@ -266,7 +266,7 @@ async fn a_leader_whose_name_is_used_by_another_process_ends() {
     let [one, other] = [replica(&server, Some("same")), replica(&server, Some("same"))];
     until(&[], || one.ended.is_finished() || other.ended.is_finished()).await;
     let lost = if one.ended.is_finished() { one.ended.await } else { other.ended.await };
-    assert!(matches!(lost.unwrap(), Err(Lost::Taken(_))));
+    assert!(matches!(lost.unwrap(), Err(LeadershipLost::Taken(_))));
 }
 
 /// What a stranger makes of it.
@@ -372,7 +372,7 @@ async fn a_leader_whose_writes_nobody_can_see_stops_before_another_begins() {
     let began = Instant::now();
     until(&[&old, &new], || new.leadership.holds()).await;
     assert!(began.elapsed() >= TERMS.lease && !old.leadership.holds(), "{:?}", began.elapsed());
-    assert!(matches!(old.ended.await.unwrap(), Err(Lost::Late(_))));
+    assert!(matches!(old.ended.await.unwrap(), Err(LeadershipLost::Late(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ const TOKEN_SECONDS: i64 = 3600;
 const TOKEN_AGE: Duration = Duration::from_secs(1800);
 
 /// The canary's own account, signed in.
-pub(super) struct Account {
+pub(super) struct CanaryAccount {
     /// For tries, and for reading.
     pub tries: Client,
     /// For what is stored; holds back the writes of a replica that does not lead.
@@ -32,7 +32,7 @@ pub(super) struct Account {
     since: Instant,
 }
 
-impl Account {
+impl CanaryAccount {
     /// The account that is signed in, or a new one when there is none or its token is old.
     pub async fn fresh<'a>(known: &'a mut Option<Self>, canary: &Canary) -> Result<&'a Self, CannotTry> {
         if known.as_ref().is_none_or(|account| account.since.elapsed() >= TOKEN_AGE) {

@@ -17,13 +17,13 @@ use tokio::time::Instant;
 
 use super::CannotTry;
 use crate::controller::watch::patience::patient;
-use crate::core::guard::sight::{Expected, Seen, Stored};
+use crate::core::guard::sight::{Expected, SeenGuard, Stored};
 use crate::core::model::revision::{Revision, revision};
 
 /// What a look at the guards found.
 pub(super) struct Sighted {
     /// Policy and binding of each guard.
-    pub guards: BTreeMap<String, Seen>,
+    pub guards: BTreeMap<String, SeenGuard>,
     /// The state of the cluster that the policies were read in. The bindings were read after it.
     pub revision: Option<Revision>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Sighted {
 pub(super) async fn look(client: &Client, guards: &[Expected]) -> Result<Sighted, CannotTry> {
     let (policies, revision) = named::<ValidatingAdmissionPolicy>(client, guards).await?;
     let (bindings, _) = named::<ValidatingAdmissionPolicyBinding>(client, guards).await?;
-    let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+    let mut seen: BTreeMap<String, SeenGuard> = BTreeMap::new();
     for (name, policy) in policies {
         seen.entry(name).or_default().policy = Some(policy);
     }

@@ -171,7 +171,7 @@ fn canary(script: &Script, guards: &[&str], leads: bool) -> (Canary, Seat) {
         served: ServedNamespaces::Cluster,
         requests: reflector::store().0,
         doubts: Arc::default(),
-        memory: Mutex::new(Memory { account: Some(Account::signed_in(script.client())), ..Memory::default() }),
+        memory: Mutex::new(Memory { account: Some(CanaryAccount::signed_in(script.client())), ..Memory::default() }),
     };
     (canary, seat)
 }
@@ -481,7 +481,7 @@ async fn after_a_gap_the_leader_looks_at_what_was_written_before_anybody_decides
 /// Has the canary go on by this script.
 fn script_of(canary: &mut Canary, script: Script) -> Script {
     canary.client = script.client();
-    canary.memory.get_mut().account = Some(Account::signed_in(script.client()));
+    canary.memory.get_mut().account = Some(CanaryAccount::signed_in(script.client()));
     script
 }
 

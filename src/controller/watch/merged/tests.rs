@@ -42,7 +42,7 @@ impl Trial {
         });
         let merged = merge(
             streams,
-            Known { stored: store.clone(), object: ConfigMap::clone },
+            MergedStore { stored: store.clone(), object: ConfigMap::clone },
             refusals_are_told.then_some(tell),
         )
         .reflect(writer)

@@ -12,7 +12,7 @@ use crate::api::request::State;
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{namespaces, noon, policy, request};
 use crate::core::laws::simulator::World;
-use crate::core::model::ask::Running;
+use crate::core::model::ask::RunningGrant;
 use crate::core::policies::{Entry, Policy};
 
 /// Noon of the samples is a Monday. Eleven to one, and in the evening until midnight, by UTC.
@@ -96,7 +96,7 @@ fn an_extension_goes_on_from_the_end_without_a_gap() {
     let request = request(json!({ "extends": "other", "duration": "1h" }));
     let mut ask = validate(&request).unwrap();
     let mut until = |end: &str| {
-        ask.aim = RequestKind::Extension { of: "other", running: Some(Running { extended: 0, end: at(end) }) };
+        ask.aim = RequestKind::Extension { of: "other", running: Some(RunningGrant { extended: 0, end: at(end) }) };
         period(&ask, &read(&windowed(json!({}))), &Freezes::default(), at("12:00"))
             .map(|period| (period.begin, period.end))
     };

@@ -11,23 +11,23 @@ fn marks(uid: &str, generation: i64) -> Marks {
     Marks::from([("status-guard".to_owned(), mark)])
 }
 
-fn sound(marks: Marks) -> Verdict {
-    Verdict { marks, ..Verdict::default() }
+fn sound(marks: Marks) -> RoundFindings {
+    RoundFindings { marks, ..RoundFindings::default() }
 }
 
-fn drifted(marks: Marks) -> Verdict {
-    Verdict { drifted: vec![("status-guard".to_owned(), "is another".to_owned())], ..sound(marks) }
+fn drifted(marks: Marks) -> RoundFindings {
+    RoundFindings { drifted: vec![("status-guard".to_owned(), "is another".to_owned())], ..sound(marks) }
 }
 
-fn passed(marks: Marks) -> Verdict {
-    Verdict { passed: vec![("status-guard".to_owned(), "a forged status".to_owned())], ..sound(marks) }
+fn passed(marks: Marks) -> RoundFindings {
+    RoundFindings { passed: vec![("status-guard".to_owned(), "a forged status".to_owned())], ..sound(marks) }
 }
 
 /// The record after rounds that each take no time, and what decisions go by then.
-fn after(before: Option<Record>, rounds: &[(i64, Verdict)]) -> (Option<Record>, Guard) {
+fn after(before: Option<GapRecord>, rounds: &[(i64, RoundFindings)]) -> (Option<GapRecord>, Guard) {
     rounds.iter().fold((before, Guard::Missing(String::new())), |(record, _), (seconds, verdict)| {
         let round = Round { verdict, began: at(*seconds), ended: at(*seconds), revision: Some(*seconds as u64) };
-        let record = Record::after(record, round);
+        let record = GapRecord::after(record, round);
         let guard = record.as_ref().map_or(Guard::Missing("nothing".to_owned()), |record| record.guard(round));
         (record, guard)
     })
@@ -43,7 +43,7 @@ fn gaps(guard: Guard) -> Vec<(i64, i64)> {
     }
 }
 
-fn begun() -> Option<Record> {
+fn begun() -> Option<GapRecord> {
     after(None, &[(0, sound(marks("p", 1)))]).0
 }
 
@@ -86,7 +86,7 @@ fn an_upgrade_that_leads_straight_from_one_chart_s_guards_to_the_next_leaves_non
 
 #[test]
 fn a_record_of_a_version_that_did_not_look_at_guards_is_taken_over() {
-    let former = Some(Record::of_former(at(0)));
+    let former = Some(GapRecord::of_former(at(0)));
     // Its guards are still there when this version starts.
     let (record, guard) = after(former, &[(100, drifted(marks("p", 1)))]);
     assert!(matches!(guard, Guard::Missing(_)));
@@ -128,20 +128,20 @@ fn it_is_stored_when_something_changed_and_now_and_then() {
     assert!(next(300).is_news_to(stored.as_ref()));
     assert!(after(stored.clone(), &[(5, passed(marks("p", 1)))]).0.unwrap().is_news_to(stored.as_ref()));
     let text = serde_json::to_string(&next(5)).unwrap();
-    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), next(5));
+    assert_eq!(serde_json::from_str::<GapRecord>(&text).unwrap(), next(5));
 }
 
 #[test]
 fn what_was_written_after_the_last_sound_round_before_a_gap_has_yet_to_be_looked_at() {
     let (record, _) = after(begun(), &[(10, sound(marks("p", 1))), (20, passed(marks("p", 1)))]);
-    let unsettled = |record: &Option<Record>| record.as_ref().unwrap().unsettled();
+    let unsettled = |record: &Option<GapRecord>| record.as_ref().unwrap().unsettled();
     assert_eq!(unsettled(&record), None, "it is not over yet");
     let (record, _) = after(record, &[(30, sound(marks("p", 1))), (40, sound(marks("p", 1)))]);
     assert_eq!((unsettled(&record), record.as_ref().unwrap().revision()), (Some(10), Some(40)));
     // Another gap before anybody looked.
     let (record, _) = after(record, &[(50, sound(marks("p", 3))), (60, sound(marks("p", 3)))]);
     assert_eq!(unsettled(&record), Some(10));
-    let settled = record.clone().map(Record::settled);
+    let settled = record.clone().map(GapRecord::settled);
     assert_eq!(unsettled(&settled), None);
     assert!(settled.unwrap().is_news_to(record.as_ref()), "it must be stored");
 }
@@ -161,7 +161,8 @@ fn a_gap_of_another_guard_leaves_statuses_as_they_are() {
     };
     let (record, _) = after(begun(), &[(10, with("a")), (20, with("anew")), (21, with("anew"))]);
     assert_eq!(record.as_ref().unwrap().unsettled(), None);
-    let passed = Verdict { passed: vec![("policy-author-guard-1".to_owned(), "a role".to_owned())], ..with("anew") };
+    let passed =
+        RoundFindings { passed: vec![("policy-author-guard-1".to_owned(), "a role".to_owned())], ..with("anew") };
     let rounds = [(30, with("anew")), (40, passed), (50, with("anew")), (51, with("anew"))];
     let (record, _) = after(record, &rounds);
     assert_eq!((record.as_ref().unwrap().unsettled(), record.unwrap().gaps.len()), (None, 2));

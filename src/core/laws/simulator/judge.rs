@@ -4,7 +4,7 @@
 use k8s_openapi::api::rbac::v1::Subject;
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Law, MOST_ADDED, MOST_EXTENSIONS, Standing, World};
+use super::{ClusterBinding, Law, MOST_ADDED, MOST_EXTENSIONS, World};
 use crate::api::conditions;
 use crate::api::keys;
 use crate::api::policy::{Effect as PolicyEffect, OnBreakGlass, OnRoleChange, Schedule};
@@ -16,7 +16,7 @@ use crate::core::model::recurrence::is_open;
 use crate::core::model::schedule;
 use crate::core::policies::Entry;
 use crate::core::rbac::binding::Wanted;
-use crate::core::rbac::made_role::MadeRole;
+use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 use crate::core::rbac::rules::covers;
 
@@ -188,7 +188,7 @@ impl World {
     /// What holds after every single write, whatever comes next.
     pub(super) fn judge_bindings(&mut self) {
         let status = self.status();
-        let on_record = |b: &Standing| status.bindings.iter().any(|r| b.object.is_at(r));
+        let on_record = |b: &ClusterBinding| status.bindings.iter().any(|r| b.object.is_at(r));
         let dated = status.granted_at.is_some() && status.expires_at.is_some();
         if self.bindings.iter().any(|b| b.ours && !(dated && on_record(b))) {
             self.breach(Law::RecordBeforeGrant, "a binding exists that is not on record");
@@ -207,7 +207,7 @@ impl World {
                 self.breach(Law::Rest, format!("{does} at {} outside of its windows: {:?}", self.now, status.window));
             }
         }
-        let made: Vec<MadeRole> =
+        let made: Vec<ObservedRole> =
             self.bindings.iter().filter(|b| b.ours).filter_map(|b| b.object.made_role.clone()).collect();
         if made.is_empty() && !self.request.spec.rules.is_empty() && self.ours() > 0 {
             self.breach(Law::Narrow, format!("{does} with the whole role where less was asked for"));
@@ -216,7 +216,7 @@ impl World {
             Some(RoleSeen::OfCluster(Some(role))) => role.rules.clone().unwrap_or_default(),
             _ => Vec::new(),
         };
-        let wide = |made: &MadeRole| covers(&all, &made.rules).is_err();
+        let wide = |made: &ObservedRole| covers(&all, &made.rules).is_err();
         // What somebody wrote into a made role since is put back in the next pass, which is what comes to rest.
         if made.iter().any(wide) {
             self.breach(Law::Narrow, format!("{does} with rights that its role does not have"));
@@ -259,7 +259,7 @@ impl World {
         if status.break_glass.as_ref().is_some_and(|review| review.verdict == Some(ReviewVerdict::Deny)) {
             self.breach(Law::Withdrawal, "access is left that a reviewer found not to be justified");
         }
-        let edited = |b: &&Standing| b.ours && !b.is_sound(&self.request);
+        let edited = |b: &&ClusterBinding| b.ours && !b.is_sound(&self.request);
         if let Some(standing) = self.bindings.iter().find(edited) {
             let what = format!("left as somebody changed it: {:?}", standing.object);
             self.breach(Law::ByHand, what);
@@ -282,7 +282,7 @@ fn is_the_same_or_reviewed(old: &AccessRequestStatus, new: &AccessRequestStatus)
     old == new || (open && reviewed == *old && other(old) == other(new) && new.history.starts_with(&old.history))
 }
 
-impl Standing {
+impl ClusterBinding {
     /// Whether it gives the role to the requester and to nobody else, and says whose it is.
     fn is_sound(&self, request: &AccessRequest) -> bool {
         let requester = request.spec.requester.as_ref().map(|r| r.username.clone()).unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ExtendedRequest, ReviewVerdict, State};
 use crate::api::selector::PolicyScope;
 use crate::core::laws::fixtures::{deny, namespaces, request};
-use crate::core::laws::simulator::{Standing, World};
+use crate::core::laws::simulator::{ClusterBinding, World};
 use crate::core::model::own_clock::WrongClock;
 
 const NAMES: [&str; 3] = ["bank", "shop", "yard"];
@@ -156,7 +156,7 @@ impl Event {
             Self::BindingCopied(at) => {
                 if let Some(mut taken) = take(world, *at) {
                     taken.object.metadata.uid = Some(world.new_uid());
-                    world.bindings.push(Standing { ours: false, ..taken });
+                    world.bindings.push(ClusterBinding { ours: false, ..taken });
                 }
             }
             Self::StrangerFirst(at) => {
@@ -287,14 +287,14 @@ fn at(world: &World, index: usize) -> Option<usize> {
     (!world.bindings.is_empty()).then(|| index % world.bindings.len())
 }
 
-fn take(world: &mut World, index: usize) -> Option<Standing> {
+fn take(world: &mut World, index: usize) -> Option<ClusterBinding> {
     at(world, index).map(|at| world.bindings.remove(at))
 }
 
 fn place_stranger(world: &mut World, reference: &BindingRef) {
     let uid = Some(world.new_uid());
     let role = crate::core::rbac::binding::wanted(&world.request, &world.status(), reference).role;
-    let mut standing = Standing {
+    let mut standing = ClusterBinding {
         object: crate::core::rbac::binding::Observed {
             made_role: None,
             kind: reference.kind,

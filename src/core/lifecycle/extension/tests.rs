@@ -77,7 +77,7 @@ fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
     assert_eq!(text(&mut asking), (State::Extended, done.to_owned()));
 }
 
-fn bindings_of(running: &AccessRequest) -> Vec<crate::core::laws::simulator::Standing> {
+fn bindings_of(running: &AccessRequest) -> Vec<crate::core::laws::simulator::ClusterBinding> {
     let mut world = World::new(request(json!({})), vec![with_stage(json!({}))], namespaces(), noon());
     world.request.status.get_or_insert_default().reviews = [approve("bob")].into();
     world.settle();

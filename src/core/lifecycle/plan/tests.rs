@@ -172,7 +172,7 @@ fn a_loan_that_was_left_behind_is_given_back_first() {
     let mut self_binding = crate::core::rbac::binding::Observed::from(&self_binding.role_binding());
     self_binding.metadata.uid = Some("loan-1".to_owned());
     assert_eq!(self_binding.role.name, "edit");
-    world.bindings.push(crate::core::laws::simulator::Standing { object: self_binding.clone(), ours: false });
+    world.bindings.push(crate::core::laws::simulator::ClusterBinding { object: self_binding.clone(), ours: false });
     let step = world.plan();
     assert_eq!((step.unbind, step.record), (vec![self_binding.reference()], None));
     world.settle();

@@ -16,7 +16,7 @@ use cel::common::ast::{
 use self::words::{Place, Problem, spelled};
 use super::facts::Object;
 use super::functions::Function;
-use super::types::{Sort, Type, Words};
+use super::types::{Sort, Texts, Type};
 
 /// How many faults of one expression are told. Whoever mends these sees the others.
 const MOST: usize = 5;
@@ -82,7 +82,7 @@ impl Check<'_> {
             LiteralValue::Null => Type::Null,
             LiteralValue::String(text) => {
                 let at = Place::Of(whole).offset(self.letters, self.program.source_info());
-                Type::Text(Words::Written(vec![(text.inner().to_owned(), at.unwrap_or_default())]))
+                Type::Text(Texts::Written(vec![(text.inner().to_owned(), at.unwrap_or_default())]))
             }
         }
     }
@@ -222,7 +222,7 @@ impl Check<'_> {
                     self.key(whole, &left);
                     return Type::Bool;
                 };
-                if let Words::Written(words) = words {
+                if let Texts::Written(words) = words {
                     for (name, at) in words.iter().filter(|(name, _)| object.field(name).is_none()) {
                         self.fault(Place::At(*at), Problem::NoField { object, name });
                     }
@@ -246,7 +246,7 @@ impl Check<'_> {
     /// Words that are written, held against those that there can be.
     fn words(&mut self, of: &IdedExpr, can_be: &Type, held: &Type) {
         match (can_be, held) {
-            (Type::Text(Words::OneOf(there)), Type::Text(Words::Written(written))) => {
+            (Type::Text(Texts::OneOf(there)), Type::Text(Texts::Written(written))) => {
                 for (word, at) in written.iter().filter(|(word, _)| !there.contains(&word.as_str())) {
                     self.fault(Place::At(*at), Problem::NoWord { what: spelled(of), word, there });
                 }
@@ -258,7 +258,7 @@ impl Check<'_> {
 
     /// Two values with words of their own, held against each other.
     fn in_common(&mut self, whole: &IdedExpr, one: &IdedExpr, left: &Type, right: &Type) {
-        if let (Type::Text(Words::OneOf(there)), Type::Text(Words::OneOf(others))) = (left, right)
+        if let (Type::Text(Texts::OneOf(there)), Type::Text(Texts::OneOf(others))) = (left, right)
             && !there.iter().any(|word| others.contains(word))
         {
             self.fault(Place::Of(whole), Problem::NoWordInCommon { what: spelled(one), there });
@@ -268,7 +268,7 @@ impl Check<'_> {
     fn order(&mut self, whole: &IdedExpr, operator: &str, one: &IdedExpr, other: &IdedExpr) -> Type {
         let (left, right) = (self.type_of(one), self.type_of(other));
         for (side, of) in [(one, &left), (other, &right)] {
-            if let Type::Text(Words::OneOf(there)) = of {
+            if let Type::Text(Texts::OneOf(there)) = of {
                 self.fault(Place::Of(whole), Problem::NoOrder { what: spelled(side), operator, there });
                 return Type::Bool;
             }
@@ -367,7 +367,7 @@ impl Check<'_> {
 
     /// A part that none of the words has.
     fn part_of_a_word(&mut self, function: &str, parts: &[&IdedExpr], given: &[Type]) {
-        let ([what, _], [Type::Text(Words::OneOf(there)), Type::Text(Words::Written(written))]) = (parts, given) else {
+        let ([what, _], [Type::Text(Texts::OneOf(there)), Type::Text(Texts::Written(written))]) = (parts, given) else {
             return;
         };
         for (part, at) in written {

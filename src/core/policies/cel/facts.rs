@@ -17,7 +17,7 @@ use crate::api::word::Word;
 #[derive(Clone, Debug)]
 pub struct CelInput {
     /// What is asked for.
-    pub request: Asked,
+    pub request: RequestFacts,
     /// Who asks.
     pub requester: Who,
     /// How much harm the role can do.
@@ -33,7 +33,7 @@ pub struct CelInput {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "named as in the request")]
-pub struct Asked {
+pub struct RequestFacts {
     pub name: String,
     pub namespace: String,
     pub role: String,
@@ -200,18 +200,18 @@ impl Object {
     }
 
     /// What it is for a request.
-    pub fn seen<'a>(&'static self, facts: &'a CelInput) -> Seen<'a> {
-        Seen { object: self, facts }
+    pub fn seen<'a>(&'static self, facts: &'a CelInput) -> VariableValues<'a> {
+        VariableValues { object: self, facts }
     }
 }
 
 /// A variable with the values that it has for a request.
-pub struct Seen<'a> {
+pub struct VariableValues<'a> {
     object: &'static Object,
     facts: &'a CelInput,
 }
 
-impl Serialize for Seen<'_> {
+impl Serialize for VariableValues<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { object, facts } = self;
         let mut map = serializer.serialize_map(Some(object.fields.len()))?;
@@ -238,7 +238,7 @@ mod tests {
 
     fn facts() -> CelInput {
         CelInput {
-            request: Asked { role_kind: "Role".to_owned(), duration_seconds: 1, ..Asked::default() },
+            request: RequestFacts { role_kind: "Role".to_owned(), duration_seconds: 1, ..RequestFacts::default() },
             requester: Who { username: "alice".to_owned(), groups: vec!["dev".to_owned()], ..Who::default() },
             risk: RiskScore::default(),
             time: When { weekday: "Mon".to_owned(), hour: 12, ..When::default() },
@@ -253,7 +253,7 @@ mod tests {
         let filled = json!({
             "request": facts.request, "requester": facts.requester, "risk": facts.risk, "time": facts.time
         });
-        let seen: BTreeMap<&str, Seen<'_>> =
+        let seen: BTreeMap<&str, VariableValues<'_>> =
             VARIABLES.iter().map(|object| (object.name, object.seen(&facts))).collect();
         assert_eq!(serde_json::to_value(seen).unwrap(), filled);
     }

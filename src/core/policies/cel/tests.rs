@@ -10,7 +10,7 @@ pub fn facts() -> CelInput {
     let values = |values: &[&str]| Arc::new(values.iter().map(|v| (*v).to_owned()).collect::<BTreeSet<_>>());
     let text = str::to_owned;
     CelInput {
-        request: Asked {
+        request: RequestFacts {
             name: text("fix"),
             namespace: text("shop"),
             role: text("edit"),
@@ -19,7 +19,7 @@ pub fn facts() -> CelInput {
             duration_seconds: 1800,
             reason: text("the shop is down"),
             ticket: text("OPS-7"),
-            ..Asked::default()
+            ..RequestFacts::default()
         },
         requester: Who { username: text("alice"), uid: text("u-alice"), groups: vec![text("dev")] },
         risk: RiskScore { level: text("High"), score: 2 },
@@ -29,7 +29,7 @@ pub fn facts() -> CelInput {
 }
 
 fn says(source: &str) -> Result<bool, String> {
-    Condition::read("spec.conditions[0].expression", source).map_err(|faults| sentence(&faults))?.holds(&facts())
+    Expression::read("spec.conditions[0].expression", source).map_err(|faults| sentence(&faults))?.holds(&facts())
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn what_is_no_condition_is_told_when_it_is_read() {
 #[test]
 fn a_text_that_is_too_long_is_held_against_no_pattern() {
     let mut facts = facts();
-    let condition = Condition::read("f", "(request.reason + request.reason).matches('x$')").unwrap();
+    let condition = Expression::read("f", "(request.reason + request.reason).matches('x$')").unwrap();
     facts.request.reason = "x".repeat(LONGEST_TEXT / 2);
     assert_eq!(condition.holds(&facts), Ok(true));
     facts.request.reason.push('x');
@@ -86,7 +86,7 @@ fn a_text_that_is_too_long_is_held_against_no_pattern() {
 #[test]
 fn every_label_that_is_asked_for_is_known_beforehand() {
     let source = "[{'a': label('x')}][0].a == label('y') ? 'z' in label('x') : size(string(size(label('w')))) > 1";
-    let condition = Condition::read("f", source).unwrap();
+    let condition = Expression::read("f", source).unwrap();
     assert_eq!(condition.labels().collect::<Vec<_>>(), ["w", "x", "y"]);
     assert!(condition.holds(&facts()).is_ok());
 }
@@ -173,7 +173,7 @@ proptest! {
         let mut facts = facts();
         facts.request.reason = text;
         let source = format!("request.reason.matches('{pattern}')");
-        if let Ok(condition) = Condition::read("f", &source) {
+        if let Ok(condition) = Expression::read("f", &source) {
             let _ = condition.holds(&facts);
         }
     }

@@ -22,7 +22,7 @@ pub enum Type {
     /// A number with a fraction.
     Double,
     /// A text.
-    Text(Words),
+    Text(Texts),
     /// Bytes.
     Bytes,
     /// Nothing at all, which no fact is.
@@ -41,7 +41,7 @@ pub enum Type {
 
 /// Which texts a text can be.
 #[derive(Clone, Debug)]
-pub enum Words {
+pub enum Texts {
     /// Any.
     Any,
     /// One of those that there are.
@@ -93,7 +93,7 @@ impl fmt::Display for Sort {
 
 impl Type {
     /// Any text.
-    pub const TEXT: Self = Self::Text(Words::Any);
+    pub const TEXT: Self = Self::Text(Texts::Any);
 
     /// What kind of value it is; none when that is not known.
     pub fn sort(&self) -> Option<Sort> {
@@ -134,9 +134,9 @@ impl Type {
     /// What a value is that is one of these two.
     pub fn or(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Text(Words::Written(mut some)), Self::Text(Words::Written(more))) => {
+            (Self::Text(Texts::Written(mut some)), Self::Text(Texts::Written(more))) => {
                 some.extend(more);
-                Self::Text(Words::Written(some))
+                Self::Text(Texts::Written(some))
             }
             (Self::Text(_), Self::Text(_)) => Self::TEXT,
             (Self::List(one), Self::List(other)) => Self::list(one.or(*other)),
@@ -167,7 +167,7 @@ impl From<&Is> for Type {
             Is::Bool(_) => Self::Bool,
             Is::Int(_) => Self::Int,
             Is::Text(_) => Self::TEXT,
-            Is::Word(words, _) => Self::Text(Words::OneOf(words)),
+            Is::Word(words, _) => Self::Text(Texts::OneOf(words)),
             Is::Texts(_) => Self::list(Self::TEXT),
         }
     }

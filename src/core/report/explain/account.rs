@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    Approver, Asked, Deciding, Explanation, Judged, Moves, Outcome, ReviewAfterwards, Standing, Verdict, grant,
-    without_effect, written,
+    Approver, Deciding, Explanation, Judged, Moves, Outcome, ReviewAfterwards, StageProgress, StageState, Verdict,
+    grant, without_effect, written,
 };
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::AccessRequestStatus;
@@ -199,7 +199,7 @@ impl Account<'_, '_> {
     }
 
     /// The stages and how far they are; none once somebody has said no, since it does not matter then.
-    fn stages(&self, policy: &Policy, yes: bool, automatic: bool) -> Vec<Asked> {
+    fn stages(&self, policy: &Policy, yes: bool, automatic: bool) -> Vec<StageProgress> {
         let now_asked = as_escalated(&policy.stages, &self.status.escalated);
         let spared = yes && (automatic || matches!(self.ask.aim, RequestKind::BreakGlass));
         let log = ReviewLog::of(self.status);
@@ -211,10 +211,10 @@ impl Account<'_, '_> {
             Progress::Open { stage, approved } => Some((stage, approved)),
         };
         let standing = |index: usize, stage: &Stage| match open {
-            _ if spared => (Standing::Spared, 0),
-            Some((at, approved)) if index == at => (Standing::Open, approved),
-            Some((at, _)) if index > at => (Standing::Later, 0),
-            _ => (Standing::Full, stage.required),
+            _ if spared => (StageState::Spared, 0),
+            Some((at, approved)) if index == at => (StageState::Open, approved),
+            Some((at, _)) if index > at => (StageState::Later, 0),
+            _ => (StageState::Full, stage.required),
         };
         let asked = |(index, (stage, before)): (usize, (&Stage, &Stage))| {
             let (state, approved) = standing(index, stage);
@@ -224,9 +224,9 @@ impl Account<'_, '_> {
             };
             let opened = self.status.stage.as_ref().filter(|open| open.name == stage.name);
             let opened_at = opened.map_or(self.now, |open| open.opened_at.0);
-            let waits = state == Standing::Open;
+            let waits = state == StageState::Open;
             let escalates_at = stages::escalation(self.status, stage, opened_at).filter(|_| waits).map(Time);
-            Asked {
+            StageProgress {
                 name: stage.name.clone(),
                 state,
                 required: stage.required,

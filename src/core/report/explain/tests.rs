@@ -132,7 +132,7 @@ fn stages_say_how_far_they_are_and_who_may_approve_now() {
     assert_eq!(waiting.summary, "waits for one more approval in stage leads of policy p, until 2026-11-24T12:00:00Z");
     let states =
         |explanation: &Explanation| explanation.stages.iter().map(|s| (s.state, s.approved)).collect::<Vec<_>>();
-    assert_eq!(states(&waiting), [(Standing::Open, 0), (Standing::Later, 0)]);
+    assert_eq!(states(&waiting), [(StageState::Open, 0), (StageState::Later, 0)]);
     assert_eq!(waiting.stages[0].escalates_at, Some(Time("2026-11-23T12:30:00Z".parse().unwrap())));
     assert_eq!(waiting.deadline, Some(Time(noon() + SignedDuration::from_hours(24))));
     assert_eq!(waiting.grant.unwrap().until, None);
@@ -141,7 +141,7 @@ fn stages_say_how_far_they_are_and_who_may_approve_now() {
     let lead = ("bob".to_owned(), review(ReviewVerdict::Approve, &["leads"]));
     half.status.as_mut().unwrap().reviews = [lead, approve("alice"), approve("mallory")].into();
     let half = explanation(&half, &asks);
-    assert_eq!(states(&half), [(Standing::Full, 1), (Standing::Open, 0)]);
+    assert_eq!(states(&half), [(StageState::Full, 1), (StageState::Open, 0)]);
     let who: Vec<_> = half.stages[0].approvers.iter().map(|a| (a.subject.as_str(), a.escalated)).collect();
     assert_eq!(who, [("Group/leads", false), ("User/head", true)]);
     assert_eq!(half.without_effect.len(), 2);
@@ -155,7 +155,7 @@ fn a_start_ahead_and_a_low_risk_are_told() {
     let later = request(json!({ "startTime": "2026-11-23T13:00:00Z", "duration": "30m" }));
     let explanation = explanation(&later, &[policy("p", json!({ "approval": spare }))]);
     assert_eq!(explanation.summary, "scheduled for 2026-11-23T13:00:00Z: policy p allows it");
-    assert!(explanation.stages.iter().all(|s| s.state == Standing::Spared) && explanation.stages.len() == 2);
+    assert!(explanation.stages.iter().all(|s| s.state == StageState::Spared) && explanation.stages.len() == 2);
     assert_eq!(explanation.grant.unwrap().until, Some(Time("2026-11-23T13:30:00Z".parse().unwrap())));
 }
 

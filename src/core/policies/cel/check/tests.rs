@@ -5,7 +5,7 @@ use cel::{Context, ExecutionError, Value};
 use super::super::functions::{Called, FUNCTIONS};
 use super::super::{ENV, tests::facts};
 use super::*;
-use crate::core::policies::cel::{Condition, Parts, context};
+use crate::core::policies::cel::{Expression, Parts, context};
 
 fn told(source: &str) -> Vec<String> {
     faults(source, &ENV.compile(source).unwrap())
@@ -271,7 +271,7 @@ fn every_name_can_be_asked_for() {
                 Sort::Text => format!("{whole}.contains('') && {whole} == {whole}"),
                 _ => format!("size({whole}) >= 0"),
             };
-            assert_eq!(Condition::read("f", &same).unwrap().holds(&facts()), Ok(true), "{same}");
+            assert_eq!(Expression::read("f", &same).unwrap().holds(&facts()), Ok(true), "{same}");
             asked += 1;
         }
     }
