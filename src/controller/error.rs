@@ -7,7 +7,7 @@ use crate::runtime::leader::LeadershipLost;
 
 /// After how many passes in a row that the API server, or what it asks, did not let go on people are told of it. A right
 /// that was just given may not be in force yet, and an API server that just started does not know of it.
-const TOLD: u32 = 4;
+const REPORTED: u32 = 4;
 /// The same where the answer may be nobody's decision: a server in trouble, or busy.
 const TOLD_OF_TROUBLE: u32 = 12;
 
@@ -80,13 +80,13 @@ impl Error {
     /// After how many failures like this one in a row people are told. Never of what is no answer: then nobody could be
     /// told either. Which answer it is only makes the wait longer or shorter: admission webhooks and policies of others
     /// refuse with any code.
-    pub fn told_after(&self) -> Option<u32> {
+    pub fn reported_after(&self) -> Option<u32> {
         match self {
             Self::Api { source: kube::Error::Api(status), .. } => {
-                Some(if may_pass(status) { TOLD_OF_TROUBLE } else { TOLD })
+                Some(if may_pass(status) { TOLD_OF_TROUBLE } else { REPORTED })
             }
-            Self::CannotEnd(why) => why.told_after(),
-            Self::Refused(_) => Some(TOLD),
+            Self::CannotEnd(why) => why.reported_after(),
+            Self::Refused(_) => Some(REPORTED),
             _ => None,
         }
     }
@@ -204,7 +204,10 @@ mod tests {
         for (code, reason) in
             [(401, "Unauthorized"), (409, "Conflict"), (429, "TooManyRequests"), (500, "InternalError"), (503, "")]
         {
-            assert!(matches!(made(code, reason), BindError::Retry(error) if error.told_after().is_some()), "{code}");
+            assert!(
+                matches!(made(code, reason), BindError::Retry(error) if error.reported_after().is_some()),
+                "{code}"
+            );
         }
     }
 
@@ -213,11 +216,11 @@ mod tests {
         for code in [400, 401, 403, 404, 409, 413, 422, 429, 500, 503] {
             for reason in ["", "Forbidden", "Conflict", "NotFound"] {
                 let error = Error::api("delete a binding")(answer(code, reason)).cannot_end();
-                assert!(error.told_after().is_some_and(|times| times >= TOLD), "{code} {reason}");
+                assert!(error.reported_after().is_some_and(|times| times >= REPORTED), "{code} {reason}");
                 assert_eq!(error.is_forbidden(), reason == "Forbidden");
             }
         }
-        assert_eq!(Error::Conflict.told_after(), None);
+        assert_eq!(Error::Conflict.reported_after(), None);
     }
 
     #[tokio::test]

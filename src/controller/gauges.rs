@@ -35,7 +35,7 @@ pub fn count(context: &Context) -> Gauges {
         overdue_grants: overdue(context, &owners),
         foreign_bindings: owners.iter().filter(|owner| owner.is_none()).count(),
         queue_depth: context.queues.depth(),
-        clock_ahead: context.clock.look().ahead,
+        clock_ahead: context.clock.read().ahead,
     }
 }
 

@@ -23,7 +23,7 @@ use super::write::transition_metrics::TransitionMetrics;
 use crate::api::AccessRequest;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::laws::fixtures::{namespaces, noon, policy, request};
-use crate::core::laws::simulator::World;
+use crate::core::laws::simulator::Simulator;
 use crate::core::rbac::binding::{Wanted, wanted};
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::seat;
@@ -126,9 +126,9 @@ pub fn writer(script: &Script, clock: Clock) -> (Writer, Arc<TransitionMetrics>)
 
 /// A grant on record whose binding is about to be made, and what that is.
 pub fn granted() -> (AccessRequest, Wanted) {
-    let mut world = World::new(request(json!({})), vec![policy("base", json!({}))], namespaces(), noon());
-    world.step(1);
-    let mut request = world.request.clone();
+    let mut simulator = Simulator::new(request(json!({})), vec![policy("base", json!({}))], namespaces(), noon());
+    simulator.step(1);
+    let mut request = simulator.request.clone();
     request.metadata.resource_version = Some("7".to_owned());
     let status = request.status.clone().unwrap();
     let wanted = wanted(&request, &status, &status.bindings[0]);

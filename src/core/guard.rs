@@ -40,7 +40,7 @@ pub struct Gaps {
 
 impl Gaps {
     /// The gap that this instant lies in, as its begin, where there is one, and its end.
-    pub fn around(&self, at: Timestamp) -> Option<(Option<Timestamp>, Timestamp)> {
+    pub fn gap_at(&self, at: Timestamp) -> Option<(Option<Timestamp>, Timestamp)> {
         if at < self.since {
             return Some((None, self.since));
         }
@@ -59,7 +59,7 @@ impl Gaps {
 
     /// Why what was written at this instant is not believed, if it is not.
     pub fn disbelief(&self, at: Timestamp) -> Option<String> {
-        self.around(at).map(|(from, to)| in_words(from, to))
+        self.gap_at(at).map(|(from, to)| in_words(from, to))
     }
 }
 

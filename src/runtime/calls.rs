@@ -4,15 +4,19 @@ use http::{Method, Request, Response};
 use kube::client::Body;
 use tower::BoxError;
 
-use super::layer::{Around, ResponseFuture};
+use super::layer::{Interceptor, ResponseFuture};
 use super::metrics::Metrics;
 
 /// Has a client's calls counted.
 #[derive(Clone)]
 pub struct Counting(pub Metrics);
 
-impl Around for Counting {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
+impl Interceptor for Counting {
+    fn intercept<B: 'static, F>(
+        &self,
+        request: Request<Body>,
+        call: impl FnOnce(Request<Body>) -> F,
+    ) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {

@@ -9,14 +9,18 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::judged_clock::{JudgedClock, Witness};
-use super::layer::{Around, ResponseFuture};
+use super::layer::{Interceptor, ResponseFuture};
 
 /// Has a clock hear the answers to a client's calls.
 #[derive(Clone)]
 pub struct Hearing(pub JudgedClock);
 
-impl Around for Hearing {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
+impl Interceptor for Hearing {
+    fn intercept<B: 'static, F>(
+        &self,
+        request: Request<Body>,
+        call: impl FnOnce(Request<Body>) -> F,
+    ) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {
@@ -25,8 +29,8 @@ impl Around for Hearing {
             let answer = answer.await;
             // Where there is no API server, a proxy answers in its own time.
             let success = answer.as_ref().ok().filter(|response| response.status().is_success());
-            if let Some(said) = success.and_then(|response| date(response.headers())) {
-                clock.hear(Witness::Date, sent, said);
+            if let Some(stated) = success.and_then(|response| date(response.headers())) {
+                clock.hear(Witness::Date, sent, stated);
             }
             answer
         })
@@ -50,12 +54,12 @@ mod tests {
     const SAID: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     /// How a clock that is an hour ahead stands after an answer.
-    async fn standing(code: u16, said: Option<&'static str>) -> ClockState {
+    async fn standing(code: u16, stated: Option<&'static str>) -> ClockState {
         let right: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
         let clock = JudgedClock::new(Clock::at(right + SignedDuration::from_hours(1)));
         let server = tower::service_fn(|_: Request<Body>| async move {
             let answer = Response::builder().status(code);
-            let answer = said.into_iter().fold(answer, |answer, said| answer.header(DATE, said));
+            let answer = stated.into_iter().fold(answer, |answer, stated| answer.header(DATE, stated));
             answer.body(Body::empty()).map_err(BoxError::from)
         });
         With(Hearing(clock.clone())).layer(server).call(Request::new(Body::empty())).await.unwrap();
@@ -66,10 +70,10 @@ mod tests {
     async fn the_date_of_a_success_is_heard_and_no_other() {
         assert_eq!(standing(200, Some(SAID)).await, ClockState::Ahead);
         assert_eq!(standing(201, Some(SAID)).await, ClockState::Ahead);
-        for (code, said) in
+        for (code, stated) in
             [(200, None), (200, Some("tomorrow")), (200, Some("")), (503, Some(SAID)), (302, Some(SAID))]
         {
-            assert_eq!(standing(code, said).await, ClockState::Unheard, "{code} {said:?}");
+            assert_eq!(standing(code, stated).await, ClockState::Unheard, "{code} {stated:?}");
         }
     }
 }

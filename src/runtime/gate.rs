@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
-use super::layer::{Around, ResponseFuture};
+use super::layer::{Interceptor, ResponseFuture};
 
 /// Whether this process may write.
 #[derive(Clone, Debug)]
@@ -131,8 +131,12 @@ pub struct Gate(pub Leadership);
 #[error("this replica does not lead")]
 pub struct NotLeading;
 
-impl Around for Gate {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
+impl Interceptor for Gate {
+    fn intercept<B: 'static, F>(
+        &self,
+        request: Request<Body>,
+        call: impl FnOnce(Request<Body>) -> F,
+    ) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {

@@ -83,23 +83,23 @@ impl JudgedClock {
 
     /// The time that counts.
     pub fn now(&self) -> Timestamp {
-        self.look().now
+        self.read().now
     }
 
     /// How the own clock stands to the API server's.
     pub fn standing(&self) -> ClockState {
-        self.look().standing
+        self.read().standing
     }
 
     /// All of it.
-    pub fn look(&self) -> ClockReading {
+    pub fn read(&self) -> ClockReading {
         let mut heard = self.lock();
-        heard.look(self.own.now(), Instant::now())
+        heard.read(self.own.now(), Instant::now())
     }
 
     /// An answer that has just come to a call sent then says what time it is at the API server, in whole seconds.
-    pub fn hear(&self, witness: Witness, sent: Instant, said: Timestamp) {
-        self.lock().hear(witness, sent, Instant::now(), said);
+    pub fn hear(&self, witness: Witness, sent: Instant, stated: Timestamp) {
+        self.lock().hear(witness, sent, Instant::now(), stated);
     }
 
     fn lock(&self) -> MutexGuard<'_, Heard> {
@@ -136,11 +136,11 @@ struct Bounds {
 }
 
 impl Heard {
-    fn hear(&mut self, witness: Witness, sent: Instant, received: Instant, said: Timestamp) {
-        let said = said.as_duration();
+    fn hear(&mut self, witness: Witness, sent: Instant, received: Instant, stated: Timestamp) {
+        let stated = stated.as_duration();
         let bounds = Bounds {
-            earliest: said.saturating_sub(between(self.start, received)),
-            latest: said.saturating_add(SECOND).saturating_sub(between(self.start, sent)),
+            earliest: stated.saturating_sub(between(self.start, received)),
+            latest: stated.saturating_add(SECOND).saturating_sub(between(self.start, sent)),
         };
         let track = match witness {
             Witness::Date => &mut self.dates,
@@ -152,7 +152,7 @@ impl Heard {
         }
     }
 
-    fn look(&mut self, own: Timestamp, steady: Instant) -> ClockReading {
+    fn read(&mut self, own: Timestamp, steady: Instant) -> ClockReading {
         let Some((theirs, contradicted)) = self.theirs(steady) else {
             let (standing, ahead) = (ClockState::Unheard, SignedDuration::ZERO);
             return ClockReading { now: own, own, standing, ahead, contradicted: false };
@@ -196,19 +196,19 @@ impl Heard {
 }
 
 impl Track {
-    fn hear(&mut self, said: Bounds, now: Instant) {
-        let kept = self.bounds_at(now);
-        let apart = kept.until(said);
+    fn hear(&mut self, stated: Bounds, now: Instant) {
+        let previous = self.bounds_at(now);
+        let apart = previous.until(stated);
         let alone = now.duration_since(self.at) >= REMEMBERED;
         let believed = if apart.is_zero() {
-            Some(kept.and(said))
+            Some(previous.and(stated))
         } else if apart.abs() <= SPREAD && !alone {
             // Another API server: the latest clock counts.
-            Some(said).filter(|_| !apart.is_negative())
+            Some(stated).filter(|_| !apart.is_negative())
         } else {
-            let again = self.doubted.filter(|doubted| doubted.until(said).is_zero());
-            let believed = again.map(|doubted| doubted.and(said));
-            self.doubted = Some(said);
+            let again = self.doubted.filter(|doubted| doubted.until(stated).is_zero());
+            let believed = again.map(|doubted| doubted.and(stated));
+            self.doubted = Some(stated);
             believed
         };
         if let Some(bounds) = believed {

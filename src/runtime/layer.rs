@@ -11,9 +11,13 @@ use tower::{BoxError, Layer, Service};
 pub type ResponseFuture<B> = BoxFuture<'static, Result<Response<B>, BoxError>>;
 
 /// Is done around each call.
-pub trait Around: Clone {
+pub trait Interceptor: Clone {
     /// Answers a request, by `call` or without it.
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
+    fn intercept<B: 'static, F>(
+        &self,
+        request: Request<Body>,
+        call: impl FnOnce(Request<Body>) -> F,
+    ) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static;
 }
@@ -22,11 +26,11 @@ pub trait Around: Clone {
 #[derive(Clone)]
 pub struct With<A>(pub A);
 
-impl<S, A: Around> Layer<S> for With<A> {
+impl<S, A: Interceptor> Layer<S> for With<A> {
     type Service = Calls<S, A>;
 
     fn layer(&self, inner: S) -> Calls<S, A> {
-        Calls { inner, around: self.0.clone() }
+        Calls { inner, intercept: self.0.clone() }
     }
 }
 
@@ -34,7 +38,7 @@ impl<S, A: Around> Layer<S> for With<A> {
 #[derive(Clone)]
 pub struct Calls<S, A> {
     inner: S,
-    around: A,
+    intercept: A,
 }
 
 impl<S, B, A> Service<Request<Body>> for Calls<S, A>
@@ -42,7 +46,7 @@ where
     S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
     S::Future: Send + 'static,
     B: 'static,
-    A: Around,
+    A: Interceptor,
 {
     type Response = Response<B>;
     type Error = BoxError;
@@ -53,6 +57,6 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture<B> {
-        self.around.around(request, |request| self.inner.call(request))
+        self.intercept.intercept(request, |request| self.inner.call(request))
     }
 }

@@ -177,7 +177,7 @@ impl<L: LeaseStore> Election<L> {
         loop {
             let limit = Instant::now() + self.terms.renew_deadline / 2;
             let mut pause = LOOK.min(self.terms.retry);
-            match timeout_at(limit, self.look(&mut sight, &unused)).await {
+            match timeout_at(limit, self.read_lease(&mut sight, &unused)).await {
                 Ok(Ok(Found::Mine(hold))) => {
                     readiness.done(ELECTION);
                     self.seat.take_until(hold.until);
@@ -188,7 +188,7 @@ impl<L: LeaseStore> Election<L> {
                     if !matches!(&record, LeaseRecord::Held { by, .. } if *by != self.me) {
                         pause = CLOSE_LOOK;
                     }
-                    self.tell_of(&record);
+                    self.log_holder(&record);
                 }
                 Ok(Ok(Found::Undecided)) => pause = CLOSE_LOOK,
                 Ok(Err(error)) => {
@@ -202,7 +202,7 @@ impl<L: LeaseStore> Election<L> {
     }
 
     /// Says who leads, when that is news.
-    fn tell_of(&self, record: &LeaseRecord) {
+    fn log_holder(&self, record: &LeaseRecord) {
         let what = record.clause();
         if self.seat.stand_by(Some(what.as_str().into())) {
             match record {
@@ -215,7 +215,7 @@ impl<L: LeaseStore> Election<L> {
     }
 
     /// One look at the lease. It is taken if it is free, or over by this process's own clock.
-    async fn look(&self, sight: &mut LeaseSight, unused: impl Fn() -> Option<bool>) -> kube::Result<Found> {
+    async fn read_lease(&self, sight: &mut LeaseSight, unused: impl Fn() -> Option<bool>) -> kube::Result<Found> {
         let sent = Instant::now();
         let found = self.leases.read().await?;
         let record = LeaseRecord::of(found.as_ref());
@@ -227,8 +227,8 @@ impl<L: LeaseStore> Election<L> {
             _ => false,
         };
         let version = found.as_ref().and_then(ResourceExt::resource_version);
-        let look = LeaseRead { record: record.clone(), version, sent, answered: Instant::now() };
-        let step = sight.judge(look, unused);
+        let lease_read = LeaseRead { record: record.clone(), version, sent, answered: Instant::now() };
+        let step = sight.judge(lease_read, unused);
         if step == ElectionStep::Wait {
             return Ok(Found::Other(record));
         }

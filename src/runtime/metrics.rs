@@ -306,11 +306,11 @@ mod tests {
     #[test]
     fn all_that_can_be_said_of_the_guard() {
         let metrics = Metrics::default();
-        let told = metrics.clone();
-        told.guard_tried(RoundOutcome::CannotTry);
-        told.guard_tried(RoundOutcome::Sound);
-        told.guard_tried(RoundOutcome::Sound);
-        told.guard_in_force(true);
+        let handle = metrics.clone();
+        handle.guard_tried(RoundOutcome::CannotTry);
+        handle.guard_tried(RoundOutcome::Sound);
+        handle.guard_tried(RoundOutcome::Sound);
+        handle.guard_in_force(true);
         let expected = [
             "# HELP daypass_guard_in_force 1 while every guard is in force as far as is known; at 0 nothing new is granted.",
             "# HELP daypass_guard_tries Rounds of trying every guard, by what came of it.",
@@ -322,7 +322,7 @@ mod tests {
             r#"daypass_guard_tries_total{result="sound"} 2"#,
         ];
         assert_eq!(lines(&metrics, "guard"), expected);
-        told.guard_in_force(false);
+        handle.guard_in_force(false);
         assert!(metrics.text().unwrap().contains("daypass_guard_in_force 0\n"));
     }
 
@@ -343,13 +343,13 @@ mod tests {
         assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 3"#.to_owned()));
         n.store(0, Ordering::SeqCst);
         assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 0"#.to_owned()));
-        let said = |figure: &str| lines(&metrics, figure).last().cloned().unwrap();
-        assert_eq!(said("leader"), "daypass_leader 1");
-        assert_eq!(said("live_grants"), "daypass_live_grants 4");
-        assert_eq!(said("overdue_grants"), "daypass_overdue_grants 5");
-        assert_eq!(said("foreign_bindings"), "daypass_foreign_bindings 7");
-        assert_eq!(said("queue_depth"), "daypass_queue_depth 6");
-        assert_eq!(said("clock_difference_seconds"), "daypass_clock_difference_seconds -7.5");
+        let sample = |figure: &str| lines(&metrics, figure).last().cloned().unwrap();
+        assert_eq!(sample("leader"), "daypass_leader 1");
+        assert_eq!(sample("live_grants"), "daypass_live_grants 4");
+        assert_eq!(sample("overdue_grants"), "daypass_overdue_grants 5");
+        assert_eq!(sample("foreign_bindings"), "daypass_foreign_bindings 7");
+        assert_eq!(sample("queue_depth"), "daypass_queue_depth 6");
+        assert_eq!(sample("clock_difference_seconds"), "daypass_clock_difference_seconds -7.5");
     }
 
     #[test]
@@ -377,7 +377,7 @@ mod tests {
             "daypass_revoke_seconds_count 1",
             concat!(r#"daypass_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
         ] {
-            assert!(text.lines().any(|said| said == line), "{line} is not in {text}");
+            assert!(text.lines().any(|sample| sample == line), "{line} is not in {text}");
         }
     }
 }

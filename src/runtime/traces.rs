@@ -29,7 +29,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::layer::{Around, ResponseFuture};
+use super::layer::{Interceptor, ResponseFuture};
 
 /// How many spans wait to be sent. What goes over is dropped.
 const WAITING: usize = 4096;
@@ -135,7 +135,7 @@ impl Collector {
         Self { client, runtime: Handle::current(), away: AtomicBool::new(false) }
     }
 
-    fn tell(&self, answer: &Result<Response<Bytes>, HttpError>) {
+    fn record_outcome(&self, answer: &Result<Response<Bytes>, HttpError>) {
         let why = match answer {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(format!("the collector answers {}", answer.status())),
@@ -165,7 +165,7 @@ impl HttpClient for Collector {
             Ok(Err(_)) => Err(format!("the collector does not answer within {ANSWER:?}").into()),
             Err(error) => Err(error.into()),
         };
-        self.tell(&answer);
+        self.record_outcome(&answer);
         answer
     }
 }
@@ -174,8 +174,12 @@ impl HttpClient for Collector {
 #[derive(Clone)]
 pub struct Tracing;
 
-impl Around for Tracing {
-    fn around<B: 'static, F>(&self, request: Request<Body>, call: impl FnOnce(Request<Body>) -> F) -> ResponseFuture<B>
+impl Interceptor for Tracing {
+    fn intercept<B: 'static, F>(
+        &self,
+        request: Request<Body>,
+        call: impl FnOnce(Request<Body>) -> F,
+    ) -> ResponseFuture<B>
     where
         F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
     {
@@ -240,9 +244,9 @@ mod tests {
     /// Of an endless collector, that answers when it is let, and what it has got.
     async fn collector() -> (Uri, Arc<Notify>, Arc<Mutex<Vec<Bytes>>>) {
         let (answer, got) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
-        let (may, kept) = (answer.clone(), got.clone());
+        let (may, received) = (answer.clone(), got.clone());
         let take = move |body: axum::body::Bytes| {
-            kept.lock().unwrap().push(body);
+            received.lock().unwrap().push(body);
             let may = may.clone();
             async move { may.notified().await }
         };

@@ -127,7 +127,7 @@ fn granted(grant: &Grant) -> String {
 
 fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
     let why = policy.why.join(", ");
-    let says = match policy.verdict {
+    let shown = match policy.verdict {
         Verdict::Decides => format!("decides: {because}"),
         Verdict::Matches => "matches, and does not decide".to_owned(),
         Verdict::FallsShort => format!("does not match: {why}"),
@@ -137,7 +137,7 @@ fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
         Verdict::Doubted => format!("is not used: {why}"),
     };
     let effect = if policy.effect == Effect::Deny { "Deny" } else { "Allow" };
-    vec![policy.name.clone(), effect.to_owned(), says]
+    vec![policy.name.clone(), effect.to_owned(), shown]
 }
 
 fn row_of_stage(stage: &StageProgress) -> Vec<String> {

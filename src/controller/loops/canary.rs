@@ -134,32 +134,32 @@ enum Depth {
 
 impl Canary {
     /// Makes rounds on and on, and tells each change.
-    pub async fn run(&self, tell: watch::Sender<Report>) {
+    pub async fn run(&self, reports: watch::Sender<Report>) {
         let changed = Arc::new(Notify::new());
         let blind = Blind::default();
         let watching = sight::watch(self.watches.clone(), &self.guards, &changed, &blind);
         tokio::select! {
             () = watching => {}
-            () = self.rounds(tell, &changed, &blind) => {}
+            () = self.rounds(reports, &changed, &blind) => {}
         }
     }
 
-    async fn rounds(&self, tell: watch::Sender<Report>, changed: &Notify, blind: &Blind) {
-        let (started, mut last_sound, mut told) = (Instant::now(), None::<Instant>, None);
+    async fn rounds(&self, reports: watch::Sender<Report>, changed: &Notify, blind: &Blind) {
+        let (started, mut last_sound, mut logged) = (Instant::now(), None::<Instant>, None);
         let mut depth = Depth::Whole;
         loop {
             let began = Instant::now();
             let led = self.leadership.holds();
-            let looked = self.round(&mut *self.memory.lock().await, depth).await;
+            let outcome = self.round(&mut *self.memory.lock().await, depth).await;
             // What sight alone found to be in order was not tried.
-            let tried = tried(&looked);
+            let tried = tried(&outcome);
             if depth == Depth::Whole || tried != RoundOutcome::Sound {
                 self.hearers.metrics.guard_tried(tried);
             }
             // A fresh install lets nobody try anything before its kinds are served and a replica leads.
-            let wrong = looked.as_ref().is_ok_and(|report| !report.faultless);
+            let wrong = outcome.as_ref().is_ok_and(|report| !report.faultless);
             let early = !wrong && started.elapsed() < SETTLING;
-            let report = match looked {
+            let report = match outcome {
                 Ok(report) => {
                     let sound = matches!(report.guard, Guard::InForce(_));
                     last_sound = sound.then(Instant::now);
@@ -169,15 +169,15 @@ impl Canary {
                 }
                 Err(error) if last_sound.is_some_and(|at| at.elapsed() < TRUST) => {
                     warn!("{error}; it was sound {:?} ago", last_sound.map(|at| at.elapsed()).unwrap_or_default());
-                    tell.borrow().clone()
+                    reports.borrow().clone()
                 }
                 Err(error) => {
                     Report { guard: Guard::Missing(error.to_string()), remark: None, sound: None, faultless: false }
                 }
             };
             let calm = matches!(report.guard, Guard::InForce(_));
-            say(&report, &tell.borrow(), early, &mut told);
-            publish(&tell, report);
+            log_change(&report, &reports.borrow(), early, &mut logged);
+            publish(&reports, report);
             // Who begins to lead does not go by an old round.
             let begins = async {
                 match led {
@@ -240,7 +240,7 @@ impl Canary {
             Depth::Sight => (BTreeMap::new(), None),
         };
         // After the tries: a guard that was changed meanwhile is another version.
-        let seen = sight::look(&self.client, &self.guards).await?;
+        let seen = sight::read_guards(&self.client, &self.guards).await?;
         let vouched = before.as_ref().map(|record| record.vouched().clone()).unwrap_or_default();
         let verdict = judge(&self.guards, &seen.guards, &answers, &vouched);
         let (_, ended) = who_and_when(&account.tries, &self.hearers.clock).await?;
@@ -315,22 +315,22 @@ fn freshest(stored: Option<GapRecord>, memory: Option<GapRecord>, leads: bool, l
     }
 }
 
-/// Writes to the log what is new in a report. `told` is the guard that the log has last; what is too early to know is no
+/// Writes to the log what is new in a report. `logged` is the guard that the log has last; what is too early to know is no
 /// warning, and is told again as one when it stays so.
-fn say(report: &Report, last: &Report, early: bool, told: &mut Option<Guard>) {
+fn log_change(report: &Report, last: &Report, early: bool, logged: &mut Option<Guard>) {
     match &report.guard {
         Guard::Missing(why) if early => {
             if last.guard != report.guard {
                 info!("nothing is granted yet: {why}");
             }
         }
-        guard if told.as_ref() == Some(guard) => {}
+        guard if logged.as_ref() == Some(guard) => {}
         guard => {
             match guard {
                 Guard::InForce(gaps) => info!(since = %gaps.since, gaps = gaps.between.len(), "the guard is in force"),
                 Guard::Missing(why) => warn!("nothing new is granted: {why}"),
             }
-            *told = Some(guard.clone());
+            *logged = Some(guard.clone());
         }
     }
     if let Some(remark) = report.remark.as_ref().filter(|_| last.remark != report.remark) {
@@ -338,16 +338,16 @@ fn say(report: &Report, last: &Report, early: bool, told: &mut Option<Guard>) {
     }
 }
 
-fn publish(tell: &watch::Sender<Report>, report: Report) {
-    tell.send_if_modified(|last| {
+fn publish(reports: &watch::Sender<Report>, report: Report) {
+    reports.send_if_modified(|last| {
         let changed = *last != report;
         *last = report;
         changed
     });
 }
 
-fn tried(looked: &Result<Report, CannotTry>) -> RoundOutcome {
-    match looked.as_ref().map(|report| &report.guard) {
+fn tried(outcome: &Result<Report, CannotTry>) -> RoundOutcome {
+    match outcome.as_ref().map(|report| &report.guard) {
         Ok(Guard::InForce(_)) => RoundOutcome::Sound,
         Ok(Guard::Missing(_)) => RoundOutcome::Missing,
         Err(_) => RoundOutcome::CannotTry,

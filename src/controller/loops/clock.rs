@@ -28,37 +28,37 @@ const CONTRADICTED: &str = "the Date of answers is not believed, since the API s
 /// Runs for as long as the process, also while it stands by.
 pub async fn run(context: &Context, readiness: &Readiness) {
     let was_set = Notify::new();
-    tokio::join!(look_on(context, readiness, &was_set), ask(context, &was_set));
+    tokio::join!(follow(context, readiness, &was_set), ask(context, &was_set));
 }
 
-async fn look_on(context: &Context, readiness: &Readiness, was_set: &Notify) {
-    let mut last = context.clock.look();
+async fn follow(context: &Context, readiness: &Readiness, was_set: &Notify) {
+    let mut last = context.clock.read();
     let (mut own, mut judged) = (Steps::from(last.own), Steps::from(last.now));
-    say(&last, readiness);
+    report_readiness(&last, readiness);
     loop {
         sleep(LOOK).await;
-        let look = context.clock.look();
-        if let Some(step) = own.step(look.own) {
+        let reading = context.clock.read();
+        if let Some(step) = own.step(reading.own) {
             warn!(seconds = step.as_secs_f64(), "the clock was set; asking the API server what time it is there");
             was_set.notify_one();
         }
-        if look.standing != last.standing {
-            tell(&look);
+        if reading.standing != last.standing {
+            log_state(&reading);
         }
-        if let Some(step) = judged.step(look.now) {
+        if let Some(step) = judged.step(reading.now) {
             info!(seconds = step.as_secs_f64(), "the time that counts was set; looking at everything again");
             context.requests.ends.clock_was_set();
             takeover::enqueue_all(context);
-        } else if look.standing != last.standing {
+        } else if reading.standing != last.standing {
             context.enqueue_open_requests();
         }
-        if look.contradicted && !last.contradicted {
+        if reading.contradicted && !last.contradicted {
             warn!("{CONTRADICTED}");
             // Its round has objects dated.
             context.round_wanted.notify_one();
         }
-        say(&look, readiness);
-        last = look;
+        report_readiness(&reading, readiness);
+        last = reading;
     }
 }
 
@@ -74,31 +74,31 @@ async fn ask(context: &Context, was_set: &Notify) {
     }
 }
 
-fn say(look: &ClockReading, readiness: &Readiness) {
-    match complaint(look) {
+fn report_readiness(reading: &ClockReading, readiness: &Readiness) {
+    match complaint(reading) {
         None => readiness.done(CLOCK),
         Some(complaint) => readiness.wait_for(CLOCK, &complaint),
     }
-    readiness.remark(CLOCK, Some(CONTRADICTED).filter(|_| look.contradicted));
+    readiness.remark(CLOCK, Some(CONTRADICTED).filter(|_| reading.contradicted));
 }
 
-fn tell(look: &ClockReading) {
-    match complaint(look) {
+fn log_state(reading: &ClockReading) {
+    match complaint(reading) {
         None => info!("the clock agrees with the API server's"),
         Some(complaint) => warn!("{complaint}"),
     }
 }
 
 /// What is wrong with the own clock, if it is.
-fn complaint(look: &ClockReading) -> Option<String> {
-    let how = match look.standing {
+fn complaint(reading: &ClockReading) -> Option<String> {
+    let how = match reading.standing {
         ClockState::Right => return None,
         ClockState::Unheard => return Some("the API server has not said yet what time it is there".to_owned()),
         ClockState::Ahead => "ahead of",
         ClockState::Behind => "behind",
     };
     // In whole minutes where it is many: the text is not to change with every look.
-    let by = look.ahead.abs();
+    let by = reading.ahead.abs();
     let by =
         if by < SignedDuration::from_mins(2) { format!("{} s", by.as_secs()) } else { format!("{} min", by.as_mins()) };
     Some(format!(

@@ -43,27 +43,27 @@ const CONCURRENT: usize = 16;
 pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<ReapTask>) {
     let queue = stream::poll_fn(move |task| suspects.poll_recv(task));
     let (context, everything) = (&context, &Notify::new());
-    let looks = queue.for_each_concurrent(CONCURRENT, |suspect| look(context, suspect, everything));
+    let inspections = queue.for_each_concurrent(CONCURRENT, |suspect| inspect(context, suspect, everything));
     // Sweeps that are asked for while one runs are one sweep: each that fails is made again.
     let sweeps = async {
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         loop {
-            let well = !context.listed.has(&[ACCESS_REQUESTS]) || sweep(context, &mut told).await;
+            let well = !context.listed.has(&[ACCESS_REQUESTS]) || sweep(context, &mut reported).await;
             let _ = timeout(if well { SWEEP } else { RETRY }, everything.notified()).await;
         }
     };
     tokio::select! {
-        () = looks => {}
+        () = inspections => {}
         () = sweeps => {}
     }
 }
 
-async fn look(context: &Context, suspect: ReapTask, everything: &Notify) {
+async fn inspect(context: &Context, suspect: ReapTask, everything: &Notify) {
     let all_well = match &suspect {
         // Without the requests, every binding would look like one that nobody knows.
         _ if !context.listed.has(&[ACCESS_REQUESTS]) => return,
         ReapTask::Everything => return everything.notify_one(),
-        ReapTask::Binding(binding) => look_into(context, binding).await,
+        ReapTask::Binding(binding) => inspect_binding(context, binding).await,
         ReapTask::Deleted(request) => unbind_all(context, request).await,
     };
     if !all_well {
@@ -73,14 +73,14 @@ async fn look(context: &Context, suspect: ReapTask, everything: &Notify) {
 }
 
 /// Looks into every binding that the stores know. True when nothing failed. Foreign ones are told of once.
-async fn sweep(context: &Context, told: &mut BTreeSet<String>) -> bool {
+async fn sweep(context: &Context, reported: &mut BTreeSet<String>) -> bool {
     let now = context.clock.now();
     let mut suspicious = Vec::new();
     for binding in context.rbac.bindings() {
         // Many thousand take seconds, and ends must not wait for them.
         consume_budget().await;
         if binding.request_uid().is_none() {
-            if binding.metadata.uid.as_ref().is_some_and(|uid| told.insert(uid.clone())) {
+            if binding.metadata.uid.as_ref().is_some_and(|uid| reported.insert(uid.clone())) {
                 let binding = binding.reference();
                 warn!(
                     ?binding,
@@ -105,7 +105,7 @@ async fn sweep(context: &Context, told: &mut BTreeSet<String>) -> bool {
     }
     let tidy = clear_litter(context).await;
     let results: Vec<bool> = stream::iter(suspicious)
-        .map(|binding| async move { look_into(context, &binding).await })
+        .map(|binding| async move { inspect_binding(context, &binding).await })
         .buffer_unordered(CONCURRENT)
         .collect()
         .await;
@@ -120,14 +120,14 @@ async fn clear_litter(context: &Context) -> bool {
             role.request_uid().and_then(|uid| context.requests.store.get(&context.requests.by_uid.get(uid)?)?.open());
         let owner = request.as_ref().map_or(Owner::Gone, Owner::Found);
         if context.rbac.binding(&place).is_none() && is_litter(&role, owner) {
-            tidy &= look_into_role(context, &place, &role).await;
+            tidy &= inspect_role(context, &place, &role).await;
         }
     }
     tidy
 }
 
 /// Asks the API server about a made role's request, and deletes the role when it is left over. True when nothing failed.
-async fn look_into_role(context: &Context, place: &BindingRef, role: &ObservedRole) -> bool {
+async fn inspect_role(context: &Context, place: &BindingRef, role: &ObservedRole) -> bool {
     let looking = async {
         let Some(uid) = role.request_uid() else { return Ok(()) };
         let found = ask(context, &role.metadata).await?;
@@ -172,7 +172,7 @@ async fn ask(context: &Context, metadata: &ObjectMeta) -> Result<Result<AccessRe
 
 /// Asks the API server about a binding's request, and deletes the binding when it must go. True when there is no need to
 /// look again soon.
-async fn look_into(context: &Context, binding: &Observed) -> bool {
+async fn inspect_binding(context: &Context, binding: &Observed) -> bool {
     let looking = async {
         let found = ask(context, &binding.metadata).await?;
         let owner = found.as_ref().map_or_else(|none| *none, Owner::Found);
@@ -205,7 +205,7 @@ async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
     };
     span.in_scope(|| error!(%error, "cannot remove a binding; trying again soon"));
     if context.requests.failures.count(reference, &error).1 {
-        context.writer.tell_hindrance(request, &error.to_string());
+        context.writer.announce_hindrance(request, &error.to_string());
     }
     false
 }

@@ -125,9 +125,9 @@ pub fn after_error(packed: Arc<PackedRequest>, error: &Error, context: Arc<Conte
     if matches!(error, Error::Conflict) {
         return Action::requeue(FIRST_RETRY);
     }
-    let (failures, tell) = context.requests.failures.count(reference(&*packed), error);
-    if tell {
-        packed.open().iter().for_each(|request| context.writer.tell_hindrance(request, &error.to_string()));
+    let (failures, report) = context.requests.failures.count(reference(&*packed), error);
+    if report {
+        packed.open().iter().for_each(|request| context.writer.announce_hindrance(request, &error.to_string()));
     }
     let longest = if matches!(error, Error::CannotEnd(_)) { LONGEST_OVERDUE_RETRY } else { LONGEST_RETRY };
     let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(15)).min(longest);

@@ -11,7 +11,7 @@ use super::packed::PackedRequest;
 use crate::controller::error::Error;
 
 /// After how long people are told again of what still keeps a request from going on. Events are kept for an hour.
-const TOLD_AGAIN: Duration = Duration::from_secs(1800);
+const REPORTED_AGAIN: Duration = Duration::from_secs(1800);
 
 /// Failed passes, by request.
 #[derive(Default)]
@@ -24,7 +24,7 @@ struct FailureCount {
     /// The last ones, of what the API server answered.
     hindered: u32,
     /// When people were told of those.
-    told: Option<Instant>,
+    reported_at: Option<Instant>,
 }
 
 impl Failures {
@@ -33,17 +33,17 @@ impl Failures {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = failures.entry(request).or_default();
         counted.all = counted.all.saturating_add(1);
-        let Some(told_after) = error.told_after() else {
-            (counted.hindered, counted.told) = (0, None);
+        let Some(reported_after) = error.reported_after() else {
+            (counted.hindered, counted.reported_at) = (0, None);
             return (counted.all, false);
         };
         counted.hindered = counted.hindered.saturating_add(1);
-        let is_due = counted.told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN);
-        let tell = is_due && counted.hindered >= told_after;
-        if tell {
-            counted.told = Some(Instant::now());
+        let is_due = counted.reported_at.is_none_or(|reported_at| reported_at.elapsed() >= REPORTED_AGAIN);
+        let report = is_due && counted.hindered >= reported_after;
+        if report {
+            counted.reported_at = Some(Instant::now());
         }
-        (counted.all, tell)
+        (counted.all, report)
     }
 
     /// Forgets failed passes: one succeeded, or the request is gone.

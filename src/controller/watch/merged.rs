@@ -34,7 +34,7 @@ where
 }
 
 /// Hears that a namespace may not be listed, or may be again.
-pub type Told<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
+pub type OnRefusal<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
 
 /// The store that follows the merged watch, and how what it holds becomes an object again.
 pub struct MergedStore<T: Resource<DynamicType = ()> + Clone + 'static, K> {
@@ -67,7 +67,7 @@ where
 pub fn merge<T, K, S>(
     watches: Vec<(String, S)>,
     known: MergedStore<T, K>,
-    told: Option<Told<'_>>,
+    on_refusal: Option<OnRefusal<'_>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     T: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -80,7 +80,7 @@ where
         Box::pin(watch.map(move |event| (namespace.clone(), event)))
     });
     let events = stream::select_all(watches);
-    let mut merger = Merger { parts, known, listed: false, told };
+    let mut merger = Merger { parts, known, listed: false, on_refusal };
     events.flat_map(move |(namespace, event)| stream::iter(merger.take(&namespace, event)))
 }
 
@@ -111,7 +111,7 @@ where
     known: MergedStore<T, K>,
     /// Whether the first list of all has gone out.
     listed: bool,
-    told: Option<Told<'a>>,
+    on_refusal: Option<OnRefusal<'a>>,
 }
 
 impl<T, K> Merger<'_, T, K>
@@ -130,19 +130,19 @@ where
                 part.named.clear();
                 // What may be listed and not watched is read by lists alone, and whoever hears of errors is told each time.
                 let counts = matches!(error, watcher::Error::InitialListFailed(_)) && is_refusal(&error);
-                let Some(told) = self.told.as_mut().filter(|_| counts) else { return vec![Err(error)] };
+                let Some(on_refusal) = self.on_refusal.as_mut().filter(|_| counts) else { return vec![Err(error)] };
                 part.refusals = part.refusals.saturating_add(1);
                 if part.refusals == REFUSALS {
                     part.listed = true;
-                    told(namespace, true);
+                    on_refusal(namespace, true);
                 }
                 return self.first_list();
             }
         };
         // That a list begins says nothing yet.
         if !matches!(event, Event::Init) {
-            if let Some(told) = self.told.as_mut().filter(|_| part.refusals >= REFUSALS) {
-                told(namespace, false);
+            if let Some(on_refusal) = self.on_refusal.as_mut().filter(|_| part.refusals >= REFUSALS) {
+                on_refusal(namespace, false);
             }
             part.refusals = 0;
         }

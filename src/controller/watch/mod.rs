@@ -116,7 +116,7 @@ impl<'a> WatchedCluster<'a> {
             (name.clone(), events(watch))
         };
         let readiness = self.readiness;
-        let message: merged::Told<'a> = Box::new(move |namespace, refused| {
+        let message: merged::OnRefusal<'a> = Box::new(move |namespace, refused| {
             readiness.note_unreadable(kind, namespace, refused);
             match refused {
                 true => warn!(
@@ -246,7 +246,7 @@ async fn watch_requests(
             Event::Init => uids.clear(),
             Event::InitApply(request) => {
                 uids.extend(request.uid());
-                tell_if_broken(request);
+                warn_if_broken(request);
                 context.requests.came(request);
             }
             Event::InitDone => {
@@ -259,7 +259,7 @@ async fn watch_requests(
                 context.queues.reap(ReapTask::Everything);
             }
             Event::Apply(request) => {
-                tell_if_broken(request);
+                warn_if_broken(request);
                 context.requests.came(request);
                 request.0.iter().for_each(|request| {
                     context.metrics.came(request, context.clock.now());
@@ -288,7 +288,7 @@ async fn watch_requests(
 }
 
 /// It is looked at no more: what cannot be read grants nothing.
-fn tell_if_broken(request: &DecodedRequest) {
+fn warn_if_broken(request: &DecodedRequest) {
     if let Err(invalid) = &request.0 {
         let (name, namespace) = (&invalid.metadata.name, &invalid.metadata.namespace);
         warn!(error = %invalid, ?name, ?namespace, "cannot decode request");

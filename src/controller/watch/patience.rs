@@ -100,10 +100,10 @@ mod tests {
 
     use super::*;
 
-    type Said = watcher::Result<Event<&'static str>>;
+    type WatchResult = watcher::Result<Event<&'static str>>;
 
     /// What comes out, each with the milliseconds that have passed since the start.
-    async fn heard(answer: impl IntoIterator<Item = Said, IntoIter: Send>) -> Vec<(u128, String)> {
+    async fn heard(answer: impl IntoIterator<Item = WatchResult, IntoIter: Send>) -> Vec<(u128, String)> {
         let start = Instant::now();
         let watch = patient(stream::iter(answer));
         pin_mut!(watch);
@@ -115,17 +115,17 @@ mod tests {
         heard
     }
 
-    fn fails() -> Said {
+    fn fails() -> WatchResult {
         Err(watcher::Error::NoResourceVersion)
     }
 
-    fn is_refused() -> Said {
+    fn is_refused() -> WatchResult {
         let status = Status::failure("no", "Forbidden").with_code(403);
         Err(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed())))
     }
 
     /// When each of seven lists failed so.
-    async fn tried(failure: fn() -> Said) -> Vec<u128> {
+    async fn tried(failure: fn() -> WatchResult) -> Vec<u128> {
         let tries = (0..7).flat_map(|_| [Ok(Event::Init), failure()]);
         heard(tries).await.into_iter().map(|(time, _)| time).collect()
     }

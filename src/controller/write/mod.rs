@@ -106,7 +106,7 @@ impl Writer {
     }
 
     /// Tells the people of a request that the API server does not let the controller do what comes next.
-    pub fn tell_hindrance(&self, request: &AccessRequest, why: &str) {
+    pub fn announce_hindrance(&self, request: &AccessRequest, why: &str) {
         let namespace = request.namespace().unwrap_or_default();
         self.announce(&request.object_ref(&()), &namespace, hindered(why, self.clock.now()));
     }

@@ -90,7 +90,7 @@ async fn a_status_that_is_refused_is_tried_again_and_people_are_told() {
     for (code, reason) in DECISIONS.into_iter().chain(TROUBLE) {
         let script = Script::default().then(Method::PATCH, STATUS, code, failure(code, reason));
         let error = records(&script).await.unwrap_err();
-        assert!(error.told_after().is_some(), "{code}: {error}");
+        assert!(error.reported_after().is_some(), "{code}: {error}");
     }
 }
 

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::core::decision::validate::validate;
     use crate::core::laws::fixtures::{namespaces, noon, policy, request};
-    use crate::core::laws::simulator::World;
+    use crate::core::laws::simulator::Simulator;
     use crate::core::policies::{Entry, Policy, PolicySet};
     use serde_json::json;
 
@@ -164,9 +164,9 @@ mod tests {
     fn a_condition_sees_the_request_as_it_was_made() {
         let request = request(json!({ "ticket": "OPS-7", "breakGlass": true }));
         let place = GrantScope::Namespaces(["shop".to_owned()].into());
-        let world = World::new(request.clone(), Vec::new(), namespaces(), noon());
+        let simulator = Simulator::new(request.clone(), Vec::new(), namespaces(), noon());
         let set = PolicySet::default();
-        let context = EvalContext::new(&world.snapshot(&set, &[]), &place, noon());
+        let context = EvalContext::new(&simulator.snapshot(&set, &[]), &place, noon());
         let facts = context.facts(&validate(&request).unwrap(), &read(json!({})));
         let asked = serde_json::to_value(&facts.request).unwrap();
         let expected = json!({
@@ -187,12 +187,12 @@ mod tests {
 
     #[test]
     fn a_label_that_one_namespace_lacks_is_not_one_that_all_have() {
-        let world = World::new(request(json!({})), Vec::new(), namespaces(), noon());
+        let simulator = Simulator::new(request(json!({})), Vec::new(), namespaces(), noon());
         let set = PolicySet::default();
         let teams = |place: &GrantScope| {
-            let context = EvalContext::new(&world.snapshot(&set, &[]), place, noon());
+            let context = EvalContext::new(&simulator.snapshot(&set, &[]), place, noon());
             let asks = read(json!({ "conditions": [{ "expression": "label('team') == []", "message": "m" }] }));
-            let facts = context.facts(&validate(&world.request).unwrap(), &asks);
+            let facts = context.facts(&validate(&simulator.request).unwrap(), &asks);
             assert_eq!(facts.labels.len(), 1, "no more than is asked for");
             facts.labels["team"].iter().cloned().collect::<Vec<_>>().join("|")
         };

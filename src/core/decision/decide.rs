@@ -11,7 +11,7 @@ use crate::api::policy::{Effect, Stage};
 use crate::api::subject::Identity;
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::freeze::{Freezes, Turn};
+use crate::core::decision::freeze::{FreezeEdge, Freezes};
 use crate::core::decision::hours::counts;
 use crate::core::decision::period::Period;
 use crate::core::decision::shortfall::{Denial, Shortfall};
@@ -45,7 +45,7 @@ pub enum Decision<'p> {
     /// Nobody decided in time.
     Lapsed(Lapse),
     /// Yes, and a policy denies it for now.
-    Frozen(Approved<'p>, Turn),
+    Frozen(Approved<'p>, FreezeEdge),
     /// Yes.
     Approved(Approved<'p>),
 }
@@ -104,11 +104,11 @@ pub struct Waiting<'p> {
     /// When the wait ends.
     pub deadline: Timestamp,
     /// The policy that denies it meanwhile, and until when.
-    pub frozen: Option<Turn>,
+    pub frozen: Option<FreezeEdge>,
 }
 
 /// That a policy denies for now what others allow, in words.
-pub fn frozen_until(Turn { policy, at }: &Turn) -> String {
+pub fn frozen_until(FreezeEdge { policy, at }: &FreezeEdge) -> String {
     format!("policy {policy} denies it until {at}: access waits for that")
 }
 
@@ -180,7 +180,7 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
             let approved = Approved { policy, place: place.clone(), period, approvers, freezes };
             match frozen {
                 None => Decision::Approved(approved),
-                Some(turn) => Decision::Frozen(approved, turn),
+                Some(edge) => Decision::Frozen(approved, edge),
             }
         }
         Answer::Refused { by, comment } => Decision::Refused { policy, by, comment },
@@ -201,7 +201,7 @@ enum Answer<'p> {
 }
 
 /// The policy that keeps access waiting now, and until when. What begins later anyway waits for its start.
-fn frozen(ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<Turn> {
+fn frozen(ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<FreezeEdge> {
     let is_due = ask.recurrence.is_none() && ask.start.is_none_or(|start| start <= context.at);
     context.freezes.in_force(context.at).filter(|_| is_due)
 }
@@ -256,7 +256,7 @@ mod tests {
     use crate::core::decision::approvals::Reviews;
     use crate::core::decision::validate::validate;
     use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
-    use crate::core::laws::simulator::World;
+    use crate::core::laws::simulator::Simulator;
     use crate::core::policies::PolicySet;
     use crate::core::policies::limits::Counted;
     use serde_json::{Value, json};
@@ -272,10 +272,10 @@ mod tests {
 
     fn answer_beside(others: &[Counted], spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
         let (request, set) = (request(spec), PolicySet::new(policies));
-        let mut world = World::new(request, Vec::new(), namespaces(), noon());
-        world.others = others.to_vec();
+        let mut simulator = Simulator::new(request, Vec::new(), namespaces(), noon());
+        simulator.others = others.to_vec();
         let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
-        match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), log, noon()) {
+        match decide(&validate(&simulator.request).unwrap(), &simulator.snapshot(&set, &[]), log, noon()) {
             Decision::Approved(a) => {
                 Ok((a.policy.reference.name.clone(), crate::core::model::duration::format(a.period.length())))
             }
@@ -283,7 +283,7 @@ mod tests {
             Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
             Decision::Undecided(why) => Err(why.to_string()),
             Decision::Lapsed(why) => Err(why.to_string()),
-            Decision::Frozen(_, turn) => Err(frozen_until(&turn)),
+            Decision::Frozen(_, edge) => Err(frozen_until(&edge)),
             Decision::Refused { by, comment, .. } => Err(refused(&by, &comment)),
         }
     }
@@ -298,9 +298,9 @@ mod tests {
         let asked = |policies: &[&AccessPolicy], spec: Value| {
             let doubted = |_: &AccessPolicy| Some("it was written in a gap".to_owned());
             let set = PolicySet::default().renewed(policies.iter().copied(), doubted);
-            let world = World::new(request(spec), Vec::new(), namespaces(), noon());
+            let simulator = Simulator::new(request(spec), Vec::new(), namespaces(), noon());
             let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
-            match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), log, noon()) {
+            match decide(&validate(&simulator.request).unwrap(), &simulator.snapshot(&set, &[]), log, noon()) {
                 Decision::Denied(reasons) => text(&reasons),
                 other => format!("{other:?}"),
             }
@@ -449,9 +449,9 @@ mod tests {
     #[test]
     fn a_slip_in_an_expression_lets_nobody_in_and_hinders_nobody_else() {
         let slip = || when("request.reson == ''", "m");
-        let told = "spec.conditions[0].expression: character 9: request has no reson, did you mean reason?";
+        let expected = "spec.conditions[0].expression: character 9: request has no reson, did you mean reason?";
         let text = answer(json!({}), &[policy("p", slip())]).unwrap_err();
-        assert!(text.starts_with(&format!("policy p: it is not ready ({told}")), "{text}");
+        assert!(text.starts_with(&format!("policy p: it is not ready ({expected}")), "{text}");
         assert_eq!(answer(json!({}), &[policy("a", slip()), policy("b", json!({}))]), by("b", "1h"));
         // What its fields say against the request comes first.
         let text = answer(json!({ "role": { "name": "admin" } }), &[policy("p", slip())]).unwrap_err();
@@ -471,9 +471,9 @@ mod tests {
         };
         let all = |spec| [policy("p", json!({})), slip(spec)];
         let text = answer(json!({}), &all(json!({}))).unwrap_err();
-        let told =
+        let expected =
             "policy no denies it, since a condition cannot be evaluated: spec.conditions[1].expression: character 9";
-        assert!(text.starts_with(told), "{text}");
+        assert!(text.starts_with(expected), "{text}");
         for elsewhere in [
             json!({ "roles": [{ "name": "admin" }] }),
             json!({ "scope": { "namespaces": ["bank"] } }),

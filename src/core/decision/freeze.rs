@@ -87,7 +87,7 @@ pub struct Freezes<'p> {
 
 /// A policy, and the instant at which a window of it opens or closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct FreezeEdge {
     /// Name of the policy.
     pub policy: String,
     /// When.
@@ -120,13 +120,13 @@ impl<'p> Freezes<'p> {
     }
 
     /// The window that is open at this instant and closes last.
-    pub fn in_force(&self, at: Timestamp) -> Option<Turn> {
-        self.turns(|schedule| schedule.open(at)).max_by_key(|turn| turn.at)
+    pub fn in_force(&self, at: Timestamp) -> Option<FreezeEdge> {
+        self.edges(|schedule| schedule.open(at)).max_by_key(|edge| edge.at)
     }
 
     /// The window that opens first after this instant.
-    pub fn next(&self, at: Timestamp) -> Option<Turn> {
-        self.turns(|schedule| schedule.next_opening(at)).min_by_key(|turn| turn.at)
+    pub fn next(&self, at: Timestamp) -> Option<FreezeEdge> {
+        self.edges(|schedule| schedule.next_opening(at)).min_by_key(|edge| edge.at)
     }
 
     /// The windows as people write them, each with the policy whose it is.
@@ -135,8 +135,8 @@ impl<'p> Freezes<'p> {
         all.map(|(name, schedule)| format!("{} (policy {name})", schedule.describe())).collect()
     }
 
-    fn turns(&self, when: impl Fn(&Schedule) -> Option<Timestamp>) -> impl Iterator<Item = Turn> {
+    fn edges(&self, when: impl Fn(&Schedule) -> Option<Timestamp>) -> impl Iterator<Item = FreezeEdge> {
         let all = self.names.iter().zip(&self.schedules);
-        all.filter_map(move |(name, schedule)| Some(Turn { policy: (*name).to_owned(), at: when(schedule)? }))
+        all.filter_map(move |(name, schedule)| Some(FreezeEdge { policy: (*name).to_owned(), at: when(schedule)? }))
     }
 }

@@ -60,12 +60,12 @@ mod tests {
     use crate::api::reason::Reason;
     use crate::api::request::{AccessRequest, HistoryEntry, ReviewVerdict};
     use crate::core::laws::fixtures::{namespaces, noon, policy, request, review};
-    use crate::core::laws::simulator::World;
+    use crate::core::laws::simulator::Simulator;
     use k8s_openapi::jiff::SignedDuration;
     use serde_json::json;
 
     /// Monday noon; bob may approve in office hours until 17:00, then carol; the stage is escalated to dave.
-    fn begin() -> World {
+    fn begin() -> Simulator {
         let bob = json!([{ "kind": "User", "name": "bob" }]);
         let carol = json!([{ "kind": "User", "name": "carol" }]);
         let dave = json!([{ "kind": "User", "name": "dave" }]);
@@ -75,24 +75,24 @@ mod tests {
             json!({ "name": "leads", "approvers": bob, "hours": hours, "escalateAfter": "12h", "escalateTo": dave });
         let stages = json!([first, { "name": "owners", "approvers": carol }]);
         let policy = policy("p", json!({ "approval": { "stages": stages } }));
-        let mut world = World::new(request(json!({})), vec![policy], namespaces(), noon());
-        world.settle();
-        world
+        let mut simulator = Simulator::new(request(json!({})), vec![policy], namespaces(), noon());
+        simulator.settle();
+        simulator
     }
 
-    fn says(world: &mut World, who: &str, verdict: ReviewVerdict) {
-        world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), review(verdict, &[]));
-        world.version += 1;
-        world.settle();
+    fn submit_review(simulator: &mut Simulator, who: &str, verdict: ReviewVerdict) {
+        simulator.request.status.get_or_insert_default().reviews.insert(who.to_owned(), review(verdict, &[]));
+        simulator.version += 1;
+        simulator.settle();
     }
 
-    fn hours(world: &mut World, hours: i64) {
-        world.now = noon() + SignedDuration::from_hours(hours);
-        world.settle();
+    fn hours(simulator: &mut Simulator, hours: i64) {
+        simulator.now = noon() + SignedDuration::from_hours(hours);
+        simulator.settle();
     }
 
-    fn stage(world: &World) -> Option<String> {
-        world.status().stage.map(|stage| stage.name)
+    fn stage(simulator: &Simulator) -> Option<String> {
+        simulator.status().stage.map(|stage| stage.name)
     }
 
     fn message(request: &AccessRequest) -> Vec<String> {
@@ -103,75 +103,78 @@ mod tests {
     /// What is put on record of one person has an end; that they approve has not.
     #[test]
     fn an_approval_goes_on_counting_however_often_its_comment_is_reworded() {
-        let mut world = begin();
+        let mut simulator = begin();
         for n in 0..40 {
             let mut log = review(ReviewVerdict::Approve, &[]);
             log.comment = Some(format!("go, for the {n}th time"));
-            world.request.status.get_or_insert_default().reviews.insert("bob".to_owned(), log);
-            world.version += 1;
-            world.settle();
+            simulator.request.status.get_or_insert_default().reviews.insert("bob".to_owned(), log);
+            simulator.version += 1;
+            simulator.settle();
         }
-        assert_eq!(stage(&world).as_deref(), Some("owners"));
-        hours(&mut world, 6);
-        assert_eq!(stage(&world).as_deref(), Some("owners"), "it counted at noon");
+        assert_eq!(stage(&simulator).as_deref(), Some("owners"));
+        hours(&mut simulator, 6);
+        assert_eq!(stage(&simulator).as_deref(), Some("owners"), "it counted at noon");
         // Reworded in the evening it is the same approval.
-        says(&mut world, "bob", ReviewVerdict::Approve);
-        assert_eq!(stage(&world).as_deref(), Some("owners"));
+        submit_review(&mut simulator, "bob", ReviewVerdict::Approve);
+        assert_eq!(stage(&simulator).as_deref(), Some("owners"));
     }
 
     #[test]
     fn an_approval_from_outside_waits_for_the_next_window() {
-        let mut world = begin();
-        hours(&mut world, 6);
-        says(&mut world, "bob", ReviewVerdict::Approve);
+        let mut simulator = begin();
+        hours(&mut simulator, 6);
+        submit_review(&mut simulator, "bob", ReviewVerdict::Approve);
         let opens: Timestamp = "2026-11-24T09:00:00Z".parse().unwrap();
         assert_eq!(
-            (stage(&world), world.plan().wake),
+            (stage(&simulator), simulator.plan().wake),
             (Some("leads".to_owned()), Some(noon() + SignedDuration::from_hours(12)))
         );
-        assert_eq!(message(&world.request), [format!("Approve of bob counts from {opens} on: its stage has hours")]);
-        world.now = opens - SignedDuration::from_secs(1);
-        world.settle();
-        assert_eq!((stage(&world), world.plan().wake), (Some("leads".to_owned()), Some(opens)));
-        world.now = opens;
-        world.settle();
-        assert_eq!(stage(&world).as_deref(), Some("owners"));
-        assert_eq!(message(&world.request).last().unwrap(), "bob says Approve");
+        assert_eq!(
+            message(&simulator.request),
+            [format!("Approve of bob counts from {opens} on: its stage has hours")]
+        );
+        simulator.now = opens - SignedDuration::from_secs(1);
+        simulator.settle();
+        assert_eq!((stage(&simulator), simulator.plan().wake), (Some("leads".to_owned()), Some(opens)));
+        simulator.now = opens;
+        simulator.settle();
+        assert_eq!(stage(&simulator).as_deref(), Some("owners"));
+        assert_eq!(message(&simulator.request).last().unwrap(), "bob says Approve");
     }
 
     #[test]
     fn one_that_has_counted_goes_on_counting_until_it_is_changed() {
-        let mut world = begin();
-        says(&mut world, "bob", ReviewVerdict::Approve);
-        hours(&mut world, 8);
-        assert_eq!(stage(&world).as_deref(), Some("owners"), "in the evening");
-        let mut changed = world.clone();
+        let mut simulator = begin();
+        submit_review(&mut simulator, "bob", ReviewVerdict::Approve);
+        hours(&mut simulator, 8);
+        assert_eq!(stage(&simulator).as_deref(), Some("owners"), "in the evening");
+        let mut changed = simulator.clone();
         let reviews = &mut changed.request.status.as_mut().unwrap().reviews;
         let another = Review { uid: Some("u-another".to_owned()), ..review(ReviewVerdict::Approve, &[]) };
         reviews.insert("bob".to_owned(), another);
         changed.settle();
         assert_eq!(stage(&changed).as_deref(), Some("leads"), "that is another bob");
-        let mut again = world.clone();
+        let mut again = simulator.clone();
         again.request.status.as_mut().unwrap().reviews.clear();
         again.settle();
-        says(&mut again, "bob", ReviewVerdict::Approve);
+        submit_review(&mut again, "bob", ReviewVerdict::Approve);
         assert_eq!(stage(&again).as_deref(), Some("leads"), "taken back at noon, and given again in the evening");
-        says(&mut world, "carol", ReviewVerdict::Approve);
-        assert_eq!(world.ours(), 1);
-        assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        submit_review(&mut simulator, "carol", ReviewVerdict::Approve);
+        assert_eq!(simulator.ours(), 1);
+        assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     #[test]
     fn a_denial_and_whom_the_stage_is_escalated_to_are_not_kept_waiting() {
-        let mut world = begin();
-        hours(&mut world, 6);
-        let mut denied = world.clone();
-        says(&mut denied, "bob", ReviewVerdict::Deny);
+        let mut simulator = begin();
+        hours(&mut simulator, 6);
+        let mut denied = simulator.clone();
+        submit_review(&mut denied, "bob", ReviewVerdict::Deny);
         assert_eq!(denied.state(), crate::api::State::Denied);
-        hours(&mut world, 12);
-        says(&mut world, "dave", ReviewVerdict::Approve);
-        assert_eq!(stage(&world).as_deref(), Some("owners"));
+        hours(&mut simulator, 12);
+        submit_review(&mut simulator, "dave", ReviewVerdict::Approve);
+        assert_eq!(stage(&simulator).as_deref(), Some("owners"));
         let escalated = |entry: &HistoryEntry| entry.event == Reason::Escalated;
-        assert!(world.status().history.iter().any(escalated));
+        assert!(simulator.status().history.iter().any(escalated));
     }
 }

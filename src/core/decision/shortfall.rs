@@ -140,24 +140,24 @@ impl fmt::Display for Shortfall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requesters {
     /// The first of them.
-    pub told: Vec<Subject>,
+    pub named: Vec<Subject>,
     /// How many there are beside these.
     pub more: usize,
 }
 
 impl Requesters {
-    const MOST_TOLD: usize = 5;
+    const MOST_NAMED: usize = 5;
 
     /// Of a policy.
     pub fn of(subjects: &[Subject]) -> Self {
-        let (told, more) = subjects.split_at(subjects.len().min(Self::MOST_TOLD));
-        Self { told: told.to_vec(), more: more.len() }
+        let (named, more) = subjects.split_at(subjects.len().min(Self::MOST_NAMED));
+        Self { named: named.to_vec(), more: more.len() }
     }
 }
 
 impl fmt::Display for Requesters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&in_a_row(&self.told))?;
+        f.write_str(&in_a_row(&self.named))?;
         if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
     }
 }

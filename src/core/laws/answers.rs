@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::json;
 
 use super::cases;
-use super::simulator::World;
+use super::simulator::Simulator;
 use super::strategies::review_by;
 use crate::api::policy::{AccessPolicy, Effect, Stage};
 use crate::api::request::{AccessRequest, ReviewVerdict};
@@ -69,10 +69,10 @@ proptest! {
         (policies, shuffled) in policies().prop_flat_map(|p| (Just(p.clone()), Just(p).prop_shuffle())),
         ask in asks(),
     ) {
-        let mut worlds = [policies, shuffled].map(|p| World::new(ask.clone(), p, namespaces(), noon()));
-        prop_assert_eq!(worlds[0].plan(), worlds[1].plan());
-        worlds.iter_mut().for_each(World::settle);
-        prop_assert_eq!(worlds[0].status(), worlds[1].status());
+        let mut simulators = [policies, shuffled].map(|p| Simulator::new(ask.clone(), p, namespaces(), noon()));
+        prop_assert_eq!(simulators[0].plan(), simulators[1].plan());
+        simulators.iter_mut().for_each(Simulator::settle);
+        prop_assert_eq!(simulators[0].status(), simulators[1].status());
     }
 
     #[test]
@@ -148,9 +148,10 @@ enum Answer {
 }
 
 fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
-    let (set, world) = (PolicySet::new(policies), World::new(request.clone(), Vec::new(), namespaces(), noon()));
+    let (set, simulator) =
+        (PolicySet::new(policies), Simulator::new(request.clone(), Vec::new(), namespaces(), noon()));
     let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
-    match decide(&validate(request).unwrap(), &world.snapshot(&set, &[]), log, noon()) {
+    match decide(&validate(request).unwrap(), &simulator.snapshot(&set, &[]), log, noon()) {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
         Decision::Refused { .. } => Answer::Refused,

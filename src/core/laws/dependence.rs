@@ -25,15 +25,15 @@ proptest! {
         label in prop::option::of(select(vec![("team", "pay"), ("env", "prod")])),
         is_gone in any::<bool>(),
     ) {
-        let world = play(&scenario, live, &story);
-        let mut changed = world.clone();
+        let simulator = play(&scenario, live, &story);
+        let mut changed = simulator.clone();
         let labels: BTreeMap<_, _> = label.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         match is_gone {
             true => changed.namespaces.remove(name),
             false => changed.namespaces.insert(name.to_owned(), Namespace { labels, ..Namespace::default() }),
         };
-        let concerned = Dependence::of(&world.request).on(&Change::Namespace(name));
-        prop_assert!(concerned || changed.plan() == world.plan(), "{name}: {:?}", world.request.spec);
+        let concerned = Dependence::of(&simulator.request).on(&Change::Namespace(name));
+        prop_assert!(concerned || changed.plan() == simulator.plan(), "{name}: {:?}", simulator.request.spec);
     }
 
     #[test]
@@ -44,16 +44,16 @@ proptest! {
         position in any::<prop::sample::Index>(),
         anew in any::<bool>(),
     ) {
-        let world = play(&scenario, live, &story);
-        let mut changed = world.clone();
-        let name = match anew || world.policies.is_empty() {
+        let simulator = play(&scenario, live, &story);
+        let mut changed = simulator.clone();
+        let name = match anew || simulator.policies.is_empty() {
             true => "another".to_owned(),
-            false => changed.policies.remove(position.index(world.policies.len())).metadata.name.unwrap(),
+            false => changed.policies.remove(position.index(simulator.policies.len())).metadata.name.unwrap(),
         };
         changed.policies.push(policy(&name, spec));
         let denies = |p: &AccessPolicy| p.spec.effect == Effect::Deny;
-        let may_deny = world.policies.iter().any(|p| p.metadata.name.as_ref() == Some(&name) && denies(p));
-        let concerned = Dependence::of(&world.request).on(&Change::Policy { name: &name, may_deny });
-        prop_assert!(concerned || changed.plan() == world.plan(), "{name}: {:?}", world.request.status);
+        let may_deny = simulator.policies.iter().any(|p| p.metadata.name.as_ref() == Some(&name) && denies(p));
+        let concerned = Dependence::of(&simulator.request).on(&Change::Policy { name: &name, may_deny });
+        prop_assert!(concerned || changed.plan() == simulator.plan(), "{name}: {:?}", simulator.request.status);
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::answers::{asks, policies};
-use super::simulator::World;
+use super::simulator::Simulator;
 use super::strategies::{Event, Moment, scenarios, stories};
 use super::{cases, play};
 use crate::api::request::State;
@@ -37,14 +37,14 @@ fn fits(outcome: Outcome, next: State) -> bool {
 }
 
 /// How the request stands after the next step.
-fn next(world: &World) -> State {
-    world.plan().comes_to().unwrap_or_else(|| world.state())
+fn next(simulator: &Simulator) -> State {
+    simulator.plan().comes_to().unwrap_or_else(|| simulator.state())
 }
 
-fn as_decided(world: &World) -> Result<(), TestCaseError> {
-    world.with_snapshot(|s| {
-        let status = world.status();
-        let explanation = explain(s, world.now);
+fn as_decided(simulator: &Simulator) -> Result<(), TestCaseError> {
+    simulator.with_snapshot(|s| {
+        let status = simulator.status();
+        let explanation = explain(s, simulator.now);
         let Ok(ask) = validate(s.request) else {
             prop_assert!(
                 matches!(explanation.outcome, Outcome::Denied | Outcome::Lapsed | Outcome::Over),
@@ -53,8 +53,8 @@ fn as_decided(world: &World) -> Result<(), TestCaseError> {
             return Ok(());
         };
         let log = ReviewLog::of(&status);
-        let Ok(ask) = prepare(s, &status, &ask, world.now) else { return Ok(()) };
-        let decision = decide(&ask, s, log, world.now);
+        let Ok(ask) = prepare(s, &status, &ask, simulator.now) else { return Ok(()) };
+        let decision = decide(&ask, s, log, simulator.now);
         if explanation.outcome != Outcome::Over {
             prop_assert_eq!(explanation.outcome, word(&decision));
         }
@@ -84,30 +84,30 @@ proptest! {
 
     #[test]
     fn an_explanation_says_what_is_decided(policies in policies(), ask in asks()) {
-        as_decided(&World::new(ask, policies, namespaces(), noon()))?;
+        as_decided(&Simulator::new(ask, policies, namespaces(), noon()))?;
     }
 
     #[test]
     fn an_explanation_fits_what_is_planned_in_every_story(scenario in scenarios(), story in stories()) {
-        let mut world = play(&scenario, false, &[]);
-        for beat in story {
-            beat.event.happen(&mut world, &scenario);
-            let live = world.status().granted_at.is_some();
-            let quiet = !world.is_deleted() && world.failure.is_none() && !world.refuses;
-            if quiet && !world.state().is_final() {
-                if !live && world.end().is_none_or(|end| end > world.now) {
-                    as_decided(&world)?;
+        let mut simulator = play(&scenario, false, &[]);
+        for story_step in story {
+            story_step.event.happen(&mut simulator, &scenario);
+            let live = simulator.status().granted_at.is_some();
+            let quiet = !simulator.is_deleted() && simulator.failure.is_none() && !simulator.refuses;
+            if quiet && !simulator.state().is_final() {
+                if !live && simulator.end().is_none_or(|end| end > simulator.now) {
+                    as_decided(&simulator)?;
                 }
                 // Bindings that somebody took or changed are not looked at: the explanation is about the decision.
-                let explanation = world.with_snapshot(|s| explain(s, world.now));
+                let explanation = simulator.with_snapshot(|s| explain(s, simulator.now));
                 if !live {
-                    prop_assert!(fits(explanation.outcome, next(&world)), "{explanation:?} and next {:?}", next(&world));
+                    prop_assert!(fits(explanation.outcome, next(&simulator)), "{explanation:?} and next {:?}", next(&simulator));
                 }
             }
-            world.settle();
+            simulator.settle();
         }
-        Event::Clock(Moment::AroundEnd { seconds: 1 }).happen(&mut world, &scenario);
-        let explanation = world.with_snapshot(|s| explain(s, world.now));
-        prop_assert!(world.end().is_none() || explanation.outcome != Outcome::Granted, "{explanation:?}");
+        Event::Clock(Moment::AroundEnd { seconds: 1 }).happen(&mut simulator, &scenario);
+        let explanation = simulator.with_snapshot(|s| explain(s, simulator.now));
+        prop_assert!(simulator.end().is_none() || explanation.outcome != Outcome::Granted, "{explanation:?}");
     }
 }

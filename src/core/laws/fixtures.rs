@@ -44,7 +44,7 @@ pub fn approve(username: &str) -> (String, Review) {
 }
 
 /// What a message says of its request, without what every request says that is over.
-pub fn said(message: Option<String>) -> String {
+pub fn message_of(message: Option<String>) -> String {
     let message = message.unwrap_or_default();
     message.strip_suffix(&format!("; {ASK_ANEW}")).map(str::to_owned).unwrap_or(message)
 }

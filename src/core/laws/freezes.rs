@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::cases;
-use super::simulator::World;
+use super::simulator::Simulator;
 use super::strategies::{Event, FREEZES, Moment, Scenario, recurring, scenarios};
 use crate::api::reason::Reason;
 use crate::api::request::{ReviewVerdict, State};
@@ -25,32 +25,35 @@ fn denies_at(window: usize, now: Timestamp) -> bool {
 }
 
 /// A world in which a policy denies in a window, and everybody has approved who is asked.
-fn frozen(scenario: &Scenario, window: usize, exempt: bool) -> World {
-    let mut world = scenario.begin();
-    Event::FreezeAdded { window, exempt }.happen(&mut world, scenario);
+fn frozen(scenario: &Scenario, window: usize, exempt: bool) -> Simulator {
+    let mut simulator = scenario.begin();
+    Event::FreezeAdded { window, exempt }.happen(&mut simulator, scenario);
     if !scenario.break_glass {
         for who in [2, 3, 7] {
-            Event::Review(who, ReviewVerdict::Approve).happen(&mut world, scenario);
+            Event::Review(who, ReviewVerdict::Approve).happen(&mut simulator, scenario);
         }
     }
-    world
+    simulator
 }
 
 /// Goes from wake to wake until the request is over, and looks each time.
-fn walk(world: &mut World, mut look: impl FnMut(&mut World) -> Result<(), TestCaseError>) -> Result<(), TestCaseError> {
+fn walk(
+    simulator: &mut Simulator,
+    mut look: impl FnMut(&mut Simulator) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
     for _ in 0..60 {
-        world.settle();
-        look(world)?;
-        let Some(wake) = world.plan().wake.filter(|_| !world.state().is_final()) else { break };
-        prop_assert!(wake > world.now);
+        simulator.settle();
+        look(simulator)?;
+        let Some(wake) = simulator.plan().wake.filter(|_| !simulator.state().is_final()) else { break };
+        prop_assert!(wake > simulator.now);
         // Just before it nothing changes.
-        let before = world.ours();
-        world.now = (wake - SignedDuration::from_millis(1)).max(world.now);
-        world.settle();
-        prop_assert_eq!(world.ours(), before, "changes early, before {}", wake);
-        world.now = wake;
+        let before = simulator.ours();
+        simulator.now = (wake - SignedDuration::from_millis(1)).max(simulator.now);
+        simulator.settle();
+        prop_assert_eq!(simulator.ours(), before, "changes early, before {}", wake);
+        simulator.now = wake;
     }
-    prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+    prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     Ok(())
 }
 
@@ -67,22 +70,22 @@ proptest! {
         scenario in prop_oneof![3 => scenarios(), 1 => recurring()], window in 0..FREEZES.len(), exempt in any::<bool>(),
     ) {
         let (opens, _) = of_day(window);
-        let mut world = frozen(&scenario, window, exempt);
+        let mut simulator = frozen(&scenario, window, exempt);
         let free = spared(&scenario, exempt);
         let mut stated = None;
-        walk(&mut world, |world| {
-            let denied = denies_at(window, world.now);
-            prop_assert!(free || !denied || world.ours() == 0, "access at {}", world.now);
-            if world.status().granted_at.is_some() && !scenario.recurs {
+        walk(&mut simulator, |simulator| {
+            let denied = denies_at(window, simulator.now);
+            prop_assert!(free || !denied || simulator.ours() == 0, "access at {}", simulator.now);
+            if simulator.status().granted_at.is_some() && !scenario.recurs {
                 // Written once, and not after the opening.
-                let end = *stated.get_or_insert(world.end().unwrap());
-                prop_assert_eq!(world.end(), Some(end));
-                let began = world.status().granted_at.unwrap().0;
+                let end = *stated.get_or_insert(simulator.end().unwrap());
+                prop_assert_eq!(simulator.end(), Some(end));
+                let began = simulator.status().granted_at.unwrap().0;
                 prop_assert!(free || began >= opens || end <= opens, "from {} until {}", began, end);
             }
             Ok(())
         })?;
-        prop_assert!(world.state() != State::Revoked, "{:#?}", world.status());
+        prop_assert!(simulator.state() != State::Revoked, "{:#?}", simulator.status());
     }
 
     /// Made later, it revokes when its window opens, in the second, and running access says so before.
@@ -91,45 +94,45 @@ proptest! {
         scenario in scenarios(), window in 1..FREEZES.len(), exempt in any::<bool>(), crash in prop::option::of(0..3_usize),
     ) {
         let scenario = Scenario { duration: Some("1h"), start: None, ..scenario };
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
         let (opens, _) = of_day(window);
-        let end = world.end().unwrap();
-        Event::FreezeAdded { window, exempt }.happen(&mut world, &scenario);
-        world.settle();
-        let told = world.status().history.iter().filter(|e| e.event == Reason::FreezeAhead).count();
+        let end = simulator.end().unwrap();
+        Event::FreezeAdded { window, exempt }.happen(&mut simulator, &scenario);
+        simulator.settle();
+        let announced = simulator.status().history.iter().filter(|e| e.event == Reason::FreezeAhead).count();
         let free = spared(&scenario, exempt);
-        prop_assert_eq!(told, usize::from(!free && opens < end));
-        let ahead = world.status().freeze_ahead.map(|freeze| freeze.opens_at.0);
+        prop_assert_eq!(announced, usize::from(!free && opens < end));
+        let ahead = simulator.status().freeze_ahead.map(|freeze| freeze.opens_at.0);
         prop_assert_eq!(ahead, (!free && opens <= end).then_some(opens));
         if free || opens >= end {
-            prop_assert_eq!((world.state(), world.end()), (State::Active, Some(end)));
+            prop_assert_eq!((simulator.state(), simulator.end()), (State::Active, Some(end)));
             return Ok(());
         }
-        world.now = opens - SignedDuration::from_nanos(1);
-        world.settle();
-        prop_assert!(world.ours() > 0, "access goes before its time");
-        world.now = opens;
+        simulator.now = opens - SignedDuration::from_nanos(1);
+        simulator.settle();
+        prop_assert!(simulator.ours() > 0, "access goes before its time");
+        simulator.now = opens;
         if let Some(after) = crash {
-            world.step(after);
+            simulator.step(after);
         }
-        world.settle();
-        prop_assert_eq!((world.state(), world.ours(), world.end()), (State::Revoked, 0, Some(end)));
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        simulator.settle();
+        prop_assert_eq!((simulator.state(), simulator.ours(), simulator.end()), (State::Revoked, 0, Some(end)));
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     /// Taken back before it opens, it leaves access as it was, and no note of it.
     #[test]
     fn a_denial_that_is_removed_before_its_window_opens_changes_nothing(scenario in scenarios()) {
         let scenario = Scenario { duration: Some("1h"), start: None, ..scenario };
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        let (before, bindings) = (world.status(), world.ours());
-        Event::FreezeAdded { window: 1, exempt: false }.happen(&mut world, &scenario);
-        world.settle();
-        Event::DenyRemoved.happen(&mut world, &scenario);
-        world.settle();
-        let mut after = world.status();
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        let (before, bindings) = (simulator.status(), simulator.ours());
+        Event::FreezeAdded { window: 1, exempt: false }.happen(&mut simulator, &scenario);
+        simulator.settle();
+        Event::DenyRemoved.happen(&mut simulator, &scenario);
+        simulator.settle();
+        let mut after = simulator.status();
         after.history.truncate(before.history.len());
-        prop_assert_eq!((after, world.ours()), (before, bindings));
+        prop_assert_eq!((after, simulator.ours()), (before, bindings));
     }
 
     /// It keeps its approvals: at the closing access begins, and lasts for what was asked for.
@@ -142,39 +145,39 @@ proptest! {
         let Some(granted) = scenario.granted() else { return Ok(()) };
         let length = granted.end().unwrap().duration_since(noon());
         let (_, closes) = of_day(0);
-        let mut world = frozen(&scenario, 0, false);
-        world.settle();
-        prop_assert_eq!((world.state(), world.binds, world.end()), (State::Pending, 0, None));
-        prop_assert_eq!(world.plan().wake, Some(closes));
-        prop_assert!(world.status().message.unwrap().contains(&closes.to_string()));
-        world.now = closes - SignedDuration::from_nanos(1);
-        world.settle();
-        prop_assert_eq!(world.binds, 0);
-        world.now = closes;
-        world.settle();
-        prop_assert_eq!((world.state(), world.end()), (State::Active, Some(closes + length)));
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        let mut simulator = frozen(&scenario, 0, false);
+        simulator.settle();
+        prop_assert_eq!((simulator.state(), simulator.binds, simulator.end()), (State::Pending, 0, None));
+        prop_assert_eq!(simulator.plan().wake, Some(closes));
+        prop_assert!(simulator.status().message.unwrap().contains(&closes.to_string()));
+        simulator.now = closes - SignedDuration::from_nanos(1);
+        simulator.settle();
+        prop_assert_eq!(simulator.binds, 0);
+        simulator.now = closes;
+        simulator.settle();
+        prop_assert_eq!((simulator.state(), simulator.end()), (State::Active, Some(closes + length)));
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     /// Bound before the window and after it, in those of its own; never revoked.
     #[test]
     fn recurring_access_rests_and_comes_back(scenario in recurring(), known in any::<bool>()) {
         let Some(mut plain) = scenario.granted() else { return Ok(()) };
-        let mut world = if known { frozen(&scenario, 1, false) } else { plain.clone() };
-        Event::FreezeAdded { window: 1, exempt: false }.happen(&mut world, &scenario);
+        let mut simulator = if known { frozen(&scenario, 1, false) } else { plain.clone() };
+        Event::FreezeAdded { window: 1, exempt: false }.happen(&mut simulator, &scenario);
         let (_, closes) = of_day(1);
         let mut came_back = false;
-        walk(&mut world, |world| {
-            plain.now = world.now.max(plain.now);
+        walk(&mut simulator, |simulator| {
+            plain.now = simulator.now.max(plain.now);
             plain.settle();
-            let denied = denies_at(1, world.now);
-            if world.status().granted_at.is_some() {
-                prop_assert_eq!(world.ours() > 0, plain.ours() > 0 && !denied, "at {}", world.now);
+            let denied = denies_at(1, simulator.now);
+            if simulator.status().granted_at.is_some() {
+                prop_assert_eq!(simulator.ours() > 0, plain.ours() > 0 && !denied, "at {}", simulator.now);
             }
-            came_back |= world.now >= closes && world.ours() > 0;
+            came_back |= simulator.now >= closes && simulator.ours() > 0;
             Ok(())
         })?;
-        prop_assert_eq!((world.state(), came_back), (State::Expired, true));
+        prop_assert_eq!((simulator.state(), came_back), (State::Expired, true));
     }
 
     /// A start that is named does not move: no, with the time from which on it could be.
@@ -182,11 +185,11 @@ proptest! {
     fn a_start_in_a_window_is_denied_with_the_way_out(scenario in scenarios(), minutes in 10..35_i64) {
         let scenario = Scenario { start: Some((minutes * 60, 0)), break_glass: false, ..scenario };
         let (_, closes) = of_day(1);
-        let mut world = frozen(&scenario, 1, false);
-        world.settle();
-        prop_assert_eq!(world.state(), State::Denied);
+        let mut simulator = frozen(&scenario, 1, false);
+        simulator.settle();
+        prop_assert_eq!(simulator.state(), State::Denied);
         if scenario.granted().is_some() {
-            let message = world.status().message.unwrap();
+            let message = simulator.status().message.unwrap();
             prop_assert!(message.contains("spec.startTime") && message.contains(&closes.to_string()), "{}", message);
         }
     }
@@ -198,18 +201,18 @@ proptest! {
         if scenario.granted().is_none() {
             return Ok(());
         }
-        let mut world = frozen(&scenario, 0, exempt);
-        world.settle();
+        let mut simulator = frozen(&scenario, 0, exempt);
+        simulator.settle();
         let expected = if exempt { State::Active } else { State::Denied };
-        prop_assert_eq!(world.state(), expected);
+        prop_assert_eq!(simulator.state(), expected);
         if exempt {
             // The policy spares what it let in, and not what it let in before somebody thought otherwise.
-            Event::FreezeAdded { window: 0, exempt: false }.happen(&mut world, &scenario);
-            world.settle();
-            prop_assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+            Event::FreezeAdded { window: 0, exempt: false }.happen(&mut simulator, &scenario);
+            simulator.settle();
+            prop_assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
         }
-        Event::Clock(Moment::Later { seconds: 3600, nanos: 0 }).happen(&mut world, &scenario);
-        world.settle();
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        Event::Clock(Moment::Later { seconds: 3600, nanos: 0 }).happen(&mut simulator, &scenario);
+        simulator.settle();
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 }

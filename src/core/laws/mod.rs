@@ -23,10 +23,10 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::json;
 
-use self::simulator::{Law, World};
+use self::simulator::{Law, Simulator};
 use self::strategies::{
-    Beat, Event, Fault, Moment, Narrowing, Scenario, disturbances, edits, idle_reviews, moments, recurring, scenarios,
-    stories, verdicts, withdrawals,
+    Event, Fault, Moment, Narrowing, Scenario, StoryStep, disturbances, edits, idle_reviews, moments, recurring,
+    scenarios, stories, verdicts, withdrawals,
 };
 use crate::api::keys;
 use crate::api::reason::Reason;
@@ -44,13 +44,13 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 /// Plays a story, mostly from a live grant, and lets the controller come to rest.
-fn play(scenario: &Scenario, live: bool, story: &[Beat]) -> World {
-    let mut world = if live { scenario.granted() } else { None }.unwrap_or_else(|| scenario.begin());
-    for beat in story {
-        beat.play(&mut world, scenario);
+fn play(scenario: &Scenario, live: bool, story: &[StoryStep]) -> Simulator {
+    let mut simulator = if live { scenario.granted() } else { None }.unwrap_or_else(|| scenario.begin());
+    for story_step in story {
+        story_step.play(&mut simulator, scenario);
     }
-    world.settle();
-    world
+    simulator.settle();
+    simulator
 }
 
 /// Where a story is told from: a scenario, and whether the grant is live when it begins.
@@ -58,9 +58,9 @@ fn scenes() -> impl Strategy<Value = (Scenario, bool)> {
     (prop_oneof![3 => scenarios(), 1 => recurring()], prop::bool::weighted(0.7))
 }
 
-fn holds(world: &World, law: Law) -> Result<(), TestCaseError> {
-    let breaches: Vec<&String> = world.breaches.iter().filter(|(l, _)| *l == law).map(|(_, what)| what).collect();
-    prop_assert!(breaches.is_empty(), "{law:?}: {breaches:#?}\nhistory: {:#?}", world.status().history);
+fn holds(simulator: &Simulator, law: Law) -> Result<(), TestCaseError> {
+    let breaches: Vec<&String> = simulator.breaches.iter().filter(|(l, _)| *l == law).map(|(_, what)| what).collect();
+    prop_assert!(breaches.is_empty(), "{law:?}: {breaches:#?}\nhistory: {:#?}", simulator.status().history);
     Ok(())
 }
 
@@ -108,20 +108,20 @@ proptest! {
         crash in prop::option::of(0..3_usize),
         refused in prop::option::of(Just("the role is gone".to_owned())),
     ) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        let end = world.end().unwrap();
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        let end = simulator.end().unwrap();
         for event in broken {
-            event.happen(&mut world, &scenario);
+            event.happen(&mut simulator, &scenario);
         }
-        (world.now, world.failure) = (end + SignedDuration::from_nanos(late), refused);
+        (simulator.now, simulator.failure) = (end + SignedDuration::from_nanos(late), refused);
         if let Some(after) = crash {
-            world.step(after);
+            simulator.step(after);
         }
-        world.step(usize::MAX);
-        prop_assert_eq!(world.ours(), 0);
-        prop_assert_eq!(world.end(), Some(end));
-        prop_assert_eq!(world.state(), State::Expired);
-        holds(&world, Law::ExpiryFirst)?;
+        simulator.step(usize::MAX);
+        prop_assert_eq!(simulator.ours(), 0);
+        prop_assert_eq!(simulator.end(), Some(end));
+        prop_assert_eq!(simulator.state(), State::Expired);
+        holds(&simulator, Law::ExpiryFirst)?;
     }
 
     #[test]
@@ -129,16 +129,16 @@ proptest! {
         scenario in scenarios(),
         before in select(vec![1, 1_000_000, 999_999_999, 1_000_000_000_i64]),
     ) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        let just_before = world.end().unwrap() - SignedDuration::from_nanos(before);
-        prop_assume!(just_before > world.now);
-        world.now = just_before;
-        let before = world.status();
-        world.settle();
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        let just_before = simulator.end().unwrap() - SignedDuration::from_nanos(before);
+        prop_assume!(just_before > simulator.now);
+        simulator.now = just_before;
+        let before = simulator.status();
+        simulator.settle();
         // That a review is overdue goes on record meanwhile.
-        prop_assert!(scenario.break_glass || world.status() == before);
-        prop_assert_eq!((world.state(), world.end()), (State::Active, before.expires_at.map(|t| t.0)));
-        prop_assert!(world.ours() > 0);
+        prop_assert!(scenario.break_glass || simulator.status() == before);
+        prop_assert_eq!((simulator.state(), simulator.end()), (State::Active, before.expires_at.map(|t| t.0)));
+        prop_assert!(simulator.ours() > 0);
     }
 
     /// However long a request waits for its end, nothing stretches it: the length is counted from the start.
@@ -146,14 +146,14 @@ proptest! {
     fn law_2_a_late_grant_ends_as_early_as_a_punctual_one(scenario in scenarios(), late in 0..3600_i64) {
         let Some(start) = scenario.begin().request.spec.start_time.map(|t| t.0) else { return Ok(()) };
         let punctual = scenario.granted().and_then(|w| w.end());
-        let mut world = scenario.begin();
-        world.now = world.now.max(start) + SignedDuration::from_secs(late);
+        let mut simulator = scenario.begin();
+        simulator.now = simulator.now.max(start) + SignedDuration::from_secs(late);
         for who in ASKED {
-            Event::Review(who, ReviewVerdict::Approve).happen(&mut world, &scenario);
+            Event::Review(who, ReviewVerdict::Approve).happen(&mut simulator, &scenario);
         }
-        world.settle();
-        if world.ours() > 0 {
-            prop_assert_eq!(world.end(), punctual);
+        simulator.settle();
+        if simulator.ours() > 0 {
+            prop_assert_eq!(simulator.end(), punctual);
         }
     }
 
@@ -162,16 +162,16 @@ proptest! {
     fn law_2_a_clock_that_jumps_neither_moves_an_end_nor_revives_it(
         scenario in scenarios(), jumps in prop::collection::vec(-20_000..20_000_i64, 1..8),
     ) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        let (end, binds, mut over) = (world.end(), world.binds, false);
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        let (end, binds, mut over) = (simulator.end(), simulator.binds, false);
         for jump in jumps {
-            world.now += SignedDuration::from_secs(jump);
-            world.settle();
-            over |= end.is_some_and(|end| end <= world.now);
-            prop_assert_eq!((world.end(), world.binds), (end, binds));
-            prop_assert_eq!((world.state().is_final(), world.ours() == 0), (over, over));
+            simulator.now += SignedDuration::from_secs(jump);
+            simulator.settle();
+            over |= end.is_some_and(|end| end <= simulator.now);
+            prop_assert_eq!((simulator.end(), simulator.binds), (end, binds));
+            prop_assert_eq!((simulator.state().is_final(), simulator.ours() == 0), (over, over));
         }
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     /// The end moves by what was approved, the bindings stay the same ones, and then it ends.
@@ -179,34 +179,34 @@ proptest! {
     fn law_2_an_extension_moves_the_end_and_leaves_no_gap(
         scenario in scenarios(), crash in prop::option::of(0..3_usize), minutes in select(vec![1, 10, 30_i64]),
     ) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
         // Without stages the policy of an emergency is for emergencies only.
         prop_assume!(!(scenario.break_glass && scenario.stages == 0));
-        let (end, binds) = (world.end().unwrap(), world.binds);
-        let standing = |w: &World| w.bindings.iter().map(|b| b.object.metadata.uid.clone()).collect::<Vec<_>>();
-        let before = standing(&world);
-        Event::Extension { minutes, approved: true }.happen(&mut world, &scenario);
+        let (end, binds) = (simulator.end().unwrap(), simulator.binds);
+        let standing = |w: &Simulator| w.bindings.iter().map(|b| b.object.metadata.uid.clone()).collect::<Vec<_>>();
+        let before = standing(&simulator);
+        Event::Extension { minutes, approved: true }.happen(&mut simulator, &scenario);
         if let Some(after) = crash {
-            world.step(after);
+            simulator.step(after);
         }
-        world.settle();
+        simulator.settle();
         let later = end + SignedDuration::from_mins(minutes);
-        prop_assert_eq!((world.end(), world.state()), (Some(later), State::Active));
-        prop_assert_eq!((standing(&world), world.binds), (before, binds));
-        for binding in &world.bindings {
+        prop_assert_eq!((simulator.end(), simulator.state()), (Some(later), State::Active));
+        prop_assert_eq!((standing(&simulator), simulator.binds), (before, binds));
+        for binding in &simulator.bindings {
             let annotations = binding.object.metadata.annotations.as_ref().unwrap();
             prop_assert_eq!(&annotations[keys::EXPIRES_AT], &later.to_string());
         }
-        let message: Vec<String> = world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect();
+        let message: Vec<String> = simulator.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect();
         prop_assert_eq!(message.last().map(String::as_str), Some("Extended"));
         prop_assert!(!message.iter().any(|event| event == "BindingRestored"));
-        world.now = end;
-        world.settle();
-        prop_assert!(world.ours() > 0, "a gap at the old end");
-        world.now = later;
-        world.settle();
-        prop_assert_eq!((world.state(), world.ours()), (State::Expired, 0));
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        simulator.now = end;
+        simulator.settle();
+        prop_assert!(simulator.ours() > 0, "a gap at the old end");
+        simulator.now = later;
+        simulator.settle();
+        prop_assert_eq!((simulator.state(), simulator.ours()), (State::Expired, 0));
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     /// Too long, one too many, or not approved any more by the time it counts: the end stays.
@@ -214,19 +214,19 @@ proptest! {
     fn law_2_an_extension_that_is_not_allowed_moves_nothing(
         scenario in scenarios(), more in prop::collection::vec((select(vec![10, 31, 600_i64]), any::<bool>()), 1..6),
     ) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        let end = world.end().unwrap();
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        let end = simulator.end().unwrap();
         let for_emergencies = scenario.break_glass && scenario.stages == 0;
         let allowed = |(minutes, approved): &&(i64, bool)| {
             *minutes <= 30 && (*approved || scenario.stages == 0) && !for_emergencies
         };
         for (minutes, approved) in &more {
-            Event::Extension { minutes: *minutes, approved: *approved }.happen(&mut world, &scenario);
+            Event::Extension { minutes: *minutes, approved: *approved }.happen(&mut simulator, &scenario);
         }
-        world.settle();
+        simulator.settle();
         let added: i64 = more.iter().filter(allowed).take(2).map(|(minutes, _)| minutes).sum();
-        prop_assert_eq!(world.end(), Some(end + SignedDuration::from_mins(added)));
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        prop_assert_eq!(simulator.end(), Some(end + SignedDuration::from_mins(added)));
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     #[test]
@@ -235,94 +235,94 @@ proptest! {
         event in withdrawals(),
         crash in prop::option::of(0..3_usize),
     ) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        event.happen(&mut world, &scenario);
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        event.happen(&mut simulator, &scenario);
         // A grant of one second fits under every maximum that a policy can have.
         let shortest = matches!(scenario.duration, Some("1s" | "1s500ms"));
         prop_assume!(!(shortest && matches!(event, Event::PolicyNarrowed(Narrowing::Max))));
         if let Some(after) = crash {
-            world.step(after);
+            simulator.step(after);
         }
-        world.settle();
-        prop_assert_eq!(world.ours(), 0);
-        prop_assert_eq!(world.state(), State::Revoked);
-        let binds = world.binds;
-        Event::PolicyBack.happen(&mut world, &scenario);
-        world.settle();
-        prop_assert_eq!(world.binds, binds, "granted again");
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        simulator.settle();
+        prop_assert_eq!(simulator.ours(), 0);
+        prop_assert_eq!(simulator.state(), State::Revoked);
+        let binds = simulator.binds;
+        Event::PolicyBack.happen(&mut simulator, &scenario);
+        simulator.settle();
+        prop_assert_eq!(simulator.binds, binds, "granted again");
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     #[test]
     fn law_4_an_edited_binding_is_put_back_and_warned_about(
         scenario in scenarios(), at in 0..3_usize, edit in edits(),
     ) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        let before: Vec<Observed> = world.bindings.iter().map(|b| b.object.clone()).collect();
-        Event::BindingEdited(at, edit).happen(&mut world, &scenario);
-        world.settle();
-        for (was, is) in before.iter().zip(&world.bindings) {
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        let before: Vec<Observed> = simulator.bindings.iter().map(|b| b.object.clone()).collect();
+        Event::BindingEdited(at, edit).happen(&mut simulator, &scenario);
+        simulator.settle();
+        for (was, is) in before.iter().zip(&simulator.bindings) {
             prop_assert_eq!(&was.subjects, &is.object.subjects);
             prop_assert_eq!(&was.metadata.labels, &is.object.metadata.labels);
             prop_assert_eq!(&was.metadata.annotations, &is.object.metadata.annotations);
             prop_assert_eq!(&was.metadata.uid, &is.object.metadata.uid);
         }
-        let history = world.status().history;
+        let history = simulator.status().history;
         prop_assert_eq!(&history.last().unwrap().event, &Reason::BindingRestored);
-        prop_assert_eq!(world.state(), State::Active);
+        prop_assert_eq!(simulator.state(), State::Active);
     }
 
     #[test]
     fn law_4_a_binding_deleted_by_hand_ends_the_whole_grant(scenario in scenarios(), at in 0..3_usize) {
-        let Some(mut world) = scenario.granted() else { return Ok(()) };
-        let binds = world.binds;
-        Event::BindingDeleted(at).happen(&mut world, &scenario);
-        world.settle();
-        prop_assert_eq!((world.state(), world.ours(), world.binds), (State::Revoked, 0, binds));
-        prop_assert!(world.status().message.unwrap().contains("deleted by hand"));
+        let Some(mut simulator) = scenario.granted() else { return Ok(()) };
+        let binds = simulator.binds;
+        Event::BindingDeleted(at).happen(&mut simulator, &scenario);
+        simulator.settle();
+        prop_assert_eq!((simulator.state(), simulator.ours(), simulator.binds), (State::Revoked, 0, binds));
+        prop_assert!(simulator.status().message.unwrap().contains("deleted by hand"));
     }
 
     /// A stranger in the place of a binding fails the request, and stands there afterwards as before.
     #[test]
     fn law_5_a_binding_of_the_same_name_is_not_adopted(scenario in scenarios(), at in 0..4_usize) {
-        let mut world = scenario.begin();
-        Event::StrangerFirst(at).happen(&mut world, &scenario);
-        let stranger = world.bindings[0].object.clone();
+        let mut simulator = scenario.begin();
+        Event::StrangerFirst(at).happen(&mut simulator, &scenario);
+        let stranger = simulator.bindings[0].object.clone();
         for who in ASKED {
-            Event::Review(who, ReviewVerdict::Approve).happen(&mut world, &scenario);
+            Event::Review(who, ReviewVerdict::Approve).happen(&mut simulator, &scenario);
         }
-        world.settle();
-        Event::Clock(Moment::Start).happen(&mut world, &scenario);
-        world.settle();
-        let in_the_way = world.status().bindings.iter().any(|r| stranger.is_at(r));
-        prop_assert_eq!(in_the_way, world.state() == State::Failed);
-        prop_assert_eq!(in_the_way && world.ours() > 0, false);
-        prop_assert!(world.bindings.iter().any(|b| b.object == stranger));
-        holds(&world, Law::OnlyOurs)?;
+        simulator.settle();
+        Event::Clock(Moment::Start).happen(&mut simulator, &scenario);
+        simulator.settle();
+        let in_the_way = simulator.status().bindings.iter().any(|r| stranger.is_at(r));
+        prop_assert_eq!(in_the_way, simulator.state() == State::Failed);
+        prop_assert_eq!(in_the_way && simulator.ours() > 0, false);
+        prop_assert!(simulator.bindings.iter().any(|b| b.object == stranger));
+        holds(&simulator, Law::OnlyOurs)?;
     }
 
     /// The runtime keeps one timer: if nothing ever happens, waking when told must be enough to see the end.
     #[test]
     fn law_7_waking_when_told_is_enough(scenario in scenarios(), approved in any::<bool>()) {
-        let mut world = scenario.begin();
+        let mut simulator = scenario.begin();
         for who in ASKED {
             if approved {
-                Event::Review(who, ReviewVerdict::Approve).happen(&mut world, &scenario);
+                Event::Review(who, ReviewVerdict::Approve).happen(&mut simulator, &scenario);
             }
         }
         for _ in 0..4 {
-            world.settle();
-            let Some(wake) = world.plan().wake.filter(|_| !world.state().is_final()) else { break };
-            prop_assert!(wake > world.now);
-            world.now = wake;
+            simulator.settle();
+            let Some(wake) = simulator.plan().wake.filter(|_| !simulator.state().is_final()) else { break };
+            prop_assert!(wake > simulator.now);
+            simulator.now = wake;
         }
-        prop_assert!(world.state().is_final(), "{:#?}", world.status());
+        prop_assert!(simulator.state().is_final(), "{:#?}", simulator.status());
         let length = duration::parse(scenario.duration.unwrap_or("1h")).unwrap();
-        let window = world.request.spec.start_time.as_ref().map(|start| start.0 + length);
+        let window = simulator.request.spec.start_time.as_ref().map(|start| start.0 + length);
         let answer = noon() + SignedDuration::from_hours(2);
-        let over = world.end().unwrap_or(window.map_or(answer, |window| window.min(answer)));
-        prop_assert!(world.now <= over.max(noon()), "ended at {} only", world.now);
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        let over = simulator.end().unwrap_or(window.map_or(answer, |window| window.min(answer)));
+        prop_assert!(simulator.now <= over.max(noon()), "ended at {} only", simulator.now);
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 
     #[test]
@@ -339,13 +339,13 @@ proptest! {
         for event in idle {
             event.happen(&mut noisy, &scenario);
         }
-        for world in [&mut quiet, &mut noisy] {
-            world.settle();
-            Event::Clock(Moment::Start).happen(world, &scenario);
-            world.settle();
+        for simulator in [&mut quiet, &mut noisy] {
+            simulator.settle();
+            Event::Clock(Moment::Start).happen(simulator, &scenario);
+            simulator.settle();
         }
         prop_assert_eq!(noisy.ours(), quiet.ours());
-        let outcome = |w: &World| {
+        let outcome = |w: &Simulator| {
             let mut status = AccessRequestStatus { reviews: BTreeMap::new(), ..w.status() };
             // That they spoke is on record; it changes nothing else.
             status.history.retain(|entry| entry.event != Reason::ReviewIgnored);
@@ -363,50 +363,50 @@ proptest! {
         // One person alone is enough for one stage, and never for two.
         let stages = if only.is_some() { 2 } else { scenario.stages.max(1) };
         let scenario = Scenario { stages, break_glass: false, ..scenario };
-        let mut world = scenario.begin();
+        let mut simulator = scenario.begin();
         if let Some(who) = only {
-            Event::Review(who, ReviewVerdict::Approve).happen(&mut world, &scenario);
+            Event::Review(who, ReviewVerdict::Approve).happen(&mut simulator, &scenario);
         }
         for event in story {
-            event.happen(&mut world, &scenario);
-            world.settle();
+            event.happen(&mut simulator, &scenario);
+            simulator.settle();
         }
-        prop_assert_eq!(world.binds, 0);
+        prop_assert_eq!(simulator.binds, 0);
     }
 
     /// A policy that might deny cannot be read: nothing is granted and nothing denied, until it is mended.
     #[test]
     fn law_9_undecided_is_not_denied(scenario in scenarios()) {
-        let mut world = scenario.begin();
+        let mut simulator = scenario.begin();
         let mut sound = scenario.granted();
-        Event::DenyAdded(Fault::Scope).happen(&mut world, &scenario);
+        Event::DenyAdded(Fault::Scope).happen(&mut simulator, &scenario);
         for who in ASKED {
-            Event::Review(who, ReviewVerdict::Approve).happen(&mut world, &scenario);
+            Event::Review(who, ReviewVerdict::Approve).happen(&mut simulator, &scenario);
         }
-        world.settle();
-        prop_assert_eq!((world.state(), world.binds), (State::Pending, 0));
-        Event::DenyRemoved.happen(&mut world, &scenario);
-        world.settle();
-        Event::Clock(Moment::Start).happen(&mut world, &scenario);
-        world.settle();
-        prop_assert_eq!(world.ours(), sound.as_mut().map_or(0, |w| w.ours()));
+        simulator.settle();
+        prop_assert_eq!((simulator.state(), simulator.binds), (State::Pending, 0));
+        Event::DenyRemoved.happen(&mut simulator, &scenario);
+        simulator.settle();
+        Event::Clock(Moment::Start).happen(&mut simulator, &scenario);
+        simulator.settle();
+        prop_assert_eq!(simulator.ours(), sound.as_mut().map_or(0, |w| w.ours()));
     }
 
     /// Nothing at all brings a finished request back, nor changes a letter of it.
     #[test]
     fn law_10_a_finished_request_is_left_as_it_is((scenario, live) in scenes(), story in stories(), more in stories()) {
-        let mut world = play(&scenario, live, &story);
+        let mut simulator = play(&scenario, live, &story);
         // The review of break-glass access is all that may come after the end.
-        if !world.state().is_final() || world.status().break_glass.is_some_and(|review| review.is_open()) {
+        if !simulator.state().is_final() || simulator.status().break_glass.is_some_and(|review| review.is_open()) {
             return Ok(());
         }
-        let (before, binds) = (AccessRequestStatus { reviews: BTreeMap::new(), ..world.status() }, world.binds);
-        for beat in more {
-            beat.play(&mut world, &scenario);
-            world.settle();
+        let (before, binds) = (AccessRequestStatus { reviews: BTreeMap::new(), ..simulator.status() }, simulator.binds);
+        for story_step in more {
+            story_step.play(&mut simulator, &scenario);
+            simulator.settle();
         }
-        prop_assert_eq!(AccessRequestStatus { reviews: BTreeMap::new(), ..world.status() }, before);
-        prop_assert_eq!((world.binds, world.ours()), (binds, 0));
+        prop_assert_eq!(AccessRequestStatus { reviews: BTreeMap::new(), ..simulator.status() }, before);
+        prop_assert_eq!((simulator.binds, simulator.ours()), (binds, 0));
     }
 
     /// Whatever the status says, even if somebody wrote nonsense into it: no binding without a record that
@@ -416,8 +416,8 @@ proptest! {
         (scenario, live) in scenes(), holes in subsequence(vec![0, 1, 2, 3, 4, 5, 6], 0..5),
         state in select(vec![State::Pending, State::Scheduled, State::Active, State::Revoked]), moment in moments(),
     ) {
-        let mut world = play(&scenario, live, &[]);
-        let mut status = world.status();
+        let mut simulator = play(&scenario, live, &[]);
+        let mut status = simulator.status();
         status.state = state;
         for hole in holes {
             match hole {
@@ -427,15 +427,15 @@ proptest! {
                 3 => status.policy = None,
                 4 => status.conditions.clear(),
                 5 => status.bindings.iter_mut().for_each(|b| b.uid = None),
-                _ => world.bindings.clear(),
+                _ => simulator.bindings.clear(),
             }
         }
-        world.request.status = Some(status);
-        Event::Clock(moment).happen(&mut world, &scenario);
-        for wanted in world.plan().bind {
-            let status = world.status();
+        simulator.request.status = Some(status);
+        Event::Clock(moment).happen(&mut simulator, &scenario);
+        for wanted in simulator.plan().bind {
+            let status = simulator.status();
             prop_assert!(status.granted_at.is_some() && !status.state.is_final());
-            prop_assert!(status.expires_at.is_some_and(|end| world.now < end.0));
+            prop_assert!(status.expires_at.is_some_and(|end| simulator.now < end.0));
             let place = |b: &BindingRef| (b.kind, b.namespace.clone(), b.name.clone());
             prop_assert!(status.bindings.iter().any(|recorded| place(recorded) == place(&wanted.reference())));
         }

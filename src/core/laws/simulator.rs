@@ -66,7 +66,7 @@ pub struct ClusterBinding {
 }
 
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct Simulator {
     pub now: Timestamp,
     pub request: AccessRequest,
     pub policies: Vec<AccessPolicy>,
@@ -108,7 +108,7 @@ pub struct World {
 #[derive(Debug)]
 struct Refused;
 
-impl World {
+impl Simulator {
     pub fn new(request: AccessRequest, policies: Vec<AccessPolicy>, namespaces: Namespaces, now: Timestamp) -> Self {
         Self {
             now,
@@ -221,7 +221,7 @@ impl World {
         self.step_with(most, |_| {})
     }
 
-    /// Like [`World::step`] to the end, with something happening after `at` writes.
+    /// Like [`Simulator::step`] to the end, with something happening after `at` writes.
     pub fn step_interrupted(&mut self, at: usize, what: impl FnOnce(&mut Self)) {
         let mut what = Some(what);
         let plan = self.judged_plan();
@@ -266,14 +266,14 @@ impl World {
     /// Looks at every binding, as the reaper does.
     pub fn reap(&mut self) {
         let status = self.status();
-        let (mut kept, mut breaches) = (Vec::new(), Vec::new());
+        let (mut remaining, mut breaches) = (Vec::new(), Vec::new());
         for standing in std::mem::take(&mut self.bindings) {
             let why = verdict(&standing.object, Owner::Found(&self.request), self.now);
             let recorded = status.bindings.iter().any(|r| standing.object.is_at(r));
             let dated = status.expires_at.as_ref().is_some_and(|end| self.now < end.0);
             let recurs = self.request.spec.recurrence.is_some();
-            let rests = recurs && !status.window.as_ref().is_some_and(|window| is_open(window, self.now));
-            let live = dated && !status.state.is_final() && !rests;
+            let suspended = recurs && !status.window.as_ref().is_some_and(|window| is_open(window, self.now));
+            let live = dated && !status.state.is_final() && !suspended;
             match why {
                 Some(why) if live && recorded => breaches.push(format!("takes a live grant's binding: {why}")),
                 Some(why) if standing.object.request_uid().is_none() => {
@@ -285,9 +285,9 @@ impl World {
                 }
                 None => {}
             }
-            kept.push(standing);
+            remaining.push(standing);
         }
-        self.bindings = kept;
+        self.bindings = remaining;
         self.breaches.extend(breaches.into_iter().map(|b| (Law::Reaper, b)));
     }
 

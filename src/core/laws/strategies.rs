@@ -11,7 +11,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 pub use self::event::{Edit, Event, FREEZES, Fault, Moment, Narrowing};
-use super::simulator::{MOST_ADDED, MOST_EXTENSIONS, World};
+use super::simulator::{MOST_ADDED, MOST_EXTENSIONS, Simulator};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{Review, ReviewVerdict};
 use crate::core::laws::fixtures::{namespaces, noon, policy, request, review};
@@ -124,7 +124,7 @@ impl RoleEdit {
 }
 
 impl Scenario {
-    pub fn begin(&self) -> World {
+    pub fn begin(&self) -> Simulator {
         let mut spec = json!({ "scope": self.scope, "breakGlass": self.break_glass });
         if self.narrow {
             let one =
@@ -141,23 +141,23 @@ impl Scenario {
         }
         let mut request = request(spec);
         request.spec.start_time = self.start.map(|(s, ns)| Time(noon() + SignedDuration::new(s, ns)));
-        let mut world = World::new(request, vec![self.policy()], namespaces(), noon());
-        world.blind = self.blind;
-        world.role = Some(RoleEdit::Back.role());
-        world
+        let mut simulator = Simulator::new(request, vec![self.policy()], namespaces(), noon());
+        simulator.blind = self.blind;
+        simulator.role = Some(RoleEdit::Back.role());
+        simulator
     }
 
     /// The world once the request is granted; none when it never can be.
-    pub fn granted(&self) -> Option<World> {
-        let mut world = self.begin();
+    pub fn granted(&self) -> Option<Simulator> {
+        let mut simulator = self.begin();
         // An emergency is reviewed afterwards.
         for who in [2, 3, 7].into_iter().filter(|_| !self.break_glass) {
-            Event::Review(who, ReviewVerdict::Approve).happen(&mut world, self);
+            Event::Review(who, ReviewVerdict::Approve).happen(&mut simulator, self);
         }
-        world.settle();
-        Event::Clock(Moment::Start).happen(&mut world, self);
-        world.settle();
-        (world.ours() > 0).then_some(world)
+        simulator.settle();
+        Event::Clock(Moment::Start).happen(&mut simulator, self);
+        simulator.settle();
+        (simulator.ours() > 0).then_some(simulator)
     }
 
     pub fn policy(&self) -> AccessPolicy {
@@ -291,7 +291,7 @@ pub fn withdrawals() -> impl Strategy<Value = Event> {
 
 /// One beat of a story: something happens, and the controller gets to work, undisturbed or not.
 #[derive(Clone, Debug)]
-pub struct Beat {
+pub struct StoryStep {
     pub event: Event,
     pub pass: Pass,
 }
@@ -308,7 +308,7 @@ pub enum Pass {
     Asleep,
 }
 
-pub fn stories() -> impl Strategy<Value = Vec<Beat>> {
+pub fn stories() -> impl Strategy<Value = Vec<StoryStep>> {
     let event = prop_oneof![2 => moments().prop_map(Event::Clock), 5 => disturbances()];
     let pass = prop_oneof![
         4 => Just(Pass::Settled),
@@ -316,19 +316,21 @@ pub fn stories() -> impl Strategy<Value = Vec<Beat>> {
         2 => ((0..3_usize), disturbances()).prop_map(|(at, event)| Pass::Interrupted(at, event)),
         1 => Just(Pass::Asleep),
     ];
-    proptest::collection::vec((event, pass).prop_map(|(event, pass)| Beat { event, pass }), 1..10)
+    proptest::collection::vec((event, pass).prop_map(|(event, pass)| StoryStep { event, pass }), 1..10)
 }
 
-impl Beat {
-    pub fn play(&self, world: &mut World, scenario: &Scenario) {
-        self.event.happen(world, scenario);
+impl StoryStep {
+    pub fn play(&self, simulator: &mut Simulator, scenario: &Scenario) {
+        self.event.happen(simulator, scenario);
         match &self.pass {
-            Pass::Settled => world.settle(),
+            Pass::Settled => simulator.settle(),
             Pass::Crash(after) => {
-                world.step(*after);
-                world.failure = None;
+                simulator.step(*after);
+                simulator.failure = None;
             }
-            Pass::Interrupted(at, event) => world.step_interrupted(*at, |world| event.happen(world, scenario)),
+            Pass::Interrupted(at, event) => {
+                simulator.step_interrupted(*at, |simulator| event.happen(simulator, scenario))
+            }
             Pass::Asleep => {}
         }
     }

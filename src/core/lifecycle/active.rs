@@ -27,7 +27,7 @@ use crate::core::lifecycle::freeze::{self, note_freeze_ahead};
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages::note_vain_revokes;
 use crate::core::lifecycle::step::Step;
-use crate::core::lifecycle::suspend::{in_window, note_role_change, rests_for_role, resume, suspend};
+use crate::core::lifecycle::suspend::{in_window, note_role_change, resume, suspend, suspended_for_role};
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::duration;
 use crate::core::model::field_error::{FieldError, sentence};
@@ -62,10 +62,10 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
         return Step { unbind: give_back, ..Step::default() };
     }
     note_role_change(s, &mut status, now);
-    if let Some(why) = rests_for_role(s, policy, &status) {
+    if let Some(why) = suspended_for_role(s, policy, &status) {
         return suspend(s, status, &why, now);
     }
-    tell_of_freeze(s, &mut status, &freezes, ask, now);
+    announce_freeze(s, &mut status, &freezes, ask, now);
     let usable = freezes.openings(policy);
     let closes = match &ask.recurrence {
         None => usable.open(now).filter(|_| !usable.is_unbounded()),
@@ -243,7 +243,7 @@ fn risk_decided_on<'s>(s: &Snapshot<'s>, status: &'s AccessRequestStatus) -> Opt
 
 /// Puts on record what is known of the next window in which a policy denies this access, also in the sentence that says
 /// until when it runs.
-fn tell_of_freeze(
+fn announce_freeze(
     s: &Snapshot<'_>,
     status: &mut AccessRequestStatus,
     freezes: &Freezes<'_>,

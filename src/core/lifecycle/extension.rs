@@ -153,7 +153,7 @@ pub fn due<'a>(s: &Snapshot<'a>, status: &AccessRequestStatus, now: Timestamp) -
     let mut waiting: Vec<&AccessRequest> = s.extensions.iter().filter(|e| is_approved(e)).collect();
     waiting.sort_by_key(|e| (&e.metadata.creation_timestamp, &e.metadata.name));
     waiting.into_iter().filter(|e| applied(e, Some(s.request)).is_none()).find_map(|extension| {
-        let as_asked = validate(extension).ok().filter(|ask| gaps.around(ask.created).is_none())?;
+        let as_asked = validate(extension).ok().filter(|ask| gaps.gap_at(ask.created).is_none())?;
         let RequestKind::Extension { of, .. } = as_asked.aim else { return None };
         let of_extension = Snapshot { request: extension, extended: Some(s.request), ..*s };
         let ask = complete(&as_asked, of, &of_extension).ok()?;

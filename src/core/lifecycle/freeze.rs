@@ -20,7 +20,7 @@ pub fn freeze_ahead(
     now: Timestamp,
 ) -> Option<FreezeAhead> {
     let end = status.expires_at.as_ref().filter(|_| ask.recurrence.is_none())?.0;
-    let next = freezes.next(now).filter(|turn| turn.at <= end)?;
+    let next = freezes.next(now).filter(|edge| edge.at <= end)?;
     Some(FreezeAhead { policy: next.policy, opens_at: Time(next.at) })
 }
 

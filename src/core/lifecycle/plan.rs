@@ -179,11 +179,11 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
             wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
         }
-        Decision::Frozen(approved, turn) => {
+        Decision::Frozen(approved, edge) => {
             record::decided_by(&mut status, approved.policy, now);
             stages::note_approvals(&mut status, approved.policy, ask.requester, now);
-            let why = format!("{}; {}", approved.sentence(), frozen_until(&turn));
-            frozen(s, status, &why, turn.at, now)
+            let why = format!("{}; {}", approved.sentence(), frozen_until(&edge));
+            frozen(s, status, &why, edge.at, now)
         }
         Decision::Approved(approved) => {
             record::decided_by(&mut status, approved.policy, now);

@@ -57,9 +57,9 @@ pub fn ask(
     }
     let (name, of, missing) = (&stage.name, &policy.reference.name, people(stage.required - approved));
     let hours = policy.hours.get(name).map(|hours| format!(" (counted {})", hours.describe())).unwrap_or_default();
-    let freeze = frozen.as_ref().map(|turn| format!("; {}", frozen_until(turn))).unwrap_or_default();
+    let freeze = frozen.as_ref().map(|edge| format!("; {}", frozen_until(edge))).unwrap_or_default();
     let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}{freeze}", names(&may));
-    let thaws = frozen.as_ref().map(|turn| turn.at);
+    let thaws = frozen.as_ref().map(|edge| edge.at);
     (why, earliest([Some(*deadline), escalate_at, opens(policy, name, now), thaws]))
 }
 
@@ -155,7 +155,7 @@ fn note(
         };
         let most = if reason == Reason::ReviewIgnored { MOST_IGNORED } else { MOST_WORDS };
         let last = words_of(&status.history, username).next_back();
-        if !last.is_some_and(|entry| says(entry, reason, &noted))
+        if !last.is_some_and(|entry| records(entry, reason, &noted))
             && words_of(&status.history, username).filter(|e| e.event == reason).count() < most
         {
             history::add_review(&mut status.history, now, reason, username, noted, &message);
@@ -165,7 +165,7 @@ fn note(
 
 /// Whether an entry says this already. Versions before this one noted a sentence alone; one of the same kind is taken for
 /// the same.
-fn says(entry: &HistoryEntry, reason: Reason, noted: &NotedReview) -> bool {
+fn records(entry: &HistoryEntry, reason: Reason, noted: &NotedReview) -> bool {
     entry.event == reason && entry.review.as_ref().is_none_or(|known| known == noted)
 }
 

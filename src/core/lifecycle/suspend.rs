@@ -115,7 +115,7 @@ pub fn note_role_change(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now:
 }
 
 /// Why access rests for now, when its role was changed and the policy says so.
-pub fn rests_for_role(s: &Snapshot<'_>, policy: &Policy, status: &AccessRequestStatus) -> Option<String> {
+pub fn suspended_for_role(s: &Snapshot<'_>, policy: &Policy, status: &AccessRequestStatus) -> Option<String> {
     let changed = status.role.as_ref().is_some_and(|role| role.changed_to.is_some());
     (policy.suspends && changed).then(|| {
         let role = &s.request.spec.role;

@@ -61,8 +61,8 @@ pub fn bound(status: &mut AccessRequestStatus, before: usize) {
         if !added.event.known().is_some_and(is_of_review) {
             status.history_dropped = Some(status.history_dropped.unwrap_or(0).saturating_add(1));
         }
-        let told = status.history.iter().any(|entry| entry.event == Reason::HistoryFull);
-        if !told && status.history.len() < MOST_ENTRIES {
+        let noted = status.history.iter().any(|entry| entry.event == Reason::HistoryFull);
+        if !noted && status.history.len() < MOST_ENTRIES {
             let why = "the history is full: what can repeat without end is left out from here on, and \
                        status.historyDropped says how often";
             status.history.push(entry(added.at.0, Reason::HistoryFull, None, why));

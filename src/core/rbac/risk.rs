@@ -54,13 +54,13 @@ impl Risk {
     /// As it goes on record. Of many reasons the worst, and how many there are besides.
     pub fn on_record(&self) -> RoleRisk {
         let recorded = |reason: &String| cut(reason, LONGEST_REASON);
-        let told = match self.reasons.len() {
+        let shown = match self.reasons.len() {
             ..=MOST_REASONS => MOST_REASONS,
             _ => MOST_REASONS - 1,
         };
-        let more = self.reasons.len().saturating_sub(told);
+        let more = self.reasons.len().saturating_sub(shown);
         let rest = (more > 0).then(|| format!("and {more} more, none of them worse"));
-        let reasons = self.reasons.iter().take(told).map(recorded).chain(rest).collect();
+        let reasons = self.reasons.iter().take(shown).map(recorded).chain(rest).collect();
         RoleRisk { level: self.level.into(), reasons }
     }
 }

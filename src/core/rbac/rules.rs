@@ -19,7 +19,7 @@ use crate::core::model::field_error::FieldError;
 /// million; nobody reads that many, and each has to be looked for in the role.
 pub const MOST_RIGHTS: usize = 4096;
 /// The most that is told of anything: things that are not covered, verbs of one of them, faults.
-const MOST_TOLD: usize = 8;
+const MOST_NAMED: usize = 8;
 /// The longest that a text from outside is quoted.
 const MOST_QUOTED: usize = 64;
 /// Kubernetes' word for all of them.
@@ -78,8 +78,8 @@ pub fn covers(role: &[PolicyRule], wanted: &[PolicyRule]) -> Result<(), Vec<Unco
         return Ok(());
     }
     let mut message: Vec<Uncovered> =
-        missing.iter().take(MOST_TOLD).map(|(object, verbs)| tell(*object, verbs)).collect();
-    match missing.values().skip(MOST_TOLD).map(BTreeSet::len).sum() {
+        missing.iter().take(MOST_NAMED).map(|(object, verbs)| uncovered(*object, verbs)).collect();
+    match missing.values().skip(MOST_NAMED).map(BTreeSet::len).sum() {
         0 => {}
         more => message.push(Uncovered::More(more)),
     }
@@ -129,7 +129,7 @@ fn missing<'a>(role: &[PolicyRule], wanted: &'a [PolicyRule]) -> BTreeMap<Single
     missing
 }
 
-fn tell(object: SingleRight<'_>, verbs: &BTreeSet<&str>) -> Uncovered {
+fn uncovered(object: SingleRight<'_>, verbs: &BTreeSet<&str>) -> Uncovered {
     let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
     match object {
         SingleRight::Url(url) => Uncovered::Url { verbs, url: url.to_owned() },
@@ -224,7 +224,7 @@ pub fn describe(rules: &[NarrowRule]) -> String {
 pub fn faults(rules: &[NarrowRule]) -> Vec<FieldError> {
     let each = rules.iter().enumerate();
     let faults: Vec<FieldError> =
-        each.flat_map(|(at, rule)| faults_of(rule, &format!("spec.rules[{at}]"))).take(MOST_TOLD).collect();
+        each.flat_map(|(at, rule)| faults_of(rule, &format!("spec.rules[{at}]"))).take(MOST_NAMED).collect();
     let count = rights(&rules.iter().map(from_narrow).collect::<Vec<_>>());
     if faults.is_empty() && count > MOST_RIGHTS {
         return vec![FieldError::new("spec.rules", Uncovered::TooMany(count).to_string())];
@@ -348,8 +348,8 @@ pub(in crate::core) fn quote(text: &str) -> String {
 
 /// Texts from outside as one list, cut when there are many.
 pub(in crate::core) fn quote_all<'a>(texts: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let more = texts.len().saturating_sub(MOST_TOLD);
-    let mut quoted = texts.take(MOST_TOLD).map(quote).collect::<Vec<_>>().join(", ");
+    let more = texts.len().saturating_sub(MOST_NAMED);
+    let mut quoted = texts.take(MOST_NAMED).map(quote).collect::<Vec<_>>().join(", ");
     if more > 0 {
         quoted.push_str(&format!(" and {more} more"));
     }

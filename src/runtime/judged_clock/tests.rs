@@ -34,9 +34,9 @@ impl Scene {
     async fn call(&self, witness: Witness, takes: u64, off: SignedDuration) {
         let sent = Instant::now();
         sleep(Duration::from_millis(takes / 2)).await;
-        let said = Timestamp::from_second((self.theirs.now() + off).as_second()).unwrap();
+        let stated = Timestamp::from_second((self.theirs.now() + off).as_second()).unwrap();
         sleep(Duration::from_millis(takes - takes / 2)).await;
-        self.judged.hear(witness, sent, said);
+        self.judged.hear(witness, sent, stated);
     }
 
     /// Calls for some time, by this clock.
@@ -74,9 +74,9 @@ async fn up_to_five_seconds_the_own_clock_counts_and_beyond_the_api_server_s() {
     ] {
         let scene = Scene::ahead(wrong_by);
         scene.calls(20, seconds(0)).await;
-        let look = scene.judged.look();
-        assert_eq!(look.standing, standing, "{wrong_by}");
-        assert!((look.ahead - wrong_by).abs() < millis(100), "{wrong_by}: {}", look.ahead);
+        let reading = scene.judged.read();
+        assert_eq!(reading.standing, standing, "{wrong_by}");
+        assert!((reading.ahead - wrong_by).abs() < millis(100), "{wrong_by}: {}", reading.ahead);
         if standing == ClockState::Right {
             assert_eq!(scene.judged_ahead(), wrong_by);
         } else {
@@ -120,13 +120,13 @@ async fn at_the_limit_the_two_do_not_take_turns() {
     let scene = Scene::ahead(millis(5_200));
     scene.calls(20, seconds(0)).await;
     assert_eq!(scene.judged.standing(), ClockState::Ahead);
-    let mut turns = 0;
+    let mut changes = 0;
     for step in [-400, 400, -400, 400] {
         let before = scene.judged.standing();
         scene.own.set_by(millis(step));
-        turns += usize::from(scene.judged.standing() != before);
+        changes += usize::from(scene.judged.standing() != before);
     }
-    assert_eq!(turns, 0);
+    assert_eq!(changes, 0);
     scene.own.set_by(millis(-1_400));
     assert_eq!(scene.judged.standing(), ClockState::Right);
     scene.own.set_by(millis(800));
@@ -182,8 +182,11 @@ async fn a_proxy_s_date_is_not_believed_against_creation_times() {
             scene.call(Witness::Creation, 4, seconds(0)).await;
             scene.call(Witness::Creation, 40, seconds(0)).await;
             scene.calls(20, off).await;
-            let look = scene.judged.look();
-            assert!(look.standing == ClockState::Right && look.contradicted && scene.judged_ahead().is_zero(), "{off}");
+            let reading = scene.judged.read();
+            assert!(
+                reading.standing == ClockState::Right && reading.contradicted && scene.judged_ahead().is_zero(),
+                "{off}"
+            );
         }
         scene.own.set_by(-off);
         assert!(scene.judged_ahead() >= seconds(0) && scene.judged_ahead() < seconds(1), "{}", scene.judged_ahead());
@@ -192,8 +195,8 @@ async fn a_proxy_s_date_is_not_believed_against_creation_times() {
     // Without any Date they are enough.
     let scene = Scene::ahead(seconds(60));
     scene.call(Witness::Creation, 4, seconds(0)).await;
-    let look = scene.judged.look();
-    assert!(look.standing == ClockState::Ahead && !look.contradicted && scene.judged_ahead() <= seconds(1));
+    let reading = scene.judged.read();
+    assert!(reading.standing == ClockState::Ahead && !reading.contradicted && scene.judged_ahead() <= seconds(1));
 }
 
 proptest! {
@@ -210,10 +213,10 @@ proptest! {
                 let witness = if creates { Witness::Creation } else { Witness::Date };
                 scene.call(witness, takes, seconds(0)).await;
                 sleep(Duration::from_millis(pause)).await;
-                let (look, ahead) = (scene.judged.look(), scene.judged_ahead());
-                let told = millis(wrong_by).abs() - look.ahead.abs();
-                prop_assert!(told >= seconds(0) && look.ahead.signum() * millis(wrong_by).signum() >= 0);
-                if look.standing == ClockState::Right {
+                let (reading, ahead) = (scene.judged.read(), scene.judged_ahead());
+                let measured = millis(wrong_by).abs() - reading.ahead.abs();
+                prop_assert!(measured >= seconds(0) && reading.ahead.signum() * millis(wrong_by).signum() >= 0);
+                if reading.standing == ClockState::Right {
                     prop_assert_eq!(ahead, millis(wrong_by), "it could not be told");
                 } else {
                     prop_assert!(ahead >= seconds(0) && ahead <= seconds(14), "{}", ahead);

@@ -71,8 +71,8 @@ impl LeaseSight {
     }
 
     /// What follows from one more look. `unused`: no replica has ever worked on this cluster.
-    pub fn judge(&mut self, look: LeaseRead, unused: bool) -> ElectionStep {
-        let LeaseRead { record, version, sent, answered } = look;
+    pub fn judge(&mut self, lease_read: LeaseRead, unused: bool) -> ElectionStep {
+        let LeaseRead { record, version, sent, answered } = lease_read;
         let since = self.since(&record, version.as_deref(), answered);
         let of_a_replica =
             matches!(&record, LeaseRecord::Held { by, .. } | LeaseRecord::GivenBack(by) if *by != self.me);
@@ -131,14 +131,14 @@ mod tests {
     }
 
     /// What comes of looks at these moments, in milliseconds, each of which takes 10.
-    fn judged(looks: &[(u64, LeaseRecord, u64)]) -> Vec<ElectionStep> {
+    fn judged(reads: &[(u64, LeaseRecord, u64)]) -> Vec<ElectionStep> {
         let (mut sight, begin) = (LeaseSight::new(ME, LEASE), Instant::now());
-        let look = |&(at, ref record, version): &(u64, LeaseRecord, u64)| {
+        let lease_read = |&(at, ref record, version): &(u64, LeaseRecord, u64)| {
             let sent = begin + Duration::from_millis(at);
             let version = (*record != LeaseRecord::Absent).then(|| version.to_string());
             LeaseRead { record: record.clone(), version, sent, answered: sent + Duration::from_millis(10) }
         };
-        looks.iter().map(|seen| sight.judge(look(seen), false)).collect()
+        reads.iter().map(|seen| sight.judge(lease_read(seen), false)).collect()
     }
 
     /// Looks every 100 ms in a span, each at another version.
@@ -149,36 +149,36 @@ mod tests {
             .collect()
     }
 
-    fn first_not_to_wait(looks: &[(u64, LeaseRecord, u64)]) -> Option<(u64, ElectionStep)> {
-        let steps = judged(looks);
+    fn first_not_to_wait(reads: &[(u64, LeaseRecord, u64)]) -> Option<(u64, ElectionStep)> {
+        let steps = judged(reads);
         let place = steps.iter().position(|step| *step != ElectionStep::Wait)?;
-        Some((looks[place].0, steps[place]))
+        Some((reads[place].0, steps[place]))
     }
 
     #[test]
     fn whatever_strangers_write_the_wait_begins_once() {
-        let looks = [vec![(0, held("old_0000000000000001"), 1)], strange_from(100, 15_200)].concat();
-        assert_eq!(first_not_to_wait(&looks), Some((15_100, ElectionStep::Claim)));
+        let reads = [vec![(0, held("old_0000000000000001"), 1)], strange_from(100, 15_200)].concat();
+        assert_eq!(first_not_to_wait(&reads), Some((15_100, ElectionStep::Claim)));
     }
 
     #[test]
     fn a_name_of_a_replica_in_between_begins_it_anew() {
         let between = vec![(5_050, held("old_0000000000000001"), 1)];
-        let looks = [strange_from(0, 5_000), between, strange_from(5_100, 21_000)].concat();
-        assert_eq!(first_not_to_wait(&looks), Some((20_100, ElectionStep::Claim)));
+        let reads = [strange_from(0, 5_000), between, strange_from(5_100, 21_000)].concat();
+        assert_eq!(first_not_to_wait(&reads), Some((20_100, ElectionStep::Claim)));
     }
 
     #[test]
     fn what_may_have_been_there_unseen_begins_it_anew() {
-        let looks = [strange_from(0, 5_000), strange_from(5_500, 21_000)].concat();
-        assert_eq!(first_not_to_wait(&looks), Some((20_500, ElectionStep::Claim)));
+        let reads = [strange_from(0, 5_000), strange_from(5_500, 21_000)].concat();
+        assert_eq!(first_not_to_wait(&reads), Some((20_500, ElectionStep::Claim)));
     }
 
     #[test]
     fn a_replica_s_record_that_stays_as_it_is_needs_no_close_look() {
         let old = || held("old_0000000000000001");
-        let looks = [(0, old(), 1), (9_000, old(), 1), (14_900, old(), 1), (15_000, old(), 1)];
-        assert_eq!(judged(&looks), [ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Take]);
+        let reads = [(0, old(), 1), (9_000, old(), 1), (14_900, old(), 1), (15_000, old(), 1)];
+        assert_eq!(judged(&reads), [ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Take]);
         let renewed = [(0, old(), 1), (9_000, old(), 2), (15_000, old(), 2), (24_000, old(), 2)];
         assert_eq!(judged(&renewed), [ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Take]);
     }
@@ -192,20 +192,20 @@ mod tests {
 
     #[test]
     fn a_claim_counts_once_it_has_stood() {
-        let looks = [(0, held(ME), 1), (300, held(ME), 1), (400, held(ME), 2), (800, held(ME), 2), (900, held(ME), 2)];
+        let reads = [(0, held(ME), 1), (300, held(ME), 1), (400, held(ME), 2), (800, held(ME), 2), (900, held(ME), 2)];
         assert_eq!(
-            judged(&looks),
+            judged(&reads),
             [ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Wait, ElectionStep::Take]
         );
     }
 
     #[test]
     fn no_lease_at_all_is_free_only_where_nobody_has_ever_worked() {
-        let look = |at| LeaseRead { record: LeaseRecord::Absent, version: None, sent: at, answered: at };
+        let lease_read = |at| LeaseRead { record: LeaseRecord::Absent, version: None, sent: at, answered: at };
         let now = Instant::now();
-        assert_eq!(LeaseSight::new(ME, LEASE).judge(look(now), true), ElectionStep::Take);
+        assert_eq!(LeaseSight::new(ME, LEASE).judge(lease_read(now), true), ElectionStep::Take);
         let mut sight = LeaseSight::new(ME, LEASE);
-        assert_eq!(sight.judge(look(now), false), ElectionStep::Wait);
-        assert_eq!(sight.judge(look(now + UNSEEN), true), ElectionStep::Wait, "somebody may have begun to");
+        assert_eq!(sight.judge(lease_read(now), false), ElectionStep::Wait);
+        assert_eq!(sight.judge(lease_read(now + UNSEEN), true), ElectionStep::Wait, "somebody may have begun to");
     }
 }

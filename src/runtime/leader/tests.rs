@@ -424,7 +424,7 @@ async fn of_all_that_can_go_wrong_nothing_makes_two_leaders() {
     let mut led = 0;
     for seed in 0..12_u64 {
         let mut state = seed;
-        let mut chance = move |below: u64| {
+        let mut random = move |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % below
         };
@@ -436,20 +436,20 @@ async fn of_all_that_can_go_wrong_nothing_makes_two_leaders() {
         let pace = [30, 200, 700, 3_000][usize::try_from(seed % 4).unwrap()];
         let end = Instant::now() + Duration::from_secs(120);
         while Instant::now() < end {
-            let next = Instant::now() + Duration::from_millis(chance(pace) + 1);
+            let next = Instant::now() + Duration::from_millis(random(pace) + 1);
             while Instant::now() < next {
                 sleep(MILLI * 20).await;
                 assert!(all.iter().filter(|r| r.leadership.holds()).count() < 2, "two lead in course {seed}");
             }
-            match chance(8) {
+            match random(8) {
                 0..3 => server.overwrite(&for_ever()),
                 3..5 => server.delete(),
                 5 => server.overwrite(&json!({ "holderIdentity": "" })),
                 _ => {}
             }
-            let place = usize::try_from(chance(3)).unwrap();
+            let place = usize::try_from(random(3)).unwrap();
             let line = &all[place].line;
-            match chance(40) {
+            match random(40) {
                 0 => line.hangs.store(true, Ordering::SeqCst),
                 1 => line.deaf.store(true, Ordering::SeqCst),
                 2 => line.fails.store(true, Ordering::SeqCst),

@@ -29,7 +29,7 @@ pub(super) struct Sighted {
 }
 
 /// Policy and binding of each guard, read from the API server and from no cache.
-pub(super) async fn look(client: &Client, guards: &[Expected]) -> Result<Sighted, CannotTry> {
+pub(super) async fn read_guards(client: &Client, guards: &[Expected]) -> Result<Sighted, CannotTry> {
     let (policies, revision) = named::<ValidatingAdmissionPolicy>(client, guards).await?;
     let (bindings, _) = named::<ValidatingAdmissionPolicyBinding>(client, guards).await?;
     let mut seen: BTreeMap<String, SeenGuard> = BTreeMap::new();

@@ -183,7 +183,7 @@ impl Canary {
 }
 
 /// What one round about [`GUARD`] says, on a replica that leads.
-async fn says(script: Script) -> Result<Report, CannotTry> {
+async fn report_of(script: Script) -> Result<Report, CannotTry> {
     let reply = canary(&script, &[GUARD], true).0.makes(Depth::Whole).await;
     script.is_over();
     reply
@@ -203,19 +203,19 @@ fn missing(reply: Result<Report, CannotTry>) -> String {
 
 #[tokio::test]
 async fn a_guard_that_is_there_and_refuses_is_in_force() {
-    let report = says(sound().notes(Some(since()))).await.unwrap();
+    let report = report_of(sound().notes(Some(since()))).await.unwrap();
     assert_eq!(report, Report { guard: in_force(), remark: None, sound: None, faultless: true });
     // A stranger beside it changes nothing.
     let stranger = object("somebody-elses", "s-1", json!({}));
     let beside = round(denied(), &[stranger.clone(), policy()], &[binding(), stranger]);
-    assert_eq!(says(beside.notes(Some(since()))).await.unwrap().guard, in_force());
+    assert_eq!(report_of(beside.notes(Some(since()))).await.unwrap().guard, in_force());
 }
 
 #[tokio::test]
 async fn a_guard_without_its_policy_or_binding_is_missing_though_its_try_is_refused() {
-    let why = missing(says(round(denied(), &[], &[binding()])).await);
+    let why = missing(report_of(round(denied(), &[], &[binding()])).await);
     assert_eq!(why, format!("{GUARD} is missing: there is no ValidatingAdmissionPolicy of this name"));
-    let why = missing(says(round(denied(), &[policy()], &[])).await);
+    let why = missing(report_of(round(denied(), &[policy()], &[])).await);
     assert_eq!(why, format!("{GUARD} is missing: there is no ValidatingAdmissionPolicyBinding of this name"));
 }
 
@@ -228,12 +228,12 @@ async fn a_guard_that_was_changed_is_missing_though_its_try_is_refused() {
     // A field that this version of Daypass does not know is a change like another.
     for (field, value) in [("failurePolicy", json!("Ignore")), ("matchConditions", json!([])), ("new", json!(1))] {
         let policy = changed(policy(), field, value);
-        let why = missing(says(round(denied(), &[policy], &[binding()])).await);
+        let why = missing(report_of(round(denied(), &[policy], &[binding()])).await);
         assert!(why.starts_with(&format!("{GUARD} is not what the chart made")), "{field}: {why}");
     }
     for (field, value) in [("validationActions", json!(["Audit"])), ("matchResources", json!({}))] {
         let binding = changed(binding(), field, value);
-        let why = missing(says(round(denied(), &[policy()], &[binding])).await);
+        let why = missing(report_of(round(denied(), &[policy()], &[binding])).await);
         assert!(why.starts_with(&format!("{GUARD} is not what the chart made")), "{field}: {why}");
     }
 }
@@ -241,7 +241,7 @@ async fn a_guard_that_was_changed_is_missing_though_its_try_is_refused() {
 #[tokio::test]
 async fn a_guard_that_lets_its_try_through_is_missing_though_it_looks_as_it_should() {
     // From then on it counts as broken, and that is noted.
-    let why = missing(says(round(made(), &[policy()], &[binding()]).notes(None)).await);
+    let why = missing(report_of(round(made(), &[policy()], &[binding()]).notes(None)).await);
     assert_eq!(why, format!("{GUARD} is missing: the cluster lets others make bindings of Daypass"));
 }
 
@@ -250,19 +250,19 @@ async fn a_guard_whose_try_is_refused_by_something_else_is_believed_by_sight_and
     let rbac = reply("rolebindings.rbac.authorization.k8s.io is forbidden: User cannot create resource");
     for (reply, word) in [(refusal("needs-an-owner-label"), "needs-an-owner-label"), (rbac, "cannot create resource")] {
         let answer = (403, reply);
-        let report = says(round(answer.clone(), &[policy()], &[binding()]).notes(Some(since()))).await.unwrap();
+        let report = report_of(round(answer.clone(), &[policy()], &[binding()]).notes(Some(since()))).await.unwrap();
         assert_eq!(report.guard, in_force());
         let remark = report.remark.unwrap();
         assert!(remark.starts_with(&format!("{GUARD} is believed by sight")) && remark.contains(word), "{remark}");
         // Not when it does not look as it should.
-        assert!(missing(says(round(answer, &[policy()], &[])).await).contains("is missing"));
+        assert!(missing(report_of(round(answer, &[policy()], &[])).await).contains("is missing"));
     }
 }
 
 #[tokio::test]
 async fn a_try_that_meets_trouble_says_nothing() {
     for code in [401, 409, 429, 500, 503] {
-        let reply = says(begins().tries((code, failure(code, "")))).await;
+        let reply = report_of(begins().tries((code, failure(code, "")))).await;
         assert!(matches!(reply, Err(CannotTry::Api(_))), "{code}: {reply:?}");
     }
 }
@@ -272,10 +272,10 @@ async fn guards_that_cannot_be_seen_are_not_judged() {
     for code in [403, 404, 500] {
         let tried = || begins().tries(denied()).writes_own_status();
         let unseen = tried().then(Method::GET, POLICIES, code, failure(code, ""));
-        assert!(matches!(says(unseen).await, Err(CannotTry::Api(_))), "{code}");
+        assert!(matches!(report_of(unseen).await, Err(CannotTry::Api(_))), "{code}");
         let half_seen = tried().then(Method::GET, POLICIES, 200, list(&[policy()]));
         let half_seen = half_seen.then(Method::GET, BINDINGS, code, failure(code, ""));
-        assert!(matches!(says(half_seen).await, Err(CannotTry::Api(_))), "{code}");
+        assert!(matches!(report_of(half_seen).await, Err(CannotTry::Api(_))), "{code}");
     }
 }
 
@@ -283,14 +283,14 @@ async fn guards_that_cannot_be_seen_are_not_judged() {
 async fn a_controller_that_may_write_no_status_grants_nothing() {
     let refused = |code| {
         let script = begins().tries(denied()).then(Method::PATCH, OWN_STATUS, code, refusal("anothers-status-guard"));
-        says(script.sees(&[policy()], &[binding()]).says_who_and_when(1).notes(Some(since())))
+        report_of(script.sees(&[policy()], &[binding()]).says_who_and_when(1).notes(Some(since())))
     };
     for code in [403, 422] {
         let why = missing(refused(code).await);
         assert!(why.starts_with("the controller's own status write is refused") && why.contains("anothers"), "{why}");
     }
     let trouble = begins().tries(denied()).then(Method::PATCH, OWN_STATUS, 500, failure(500, ""));
-    assert!(matches!(says(trouble).await, Err(CannotTry::Api(_))));
+    assert!(matches!(report_of(trouble).await, Err(CannotTry::Api(_))));
 }
 
 #[tokio::test]
@@ -304,7 +304,7 @@ async fn the_request_to_try_on_is_made_by_the_replica_that_leads_and_by_no_other
     let first = makes.tries(denied()).writes_own_status().sees(&[policy()], &[binding()]).says_who_and_when(1);
     // Nothing is known of the time before.
     let known_from = noon() + Duration::from_secs(2);
-    let why = missing(says(first.notes(Some(known_from))).await);
+    let why = missing(report_of(first.notes(Some(known_from))).await);
     assert_eq!(why, format!("it is in force again, and counts from {known_from} on"));
 }
 
@@ -327,9 +327,9 @@ async fn without_guards_to_look_for_nobody_is_asked() {
 #[tokio::test]
 async fn a_round_counts_only_with_the_time_of_its_begin_and_its_end() {
     let timeless = |script: Script| script.then(Method::POST, REVIEWS, 201, json!({ "metadata": {} }));
-    assert!(matches!(says(timeless(Script::default())).await, Err(CannotTry::NoTime)));
+    assert!(matches!(report_of(timeless(Script::default())).await, Err(CannotTry::NoTime)));
     let tried = begins().tries(denied()).writes_own_status().sees(&[policy()], &[binding()]);
-    assert!(matches!(says(timeless(tried)).await, Err(CannotTry::NoTime)));
+    assert!(matches!(report_of(timeless(tried)).await, Err(CannotTry::NoTime)));
 }
 
 #[tokio::test]
@@ -492,11 +492,11 @@ async fn a_guard_that_was_sound_is_trusted_for_a_minute_in_which_it_cannot_be_tr
     let script = (0..4).fold(sound().notes(Some(since())), |script, _| trouble(script));
     let (canary, _seat) = canary(&script, &[GUARD], true);
     let untried = Report { guard: Guard::Missing("untried".to_owned()), remark: None, sound: None, faultless: false };
-    let (tell, mut words) = watch::channel(untried);
+    let (reports, mut words) = watch::channel(untried);
     let began = Instant::now();
     let (changed, blind) = (Notify::new(), Blind::default());
     tokio::select! {
-        () = canary.rounds(tell, &changed, &blind) => unreachable!("it has no end"),
+        () = canary.rounds(reports, &changed, &blind) => unreachable!("it has no end"),
         () = async {
             words.changed().await.unwrap();
             let sound = words.borrow_and_update().clone();

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use kube::core::Status;
 
-    fn says(message: &str, code: u16) -> Result<Tried, CannotTry> {
+    fn judged(message: &str, code: u16) -> Result<Tried, CannotTry> {
         let refused = kube::Error::Api(Status::failure(message, "Forbidden").with_code(code).boxed());
         answered::<()>("daypass-status-guard", "anything", Err(refused))
     }
@@ -190,15 +190,15 @@ mod tests {
     fn a_refusal_counts_only_with_the_name_of_the_guard() {
         let by = |name: &str| format!("ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: no");
         for code in [403, 422] {
-            assert_eq!(says(&by("daypass-status-guard"), code).unwrap(), Tried::Refused);
-            let other = says(&by("needs-an-owner-label"), code).unwrap();
+            assert_eq!(judged(&by("daypass-status-guard"), code).unwrap(), Tried::Refused);
+            let other = judged(&by("needs-an-owner-label"), code).unwrap();
             assert!(matches!(other, Tried::Inconclusive(why) if why.contains("needs-an-owner-label")));
-            let alike = says(&by("daypass-status-guard-2"), code).unwrap();
+            let alike = judged(&by("daypass-status-guard-2"), code).unwrap();
             assert!(matches!(alike, Tried::Inconclusive(_)), "{alike:?}");
         }
         assert_eq!(answered("g", "a forged status", Ok(())).unwrap(), Tried::Passed("a forged status"));
         for code in [409, 429, 500, 503] {
-            assert!(says("later", code).is_err(), "{code}");
+            assert!(judged("later", code).is_err(), "{code}");
         }
     }
 }

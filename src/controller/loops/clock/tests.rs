@@ -15,8 +15,8 @@ use crate::runtime::judged_clock::Witness;
 /// Two answers of an API server with this clock.
 fn heard(context: &Context, server: Clock) {
     for _ in 0..2 {
-        let said = Timestamp::from_second(server.now().as_second()).unwrap();
-        context.clock.hear(Witness::Date, Instant::now(), said);
+        let stated = Timestamp::from_second(server.now().as_second()).unwrap();
+        context.clock.hear(Witness::Date, Instant::now(), stated);
     }
 }
 
@@ -27,7 +27,7 @@ async fn while_it_runs(context: &Context, readiness: &Readiness, story: impl Fut
     }
 }
 
-fn said(readiness: &Readiness) -> String {
+fn readiness_text(readiness: &Readiness) -> String {
     readiness.answer().1
 }
 
@@ -42,19 +42,23 @@ async fn a_wrong_clock_is_said_in_readiness_and_requests_are_looked_at_when_it_i
     bring(&context, &mut feeds, open);
     while_it_runs(&context, &readiness, async {
         sleep(LOOK * 2).await;
-        assert!(said(&readiness).contains("clock (the API server has not said yet"), "{}", said(&readiness));
+        assert!(
+            readiness_text(&readiness).contains("clock (the API server has not said yet"),
+            "{}",
+            readiness_text(&readiness)
+        );
         heard(&context, server);
         sleep(LOOK * 2).await;
-        assert!(said(&readiness).starts_with("ok"), "{}", said(&readiness));
+        assert!(readiness_text(&readiness).starts_with("ok"), "{}", readiness_text(&readiness));
         assert_eq!(asked(&inbox.decisions), ["fix"]);
         for (step, how) in [(3600, "the own clock is 59 min ahead of"), (-40, "the own clock is 39 s behind")] {
             own.set_by(SignedDuration::from_secs(step));
             sleep(LOOK * 2).await;
-            assert!(said(&readiness).contains(how), "{}", said(&readiness));
+            assert!(readiness_text(&readiness).contains(how), "{}", readiness_text(&readiness));
             assert_eq!(asked(&inbox.decisions), ["fix"]);
             own.set_by(SignedDuration::from_secs(-step));
             sleep(LOOK * 2).await;
-            assert!(said(&readiness).starts_with("ok"), "{}", said(&readiness));
+            assert!(readiness_text(&readiness).starts_with("ok"), "{}", readiness_text(&readiness));
             assert_eq!(asked(&inbox.decisions), ["fix"]);
         }
         sleep(Duration::from_secs(60)).await;

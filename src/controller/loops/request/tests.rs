@@ -63,8 +63,8 @@ async fn only_the_end_of_access_that_goes_on_is_moved() {
     (status.state, status.expires_at) = (State::Active, Some(end(-1)));
     let now = status.clone();
     context.requests.ends.note(&request);
-    let rests = AccessRequestStatus { state: State::Suspended, expires_at: Some(end(60)), ..now.clone() };
-    assert!(begin_to_move_end(&context, &request, &rests).unwrap().is_none());
+    let suspended = AccessRequestStatus { state: State::Suspended, expires_at: Some(end(60)), ..now.clone() };
+    assert!(begin_to_move_end(&context, &request, &suspended).unwrap().is_none());
     let goes_on = AccessRequestStatus { expires_at: Some(end(60)), ..now };
     assert!(matches!(begin_to_move_end(&context, &request, &goes_on), Err(Error::Conflict)), "it has come");
 }

@@ -14,21 +14,21 @@ use tower::{BoxError, service_fn};
 
 use super::*;
 
-type Said = watcher::Result<Event<ConfigMap>>;
+type WatchResult = watcher::Result<Event<ConfigMap>>;
 
 /// Watches of namespaces `a` and `b` that say what a test lets them say, merged and followed by a store.
 struct Trial {
-    watches: BTreeMap<&'static str, UnboundedSender<Said>>,
-    merged: BoxStream<'static, Said>,
+    watches: BTreeMap<&'static str, UnboundedSender<WatchResult>>,
+    merged: BoxStream<'static, WatchResult>,
     store: Store<ConfigMap>,
-    told: Arc<Mutex<Vec<String>>>,
+    refusals: Arc<Mutex<Vec<String>>>,
 }
 
 impl Trial {
-    fn new(refusals_are_told: bool) -> Self {
+    fn new(refusals_are_reported: bool) -> Self {
         let (store, writer) = reflector::store();
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let hear = told.clone();
+        let refusals = Arc::new(Mutex::new(Vec::new()));
+        let hear = refusals.clone();
         let mut watches = BTreeMap::new();
         let streams: Vec<_> = ["a", "b"]
             .map(|namespace| {
@@ -37,22 +37,22 @@ impl Trial {
                 (namespace.to_owned(), stream)
             })
             .into();
-        let tell: Told = Box::new(move |namespace, refused| {
+        let on_refusal: OnRefusal = Box::new(move |namespace, refused| {
             hear.lock().unwrap().push(format!("{namespace} is refused: {refused}"));
         });
         let merged = merge(
             streams,
             MergedStore { stored: store.clone(), object: ConfigMap::clone },
-            refusals_are_told.then_some(tell),
+            refusals_are_reported.then_some(on_refusal),
         )
         .reflect(writer)
         .boxed();
-        Self { watches, merged, store, told }
+        Self { watches, merged, store, refusals }
     }
 
     /// What comes out when the watch of a namespace says this.
-    fn say(&mut self, namespace: &str, said: impl IntoIterator<Item = Said>) -> Vec<String> {
-        said.into_iter().for_each(|said| self.watches[namespace].unbounded_send(said).unwrap());
+    fn send(&mut self, namespace: &str, events: impl IntoIterator<Item = WatchResult>) -> Vec<String> {
+        events.into_iter().for_each(|events| self.watches[namespace].unbounded_send(events).unwrap());
         let mut out = Vec::new();
         while let Some(Some(event)) = self.merged.next().now_or_never() {
             out.push(match event {
@@ -76,15 +76,15 @@ impl Trial {
         stored
     }
 
-    fn told(&self) -> Vec<String> {
-        std::mem::take(&mut self.told.lock().unwrap())
+    fn refusals(&self) -> Vec<String> {
+        std::mem::take(&mut self.refusals.lock().unwrap())
     }
 
     /// `a` and `b` listed, with `a/x`, `a/y` and `b/x`.
     fn listed() -> Self {
         let mut trial = Self::new(true);
-        assert!(trial.say("a", list(["a/x", "a/y"])).is_empty());
-        assert_eq!(trial.say("b", list(["b/x"])).len(), 5);
+        assert!(trial.send("a", list(["a/x", "a/y"])).is_empty());
+        assert_eq!(trial.send("b", list(["b/x"])).len(), 5);
         trial
     }
 }
@@ -100,27 +100,27 @@ fn object(name: &str) -> ConfigMap {
     object
 }
 
-fn apply(name: &str) -> Said {
+fn apply(name: &str) -> WatchResult {
     Ok(Event::Apply(object(name)))
 }
 
-fn delete(name: &str) -> Said {
+fn delete(name: &str) -> WatchResult {
     Ok(Event::Delete(object(name)))
 }
 
 /// A list that is begun and not ended.
-fn begun<const N: usize>(names: [&str; N]) -> Vec<Said> {
+fn begun<const N: usize>(names: [&str; N]) -> Vec<WatchResult> {
     let objects = names.map(|name| Ok(Event::InitApply(object(name))));
     std::iter::once(Ok(Event::Init)).chain(objects).collect()
 }
 
-fn list<const N: usize>(names: [&str; N]) -> Vec<Said> {
+fn list<const N: usize>(names: [&str; N]) -> Vec<WatchResult> {
     let mut list = begun(names);
     list.push(Ok(Event::InitDone));
     list
 }
 
-fn failed(code: u16) -> Said {
+fn failed(code: u16) -> WatchResult {
     let status = Status { code, ..Status::failure("no", if code == 403 { "Forbidden" } else { "InternalError" }) };
     Err(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed())))
 }
@@ -128,24 +128,24 @@ fn failed(code: u16) -> Said {
 #[test]
 fn the_first_list_goes_out_when_every_namespace_is_listed_and_then_changes_pass() {
     let mut trial = Trial::new(true);
-    assert!(trial.say("a", list(["a/x", "a/y"])).is_empty());
+    assert!(trial.send("a", list(["a/x", "a/y"])).is_empty());
     // What changes until then is in the list.
-    assert!(trial.say("a", [apply("a/z"), delete("a/x")]).is_empty());
+    assert!(trial.send("a", [apply("a/z"), delete("a/x")]).is_empty());
     let first = ["Init", "InitApply a/y", "InitApply a/z", "InitApply b/x", "InitDone"];
-    assert_eq!(trial.say("b", list(["b/x"])), first);
+    assert_eq!(trial.send("b", list(["b/x"])), first);
     assert_eq!(trial.stored(), ["a/y", "a/z", "b/x"]);
-    assert_eq!(trial.say("b", [apply("b/y"), delete("b/x")]), ["Apply b/y", "Delete b/x"]);
-    assert_eq!(trial.say("a", [delete("a/y")]), ["Delete a/y"]);
+    assert_eq!(trial.send("b", [apply("b/y"), delete("b/x")]), ["Apply b/y", "Delete b/x"]);
+    assert_eq!(trial.send("a", [delete("a/y")]), ["Delete a/y"]);
     assert_eq!(trial.stored(), ["a/z", "b/y"]);
 }
 
 #[test]
 fn a_list_that_comes_again_deletes_what_went_while_the_watch_was_broken() {
     let mut trial = Trial::listed();
-    let again = trial.say("a", list(["a/y", "a/z"]));
+    let again = trial.send("a", list(["a/y", "a/z"]));
     assert_eq!(again, ["Apply a/y", "Apply a/z", "Delete a/x"]);
     assert_eq!(trial.stored(), ["a/y", "a/z", "b/x"], "the other namespace is left alone");
-    assert_eq!(trial.say("b", list([])), ["Delete b/x"]);
+    assert_eq!(trial.send("b", list([])), ["Delete b/x"]);
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn what_was_made_anew_under_its_name_meanwhile_was_deleted_before() {
         [Ok(Event::InitApply(object)), Ok(Event::InitDone)]
     };
     let mut trial = Trial::new(true);
-    trial.say("a", with_uid("1"));
-    trial.say("b", list([]));
-    assert_eq!(trial.say("a", with_uid("1")), ["Apply a/x"]);
-    assert_eq!(trial.say("a", with_uid("2")), ["Delete a/x", "Apply a/x"]);
+    trial.send("a", with_uid("1"));
+    trial.send("b", list([]));
+    assert_eq!(trial.send("a", with_uid("1")), ["Apply a/x"]);
+    assert_eq!(trial.send("a", with_uid("2")), ["Delete a/x", "Apply a/x"]);
     assert_eq!(trial.store.state()[0].uid().as_deref(), Some("2"));
 }
 
@@ -168,42 +168,42 @@ fn a_list_that_fails_half_way_deletes_nothing_and_what_it_named_may_be_gone_when
     let mut trial = Trial::listed();
     let mut broken = begun(["a/y", "a/z"]);
     broken.push(failed(500));
-    assert_eq!(trial.say("a", broken), ["Apply a/y", "Apply a/z", "Err"]);
+    assert_eq!(trial.send("a", broken), ["Apply a/y", "Apply a/z", "Err"]);
     assert_eq!(trial.stored(), ["a/x", "a/y", "a/z", "b/x"]);
     // Without the word that a list begins, as `watch` has it.
-    assert_eq!(trial.say("a", list(["a/x"]).into_iter().skip(1)), ["Apply a/x", "Delete a/y", "Delete a/z"]);
+    assert_eq!(trial.send("a", list(["a/x"]).into_iter().skip(1)), ["Apply a/x", "Delete a/y", "Delete a/z"]);
 }
 
 #[test]
 fn the_same_before_the_first_list_of_all() {
     let mut trial = Trial::new(true);
-    assert!(trial.say("a", list(["a/w"])).is_empty());
-    assert!(trial.say("a", list(["a/x"])).is_empty());
+    assert!(trial.send("a", list(["a/w"])).is_empty());
+    assert!(trial.send("a", list(["a/x"])).is_empty());
     let mut broken = begun(["a/y"]);
     broken.push(failed(500));
-    assert_eq!(trial.say("a", broken), ["Err"]);
+    assert_eq!(trial.send("a", broken), ["Err"]);
     // It is listed again when the other one comes: what it was known to have goes out, and then what has gone.
-    assert!(trial.say("a", begun(["a/y"])).is_empty());
-    assert_eq!(trial.say("b", list([])), ["Init", "InitApply a/x", "InitApply a/y", "InitDone"]);
-    assert_eq!(trial.say("a", [Ok(Event::InitDone)]), ["Delete a/x"]);
+    assert!(trial.send("a", begun(["a/y"])).is_empty());
+    assert_eq!(trial.send("b", list([])), ["Init", "InitApply a/x", "InitApply a/y", "InitDone"]);
+    assert_eq!(trial.send("a", [Ok(Event::InitDone)]), ["Delete a/x"]);
     assert_eq!(trial.stored(), ["a/y"]);
 }
 
 #[test]
 fn a_refused_namespace_is_not_waited_for_and_is_served_once_it_can_be_listed() {
     let mut trial = Trial::new(true);
-    trial.say("a", list(["a/x"]));
-    assert!(trial.say("b", [Ok(Event::Init), failed(403), Ok(Event::Init), failed(403)]).is_empty());
-    assert!(trial.told().is_empty());
-    assert_eq!(trial.say("b", [failed(403)]), ["Init", "InitApply a/x", "InitDone"]);
-    assert!(trial.say("b", [failed(403), failed(403)]).is_empty());
-    assert_eq!(trial.told(), ["b is refused: true"], "it is told once");
-    assert_eq!(trial.say("b", list(["b/x"])), ["Apply b/x"]);
-    assert_eq!(trial.told(), ["b is refused: false"]);
+    trial.send("a", list(["a/x"]));
+    assert!(trial.send("b", [Ok(Event::Init), failed(403), Ok(Event::Init), failed(403)]).is_empty());
+    assert!(trial.refusals().is_empty());
+    assert_eq!(trial.send("b", [failed(403)]), ["Init", "InitApply a/x", "InitDone"]);
+    assert!(trial.send("b", [failed(403), failed(403)]).is_empty());
+    assert_eq!(trial.refusals(), ["b is refused: true"], "it is told once");
+    assert_eq!(trial.send("b", list(["b/x"])), ["Apply b/x"]);
+    assert_eq!(trial.refusals(), ["b is refused: false"]);
     // Refused again, what is known of it stays: nobody said that it is gone.
-    assert!(trial.say("b", [failed(403), failed(403), failed(403)]).is_empty());
+    assert!(trial.send("b", [failed(403), failed(403), failed(403)]).is_empty());
     assert_eq!(
-        (trial.told(), trial.stored()),
+        (trial.refusals(), trial.stored()),
         (vec!["b is refused: true".to_owned()], vec!["a/x".into(), "b/x".into()])
     );
 }
@@ -211,15 +211,15 @@ fn a_refused_namespace_is_not_waited_for_and_is_served_once_it_can_be_listed() {
 #[test]
 fn any_other_failure_is_waited_for_and_so_is_a_refusal_where_it_must_be() {
     let mut trial = Trial::new(true);
-    trial.say("a", list(["a/x"]));
-    assert_eq!(trial.say("b", (0..5).map(|_| failed(500))), ["Err"; 5]);
-    assert_eq!(trial.say("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
+    trial.send("a", list(["a/x"]));
+    assert_eq!(trial.send("b", (0..5).map(|_| failed(500))), ["Err"; 5]);
+    assert_eq!(trial.send("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
 
     let mut trial = Trial::new(false);
-    trial.say("a", list(["a/x"]));
-    assert_eq!(trial.say("b", (0..5).map(|_| failed(403))), ["Err"; 5]);
-    assert!(trial.told().is_empty());
-    assert_eq!(trial.say("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
+    trial.send("a", list(["a/x"]));
+    assert_eq!(trial.send("b", (0..5).map(|_| failed(403))), ["Err"; 5]);
+    assert!(trial.refusals().is_empty());
+    assert_eq!(trial.send("b", list([])), ["Init", "InitApply a/x", "InitDone"]);
 }
 
 #[test]
@@ -230,10 +230,10 @@ fn a_refusal_to_watch_what_may_be_listed_is_not_hidden() {
         Err(watcher::Error::WatchStartFailed(kube::Error::Api(status.boxed())))
     };
     for _ in 0..4 {
-        assert_eq!(trial.say("a", [refused()]), ["Err"]);
-        assert_eq!(trial.say("a", list(["a/x", "a/y"]).into_iter().skip(1)), ["Apply a/x", "Apply a/y"]);
+        assert_eq!(trial.send("a", [refused()]), ["Err"]);
+        assert_eq!(trial.send("a", list(["a/x", "a/y"]).into_iter().skip(1)), ["Apply a/x", "Apply a/y"]);
     }
-    assert!(trial.told().is_empty(), "it can be read");
+    assert!(trial.refusals().is_empty(), "it can be read");
 }
 
 /// An API server that lets anybody list and refuses to watch, and what it was asked.
@@ -260,8 +260,8 @@ fn refuses_to_watch() -> (Client, Arc<Mutex<Vec<&'static str>>>) {
 async fn what_may_not_be_watched_is_listed_anew() {
     let (client, asked) = refuses_to_watch();
     let watch = watch::<ConfigMap>(Api::namespaced(client, "a"), watcher::Config::default());
-    let said: Vec<Said> = watch.take(6).collect().await;
-    let [list, again] = said.as_chunks().0 else { panic!("{said:?}") };
+    let events: Vec<WatchResult> = watch.take(6).collect().await;
+    let [list, again] = events.as_chunks().0 else { panic!("{events:?}") };
     for list in [list, again] {
         assert!(
             matches!(list, [Ok(Event::Init), Ok(Event::InitDone), Err(refused)] if is_refusal(refused)),

@@ -11,7 +11,7 @@ use crate::api::policy::AccessPolicy;
 use crate::api::request::State;
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{namespaces, noon, policy, request};
-use crate::core::laws::simulator::World;
+use crate::core::laws::simulator::Simulator;
 use crate::core::model::ask::RunningGrant;
 use crate::core::policies::{Entry, Policy};
 
@@ -107,31 +107,36 @@ fn an_extension_goes_on_from_the_end_without_a_gap() {
 
 #[test]
 fn outside_of_its_windows_a_request_waits_for_the_next_one() {
-    let mut world =
-        World::new(request(json!({ "duration": "1h" })), vec![windowed(json!({}))], namespaces(), at("13:00"));
-    world.settle();
-    assert_eq!((world.state(), world.ours(), world.end()), (State::Scheduled, 0, Some(at("21:00"))));
-    assert_eq!(world.plan().wake, Some(at("20:00")));
-    world.now = at("20:00");
-    world.settle();
-    assert_eq!((world.state(), world.ours(), world.end()), (State::Active, 1, Some(at("21:00"))));
-    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+    let mut simulator =
+        Simulator::new(request(json!({ "duration": "1h" })), vec![windowed(json!({}))], namespaces(), at("13:00"));
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours(), simulator.end()), (State::Scheduled, 0, Some(at("21:00"))));
+    assert_eq!(simulator.plan().wake, Some(at("20:00")));
+    simulator.now = at("20:00");
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours(), simulator.end()), (State::Active, 1, Some(at("21:00"))));
+    assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
 }
 
 #[test]
 fn a_window_that_is_taken_away_takes_the_access_with_it() {
-    let mut world = World::new(request(json!({ "duration": "1h" })), vec![windowed(json!({}))], namespaces(), noon());
-    world.settle();
-    assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:00"))));
+    let mut simulator =
+        Simulator::new(request(json!({ "duration": "1h" })), vec![windowed(json!({}))], namespaces(), noon());
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.end()), (State::Active, Some(at("13:00"))));
     let windows = json!([{ "days": ["Mon"], "start": "11:00", "end": "12:30" }]);
-    world.policies = vec![windowed(json!({ "schedule": { "timeZone": "UTC", "windows": windows } }))];
-    world.settle();
-    assert_eq!((world.state(), world.plan().wake), (State::Active, Some(at("12:30"))));
-    world.now = at("12:30");
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    simulator.policies = vec![windowed(json!({ "schedule": { "timeZone": "UTC", "windows": windows } }))];
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.plan().wake), (State::Active, Some(at("12:30"))));
+    simulator.now = at("12:30");
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
     assert!(
-        world.status().message.unwrap().contains("does not allow it any more: access is for Mon 11:00-12:30 UTC only")
+        simulator
+            .status()
+            .message
+            .unwrap()
+            .contains("does not allow it any more: access is for Mon 11:00-12:30 UTC only")
     );
 }
 
@@ -150,21 +155,21 @@ proptest! {
         if let Some(minutes) = start {
             spec["startTime"] = json!((noon() + SignedDuration::from_mins(minutes)).to_string());
         }
-        let mut world = World::new(request(spec), vec![windowed(json!({}))], namespaces(), noon());
-        let mut schedule = read(&world.policies[0]).schedule.clone().unwrap();
+        let mut simulator = Simulator::new(request(spec), vec![windowed(json!({}))], namespaces(), noon());
+        let mut schedule = read(&simulator.policies[0]).schedule.clone().unwrap();
         for (index, jump) in jumps.into_iter().enumerate() {
             if other == Some(index) {
                 let windows = json!([{ "days": ["Tue", "Wed"], "start": "22:00", "end": "06:00" }]);
-                world.policies = vec![windowed(json!({ "schedule": { "timeZone": "Asia/Kathmandu", "windows": windows } }))];
-                schedule = read(&world.policies[0]).schedule.clone().unwrap();
+                simulator.policies = vec![windowed(json!({ "schedule": { "timeZone": "Asia/Kathmandu", "windows": windows } }))];
+                schedule = read(&simulator.policies[0]).schedule.clone().unwrap();
             }
-            world.settle();
-            prop_assert!(world.ours() == 0 || schedule.open(world.now).is_some(), "{:#?}", world.status());
+            simulator.settle();
+            prop_assert!(simulator.ours() == 0 || schedule.open(simulator.now).is_some(), "{:#?}", simulator.status());
             // Waking when told is enough.
-            let wake = world.plan().wake.filter(|_| !world.state().is_final());
-            let jumped = world.now + SignedDuration::from_secs(jump);
-            world.now = wake.map_or(jumped, |wake| wake.min(jumped));
+            let wake = simulator.plan().wake.filter(|_| !simulator.state().is_final());
+            let jumped = simulator.now + SignedDuration::from_secs(jump);
+            simulator.now = wake.map_or(jumped, |wake| wake.min(jumped));
         }
-        prop_assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+        prop_assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
     }
 }

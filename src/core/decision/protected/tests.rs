@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::policy::AccessPolicy;
-use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, said};
-use crate::core::laws::simulator::World;
+use crate::core::laws::fixtures::{deny, message_of, namespaces, noon, policy, request};
+use crate::core::laws::simulator::Simulator;
 use crate::core::model::namespaces::Namespace;
 
 /// The usual namespaces, and the protected ones, which team `pay` has as well.
@@ -34,17 +34,17 @@ fn view() -> RoleSeen {
     role(json!([rule(&["get", "list", "watch"], "", &["pods", "pods/log", "configmaps"])]))
 }
 
-fn world(spec: Value, policies: Vec<AccessPolicy>, role: Option<RoleSeen>) -> World {
-    let mut world = World::new(request(spec), policies, with_protected(), noon());
-    world.role = role;
-    world
+fn simulator(spec: Value, policies: Vec<AccessPolicy>, role: Option<RoleSeen>) -> Simulator {
+    let mut simulator = Simulator::new(request(spec), policies, with_protected(), noon());
+    simulator.role = role;
+    simulator
 }
 
 /// How a request ends up, and what it says.
-fn settled(mut world: World) -> (State, String) {
-    world.settle();
-    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
-    (world.state(), said(world.status().message))
+fn settled(mut simulator: Simulator) -> (State, String) {
+    simulator.settle();
+    assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
+    (simulator.state(), message_of(simulator.status().message))
 }
 
 fn everywhere() -> Value {
@@ -81,24 +81,24 @@ fn neither_name_nor_glob_nor_label_reaches_a_protected_namespace() {
             for role in [edit(), view()] {
                 let asked = json!({ "scope": asked });
                 let plain = policy("p", json!({ "scope": covers }));
-                let (state, answer) = settled(world(asked.clone(), vec![plain], Some(role.clone())));
+                let (state, answer) = settled(simulator(asked.clone(), vec![plain], Some(role.clone())));
                 assert_eq!((state, answer), (State::Denied, format!("policy p: {text}{WAY_OUT}")), "{covers} {asked}");
                 let opened = policy("p", json!({ "scope": and_system(covers.clone()) }));
-                assert_eq!(settled(world(asked, vec![opened], Some(role))).0, State::Active, "{covers}");
+                assert_eq!(settled(simulator(asked, vec![opened], Some(role))).0, State::Active, "{covers}");
             }
         }
         let shop = json!({ "scope": { "namespaces": ["shop", "bank"] } });
         let plain = policy("p", json!({ "scope": covers }));
-        assert_eq!(settled(world(shop, vec![plain], Some(edit()))).0, State::Active, "{covers}");
+        assert_eq!(settled(simulator(shop, vec![plain], Some(edit()))).0, State::Active, "{covers}");
     }
 }
 
 #[test]
 fn a_request_made_in_a_protected_namespace_is_one_for_it() {
     for namespace in ["kube-system", "daypass-system"] {
-        let mut world = world(json!({}), vec![policy("p", json!({ "scope": everywhere() }))], Some(edit()));
-        world.request.metadata.namespace = Some(namespace.to_owned());
-        let (state, answer) = settled(world);
+        let mut simulator = simulator(json!({}), vec![policy("p", json!({ "scope": everywhere() }))], Some(edit()));
+        simulator.request.metadata.namespace = Some(namespace.to_owned());
+        let (state, answer) = settled(simulator);
         assert_eq!(state, State::Denied);
         assert!(answer.contains(&format!("namespace {namespace} is protected")), "{answer}");
     }
@@ -118,7 +118,7 @@ fn the_whole_cluster_is_given_to_those_who_only_look() {
         if let Some(narrow) = narrow {
             spec["rules"] = json!([narrow]);
         }
-        move |scope: Value| settled(world(spec.clone(), vec![policy("p", json!({ "scope": scope }))], role))
+        move |scope: Value| settled(simulator(spec.clone(), vec![policy("p", json!({ "scope": scope }))], role))
     };
     for (narrow, role, text) in [
         (None, Some(view()), ""),
@@ -191,7 +191,8 @@ fn a_policy_that_denies_reaches_everything() {
     let allow = policy("p", json!({ "scope": and_system(everywhere()) }));
     let no = deny("no", json!({ "scope": { "namespaces": ["kube-*"] } }));
     for scope in [json!({ "namespaces": ["kube-system"] }), json!({ "cluster": true })] {
-        let (state, answer) = settled(world(json!({ "scope": scope }), vec![allow.clone(), no.clone()], Some(edit())));
+        let (state, answer) =
+            settled(simulator(json!({ "scope": scope }), vec![allow.clone(), no.clone()], Some(edit())));
         assert_eq!((state, answer.as_str()), (State::Denied, "policy no denies it"), "{scope}");
     }
 }
@@ -201,39 +202,39 @@ fn a_policy_that_says_so_decides_beside_one_that_does_not() {
     let wide = policy("a-wide", json!({ "scope": everywhere() }));
     let nodes = policy("nodes", json!({ "scope": { "namespaces": ["kube-system"], "systemNamespaces": true } }));
     let kube = json!({ "scope": { "namespaces": ["kube-system"] } });
-    let mut world = world(kube, vec![wide, nodes], Some(edit()));
-    world.settle();
-    assert_eq!(world.status().policy.unwrap().name, "nodes");
+    let mut simulator = simulator(kube, vec![wide, nodes], Some(edit()));
+    simulator.settle();
+    assert_eq!(simulator.status().policy.unwrap().name, "nodes");
 }
 
 /// A grant in kube-system, as an earlier version or a policy that reached it left it.
-fn running(spec: Value) -> World {
+fn running(spec: Value) -> Simulator {
     let mut spec = spec;
     spec["scope"] = json!({ "namespaces": ["kube-system"] });
     let extension = json!({ "max": "30m", "count": 1 });
     let opened = policy("p", json!({ "scope": and_system(everywhere()), "extension": extension }));
-    let mut world = world(spec, vec![opened], Some(edit()));
-    world.settle();
-    world
+    let mut simulator = simulator(spec, vec![opened], Some(edit()));
+    simulator.settle();
+    simulator
 }
 
 /// Takes the word out of the policy, without an edit of it, as reading it anew with this version does.
-fn as_before(world: &mut World) {
-    world.policies[0].spec.scope.system_namespaces = false;
+fn as_before(simulator: &mut Simulator) {
+    simulator.policies[0].spec.scope.system_namespaces = false;
 }
 
 #[test]
 fn what_runs_already_runs_on_and_is_not_extended() {
-    let mut world = running(json!({}));
-    as_before(&mut world);
-    world.now = noon() + SignedDuration::from_mins(10);
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let mut simulator = running(json!({}));
+    as_before(&mut simulator);
+    simulator.now = noon() + SignedDuration::from_mins(10);
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
     let mut more = request(json!({ "extends": "fix", "duration": "20m" }));
     more.metadata.name = Some("more".to_owned());
     more.metadata.uid = Some("e-1".to_owned());
-    let mut extension = World::new(more, world.policies.clone(), with_protected(), world.now);
-    (extension.role, extension.extended) = (Some(edit()), Some(world.request.clone()));
+    let mut extension = Simulator::new(more, simulator.policies.clone(), with_protected(), simulator.now);
+    (extension.role, extension.extended) = (Some(edit()), Some(simulator.request.clone()));
     let (state, answer) = settled(extension.clone());
     assert_eq!(state, State::Denied);
     assert!(answer.contains("namespace kube-system is protected"), "{answer}");
@@ -241,21 +242,21 @@ fn what_runs_already_runs_on_and_is_not_extended() {
     extension.policies[0].spec.scope.system_namespaces = true;
     extension.settle();
     assert_eq!(extension.state(), State::Scheduled);
-    world.extensions = vec![extension.request];
-    world.settle();
-    assert!(world.status().extensions.is_empty() && world.state() == State::Active);
-    world.policies[0].spec.scope.system_namespaces = true;
-    world.settle();
-    assert_eq!(world.status().extensions.len(), 1);
+    simulator.extensions = vec![extension.request];
+    simulator.settle();
+    assert!(simulator.status().extensions.is_empty() && simulator.state() == State::Active);
+    simulator.policies[0].spec.scope.system_namespaces = true;
+    simulator.settle();
+    assert_eq!(simulator.status().extensions.len(), 1);
 }
 
 #[test]
 fn what_was_approved_before_and_begins_now_is_something_new() {
-    let mut world = running(json!({ "startTime": "2026-11-23T13:00:00Z" }));
-    assert_eq!(world.state(), State::Scheduled);
-    as_before(&mut world);
-    world.now = noon() + SignedDuration::from_hours(1);
-    let (state, answer) = settled(world);
+    let mut simulator = running(json!({ "startTime": "2026-11-23T13:00:00Z" }));
+    assert_eq!(simulator.state(), State::Scheduled);
+    as_before(&mut simulator);
+    simulator.now = noon() + SignedDuration::from_hours(1);
+    let (state, answer) = settled(simulator);
     assert_eq!(state, State::Denied);
     assert!(answer.ends_with("; that holds for whatever begins now, also when it was approved before"), "{answer}");
 }
@@ -264,15 +265,15 @@ fn what_was_approved_before_and_begins_now_is_something_new() {
 #[test]
 fn a_condition_about_the_risk_ends_a_grant_only_when_its_role_changed() {
     let risk = |level: &str| Some(crate::api::request::RoleRisk { level: level.into(), reasons: Vec::new() });
-    let mut world = running(json!({}));
+    let mut simulator = running(json!({}));
     let modest = json!([{ "expression": "risk.level != 'Critical'", "message": "not with that" }]);
-    world.policies[0].spec.conditions = serde_json::from_value(modest).unwrap();
-    world.request.status.as_mut().unwrap().risk = risk("High");
-    world.risk = risk("Critical");
-    world.settle();
-    assert_eq!(world.state(), State::Active);
-    world.role = Some(role(json!([rule(&["*"], "*", &["*"])])));
-    let (state, answer) = settled(world);
+    simulator.policies[0].spec.conditions = serde_json::from_value(modest).unwrap();
+    simulator.request.status.as_mut().unwrap().risk = risk("High");
+    simulator.risk = risk("Critical");
+    simulator.settle();
+    assert_eq!(simulator.state(), State::Active);
+    simulator.role = Some(role(json!([rule(&["*"], "*", &["*"])])));
+    let (state, answer) = settled(simulator);
     assert_eq!(state, State::Revoked);
     assert!(answer.contains("not with that"), "{answer}");
 }
@@ -289,12 +290,12 @@ fn where_a_role_holds_is_known_before_and_after_the_grant() {
     assert_eq!(of(json!({ "namespaceSelector": {} })), Extent::SystemNamespaces);
     assert_eq!(of(json!({ "cluster": true })), Extent::Cluster);
     assert_eq!(of(json!({ "namespaces": ["kube-public"] })), Extent::Namespaces);
-    let world = running(json!({}));
-    let mut unlabelled = world.request.clone();
+    let simulator = running(json!({}));
+    let mut unlabelled = simulator.request.clone();
     unlabelled.spec.scope = None;
     assert_eq!(extent(&unlabelled, None), Extent::SystemNamespaces, "what is bound counts");
     let more = request(json!({ "extends": "fix" }));
-    assert_eq!(extent(&more, Some(&world.request)), Extent::SystemNamespaces);
+    assert_eq!(extent(&more, Some(&simulator.request)), Extent::SystemNamespaces);
     assert_eq!(extent(&more, Some(&request(json!({ "scope": { "cluster": true } })))), Extent::Cluster);
     assert_eq!(extent(&more, None), Extent::Namespaces);
 }

@@ -9,7 +9,7 @@ use crate::core::decision::decide::{Decision, decide};
 use crate::core::decision::shortfall::Denial;
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
-use crate::core::laws::simulator::World;
+use crate::core::laws::simulator::Simulator;
 use crate::core::policies::PolicySet;
 
 /// Noon of the samples is a Monday.
@@ -36,11 +36,11 @@ enum Answer {
 }
 
 fn answer(spec: Value, policies: &[AccessPolicy], now: Timestamp) -> Answer {
-    let (set, world) = (PolicySet::new(policies), World::new(request(spec), Vec::new(), namespaces(), now));
+    let (set, simulator) = (PolicySet::new(policies), Simulator::new(request(spec), Vec::new(), namespaces(), now));
     let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
-    match decide(&validate(&world.request).unwrap(), &world.snapshot(&set, &[]), log, now) {
+    match decide(&validate(&simulator.request).unwrap(), &simulator.snapshot(&set, &[]), log, now) {
         Decision::Approved(approved) => Answer::From(approved.period.begin, approved.period.end),
-        Decision::Frozen(_, turn) => Answer::Waits(turn.at),
+        Decision::Frozen(_, edge) => Answer::Waits(edge.at),
         Decision::Denied(reasons) => Answer::No(reasons),
         other => panic!("{other:?}"),
     }
@@ -144,18 +144,18 @@ fn it_denies_only_what_it_is_about() {
 #[test]
 fn the_words_name_the_window_and_the_way_out() {
     let (sunday, monday) = (at("29T12:00"), at("30T00:00"));
-    let said = |what: Moment| {
+    let describe = |what: Moment| {
         let window = Some(Frozen { what, at: sunday, until: monday });
         Denying { policy: "freeze".to_owned(), unevaluated: None, window }.to_string()
     };
     assert_eq!(
-        said(Moment::Start),
+        describe(Moment::Start),
         "policy freeze denies it until 2026-11-30T00:00:00Z, and spec.startTime is 2026-11-29T12:00:00Z: name a start from \
          then on, or leave startTime out to have access when it can be"
     );
     assert_eq!(
-        said(Moment::Emergency),
+        describe(Moment::Emergency),
         "policy freeze denies it until 2026-11-30T00:00:00Z, emergencies too (its spec.onBreakGlass)"
     );
-    assert_eq!(said(Moment::Running), "policy freeze denies it until 2026-11-30T00:00:00Z");
+    assert_eq!(describe(Moment::Running), "policy freeze denies it until 2026-11-30T00:00:00Z");
 }

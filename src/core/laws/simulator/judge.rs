@@ -4,7 +4,7 @@
 use k8s_openapi::api::rbac::v1::Subject;
 use k8s_openapi::jiff::Timestamp;
 
-use super::{ClusterBinding, Law, MOST_ADDED, MOST_EXTENSIONS, World};
+use super::{ClusterBinding, Law, MOST_ADDED, MOST_EXTENSIONS, Simulator};
 use crate::api::conditions;
 use crate::api::keys;
 use crate::api::policy::{Effect as PolicyEffect, OnBreakGlass, OnRoleChange, Schedule};
@@ -20,7 +20,7 @@ use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 use crate::core::rbac::rules::covers;
 
-impl World {
+impl Simulator {
     /// The plan for this moment, after looking for what no plan may do.
     pub(super) fn judged_plan(&mut self) -> Step {
         let plan = self.plan();
@@ -68,13 +68,13 @@ impl World {
         let Some(freeze) = self.freeze().filter(|_| plan.is_settled()) else { return };
         let waits = conditions::find(&status.conditions, conditions::APPROVED)
             .is_some_and(|c| c.reason == Reason::Frozen.as_str());
-        let turn = match freeze.open(self.now) {
+        let edge = match freeze.open(self.now) {
             Some(closes) if waits => Some(closes),
             None if self.ours() > 0 => freeze.next_opening(self.now),
             _ => None,
         };
-        if turn.is_some_and(|turn| plan.wake.is_none_or(|wake| wake > turn)) {
-            self.breach(Law::Wake, format!("wakes at {:?}, and a policy turns at {turn:?}", plan.wake));
+        if edge.is_some_and(|edge| plan.wake.is_none_or(|wake| wake > edge)) {
+            self.breach(Law::Wake, format!("wakes at {:?}, and a policy turns at {edge:?}", plan.wake));
         }
     }
 
@@ -181,8 +181,8 @@ impl World {
 
     /// An end, or when a policy begins to deny before that.
     fn bounded(&self, from: Timestamp, to: Timestamp) -> Timestamp {
-        let turn = self.freeze().and_then(|freeze| freeze.next_opening(from));
-        turn.map_or(to, |turn| turn.min(to))
+        let edge = self.freeze().and_then(|freeze| freeze.next_opening(from));
+        edge.map_or(to, |edge| edge.min(to))
     }
 
     /// What holds after every single write, whatever comes next.

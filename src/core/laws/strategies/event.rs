@@ -11,7 +11,7 @@ use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, ExtendedRequest, ReviewVerdict, State};
 use crate::api::selector::PolicyScope;
 use crate::core::laws::fixtures::{deny, namespaces, request};
-use crate::core::laws::simulator::{ClusterBinding, World};
+use crate::core::laws::simulator::{ClusterBinding, Simulator};
 use crate::core::model::own_clock::WrongClock;
 
 const NAMES: [&str; 3] = ["bank", "shop", "yard"];
@@ -101,21 +101,21 @@ pub enum Edit {
 }
 
 impl Event {
-    pub fn happen(&self, world: &mut World, scenario: &Scenario) {
+    pub fn happen(&self, simulator: &mut Simulator, scenario: &Scenario) {
         match self {
-            Self::Clock(moment) => moment.come(world),
-            Self::PolicyDeleted => world.policies.retain(|p| p.metadata.name.as_deref() != Some("base")),
+            Self::Clock(moment) => moment.come(simulator),
+            Self::PolicyDeleted => simulator.policies.retain(|p| p.metadata.name.as_deref() != Some("base")),
             Self::PolicyBack => {
-                Self::PolicyDeleted.happen(world, scenario);
-                world.policies.push(scenario.policy());
+                Self::PolicyDeleted.happen(simulator, scenario);
+                simulator.policies.push(scenario.policy());
             }
             Self::PolicyRemade => {
-                Self::PolicyBack.happen(world, scenario);
-                base(world, |policy| policy.metadata.uid = Some("p-base-again".to_owned()));
+                Self::PolicyBack.happen(simulator, scenario);
+                base(simulator, |policy| policy.metadata.uid = Some("p-base-again".to_owned()));
             }
-            Self::PolicyNarrowed(narrowing) => base(world, |policy| narrowing.apply(policy)),
+            Self::PolicyNarrowed(narrowing) => base(simulator, |policy| narrowing.apply(policy)),
             Self::DenyAdded(fault) => {
-                Self::DenyRemoved.happen(world, scenario);
+                Self::DenyRemoved.happen(simulator, scenario);
                 let scope = json!({ "scope": { "namespaces": ["*"], "cluster": true } });
                 let mut policy = deny("no", scope);
                 match fault {
@@ -126,37 +126,37 @@ impl Event {
                     }
                     Fault::Scope => policy.spec.scope = PolicyScope::default(),
                 }
-                world.policies.push(policy);
+                simulator.policies.push(policy);
             }
             Self::FreezeAdded { window, exempt } => {
-                Self::DenyRemoved.happen(world, scenario);
-                world.policies.push(freeze(*window, *exempt));
+                Self::DenyRemoved.happen(simulator, scenario);
+                simulator.policies.push(freeze(*window, *exempt));
             }
-            Self::DenyRemoved => world.policies.retain(|p| p.metadata.name.as_deref() != Some("no")),
+            Self::DenyRemoved => simulator.policies.retain(|p| p.metadata.name.as_deref() != Some("no")),
             Self::NamespaceDeleted(at) => {
-                world.namespaces.remove(NAMES[*at]);
-                world.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some(NAMES[*at]));
+                simulator.namespaces.remove(NAMES[*at]);
+                simulator.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some(NAMES[*at]));
             }
             Self::NamespaceTerminating(at) => {
-                world.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.terminating = true);
+                simulator.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.terminating = true);
             }
             Self::NamespaceRelabelled(at) => {
-                world.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.labels.clear());
+                simulator.namespaces.entry(NAMES[*at].to_owned()).and_modify(|n| n.labels.clear());
             }
             Self::NamespaceMade(at) => {
-                world.namespaces.entry(NAMES[*at].to_owned()).or_insert_with(|| namespaces()["bank"].clone());
+                simulator.namespaces.entry(NAMES[*at].to_owned()).or_insert_with(|| namespaces()["bank"].clone());
             }
-            Self::BindingDeleted(at) => drop(take(world, *at)),
-            Self::BindingEdited(at, edit) => edit_binding(world, *at, *edit),
+            Self::BindingDeleted(at) => drop(take(simulator, *at)),
+            Self::BindingEdited(at, edit) => edit_binding(simulator, *at, *edit),
             Self::BindingReplaced(at) => {
-                if let Some(taken) = take(world, *at) {
-                    place_stranger(world, &taken.object.reference());
+                if let Some(taken) = take(simulator, *at) {
+                    place_stranger(simulator, &taken.object.reference());
                 }
             }
             Self::BindingCopied(at) => {
-                if let Some(mut taken) = take(world, *at) {
-                    taken.object.metadata.uid = Some(world.new_uid());
-                    world.bindings.push(ClusterBinding { ours: false, ..taken });
+                if let Some(mut taken) = take(simulator, *at) {
+                    taken.object.metadata.uid = Some(simulator.new_uid());
+                    simulator.bindings.push(ClusterBinding { ours: false, ..taken });
                 }
             }
             Self::StrangerFirst(at) => {
@@ -165,46 +165,46 @@ impl Event {
                 let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
                 let kind = serde_json::from_value(json!(kind)).unwrap();
                 let reference = BindingRef { kind, namespace, name, uid: None, role: None };
-                if !world.bindings.iter().any(|b| b.object.is_at(&reference)) {
-                    place_stranger(world, &reference);
+                if !simulator.bindings.iter().any(|b| b.object.is_at(&reference)) {
+                    place_stranger(simulator, &reference);
                 }
             }
             Self::Review(who, verdict) => {
                 let (name, review) = review_by(*who, *verdict);
-                world.request.status.get_or_insert_default().reviews.insert(name, review);
-                world.version += 1;
+                simulator.request.status.get_or_insert_default().reviews.insert(name, review);
+                simulator.version += 1;
             }
             Self::Extension { minutes, approved } => {
-                let extension = extension(world, *minutes, *approved);
-                world.extensions.push(extension);
+                let extension = extension(simulator, *minutes, *approved);
+                simulator.extensions.push(extension);
             }
             Self::RequestDeleted => {
-                world.request.metadata.deletion_timestamp = Some(Time(world.now));
-                world.version += 1;
+                simulator.request.metadata.deletion_timestamp = Some(Time(simulator.now));
+                simulator.version += 1;
             }
-            Self::DurationBroken => world.request.spec.duration = Some("1h-5m".to_owned()),
-            Self::RequesterRemoved => world.request.spec.requester = None,
-            Self::BindsRefused(refuses) => world.refuses = *refuses,
-            Self::ClockWrong(wrong) => world.wrong_clock = *wrong,
-            Self::RoleEdited(edit) => world.role = Some(edit.role()),
+            Self::DurationBroken => simulator.request.spec.duration = Some("1h-5m".to_owned()),
+            Self::RequesterRemoved => simulator.request.spec.requester = None,
+            Self::BindsRefused(refuses) => simulator.refuses = *refuses,
+            Self::ClockWrong(wrong) => simulator.wrong_clock = *wrong,
+            Self::RoleEdited(edit) => simulator.role = Some(edit.role()),
             Self::MadeRoleEdited(index) => {
-                let at = at(world, *index);
-                if let Some(made) = at.and_then(|at| world.bindings[at].object.made_role.as_mut()) {
+                let at = at(simulator, *index);
+                if let Some(made) = at.and_then(|at| simulator.bindings[at].object.made_role.as_mut()) {
                     made.rules = vec![PolicyRule { verbs: vec!["*".to_owned()], ..PolicyRule::default() }];
                 }
             }
             Self::MadeRoleReplaced(index) => {
-                let (uid, at) = (world.new_uid(), at(world, *index));
-                if let Some(made) = at.and_then(|at| world.bindings[at].object.made_role.as_mut()) {
+                let (uid, at) = (simulator.new_uid(), at(simulator, *index));
+                if let Some(made) = at.and_then(|at| simulator.bindings[at].object.made_role.as_mut()) {
                     made.metadata.uid = Some(uid);
                 }
             }
             Self::MadeRoleDeleted(index) => {
-                if let Some(at) = at(world, *index) {
-                    world.bindings[at].object.made_role = None;
+                if let Some(at) = at(simulator, *index) {
+                    simulator.bindings[at].object.made_role = None;
                 }
             }
-            Self::Reap => world.reap(),
+            Self::Reap => simulator.reap(),
         }
     }
 }
@@ -229,16 +229,16 @@ pub fn freeze(window: usize, exempt: bool) -> AccessPolicy {
 }
 
 /// A request for more time, approved as far as its record goes.
-fn extension(world: &World, minutes: i64, approved: bool) -> AccessRequest {
-    let index = world.extensions.len();
+fn extension(simulator: &Simulator, minutes: i64, approved: bool) -> AccessRequest {
+    let index = simulator.extensions.len();
     let mut extension = request(json!({ "extends": "fix", "duration": format!("{minutes}m") }));
-    extension.spec.rules = world.request.spec.rules.clone();
+    extension.spec.rules = simulator.request.spec.rules.clone();
     extension.metadata.name = Some(format!("more-{index}"));
     extension.metadata.uid = Some(format!("e-{index}"));
     let reviews = [2, 3].into_iter().filter(|_| approved).map(|who| review_by(who, ReviewVerdict::Approve)).collect();
     extension.status = Some(AccessRequestStatus {
         state: State::Scheduled,
-        extends: world.request.metadata.uid.clone().map(|uid| ExtendedRequest { uid }),
+        extends: simulator.request.metadata.uid.clone().map(|uid| ExtendedRequest { uid }),
         reviews,
         ..AccessRequestStatus::default()
     });
@@ -246,13 +246,13 @@ fn extension(world: &World, minutes: i64, approved: bool) -> AccessRequest {
 }
 
 impl Moment {
-    fn come(self, world: &mut World) {
+    fn come(self, simulator: &mut Simulator) {
         let moment: Option<Timestamp> = match self {
-            Self::Later { seconds, nanos } => Some(world.now + SignedDuration::new(seconds, nanos)),
-            Self::Start => world.request.spec.start_time.as_ref().map(|t| t.0),
-            Self::AroundEnd { seconds } => world.end().map(|end| end + SignedDuration::from_secs(seconds)),
+            Self::Later { seconds, nanos } => Some(simulator.now + SignedDuration::new(seconds, nanos)),
+            Self::Start => simulator.request.spec.start_time.as_ref().map(|t| t.0),
+            Self::AroundEnd { seconds } => simulator.end().map(|end| end + SignedDuration::from_secs(seconds)),
         };
-        world.now = moment.map_or(world.now, |moment| moment.max(world.now));
+        simulator.now = moment.map_or(simulator.now, |moment| moment.max(simulator.now));
     }
 }
 
@@ -274,8 +274,8 @@ impl Narrowing {
     }
 }
 
-fn base(world: &mut World, change: impl FnOnce(&mut AccessPolicy)) {
-    if let Some(policy) = world.policies.iter_mut().find(|p| p.metadata.name.as_deref() == Some("base"))
+fn base(simulator: &mut Simulator, change: impl FnOnce(&mut AccessPolicy)) {
+    if let Some(policy) = simulator.policies.iter_mut().find(|p| p.metadata.name.as_deref() == Some("base"))
         && policy.spec.effect == crate::api::policy::Effect::Allow
         && !policy.spec.requesters.is_empty()
     {
@@ -283,17 +283,17 @@ fn base(world: &mut World, change: impl FnOnce(&mut AccessPolicy)) {
     }
 }
 
-fn at(world: &World, index: usize) -> Option<usize> {
-    (!world.bindings.is_empty()).then(|| index % world.bindings.len())
+fn at(simulator: &Simulator, index: usize) -> Option<usize> {
+    (!simulator.bindings.is_empty()).then(|| index % simulator.bindings.len())
 }
 
-fn take(world: &mut World, index: usize) -> Option<ClusterBinding> {
-    at(world, index).map(|at| world.bindings.remove(at))
+fn take(simulator: &mut Simulator, index: usize) -> Option<ClusterBinding> {
+    at(simulator, index).map(|at| simulator.bindings.remove(at))
 }
 
-fn place_stranger(world: &mut World, reference: &BindingRef) {
-    let uid = Some(world.new_uid());
-    let role = crate::core::rbac::binding::wanted(&world.request, &world.status(), reference).role;
+fn place_stranger(simulator: &mut Simulator, reference: &BindingRef) {
+    let uid = Some(simulator.new_uid());
+    let role = crate::core::rbac::binding::wanted(&simulator.request, &simulator.status(), reference).role;
     let mut standing = ClusterBinding {
         object: crate::core::rbac::binding::Observed {
             made_role: None,
@@ -310,13 +310,13 @@ fn place_stranger(world: &mut World, reference: &BindingRef) {
         ours: false,
     };
     standing.touch();
-    world.bindings.push(standing);
+    simulator.bindings.push(standing);
 }
 
-fn edit_binding(world: &mut World, index: usize, edit: Edit) {
-    let recorded = world.status().bindings;
-    let Some(at) = at(world, index) else { return };
-    let standing = &mut world.bindings[at];
+fn edit_binding(simulator: &mut Simulator, index: usize, edit: Edit) {
+    let recorded = simulator.status().bindings;
+    let Some(at) = at(simulator, index) else { return };
+    let standing = &mut simulator.bindings[at];
     let metadata = &mut standing.object.metadata;
     // The RoleBinding guard refuses this edit. Before the UID is on record, nothing could tell such a binding
     // from a stranger's, so the law is only about those after.

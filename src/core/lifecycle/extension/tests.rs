@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, State};
-use crate::core::laws::fixtures::{approve, namespaces, noon, policy, request, said};
-use crate::core::laws::simulator::World;
+use crate::core::laws::fixtures::{approve, message_of, namespaces, noon, policy, request};
+use crate::core::laws::simulator::Simulator;
 
 fn with_stage(spec: Value) -> AccessPolicy {
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": "bob" }] }]);
@@ -18,11 +18,11 @@ fn with_stage(spec: Value) -> AccessPolicy {
 
 /// A grant of alice that runs from noon for an hour.
 fn running() -> AccessRequest {
-    let mut world = World::new(request(json!({})), vec![with_stage(json!({}))], namespaces(), noon());
-    world.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    world.settle();
-    assert_eq!(world.state(), State::Active);
-    world.request
+    let mut simulator = Simulator::new(request(json!({})), vec![with_stage(json!({}))], namespaces(), noon());
+    simulator.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    simulator.settle();
+    assert_eq!(simulator.state(), State::Active);
+    simulator.request
 }
 
 /// A request for so much more of it.
@@ -35,17 +35,17 @@ fn more(spec: Value) -> AccessRequest {
     extension
 }
 
-fn world(extension: AccessRequest, running: Option<AccessRequest>) -> World {
-    let mut world = World::new(extension, vec![with_stage(json!({}))], namespaces(), noon());
-    world.role = Some(crate::core::rbac::role::RoleSeen::with_every_right());
-    world.extended = running;
-    world
+fn simulator(extension: AccessRequest, running: Option<AccessRequest>) -> Simulator {
+    let mut simulator = Simulator::new(extension, vec![with_stage(json!({}))], namespaces(), noon());
+    simulator.role = Some(crate::core::rbac::role::RoleSeen::with_every_right());
+    simulator.extended = running;
+    simulator
 }
 
-fn text(world: &mut World) -> (State, String) {
-    world.settle();
-    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
-    (world.state(), said(world.status().message))
+fn text(simulator: &mut Simulator) -> (State, String) {
+    simulator.settle();
+    assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
+    (simulator.state(), message_of(simulator.status().message))
 }
 
 fn at(time: &str) -> Timestamp {
@@ -55,7 +55,7 @@ fn at(time: &str) -> Timestamp {
 #[test]
 fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
     let mut running = running();
-    let mut asking = world(more(json!({})), Some(running.clone()));
+    let mut asking = simulator(more(json!({})), Some(running.clone()));
     assert_eq!(text(&mut asking).0, State::Pending, "the approval of the first request is not one of this");
     assert_eq!(asking.status().extends.unwrap().uid, "r-1");
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
@@ -66,7 +66,7 @@ fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
     );
     assert_eq!((asking.ours(), asking.plan().wake), (0, Some(at("13:00:00"))));
 
-    let mut moving = world(running.clone(), None);
+    let mut moving = simulator(running.clone(), None);
     moving.extensions = vec![asking.request.clone()];
     moving.bindings = bindings_of(&running);
     assert_eq!(text(&mut moving).0, State::Active);
@@ -78,11 +78,11 @@ fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
 }
 
 fn bindings_of(running: &AccessRequest) -> Vec<crate::core::laws::simulator::ClusterBinding> {
-    let mut world = World::new(request(json!({})), vec![with_stage(json!({}))], namespaces(), noon());
-    world.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    world.settle();
-    assert_eq!(world.request, *running);
-    world.bindings
+    let mut simulator = Simulator::new(request(json!({})), vec![with_stage(json!({}))], namespaces(), noon());
+    simulator.request.status.get_or_insert_default().reviews = [approve("bob")].into();
+    simulator.settle();
+    assert_eq!(simulator.request, *running);
+    simulator.bindings
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn what_cannot_be_extended_is_refused_with_the_reason() {
         (json!({ "policy": "q" }), changed(&|_| {}), "fix runs under policy p"),
         (json!({}), changed(&|r| r.spec.extends = Some("first".to_owned())), "fix is an extension itself"),
     ] {
-        let (state, message) = text(&mut world(more(extension), running));
+        let (state, message) = text(&mut simulator(more(extension), running));
         assert!(message.starts_with(&format!("spec.extends: {why}")), "{message}");
         assert_eq!(state, State::Denied);
     }
@@ -146,31 +146,31 @@ fn the_policy_bounds_how_long_and_how_often() {
         (with_stage(json!({})), "20m", spent(), "it allows a grant to be extended once only"),
         (with_stage(json!({ "extension": null })), "20m", running(), "it allows no extension"),
     ] {
-        let mut world = world(more(json!({ "duration": duration })), Some(running));
-        world.policies = vec![policy];
-        assert_eq!(text(&mut world), (State::Denied, format!("policy p: {why}")));
+        let mut simulator = simulator(more(json!({ "duration": duration })), Some(running));
+        simulator.policies = vec![policy];
+        assert_eq!(text(&mut simulator), (State::Denied, format!("policy p: {why}")));
     }
     // The maximum is that of the first grant; an extension may be longer than what is left of it.
-    let mut world = world(more(json!({ "duration": "30m" })), Some(running()));
-    assert_eq!(text(&mut world).0, State::Pending);
+    let mut simulator = simulator(more(json!({ "duration": "30m" })), Some(running()));
+    assert_eq!(text(&mut simulator).0, State::Pending);
 }
 
 #[test]
 fn without_a_duration_it_adds_the_default_but_no_more_than_may_be_added() {
     let mut extension = more(json!({}));
     extension.spec.duration = None;
-    let mut asking = world(extension, Some(running()));
+    let mut asking = simulator(extension, Some(running()));
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
     assert!(text(&mut asking).1.ends_with("the end of fix moves by 30m"));
 }
 
 #[test]
 fn when_the_grant_ends_first_it_lapses() {
-    let mut asking = world(more(json!({})), Some(running()));
+    let mut asking = simulator(more(json!({})), Some(running()));
     assert_eq!((text(&mut asking).0, asking.plan().wake), (State::Pending, Some(at("13:00:00"))));
     asking.extended.as_mut().unwrap().status.as_mut().unwrap().state = State::Revoked;
     assert_eq!(text(&mut asking), (State::Lapsed, "fix is over (Revoked): make a new request".to_owned()));
-    let mut late = world(more(json!({})), Some(running()));
+    let mut late = simulator(more(json!({})), Some(running()));
     text(&mut late);
     late.now = noon() + SignedDuration::from_hours(1);
     assert_eq!(text(&mut late).0, State::Lapsed);
@@ -179,7 +179,7 @@ fn when_the_grant_ends_first_it_lapses() {
 /// Approvers saw which grant it was for.
 #[test]
 fn an_approval_does_not_carry_over_to_another_grant_of_the_same_name() {
-    let mut asking = world(more(json!({})), Some(running()));
+    let mut asking = simulator(more(json!({})), Some(running()));
     text(&mut asking);
     asking.extended.as_mut().unwrap().metadata.uid = Some("r-2".to_owned());
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
@@ -189,12 +189,12 @@ fn an_approval_does_not_carry_over_to_another_grant_of_the_same_name() {
 /// What its record says is decided once more by the grant that it is for.
 #[test]
 fn an_extension_that_is_not_approved_any_more_moves_nothing() {
-    let mut asking = world(more(json!({})), Some(running()));
+    let mut asking = simulator(more(json!({})), Some(running()));
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
     assert_eq!(text(&mut asking).0, State::Scheduled);
     let approved = asking.request;
-    let end_with = |change: &dyn Fn(&mut World)| {
-        let mut moving = world(running(), None);
+    let end_with = |change: &dyn Fn(&mut Simulator)| {
+        let mut moving = simulator(running(), None);
         moving.bindings = bindings_of(&running());
         moving.extensions = vec![approved.clone()];
         change(&mut moving);
@@ -227,10 +227,10 @@ fn an_extension_that_is_not_approved_any_more_moves_nothing() {
 #[test]
 fn a_policy_that_allows_less_takes_extended_access_away() {
     let extended = || {
-        let mut asking = world(more(json!({})), Some(running()));
+        let mut asking = simulator(more(json!({})), Some(running()));
         asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
         asking.settle();
-        let mut moving = world(running(), None);
+        let mut moving = simulator(running(), None);
         moving.bindings = bindings_of(&running());
         moving.extensions = vec![asking.request];
         moving.settle();
@@ -241,31 +241,31 @@ fn a_policy_that_allows_less_takes_extended_access_away() {
         (json!(null), "it allows no extension"),
         (json!({ "max": "10m", "count": 1 }), "20m is longer than 10m, the most that one extension adds"),
     ] {
-        let mut world = extended();
-        world.policies = vec![with_stage(json!({ "extension": extension }))];
+        let mut simulator = extended();
+        simulator.policies = vec![with_stage(json!({ "extension": extension }))];
         let revoked = format!("policy p does not allow it any more: {why}");
-        assert_eq!(text(&mut world), (State::Revoked, revoked));
+        assert_eq!(text(&mut simulator), (State::Revoked, revoked));
     }
     // Its first hour is bounded by the maximum, the rest is not.
-    let mut world = extended();
-    world.policies = vec![with_stage(json!({ "duration": { "max": "1h" } }))];
-    assert_eq!(text(&mut world).0, State::Active);
-    world.policies = vec![with_stage(json!({ "duration": { "max": "59m" } }))];
-    assert_eq!(text(&mut world).0, State::Revoked);
+    let mut simulator = extended();
+    simulator.policies = vec![with_stage(json!({ "duration": { "max": "1h" } }))];
+    assert_eq!(text(&mut simulator).0, State::Active);
+    simulator.policies = vec![with_stage(json!({ "duration": { "max": "59m" } }))];
+    assert_eq!(text(&mut simulator).0, State::Revoked);
 }
 
 /// The maximum bounds the first part of it, however often the end has moved since.
 #[test]
 fn a_second_extension_leaves_the_first_length_as_it_was() {
     let twice = json!({ "duration": { "max": "1h" }, "extension": { "max": "30m", "count": 2 } });
-    let mut moving = world(running(), None);
+    let mut moving = simulator(running(), None);
     moving.policies = vec![with_stage(twice.clone())];
     moving.bindings = bindings_of(&running());
     for uid in ["e-1", "e-2"] {
         let mut extension = more(json!({}));
         extension.metadata.name = Some(uid.to_owned());
         extension.metadata.uid = Some(uid.to_owned());
-        let mut asking = world(extension, Some(moving.request.clone()));
+        let mut asking = simulator(extension, Some(moving.request.clone()));
         asking.policies = vec![with_stage(twice.clone())];
         asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
         asking.settle();

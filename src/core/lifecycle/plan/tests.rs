@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::ReviewVerdict;
-use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request, review, said};
-use crate::core::laws::simulator::World;
+use crate::core::laws::fixtures::{deny, message_of, namespaces, noon, policy, request, review};
+use crate::core::laws::simulator::Simulator;
 use crate::core::lifecycle::active::NoLonger;
 use crate::core::lifecycle::end::ASK_ANEW;
 use crate::core::lifecycle::step::Write;
@@ -17,17 +17,17 @@ use crate::core::rbac::role::RoleSeen;
 
 const BOTH: &str = r#"{ "scope": { "namespaces": ["bank", "shop"] } }"#;
 
-fn world(spec: Value, policies: Vec<AccessPolicy>) -> World {
-    World::new(request(spec), policies, namespaces(), noon())
+fn simulator(spec: Value, policies: Vec<AccessPolicy>) -> Simulator {
+    Simulator::new(request(spec), policies, namespaces(), noon())
 }
 
 /// A live grant in `bank` and `shop`.
-fn granted_in_both() -> World {
+fn granted_in_both() -> Simulator {
     let both: Value = serde_json::from_str(BOTH).unwrap();
-    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 2));
-    world
+    let mut simulator = simulator(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 2));
+    simulator
 }
 
 fn asking_bob(spec: Value) -> AccessPolicy {
@@ -38,42 +38,43 @@ fn asking_bob(spec: Value) -> AccessPolicy {
     policy
 }
 
-fn say(world: &mut World, who: &str, verdict: ReviewVerdict, comment: Option<&str>) {
+fn submit_review(simulator: &mut Simulator, who: &str, verdict: ReviewVerdict, comment: Option<&str>) {
     let mut answer = review(verdict, &[]);
     answer.comment = comment.map(str::to_owned);
-    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), answer);
-    world.version += 1;
+    simulator.request.status.get_or_insert_default().reviews.insert(who.to_owned(), answer);
+    simulator.version += 1;
 }
 
 fn at(time: &str) -> Timestamp {
     format!("2026-11-23T{time}Z").parse().unwrap()
 }
 
-fn go_to(world: &mut World, time: &str) {
-    world.now = at(time);
-    world.settle();
-    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+fn go_to(simulator: &mut Simulator, time: &str) {
+    simulator.now = at(time);
+    simulator.settle();
+    assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
 }
 
 /// Without what every request says that is over.
-fn message(world: &World) -> String {
-    said(world.status().message)
+fn message(simulator: &Simulator) -> String {
+    message_of(simulator.status().message)
 }
 
-fn events(world: &World) -> Vec<String> {
-    world.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect()
+fn events(simulator: &Simulator) -> Vec<String> {
+    simulator.status().history.iter().map(|entry| entry.event.as_str().to_owned()).collect()
 }
 
 #[test]
 fn a_request_that_is_over_says_what_to_do_however_long_its_reasons_are() {
     use Ending::{Denied, Expired, Extended, Failed, Lapsed, Revoked};
-    let world = world(json!({}), Vec::new());
+    let simulator = simulator(json!({}), Vec::new());
     let set = PolicySet::default();
     for (ending, tells) in
         [(Denied, true), (Lapsed, true), (Expired, true), (Revoked, true), (Failed, true), (Extended, false)]
     {
         for why in ["because".to_owned(), "x".repeat(5000)] {
-            let step = finish(&world.snapshot(&set, &[]), AccessRequestStatus::default(), ending, None, &why, noon());
+            let step =
+                finish(&simulator.snapshot(&set, &[]), AccessRequestStatus::default(), ending, None, &why, noon());
             let status = step.record.unwrap();
             let message = status.message.unwrap();
             assert_eq!(message.ends_with(ASK_ANEW), tells, "{ending:?}: {message}");
@@ -90,10 +91,10 @@ fn what_a_request_was_narrowed_to_stands_beside_its_role() {
     let rule = json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] });
     for policies in [Vec::new(), vec![policy("base", json!({}))], vec![asking_bob(json!({}))]] {
         let narrowed = |rules: Value| {
-            let mut world = world(json!({ "rules": rules }), policies.clone());
-            world.role = Some(RoleSeen::with_every_right());
-            world.settle();
-            (world.state(), world.status().narrowed_to)
+            let mut simulator = simulator(json!({ "rules": rules }), policies.clone());
+            simulator.role = Some(RoleSeen::with_every_right());
+            simulator.settle();
+            (simulator.state(), simulator.status().narrowed_to)
         };
         let (state, only) = narrowed(json!([rule]));
         assert_eq!(only.as_deref(), Some("delete on pods web-0"), "{state:?}");
@@ -105,13 +106,13 @@ fn what_a_request_was_narrowed_to_stands_beside_its_role() {
 
 #[test]
 fn from_request_to_end_takes_five_writes() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
     let mut writes = Vec::new();
     for now in [noon(), noon() + SignedDuration::from_hours(1)] {
-        world.now = now;
+        simulator.now = now;
         for _ in 0..4 {
-            let step = world.plan();
-            if !world.step(usize::MAX) {
+            let step = simulator.plan();
+            if !simulator.step(usize::MAX) {
                 break;
             }
             writes.extend(step.writes().map(|write| match write {
@@ -123,15 +124,16 @@ fn from_request_to_end_takes_five_writes() {
         }
     }
     assert_eq!(writes, ["record Scheduled", "bind", "record Active", "unbind", "record Expired"]);
-    assert_eq!(events(&world), ["Granted", "Expired"]);
+    assert_eq!(events(&simulator), ["Granted", "Expired"]);
 }
 
 #[test]
 fn how_much_harm_a_role_can_do_is_on_record_before_anybody_decides() {
-    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
-    world.risk = Some(crate::api::request::RoleRisk { level: "High".into(), reasons: vec!["High: it is".to_owned()] });
-    world.settle();
-    assert_eq!((world.state(), world.status().risk), (State::Pending, world.risk.clone()));
+    let mut simulator = simulator(json!({}), vec![asking_bob(json!({}))]);
+    simulator.risk =
+        Some(crate::api::request::RoleRisk { level: "High".into(), reasons: vec!["High: it is".to_owned()] });
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.status().risk), (State::Pending, simulator.risk.clone()));
 }
 
 /// Nobody is asked for what the role does not have, and without a look at the role nothing of it is given.
@@ -147,12 +149,12 @@ fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
         ("get", Some(role), ""),
     ] {
         let rules = json!([{ "verbs": [verb], "apiGroups": [""], "resources": ["pods"] }]);
-        let mut world = world(json!({ "rules": rules }), vec![asking_bob(json!({}))]);
-        world.role = role;
-        world.settle();
+        let mut simulator = simulator(json!({ "rules": rules }), vec![asking_bob(json!({}))]);
+        simulator.role = role;
+        simulator.settle();
         let denied = !text.is_empty();
-        assert_eq!(world.state(), if denied { State::Denied } else { State::Pending }, "{text}");
-        assert!(!denied || message(&world) == text, "{}", message(&world));
+        assert_eq!(simulator.state(), if denied { State::Denied } else { State::Pending }, "{text}");
+        assert!(!denied || message(&simulator) == text, "{}", message(&simulator));
     }
 }
 
@@ -160,23 +162,23 @@ fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
 #[test]
 fn a_loan_that_was_left_behind_is_given_back_first() {
     let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
-    let mut world = world(json!({ "rules": [rule] }), vec![policy("base", json!({}))]);
-    world.role = Some(RoleSeen::with_every_right());
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
-    let status = world.status();
-    let wanted = crate::core::rbac::binding::wanted(&world.request, &status, &status.bindings[0]);
+    let mut simulator = simulator(json!({ "rules": [rule] }), vec![policy("base", json!({}))]);
+    simulator.role = Some(RoleSeen::with_every_right());
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
+    let status = simulator.status();
+    let wanted = crate::core::rbac::binding::wanted(&simulator.request, &status, &status.bindings[0]);
     let within = wanted.made_role.clone().unwrap().within;
     let self_binding =
         crate::core::rbac::binding::self_binding(&wanted, &within, "system:serviceaccount:daypass-system:daypass");
     let mut self_binding = crate::core::rbac::binding::Observed::from(&self_binding.role_binding());
     self_binding.metadata.uid = Some("loan-1".to_owned());
     assert_eq!(self_binding.role.name, "edit");
-    world.bindings.push(crate::core::laws::simulator::ClusterBinding { object: self_binding.clone(), ours: false });
-    let step = world.plan();
+    simulator.bindings.push(crate::core::laws::simulator::ClusterBinding { object: self_binding.clone(), ours: false });
+    let step = simulator.plan();
     assert_eq!((step.unbind, step.record), (vec![self_binding.reference()], None));
-    world.settle();
-    assert_eq!((world.state(), world.bindings.len()), (State::Active, 1));
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.bindings.len()), (State::Active, 1));
 }
 
 /// The window that is on record was cut to the policy's of that time.
@@ -191,69 +193,69 @@ fn a_policy_that_closes_earlier_ends_the_window_that_is_open() {
     };
     let mut recurrence = window("11:30", "13:30");
     recurrence["weeks"] = json!(1);
-    let mut world = world(json!({ "recurrence": recurrence }), vec![base("14:00")]);
-    world.settle();
-    assert_eq!((world.state(), world.plan().wake), (State::Active, Some(at("13:30:00"))));
-    world.policies = vec![base("13:00")];
-    world.settle();
-    assert_eq!((world.state(), world.plan().wake), (State::Active, Some(at("13:00:00"))));
-    go_to(&mut world, "13:00:00");
-    assert_eq!((world.state(), world.ours()), (State::Suspended, 0));
+    let mut simulator = simulator(json!({ "recurrence": recurrence }), vec![base("14:00")]);
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.plan().wake), (State::Active, Some(at("13:30:00"))));
+    simulator.policies = vec![base("13:00")];
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.plan().wake), (State::Active, Some(at("13:00:00"))));
+    go_to(&mut simulator, "13:00:00");
+    assert_eq!((simulator.state(), simulator.ours()), (State::Suspended, 0));
 }
 
 #[test]
 fn a_grant_begins_in_whole_seconds_and_is_never_longer_than_asked_for() {
-    let mut world = world(json!({ "duration": "10m" }), vec![policy("base", json!({}))]);
-    go_to(&mut world, "12:00:07.999999999");
-    assert_eq!(world.end(), Some(at("12:10:07")));
-    go_to(&mut world, "12:10:06.999999999");
-    assert_eq!(world.state(), State::Active);
-    go_to(&mut world, "12:10:07");
-    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+    let mut simulator = simulator(json!({ "duration": "10m" }), vec![policy("base", json!({}))]);
+    go_to(&mut simulator, "12:00:07.999999999");
+    assert_eq!(simulator.end(), Some(at("12:10:07")));
+    go_to(&mut simulator, "12:10:06.999999999");
+    assert_eq!(simulator.state(), State::Active);
+    go_to(&mut simulator, "12:10:07");
+    assert_eq!((simulator.state(), simulator.ours()), (State::Expired, 0));
 }
 
 #[test]
 fn approved_ahead_of_its_start_it_waits_and_its_end_is_settled() {
     let spec = json!({ "startTime": at("13:00:00").to_string(), "duration": "30m" });
-    let mut world = world(spec, vec![policy("base", json!({}))]);
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Scheduled, 0));
-    assert_eq!((world.end(), world.plan().wake), (Some(at("13:30:00")), Some(at("13:00:00"))));
-    go_to(&mut world, "12:59:59.9");
-    assert_eq!(world.ours(), 0);
-    go_to(&mut world, "13:00:00");
-    assert_eq!((world.state(), world.ours(), world.end()), (State::Active, 1, Some(at("13:30:00"))));
+    let mut simulator = simulator(spec, vec![policy("base", json!({}))]);
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Scheduled, 0));
+    assert_eq!((simulator.end(), simulator.plan().wake), (Some(at("13:30:00")), Some(at("13:00:00"))));
+    go_to(&mut simulator, "12:59:59.9");
+    assert_eq!(simulator.ours(), 0);
+    go_to(&mut simulator, "13:00:00");
+    assert_eq!((simulator.state(), simulator.ours(), simulator.end()), (State::Active, 1, Some(at("13:30:00"))));
 }
 
 #[test]
 fn a_policy_s_new_default_does_not_move_an_end_that_is_settled() {
     let spec = json!({ "startTime": at("13:00:00").to_string() });
-    let mut world = world(spec, vec![policy("base", json!({ "duration": { "max": "4h", "default": "20m" } }))]);
-    world.settle();
-    world.policies = vec![policy("base", json!({ "duration": { "max": "4h", "default": "3h" } }))];
-    go_to(&mut world, "13:05:00");
-    assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:20:00"))));
+    let mut simulator = simulator(spec, vec![policy("base", json!({ "duration": { "max": "4h", "default": "20m" } }))]);
+    simulator.settle();
+    simulator.policies = vec![policy("base", json!({ "duration": { "max": "4h", "default": "3h" } }))];
+    go_to(&mut simulator, "13:05:00");
+    assert_eq!((simulator.state(), simulator.end()), (State::Active, Some(at("13:20:00"))));
 }
 
 #[test]
 fn granted_late_it_ends_when_it_would_have_ended_anyway() {
     let spec = json!({ "startTime": at("12:10:00").to_string(), "duration": "1h" });
-    let mut world = world(spec, vec![asking_bob(json!({}))]);
-    go_to(&mut world, "12:50:00");
-    assert_eq!((world.state(), world.plan().wake), (State::Pending, Some(at("13:10:00"))));
-    say(&mut world, "bob", ReviewVerdict::Approve, None);
-    go_to(&mut world, "13:09:59");
-    assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:10:00"))));
+    let mut simulator = simulator(spec, vec![asking_bob(json!({}))]);
+    go_to(&mut simulator, "12:50:00");
+    assert_eq!((simulator.state(), simulator.plan().wake), (State::Pending, Some(at("13:10:00"))));
+    submit_review(&mut simulator, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut simulator, "13:09:59");
+    assert_eq!((simulator.state(), simulator.end()), (State::Active, Some(at("13:10:00"))));
 }
 
 #[test]
 fn a_window_that_has_passed_lapses_even_when_it_is_approved() {
     let spec = json!({ "startTime": at("12:10:00").to_string(), "duration": "1h" });
-    let mut world = world(spec, vec![asking_bob(json!({}))]);
-    world.settle();
-    say(&mut world, "bob", ReviewVerdict::Approve, None);
-    go_to(&mut world, "13:10:00");
-    assert_eq!((world.state(), world.binds), (State::Lapsed, 0));
+    let mut simulator = simulator(spec, vec![asking_bob(json!({}))]);
+    simulator.settle();
+    submit_review(&mut simulator, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut simulator, "13:10:00");
+    assert_eq!((simulator.state(), simulator.binds), (State::Lapsed, 0));
 }
 
 #[test]
@@ -266,143 +268,143 @@ fn a_scheduled_request_is_decided_again_when_its_time_comes() {
         ("asks people now", vec![asking_bob(json!({}))], State::Pending),
     ];
     for (what, policies, state) in changes {
-        let mut world = world(spec.clone(), vec![policy("base", json!({}))]);
-        world.settle();
-        assert_eq!(world.state(), State::Scheduled);
-        world.policies = policies;
-        go_to(&mut world, "13:00:00");
-        assert_eq!((world.state(), world.binds), (state, 0), "{what}");
+        let mut simulator = simulator(spec.clone(), vec![policy("base", json!({}))]);
+        simulator.settle();
+        assert_eq!(simulator.state(), State::Scheduled);
+        simulator.policies = policies;
+        go_to(&mut simulator, "13:00:00");
+        assert_eq!((simulator.state(), simulator.binds), (state, 0), "{what}");
     }
 }
 
 #[test]
 fn nobody_answers_in_time_and_it_lapses() {
-    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
-    world.settle();
-    assert_eq!(message(&world), "stage leads of policy ask-bob needs one more approval of: bob");
-    assert_eq!(world.plan().wake, Some(at("14:00:00")));
-    go_to(&mut world, "13:59:59");
-    assert_eq!(world.state(), State::Pending);
-    go_to(&mut world, "14:00:00");
-    assert_eq!(world.state(), State::Lapsed);
-    say(&mut world, "bob", ReviewVerdict::Approve, None);
-    go_to(&mut world, "14:00:01");
-    assert_eq!((world.state(), world.binds), (State::Lapsed, 0));
+    let mut simulator = simulator(json!({}), vec![asking_bob(json!({}))]);
+    simulator.settle();
+    assert_eq!(message(&simulator), "stage leads of policy ask-bob needs one more approval of: bob");
+    assert_eq!(simulator.plan().wake, Some(at("14:00:00")));
+    go_to(&mut simulator, "13:59:59");
+    assert_eq!(simulator.state(), State::Pending);
+    go_to(&mut simulator, "14:00:00");
+    assert_eq!(simulator.state(), State::Lapsed);
+    submit_review(&mut simulator, "bob", ReviewVerdict::Approve, None);
+    go_to(&mut simulator, "14:00:01");
+    assert_eq!((simulator.state(), simulator.binds), (State::Lapsed, 0));
 }
 
 #[test]
 fn an_approver_ends_a_live_grant_and_is_named_in_the_record() {
-    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
-    say(&mut world, "bob", ReviewVerdict::Approve, None);
-    world.settle();
-    assert_eq!(world.state(), State::Active);
-    say(&mut world, "mallory", ReviewVerdict::Revoke, None);
-    world.settle();
-    assert_eq!(world.state(), State::Active, "mallory has no say");
-    say(&mut world, "bob", ReviewVerdict::Revoke, Some("incident is over"));
-    world.settle();
-    let last = world.status().history.pop().unwrap();
+    let mut simulator = simulator(json!({}), vec![asking_bob(json!({}))]);
+    submit_review(&mut simulator, "bob", ReviewVerdict::Approve, None);
+    simulator.settle();
+    assert_eq!(simulator.state(), State::Active);
+    submit_review(&mut simulator, "mallory", ReviewVerdict::Revoke, None);
+    simulator.settle();
+    assert_eq!(simulator.state(), State::Active, "mallory has no say");
+    submit_review(&mut simulator, "bob", ReviewVerdict::Revoke, Some("incident is over"));
+    simulator.settle();
+    let last = simulator.status().history.pop().unwrap();
     assert_eq!((last.event.as_str(), last.by.as_deref()), ("Revoked", Some("bob")));
     assert_eq!(last.message, "bob ended it: incident is over");
-    assert_eq!(world.ours(), 0);
+    assert_eq!(simulator.ours(), 0);
 }
 
 #[test]
 fn one_namespace_that_is_gone_does_not_cost_the_others() {
-    let mut world = granted_in_both();
-    world.namespaces.remove("bank");
-    world.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some("bank"));
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
-    world.namespaces.clear();
-    world.bindings.clear();
-    world.settle();
-    assert_eq!(message(&world), "every namespace it was granted in is gone");
+    let mut simulator = granted_in_both();
+    simulator.namespaces.remove("bank");
+    simulator.bindings.retain(|b| b.object.metadata.namespace.as_deref() != Some("bank"));
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
+    simulator.namespaces.clear();
+    simulator.bindings.clear();
+    simulator.settle();
+    assert_eq!(message(&simulator), "every namespace it was granted in is gone");
 }
 
 #[test]
 fn one_namespace_that_goes_away_halfway_does_not_block_the_others() {
     let both: Value = serde_json::from_str(BOTH).unwrap();
-    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
-    world.step(usize::MAX);
-    world.namespaces.get_mut("bank").unwrap().terminating = true;
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let mut simulator = simulator(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    simulator.step(usize::MAX);
+    simulator.namespaces.get_mut("bank").unwrap().terminating = true;
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
 }
 
 #[test]
 fn a_role_that_cannot_be_bound_fails_the_request_and_says_why() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.refuses = true;
-    world.settle();
-    assert_eq!((world.state(), message(&world)), (State::Failed, "the role cannot be bound".to_owned()));
-    assert_eq!(events(&world), ["Failed"]);
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+    simulator.refuses = true;
+    simulator.settle();
+    assert_eq!((simulator.state(), message(&simulator)), (State::Failed, "the role cannot be bound".to_owned()));
+    assert_eq!(events(&simulator), ["Failed"]);
 }
 
 #[test]
 fn a_stranger_in_one_namespace_takes_back_what_was_bound_in_the_other() {
     let both: Value = serde_json::from_str(BOTH).unwrap();
-    let mut world = world(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
-    world.step(usize::MAX);
-    world.step(1);
-    assert_eq!(world.ours(), 1);
-    let mut stranger = world.bindings[0].clone();
+    let mut simulator = simulator(both, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+    simulator.step(usize::MAX);
+    simulator.step(1);
+    assert_eq!(simulator.ours(), 1);
+    let mut stranger = simulator.bindings[0].clone();
     stranger.ours = false;
     stranger.object.metadata.namespace = Some("shop".to_owned());
     stranger.object.metadata.labels = None;
-    world.bindings.push(stranger);
-    world.settle();
-    assert_eq!((world.state(), world.ours(), world.bindings.len()), (State::Failed, 0, 1));
-    assert!(message(&world).contains("RoleBinding daypass-r-1 in namespace shop is there already"));
+    simulator.bindings.push(stranger);
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours(), simulator.bindings.len()), (State::Failed, 0, 1));
+    assert!(message(&simulator).contains("RoleBinding daypass-r-1 in namespace shop is there already"));
 }
 
 #[test]
 fn a_binding_of_another_role_is_not_adopted_whatever_marks_it_carries() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.step(usize::MAX);
-    world.step(usize::MAX);
-    world.bindings[0].object.role.name = "cluster-admin".to_owned();
-    world.settle();
-    assert_eq!((world.state(), world.bindings.len()), (State::Failed, 0));
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+    simulator.step(usize::MAX);
+    simulator.step(usize::MAX);
+    simulator.bindings[0].object.role.name = "cluster-admin".to_owned();
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.bindings.len()), (State::Failed, 0));
 }
 
 #[test]
 fn a_binding_is_put_back_for_ever_but_the_record_of_it_has_an_end() {
-    let mut world = granted_in_both();
-    let before = world.status().history.len();
+    let mut simulator = granted_in_both();
+    let before = simulator.status().history.len();
     for _ in 0..ORDINARY_ENTRIES + 5 {
-        world.bindings[0].object.subjects.clear();
-        world.bindings[0].touch();
-        world.settle();
-        assert_eq!(world.bindings[0].object.subjects[0].name, "alice");
+        simulator.bindings[0].object.subjects.clear();
+        simulator.bindings[0].touch();
+        simulator.settle();
+        assert_eq!(simulator.bindings[0].object.subjects[0].name, "alice");
     }
-    let status = world.status();
+    let status = simulator.status();
     let dropped = i64::try_from(before + 5).unwrap();
     assert_eq!((status.history.len(), status.history_dropped), (ORDINARY_ENTRIES + 1, Some(dropped)));
-    assert_eq!(events(&world).last().map(String::as_str), Some("HistoryFull"));
-    go_to(&mut world, "13:00:00");
-    assert_eq!(events(&world).last().map(String::as_str), Some("Expired"));
+    assert_eq!(events(&simulator).last().map(String::as_str), Some("HistoryFull"));
+    go_to(&mut simulator, "13:00:00");
+    assert_eq!(events(&simulator).last().map(String::as_str), Some("Expired"));
 }
 
 /// Its namespace can be gone and back before anybody looks.
 #[test]
 fn a_namespace_that_was_made_anew_is_not_the_one_that_was_granted() {
-    let with_uid = |world: &mut World, name: &str, uid: &str| {
-        world.namespaces.get_mut(name).unwrap().uid = Some(uid.to_owned());
+    let with_uid = |simulator: &mut Simulator, name: &str, uid: &str| {
+        simulator.namespaces.get_mut(name).unwrap().uid = Some(uid.to_owned());
     };
     let granted = |places: serde_json::Value| {
         let spec = json!({ "scope": { "namespaces": places } });
-        let mut world = world(spec, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
-        with_uid(&mut world, "bank", "n-1");
-        with_uid(&mut world, "shop", "n-2");
-        world.settle();
-        assert_eq!(world.state(), State::Active);
-        world
+        let mut simulator = simulator(spec, vec![policy("base", json!({ "scope": { "namespaces": ["*"] } }))]);
+        with_uid(&mut simulator, "bank", "n-1");
+        with_uid(&mut simulator, "shop", "n-2");
+        simulator.settle();
+        assert_eq!(simulator.state(), State::Active);
+        simulator
     };
-    let remake = |world: &mut World| {
-        with_uid(world, "shop", "n-3");
-        world.bindings.retain(|standing| standing.object.metadata.namespace.as_deref() != Some("shop"));
-        world.settle();
+    let remake = |simulator: &mut Simulator| {
+        with_uid(simulator, "shop", "n-3");
+        simulator.bindings.retain(|standing| standing.object.metadata.namespace.as_deref() != Some("shop"));
+        simulator.settle();
     };
     let mut alone = granted(json!(["shop"]));
     remake(&mut alone);
@@ -423,42 +425,42 @@ fn a_namespace_that_was_made_anew_is_not_the_one_that_was_granted() {
 #[test]
 fn a_policy_that_comes_and_goes_does_not_use_up_the_record() {
     let spec = json!({ "startTime": at("13:00:00").to_string() });
-    let mut world = world(spec, vec![policy("base", json!({}))]);
+    let mut simulator = simulator(spec, vec![policy("base", json!({}))]);
     for _ in 0..300 {
-        world.policies.truncate(1);
-        world.settle();
-        world.policies.push(deny("no", json!({ "duration": { "max": "soon" } })));
-        world.settle();
+        simulator.policies.truncate(1);
+        simulator.settle();
+        simulator.policies.push(deny("no", json!({ "duration": { "max": "soon" } })));
+        simulator.settle();
     }
-    world.policies.truncate(1);
+    simulator.policies.truncate(1);
     for (time, event) in [("13:00:00", "Granted"), ("14:00:00", "Expired")] {
-        go_to(&mut world, time);
-        assert_eq!(events(&world).last().map(String::as_str), Some(event));
+        go_to(&mut simulator, time);
+        assert_eq!(events(&simulator).last().map(String::as_str), Some(event));
     }
 }
 
 #[test]
 fn a_request_that_lingers_while_it_is_deleted_ends_on_record() {
-    let mut world = granted_in_both();
-    world.request.metadata.deletion_timestamp = Some(Time(world.now));
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
-    assert_eq!(message(&world), "the request was deleted");
+    let mut simulator = granted_in_both();
+    simulator.request.metadata.deletion_timestamp = Some(Time(simulator.now));
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
+    assert_eq!(message(&simulator), "the request was deleted");
 }
 
 #[test]
 fn a_request_that_is_deleted_before_it_is_decided_is_left_alone() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.request.metadata.deletion_timestamp = Some(Time(world.now));
-    assert_eq!(world.plan(), Step::default());
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+    simulator.request.metadata.deletion_timestamp = Some(Time(simulator.now));
+    assert_eq!(simulator.plan(), Step::default());
 }
 
 #[test]
 fn a_grant_without_an_end_on_record_is_ended() {
-    let mut world = granted_in_both();
-    world.request.status.get_or_insert_default().expires_at = None;
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
+    let mut simulator = granted_in_both();
+    simulator.request.status.get_or_insert_default().expires_at = None;
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
 }
 
 #[test]
@@ -469,15 +471,15 @@ fn the_longest_list_of_approvers_fits_a_message() {
     let mut policy = policy("p", json!({}));
     policy.spec.approval = Some(serde_json::from_value(json!({ "stages": [stage("a"), stage("b")] })).unwrap());
     for start in [Value::Null, json!(at("13:00:00").to_string())] {
-        let mut world = world(json!({ "startTime": start }), vec![policy.clone()]);
-        world.settle();
+        let mut simulator = simulator(json!({ "startTime": start }), vec![policy.clone()]);
+        simulator.settle();
         for name in &names {
-            say(&mut world, name, ReviewVerdict::Approve, None);
+            submit_review(&mut simulator, name, ReviewVerdict::Approve, None);
         }
-        go_to(&mut world, "12:30:00");
-        assert!(message(&world).ends_with('…'));
-        go_to(&mut world, "13:00:00");
-        assert_eq!(world.state(), State::Active);
+        go_to(&mut simulator, "12:30:00");
+        assert!(message(&simulator).ends_with('…'));
+        go_to(&mut simulator, "13:00:00");
+        assert_eq!(simulator.state(), State::Active);
     }
 }
 
@@ -485,102 +487,105 @@ fn the_longest_list_of_approvers_fits_a_message() {
 /// a binding back from being deleted.
 #[test]
 fn a_binding_that_lingers_while_it_is_deleted_ends_the_grant() {
-    let mut world = granted_in_both();
-    world.bindings[0].object.metadata.deletion_timestamp = Some(Time(world.now));
-    world.bindings[0].object.metadata.finalizers = Some(vec!["foregroundDeletion".to_owned()]);
-    world.bindings[0].touch();
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
-    assert!(message(&world).contains("was deleted by hand"), "{}", message(&world));
+    let mut simulator = granted_in_both();
+    simulator.bindings[0].object.metadata.deletion_timestamp = Some(Time(simulator.now));
+    simulator.bindings[0].object.metadata.finalizers = Some(vec!["foregroundDeletion".to_owned()]);
+    simulator.bindings[0].touch();
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
+    assert!(message(&simulator).contains("was deleted by hand"), "{}", message(&simulator));
 }
 
 #[test]
 fn a_finalizer_on_a_binding_is_put_back_to_none() {
-    let mut world = granted_in_both();
+    let mut simulator = granted_in_both();
     let theirs = ("example.com/seen".to_owned(), "yes".to_owned());
-    world.bindings[0].object.metadata.labels.get_or_insert_default().extend([theirs.clone()]);
-    world.bindings[0].object.metadata.finalizers = Some(vec!["example.com/keep".to_owned()]);
-    world.bindings[0].touch();
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 2));
-    assert!(world.bindings.iter().all(|b| b.object.metadata.finalizers.is_none()));
-    assert_eq!(world.bindings[0].object.metadata.labels.as_ref().unwrap().get(&theirs.0), Some(&theirs.1));
-    assert_eq!(events(&world), ["Granted", "BindingRestored"]);
+    simulator.bindings[0].object.metadata.labels.get_or_insert_default().extend([theirs.clone()]);
+    simulator.bindings[0].object.metadata.finalizers = Some(vec!["example.com/keep".to_owned()]);
+    simulator.bindings[0].touch();
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 2));
+    assert!(simulator.bindings.iter().all(|b| b.object.metadata.finalizers.is_none()));
+    assert_eq!(simulator.bindings[0].object.metadata.labels.as_ref().unwrap().get(&theirs.0), Some(&theirs.1));
+    assert_eq!(events(&simulator), ["Granted", "BindingRestored"]);
 }
 
 #[test]
 fn nothing_new_is_granted_while_the_guard_is_missing_and_what_runs_still_ends() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.guard = Guard::Missing("the stamp is gone".to_owned());
-    world.settle();
-    assert_eq!((world.state(), world.ours(), message(&world).as_str()), (State::Pending, 0, "the stamp is gone"));
-    world.guard = Guard::since(noon());
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
-    world.guard = Guard::Missing("the stamp is gone".to_owned());
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
-    go_to(&mut world, "13:00:00");
-    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+    simulator.guard = Guard::Missing("the stamp is gone".to_owned());
+    simulator.settle();
+    assert_eq!(
+        (simulator.state(), simulator.ours(), message(&simulator).as_str()),
+        (State::Pending, 0, "the stamp is gone")
+    );
+    simulator.guard = Guard::since(noon());
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
+    simulator.guard = Guard::Missing("the stamp is gone".to_owned());
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
+    go_to(&mut simulator, "13:00:00");
+    assert_eq!((simulator.state(), simulator.ours()), (State::Expired, 0));
 }
 
 #[test]
 fn a_grant_on_record_is_not_bound_while_the_guard_is_missing() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.step(usize::MAX);
-    assert!(world.status().granted_at.is_some());
-    world.guard = Guard::Missing("the stamp is gone".to_owned());
-    world.settle();
-    assert_eq!((world.ours(), world.plan().wake), (0, Some(at("13:00:00"))));
-    go_to(&mut world, "13:00:00");
-    assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+    simulator.step(usize::MAX);
+    assert!(simulator.status().granted_at.is_some());
+    simulator.guard = Guard::Missing("the stamp is gone".to_owned());
+    simulator.settle();
+    assert_eq!((simulator.ours(), simulator.plan().wake), (0, Some(at("13:00:00"))));
+    go_to(&mut simulator, "13:00:00");
+    assert_eq!((simulator.state(), simulator.ours()), (State::Expired, 0));
 }
 
 #[test]
 fn by_a_wrong_clock_nothing_new_is_granted_or_extended_and_what_runs_still_ends() {
     for wrong in [WrongClock::Unheard, WrongClock::Ahead, WrongClock::Behind] {
-        let mut world = world(json!({}), vec![policy("base", json!({}))]);
-        world.wrong_clock = Some(wrong);
-        go_to(&mut world, "12:30:00");
-        let status = world.status();
+        let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+        simulator.wrong_clock = Some(wrong);
+        go_to(&mut simulator, "12:30:00");
+        let status = simulator.status();
         let approved = conditions::find(&status.conditions, conditions::APPROVED).unwrap();
-        assert_eq!((status.state, world.ours(), message(&world)), (State::Pending, 0, wrong.to_string()));
+        assert_eq!((status.state, simulator.ours(), message(&simulator)), (State::Pending, 0, wrong.to_string()));
         assert_eq!(
             (approved.status, approved.reason.as_str()),
             (ConditionStatus::Unknown, Reason::ClockWrong.as_str())
         );
         assert!(status.history.is_empty() && status.expires_at.is_none());
-        world.wrong_clock = None;
-        go_to(&mut world, "12:30:01");
-        assert_eq!((world.state(), world.end()), (State::Active, Some(at("13:30:01"))));
-        world.wrong_clock = Some(wrong);
-        go_to(&mut world, "13:00:00");
-        assert_eq!((world.state(), world.ours()), (State::Active, 1));
-        go_to(&mut world, "13:30:01");
-        assert_eq!((world.state(), world.ours()), (State::Expired, 0));
+        simulator.wrong_clock = None;
+        go_to(&mut simulator, "12:30:01");
+        assert_eq!((simulator.state(), simulator.end()), (State::Active, Some(at("13:30:01"))));
+        simulator.wrong_clock = Some(wrong);
+        go_to(&mut simulator, "13:00:00");
+        assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
+        go_to(&mut simulator, "13:30:01");
+        assert_eq!((simulator.state(), simulator.ours()), (State::Expired, 0));
     }
 }
 
 #[test]
 fn a_grant_on_record_is_not_bound_by_a_wrong_clock() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.step(usize::MAX);
-    assert!(world.status().granted_at.is_some());
-    world.wrong_clock = Some(WrongClock::Ahead);
-    world.settle();
-    assert_eq!((world.ours(), world.plan().wake), (0, Some(at("13:00:00"))));
-    world.wrong_clock = None;
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+    simulator.step(usize::MAX);
+    assert!(simulator.status().granted_at.is_some());
+    simulator.wrong_clock = Some(WrongClock::Ahead);
+    simulator.settle();
+    assert_eq!((simulator.ours(), simulator.plan().wake), (0, Some(at("13:00:00"))));
+    simulator.wrong_clock = None;
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
 }
 
 #[test]
 fn a_request_from_before_the_guard_is_never_granted() {
-    let mut world = world(json!({}), vec![policy("base", json!({}))]);
-    world.guard = Guard::since(noon() + SignedDuration::from_secs(1));
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Denied, 0));
-    assert!(message(&world).ends_with("make it again"), "{}", message(&world));
+    let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
+    simulator.guard = Guard::since(noon() + SignedDuration::from_secs(1));
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Denied, 0));
+    assert!(message(&simulator).ends_with("make it again"), "{}", message(&simulator));
 }
 
 #[test]
@@ -589,17 +594,17 @@ fn a_stage_that_stays_silent_is_escalated_once_and_says_so() {
     let stage = &mut policy.spec.approval.as_mut().unwrap().stages[0];
     stage.escalate_after = Some("30m".to_owned());
     stage.escalate_to = vec![crate::core::laws::fixtures::user("dave")];
-    let mut world = world(json!({}), vec![policy]);
-    world.settle();
-    assert_eq!(world.plan().wake, Some(at("12:30:00")));
-    say(&mut world, "dave", ReviewVerdict::Approve, None);
-    go_to(&mut world, "12:29:59");
-    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
-    go_to(&mut world, "12:30:00");
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let mut simulator = simulator(json!({}), vec![policy]);
+    simulator.settle();
+    assert_eq!(simulator.plan().wake, Some(at("12:30:00")));
+    submit_review(&mut simulator, "dave", ReviewVerdict::Approve, None);
+    go_to(&mut simulator, "12:29:59");
+    assert_eq!((simulator.state(), simulator.ours()), (State::Pending, 0));
+    go_to(&mut simulator, "12:30:00");
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
     let text = ["ApprovalNeeded", "ReviewIgnored", "Escalated", "Reviewed", "Granted"];
-    assert_eq!(events(&world), text);
-    assert!(message(&world).contains("approved by dave"), "{}", message(&world));
+    assert_eq!(events(&simulator), text);
+    assert!(message(&simulator).contains("approved by dave"), "{}", message(&simulator));
 }
 
 #[test]
@@ -609,48 +614,48 @@ fn an_escalated_stage_stays_so_when_the_next_one_opens() {
     stages[0].escalate_after = Some("30m".to_owned());
     stages[0].escalate_to = vec![crate::core::laws::fixtures::user("dave")];
     stages.push(crate::core::laws::fixtures::stage("second", 1, vec![crate::core::laws::fixtures::user("carol")]));
-    let mut world = world(json!({}), vec![policy]);
-    world.settle();
-    go_to(&mut world, "12:30:00");
-    assert!(message(&world).ends_with("of: bob, dave"), "{}", message(&world));
-    say(&mut world, "dave", ReviewVerdict::Approve, None);
-    go_to(&mut world, "12:40:00");
-    assert_eq!(world.status().stage.map(|s| s.name), Some("second".to_owned()));
-    say(&mut world, "carol", ReviewVerdict::Approve, None);
-    go_to(&mut world, "12:50:00");
-    assert_eq!(world.state(), State::Active);
+    let mut simulator = simulator(json!({}), vec![policy]);
+    simulator.settle();
+    go_to(&mut simulator, "12:30:00");
+    assert!(message(&simulator).ends_with("of: bob, dave"), "{}", message(&simulator));
+    submit_review(&mut simulator, "dave", ReviewVerdict::Approve, None);
+    go_to(&mut simulator, "12:40:00");
+    assert_eq!(simulator.status().stage.map(|s| s.name), Some("second".to_owned()));
+    submit_review(&mut simulator, "carol", ReviewVerdict::Approve, None);
+    go_to(&mut simulator, "12:50:00");
+    assert_eq!(simulator.state(), State::Active);
 }
 
 #[test]
 fn a_review_without_effect_is_put_on_record_with_the_reason_but_cannot_flood_it() {
-    let mut world = world(json!({}), vec![asking_bob(json!({}))]);
-    world.settle();
-    say(&mut world, "alice", ReviewVerdict::Approve, None);
+    let mut simulator = simulator(json!({}), vec![asking_bob(json!({}))]);
+    simulator.settle();
+    submit_review(&mut simulator, "alice", ReviewVerdict::Approve, None);
     for n in 0..20 {
-        say(&mut world, "mallory", ReviewVerdict::Approve, Some(&format!("please {n}")));
-        world.settle();
+        submit_review(&mut simulator, "mallory", ReviewVerdict::Approve, Some(&format!("please {n}")));
+        simulator.settle();
     }
-    say(&mut world, "system:serviceaccount:ci:bot", ReviewVerdict::Approve, None);
-    world.settle();
-    let notes: Vec<String> = world.status().history.into_iter().map(|e| e.message).collect();
+    submit_review(&mut simulator, "system:serviceaccount:ci:bot", ReviewVerdict::Approve, None);
+    simulator.settle();
+    let notes: Vec<String> = simulator.status().history.into_iter().map(|e| e.message).collect();
     assert!(
         notes.contains(&"Approve of alice has no effect: nobody reviews their own request".to_owned()),
         "{notes:?}"
     );
     assert_eq!(notes.iter().filter(|n| n.starts_with("Approve of mallory")).count(), 3);
     assert!(notes.iter().any(|n| n.contains("no stage of the policy names this service account")));
-    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
+    assert_eq!((simulator.state(), simulator.ours()), (State::Pending, 0));
 }
 
 #[test]
 fn a_policy_that_is_doubted_ends_nothing_that_runs() {
-    let world = granted_in_both();
+    let simulator = granted_in_both();
     let narrower = policy("base", json!({ "scope": { "namespaces": ["shop"] }, "duration": { "max": "1m" } }));
     let changed = [narrower, deny("base", json!({})), deny("no", json!({}))];
     let ended = |policies: &[&AccessPolicy], doubt: Option<&str>| {
         let set = PolicySet::default().renewed(policies.iter().copied(), |_| doubt.map(str::to_owned));
-        let ask = validate(&world.request).unwrap();
-        active::still_allowed(&world.snapshot(&set, &[]), &world.status(), &ask, noon()).err()
+        let ask = validate(&simulator.request).unwrap();
+        active::still_allowed(&simulator.snapshot(&set, &[]), &simulator.status(), &ask, noon()).err()
     };
     let base = policy("base", json!({ "scope": { "namespaces": ["*"] } }));
     for policies in [vec![&changed[0]], vec![&changed[1]], vec![&base, &changed[2]]] {
@@ -666,12 +671,12 @@ fn a_policy_that_is_doubted_ends_nothing_that_runs() {
 /// Somebody made it anew while nobody looked: by its marks it is the request's, and nobody else would take it away.
 #[test]
 fn at_the_end_goes_what_is_on_record_and_what_stands_in_its_place() {
-    let mut world = granted_in_both();
-    let recorded = world.status().bindings;
-    world.bindings[0].object.metadata.uid = Some("another".to_owned());
-    let another = world.bindings[0].object.reference();
-    world.now = world.end().unwrap();
-    let unbind = world.plan().unbind;
+    let mut simulator = granted_in_both();
+    let recorded = simulator.status().bindings;
+    simulator.bindings[0].object.metadata.uid = Some("another".to_owned());
+    let another = simulator.bindings[0].object.reference();
+    simulator.now = simulator.end().unwrap();
+    let unbind = simulator.plan().unbind;
     assert_eq!((recorded.len(), unbind.len()), (2, 3));
     assert!(recorded.iter().chain([&another]).all(|binding| unbind.contains(binding)), "{unbind:?}");
 }
@@ -679,15 +684,15 @@ fn at_the_end_goes_what_is_on_record_and_what_stands_in_its_place() {
 #[test]
 fn a_role_of_somebody_else_is_not_taken_for_the_one_that_was_made() {
     let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
-    let mut world = world(json!({ "rules": [rule] }), vec![policy("base", json!({}))]);
-    world.role = Some(RoleSeen::with_every_right());
-    world.step(1);
-    world.step(1);
-    assert_eq!(world.status().bindings[0].uid, None, "it is bound, and that is not on record yet");
-    world.bindings[0].object.made_role.as_mut().unwrap().metadata.labels = None;
-    world.settle();
-    assert_eq!((world.state(), world.ours()), (State::Revoked, 0));
-    assert!(message(&world).ends_with("was deleted by hand"), "{}", message(&world));
+    let mut simulator = simulator(json!({ "rules": [rule] }), vec![policy("base", json!({}))]);
+    simulator.role = Some(RoleSeen::with_every_right());
+    simulator.step(1);
+    simulator.step(1);
+    assert_eq!(simulator.status().bindings[0].uid, None, "it is bound, and that is not on record yet");
+    simulator.bindings[0].object.made_role.as_mut().unwrap().metadata.labels = None;
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
+    assert!(message(&simulator).ends_with("was deleted by hand"), "{}", message(&simulator));
 }
 
 /// A slip ends nothing, and what else is changed with it holds. One in a policy that denies ends what it touches.
@@ -695,29 +700,35 @@ fn a_role_of_somebody_else_is_not_taken_for_the_one_that_was_made() {
 fn a_slip_in_an_expression_of_its_policy_ends_no_grant() {
     let slip = |expression: &str| json!([{ "expression": expression, "message": "m" }]);
     for expression in ["request.reson == ''", "risk.level == 'low'", "request.role =="] {
-        let mut world = granted_in_both();
-        world.policies[0].spec.conditions = serde_json::from_value(slip(expression)).unwrap();
-        world.policies[0].metadata.generation = Some(2);
-        world.settle();
-        assert_eq!((world.state(), world.ours()), (State::Active, 2), "{expression}");
-        say(&mut world, "alice", ReviewVerdict::Revoke, None);
-        world.settle();
-        assert_eq!((world.state(), world.ours()), (State::Revoked, 0), "{expression}: who may end it still may");
+        let mut simulator = granted_in_both();
+        simulator.policies[0].spec.conditions = serde_json::from_value(slip(expression)).unwrap();
+        simulator.policies[0].metadata.generation = Some(2);
+        simulator.settle();
+        assert_eq!((simulator.state(), simulator.ours()), (State::Active, 2), "{expression}");
+        submit_review(&mut simulator, "alice", ReviewVerdict::Revoke, None);
+        simulator.settle();
+        assert_eq!(
+            (simulator.state(), simulator.ours()),
+            (State::Revoked, 0),
+            "{expression}: who may end it still may"
+        );
 
-        let mut world = granted_in_both();
-        world.policies.push(deny("no", json!({ "scope": { "namespaces": ["yard"] }, "conditions": slip(expression) })));
-        world.settle();
-        assert_eq!((world.state(), world.ours()), (State::Active, 2), "{expression}: it does not touch this");
-        world.policies[1].spec.scope.namespaces = vec!["shop".to_owned()];
-        world.policies[1].metadata.generation = Some(2);
-        world.settle();
-        assert_eq!((world.state(), world.ours()), (State::Revoked, 0), "{expression}");
+        let mut simulator = granted_in_both();
+        simulator
+            .policies
+            .push(deny("no", json!({ "scope": { "namespaces": ["yard"] }, "conditions": slip(expression) })));
+        simulator.settle();
+        assert_eq!((simulator.state(), simulator.ours()), (State::Active, 2), "{expression}: it does not touch this");
+        simulator.policies[1].spec.scope.namespaces = vec!["shop".to_owned()];
+        simulator.policies[1].metadata.generation = Some(2);
+        simulator.settle();
+        assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0), "{expression}");
     }
-    let mut world = granted_in_both();
-    world.policies[0].spec.conditions = serde_json::from_value(slip("request.reson == ''")).unwrap();
-    world.policies[0].spec.roles[0].name = "view".to_owned();
-    world.policies[0].metadata.generation = Some(2);
-    world.settle();
-    assert_eq!(world.state(), State::Revoked);
-    assert!(message(&world).contains("is not among its roles"), "{}", message(&world));
+    let mut simulator = granted_in_both();
+    simulator.policies[0].spec.conditions = serde_json::from_value(slip("request.reson == ''")).unwrap();
+    simulator.policies[0].spec.roles[0].name = "view".to_owned();
+    simulator.policies[0].metadata.generation = Some(2);
+    simulator.settle();
+    assert_eq!(simulator.state(), State::Revoked);
+    assert!(message(&simulator).contains("is not among its roles"), "{}", message(&simulator));
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{ReviewVerdict, State};
 use crate::core::laws::fixtures::{namespaces, noon, policy, request, review};
-use crate::core::laws::simulator::World;
+use crate::core::laws::simulator::Simulator;
 
 fn asking(name: &str, approvers: &[&str], generation: i64) -> AccessPolicy {
     let approvers: Vec<Value> = approvers.iter().map(|n| json!({ "kind": "User", "name": n })).collect();
@@ -15,86 +15,87 @@ fn asking(name: &str, approvers: &[&str], generation: i64) -> AccessPolicy {
     policy
 }
 
-fn asked() -> World {
-    let mut world = World::new(request(json!({})), vec![asking("p", &["bob", "carol"], 1)], namespaces(), noon());
-    settle(&mut world);
-    world
+fn asked() -> Simulator {
+    let mut simulator =
+        Simulator::new(request(json!({})), vec![asking("p", &["bob", "carol"], 1)], namespaces(), noon());
+    settle(&mut simulator);
+    simulator
 }
 
-fn settle(world: &mut World) {
-    world.settle();
-    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+fn settle(simulator: &mut Simulator) {
+    simulator.settle();
+    assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
 }
 
-fn say(world: &mut World, who: &str, verdict: ReviewVerdict) {
-    world.request.status.get_or_insert_default().reviews.insert(who.to_owned(), review(verdict, &[]));
-    world.version += 1;
-    settle(world);
+fn submit_review(simulator: &mut Simulator, who: &str, verdict: ReviewVerdict) {
+    simulator.request.status.get_or_insert_default().reviews.insert(who.to_owned(), review(verdict, &[]));
+    simulator.version += 1;
+    settle(simulator);
 }
 
-fn take_back(world: &mut World, who: &str) {
-    world.request.status.get_or_insert_default().reviews.remove(who);
-    world.version += 1;
-    settle(world);
+fn take_back(simulator: &mut Simulator, who: &str) {
+    simulator.request.status.get_or_insert_default().reviews.remove(who);
+    simulator.version += 1;
+    settle(simulator);
 }
 
-fn text(world: &World) -> Vec<String> {
-    world.status().history.into_iter().map(|entry| entry.message).collect()
+fn text(simulator: &Simulator) -> Vec<String> {
+    simulator.status().history.into_iter().map(|entry| entry.message).collect()
 }
 
 #[test]
 fn what_is_taken_back_counts_no_more_and_both_are_on_record() {
-    let mut world = asked();
-    say(&mut world, "bob", ReviewVerdict::Approve);
-    take_back(&mut world, "bob");
-    say(&mut world, "carol", ReviewVerdict::Approve);
-    assert_eq!((world.state(), world.ours()), (State::Pending, 0));
-    say(&mut world, "bob", ReviewVerdict::Approve);
-    assert_eq!((world.state(), world.ours()), (State::Active, 1));
+    let mut simulator = asked();
+    submit_review(&mut simulator, "bob", ReviewVerdict::Approve);
+    take_back(&mut simulator, "bob");
+    submit_review(&mut simulator, "carol", ReviewVerdict::Approve);
+    assert_eq!((simulator.state(), simulator.ours()), (State::Pending, 0));
+    submit_review(&mut simulator, "bob", ReviewVerdict::Approve);
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
     let words = ["bob says Approve", "bob took back what they had said", "carol says Approve", "bob says Approve"];
-    assert_eq!(text(&world)[1..5], words);
+    assert_eq!(text(&simulator)[1..5], words);
 }
 
 #[test]
 fn who_changes_their_mind_without_end_cannot_fill_the_record() {
-    let mut world = asked();
+    let mut simulator = asked();
     for _ in 0..40 {
         for who in ["bob", "mallory"] {
-            say(&mut world, who, ReviewVerdict::Approve);
-            take_back(&mut world, who);
+            submit_review(&mut simulator, who, ReviewVerdict::Approve);
+            take_back(&mut simulator, who);
         }
     }
-    let of = |who: &str| text(&world).iter().filter(|message| message.contains(who)).count();
+    let of = |who: &str| text(&simulator).iter().filter(|message| message.contains(who)).count();
     assert_eq!((of("bob "), of("mallory")), (32, 6));
 }
 
 /// Nothing else is noted of a running grant: what people said before it was decided upon.
 #[test]
 fn who_would_end_running_access_and_may_not_is_on_record() {
-    let mut world = asked();
+    let mut simulator = asked();
     for who in ["bob", "carol"] {
-        say(&mut world, who, ReviewVerdict::Approve);
+        submit_review(&mut simulator, who, ReviewVerdict::Approve);
     }
-    let before = text(&world);
-    world.policies = vec![asking("p", &["dave", "erin"], 2)];
-    settle(&mut world);
-    assert_eq!((world.state(), text(&world)), (State::Active, before.clone()));
-    say(&mut world, "mallory", ReviewVerdict::Revoke);
+    let before = text(&simulator);
+    simulator.policies = vec![asking("p", &["dave", "erin"], 2)];
+    settle(&mut simulator);
+    assert_eq!((simulator.state(), text(&simulator)), (State::Active, before.clone()));
+    submit_review(&mut simulator, "mallory", ReviewVerdict::Revoke);
     let why = "Revoke of mallory has no effect: no stage of the policy names this person or one of their groups";
-    assert_eq!((world.state(), text(&world)), (State::Active, [before, vec![why.to_owned()]].concat()));
-    say(&mut world, "dave", ReviewVerdict::Revoke);
-    assert_eq!(world.state(), State::Revoked);
+    assert_eq!((simulator.state(), text(&simulator)), (State::Active, [before, vec![why.to_owned()]].concat()));
+    submit_review(&mut simulator, "dave", ReviewVerdict::Revoke);
+    assert_eq!(simulator.state(), State::Revoked);
 }
 
 #[test]
 fn when_the_policy_changes_the_new_one_decides_and_that_is_on_record() {
     let again = |policies: Vec<AccessPolicy>| {
-        let mut world = asked();
-        say(&mut world, "bob", ReviewVerdict::Approve);
-        world.policies = policies;
-        settle(&mut world);
-        say(&mut world, "carol", ReviewVerdict::Approve);
-        world
+        let mut simulator = asked();
+        submit_review(&mut simulator, "bob", ReviewVerdict::Approve);
+        simulator.policies = policies;
+        settle(&mut simulator);
+        submit_review(&mut simulator, "carol", ReviewVerdict::Approve);
+        simulator
     };
     let changed = again(vec![asking("p", &["bob", "carol"], 2)]);
     let why = "policy p was changed (generation 1 to 2); the new one decides".to_owned();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::api::request::State;
-use crate::core::laws::fixtures::{namespaces, noon, policy, request, said};
-use crate::core::laws::simulator::World;
+use crate::core::laws::fixtures::{message_of, namespaces, noon, policy, request};
+use crate::core::laws::simulator::Simulator;
 use crate::core::model::schedule::Schedule;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -74,14 +74,14 @@ fn each_time_is_bounded_by_the_policy_and_so_are_the_weeks() {
     let asked = |end: &str, weeks: i32| {
         let window = window(&["Tue"], "02:00", end);
         let recurrence = json!({ "timeZone": "UTC", "windows": [window], "weeks": weeks });
-        let mut world = World::new(
+        let mut simulator = Simulator::new(
             request(json!({ "recurrence": recurrence })),
             vec![policy("p", json!({ "duration": { "max": "1h" }, "recurrence": { "weeks": 2 } }))],
             namespaces(),
             noon(),
         );
-        world.settle();
-        (world.state(), said(world.status().message))
+        simulator.settle();
+        (simulator.state(), message_of(simulator.status().message))
     };
     assert_eq!(asked("03:00", 2).0, State::Scheduled);
     for (end, weeks, message) in [

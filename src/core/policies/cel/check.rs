@@ -32,7 +32,7 @@ pub fn faults(source: &str, program: &Program) -> Vec<String> {
     }
     check.found.sort();
     check.found.dedup();
-    check.found.into_iter().take(MOST).map(|(_, told)| told).collect()
+    check.found.into_iter().take(MOST).map(|(_, problem_text)| problem_text).collect()
 }
 
 struct Check<'a> {
@@ -45,11 +45,11 @@ struct Check<'a> {
 impl Check<'_> {
     fn fault(&mut self, place: Place<'_>, problem: Problem<'_>) -> Type {
         let at = place.offset(self.letters, self.program.source_info());
-        let told = match at {
+        let problem_text = match at {
             Some(at) => format!("{}: {problem}", words::position(self.letters, at)),
             None => problem.to_string(),
         };
-        self.found.push((at.unwrap_or_default(), told));
+        self.found.push((at.unwrap_or_default(), problem_text));
         Type::Any
     }
 

@@ -275,9 +275,9 @@ mod tests {
     fn the_schema_lists_every_name() {
         let schema = schemars::schema_for!(crate::api::policy::PolicyCondition);
         let words = schema.get("properties").unwrap()["expression"]["description"].as_str().unwrap();
-        let told = |name: &str| words.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
+        let mentioned = |name: &str| words.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
         for object in &VARIABLES {
-            assert!(told(object.name) && object.names().all(told), "{}: {words}", object.name);
+            assert!(mentioned(object.name) && object.names().all(mentioned), "{}: {words}", object.name);
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn facts() -> CelInput {
     }
 }
 
-fn says(source: &str) -> Result<bool, String> {
+fn holds_for(source: &str) -> Result<bool, String> {
     Expression::read("spec.conditions[0].expression", source).map_err(|faults| sentence(&faults))?.holds(&facts())
 }
 
@@ -48,7 +48,7 @@ fn what_a_request_is_can_be_asked_about() {
         ("time.weekday in ['Sat', 'Sun'] || time.hour >= 18", false),
         ("size(request.reason) > 5 && request.namespaces == ['shop']", true),
     ] {
-        assert_eq!(says(source), Ok(holds), "{source}");
+        assert_eq!(holds_for(source), Ok(holds), "{source}");
     }
 }
 
@@ -65,11 +65,11 @@ fn what_is_no_condition_is_told_when_it_is_read() {
         ("matches(request.ticket, request.reason)", "has a pattern that is not written out"),
         ("'team'.label() == []", "label is written label('team')"),
     ] {
-        let message = says(source).unwrap_err();
+        let message = holds_for(source).unwrap_err();
         assert!(message.starts_with("spec.conditions[0].expression: ") && message.contains(why), "{source}: {message}");
     }
     let long = format!("'{}' != ''", "x".repeat(1024));
-    assert!(says(&long).unwrap_err().contains("is longer than 1024 bytes"));
+    assert!(holds_for(&long).unwrap_err().contains("is longer than 1024 bytes"));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_text_that_is_too_long_is_held_against_no_pattern() {
     assert_eq!(condition.holds(&facts), Ok(true));
     facts.request.reason.push('x');
     assert!(condition.holds(&facts).unwrap_err().contains("more than 8192 bytes"));
-    assert_eq!(says("matches(request.ticket, '^OPS') && request.ticket.matches('7$')"), Ok(true));
+    assert_eq!(holds_for("matches(request.ticket, '^OPS') && request.ticket.matches('7$')"), Ok(true));
 }
 
 #[test]
@@ -99,11 +99,11 @@ fn what_cannot_be_said_is_an_error_and_not_a_no() {
         ("requester.groups[7] == 'dev'", "requester.groups[7] == 'dev': "),
         ("dyn(request.role) < 5", "overload"),
     ] {
-        let message = says(source).unwrap_err();
+        let message = holds_for(source).unwrap_err();
         assert!(why.split('|').any(|why| message.contains(why)), "{source}: {message}");
         assert!(message.len() <= LONGEST_ERROR + 3 && !message.contains('\n'), "{message}");
     }
-    assert_eq!(says("request.role == 'edit' || 1 / 0 == 1"), Ok(true), "CEL's own rule: one side is enough");
+    assert_eq!(holds_for("request.role == 'edit' || 1 / 0 == 1"), Ok(true), "CEL's own rule: one side is enough");
 }
 
 /// Parser and interpreter recurse, and a stack that overflows ends the process. Each of these would, were it longer.
@@ -128,7 +128,7 @@ fn the_largest_of_every_shape_fits_a_thread_s_stack() {
     for shape in shapes {
         assert!(bounded(&shape).is_ok(), "{shape}");
         // On a test's thread, which has the 2 MiB that the controller's have.
-        drop(says(&shape));
+        drop(holds_for(&shape));
     }
 }
 
@@ -142,7 +142,7 @@ fn what_is_larger_than_that_is_refused_before_it_is_parsed() {
         (format!("{}true", "!".repeat(1000)), "has more than 128 operators"),
         ("[![![!".repeat(150), "nested deeper than 12"),
     ] {
-        let message = says(&source).unwrap_err();
+        let message = holds_for(&source).unwrap_err();
         assert!(message.contains(why), "{message}");
     }
 }
@@ -152,7 +152,7 @@ proptest! {
 
     #[test]
     fn no_text_at_all_ends_the_process(source in ".{0,200}") {
-        let _ = says(&source);
+        let _ = holds_for(&source);
     }
 
     /// Made of what CEL is made of, so that most of it parses.
@@ -165,7 +165,7 @@ proptest! {
             "int('x')", ".?a", "[?0]", "type(1)", "dyn(", "\\", "\n", "é", "timestamp('x')", "duration('1s')",
         ]), 0..40),
     ) {
-        let _ = says(&parts.concat());
+        let _ = holds_for(&parts.concat());
     }
 
     #[test]

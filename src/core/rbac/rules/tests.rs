@@ -287,7 +287,7 @@ fn a_fault_names_its_field() {
 #[test]
 fn faults_are_bounded_and_too_many_rights_are_one() {
     let bad = json!({ "verbs": ["G", "H"], "apiGroups": ["A"], "resources": ["P"] });
-    assert_eq!(found(json!(vec![bad; 32])).len(), MOST_TOLD);
+    assert_eq!(found(json!(vec![bad; 32])).len(), MOST_NAMED);
     let words = |n: usize| (0..n).map(|i| format!("w{i}")).collect::<Vec<_>>();
     let wide = json!({ "verbs": words(16), "apiGroups": words(16), "resources": words(16) });
     assert_eq!(found(json!([wide])), Vec::<String>::new(), "exactly as many as may be");
@@ -356,7 +356,7 @@ proptest! {
             non_resource_urls: texts,
         };
         let message = faults(&[narrow.clone(), narrow.clone()]);
-        prop_assert!(!message.is_empty() && message.len() <= MOST_TOLD);
+        prop_assert!(!message.is_empty() && message.len() <= MOST_NAMED);
         prop_assert!(message.iter().all(|fault| fault.to_string().len() < 1200));
         let rules = [from_narrow(&narrow)];
         let missing = covers(&[], &rules).err().unwrap_or_default();

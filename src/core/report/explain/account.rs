@@ -58,13 +58,13 @@ impl Account<'_, '_> {
                 let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
                 let of = &waiting.policy.reference.name;
                 let freeze =
-                    waiting.frozen.as_ref().map(|turn| format!("; {}", frozen_until(turn))).unwrap_or_default();
+                    waiting.frozen.as_ref().map(|edge| format!("; {}", frozen_until(edge))).unwrap_or_default();
                 let summary =
                     format!("waits for {missing} in stage {stage} of policy {of}, until {}{freeze}", waiting.deadline);
                 Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
             }
-            Decision::Frozen(approved, turn) => {
-                let summary = format!("waits: {}; {}", approved.sentence(), frozen_until(&turn));
+            Decision::Frozen(approved, edge) => {
+                let summary = format!("waits: {}; {}", approved.sentence(), frozen_until(&edge));
                 let by = approved.approvers.clone();
                 Explanation {
                     grant: Some(grant(ask, &approved.place, approved.period, true, by)),

@@ -112,13 +112,13 @@ fn a_denial_in_windows_says_when_and_what_waits_for_it() {
         "bindings": [{ "kind": "RoleBinding", "namespace": "shop", "name": "daypass-r-1" }]
     });
     let runs = with_status(request(json!({})), granted);
-    let said = |freeze: AccessPolicy| explanation(&runs, &all(freeze)).summary;
+    let summary_under = |freeze: AccessPolicy| explanation(&runs, &all(freeze)).summary;
     let still = "granted, and still allowed, until 2026-11-23T12:45:00Z";
-    assert_eq!(said(denies("13:00", "14:00")), still);
+    assert_eq!(summary_under(denies("13:00", "14:00")), still);
     let cut = "policy freeze denies it from 2026-11-23T12:30:00Z on: access ends then";
-    assert_eq!(said(denies("12:30", "14:00")), format!("{still}; {cut}"));
+    assert_eq!(summary_under(denies("12:30", "14:00")), format!("{still}; {cut}"));
     let over = "over (Revoked): policy freeze denies it until 2026-11-23T14:00:00Z";
-    assert_eq!(said(denies("11:50", "14:00")), over);
+    assert_eq!(summary_under(denies("11:50", "14:00")), over);
     let asks = [policy("allow", chain()), denies("11:30", "14:00")];
     let waits = explanation(&request(json!({})), &asks);
     assert!(waits.summary.ends_with("until 2026-11-23T14:00:00Z: access waits for that"), "{}", waits.summary);

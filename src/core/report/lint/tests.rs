@@ -8,7 +8,7 @@ fn text(policies: &[AccessPolicy]) -> Vec<(String, String, String)> {
 }
 
 /// Whether exactly one warning comes, of this policy, with these words; or none, without words.
-fn says(policies: &[AccessPolicy], policy: &str, field: &str, words: &str) {
+fn assert_finding(policies: &[AccessPolicy], policy: &str, field: &str, words: &str) {
     let text = text(policies);
     if words.is_empty() {
         assert!(text.is_empty(), "{policy}: {text:?}");
@@ -19,7 +19,7 @@ fn says(policies: &[AccessPolicy], policy: &str, field: &str, words: &str) {
 }
 
 fn alone(spec: Value, field: &str, words: &str) {
-    says(&[policy("p", spec)], "p", field, words);
+    assert_finding(&[policy("p", spec)], "p", field, words);
 }
 
 fn group(name: &str) -> Value {
@@ -51,7 +51,7 @@ fn an_allow_that_a_deny_covers_never_allows() {
         (json!({}), json!({ "scope": { "namespaceSelector": { "matchLabels": { "a": "b" } } } }), ""),
         (json!({}), json!({ "scope": { "cluster": true } }), ""),
     ] {
-        says(&[policy("p", allow), deny("no", no)], "p", "spec.scope", words);
+        assert_finding(&[policy("p", allow), deny("no", no)], "p", "spec.scope", words);
     }
 }
 
@@ -63,13 +63,13 @@ fn a_denial_in_windows_says_what_it_does_in_emergencies_and_leaves_a_time_for_ac
     };
     let every_day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let silent = deny("no", json!({ "schedule": on(&["Sat"]) }));
-    says(std::slice::from_ref(&silent), "no", "spec.onBreakGlass", "emergencies are denied too");
-    for said in ["Deny", "Exempt"] {
-        says(&[deny("no", json!({ "schedule": on(&["Sat"]), "onBreakGlass": said }))], "no", "", "");
+    assert_finding(std::slice::from_ref(&silent), "no", "spec.onBreakGlass", "emergencies are denied too");
+    for choice in ["Deny", "Exempt"] {
+        assert_finding(&[deny("no", json!({ "schedule": on(&["Sat"]), "onBreakGlass": choice }))], "no", "", "");
     }
-    says(&[deny("no", json!({}))], "no", "", "");
+    assert_finding(&[deny("no", json!({}))], "no", "", "");
     let always = deny("no", json!({ "schedule": on(&every_day), "onBreakGlass": "Deny" }));
-    says(std::slice::from_ref(&always), "no", "spec.schedule", "no minute of the week");
+    assert_finding(std::slice::from_ref(&always), "no", "spec.schedule", "no minute of the week");
     let mut earlier = silent.clone();
     earlier.status = Some(serde_json::from_value(json!({ "observedGeneration": 1 })).unwrap());
     let fields: Vec<String> = text(&[earlier.clone()]).into_iter().map(|(_, field, _)| field).collect();
@@ -105,13 +105,13 @@ fn an_allow_that_another_goes_before_is_shadowed() {
         (json!({}), json!({ "breakGlass": glass }), ""),
         (json!({ "requesters": group("ops") }), json!({}), ""),
     ] {
-        says(&[policy("a", first), policy("b", second)], "b", "spec", words);
+        assert_finding(&[policy("a", first), policy("b", second)], "b", "spec", words);
     }
     // A later name goes before only when it asks less.
-    says(&[policy("a", asks(2)), policy("b", asks(1))], "a", "spec", "policy b allows all of it");
-    says(&[policy("a", asks(1)), policy("b", json!({}))], "a", "spec", "policy b allows all of it");
+    assert_finding(&[policy("a", asks(2)), policy("b", asks(1))], "a", "spec", "policy b allows all of it");
+    assert_finding(&[policy("a", asks(1)), policy("b", json!({}))], "a", "spec", "policy b allows all of it");
     let may_spare = json!({ "automaticWhen": "true", "stages": asks(1)["approval"]["stages"] });
-    says(&[policy("a", json!({ "approval": may_spare })), policy("b", json!({}))], "a", "spec", "");
+    assert_finding(&[policy("a", json!({ "approval": may_spare })), policy("b", json!({}))], "a", "spec", "");
 }
 
 #[test]
@@ -182,15 +182,20 @@ fn what_a_policy_names_and_never_gives_is_told() {
     alone(of(json!({ "namespaces": ["*"] }), "edit"), named, "");
     alone(of(json!({ "cluster": true }), "edit"), cluster, "edit is never granted in the whole cluster");
     alone(of(json!({ "cluster": true }), "view"), cluster, "");
-    says(&[deny("p", json!({ "scope": { "namespaces": ["kube-system"], "cluster": true } }))], "p", named, "");
+    assert_finding(
+        &[deny("p", json!({ "scope": { "namespaces": ["kube-system"], "cluster": true } }))],
+        "p",
+        named,
+        "",
+    );
 }
 
 /// One that reaches more is not covered by one that does not.
 #[test]
 fn a_policy_that_reaches_protected_namespaces_is_not_shadowed_by_one_that_does_not() {
     let scope = |system: bool| json!({ "scope": { "namespaces": ["kube-*"], "systemNamespaces": system } });
-    says(&[policy("a", scope(false)), policy("b", scope(true))], "b", "spec", "");
-    says(&[policy("a", scope(true)), policy("b", scope(false))], "b", "spec", "policy a allows all of it");
+    assert_finding(&[policy("a", scope(false)), policy("b", scope(true))], "b", "spec", "");
+    assert_finding(&[policy("a", scope(true)), policy("b", scope(false))], "b", "spec", "policy a allows all of it");
 }
 
 #[test]
@@ -208,8 +213,8 @@ fn what_is_broken_is_told_as_such() {
     let two = json!([{ "name": "s", "required": 2, "approvers": [{ "kind": "User", "name": "bob" }] }]);
     alone(json!({ "approval": { "stages": two } }), "spec.approval.stages[0]", "cannot be complete");
     let slip = json!({ "conditions": [{ "expression": "request.reson == ''", "message": "m" }] });
-    let told = "character 9: request has no reson, did you mean reason?";
-    alone(slip.clone(), "spec.conditions[0].expression", told);
+    let fault = "character 9: request has no reson, did you mean reason?";
+    alone(slip.clone(), "spec.conditions[0].expression", fault);
     let way_out = |policy: AccessPolicy| lint(&[policy], None, Protected::default()).remove(0).way_out;
     assert!(way_out(policy("p", slip.clone())).starts_with("mend it: until then the policy grants nothing new"));
     assert!(way_out(deny("p", slip)).starts_with("mend it: until then the policy denies all"));
@@ -229,5 +234,10 @@ fn a_star_in_a_name_is_nobody_in_an_allow_and_in_a_deny() {
     alone(json!({ "requesters": group("team-*") }), "spec.requesters[0]", "Group/team-* stands for nobody");
     let approval = json!({ "approval": stages(group("lead*")) });
     alone(approval, "spec.approval.stages[0].approvers[0]", "Group/lead* stands for nobody");
-    says(&[deny("no", json!({ "requesters": group("*") }))], "no", "spec.requesters[0]", "Group/* stands for nobody");
+    assert_finding(
+        &[deny("no", json!({ "requesters": group("*") }))],
+        "no",
+        "spec.requesters[0]",
+        "Group/* stands for nobody",
+    );
 }

@@ -7,7 +7,7 @@ use super::super::{ENV, tests::facts};
 use super::*;
 use crate::core::policies::cel::{Expression, Parts, context};
 
-fn told(source: &str) -> Vec<String> {
+fn faults_in(source: &str) -> Vec<String> {
     faults(source, &ENV.compile(source).unwrap())
 }
 
@@ -106,24 +106,24 @@ fn every_kind_of_slip_is_told_with_its_place_and_the_way_out() {
         ("risk.level >= 'High'", 12, ">= would compare the letters of risk.level; compare risk.score"),
         ("time.weekday > 'Mon'", 14, "write time.weekday in ['Mon', 'Tue']"),
     ] {
-        let found = told(source);
+        let found = faults_in(source);
         let place =
             if source.contains('\n') { format!("line 2, character {place}: ") } else { format!("character {place}: ") };
         let [only] = found.as_slice() else { panic!("{source}: {found:#?}") };
         assert!(only.starts_with(&place) && only.contains(words), "{source}\n  {only}\n  {place}{words}");
     }
     for source in ["request.role", "requester.groups", "1", "label('x')", "request", "request.cluster ? 1 : 2"] {
-        let [only] = told(source).try_into().unwrap_or_else(|found| panic!("{source}: {found:?}"));
+        let [only] = faults_in(source).try_into().unwrap_or_else(|found| panic!("{source}: {found:?}"));
         assert!(only.starts_with("is ") && only.contains("not true or false: compare it"), "{source}: {only}");
     }
 }
 
 #[test]
 fn all_slips_of_an_expression_are_told_in_their_order_but_not_without_end() {
-    let two = told("risk.level == 'low' || 'é' == request.reson");
+    let two = faults_in("risk.level == 'low' || 'é' == request.reson");
     assert_eq!(two.len(), 2);
     assert!(two[0].starts_with("character 15: ") && two[1].starts_with("character 39: "), "{two:?}");
-    assert_eq!(told(&["x == 1"; 9].join(" || ")).len(), MOST);
+    assert_eq!(faults_in(&["x == 1"; 9].join(" || ")).len(), MOST);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn of_what_is_not_known_nothing_is_said() {
         "type(risk.score) == type(1)",
         "'role' in request && request['role'] == 'edit'",
     ] {
-        assert_eq!(told(source), Vec::<String>::new(), "{source}");
+        assert_eq!(faults_in(source), Vec::<String>::new(), "{source}");
     }
 }
 
@@ -194,8 +194,8 @@ fn the_check_agrees_with_the_interpreter_on_every_operator() {
         for (left, _) in SAMPLES {
             for (right, _) in SAMPLES {
                 let source = format!("dyn({left} {operator} {right}) == 1");
-                let (found, said) = (told(&source), evaluated(&format!("{left} {operator} {right}")));
-                let refused = match &said {
+                let (found, outcome) = (faults_in(&source), evaluated(&format!("{left} {operator} {right}")));
+                let refused = match &outcome {
                     Err(error) => is_impossible(error),
                     // They are never the same: so says the interpreter of these, and so it would of all others.
                     Ok(Value::Bool(same)) if operator == "==" => !same && !found.is_empty(),
@@ -205,22 +205,22 @@ fn the_check_agrees_with_the_interpreter_on_every_operator() {
                     Ok(_) => matches!(operator, "&&" | "||") && !found.is_empty(),
                 };
                 if found.is_empty() == refused {
-                    differ.push(format!("{source}: {found:?}, {said:?}"));
+                    differ.push(format!("{source}: {found:?}, {outcome:?}"));
                 }
             }
         }
     }
     for (value, _) in SAMPLES {
         for source in [format!("-{value}"), format!("!{value}"), format!("{value}[0]"), format!("{value} ? 1 : 2")] {
-            let (found, said) = (told(&format!("dyn({source}) == 1")), evaluated(&source));
-            let refused = said.as_ref().err().is_some_and(|error| {
+            let (found, outcome) = (faults_in(&format!("dyn({source}) == 1")), evaluated(&source));
+            let refused = outcome.as_ref().err().is_some_and(|error| {
                 // A map can be asked for a number, and this one never has it.
                 is_impossible(error) || (matches!(error, ExecutionError::NoSuchKey(_)) && !found.is_empty())
             });
             // Nobody has a part of a text; the interpreter says so by a value that is never there.
             let refused = refused || source == "request.?reason[0]";
             if found.is_empty() == refused {
-                differ.push(format!("{source}: {found:?}, {said:?}"));
+                differ.push(format!("{source}: {found:?}, {outcome:?}"));
             }
         }
     }
@@ -239,10 +239,10 @@ fn the_check_agrees_with_the_interpreter_on_every_function() {
             let alone = format!("{name}({value}{comma}{more})");
             let on_it = format!("({value}).{name}({more})");
             for (source, so) in [(alone, Called::Alone), (on_it, Called::OnAValue)] {
-                let (found, said) = (told(&format!("dyn({source}) == 1")), evaluated(&source));
-                let refused = said.as_ref().err().is_some_and(is_impossible);
+                let (found, outcome) = (faults_in(&format!("dyn({source}) == 1")), evaluated(&source));
+                let refused = outcome.as_ref().err().is_some_and(is_impossible);
                 if found.is_empty() == refused {
-                    differ.push(format!("{source} ({called:?}, {so:?}): {found:?}, {said:?}"));
+                    differ.push(format!("{source} ({called:?}, {so:?}): {found:?}, {outcome:?}"));
                 }
             }
         }
