@@ -23,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::what_speaks_of_states_knows_all_of_them", knows_all_states),
         Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
         Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", asks_for_known_metrics),
+        Trial::test("chart::every_metric_has_a_panel", every_metric_has_a_panel),
     ]
 }
 
@@ -441,31 +442,47 @@ pub const METRICS: [&str; 14] = [
 pub const HISTOGRAMS: [&str; 3] =
     ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds"];
 
-/// Each expression of alerts and dashboard names metrics that there are, and every metric is looked at somewhere.
-/// Their syntax is looked at by brackets and quotes only: there is no PromQL parser among the dependencies.
-fn asks_for_known_metrics() -> Result<(), Failed> {
-    let read = |name: &str| std::fs::read_to_string(folder().join("files").join(name)).expect("read the chart");
-    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml")).expect("YAML");
-    let dashboard: Value = serde_json::from_str(&read("dashboard.json")).expect("JSON");
-    let (mut expressions, mut faults) = (Vec::new(), Vec::new());
-    collect(&alerts, &mut expressions);
-    collect(&dashboard, &mut expressions);
+/// What Prometheus is asked for them: the histograms by their parts.
+fn series() -> BTreeSet<String> {
     let parts = HISTOGRAMS.iter().flat_map(|name| ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")));
-    let known: BTreeSet<String> = METRICS.iter().map(|name| (*name).to_owned()).chain(parts).collect();
-    let mut asked = BTreeSet::new();
-    for expression in &expressions {
-        let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let names: Vec<String> = words.filter(|word| word.starts_with("daypass_")).map(str::to_owned).collect();
-        if names.is_empty() || !balanced(expression) {
+    METRICS.iter().map(|name| (*name).to_owned()).chain(parts).collect()
+}
+
+/// The expressions of a file of the chart. JSON is YAML.
+fn expressions(file: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(folder().join("files").join(file)).expect("read the chart");
+    let value: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let mut expressions = Vec::new();
+    collect(&value, &mut expressions);
+    expressions
+}
+
+/// What an expression asks for.
+fn asked_for(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("daypass_"))
+}
+
+/// Each expression of alerts and dashboard names metrics that there are. Their syntax is looked at by brackets and quotes
+/// only: there is no PromQL parser among the dependencies.
+fn asks_for_known_metrics() -> Result<(), Failed> {
+    let (known, mut faults) = (series(), Vec::new());
+    for expression in ["alerts.yaml", "dashboard.json"].into_iter().flat_map(expressions) {
+        if asked_for(&expression).next().is_none() || !balanced(&expression) {
             faults.push(format!("no metric, or brackets and quotes that do not match: {expression}"));
         }
-        faults.extend(
-            names.iter().filter(|name| !known.contains(*name)).map(|name| format!("no metric {name}: {expression}")),
-        );
-        asked.extend(names);
+        let unknown = asked_for(&expression).filter(|name| !known.contains(*name));
+        faults.extend(unknown.map(|name| format!("no metric {name}: {expression}")));
     }
-    faults.extend(known.difference(&asked).map(|name| format!("nobody looks at {name}")));
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
+}
+
+/// Each metric is on the dashboard, also one that an alert asks for: whom the alert wakes looks there how it came to be.
+fn every_metric_has_a_panel() -> Result<(), Failed> {
+    let panels = expressions("dashboard.json");
+    let shown: BTreeSet<String> = panels.iter().flat_map(|panel| asked_for(panel)).map(str::to_owned).collect();
+    let missing: Vec<String> = series().difference(&shown).cloned().collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("no panel shows {}", missing.join(", ")).into()) }
 }
 
 /// Every text under a key `expr`, at any depth.
