@@ -14,12 +14,10 @@ pub const KUBECONFIG: &str = "target/demo/kubeconfig";
 /// Tells the story. With `keep`, the control plane stays until Ctrl-C.
 pub fn run(keep: bool) -> ExitCode {
     trial::runtime().block_on(async {
-        let stage = Stage::set(Voice::Loud).await;
-        stage.tell().await;
         if keep {
-            stage.clear().await;
-            stage.until_interrupted().await;
+            Stage::after_the_story(Voice::Loud).await.until_interrupted().await;
         } else {
+            Stage::set(Voice::Loud).await.tell().await;
             println!("\n`make demo KEEP=1` leaves it running so that you can go on by hand.");
         }
     });
@@ -69,6 +67,14 @@ impl Stage {
         Self { _controller: controller, control_plane, kubeconfig, voice }
     }
 
+    /// What `make demo KEEP=1` leaves: the story was told, and its names are free again.
+    pub async fn after_the_story(voice: Voice) -> Self {
+        let stage = Self::set(voice).await;
+        stage.tell().await;
+        stage.clear().await;
+        stage
+    }
+
     async fn until_interrupted(&self) {
         println!("\nEverything keeps running until you press Ctrl-C. In another terminal:\n");
         println!("  export KUBECONFIG={KUBECONFIG} PATH=$PWD/target/controlplane:$PATH");
@@ -82,7 +88,7 @@ impl Stage {
 
     /// Takes away what the story has made, so that what it is told with can be used again: policies with the access under
     /// them, and requests.
-    pub async fn clear(&self) {
+    async fn clear(&self) {
         self.voice.say("\nTaking the policies and requests of the story away, so that its names are free ...");
         let admin = self.control_plane.kubectl(ADMIN);
         admin.ok(&["delete", "accesspolicies", "--all"]).await;

@@ -59,9 +59,7 @@ async fn after_the_demo() {
     let text = std::fs::read_to_string(binaries::repository().join(QUICK_START.file)).expect("the README");
     let export = format!("export KUBECONFIG={} PATH=$PWD/target/controlplane:$PATH", demo::KUBECONFIG);
     assert!(text.contains(&export), "{} does not say: {export}", QUICK_START.file);
-    let stage = Stage::set(Voice::Silent).await;
-    stage.tell().await;
-    stage.clear().await;
+    let stage = Stage::after_the_story(Voice::Silent).await;
     let kubectl = stage.control_plane.kubectl_with(&stage.kubeconfig);
     let left = kubectl.ok(&["get", "accesspolicies,accessrequests", "-n", "shop", "-o", "name"]).await;
     assert_eq!(left, "", "the story leaves nothing that has its names, and the kubeconfig has a context");
