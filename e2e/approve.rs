@@ -332,7 +332,21 @@ async fn in_vain(world: Arc<World>) {
     let wanted = "your Approve does not count in stage first, which is open; who may approve now: User/bob";
     assert!(too_early.contains(wanted), "{too_early}");
     assert_eq!(says(BOB, "fix", "Approve").await, "", "who may is told nothing");
-    world.until(&namespace, "fix", State::Active).await;
+    let runs = world.until(&namespace, "fix", State::Active).await.status.unwrap();
+    let may_revoke = json!([{ "kind": "User", "name": "bob" }, { "kind": "Group", "name": "approvers" }]);
+    assert_eq!(json!(runs.may_revoke), may_revoke);
+    let told = says(EVE, "fix", "Revoke").await;
+    let wanted = "your Revoke has no effect: who may end this access is its requester, and User/bob, Group/approvers";
+    assert!(told.contains(wanted), "{told}");
+    assert_eq!(says(CAROL, "fix", "Revoke").await, "", "an approver may end it");
+    world.until(&namespace, "fix", State::Revoked).await;
+    let alone = format!("{namespace}-alone");
+    world.allow(&alone, &namespace, json!({})).await;
+    world.ask(ALICE, &namespace, "unasked", json!({ "policy": alone })).await;
+    world.until(&namespace, "unasked", State::Active).await;
+    let told = says(BOB, "unasked", "Revoke").await;
+    assert!(told.trim_end().ends_with("who may end this access is its requester"), "{told}");
+    assert_eq!(says(ALICE, "unasked", "Revoke").await, "", "everybody may give back what is theirs");
 
     world.ask(ALICE, &namespace, "emergency", json!({ "breakGlass": true })).await;
     world.until(&namespace, "emergency", State::Active).await;

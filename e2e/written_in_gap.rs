@@ -1,5 +1,5 @@
-//! Policies that are written while the author guard is away: they give nothing new and end nothing that runs, until
-//! somebody confirms them whom the author guard lets pass.
+//! Policies that are written while the author guard is away: they give nothing new, end nothing that runs and
+//! change nobody's right to end it, until somebody confirms them whom the author guard lets pass.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::{SOON, policy};
-use crate::harness::users::{ADMIN, ALICE, GITOPS};
+use crate::harness::users::{ADMIN, ALICE, CAROL, GITOPS, MALLORY};
 use crate::harness::{World, eventually, private};
 
 /// The part of the author guard that looks at the first roles.
@@ -59,10 +59,16 @@ async fn gap(world: &World, running: bool) {
     let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
     let namespace = world.namespace("written").await;
     let (own, new) = (namespace.clone(), format!("{namespace}-new"));
-    world.allow(&own, &namespace, json!({})).await;
+    let asking = |who: &str| {
+        let stages = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": who }] }]);
+        json!({ "automaticWhen": "true", "stages": stages })
+    };
+    world.allow(&own, &namespace, json!({ "approval": asking("carol") })).await;
     until_judged(world, &own, true).await;
-    world.ask(ALICE, &namespace, "running", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "running", State::Active).await;
+    for name in ["running", "ended"] {
+        world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+        world.until(&namespace, name, State::Active).await;
+    }
 
     let mut handed_out = policy(&new, &namespace);
     handed_out["spec"]["roles"] = json!([{ "name": "cluster-admin" }]);
@@ -82,7 +88,7 @@ async fn gap(world: &World, running: bool) {
         until_guarded(world, 503).await;
     }
     // What is changed would end the running grant, if it were believed.
-    world.allow(&own, &namespace, json!({ "duration": { "max": "1m" } })).await;
+    world.allow(&own, &namespace, json!({ "duration": { "max": "1m" }, "approval": asking("mallory") })).await;
     admin.apply(&restored(&backup)).await;
     eventually("the author guard is back", SOON, async || {
         let mut other = handed_out.clone();
@@ -111,6 +117,19 @@ async fn gap(world: &World, running: bool) {
         assert!(denied.contains(&format!("policy {name}: it was written between ")), "{denied}");
         assert!(denied.contains(&way_out), "{denied}");
     }
+    // Who may end what runs is whom the policy named while it was believed.
+    world.review(MALLORY, &namespace, "ended", "Revoke", "").await;
+    let requests = world.requests(&namespace).await;
+    eventually("the word of mallory is on record as one without effect", SOON, async || {
+        let status = requests.get("ended").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let last = status.history.last().map(|entry| (entry.event.as_str().to_owned(), entry.by.clone()));
+        let vain = last == Some(("ReviewIgnored".to_owned(), Some("mallory".to_owned())));
+        if vain && status.state == State::Active { Ok(()) } else { Err(format!("{:?}: {last:?}", status.state)) }
+    })
+    .await;
+    world.review(CAROL, &namespace, "ended", "Revoke", "").await;
+    let ended = world.until(&namespace, "ended", State::Revoked).await.status.unwrap();
+    assert_eq!(ended.history.last().unwrap().by.as_deref(), Some("carol"));
     world.until(&namespace, "running", State::Active).await;
     assert_eq!(world.our_bindings(&namespace).await.len(), 1);
 

@@ -265,6 +265,13 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(max = 63)))]
     pub escalated: Vec<String>,
+    /// Who may end the access with a review of Revoke, besides the requester, who always may: the approvers whom the policy
+    /// names now, and the reviewers of break-glass access. Empty: nobody else. While the policy is not believed, because it
+    /// was written without the admission policy that guards it, they are whom it named before. Left out until the request
+    /// is approved, when it is over, and when there are more than 256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub may_revoke: Option<Vec<Subject>>,
     /// When access began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_at: Option<Time>,

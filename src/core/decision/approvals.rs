@@ -113,7 +113,7 @@ fn comment(review: &Review) -> String {
     review.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default()
 }
 
-/// Who may review break-glass access afterwards, in the form of a stage.
+/// People who have a say once access is approved, in the form of a stage.
 pub fn review_stage(reviewers: &[Subject]) -> Stage {
     Stage {
         name: "review".to_owned(),

@@ -25,7 +25,7 @@ use crate::core::lifecycle::end::{Ending, finish};
 use crate::core::lifecycle::extension::{self, DueExtension};
 use crate::core::lifecycle::freeze::{self, note_freeze_ahead};
 use crate::core::lifecycle::record;
-use crate::core::lifecycle::stages::note_vain_revokes;
+use crate::core::lifecycle::stages::{follow_may_revoke, note_vain_revokes};
 use crate::core::lifecycle::step::Step;
 use crate::core::lifecycle::suspend::{in_window, note_role_change, resume, suspend, suspended_for_role};
 use crate::core::model::ask::ValidRequest;
@@ -55,6 +55,7 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
         Ok(allowed) => allowed,
         Err(why) => return finish(s, status, Ending::Revoked, None, &why.to_string(), now),
     };
+    follow_may_revoke(s, &mut status);
     // No role is being made while this is planned, so a self-binding that is there was left behind.
     let left_behind = s.bindings.iter().filter(|binding| binding.is_self_binding() && binding.request_uid() == s.uid());
     let give_back: Vec<_> = left_behind.map(Observed::reference).collect();

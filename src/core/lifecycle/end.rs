@@ -85,6 +85,7 @@ pub fn finish(
     let (why, reason) = (history::shorten(why), ending.reason());
     status.state = ending.state();
     status.stage = None;
+    status.may_revoke = None;
     status.message = Some(ending.way_on().map_or_else(|| why.clone(), |way| history::followed_by(&why, way)));
     if ending.is_refusal() {
         record::condition(&mut status, conditions::APPROVED, ConditionStatus::False, reason, &why, now);

@@ -368,6 +368,7 @@ fn ahead(
     }
     status.state = State::Scheduled;
     status.stage = None;
+    status.may_revoke = stages::may_revoke(s, &status);
     status.message = Some(history::shorten(why));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, why, now);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, why, now);
@@ -397,6 +398,7 @@ fn grant(
     if matches!(ask.aim, RequestKind::BreakGlass) {
         open_review(s, &mut status, approved.policy, begin);
     }
+    status.may_revoke = stages::may_revoke(s, &status);
     status.message = Some(history::shorten(&why));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);

@@ -30,6 +30,8 @@ use crate::core::policies::{Entry, Policy};
 const MOST_IGNORED: usize = 3;
 /// How many reviews that count are put on record for one person, for the same reason.
 const MOST_WORDS: usize = 16;
+/// How many subjects that may end access are put on record. A part of them would make the others seem to be nobody.
+const MOST_MAY_REVOKE: usize = 256;
 
 /// Notes on the status whom the request waits for. What it waits for in words, and when to look again.
 pub fn ask(
@@ -169,10 +171,32 @@ fn records(entry: &HistoryEntry, reason: Reason, noted: &NotedReview) -> bool {
     entry.event == reason && entry.review.as_ref().is_none_or(|known| known == noted)
 }
 
+/// Who may end access besides the requester, as the policy says it now; none when they are too many to say.
+pub fn may_revoke(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Option<Vec<Subject>> {
+    let mut who: Vec<Subject> = Vec::new();
+    for subject in in_force(s, status).into_iter().flat_map(|stage| stage.approvers) {
+        if !who.contains(&subject) {
+            who.push(subject);
+        }
+    }
+    (who.len() <= MOST_MAY_REVOKE).then_some(who)
+}
+
+/// Keeps that on record while access runs. Access that an earlier version granted, and that nobody else may end, stays as
+/// it is: after an upgrade it would all be written anew for nothing.
+pub fn follow_may_revoke(s: &Snapshot<'_>, status: &mut AccessRequestStatus) {
+    let now = may_revoke(s, status);
+    if status.may_revoke.is_some() || now.as_ref().is_some_and(|who| !who.is_empty()) {
+        status.may_revoke = now;
+    }
+}
+
 /// Everybody who has a say: the stages of the policy that decides, as they stand, and who reviews break-glass access.
 pub fn in_force(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Vec<Stage> {
     let mut stages = match status.policy.as_ref().and_then(|p| s.policies.get(&p.name)) {
         Some(Entry::Valid(policy) | Entry::Faulty(policy)) => as_escalated(&policy.stages, &status.escalated),
+        // Whoever changed it may not have been allowed to, so what it says now gives no say and takes none.
+        Some(Entry::Doubted { .. }) => vec![review_stage(status.may_revoke.as_deref().unwrap_or_default())],
         _ => Vec::new(),
     };
     stages.extend(status.break_glass.as_ref().map(|review| review_stage(reviewers(s, status, review))));

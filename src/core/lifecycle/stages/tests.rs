@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{ReviewVerdict, State};
-use crate::core::laws::fixtures::{namespaces, noon, policy, request, review};
+use crate::core::decision::validate::validate;
+use crate::core::laws::fixtures::{namespaces, noon, policy, request, review, user};
 use crate::core::laws::simulator::Simulator;
+use crate::core::lifecycle::plan::withdrawn;
+use crate::core::policies::{Entry, PolicySet};
 
 fn asking(name: &str, approvers: &[&str], generation: i64) -> AccessPolicy {
     let approvers: Vec<Value> = approvers.iter().map(|n| json!({ "kind": "User", "name": n })).collect();
@@ -83,8 +86,97 @@ fn who_would_end_running_access_and_may_not_is_on_record() {
     submit_review(&mut simulator, "mallory", ReviewVerdict::Revoke);
     let why = "Revoke of mallory has no effect: no stage of the policy names this person or one of their groups";
     assert_eq!((simulator.state(), text(&simulator)), (State::Active, [before, vec![why.to_owned()]].concat()));
+    submit_review(&mut simulator, "bob", ReviewVerdict::Revoke);
+    assert_eq!(simulator.state(), State::Active, "bob approved it, and the policy does not name him any more");
     submit_review(&mut simulator, "dave", ReviewVerdict::Revoke);
     assert_eq!(simulator.state(), State::Revoked);
+}
+
+/// A simulator in which bob and carol have approved.
+fn approved() -> Simulator {
+    let mut simulator = asked();
+    for who in ["bob", "carol"] {
+        submit_review(&mut simulator, who, ReviewVerdict::Approve);
+    }
+    assert_eq!(simulator.state(), State::Active);
+    simulator
+}
+
+/// Whether the Revoke of somebody ends access.
+fn ends(simulator: &Simulator, policies: &PolicySet, who: &str) -> bool {
+    let mut simulator = simulator.clone();
+    simulator.request.status.as_mut().unwrap().reviews.insert(who.to_owned(), review(ReviewVerdict::Revoke, &[]));
+    let ask = validate(&simulator.request).unwrap();
+    withdrawn(&simulator.snapshot(policies, &[]), &simulator.status(), &ask).is_some()
+}
+
+#[test]
+fn a_policy_that_is_not_believed_gives_nobody_the_right_to_end_access_and_takes_it_from_nobody() {
+    let (simulator, edited) = (approved(), asking("p", &["mallory", "dave"], 2));
+    let set = |doubt: Option<&str>| PolicySet::default().renewed([&edited], |_| doubt.map(str::to_owned));
+    for (who, when_believed, when_doubted) in
+        [("bob", false, true), ("mallory", true, false), ("alice", true, true), ("eve", false, false)]
+    {
+        assert_eq!(ends(&simulator, &set(None), who), when_believed, "{who}");
+        assert_eq!(ends(&simulator, &set(Some("a gap")), who), when_doubted, "{who}, in doubt");
+    }
+}
+
+#[test]
+fn a_policy_with_a_slip_says_who_may_end_access() {
+    let mut edited = asking("p", &["carol", "dave"], 2);
+    let slip = json!([{ "expression": "request.reson == ''", "message": "m" }]);
+    edited.spec.conditions = serde_json::from_value(slip).unwrap();
+    let (mut simulator, set) = (approved(), PolicySet::new([&edited]));
+    assert!(matches!(set.get("p"), Some(Entry::Faulty(_))));
+    for (who, may) in [("bob", false), ("carol", true), ("dave", true), ("alice", true)] {
+        assert_eq!(ends(&simulator, &set, who), may, "{who}");
+    }
+    simulator.policies = vec![edited];
+    settle(&mut simulator);
+    assert_eq!(simulator.state(), State::Active);
+    submit_review(&mut simulator, "dave", ReviewVerdict::Revoke);
+    assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
+}
+
+#[test]
+fn who_may_end_access_is_on_record_while_it_lasts() {
+    let mut simulator = asked();
+    let users = |names: &[&str]| Some(names.iter().map(|name| user(name)).collect::<Vec<_>>());
+    assert_eq!(simulator.status().may_revoke, None, "it is not approved yet");
+    for who in ["bob", "carol"] {
+        submit_review(&mut simulator, who, ReviewVerdict::Approve);
+    }
+    assert_eq!(simulator.status().may_revoke, users(&["bob", "carol"]));
+    simulator.policies = vec![asking("p", &["carol", "dave"], 2)];
+    settle(&mut simulator);
+    assert_eq!(simulator.status().may_revoke, users(&["carol", "dave"]));
+    submit_review(&mut simulator, "dave", ReviewVerdict::Revoke);
+    assert_eq!((simulator.state(), simulator.status().may_revoke), (State::Revoked, None));
+
+    let mut alone = Simulator::new(request(json!({})), vec![policy("p", json!({}))], namespaces(), noon());
+    settle(&mut alone);
+    assert_eq!(alone.status().may_revoke, users(&[]), "nobody but the requester");
+    alone.request.status.as_mut().unwrap().may_revoke = None;
+    settle(&mut alone);
+    assert_eq!(alone.status().may_revoke, None, "as an earlier version left it");
+    let many = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("user-{n}")).collect();
+        let stages: Vec<Value> = names
+            .chunks(64)
+            .enumerate()
+            .map(|(n, names)| {
+                let approvers: Vec<Value> = names.iter().map(|name| json!({ "kind": "User", "name": name })).collect();
+                json!({ "name": format!("s{n}"), "approvers": approvers })
+            })
+            .collect();
+        let spec = json!({ "approval": { "automaticWhen": "true", "stages": stages } });
+        let mut simulator = Simulator::new(request(json!({})), vec![policy("p", spec)], namespaces(), noon());
+        settle(&mut simulator);
+        assert_eq!(simulator.state(), State::Active);
+        simulator.status().may_revoke.map(|who| who.len())
+    };
+    assert_eq!((many(256), many(257)), (Some(256), None));
 }
 
 #[test]
