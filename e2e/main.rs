@@ -74,6 +74,7 @@ fn main() -> ExitCode {
         Some("image") => image::run(std::env::args().nth(2)),
         Some("upgrade") => upgrade::run(std::env::args().nth(2)),
         // What comes after that word is as ever: a filter, flags.
+        Some("versions-table") => versions::table::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("versions") => run_trials(Arguments::from_iter(std::env::args().skip(1)), versions::part()),
         _ => run_trials(Arguments::from_args(), trials()),
     }

@@ -42,10 +42,13 @@ async fn leaves_no_stuck_object(world: Arc<World>) {
     admin.ok(&["delete", "apol", "--all", "--timeout=60s"]).await;
     admin.ok(&["delete", "crd", "accessrequests.daypass.dev", "accesspolicies.daypass.dev", "--timeout=60s"]).await;
     admin.ok(&["delete", "namespace", &namespace, "daypass-system", "--timeout=80s"]).await;
+    // Which kinds of admission there are depends on the version.
+    let admission = ["api-resources", "--api-group=admissionregistration.k8s.io", "--verbs=list", "-o", "name"];
+    let admission = admin.ok(&admission).await;
+    assert!(admission.contains("validatingadmissionpolicies"), "{admission}");
+    let kinds: Vec<&str> = admission.lines().chain(["clusterroles", "clusterrolebindings", "crd"]).collect();
     eventually("no object of the chart is left", SOON, async || {
-        let kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicies,\
-                     mutatingadmissionpolicybindings,clusterroles,clusterrolebindings,crd";
-        let left = admin.ok(&["get", kinds, "-o", "name"]).await;
+        let left = admin.ok(&["get", &kinds.join(","), "-o", "name"]).await;
         let ours: Vec<&str> = left.lines().filter(|line| line.contains("daypass")).collect();
         if ours.is_empty() { Ok(()) } else { Err(ours.join(", ")) }
     })

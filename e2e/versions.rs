@@ -1,34 +1,50 @@
 //! Owns which trials every version of Kubernetes must pass that the chart says it runs on, and checks that each version
 //! can be had: pinned as one release, run when it is asked for, and within what the chart declares.
 
+pub mod table;
+
 use std::process::Command;
 use std::sync::Arc;
 
+use daypass::controller::loops::canary::OLDEST_KUBERNETES;
 use libtest_mimic::{Failed, Trial};
 
 use crate::harness::binaries::{Version, repository};
-use crate::harness::users::ADMIN;
-use crate::harness::{ControlPlane, bare};
-use crate::{admission, approve, attack, chart, identity, release, spread};
+use crate::harness::cast::SOON;
+use crate::harness::install::NAMESPACE;
+use crate::harness::proxy::Fault;
+use crate::harness::users::{ADMIN, MALLORY};
+use crate::harness::{ControlPlane, World, bare, cast, eventually, flagged, shared};
+use crate::{admission, approve, attack, chart, grant, identity, release, spread, tutorial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         bare("versions::the_api_server_is_of_the_version_asked_for", is_of_the_version_asked_for),
         bare("versions::the_chart_allows_each_that_is_pinned", the_chart_allows_each),
+        bare("versions::the_chart_refuses_a_cluster_without_the_kind_of_its_guards", the_chart_wants_guards),
+        shared("versions::an_api_server_without_the_kind_of_the_guards_is_told_by_its_version", the_kind_goes),
+        flagged("versions::the_stamp_of_a_beta_is_used_where_it_is_switched_on", &BETA, beta_left_out, beta),
         Trial::test("versions::each_is_pinned_as_one_release", each_is_one_release),
-        Trial::test("versions::every_check_tries_the_newest", every_check_tries_the_newest),
+        Trial::test("versions::five_minors_without_a_gap_are_pinned_and_the_newest_comes_first", five_without_a_gap),
+        Trial::test("versions::every_check_tries_the_oldest", every_check_tries_the_oldest),
+        Trial::test("versions::the_oldest_is_the_same_everywhere", the_oldest_is_the_same_everywhere),
+        Trial::test("versions::each_has_a_row_in_the_pages", each_has_a_row),
+        Trial::test("versions::the_table_says_what_a_run_said", table::says_what_a_run_said),
         Trial::test("versions::one_that_is_not_pinned_is_refused_by_name", not_pinned_is_refused),
     ]
 }
 
-/// The trials of what depends most on the API server: admission policies, the schema, and the chart's life.
+/// The trials of what depends most on the API server and kubectl: admission policies, the schema, a request's life, the
+/// chart's life, and the tours of the pages, word for word.
 pub fn part() -> Vec<Trial> {
     let of_all = [
         trials(),
         attack::trials(),
         admission::trials(),
         identity::trials(),
+        grant::trials(),
         approve::trials(),
+        tutorial::trials(),
         chart::trials(),
         spread::trials(),
         release::trials(),
@@ -59,6 +75,59 @@ async fn the_chart_allows_each(control_plane: Arc<ControlPlane>) {
     assert!(refusal.contains("incompatible with Kubernetes v1.32.9"), "{refusal}");
 }
 
+/// Helm's own words for it would be that definitions of custom resources are missing.
+async fn the_chart_wants_guards(control_plane: Arc<ControlPlane>) {
+    let chart = chart::chart();
+    let with = |kinds| ["template", "daypass", chart.as_str(), "-n", NAMESPACE, "--api-versions", kinds];
+    let refusal = control_plane.helm_refused(&with("v1/Pod")).await;
+    assert!(
+        refusal.contains("does not serve ValidatingAdmissionPolicy of admissionregistration.k8s.io/v1"),
+        "{refusal}"
+    );
+    control_plane.helm(&with("v1/Pod,admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy")).await;
+}
+
+/// As when an API server starts again with that kind switched off. It is known at once, and so is its return.
+async fn the_kind_goes(world: Arc<World>) {
+    let version = world.kubectl(ADMIN).ok(&["get", "--raw", "/version"]).await;
+    let version: serde_json::Value = serde_json::from_str(&version).expect("JSON");
+    let (proxy, controller) = world.replica_through_proxy("without-guard-kind", &[]).await;
+    let is = async |code: u16, words: &str| {
+        eventually(&format!("/readyz answers {code} with {words:?}"), SOON, async || {
+            let (status, body) = controller.get("/readyz").await?;
+            if status == code && body.contains(words) { Ok(()) } else { Err(format!("{status}: {body}")) }
+        })
+        .await;
+    };
+    is(200, "ok: stands by").await;
+    proxy.disturb(|call| call.path.contains("/validatingadmissionpolic").then_some(Fault::Answer(404)));
+    let server = version["gitVersion"].as_str().expect("a version");
+    is(503, &format!("this API server ({server}) does not serve ValidatingAdmissionPolicy of")).await;
+    is(503, &format!("Daypass runs on Kubernetes {OLDEST_KUBERNETES} and later")).await;
+    proxy.calm();
+    is(200, "ok: stands by").await;
+}
+
+/// How an admin switches MutatingAdmissionPolicy on before it is on by default.
+const BETA: [&str; 2] =
+    ["--feature-gates=MutatingAdmissionPolicy=true", "--runtime-config=admissionregistration.k8s.io/v1beta1=true"];
+
+fn beta_left_out(version: &Version) -> Option<&'static str> {
+    (!matches!(version.number(), 34 | 35))
+        .then_some("MutatingAdmissionPolicy is a beta in Kubernetes 1.34 and 1.35 alone")
+}
+
+/// The chart asks the cluster which version of the kind there is.
+async fn beta(control_plane: Arc<ControlPlane>) {
+    let chart = chart::chart();
+    control_plane.helm(&["install", "daypass", &chart, "-n", NAMESPACE, "--create-namespace"]).await;
+    cast::give_rights(&control_plane.kubectl(ADMIN)).await;
+    cast::until_stamped(&control_plane.kubectl(MALLORY)).await;
+    let stamps = control_plane.kubectl(ADMIN).ok(&["get", "mutatingadmissionpolicies", "-o", "name"]).await;
+    let of_beta = |name: &str| format!("mutatingadmissionpolicy.admissionregistration.k8s.io/daypass-{name}-stamp\n");
+    assert_eq!(stamps, of_beta("identity") + &of_beta("review"));
+}
+
 fn each_is_one_release() -> Result<(), Failed> {
     for version in Version::pinned() {
         // A build of parts that were never released together tells nothing of either release.
@@ -73,13 +142,56 @@ fn each_is_one_release() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Or a version could be pinned and never run.
-fn every_check_tries_the_newest() -> Result<(), Failed> {
-    let number = |version: &Version| version.minor.split_once('.').and_then(|(_, minor)| minor.parse::<u32>().ok());
-    let newest = Version::pinned().into_iter().max_by_key(number).ok_or("nothing is pinned")?;
+/// Everything is tried on the newest, so it must be the one that is run when none is named.
+fn five_without_a_gap() -> Result<(), Failed> {
+    let mut minors: Vec<u32> = Version::pinned().iter().map(Version::number).collect();
+    let newest = minors[0];
+    minors.sort_unstable();
+    let five: Vec<u32> = (newest.saturating_sub(4)..=newest).collect();
+    if minors == five { Ok(()) } else { Err(format!("the first is 1.{newest}, and all are {minors:?}").into()) }
+}
+
+/// Or it could be pinned and never run.
+fn every_check_tries_the_oldest() -> Result<(), Failed> {
     let check = std::fs::read_to_string(repository().join(".ci/run"))?;
-    let line = format!("make test-version KUBERNETES={}", newest.minor);
+    let line = format!("make test-version KUBERNETES={}", oldest().minor);
     if check.lines().any(|of_check| of_check == line) { Ok(()) } else { Err(format!(".ci/run lacks: {line}").into()) }
+}
+
+fn the_oldest_is_the_same_everywhere() -> Result<(), Failed> {
+    let (oldest, newest) = (oldest().minor, Version::pinned()[0].minor.clone());
+    let of = |file: &str| std::fs::read_to_string(repository().join(file));
+    let said = [
+        ("charts/daypass/Chart.yaml", format!("kubeVersion: \">={oldest}.0-0\"")),
+        ("Cargo.toml", format!("features = [\"v{}\"", oldest.replace('.', "_"))),
+        ("README.md", format!("| Kubernetes | {oldest} to {newest}")),
+    ];
+    for (file, words) in said {
+        if !of(file)?.contains(&words) {
+            return Err(format!("{file} does not say: {words}").into());
+        }
+    }
+    if OLDEST_KUBERNETES != oldest {
+        return Err(format!("the controller says that it runs on {OLDEST_KUBERNETES} and later").into());
+    }
+    Ok(())
+}
+
+fn each_has_a_row() -> Result<(), Failed> {
+    for file in ["README.md", "e2e/controlplane/README.md", "charts/daypass/README.md"] {
+        let page = std::fs::read_to_string(repository().join(file))?;
+        for version in Version::pinned() {
+            let (with, without) = (format!("| {} |", version.release), format!("| {} |", version.minor));
+            if !page.lines().any(|line| line.starts_with(&without) || line.starts_with(&with)) {
+                return Err(format!("{file} has no row for {}", version.minor).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn oldest() -> Version {
+    Version::pinned().into_iter().min_by_key(Version::number).expect("a version is pinned")
 }
 
 fn not_pinned_is_refused() -> Result<(), Failed> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Names the version of Kubernetes whose servers are run, such as `1.37`. Unset or empty: the
+/// Names the version of Kubernetes whose servers are run, such as `1.33`. Unset or empty: the
 /// one that `e2e/controlplane/go.mod` pins.
 pub const VERSION: &str = "DAYPASS_KUBERNETES";
 
@@ -24,9 +24,9 @@ pub struct Binaries {
 /// A version of Kubernetes that `e2e/controlplane` pins.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// What [`VERSION`] calls it: `1.37`.
+    /// What [`VERSION`] calls it: `1.33`.
     pub minor: String,
-    /// The release that is built: `v1.37.2`.
+    /// The release that is built: `v1.33.13`.
     pub release: String,
     /// Where its `go.mod` is.
     module: PathBuf,
@@ -62,6 +62,18 @@ impl Version {
             words.find_map(|mut line| line.next().filter(|word| *word == "k8s.io/kubernetes").and(line.next()))?;
         let minor = release.strip_prefix('v')?.rsplit_once('.')?.0.to_owned();
         Some(Self { minor, release: release.to_owned(), module: module.to_owned(), folder })
+    }
+
+    /// The one that is run: that which is named, or the default.
+    pub fn run() -> Self {
+        let asked = Self::asked().unwrap_or_else(|why| panic!("{why}"));
+        asked.unwrap_or_else(|| Self::pinned().swap_remove(0))
+    }
+
+    /// The 37 of 1.37.
+    pub fn number(&self) -> u32 {
+        let number = self.minor.split_once('.').and_then(|(_, number)| number.parse().ok());
+        number.unwrap_or_else(|| panic!("{} is not a minor of Kubernetes", self.minor))
     }
 
     /// The one that [`VERSION`] names, `None` when it names none.

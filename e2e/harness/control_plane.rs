@@ -39,14 +39,14 @@ enum Refusal {
 impl ControlPlane {
     /// Starts a control plane of its own and waits until it is ready for use.
     pub async fn start() -> Self {
-        Self::start_with_audit_policy(servers::AUDIT_POLICY).await
+        Self::start_with(servers::AUDIT_POLICY, &[]).await
     }
 
-    /// Starts one whose API server records what this audit policy says.
-    pub async fn start_with_audit_policy(audit_policy: &str) -> Self {
+    /// Starts one whose API server records what this audit policy says, and is given more flags.
+    pub async fn start_with(audit_policy: &str, api_flags: &'static [&'static str]) -> Self {
         let mut attempt = 1;
         loop {
-            match Self::attempt(audit_policy).await {
+            match Self::attempt(audit_policy, api_flags).await {
                 Ok(control_plane) => return control_plane,
                 Err(Refusal::PortTaken(_)) if attempt < 3 => attempt += 1,
                 Err(Refusal::PortTaken(reason) | Refusal::Other(reason)) => {
@@ -56,12 +56,12 @@ impl ControlPlane {
         }
     }
 
-    async fn attempt(audit_policy: &str) -> Result<Self, Refusal> {
+    async fn attempt(audit_policy: &str, api_flags: &'static [&'static str]) -> Result<Self, Refusal> {
         let binaries = Binaries::find().map_err(Refusal::Other)?;
         let folder = private_folder();
         // Before the first server, or the death of this program in between would leave that one behind.
         let keeper = Keeper::start(&folder);
-        let layout = Layout::prepare(&folder, audit_policy);
+        let layout = Layout::prepare(&folder, audit_policy, api_flags);
         let etcd = Process::spawn(&folder, "etcd", &binaries.etcd, &layout.etcd_args(), &[]);
         // The API server waits for etcd by itself.
         let api_server =

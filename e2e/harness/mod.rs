@@ -21,6 +21,6 @@ pub mod world;
 
 pub use control_plane::ControlPlane;
 pub use install::{Controller, Daypass};
-pub use trial::{alone, bare, private, shared};
+pub use trial::{alone, bare, flagged, private, shared};
 pub use wait::eventually;
 pub use world::World;

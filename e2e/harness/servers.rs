@@ -32,16 +32,17 @@ pub struct Layout {
     etcd_client: u16,
     etcd_peer: u16,
     api_server: u16,
+    more_api_flags: &'static [&'static str],
 }
 
 impl Layout {
     /// Chooses ports and writes the files that the servers read.
-    pub fn prepare(folder: &Path, audit_policy: &str) -> Self {
+    pub fn prepare(folder: &Path, audit_policy: &str, more_api_flags: &'static [&'static str]) -> Self {
         let [etcd_client, etcd_peer, api_server] = free_ports();
         std::fs::write(folder.join("tokens.csv"), users::token_file()).expect("write the token file");
         std::fs::write(folder.join("audit-policy.yaml"), audit_policy).expect("write the audit policy");
         std::fs::create_dir_all(folder.join("home")).expect("create the home folder of the tools");
-        Self { folder: folder.to_owned(), etcd_client, etcd_peer, api_server }
+        Self { folder: folder.to_owned(), etcd_client, etcd_peer, api_server, more_api_flags }
     }
 
     /// The address of the API server.
@@ -83,7 +84,7 @@ impl Layout {
     pub fn api_server_args(&self) -> Vec<String> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let key = self.key().display().to_string();
-        vec![
+        let flags = vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_client),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
@@ -102,7 +103,8 @@ impl Layout {
             // Larger than any run writes: a rotated log would look as if nothing had happened before.
             "--audit-log-maxsize=4096".to_owned(),
             "--allow-privileged".to_owned(),
-        ]
+        ];
+        flags.into_iter().chain(self.more_api_flags.iter().map(|flag| (*flag).to_owned())).collect()
     }
 
     /// `more` names controllers besides those that all tests need.

@@ -5,11 +5,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use super::binaries::Version;
 use super::control_plane::ControlPlane;
+use super::servers::AUDIT_POLICY;
 use super::world::{self, World};
 
 /// No trial takes longer, so one that hangs is a failure with a name.
@@ -65,8 +67,30 @@ where
     Trial::test(name, move || {
         let runtime = runtime();
         let _turn = runtime.block_on(PRIVATE_WORLDS.acquire()).expect("the semaphore is never closed");
-        let control_plane = Arc::new(runtime.block_on(ControlPlane::start_with_audit_policy(audit_policy)));
+        let control_plane = Arc::new(runtime.block_on(ControlPlane::start_with(audit_policy, &[])));
         run(body(control_plane.clone()), &control_plane)
+    })
+}
+
+/// A trial on a control plane of its own whose API server is given more flags. Where `left_out` has a reason, the trial is
+/// left out with it.
+pub fn flagged<F>(
+    name: &str,
+    api_flags: &'static [&'static str],
+    left_out: fn(&Version) -> Option<&'static str>,
+    body: impl FnOnce(Arc<ControlPlane>) -> F + Send + 'static,
+) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::ignorable_test(name, move || {
+        if let Some(why) = left_out(&Version::run()) {
+            return Ok(Completion::ignored_with(why));
+        }
+        let runtime = runtime();
+        let _turn = runtime.block_on(PRIVATE_WORLDS.acquire()).expect("the semaphore is never closed");
+        let control_plane = Arc::new(runtime.block_on(ControlPlane::start_with(AUDIT_POLICY, api_flags)));
+        run(body(control_plane.clone()), &control_plane).map(|()| Completion::Completed)
     })
 }
 
