@@ -28,6 +28,7 @@ use tracing::{info, warn};
 
 use self::account::{CanaryAccount, who_and_when};
 use self::sight::Blind;
+pub use self::sight::OLDEST_KUBERNETES;
 use self::tries::{CANARY, Tries};
 use crate::api::AccessRequest;
 use crate::controller::stores::doubts::Doubts;
@@ -241,6 +242,7 @@ impl Canary {
         };
         // After the tries: a guard that was changed meanwhile is another version.
         let seen = sight::read_guards(&self.client, &self.guards).await?;
+        let refused = seen.unserved.map(|kind| kind.to_string()).or(refused);
         let vouched = before.as_ref().map(|record| record.vouched().clone()).unwrap_or_default();
         let verdict = judge(&self.guards, &seen.guards, &answers, &vouched);
         let (_, ended) = who_and_when(&account.tries, &self.hearers.clock).await?;

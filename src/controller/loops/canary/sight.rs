@@ -1,6 +1,7 @@
 //! Guards as they stand in the cluster: read for a round, and watched, so that a change is known at once.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,31 +27,72 @@ pub(super) struct Sighted {
     pub guards: BTreeMap<String, SeenGuard>,
     /// The state of the cluster that the policies were read in. The bindings were read after it.
     pub revision: Option<Revision>,
+    /// A kind of theirs that the API server does not have, so that there can be no guard.
+    pub unserved: Option<Unserved>,
+}
+
+/// The oldest minor of Kubernetes that Daypass is made for and tried on. The chart refuses to be installed on older ones.
+pub const OLDEST_KUBERNETES: &str = "1.33";
+
+/// A kind that the API server does not serve.
+pub(super) struct Unserved {
+    kind: String,
+    group_version: String,
+    /// Which version of Kubernetes the API server says it is.
+    server: Option<String>,
+}
+
+impl fmt::Display for Unserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, group_version, server } = self;
+        let server = server.as_deref().unwrap_or("of a version that it does not tell");
+        write!(
+            f,
+            "this API server ({server}) does not serve {kind} of {group_version}, which keeps requests from being \
+             forged; Daypass runs on Kubernetes {OLDEST_KUBERNETES} and later, with that kind switched on"
+        )
+    }
 }
 
 /// Policy and binding of each guard, read from the API server and from no cache.
 pub(super) async fn read_guards(client: &Client, guards: &[Expected]) -> Result<Sighted, CannotTry> {
-    let (policies, revision) = named::<ValidatingAdmissionPolicy>(client, guards).await?;
-    let (bindings, _) = named::<ValidatingAdmissionPolicyBinding>(client, guards).await?;
+    let policies = named::<ValidatingAdmissionPolicy>(client, guards).await?;
+    let bindings = named::<ValidatingAdmissionPolicyBinding>(client, guards).await?;
     let mut seen: BTreeMap<String, SeenGuard> = BTreeMap::new();
-    for (name, policy) in policies {
+    for (name, policy) in policies.objects {
         seen.entry(name).or_default().policy = Some(policy);
     }
-    for (name, binding) in bindings {
+    for (name, binding) in bindings.objects {
         seen.entry(name).or_default().binding = Some(binding);
     }
-    Ok(Sighted { guards: seen, revision })
+    Ok(Sighted { guards: seen, revision: policies.revision, unserved: policies.unserved.or(bindings.unserved) })
 }
 
-/// The objects of one kind that have the name of a guard, and the state of the cluster that they were read in.
-async fn named<K>(client: &Client, guards: &[Expected]) -> Result<(Vec<(String, Stored)>, Option<Revision>), CannotTry>
+/// The objects of one kind that have the name of a guard.
+#[derive(Default)]
+struct Named {
+    objects: Vec<(String, Stored)>,
+    /// The state of the cluster that they were read in.
+    revision: Option<Revision>,
+    /// The API server does not know the kind.
+    unserved: Option<Unserved>,
+}
+
+async fn named<K>(client: &Client, guards: &[Expected]) -> Result<Named, CannotTry>
 where
     K: Resource<DynamicType = ()>,
 {
     // Unknown fields must not be lost on the way: one of them may be what was changed.
     let resource = kube::api::ApiResource::erase::<K>(&());
     let objects: Api<kube::api::DynamicObject> = Api::all_with(client.clone(), &resource);
-    let listed = objects.list(&ListParams::default()).await?;
+    let listed = match objects.list(&ListParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            let server = client.apiserver_version().await.map(|version| version.git_version).ok();
+            let unserved = Unserved { kind: resource.kind, group_version: resource.api_version, server };
+            return Ok(Named { unserved: Some(unserved), ..Named::default() });
+        }
+        listed => listed?,
+    };
     let revision = revision(listed.metadata.resource_version.as_ref());
     let ours = listed.items.into_iter().filter(|object| guards.iter().any(|guard| guard.name == object.name_any()));
     let ours = ours.map(|mut object| {
@@ -58,7 +100,7 @@ where
         let generation = object.metadata.generation.unwrap_or_default();
         (object.name_any(), Stored { uid, generation, spec: object.data["spec"].take() })
     });
-    Ok((ours.collect(), revision))
+    Ok(Named { objects: ours.collect(), revision, unserved: None })
 }
 
 /// For how long a watch that failed counts as failing: it is tried again more often than that, and gives no sign when it

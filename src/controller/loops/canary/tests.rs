@@ -269,7 +269,7 @@ async fn a_try_that_meets_trouble_says_nothing() {
 
 #[tokio::test]
 async fn guards_that_cannot_be_seen_are_not_judged() {
-    for code in [403, 404, 500] {
+    for code in [403, 500] {
         let tried = || begins().tries(denied()).writes_own_status();
         let unseen = tried().then(Method::GET, POLICIES, code, failure(code, ""));
         assert!(matches!(report_of(unseen).await, Err(CannotTry::Api(_))), "{code}");
@@ -277,6 +277,30 @@ async fn guards_that_cannot_be_seen_are_not_judged() {
         let half_seen = half_seen.then(Method::GET, BINDINGS, code, failure(code, ""));
         assert!(matches!(report_of(half_seen).await, Err(CannotTry::Api(_))), "{code}");
     }
+}
+
+/// That there can be no guard is certain, so nobody trusts the last round: what passes is noted as a gap.
+#[tokio::test]
+async fn an_api_server_without_the_kind_of_the_guards_is_told_by_its_version() {
+    let version = json!({
+        "major": "1", "minor": "29", "gitVersion": "v1.29.4", "gitCommit": "", "gitTreeState": "", "buildDate": "",
+        "goVersion": "", "compiler": "", "platform": ""
+    });
+    let unknown = |script: Script, path| {
+        let script = script.then(Method::GET, path, 404, json!("404 page not found"));
+        script.then(Method::GET, "/version", 200, version.clone())
+    };
+    let tried = || begins().tries(made()).writes_own_status();
+    let neither = unknown(unknown(tried(), POLICIES), BINDINGS);
+    let why = missing(says(neither.says_who_and_when(1).notes(None)).await);
+    assert_eq!(
+        why,
+        "this API server (v1.29.4) does not serve ValidatingAdmissionPolicy of admissionregistration.k8s.io/v1, which \
+         keeps requests from being forged; Daypass runs on Kubernetes 1.33 and later, with that kind switched on"
+    );
+    let no_bindings = unknown(tried().then(Method::GET, POLICIES, 200, list(&[policy()])), BINDINGS);
+    let why = missing(says(no_bindings.says_who_and_when(1).notes(None)).await);
+    assert!(why.contains("does not serve ValidatingAdmissionPolicyBinding of"), "{why}");
 }
 
 #[tokio::test]
