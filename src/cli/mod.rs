@@ -3,6 +3,7 @@
 pub mod check;
 pub mod controller;
 pub mod plugin;
+pub mod stamp;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 use crate::api;
 use crate::controller::error::Error as ControllerError;
 use crate::runtime::client;
+use crate::stamp::certificate::CertificateError;
 
 /// Just-in-time access for Kubernetes.
 #[derive(Debug, Parser)]
@@ -24,6 +26,12 @@ pub struct Cli {
 enum Command {
     /// Run the controller.
     Controller(controller::ControllerArgs),
+    /// Run the webhook that writes who asks and who reviews, for clusters without MutatingAdmissionPolicy.
+    ///
+    /// The API server calls it with each new AccessRequest and each review, and it answers with the caller's own username,
+    /// UID and groups. It refuses nothing, and needs neither rights nor a token. What it writes is verified by the admission
+    /// policies identity-check and status-guard, so whoever controls it can keep people from being stamped and nothing more.
+    Stamp(stamp::StampArgs),
     /// Write the CRDs as YAML files, one a kind.
     Crds {
         /// Folder to write to.
@@ -55,6 +63,9 @@ pub enum CliError {
     /// The CRDs cannot be written as YAML.
     #[error("cannot write the CRDs: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
+    /// The webhook has no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A probe does not say that all is well.
     #[error(transparent)]
     Check(#[from] check::CheckError),
@@ -68,6 +79,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
             Command::Controller(args) => controller::run(args).await,
+            Command::Stamp(args) => stamp::run(args).await,
             Command::Crds { out } => write_crds(&out),
             Command::Check(args) => {
                 println!("{}", check::run(&args)?);

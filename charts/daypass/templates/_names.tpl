@@ -36,24 +36,54 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/*
-The version of MutatingAdmissionPolicy to render, or "off".
+What writes identities: "policy", "webhook" or "off".
 Helm knows kinds only when it has asked a cluster or was given --api-versions; v1/Pod tells which.
 */}}
-{{- define "daypass.stampVersion" -}}
-{{- $wish := .Values.identity.mutatingAdmissionPolicy | default "off" -}}
+{{- define "daypass.stamp" -}}
+{{- $wish := .Values.identity.stamp | default "off" -}}
 {{- $served := .Capabilities.APIVersions -}}
 {{- if ne $wish "auto" -}}
 {{ $wish }}
 {{- else if $served.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
-v1
-{{- else if $served.Has "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy" -}}
-v1beta1
-{{- else if $served.Has "v1/Pod" -}}
-off
-{{- else if semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}
-v1
+policy
+{{- else if and (not ($served.Has "v1/Pod")) (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+policy
 {{- else -}}
-off
+webhook
+{{- end -}}
+{{- end }}
+
+{{/* The version of MutatingAdmissionPolicy to render. Before 1.36 it is a beta that an admin has switched on. */}}
+{{- define "daypass.stampVersion" -}}
+{{- $served := .Capabilities.APIVersions -}}
+{{- if $served.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+v1
+{{- else if or ($served.Has "v1/Pod") (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+v1beta1
+{{- else -}}
+v1
+{{- end -}}
+{{- end }}
+
+{{/*
+What the guards say to somebody whose identity is not in what they write. Takes root, and the fields they should leave out.
+*/}}
+{{- define "daypass.writeYourself" -}}
+write {{ .fields }} as `kubectl auth whoami -o yaml` shows them
+{{- end }}
+
+{{- define "daypass.howToBeStamped" -}}
+{{- $stamp := include "daypass.stamp" .root -}}
+{{- $name := include "daypass.name" .root -}}
+{{- if eq $stamp "off" -}}
+this cluster does not fill {{ .it }} in, so {{ include "daypass.writeYourself" . }}
+{{- else if eq $stamp "webhook" -}}
+leave {{ .what }} out; the cluster fills {{ .it }} in from your login. If you did leave {{ .it }} out, its webhook did not answer or is
+wrong: {{ include "daypass.writeYourself" . }}, and have who runs Daypass look at deployment {{ $name }}-stamp in
+namespace {{ .root.Release.Namespace }}
+{{- else -}}
+leave {{ .what }} out; the cluster fills {{ .it }} in from your login. If you did leave {{ .it }} out, its admission policy is missing:
+{{ include "daypass.writeYourself" . }}, and have who runs Daypass look at MutatingAdmissionPolicy {{ $name }}-{{ .policy }}
 {{- end -}}
 {{- end }}
 
@@ -106,12 +136,12 @@ Without these the API server adds the same with 300 s.
 {{/*
 That of the values, and two pods on two nodes where it can be. Not as a topologySpreadConstraint: with several of them the
 scheduler scores only nodes that have all their keys, so beside the one for zones it would do nothing where nodes have no
-zone.
+zone. Takes root, and the labels of the pods.
 */}}
 {{- define "daypass.affinity" -}}
-{{- $affinity := .Values.affinity | default dict }}
+{{- $affinity := .root.Values.affinity | default dict }}
 {{- if not (hasKey $affinity "podAntiAffinity") }}
-{{- $affinity = merge (include "daypass.apart" . | fromYaml) $affinity }}
+{{- $affinity = merge (include "daypass.apart" .labels | fromYaml) $affinity }}
 {{- end }}
 {{- toYaml $affinity }}
 {{- end }}
@@ -124,7 +154,7 @@ podAntiAffinity:
         topologyKey: kubernetes.io/hostname
         labelSelector:
           matchLabels:
-            {{- include "daypass.selectorLabels" . | nindent 12 }}
+            {{- . | nindent 12 }}
         # Pods of an earlier version, about to go, do not count.
         matchLabelKeys: [pod-template-hash]
 {{- end }}
@@ -133,6 +163,23 @@ podAntiAffinity:
 {{- define "daypass.testLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-test
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* The webhook is not the controller either. */}}
+{{- define "daypass.stampLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-stamp
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "daypass.spread" -}}
+{{- range .root.Values.topologySpreadConstraints }}
+- {{- toYaml . | nindent 2 }}
+  labelSelector:
+    matchLabels:
+      {{- $.labels | nindent 6 }}
+  # Pods of an earlier version, about to go, do not count.
+  matchLabelKeys: [pod-template-hash]
+{{- end }}
 {{- end }}
 
 {{- define "daypass.image" -}}

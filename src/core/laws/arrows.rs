@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use super::purity::{code, mentions, root, sources_in};
 
 /// The parts of the program, and which of the others each may use.
-const PARTS: [(&str, &[&str]); 5] = [
+const PARTS: [(&str, &[&str]); 6] = [
     ("api", &[]),
     ("core", &["api"]),
     ("runtime", &[]),
+    ("stamp", &["api"]),
     ("controller", &["api", "core", "runtime"]),
-    ("cli", &["api", "core", "runtime", "controller"]),
+    ("cli", &["api", "core", "runtime", "controller", "stamp"]),
 ];
 /// The rooms of the core: each may use those before it.
 const ROOMS: [&str; 7] = ["model", "guard", "rbac", "policies", "decision", "lifecycle", "report"];

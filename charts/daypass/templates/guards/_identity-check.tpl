@@ -34,12 +34,6 @@ spec:
           && (variables.stated.?groups.orValue([]) == request.userInfo.?groups.orValue([])
             || sets.equivalent(variables.stated.?groups.orValue([]), request.userInfo.?groups.orValue([])))
       reason: Forbidden
-      {{- if eq (include "daypass.stampVersion" .) "off" }}
       message: >-
-        spec.requester must be you: this cluster does not fill it in, so write username, uid and groups as
-        `kubectl auth whoami -o yaml` shows them
-      {{- else }}
-      message: >-
-        spec.requester must be you: leave spec.requester out; the cluster fills it in from your login
-      {{- end }}
+        spec.requester must be you: {{ include "daypass.howToBeStamped" (dict "root" . "what" "spec.requester" "it" "it" "fields" "username, uid and groups" "policy" "identity-stamp") | nindent 8 | trim }}
 {{- end }}

@@ -91,6 +91,17 @@ spec:
           && {{ include "daypass.hasCredential" . }}
           && ((request.resource.resource == 'pods' && request.?subResource.orValue('') == 'status')
             || (request.resource.group == 'cilium.io' && request.resource.resource == 'ciliumendpoints')))
+    {{- if include "daypass.usesCertManager" . }}
+    {{- $account := .Values.identity.webhook.certificate.certManager.account }}
+    # It writes the certificate of the webhook. A Secret of another type could be a token of the controller's account.
+    - name: not-cert-manager
+      expression: >-
+        !(request.userInfo.username == '{{ $account }}' && {{ include "daypass.hasCredential" . }}
+          && (request.resource.group in ['cert-manager.io', 'acme.cert-manager.io']
+            || (request.resource.group == '' && request.resource.resource == 'secrets' && [object, oldObject].all(o, o == null
+              || (o.?type.orValue('Opaque') in ['Opaque', 'kubernetes.io/tls']
+                && (o.metadata.?generateName.orValue('') + o.metadata.?name.orValue('')).startsWith('{{ include "daypass.name" . }}-stamp'))))))
+    {{- end }}
     {{- with .Values.selfGuard.managers }}
     # Value selfGuard.managers.
     - name: not-a-manager
@@ -153,7 +164,7 @@ users:
 accounts:
   - system:serviceaccount:kube-system:deployment-controller # makes ReplicaSets, and says how far a rollout is
   - system:serviceaccount:kube-system:replicaset-controller # makes and ends pods
-  - system:serviceaccount:kube-system:endpoint-controller # addresses behind the Service of the metrics
+  - system:serviceaccount:kube-system:endpoint-controller # addresses behind the Services of metrics and webhook
   - system:serviceaccount:kube-system:endpointslice-controller # the same in their newer form
   - system:serviceaccount:kube-system:disruption-controller # counts for the PodDisruptionBudget
   - system:serviceaccount:kube-system:generic-garbage-collector # old ReplicaSets, and what belonged to what is deleted

@@ -72,14 +72,8 @@ spec:
               || sets.equivalent(variables.reviewsAfter[variables.me].?groups.orValue([]),
                 request.userInfo.?groups.orValue([]))))
       reason: Forbidden
-      {{- if eq (include "daypass.stampVersion" .) "off" }}
       message: >-
-        uid and groups of your review must be yours: this cluster does not fill them in, so write them as
-        `kubectl auth whoami -o yaml` shows them
-      {{- else }}
-      message: >-
-        uid and groups of your review must be yours: leave them out; the cluster fills them in from your login
-      {{- end }}
+        uid and groups of your review must be yours: {{ include "daypass.howToBeStamped" (dict "root" . "what" "them" "it" "them" "fields" "both" "policy" "review-stamp") | nindent 8 | trim }}
     # What a decision was made by stays on record as it was said. States are listed where something can be said,
     # so a new one is closed until it is thought of here.
     - expression: >-

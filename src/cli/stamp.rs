@@ -1,0 +1,69 @@
+//! The command that runs the webhook: its flags, and how the parts of the process are put together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::CliError;
+use crate::runtime::telemetry::{self, Filter, LogFormat};
+use crate::runtime::{server as probes, shutdown};
+use crate::stamp::certificate::Certificate;
+use crate::stamp::server::{self, BOUNDS};
+
+/// Time between two looks at the certificate.
+const LOOKS: Duration = Duration::from_secs(5);
+
+/// Flags of `daypass stamp`.
+#[derive(Debug, clap::Args)]
+pub struct StampArgs {
+    /// Address at which the API server calls, over TLS.
+    #[arg(long, default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    /// Address for /livez and /readyz, over plain HTTP.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    probes: SocketAddr,
+    /// Folder with the certificate as tls.crt and its key as tls.key, in PEM. They are read again when they change.
+    #[arg(long, value_name = "FOLDER")]
+    certificates: PathBuf,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+    /// Which log lines to write: a level (error, warn, info, debug, trace, off), or levels of modules, separated by commas.
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_parser = telemetry::filter)]
+    log: Filter,
+    /// Name of this cluster, to be in every log line.
+    #[arg(long)]
+    cluster: Option<String>,
+}
+
+/// Runs the webhook until it is asked to stop, or a part of it fails.
+///
+/// # Errors
+/// When it failed; what it failed of is in the log then, which holds nothing but log lines.
+pub async fn run(args: StampArgs) -> Result<(), CliError> {
+    telemetry::start(args.log_format, &args.log, args.cluster.clone(), tracing_subscriber::layer::Identity::new());
+    run_on(args).await.map_err(|error| {
+        error!(%error, "ends");
+        CliError::Logged
+    })
+}
+
+async fn run_on(args: StampArgs) -> Result<(), CliError> {
+    let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let certificate = Certificate::read(&args.certificates, provider.clone())?;
+    let cannot_listen = |address: SocketAddr| move |e| CliError::Io(format!("cannot listen on {address}"), e);
+    let calls = probes::listen(args.listen).await.map_err(cannot_listen(args.listen))?;
+    let probed = probes::listen(args.probes).await.map_err(cannot_listen(args.probes))?;
+    info!(address = %args.listen, "answers reviews");
+    tokio::select! {
+        served = server::serve(calls, certificate.clone(), provider, BOUNDS, stop.clone()) => {
+            served.map_err(cannot_listen(args.listen))
+        }
+        probed = server::serve_probes(probed, stop) => probed.map_err(cannot_listen(args.probes)),
+        () = certificate.follow(LOOKS) => Ok(()),
+    }
+}

@@ -1,0 +1,9 @@
+//! The webhook that writes identities where the cluster cannot do so by MutatingAdmissionPolicy: `daypass stamp`.
+//!
+//! Owns what is written ([`patch`]), how the API server asks for it over TLS ([`server`]), and the certificate that it is
+//! asked under ([`certificate`]). It never refuses, and nothing depends on it: what it writes is verified by the guards
+//! identity-check and status-guard, as what anybody writes. It must not talk to the cluster: it has no account there.
+
+pub mod certificate;
+pub mod patch;
+pub mod server;
