@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::{policy, request};
 use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS};
-use crate::harness::{World, binaries, shared};
+use crate::harness::{Cluster, binaries, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -26,8 +26,8 @@ pub fn trials() -> Vec<Trial> {
 /// What is wrong, the spec laid over a good one, the field that the refusal must name, and words of its rule.
 type Case = (&'static str, Value, &'static str, &'static str);
 
-async fn bad_requests(world: Arc<World>) {
-    let namespace = world.namespace("bad").await;
+async fn bad_requests(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("bad").await;
     let long = "x".repeat(1100);
     let many: Vec<String> = (0..65).map(|n| format!("ns-{n}")).collect();
     let length = "must be hours, minutes and seconds between 1s and 720h, for example 30m or 1h30m";
@@ -144,7 +144,7 @@ async fn bad_requests(world: Arc<World>) {
             "leave startTime out",
         ),
     ];
-    let alice = world.kubectl(ALICE);
+    let alice = cluster.kubectl(ALICE);
     for (what, spec, field, rule) in cases {
         refused(
             &alice.apply_refused(&with_nulls(request(&namespace, "bad", json!({})), spec)).await,
@@ -164,7 +164,7 @@ async fn bad_requests(world: Arc<World>) {
     );
 }
 
-async fn bad_policies(world: Arc<World>) {
+async fn bad_policies(cluster: Arc<Cluster>) {
     let stage = |over: Value| {
         let mut stage = json!({ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] });
         over.as_object().unwrap().iter().for_each(|(k, v)| stage[k] = v.clone());
@@ -241,7 +241,7 @@ async fn bad_policies(world: Arc<World>) {
         ),
         ("a word for emergencies that is none", json!({ "onBreakGlass": "Allow" }), "spec.onBreakGlass", "Exempt"),
     ];
-    let gitops = world.kubectl(GITOPS);
+    let gitops = cluster.kubectl(GITOPS);
     for (what, spec, field, rule) in cases {
         let bad = with_nulls(policy("bad", "default"), spec);
         refused(&gitops.apply_refused(&bad).await, what, field, rule);
@@ -250,14 +250,14 @@ async fn bad_policies(world: Arc<World>) {
 }
 
 /// With the role for requesters alone, on the client's side and on the server's.
-async fn apply(world: Arc<World>) {
-    let namespace = world.namespace("apply").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn apply(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("apply").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let what_to_do = "what a request asks for cannot be changed: make a new request, under another name";
     for side in ["client", "server"] {
         let flag = format!("--server-side={}", side == "server");
         let args = ["apply", &flag, "-f", "-"];
-        let alice = world.kubectl(ALICE);
+        let alice = cluster.kubectl(ALICE);
         let mut fix = request(&namespace, side, json!({ "duration": "30m" }));
         let made = alice.run_with(&args, &fix.to_string()).await;
         assert!(
@@ -265,7 +265,7 @@ async fn apply(world: Arc<World>) {
             "{}",
             made.stderr
         );
-        let granted = world.until(&namespace, side, State::Active).await;
+        let granted = cluster.until(&namespace, side, State::Active).await;
         assert_eq!(granted.spec.requester.as_ref().unwrap().username, "alice");
         let again = alice.run_with(&args, &fix.to_string()).await;
         assert!(again.ok, "{}", again.stderr);
@@ -279,12 +279,12 @@ async fn apply(world: Arc<World>) {
             assert!(!refused.ok && refused.stderr.contains(what_to_do), "{side}: {}", refused.stderr);
             assert!(!refused.stderr.contains("cannot patch"), "{}", refused.stderr);
         }
-        let stored = world.until(&namespace, side, State::Active).await;
+        let stored = cluster.until(&namespace, side, State::Active).await;
         assert_eq!((stored.uid(), &stored.spec), (granted.uid(), &granted.spec));
         assert_eq!(stored.labels()["team"], "shop");
         // Somebody who finds the manifest has not made the request, and learns whose it is.
         fix["metadata"]["labels"] = json!({ "team": "bank" });
-        let refused = world
+        let refused = cluster
             .kubectl(EVE)
             .run_with(&[&args[..], &["--force-conflicts"][..usize::from(side == "server")]].concat(), &fix.to_string())
             .await;
@@ -315,12 +315,12 @@ async fn refused_offline(bad: &str, what: &str, field: &str) {
     std::fs::write(file.path(), bad).expect("write the policy");
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kubectl-daypass"));
     let output = command.args(["policy", "lint"]).arg(file.path()).output().await.expect("run the plugin");
-    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.code() == Some(2) && told.contains(&format!(" {field}: ")), "{what}, {field}: {told}");
+    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.code() == Some(2) && printed.contains(&format!(" {field}: ")), "{what}, {field}: {printed}");
 }
 
-async fn every_example_is_accepted(world: Arc<World>) {
-    let admin = world.kubectl(ADMIN);
+async fn every_example_is_accepted(cluster: Arc<Cluster>) {
+    let admin = cluster.kubectl(ADMIN);
     for namespace in ["shop", "payments"] {
         admin.apply_namespace(namespace).await;
     }
@@ -349,8 +349,8 @@ async fn every_example_is_accepted(world: Arc<World>) {
     }
 }
 
-async fn every_field_is_explained(world: Arc<World>) {
-    let alice = world.kubectl(ALICE);
+async fn every_field_is_explained(cluster: Arc<Cluster>) {
+    let alice = cluster.kubectl(ALICE);
     for kind in ["areq", "apol"] {
         let tree = alice.ok(&["explain", kind, "--recursive"]).await;
         let top = alice.ok(&["explain", &format!("{kind}.spec")]).await;
@@ -367,13 +367,13 @@ async fn every_field_is_explained(world: Arc<World>) {
     }
 }
 
-async fn columns(world: Arc<World>) {
-    let namespace = world.namespace("columns").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
+async fn columns(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("columns").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
     let until = granted.status.unwrap().expires_at.unwrap().0.to_string();
-    let alice = world.kubectl(ALICE);
+    let alice = cluster.kubectl(ALICE);
     let table = alice.ok(&["get", "areq", "-n", &namespace]).await;
     let (head, row) = table.split_once('\n').unwrap();
     let columns = ["NAME", "REQUESTER", "ROLE", "ONLY", "STATE", "UNTIL", "AGE"];
@@ -382,10 +382,10 @@ async fn columns(world: Arc<World>) {
     // Not `edit` alone: what was asked for is much less, also while it waits and after it was denied.
     let restart =
         json!([{ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]);
-    world.ask(ALICE, &namespace, "restart", json!({ "rules": restart })).await;
-    world.until(&namespace, "restart", State::Active).await;
-    world.ask(ALICE, &namespace, "too-long", json!({ "rules": restart, "duration": "2h" })).await;
-    world.until(&namespace, "too-long", State::Denied).await;
+    cluster.ask(ALICE, &namespace, "restart", json!({ "rules": restart })).await;
+    cluster.until(&namespace, "restart", State::Active).await;
+    cluster.ask(ALICE, &namespace, "too-long", json!({ "rules": restart, "duration": "2h" })).await;
+    cluster.until(&namespace, "too-long", State::Denied).await;
     for (name, state) in [("restart", "Active"), ("too-long", "Denied")] {
         let row = alice.ok(&["get", "areq", name, "-n", &namespace, "--no-headers"]).await;
         let words: Vec<&str> = row.split_whitespace().take(8).collect();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::{self, SOON, why_over};
 use crate::harness::users::{ALICE, BOB, CAROL, DAVE, EVE, GITOPS, User};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -45,22 +45,22 @@ fn stage(name: &str, over: Value) -> Value {
 }
 
 /// A namespace whose policy has these stages, in which alice has asked.
-async fn asked(world: &World, stages: Value, more: Value) -> String {
-    let namespace = world.namespace("approve").await;
+async fn asked(cluster: &Cluster, stages: Value, more: Value) -> String {
+    let namespace = cluster.namespace("approve").await;
     let mut approval = json!({ "stages": stages });
     more.as_object().unwrap().iter().for_each(|(key, value)| approval[key] = value.clone());
-    world.allow(&namespace, &namespace, json!({ "approval": approval })).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "fix", State::Pending).await;
+    cluster.allow(&namespace, &namespace, json!({ "approval": approval })).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "fix", State::Pending).await;
     namespace
 }
 
-async fn say(world: &World, namespace: &str, user: User, verdict: &str, comment: &str) {
-    world.review(user, namespace, "fix", verdict, comment).await;
+async fn submit_review(cluster: &Cluster, namespace: &str, user: User, verdict: &str, comment: &str) {
+    cluster.review(user, namespace, "fix", verdict, comment).await;
 }
 
-async fn until_message(world: &World, namespace: &str, words: &str) {
-    let requests = world.requests(namespace).await;
+async fn until_message(cluster: &Cluster, namespace: &str, words: &str) {
+    let requests = cluster.requests(namespace).await;
     eventually(&format!("the message says {words:?}"), SOON, async || {
         let status = requests.get("fix").await.map_err(|e| e.to_string())?.status.unwrap_or_default();
         let message = status.message.unwrap_or_default();
@@ -69,100 +69,100 @@ async fn until_message(world: &World, namespace: &str, words: &str) {
     .await;
 }
 
-async fn each_stage_takes_another_person(world: Arc<World>) {
-    let namespace = asked(&world, json!([stage("first", json!({})), stage("second", json!({}))]), json!({})).await;
-    say(&world, &namespace, BOB, "Approve", "first").await;
-    until_message(&world, &namespace, "stage second").await;
+async fn each_stage_takes_another_person(cluster: Arc<Cluster>) {
+    let namespace = asked(&cluster, json!([stage("first", json!({})), stage("second", json!({}))]), json!({})).await;
+    submit_review(&cluster, &namespace, BOB, "Approve", "first").await;
+    until_message(&cluster, &namespace, "stage second").await;
     // bob may approve in both stages, and counts in one.
-    say(&world, &namespace, BOB, "Approve", "second as well").await;
-    until_message(&world, &namespace, "stage second").await;
-    say(&world, &namespace, CAROL, "Approve", "").await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
+    submit_review(&cluster, &namespace, BOB, "Approve", "second as well").await;
+    until_message(&cluster, &namespace, "stage second").await;
+    submit_review(&cluster, &namespace, CAROL, "Approve", "").await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
     let message = granted.status.unwrap().message.unwrap();
     assert!(message.contains("approved by") && message.contains("bob") && message.contains("carol"), "{message}");
-    assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
 }
 
-async fn a_denial_ends_it(world: Arc<World>) {
-    let namespace = asked(&world, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
-    say(&world, &namespace, BOB, "Approve", "fine").await;
-    say(&world, &namespace, CAROL, "Deny", "not during the sale").await;
-    let denied = world.until(&namespace, "fix", State::Denied).await;
+async fn a_denial_ends_it(cluster: Arc<Cluster>) {
+    let namespace = asked(&cluster, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
+    submit_review(&cluster, &namespace, BOB, "Approve", "fine").await;
+    submit_review(&cluster, &namespace, CAROL, "Deny", "not during the sale").await;
+    let denied = cluster.until(&namespace, "fix", State::Denied).await;
     let status = denied.status.unwrap();
     assert_eq!(why_over(&status), "carol denied it: not during the sale");
     assert_eq!(status.history.last().unwrap().by.as_deref(), Some("carol"));
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
-async fn what_does_not_count(world: Arc<World>) {
-    let namespace = asked(&world, json!([stage("leads", json!({}))]), json!({})).await;
-    say(&world, &namespace, ALICE, "Approve", "it is urgent").await;
-    say(&world, &namespace, EVE, "Approve", "she is right").await;
-    say(&world, &namespace, DAVE, "Deny", "no").await;
-    let waiting = world.until(&namespace, "fix", State::Pending).await;
+async fn what_does_not_count(cluster: Arc<Cluster>) {
+    let namespace = asked(&cluster, json!([stage("leads", json!({}))]), json!({})).await;
+    submit_review(&cluster, &namespace, ALICE, "Approve", "it is urgent").await;
+    submit_review(&cluster, &namespace, EVE, "Approve", "she is right").await;
+    submit_review(&cluster, &namespace, DAVE, "Deny", "no").await;
+    let waiting = cluster.until(&namespace, "fix", State::Pending).await;
     let reasons = ["ApprovalNeeded", "ReviewIgnored", "ReviewIgnored", "ReviewIgnored"];
-    let events = world.until_events(&waiting, &reasons).await;
+    let events = cluster.until_events(&waiting, &reasons).await;
     assert!(events[1..].iter().all(|event| event.type_.as_deref() == Some("Warning")));
-    let history = world.until(&namespace, "fix", State::Pending).await.status.unwrap().history;
+    let history = cluster.until(&namespace, "fix", State::Pending).await.status.unwrap().history;
     let of_alice = history.iter().find(|entry| entry.by.as_deref() == Some("alice")).unwrap();
     assert_eq!(of_alice.message, "Approve of alice has no effect: nobody reviews their own request: it is urgent");
     let of_dave = history.iter().find(|entry| entry.by.as_deref() == Some("dave")).unwrap();
     assert!(of_dave.message.contains("no stage of the policy names this person"), "{}", of_dave.message);
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
-async fn a_silent_stage_is_escalated(world: Arc<World>) {
+async fn a_silent_stage_is_escalated(cluster: Arc<Cluster>) {
     let dave = json!([{ "kind": "User", "name": "dave" }]);
     let silent = stage("leads", json!({ "escalateAfter": "2s", "escalateTo": dave }));
-    let namespace = asked(&world, json!([silent]), json!({})).await;
-    until_message(&world, &namespace, "of: approvers, dave").await;
-    say(&world, &namespace, DAVE, "Approve", "").await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    world.until_events(&granted, &["ApprovalNeeded", "Escalated", "Reviewed", "Granted"]).await;
+    let namespace = asked(&cluster, json!([silent]), json!({})).await;
+    until_message(&cluster, &namespace, "of: approvers, dave").await;
+    submit_review(&cluster, &namespace, DAVE, "Approve", "").await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    cluster.until_events(&granted, &["ApprovalNeeded", "Escalated", "Reviewed", "Granted"]).await;
 }
 
-async fn nobody_answers(world: Arc<World>) {
+async fn nobody_answers(cluster: Arc<Cluster>) {
     // Long enough for a controller on a busy machine to see the request before its deadline.
-    let namespace = asked(&world, json!([stage("leads", json!({}))]), json!({ "deadline": "8s" })).await;
-    let lapsed = world.until(&namespace, "fix", State::Lapsed).await;
+    let namespace = asked(&cluster, json!([stage("leads", json!({}))]), json!({ "deadline": "8s" })).await;
+    let lapsed = cluster.until(&namespace, "fix", State::Lapsed).await;
     assert_eq!(why_over(&lapsed.status.unwrap()), "stage leads had no answer in time");
     let patch = r#"{"status":{"reviews":{"bob":{"verdict":"Approve","comment":"too late"}}}}"#;
     let late = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", patch];
-    let refusal = world.kubectl(BOB).refused(&late).await;
+    let refusal = cluster.kubectl(BOB).refused(&late).await;
     assert!(refusal.contains("the request is over (Lapsed)"), "{refusal}");
-    world.until(&namespace, "fix", State::Lapsed).await;
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    cluster.until(&namespace, "fix", State::Lapsed).await;
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
-async fn the_requester_gives_access_back(world: Arc<World>) {
-    let namespace = asked(&world, json!([stage("leads", json!({}))]), json!({})).await;
-    say(&world, &namespace, CAROL, "Approve", "").await;
-    world.until(&namespace, "fix", State::Active).await;
-    say(&world, &namespace, ALICE, "Revoke", "done early").await;
-    let over = world.until(&namespace, "fix", State::Revoked).await.status.unwrap();
+async fn the_requester_gives_access_back(cluster: Arc<Cluster>) {
+    let namespace = asked(&cluster, json!([stage("leads", json!({}))]), json!({})).await;
+    submit_review(&cluster, &namespace, CAROL, "Approve", "").await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    submit_review(&cluster, &namespace, ALICE, "Revoke", "done early").await;
+    let over = cluster.until(&namespace, "fix", State::Revoked).await.status.unwrap();
     assert_eq!(over.history.last().unwrap().by.as_deref(), Some("alice"));
-    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
 }
 
-async fn an_approver_ends_it(world: Arc<World>) {
-    let namespace = asked(&world, json!([stage("leads", json!({}))]), json!({})).await;
-    say(&world, &namespace, CAROL, "Approve", "").await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
+async fn an_approver_ends_it(cluster: Arc<Cluster>) {
+    let namespace = asked(&cluster, json!([stage("leads", json!({}))]), json!({})).await;
+    submit_review(&cluster, &namespace, CAROL, "Approve", "").await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
     // eve is no approver.
-    say(&world, &namespace, EVE, "Revoke", "").await;
-    world.until_events(&granted, &["ApprovalNeeded", "Reviewed", "Granted", "ReviewIgnored"]).await;
-    say(&world, &namespace, BOB, "Revoke", "the incident is over").await;
-    let over = world.until(&namespace, "fix", State::Revoked).await.status.unwrap();
+    submit_review(&cluster, &namespace, EVE, "Revoke", "").await;
+    cluster.until_events(&granted, &["ApprovalNeeded", "Reviewed", "Granted", "ReviewIgnored"]).await;
+    submit_review(&cluster, &namespace, BOB, "Revoke", "the incident is over").await;
+    let over = cluster.until(&namespace, "fix", State::Revoked).await.status.unwrap();
     assert_eq!(why_over(&over), "bob ended it: the incident is over");
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
 /// Reviews are a map by username, so merge patches of two people cannot undo each other.
-async fn at_the_same_moment(world: Arc<World>) {
-    let namespace = world.namespace("same-moment").await;
+async fn at_the_same_moment(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("same-moment").await;
     let stages = json!({ "stages": [stage("leads", json!({ "required": 2 }))] });
-    world.allow(&namespace, &namespace, json!({ "approval": stages })).await;
-    let of = async |user| Api::<AccessRequest>::namespaced(world.client(user).await, &namespace);
+    cluster.allow(&namespace, &namespace, json!({ "approval": stages })).await;
+    let of = async |user| Api::<AccessRequest>::namespaced(cluster.client(user).await, &namespace);
     let (alice, bob, carol) = (of(ALICE).await, of(BOB).await, of(CAROL).await);
 
     let asked = stream::iter(0..PAIRS).map(|n| {
@@ -172,7 +172,7 @@ async fn at_the_same_moment(world: Arc<World>) {
         async move { alice.create(&PostParams::default(), &request).await.expect("ask") }
     });
     asked.buffer_unordered(PAIRS_AT_A_TIME).collect::<Vec<_>>().await;
-    until_all(&world, &namespace, State::Pending).await;
+    until_all(&cluster, &namespace, State::Pending).await;
 
     let reviewed = stream::iter(0..PAIRS).map(|n| {
         let name = format!("fix-{n}");
@@ -180,48 +180,48 @@ async fn at_the_same_moment(world: Arc<World>) {
         async move { tokio::join!(approve(bob, BOB, &name), approve(carol, CAROL, &name)) }
     });
     reviewed.buffer_unordered(PAIRS_AT_A_TIME).collect::<Vec<_>>().await;
-    let granted = until_all(&world, &namespace, State::Active).await;
-    each_was_granted_once(&world, &namespace, &granted).await;
+    let granted = until_all(&cluster, &namespace, State::Active).await;
+    each_was_granted_once(&cluster, &namespace, &granted).await;
 }
 
-async fn taken_back(world: Arc<World>) {
-    let namespace = asked(&world, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
-    say(&world, &namespace, BOB, "Approve", "").await;
-    until_message(&world, &namespace, "needs one more approval").await;
+async fn taken_back(cluster: Arc<Cluster>) {
+    let namespace = asked(&cluster, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
+    submit_review(&cluster, &namespace, BOB, "Approve", "").await;
+    until_message(&cluster, &namespace, "needs one more approval").await;
     let patch = r#"{"status":{"reviews":{"bob":null}}}"#;
-    world
+    cluster
         .kubectl(BOB)
         .ok(&["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", patch])
         .await;
-    until_message(&world, &namespace, "needs 2 more approvals").await;
-    say(&world, &namespace, CAROL, "Approve", "").await;
-    until_message(&world, &namespace, "needs one more approval").await;
-    assert!(world.our_bindings(&namespace).await.is_empty());
-    say(&world, &namespace, BOB, "Approve", "after all").await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    let told = ["ApprovalNeeded", "Reviewed", "ReviewWithdrawn", "Reviewed", "Reviewed", "Granted"];
-    world.until_events(&granted, &told).await;
+    until_message(&cluster, &namespace, "needs 2 more approvals").await;
+    submit_review(&cluster, &namespace, CAROL, "Approve", "").await;
+    until_message(&cluster, &namespace, "needs one more approval").await;
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
+    submit_review(&cluster, &namespace, BOB, "Approve", "after all").await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    let recorded = ["ApprovalNeeded", "Reviewed", "ReviewWithdrawn", "Reviewed", "Reviewed", "Granted"];
+    cluster.until_events(&granted, &recorded).await;
 }
 
 /// What people said under the old policy is weighed by the new one, and the record says that it was another.
-async fn policy_changes(world: Arc<World>) {
-    let namespace = asked(&world, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
-    say(&world, &namespace, BOB, "Approve", "").await;
-    until_message(&world, &namespace, "needs one more approval").await;
+async fn policy_changes(cluster: Arc<Cluster>) {
+    let namespace = asked(&cluster, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
+    submit_review(&cluster, &namespace, BOB, "Approve", "").await;
+    until_message(&cluster, &namespace, "needs one more approval").await;
     let only = |name: &str| json!([{ "kind": "User", "name": name }]);
     let stages = |name| json!({ "approval": { "stages": [stage("leads", json!({ "approvers": only(name) }))] } });
-    world.allow(&namespace, &namespace, stages("carol")).await;
-    until_message(&world, &namespace, "needs one more approval of: carol").await;
-    world.allow(&namespace, &namespace, stages("bob")).await;
-    let granted = world.until(&namespace, "fix", State::Active).await.status.unwrap();
+    cluster.allow(&namespace, &namespace, stages("carol")).await;
+    until_message(&cluster, &namespace, "needs one more approval of: carol").await;
+    cluster.allow(&namespace, &namespace, stages("bob")).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await.status.unwrap();
     assert!(granted.message.unwrap().contains("approved by bob"));
-    let told: Vec<&str> = granted.history.iter().map(|entry| entry.message.as_str()).collect();
+    let recorded: Vec<&str> = granted.history.iter().map(|entry| entry.message.as_str()).collect();
     for words in [
         format!("policy {namespace} was changed (generation 1 to 2); the new one decides"),
         "Approve of bob has no effect: no stage of the policy names this person or one of their groups: ".to_owned(),
         format!("policy {namespace} was changed (generation 2 to 3); the new one decides"),
     ] {
-        assert!(told.contains(&words.as_str()), "{words} is not in {told:#?}");
+        assert!(recorded.contains(&words.as_str()), "{words} is not in {recorded:#?}");
     }
 }
 
@@ -233,8 +233,8 @@ async fn approve(requests: &Api<AccessRequest>, user: User, name: &str) {
 }
 
 /// Waits until all pairs' requests are in a state, and hands them over.
-async fn until_all(world: &World, namespace: &str, state: State) -> Vec<AccessRequest> {
-    let requests = world.requests(namespace).await;
+async fn until_all(cluster: &Cluster, namespace: &str, state: State) -> Vec<AccessRequest> {
+    let requests = cluster.requests(namespace).await;
     eventually(&format!("{PAIRS} requests are {state:?}"), SOON, async || {
         let listed = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
         let there = listed.iter().filter(|request| request.status.as_ref().is_some_and(|s| s.state == state)).count();
@@ -243,7 +243,7 @@ async fn until_all(world: &World, namespace: &str, state: State) -> Vec<AccessRe
     .await
 }
 
-async fn each_was_granted_once(world: &World, namespace: &str, granted: &[AccessRequest]) {
+async fn each_was_granted_once(cluster: &Cluster, namespace: &str, granted: &[AccessRequest]) {
     for request in granted {
         let (name, status) = (request.name_any(), request.status.as_ref().expect("a status"));
         assert!(status.reviews.keys().eq(["bob", "carol"]), "{name}: {:?}", status.reviews);
@@ -258,9 +258,9 @@ async fn each_was_granted_once(world: &World, namespace: &str, granted: &[Access
         names
     };
     let expected = sorted(&mut granted.iter().map(|request| format!("daypass-{}", request.uid().expect("a UID"))));
-    let bound = world.our_bindings(namespace).await;
+    let bound = cluster.our_bindings(namespace).await;
     assert_eq!(sorted(&mut bound.iter().map(ResourceExt::name_any)), expected, "each has one binding");
-    let done = done_in(world, namespace);
+    let done = done_in(cluster, namespace);
     let created = done.iter().filter(|e| e["verb"] == "create" && e["objectRef"]["resource"] == "rolebindings");
     let created = sorted(&mut created.map(|event| event["objectRef"]["name"].as_str().expect("a name").to_owned()));
     assert_eq!(created, expected, "each was bound once");
@@ -269,10 +269,10 @@ async fn each_was_granted_once(world: &World, namespace: &str, granted: &[Access
 }
 
 /// What the audit log says was done in a namespace; what was refused is left out.
-fn done_in(world: &World, namespace: &str) -> Vec<Value> {
+fn done_in(cluster: &Cluster, namespace: &str) -> Vec<Value> {
     let done = |event: &Value| event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
     let here = |event: &Value| event["objectRef"]["namespace"] == namespace;
-    world.control_plane.audit_log().into_iter().filter(|event| here(event) && done(event)).collect()
+    cluster.control_plane.audit_log().into_iter().filter(|event| here(event) && done(event)).collect()
 }
 
 /// Whether the API server had both approvals of a request in hand at the same time.
@@ -289,12 +289,12 @@ fn were_together(done: &[Value], name: &str) -> bool {
     first < second_end && second < first_end
 }
 
-async fn an_impossible_policy(world: Arc<World>) {
-    let namespace = world.namespace("impossible").await;
+async fn an_impossible_policy(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("impossible").await;
     let bob = json!([{ "kind": "User", "name": "bob" }]);
     let stages = json!([stage("two-of-one", json!({ "approvers": bob, "required": 2 }))]);
-    world.allow(&namespace, &namespace, json!({ "approval": { "stages": stages } })).await;
-    let gitops = world.kubectl(GITOPS);
+    cluster.allow(&namespace, &namespace, json!({ "approval": { "stages": stages } })).await;
+    let gitops = cluster.kubectl(GITOPS);
     gitops.ok(&["wait", "--for=condition=Ready=False", "apol", &namespace, "--timeout=30s"]).await;
     let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
     let message = gitops.ok(&["get", "apol", &namespace, "-o", ready]).await;
@@ -302,58 +302,58 @@ async fn an_impossible_policy(world: Arc<World>) {
 }
 
 /// By a warning beside the answer of kubectl: what has no effect is told before anybody waits for it.
-async fn in_vain(world: Arc<World>) {
-    let namespace = world.namespace("vain").await;
+async fn in_vain(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("vain").await;
     let bob = json!([{ "kind": "User", "name": "bob" }]);
     let first = stage("first", json!({ "approvers": bob }));
     let second = stage("second", json!({}));
     let terms = json!({ "reviewers": bob, "reviewWithin": "1h" });
-    world
+    cluster
         .allow(&namespace, &namespace, json!({ "approval": { "stages": [first, second] }, "breakGlass": terms }))
         .await;
-    world.ask(ALICE, &namespace, "fix", json!({})).await;
-    let waits = world.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await.status.unwrap();
+    cluster.ask(ALICE, &namespace, "fix", json!({})).await;
+    let waits = cluster.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await.status.unwrap();
     assert_eq!(json!(waits.stage.unwrap().approvers), bob);
-    let says = async |who: User, name: &str, verdict: &str| {
+    let reviewed_by = async |who: User, name: &str, verdict: &str| {
         let patch = json!({ "status": { "reviews": { who.name: { "verdict": verdict } } } }).to_string();
         let args = ["patch", "areq", name, "-n", &namespace, "--subresource=status", "--type=merge", "-p", &patch];
-        let output = world.kubectl(who).run(&args).await;
+        let output = cluster.kubectl(who).run(&args).await;
         assert!(output.ok, "a warning refuses nothing: {}", output.stderr);
         output.stderr
     };
     // Admission policies come into force a moment after they are made.
     eventually("alice is told that her word has no effect", SOON, async || {
-        let told = says(ALICE, "fix", "Approve").await;
+        let warning = reviewed_by(ALICE, "fix", "Approve").await;
         let wanted = "your Approve has no effect: nobody reviews their own request; who may: User/bob";
-        if told.contains("Warning: ") && told.contains(wanted) { Ok(()) } else { Err(told) }
+        if warning.contains("Warning: ") && warning.contains(wanted) { Ok(()) } else { Err(warning) }
     })
     .await;
-    let too_early = says(CAROL, "fix", "Approve").await;
+    let too_early = reviewed_by(CAROL, "fix", "Approve").await;
     let wanted = "your Approve does not count in stage first, which is open; who may approve now: User/bob";
     assert!(too_early.contains(wanted), "{too_early}");
-    assert_eq!(says(BOB, "fix", "Approve").await, "", "who may is told nothing");
-    let runs = world.until(&namespace, "fix", State::Active).await.status.unwrap();
+    assert_eq!(reviewed_by(BOB, "fix", "Approve").await, "", "who may is told nothing");
+    let runs = cluster.until(&namespace, "fix", State::Active).await.status.unwrap();
     let may_revoke = json!([{ "kind": "User", "name": "bob" }, { "kind": "Group", "name": "approvers" }]);
     assert_eq!(json!(runs.may_revoke), may_revoke);
-    let told = says(EVE, "fix", "Revoke").await;
+    let warning = reviewed_by(EVE, "fix", "Revoke").await;
     let wanted = "your Revoke has no effect: who may end this access is its requester, and User/bob, Group/approvers";
-    assert!(told.contains(wanted), "{told}");
-    assert_eq!(says(CAROL, "fix", "Revoke").await, "", "an approver may end it");
-    world.until(&namespace, "fix", State::Revoked).await;
+    assert!(warning.contains(wanted), "{warning}");
+    assert_eq!(reviewed_by(CAROL, "fix", "Revoke").await, "", "an approver may end it");
+    cluster.until(&namespace, "fix", State::Revoked).await;
     let alone = format!("{namespace}-alone");
-    world.allow(&alone, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "unasked", json!({ "policy": alone })).await;
-    world.until(&namespace, "unasked", State::Active).await;
-    let told = says(BOB, "unasked", "Revoke").await;
-    assert!(told.trim_end().ends_with("who may end this access is its requester"), "{told}");
-    assert_eq!(says(ALICE, "unasked", "Revoke").await, "", "everybody may give back what is theirs");
+    cluster.allow(&alone, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "unasked", json!({ "policy": alone })).await;
+    cluster.until(&namespace, "unasked", State::Active).await;
+    let warning = reviewed_by(BOB, "unasked", "Revoke").await;
+    assert!(warning.trim_end().ends_with("who may end this access is its requester"), "{warning}");
+    assert_eq!(reviewed_by(ALICE, "unasked", "Revoke").await, "", "everybody may give back what is theirs");
 
-    world.ask(ALICE, &namespace, "emergency", json!({ "breakGlass": true })).await;
-    world.until(&namespace, "emergency", State::Active).await;
-    let told = says(CAROL, "emergency", "Approve").await;
-    assert!(told.contains("has no effect: who may review this access is User/bob"), "{told}");
-    let told = says(ALICE, "emergency", "Approve").await;
-    assert!(told.contains("nobody reviews their own request"), "{told}");
-    assert_eq!(says(BOB, "emergency", "Approve").await, "");
-    assert_eq!(says(ALICE, "emergency", "Revoke").await, "", "everybody may give back what is theirs");
+    cluster.ask(ALICE, &namespace, "emergency", json!({ "breakGlass": true })).await;
+    cluster.until(&namespace, "emergency", State::Active).await;
+    let warning = reviewed_by(CAROL, "emergency", "Approve").await;
+    assert!(warning.contains("has no effect: who may review this access is User/bob"), "{warning}");
+    let warning = reviewed_by(ALICE, "emergency", "Approve").await;
+    assert!(warning.contains("nobody reviews their own request"), "{warning}");
+    assert_eq!(reviewed_by(BOB, "emergency", "Approve").await, "");
+    assert_eq!(reviewed_by(ALICE, "emergency", "Revoke").await, "", "everybody may give back what is theirs");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::cast::SOON;
 use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, ALICE, BOB};
-use crate::harness::{ControlPlane, World, alone, eventually};
+use crate::harness::{Cluster, ControlPlane, alone, eventually};
 
 const POLICY: &str = include_str!("../examples/audit/policy.yaml");
 const SINK: &str = include_str!("../examples/audit/fluent-bit-values.yaml");
@@ -38,25 +38,25 @@ fn kept_by_the_sink() -> impl Fn(&Value) -> bool {
 }
 
 async fn every_act_leads_to_its_request(control_plane: Arc<ControlPlane>) {
-    let world = World::on(control_plane).await;
-    let namespace = world.namespace("audit").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let cluster = Cluster::on(control_plane).await;
+    let namespace = cluster.namespace("audit").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let secret = ["create", "secret", "generic", "token", "--from-literal=key=not-for-the-log", "-n", &namespace];
-    world.kubectl(ADMIN).ok(&secret).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    let alice = world.kubectl(ALICE);
+    cluster.kubectl(ADMIN).ok(&secret).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    let alice = cluster.kubectl(ALICE);
     alice.ok(&["create", "configmap", "by-alice", "-n", &namespace]).await;
     alice.ok(&["get", "configmaps", "-n", &namespace]).await;
-    world.kubectl(BOB).refused(&["delete", "configmap", "by-alice", "-n", &namespace]).await;
+    cluster.kubectl(BOB).refused(&["delete", "configmap", "by-alice", "-n", &namespace]).await;
 
     let binding = format!("RoleBinding \"daypass-{}/{namespace}\"", granted.uid().expect("a UID"));
-    let kept = kept_by_the_sink();
+    let records = kept_by_the_sink();
     let find = |event: &Value, verb: &str, resource: &str, user: &str| {
         event["verb"] == verb && event["objectRef"]["resource"] == resource && event["user"]["username"] == user
     };
     let log = eventually("the acts are in the log", SOON, async || {
-        let log = world.control_plane.audit_log();
+        let log = cluster.control_plane.audit_log();
         let refused = log.iter().any(|event| find(event, "delete", "configmaps", "bob"));
         if refused { Ok(log) } else { Err(format!("{} lines", log.len())) }
     })
@@ -66,7 +66,7 @@ async fn every_act_leads_to_its_request(control_plane: Arc<ControlPlane>) {
         let event = event.unwrap_or_else(|| panic!("no line of alice's {verb} of {resource}"));
         let reason = event["annotations"]["authorization.k8s.io/reason"].as_str().expect("a reason");
         assert!(reason.contains(&binding), "{reason}");
-        assert!(kept(event), "the sink lets it go: {event}");
+        assert!(records(event), "the sink lets it go: {event}");
     }
     // The controller's grant, and the request itself.
     for (verb, resource, user) in [
@@ -77,10 +77,10 @@ async fn every_act_leads_to_its_request(control_plane: Arc<ControlPlane>) {
         assert!(log.iter().any(|event| find(event, verb, resource, user)), "no line of {user}'s {verb} of {resource}");
     }
     let asked = log.iter().find(|event| find(event, "create", "accessrequests", "alice")).expect("a line");
-    assert!(kept(asked));
+    assert!(records(asked));
     let refused = log.iter().find(|event| find(event, "delete", "configmaps", "bob")).expect("a line");
     assert_eq!(refused["responseStatus"]["code"], 403);
-    assert!(!kept(refused), "what has nothing to do with Daypass is left to other sinks");
+    assert!(!records(refused), "what has nothing to do with Daypass is left to other sinks");
     // No bodies, and not the noise.
     assert!(log.iter().all(|event| event["level"] == "Metadata" && event["requestObject"].is_null()));
     assert!(!json!(log).to_string().contains("not-for-the-log"));

@@ -26,7 +26,7 @@ use crate::harness::cast;
 use crate::harness::install::{CONTROLLER, PROGRAM};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
-use crate::harness::{World, trial};
+use crate::harness::{Cluster, trial};
 
 const ONE_AT_A_TIME: usize = 200;
 const BURST: usize = 1000;
@@ -63,15 +63,15 @@ async fn measure(only: Option<&str>, live: Option<usize>) {
     println!("daypass {} ({profile}), beside a bare client in the same run", env!("CARGO_PKG_VERSION"));
     let other = std::env::var(PROGRAM).ok().filter(|program| !program.is_empty());
     println!("{}\n", other.map_or_else(String::new, |program| format!("the controller is {program}")));
-    let world = World::private().await;
-    let namespace = world.namespace("bench").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let cluster = Cluster::private().await;
+    let namespace = cluster.namespace("bench").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let bench = Bench {
-        bindings: Api::namespaced(world.client(ADMIN).await, &namespace),
-        requests: Api::namespaced(world.client(ALICE).await, &namespace),
-        stored: Api::namespaced(world.client(ADMIN).await, &namespace),
-        seen: Seen::start(Api::<RoleBinding>::namespaced(world.client(ADMIN).await, &namespace), |_| true).await,
-        world: world.clone(),
+        bindings: Api::namespaced(cluster.client(ADMIN).await, &namespace),
+        requests: Api::namespaced(cluster.client(ALICE).await, &namespace),
+        stored: Api::namespaced(cluster.client(ADMIN).await, &namespace),
+        seen: Seen::start(Api::<RoleBinding>::namespaced(cluster.client(ADMIN).await, &namespace), |_| true).await,
+        cluster: cluster.clone(),
     };
     println!("{:<44} {:>9} {:>9} {:>9} {:>9}", "", "p50", "p99", "max", "x bare p50");
     for section in SECTIONS.into_iter().filter(|section| only.is_none_or(|only| only == *section)) {
@@ -91,7 +91,7 @@ async fn measure(only: Option<&str>, live: Option<usize>) {
 }
 
 struct Bench {
-    world: Arc<World>,
+    cluster: Arc<Cluster>,
     bindings: Api<RoleBinding>,
     requests: Api<AccessRequest>,
     /// The same for who may delete what gave access.
@@ -139,12 +139,12 @@ impl Bench {
         println!("{:<44} {:>9}", format!("daypass: memory with {BURST} live grants"), self.memory());
         let sample = self.sample().await;
         self.clear().await;
-        self.world.controller.kill();
+        self.cluster.controller.kill();
         let same = self.same_writes(&sample).await;
         let ratio = same.as_secs_f64() / whole.as_secs_f64();
         println!("{:<44} {:>9.2?} {ratio:>29.1}", "the same writes by a client, nothing decided", same);
         self.clear().await;
-        self.world.controller.restart().await;
+        self.cluster.controller.restart().await;
     }
 
     /// Makes as many as a burst has, from several clients at a time. The time until all were seen, and for each
@@ -197,10 +197,10 @@ impl Bench {
         stream::iter(ends).buffer_unordered(CLIENTS).collect::<Vec<_>>().await;
         self.seen.many(BURST + OVERDUE).await;
         let begin = Instant::now();
-        self.world.controller.kill();
+        self.cluster.controller.kill();
         tokio::time::sleep(Duration::from_secs(12).saturating_sub(begin.elapsed())).await;
         let begin = Instant::now();
-        self.world.controller.restart().await;
+        self.cluster.controller.restart().await;
         self.seen.many(BURST).await;
         let what = format!("daypass: {OVERDUE} overdue and {BURST} live, gone after start");
         println!("{what:<50} {:>9.2?}", begin.elapsed());
@@ -213,9 +213,9 @@ impl Bench {
         self.seen.added(&binding).await;
         self.seen.removed(&binding).await;
         let namespace = self.requests.get("life").await.expect("read it").namespace().expect("a namespace");
-        self.world
+        self.cluster
             .until_events(
-                &self.world.until(&namespace, "life", daypass::api::State::Expired).await,
+                &self.cluster.until(&namespace, "life", daypass::api::State::Expired).await,
                 &["Granted", "Expired"],
             )
             .await;
@@ -224,7 +224,7 @@ impl Bench {
             let name = event["objectRef"]["name"].as_str().unwrap_or_default();
             name == "life" || name == binding || name.starts_with(&format!("life.{}", &uid[..8]))
         };
-        self.world.control_plane.calls_of(CONTROLLER).iter().filter(|event| about(event) && is_write(event)).count()
+        self.cluster.control_plane.calls_of(CONTROLLER).iter().filter(|event| about(event) && is_write(event)).count()
     }
 
     /// Creates the RoleBinding that Daypass would.
@@ -296,7 +296,7 @@ impl Bench {
     /// A size out of proc_pid_status(5).
     fn kernel_says(&self, size: &str) -> String {
         let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.world.controller.pid())).unwrap_or_default();
+            std::fs::read_to_string(format!("/proc/{}/status", self.cluster.controller.pid())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(size)).unwrap_or_default();
         let kilobytes: Option<f64> = line.trim().trim_end_matches(" kB").parse().ok();
         kilobytes.map_or("unknown".to_owned(), |kb| format!("{:.1} MiB", kb / 1024.0))

@@ -18,7 +18,7 @@ use crate::harness::install::CONTROLLER;
 use crate::harness::proxy::{Fault, Moment, Way};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
-use crate::harness::{World, eventually, private};
+use crate::harness::{Cluster, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -42,8 +42,8 @@ const WRITES: usize = 7;
 /// the role, makes one and binds it, gives the loan back; at the end it deletes the role before the binding.
 const NARROW_WRITES: usize = 12;
 
-async fn killed_at_every_write(world: Arc<World>) {
-    killed(world, &json!({ "duration": "3s" }), WRITES, &[Moment::Before, Moment::After]).await;
+async fn killed_at_every_write(cluster: Arc<Cluster>) {
+    killed(cluster, &json!({ "duration": "3s" }), WRITES, &[Moment::Before, Moment::After]).await;
 }
 
 fn narrow() -> Value {
@@ -51,64 +51,64 @@ fn narrow() -> Value {
     json!({ "duration": "3s", "rules": [rule] })
 }
 
-async fn killed_before_a_narrow_write(world: Arc<World>) {
-    killed(world, &narrow(), NARROW_WRITES, &[Moment::Before]).await;
+async fn killed_before_a_narrow_write(cluster: Arc<Cluster>) {
+    killed(cluster, &narrow(), NARROW_WRITES, &[Moment::Before]).await;
 }
 
-async fn killed_after_a_narrow_write(world: Arc<World>) {
-    killed(world, &narrow(), NARROW_WRITES, &[Moment::After]).await;
+async fn killed_after_a_narrow_write(cluster: Arc<Cluster>) {
+    killed(cluster, &narrow(), NARROW_WRITES, &[Moment::After]).await;
 }
 
-async fn killed(world: Arc<World>, spec: &Value, writes: usize, moments: &[Moment]) {
-    // The controller under test speaks through the proxy; the one that the world came with is not needed.
-    world.controller.kill();
-    let (proxy, controller) = world.controller_through_proxy().await;
+async fn killed(cluster: Arc<Cluster>, spec: &Value, writes: usize, moments: &[Moment]) {
+    // The controller under test speaks through the proxy; the one that the cluster came with is not needed.
+    cluster.controller.kill();
+    let (proxy, controller) = cluster.controller_through_proxy().await;
     let controller = Arc::new(controller);
-    let namespace = world.namespace("crash").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let namespace = cluster.namespace("crash").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
 
     for write in 0..writes {
         for &moment in moments {
             let name = format!("die-{write}-{moment:?}").to_lowercase();
             let seen = AtomicUsize::new(0);
             let died = Arc::new(Mutex::new(None));
-            let (tell, victim) = (died.clone(), controller.clone());
+            let (death, victim) = (died.clone(), controller.clone());
             proxy.watch(move |at, request| {
-                if tell.lock().unwrap().is_some() {
+                if death.lock().unwrap().is_some() {
                     return Way::Cut;
                 }
                 if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
                     return Way::On;
                 }
                 victim.kill();
-                *tell.lock().unwrap() = Some(format!("{} {}", request.method, request.path));
+                *death.lock().unwrap() = Some(format!("{} {}", request.method, request.path));
                 Way::Cut
             });
-            world.ask(ALICE, &namespace, &name, spec.clone()).await;
+            cluster.ask(ALICE, &namespace, &name, spec.clone()).await;
             eventually(&format!("it dies at write {write}"), SOON, async || {
                 died.lock().unwrap().clone().ok_or_else(|| "it lives".to_owned())
             })
             .await;
             proxy.pass_all();
             controller.restart().await;
-            let ended = world.until(&namespace, &name, State::Expired).await;
+            let ended = cluster.until(&namespace, &name, State::Expired).await;
             let at = died.lock().unwrap().clone().unwrap();
-            whole(&world, &namespace, &ended, &format!("{moment:?} {at}")).await;
+            whole(&cluster, &namespace, &ended, &format!("{moment:?} {at}")).await;
         }
     }
 }
 
 /// The record is complete, nothing is left, and the audit log has one binding, created and deleted once.
-async fn whole(world: &World, namespace: &str, ended: &AccessRequest, at: &str) {
-    assert!(world.our_bindings(namespace).await.is_empty(), "{at}: a binding is left");
-    let roles = world.kubectl(ADMIN).ok(&["get", "roles", "-n", namespace, "-o", "name"]).await;
+async fn whole(cluster: &Cluster, namespace: &str, ended: &AccessRequest, at: &str) {
+    assert!(cluster.our_bindings(namespace).await.is_empty(), "{at}: a binding is left");
+    let roles = cluster.kubectl(ADMIN).ok(&["get", "roles", "-n", namespace, "-o", "name"]).await;
     assert_eq!(roles, "", "{at}: a role is left");
     let status = ended.status.as_ref().unwrap();
     let history: Vec<&str> = status.history.iter().map(|entry| entry.event.as_str()).collect();
     let (from, until) = (status.granted_at.clone().unwrap().0, status.expires_at.clone().unwrap().0);
     assert_eq!(until.duration_since(from).as_secs(), 3, "{at}: the end moved");
     let name = format!("daypass-{}", ended.uid().unwrap());
-    let count = |verb: &str| world.times_done(verb, "rolebindings", &name);
+    let count = |verb: &str| cluster.times_done(verb, "rolebindings", &name);
     let bound = usize::from(history.contains(&"Granted"));
     assert!(
         count("delete") <= 1 && (bound..=1).contains(&count("create")),
@@ -120,33 +120,33 @@ async fn whole(world: &World, namespace: &str, ended: &AccessRequest, at: &str) 
     assert!(history == ["Granted", "Expired"] || history == ["Expired"], "{at}: {history:?}");
 }
 
-async fn overdue_grants(world: Arc<World>) {
-    let namespace = world.namespace("overdue").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn overdue_grants(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("overdue").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let names: Vec<String> = (0..20).map(|n| format!("overdue-{n}")).collect();
     for name in &names {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "15s" })).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "15s" })).await;
     }
     let mut last = None;
     for name in &names {
-        let end = world.until(&namespace, name, State::Active).await.status.unwrap().expires_at.unwrap().0;
+        let end = cluster.until(&namespace, name, State::Active).await.status.unwrap().expires_at.unwrap().0;
         last = last.max(Some(end));
     }
-    world.controller.kill();
+    cluster.controller.kill();
     past(last.unwrap()).await;
-    assert_eq!(world.our_bindings(&namespace).await.len(), names.len(), "without a controller nothing ends");
-    world.controller.restart().await;
+    assert_eq!(cluster.our_bindings(&namespace).await.len(), names.len(), "without a controller nothing ends");
+    cluster.controller.restart().await;
     eventually("every overdue binding is gone", Duration::from_secs(10), async || {
-        let left = world.our_bindings(&namespace).await.len();
+        let left = cluster.our_bindings(&namespace).await.len();
         if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
     })
     .await;
     for name in &names {
-        world.until(&namespace, name, State::Expired).await;
+        cluster.until(&namespace, name, State::Expired).await;
     }
     // Records take longer than deletions, and wait for all of them.
     let when = |verb: &str, resource: &str| {
-        let calls = world.control_plane.calls_of(CONTROLLER).into_iter();
+        let calls = cluster.control_plane.calls_of(CONTROLLER).into_iter();
         let of_it = |event: &Value| {
             (&event["verb"], &event["objectRef"]["resource"]) == (&json!(verb), &json!(resource))
                 && event["objectRef"]["namespace"] == namespace
@@ -163,30 +163,30 @@ async fn overdue_grants(world: Arc<World>) {
     assert!(deletions.iter().all(|deletion| *deletion < first), "{first} is before some of {deletions:?}");
 }
 
-async fn api_server_away(world: Arc<World>) {
-    let namespace = world.namespace("away").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "4s" })).await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    world.until_events(&granted, &["Granted"]).await;
+async fn api_server_away(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("away").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "4s" })).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    cluster.until_events(&granted, &["Granted"]).await;
     let end = granted.status.unwrap().expires_at.unwrap().0;
-    world.control_plane.stop_api_server();
+    cluster.control_plane.stop_api_server();
     past(end).await;
-    world.control_plane.start_api_server().await;
+    cluster.control_plane.start_api_server().await;
     // A leader that was away for longer than its deadline ends, and is started again.
-    world.controller.revive();
-    let expired = world.until(&namespace, "fix", State::Expired).await;
-    assert!(world.our_bindings(&namespace).await.is_empty());
-    world.until_events(&expired, &["Granted", "Expired"]).await;
+    cluster.controller.revive();
+    let expired = cluster.until(&namespace, "fix", State::Expired).await;
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
+    cluster.until_events(&expired, &["Granted", "Expired"]).await;
 }
 
 /// An API server that starts forbids what roles allow that it does not know yet. It is so for milliseconds only, in which
 /// a trial cannot be sure to meet it, so a proxy says it.
-async fn api_server_starts(world: Arc<World>) {
-    world.controller.kill();
-    let (proxy, controller) = world.controller_through_proxy().await;
-    let namespace = world.namespace("starts").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn api_server_starts(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    let (proxy, controller) = cluster.controller_through_proxy().await;
+    let namespace = cluster.namespace("starts").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let refusals = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(AtomicU16::new(500));
     let (refused, answer) = (refusals.clone(), ready.clone());
@@ -199,7 +199,7 @@ async fn api_server_starts(world: Arc<World>) {
         }
         _ => None,
     });
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
     eventually("the binding was refused four times", SOON, async || {
         let times = refusals.load(Ordering::SeqCst);
         if times >= 4 { Ok(()) } else { Err(format!("it was {times} times: {}", controller.log())) }
@@ -207,24 +207,24 @@ async fn api_server_starts(world: Arc<World>) {
     .await;
     // Who may not even ask that is in need of help, whatever else failed before.
     ready.store(403, Ordering::SeqCst);
-    let waits = world.requests(&namespace).await.get("fix").await.unwrap();
-    world.until_events(&waits, &["Hindered"]).await;
+    let waits = cluster.requests(&namespace).await.get("fix").await.unwrap();
+    cluster.until_events(&waits, &["Hindered"]).await;
     proxy.calm();
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    world.until_events(&granted, &["Hindered", "Granted"]).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    cluster.until_events(&granted, &["Hindered", "Granted"]).await;
 }
 
-async fn asked_to_stop(world: Arc<World>) {
-    let namespace = world.namespace("stop").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "4s" })).await;
-    world.until(&namespace, "fix", State::Active).await;
-    let status = world.controller.terminate().await;
-    assert!(status.success(), "{status}: {}", world.controller.log());
+async fn asked_to_stop(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("stop").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "4s" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    let status = cluster.controller.terminate().await;
+    assert!(status.success(), "{status}: {}", cluster.controller.log());
     // Stopping takes no access away: that is for the next one, or for the end.
-    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
-    world.controller.restart().await;
-    world.until(&namespace, "fix", State::Expired).await;
+    assert_eq!(cluster.our_bindings(&namespace).await.len(), 1);
+    cluster.controller.restart().await;
+    cluster.until(&namespace, "fix", State::Expired).await;
 }
 
 async fn past(end: Timestamp) {
@@ -232,69 +232,69 @@ async fn past(end: Timestamp) {
 }
 
 /// Each of these would have been an event of a watch; at the start there is only what the lists say.
-async fn what_happened_meanwhile(world: Arc<World>) {
-    let (home, away) = (world.namespace("home").await, world.namespace("away").await);
+async fn what_happened_meanwhile(cluster: Arc<Cluster>) {
+    let (home, away) = (cluster.namespace("home").await, cluster.namespace("away").await);
     let both = json!({ "namespaces": [home, away] });
-    world.allow(&home, &home, json!({ "scope": both })).await;
-    world.allow("going", &home, json!({ "roles": [{ "name": "view" }] })).await;
+    cluster.allow(&home, &home, json!({ "scope": both })).await;
+    cluster.allow("going", &home, json!({ "roles": [{ "name": "view" }] })).await;
     let long = json!({ "duration": "1h", "scope": { "namespaces": [away] } });
-    world.ask(ALICE, &home, "deleted-request", long).await;
-    world.ask(ALICE, &home, "deleted-binding", json!({ "duration": "1h" })).await;
-    world.ask(ALICE, &home, "deleted-policy", json!({ "duration": "1h", "role": { "name": "view" } })).await;
-    world.ask(ALICE, &home, "replaced-binding", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &home, "deleted-request", long).await;
+    cluster.ask(ALICE, &home, "deleted-binding", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &home, "deleted-policy", json!({ "duration": "1h", "role": { "name": "view" } })).await;
+    cluster.ask(ALICE, &home, "replaced-binding", json!({ "duration": "1h" })).await;
     for name in ["deleted-request", "deleted-policy"] {
-        world.until(&home, name, State::Active).await;
+        cluster.until(&home, name, State::Active).await;
     }
     let bindings_of =
-        async |name: &str| world.until(&home, name, State::Active).await.status.unwrap().bindings.remove(0).name;
+        async |name: &str| cluster.until(&home, name, State::Active).await.status.unwrap().bindings.remove(0).name;
     let (binding, replaced) = (bindings_of("deleted-binding").await, bindings_of("replaced-binding").await);
-    world.controller.kill();
-    let admin = world.kubectl(ADMIN);
+    cluster.controller.kill();
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["delete", "areq", "deleted-request", "-n", &home]).await;
     // In the foreground, so that the garbage collector has to take its finalizer away without the controller.
     let foreground = ["--cascade=foreground", "--timeout=30s"];
     admin.ok(&[&["delete", "rolebinding", &binding, &replaced, "-n", &home], &foreground[..]].concat()).await;
     admin.ok(&["create", "rolebinding", &replaced, "-n", &home, "--clusterrole=view", "--user=mallory"]).await;
     admin.ok(&["delete", "apol", "going"]).await;
-    assert_eq!(world.our_bindings(&away).await.len(), 1, "the garbage collector does not reach across namespaces");
-    world.controller.restart().await;
-    world.until(&home, "deleted-binding", State::Revoked).await;
-    world.until(&home, "deleted-policy", State::Revoked).await;
-    world.until(&home, "replaced-binding", State::Revoked).await;
-    let strange = world.bindings(&home).await.get(&replaced).await.expect("what an admin made is left alone");
+    assert_eq!(cluster.our_bindings(&away).await.len(), 1, "the garbage collector does not reach across namespaces");
+    cluster.controller.restart().await;
+    cluster.until(&home, "deleted-binding", State::Revoked).await;
+    cluster.until(&home, "deleted-policy", State::Revoked).await;
+    cluster.until(&home, "replaced-binding", State::Revoked).await;
+    let strange = cluster.bindings(&home).await.get(&replaced).await.expect("what an admin made is left alone");
     assert_eq!(strange.subjects.unwrap()[0].name, "mallory");
     eventually("no binding is left", SOON, async || {
-        let left = world.our_bindings(&home).await.len() + world.our_bindings(&away).await.len();
+        let left = cluster.our_bindings(&home).await.len() + cluster.our_bindings(&away).await.len();
         if left == 0 { Ok(()) } else { Err(format!("{left} are")) }
     })
     .await;
 }
 
 /// A namespace of a grant is deleted and made anew while no controller looks.
-async fn namespace_made_anew(world: Arc<World>) {
-    let admin = world.kubectl(ADMIN);
-    let (home, away) = (world.namespace("home").await, world.namespace("away").await);
-    world.allow(&home, &home, json!({ "scope": { "namespaces": [home, away] } })).await;
-    world.ask(ALICE, &home, "fix", json!({ "duration": "1h", "scope": { "namespaces": [away] } })).await;
-    let granted = world.until(&home, "fix", State::Active).await.status.expect("a status");
+async fn namespace_made_anew(cluster: Arc<Cluster>) {
+    let admin = cluster.kubectl(ADMIN);
+    let (home, away) = (cluster.namespace("home").await, cluster.namespace("away").await);
+    cluster.allow(&home, &home, json!({ "scope": { "namespaces": [home, away] } })).await;
+    cluster.ask(ALICE, &home, "fix", json!({ "duration": "1h", "scope": { "namespaces": [away] } })).await;
+    let granted = cluster.until(&home, "fix", State::Active).await.status.expect("a status");
     assert_eq!(granted.namespace_uids.keys().collect::<Vec<_>>(), [&away]);
-    world.controller.kill();
+    cluster.controller.kill();
     admin.ok(&["delete", "namespace", &away, "--timeout=60s"]).await;
     admin.ok(&["create", "namespace", &away]).await;
-    world.controller.restart().await;
-    let ended = world.until(&home, "fix", State::Revoked).await.status.expect("a status");
+    cluster.controller.restart().await;
+    let ended = cluster.until(&home, "fix", State::Revoked).await.status.expect("a status");
     let why = format!("namespace {away}, which it was granted in, was deleted and made anew");
     assert_eq!(why_over(&ended), why);
-    assert!(world.our_bindings(&away).await.is_empty());
+    assert!(cluster.our_bindings(&away).await.is_empty());
 }
 
 /// A binding with our mark that no record knows, as if somebody had switched the guard off for a moment.
-async fn a_stray_binding(world: Arc<World>) {
-    let admin = world.kubectl(ADMIN);
-    let namespace = world.namespace("stray").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    let live = world.until(&namespace, "fix", State::Active).await;
+async fn a_stray_binding(cluster: Arc<Cluster>) {
+    let admin = cluster.kubectl(ADMIN);
+    let namespace = cluster.namespace("stray").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let live = cluster.until(&namespace, "fix", State::Active).await;
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-binding-guard"]).await;
 
     // One that carries the label alone is somebody's: it stays, and is no access that is overdue.
@@ -325,7 +325,7 @@ async fn a_stray_binding(world: Arc<World>) {
         })
         .await;
     }
-    let bindings = world.bindings(&namespace).await;
+    let bindings = cluster.bindings(&namespace).await;
     eventually("the one of no request does not wait for a sweep", Duration::from_secs(10), async || {
         let found = bindings.get_opt("stray-1").await.map_err(|error| error.to_string())?;
         if found.is_none() { Ok(()) } else { Err("it is there".to_owned()) }
@@ -336,36 +336,36 @@ async fn a_stray_binding(world: Arc<World>) {
     let wider = r#"{"subjects":[{"kind":"Group","apiGroup":"rbac.authorization.k8s.io","name":"system:authenticated"}],"metadata":{"annotations":{"daypass.dev/expires-at":"2030-01-01T00:00:00Z"}}}"#;
     admin.ok(&["patch", "rolebinding", &real, "-n", &namespace, "--type=merge", "-p", wider]).await;
     let unmarked = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}"#;
-    restored(&world, &namespace, &real).await;
+    restored(&cluster, &namespace, &real).await;
     admin.ok(&["patch", "rolebinding", &real, "-n", &namespace, "--type=merge", "-p", unmarked]).await;
-    restored(&world, &namespace, &real).await;
+    restored(&cluster, &namespace, &real).await;
     // The other stray names a live request, so it takes a sweep to find it.
     eventually("only the real binding is left", SWEEP + SOON, async || {
-        let left: Vec<String> = world.our_bindings(&namespace).await.iter().map(ResourceExt::name_any).collect();
+        let left: Vec<String> = cluster.our_bindings(&namespace).await.iter().map(ResourceExt::name_any).collect();
         if left == [real.clone(), "foreign".to_owned()] { Ok(()) } else { Err(format!("{left:?} are")) }
     })
     .await;
-    assert_eq!(world.controller.metric("daypass_foreign_bindings").await, 1.0);
-    assert_eq!(world.controller.metric("daypass_overdue_grants").await, 0.0);
-    let told = world.controller.log().lines().filter(|line| line.contains("delete it and make it anew")).count();
-    assert_eq!(told, 1, "the sweeps name it once");
+    assert_eq!(cluster.controller.metric("daypass_foreign_bindings").await, 1.0);
+    assert_eq!(cluster.controller.metric("daypass_overdue_grants").await, 0.0);
+    let warnings = cluster.controller.log().lines().filter(|line| line.contains("delete it and make it anew")).count();
+    assert_eq!(warnings, 1, "the sweeps name it once");
     admin.ok(&["delete", "rolebinding", "foreign", "-n", &namespace]).await;
-    let request = world.until(&namespace, "fix", State::Active).await;
-    let events = world.until_events(&request, &["Granted", "BindingRestored", "BindingRestored"]).await;
+    let request = cluster.until(&namespace, "fix", State::Active).await;
+    let events = cluster.until_events(&request, &["Granted", "BindingRestored", "BindingRestored"]).await;
     assert_eq!(events[1].type_.as_deref(), Some("Warning"));
 
     // RBAC goes on honouring a deleted binding until its last finalizer is gone. It goes without delay.
-    world.controller.kill();
+    cluster.controller.kill();
     let stays = r#"{"metadata":{"finalizers":["example.com/stays"]}}"#;
     admin.ok(&["patch", "rolebinding", &real, "-n", &namespace, "--type=merge", "-p", stays]).await;
     admin.ok(&["delete", "rolebinding", &real, "-n", &namespace, "--wait=false"]).await;
-    world.controller.start_again();
-    world.until(&namespace, "fix", State::Revoked).await;
-    assert!(world.our_bindings(&namespace).await.is_empty(), "a finalizer keeps the access in force");
+    cluster.controller.start_again();
+    cluster.until(&namespace, "fix", State::Revoked).await;
+    assert!(cluster.our_bindings(&namespace).await.is_empty(), "a finalizer keeps the access in force");
 }
 
-async fn restored(world: &World, namespace: &str, name: &str) {
-    let bindings = world.bindings(namespace).await;
+async fn restored(cluster: &Cluster, namespace: &str, name: &str) {
+    let bindings = cluster.bindings(namespace).await;
     eventually("the binding is as it was", SOON, async || {
         let binding = bindings.get(name).await.map_err(|error| error.to_string())?;
         let subjects = binding.subjects.clone().unwrap_or_default();

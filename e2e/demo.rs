@@ -17,7 +17,7 @@ pub fn run(keep: bool) -> ExitCode {
         if keep {
             Stage::after_the_story(Voice::Loud).await.until_interrupted().await;
         } else {
-            Stage::set(Voice::Loud).await.tell().await;
+            Stage::set(Voice::Loud).await.play().await;
             println!("\n`make demo KEEP=1` leaves it running so that you can go on by hand.");
         }
     });
@@ -50,9 +50,9 @@ pub struct Stage {
 impl Stage {
     /// Its kubeconfig is [`KUBECONFIG`], or when nobody is to hear of it one in the control plane's own folder.
     pub async fn set(voice: Voice) -> Self {
-        voice.say("Starting etcd, a Kubernetes API server and its controller manager on this machine ...");
+        voice.print("Starting etcd, a Kubernetes API server and its controller manager on this machine ...");
         let control_plane = ControlPlane::start().await;
-        voice.say("Installing the chart and starting the controller ...");
+        voice.print("Installing the chart and starting the controller ...");
         Daypass::install(&control_plane, &[]).await;
         let admin = control_plane.kubectl(ADMIN);
         cast::give_rights(&admin).await;
@@ -70,7 +70,7 @@ impl Stage {
     /// What `make demo KEEP=1` leaves: the story was told, and its names are free again.
     pub async fn after_the_story(voice: Voice) -> Self {
         let stage = Self::set(voice).await;
-        stage.tell().await;
+        stage.play().await;
         stage.clear().await;
         stage
     }
@@ -89,7 +89,7 @@ impl Stage {
     /// Takes away what the story has made, so that what it is told with can be used again: policies with the access under
     /// them, and requests.
     async fn clear(&self) {
-        self.voice.say("\nTaking the policies and requests of the story away, so that its names are free ...");
+        self.voice.print("\nTaking the policies and requests of the story away, so that its names are free ...");
         let admin = self.control_plane.kubectl(ADMIN);
         admin.ok(&["delete", "accesspolicies", "--all"]).await;
         admin.ok(&["delete", "accessrequests", "--all", "-n", "shop"]).await;
@@ -103,7 +103,7 @@ impl Stage {
     }
 
     /// Tells the story, command by command. The name of the request that carol approves.
-    pub async fn tell(&self) -> String {
+    pub async fn play(&self) -> String {
         self.narrate("The platform team keeps its policies in Git. A GitOps tool applies them.");
         self.show("examples/tour/policies.yaml");
         self.run(GITOPS.name, "apply -f examples/tour/policies.yaml").await;
@@ -156,33 +156,33 @@ impl Stage {
     /// Creates a request as a person; what kubectl calls it from then on. Each time it is another one, so that the story can
     /// be told again.
     async fn create(&self, context: &str, file: &str) -> String {
-        self.voice.say(&format!("\n  $ kubectl --context {context} create -f {file} -o name"));
+        self.voice.print(&format!("\n  $ kubectl --context {context} create -f {file} -o name"));
         let kubectl = self.control_plane.kubectl_with(&self.kubeconfig);
         let name = kubectl.ok(&["--context", context, "create", "-f", file, "-o", "name"]).await;
-        self.voice.say(&format!("    {}", name.trim()));
+        self.voice.print(&format!("    {}", name.trim()));
         name.trim().to_owned()
     }
 
     fn narrate(&self, text: &str) {
-        self.voice.say(&format!("\n# {text}"));
+        self.voice.print(&format!("\n# {text}"));
     }
 
     fn show(&self, path: &str) {
-        self.voice.say(&format!("\n  $ cat {path}"));
+        self.voice.print(&format!("\n  $ cat {path}"));
         let text = std::fs::read_to_string(binaries::repository().join(path)).expect("read an example");
-        text.lines().for_each(|line| self.voice.say(&format!("    {line}")));
+        text.lines().for_each(|line| self.voice.print(&format!("    {line}")));
     }
 
     /// Runs a kubectl command as a person and shows it with what it prints. A refusal is part of the story.
     async fn run(&self, context: &str, command: &str) {
-        self.voice.say(&format!("\n  $ kubectl --context {context} {command}"));
+        self.voice.print(&format!("\n  $ kubectl --context {context} {command}"));
         let words = shell::words(command);
         let mut args = vec!["--context", context];
         args.extend(words.iter().map(String::as_str));
         let kubectl = self.control_plane.kubectl_with(&self.kubeconfig);
         let output = kubectl.run(&args).await;
         for line in output.stdout.lines().chain(output.stderr.lines()) {
-            self.voice.say(&format!("    {line}"));
+            self.voice.print(&format!("    {line}"));
         }
     }
 }
@@ -193,7 +193,7 @@ fn review(request: &str, name: &str, verdict: &str) -> String {
 }
 
 impl Voice {
-    fn say(self, line: &str) {
+    fn print(self, line: &str) {
         if self == Self::Loud {
             println!("{line}");
         }

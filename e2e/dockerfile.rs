@@ -56,8 +56,8 @@ fn tells_what_is_held_back() {
     assert_eq!(faults("ADD --chown=1:1 *.toml .\n", "Cargo.toml"), [held_back("*.toml", "Cargo.toml")]);
     assert_eq!(faults("COPY nowhere to\n", ""), ["Dockerfile:1: COPY nowhere: it is not there"]);
     for line in ["COPY . .", "COPY $NAME to", "COPY <<EOF to", "COPY only-one", "ADD https://example.com/x to"] {
-        let told = faults(&format!("{line}\n"), "");
-        assert!(told.len() == 1 && told[0].contains("this check does not understand"), "{line}: {told:?}");
+        let ignored = faults(&format!("{line}\n"), "");
+        assert!(ignored.len() == 1 && ignored[0].contains("this check does not understand"), "{line}: {ignored:?}");
     }
     let bound = "RUN --mount=type=bind,source=src,target=/src make\n";
     assert!(faults(bound, "")[0].contains("this check does not understand"), "{bound}");

@@ -50,7 +50,7 @@ fn are_in_order() {
 /// Each of these would go unseen if the check above could not fail.
 fn tells_what_is_broken() {
     let whole = Book::read();
-    let told = |page: &str, more: &str, words: &str| {
+    let documented = |page: &str, more: &str, words: &str| {
         let mut book = whole.clone();
         let text = book.pages.get_mut(page).expect("a page");
         let line = text.lines().count() + 1;
@@ -59,18 +59,18 @@ fn tells_what_is_broken() {
         let wanted = format!("{page}:{line}: {words}");
         assert!(faults.contains(&wanted), "{more:?} should be told as {wanted:?}, but: {faults}");
     };
-    told(FRONT_DOOR, "[x](examples/nowhere.yaml)\n", "links examples/nowhere.yaml, which is not there");
-    told(OPERATE, "[x](../nowhere.md)\n", "links charts/nowhere.md, which is not there");
-    told(OPERATE, "[x](../../../nowhere.md)\n", "links ../../../nowhere.md, which is outside of the repository");
-    told(FRONT_DOOR, "![x](examples/nowhere.svg)\n", "links examples/nowhere.svg, which is not there");
-    told(FRONT_DOOR, "[x]: examples/nowhere.yaml\n", "links examples/nowhere.yaml, which is not there");
-    told(FRONT_DOOR, "[x](#no-such-heading)\n", "links README.md, which has no heading #no-such-heading");
-    told(
+    documented(FRONT_DOOR, "[x](examples/nowhere.yaml)\n", "links examples/nowhere.yaml, which is not there");
+    documented(OPERATE, "[x](../nowhere.md)\n", "links charts/nowhere.md, which is not there");
+    documented(OPERATE, "[x](../../../nowhere.md)\n", "links ../../../nowhere.md, which is outside of the repository");
+    documented(FRONT_DOOR, "![x](examples/nowhere.svg)\n", "links examples/nowhere.svg, which is not there");
+    documented(FRONT_DOOR, "[x]: examples/nowhere.yaml\n", "links examples/nowhere.yaml, which is not there");
+    documented(FRONT_DOOR, "[x](#no-such-heading)\n", "links README.md, which has no heading #no-such-heading");
+    documented(
         FRONT_DOOR,
         "[x](charts/daypass/README.md#no-such-heading)\n",
         "links charts/daypass/README.md, which has no heading #no-such-heading",
     );
-    told(FRONT_DOOR, "[x](Makefile#L3)\n", "links an anchor in Makefile, which is no Markdown");
+    documented(FRONT_DOOR, "[x](Makefile#L3)\n", "links an anchor in Makefile, which is no Markdown");
     let mut long = whole.clone();
     let text = long.pages.get_mut(FRONT_DOOR).expect("the README");
     let (lines, faults) = (text.lines().count(), whole.faults());
@@ -132,8 +132,8 @@ fn metrics_have_rows() {
     assert_eq!(registered, known, "what src/runtime/metrics.rs registers, and METRICS and HISTOGRAMS of e2e/chart.rs");
     let page = read(OPERATE);
     let rows = page.lines().filter(|line| line.starts_with("| `daypass_"));
-    let told = rows.filter_map(|row| row.split(['`', '{']).nth(1)).map(registered_as).collect();
-    assert_eq!(registered, told, "what src/runtime/metrics.rs registers, and the table of metrics of {OPERATE}");
+    let documented = rows.filter_map(|row| row.split(['`', '{']).nth(1)).map(registered_as).collect();
+    assert_eq!(registered, documented, "what src/runtime/metrics.rs registers, and the table of metrics of {OPERATE}");
 }
 
 /// The name that a metric is registered by: the format adds the end of it.
@@ -289,9 +289,9 @@ fn anchors(text: &str) -> BTreeSet<String> {
             continue;
         }
         let words = without_links(heading.trim().trim_end_matches('#').trim());
-        let kept =
+        let current =
             words.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
-        let anchor = kept.replace(' ', "-");
+        let anchor = current.replace(' ', "-");
         let times = seen.entry(anchor.clone()).or_default();
         anchors.insert(if *times == 0 { anchor } else { format!("{anchor}-{times}") });
         *times += 1;

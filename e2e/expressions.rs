@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::harness::cast::SOON;
 use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -38,8 +38,8 @@ fn condition(expression: &str) -> Value {
 }
 
 /// What a policy says of itself once it is not ready.
-async fn fault(world: &World, policy: &str) -> String {
-    let admin = world.kubectl(ADMIN);
+async fn fault(cluster: &Cluster, policy: &str) -> String {
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["wait", "--for=condition=Ready=False", "--timeout=30s", "apol", policy]).await;
     admin.ok(&["get", "apol", policy, "-o", "jsonpath={.status.conditions[?(@.type=='Ready')].message}"]).await
 }
@@ -54,8 +54,8 @@ async fn lint(policy: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-async fn are_told(world: Arc<World>) {
-    let namespace = world.namespace("slips").await;
+async fn are_told(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("slips").await;
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     for (index, (expression, words)) in SLIPS.iter().enumerate() {
         let sound = json!({ "expression": "true", "message": "m" });
@@ -68,61 +68,64 @@ async fn are_told(world: Arc<World>) {
             ),
         ] {
             let name = format!("{namespace}-{kind}{index}");
-            world.allow(&name, &namespace, spec).await;
-            let told = fault(&world, &name).await;
-            assert!(told.starts_with(&format!("{field}: ")) && told.contains(words), "{expression}: {told}");
+            cluster.allow(&name, &namespace, spec).await;
+            let reported = fault(&cluster, &name).await;
             assert!(
-                told.ends_with("until then the policy grants nothing new, and what runs under it goes on"),
-                "{told}"
+                reported.starts_with(&format!("{field}: ")) && reported.contains(words),
+                "{expression}: {reported}"
             );
-            world.ask(ALICE, &namespace, &format!("by-{kind}{index}"), json!({ "policy": name })).await;
-            let denied = world.until(&namespace, &format!("by-{kind}{index}"), State::Denied).await;
+            assert!(
+                reported.ends_with("until then the policy grants nothing new, and what runs under it goes on"),
+                "{reported}"
+            );
+            cluster.ask(ALICE, &namespace, &format!("by-{kind}{index}"), json!({ "policy": name })).await;
+            let denied = cluster.until(&namespace, &format!("by-{kind}{index}"), State::Denied).await;
             let message = denied.status.unwrap().message.unwrap();
-            let (problem, _) = told.split_once("; until").unwrap();
-            assert!(message.contains(problem), "{message}\n{told}");
+            let (problem, _) = reported.split_once("; until").unwrap();
+            assert!(message.contains(problem), "{message}\n{reported}");
             // Offline the same is said with the same words.
-            let stored = world.kubectl(ADMIN).ok(&["get", "apol", &name, "-o", "json"]).await;
-            let said = lint(&stored).await;
-            assert!(said.contains(&format!("{name}: {problem}")), "{said}\n{told}");
+            let stored = cluster.kubectl(ADMIN).ok(&["get", "apol", &name, "-o", "json"]).await;
+            let linted = lint(&stored).await;
+            assert!(linted.contains(&format!("{name}: {problem}")), "{linted}\n{reported}");
         }
     }
 }
 
-async fn end_nothing(world: Arc<World>) {
-    let namespace = world.namespace("slip").await;
-    world.allow(&namespace, &namespace, json!({ "conditions": condition("request.reason != ''") })).await;
-    world.ask(ALICE, &namespace, "runs", json!({})).await;
-    world.until(&namespace, "runs", State::Active).await;
+async fn end_nothing(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("slip").await;
+    cluster.allow(&namespace, &namespace, json!({ "conditions": condition("request.reason != ''") })).await;
+    cluster.ask(ALICE, &namespace, "runs", json!({})).await;
+    cluster.until(&namespace, "runs", State::Active).await;
     for (index, (expression, _)) in SLIPS.iter().enumerate() {
-        world.allow(&namespace, &namespace, json!({ "conditions": condition(expression) })).await;
+        cluster.allow(&namespace, &namespace, json!({ "conditions": condition(expression) })).await;
         let name = format!("new-{index}");
-        world.ask(ALICE, &namespace, &name, json!({})).await;
-        world.until(&namespace, &name, State::Denied).await;
+        cluster.ask(ALICE, &namespace, &name, json!({})).await;
+        cluster.until(&namespace, &name, State::Denied).await;
     }
     // What nobody heeds is noted in a pass, and so there has been one since the policy changed.
-    world.review(EVE, &namespace, "runs", "Revoke", "").await;
-    let requests = world.requests(&namespace).await;
+    cluster.review(EVE, &namespace, "runs", "Revoke", "").await;
+    let requests = cluster.requests(&namespace).await;
     eventually("the request was looked at again", SOON, async || {
         let status = requests.get("runs").await.map_err(|error| error.to_string())?.status.unwrap();
         let seen = status.history.iter().any(|entry| entry.event.as_str() == "ReviewIgnored");
         if seen { Ok(()) } else { Err(format!("{:?}", status.history)) }
     })
     .await;
-    world.until(&namespace, "runs", State::Active).await;
-    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    cluster.until(&namespace, "runs", State::Active).await;
+    assert_eq!(cluster.our_bindings(&namespace).await.len(), 1);
     // Whoever takes the role away means it, slip or not.
     let narrowed = json!({ "conditions": condition(SLIPS[0].0), "roles": [{ "name": "view" }] });
-    world.allow(&namespace, &namespace, narrowed).await;
-    let revoked = world.until(&namespace, "runs", State::Revoked).await.status.unwrap().message.unwrap();
+    cluster.allow(&namespace, &namespace, narrowed).await;
+    let revoked = cluster.until(&namespace, "runs", State::Revoked).await.status.unwrap().message.unwrap();
     assert!(revoked.contains("is not among its roles"), "{revoked}");
 }
 
-async fn deny_what_they_touch(world: Arc<World>) {
-    let (touched, elsewhere) = (world.namespace("touched").await, world.namespace("elsewhere").await);
+async fn deny_what_they_touch(cluster: Arc<Cluster>) {
+    let (touched, elsewhere) = (cluster.namespace("touched").await, cluster.namespace("elsewhere").await);
     for place in [&touched, &elsewhere] {
-        world.allow(place, place, json!({})).await;
-        world.ask(ALICE, place, "runs", json!({})).await;
-        world.until(place, "runs", State::Active).await;
+        cluster.allow(place, place, json!({})).await;
+        cluster.ask(ALICE, place, "runs", json!({})).await;
+        cluster.until(place, "runs", State::Active).await;
     }
     for (index, (expression, words)) in SLIPS.iter().enumerate() {
         let name = format!("{touched}-deny");
@@ -135,22 +138,22 @@ async fn deny_what_they_touch(world: Arc<World>) {
         let policy = json!({
             "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy", "metadata": { "name": name }, "spec": spec
         });
-        world.kubectl(GITOPS).apply(&policy.to_string()).await;
-        let told = fault(&world, &name).await;
+        cluster.kubectl(GITOPS).apply(&policy.to_string()).await;
+        let reported = fault(&cluster, &name).await;
         assert!(
-            told.ends_with("until then the policy denies all that its requesters, roles and scope touch"),
-            "{told}"
+            reported.ends_with("until then the policy denies all that its requesters, roles and scope touch"),
+            "{reported}"
         );
         let asked = format!("asked-{index}");
         for place in [&touched, &elsewhere] {
-            world.ask(ALICE, place, &asked, json!({})).await;
+            cluster.ask(ALICE, place, &asked, json!({})).await;
         }
-        let denied = world.until(&touched, &asked, State::Denied).await.status.unwrap().message.unwrap();
+        let denied = cluster.until(&touched, &asked, State::Denied).await.status.unwrap().message.unwrap();
         assert!(denied.contains(&format!("policy {name} denies it")) && denied.contains(words), "{denied}");
-        world.until(&elsewhere, &asked, State::Active).await;
+        cluster.until(&elsewhere, &asked, State::Active).await;
     }
     // As any Deny, it ends what it touches: nobody can say that it does not mean this.
-    let revoked = world.until(&touched, "runs", State::Revoked).await.status.unwrap().message.unwrap();
+    let revoked = cluster.until(&touched, "runs", State::Revoked).await.status.unwrap().message.unwrap();
     assert!(revoked.contains("a condition cannot be evaluated"), "{revoked}");
-    world.until(&elsewhere, "runs", State::Active).await;
+    cluster.until(&elsewhere, "runs", State::Active).await;
 }

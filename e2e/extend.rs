@@ -13,7 +13,7 @@ use crate::harness::cast::{SOON, why_over};
 use crate::harness::proxy::{Moment, Way};
 use crate::harness::users::{ALICE, CAROL, EVE};
 use crate::harness::wait::now;
-use crate::harness::{World, eventually, private, shared};
+use crate::harness::{Cluster, eventually, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -25,14 +25,14 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A policy in a namespace of its own, with one stage if `asks`, and extensions of up to an hour.
-async fn allowed(world: &World, asks: bool, count: i64) -> String {
-    let namespace = world.namespace("extend").await;
+async fn allowed(cluster: &Cluster, asks: bool, count: i64) -> String {
+    let namespace = cluster.namespace("extend").await;
     let mut spec = json!({ "extension": { "max": "1h", "count": count } });
     if asks {
         let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
         spec["approval"] = json!({ "stages": [{ "name": "leads", "approvers": approvers }] });
     }
-    world.allow(&namespace, &namespace, spec).await;
+    cluster.allow(&namespace, &namespace, spec).await;
     namespace
 }
 
@@ -45,25 +45,25 @@ fn end(request: &AccessRequest) -> Timestamp {
 }
 
 /// How often the binding of a request was created and deleted.
-fn created_and_deleted(world: &World, request: &AccessRequest) -> [usize; 2] {
+fn created_and_deleted(cluster: &Cluster, request: &AccessRequest) -> [usize; 2] {
     let name = format!("daypass-{}", request.uid().unwrap());
-    ["create", "delete"].map(|verb| world.times_done(verb, "rolebindings", &name))
+    ["create", "delete"].map(|verb| cluster.times_done(verb, "rolebindings", &name))
 }
 
-async fn no_gap(world: Arc<World>) {
-    let namespace = allowed(&world, true, 1).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "30s" })).await;
-    world.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await;
-    world.review(CAROL, &namespace, "fix", "Approve", "go ahead").await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    let binding = world.our_bindings(&namespace).await.remove(0);
+async fn no_gap(cluster: Arc<Cluster>) {
+    let namespace = allowed(&cluster, true, 1).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "30s" })).await;
+    cluster.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await;
+    cluster.review(CAROL, &namespace, "fix", "Approve", "go ahead").await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    let binding = cluster.our_bindings(&namespace).await.remove(0);
 
-    world.ask(ALICE, &namespace, "more", more("fix", "5s")).await;
-    world.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
-    assert_eq!(end(&world.until(&namespace, "fix", State::Active).await), end(&granted), "nobody has approved it");
-    world.review(CAROL, &namespace, "more", "Approve", "it takes longer").await;
-    let extended = world.until(&namespace, "more", State::Extended).await;
-    let running = world.until(&namespace, "fix", State::Active).await;
+    cluster.ask(ALICE, &namespace, "more", more("fix", "5s")).await;
+    cluster.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
+    assert_eq!(end(&cluster.until(&namespace, "fix", State::Active).await), end(&granted), "nobody has approved it");
+    cluster.review(CAROL, &namespace, "more", "Approve", "it takes longer").await;
+    let extended = cluster.until(&namespace, "more", State::Extended).await;
+    let running = cluster.until(&namespace, "fix", State::Active).await;
     let later = end(&granted) + SignedDuration::from_secs(5);
     assert_eq!(end(&running), later);
     let status = running.status.clone().unwrap();
@@ -73,7 +73,7 @@ async fn no_gap(world: Arc<World>) {
     assert_eq!(done, format!("the end of fix moved from {} to {later}", end(&granted)));
     // One binding carries it all, with the new end on it for people.
     eventually("the binding names the new end", SOON, async || {
-        let now = world.our_bindings(&namespace).await.remove(0);
+        let now = cluster.our_bindings(&namespace).await.remove(0);
         assert_eq!(now.uid(), binding.uid());
         let until = now.annotations()["daypass.dev/expires-at"].clone();
         if until == later.to_string() { Ok(()) } else { Err(until) }
@@ -88,17 +88,17 @@ async fn no_gap(world: Arc<World>) {
         },
     )
     .await;
-    assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
-    let expired = world.until(&namespace, "fix", State::Expired).await;
-    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
-    world.until_events(&expired, &["ApprovalNeeded", "Reviewed", "Granted", "Extended", "Expired"]).await;
-    assert_eq!(created_and_deleted(&world, &expired), [1, 1], "the binding was there all the time");
+    assert!(cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    let expired = cluster.until(&namespace, "fix", State::Expired).await;
+    assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    cluster.until_events(&expired, &["ApprovalNeeded", "Reviewed", "Granted", "Extended", "Expired"]).await;
+    assert_eq!(created_and_deleted(&cluster, &expired), [1, 1], "the binding was there all the time");
 }
 
-async fn not_allowed(world: Arc<World>) {
-    let namespace = allowed(&world, false, 1).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
+async fn not_allowed(cluster: Arc<Cluster>) {
+    let namespace = allowed(&cluster, false, 1).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
     for (user, name, spec, why) in [
         (EVE, "of-another", more("fix", "10m"), "spec.extends: fix is not yours"),
         (ALICE, "of-nothing", more("nothing", "10m"), "spec.extends: there is no request nothing in this namespace"),
@@ -106,83 +106,83 @@ async fn not_allowed(world: Arc<World>) {
         (ALICE, "too-long", more("fix", "2h"), "2h is longer than 1h, the most that one extension adds"),
         (ALICE, "other-role", json!({ "extends": "fix", "role": { "name": "view" } }), "fix is for ClusterRole/edit"),
     ] {
-        world.ask(user, &namespace, name, spec).await;
-        let denied = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+        cluster.ask(user, &namespace, name, spec).await;
+        let denied = cluster.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
         assert!(denied.contains(why), "{name}: {denied}");
     }
-    assert_eq!(end(&world.until(&namespace, "fix", State::Active).await), end(&granted));
+    assert_eq!(end(&cluster.until(&namespace, "fix", State::Active).await), end(&granted));
     // What is allowed comes through beside all that, and with it everything that hangs on the policy.
-    world.ask(ALICE, &namespace, "more", more("fix", "10m")).await;
-    world.until(&namespace, "more", State::Extended).await;
-    world.ask(ALICE, &namespace, "again", more("fix", "10m")).await;
-    let denied = world.until(&namespace, "again", State::Denied).await.status.unwrap().message.unwrap();
+    cluster.ask(ALICE, &namespace, "more", more("fix", "10m")).await;
+    cluster.until(&namespace, "more", State::Extended).await;
+    cluster.ask(ALICE, &namespace, "again", more("fix", "10m")).await;
+    let denied = cluster.until(&namespace, "again", State::Denied).await.status.unwrap().message.unwrap();
     assert!(denied.contains("it allows a grant to be extended once only"), "{denied}");
-    world.allow(&namespace, &namespace, json!({})).await;
-    let revoked = world.until(&namespace, "fix", State::Revoked).await.status.unwrap().message.unwrap();
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    let revoked = cluster.until(&namespace, "fix", State::Revoked).await.status.unwrap().message.unwrap();
     assert!(revoked.contains("it allows no extension"), "{revoked}");
-    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
 }
 
-async fn too_late(world: Arc<World>) {
-    let namespace = allowed(&world, true, 1).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "12s" })).await;
-    world.review(CAROL, &namespace, "fix", "Approve", "").await;
-    world.until(&namespace, "fix", State::Active).await;
-    world.ask(ALICE, &namespace, "more", more("fix", "1h")).await;
-    world.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
-    world.until(&namespace, "fix", State::Expired).await;
-    let lapsed = world.until(&namespace, "more", State::Lapsed).await.status.unwrap();
+async fn too_late(cluster: Arc<Cluster>) {
+    let namespace = allowed(&cluster, true, 1).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "12s" })).await;
+    cluster.review(CAROL, &namespace, "fix", "Approve", "").await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    cluster.ask(ALICE, &namespace, "more", more("fix", "1h")).await;
+    cluster.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
+    cluster.until(&namespace, "fix", State::Expired).await;
+    let lapsed = cluster.until(&namespace, "more", State::Lapsed).await.status.unwrap();
     let why = why_over(&lapsed);
     // Whether its own timer or the news of the other's end is faster.
     assert!(
         ["fix came to its end first", "fix is over (Expired): make a new request"].contains(&why.as_str()),
         "{why}"
     );
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
 /// Writes of an extension without approvers: record of the decision, Event, record of the new end, Event, binding,
 /// record of the end of it, Event. In some orders.
 const WRITES: usize = 7;
 
-async fn killed_at_every_write(world: Arc<World>) {
-    world.controller.kill();
-    let (proxy, controller) = world.controller_through_proxy().await;
+async fn killed_at_every_write(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    let (proxy, controller) = cluster.controller_through_proxy().await;
     let controller = Arc::new(controller);
-    let namespace = allowed(&world, false, 100).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    let mut before = world.until(&namespace, "fix", State::Active).await;
-    world.until_events(&before, &["Granted"]).await;
+    let namespace = allowed(&cluster, false, 100).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let mut before = cluster.until(&namespace, "fix", State::Active).await;
+    cluster.until_events(&before, &["Granted"]).await;
     for write in 0..WRITES {
         for moment in [Moment::Before, Moment::After] {
             let (seen, died) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
-            let (tell, victim) = (died.clone(), controller.clone());
+            let (flag, victim) = (died.clone(), controller.clone());
             proxy.watch(move |at, _| {
-                if tell.load(Ordering::SeqCst) {
+                if flag.load(Ordering::SeqCst) {
                     return Way::Cut;
                 }
                 if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
                     return Way::On;
                 }
                 victim.kill();
-                tell.store(true, Ordering::SeqCst);
+                flag.store(true, Ordering::SeqCst);
                 Way::Cut
             });
             let name = format!("more-{write}-{moment:?}").to_lowercase();
-            world.ask(ALICE, &namespace, &name, more("fix", "1m")).await;
+            cluster.ask(ALICE, &namespace, &name, more("fix", "1m")).await;
             eventually(&format!("it dies at write {write}"), SOON, async || {
                 if died.load(Ordering::SeqCst) { Ok(()) } else { Err("it lives".to_owned()) }
             })
             .await;
             proxy.pass_all();
             controller.restart().await;
-            world.until(&namespace, &name, State::Extended).await;
-            let after = world.until(&namespace, "fix", State::Active).await;
+            cluster.until(&namespace, &name, State::Extended).await;
+            let after = cluster.until(&namespace, "fix", State::Active).await;
             assert_eq!(end(&after), end(&before) + SignedDuration::from_mins(1), "{moment:?} write {write}");
             before = after;
         }
     }
     let restored = |entry: &daypass::api::request::HistoryEntry| entry.event.as_str() == "BindingRestored";
     assert!(!before.status.as_ref().unwrap().history.iter().any(restored), "nobody had changed the binding by hand");
-    assert_eq!(created_and_deleted(&world, &before), [1, 0]);
+    assert_eq!(created_and_deleted(&cluster, &before), [1, 0]);
 }

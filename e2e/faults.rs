@@ -30,7 +30,7 @@ use crate::harness::install::NAMESPACE;
 use crate::harness::proxy::Fault;
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{now, poll, random};
-use crate::harness::{World, eventually, private, trial};
+use crate::harness::{Cluster, eventually, private, trial};
 use crate::leader::Stranger;
 use judge::{Verdict, judge};
 use people::People;
@@ -61,7 +61,7 @@ struct Size {
     /// The most that a clock is wrong by, in milliseconds.
     longest_step: i64,
     /// Whether to print also when all is well.
-    tell: bool,
+    verbose: bool,
 }
 
 /// Runs it with `[SEED [FAULTS]]`, then tells the stories.
@@ -74,46 +74,46 @@ pub fn run(arguments: &[String]) -> ExitCode {
     };
     let faults = usize::try_from(faults).unwrap_or(usize::MAX);
     let runtime = trial::runtime();
-    let world = runtime.block_on(World::private());
-    let verdict = runtime.block_on(endure(&world, &Size { seed, faults, longest_step: 3_600_000, tell: true }));
+    let cluster = runtime.block_on(Cluster::private());
+    let verdict = runtime.block_on(endure(&cluster, &Size { seed, faults, longest_step: 3_600_000, verbose: true }));
     if !verdict.complaints.is_empty() {
-        world.control_plane.keep();
+        cluster.control_plane.keep();
         return ExitCode::FAILURE;
     }
-    drop(world);
-    runtime.block_on(stories::tell());
+    drop(cluster);
+    runtime.block_on(stories::play());
     ExitCode::SUCCESS
 }
 
-async fn short(world: Arc<World>) {
-    let verdict = endure(&world, &Size { seed: random(), faults: 60, longest_step: 20_000, tell: false }).await;
+async fn short(cluster: Arc<Cluster>) {
+    let verdict = endure(&cluster, &Size { seed: random(), faults: 60, longest_step: 20_000, verbose: false }).await;
     assert!(verdict.complaints.is_empty(), "{} complaints: {:#?}", verdict.complaints.len(), verdict.complaints);
 }
 
-async fn endure(world: &World, size: &Size) -> Verdict {
-    let Size { seed, faults, tell, .. } = size;
+async fn endure(cluster: &Cluster, size: &Size) -> Verdict {
+    let Size { seed, faults, verbose, .. } = size;
     println!("seed {seed}, at least {faults} faults; repeat: make faults SEED={seed} FAULTS={faults}");
-    world.controller.terminate().await;
-    let one = Arc::new(Replica::new("one", world.replica_through_proxy("one", &TERMS).await));
-    let two = Arc::new(Replica::new("two", world.replica_through_proxy("two", &TERMS).await));
-    let people = People::gather(world).await;
-    let stranger = Stranger::in_the(world).await;
+    cluster.controller.terminate().await;
+    let one = Arc::new(Replica::new("one", cluster.replica_through_proxy("one", &TERMS).await));
+    let two = Arc::new(Replica::new("two", cluster.replica_through_proxy("two", &TERMS).await));
+    let people = People::gather(cluster).await;
+    let stranger = Stranger::in_the(cluster).await;
     let weather = Weather::new([one.clone(), two.clone()], size.longest_step, stranger);
     let (mut dice, mut lives, begun) = (Dice::new(size.seed), JoinSet::new(), Instant::now());
-    let wishes = dice.more();
+    let actions = dice.more();
 
     let beside = async { tokio::join!(people.look_on(), weather.keep_alive()) };
     let course = async {
         tokio::select! {
             () = weather.rage(&mut dice, size.faults) => {}
-            () = people.ask_on(wishes, &mut lives) => {}
+            () = people.ask_on(actions, &mut lives) => {}
         }
         weather.set_clocks_right();
         // A failure of one of the people is one of the run.
         while let Some(lived) = lives.join_next().await {
             lived.expect("nobody is let down by the API server itself");
         }
-        let left = poll(AFTERWARDS, async || match unfinished(world, &people).await {
+        let left = poll(AFTERWARDS, async || match unfinished(cluster, &people).await {
             left if left.is_empty() => ControlFlow::Break(()),
             left => ControlFlow::Continue(left.join(", ")),
         })
@@ -124,7 +124,7 @@ async fn endure(world: &World, size: &Size) -> Verdict {
         left = course => left,
         _ = beside => unreachable!("they go on"),
     };
-    let mut verdict = judge(&world.control_plane.audit_log(), &weather.log(), &people.asked(), &people.seen());
+    let mut verdict = judge(&cluster.control_plane.audit_log(), &weather.log(), &people.asked(), &people.seen());
     verdict.complaints.extend(left.map(|left| format!("not over: {left}")));
     for replica in [one, two] {
         let status = replica.controller.terminate().await;
@@ -132,24 +132,24 @@ async fn endure(world: &World, size: &Size) -> Verdict {
             verdict.complaints.push(format!("{} does not stop as asked: {status}", replica.name));
         }
     }
-    if *tell || !verdict.complaints.is_empty() {
+    if *verbose || !verdict.complaints.is_empty() {
         report(&verdict, &weather, &people, begun.elapsed());
     }
     verdict
 }
 
 /// What is not over yet, or is left of what is.
-async fn unfinished(world: &World, people: &People) -> Vec<String> {
+async fn unfinished(cluster: &Cluster, people: &People) -> Vec<String> {
     let mut left = Vec::new();
     for asked in people.asked() {
         let over = people.seen().of(&asked.uid).is_some_and(|status| status.state.is_final());
-        let deleted = asked.wish == people::Wish::Deleted && asked.ended_early.is_some();
+        let deleted = asked.action == people::Wish::Deleted && asked.ended_early.is_some();
         if !over && !deleted {
             left.push(asked.place);
         }
     }
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=daypass,daypass.dev/request-uid");
-    let client = world.client(ADMIN).await;
+    let client = cluster.client(ADMIN).await;
     let bindings = Api::<RoleBinding>::all(client.clone()).list(&ours).await.map(|list| list.items);
     let roles = Api::<Role>::all(client).list(&ours).await.map(|list| list.items);
     left.extend(bindings.iter().flatten().map(|b| format!("binding {}", b.name_any())));
@@ -170,9 +170,9 @@ fn report(verdict: &Verdict, weather: &Weather, people: &People, lasted: Duratio
         verdict.bindings,
         verdict.handovers
     );
-    let mut wishes = std::collections::BTreeMap::<_, usize>::new();
-    asked.iter().for_each(|asked| *wishes.entry(asked.wish).or_default() += 1);
-    wishes.iter().for_each(|(wish, count)| println!("  {:<28} {count:>6}", format!("{wish:?}")));
+    let mut actions = std::collections::BTreeMap::<_, usize>::new();
+    asked.iter().for_each(|asked| *actions.entry(asked.action).or_default() += 1);
+    actions.iter().for_each(|(action, count)| println!("  {:<28} {count:>6}", format!("{action:?}")));
     println!("and by what became of them:");
     verdict.ends.iter().for_each(|(end, count)| println!("  {end:<28} {count:>6}"));
     println!("Lateness, from the API server's audit log: the deletion of the binding is complete.");
@@ -199,43 +199,43 @@ fn figures(what: &str, millis: &[f64]) {
 
 /// The clock is two minutes behind while ends come. They come by the API server's, and when it is right again nothing is
 /// overdue.
-async fn clock_set_right(world: Arc<World>) {
-    let namespace = world.namespace("clock").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn clock_set_right(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("clock").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let names = ["a", "b", "c"];
     for name in names {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "4s" })).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "4s" })).await;
     }
     let mut last = now();
     for name in names {
-        let status = world.until(&namespace, name, State::Active).await.status.expect("a status");
+        let status = cluster.until(&namespace, name, State::Active).await.status.expect("a status");
         last = last.max(status.expires_at.expect("an end").0);
     }
-    world.controller.set_clock(-120_000);
+    cluster.controller.set_clock(-120_000);
     eventually("what is due is gone", SOON, async || {
-        let left = world.our_bindings(&namespace).await.len();
+        let left = cluster.our_bindings(&namespace).await.len();
         if left == 0 { Ok(()) } else { Err(format!("{left} are left")) }
     })
     .await;
     let late = now().duration_since(last).as_millis();
     assert!(late < 1_000, "{late} ms after the last end by the right clock");
-    world.controller.set_clock(0);
+    cluster.controller.set_clock(0);
     for name in names {
-        world.until(&namespace, name, State::Expired).await;
+        cluster.until(&namespace, name, State::Expired).await;
     }
 }
 
 /// The clock goes back by a little while access runs: it runs on, and ends when that clock says so.
-async fn clock_set_back(world: Arc<World>) {
-    let namespace = world.namespace("clock").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
+async fn clock_set_back(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("clock").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
     let end =
-        world.until(&namespace, "fix", State::Active).await.status.expect("a status").expires_at.expect("an end").0;
-    world.controller.set_clock(-4_000);
-    let expired = world.until(&namespace, "fix", State::Expired).await;
+        cluster.until(&namespace, "fix", State::Active).await.status.expect("a status").expires_at.expect("an end").0;
+    cluster.controller.set_clock(-4_000);
+    let expired = cluster.until(&namespace, "fix", State::Expired).await;
     let name = format!("daypass-{}", expired.uid().expect("a uid"));
-    let gone = world.control_plane.audit_log().iter().find_map(|event| {
+    let gone = cluster.control_plane.audit_log().iter().find_map(|event| {
         let is_it = event["verb"] == "delete" && event["objectRef"]["name"] == name.as_str();
         event["stageTimestamp"].as_str().filter(|_| is_it)?.parse::<k8s_openapi::jiff::Timestamp>().ok()
     });
@@ -245,92 +245,92 @@ async fn clock_set_back(world: Arc<World>) {
 
 /// Or a fast clock would deny everything that is asked for until the cluster's has caught up, and a slow one would let
 /// pass what was forged before the guard came.
-async fn guard_dated(world: Arc<World>) {
-    world.controller.terminate().await;
-    let admin = world.kubectl(ADMIN);
-    let namespace = world.namespace("dated").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn guard_dated(cluster: Arc<Cluster>) {
+    cluster.controller.terminate().await;
+    let admin = cluster.kubectl(ADMIN);
+    let namespace = cluster.namespace("dated").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     for (name, wrong_by, wanted) in [("fast", 120_000, State::Active), ("slow", -120_000, State::Denied)] {
         // Without it the controller has nothing to tell by how long the guard has been there.
         admin.ok(&["delete", "areq", "daypass-canary", "-n", NAMESPACE]).await;
         let early = wanted == State::Denied;
         if early {
-            world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+            cluster.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
             let asked = now();
             eventually("the second in which it was asked for is over", SOON, async || {
                 if now().as_second() > asked.as_second() { Ok(()) } else { Err(asked.to_string()) }
             })
             .await;
         }
-        world.controller.set_clock(wrong_by);
-        world.controller.start_again();
+        cluster.controller.set_clock(wrong_by);
+        cluster.controller.start_again();
         eventually("only its clock is wrong", SOON, async || {
-            let (status, said) = world.controller.get("/readyz").await?;
-            let waits = said.starts_with("waiting for: clock (the own clock is") && !said.contains("guard");
-            if status == 503 && waits { Ok(()) } else { Err(format!("{status}: {said}")) }
+            let (status, body) = cluster.controller.get("/readyz").await?;
+            let waits = body.starts_with("waiting for: clock (the own clock is") && !body.contains("guard");
+            if status == 503 && waits { Ok(()) } else { Err(format!("{status}: {body}")) }
         })
         .await;
         if !early {
-            world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
-            world.until_reason(&namespace, name, "Approved", "ClockWrong").await;
+            cluster.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+            cluster.until_reason(&namespace, name, "Approved", "ClockWrong").await;
         }
-        world.controller.set_clock(0);
-        let decided = world.until(&namespace, name, wanted).await.status.expect("a status");
+        cluster.controller.set_clock(0);
+        let decided = cluster.until(&namespace, name, wanted).await.status.expect("a status");
         let why = decided.message.unwrap_or_default();
         assert_eq!(why.contains("when the cluster's guard was not in place"), early, "{why}");
-        world.controller.terminate().await;
+        cluster.controller.terminate().await;
     }
 }
 
-async fn conflict(world: Arc<World>) {
-    world.controller.kill();
-    let (proxy, _controller) = world.controller_through_proxy().await;
-    let namespace = world.namespace("conflict").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
-    world.until(&namespace, "fix", State::Active).await;
+async fn conflict(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    let (proxy, _controller) = cluster.controller_through_proxy().await;
+    let namespace = cluster.namespace("conflict").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
     let tries = Arc::new(AtomicUsize::new(0));
     let count = tries.clone();
     proxy.disturb(move |call| {
         let unbinds = call.method == Method::DELETE && call.path.contains("/rolebindings/");
         (unbinds && count.fetch_add(1, Ordering::SeqCst) < 3).then_some(Fault::Answer(409))
     });
-    world.until(&namespace, "fix", State::Expired).await;
-    assert!(world.our_bindings(&namespace).await.is_empty(), "the record says that it is over");
+    cluster.until(&namespace, "fix", State::Expired).await;
+    assert!(cluster.our_bindings(&namespace).await.is_empty(), "the record says that it is over");
     assert_eq!(tries.load(Ordering::SeqCst), 4);
 }
 
-async fn revoke_turned_away(world: Arc<World>) {
-    world.controller.kill();
-    let (proxy, _controller) = world.controller_through_proxy().await;
-    let namespace = world.namespace("revoke").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "fix", State::Active).await;
+async fn revoke_turned_away(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    let (proxy, _controller) = cluster.controller_through_proxy().await;
+    let namespace = cluster.namespace("revoke").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
     proxy.disturb(|call| (call.method == Method::DELETE).then_some(Fault::Answer(503)));
-    world.review(ALICE, &namespace, "fix", "Revoke", "").await;
+    cluster.review(ALICE, &namespace, "fix", "Revoke", "").await;
     let begun = Instant::now();
     eventually("it has been so for a while", SOON, async || {
         if begun.elapsed() > Duration::from_secs(15) { Ok(()) } else { Err("not yet".to_owned()) }
     })
     .await;
-    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    assert_eq!(cluster.our_bindings(&namespace).await.len(), 1);
     proxy.calm();
     let calm = Instant::now();
-    world.until(&namespace, "fix", State::Revoked).await;
+    cluster.until(&namespace, "fix", State::Revoked).await;
     assert!(calm.elapsed() < Duration::from_secs(1), "{:?}", calm.elapsed());
 }
 
 /// The client library would wait longer and longer by itself, for minutes, and nobody would see it.
-async fn turned_away(world: Arc<World>) {
-    world.controller.kill();
-    let (proxy, _controller) = world.controller_through_proxy().await;
+async fn turned_away(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    let (proxy, _controller) = cluster.controller_through_proxy().await;
     let begun = Instant::now();
     let looks = Arc::new(Mutex::new(vec![begun]));
-    let tell = looks.clone();
+    let verbose = looks.clone();
     proxy.disturb(move |call| {
         if call.path.ends_with("/accessrequests") {
-            tell.lock().expect("no panic").push(Instant::now());
+            verbose.lock().expect("no panic").push(Instant::now());
         }
         (call.method == Method::GET).then_some(Fault::Answer(503))
     });

@@ -12,7 +12,7 @@ use crate::harness::cast::why_over;
 use crate::harness::users::{ALICE, EVE, GITOPS};
 use crate::harness::wait::now;
 use crate::harness::windows::{in_state, next_minute, recurrence, schedule};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Applies a policy that denies `edit` in a namespace in a window, and waits until its status says so.
-async fn deny_in(world: &World, namespace: &str, from: Timestamp, to: Timestamp) -> String {
+async fn deny_in(cluster: &Cluster, namespace: &str, from: Timestamp, to: Timestamp) -> String {
     let name = format!("freeze-{namespace}");
     let spec = json!({
         "effect": "Deny", "roles": [{ "name": "edit" }], "scope": { "namespaces": [namespace] },
@@ -31,7 +31,7 @@ async fn deny_in(world: &World, namespace: &str, from: Timestamp, to: Timestamp)
     let policy = json!({
         "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy", "metadata": { "name": name }, "spec": spec
     });
-    let gitops = world.kubectl(GITOPS);
+    let gitops = cluster.kubectl(GITOPS);
     gitops.apply(&policy.to_string()).await;
     gitops.ok(&["wait", "--for=condition=ScheduleInForce", "--timeout=30s", "apol", &name]).await;
     name
@@ -41,58 +41,58 @@ fn message(request: AccessRequest) -> String {
     request.status.and_then(|status| status.message).unwrap_or_default()
 }
 
-async fn ends_and_waits(world: Arc<World>) {
-    let namespace = world.namespace("freeze").await;
+async fn ends_and_waits(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("freeze").await;
     let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
     let spec = json!({
         "breakGlass": { "reviewers": approvers, "reviewWithin": "1h" },
         "approval": { "automaticWhen": "true", "stages": [{ "name": "leads", "approvers": approvers }] }
     });
-    world.allow(&namespace, &namespace, spec).await;
+    cluster.allow(&namespace, &namespace, spec).await;
     // Time to be granted before, and to try all that is tried within.
     let opens = next_minute(now() + SignedDuration::from_secs(12));
     let closes = opens + SignedDuration::from_secs(60);
-    let freeze = deny_in(&world, &namespace, opens, closes).await;
-    let alice = world.kubectl(ALICE);
+    let freeze = deny_in(&cluster, &namespace, opens, closes).await;
+    let alice = cluster.kubectl(ALICE);
 
-    world.ask(ALICE, &namespace, "runs", json!({ "duration": "1h" })).await;
-    let active = world.until(&namespace, "runs", State::Active).await;
+    cluster.ask(ALICE, &namespace, "runs", json!({ "duration": "1h" })).await;
+    let active = cluster.until(&namespace, "runs", State::Active).await;
     assert_eq!(active.status.as_ref().unwrap().expires_at.as_ref().unwrap().0, opens, "it ends where the window opens");
-    let said = message(active);
-    assert!(said.ends_with(&format!("policy {freeze} denies it from {opens} on: access ends then")), "{said}");
+    let text = message(active);
+    assert!(text.ends_with(&format!("policy {freeze} denies it from {opens} on: access ends then")), "{text}");
     assert!(alice.can_i("create", "pods", Some(&namespace)).await);
     let start = opens + SignedDuration::from_secs(20);
-    world.ask(ALICE, &namespace, "within", json!({ "startTime": start.to_string(), "duration": "10m" })).await;
-    let denied = message(world.until(&namespace, "within", State::Denied).await);
+    cluster.ask(ALICE, &namespace, "within", json!({ "startTime": start.to_string(), "duration": "10m" })).await;
+    let denied = message(cluster.until(&namespace, "within", State::Denied).await);
     assert!(denied.contains(&format!("until {closes}, and spec.startTime is {start}")), "{denied}");
 
-    let expired = in_state(&world, &namespace, "runs", State::Expired).await;
+    let expired = in_state(&cluster, &namespace, "runs", State::Expired).await;
     assert!(now() >= opens && !alice.can_i("create", "pods", Some(&namespace)).await);
-    assert!(world.our_bindings(&namespace).await.is_empty());
-    world.until_events(&expired, &["Granted", "Expired"]).await;
-    let said = why_over(&expired.status.unwrap());
-    assert_eq!(said, format!("access ended as stated at {opens}, when policy {freeze} began to deny it"));
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
+    cluster.until_events(&expired, &["Granted", "Expired"]).await;
+    let text = why_over(&expired.status.unwrap());
+    assert_eq!(text, format!("access ended as stated at {opens}, when policy {freeze} began to deny it"));
 
-    world.ask(ALICE, &namespace, "waits", json!({ "duration": "10m" })).await;
-    let waits = world.until_reason(&namespace, "waits", "Approved", "Frozen").await;
+    cluster.ask(ALICE, &namespace, "waits", json!({ "duration": "10m" })).await;
+    let waits = cluster.until_reason(&namespace, "waits", "Approved", "Frozen").await;
     assert_eq!(waits.status.as_ref().unwrap().state, State::Pending);
     assert!(message(waits).contains(&format!("policy {freeze} denies it until {closes}")));
-    world.ask(EVE, &namespace, "emergency", json!({ "breakGlass": true })).await;
-    let denied = message(world.until(&namespace, "emergency", State::Denied).await);
+    cluster.ask(EVE, &namespace, "emergency", json!({ "breakGlass": true })).await;
+    let denied = message(cluster.until(&namespace, "emergency", State::Denied).await);
     assert!(denied.contains("emergencies too"), "{denied}");
     let exempt = r#"{"spec":{"onBreakGlass":"Exempt"}}"#;
-    world.kubectl(GITOPS).ok(&["patch", "apol", &freeze, "--type=merge", "-p", exempt]).await;
+    cluster.kubectl(GITOPS).ok(&["patch", "apol", &freeze, "--type=merge", "-p", exempt]).await;
     eventually("an emergency is let in", Duration::from_secs(30), async || {
         let name = format!("exempt-{}", now().as_millisecond());
-        world.ask(EVE, &namespace, &name, json!({ "breakGlass": true })).await;
-        let reason = world.until_reason(&namespace, &name, "Approved", "Approved");
+        cluster.ask(EVE, &namespace, &name, json!({ "breakGlass": true })).await;
+        let reason = cluster.until_reason(&namespace, &name, "Approved", "Approved");
         tokio::time::timeout(Duration::from_secs(5), reason).await.map(drop).map_err(|_| "it is not".to_owned())
     })
     .await;
     assert!(now() < closes, "all that took longer than the window, so it shows nothing");
     assert!(!alice.can_i("create", "pods", Some(&namespace)).await, "what is exempt is the emergency");
 
-    let granted = in_state(&world, &namespace, "waits", State::Active).await.status.unwrap();
+    let granted = in_state(&cluster, &namespace, "waits", State::Active).await.status.unwrap();
     let began = granted.granted_at.unwrap().0;
     assert!(
         began >= closes && began < closes + SignedDuration::from_secs(10),
@@ -102,47 +102,47 @@ async fn ends_and_waits(world: Arc<World>) {
     assert!(alice.can_i("create", "pods", Some(&namespace)).await);
 }
 
-async fn made_later(world: Arc<World>) {
-    let namespace = world.namespace("freeze").await;
-    world.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 4 }, "duration": { "max": "24h" } })).await;
+async fn made_later(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("freeze").await;
+    cluster.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 4 }, "duration": { "max": "24h" } })).await;
     let begin = Timestamp::from_second(now().as_second() / 60 * 60).unwrap();
     let hours = recurrence(&[(begin, begin + SignedDuration::from_hours(2))], 2);
-    world.ask(ALICE, &namespace, "weekly", json!({ "recurrence": hours })).await;
-    world.ask(EVE, &namespace, "runs", json!({ "duration": "1h" })).await;
-    in_state(&world, &namespace, "weekly", State::Active).await;
-    let end = in_state(&world, &namespace, "runs", State::Active).await.status.unwrap().expires_at;
+    cluster.ask(ALICE, &namespace, "weekly", json!({ "recurrence": hours })).await;
+    cluster.ask(EVE, &namespace, "runs", json!({ "duration": "1h" })).await;
+    in_state(&cluster, &namespace, "weekly", State::Active).await;
+    let end = in_state(&cluster, &namespace, "runs", State::Active).await.status.unwrap().expires_at;
 
     let opens = next_minute(now() + SignedDuration::from_secs(12));
     let closes = opens + SignedDuration::from_secs(60);
-    let freeze = deny_in(&world, &namespace, opens, closes).await;
-    let told = eventually("what runs says when it is cut", Duration::from_secs(10), async || {
-        let request = world.requests(&namespace).await.get("runs").await.unwrap();
+    let freeze = deny_in(&cluster, &namespace, opens, closes).await;
+    let why = eventually("what runs says when it is cut", Duration::from_secs(10), async || {
+        let request = cluster.requests(&namespace).await.get("runs").await.unwrap();
         let ahead = request.status.as_ref().unwrap().freeze_ahead.clone();
         ahead.map(|ahead| (ahead, request)).ok_or_else(|| "it does not".to_owned())
     })
     .await;
-    let (ahead, request) = told;
+    let (ahead, request) = why;
     assert_eq!((ahead.policy, ahead.opens_at.0), (freeze.clone(), opens));
     assert!(now() < opens, "told before");
     let status = request.status.clone().unwrap();
     assert_eq!((status.state, status.expires_at), (State::Active, end), "the end is written once");
-    world.until_events(&request, &["Granted", "FreezeAhead"]).await;
+    cluster.until_events(&request, &["Granted", "FreezeAhead"]).await;
 
-    let revoked = in_state(&world, &namespace, "runs", State::Revoked).await;
-    let rests = in_state(&world, &namespace, "weekly", State::Suspended).await;
+    let revoked = in_state(&cluster, &namespace, "runs", State::Revoked).await;
+    let rests = in_state(&cluster, &namespace, "weekly", State::Suspended).await;
     let seen = now();
     assert!(opens <= seen && seen < closes, "from {opens} until {closes}, and it is {seen}");
     for (who, request) in [(EVE, &revoked), (ALICE, &rests)] {
         let late = request.status.as_ref().unwrap().history.last().unwrap().at.0.duration_since(opens);
         assert!(!late.is_negative() && late < SignedDuration::from_secs(10), "{late} late");
-        assert!(!world.kubectl(who).can_i("create", "pods", Some(&namespace)).await);
+        assert!(!cluster.kubectl(who).can_i("create", "pods", Some(&namespace)).await);
     }
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
     assert_eq!(why_over(&revoked.status.unwrap()), format!("policy {freeze} denies it until {closes}"));
 
-    in_state(&world, &namespace, "weekly", State::Active).await;
-    assert!(now() >= closes && world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
-    assert!(!world.kubectl(EVE).can_i("create", "pods", Some(&namespace)).await, "what was revoked stays so");
-    world.review(ALICE, &namespace, "weekly", "Revoke", "done").await;
-    world.until_unbound(&namespace).await;
+    in_state(&cluster, &namespace, "weekly", State::Active).await;
+    assert!(now() >= closes && cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!cluster.kubectl(EVE).can_i("create", "pods", Some(&namespace)).await, "what was revoked stays so");
+    cluster.review(ALICE, &namespace, "weekly", "Revoke", "done").await;
+    cluster.until_unbound(&namespace).await;
 }

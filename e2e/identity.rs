@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::cast::request;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE, MALLORY};
-use crate::harness::{World, private, shared};
+use crate::harness::{Cluster, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -31,40 +31,40 @@ fn as_alice() -> serde_json::Value {
     json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"] })
 }
 
-async fn forged_requester(world: Arc<World>) {
-    let namespace = world.namespace("forged").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(MALLORY, &namespace, "forged", json!({ "requester": as_alice() })).await;
-    let denied = world.until(&namespace, "forged", State::Denied).await;
+async fn forged_requester(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("forged").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(MALLORY, &namespace, "forged", json!({ "requester": as_alice() })).await;
+    let denied = cluster.until(&namespace, "forged", State::Denied).await;
     assert_eq!(denied.spec.requester.unwrap().username, "mallory");
     // Server-side apply, with force, is no way around it.
     let manifest = request(&namespace, "applied", json!({ "requester": as_alice() })).to_string();
-    world.kubectl(EVE).apply_server_side(&manifest).await;
-    let granted = world.until(&namespace, "applied", State::Active).await;
+    cluster.kubectl(EVE).apply_server_side(&manifest).await;
+    let granted = cluster.until(&namespace, "applied", State::Active).await;
     assert_eq!(granted.spec.requester.unwrap().username, "eve");
-    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
-    assert!(!world.kubectl(MALLORY).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!cluster.kubectl(MALLORY).can_i("create", "pods", Some(&namespace)).await);
 }
 
-async fn the_spec_is_frozen(world: Arc<World>) {
-    let namespace = world.namespace("frozen").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "fix", State::Active).await;
+async fn the_spec_is_frozen(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("frozen").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
     let patch = r#"{"spec":{"duration":"30m"}}"#;
     let refusal =
-        world.kubectl(ADMIN).refused(&["patch", "areq", "fix", "-n", &namespace, "--type=merge", "-p", patch]).await;
+        cluster.kubectl(ADMIN).refused(&["patch", "areq", "fix", "-n", &namespace, "--type=merge", "-p", patch]).await;
     assert!(refusal.contains("what a request asks for cannot be changed"), "{refusal}");
 }
 
-async fn status_is_guarded(world: Arc<World>) {
-    let namespace = world.namespace("status").await;
+async fn status_is_guarded(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("status").await;
     // Nobody can satisfy this stage, so the request stays pending.
     let stages =
         json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "User", "name": "nobody" }] }] } });
-    world.allow(&namespace, &namespace, stages).await;
-    world.ask(ALICE, &namespace, "fix", json!({})).await;
-    world.until(&namespace, "fix", State::Pending).await;
+    cluster.allow(&namespace, &namespace, stages).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({})).await;
+    cluster.until(&namespace, "fix", State::Pending).await;
     let patch = |body: &str| format!(r#"{{"status":{body}}}"#);
     for body in [
         r#"{"state":"Active"}"#,
@@ -79,7 +79,7 @@ async fn status_is_guarded(world: Arc<World>) {
     ] {
         for user in [BOB, ADMIN] {
             let body = patch(body);
-            let kubectl = world.kubectl(user);
+            let kubectl = cluster.kubectl(user);
             kubectl
                 .refused(&[
                     "patch",
@@ -97,33 +97,33 @@ async fn status_is_guarded(world: Arc<World>) {
     }
     let used = r#"{"status":{"observedGeneration":7}}"#;
     let patch_policy = ["patch", "apol", &namespace, "--subresource=status", "--type=merge", "-p", used];
-    let refusal = world.kubectl(ADMIN).refused(&patch_policy).await;
+    let refusal = cluster.kubectl(ADMIN).refused(&patch_policy).await;
     assert!(refusal.contains("only Daypass writes the status of a policy"), "{refusal}");
     // The reviewer's own entry is theirs, and says who they are, whatever they write.
     let own = patch(r#"{"reviews":{"bob":{"verdict":"Approve","comment":"ok","groups":["kings"],"uid":"u-alice"}}}"#);
-    world
+    cluster
         .kubectl(BOB)
         .ok(&["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", &own])
         .await;
-    let status = world.until(&namespace, "fix", State::Pending).await.status.unwrap();
+    let status = cluster.until(&namespace, "fix", State::Pending).await.status.unwrap();
     assert_eq!(status.reviews["bob"].uid.as_deref(), Some("u-bob"));
     assert!(!status.reviews["bob"].groups.contains(&"kings".to_owned()));
 }
 
-async fn bindings_are_guarded(world: Arc<World>) {
-    let namespace = world.namespace("guarded").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "fix", State::Active).await;
-    let name = world.our_bindings(&namespace).await[0].metadata.name.clone().unwrap();
-    let admin = world.kubectl(ADMIN);
+async fn bindings_are_guarded(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("guarded").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    let name = cluster.our_bindings(&namespace).await[0].metadata.name.clone().unwrap();
+    let admin = cluster.kubectl(ADMIN);
     let wider =
         r#"{"subjects":[{"kind":"Group","apiGroup":"rbac.authorization.k8s.io","name":"system:authenticated"}]}"#;
     let longer = r#"{"metadata":{"annotations":{"daypass.dev/expires-at":"2030-01-01T00:00:00Z"}}}"#;
     let unmarked = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}"#;
-    let kept = r#"{"metadata":{"finalizers":["example.com/stays"]}}"#;
+    let finalized = r#"{"metadata":{"finalizers":["example.com/stays"]}}"#;
     let orphan = r#"{"metadata":{"ownerReferences":null}}"#;
-    for patch in [wider, longer, unmarked, kept, orphan] {
+    for patch in [wider, longer, unmarked, finalized, orphan] {
         let refusal =
             admin.refused(&["patch", "rolebinding", &name, "-n", &namespace, "--type=merge", "-p", patch]).await;
         assert!(refusal.to_lowercase().contains("daypass"), "{refusal}");
@@ -140,9 +140,9 @@ async fn bindings_are_guarded(world: Arc<World>) {
     }
 }
 
-async fn policy_author(world: Arc<World>) {
-    let namespace = world.namespace("author").await;
-    let gitops = world.kubectl(crate::harness::users::GITOPS);
+async fn policy_author(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("author").await;
+    let gitops = cluster.kubectl(crate::harness::users::GITOPS);
     let mut policy = crate::harness::cast::policy(&namespace, &namespace);
     policy["spec"]["roles"] = json!([{ "name": "edit" }, { "name": "cluster-admin" }]);
     let refusal = gitops.apply_refused(&policy.to_string()).await;
@@ -158,49 +158,49 @@ async fn policy_author(world: Arc<World>) {
     assert!(refusal.contains("you may not bind Role edit"), "{refusal}");
 }
 
-async fn a_human_stage(world: Arc<World>) {
-    let namespace = world.namespace("stage").await;
+async fn a_human_stage(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("stage").await;
     let stages = json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }] } });
-    world.allow(&namespace, &namespace, stages).await;
-    world.ask(BOB, &namespace, "fix", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "fix", State::Pending).await;
+    cluster.allow(&namespace, &namespace, stages).await;
+    cluster.ask(BOB, &namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "fix", State::Pending).await;
     let review = |name: &str| format!(r#"{{"status":{{"reviews":{{"{name}":{{"verdict":"Approve"}}}}}}}}"#);
     let patch = async |user: crate::harness::users::User| {
         let body = review(user.name);
-        world
+        cluster
             .kubectl(user)
             .ok(&["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", &body])
             .await;
     };
     // bob is an approver, but it is his own request.
     patch(BOB).await;
-    let waiting = world.until(&namespace, "fix", State::Pending).await;
-    assert!(world.our_bindings(&namespace).await.is_empty(), "{waiting:?}");
+    let waiting = cluster.until(&namespace, "fix", State::Pending).await;
+    assert!(cluster.our_bindings(&namespace).await.is_empty(), "{waiting:?}");
     patch(CAROL).await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
     assert!(granted.status.unwrap().message.unwrap().contains("approved by carol"));
 }
 
 /// A cluster whose stamp is missing: the schema lets such a request in, and it must get nothing.
-async fn without_the_stamp(world: Arc<World>) {
-    let admin = world.kubectl(ADMIN);
+async fn without_the_stamp(cluster: Arc<Cluster>) {
+    let admin = cluster.kubectl(ADMIN);
     for kind in ["mutatingadmissionpolicybindings", "validatingadmissionpolicybindings"] {
         admin.ok(&["delete", kind, "--all"]).await;
     }
-    let namespace = world.namespace("unstamped").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let namespace = cluster.namespace("unstamped").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     crate::harness::eventually("a request is stored without a requester", crate::harness::cast::SOON, async || {
         let name = format!("unstamped-{}", crate::harness::wait::random());
         let manifest = request(&namespace, &name, json!({})).to_string();
-        let output = world.kubectl(ALICE).run_with(&["create", "-f", "-"], &manifest).await;
+        let output = cluster.kubectl(ALICE).run_with(&["create", "-f", "-"], &manifest).await;
         if !output.ok {
             return Err(format!("the check is still in force: {}", output.stderr));
         }
-        let request = world.requests(&namespace).await.get(&name).await.map_err(|e| e.to_string())?;
+        let request = cluster.requests(&namespace).await.get(&name).await.map_err(|e| e.to_string())?;
         if request.spec.requester.is_some() {
             return Err("the stamp is still in force".to_owned());
         }
-        let denied = world.until(&namespace, &name, State::Denied).await;
+        let denied = cluster.until(&namespace, &name, State::Denied).await;
         let message = denied.status.unwrap().message.unwrap();
         assert!(message.contains("did not stamp who asks"), "{message}");
         Ok(())
@@ -209,12 +209,12 @@ async fn without_the_stamp(world: Arc<World>) {
 }
 
 /// Before Kubernetes 1.36 there is no stamp: people write who they are, and the check lets them write nothing else.
-async fn check_alone(world: Arc<World>) {
-    world.kubectl(ADMIN).ok(&["delete", "mutatingadmissionpolicybindings", "--all"]).await;
-    let namespace = world.namespace("checked").await;
+async fn check_alone(cluster: Arc<Cluster>) {
+    cluster.kubectl(ADMIN).ok(&["delete", "mutatingadmissionpolicybindings", "--all"]).await;
+    let namespace = cluster.namespace("checked").await;
     let stages = json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }] } });
-    world.allow(&namespace, &namespace, stages).await;
-    let alice = world.kubectl(ALICE);
+    cluster.allow(&namespace, &namespace, stages).await;
+    let alice = cluster.kubectl(ALICE);
     crate::harness::eventually("the stamp is out of force", crate::harness::cast::SOON, async || {
         let unstamped = request(&namespace, "unstamped", json!({})).to_string();
         let output = alice.run_with(&["create", "--dry-run=server", "-f", "-"], &unstamped).await;
@@ -226,7 +226,7 @@ async fn check_alone(world: Arc<World>) {
         who[key] = value;
         request(&namespace, "fix", json!({ "duration": "1h", "requester": who })).to_string()
     };
-    let refusal = world.kubectl(MALLORY).apply_refused(&with("username", json!("alice"))).await;
+    let refusal = cluster.kubectl(MALLORY).apply_refused(&with("username", json!("alice"))).await;
     assert!(refusal.contains("spec.requester must be you"), "{refusal}");
     for (key, value) in [
         ("username", json!("carol")),
@@ -238,14 +238,14 @@ async fn check_alone(world: Arc<World>) {
         assert!(refusal.contains("spec.requester must be you"), "{key}: {refusal}");
     }
     alice.apply(&with("username", json!("alice"))).await;
-    world.until(&namespace, "fix", State::Pending).await;
+    cluster.until(&namespace, "fix", State::Pending).await;
 
     let review = |who: serde_json::Value| {
         let mut carol = json!({ "verdict": "Approve" });
         who.as_object().unwrap().iter().for_each(|(key, value)| carol[key] = value.clone());
         json!({ "status": { "reviews": { "carol": carol } } }).to_string()
     };
-    let carol = world.kubectl(CAROL);
+    let carol = cluster.kubectl(CAROL);
     let patch = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p"];
     let groups = json!(["approvers", "system:authenticated"]);
     for forged in [
@@ -257,15 +257,15 @@ async fn check_alone(world: Arc<World>) {
         assert!(refusal.contains("uid and groups of your review must be yours"), "{refusal}");
     }
     carol.ok(&[&patch[..], &[&review(json!({ "uid": "u-carol", "groups": groups }))]].concat()).await;
-    world.until(&namespace, "fix", State::Active).await;
+    cluster.until(&namespace, "fix", State::Active).await;
 }
 
 /// The canary tries each guard. Without one nothing new is granted, what runs still ends, and a request from the
 /// time without it is never granted.
-async fn missing_guard(world: Arc<World>) {
-    let admin = world.kubectl(ADMIN);
-    let namespace = world.namespace("unguarded").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn missing_guard(cluster: Arc<Cluster>) {
+    let admin = cluster.kubectl(ADMIN);
+    let namespace = cluster.namespace("unguarded").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     // Or it would count as written in the first gap, which begins with the last look at the guard.
     let judged = "--for=jsonpath={.status.origin.believed}=true";
     admin.ok(&["wait", judged, "apol", &namespace, "--timeout=30s"]).await;
@@ -275,10 +275,10 @@ async fn missing_guard(world: Arc<World>) {
         ("daypass-binding-guard", "daypass-binding-guard is missing"),
     ] {
         let running = format!("running-{guard}");
-        world.ask(ALICE, &namespace, &running, json!({ "duration": "25s" })).await;
-        world.until(&namespace, &running, State::Active).await;
-        assert_eq!(world.controller.metric(IN_FORCE).await, 1.0);
-        let missed = world.controller.metric(MISSED).await;
+        cluster.ask(ALICE, &namespace, &running, json!({ "duration": "25s" })).await;
+        cluster.until(&namespace, &running, State::Active).await;
+        assert_eq!(cluster.controller.metric(IN_FORCE).await, 1.0);
+        let missed = cluster.controller.metric(MISSED).await;
         let backup = without_status(&admin.ok(&["get", "validatingadmissionpolicybinding", guard, "-o", "json"]).await);
         admin.ok(&["delete", "validatingadmissionpolicybinding", guard]).await;
         let stamp = if guard == "daypass-identity-check" {
@@ -290,37 +290,37 @@ async fn missing_guard(world: Arc<World>) {
         } else {
             None
         };
-        until_ready(&world, 503, words).await;
-        assert_eq!(world.controller.metric(IN_FORCE).await, 0.0);
-        assert!(world.controller.metric(MISSED).await > missed);
+        until_ready(&cluster, 503, words).await;
+        assert_eq!(cluster.controller.metric(IN_FORCE).await, 0.0);
+        assert!(cluster.controller.metric(MISSED).await > missed);
 
         let asked = format!("asked-{guard}");
-        world.ask(ALICE, &namespace, &asked, json!({ "duration": "1h", "requester": as_alice_whole() })).await;
-        let waiting = world.until(&namespace, &asked, State::Pending).await.status.unwrap();
+        cluster.ask(ALICE, &namespace, &asked, json!({ "duration": "1h", "requester": as_alice_whole() })).await;
+        let waiting = cluster.until(&namespace, &asked, State::Pending).await.status.unwrap();
         assert!(waiting.message.unwrap().contains(words));
-        world.until(&namespace, &running, State::Expired).await;
+        cluster.until(&namespace, &running, State::Expired).await;
 
         admin.apply(&backup).await;
         if let Some(stamp) = stamp {
             admin.apply(&stamp).await;
         }
-        until_ready(&world, 200, "ok: leads").await;
-        assert_eq!(world.controller.metric(IN_FORCE).await, 1.0);
-        crate::harness::cast::until_stamped(&world.kubectl(MALLORY)).await;
-        let denied = world.until(&namespace, &asked, State::Denied).await.status.unwrap();
+        until_ready(&cluster, 200, "ok: leads").await;
+        assert_eq!(cluster.controller.metric(IN_FORCE).await, 1.0);
+        crate::harness::cast::until_stamped(&cluster.kubectl(MALLORY)).await;
+        let denied = cluster.until(&namespace, &asked, State::Denied).await.status.unwrap();
         assert!(denied.message.unwrap().contains("make it again"));
-        assert!(world.our_bindings(&namespace).await.is_empty());
-        world.ask(ALICE, &namespace, &format!("after-{guard}"), json!({ "duration": "2s" })).await;
-        world.until(&namespace, &format!("after-{guard}"), State::Expired).await;
+        assert!(cluster.our_bindings(&namespace).await.is_empty());
+        cluster.ask(ALICE, &namespace, &format!("after-{guard}"), json!({ "duration": "2s" })).await;
+        cluster.until(&namespace, &format!("after-{guard}"), State::Expired).await;
     }
     // A new controller goes on trusting what it has seen without a break: requests that wait for people survive.
     let nobody = json!({ "approval": { "stages": [{ "name": "nobody", "approvers": [{ "kind": "User", "name": "nobody" }] }] } });
-    world.allow(&namespace, &namespace, nobody).await;
-    world.ask(ALICE, &namespace, "waits", json!({})).await;
-    world.until(&namespace, "waits", State::Pending).await;
-    world.controller.restart().await;
+    cluster.allow(&namespace, &namespace, nobody).await;
+    cluster.ask(ALICE, &namespace, "waits", json!({})).await;
+    cluster.until(&namespace, "waits", State::Pending).await;
+    cluster.controller.restart().await;
     // It is ready before the first pass in the guard's light is on record.
-    let waiting = world.until_reason(&namespace, "waits", "Approved", "ApprovalNeeded").await.status.unwrap();
+    let waiting = cluster.until_reason(&namespace, "waits", "Approved", "ApprovalNeeded").await.status.unwrap();
     assert_eq!(waiting.state, State::Pending);
     assert!(waiting.message.unwrap().contains("stage nobody"));
 }
@@ -338,11 +338,11 @@ fn without_status(object: &str) -> String {
     object.to_string()
 }
 
-async fn until_ready(world: &World, wanted: u16, words: &str) {
+async fn until_ready(cluster: &Cluster, wanted: u16, words: &str) {
     crate::harness::eventually(
         &format!("/readyz answers {wanted} with {words:?}"),
         crate::harness::cast::SOON,
-        async || match world.controller.get("/readyz").await? {
+        async || match cluster.controller.get("/readyz").await? {
             (status, body) if status == wanted && body.contains(words) => Ok(()),
             (status, body) => Err(format!("{status}: {body}")),
         },

@@ -16,7 +16,7 @@ use crate::harness::install::NAMESPACE;
 use crate::harness::proxy::{Moment, Read, Way};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{now, now_plus_seconds};
-use crate::harness::{Controller, World, eventually, private};
+use crate::harness::{Cluster, Controller, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -39,7 +39,7 @@ type Write = (Timestamp, String);
 
 /// What a controller has asked to change, the canary's account included. Dry runs and questions change nothing, and the
 /// lease is what the election itself writes.
-fn writes_of(world: &World, name: &str) -> Vec<Write> {
+fn writes_of(cluster: &Cluster, name: &str) -> Vec<Write> {
     let changes = |event: &&Value| {
         let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
         let uri = event["requestURI"].as_str().unwrap_or_default();
@@ -47,28 +47,28 @@ fn writes_of(world: &World, name: &str) -> Vec<Write> {
             && !["leases", "selfsubjectreviews", "serviceaccounts"].contains(&resource)
             && !uri.contains("dryRun=All")
     };
-    events_of(world, name, changes)
+    events_of(cluster, name, changes)
 }
 
 /// When a controller has renewed the lease.
-fn renewals_of(world: &World, name: &str) -> Vec<Write> {
-    events_of(world, name, |event| event["verb"] == "update" && event["objectRef"]["resource"] == "leases")
+fn renewals_of(cluster: &Cluster, name: &str) -> Vec<Write> {
+    events_of(cluster, name, |event| event["verb"] == "update" && event["objectRef"]["resource"] == "leases")
 }
 
-fn events_of(world: &World, name: &str, which: impl Fn(&&Value) -> bool) -> Vec<Write> {
+fn events_of(cluster: &Cluster, name: &str, which: impl Fn(&&Value) -> bool) -> Vec<Write> {
     let agent = format!("({name})");
-    let of_it = |event: &&Value| event["userAgent"].as_str().is_some_and(|said| said.ends_with(&agent));
+    let of_it = |event: &&Value| event["userAgent"].as_str().is_some_and(|body| body.ends_with(&agent));
     let read = |event: &Value| {
         let at = event["requestReceivedTimestamp"].as_str().and_then(|at| at.parse().ok()).expect("a time");
         (at, format!("{} {}", event["verb"], event["requestURI"]))
     };
-    world.control_plane.audit_log().iter().filter(of_it).filter(which).map(read).collect()
+    cluster.control_plane.audit_log().iter().filter(of_it).filter(which).map(read).collect()
 }
 
 /// The writes of two controllers, of which the second took over from the first: all of the first come before all of
 /// the second.
-fn one_after_the_other(world: &World, first: &str, second: &str) {
-    let (before, after) = (writes_of(world, first), writes_of(world, second));
+fn one_after_the_other(cluster: &Cluster, first: &str, second: &str) {
+    let (before, after) = (writes_of(cluster, first), writes_of(cluster, second));
     let last = before.iter().map(|write| write.0).max().expect("a write of the first");
     let begins = after.iter().map(|write| write.0).min().expect("a write of the second");
     assert!(last < begins, "{first} writes until {last}, {second} from {begins}: {before:?} {after:?}");
@@ -76,58 +76,58 @@ fn one_after_the_other(world: &World, first: &str, second: &str) {
 
 async fn until_role(controller: &Controller, within: Duration, role: &str) {
     eventually(&format!("it says {role:?}"), within, async || {
-        let (status, said) = controller.get("/readyz").await?;
-        if status == 200 && said.trim_end() == role { Ok(()) } else { Err(format!("{status}: {said}")) }
+        let (status, body) = controller.get("/readyz").await?;
+        if status == 200 && body.trim_end() == role { Ok(()) } else { Err(format!("{status}: {body}")) }
     })
     .await;
 }
 
 /// Two controllers, of which `one` leads, and a namespace in which alice gets what she asks for.
-async fn two(world: &World) -> (Controller, Controller, String) {
-    world.controller.terminate().await;
-    let one = world.replica("one", &TERMS).await;
+async fn two(cluster: &Cluster) -> (Controller, Controller, String) {
+    cluster.controller.terminate().await;
+    let one = cluster.replica("one", &TERMS).await;
     until_role(&one, SOON, "ok: leads").await;
-    let other = world.replica("two", &TERMS).await;
+    let other = cluster.replica("two", &TERMS).await;
     until_role(&other, SOON, "ok: stands by; one leads").await;
-    let namespace = world.namespace("lead").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let namespace = cluster.namespace("lead").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     (one, other, namespace)
 }
 
-async fn asked_to_stop(world: Arc<World>) {
-    let (one, other, namespace) = two(&world).await;
+async fn asked_to_stop(cluster: Arc<Cluster>) {
+    let (one, other, namespace) = two(&cluster).await;
     for name in ["a", "b", "c"] {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "6s" })).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "6s" })).await;
     }
     for name in ["a", "b", "c"] {
-        world.until(&namespace, name, State::Active).await;
+        cluster.until(&namespace, name, State::Active).await;
     }
-    assert!(writes_of(&world, "two").is_empty(), "{:?}", writes_of(&world, "two"));
+    assert!(writes_of(&cluster, "two").is_empty(), "{:?}", writes_of(&cluster, "two"));
     let status = one.terminate().await;
     assert!(status.success(), "{status}: {}", one.log());
     until_role(&other, Duration::from_secs(3), "ok: leads").await;
     for name in ["a", "b", "c"] {
-        let ended = world.until(&namespace, name, State::Expired).await;
+        let ended = cluster.until(&namespace, name, State::Expired).await;
         // What the first one announced had been sent when it ended.
-        world.until_events(&ended, &["Granted", "Expired"]).await;
+        cluster.until_events(&ended, &["Granted", "Expired"]).await;
     }
-    one_after_the_other(&world, "one", "two");
+    one_after_the_other(&cluster, "one", "two");
 }
 
-async fn killed(world: Arc<World>) {
-    let (one, other, namespace) = two(&world).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
-    world.until(&namespace, "fix", State::Active).await;
+async fn killed(cluster: Arc<Cluster>) {
+    let (one, other, namespace) = two(&cluster).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "2s" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
     one.kill();
     let died = Instant::now();
-    world.until(&namespace, "fix", State::Expired).await;
+    cluster.until(&namespace, "fix", State::Expired).await;
     assert!(died.elapsed() < LEASE + Duration::from_secs(5), "{:?}", died.elapsed());
     until_role(&other, SOON, "ok: leads").await;
-    assert!(world.our_bindings(&namespace).await.is_empty());
-    one_after_the_other(&world, "one", "two");
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
+    one_after_the_other(&cluster, "one", "two");
     // Not a moment before: the dead one might have been alive.
-    let renewed = renewals_of(&world, "one").pop().expect("a renewal").0;
-    let begins = writes_of(&world, "two").into_iter().map(|write| write.0).min().expect("a write");
+    let renewed = renewals_of(&cluster, "one").pop().expect("a renewal").0;
+    let begins = writes_of(&cluster, "two").into_iter().map(|write| write.0).min().expect("a write");
     assert!(begins.duration_since(renewed).as_millis() >= 9_000, "renewed {renewed}, taken over {begins}");
     // The dead one comes back, and has to stand by.
     one.restart().await;
@@ -137,27 +137,27 @@ async fn killed(world: Arc<World>) {
     until_role(&other, SOON, "ok: leads").await;
 }
 
-async fn cut_off(world: Arc<World>) {
-    world.controller.terminate().await;
-    let (proxy, one) = world.replica_through_proxy("one", &TERMS).await;
+async fn cut_off(cluster: Arc<Cluster>) {
+    cluster.controller.terminate().await;
+    let (proxy, one) = cluster.replica_through_proxy("one", &TERMS).await;
     until_role(&one, SOON, "ok: leads").await;
-    let other = world.replica("two", &TERMS).await;
-    let namespace = world.namespace("cut").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "live", json!({ "duration": "5s" })).await;
-    world.until(&namespace, "live", State::Active).await;
+    let other = cluster.replica("two", &TERMS).await;
+    let namespace = cluster.namespace("cut").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "live", json!({ "duration": "5s" })).await;
+    cluster.until(&namespace, "live", State::Active).await;
 
     // A write is on its way when the line breaks, and nobody knows where it is.
     let held = Arc::new(AtomicBool::new(false));
-    let tell = held.clone();
+    let flag = held.clone();
     proxy.watch(move |at, write| {
         if at == Moment::Before && write.path.ends_with("/accessrequests/late/status") {
-            tell.store(true, Ordering::SeqCst);
+            flag.store(true, Ordering::SeqCst);
             return Way::Wait;
         }
         Way::On
     });
-    world.ask(ALICE, &namespace, "late", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "late", json!({ "duration": "1h" })).await;
     eventually("a write is on its way", SOON, async || {
         if held.load(Ordering::SeqCst) { Ok(()) } else { Err("not yet".to_owned()) }
     })
@@ -167,58 +167,58 @@ async fn cut_off(world: Arc<World>) {
     let log = one.log();
     let last: Value = log.lines().last().and_then(|line| serde_json::from_str(line).ok()).expect("a log line");
     assert!(last["error"].as_str().is_some_and(|why| why.starts_with("this replica leads no more")), "{last}");
-    assert!(writes_of(&world, "two").is_empty(), "the other has begun before");
-    world.until(&namespace, "live", State::Expired).await;
-    world.until(&namespace, "late", State::Active).await;
+    assert!(writes_of(&cluster, "two").is_empty(), "the other has begun before");
+    cluster.until(&namespace, "live", State::Expired).await;
+    cluster.until(&namespace, "late", State::Active).await;
     proxy.pass_all();
     until_role(&other, SOON, "ok: leads").await;
-    one_after_the_other(&world, "one", "two");
+    one_after_the_other(&cluster, "one", "two");
 }
 
-async fn frozen(world: Arc<World>) {
-    let (one, other, namespace) = two(&world).await;
+async fn frozen(cluster: Arc<Cluster>) {
+    let (one, other, namespace) = two(&cluster).await;
     let live: Vec<String> = (0..10).map(|n| format!("live-{n}")).collect();
     for name in &live {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "20s" })).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "20s" })).await;
     }
     for name in &live {
-        world.until(&namespace, name, State::Active).await;
+        cluster.until(&namespace, name, State::Active).await;
     }
     one.freeze();
     // The frozen one will have timers that are due, and news from its watches, all at once.
-    world.ask(ALICE, &namespace, "new", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "new", json!({ "duration": "1h" })).await;
     until_role(&other, SOON, "ok: leads").await;
     for name in &live {
-        world.until(&namespace, name, State::Expired).await;
+        cluster.until(&namespace, name, State::Expired).await;
     }
-    world.until(&namespace, "new", State::Active).await;
-    let before = writes_of(&world, "one").len();
+    cluster.until(&namespace, "new", State::Active).await;
+    let before = writes_of(&cluster, "one").len();
     one.thaw();
     assert!(!one.end().await.success());
-    let writes = writes_of(&world, "one");
+    let writes = writes_of(&cluster, "one");
     assert_eq!(writes.len(), before, "{writes:?}");
-    one_after_the_other(&world, "one", "two");
+    one_after_the_other(&cluster, "one", "two");
 }
 
 /// The watch of the one that stands by is behind when it takes over.
-async fn last_grant(world: Arc<World>) {
-    world.controller.terminate().await;
-    let one = world.replica("one", &TERMS).await;
+async fn last_grant(cluster: Arc<Cluster>) {
+    cluster.controller.terminate().await;
+    let one = cluster.replica("one", &TERMS).await;
     until_role(&one, SOON, "ok: leads").await;
-    let (proxy, other) = world.replica_through_proxy("two", &TERMS).await;
-    let namespace = world.namespace("count").await;
-    world.allow(&namespace, &namespace, json!({ "limits": { "liveGrants": 1 } })).await;
+    let (proxy, other) = cluster.replica_through_proxy("two", &TERMS).await;
+    let namespace = cluster.namespace("count").await;
+    cluster.allow(&namespace, &namespace, json!({ "limits": { "liveGrants": 1 } })).await;
     let start = now_plus_seconds(15);
-    world.ask(ALICE, &namespace, "later", json!({ "duration": "1h", "startTime": start })).await;
-    world.until(&namespace, "later", State::Scheduled).await;
+    cluster.ask(ALICE, &namespace, "later", json!({ "duration": "1h", "startTime": start })).await;
+    cluster.until(&namespace, "later", State::Scheduled).await;
     eventually("the one that stands by knows of it", SOON, async || {
         let scheduled = other.metric(r#"daypass_requests{state="Scheduled"}"#).await;
         if scheduled == 1.0 { Ok(()) } else { Err(format!("{scheduled} are")) }
     })
     .await;
     proxy.hold("accessrequests", Read::Watch);
-    world.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "first", State::Active).await;
+    cluster.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "first", State::Active).await;
     assert!(one.terminate().await.success());
     until_role(&other, SOON, "ok: leads").await;
     let due: Timestamp = start.parse().expect("a time");
@@ -226,13 +226,13 @@ async fn last_grant(world: Arc<World>) {
         if now() > due + SignedDuration::from_secs(2) { Ok(()) } else { Err(start.clone()) }
     })
     .await;
-    world.until(&namespace, "later", State::Scheduled).await;
+    cluster.until(&namespace, "later", State::Scheduled).await;
     proxy.release();
-    let refused = world.until(&namespace, "later", State::Denied).await;
+    let refused = cluster.until(&namespace, "later", State::Denied).await;
     assert!(refused.status.expect("a status").granted_at.is_none());
-    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    assert_eq!(cluster.our_bindings(&namespace).await.len(), 1);
     let by_the_new_one = |write: &Write| write.1.contains("/accessrequests/later/status");
-    assert!(writes_of(&world, "two").iter().any(by_the_new_one), "the first one has decided it");
+    assert!(writes_of(&cluster, "two").iter().any(by_the_new_one), "the first one has decided it");
 }
 
 /// Somebody whom the guard of the Lease does not stop, as where it is not in force yet: they have a token of the controller's
@@ -243,10 +243,10 @@ pub struct Stranger {
 }
 
 impl Stranger {
-    pub async fn in_the(world: &World) -> Self {
-        let token = Controller::token(&world.control_plane).await;
-        let thief = world.control_plane.client_for_token("stolen", &token).await;
-        let admin = world.client(ADMIN).await;
+    pub async fn in_the(cluster: &Cluster) -> Self {
+        let token = Controller::token(&cluster.control_plane).await;
+        let thief = cluster.control_plane.client_for_token("stolen", &token).await;
+        let admin = cluster.client(ADMIN).await;
         Self { writes: Api::namespaced(thief, NAMESPACE), deletes: Api::namespaced(admin, NAMESPACE) }
     }
 
@@ -280,9 +280,9 @@ pub fn for_ever() -> Value {
 }
 
 /// The leader that lives goes on, whatever stands in the lease.
-async fn taken_back(world: Arc<World>) {
-    let (one, other, namespace) = two(&world).await;
-    let stranger = Stranger::in_the(&world).await;
+async fn taken_back(cluster: Arc<Cluster>) {
+    let (one, other, namespace) = two(&cluster).await;
+    let stranger = Stranger::in_the(&cluster).await;
     let odd = [
         for_ever(),
         json!({ "holderIdentity": "" }),
@@ -296,18 +296,18 @@ async fn taken_back(world: Arc<World>) {
     written.push(None);
     for (round, spec) in written.into_iter().enumerate() {
         let name = format!("fix-{round}");
-        world.ask(ALICE, &namespace, &name, json!({ "duration": "2s" })).await;
-        world.until(&namespace, &name, State::Active).await;
-        let before = renewals_of(&world, "one").len();
+        cluster.ask(ALICE, &namespace, &name, json!({ "duration": "2s" })).await;
+        cluster.until(&namespace, &name, State::Active).await;
+        let before = renewals_of(&cluster, "one").len();
         let done = match &spec {
             Some(spec) => stranger.write(spec).await,
             None => stranger.delete().await,
         };
         done.unwrap_or_else(|why| panic!("{spec:?} cannot be written: {why}"));
-        world.until(&namespace, &name, State::Expired).await;
+        cluster.until(&namespace, &name, State::Expired).await;
         eventually("the leader has the lease again", SOON, async || {
-            let holder = holder(&world).await;
-            let renewed = renewals_of(&world, "one").len();
+            let holder = holder(&cluster).await;
+            let renewed = renewals_of(&cluster, "one").len();
             let has = holder.starts_with("one_") && renewed > before + 2;
             if has { Ok(()) } else { Err(format!("after {spec:?} it is {holder:?}'s, renewed {renewed} times")) }
         })
@@ -315,38 +315,38 @@ async fn taken_back(world: Arc<World>) {
         until_role(&one, SOON, "ok: leads").await;
         until_role(&other, SOON, "ok: stands by; one leads").await;
     }
-    let (first, second) = (writes_of(&world, "one"), writes_of(&world, "two"));
+    let (first, second) = (writes_of(&cluster, "one"), writes_of(&cluster, "two"));
     assert!(!first.is_empty() && second.is_empty(), "two writes: {second:?}");
 }
 
-async fn holder(world: &World) -> String {
+async fn holder(cluster: &Cluster) -> String {
     let args =
         ["get", "lease", "daypass", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}", "--ignore-not-found"];
-    world.kubectl(ADMIN).ok(&args).await
+    cluster.kubectl(ADMIN).ok(&args).await
 }
 
 /// Nobody leads, and the lease says that somebody does. Who comes waits for as long as for a replica that died.
-async fn strange_name(world: Arc<World>) {
-    let (one, other, namespace) = two(&world).await;
-    let stranger = Stranger::in_the(&world).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
-    world.until(&namespace, "fix", State::Active).await;
+async fn strange_name(cluster: Arc<Cluster>) {
+    let (one, other, namespace) = two(&cluster).await;
+    let stranger = Stranger::in_the(&cluster).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "3s" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
     one.freeze();
     stranger.write(&for_ever()).await.expect("written");
     let wrote = now();
     eventually("the one that stands by says who has the lease", SOON, async || {
-        let (status, said) = other.get("/readyz").await?;
-        let told = status == 200 && said.contains("eve") && said.contains("no replica of Daypass");
-        if told { Ok(()) } else { Err(format!("{status}: {said}")) }
+        let (status, body) = other.get("/readyz").await?;
+        let explained = status == 200 && body.contains("eve") && body.contains("no replica of Daypass");
+        if explained { Ok(()) } else { Err(format!("{status}: {body}")) }
     })
     .await;
     until_role(&other, LEASE + Duration::from_secs(5), "ok: leads").await;
-    world.until(&namespace, "fix", State::Expired).await;
-    let begins = writes_of(&world, "two").into_iter().map(|write| write.0).min().expect("a write");
+    cluster.until(&namespace, "fix", State::Expired).await;
+    let begins = writes_of(&cluster, "two").into_iter().map(|write| write.0).min().expect("a write");
     assert!(begins.duration_since(wrote).as_millis() >= 9_000, "written {wrote}, taken over {begins}");
     one.thaw();
     assert!(!one.end().await.success());
-    one_after_the_other(&world, "one", "two");
+    one_after_the_other(&cluster, "one", "two");
 
     // And one that was not there when it was written.
     other.kill();
@@ -362,9 +362,9 @@ async fn strange_name(world: Arc<World>) {
 }
 
 /// Every second, or somewhat less. With a leader, and when it is dead.
-async fn again_and_again(world: Arc<World>) {
-    let (one, other, namespace) = two(&world).await;
-    let stranger = Stranger::in_the(&world).await;
+async fn again_and_again(cluster: Arc<Cluster>) {
+    let (one, other, namespace) = two(&cluster).await;
+    let stranger = Stranger::in_the(&cluster).await;
     let eve = async {
         let mut rhythm = tokio::time::interval(Duration::from_secs(1));
         for round in 0_u64.. {
@@ -377,12 +377,12 @@ async fn again_and_again(world: Arc<World>) {
     };
     let people = async {
         for name in ["led", "missed"] {
-            world.ask(ALICE, &namespace, name, json!({ "duration": "14s" })).await;
-            world.until(&namespace, name, State::Active).await;
+            cluster.ask(ALICE, &namespace, name, json!({ "duration": "14s" })).await;
+            cluster.until(&namespace, name, State::Active).await;
             if name == "led" {
                 // For longer than a leader goes on without a lease.
-                world.until(&namespace, name, State::Expired).await;
-                let writes = writes_of(&world, "two");
+                cluster.until(&namespace, name, State::Expired).await;
+                let writes = writes_of(&cluster, "two");
                 assert!(writes.is_empty(), "the leader is alive, and the other writes: {writes:?}");
                 until_leads(&one).await;
             }
@@ -391,20 +391,20 @@ async fn again_and_again(world: Arc<World>) {
         let died = Instant::now();
         until_leads(&other).await;
         assert!(died.elapsed() < LEASE + Duration::from_secs(8), "{:?}", died.elapsed());
-        world.until(&namespace, "missed", State::Expired).await;
+        cluster.until(&namespace, "missed", State::Expired).await;
     };
     tokio::select! {
         () = people => {}
         () = eve => unreachable!("eve goes on"),
     }
-    one_after_the_other(&world, "one", "two");
+    one_after_the_other(&cluster, "one", "two");
 }
 
 /// It leads, whatever it has to say of its lease.
 async fn until_leads(controller: &Controller) {
     eventually("it leads", SOON, async || {
-        let (status, said) = controller.get("/readyz").await?;
-        if status == 200 && said.starts_with("ok: leads") { Ok(()) } else { Err(format!("{status}: {said}")) }
+        let (status, body) = controller.get("/readyz").await?;
+        if status == 200 && body.starts_with("ok: leads") { Ok(()) } else { Err(format!("{status}: {body}")) }
     })
     .await;
 }

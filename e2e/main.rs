@@ -133,6 +133,6 @@ fn trials() -> Vec<Trial> {
 fn run_trials(mut arguments: Arguments, trials: Vec<Trial>) -> ExitCode {
     arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
     let conclusion = libtest_mimic::run(&arguments, trials);
-    harness::world::end();
+    harness::cluster::end();
     conclusion.exit_code()
 }

@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 
 use crate::chart;
 use crate::harness::cast::{SOON, request, why_over};
+use crate::harness::cluster::limits;
 use crate::harness::install::CONTROLLER;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, CAROL, EVE, GITOPS};
-use crate::harness::world::limits;
-use crate::harness::{ControlPlane, Controller, World, alone, eventually, install, private};
+use crate::harness::{Cluster, ControlPlane, Controller, alone, eventually, install, private};
 use crate::rights;
 
 pub fn trials() -> Vec<Trial> {
@@ -43,11 +43,11 @@ pub fn trials() -> Vec<Trial> {
 const SERVED: [&str; 2] = ["bank", "shop"];
 
 /// Daypass limited to `bank` and `shop`, and a policy that lets group dev have much in all namespaces and the cluster.
-async fn limited(control_plane: Arc<ControlPlane>) -> World {
+async fn limited(control_plane: Arc<ControlPlane>) -> Cluster {
     make(&control_plane, &["bank", "shop", "yard"]).await;
-    let world = World::limited(control_plane, &SERVED).await;
-    world.allow("much", "*", much()).await;
-    world
+    let cluster = Cluster::limited(control_plane, &SERVED).await;
+    cluster.allow("much", "*", much()).await;
+    cluster
 }
 
 async fn make(control_plane: &ControlPlane, namespaces: &[&str]) {
@@ -68,63 +68,63 @@ fn in_both() -> Value {
 }
 
 async fn comes_and_goes(control_plane: Arc<ControlPlane>) {
-    let world = limited(control_plane).await;
+    let cluster = limited(control_plane).await;
     // Asked, approved, granted, and over at its end.
     let leads = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
-    world.allow("asks", "bank", json!({ "approval": { "stages": leads } })).await;
+    cluster.allow("asks", "bank", json!({ "approval": { "stages": leads } })).await;
     let asks = json!({ "policy": "asks", "duration": "4s" });
-    world.ask(ALICE, "bank", "fix", asks).await;
-    world.until_reason("bank", "fix", "Approved", "ApprovalNeeded").await;
-    world.review(CAROL, "bank", "fix", "Approve", "go").await;
-    world.until("bank", "fix", State::Active).await;
-    assert!(world.kubectl(ALICE).can_i("delete", "pods", Some("bank")).await);
-    let over = world.until("bank", "fix", State::Expired).await;
-    assert!(!world.kubectl(ALICE).can_i("delete", "pods", Some("bank")).await);
-    world.until_events(&over, &["ApprovalNeeded", "Reviewed", "Granted", "Expired"]).await;
+    cluster.ask(ALICE, "bank", "fix", asks).await;
+    cluster.until_reason("bank", "fix", "Approved", "ApprovalNeeded").await;
+    cluster.review(CAROL, "bank", "fix", "Approve", "go").await;
+    cluster.until("bank", "fix", State::Active).await;
+    assert!(cluster.kubectl(ALICE).can_i("delete", "pods", Some("bank")).await);
+    let over = cluster.until("bank", "fix", State::Expired).await;
+    assert!(!cluster.kubectl(ALICE).can_i("delete", "pods", Some("bank")).await);
+    cluster.until_events(&over, &["ApprovalNeeded", "Reviewed", "Granted", "Expired"]).await;
 
     // Less than a role, and one grant over both.
     let one = json!([{ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["shop-0"] }]);
-    world.ask(ALICE, "shop", "narrow", json!({ "policy": "much", "rules": one })).await;
-    world.until("shop", "narrow", State::Active).await;
-    let alice = world.kubectl(ALICE);
+    cluster.ask(ALICE, "shop", "narrow", json!({ "policy": "much", "rules": one })).await;
+    cluster.until("shop", "narrow", State::Active).await;
+    let alice = cluster.kubectl(ALICE);
     assert!(alice.can_i("delete", "pods/shop-0", Some("shop")).await);
     assert!(!alice.can_i("delete", "pods/shop-1", Some("shop")).await);
-    world.ask(EVE, "shop", "both", json!({ "policy": "much", "scope": in_both(), "duration": "20s" })).await;
-    world.until("shop", "both", State::Active).await;
+    cluster.ask(EVE, "shop", "both", json!({ "policy": "much", "scope": in_both(), "duration": "20s" })).await;
+    cluster.until("shop", "both", State::Active).await;
     for namespace in SERVED {
-        assert!(world.kubectl(EVE).can_i("create", "pods", Some(namespace)).await, "{namespace}");
+        assert!(cluster.kubectl(EVE).can_i("create", "pods", Some(namespace)).await, "{namespace}");
     }
     // Labels choose among those that are served.
     let anywhere = json!({ "namespaceSelector": {} });
-    world.ask(ALICE, "bank", "labels", json!({ "policy": "much", "scope": anywhere, "duration": "20s" })).await;
-    let chosen = world.until("bank", "labels", State::Active).await.status.expect("a status").bindings;
+    cluster.ask(ALICE, "bank", "labels", json!({ "policy": "much", "scope": anywhere, "duration": "20s" })).await;
+    let chosen = cluster.until("bank", "labels", State::Active).await.status.expect("a status").bindings;
     let chosen: Vec<&str> = chosen.iter().filter_map(|binding| binding.namespace.as_deref()).collect();
     assert_eq!(chosen, SERVED);
 
     // Killed, and started when the ends have come: in both namespaces they are ends.
-    world.review(ALICE, "shop", "narrow", "Revoke", "done").await;
-    world.until("shop", "narrow", State::Revoked).await;
-    world.controller.kill();
-    let end = world.requests("bank").await.get("labels").await.expect("it").status.expect("a status").expires_at;
+    cluster.review(ALICE, "shop", "narrow", "Revoke", "done").await;
+    cluster.until("shop", "narrow", State::Revoked).await;
+    cluster.controller.kill();
+    let end = cluster.requests("bank").await.get("labels").await.expect("it").status.expect("a status").expires_at;
     let end = end.expect("an end").0;
     eventually("the end has come", SOON, async || {
         if crate::harness::wait::now() > end { Ok(()) } else { Err("not yet".to_owned()) }
     })
     .await;
-    assert_eq!((world.our_bindings("bank").await.len(), world.our_bindings("shop").await.len()), (2, 2));
-    world.controller.restart().await;
-    world.until("shop", "both", State::Expired).await;
-    world.until("bank", "labels", State::Expired).await;
+    assert_eq!((cluster.our_bindings("bank").await.len(), cluster.our_bindings("shop").await.len()), (2, 2));
+    cluster.controller.restart().await;
+    cluster.until("shop", "both", State::Expired).await;
+    cluster.until("bank", "labels", State::Expired).await;
     for namespace in SERVED {
-        assert!(world.our_bindings(namespace).await.is_empty(), "{namespace}");
+        assert!(cluster.our_bindings(namespace).await.is_empty(), "{namespace}");
     }
 }
 
 async fn out_of_reach(control_plane: Arc<ControlPlane>) {
-    let world = limited(control_plane).await;
+    let cluster = limited(control_plane).await;
     let way_out = "ask for namespaces that this Daypass is limited to, or have who installs it change \
                    `watchNamespaces` of its chart; now it serves bank, shop";
-    for (name, scope, told) in [
+    for (name, scope, words) in [
         (
             "cluster",
             json!({ "cluster": true }),
@@ -132,30 +132,30 @@ async fn out_of_reach(control_plane: Arc<ControlPlane>) {
         ),
         ("yard", json!({ "namespaces": ["yard", "shop"] }), "spec.scope.namespaces: namespace yard is not served"),
     ] {
-        world.ask(ALICE, "shop", name, json!({ "role": { "name": "view" }, "scope": scope })).await;
-        let denied = world.until("shop", name, State::Denied).await;
+        cluster.ask(ALICE, "shop", name, json!({ "role": { "name": "view" }, "scope": scope })).await;
+        let denied = cluster.until("shop", name, State::Denied).await;
         let message = why_over(&denied.status.expect("a status"));
-        assert_eq!(message, format!("{told}: {way_out}"));
+        assert_eq!(message, format!("{words}: {way_out}"));
     }
     // Where nobody serves, nobody can ask, the admin included.
     for user in [ALICE, ADMIN] {
-        let refusal = world.kubectl(user).apply_refused(&request("yard", "fix", json!({})).to_string()).await;
+        let refusal = cluster.kubectl(user).apply_refused(&request("yard", "fix", json!({})).to_string()).await;
         assert!(
             refusal.contains("nobody would answer a request in this namespace: Daypass is limited to bank, shop"),
             "{refusal}"
         );
     }
     // Nor in the namespace of the release, but for the canary.
-    world.kubectl(ALICE).apply_refused(&request(install::NAMESPACE, "fix", json!({})).to_string()).await;
-    world.requests(install::NAMESPACE).await.get("daypass-canary").await.expect("the canary's request");
-    assert_eq!(world.controller.get("/readyz").await, Ok((200, "ok: leads\n".to_owned())));
+    cluster.kubectl(ALICE).apply_refused(&request(install::NAMESPACE, "fix", json!({})).to_string()).await;
+    cluster.requests(install::NAMESPACE).await.get("daypass-canary").await.expect("the canary's request");
+    assert_eq!(cluster.controller.get("/readyz").await, Ok((200, "ok: leads\n".to_owned())));
 }
 
 async fn each_right_is_used(control_plane: Arc<ControlPlane>) {
-    let world = limited(control_plane).await;
-    story(&world).await;
+    let cluster = limited(control_plane).await;
+    story(&cluster).await;
     let value = limits(&SERVED).0;
-    let rendered = chart::render(&world.control_plane, &["--set", "bindableRoles={deployer}", "--set", &value]).await;
+    let rendered = chart::render(&cluster.control_plane, &["--set", "bindableRoles={deployer}", "--set", &value]).await;
     let listed = rights_of_the_controller(&rendered);
     let of_cluster: Vec<&str> = listed.iter().filter(|right| !right.contains(" in ")).map(String::as_str).collect();
     let expected = [
@@ -176,7 +176,7 @@ async fn each_right_is_used(control_plane: Arc<ControlPlane>) {
     ];
     assert_eq!(of_cluster, expected);
 
-    let called: BTreeSet<String> = world.control_plane.audit_log().iter().filter_map(call).collect();
+    let called: BTreeSet<String> = cluster.control_plane.audit_log().iter().filter_map(call).collect();
     // `bind` is no call.
     let listed = listed.into_iter().filter(|right| !right.starts_with("bind ")).collect();
     rights::are_the_same(&listed, &called);
@@ -228,10 +228,10 @@ fn call(event: &Value) -> Option<String> {
 }
 
 /// Grants of each form in each namespace, each edited by hand and put back, and ended; and what is denied.
-async fn story(world: &World) {
-    let admin = world.kubectl(ADMIN);
+async fn story(cluster: &Cluster) {
+    let admin = cluster.kubectl(ADMIN);
     // Who begins to lead reads what limits count.
-    world.controller.restart().await;
+    cluster.controller.restart().await;
     let deployer = json!({ "kind": "Role", "name": "deployer" });
     let one = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]);
     let escalate = json!([{ "verbs": ["escalate"], "apiGroups": [""], "resources": ["pods"] }]);
@@ -240,27 +240,27 @@ async fn story(world: &World) {
         for (name, spec) in
             [("whole", json!({ "role": deployer })), ("narrow", json!({ "role": deployer, "rules": one }))]
         {
-            world.ask(ALICE, namespace, name, spec).await;
-            world.until(namespace, name, State::Active).await;
+            cluster.ask(ALICE, namespace, name, spec).await;
+            cluster.until(namespace, name, State::Active).await;
         }
         for (name, role) in [("denied", &deployer), ("denied-too", &json!({ "name": "view" }))] {
-            world.ask(ALICE, namespace, name, json!({ "role": role, "rules": escalate })).await;
-            world.until(namespace, name, State::Denied).await;
+            cluster.ask(ALICE, namespace, name, json!({ "role": role, "rules": escalate })).await;
+            cluster.until(namespace, name, State::Denied).await;
         }
     }
-    rights::edit(world, &SERVED).await;
+    rights::edit(cluster, &SERVED).await;
     for namespace in SERVED {
-        rights::stray(world, namespace).await;
+        rights::stray(cluster, namespace).await;
         for name in ["whole", "narrow"] {
-            world.review(ALICE, namespace, name, "Revoke", "done").await;
-            world.until(namespace, name, State::Revoked).await;
+            cluster.review(ALICE, namespace, name, "Revoke", "done").await;
+            cluster.until(namespace, name, State::Revoked).await;
         }
     }
     // An Event of something that belongs to the cluster.
     let mut faulty = crate::harness::cast::policy("faulty", "shop");
     faulty["spec"]["schedule"] =
         json!({ "timeZone": "Mars/Olympus", "windows": [{ "days": ["Mon"], "start": "09:00", "end": "17:00" }] });
-    world.kubectl(GITOPS).apply(&faulty.to_string()).await;
+    cluster.kubectl(GITOPS).apply(&faulty.to_string()).await;
     eventually("the policy's fault is announced", SOON, async || {
         let events = admin.ok(&["get", "events", "-n", "default", "-o", "jsonpath={.items[*].reason}"]).await;
         if events.contains("Invalid") { Ok(()) } else { Err(events) }
@@ -269,9 +269,9 @@ async fn story(world: &World) {
 }
 
 async fn stolen_token(control_plane: Arc<ControlPlane>) {
-    let world = limited(control_plane).await;
-    let token = Controller::token(&world.control_plane).await;
-    let thief = world.control_plane.client_for_token("thief", &token).await;
+    let cluster = limited(control_plane).await;
+    let token = Controller::token(&cluster.control_plane).await;
+    let thief = cluster.control_plane.client_for_token("thief", &token).await;
     // Named and marked as the controller guard wants it, so that nothing but the rights is in the way.
     let uid = "00000000-0000-0000-0000-000000000001";
     let metadata = json!({ "name": format!("daypass-{uid}"),
@@ -301,7 +301,7 @@ async fn stolen_token(control_plane: Arc<ControlPlane>) {
     // The same objects are accepted where it serves.
     roles("shop").create(&as_is, &role).await.expect("a role in a namespace that is served");
     bindings("shop").create(&as_is, &binding).await.expect("a binding in a namespace that is served");
-    world.until_unbound("shop").await;
+    cluster.until_unbound("shop").await;
 }
 
 /// RBAC is what refuses, and says of what.
@@ -318,9 +318,9 @@ fn refused<T: Debug>(result: Result<T, kube::Error>, resource: &str) {
 
 /// From the whole cluster to two namespaces: Helm refuses while it would leave something behind, and names it. Who goes
 /// round Helm leaves nothing either, as far as the controller still reaches.
-async fn none_is_left_behind(world: Arc<World>) {
-    make(&world.control_plane, &["bank", "shop", "yard"]).await;
-    world.allow("much", "*", much()).await;
+async fn none_is_left_behind(cluster: Arc<Cluster>) {
+    make(&cluster.control_plane, &["bank", "shop", "yard"]).await;
+    cluster.allow("much", "*", much()).await;
     let shop = json!({ "namespaces": ["shop"] });
     for (namespace, name, spec) in [
         ("shop", "here", json!({})),
@@ -328,11 +328,11 @@ async fn none_is_left_behind(world: Arc<World>) {
         ("yard", "from-there", json!({ "scope": shop })),
         ("shop", "everywhere", json!({ "role": { "name": "view" }, "scope": { "cluster": true } })),
     ] {
-        world.ask(ALICE, namespace, name, spec).await;
-        world.until(namespace, name, State::Active).await;
+        cluster.ask(ALICE, namespace, name, spec).await;
+        cluster.until(namespace, name, State::Active).await;
     }
     let uid = async |namespace: &str, name: &str| {
-        world.requests(namespace).await.get(name).await.expect("a request").uid().expect("a UID")
+        cluster.requests(namespace).await.get(name).await.expect("a request").uid().expect("a UID")
     };
     let chart = chart::chart();
     let with = |value: &str| {
@@ -351,7 +351,7 @@ async fn none_is_left_behind(world: Arc<World>) {
     };
     let refused = async |value: &str| {
         let args = with(value);
-        world.control_plane.helm_refused(&args.each_ref().map(String::as_str)).await
+        cluster.control_plane.helm_refused(&args.each_ref().map(String::as_str)).await
     };
     let value = limits(&SERVED).0;
     let refusal = refused(&value).await;
@@ -368,18 +368,18 @@ async fn none_is_left_behind(world: Arc<World>) {
     }
     assert!(!refusal.contains(&uid("shop", "here").await), "what stays in reach is no hindrance: {refusal}");
     for (namespace, name) in [("yard", "there"), ("shop", "everywhere")] {
-        world.review(ALICE, namespace, name, "Revoke", "done").await;
-        world.until(namespace, name, State::Revoked).await;
+        cluster.review(ALICE, namespace, name, "Revoke", "done").await;
+        cluster.until(namespace, name, State::Revoked).await;
     }
     let refusal = refused(&value).await;
     assert!(refusal.contains(&from_there) && !refusal.contains(&there), "{refusal}");
     let all = limits(&["bank", "shop", "yard"]).0;
-    world.control_plane.helm(&with(&all).each_ref().map(String::as_str)).await;
+    cluster.control_plane.helm(&with(&all).each_ref().map(String::as_str)).await;
 
     // A render that sees no cluster, as a GitOps tool's.
-    world.controller.kill();
-    let limited = Arc::new(World::limited(world.control_plane.clone(), &SERVED).await);
-    eventually("what nobody would end has ended", SOON, async || match world.our_bindings("shop").await.as_slice() {
+    cluster.controller.kill();
+    let limited = Arc::new(Cluster::limited(cluster.control_plane.clone(), &SERVED).await);
+    eventually("what nobody would end has ended", SOON, async || match cluster.our_bindings("shop").await.as_slice() {
         [here] if !here.name_any().contains(&from_there) => Ok(()),
         left => Err(format!("{} are left", left.len())),
     })
@@ -388,5 +388,5 @@ async fn none_is_left_behind(world: Arc<World>) {
     assert!(log.contains("a binding is removed: its request is in a namespace that is not served"), "{log}");
     limited.review(ALICE, "shop", "here", "Revoke", "done").await;
     limited.until("shop", "here", State::Revoked).await;
-    world.control_plane.helm(&with(&value).each_ref().map(String::as_str)).await;
+    cluster.control_plane.helm(&with(&value).each_ref().map(String::as_str)).await;
 }

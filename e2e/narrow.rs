@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::cast::SOON;
 use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, ALICE, EVE};
-use crate::harness::{World, eventually, private, shared};
+use crate::harness::{Cluster, eventually, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -31,35 +31,35 @@ fn delete_configmap(name: &str) -> Value {
 }
 
 /// Roles that were made in a namespace.
-async fn made_roles(world: &World, namespace: &str) -> Vec<Role> {
-    let api: Api<Role> = Api::namespaced(world.client(ADMIN).await, namespace);
+async fn made_roles(cluster: &Cluster, namespace: &str) -> Vec<Role> {
+    let api: Api<Role> = Api::namespaced(cluster.client(ADMIN).await, namespace);
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=daypass");
     api.list(&ours).await.expect("list roles").items
 }
 
-async fn until_unmade(world: &World, namespace: &str) {
+async fn until_unmade(cluster: &Cluster, namespace: &str) {
     eventually("no made role is left", SOON, async || {
-        let left = made_roles(world, namespace).await;
+        let left = made_roles(cluster, namespace).await;
         if left.is_empty() { Ok(()) } else { Err(format!("{} are", left.len())) }
     })
     .await;
 }
 
-async fn one_verb_on_one_named_object(world: Arc<World>) {
-    let namespace = world.namespace("narrow").await;
-    let (admin, alice) = (world.kubectl(ADMIN), world.kubectl(ALICE));
+async fn one_verb_on_one_named_object(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("narrow").await;
+    let (admin, alice) = (cluster.kubectl(ADMIN), cluster.kubectl(ALICE));
     // The policy asks nobody for what does little harm. The whole of `edit` is another matter.
     let leads = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     let approval = json!({ "automaticWhen": "risk.score <= 1", "stages": leads });
-    world.allow(&namespace, &namespace, json!({ "approval": approval })).await;
+    cluster.allow(&namespace, &namespace, json!({ "approval": approval })).await;
     for name in ["stuck", "precious"] {
         admin.ok(&["create", "configmap", name, "-n", &namespace]).await;
     }
-    world.ask(ALICE, &namespace, "whole", json!({})).await;
-    world.ask(ALICE, &namespace, "one", json!({ "duration": "15s", "rules": delete_configmap("stuck") })).await;
-    let granted = world.until(&namespace, "one", State::Active).await;
+    cluster.ask(ALICE, &namespace, "whole", json!({})).await;
+    cluster.ask(ALICE, &namespace, "one", json!({ "duration": "15s", "rules": delete_configmap("stuck") })).await;
+    let granted = cluster.until(&namespace, "one", State::Active).await;
 
-    let bindings = world.our_bindings(&namespace).await;
+    let bindings = cluster.our_bindings(&namespace).await;
     assert_eq!(bindings.len(), 1, "the loan is given back: {bindings:?}");
     let name = format!("daypass-{}", granted.uid().unwrap());
     assert_eq!(
@@ -68,7 +68,7 @@ async fn one_verb_on_one_named_object(world: Arc<World>) {
     );
     let status = granted.status.as_ref().unwrap();
     assert_eq!(status.risk.as_ref().unwrap().level.as_str(), "Medium", "{status:?}");
-    let made = made_roles(&world, &namespace).await;
+    let made = made_roles(&cluster, &namespace).await;
     assert_eq!((made.len(), made[0].uid()), (1, status.bindings[0].role.as_ref().unwrap().uid.clone()));
 
     let refusal = alice.refused(&["delete", "configmap", "precious", "-n", &namespace]).await;
@@ -76,41 +76,41 @@ async fn one_verb_on_one_named_object(world: Arc<World>) {
     assert!(!alice.can_i("get", "configmaps/stuck", Some(&namespace)).await, "one verb");
     assert!(!alice.can_i("delete", "pods/stuck", Some(&namespace)).await, "one resource");
     assert!(!alice.can_i("delete", "configmaps", Some(&namespace)).await, "one object");
-    assert!(!world.kubectl(EVE).can_i("delete", "configmaps/stuck", Some(&namespace)).await, "one person");
+    assert!(!cluster.kubectl(EVE).can_i("delete", "configmaps/stuck", Some(&namespace)).await, "one person");
     // What the controller held for a moment it does not hold any more.
     let as_controller = ["auth", "can-i", "delete", "configmaps", "-n", &namespace, "--as", CONTROLLER];
     let groups = ["--as-group=system:serviceaccounts", "--as-group=system:authenticated"];
     assert_eq!(admin.run(&[&as_controller[..], &groups].concat()).await.stdout.trim(), "no");
     alice.ok(&["delete", "configmap", "stuck", "-n", &namespace]).await;
 
-    world.until(&namespace, "one", State::Expired).await;
-    assert!(world.our_bindings(&namespace).await.is_empty() && made_roles(&world, &namespace).await.is_empty());
+    cluster.until(&namespace, "one", State::Expired).await;
+    assert!(cluster.our_bindings(&namespace).await.is_empty() && made_roles(&cluster, &namespace).await.is_empty());
     assert!(!alice.can_i("delete", "configmaps/stuck", Some(&namespace)).await);
-    world.until(&namespace, "whole", State::Pending).await;
+    cluster.until(&namespace, "whole", State::Pending).await;
     // The audit log ties what she did to the request.
     let by_request = |event: &Value| {
         event["user"]["username"] == "alice"
             && event["objectRef"]["name"] == "stuck"
             && event["annotations"]["authorization.k8s.io/reason"].as_str().is_some_and(|why| why.contains(&name))
     };
-    assert!(world.control_plane.audit_log().iter().any(by_request));
+    assert!(cluster.control_plane.audit_log().iter().any(by_request));
 }
 
-async fn whole_cluster(world: Arc<World>) {
-    let namespace = world.namespace("narrow").await;
+async fn whole_cluster(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("narrow").await;
     let scope = json!({ "cluster": true });
-    world.allow(&namespace, &namespace, json!({ "roles": [{ "name": "view" }], "scope": scope })).await;
+    cluster.allow(&namespace, &namespace, json!({ "roles": [{ "name": "view" }], "scope": scope })).await;
     let rules = json!([{ "verbs": ["list"], "apiGroups": [""], "resources": ["pods"] }]);
     let spec = json!({ "role": { "name": "view" }, "scope": scope, "rules": rules, "policy": namespace });
-    world.ask(EVE, &namespace, "pods", spec).await;
-    let granted = world.until(&namespace, "pods", State::Active).await;
-    let eve = world.kubectl(EVE);
+    cluster.ask(EVE, &namespace, "pods", spec).await;
+    let granted = cluster.until(&namespace, "pods", State::Active).await;
+    let eve = cluster.kubectl(EVE);
     assert!(eve.can_i("list", "pods", Some("kube-system")).await);
     assert!(!eve.can_i("get", "pods", Some("kube-system")).await && !eve.can_i("list", "services", None).await);
     let name = format!("daypass-{}", granted.uid().unwrap());
-    let roles: Api<ClusterRole> = Api::all(world.client(ADMIN).await);
+    let roles: Api<ClusterRole> = Api::all(cluster.client(ADMIN).await);
     assert_eq!(roles.get(&name).await.unwrap().rules.unwrap().len(), 1);
-    world.review(EVE, &namespace, "pods", "Revoke", "done").await;
+    cluster.review(EVE, &namespace, "pods", "Revoke", "done").await;
     eventually("the made role is gone", SOON, async || {
         let left = roles.get_opt(&name).await.map_err(|error| error.to_string())?;
         if left.is_none() { Ok(()) } else { Err("it is there".to_owned()) }
@@ -119,10 +119,10 @@ async fn whole_cluster(world: Arc<World>) {
     assert!(!eve.can_i("list", "pods", Some("kube-system")).await);
 }
 
-async fn not_in_the_role(world: Arc<World>) {
-    let namespace = world.namespace("narrow").await;
-    world.allow(&namespace, &namespace, json!({ "roles": [{ "name": "view" }, { "name": "edit" }] })).await;
-    for (number, (verb, resource, told)) in [
+async fn not_in_the_role(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("narrow").await;
+    cluster.allow(&namespace, &namespace, json!({ "roles": [{ "name": "view" }, { "name": "edit" }] })).await;
+    for (number, (verb, resource, expected)) in [
         ("get", "secrets", "spec.rules: the role does not allow get on secrets of the core group"),
         ("*", "pods", "spec.rules: the role does not allow * on pods of the core group"),
         ("get", "*", "spec.rules: the role does not allow get on * of the core group"),
@@ -133,84 +133,86 @@ async fn not_in_the_role(world: Arc<World>) {
     {
         let rules = json!([{ "verbs": [verb], "apiGroups": [""], "resources": [resource] }]);
         let name = format!("more-{number}");
-        world.ask(ALICE, &namespace, &name, json!({ "role": { "name": "view" }, "rules": rules })).await;
-        let why = world.until(&namespace, &name, State::Denied).await.status.unwrap().message.unwrap();
-        assert!(why.contains(told), "{why}");
+        cluster.ask(ALICE, &namespace, &name, json!({ "role": { "name": "view" }, "rules": rules })).await;
+        let why = cluster.until(&namespace, &name, State::Denied).await.status.unwrap().message.unwrap();
+        assert!(why.contains(expected), "{why}");
     }
-    assert!(made_roles(&world, &namespace).await.is_empty());
+    assert!(made_roles(&cluster, &namespace).await.is_empty());
 }
 
 /// The API server would let the controller make a role of its own rights. It hands out those of a listed role only.
-async fn own_rights(world: Arc<World>) {
-    let namespace = world.namespace("narrow").await;
+async fn own_rights(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("narrow").await;
     let roles = json!([{ "name": "edit" }, { "name": "admin" }]);
-    world.allow(&namespace, &namespace, json!({ "roles": roles })).await;
+    cluster.allow(&namespace, &namespace, json!({ "roles": roles })).await;
     let rules = |resource: &str| json!([{ "verbs": ["create"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": [resource] }]);
-    world.ask(ALICE, &namespace, "bind", json!({ "rules": rules("rolebindings") })).await;
-    let why = world.until(&namespace, "bind", State::Denied).await.status.unwrap().message.unwrap();
+    cluster.ask(ALICE, &namespace, "bind", json!({ "rules": rules("rolebindings") })).await;
+    let why = cluster.until(&namespace, "bind", State::Denied).await.status.unwrap().message.unwrap();
     assert!(why.contains("does not allow create on rolebindings"), "{why}");
     // `admin` has that right, and the chart's values do not let it be bound, by nobody's policy and in no part.
-    world.ask(ALICE, &namespace, "admin", json!({ "role": { "name": "admin" }, "rules": rules("rolebindings") })).await;
-    let why = world.until(&namespace, "admin", State::Failed).await.status.unwrap().message.unwrap();
+    cluster
+        .ask(ALICE, &namespace, "admin", json!({ "role": { "name": "admin" }, "rules": rules("rolebindings") }))
+        .await;
+    let why = cluster.until(&namespace, "admin", State::Failed).await.status.unwrap().message.unwrap();
     assert!(why.contains("may not create this RoleBinding for role ClusterRole/admin"), "{why}");
-    assert!(made_roles(&world, &namespace).await.is_empty() && world.our_bindings(&namespace).await.is_empty());
-    assert!(!world.kubectl(ALICE).can_i("create", "rolebindings", Some(&namespace)).await);
+    assert!(made_roles(&cluster, &namespace).await.is_empty() && cluster.our_bindings(&namespace).await.is_empty());
+    assert!(!cluster.kubectl(ALICE).can_i("create", "rolebindings", Some(&namespace)).await);
 }
 
 /// A Role of the namespace, which its admin can edit.
-async fn deployer(world: &World, namespace: &str, verbs: &[&str]) {
+async fn deployer(cluster: &Cluster, namespace: &str, verbs: &[&str]) {
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": { "name": "deployer", "namespace": namespace },
         "rules": [{ "verbs": verbs, "apiGroups": ["apps"], "resources": ["deployments"] }]
     });
-    world.kubectl(ADMIN).apply(&role.to_string()).await;
+    cluster.kubectl(ADMIN).apply(&role.to_string()).await;
 }
 
-async fn role_loses(world: Arc<World>) {
-    let namespace = world.namespace("narrow").await;
+async fn role_loses(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("narrow").await;
     let deployer_role = json!({ "kind": "Role", "name": "deployer" });
-    world.allow(&namespace, &namespace, json!({ "roles": [deployer_role] })).await;
-    deployer(&world, &namespace, &["get", "patch"]).await;
+    cluster.allow(&namespace, &namespace, json!({ "roles": [deployer_role] })).await;
+    deployer(&cluster, &namespace, &["get", "patch"]).await;
     let rules =
         json!([{ "verbs": ["patch"], "apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["web"] }]);
-    world.ask(ALICE, &namespace, "roll", json!({ "role": deployer_role, "rules": rules })).await;
-    world.until(&namespace, "roll", State::Active).await;
-    let alice = world.kubectl(ALICE);
+    cluster.ask(ALICE, &namespace, "roll", json!({ "role": deployer_role, "rules": rules })).await;
+    cluster.until(&namespace, "roll", State::Active).await;
+    let alice = cluster.kubectl(ALICE);
     assert!(alice.can_i("patch", "deployments.apps/web", Some(&namespace)).await);
-    deployer(&world, &namespace, &["get"]).await;
-    let why = world.until(&namespace, "roll", State::Revoked).await.status.unwrap().message.unwrap();
+    deployer(&cluster, &namespace, &["get"]).await;
+    let why = cluster.until(&namespace, "roll", State::Revoked).await.status.unwrap().message.unwrap();
     assert!(why.contains("Role/deployer was narrowed below what is granted"), "{why}");
     assert!(!alice.can_i("patch", "deployments.apps/web", Some(&namespace)).await);
-    until_unmade(&world, &namespace).await;
+    until_unmade(&cluster, &namespace).await;
 }
 
 /// A namespace in which alice may delete one ConfigMap, and the name of the role that was made for that.
-async fn granted(world: &World) -> (String, String) {
-    let namespace = world.namespace("narrow").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "one", json!({ "rules": delete_configmap("stuck") })).await;
-    let granted = world.until(&namespace, "one", State::Active).await;
+async fn granted(cluster: &Cluster) -> (String, String) {
+    let namespace = cluster.namespace("narrow").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "one", json!({ "rules": delete_configmap("stuck") })).await;
+    let granted = cluster.until(&namespace, "one", State::Active).await;
     (namespace, format!("daypass-{}", granted.uid().unwrap()))
 }
 
 /// What somebody would make of it.
 const WIDER: &str = r#"{"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]}"#;
 
-async fn deleted_by_hand(world: Arc<World>) {
-    let (namespace, name) = granted(&world).await;
-    let admin = world.kubectl(ADMIN);
+async fn deleted_by_hand(cluster: Arc<Cluster>) {
+    let (namespace, name) = granted(&cluster).await;
+    let admin = cluster.kubectl(ADMIN);
     let refusal = admin.refused(&["patch", "role", &name, "-n", &namespace, "--type=merge", "-p", WIDER]).await;
     assert!(refusal.contains("daypass-binding-guard"), "{refusal}");
     admin.ok(&["delete", "role", &name, "-n", &namespace]).await;
-    let why = world.until(&namespace, "one", State::Revoked).await.status.unwrap().message.unwrap();
+    let why = cluster.until(&namespace, "one", State::Revoked).await.status.unwrap().message.unwrap();
     assert!(why.contains("was deleted by hand"), "{why}");
-    world.until_unbound(&namespace).await;
+    cluster.until_unbound(&namespace).await;
 }
 
-async fn edited(world: Arc<World>) {
-    let (namespace, name) = granted(&world).await;
-    let admin = world.kubectl(ADMIN);
+async fn edited(cluster: Arc<Cluster>) {
+    let (namespace, name) = granted(&cluster).await;
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-binding-guard"]).await;
     eventually("the edit is accepted", SOON, async || {
         let output = admin.run(&["patch", "role", &name, "-n", &namespace, "--type=merge", "-p", WIDER]).await;
@@ -218,7 +220,7 @@ async fn edited(world: Arc<World>) {
     })
     .await;
     eventually("the role is as it was", SOON, async || {
-        let rules = made_roles(&world, &namespace).await.remove(0).rules.unwrap_or_default();
+        let rules = made_roles(&cluster, &namespace).await.remove(0).rules.unwrap_or_default();
         if rules[0].resource_names.as_deref() == Some(&["stuck".to_owned()]) {
             Ok(())
         } else {
@@ -226,8 +228,8 @@ async fn edited(world: Arc<World>) {
         }
     })
     .await;
-    let request = world.until(&namespace, "one", State::Active).await;
-    let events = world.until_events(&request, &["Granted", "BindingRestored"]).await;
+    let request = cluster.until(&namespace, "one", State::Active).await;
+    let events = cluster.until_events(&request, &["Granted", "BindingRestored"]).await;
     assert!(events[1].note.as_ref().unwrap().contains("somebody changed the rules of its role"), "{events:?}");
-    assert_eq!(world.our_bindings(&namespace).await.len(), 1, "the loan is given back");
+    assert_eq!(cluster.our_bindings(&namespace).await.len(), 1, "the loan is given back");
 }

@@ -14,7 +14,7 @@ use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::proxy::{Moment, Way};
 use crate::harness::users::{ADMIN, ALICE, BOB};
-use crate::harness::{Controller, World, eventually, private};
+use crate::harness::{Cluster, Controller, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -32,11 +32,11 @@ const DECIDED: [&str; 4] = ["Granted", "Denied", "Expired", "Revoked"];
 /// A leader that outlives any outage of a trial.
 const PATIENT: [&str; 2] = ["--lease-duration=300s", "--lease-renew-deadline=240s"];
 
-async fn figures(world: Arc<World>) {
+async fn figures(cluster: Arc<Cluster>) {
     // The canary asks too, and is denied before anything is counted here.
-    world.until(NAMESPACE, "daypass-canary", State::Denied).await;
-    world.controller.terminate().await;
-    let controller = world.replica("one", &PATIENT).await;
+    cluster.until(NAMESPACE, "daypass-canary", State::Denied).await;
+    cluster.controller.terminate().await;
+    let controller = cluster.replica("one", &PATIENT).await;
     let figure = |name: &str| {
         let name = name.to_owned();
         let controller = &controller;
@@ -49,21 +49,21 @@ async fn figures(world: Arc<World>) {
         }
         all
     };
-    let namespace = world.namespace("nobody").await;
+    let namespace = cluster.namespace("nobody").await;
     let before = decided().await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "lumen", json!({ "duration": "2s" })).await;
-    world.ask(ALICE, &namespace, "umbra", json!({ "duration": "1h" })).await;
-    world.ask(ALICE, &namespace, "vesper", json!({ "duration": "1h" })).await;
-    world.ask(ALICE, &namespace, "zenith", json!({ "role": { "name": "admin" } })).await;
-    world.until(&namespace, "lumen", State::Expired).await;
-    world.until(&namespace, "umbra", State::Active).await;
-    world.until(&namespace, "vesper", State::Active).await;
-    world.until(&namespace, "zenith", State::Denied).await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "lumen", json!({ "duration": "2s" })).await;
+    cluster.ask(ALICE, &namespace, "umbra", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "vesper", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "zenith", json!({ "role": { "name": "admin" } })).await;
+    cluster.until(&namespace, "lumen", State::Expired).await;
+    cluster.until(&namespace, "umbra", State::Active).await;
+    cluster.until(&namespace, "vesper", State::Active).await;
+    cluster.until(&namespace, "zenith", State::Denied).await;
     assert_eq!(figure(r#"daypass_requests{state="Active"}"#).await, 2.0);
     assert_eq!(figure("daypass_live_grants").await, 2.0);
-    world.review(ALICE, &namespace, "vesper", "Revoke", "no more").await;
-    world.until(&namespace, "vesper", State::Revoked).await;
+    cluster.review(ALICE, &namespace, "vesper", "Revoke", "no more").await;
+    cluster.until(&namespace, "vesper", State::Revoked).await;
 
     let after = decided().await;
     for (reason, times) in [("Granted", 3.0), ("Denied", 1.0), ("Expired", 1.0), ("Revoked", 1.0)] {
@@ -94,7 +94,7 @@ async fn figures(world: Arc<World>) {
     assert!(figure(r#"daypass_api_calls_total{verb="create",code="201"}"#).await >= 3.0);
     assert!(figure(r#"daypass_api_calls_total{verb="delete",code="200"}"#).await >= 2.0);
     assert!(figure(r#"daypass_api_calls_total{verb="watch",code="200"}"#).await >= 6.0);
-    overdue(&world, &controller, &namespace).await;
+    overdue(&cluster, &controller, &namespace).await;
 
     let (_, text) = controller.get("/metrics").await.expect("an answer");
     let version = format!("daypass_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
@@ -107,10 +107,10 @@ async fn figures(world: Arc<World>) {
 }
 
 /// An end that comes while nothing can be written shows as overdue, until it is made good.
-async fn overdue(world: &World, controller: &Controller, namespace: &str) {
-    world.ask(ALICE, namespace, "late", json!({ "duration": "3s" })).await;
-    world.until(namespace, "late", State::Active).await;
-    world.control_plane.stop_api_server();
+async fn overdue(cluster: &Cluster, controller: &Controller, namespace: &str) {
+    cluster.ask(ALICE, namespace, "late", json!({ "duration": "3s" })).await;
+    cluster.until(namespace, "late", State::Active).await;
+    cluster.control_plane.stop_api_server();
     let until = async |n: f64| {
         eventually(&format!("{n} grants are overdue"), SOON, async || {
             let now = controller.metric("daypass_overdue_grants").await;
@@ -126,94 +126,94 @@ async fn overdue(world: &World, controller: &Controller, namespace: &str) {
         if failed && unanswered { Ok(()) } else { Err(text) }
     })
     .await;
-    world.control_plane.start_api_server().await;
-    world.until(namespace, "late", State::Expired).await;
+    cluster.control_plane.start_api_server().await;
+    cluster.until(namespace, "late", State::Expired).await;
     until(0.0).await;
 }
 
-async fn logs(world: Arc<World>) {
-    world.controller.terminate().await;
-    let (proxy, controller) = world
+async fn logs(cluster: Arc<Cluster>) {
+    cluster.controller.terminate().await;
+    let (proxy, controller) = cluster
         .replica_through_proxy(
             "one",
             &["--cluster=eu-1", "--log=debug,hyper=off,rustls=off,tower=off,kube_client=info,h2=off"],
         )
         .await;
-    let namespace = world.namespace("logs").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let namespace = cluster.namespace("logs").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     // One pass fails, and is told of.
     let failed = Arc::new(AtomicBool::new(false));
-    let tell = failed.clone();
+    let flag = failed.clone();
     proxy.watch(move |_, write| {
-        let first = write.path.ends_with("/rolebindings") && !tell.swap(true, Ordering::SeqCst);
+        let first = write.path.ends_with("/rolebindings") && !flag.swap(true, Ordering::SeqCst);
         if first { Way::Cut } else { Way::On }
     });
     let names = ["lumen", "umbra", "vesper", "zenith"];
-    world.ask(ALICE, &namespace, "lumen", json!({ "duration": "4s" })).await;
-    world.ask(ALICE, &namespace, "umbra", json!({ "duration": "1h" })).await;
-    world.ask(ALICE, &namespace, "vesper", json!({ "duration": "1h" })).await;
-    world.ask(ALICE, &namespace, "zenith", json!({ "role": { "name": "admin" } })).await;
+    cluster.ask(ALICE, &namespace, "lumen", json!({ "duration": "4s" })).await;
+    cluster.ask(ALICE, &namespace, "umbra", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "vesper", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "zenith", json!({ "role": { "name": "admin" } })).await;
     let mut uids = HashMap::new();
     for (name, state) in names.into_iter().zip([State::Active, State::Active, State::Active, State::Denied]) {
-        uids.insert(name, world.until(&namespace, name, state).await.uid().expect("a UID"));
+        uids.insert(name, cluster.until(&namespace, name, state).await.uid().expect("a UID"));
     }
     assert!(failed.load(Ordering::SeqCst));
     // Somebody without a say, a binding taken away by hand, a request taken away.
-    world.review(BOB, &namespace, "umbra", "Revoke", "mine").await;
+    cluster.review(BOB, &namespace, "umbra", "Revoke", "mine").await;
     let binding = format!("daypass-{}", uids["umbra"]);
-    world.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
-    world.until(&namespace, "umbra", State::Revoked).await;
-    world.kubectl(ADMIN).ok(&["delete", "areq", "vesper", "-n", &namespace]).await;
-    world.until(&namespace, "lumen", State::Expired).await;
-    world.until_unbound(&namespace).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
+    cluster.until(&namespace, "umbra", State::Revoked).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "areq", "vesper", "-n", &namespace]).await;
+    cluster.until(&namespace, "lumen", State::Expired).await;
+    cluster.until_unbound(&namespace).await;
     assert!(controller.terminate().await.success());
 
     let log = controller.log();
-    let mut told: HashMap<&str, usize> = HashMap::new();
+    let mut line_counts: HashMap<&str, usize> = HashMap::new();
     for line in log.lines() {
         let parsed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(parsed["cluster"], "eu-1", "{line}");
         for name in names.into_iter().filter(|name| line.contains(name)) {
             assert_eq!(parsed["uid"], *uids[name], "{line}");
-            *told.entry(name).or_default() += 1;
+            *line_counts.entry(name).or_default() += 1;
         }
     }
-    assert!(names.iter().all(|name| told.get(name).is_some_and(|lines| *lines >= 1)), "{told:?}");
+    assert!(names.iter().all(|name| line_counts.get(name).is_some_and(|lines| *lines >= 1)), "{line_counts:?}");
     let failure = log.lines().find(|line| line.contains("pass failed")).expect("a line about the pass that failed");
     assert!(names.iter().any(|name| failure.contains(&uids[name])), "{failure}");
 }
 
-async fn probes(world: Arc<World>) {
-    world.controller.kill();
-    world.control_plane.stop_api_server();
-    world.controller.start_again();
+async fn probes(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    cluster.control_plane.stop_api_server();
+    cluster.controller.start_again();
     let answers = async |path: &str, status: u16, words: &[&str]| {
         eventually(&format!("{path} answers {status} with {words:?}"), SOON, async || {
-            let (code, said) = world.controller.get(path).await?;
-            let complete = code == status && words.iter().all(|word| said.contains(word));
-            if complete { Ok(()) } else { Err(format!("{code}: {said}")) }
+            let (code, body) = cluster.controller.get(path).await?;
+            let complete = code == status && words.iter().all(|word| body.contains(word));
+            if complete { Ok(()) } else { Err(format!("{code}: {body}")) }
         })
         .await;
     };
     answers("/livez", 200, &["ok"]).await;
     answers("/readyz", 503, &["accessrequests", "accesspolicies", "guard (", "lease ("]).await;
-    assert_eq!(world.controller.metric("daypass_leader").await, 0.0);
-    world.control_plane.start_api_server().await;
+    assert_eq!(cluster.controller.metric("daypass_leader").await, 0.0);
+    cluster.control_plane.start_api_server().await;
     answers("/readyz", 200, &["ok: leads"]).await;
     // One that leads is alive too when it can reach nobody, for as long as it may hope.
-    world.control_plane.stop_api_server();
+    cluster.control_plane.stop_api_server();
     answers("/livez", 200, &["ok"]).await;
-    world.control_plane.start_api_server().await;
-    world.controller.revive();
+    cluster.control_plane.start_api_server().await;
+    cluster.controller.revive();
     answers("/readyz", 200, &["ok: leads"]).await;
 }
 
 /// Asks as a kubelet does, as soon as the container runs: an answer other than 200 becomes an Event, and is asked for again
 /// after the period.
-async fn first_probe(world: Arc<World>) {
+async fn first_probe(cluster: Arc<Cluster>) {
     let probe = ["get", "deployment", "daypass", "-n", NAMESPACE, "-o"];
     let probe = [&probe[..], &["jsonpath={.spec.template.spec.containers[0].readinessProbe}"]].concat();
-    let probe: Value = serde_json::from_str(&world.kubectl(ADMIN).ok(&probe).await).expect("a probe");
+    let probe: Value = serde_json::from_str(&cluster.kubectl(ADMIN).ok(&probe).await).expect("a probe");
     let seconds = |field: &str| Duration::from_secs(probe[field].as_u64().expect("seconds"));
     let path = probe["httpGet"]["path"].as_str().expect("a path");
     let wait =
@@ -221,28 +221,28 @@ async fn first_probe(world: Arc<World>) {
     assert!(seconds("timeoutSeconds") > wait, "{probe}: a kubelet gives up before it is answered");
     assert!(seconds("periodSeconds") <= Duration::from_secs(2), "{probe}");
 
-    world.controller.start_again();
+    cluster.controller.start_again();
     let began = Instant::now();
-    let (status, said) = eventually("the controller listens", SOON, async || world.controller.get(path).await).await;
+    let (status, body) = eventually("the controller listens", SOON, async || cluster.controller.get(path).await).await;
     let patient = !wait.is_zero() && began.elapsed() >= wait;
-    assert!(status == 200 || patient, "{status} after {:?}: {said}", began.elapsed());
+    assert!(status == 200 || patient, "{status} after {:?}: {body}", began.elapsed());
 }
 
-async fn finished(world: Arc<World>) {
-    world.controller.terminate().await;
-    let (proxy, controller) = world.replica_through_proxy("one", &[]).await;
-    let namespace = world.namespace("finish").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn finished(cluster: Arc<Cluster>) {
+    cluster.controller.terminate().await;
+    let (proxy, controller) = cluster.replica_through_proxy("one", &[]).await;
+    let namespace = cluster.namespace("finish").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let [held, go] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-    let (tell, may_go) = (held.clone(), go.clone());
+    let (flag, may_go) = (held.clone(), go.clone());
     proxy.watch(move |at, write| {
         if at == Moment::After || !write.path.ends_with("/rolebindings") || may_go.load(Ordering::SeqCst) {
             return Way::On;
         }
-        tell.store(true, Ordering::SeqCst);
+        flag.store(true, Ordering::SeqCst);
         Way::Wait
     });
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
     let shown = async |what: &str, check: &dyn Fn() -> bool| {
         eventually(what, SOON, async || if check() { Ok(()) } else { Err("not yet".to_owned()) }).await;
     };
@@ -252,18 +252,18 @@ async fn finished(world: Arc<World>) {
     go.store(true, Ordering::SeqCst);
     assert!(controller.end().await.success(), "{}", controller.log());
     // Nobody else was there to write this.
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    world.until_events(&granted, &["Granted"]).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    cluster.until_events(&granted, &["Granted"]).await;
     let holder = ["get", "lease", "daypass", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}"];
-    let holder = world.kubectl(ADMIN).ok(&holder).await;
+    let holder = cluster.kubectl(ADMIN).ok(&holder).await;
     assert_eq!(holder, "", "the lease is given back");
 }
 
-async fn announced(world: Arc<World>) {
-    world.controller.terminate().await;
-    let (proxy, controller) = world.replica_through_proxy("one", &[]).await;
-    let namespace = world.namespace("told").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn announced(cluster: Arc<Cluster>) {
+    cluster.controller.terminate().await;
+    let (proxy, controller) = cluster.replica_through_proxy("one", &[]).await;
+    let namespace = cluster.namespace("told").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let [sent, stored] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
     let (sending, storing) = (sent.clone(), stored.clone());
     let path = format!("/namespaces/{namespace}/events");
@@ -276,9 +276,9 @@ async fn announced(world: Arc<World>) {
             };
         if cut { Way::Cut } else { Way::On }
     });
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
-    world.until_events(&granted, &["Granted"]).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+    cluster.until_events(&granted, &["Granted"]).await;
     let counts = || [&sent, &stored].map(|count| count.load(Ordering::SeqCst));
     eventually("it has heard that the Event is there", SOON, async || {
         if counts() == [3, 2] { Ok(()) } else { Err(format!("sent and answered: {:?}", counts())) }

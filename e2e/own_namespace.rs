@@ -11,7 +11,7 @@ use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, DAVE, GITOPS, KUBELET, SCHEDULER, TRUDY, User};
-use crate::harness::{ControlPlane, World, alone, eventually, private};
+use crate::harness::{Cluster, ControlPlane, alone, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -34,17 +34,17 @@ const CONTROLLERS: [&str; 7] = [
 ];
 
 /// kubectl in that namespace, which must succeed.
-async fn kubectl(world: &World, by: User, args: &[&str]) -> String {
-    world.kubectl(by).ok(&[&["-n", NAMESPACE], args].concat()).await
+async fn kubectl(cluster: &Cluster, by: User, args: &[&str]) -> String {
+    cluster.kubectl(by).ok(&[&["-n", NAMESPACE], args].concat()).await
 }
 
 /// `POST` as somebody, of what kubectl has no command for.
-async fn post(world: &World, by: User, path: &str, body: &Value) -> Result<Value, String> {
-    send(world, by, http::Request::post(format!("/api/v1/namespaces/{NAMESPACE}/{path}")), body).await
+async fn post(cluster: &Cluster, by: User, path: &str, body: &Value) -> Result<Value, String> {
+    send(cluster, by, http::Request::post(format!("/api/v1/namespaces/{NAMESPACE}/{path}")), body).await
 }
 
-async fn send(world: &World, by: User, request: http::request::Builder, body: &Value) -> Result<Value, String> {
-    send_with(world.client(by).await, request, body).await
+async fn send(cluster: &Cluster, by: User, request: http::request::Builder, body: &Value) -> Result<Value, String> {
+    send_with(cluster.client(by).await, request, body).await
 }
 
 async fn send_with(client: kube::Client, request: http::request::Builder, body: &Value) -> Result<Value, String> {
@@ -56,8 +56,8 @@ async fn send_with(client: kube::Client, request: http::request::Builder, body: 
 }
 
 /// The pods of the controller that nobody ends, with name and UID.
-async fn pods(world: &World) -> Vec<(String, String)> {
-    let listed = kubectl(world, ADMIN, &["get", "pods", "-l", "app.kubernetes.io/name=daypass", "-o", "json"]).await;
+async fn pods(cluster: &Cluster) -> Vec<(String, String)> {
+    let listed = kubectl(cluster, ADMIN, &["get", "pods", "-l", "app.kubernetes.io/name=daypass", "-o", "json"]).await;
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
@@ -65,50 +65,50 @@ async fn pods(world: &World) -> Vec<(String, String)> {
     items.map(|pod| (text(&pod["metadata"]["name"]), text(&pod["metadata"]["uid"]))).collect()
 }
 
-async fn until_pods(world: &World, many: usize) -> Vec<(String, String)> {
+async fn until_pods(cluster: &Cluster, many: usize) -> Vec<(String, String)> {
     eventually(&format!("there are {many} pods"), SOON, async || {
-        let pods = pods(world).await;
+        let pods = pods(cluster).await;
         if pods.len() == many { Ok(pods) } else { Err(format!("{pods:?}")) }
     })
     .await
 }
 
 /// The scheduler binds a pod, and the kubelet runs it, as they do.
-async fn runs(world: &World, pod: &(String, String), address: &str) {
+async fn runs(cluster: &Cluster, pod: &(String, String), address: &str) {
     let (name, uid) = pod;
     let node = json!({ "apiVersion": "v1", "kind": "Node", "name": "n1" });
     let binding = json!({ "metadata": { "name": name, "uid": uid }, "target": node });
-    post(world, SCHEDULER, &format!("pods/{name}/binding"), &binding).await.expect("bind a pod");
+    post(cluster, SCHEDULER, &format!("pods/{name}/binding"), &binding).await.expect("bind a pod");
     let bound = json!({ "apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid });
     let token = |spec: Value| json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
     let mounted = token(json!({ "boundObjectRef": bound }));
-    post(world, KUBELET, "serviceaccounts/daypass/token", &mounted).await.expect("a token to mount");
+    post(cluster, KUBELET, "serviceaccounts/daypass/token", &mounted).await.expect("a token to mount");
     // For a pod only. Mostly NodeRestriction sees to that, which this cluster does not have.
-    let why = post(world, KUBELET, "serviceaccounts/daypass/token", &token(json!({}))).await.expect_err("for no pod");
+    let why = post(cluster, KUBELET, "serviceaccounts/daypass/token", &token(json!({}))).await.expect_err("for no pod");
     assert!(why.contains(REFUSED), "{why}");
     let event = json!({
         "metadata": { "generateName": "pulled-" }, "reason": "Pulled", "message": "a trial", "type": "Normal",
         "involvedObject": { "kind": "Pod", "namespace": NAMESPACE, "name": name, "uid": uid }
     });
-    post(world, KUBELET, "events", &event).await.expect("tell of it");
+    post(cluster, KUBELET, "events", &event).await.expect("tell of it");
     let ready = json!([{ "type": "Ready", "status": "True" }, { "type": "ContainersReady", "status": "True" }]);
     let status = json!({ "phase": "Running", "conditions": ready, "podIP": address, "podIPs": [{ "ip": address }] });
     // Without a look first: a kubelet may not read the status alone.
     let patch = http::Request::patch(format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}/status"));
-    send(world, KUBELET, patch, &json!({ "status": status })).await.expect("say how a pod is");
+    send(cluster, KUBELET, patch, &json!({ "status": status })).await.expect("say how a pod is");
 }
 
 /// An agent of the network, with the token of its account, writes the status of a pod. A person with the same right, or
 /// the right to impersonate the agent, does not.
-async fn the_network_notes_addresses(world: &World, pod: &str) {
-    let admin = world.kubectl(ADMIN);
+async fn the_network_notes_addresses(cluster: &Cluster, pod: &str) {
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["create", "serviceaccount", "network-agent", "-n", "kube-system"]).await;
     admin.ok(&["create", "clusterrole", "notes-addresses", "--verb=patch", "--resource=pods/status"]).await;
     let subjects = ["--serviceaccount=kube-system:network-agent", "--user=dave"];
     let bind = ["create", "clusterrolebinding", "notes-addresses", "--clusterrole=notes-addresses"];
     admin.ok(&[&bind[..], &subjects[..]].concat()).await;
     let token = admin.ok(&["create", "token", "network-agent", "-n", "kube-system"]).await;
-    let agent = world.control_plane.client_for_token("network-agent", token.trim()).await;
+    let agent = cluster.control_plane.client_for_token("network-agent", token.trim()).await;
     let note = json!({ "metadata": { "annotations": { "example.com/address": "10.1.0.1" } } });
     let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/status");
     let writes = || http::Request::patch(path.clone());
@@ -116,67 +116,67 @@ async fn the_network_notes_addresses(world: &World, pod: &str) {
         .await;
     let as_agent = writes().header("Impersonate-User", "system:serviceaccount:kube-system:network-agent");
     for (by, request) in [(DAVE, writes()), (TRUDY, as_agent)] {
-        let why = send(world, by, request, &note).await.expect_err("it is no agent");
+        let why = send(cluster, by, request, &note).await.expect_err("it is no agent");
         assert!(why.contains(REFUSED), "{}: {why}", by.name);
     }
 }
 
-async fn evict(world: &World, pod: &str) -> Result<Value, String> {
+async fn evict(cluster: &Cluster, pod: &str) -> Result<Value, String> {
     let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": pod } });
-    post(world, TRUDY, &format!("pods/{pod}/eviction"), &eviction).await
+    post(cluster, TRUDY, &format!("pods/{pod}/eviction"), &eviction).await
 }
 
-async fn prints(world: &World, what: &str, args: &[&str], wanted: &str) {
+async fn prints(cluster: &Cluster, what: &str, args: &[&str], wanted: &str) {
     eventually(what, SOON, async || {
-        let said = kubectl(world, ADMIN, args).await;
-        if said == wanted { Ok(()) } else { Err(said) }
+        let printed = kubectl(cluster, ADMIN, args).await;
+        if printed == wanted { Ok(()) } else { Err(printed) }
     })
     .await;
 }
 
-async fn pods_run(world: Arc<World>) {
-    let admin = world.kubectl(ADMIN);
+async fn pods_run(cluster: Arc<Cluster>) {
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["create", "clusterrolebinding", "nodes", "--clusterrole=system:node", "--group=system:nodes"]).await;
     admin.apply("{apiVersion: v1, kind: Node, metadata: {name: n1}}").await;
-    kubectl(&world, ADMIN, &["create", "quota", "few", "--hard=pods=9"]).await;
-    world.control_plane.run_more_controllers(&CONTROLLERS).await;
+    kubectl(&cluster, ADMIN, &["create", "quota", "few", "--hard=pods=9"]).await;
+    cluster.control_plane.run_more_controllers(&CONTROLLERS).await;
 
-    let running = until_pods(&world, 2).await;
+    let running = until_pods(&cluster, 2).await;
     for (pod, address) in running.iter().zip(["10.1.0.1", "10.1.0.2"]) {
-        runs(&world, pod, address).await;
+        runs(&cluster, pod, address).await;
     }
     let ready = ["get", "deployment", "daypass", "-o", "jsonpath={.status.readyReplicas}"];
-    prints(&world, "both are ready", &ready, "2").await;
+    prints(&cluster, "both are ready", &ready, "2").await;
     let counted = ["get", "quota", "few", "-o", "jsonpath={.status.used.pods}"];
-    prints(&world, "quotas are counted", &counted, "2").await;
+    prints(&cluster, "quotas are counted", &counted, "2").await;
     let behind = ["get", "endpointslices", "-o", "jsonpath={.items[*].endpoints[*].conditions.ready}"];
-    prints(&world, "they stand behind the Service", &behind, "true true").await;
-    kubectl(&world, ADMIN, &["get", "configmap", "kube-root-ca.crt"]).await;
+    prints(&cluster, "they stand behind the Service", &behind, "true true").await;
+    kubectl(&cluster, ADMIN, &["get", "configmap", "kube-root-ca.crt"]).await;
 
-    the_network_notes_addresses(&world, &running[0].0).await;
+    the_network_notes_addresses(&cluster, &running[0].0).await;
 
     // A drain, by somebody with no more rights than `edit`: one pod at a time, as the budget says.
     let allowed = ["get", "pdb", "daypass", "-o", "jsonpath={.status.disruptionsAllowed}"];
-    prints(&world, "one may be away", &allowed, "1").await;
-    let why = world.kubectl(TRUDY).refused(&["delete", "pod", &running[0].0, "-n", NAMESPACE]).await;
+    prints(&cluster, "one may be away", &allowed, "1").await;
+    let why = cluster.kubectl(TRUDY).refused(&["delete", "pod", &running[0].0, "-n", NAMESPACE]).await;
     assert!(why.contains(REFUSED), "{why}");
-    evict(&world, &running[0].0).await.expect("evict a pod");
-    let why = evict(&world, &running[1].0).await.expect_err("the other must stay");
+    evict(&cluster, &running[0].0).await.expect("evict a pod");
+    let why = evict(&cluster, &running[1].0).await.expect_err("the other must stay");
     assert!(why.contains("disruption budget"), "{why}");
-    kubectl(&world, KUBELET, &["delete", "pod", &running[0].0, "--grace-period=0", "--force"]).await;
-    let again = until_pods(&world, 2).await;
+    kubectl(&cluster, KUBELET, &["delete", "pod", &running[0].0, "--grace-period=0", "--force"]).await;
+    let again = until_pods(&cluster, 2).await;
     let new = again.iter().find(|pod| pod.0 != running[0].0 && pod.0 != running[1].0).expect("a new pod");
-    runs(&world, new, "10.1.0.3").await;
-    prints(&world, "one may be away again", &allowed, "1").await;
+    runs(&cluster, new, "10.1.0.3").await;
+    prints(&cluster, "one may be away again", &allowed, "1").await;
 
     // What is left of a Deployment is collected. The kubelet has the last word on pods of its node.
-    kubectl(&world, ADMIN, &["delete", "deployment", "daypass", "--cascade=foreground", "--wait=false"]).await;
-    until_pods(&world, 0).await;
-    let ending = kubectl(&world, ADMIN, &["get", "pods", "-o", "name"]).await;
+    kubectl(&cluster, ADMIN, &["delete", "deployment", "daypass", "--cascade=foreground", "--wait=false"]).await;
+    until_pods(&cluster, 0).await;
+    let ending = kubectl(&cluster, ADMIN, &["get", "pods", "-o", "name"]).await;
     for pod in ending.lines() {
-        kubectl(&world, KUBELET, &["delete", pod, "--grace-period=0", "--force"]).await;
+        kubectl(&cluster, KUBELET, &["delete", pod, "--grace-period=0", "--force"]).await;
     }
-    prints(&world, "nothing is left", &["get", "deployments,replicasets,pods", "-o", "name"], "").await;
+    prints(&cluster, "nothing is left", &["get", "deployments,replicasets,pods", "-o", "name"], "").await;
 
     // Nobody of Kubernetes was refused on the way, as far as the self-guard goes.
     let of_kubernetes = |event: &&Value| {
@@ -185,7 +185,7 @@ async fn pods_run(world: Arc<World>) {
         let expected = ["trudy", "dave", KUBELET.name, "system:serviceaccount:daypass-system:daypass-canary"];
         why.contains(REFUSED) && !expected.contains(&who) && event["impersonatedUser"].is_null()
     };
-    let refusals = world.control_plane.refusals();
+    let refusals = cluster.control_plane.refusals();
     let refused: Vec<&Value> = refusals.iter().filter(of_kubernetes).collect();
     assert!(refused.is_empty(), "{refused:?}");
 }
@@ -237,8 +237,8 @@ async fn a_manager_upgrades(control_plane: Arc<ControlPlane>) {
     // In force a moment later.
     eventually("gitops is no manager any more", SOON, async || {
         let output = by(GITOPS, "replicas=4").await;
-        let says = output.stderr.contains(r#"add "gitops" to selfGuard.managers"#);
-        if !output.ok && says { Ok(()) } else { Err(output.stderr) }
+        let explained = output.stderr.contains(r#"add "gitops" to selfGuard.managers"#);
+        if !output.ok && explained { Ok(()) } else { Err(output.stderr) }
     })
     .await;
     assert_eq!(replicas().await, "2");

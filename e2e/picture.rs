@@ -54,7 +54,7 @@ pub fn trials() -> Vec<Trial> {
 pub fn run() -> ExitCode {
     let seen = trial::runtime().block_on(async {
         let stage = Stage::set(Voice::Loud).await;
-        let fix = stage.tell().await;
+        let fix = stage.play().await;
         Seen::on(&stage.control_plane, &fix).await
     });
     let svg = draw(&seen);
@@ -90,7 +90,7 @@ impl Seen {
         let version = json(admin.ok(&["get", "--raw", "/version"]).await);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let history = request["status"]["history"].as_array().expect("a history").clone();
-        let said = |event: &str| {
+        let entry_of = |event: &str| {
             let entry = history.iter().find(|entry| entry["event"] == event);
             text(&entry.unwrap_or_else(|| panic!("history has no {event}: {history:?}"))["message"])
         };
@@ -130,35 +130,35 @@ impl Seen {
                     &done(controller, "patch", "accessrequests", fix, "status"),
                     BLUE,
                     "Policy shop-edit asks for an approver".to_owned(),
-                    said("ApprovalNeeded"),
+                    entry_of("ApprovalNeeded"),
                     false,
                 ),
                 step(
                     &done(ALICE.name, "patch", "accessrequests", fix, "status"),
                     AMBER,
                     "alice approves her own request".to_owned(),
-                    said("ReviewIgnored"),
+                    entry_of("ReviewIgnored"),
                     false,
                 ),
                 step(
                     &done(CAROL.name, "patch", "accessrequests", fix, "status"),
                     BLUE,
                     "carol approves with one kubectl patch".to_owned(),
-                    said("Reviewed"),
+                    entry_of("Reviewed"),
                     false,
                 ),
                 step(
                     &done(controller, "create", "rolebindings", &binding, ""),
                     GREEN,
                     "Daypass creates a RoleBinding for alice".to_owned(),
-                    said("Granted"),
+                    entry_of("Granted"),
                     true,
                 ),
                 step(
                     &gone,
                     SOFT,
                     format!("Daypass deletes the RoleBinding, {} after the stated end", later(&end, &gone)),
-                    said("Expired"),
+                    entry_of("Expired"),
                     false,
                 ),
             ],
@@ -312,9 +312,9 @@ fn is_the_same_each_time() {
                  the API server's audit log (UTC)."
                 .to_owned(),
     };
-    let told = "Roll checkout back, orders fail since 14:02";
-    let svg = draw(&seen(told));
-    assert_eq!(svg, draw(&seen(told)));
+    let stated_reason = "Roll checkout back, orders fail since 14:02";
+    let svg = draw(&seen(stated_reason));
+    assert_eq!(svg, draw(&seen(stated_reason)));
     let hostile = draw(&seen("</text><script>alert('x')</script> & \"more\""));
     assert!(!hostile.contains("<script") && hostile.contains("&lt;script&gt;") && hostile.contains("&amp; &quot;more"));
     let stored = std::fs::read_to_string(binaries::repository().join(FILE)).expect("read the picture");

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::harness::users::{ADMIN, ALICE, CAROL, MALLORY, User};
 use crate::harness::wait::eventually;
-use crate::harness::{World, binaries, cast, private, shared};
+use crate::harness::{Cluster, binaries, cast, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -46,12 +46,12 @@ async fn run(program: &Path, kubeconfig: Option<PathBuf>, args: &[&str]) -> Ran 
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-async fn plugin(world: &World, user: User, args: &[&str]) -> Ran {
-    run(Path::new(PLUGIN), Some(world.control_plane.kubeconfig(user)), args).await
+async fn plugin(cluster: &Cluster, user: User, args: &[&str]) -> Ran {
+    run(Path::new(PLUGIN), Some(cluster.control_plane.kubeconfig(user)), args).await
 }
 
-async fn explained(world: &World, user: User, args: &[&str]) -> String {
-    let (code, out, err) = plugin(world, user, &[&["explain"], args].concat()).await;
+async fn explained(cluster: &Cluster, user: User, args: &[&str]) -> String {
+    let (code, out, err) = plugin(cluster, user, &[&["explain"], args].concat()).await;
     assert_eq!(code, Some(0), "{out}{err}");
     out
 }
@@ -66,54 +66,55 @@ fn draft(namespace: &str, spec: Value) -> tempfile::NamedTempFile {
     file
 }
 
-async fn explains(world: Arc<World>) {
-    let namespace = world.namespace("told").await;
-    world.allow(&namespace, &namespace, asks()).await;
-    world.ask(ALICE, &namespace, "fix", json!({})).await;
-    let waiting = world.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await;
-    world.review(ALICE, &namespace, "fix", "Approve", "").await;
+async fn explains(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("told").await;
+    cluster.allow(&namespace, &namespace, asks()).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({})).await;
+    let waiting = cluster.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await;
+    cluster.review(ALICE, &namespace, "fix", "Approve", "").await;
     for user in [ALICE, CAROL] {
-        let told = explained(&world, user, &["fix", "-n", &namespace]).await;
+        let printed = explained(&cluster, user, &["fix", "-n", &namespace]).await;
         let waits = format!("waits for one more approval in stage leads of policy {namespace}, until ");
         for words in
             [&waits, "decides: no other policy matches", "0 of 1", "Group/approvers", "nobody reviews their own"]
         {
-            assert!(told.contains(words), "{words}: {told}");
+            assert!(printed.contains(words), "{words}: {printed}");
         }
     }
-    let json = explained(&world, CAROL, &["fix", "-n", &namespace, "-o", "json"]).await;
-    let told: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&told["outcome"], &told["stages"][0]["state"]), (&json!("Waiting"), &json!("Open")));
+    let json = explained(&cluster, CAROL, &["fix", "-n", &namespace, "-o", "json"]).await;
+    let printed: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&printed["outcome"], &printed["stages"][0]["state"]), (&json!("Waiting"), &json!("Open")));
     // The same as the controller says.
     let message = waiting.status.unwrap().message.unwrap();
     assert!(message.contains("needs one more approval"), "{message}");
-    world.review(CAROL, &namespace, "fix", "Approve", "").await;
-    world.until(&namespace, "fix", State::Active).await;
-    let told = explained(&world, ALICE, &["fix", "-n", &namespace]).await;
-    assert!(told.contains("granted, and still allowed, until "), "{told}");
+    cluster.review(CAROL, &namespace, "fix", "Approve", "").await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    let printed = explained(&cluster, ALICE, &["fix", "-n", &namespace]).await;
+    assert!(printed.contains("granted, and still allowed, until "), "{printed}");
 }
 
-async fn dry_run(world: Arc<World>) {
-    let namespace = world.namespace("draft").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn dry_run(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("draft").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let file = draft(&namespace, json!({ "duration": "20m" }));
     let path = file.path().display().to_string();
-    let told = explained(&world, ALICE, &["-f", &path]).await;
+    let printed = explained(&cluster, ALICE, &["-f", &path]).await;
     let words = format!("granted at once: policy {namespace} allows it");
-    assert!(told.contains("alice asks for ClusterRole/edit") && told.contains(&words), "{told}");
+    assert!(printed.contains("alice asks for ClusterRole/edit") && printed.contains(&words), "{printed}");
     // alice may not read namespaces, and is told what that means.
-    assert!(told.contains(&format!("note: you may not read namespace {namespace}")), "{told}");
-    let told = explained(&world, ALICE, &["-f", &path, "--as-user", "eve", "--as-group", "ops"]).await;
-    assert!(told.contains("eve is not among its requesters") && told.contains("denied because"), "{told}");
+    assert!(printed.contains(&format!("note: you may not read namespace {namespace}")), "{printed}");
+    let printed = explained(&cluster, ALICE, &["-f", &path, "--as-user", "eve", "--as-group", "ops"]).await;
+    assert!(printed.contains("eve is not among its requesters") && printed.contains("denied because"), "{printed}");
     // Where nobody serves, nothing is granted, whatever policies say. It has to be told.
-    let served = async |names: &str| explained(&world, ALICE, &["-f", &path, "--watch-namespaces", names]).await;
-    let told = served("bank,yard").await;
+    let served = async |names: &str| explained(&cluster, ALICE, &["-f", &path, "--watch-namespaces", names]).await;
+    let printed = served("bank,yard").await;
     assert!(
-        told.contains(&format!("denied because metadata.namespace: nobody answers a request in namespace {namespace}")),
-        "{told}"
+        printed
+            .contains(&format!("denied because metadata.namespace: nobody answers a request in namespace {namespace}")),
+        "{printed}"
     );
-    let told = served(&format!("bank,{namespace}")).await;
-    assert!(told.contains(&words), "{told}");
+    let printed = served(&format!("bank,{namespace}")).await;
+    assert!(printed.contains(&words), "{printed}");
     // Of less than a role it says what it has and what it lacks.
     let rules = |resource: &str| json!([{ "verbs": ["get"], "apiGroups": [""], "resources": [resource] }]);
     for (resource, words) in [
@@ -122,46 +123,49 @@ async fn dry_run(world: Arc<World>) {
     ] {
         let file = draft(&namespace, json!({ "rules": rules(resource) }));
         let path = file.path().display().to_string();
-        let told = explained(&world, ADMIN, &["-f", &path, "--as-user", "alice", "--as-group", "dev"]).await;
-        assert!(told.contains(words), "{told}");
+        let printed = explained(&cluster, ADMIN, &["-f", &path, "--as-user", "alice", "--as-group", "dev"]).await;
+        assert!(printed.contains(words), "{printed}");
     }
     // Nothing was asked for.
-    assert!(world.requests(&namespace).await.list(&Default::default()).await.unwrap().items.is_empty());
+    assert!(cluster.requests(&namespace).await.list(&Default::default()).await.unwrap().items.is_empty());
 }
 
-async fn dry_run_counts(world: Arc<World>) {
-    let namespace = world.namespace("draft").await;
+async fn dry_run_counts(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("draft").await;
     let stages = asks()["approval"]["stages"].clone();
     let known = json!({ "automaticWhen": "risk.level != 'Unknown'", "stages": stages });
     let limits = json!({ "liveGrantsPerPerson": 1 });
-    world.allow(&namespace, &namespace, json!({ "approval": known, "limits": limits })).await;
+    cluster.allow(&namespace, &namespace, json!({ "approval": known, "limits": limits })).await;
     let file = draft(&namespace, json!({}));
     let path = file.path().display().to_string();
-    let told = explained(&world, ADMIN, &["-f", &path, "--as-user", "alice", "--as-group", "dev"]).await;
-    assert!(told.contains(&format!("granted at once: policy {namespace} allows it")), "{told}");
+    let printed = explained(&cluster, ADMIN, &["-f", &path, "--as-user", "alice", "--as-group", "dev"]).await;
+    assert!(printed.contains(&format!("granted at once: policy {namespace} allows it")), "{printed}");
     // alice may not read roles: the answer is another, and she is told why.
-    let told = explained(&world, ALICE, &["-f", &path]).await;
-    assert!(told.contains("waits for one more approval"), "{told}");
-    assert!(told.contains("note: ClusterRole/edit could not be read"), "{told}");
+    let printed = explained(&cluster, ALICE, &["-f", &path]).await;
+    assert!(printed.contains("waits for one more approval"), "{printed}");
+    assert!(printed.contains("note: ClusterRole/edit could not be read"), "{printed}");
 
-    world.ask(ALICE, &namespace, "first", json!({})).await;
-    world.until(&namespace, "first", State::Active).await;
-    let told = explained(&world, ALICE, &["-f", &path]).await;
-    world.ask(ALICE, &namespace, "second", json!({})).await;
-    let denied = world.until(&namespace, "second", State::Denied).await;
+    cluster.ask(ALICE, &namespace, "first", json!({})).await;
+    cluster.until(&namespace, "first", State::Active).await;
+    let printed = explained(&cluster, ALICE, &["-f", &path]).await;
+    cluster.ask(ALICE, &namespace, "second", json!({})).await;
+    let denied = cluster.until(&namespace, "second", State::Denied).await;
     let why = denied.status.unwrap().message.unwrap();
     let full = format!("policy {namespace}: there are 1 running grants of alice under it, and it allows 1");
     assert!(why.contains(&full), "{why}");
-    assert!(told.contains("denied because") && told.contains(&full), "not what the controller says, {why}: {told}");
+    assert!(
+        printed.contains("denied because") && printed.contains(&full),
+        "not what the controller says, {why}: {printed}"
+    );
     // The one that runs does not count for itself.
-    let told = explained(&world, ALICE, &["first", "-n", &namespace]).await;
-    assert!(told.contains("granted, and still allowed"), "{told}");
+    let printed = explained(&cluster, ALICE, &["first", "-n", &namespace]).await;
+    assert!(printed.contains("granted, and still allowed"), "{printed}");
 }
 
-async fn missing_right(world: Arc<World>) {
-    let namespace = world.namespace("none").await;
+async fn missing_right(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("none").await;
     let file = draft(&namespace, json!({}));
-    let token = world.control_plane.kubeconfig(MALLORY);
+    let token = cluster.control_plane.kubeconfig(MALLORY);
     let mut kubeconfig: Value = serde_json::from_str(&std::fs::read_to_string(token).unwrap()).unwrap();
     kubeconfig["users"][0]["user"] = json!({});
     let nobody = tempfile::NamedTempFile::new().unwrap();
@@ -173,7 +177,7 @@ async fn missing_right(world: Arc<World>) {
     assert!(err.contains("you may not list accesspolicies") && err.contains("daypass-requester"), "{err}");
 }
 
-async fn tests_policies(_: Arc<World>) {
+async fn tests_policies(_: Arc<Cluster>) {
     let (code, out, err) = run(Path::new(PLUGIN), None, &[&["policy", "test"], &STORIES[..]].concat()).await;
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.ends_with("9 passed, 0 failed\n"), "{out}");
@@ -289,7 +293,7 @@ cases:
     expect: {outcome: Denied, message: fix is over}
 "#;
 
-async fn tests_circumstances(_: Arc<World>) {
+async fn tests_circumstances(_: Arc<Cluster>) {
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
     let path = file.path().display().to_string();
     let ran = async |text: String| {
@@ -299,23 +303,23 @@ async fn tests_circumstances(_: Arc<World>) {
     let (code, out, err) = ran(CIRCUMSTANCES.to_owned()).await;
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.ends_with("9 passed, 0 failed\n"), "{out}");
-    for (from, to, told) in [
+    for (from, to, printed) in [
         ("risk: Medium", "risk: Some", "cases[0]: unknown variant `Some`"),
         ("before: [{request: *fix}]", "before: [{request: *fix, until: never}]", "unknown field `until`"),
     ] {
         let (code, out, err) = ran(CIRCUMSTANCES.replace(from, to)).await;
-        assert!(code == Some(2) && err.contains(told), "{told}: {out}{err}");
+        assert!(code == Some(2) && err.contains(printed), "{printed}: {out}{err}");
     }
 }
 
-async fn warns_beside_unreadable(world: Arc<World>) {
-    let namespace = world.namespace("lint").await;
-    world.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;
+async fn warns_beside_unreadable(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("lint").await;
+    cluster.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;
     // As a newer version of Daypass might, or a CRD that somebody edited: it takes a day that there is not.
     let days = "properties/spec/properties/schedule/properties/windows/items/properties/days/items/enum";
     let path = format!("/spec/versions/0/schema/openAPIV3Schema/{days}");
     let patch = json!([{ "op": "remove", "path": path }]).to_string();
-    let admin = world.kubectl(ADMIN);
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["patch", "crd", "accesspolicies.daypass.dev", "--type=json", "-p", &patch]).await;
     let mut odd = cast::policy("odd", &namespace);
     let windows = json!([{ "days": ["Someday"], "start": "09:00", "end": "17:00" }]);
@@ -326,14 +330,14 @@ async fn warns_beside_unreadable(world: Arc<World>) {
         if applied.ok { Ok(()) } else { Err(applied.stderr) }
     })
     .await;
-    let (code, out, err) = plugin(&world, ADMIN, &["policy", "lint", "--cluster"]).await;
+    let (code, out, err) = plugin(&cluster, ADMIN, &["policy", "lint", "--cluster"]).await;
     assert_eq!(code, Some(1), "{out}{err}");
     assert!(out.contains("odd: spec: cannot be read: ") && out.contains("Someday"), "{out}");
     assert!(out.contains(&format!("{namespace}: spec.scope.namespaces: {namespace}-not-there fits none")), "{out}");
     assert!(out.ends_with("2 policies, 2 warnings\n"), "{out}");
 }
 
-async fn warns(world: Arc<World>) {
+async fn warns(cluster: Arc<Cluster>) {
     let (code, out, err) = run(Path::new(PLUGIN), None, &[&["policy", "lint"], &STORIES[..]].concat()).await;
     assert_eq!((code, out.as_str()), (Some(0), "5 policies, 0 warnings\n"), "{err}");
     let mut policy = cast::policy("wide", "*");
@@ -347,16 +351,16 @@ async fn warns(world: Arc<World>) {
     let (code, ..) = run(Path::new(PLUGIN), None, &["policy", "lint", "--warn-only", &path]).await;
     assert_eq!(code, Some(0));
 
-    let namespace = world.namespace("lint").await;
-    world.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;
-    let (code, out, err) = plugin(&world, ADMIN, &["policy", "lint", "--cluster"]).await;
+    let namespace = cluster.namespace("lint").await;
+    cluster.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;
+    let (code, out, err) = plugin(&cluster, ADMIN, &["policy", "lint", "--cluster"]).await;
     assert_eq!(code, Some(1), "{out}{err}");
     assert!(out.contains(&format!("{namespace}: spec.scope.namespaces: {namespace}-not-there fits none")), "{out}");
 }
 
-async fn found(world: Arc<World>) {
+async fn found(cluster: Arc<Cluster>) {
     let kubectl = binaries::Binaries::find().unwrap().kubectl;
-    let kubeconfig = Some(world.control_plane.kubeconfig(ALICE));
+    let kubeconfig = Some(cluster.control_plane.kubeconfig(ALICE));
     let (code, out, err) = run(&kubectl, kubeconfig, &["daypass", "--help"]).await;
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("Usage: kubectl daypass") && out.contains("explain"), "{out}");

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::harness::cast::{SOON, policy, request};
 use crate::harness::users::{ADMIN, ALICE, CAROL, EVE, GITOPS};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -26,12 +26,12 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-async fn says_so(world: Arc<World>) {
-    let namespace = world.namespace("policy").await;
+async fn says_so(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("policy").await;
     let office =
         json!({ "timeZone": "Europe/Berln", "windows": [{ "days": ["Mon"], "start": "09:00", "end": "17:00" }] });
-    world.allow(&namespace, &namespace, json!({ "schedule": office })).await;
-    let alice = world.kubectl(ALICE);
+    cluster.allow(&namespace, &namespace, json!({ "schedule": office })).await;
+    let alice = cluster.kubectl(ALICE);
     let ready = async |is: &str| {
         let condition = format!("--for=condition=Ready={is}");
         alice.ok(&["wait", &condition, "--timeout=30s", "apol", &namespace]).await;
@@ -40,27 +40,27 @@ async fn says_so(world: Arc<World>) {
     };
     let why = ready("False").await;
     assert!(why.contains("spec.schedule.timeZone") && why.contains("Europe/Berln"), "{why}");
-    until_events(&world, &namespace, &[("Warning", "Invalid", "spec.schedule")]).await;
-    world.ask(ALICE, &namespace, "too-early", json!({})).await;
-    let denied = world.until(&namespace, "too-early", State::Denied).await.status.unwrap();
+    until_events(&cluster, &namespace, &[("Warning", "Invalid", "spec.schedule")]).await;
+    cluster.ask(ALICE, &namespace, "too-early", json!({})).await;
+    let denied = cluster.until(&namespace, "too-early", State::Denied).await.status.unwrap();
     assert!(denied.message.as_ref().unwrap().contains(&namespace), "{denied:?}");
 
-    world.allow(&namespace, &namespace, json!({})).await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     ready("True").await;
-    until_events(&world, &namespace, &[("Warning", "Invalid", "spec.schedule"), ("Normal", "InUse", "")]).await;
-    world.ask(ALICE, &namespace, "now", json!({})).await;
-    world.until(&namespace, "now", State::Active).await;
+    until_events(&cluster, &namespace, &[("Warning", "Invalid", "spec.schedule"), ("Normal", "InUse", "")]).await;
+    cluster.ask(ALICE, &namespace, "now", json!({})).await;
+    cluster.until(&namespace, "now", State::Active).await;
 }
 
 /// By the admission policies and by the decision alike, in policies and requests, in Allow and Deny.
-async fn kind_left_out(world: Arc<World>) {
-    let namespace = world.namespace("kind").await;
-    let gitops = world.kubectl(GITOPS);
+async fn kind_left_out(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("kind").await;
+    let gitops = cluster.kubectl(GITOPS);
     // The author may bind the ClusterRole edit, and the Role deployer; not the other way round.
-    world
+    cluster
         .allow(&namespace, &namespace, json!({ "roles": [{ "name": "edit" }, { "kind": "Role", "name": "deployer" }] }))
         .await;
-    let stored: AccessPolicy = Api::all(world.client(ADMIN).await).get(&namespace).await.expect("the policy");
+    let stored: AccessPolicy = Api::all(cluster.client(ADMIN).await).get(&namespace).await.expect("the policy");
     let kinds: Vec<RoleKind> = stored.spec.roles.iter().map(|role| role.kind).collect();
     assert_eq!(kinds, [RoleKind::ClusterRole, RoleKind::Role]);
     let other = json!({ "roles": [{ "name": "deployer" }, { "kind": "Role", "name": "edit" }] });
@@ -74,19 +74,19 @@ async fn kind_left_out(world: Arc<World>) {
     gitops.apply(&everywhere.to_string()).await;
     gitops.ok(&["delete", "apol", &format!("{namespace}-everywhere")]).await;
 
-    world.ask(ALICE, &namespace, "without", json!({})).await;
-    world.ask(ALICE, &namespace, "with", json!({ "role": { "kind": "ClusterRole", "name": "edit" } })).await;
+    cluster.ask(ALICE, &namespace, "without", json!({})).await;
+    cluster.ask(ALICE, &namespace, "with", json!({ "role": { "kind": "ClusterRole", "name": "edit" } })).await;
     for name in ["without", "with"] {
-        world.until(&namespace, name, State::Active).await;
+        cluster.until(&namespace, name, State::Active).await;
     }
-    for binding in world.our_bindings(&namespace).await {
+    for binding in cluster.our_bindings(&namespace).await {
         assert_eq!((binding.role_ref.kind.as_str(), binding.role_ref.name.as_str()), ("ClusterRole", "edit"));
     }
     for (name, role) in
         [("role-edit", json!({ "kind": "Role", "name": "edit" })), ("cluster-deployer", json!({ "name": "deployer" }))]
     {
-        world.ask(ALICE, &namespace, name, json!({ "role": role })).await;
-        world.until(&namespace, name, State::Denied).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "role": role })).await;
+        cluster.until(&namespace, name, State::Denied).await;
     }
 
     // A denial without a kind is for the ClusterRole, written out or not, and for no Role of that name.
@@ -95,35 +95,35 @@ async fn kind_left_out(world: Arc<World>) {
         "spec": { "effect": "Deny", "roles": [{ "name": "edit" }], "scope": { "namespaces": [&namespace] } } });
     gitops.apply(&denial.to_string()).await;
     for name in ["without", "with"] {
-        world.until(&namespace, name, State::Revoked).await;
+        cluster.until(&namespace, name, State::Revoked).await;
     }
 }
 
-async fn conditions(world: Arc<World>) {
-    let namespace = world.namespace("cel").await;
+async fn conditions(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("cel").await;
     let ready = async |is: &str| {
         let condition = format!("--for=condition=Ready={is}");
-        world.kubectl(ALICE).ok(&["wait", &condition, "--timeout=30s", "apol", &namespace]).await;
+        cluster.kubectl(ALICE).ok(&["wait", &condition, "--timeout=30s", "apol", &namespace]).await;
     };
     let condition =
         |expression: &str| json!({ "expression": expression, "message": "prod needs a ticket (spec.ticket)" });
-    world.allow(&namespace, &namespace, json!({ "conditions": [condition("request.nothing(")] })).await;
+    cluster.allow(&namespace, &namespace, json!({ "conditions": [condition("request.nothing(")] })).await;
     ready("False").await;
     let needs_ticket = condition("!('prod' in label('env')) || request.ticket.matches('^OPS-[0-9]+$')");
-    world.allow(&namespace, &namespace, json!({ "conditions": [needs_ticket] })).await;
+    cluster.allow(&namespace, &namespace, json!({ "conditions": [needs_ticket] })).await;
     ready("True").await;
-    world.ask(ALICE, &namespace, "dev", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "dev", State::Active).await;
+    cluster.ask(ALICE, &namespace, "dev", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "dev", State::Active).await;
 
-    world.kubectl(ADMIN).ok(&["label", "namespace", &namespace, "env=prod"]).await;
+    cluster.kubectl(ADMIN).ok(&["label", "namespace", &namespace, "env=prod"]).await;
     // The label is news for what runs as well.
-    let revoked = world.until(&namespace, "dev", State::Revoked).await.status.unwrap().message.unwrap();
+    let revoked = cluster.until(&namespace, "dev", State::Revoked).await.status.unwrap().message.unwrap();
     assert!(revoked.contains("prod needs a ticket"), "{revoked}");
-    world.ask(ALICE, &namespace, "no-ticket", json!({ "ticket": "soon" })).await;
-    let denied = world.until(&namespace, "no-ticket", State::Denied).await.status.unwrap().message.unwrap();
+    cluster.ask(ALICE, &namespace, "no-ticket", json!({ "ticket": "soon" })).await;
+    let denied = cluster.until(&namespace, "no-ticket", State::Denied).await.status.unwrap().message.unwrap();
     assert_eq!(told_by(&denied, &namespace), "prod needs a ticket (spec.ticket)");
-    world.ask(ALICE, &namespace, "ticket", json!({ "ticket": "OPS-7" })).await;
-    world.until(&namespace, "ticket", State::Active).await;
+    cluster.ask(ALICE, &namespace, "ticket", json!({ "ticket": "OPS-7" })).await;
+    cluster.until(&namespace, "ticket", State::Active).await;
 }
 
 /// What a denial says of one policy.
@@ -132,52 +132,52 @@ fn told_by<'a>(denial: &'a str, policy: &str) -> &'a str {
     of_it.split("; policy").next().unwrap_or_default()
 }
 
-async fn automatic(world: Arc<World>) {
-    let namespace = world.namespace("automatic").await;
+async fn automatic(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("automatic").await;
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     let short = json!({ "automaticWhen": "request.durationSeconds <= 600", "stages": stages });
-    world.allow(&namespace, &namespace, json!({ "approval": short })).await;
-    world.ask(ALICE, &namespace, "short", json!({ "duration": "10m" })).await;
-    world.until(&namespace, "short", State::Active).await;
-    world.ask(ALICE, &namespace, "long", json!({ "duration": "11m" })).await;
-    world.until_reason(&namespace, "long", "Approved", "ApprovalNeeded").await;
-    world.review(CAROL, &namespace, "long", "Approve", "").await;
-    world.until(&namespace, "long", State::Active).await;
+    cluster.allow(&namespace, &namespace, json!({ "approval": short })).await;
+    cluster.ask(ALICE, &namespace, "short", json!({ "duration": "10m" })).await;
+    cluster.until(&namespace, "short", State::Active).await;
+    cluster.ask(ALICE, &namespace, "long", json!({ "duration": "11m" })).await;
+    cluster.until_reason(&namespace, "long", "Approved", "ApprovalNeeded").await;
+    cluster.review(CAROL, &namespace, "long", "Approve", "").await;
+    cluster.until(&namespace, "long", State::Active).await;
 }
 
-async fn risk(world: Arc<World>) {
-    let namespace = world.namespace("risk").await;
+async fn risk(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("risk").await;
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     let roles = json!([{ "name": "view" }, { "name": "edit" }, { "kind": "Role", "name": "deployer" }]);
     let low = json!({ "automaticWhen": "risk.score == 0", "stages": stages });
-    world.allow(&namespace, &namespace, json!({ "roles": roles, "approval": low })).await;
+    cluster.allow(&namespace, &namespace, json!({ "roles": roles, "approval": low })).await;
     let role = |kind: &str, name: &str| json!({ "role": { "kind": kind, "name": name }, "duration": "1h" });
-    world.ask(ALICE, &namespace, "look", role("ClusterRole", "view")).await;
-    let granted = world.until(&namespace, "look", State::Active).await.status.unwrap();
+    cluster.ask(ALICE, &namespace, "look", role("ClusterRole", "view")).await;
+    let granted = cluster.until(&namespace, "look", State::Active).await.status.unwrap();
     assert_eq!(granted.risk.unwrap().level.as_str(), "Low");
 
-    world.ask(ALICE, &namespace, "change", role("ClusterRole", "edit")).await;
-    let waits = world.until_reason(&namespace, "change", "Approved", "ApprovalNeeded").await.status.unwrap();
-    let told = waits.risk.unwrap();
-    assert_eq!(told.level.as_str(), "High");
+    cluster.ask(ALICE, &namespace, "change", role("ClusterRole", "edit")).await;
+    let waits = cluster.until_reason(&namespace, "change", "Approved", "ApprovalNeeded").await.status.unwrap();
+    let stated_risk = waits.risk.unwrap();
+    assert_eq!(stated_risk.level.as_str(), "High");
     assert!(
-        told.reasons.iter().any(|reason| reason.starts_with("High: ") && reason.contains("reads secrets")),
-        "{told:?}"
+        stated_risk.reasons.iter().any(|reason| reason.starts_with("High: ") && reason.contains("reads secrets")),
+        "{stated_risk:?}"
     );
 
     // Nothing is known of a role that is not there, which counts as the worst.
-    world.ask(ALICE, &namespace, "unknown", role("Role", "deployer")).await;
-    let waits = world.until_reason(&namespace, "unknown", "Approved", "ApprovalNeeded").await.status.unwrap();
+    cluster.ask(ALICE, &namespace, "unknown", role("Role", "deployer")).await;
+    let waits = cluster.until_reason(&namespace, "unknown", "Approved", "ApprovalNeeded").await.status.unwrap();
     assert_eq!(waits.risk.unwrap().level.as_str(), "Unknown");
     let harmless = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }]);
     let deployer = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": { "name": "deployer", "namespace": namespace }, "rules": harmless
     });
-    world.kubectl(ADMIN).apply(&deployer.to_string()).await;
-    world.ask(ALICE, &namespace, "known", role("Role", "deployer")).await;
+    cluster.kubectl(ADMIN).apply(&deployer.to_string()).await;
+    cluster.ask(ALICE, &namespace, "known", role("Role", "deployer")).await;
     eventually("the Role has been read", SOON, async || {
-        let status = world.requests(&namespace).await.get("known").await.map_err(|error| error.to_string())?.status;
+        let status = cluster.requests(&namespace).await.get("known").await.map_err(|error| error.to_string())?.status;
         let level = status.and_then(|status| status.risk).map(|risk| risk.level);
         if level.as_ref().is_some_and(|level| level.as_str() == "Low") { Ok(()) } else { Err(format!("{level:?}")) }
     })
@@ -185,14 +185,14 @@ async fn risk(world: Arc<World>) {
 }
 
 /// The policy of the tour asks nobody for what does little harm. One verb on one kind can be what takes a cluster over.
-async fn runs_code(world: Arc<World>) {
-    let namespace = world.namespace("code").await;
+async fn runs_code(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("code").await;
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     let roles = json!([{ "name": "edit" }, { "kind": "Role", "name": "deployer" }]);
     let little = json!({ "automaticWhen": "risk.score <= 1", "stages": stages });
-    world.allow(&namespace, &namespace, json!({ "roles": roles, "approval": little })).await;
+    cluster.allow(&namespace, &namespace, json!({ "roles": roles, "approval": little })).await;
     let rule = |verb: &str, group: &str, resource: &str| json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource] });
-    let deeds = [
+    let operations = [
         ("workflow", rule("create", "argoproj.io", "workflows"), "High", "has controllers run its code"),
         ("taskrun", rule("create", "tekton.dev", "taskruns"), "High", "has controllers run its code"),
         ("service", rule("create", "serving.knative.dev", "services"), "High", "has controllers run its code"),
@@ -204,34 +204,34 @@ async fn runs_code(world: Arc<World>) {
     let deployer = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": { "name": "deployer", "namespace": namespace },
-        "rules": deeds.iter().map(|(_, rule, ..)| rule).collect::<Vec<_>>()
+        "rules": operations.iter().map(|(_, rule, ..)| rule).collect::<Vec<_>>()
     });
-    world.kubectl(ADMIN).apply(&deployer.to_string()).await;
-    let alice = world.kubectl(ALICE);
-    for (name, rule, level, why) in deeds {
+    cluster.kubectl(ADMIN).apply(&deployer.to_string()).await;
+    let alice = cluster.kubectl(ALICE);
+    for (name, rule, level, why) in operations {
         let role = json!({ "kind": "Role", "name": "deployer" });
-        world.ask(ALICE, &namespace, name, json!({ "role": role, "rules": [rule] })).await;
-        let waits = world.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await.status.unwrap();
-        let told = waits.risk.unwrap();
-        assert_eq!(told.level.as_str(), level, "{name}: {told:?}");
-        assert!(told.reasons.iter().any(|reason| reason.contains(why)), "{name}: {told:?}");
+        cluster.ask(ALICE, &namespace, name, json!({ "role": role, "rules": [rule] })).await;
+        let waits = cluster.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await.status.unwrap();
+        let stated_risk = waits.risk.unwrap();
+        assert_eq!(stated_risk.level.as_str(), level, "{name}: {stated_risk:?}");
+        assert!(stated_risk.reasons.iter().any(|reason| reason.contains(why)), "{name}: {stated_risk:?}");
     }
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
     assert!(!alice.can_i("create", "workflows.argoproj.io", Some(&namespace)).await);
     // What does little harm is given at once, as before.
     let mut pod = rule("delete", "", "pods");
     pod["resourceNames"] = json!(["checkout-0"]);
-    world.ask(ALICE, &namespace, "pod", json!({ "role": { "name": "edit" }, "rules": [pod] })).await;
-    let granted = world.until(&namespace, "pod", State::Active).await.status.unwrap();
+    cluster.ask(ALICE, &namespace, "pod", json!({ "role": { "name": "edit" }, "rules": [pod] })).await;
+    let granted = cluster.until(&namespace, "pod", State::Active).await.status.unwrap();
     assert_eq!(granted.risk.unwrap().level.as_str(), "Medium");
     assert!(alice.can_i("delete", "pods/checkout-0", Some(&namespace)).await);
 }
 
-async fn limits(world: Arc<World>) {
-    let namespace = world.namespace("limits").await;
-    world.allow(&namespace, &namespace, json!({ "limits": { "liveGrantsPerPerson": 3 } })).await;
+async fn limits(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("limits").await;
+    cluster.allow(&namespace, &namespace, json!({ "limits": { "liveGrantsPerPerson": 3 } })).await;
     let names: Vec<String> = (0..24).map(|n| format!("fix-{n}")).collect();
-    let requests = Api::<AccessRequest>::namespaced(world.client(ALICE).await, &namespace);
+    let requests = Api::<AccessRequest>::namespaced(cluster.client(ALICE).await, &namespace);
     let ask = |name: &String| {
         let request = serde_json::from_value(request(&namespace, name, json!({ "duration": "1h" }))).unwrap();
         let requests = &requests;
@@ -251,39 +251,39 @@ async fn limits(world: Arc<World>) {
     let message = denied.status.as_ref().unwrap().message.clone().unwrap();
     assert_eq!(told_by(&message, &namespace), "there are 3 running grants of alice under it, and it allows 3");
     // Another person has room, and so has she when one is over.
-    world.ask(EVE, &namespace, "of-eve", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "of-eve", State::Active).await;
+    cluster.ask(EVE, &namespace, "of-eve", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "of-eve", State::Active).await;
     let one = decided.iter().find(|r| r.status.as_ref().unwrap().state == State::Active).unwrap().name_any();
-    world.review(ALICE, &namespace, &one, "Revoke", "").await;
-    world.until(&namespace, &one, State::Revoked).await;
-    world.ask(ALICE, &namespace, "again", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "again", State::Active).await;
+    cluster.review(ALICE, &namespace, &one, "Revoke", "").await;
+    cluster.until(&namespace, &one, State::Revoked).await;
+    cluster.ask(ALICE, &namespace, "again", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "again", State::Active).await;
 }
 
-async fn limits_over_time(world: Arc<World>) {
-    let namespace = world.namespace("limits").await;
+async fn limits_over_time(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("limits").await;
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     let bounds = json!({ "openRequestsPerPerson": 1, "cooldown": "1h", "timePerDay": "90m" });
-    world.allow(&namespace, &namespace, json!({ "approval": { "stages": stages }, "limits": bounds })).await;
-    world.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
-    world.until_reason(&namespace, "first", "Approved", "ApprovalNeeded").await;
+    cluster.allow(&namespace, &namespace, json!({ "approval": { "stages": stages }, "limits": bounds })).await;
+    cluster.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
+    cluster.until_reason(&namespace, "first", "Approved", "ApprovalNeeded").await;
     let denied = async |name: &str, spec, why: &str| {
-        world.ask(ALICE, &namespace, name, spec).await;
-        let message = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+        cluster.ask(ALICE, &namespace, name, spec).await;
+        let message = cluster.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
         assert!(told_by(&message, &namespace).contains(why), "{message}");
     };
     denied("second", json!({}), "there are 1 requests of alice that wait under it, and it allows 1").await;
-    world.review(CAROL, &namespace, "first", "Approve", "").await;
-    world.until(&namespace, "first", State::Active).await;
+    cluster.review(CAROL, &namespace, "first", "Approve", "").await;
+    cluster.until(&namespace, "first", State::Active).await;
     denied("third", json!({ "duration": "31m" }), "1h of the last 24 hours are granted already").await;
-    world.review(ALICE, &namespace, "first", "Revoke", "").await;
-    world.until(&namespace, "first", State::Revoked).await;
+    cluster.review(ALICE, &namespace, "first", "Revoke", "").await;
+    cluster.until(&namespace, "first", State::Revoked).await;
     denied("fourth", json!({ "duration": "1m" }), "1h after the last one ended").await;
 }
 
 /// Waits until the Events of a policy have these types, reasons and words. They are in namespace `default`.
-async fn until_events(world: &World, policy: &str, wanted: &[(&str, &str, &str)]) {
-    let events: Api<Event> = Api::namespaced(world.client(ADMIN).await, "default");
+async fn until_events(cluster: &Cluster, policy: &str, wanted: &[(&str, &str, &str)]) {
+    let events: Api<Event> = Api::namespaced(cluster.client(ADMIN).await, "default");
     eventually(&format!("the Events {wanted:?}"), SOON, async || {
         let listed = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let of_it = |event: &Event| {

@@ -11,7 +11,7 @@ use crate::harness::cast::{SOON, policy, why_over};
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, ALICE, GITOPS};
 use crate::harness::wait::now_plus_seconds;
-use crate::harness::{World, eventually, private};
+use crate::harness::{Cluster, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -39,7 +39,7 @@ fn of(role: &str, scope: Value) -> Value {
     json!({ "role": { "name": role }, "scope": scope })
 }
 
-fn cluster() -> Value {
+fn whole_cluster() -> Value {
     json!({ "cluster": true })
 }
 
@@ -48,20 +48,20 @@ fn level(status: &AccessRequestStatus) -> &str {
 }
 
 /// What becomes of a request of alice's.
-async fn asked(world: &World, namespace: &str, name: &str, spec: Value, state: State) -> AccessRequestStatus {
-    world.ask(ALICE, namespace, name, spec).await;
-    world.until(namespace, name, state).await.status.expect("a status")
+async fn asked(cluster: &Cluster, namespace: &str, name: &str, spec: Value, state: State) -> AccessRequestStatus {
+    cluster.ask(ALICE, namespace, name, spec).await;
+    cluster.until(namespace, name, state).await.status.expect("a status")
 }
 
-async fn stops_short(world: Arc<World>) {
-    let (admin, namespace) = (world.kubectl(ADMIN), world.namespace("protected").await);
-    world.kubectl(GITOPS).apply(&wide().to_string()).await;
+async fn stops_short(cluster: Arc<Cluster>) {
+    let (admin, namespace) = (cluster.kubectl(ADMIN), cluster.namespace("protected").await);
+    cluster.kubectl(GITOPS).apply(&wide().to_string()).await;
     let in_mind = json!({ "matchLabels": { "in-mind": "yes" } });
     for namespace in [namespace.as_str(), "kube-system"] {
         admin.ok(&["label", "namespace", namespace, "in-mind=yes"]).await;
     }
     let protected = |names: &str| format!("policy wide: namespace {names} is protected: ");
-    for (name, place, scope, told) in [
+    for (name, place, scope, expected) in [
         ("system", &*namespace, json!({ "namespaces": ["kube-system"] }), protected("kube-system")),
         ("release", &*namespace, json!({ "namespaces": [NAMESPACE] }), protected(NAMESPACE)),
         ("made-there", "kube-system", json!({}), protected("kube-system")),
@@ -70,45 +70,45 @@ async fn stops_short(world: Arc<World>) {
         (
             "everywhere",
             &*namespace,
-            cluster(),
+            whole_cluster(),
             format!(
-                "policy wide: kube-system and {NAMESPACE} are protected, which the whole cluster includes, and \
+                "policy wide: kube-system and {NAMESPACE} are protected, which the whole whole_cluster includes, and \
                  ClusterRole/edit may do more than look there ("
             ),
         ),
     ] {
-        let denied = asked(&world, place, name, of("edit", scope), State::Denied).await;
+        let denied = asked(&cluster, place, name, of("edit", scope), State::Denied).await;
         let message = denied.message.as_deref().unwrap_or_default();
-        assert!(message.starts_with(&told), "{name}: {message}");
+        assert!(message.starts_with(&expected), "{name}: {message}");
         let way_out = "spec.scope.systemNamespaces: true set by somebody who has the verb administer on accesspolicies";
         assert!(message.contains(way_out), "{name}: {message}");
         assert_eq!(level(&denied), "Critical", "{name}: {denied:?}");
     }
     // To look there is not given either, namespace by namespace.
-    asked(&world, &namespace, "look", of("view", json!({ "namespaces": ["kube-system"] })), State::Denied).await;
-    let here = asked(&world, &namespace, "here", of("edit", json!({})), State::Active).await;
+    asked(&cluster, &namespace, "look", of("view", json!({ "namespaces": ["kube-system"] })), State::Denied).await;
+    let here = asked(&cluster, &namespace, "here", of("edit", json!({})), State::Active).await;
     assert_eq!(level(&here), "High");
     // What only looks is given in the whole cluster as before: the role, and a part of one that does more.
-    let alice = world.kubectl(ALICE);
+    let alice = cluster.kubectl(ALICE);
     let sees = async |verb: &str, what: &str| alice.can_i(verb, what, Some("kube-system")).await;
     assert!(!sees("list", "pods").await);
-    let looks = asked(&world, &namespace, "looks", of("view", cluster()), State::Active).await;
+    let looks = asked(&cluster, &namespace, "looks", of("view", whole_cluster()), State::Active).await;
     assert_eq!(level(&looks), "Low");
     assert!(sees("list", "pods").await && !sees("get", "secrets").await && !sees("create", "pods").await);
-    let mut part = of("edit", cluster());
+    let mut part = of("edit", whole_cluster());
     part["rules"] = json!([{ "verbs": ["list"], "apiGroups": [""], "resources": ["serviceaccounts"] }]);
-    asked(&world, &namespace, "part", part.clone(), State::Active).await;
+    asked(&cluster, &namespace, "part", part.clone(), State::Active).await;
     part["rules"] = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["secrets"] }]);
-    let denied = asked(&world, &namespace, "secrets", part, State::Denied).await.message.unwrap();
+    let denied = asked(&cluster, &namespace, "secrets", part, State::Denied).await.message.unwrap();
     assert!(denied.contains("may do more than look there (get on secrets)"), "{denied}");
     for place in ["kube-system", NAMESPACE] {
-        assert!(world.our_bindings(place).await.is_empty(), "a binding in {place}");
+        assert!(cluster.our_bindings(place).await.is_empty(), "a binding in {place}");
     }
 }
 
-async fn reaches(world: Arc<World>) {
-    let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
-    let (alice, namespace) = (world.kubectl(ALICE), world.namespace("protected").await);
+async fn reaches(cluster: Arc<Cluster>) {
+    let (admin, gitops) = (cluster.kubectl(ADMIN), cluster.kubectl(GITOPS));
+    let (alice, namespace) = (cluster.kubectl(ALICE), cluster.namespace("protected").await);
     let refused = async |policy: &Value| {
         let answer = gitops.run_with(&["apply", "-f", "-"], &policy.to_string()).await;
         assert!(!answer.ok && answer.stderr.contains("only who administers Daypass"), "{}", answer.stderr);
@@ -121,41 +121,41 @@ async fn reaches(world: Arc<World>) {
     refused(&longer).await;
 
     let system = json!({ "namespaces": ["kube-system"] });
-    let granted = asked(&world, &namespace, "system", of("edit", system.clone()), State::Active).await;
+    let granted = asked(&cluster, &namespace, "system", of("edit", system.clone()), State::Active).await;
     assert_eq!(level(&granted), "Critical");
     assert!(alice.can_i("create", "deployments", Some("kube-system")).await);
     let later = json!({ "role": { "name": "edit" }, "scope": system, "startTime": now_plus_seconds(3600) });
-    asked(&world, &namespace, "later", later, State::Scheduled).await;
-    let granted = asked(&world, &namespace, "everywhere", of("edit", cluster()), State::Active).await;
+    asked(&cluster, &namespace, "later", later, State::Scheduled).await;
+    let granted = asked(&cluster, &namespace, "everywhere", of("edit", whole_cluster()), State::Active).await;
     assert_eq!(level(&granted), "Critical");
     assert!(alice.can_i("patch", "deployments", Some(NAMESPACE)).await);
 
     gitops.apply(&wide().to_string()).await;
-    let denied = why_over(&world.until(&namespace, "later", State::Denied).await.status.unwrap());
+    let denied = why_over(&cluster.until(&namespace, "later", State::Denied).await.status.unwrap());
     assert!(denied.contains("namespace kube-system is protected"), "{denied}");
     assert!(denied.ends_with("; that holds for whatever begins now, also when it was approved before"), "{denied}");
     // What runs goes on, and is not made longer.
     for running in ["system", "everywhere"] {
         let more = format!("more-of-{running}");
         let extends = json!({ "extends": running, "duration": "10m" });
-        let denied = asked(&world, &namespace, &more, extends, State::Denied).await;
+        let denied = asked(&cluster, &namespace, &more, extends, State::Denied).await;
         assert!(denied.message.as_ref().unwrap().contains("protected"), "{denied:?}");
         assert_eq!(level(&denied), "Critical", "it is weighed where the grant holds that it is for");
         eventually(&format!("{running} has been looked at and runs on"), SOON, async || {
-            let requests = world.requests(&namespace).await;
+            let requests = cluster.requests(&namespace).await;
             let status = requests.get(running).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
             if status.state == State::Active { Ok(()) } else { Err(format!("{:?}", status.message)) }
         })
         .await;
     }
     assert!(alice.can_i("create", "deployments", Some("kube-system")).await);
-    the_way_out_is_one(&world).await;
+    the_way_out_is_one(&cluster).await;
 }
 
 /// What the refusal says to do, for as large a policy as there can be: each role is asked for by its name, which costs
 /// the guard most.
-async fn the_way_out_is_one(world: &World) {
-    let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
+async fn the_way_out_is_one(cluster: &Cluster) {
+    let (admin, gitops) = (cluster.kubectl(ADMIN), cluster.kubectl(GITOPS));
     let role = ["clusterrole", "administers", "--verb=administer", "--resource=accesspolicies.daypass.dev"];
     admin.ok(&[&["create"], &role[..]].concat()).await;
     admin.ok(&["create", "clusterrolebinding", "administers", "--clusterrole=administers", "--user=gitops"]).await;

@@ -237,8 +237,9 @@ async fn keeps_what_is_stored(control_plane: Arc<ControlPlane>) {
     assert!(refusal.contains("unknown field \"spec.limits\""), "{refusal}");
     gitops.apply(&cast::policy("stored", "default").to_string()).await;
     admin.apply(&cast::request("default", "stored", json!({ "duration": "1h" })).to_string()).await;
-    let said = json!({ "status": { "reviews": { "admin": { "verdict": "Deny", "comment": "a trial" } } } }).to_string();
-    admin.ok(&["patch", "areq", "stored", "--subresource=status", "--type=merge", "-p", &said]).await;
+    let printed =
+        json!({ "status": { "reviews": { "admin": { "verdict": "Deny", "comment": "a trial" } } } }).to_string();
+    admin.ok(&["patch", "areq", "stored", "--subresource=status", "--type=merge", "-p", &printed]).await;
     let stored = async || {
         let objects = admin.ok(&["get", "areq/stored", "apol/stored", "-n", "default", "-o", "json"]).await;
         let mut objects: Value = serde_json::from_str(&objects).expect("JSON");
@@ -320,8 +321,8 @@ async fn a_test_asks_the_controller(control_plane: Arc<ControlPlane>) {
     assert_eq!(check().await, (true, "ok: leads\n".to_owned()));
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-status-guard"]).await;
     eventually("the check says which guard is missing", SOON, async || match check().await {
-        (false, said) if said.contains("answers 503") && said.contains("guard") => Ok(()),
-        (_, said) => Err(said),
+        (false, printed) if printed.contains("answers 503") && printed.contains("guard") => Ok(()),
+        (_, printed) => Err(printed),
     })
     .await;
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::cast::{SOON, policy};
 use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS, MALLORY};
 use crate::harness::wait::now;
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -25,22 +25,22 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-async fn granted(world: &World, namespace: &str) -> kube::core::ObjectMeta {
-    world.allow(namespace, namespace, json!({})).await;
-    world.ask(ALICE, namespace, "fix", json!({ "duration": "1h" })).await;
-    world.until(namespace, "fix", State::Active).await;
-    world.our_bindings(namespace).await.remove(0).metadata
+async fn granted(cluster: &Cluster, namespace: &str) -> kube::core::ObjectMeta {
+    cluster.allow(namespace, namespace, json!({})).await;
+    cluster.ask(ALICE, namespace, "fix", json!({ "duration": "1h" })).await;
+    cluster.until(namespace, "fix", State::Active).await;
+    cluster.our_bindings(namespace).await.remove(0).metadata
 }
 
 /// No binding, and alice is an ordinary user again.
-async fn over(world: &World, namespace: &str) {
-    world.until_unbound(namespace).await;
-    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(namespace)).await);
+async fn over(cluster: &Cluster, namespace: &str) {
+    cluster.until_unbound(namespace).await;
+    assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(namespace)).await);
 }
 
-async fn denied_never_has_a_binding(world: Arc<World>) {
-    let namespace = world.namespace("denied").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn denied_never_has_a_binding(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("denied").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let cases = [
         ("mallory-asks", MALLORY, json!({}), "mallory is not among its requesters (Group/dev)"),
         ("other-role", ALICE, json!({ "role": { "name": "admin" } }), "ClusterRole/admin is not among its roles"),
@@ -58,56 +58,56 @@ async fn denied_never_has_a_binding(world: Arc<World>) {
         ),
     ];
     for (name, user, spec, why) in cases {
-        world.ask(user, &namespace, name, spec).await;
+        cluster.ask(user, &namespace, name, spec).await;
         let wanted = if name == "past" { State::Lapsed } else { State::Denied };
-        let denied = world.until(&namespace, name, wanted).await;
+        let denied = cluster.until(&namespace, name, wanted).await;
         let status = denied.status.clone().unwrap();
         assert!(status.message.as_ref().unwrap().contains(why), "{name}: {:?}", status.message);
         assert!(status.bindings.is_empty() && status.granted_at.is_none());
-        let events = world.until_events(&denied, &[if name == "past" { "Lapsed" } else { "Denied" }]).await;
+        let events = cluster.until_events(&denied, &[if name == "past" { "Lapsed" } else { "Denied" }]).await;
         assert_eq!(events[0].type_.as_deref(), Some("Warning"));
         // The audit log has every write: no binding was created for it, not even for a moment.
         let binding = format!("daypass-{}", denied.uid().unwrap());
-        let audit = world.control_plane.audit_log();
+        let audit = cluster.control_plane.audit_log();
         assert!(!audit.iter().any(|e| e["objectRef"]["name"] == binding.as_str()), "{name} had a binding");
     }
-    assert!(world.our_bindings(&namespace).await.is_empty());
+    assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
-async fn a_deny_wins(world: Arc<World>) {
-    let namespace = world.namespace("deny").await;
-    granted(&world, &namespace).await;
-    world.deny(&format!("{namespace}-freeze"), &namespace).await;
-    let revoked = world.until(&namespace, "fix", State::Revoked).await;
+async fn a_deny_wins(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("deny").await;
+    granted(&cluster, &namespace).await;
+    cluster.deny(&format!("{namespace}-freeze"), &namespace).await;
+    let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
     assert!(revoked.status.unwrap().message.unwrap().contains("freeze denies it"));
-    over(&world, &namespace).await;
-    world.ask(ALICE, &namespace, "again", json!({})).await;
-    world.until(&namespace, "again", State::Denied).await;
+    over(&cluster, &namespace).await;
+    cluster.ask(ALICE, &namespace, "again", json!({})).await;
+    cluster.until(&namespace, "again", State::Denied).await;
 }
 
-async fn deleting_the_request(world: Arc<World>) {
-    let namespace = world.namespace("del-request").await;
-    granted(&world, &namespace).await;
-    world.kubectl(ADMIN).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
-    over(&world, &namespace).await;
+async fn deleting_the_request(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("del-request").await;
+    granted(&cluster, &namespace).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
+    over(&cluster, &namespace).await;
 
     // With its dependents orphaned, or in the foreground, the request lingers with a deletion mark.
     for (name, cascade) in [("orphan", "--cascade=orphan"), ("foreground", "--cascade=foreground")] {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
-        world.until(&namespace, name, State::Active).await;
-        world.kubectl(ADMIN).ok(&["delete", "areq", name, "-n", &namespace, cascade, "--wait=false"]).await;
-        over(&world, &namespace).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+        cluster.until(&namespace, name, State::Active).await;
+        cluster.kubectl(ADMIN).ok(&["delete", "areq", name, "-n", &namespace, cascade, "--wait=false"]).await;
+        over(&cluster, &namespace).await;
     }
 }
 
-async fn deleting_the_policy(world: Arc<World>) {
-    let namespace = world.namespace("del-policy").await;
-    granted(&world, &namespace).await;
-    world.kubectl(GITOPS).ok(&["delete", "apol", &namespace]).await;
-    let revoked = world.until(&namespace, "fix", State::Revoked).await;
+async fn deleting_the_policy(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("del-policy").await;
+    granted(&cluster, &namespace).await;
+    cluster.kubectl(GITOPS).ok(&["delete", "apol", &namespace]).await;
+    let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
     assert!(revoked.status.as_ref().unwrap().message.as_ref().unwrap().contains("is gone"));
-    over(&world, &namespace).await;
-    world.until_events(&revoked, &["Granted", "Revoked"]).await;
+    over(&cluster, &namespace).await;
+    cluster.until_events(&revoked, &["Granted", "Revoked"]).await;
 }
 
 /// Windows that are as far from now as they can be.
@@ -125,7 +125,7 @@ fn nowhere() -> Value {
     closed
 }
 
-async fn making_the_policy_narrower(world: Arc<World>) {
+async fn making_the_policy_narrower(cluster: Arc<Cluster>) {
     let cases = [
         ("duration", json!({ "max": "30m" }), "1h is longer than its maximum of 30m"),
         ("requesters", json!([{ "kind": "User", "name": "bob" }]), "alice is not among its requesters"),
@@ -136,26 +136,26 @@ async fn making_the_policy_narrower(world: Arc<World>) {
         ("conditions", json!([{ "expression": "request.ticket != ''", "message": "name a ticket" }]), "name a ticket"),
     ];
     for (field, value, why) in cases {
-        let namespace = world.namespace("narrow").await;
-        granted(&world, &namespace).await;
+        let namespace = cluster.namespace("narrow").await;
+        granted(&cluster, &namespace).await;
         let mut narrower = policy(&namespace, &namespace);
         narrower["spec"][field] = value;
-        world.kubectl(GITOPS).apply(&narrower.to_string()).await;
-        let revoked = world.until(&namespace, "fix", State::Revoked).await;
+        cluster.kubectl(GITOPS).apply(&narrower.to_string()).await;
+        let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
         let message = revoked.status.unwrap().message.unwrap();
         assert!(message.contains(why), "{field}: {message}");
-        over(&world, &namespace).await;
+        over(&cluster, &namespace).await;
     }
 }
 
-async fn deleted_by_hand(world: Arc<World>) {
-    let namespace = world.namespace("by-hand").await;
-    let binding = granted(&world, &namespace).await.name.unwrap();
-    world.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
-    let revoked = world.until(&namespace, "fix", State::Revoked).await;
+async fn deleted_by_hand(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("by-hand").await;
+    let binding = granted(&cluster, &namespace).await.name.unwrap();
+    cluster.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
+    let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
     assert!(revoked.status.as_ref().unwrap().message.as_ref().unwrap().contains("was deleted by hand"));
-    over(&world, &namespace).await;
-    let audit = world.control_plane.audit_log();
+    over(&cluster, &namespace).await;
+    let audit = cluster.control_plane.audit_log();
     let created = audit.iter().filter(|e| {
         e["verb"] == "create"
             && e["objectRef"]["namespace"] == namespace.as_str()
@@ -165,36 +165,36 @@ async fn deleted_by_hand(world: Arc<World>) {
 }
 
 /// RBAC goes on honouring a binding that waits for its finalizers.
-async fn terminating_binding(world: Arc<World>) {
-    let namespace = world.namespace("lingering").await;
-    let binding = granted(&world, &namespace).await.name.unwrap();
-    let admin = world.kubectl(ADMIN);
+async fn terminating_binding(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("lingering").await;
+    let binding = granted(&cluster, &namespace).await.name.unwrap();
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["delete", "rolebinding", &binding, "-n", &namespace, "--cascade=foreground", "--wait=false"]).await;
-    world.until(&namespace, "fix", State::Revoked).await;
-    over(&world, &namespace).await;
+    cluster.until(&namespace, "fix", State::Revoked).await;
+    over(&cluster, &namespace).await;
 }
 
-async fn deleting_a_namespace(world: Arc<World>) {
-    let (home, away) = (world.namespace("ns-home").await, world.namespace("ns-away").await);
-    world.allow(&home, &home, json!({ "scope": { "namespaces": [home, away] } })).await;
+async fn deleting_a_namespace(cluster: Arc<Cluster>) {
+    let (home, away) = (cluster.namespace("ns-home").await, cluster.namespace("ns-away").await);
+    cluster.allow(&home, &home, json!({ "scope": { "namespaces": [home, away] } })).await;
     let both = json!({ "duration": "1h", "scope": { "namespaces": [home, away] } });
-    world.ask(ALICE, &home, "both", both.clone()).await;
-    world.ask(ALICE, &away, "from-away", both).await;
-    world.until(&home, "both", State::Active).await;
-    world.until(&away, "from-away", State::Active).await;
-    let admin = world.kubectl(ADMIN);
+    cluster.ask(ALICE, &home, "both", both.clone()).await;
+    cluster.ask(ALICE, &away, "from-away", both).await;
+    cluster.until(&home, "both", State::Active).await;
+    cluster.until(&away, "from-away", State::Active).await;
+    let admin = cluster.kubectl(ADMIN);
 
     admin.ok(&["delete", "namespace", &away, "--timeout=80s"]).await;
     // The request that lived there is gone, and with it the access it had given here.
     eventually("one binding is left", SOON, async || {
-        let left = world.our_bindings(&home).await;
+        let left = cluster.our_bindings(&home).await;
         if left.len() == 1 { Ok(()) } else { Err(format!("{} are", left.len())) }
     })
     .await;
     // The other request goes on where it can.
-    let still = world.requests(&home).await.get("both").await.unwrap();
+    let still = cluster.requests(&home).await.get("both").await.unwrap();
     assert_eq!(still.status.unwrap().state, State::Active);
-    assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&home)).await);
+    assert!(cluster.kubectl(ALICE).can_i("create", "pods", Some(&home)).await);
 
     admin.ok(&["delete", "namespace", &home, "--timeout=80s"]).await;
 }

@@ -1,7 +1,7 @@
 //! The controller's rights are as few as they can be: in one long story it uses each, and calls nothing besides; and
 //! each that is taken away is missed.
 
-mod deeds;
+mod operations;
 mod taken;
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::chart;
 use crate::harness::cast::SOON;
 use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, ALICE, EVE};
-use crate::harness::{World, eventually, private};
+use crate::harness::{Cluster, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -27,11 +27,11 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-async fn each_is_used(world: Arc<World>) {
-    story(&world).await;
-    let rendered = chart::render(&world.control_plane, &["--set", "bindableRoles={deployer}"]).await;
+async fn each_is_used(cluster: Arc<Cluster>) {
+    story(&cluster).await;
+    let rendered = chart::render(&cluster.control_plane, &["--set", "bindableRoles={deployer}"]).await;
     let listed = single(&chart::rights_of(&rendered, "daypass"));
-    let called: BTreeSet<String> = world.control_plane.audit_log().iter().filter_map(call).collect();
+    let called: BTreeSet<String> = cluster.control_plane.audit_log().iter().filter_map(call).collect();
     are_the_same(&listed, &called);
 }
 
@@ -64,40 +64,40 @@ pub(crate) fn call(event: &Value) -> Option<String> {
 }
 
 /// Grants of every form, each edited by hand and put back, and ended.
-async fn story(world: &World) {
-    let namespace = world.namespace("rights").await;
-    let (admin, roles) = (world.kubectl(ADMIN), json!([{ "name": "view" }, { "kind": "Role", "name": "deployer" }]));
+async fn story(cluster: &Cluster) {
+    let namespace = cluster.namespace("rights").await;
+    let (admin, roles) = (cluster.kubectl(ADMIN), json!([{ "name": "view" }, { "kind": "Role", "name": "deployer" }]));
     let scope = json!({ "namespaces": [namespace], "cluster": true });
-    world.allow(&namespace, &namespace, json!({ "roles": roles, "scope": scope })).await;
+    cluster.allow(&namespace, &namespace, json!({ "roles": roles, "scope": scope })).await;
     admin.ok(&["create", "role", "deployer", "-n", &namespace, "--verb=get", "--resource=pods"]).await;
     let one = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }]);
-    let (view, cluster) = (json!({ "name": "view" }), json!({ "cluster": true }));
+    let (view, everywhere) = (json!({ "name": "view" }), json!({ "cluster": true }));
     let deployer = json!({ "kind": "Role", "name": "deployer" });
     for (name, who, spec) in [
         ("whole", ALICE, json!({ "role": deployer })),
         ("narrow", ALICE, json!({ "role": deployer, "rules": one })),
-        ("everywhere", EVE, json!({ "role": view, "scope": cluster })),
-        ("narrow-everywhere", EVE, json!({ "role": view, "scope": cluster, "rules": one })),
+        ("everywhere", EVE, json!({ "role": view, "scope": everywhere })),
+        ("narrow-everywhere", EVE, json!({ "role": view, "scope": everywhere, "rules": one })),
     ] {
-        world.ask(who, &namespace, name, spec).await;
-        world.until(&namespace, name, State::Active).await;
+        cluster.ask(who, &namespace, name, spec).await;
+        cluster.until(&namespace, name, State::Active).await;
     }
     // Nothing is denied on what the watches say alone.
     for (name, role) in [("denied", deployer), ("denied-too", view)] {
         let rules = json!([{ "verbs": ["escalate"], "apiGroups": [""], "resources": ["pods"] }]);
-        world.ask(ALICE, &namespace, name, json!({ "role": role, "rules": rules })).await;
-        world.until(&namespace, name, State::Denied).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "role": role, "rules": rules })).await;
+        cluster.until(&namespace, name, State::Denied).await;
     }
-    edit(world, &[&namespace]).await;
-    stray(world, &namespace).await;
+    edit(cluster, &[&namespace]).await;
+    stray(cluster, &namespace).await;
     for (name, who) in [("whole", ALICE), ("narrow", ALICE), ("everywhere", EVE), ("narrow-everywhere", EVE)] {
-        world.review(who, &namespace, name, "Revoke", "done").await;
-        world.until(&namespace, name, State::Revoked).await;
+        cluster.review(who, &namespace, name, "Revoke", "done").await;
+        cluster.until(&namespace, name, State::Revoked).await;
     }
 }
 
 /// A binding that says it belongs to a request that there is not.
-pub(crate) async fn stray(world: &World, namespace: &str) {
+pub(crate) async fn stray(cluster: &Cluster, namespace: &str) {
     let labels = json!({ "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-namespace": namespace,
         "daypass.dev/request-uid": "00000000-0000-0000-0000-000000000000" });
     let stray = json!({
@@ -107,8 +107,8 @@ pub(crate) async fn stray(world: &World, namespace: &str) {
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
         "subjects": []
     });
-    world.kubectl(ADMIN).apply(&stray.to_string()).await;
-    let bindings = world.bindings(namespace).await;
+    cluster.kubectl(ADMIN).apply(&stray.to_string()).await;
+    let bindings = cluster.bindings(namespace).await;
     eventually("the stray is removed", SOON, async || {
         let left = bindings.get_opt("stray").await.map_err(|error| error.to_string())?;
         if left.is_none() { Ok(()) } else { Err("it is there".to_owned()) }
@@ -117,8 +117,8 @@ pub(crate) async fn stray(world: &World, namespace: &str) {
 }
 
 /// Takes the mark off every binding and role of Daypass, as can be done without its guard, until it is back.
-pub(crate) async fn edit(world: &World, namespaces: &[&str]) {
-    let admin = world.kubectl(ADMIN);
+pub(crate) async fn edit(cluster: &Cluster, namespaces: &[&str]) {
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&["delete", "validatingadmissionpolicybinding", "daypass-binding-guard"]).await;
     let no_mark = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}"#;
     let mine = ["-l", "app.kubernetes.io/managed-by=daypass", "-o", "name"];

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::harness::cast::{self, SOON};
 use crate::harness::kubectl::Kubectl;
 use crate::harness::users::{ADMIN, ALICE};
-use crate::harness::{ControlPlane, World, eventually, shared};
+use crate::harness::{Cluster, ControlPlane, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -103,9 +103,9 @@ async fn rights(control_plane: &ControlPlane, namespace: &str, name: &str, token
     rights
 }
 
-async fn each_may_what_it_says(world: Arc<World>) {
-    let control_plane = &world.control_plane;
-    let namespace = world.namespace("roles").await;
+async fn each_may_what_it_says(cluster: Arc<Cluster>) {
+    let control_plane = &cluster.control_plane;
+    let namespace = cluster.namespace("roles").await;
     // What everybody has who is logged in. Everybody may ask here, so that is no part of what a role adds.
     control_plane
         .kubectl(ADMIN)
@@ -128,13 +128,13 @@ async fn each_may_what_it_says(world: Arc<World>) {
     }
 }
 
-async fn an_auditor(world: Arc<World>) {
-    let (here, elsewhere) = (world.namespace("audited").await, world.namespace("audited").await);
-    world.allow(&elsewhere, &elsewhere, json!({})).await;
-    world.ask(ALICE, &elsewhere, "fix", json!({ "duration": "1h" })).await;
-    let granted = world.until(&elsewhere, "fix", daypass::api::State::Active).await;
-    world.until_events(&granted, &["Granted"]).await;
-    let auditor = kubectl(&world.control_plane, &here, "daypass-auditor", true).await;
+async fn an_auditor(cluster: Arc<Cluster>) {
+    let (here, elsewhere) = (cluster.namespace("audited").await, cluster.namespace("audited").await);
+    cluster.allow(&elsewhere, &elsewhere, json!({})).await;
+    cluster.ask(ALICE, &elsewhere, "fix", json!({ "duration": "1h" })).await;
+    let granted = cluster.until(&elsewhere, "fix", daypass::api::State::Active).await;
+    cluster.until_events(&granted, &["Granted"]).await;
+    let auditor = kubectl(&cluster.control_plane, &here, "daypass-auditor", true).await;
     eventually("the auditor's role is in force", SOON, async || {
         if auditor.can_i("list", "accessrequests", None).await { Ok(()) } else { Err("not yet".to_owned()) }
     })
@@ -145,7 +145,7 @@ async fn an_auditor(world: Arc<World>) {
     let bindings = ["get", "rolebindings,clusterrolebindings", "-A", "-l", "app.kubernetes.io/managed-by=daypass"];
     assert!(auditor.ok(&bindings).await.contains(&elsewhere));
     assert!(auditor.ok(&["get", "validatingadmissionpolicies"]).await.contains("daypass-status-guard"));
-    // Everybody may ask and review in this world, so the auditor's own rights are looked at where nobody else has any.
+    // Everybody may ask and review in this cluster, so the auditor's own rights are looked at where nobody else has any.
     for (verb, resource) in [
         ("create", "rolebindings"),
         ("delete", "rolebindings"),
@@ -162,7 +162,7 @@ async fn an_auditor(world: Arc<World>) {
     }
     let refusal = auditor.apply_refused(&cast::policy("by-auditor", &here).to_string()).await;
     assert!(refusal.contains("cannot create resource \"accesspolicies\""), "{refusal}");
-    let name = world.our_bindings(&elsewhere).await[0].metadata.name.clone().expect("a name");
+    let name = cluster.our_bindings(&elsewhere).await[0].metadata.name.clone().expect("a name");
     let refusal = auditor.refused(&["delete", "rolebinding", &name, "-n", &elsewhere]).await;
     assert!(refusal.contains("cannot delete resource \"rolebindings\""), "{refusal}");
 }

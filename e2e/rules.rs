@@ -61,13 +61,13 @@ async fn cover_what_the_api_server_says(control_plane: Arc<ControlPlane>) {
     let seed = random();
     let admin = control_plane.kubectl(ADMIN);
     let namespace = format!("rules-{seed:x}");
-    let mut chance = Chance(seed);
+    let mut generator = Generator(seed);
     let cases: Vec<(String, Vec<PolicyRule>)> =
-        (0..ACCOUNTS).map(|number| (format!("judge-{number}"), chance.role())).collect();
+        (0..ACCOUNTS).map(|number| (format!("judge-{number}"), generator.role())).collect();
     prepare(&admin, &namespace, &cases).await;
 
     let work = futures::stream::iter(cases).map(|(account, role)| {
-        let wanted: Vec<Vec<PolicyRule>> = (0..TRIES).map(|_| chance.wanted(&role)).collect();
+        let wanted: Vec<Vec<PolicyRule>> = (0..TRIES).map(|_| generator.wanted(&role)).collect();
         judge(&control_plane, &admin, &namespace, account, role, wanted)
     });
     let verdicts: Vec<Verdict> = work.buffer_unordered(AT_A_TIME).concat().await;
@@ -162,9 +162,9 @@ async fn write(roles: &Api<ClusterRole>, rules: &[PolicyRule]) -> Result<(), Str
 }
 
 /// Rules by chance.
-struct Chance(u64);
+struct Generator(u64);
 
-impl Chance {
+impl Generator {
     /// A number below `n`: the top bits of a linear congruence, which do not repeat soon.
     fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -276,8 +276,11 @@ async fn built_in_roles(control_plane: Arc<ControlPlane>) {
             serde_json::from_value(json!([{ "verbs": [verb], "apiGroups": [group], "resources": [resource] }]))
                 .expect("a rule");
         assert_eq!(covers(rules(larger), &right), Ok(()), "{larger}");
-        let told = covers(rules(smaller), &right).expect_err(smaller)[0].to_string();
-        assert!(told.starts_with(&format!("the role does not allow {verb} on {resource} of ")), "{smaller}: {told}");
+        let uncovered = covers(rules(smaller), &right).expect_err(smaller)[0].to_string();
+        assert!(
+            uncovered.starts_with(&format!("the role does not allow {verb} on {resource} of ")),
+            "{smaller}: {uncovered}"
+        );
         // All that is missing is told, or how much.
         let missing = covers(rules(smaller), rules(larger)).expect_err(larger);
         assert!(missing.len() <= 9, "{smaller} lacks of {larger}: {missing:?}");

@@ -11,7 +11,7 @@ use crate::harness::cast::why_over;
 use crate::harness::users::ALICE;
 use crate::harness::wait::now;
 use crate::harness::windows::{ZONE, next_minute, schedule};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -20,22 +20,22 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-async fn waits_and_ends(world: Arc<World>) {
-    let namespace = world.namespace("window").await;
+async fn waits_and_ends(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("window").await;
     // A few seconds to be seen waiting.
     let opens = next_minute(now() + SignedDuration::from_secs(8));
     let closes = opens + SignedDuration::from_secs(60);
-    world.allow(&namespace, &namespace, json!({ "schedule": schedule(&[(opens, closes)]) })).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
-    let waiting = world.until(&namespace, "fix", State::Scheduled).await.status.unwrap();
+    cluster.allow(&namespace, &namespace, json!({ "schedule": schedule(&[(opens, closes)]) })).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
+    let waiting = cluster.until(&namespace, "fix", State::Scheduled).await.status.unwrap();
     assert_eq!(waiting.expires_at.clone().unwrap().0, closes, "it ends with the window");
     assert!(waiting.message.unwrap().contains(&format!("access begins at {opens}")));
     assert!(
-        now() >= opens || world.our_bindings(&namespace).await.is_empty(),
+        now() >= opens || cluster.our_bindings(&namespace).await.is_empty(),
         "nothing is bound before the window opens"
     );
     let state = async |wanted: State| {
-        let requests = world.requests(&namespace).await;
+        let requests = cluster.requests(&namespace).await;
         let within = SignedDuration::from_secs(100).unsigned_abs();
         eventually(&format!("it is {wanted:?}"), within, async || {
             let status = requests.get("fix").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
@@ -45,22 +45,22 @@ async fn waits_and_ends(world: Arc<World>) {
     };
     let active = state(State::Active).await;
     assert!(active.granted_at.unwrap().0 >= opens);
-    assert!(world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
     let expired = state(State::Expired).await;
     assert!(now() >= closes);
     assert_eq!(why_over(&expired), format!("access ended as stated at {closes}"));
-    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
 }
 
-async fn fits_no_window(world: Arc<World>) {
-    let namespace = world.namespace("window").await;
+async fn fits_no_window(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("window").await;
     let (from, to) = (now() + SignedDuration::from_hours(5), now() + SignedDuration::from_hours(6));
     let terms = json!({ "reviewers": [{ "kind": "Group", "name": "approvers" }], "reviewWithin": "1h" });
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     let spec = json!({
         "schedule": schedule(&[(from, to)]), "breakGlass": terms, "approval": { "automaticWhen": "true", "stages": stages }
     });
-    world.allow(&namespace, &namespace, spec).await;
+    cluster.allow(&namespace, &namespace, spec).await;
     let start = crate::harness::wait::now_plus_seconds(60);
     for (name, spec, why) in [
         (
@@ -70,10 +70,10 @@ async fn fits_no_window(world: Arc<World>) {
         ),
         ("emergency", json!({ "policy": namespace, "breakGlass": true }), "no window is open at"),
     ] {
-        world.ask(ALICE, &namespace, name, spec).await;
-        let denied = world.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
+        cluster.ask(ALICE, &namespace, name, spec).await;
+        let denied = cluster.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
         assert!(denied.contains(why) && denied.contains(ZONE), "{denied}");
     }
-    world.ask(ALICE, &namespace, "whenever", json!({ "duration": "30m" })).await;
-    world.until(&namespace, "whenever", State::Scheduled).await;
+    cluster.ask(ALICE, &namespace, "whenever", json!({ "duration": "30m" })).await;
+    cluster.until(&namespace, "whenever", State::Scheduled).await;
 }

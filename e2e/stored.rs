@@ -15,7 +15,7 @@ use crate::harness::install::Daypass;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE, MALLORY};
 use crate::harness::wait::now_plus_seconds;
-use crate::harness::{ControlPlane, Controller, World, alone, binaries, eventually, trial};
+use crate::harness::{Cluster, ControlPlane, Controller, alone, binaries, eventually, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![alone("stored::objects_of_every_version_are_read_kept_and_finished", AUDIT_POLICY, of_every_version)]
@@ -45,9 +45,9 @@ fn folder() -> PathBuf {
 /// Writes what this version stores.
 pub fn write() -> ExitCode {
     let objects = trial::runtime().block_on(async {
-        let world = World::private().await;
-        story(&world).await;
-        objects(&world.control_plane).await
+        let cluster = Cluster::private().await;
+        story(&cluster).await;
+        objects(&cluster.control_plane).await
     });
     let file = folder().join(concat!(env!("CARGO_PKG_VERSION"), ".json"));
     let text = serde_json::to_string_pretty(&objects).expect("JSON") + "\n";
@@ -57,8 +57,8 @@ pub fn write() -> ExitCode {
 }
 
 /// A request in every state, with all that a status can say.
-async fn story(world: &World) {
-    let admin = world.kubectl(ADMIN);
+async fn story(cluster: &Cluster) {
+    let admin = cluster.kubectl(ADMIN);
     admin.apply_namespace(PLACE).await;
     let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
     let stages = json!([{ "name": "leads", "approvers": approvers, "required": 2, "escalateAfter": "1h", "escalateTo": approvers }]);
@@ -74,7 +74,7 @@ async fn story(world: &World) {
         ("weekly", json!({ "recurrence": { "weeks": 4 }, "duration": { "max": "24h" } })),
         ("watched", json!({ "roles": [deployer], "onRoleChange": "Suspend" })),
     ] {
-        world.allow(name, PLACE, spec).await;
+        cluster.allow(name, PLACE, spec).await;
     }
     admin.apply(&denies_in_windows().to_string()).await;
     let role = |verb: &str| ["create", "role", "deployer", "-n", PLACE, verb, "--resource=pods"].map(str::to_owned);
@@ -98,20 +98,20 @@ async fn story(world: &World) {
         ("watched", json!({ "policy": "watched", "role": deployer }), State::Active),
         ("revoked", json!({ "policy": "people" }), State::Pending),
     ] {
-        world.ask(ALICE, PLACE, name, spec).await;
-        world.until(PLACE, name, state).await;
+        cluster.ask(ALICE, PLACE, name, spec).await;
+        cluster.until(PLACE, name, state).await;
     }
     for (who, name) in [(BOB, "pending"), (BOB, "revoked"), (CAROL, "revoked")] {
-        world.review(who, PLACE, name, "Approve", "go ahead").await;
+        cluster.review(who, PLACE, name, "Approve", "go ahead").await;
     }
-    world.until(PLACE, "revoked", State::Active).await;
-    world.review(ALICE, PLACE, "revoked", "Revoke", "done").await;
-    world.until(PLACE, "revoked", State::Revoked).await;
-    world.review(CAROL, PLACE, "emergency", "Approve", "the shop was down").await;
-    world.until_reason(PLACE, "emergency", "Reviewed", "Justified").await;
+    cluster.until(PLACE, "revoked", State::Active).await;
+    cluster.review(ALICE, PLACE, "revoked", "Revoke", "done").await;
+    cluster.until(PLACE, "revoked", State::Revoked).await;
+    cluster.review(CAROL, PLACE, "emergency", "Approve", "the shop was down").await;
+    cluster.until_reason(PLACE, "emergency", "Reviewed", "Justified").await;
     let more = r#"[{"op":"add","path":"/rules/0/verbs/-","value":"delete"}]"#;
     admin.ok(&["patch", "role", "deployer", "-n", PLACE, "--type=json", "-p", more]).await;
-    world.until(PLACE, "watched", State::Suspended).await;
+    cluster.until(PLACE, "watched", State::Suspended).await;
 }
 
 /// A policy that denies eve in a minute of the week. Versions that did not know windows of a Deny denied her always.
@@ -270,8 +270,8 @@ async fn windows_count_once_they_are_written_anew(control_plane: &ControlPlane) 
     }
     answer("still", "Denied").await;
     until("False").await;
-    let said = r#"{"spec":{"onBreakGlass":"Deny"}}"#;
-    admin.ok(&["patch", "apol", "frozen", "--type=merge", "-p", said]).await;
+    let choice = r#"{"spec":{"onBreakGlass":"Deny"}}"#;
+    admin.ok(&["patch", "apol", "frozen", "--type=merge", "-p", choice]).await;
     until("True").await;
     answer("outside", "Active").await;
     admin.ok(&["label", "apol", "frozen", "team-"]).await;

@@ -11,7 +11,7 @@ use crate::demo::{self, Stage, Voice};
 use crate::harness::cast::SOON;
 use crate::harness::kubectl::Kubectl;
 use crate::harness::users::ADMIN;
-use crate::harness::{ControlPlane, Controller, Daypass, World, binaries, eventually, private, shell, trial};
+use crate::harness::{Cluster, ControlPlane, Controller, Daypass, binaries, eventually, private, shell, trial};
 
 /// A part of a text that is run: everything below a heading, up to the next one of the second level.
 struct Part {
@@ -48,9 +48,9 @@ pub fn print() -> ExitCode {
 }
 
 /// The quick start begins where `make playground` ends.
-async fn quick_start(world: Arc<World>) {
-    world.kubectl(ADMIN).ok(&["create", "namespace", "shop"]).await;
-    let kubectl = of_everybody(&world.control_plane).await;
+async fn quick_start(cluster: Arc<Cluster>) {
+    cluster.kubectl(ADMIN).ok(&["create", "namespace", "shop"]).await;
+    let kubectl = of_everybody(&cluster.control_plane).await;
     run(&QUICK_START, &kubectl, |command, answer| command.is_answered(QUICK_START.file, answer)).await;
 }
 
@@ -67,11 +67,11 @@ async fn after_the_demo() {
 }
 
 /// The tutorial begins on a cluster in which nothing has happened but `helm install`.
-async fn tutorial(told: impl Fn(&Command, &str) -> Result<(), String>) {
+async fn tutorial(check: impl Fn(&Command, &str) -> Result<(), String>) {
     let control_plane = ControlPlane::start().await;
     Daypass::install(&control_plane, &[]).await;
     let controller = Controller::start(&control_plane).await;
-    run(&TUTORIAL, &of_everybody(&control_plane).await, told).await;
+    run(&TUTORIAL, &of_everybody(&control_plane).await, check).await;
     drop(controller);
 }
 
@@ -82,19 +82,19 @@ async fn of_everybody(control_plane: &ControlPlane) -> Kubectl {
     control_plane.kubectl_with(&kubeconfig)
 }
 
-/// Runs every command of a part. `told` says whether the answer is the right one; a command that only looks is given
+/// Runs every command of a part. `check` says whether the answer is the right one; a command that only looks is given
 /// again until it is, since Events come a moment after what they are about.
-async fn run(part: &Part, kubectl: &Kubectl, told: impl Fn(&Command, &str) -> Result<(), String>) {
-    let mut kept = Kept::default();
+async fn run(part: &Part, kubectl: &Kubectl, check: impl Fn(&Command, &str) -> Result<(), String>) {
+    let mut captured = Kept::default();
     for command in part.commands() {
-        let line = kept.fill_in(&command.line);
+        let line = captured.fill_in(&command.line);
         if let Some((variable, line)) = assignment(&line) {
             let words = shell::words(line);
             let args: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
             assert!(command.answer.is_empty(), "{}: {}: its answer is kept, not shown", part.file, command.line);
             let output = kubectl.run_in(binaries::repository(), &args).await;
             assert!(output.ok, "$ {}\n{}", command.line, output.stderr);
-            kept.0.push((variable.to_owned(), output.stdout.trim().to_owned()));
+            captured.0.push((variable.to_owned(), output.stdout.trim().to_owned()));
             continue;
         }
         let words = shell::words(&line);
@@ -102,7 +102,7 @@ async fn run(part: &Part, kubectl: &Kubectl, told: impl Fn(&Command, &str) -> Re
         assert_eq!(words[0], "kubectl", "{}: {}", part.file, command.line);
         let once = async || {
             let output = kubectl.run_in(binaries::repository(), &args).await;
-            told(&command, kept.as_in_the_text(format!("{}{}", output.stdout, output.stderr).trim_end()).as_str())
+            check(&command, captured.as_in_the_text(format!("{}{}", output.stdout, output.stderr).trim_end()).as_str())
         };
         if args.iter().any(|word| ["get", "events", "can-i"].contains(word)) {
             eventually(&format!("$ {}", command.line), SOON, once).await;
@@ -145,8 +145,8 @@ struct Command {
 
 impl Command {
     fn is_answered(&self, file: &str, answer: &str) -> Result<(), String> {
-        let (said, told) = (timeless(answer), timeless(&self.answer));
-        if said == told { Ok(()) } else { Err(format!("it answers:\n{said}\n\nbut {file} says:\n{told}")) }
+        let (printed, check) = (timeless(answer), timeless(&self.answer));
+        if printed == check { Ok(()) } else { Err(format!("it answers:\n{printed}\n\nbut {file} says:\n{check}")) }
     }
 }
 

@@ -8,37 +8,37 @@ use serde_json::json;
 
 use crate::harness::cast::SOON;
 use crate::harness::users::{ADMIN, ALICE};
-use crate::harness::{Daypass, World, eventually, private};
+use crate::harness::{Cluster, Daypass, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![private("uninstall::leaves_no_stuck_object", leaves_no_stuck_object)]
 }
 
-async fn leaves_no_stuck_object(world: Arc<World>) {
-    let namespace = world.namespace("uninstall").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    let other = world.namespace("uninstall").await;
-    world.allow("another", &other, json!({})).await;
+async fn leaves_no_stuck_object(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("uninstall").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    let other = cluster.namespace("uninstall").await;
+    cluster.allow("another", &other, json!({})).await;
     for (place, name) in [(&namespace, "running"), (&other, "over")] {
-        world.ask(ALICE, place, name, json!({ "duration": "1h" })).await;
-        world.until(place, name, State::Active).await;
+        cluster.ask(ALICE, place, name, json!({ "duration": "1h" })).await;
+        cluster.until(place, name, State::Active).await;
     }
-    let admin = world.kubectl(ADMIN);
+    let admin = cluster.kubectl(ADMIN);
     // As the notes of the chart say: take policies away while the controller can still end access. The record stays.
     admin.ok(&["delete", "accesspolicies", "another"]).await;
-    world.until(&other, "over", State::Revoked).await;
-    world.until_unbound(&other).await;
-    world.controller.kill();
-    Daypass::uninstall(&world.control_plane).await;
+    cluster.until(&other, "over", State::Revoked).await;
+    cluster.until_unbound(&other).await;
+    cluster.controller.kill();
+    Daypass::uninstall(&cluster.control_plane).await;
 
     // Nothing of ours has a finalizer, so everything can be deleted with nobody there to help.
     admin.ok(&["delete", "areq", "running", "-n", &namespace, "--timeout=60s"]).await;
     eventually("the garbage collector ends the access", std::time::Duration::from_secs(60), async || {
-        let left = world.our_bindings(&namespace).await.len();
+        let left = cluster.our_bindings(&namespace).await.len();
         if left == 0 { Ok(()) } else { Err(format!("{left} bindings are left")) }
     })
     .await;
-    assert!(!world.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
+    assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
     admin.ok(&["delete", "apol", "--all", "--timeout=60s"]).await;
     admin.ok(&["delete", "crd", "accessrequests.daypass.dev", "accesspolicies.daypass.dev", "--timeout=60s"]).await;
     admin.ok(&["delete", "namespace", &namespace, "daypass-system", "--timeout=80s"]).await;

@@ -13,7 +13,7 @@ use crate::harness::cast::{self, SOON};
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
 use crate::harness::wait::now_plus_seconds;
-use crate::harness::{ControlPlane, Controller, World, binaries, eventually, trial};
+use crate::harness::{Cluster, ControlPlane, Controller, binaries, eventually, trial};
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// Where people work.
@@ -54,27 +54,27 @@ async fn there_and_back(former: &Path) {
     let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
     let program = former.join("target/debug/daypass");
     let controller = Controller::start_program(&program, &control_plane, "controller", &kubeconfig, &[]).await;
-    let world = World { controller, control_plane: control_plane.clone() };
+    let cluster = Cluster { controller, control_plane: control_plane.clone() };
 
-    ask_for_one_of_each(&world, "before").await;
-    let before = stored(&world).await;
+    ask_for_one_of_each(&cluster, "before").await;
+    let before = stored(&cluster).await;
     println!("the former version runs; upgrading");
-    world.controller.terminate().await;
+    cluster.controller.terminate().await;
     upgrade(&chart(binaries::repository())).await;
-    world.controller.become_program(&Controller::program(), &control_plane).await;
-    world.controller.restart().await;
-    is_as_before(&world, &before).await;
-    go_on(&world, "before").await;
+    cluster.controller.become_program(&Controller::program(), &control_plane).await;
+    cluster.controller.restart().await;
+    is_as_before(&cluster, &before).await;
+    go_on(&cluster, "before").await;
 
-    ask_for_one_of_each(&world, "after").await;
-    let before = stored(&world).await;
+    ask_for_one_of_each(&cluster, "after").await;
+    let before = stored(&cluster).await;
     println!("this version runs; rolling back");
-    world.controller.terminate().await;
+    cluster.controller.terminate().await;
     control_plane.helm(&["rollback", "daypass", "-n", NAMESPACE]).await;
-    world.controller.become_program(&program, &control_plane).await;
-    world.controller.restart().await;
-    is_as_before(&world, &before).await;
-    go_on(&world, "after").await;
+    cluster.controller.become_program(&program, &control_plane).await;
+    cluster.controller.restart().await;
+    is_as_before(&cluster, &before).await;
+    go_on(&cluster, "after").await;
 }
 
 /// The chart's values, with policies: one for which nobody is asked, and one that takes two approvals.
@@ -98,12 +98,12 @@ fn values(folder: &Path) -> String {
 }
 
 /// A request that waits for a second approval, one whose start lies ahead, one that runs, and one that is over.
-async fn ask_for_one_of_each(world: &World, when: &str) {
+async fn ask_for_one_of_each(cluster: &Cluster, when: &str) {
     let name = |what: &str| format!("{what}-{when}");
-    world.ask(ALICE, PLACE, &name("pending"), json!({ "role": { "name": "edit" } })).await;
-    world.until_reason(PLACE, &name("pending"), "Approved", "ApprovalNeeded").await;
-    world.review(BOB, PLACE, &name("pending"), "Approve", "").await;
-    let requests = world.requests(PLACE).await;
+    cluster.ask(ALICE, PLACE, &name("pending"), json!({ "role": { "name": "edit" } })).await;
+    cluster.until_reason(PLACE, &name("pending"), "Approved", "ApprovalNeeded").await;
+    cluster.review(BOB, PLACE, &name("pending"), "Approve", "").await;
+    let requests = cluster.requests(PLACE).await;
     eventually("one approval counts", SOON, async || {
         let request = requests.get(&name("pending")).await.map_err(|error| error.to_string())?;
         let counted = request.status.and_then(|status| status.stage).map(|stage| stage.approved);
@@ -112,19 +112,19 @@ async fn ask_for_one_of_each(world: &World, when: &str) {
     .await;
     let start = now_plus_seconds(3600);
     let view = json!({ "name": "view" });
-    world.ask(ALICE, PLACE, &name("scheduled"), json!({ "role": view, "startTime": start })).await;
-    world.until(PLACE, &name("scheduled"), State::Scheduled).await;
+    cluster.ask(ALICE, PLACE, &name("scheduled"), json!({ "role": view, "startTime": start })).await;
+    cluster.until(PLACE, &name("scheduled"), State::Scheduled).await;
     for what in ["running", "over"] {
-        world.ask(ALICE, PLACE, &name(what), json!({ "role": view })).await;
-        world.until(PLACE, &name(what), State::Active).await;
+        cluster.ask(ALICE, PLACE, &name(what), json!({ "role": view })).await;
+        cluster.until(PLACE, &name(what), State::Active).await;
     }
-    world.review(ALICE, PLACE, &name("over"), "Revoke", "").await;
-    world.until(PLACE, &name("over"), State::Revoked).await;
+    cluster.review(ALICE, PLACE, &name("over"), "Revoke", "").await;
+    cluster.until(PLACE, &name("over"), State::Revoked).await;
 }
 
 /// What must not change: the state, the end and the bindings of every request, and what was said.
-async fn stored(world: &World) -> Vec<Value> {
-    let listed = world.requests(PLACE).await.list(&Default::default()).await.expect("list requests");
+async fn stored(cluster: &Cluster) -> Vec<Value> {
+    let listed = cluster.requests(PLACE).await.list(&Default::default()).await.expect("list requests");
     let facts = listed.items.into_iter().map(|request| {
         let status = request.status.unwrap_or_default();
         let reviewers: Vec<String> = status.reviews.keys().cloned().collect();
@@ -137,30 +137,30 @@ async fn stored(world: &World) -> Vec<Value> {
 }
 
 /// The controller has looked at everything, and found nothing to change.
-async fn is_as_before(world: &World, before: &[Value]) {
+async fn is_as_before(cluster: &Cluster, before: &[Value]) {
     for policy in POLICIES {
         eventually(&format!("{policy} is ready"), SOON, async || {
             let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
-            let ready = world.kubectl(ADMIN).ok(&["get", "apol", policy, "-o", path]).await;
+            let ready = cluster.kubectl(ADMIN).ok(&["get", "apol", policy, "-o", path]).await;
             if ready == "True" { Ok(()) } else { Err(ready) }
         })
         .await;
     }
     // What is asked for now is decided after what was there before.
-    world.ask(ALICE, PLACE, "probe", json!({ "role": { "name": "view" }, "duration": "1m" })).await;
-    world.until(PLACE, "probe", State::Active).await;
-    world.review(ALICE, PLACE, "probe", "Revoke", "").await;
-    world.until(PLACE, "probe", State::Revoked).await;
-    world.kubectl(ADMIN).ok(&["delete", "areq", "probe", "-n", PLACE]).await;
-    let now = stored(world).await;
+    cluster.ask(ALICE, PLACE, "probe", json!({ "role": { "name": "view" }, "duration": "1m" })).await;
+    cluster.until(PLACE, "probe", State::Active).await;
+    cluster.review(ALICE, PLACE, "probe", "Revoke", "").await;
+    cluster.until(PLACE, "probe", State::Revoked).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "areq", "probe", "-n", PLACE]).await;
+    let now = stored(cluster).await;
     assert_eq!(now, before, "the upgrade changes nothing that is stored");
-    assert_eq!(world.our_bindings(PLACE).await.len(), before.iter().filter(|it| it["state"] == "Active").count());
+    assert_eq!(cluster.our_bindings(PLACE).await.len(), before.iter().filter(|it| it["state"] == "Active").count());
 }
 
 /// What was asked for before goes on as if nothing had been.
-async fn go_on(world: &World, when: &str) {
-    world.review(CAROL, PLACE, &format!("pending-{when}"), "Approve", "").await;
-    world.until(PLACE, &format!("pending-{when}"), State::Active).await;
-    world.review(ALICE, PLACE, &format!("running-{when}"), "Revoke", "").await;
-    world.until(PLACE, &format!("running-{when}"), State::Revoked).await;
+async fn go_on(cluster: &Cluster, when: &str) {
+    cluster.review(CAROL, PLACE, &format!("pending-{when}"), "Approve", "").await;
+    cluster.until(PLACE, &format!("pending-{when}"), State::Active).await;
+    cluster.review(ALICE, PLACE, &format!("running-{when}"), "Revoke", "").await;
+    cluster.until(PLACE, &format!("running-{when}"), State::Revoked).await;
 }

@@ -14,7 +14,7 @@ use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::proxy::Fault;
 use crate::harness::users::{ADMIN, MALLORY};
-use crate::harness::{ControlPlane, World, bare, cast, eventually, flagged, shared};
+use crate::harness::{Cluster, ControlPlane, bare, cast, eventually, flagged, shared};
 use crate::{admission, approve, attack, chart, grant, identity, release, spread, tutorial};
 
 pub fn trials() -> Vec<Trial> {
@@ -88,10 +88,10 @@ async fn the_chart_wants_guards(control_plane: Arc<ControlPlane>) {
 }
 
 /// As when an API server starts again with that kind switched off. It is known at once, and so is its return.
-async fn the_kind_goes(world: Arc<World>) {
-    let version = world.kubectl(ADMIN).ok(&["get", "--raw", "/version"]).await;
+async fn the_kind_goes(cluster: Arc<Cluster>) {
+    let version = cluster.kubectl(ADMIN).ok(&["get", "--raw", "/version"]).await;
     let version: serde_json::Value = serde_json::from_str(&version).expect("JSON");
-    let (proxy, controller) = world.replica_through_proxy("without-guard-kind", &[]).await;
+    let (proxy, controller) = cluster.replica_through_proxy("without-guard-kind", &[]).await;
     let is = async |code: u16, words: &str| {
         eventually(&format!("/readyz answers {code} with {words:?}"), SOON, async || {
             let (status, body) = controller.get("/readyz").await?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::{SOON, policy};
 use crate::harness::users::{ADMIN, ALICE, CAROL, GITOPS, MALLORY};
-use crate::harness::{World, eventually, private};
+use crate::harness::{Cluster, eventually, private};
 
 /// The part of the author guard that looks at the first roles.
 const BINDING: [&str; 2] = ["validatingadmissionpolicybinding", "daypass-policy-author-guard-1"];
@@ -21,25 +21,25 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-async fn seen(world: Arc<World>) {
-    gap(&world, true).await;
+async fn seen(cluster: Arc<Cluster>) {
+    gap(&cluster, true).await;
 }
 
-async fn unseen(world: Arc<World>) {
-    gap(&world, false).await;
+async fn unseen(cluster: Arc<Cluster>) {
+    gap(&cluster, false).await;
 }
 
 /// What the policy's status says.
-async fn status(world: &World, name: &str) -> Value {
-    let told = world.kubectl(ADMIN).ok(&["get", "apol", name, "-o", "json"]).await;
-    serde_json::from_str::<Value>(&told).expect("JSON")["status"].take()
+async fn status(cluster: &Cluster, name: &str) -> Value {
+    let read = cluster.kubectl(ADMIN).ok(&["get", "apol", name, "-o", "json"]).await;
+    serde_json::from_str::<Value>(&read).expect("JSON")["status"].take()
 }
 
 /// Waits until the spec as it is was judged so; the status then.
-async fn until_judged(world: &World, name: &str, believed: bool) -> Value {
+async fn until_judged(cluster: &Cluster, name: &str, believed: bool) -> Value {
     eventually(&format!("{name} is judged"), SOON, async || {
-        let told = world.kubectl(ADMIN).ok(&["get", "apol", name, "-o", "json"]).await;
-        let policy = serde_json::from_str::<Value>(&told).map_err(|error| error.to_string())?;
+        let read = cluster.kubectl(ADMIN).ok(&["get", "apol", name, "-o", "json"]).await;
+        let policy = serde_json::from_str::<Value>(&read).map_err(|error| error.to_string())?;
         let origin = &policy["status"]["origin"];
         let judged = origin["generation"] == policy["metadata"]["generation"] && origin["believed"] == believed;
         if judged { Ok(policy["status"].clone()) } else { Err(origin.to_string()) }
@@ -47,27 +47,27 @@ async fn until_judged(world: &World, name: &str, believed: bool) -> Value {
     .await
 }
 
-async fn until_guarded(world: &World, code: u16) {
+async fn until_guarded(cluster: &Cluster, code: u16) {
     eventually(&format!("/readyz answers {code}"), SOON, async || {
-        let (status, said) = world.controller.get("/readyz").await?;
-        if status == code { Ok(()) } else { Err(said) }
+        let (status, body) = cluster.controller.get("/readyz").await?;
+        if status == code { Ok(()) } else { Err(body) }
     })
     .await;
 }
 
-async fn gap(world: &World, running: bool) {
-    let (admin, gitops) = (world.kubectl(ADMIN), world.kubectl(GITOPS));
-    let namespace = world.namespace("written").await;
+async fn gap(cluster: &Cluster, running: bool) {
+    let (admin, gitops) = (cluster.kubectl(ADMIN), cluster.kubectl(GITOPS));
+    let namespace = cluster.namespace("written").await;
     let (own, new) = (namespace.clone(), format!("{namespace}-new"));
     let asking = |who: &str| {
         let stages = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": who }] }]);
         json!({ "automaticWhen": "true", "stages": stages })
     };
-    world.allow(&own, &namespace, json!({ "approval": asking("carol") })).await;
-    until_judged(world, &own, true).await;
+    cluster.allow(&own, &namespace, json!({ "approval": asking("carol") })).await;
+    until_judged(cluster, &own, true).await;
     for name in ["running", "ended"] {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
-        world.until(&namespace, name, State::Active).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
+        cluster.until(&namespace, name, State::Active).await;
     }
 
     let mut handed_out = policy(&new, &namespace);
@@ -75,7 +75,7 @@ async fn gap(world: &World, running: bool) {
     gitops.apply_refused(&handed_out.to_string()).await;
     let backup = admin.ok(&["get", BINDING[0], BINDING[1], "-o", "json"]).await;
     if !running {
-        world.controller.kill();
+        cluster.controller.kill();
     }
     admin.ok(&["delete", BINDING[0], BINDING[1]]).await;
     // Nothing refuses it any more.
@@ -85,10 +85,10 @@ async fn gap(world: &World, running: bool) {
     })
     .await;
     if running {
-        until_guarded(world, 503).await;
+        until_guarded(cluster, 503).await;
     }
     // What is changed would end the running grant, if it were believed.
-    world.allow(&own, &namespace, json!({ "duration": { "max": "1m" }, "approval": asking("mallory") })).await;
+    cluster.allow(&own, &namespace, json!({ "duration": { "max": "1m" }, "approval": asking("mallory") })).await;
     admin.apply(&restored(&backup)).await;
     eventually("the author guard is back", SOON, async || {
         let mut other = handed_out.clone();
@@ -98,28 +98,28 @@ async fn gap(world: &World, running: bool) {
     })
     .await;
     if !running {
-        world.controller.start_again();
+        cluster.controller.start_again();
     }
-    until_guarded(world, 200).await;
+    until_guarded(cluster, 200).await;
 
     for (name, role) in [(&new, "cluster-admin"), (&own, "edit")] {
-        let told = until_judged(world, name, false).await;
-        let ready = told["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Ready").unwrap();
+        let read = until_judged(cluster, name, false).await;
+        let ready = read["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Ready").unwrap();
         assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("WrittenInGap")));
         let way_out = format!(
             "kubectl annotate accesspolicy {name} --overwrite daypass.dev/confirm={}",
-            told["origin"]["confirm"].as_str().unwrap()
+            read["origin"]["confirm"].as_str().unwrap()
         );
         assert!(ready["message"].as_str().unwrap().ends_with(&way_out), "{ready}");
         let asked = format!("asks-for-{role}");
-        world.ask(ALICE, &namespace, &asked, json!({ "role": { "name": role }, "duration": "30s" })).await;
-        let denied = world.until(&namespace, &asked, State::Denied).await.status.unwrap().message.unwrap();
+        cluster.ask(ALICE, &namespace, &asked, json!({ "role": { "name": role }, "duration": "30s" })).await;
+        let denied = cluster.until(&namespace, &asked, State::Denied).await.status.unwrap().message.unwrap();
         assert!(denied.contains(&format!("policy {name}: it was written between ")), "{denied}");
         assert!(denied.contains(&way_out), "{denied}");
     }
     // Who may end what runs is whom the policy named while it was believed.
-    world.review(MALLORY, &namespace, "ended", "Revoke", "").await;
-    let requests = world.requests(&namespace).await;
+    cluster.review(MALLORY, &namespace, "ended", "Revoke", "").await;
+    let requests = cluster.requests(&namespace).await;
     eventually("the word of mallory is on record as one without effect", SOON, async || {
         let status = requests.get("ended").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
         let last = status.history.last().map(|entry| (entry.event.as_str().to_owned(), entry.by.clone()));
@@ -127,36 +127,36 @@ async fn gap(world: &World, running: bool) {
         if vain && status.state == State::Active { Ok(()) } else { Err(format!("{:?}: {last:?}", status.state)) }
     })
     .await;
-    world.review(CAROL, &namespace, "ended", "Revoke", "").await;
-    let ended = world.until(&namespace, "ended", State::Revoked).await.status.unwrap();
+    cluster.review(CAROL, &namespace, "ended", "Revoke", "").await;
+    let ended = cluster.until(&namespace, "ended", State::Revoked).await.status.unwrap();
     assert_eq!(ended.history.last().unwrap().by.as_deref(), Some("carol"));
-    world.until(&namespace, "running", State::Active).await;
-    assert_eq!(world.our_bindings(&namespace).await.len(), 1);
+    cluster.until(&namespace, "running", State::Active).await;
+    assert_eq!(cluster.our_bindings(&namespace).await.len(), 1);
 
     // Whom the author guard refuses, confirms nothing.
     let confirm = |name: &str, token: &Value| {
-        let said = format!("daypass.dev/confirm={}", token.as_str().unwrap());
-        ["annotate", "accesspolicy", name, "--overwrite", &said].map(str::to_owned)
+        let body = format!("daypass.dev/confirm={}", token.as_str().unwrap());
+        ["annotate", "accesspolicy", name, "--overwrite", &body].map(str::to_owned)
     };
-    let token = status(world, &new).await["origin"]["confirm"].take();
+    let token = status(cluster, &new).await["origin"]["confirm"].take();
     let words = confirm(&new, &token);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let refusal = gitops.refused(&words).await;
     assert!(refusal.contains("you may not bind ClusterRole cluster-admin"), "{refusal}");
-    until_judged(world, &new, false).await;
+    until_judged(cluster, &new, false).await;
     admin.ok(&words).await;
-    let told = until_judged(world, &new, true).await;
-    assert!(told["origin"].get("confirm").is_none(), "{told}");
-    world.ask(ALICE, &namespace, "confirmed", json!({ "role": { "name": "cluster-admin" }, "duration": "2s" })).await;
+    let read = until_judged(cluster, &new, true).await;
+    assert!(read["origin"].get("confirm").is_none(), "{read}");
+    cluster.ask(ALICE, &namespace, "confirmed", json!({ "role": { "name": "cluster-admin" }, "duration": "2s" })).await;
     // The policy counts again. The chart lets the controller bind no such role, which is another matter.
-    let decided = world.until(&namespace, "confirmed", State::Failed).await.status.unwrap();
+    let decided = cluster.until(&namespace, "confirmed", State::Failed).await.status.unwrap();
     let approved = daypass::api::conditions::find(&decided.conditions, "Approved").expect("a decision");
     assert_eq!(approved.message, format!("policy {new} allows it"));
 
     // What is written anew is judged as what it is now: narrower than what runs.
-    world.allow(&own, &namespace, json!({ "duration": { "max": "2m" } })).await;
-    until_judged(world, &own, true).await;
-    let revoked = world.until(&namespace, "running", State::Revoked).await.status.unwrap().message.unwrap();
+    cluster.allow(&own, &namespace, json!({ "duration": { "max": "2m" } })).await;
+    until_judged(cluster, &own, true).await;
+    let revoked = cluster.until(&namespace, "running", State::Revoked).await.status.unwrap().message.unwrap();
     assert!(revoked.contains("does not allow it any more"), "{revoked}");
 }
 

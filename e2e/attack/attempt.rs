@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::ground::{Ground, Scene};
 use super::guard::Guard;
-use crate::harness::World;
+use crate::harness::Cluster;
 use crate::harness::cast::SOON;
 use crate::harness::eventually;
 use crate::harness::users::User;
@@ -58,8 +58,8 @@ impl Attempt {
     }
 
     /// The first half: everything is in force.
-    pub async fn comes_to_nothing(&self, world: &Arc<World>) {
-        let ground = Ground::prepare(world, self.scene, true).await;
+    pub async fn comes_to_nothing(&self, cluster: &Arc<Cluster>) {
+        let ground = Ground::prepare(cluster, self.scene, true).await;
         let call = (self.act)(&ground);
         let answer = ground.send(&call).await;
         let stored = match call.object(answer.as_ref().ok()) {
@@ -107,10 +107,10 @@ impl Attempt {
 
 /// Removes one guard and makes all attempts that it keeps from succeeding. Those that do not succeed, with the
 /// reason.
-pub async fn without(guard: Guard, attempts: &[Attempt], world: &Arc<World>) -> Vec<String> {
+pub async fn without(guard: Guard, attempts: &[Attempt], cluster: &Arc<Cluster>) -> Vec<String> {
     let of_guard: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.guard == guard).collect();
     assert!(!of_guard.is_empty(), "{guard:?} has no attempt");
-    let here = Ground::prepare(world, of_guard[0].scene, false).await;
+    let here = Ground::prepare(cluster, of_guard[0].scene, false).await;
     // While all guards are in force.
     let prepared = stream::iter(&of_guard).map(|attempt| here.prepare_beside(attempt.scene));
     let grounds: Vec<Ground> = prepared.buffered(guard.attempts_at_a_time()).collect().await;
@@ -122,7 +122,7 @@ pub async fn without(guard: Guard, attempts: &[Attempt], world: &Arc<World>) -> 
     });
     let outcomes: Vec<Option<String>> = stream::iter(made).buffered(guard.attempts_at_a_time()).collect().await;
     let mut failures: Vec<String> = outcomes.into_iter().flatten().collect();
-    if let Err(why) = more(guard, world).await {
+    if let Err(why) = more(guard, cluster).await {
         failures.push(format!("without {guard:?}: {why}"));
     }
     removed.put_back(&here).await;
@@ -131,10 +131,10 @@ pub async fn without(guard: Guard, attempts: &[Attempt], world: &Arc<World>) -> 
 }
 
 /// What else must be so without a guard.
-async fn more(guard: Guard, world: &Arc<World>) -> Result<(), String> {
+async fn more(guard: Guard, cluster: &Arc<Cluster>) -> Result<(), String> {
     match guard {
-        Guard::Status => super::schema::every_field_is_writable(world).await,
-        Guard::Deletion => super::deletion::the_garbage_collector_deletes(world).await,
+        Guard::Status => super::schema::every_field_is_writable(cluster).await,
+        Guard::Deletion => super::deletion::the_garbage_collector_deletes(cluster).await,
         _ => Ok(()),
     }
 }

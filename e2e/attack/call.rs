@@ -151,10 +151,10 @@ impl Call {
         }
         if self.method == Method::PUT {
             let parts = self.body.as_object().expect("an object").iter();
-            let (now, said) = (&object["metadata"], &self.body["metadata"]);
+            let (now, sent) = (&object["metadata"], &self.body["metadata"]);
             let metadata = ["labels", "annotations", "finalizers", "ownerReferences"];
             return parts.filter(|(key, _)| *key != "metadata").all(|(key, part)| contains(&object[key], part))
-                && metadata.iter().all(|key| contains(&now[key], &said[key]))
+                && metadata.iter().all(|key| contains(&now[key], &sent[key]))
                 && (!self.path.ends_with("/status") || object["status"] == self.body["status"]);
         }
         contains(object, &self.body)
@@ -184,14 +184,14 @@ fn operation_landed(operation: &Value, object: &Value) -> bool {
 }
 
 /// Whether a value holds all that another says. Null says that there is nothing.
-pub fn contains(value: &Value, said: &Value) -> bool {
-    match (value, said) {
-        (Value::Object(value), Value::Object(said)) => {
-            said.iter().all(|(key, part)| contains(value.get(key).unwrap_or(&Value::Null), part))
+pub fn contains(value: &Value, sent: &Value) -> bool {
+    match (value, sent) {
+        (Value::Object(value), Value::Object(sent)) => {
+            sent.iter().all(|(key, part)| contains(value.get(key).unwrap_or(&Value::Null), part))
         }
-        (Value::Array(value), Value::Array(said)) => {
-            value.len() == said.len() && value.iter().zip(said).all(|(value, part)| contains(value, part))
+        (Value::Array(value), Value::Array(sent)) => {
+            value.len() == sent.len() && value.iter().zip(sent).all(|(value, part)| contains(value, part))
         }
-        _ => value == said,
+        _ => value == sent,
     }
 }

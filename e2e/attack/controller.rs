@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::harness::cast::SOON;
 use crate::harness::install::Controller;
 use crate::harness::users::ADMIN;
-use crate::harness::{World, eventually, private};
+use crate::harness::{Cluster, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![private("attack::controller::leaves_the_roles_and_bindings_of_others_alone", leaves_others_alone)]
@@ -20,12 +20,12 @@ pub fn trials() -> Vec<Trial> {
 
 const GUARD: &str = "writes only roles and bindings that belong to a request";
 
-async fn leaves_others_alone(world: Arc<World>) {
-    let (admin, namespace) = (world.kubectl(ADMIN), world.namespace("stolen").await);
+async fn leaves_others_alone(cluster: Arc<Cluster>) {
+    let (admin, namespace) = (cluster.kubectl(ADMIN), cluster.namespace("stolen").await);
     admin.ok(&["create", "role", "theirs", "-n", &namespace, "--verb=get", "--resource=pods"]).await;
     admin.ok(&["create", "clusterrole", "theirs", "--verb=get", "--resource=pods"]).await;
-    let token = Controller::token(&world.control_plane).await;
-    let thief = world.control_plane.client_for_token("thief", &token).await;
+    let token = Controller::token(&cluster.control_plane).await;
+    let thief = cluster.control_plane.client_for_token("thief", &token).await;
     let roles: Api<Role> = Api::namespaced(thief.clone(), &namespace);
     let cluster_roles: Api<ClusterRole> = Api::all(thief.clone());
     let bindings: Api<ClusterRoleBinding> = Api::all(thief.clone());

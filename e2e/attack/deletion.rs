@@ -14,7 +14,7 @@ use super::metadata::tie;
 use crate::harness::cast::{SOON, request};
 use crate::harness::users::{ADMIN, ALICE, BOB, DAVE, EVE, HIDDEN, MALLORY, PETRA, User, with_odd_names};
 use crate::harness::wait::poll;
-use crate::harness::{World, eventually, private, shared};
+use crate::harness::{Cluster, eventually, private, shared};
 
 /// Of what was never granted.
 const ONLY: &str = "only the requester, \"alice\", may delete this request, and who has the verb purge";
@@ -79,11 +79,11 @@ async fn disown(ground: &Ground) {
     tie(ground, json!({ "ownerReferences": gone })).await;
 }
 
-async fn through_the_garbage_collector(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Active, true).await;
+async fn through_the_garbage_collector(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Active, true).await;
     disown(&ground).await;
     eventually("the garbage collector is refused", SOON, async || {
-        let audit = world.control_plane.audit_log();
+        let audit = cluster.control_plane.audit_log();
         let refused = audit.iter().any(|event| {
             event["verb"] == "delete"
                 && event["objectRef"]["namespace"] == ground.namespace.as_str()
@@ -98,8 +98,8 @@ async fn through_the_garbage_collector(world: Arc<World>) {
 }
 
 /// The same without the guard.
-pub async fn the_garbage_collector_deletes(world: &Arc<World>) -> Result<(), String> {
-    let ground = Ground::prepare(world, Scene::Active, false).await;
+pub async fn the_garbage_collector_deletes(cluster: &Arc<Cluster>) -> Result<(), String> {
+    let ground = Ground::prepare(cluster, Scene::Active, false).await;
     disown(&ground).await;
     poll(SOON, async || match ground.read(&ground.areq("fix")).await {
         None => std::ops::ControlFlow::Break(()),
@@ -108,8 +108,8 @@ pub async fn the_garbage_collector_deletes(world: &Arc<World>) -> Result<(), Str
     .await
 }
 
-async fn refused_in_every_form(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Active, true).await;
+async fn refused_in_every_form(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Active, true).await;
     let rule = json!({ "apiGroups": ["daypass.dev"], "resources": ["accessrequests"], "verbs": ["deletecollection"] });
     let role = json!({ "metadata": { "name": "cleans-up" }, "rules": [rule] });
     ground.ok(&create(ADMIN, ground.roles(), role)).await;
@@ -136,47 +136,47 @@ async fn refused_in_every_form(world: Arc<World>) {
     assert!(ground.read(&ground.binding()).await.is_some(), "the access goes on");
 }
 
-async fn free_when_never_granted(world: Arc<World>) {
-    let waiting = Ground::prepare(&world, Scene::Pending, true).await;
+async fn free_when_never_granted(cluster: Arc<Cluster>) {
+    let waiting = Ground::prepare(&cluster, Scene::Pending, true).await;
     let scheduled = waiting.prepare_beside(Scene::Scheduled).await;
     let denied = waiting.prepare_beside(Scene::Denied).await;
     // Approved, and taken back before it began.
     let taken_back = waiting.prepare_beside(Scene::Scheduled).await;
-    taken_back.say(ALICE, "Revoke").await;
-    world.until(&taken_back.namespace, "fix", State::Revoked).await;
+    taken_back.submit_review(ALICE, "Revoke").await;
+    cluster.until(&taken_back.namespace, "fix", State::Revoked).await;
     for ground in [waiting, scheduled, denied, taken_back] {
         let deletion = delete(ALICE, ground.areq("fix"));
         ground.ok(&deletion.clone().dry()).await;
         ground.ok(&deletion).await;
         assert!(ground.read(&ground.areq("fix")).await.is_none());
-        assert!(world.our_bindings(&ground.namespace).await.is_empty());
+        assert!(cluster.our_bindings(&ground.namespace).await.is_empty());
     }
 }
 
 /// It has no access of its own, and says who let another request go on for longer.
-async fn of_an_extension(world: Arc<World>) {
-    let namespace = world.namespace("attack").await;
-    world.allow(&namespace, &namespace, json!({ "extension": { "max": "1h", "count": 1 } })).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "duration": "30m" })).await;
-    world.until(&namespace, "fix", State::Active).await;
-    world.ask(ALICE, &namespace, "more", json!({ "extends": "fix", "duration": "5m" })).await;
-    world.until(&namespace, "more", State::Extended).await;
-    let why = world.kubectl(ALICE).refused(&["delete", "areq", "more", "-n", &namespace]).await;
+async fn of_an_extension(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("attack").await;
+    cluster.allow(&namespace, &namespace, json!({ "extension": { "max": "1h", "count": 1 } })).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "30m" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    cluster.ask(ALICE, &namespace, "more", json!({ "extends": "fix", "duration": "5m" })).await;
+    cluster.until(&namespace, "more", State::Extended).await;
+    let why = cluster.kubectl(ALICE).refused(&["delete", "areq", "more", "-n", &namespace]).await;
     assert!(why.contains(RECORD) && why.contains("it is over (Extended)"), "{why}");
     // One that was not approved moved nothing.
-    world.ask(ALICE, &namespace, "too-long", json!({ "extends": "fix", "duration": "2h" })).await;
-    world.until(&namespace, "too-long", State::Denied).await;
-    world.kubectl(ALICE).ok(&["delete", "areq", "too-long", "-n", &namespace]).await;
+    cluster.ask(ALICE, &namespace, "too-long", json!({ "extends": "fix", "duration": "2h" })).await;
+    cluster.until(&namespace, "too-long", State::Denied).await;
+    cluster.kubectl(ALICE).ok(&["delete", "areq", "too-long", "-n", &namespace]).await;
 }
 
 /// Approved is not granted yet: until the grant is on record the requester may delete it, and nothing is bound then;
 /// afterwards the record stays.
-async fn at_the_grant(world: Arc<World>) {
-    let ground = Ground::empty(&world, true).await;
-    world.allow(&ground.namespace, &ground.namespace, json!({})).await;
+async fn at_the_grant(cluster: Arc<Cluster>) {
+    let ground = Ground::empty(&cluster, true).await;
+    cluster.allow(&ground.namespace, &ground.namespace, json!({})).await;
     // Once the policy is in use, the grant comes a few milliseconds after the request.
-    world.ask(ALICE, &ground.namespace, "first", json!({})).await;
-    world.until(&ground.namespace, "first", State::Active).await;
+    cluster.ask(ALICE, &ground.namespace, "first", json!({})).await;
+    cluster.until(&ground.namespace, "first", State::Active).await;
     let (mut deleted, mut kept) = (Vec::new(), Vec::new());
     // How long the grant takes is the machine's affair. Each answer moves the next deletion nearer to it, from both
     // sides, so it comes before, at and after the grant on any machine.
@@ -198,14 +198,14 @@ async fn at_the_grant(world: Arc<World>) {
             }
             Err(why) => {
                 assert!(why.contains(RECORD), "{why}");
-                world.until(&ground.namespace, &name, State::Active).await;
+                cluster.until(&ground.namespace, &name, State::Active).await;
                 kept.push(uid);
                 wait = wait * 2 / 3;
             }
         }
     }
     assert!(!kept.is_empty(), "every deletion came first");
-    let log = world.control_plane.audit_log();
+    let log = cluster.control_plane.audit_log();
     let binds =
         log.iter().filter(|event| event["verb"] == "create" && event["objectRef"]["resource"] == "rolebindings");
     let made: Vec<&str> = binds.filter_map(|event| event["objectRef"]["name"].as_str()).collect();
@@ -216,33 +216,33 @@ async fn at_the_grant(world: Arc<World>) {
 }
 
 /// What the refusal prints is typed into a shell, by people of whatever name.
-async fn says_how_to_end_it(world: Arc<World>) {
-    let namespace = world.namespace("attack").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+async fn says_how_to_end_it(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("attack").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     for user in with_odd_names().into_iter().chain([ALICE]) {
         let name = format!("of-{}", user.login);
-        world.ask(user, &namespace, &name, json!({ "duration": "1h" })).await;
-        world.until(&namespace, &name, State::Active).await;
-        let kubectl = world.kubectl(user);
+        cluster.ask(user, &namespace, &name, json!({ "duration": "1h" })).await;
+        cluster.until(&namespace, &name, State::Active).await;
+        let kubectl = cluster.kubectl(user);
         let refusal = kubectl.refused(&["delete", "areq", &name, "-n", &namespace]).await;
         let (_, command) = refusal.split_once("to end the access: ").unwrap_or_else(|| panic!("no command: {refusal}"));
-        let output = world.control_plane.shell(user, command.trim_end()).await;
+        let output = cluster.control_plane.shell(user, command.trim_end()).await;
         assert!(output.ok, "{command}: {}{}", output.stdout, output.stderr);
-        let over = world.until(&namespace, &name, State::Revoked).await;
+        let over = cluster.until(&namespace, &name, State::Revoked).await;
         assert_eq!(over.status.expect("a status").history.pop().expect("an entry").by.as_deref(), Some(user.name));
         let refusal = kubectl.refused(&["delete", "areq", &name, "-n", &namespace]).await;
         assert!(refusal.contains(NOTHING) && !refusal.contains("kubectl patch"), "{refusal}");
     }
     // What no terminal shows, nobody can copy.
-    world.ask(HIDDEN, &namespace, "of-hidden", json!({ "duration": "1h" })).await;
-    world.until(&namespace, "of-hidden", State::Active).await;
-    let refusal = world.kubectl(HIDDEN).refused(&["delete", "areq", "of-hidden", "-n", &namespace]).await;
+    cluster.ask(HIDDEN, &namespace, "of-hidden", json!({ "duration": "1h" })).await;
+    cluster.until(&namespace, "of-hidden", State::Active).await;
+    let refusal = cluster.kubectl(HIDDEN).refused(&["delete", "areq", "of-hidden", "-n", &namespace]).await;
     assert!(!refusal.contains("kubectl patch"), "{refusal}");
     assert!(refusal.contains("write a review with verdict Revoke under your username, in status.reviews"), "{refusal}");
 }
 
-async fn whoever_may_purge(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Active, true).await;
+async fn whoever_may_purge(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Active, true).await;
     let deletion = delete(DAVE, ground.areq("fix"));
     ground.send(&deletion).await.expect_err("dave has no such right");
     let rule = json!({ "apiGroups": ["daypass.dev"], "resources": ["accessrequests"], "verbs": ["purge"] });
@@ -254,17 +254,17 @@ async fn whoever_may_purge(world: Arc<World>) {
     ground.ok(&create(ADMIN, ground.bindings(), binding)).await;
     eventually("dave may purge", SOON, async || ground.send(&deletion.clone().dry()).await.map(drop)).await;
     ground.ok(&deletion).await;
-    world.until_unbound(&ground.namespace).await;
+    cluster.until_unbound(&ground.namespace).await;
     // The right is for that namespace.
-    let elsewhere = Ground::prepare(&world, Scene::Pending, true).await;
+    let elsewhere = Ground::prepare(&cluster, Scene::Pending, true).await;
     elsewhere.send(&delete(DAVE, elsewhere.areq("fix"))).await.expect_err("dave has no such right there");
 }
 
-async fn free_in_a_namespace_that_goes(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Active, true).await;
+async fn free_in_a_namespace_that_goes(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Active, true).await;
     let deletion = |by: User| delete(by, ground.areq("fix"));
     ground.send(&deletion(DAVE)).await.expect_err("the namespace stays");
-    world.control_plane.stop_controller_manager();
+    cluster.control_plane.stop_controller_manager();
     ground.ok(&delete(ADMIN, format!("/api/v1/namespaces/{}", ground.namespace))).await;
     eventually("the namespace goes, and with it the guard's concern", SOON, async || {
         ground.send(&deletion(DAVE).dry()).await.map(drop)

@@ -13,7 +13,7 @@ use super::ground::{Ground, Scene, group};
 use crate::harness::cast::{SOON, request};
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, CROWDED, User, VOTERS, with_odd_names};
 use crate::harness::wait::now_plus_seconds;
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
@@ -23,11 +23,11 @@ pub fn trials() -> Vec<Trial> {
         shared("attack::facts::a_start_in_the_year_9998_is_denied", far_start),
         shared("attack::facts::rules_that_no_role_has_are_not_ignored", narrow_rules),
         shared("attack::facts::sixty_four_people_review_and_it_is_decided", sixty_four_reviews),
-        shared("attack::facts::somebody_in_256_groups_asks_and_reviews", |world| named(world, *CROWDED)),
+        shared("attack::facts::somebody_in_256_groups_asks_and_reviews", |cluster| named(cluster, *CROWDED)),
     ];
     for user in with_odd_names() {
         let name = format!("attack::facts::{}_has_an_odd_name_and_is_told_from_others", user.login);
-        trials.push(shared(&name, move |world| named(world, user)));
+        trials.push(shared(&name, move |cluster| named(cluster, user)));
     }
     trials
 }
@@ -40,44 +40,44 @@ fn approves(by: User, ground: &Ground) -> Call {
     merge(by, ground.status(), json!({ "status": { "reviews": { by.name: { "verdict": "Approve" } } } }))
 }
 
-async fn dry_runs(world: Arc<World>) {
-    let ground = Ground::empty(&world, true).await;
+async fn dry_runs(cluster: Arc<Cluster>) {
+    let ground = Ground::empty(&cluster, true).await;
     ground.allow(stages(group("approvers"))).await;
     let asks = create(ALICE, ground.requests(), request(&ground.namespace, "fix", json!({})));
     ground.ok(&asks.clone().dry()).await;
     assert!(ground.read(&ground.areq("fix")).await.is_none(), "a dry run made a request");
     ground.ok(&asks).await;
-    world.until(&ground.namespace, "fix", State::Pending).await;
+    cluster.until(&ground.namespace, "fix", State::Pending).await;
 
     let answer = ground.ok(&approves(BOB, &ground).dry()).await;
     assert_eq!(answer["status"]["reviews"]["bob"]["uid"], "u-bob");
     // Whatever the controller saw of the dry run, it saw before this.
-    ground.say(ALICE, "Approve").await;
-    let waiting = world.until(&ground.namespace, "fix", State::Pending).await.status.expect("a status");
-    assert!(!waiting.reviews.contains_key("bob") && world.our_bindings(&ground.namespace).await.is_empty());
+    ground.submit_review(ALICE, "Approve").await;
+    let waiting = cluster.until(&ground.namespace, "fix", State::Pending).await.status.expect("a status");
+    assert!(!waiting.reviews.contains_key("bob") && cluster.our_bindings(&ground.namespace).await.is_empty());
     ground.ok(&approves(BOB, &ground)).await;
-    world.until(&ground.namespace, "fix", State::Active).await;
+    cluster.until(&ground.namespace, "fix", State::Active).await;
 
     ground.ok(&delete(ADMIN, ground.areq("fix")).dry()).await;
     assert!(ground.read(&ground.areq("fix")).await.is_some(), "a dry run deleted a request");
-    assert_eq!(world.our_bindings(&ground.namespace).await.len(), 1);
+    assert_eq!(cluster.our_bindings(&ground.namespace).await.len(), 1);
     ground.ok(&delete(ADMIN, ground.areq("fix"))).await;
-    world.until_unbound(&ground.namespace).await;
+    cluster.until_unbound(&ground.namespace).await;
 }
 
 /// The end in the annotation is for people; the one in the status is the end.
-async fn annotations(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Active, true).await;
+async fn annotations(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Active, true).await;
     let before = ground.read(&ground.binding()).await.expect("the binding");
     let controller = ground.controller().await;
     for (annotation, value) in
         [("expires-at", "2020-01-01T00:00:00Z"), ("ttl", "1s"), ("granted-at", "2020-01-01T00:00:00Z")]
     {
-        let says = json!({ "metadata": { "annotations": { format!("daypass.dev/{annotation}"): value } } });
+        let annotated = json!({ "metadata": { "annotations": { format!("daypass.dev/{annotation}"): value } } });
         let mut edited = ground.read(&ground.binding()).await.expect("the binding");
         edited["metadata"]["annotations"][format!("daypass.dev/{annotation}")] = json!(value);
         // The guard lets only the controller do this.
-        ground.send(&merge(ADMIN, ground.binding(), says)).await.expect_err("the guard refuses");
+        ground.send(&merge(ADMIN, ground.binding(), annotated)).await.expect_err("the guard refuses");
         put(ADMIN, ground.binding(), edited).send(&controller).await.expect("the controller edits");
         eventually("the annotation is put back", SOON, async || {
             let now = ground.read(&ground.binding()).await.ok_or("the binding is gone")?;
@@ -89,21 +89,21 @@ async fn annotations(world: Arc<World>) {
         })
         .await;
     }
-    let active = world.until(&ground.namespace, "fix", State::Active).await.status.expect("a status");
+    let active = cluster.until(&ground.namespace, "fix", State::Active).await.status.expect("a status");
     assert_eq!(json!(active.expires_at), ground.request["status"]["expiresAt"], "the end was moved");
     ground.as_controller(json!({ "expiresAt": now_plus_seconds(-1) })).await;
-    world.until(&ground.namespace, "fix", State::Expired).await;
-    world.until_unbound(&ground.namespace).await;
+    cluster.until(&ground.namespace, "fix", State::Expired).await;
+    cluster.until_unbound(&ground.namespace).await;
 }
 
 /// The name of a binding is known as soon as the request is there.
-async fn taken_name(world: Arc<World>) {
+async fn taken_name(cluster: Arc<Cluster>) {
     for taken in [true, false] {
-        let ground = Ground::empty(&world, true).await;
+        let ground = Ground::empty(&cluster, true).await;
         ground.allow(stages(group("approvers"))).await;
         let fix = request(&ground.namespace, "fix", json!({ "duration": "1h" }));
         let uid = ground.ok(&create(ALICE, ground.requests(), fix)).await["metadata"]["uid"].clone();
-        world.until(&ground.namespace, "fix", State::Pending).await;
+        cluster.until(&ground.namespace, "fix", State::Pending).await;
         // The same act, under the name of the binding or another.
         let name = format!("{}-{}", if taken { "daypass" } else { "other" }, uid.as_str().expect("a UID"));
         let mut placed = ground.foreign_binding(&name);
@@ -112,10 +112,10 @@ async fn taken_name(world: Arc<World>) {
         let placed = ground.ok(&create(ADMIN, ground.bindings(), placed)).await;
         ground.ok(&approves(BOB, &ground)).await;
         if taken {
-            world.until(&ground.namespace, "fix", State::Failed).await;
-            assert!(world.our_bindings(&ground.namespace).await.is_empty());
+            cluster.until(&ground.namespace, "fix", State::Failed).await;
+            assert!(cluster.our_bindings(&ground.namespace).await.is_empty());
         } else {
-            world.until(&ground.namespace, "fix", State::Active).await;
+            cluster.until(&ground.namespace, "fix", State::Active).await;
         }
         let now = ground.read(&format!("{}/{name}", ground.bindings())).await.expect("it is left where it was");
         assert_eq!(now["metadata"]["resourceVersion"], placed["metadata"]["resourceVersion"], "it was touched");
@@ -123,45 +123,45 @@ async fn taken_name(world: Arc<World>) {
 }
 
 /// Asks as alice, with nobody to approve, and waits for a state. The message that goes with it.
-async fn answer(world: &Arc<World>, spec: Value, state: State) -> String {
-    let ground = Ground::empty(world, true).await;
-    world.allow(&ground.namespace, &ground.namespace, json!({})).await;
+async fn answer(cluster: &Arc<Cluster>, spec: Value, state: State) -> String {
+    let ground = Ground::empty(cluster, true).await;
+    cluster.allow(&ground.namespace, &ground.namespace, json!({})).await;
     ground.ok(&create(ALICE, ground.requests(), request(&ground.namespace, "fix", spec))).await;
-    let status = world.until(&ground.namespace, "fix", state).await.status.expect("a status");
+    let status = cluster.until(&ground.namespace, "fix", state).await.status.expect("a status");
     if state == State::Denied {
-        assert!(world.our_bindings(&ground.namespace).await.is_empty());
+        assert!(cluster.our_bindings(&ground.namespace).await.is_empty());
     }
     status.message.expect("a message")
 }
 
-async fn far_start(world: Arc<World>) {
+async fn far_start(cluster: Arc<Cluster>) {
     let at = |time: String| json!({ "duration": "1h", "startTime": time });
-    let told = answer(&world, at("9998-12-31T23:59:59Z".to_owned()), State::Denied).await;
-    assert!(told.contains("spec.startTime: must be within a year"), "{told}");
-    answer(&world, at(now_plus_seconds(86_400)), State::Scheduled).await;
+    let answered = answer(&cluster, at("9998-12-31T23:59:59Z".to_owned()), State::Denied).await;
+    assert!(answered.contains("spec.startTime: must be within a year"), "{answered}");
+    answer(&cluster, at(now_plus_seconds(86_400)), State::Scheduled).await;
 }
 
 /// A rule without names is for all names: what is asked for as less must never be granted as more.
-async fn narrow_rules(world: Arc<World>) {
+async fn narrow_rules(cluster: Arc<Cluster>) {
     let all = json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] });
     let fine = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
     let mut for_no_name = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["nodes"] });
     for_no_name["resourceNames"] = json!([]);
     let escalate = json!({ "verbs": ["escalate"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"] });
     for rules in [json!([all]), json!([fine, for_no_name]), json!([fine, escalate])] {
-        let told = answer(&world, json!({ "rules": rules }), State::Denied).await;
-        assert!(told.contains("spec.rules: the role does not allow"), "{told}");
+        let answered = answer(&cluster, json!({ "rules": rules }), State::Denied).await;
+        assert!(answered.contains("spec.rules: the role does not allow"), "{answered}");
     }
-    answer(&world, json!({ "rules": [] }), State::Active).await;
+    answer(&cluster, json!({ "rules": [] }), State::Active).await;
 }
 
 /// As many reviews as there can be, none of which counts, do not keep an approver out who finds room.
-async fn sixty_four_reviews(world: Arc<World>) {
-    let ground = Ground::empty(&world, true).await;
+async fn sixty_four_reviews(cluster: Arc<Cluster>) {
+    let ground = Ground::empty(&cluster, true).await;
     ground.allow(stages(group("approvers"))).await;
     let fix = request(&ground.namespace, "fix", json!({ "duration": "1h" }));
     ground.ok(&create(ALICE, ground.requests(), fix)).await;
-    world.until(&ground.namespace, "fix", State::Pending).await;
+    cluster.until(&ground.namespace, "fix", State::Pending).await;
     for voter in VOTERS.iter() {
         ground.ok(&approves(*voter, &ground)).await;
     }
@@ -174,29 +174,29 @@ async fn sixty_four_reviews(world: Arc<World>) {
     let withdraws = json!({ "status": { "reviews": { VOTERS[7].name: null } } });
     ground.ok(&merge(VOTERS[7], ground.status(), withdraws)).await;
     ground.ok(&approves(CAROL, &ground)).await;
-    let granted = world.until(&ground.namespace, "fix", State::Active).await.status.expect("a status");
+    let granted = cluster.until(&ground.namespace, "fix", State::Active).await.status.expect("a status");
     assert_eq!(granted.reviews.len(), 64);
 }
 
 /// Somebody whose login is out of the ordinary asks, and reviews what alice asks, as nobody but themselves.
-async fn named(world: Arc<World>, user: User) {
-    let ground = Ground::empty(&world, true).await;
-    world.allow(&ground.namespace, &ground.namespace, json!({})).await;
+async fn named(cluster: Arc<Cluster>, user: User) {
+    let ground = Ground::empty(&cluster, true).await;
+    cluster.allow(&ground.namespace, &ground.namespace, json!({})).await;
     let forged = json!({ "duration": "1h", "requester": { "username": "alice" } });
     let stored = ground.ok(&create(user, ground.requests(), request(&ground.namespace, "odd", forged))).await;
     is_truly(user, &stored["spec"]["requester"]);
-    world.until(&ground.namespace, "odd", State::Active).await;
-    let subjects = world.our_bindings(&ground.namespace).await.remove(0).subjects.expect("subjects");
+    cluster.until(&ground.namespace, "odd", State::Active).await;
+    let subjects = cluster.our_bindings(&ground.namespace).await.remove(0).subjects.expect("subjects");
     assert_eq!(subjects.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), [user.name]);
 
-    let ground = Ground::empty(&world, true).await;
+    let ground = Ground::empty(&cluster, true).await;
     ground.allow(stages(super::ground::person(user.name))).await;
     let fix = request(&ground.namespace, "fix", json!({ "duration": "1h" }));
     ground.ok(&create(ALICE, ground.requests(), fix)).await;
-    world.until(&ground.namespace, "fix", State::Pending).await;
+    cluster.until(&ground.namespace, "fix", State::Pending).await;
     let stored = ground.ok(&approves(user, &ground)).await;
     let reviews = stored["status"]["reviews"].as_object().expect("reviews");
     assert_eq!(reviews.keys().collect::<Vec<_>>(), [user.name]);
     is_truly(user, &reviews[user.name]);
-    world.until(&ground.namespace, "fix", State::Active).await;
+    cluster.until(&ground.namespace, "fix", State::Active).await;
 }

@@ -13,7 +13,7 @@ use crate::harness::cast::{SOON, policy, request};
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, DAVE, User};
 use crate::harness::wait::now_plus_seconds;
-use crate::harness::{World, eventually};
+use crate::harness::{Cluster, eventually};
 
 const REQUESTS: &str = "/apis/daypass.dev/v1alpha1/namespaces";
 const POLICIES: &str = "/apis/daypass.dev/v1alpha1/accesspolicies";
@@ -42,7 +42,7 @@ pub enum Scene {
 
 /// What an attempt is made on.
 pub struct Ground {
-    pub world: Arc<World>,
+    pub cluster: Arc<Cluster>,
     /// Its namespace; the policy has the same name.
     pub namespace: String,
     /// alice's request as it stands before the attempt.
@@ -55,9 +55,9 @@ pub struct Ground {
 
 impl Ground {
     /// A namespace with nothing in it.
-    pub async fn empty(world: &Arc<World>, live: bool) -> Self {
+    pub async fn empty(cluster: &Arc<Cluster>, live: bool) -> Self {
         let (namespace, request) = (String::new(), Value::Null);
-        Self { world: world.clone(), namespace, request, live, clients: Arc::default() }.beside().await
+        Self { cluster: cluster.clone(), namespace, request, live, clients: Arc::default() }.beside().await
     }
 
     /// Another namespace of the same trial with nothing in it.
@@ -65,13 +65,13 @@ impl Ground {
         let namespace = json!({ "metadata": { "generateName": "attack-" } });
         let made = self.ok(&create(ADMIN, "/api/v1/namespaces".to_owned(), namespace)).await;
         let namespace = made["metadata"]["name"].as_str().expect("a name").to_owned();
-        let (world, clients) = (self.world.clone(), self.clients.clone());
-        Self { world, namespace, request: Value::Null, live: self.live, clients }
+        let (cluster, clients) = (self.cluster.clone(), self.clients.clone());
+        Self { cluster, namespace, request: Value::Null, live: self.live, clients }
     }
 
     /// A namespace where alice's request is as far as the scene says.
-    pub async fn prepare(world: &Arc<World>, scene: Scene, live: bool) -> Self {
-        Self::empty(world, live).await.play_here(scene).await
+    pub async fn prepare(cluster: &Arc<Cluster>, scene: Scene, live: bool) -> Self {
+        Self::empty(cluster, live).await.play_here(scene).await
     }
 
     /// The same beside this one.
@@ -109,27 +109,27 @@ impl Ground {
 
     async fn play(&self, scene: Scene) {
         match scene {
-            Scene::Pending => self.say(BOB, "Approve").await,
+            Scene::Pending => self.submit_review(BOB, "Approve").await,
             Scene::Scheduled | Scene::Active => {
-                self.say(BOB, "Approve").await;
+                self.submit_review(BOB, "Approve").await;
                 self.reach(if scene == Scene::Active { "Active" } else { "Scheduled" }).await;
             }
             Scene::Suspended => {
-                self.say(BOB, "Approve").await;
+                self.submit_review(BOB, "Approve").await;
                 self.reach("Active").await;
                 let path = format!("{}/deployer", self.roles());
                 self.ok(&put(ADMIN, path, self.deployer(json!(["get", "delete"])))).await;
                 self.reach("Suspended").await;
             }
             Scene::Denied => {
-                self.say(BOB, "Approve").await;
+                self.submit_review(BOB, "Approve").await;
                 let denies = json!({ "status": { "reviews": { "carol": { "verdict": "Deny" } } } });
                 self.ok(&merge(CAROL, self.status(), denies)).await;
                 self.reach("Denied").await;
             }
             Scene::BreakGlass => {
-                self.say(DAVE, "Revoke").await;
-                self.say(ALICE, "Revoke").await;
+                self.submit_review(DAVE, "Revoke").await;
+                self.submit_review(ALICE, "Revoke").await;
                 self.reach("Revoked").await;
                 let open =
                     json!({ "reviewers": [{ "kind": "User", "name": "dave" }], "reviewBy": now_plus_seconds(3600) });
@@ -159,7 +159,7 @@ impl Ground {
     }
 
     /// Writes somebody's review of `fix`.
-    pub async fn say(&self, by: User, verdict: &str) {
+    pub async fn submit_review(&self, by: User, verdict: &str) {
         let review = json!({ "verdict": verdict, "comment": format!("by {}", by.login) });
         self.ok(&merge(by, self.status(), json!({ "status": { "reviews": { by.name: review } } }))).await;
         if self.live {
@@ -187,7 +187,7 @@ impl Ground {
     async fn reach(&self, state: &str) {
         if self.live {
             let state: State = serde_json::from_value(json!(state)).expect("a state");
-            self.world.until(&self.namespace, "fix", state).await;
+            self.cluster.until(&self.namespace, "fix", state).await;
             return;
         }
         let policy = self.read(&self.policy()).await.expect("the policy");
@@ -258,7 +258,7 @@ impl Ground {
         if let Some(client) = clients.get(user.login) {
             return client.clone();
         }
-        let client = self.world.client(user).await;
+        let client = self.cluster.client(user).await;
         clients.insert(user.login.to_owned(), client.clone());
         client
     }
@@ -288,7 +288,7 @@ impl Ground {
         let asked = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
         let answer = self.ok(&create(owner, tokens, asked)).await;
         let token = answer["status"]["token"].as_str().expect("a token");
-        let client = self.world.control_plane.client_for_token(&login, token).await;
+        let client = self.cluster.control_plane.client_for_token(&login, token).await;
         self.clients.lock().await.insert(login, client.clone());
         client
     }

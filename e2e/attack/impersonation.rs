@@ -16,7 +16,7 @@ use super::self_guard::{OURS, core, home};
 use crate::harness::cast::SOON;
 use crate::harness::install::{CONTROLLER, NAMESPACE};
 use crate::harness::users::{ADMIN, TRUDY};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 const CANARY: &str = "system:serviceaccount:daypass-system:daypass-canary";
 const LATER: &str = "2031-01-01T00:00:00Z";
@@ -107,8 +107,8 @@ fn parts_of_kubernetes() -> Vec<Attempt> {
 }
 
 /// The API server asks for a right of its own for each fact besides the name, and `edit` has none.
-async fn facts_of_a_token(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Pending, true).await;
+async fn facts_of_a_token(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Pending, true).await;
     let forged = || merge(TRUDY, ground.status(), json!({ "status": { "state": "Active" } })).acting_as(CONTROLLER);
     for (what, value, words) in [
         ("Extra-authentication.kubernetes.io%2fcredential-id", "JTI=any", r#"cannot impersonate resource "userextras"#),
@@ -128,8 +128,8 @@ async fn facts_of_a_token(world: Arc<World>) {
 
 /// A service account that may do everything, as that of a GitOps tool: its token passes, also an old one that never
 /// ends, and who impersonates it does not.
-async fn of_an_administrator(world: Arc<World>) {
-    let ground = Ground::empty(&world, true).await;
+async fn of_an_administrator(cluster: Arc<Cluster>) {
+    let ground = Ground::empty(&cluster, true).await;
     let name = format!("system:serviceaccount:{}:tool", ground.namespace);
     let accounts = format!("/api/v1/namespaces/{}", ground.namespace);
     ground.ok(&create(ADMIN, format!("{accounts}/serviceaccounts"), json!({ "metadata": { "name": "tool" } }))).await;
@@ -142,14 +142,14 @@ async fn of_an_administrator(world: Arc<World>) {
     let annotations = json!({ "kubernetes.io/service-account.name": "tool" });
     let secret = json!({ "metadata": { "name": "tool", "annotations": annotations }, "type": "kubernetes.io/service-account-token" });
     ground.ok(&create(ADMIN, format!("{accounts}/secrets"), secret)).await;
-    let secrets: Api<Secret> = Api::namespaced(world.client(ADMIN).await, &ground.namespace);
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(ADMIN).await, &ground.namespace);
     let old = eventually("there is a token that never ends", SOON, async || {
         let secret = secrets.get("tool").await.map_err(|error| error.to_string())?;
         secret.data.and_then(|mut data| data.remove("token")).ok_or_else(|| "no token".to_owned())
     })
     .await;
     let old = String::from_utf8(old.0).expect("a token");
-    let old = world.control_plane.client_for_token("old-tool", &old).await;
+    let old = cluster.control_plane.client_for_token("old-tool", &old).await;
     let new = ground.service_account_of(ADMIN, "tool").await;
     let write = || {
         let configmap = json!({ "metadata": { "name": "daypass-of-a-tool" } });
@@ -160,5 +160,5 @@ async fn of_an_administrator(world: Arc<World>) {
     }
     let why = ground.send(&write().acting_as(&name)).await.expect_err("trudy is not that tool");
     assert!(why.contains(OURS), "{why}");
-    world.kubectl(ADMIN).ok(&["delete", "clusterrolebinding", &ground.namespace]).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "clusterrolebinding", &ground.namespace]).await;
 }

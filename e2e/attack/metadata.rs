@@ -12,7 +12,7 @@ use super::ground::{Ground, Scene};
 use super::guard::Guard;
 use crate::harness::cast::{SOON, request};
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, DAVE, EDDA, EVE, MALLORY, PETRA, User};
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 
 const NOT_YOURS: &str = "only the requester, \"alice\", may change metadata.";
 const NO_FINALIZER: &str = "leave metadata.finalizers out";
@@ -173,8 +173,8 @@ pub async fn tie(ground: &Ground, metadata: Value) {
 }
 
 /// One that somebody left, before there was this guard.
-async fn finalizers_come_off(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Pending, true).await;
+async fn finalizers_come_off(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Pending, true).await;
     tie(&ground, json!({ "finalizers": finalizers() })).await;
     let off = |by: User| merge(by, ground.areq("fix"), json!({ "metadata": { "finalizers": null } }));
     ground.ok(&delete(ALICE, ground.areq("fix"))).await;
@@ -201,8 +201,8 @@ async fn finalizers_come_off(world: Arc<World>) {
     assert!(ground.read(&ground.areq("fix")).await.is_none(), "nothing keeps it");
 }
 
-async fn stays_as_it_is(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Active, true).await;
+async fn stays_as_it_is(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Active, true).await;
     let own = json!({ "metadata": { "labels": { "team": "shop" }, "annotations": { "note": "of alice" } } });
     ground.ok(&merge(ALICE, ground.areq("fix"), own)).await;
     for field in ["labels", "annotations"] {
@@ -216,9 +216,9 @@ async fn stays_as_it_is(world: Arc<World>) {
     }
 }
 
-async fn deletions_end(world: Arc<World>) {
+async fn deletions_end(cluster: Arc<Cluster>) {
     for propagation in ["propagationPolicy=Foreground", "propagationPolicy=Orphan"] {
-        let ground = Ground::prepare(&world, Scene::Pending, true).await;
+        let ground = Ground::prepare(&cluster, Scene::Pending, true).await;
         ground.ok(&delete(ALICE, ground.areq("fix")).with(propagation)).await;
         eventually(&format!("it is gone, with {propagation}"), SOON, async || {
             match ground.read(&ground.areq("fix")).await {
@@ -231,8 +231,8 @@ async fn deletions_end(world: Arc<World>) {
 }
 
 /// So does who moves what is stored to another version.
-async fn rewriting_is_free(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Active, true).await;
+async fn rewriting_is_free(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Active, true).await;
     let stored = async || ground.read(&ground.areq("fix")).await.expect("the request");
     for by in [ADMIN, PETRA] {
         ground.ok(&put(by, ground.areq("fix"), stored().await)).await;
@@ -248,10 +248,10 @@ async fn rewriting_is_free(world: Arc<World>) {
 }
 
 /// What the guards go by: nobody can act as a service account and bring what its token brings.
-async fn known_by_its_token(world: Arc<World>) {
+async fn known_by_its_token(cluster: Arc<Cluster>) {
     const CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
     const REVIEWS: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-    let ground = Ground::empty(&world, true).await;
+    let ground = Ground::empty(&cluster, true).await;
     let asks = create(
         EDDA,
         REVIEWS.to_owned(),
@@ -267,7 +267,7 @@ async fn known_by_its_token(world: Arc<World>) {
     // Nor may they say it.
     let extra = format!("{CREDENTIAL}=JTI=forged");
     let claims = ["get", "areq", "-n", &ground.namespace, "--as", COLLECTOR, "--as-user-extra", &extra];
-    let why = world.kubectl(EDDA).refused(&claims).await;
+    let why = cluster.kubectl(EDDA).refused(&claims).await;
     assert!(
         why.contains("cannot impersonate resource \"userextras/authentication.kubernetes.io/credential-id\""),
         "{why}"

@@ -2,7 +2,7 @@
 //! to nothing with everything in force, and to succeed once the one guard is gone that it is about.
 //!
 //! An attempt on a guard that is an object of the cluster has a trial of its own for the first half; for the second,
-//! one trial takes the guards away one after the other, in a world of its own. Rules of the controller cannot be
+//! one trial takes the guards away one after the other, in a cluster of its own. Rules of the controller cannot be
 //! taken away; their trials (`people`, `facts`) change the one fact that the rule is about instead.
 
 mod attempt;
@@ -30,7 +30,7 @@ use libtest_mimic::Trial;
 
 use self::attempt::{Attempt, without};
 use self::guard::Guard;
-use crate::harness::{World, private, shared};
+use crate::harness::{Cluster, private, shared};
 
 fn attempts() -> Vec<Attempt> {
     let of_classes = [
@@ -55,7 +55,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = vec![private("attack::each_succeeds_without_its_guard", each_succeeds_without_its_guard)];
     for attempt in attempts() {
         let name = format!("attack::{}", attempt.name);
-        trials.push(shared(&name, async move |world| attempt.comes_to_nothing(&world).await));
+        trials.push(shared(&name, async move |cluster| attempt.comes_to_nothing(&cluster).await));
     }
     trials.extend(people::trials());
     trials.extend(controller::trials());
@@ -69,13 +69,13 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-async fn each_succeeds_without_its_guard(world: Arc<World>) {
+async fn each_succeeds_without_its_guard(cluster: Arc<Cluster>) {
     // It would notice that a guard is gone, and undo what should be seen.
-    world.controller.kill();
+    cluster.controller.kill();
     let attempts = attempts();
     let mut failures = Vec::new();
     for guard in Guard::ALL {
-        failures.extend(without(guard, &attempts, &world).await);
+        failures.extend(without(guard, &attempts, &cluster).await);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -12,14 +12,14 @@ use crate::harness::cast::{SOON, request};
 use crate::harness::users::{
     ADMIN, ALICE, ALICE_APPROVES, ALICE_RENAMED, BOB, BOB_LEFT, CAROL, DAVE, EVE, MALLORY, NOT_ALICE, User,
 };
-use crate::harness::{World, eventually, shared};
+use crate::harness::{Cluster, eventually, shared};
 use daypass::api::State;
 
 /// Who asks, under which stages, and what is said: by whom and which verdict, in this order.
 struct Case {
     by: User,
     stages: Value,
-    said: Vec<(User, &'static str)>,
+    submitted: Vec<(User, &'static str)>,
 }
 
 /// A case that must wait, with words that the record then has, and one that must be granted.
@@ -37,7 +37,7 @@ pub fn trials() -> Vec<Trial> {
         shared("attack::people::a_stranger_can_neither_deny_nor_end_it", a_stranger),
     ];
     for contrast in contrasts() {
-        trials.push(shared(&format!("attack::people::{}", contrast.name), |world| holds(world, contrast)));
+        trials.push(shared(&format!("attack::people::{}", contrast.name), |cluster| holds(cluster, contrast)));
     }
     trials
 }
@@ -51,7 +51,7 @@ fn leads(required: i32) -> Value {
 }
 
 fn case(by: User, stages: Value, approve: &[User]) -> Case {
-    Case { by, stages, said: approve.iter().map(|user| (*user, "Approve")).collect() }
+    Case { by, stages, submitted: approve.iter().map(|user| (*user, "Approve")).collect() }
 }
 
 fn contrasts() -> Vec<Contrast> {
@@ -129,31 +129,31 @@ fn contrasts() -> Vec<Contrast> {
     ]
 }
 
-async fn asked(world: &Arc<World>, by: User, stages: Value) -> Ground {
-    let mut ground = Ground::empty(world, true).await;
+async fn asked(cluster: &Arc<Cluster>, by: User, stages: Value) -> Ground {
+    let mut ground = Ground::empty(cluster, true).await;
     ground.allow(stages).await;
     let fix = request(&ground.namespace, "fix", json!({ "duration": "1h" }));
     ground.ok(&create(by, ground.requests(), fix)).await;
-    world.until(&ground.namespace, "fix", State::Pending).await;
+    cluster.until(&ground.namespace, "fix", State::Pending).await;
     ground.request = ground.read(&ground.areq("fix")).await.expect("the request");
     ground
 }
 
-async fn holds(world: Arc<World>, contrast: Contrast) {
-    let ground = asked(&world, contrast.waits.by, contrast.waits.stages).await;
-    for (user, verdict) in contrast.waits.said {
-        ground.say(user, verdict).await;
+async fn holds(cluster: Arc<Cluster>, contrast: Contrast) {
+    let ground = asked(&cluster, contrast.waits.by, contrast.waits.stages).await;
+    for (user, verdict) in contrast.waits.submitted {
+        ground.submit_review(user, verdict).await;
     }
     until_on_record(&ground, contrast.words).await;
-    let waiting = world.until(&ground.namespace, "fix", State::Pending).await;
+    let waiting = cluster.until(&ground.namespace, "fix", State::Pending).await;
     assert!(waiting.status.expect("a status").granted_at.is_none());
-    assert!(world.our_bindings(&ground.namespace).await.is_empty());
+    assert!(cluster.our_bindings(&ground.namespace).await.is_empty());
 
-    let ground = asked(&world, contrast.granted.by, contrast.granted.stages).await;
-    for (user, verdict) in contrast.granted.said {
-        ground.say(user, verdict).await;
+    let ground = asked(&cluster, contrast.granted.by, contrast.granted.stages).await;
+    for (user, verdict) in contrast.granted.submitted {
+        ground.submit_review(user, verdict).await;
     }
-    world.until(&ground.namespace, "fix", State::Active).await;
+    cluster.until(&ground.namespace, "fix", State::Active).await;
 }
 
 /// Waits until the record of the request has all of these words.
@@ -170,10 +170,10 @@ fn approves(by: User, ground: &Ground, name: &str) -> Call {
 }
 
 /// alice may make service accounts and has their tokens; each of them is in groups of the cluster's own.
-async fn a_service_account(world: Arc<World>) {
+async fn a_service_account(cluster: Arc<Cluster>) {
     let bot = |namespace: &str| json!([{ "kind": "ServiceAccount", "name": "bot", "namespace": namespace }]);
     for named in [false, true] {
-        let ground = Ground::empty(&world, true).await;
+        let ground = Ground::empty(&cluster, true).await;
         let mut approvers = group("system:serviceaccounts");
         approvers.as_array_mut().expect("a list").extend(group("system:authenticated").as_array().cloned().unwrap());
         ground.allow(json!([stage("leads", 1, if named { bot(&ground.namespace) } else { approvers })])).await;
@@ -187,47 +187,47 @@ async fn a_service_account(world: Arc<World>) {
         .await;
         let fix = request(&ground.namespace, "fix", json!({ "duration": "1h" }));
         ground.ok(&create(ALICE, ground.requests(), fix)).await;
-        world.until(&ground.namespace, "fix", State::Pending).await;
+        cluster.until(&ground.namespace, "fix", State::Pending).await;
         let (robot, name) =
             (ground.service_account_of(ALICE, "bot").await, format!("system:serviceaccount:{}:bot", ground.namespace));
         approves(ALICE, &ground, &name).send(&robot).await.expect("a service account reviews");
         if named {
-            world.until(&ground.namespace, "fix", State::Active).await;
+            cluster.until(&ground.namespace, "fix", State::Active).await;
         } else {
             until_on_record(&ground, &["has no effect: no stage of the policy names this service account"]).await;
-            world.until(&ground.namespace, "fix", State::Pending).await;
-            assert!(world.our_bindings(&ground.namespace).await.is_empty());
+            cluster.until(&ground.namespace, "fix", State::Pending).await;
+            assert!(cluster.our_bindings(&ground.namespace).await.is_empty());
         }
     }
 }
 
 /// A request that is deleted and made again under its name is another one, and nobody has approved it.
-async fn made_again(world: Arc<World>) {
-    let ground = asked(&world, ALICE, leads(1)).await;
-    ground.say(BOB, "Approve").await;
-    world.until(&ground.namespace, "fix", State::Active).await;
+async fn made_again(cluster: Arc<Cluster>) {
+    let ground = asked(&cluster, ALICE, leads(1)).await;
+    ground.submit_review(BOB, "Approve").await;
+    cluster.until(&ground.namespace, "fix", State::Active).await;
     ground.ok(&delete(ADMIN, ground.areq("fix"))).await;
     let again = request(&ground.namespace, "fix", json!({ "duration": "30m" }));
     ground.ok(&create(ALICE, ground.requests(), again)).await;
     until_on_record(&ground, &["stage leads is open"]).await;
-    let waiting = world.until(&ground.namespace, "fix", State::Pending).await;
+    let waiting = cluster.until(&ground.namespace, "fix", State::Pending).await;
     assert!(waiting.status.expect("a status").reviews.is_empty());
-    world.until_unbound(&ground.namespace).await;
-    ground.say(BOB, "Approve").await;
-    world.until(&ground.namespace, "fix", State::Active).await;
+    cluster.until_unbound(&ground.namespace).await;
+    ground.submit_review(BOB, "Approve").await;
+    cluster.until(&ground.namespace, "fix", State::Active).await;
 }
 
-async fn a_stranger(world: Arc<World>) {
-    let ground = asked(&world, ALICE, leads(2)).await;
-    ground.say(MALLORY, "Deny").await;
-    ground.say(DAVE, "Revoke").await;
+async fn a_stranger(cluster: Arc<Cluster>) {
+    let ground = asked(&cluster, ALICE, leads(2)).await;
+    ground.submit_review(MALLORY, "Deny").await;
+    ground.submit_review(DAVE, "Revoke").await;
     until_on_record(&ground, &["Deny of mallory has no effect", "Revoke of dave has no effect"]).await;
-    world.until(&ground.namespace, "fix", State::Pending).await;
+    cluster.until(&ground.namespace, "fix", State::Pending).await;
     ground
         .ok(&merge(CAROL, ground.status(), json!({ "status": { "reviews": { "carol": { "verdict": "Deny" } } } })))
         .await;
-    world.until(&ground.namespace, "fix", State::Denied).await;
-    let ground = asked(&world, ALICE, leads(2)).await;
-    ground.say(BOB, "Revoke").await;
-    world.until(&ground.namespace, "fix", State::Revoked).await;
+    cluster.until(&ground.namespace, "fix", State::Denied).await;
+    let ground = asked(&cluster, ALICE, leads(2)).await;
+    ground.submit_review(BOB, "Revoke").await;
+    cluster.until(&ground.namespace, "fix", State::Revoked).await;
 }

@@ -90,30 +90,30 @@ fn new_ones() -> Vec<Attempt> {
 
 /// Policies that reach where Daypass runs, written by somebody who may bind every role in them.
 fn to_protected() -> Vec<Attempt> {
-    let says = |name: &str, act: fn(&Ground) -> Call| {
+    let validation = |name: &str, act: fn(&Ground) -> Call| {
         let words = "only who administers Daypass may let a policy reach kube-system";
         Attempt::refused(format!("author::{name}"), Guard::Author, Scene::Pending, words, act)
     };
     vec![
-        says("to_protected_namespaces", |g| {
+        validation("to_protected_namespaces", |g| {
             merge(GITOPS, g.policy(), json!({ "spec": { "scope": { "systemNamespaces": true } } }))
         }),
-        says("to_protected_namespaces_by_json_patch", |g| {
+        validation("to_protected_namespaces_by_json_patch", |g| {
             let add = json!([{ "op": "add", "path": "/spec/scope/systemNamespaces", "value": true }]);
             json_patch(GITOPS, g.policy(), add)
         }),
-        says("to_protected_namespaces_by_apply_with_force", |g| {
+        validation("to_protected_namespaces_by_apply_with_force", |g| {
             let mut policy = policy(&g.namespace, &g.namespace);
             policy["spec"]["scope"]["systemNamespaces"] = json!(true);
             apply_with_force(GITOPS, g.policy(), policy)
         }),
-        says("of_a_new_policy_for_protected_namespaces", |g| {
+        validation("of_a_new_policy_for_protected_namespaces", |g| {
             let mut policy = with_roles(g, vec![json!({ "name": "edit" })]);
             policy["spec"]["scope"] = json!({ "namespaces": ["*"], "cluster": true, "systemNamespaces": true });
             create(GITOPS, policies(), policy)
         }),
         // With as many roles as one part of the guard looks at, each by its name: the most that it can cost.
-        says("of_a_new_policy_with_many_roles_for_protected_namespaces", |g| {
+        validation("of_a_new_policy_with_many_roles_for_protected_namespaces", |g| {
             let mut policy = with_roles(g, vec![json!({ "name": "edit" }); 64]);
             policy["spec"]["scope"]["systemNamespaces"] = json!(true);
             create(GITOPS, policies(), policy)
@@ -133,7 +133,7 @@ fn stage(over: Value) -> Value {
 
 /// Policies that leave out what bounds them.
 fn unbounded_policies() -> Vec<Attempt> {
-    let says = |name: &str, words: &str, spec: Value| {
+    let validation = |name: &str, words: &str, spec: Value| {
         Attempt::refused(format!("policy::{name}"), Guard::Schema, Scene::Pending, words, move |g| {
             let mut policy = policy(&format!("{}-bad", g.namespace), &g.namespace);
             spec.as_object().expect("fields").iter().for_each(|(key, value)| policy["spec"][key] = value.clone());
@@ -141,26 +141,26 @@ fn unbounded_policies() -> Vec<Attempt> {
         })
     };
     vec![
-        says("for_nobody_in_particular", "must name its requesters", json!({ "requesters": [] })),
-        says("for_no_role_in_particular", "must list its roles", json!({ "roles": [] })),
-        says("for_every_role", "no wildcards", json!({ "roles": [{ "name": "*" }] })),
-        says("for_nowhere_in_particular", "give at least one of namespaces", json!({ "scope": {} })),
-        says("with_no_approver", "should have at least 1 items", stage(json!({ "approvers": [] }))),
-        says("with_no_stage", "should have at least 1 items", json!({ "approval": { "stages": [] } })),
-        says("with_no_approval_needed", "greater than or equal to 1", stage(json!({ "required": 0 }))),
-        says("with_fewer_than_no_approvals", "greater than or equal to 1", stage(json!({ "required": -1 }))),
-        says(
+        validation("for_nobody_in_particular", "must name its requesters", json!({ "requesters": [] })),
+        validation("for_no_role_in_particular", "must list its roles", json!({ "roles": [] })),
+        validation("for_every_role", "no wildcards", json!({ "roles": [{ "name": "*" }] })),
+        validation("for_nowhere_in_particular", "give at least one of namespaces", json!({ "scope": {} })),
+        validation("with_no_approver", "should have at least 1 items", stage(json!({ "approvers": [] }))),
+        validation("with_no_stage", "should have at least 1 items", json!({ "approval": { "stages": [] } })),
+        validation("with_no_approval_needed", "greater than or equal to 1", stage(json!({ "required": 0 }))),
+        validation("with_fewer_than_no_approvals", "greater than or equal to 1", stage(json!({ "required": -1 }))),
+        validation(
             "with_a_nameless_approver",
             "at least 1 chars",
             stage(json!({ "approvers": [{ "kind": "User", "name": "" }] })),
         ),
-        says("for_longer_than_may_be", "between 1s and 720h", json!({ "duration": { "max": "8760h" } })),
-        says(
+        validation("for_longer_than_may_be", "between 1s and 720h", json!({ "duration": { "max": "8760h" } })),
+        validation(
             "with_a_longer_default",
             "default must not be longer than max",
             json!({ "duration": { "max": "1h", "default": "2h" } }),
         ),
-        says(
+        validation(
             "with_a_role_for_the_whole_cluster",
             "only a ClusterRole",
             json!({ "roles": [{ "kind": "Role", "name": "x" }], "scope": { "cluster": true } }),
@@ -197,7 +197,7 @@ fn unbounded_policies() -> Vec<Attempt> {
 /// Requests that say nonsense or nothing.
 fn unbounded_requests() -> Vec<Attempt> {
     let length = "between 1s and 720h";
-    let says = |name: &str, words: &str, spec: Value| {
+    let validation = |name: &str, words: &str, spec: Value| {
         Attempt::refused(format!("request::{name}"), Guard::Schema, Scene::Pending, words, move |g| {
             create(ALICE, g.requests(), request(&g.namespace, "bad", spec.clone()))
         })
@@ -206,29 +206,29 @@ fn unbounded_requests() -> Vec<Attempt> {
     let no_verbs = json!({ "rules": [{ "verbs": [], "resources": ["pods"] }] });
     let nameless = json!({ "rules": [{ "verbs": ["get"], "resources": ["pods"], "resourceNames": [""] }] });
     vec![
-        says("for_less_than_no_time", length, json!({ "duration": "-1h" })),
-        says("for_no_time", length, json!({ "duration": "0s" })),
-        says("for_ever", length, json!({ "duration": "forever" })),
-        says("for_more_than_a_month", length, json!({ "duration": "721h" })),
-        says("for_so_long_that_it_overflows", "Too long", json!({ "duration": "9".repeat(40) + "h" })),
-        says("for_a_fraction", length, json!({ "duration": "1.5h" })),
-        says("for_a_time_in_signs_of_another_script", length, json!({ "duration": "\u{661}h" })),
-        says("for_every_role", "no wildcards", json!({ "role": { "name": "*" } })),
-        says("for_a_role_of_another_place", "no / or %", json!({ "role": { "name": "../edit" } })),
-        says("for_no_reason", "must say why", json!({ "reason": " " })),
-        says(
+        validation("for_less_than_no_time", length, json!({ "duration": "-1h" })),
+        validation("for_no_time", length, json!({ "duration": "0s" })),
+        validation("for_ever", length, json!({ "duration": "forever" })),
+        validation("for_more_than_a_month", length, json!({ "duration": "721h" })),
+        validation("for_so_long_that_it_overflows", "Too long", json!({ "duration": "9".repeat(40) + "h" })),
+        validation("for_a_fraction", length, json!({ "duration": "1.5h" })),
+        validation("for_a_time_in_signs_of_another_script", length, json!({ "duration": "\u{661}h" })),
+        validation("for_every_role", "no wildcards", json!({ "role": { "name": "*" } })),
+        validation("for_a_role_of_another_place", "no / or %", json!({ "role": { "name": "../edit" } })),
+        validation("for_no_reason", "must say why", json!({ "reason": " " })),
+        validation(
             "for_a_role_in_the_whole_cluster",
             "ask for a ClusterRole",
             json!({ "role": { "kind": "Role", "name": "x" }, "scope": { "cluster": true } }),
         ),
-        says("for_two_scopes", "give one of", json!({ "scope": { "namespaces": ["a"], "cluster": true } })),
-        says("from_no_time_at_all", "date-time", json!({ "startTime": "soon" })),
-        says("from_a_time_without_a_zone", "date-time", json!({ "startTime": "2030-01-01T00:00:00" })),
+        validation("for_two_scopes", "give one of", json!({ "scope": { "namespaces": ["a"], "cluster": true } })),
+        validation("from_no_time_at_all", "date-time", json!({ "startTime": "soon" })),
+        validation("from_a_time_without_a_zone", "date-time", json!({ "startTime": "2030-01-01T00:00:00" })),
         // Beyond what the controller's calendar knows: it could not even read the request, and so never answer.
-        says("from_the_end_of_all_time", "within a year", json!({ "startTime": "9999-12-31T23:59:59Z" })),
-        says("by_a_rule_for_nothing", "give one of the two", nothing),
-        says("by_a_rule_without_verbs", "should have at least 1 items", no_verbs),
-        says("by_a_rule_for_an_empty_name", "at least 1 chars", nameless),
+        validation("from_the_end_of_all_time", "within a year", json!({ "startTime": "9999-12-31T23:59:59Z" })),
+        validation("by_a_rule_for_nothing", "give one of the two", nothing),
+        validation("by_a_rule_without_verbs", "should have at least 1 items", no_verbs),
+        validation("by_a_rule_for_an_empty_name", "at least 1 chars", nameless),
         Attempt::refused("request::by_a_name_too_long_for_events", Guard::Schema, Scene::Pending, "at most 200", |g| {
             create(ALICE, g.requests(), request(&g.namespace, &"n".repeat(201), json!({})))
         }),

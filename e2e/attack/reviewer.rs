@@ -22,7 +22,7 @@ fn others(name: &str, act: impl Fn(&Ground) -> Call + Send + Sync + 'static) -> 
     Attempt::refused(format!("reviewer::{name}"), Guard::Status, Scene::Pending, NOT_YOURS, act)
 }
 
-fn says(by: User, reviews: Value) -> impl Fn(&Ground) -> Call {
+fn submits(by: User, reviews: Value) -> impl Fn(&Ground) -> Call {
     move |g| merge(by, g.status(), json!({ "status": { "reviews": reviews } }))
 }
 
@@ -33,14 +33,14 @@ fn approves() -> Value {
 /// Reviews that others have not written.
 fn for_others() -> Vec<Attempt> {
     vec![
-        others("approves_for_somebody_else", says(MALLORY, json!({ "dave": approves() }))),
-        others("an_admin_approves_for_somebody_else", says(ADMIN, json!({ "carol": approves() }))),
+        others("approves_for_somebody_else", submits(MALLORY, json!({ "dave": approves() }))),
+        others("an_admin_approves_for_somebody_else", submits(ADMIN, json!({ "carol": approves() }))),
         others(
             "approves_as_itself_and_for_somebody_else",
-            says(CAROL, json!({ "carol": approves(), "dave": approves() })),
+            submits(CAROL, json!({ "carol": approves(), "dave": approves() })),
         ),
-        others("approves_for_a_service_account", says(CAROL, json!({ "system:serviceaccount:ci:bot": approves() }))),
-        others("approves_for_an_empty_name", says(CAROL, json!({ "": approves() }))),
+        others("approves_for_a_service_account", submits(CAROL, json!({ "system:serviceaccount:ci:bot": approves() }))),
+        others("approves_for_an_empty_name", submits(CAROL, json!({ "": approves() }))),
         others("approves_for_the_controller", |g| {
             let name = CONTROLLER;
             merge(CAROL, g.status(), json!({ "status": { "reviews": { name: approves() } } }))
@@ -68,13 +68,13 @@ fn of_others() -> Vec<Attempt> {
     let operations =
         |name: &str, operations: Value| others(name, move |g| json_patch(CAROL, g.status(), operations.clone()));
     vec![
-        others("turns_one_around", says(CAROL, json!({ "bob": { "verdict": "Deny" } }))),
-        others("an_admin_turns_one_around", says(ADMIN, json!({ "bob": { "verdict": "Deny" } }))),
-        others("puts_words_into_a_mouth", says(CAROL, json!({ "bob": { "comment": "I take it back" } }))),
-        others("takes_a_group_from_one", says(CAROL, json!({ "bob": { "groups": null } }))),
-        others("takes_the_uid_from_one", says(CAROL, json!({ "bob": { "uid": null } }))),
-        others("removes_one", says(CAROL, json!({ "bob": null }))),
-        others("removes_all", says(CAROL, Value::Null)),
+        others("turns_one_around", submits(CAROL, json!({ "bob": { "verdict": "Deny" } }))),
+        others("an_admin_turns_one_around", submits(ADMIN, json!({ "bob": { "verdict": "Deny" } }))),
+        others("puts_words_into_a_mouth", submits(CAROL, json!({ "bob": { "comment": "I take it back" } }))),
+        others("takes_a_group_from_one", submits(CAROL, json!({ "bob": { "groups": null } }))),
+        others("takes_the_uid_from_one", submits(CAROL, json!({ "bob": { "uid": null } }))),
+        others("removes_one", submits(CAROL, json!({ "bob": null }))),
+        others("removes_all", submits(CAROL, Value::Null)),
         operations("removes_one_by_json_patch", json!([{ "op": "remove", "path": bobs }])),
         operations(
             "turns_one_around_by_json_patch",
@@ -121,7 +121,7 @@ fn of_oneself() -> Vec<Attempt> {
             format!("reviewer::{name}"),
             Guard::Reviewer,
             Scene::Pending,
-            says(by, json!({ by.name: more })),
+            submits(by, json!({ by.name: more })),
         )
     };
     let words = "cannot be recorded";
@@ -160,7 +160,7 @@ fn similar_names() -> Vec<Attempt> {
     let similar = |by: User, other: &str| {
         let name = format!("reviewer::{}_writes_under_a_similar_name", by.login);
         let reviews = json!({ other: { "verdict": "Deny" } });
-        Attempt::refused(name, Guard::Status, Scene::Pending, NOT_YOURS, says(by, reviews))
+        Attempt::refused(name, Guard::Status, Scene::Pending, NOT_YOURS, submits(by, reviews))
     };
     vec![
         similar(SLASH, "team~1anna"),
@@ -179,7 +179,7 @@ fn odd_names() -> Vec<Attempt> {
     let forge = |by: User| {
         let forged = json!({ by.name: { "verdict": "Approve", "uid": "u-carol", "groups": ["approvers"] } });
         let name = format!("reviewer::{}_gives_itself_a_group", by.login);
-        Attempt::in_vain(name, Guard::Reviewer, Scene::Pending, says(by, forged))
+        Attempt::in_vain(name, Guard::Reviewer, Scene::Pending, submits(by, forged))
     };
     with_odd_names().into_iter().map(forge).collect()
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::call::{Call, contains, merge};
 use super::ground::{Ground, Scene};
 use crate::harness::users::{ADMIN, BOB, User};
-use crate::harness::{World, shared};
+use crate::harness::{Cluster, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![shared("attack::status::every_field_of_the_schema_is_guarded", every_field_is_guarded)]
@@ -60,8 +60,8 @@ fn writes(by: User, ground: &Ground, status: &Value) -> Call {
     merge(by, ground.status(), json!({ "status": status }))
 }
 
-async fn every_field_is_guarded(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Pending, true).await;
+async fn every_field_is_guarded(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Pending, true).await;
     let samples = samples(&ground).await;
     for known in [
         "state",
@@ -87,8 +87,8 @@ async fn every_field_is_guarded(world: Arc<World>) {
 }
 
 /// The same without the guard: each of these writes would be accepted.
-pub async fn every_field_is_writable(world: &Arc<World>) -> Result<(), String> {
-    let ground = Ground::prepare(world, Scene::Pending, false).await;
+pub async fn every_field_is_writable(cluster: &Arc<Cluster>) -> Result<(), String> {
+    let ground = Ground::prepare(cluster, Scene::Pending, false).await;
     for Sample { place, status, .. } in samples(&ground).await {
         for by in [BOB, ADMIN] {
             let written = ground.send(&writes(by, &ground, &status).dry()).await;

@@ -13,7 +13,7 @@ use super::guard::Guard;
 use crate::harness::cast::{SOON, request};
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, OSCAR, TRUDY, User};
-use crate::harness::{World, eventually, private, shared};
+use crate::harness::{Cluster, eventually, private, shared};
 
 /// What the self-guard says.
 pub const OURS: &str =
@@ -230,8 +230,8 @@ fn the_lease() -> Vec<Attempt> {
 }
 
 /// The canary proves that a guard is in force by its name in the refusal, so no other may refuse what it tries.
-async fn tries_of_the_canary(world: Arc<World>) {
-    let ground = Ground::empty(&world, true).await;
+async fn tries_of_the_canary(cluster: Arc<Cluster>) {
+    let ground = Ground::empty(&cluster, true).await;
     let canary = ground.service_account_in(ADMIN, NAMESPACE, "daypass-canary").await;
     let label = json!({ "app.kubernetes.io/managed-by": "daypass" });
     let role = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "daypass-canary" });
@@ -261,8 +261,8 @@ async fn tries_of_the_canary(world: Arc<World>) {
 }
 
 /// Acts that leave nothing to look at. Without the guard they come as far as they can without a node, or succeed.
-async fn nobody_enters(world: Arc<World>) {
-    let ground = Ground::prepare(&world, Scene::Home, true).await;
+async fn nobody_enters(cluster: Arc<Cluster>) {
+    let ground = Ground::prepare(&cluster, Scene::Home, true).await;
     let token = |account: &str| {
         let asked = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
         create(TRUDY, core(&format!("serviceaccounts/{account}/token")), asked)
@@ -271,7 +271,7 @@ async fn nobody_enters(world: Arc<World>) {
     let no_host = "does not have a host assigned";
     // trudy may not delete namespaces, and oscar not either by his role.
     let may_delete = ["create", "clusterrole", "deletes-namespaces", "--verb=delete", "--resource=namespaces"];
-    let admin = world.kubectl(ADMIN);
+    let admin = cluster.kubectl(ADMIN);
     admin.ok(&may_delete).await;
     let bound = ["create", "clusterrolebinding", "oscar-deletes", "--clusterrole=deletes-namespaces", "--user=oscar"];
     admin.ok(&bound).await;
@@ -319,7 +319,7 @@ async fn the_way_out_leads_out(ground: &Ground) {
     assert!(why.contains(r#"add "oscar" to selfGuard.managers"#), "{why}");
     let commands: Vec<&str> = why.match_indices("kubectl create ").map(|(at, _)| &why[at..]).collect();
     assert_eq!(commands.len(), 2, "{why}");
-    let admin = ground.world.kubectl(ADMIN);
+    let admin = ground.cluster.kubectl(ADMIN);
     for command in commands {
         let command = command.split(", and").next().expect("a command").replace('"', "");
         admin.ok(&command.split_whitespace().skip(1).collect::<Vec<_>>()).await;

@@ -11,7 +11,7 @@ use super::call::{Call, apply_with_force, json_patch, merge, put};
 use super::ground::{Ground, Scene};
 use super::guard::Guard;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, DAVE, PETRA, User};
-use crate::harness::{World, private};
+use crate::harness::{Cluster, private};
 
 pub fn attempts() -> Vec<Attempt> {
     [fields(), other_ways(), after_the_decision(), of_a_policy()].into_iter().flatten().collect()
@@ -96,7 +96,7 @@ fn other_ways() -> Vec<Attempt> {
     ]
 }
 
-fn says(name: &str, scene: Scene, by: User, review: Value, words: &str) -> Attempt {
+fn reviews(name: &str, scene: Scene, by: User, review: Value, words: &str) -> Attempt {
     Attempt::refused(format!("decided::{name}"), Guard::Status, scene, words, move |g| {
         merge(by, g.status(), json!({ "status": { "reviews": { by.name: review } } }))
     })
@@ -109,25 +109,31 @@ fn after_the_decision() -> Vec<Attempt> {
     let scheduled =
         "the request is decided (Scheduled), and from now on a review can only end it: write verdict Revoke";
     vec![
-        says("takes_the_approval_back", Active, BOB, verdict("Deny"), active),
-        says("removes_the_approval", Active, BOB, Value::Null, active),
-        says("rewrites_the_comment", Active, BOB, json!({ "comment": "I was against it" }), active),
-        says("joins_the_approvers", Active, CAROL, verdict("Approve"), active),
-        says("denies_what_runs", Active, CAROL, verdict("Deny"), active),
-        says("joins_before_the_start", Scheduled, CAROL, verdict("Approve"), scheduled),
-        says("removes_the_approval_before_the_start", Scheduled, BOB, Value::Null, scheduled),
-        says(
+        reviews("takes_the_approval_back", Active, BOB, verdict("Deny"), active),
+        reviews("removes_the_approval", Active, BOB, Value::Null, active),
+        reviews("rewrites_the_comment", Active, BOB, json!({ "comment": "I was against it" }), active),
+        reviews("joins_the_approvers", Active, CAROL, verdict("Approve"), active),
+        reviews("denies_what_runs", Active, CAROL, verdict("Deny"), active),
+        reviews("joins_before_the_start", Scheduled, CAROL, verdict("Approve"), scheduled),
+        reviews("removes_the_approval_before_the_start", Scheduled, BOB, Value::Null, scheduled),
+        reviews(
             "joins_the_approvers_of_what_rests",
             Suspended,
             CAROL,
             verdict("Approve"),
             "the request is decided (Suspended)",
         ),
-        says("removes_the_approval_of_what_rests", Suspended, BOB, Value::Null, "the request is decided (Suspended)"),
-        says("approves_what_was_denied", Denied, CAROL, verdict("Approve"), over),
-        says("removes_the_denial", Denied, CAROL, Value::Null, over),
-        says("revokes_what_is_over", Denied, ALICE, verdict("Revoke"), over),
-        says("removes_what_it_said_of_an_emergency", BreakGlass, DAVE, Value::Null, "stays on record"),
+        reviews(
+            "removes_the_approval_of_what_rests",
+            Suspended,
+            BOB,
+            Value::Null,
+            "the request is decided (Suspended)",
+        ),
+        reviews("approves_what_was_denied", Denied, CAROL, verdict("Approve"), over),
+        reviews("removes_the_denial", Denied, CAROL, Value::Null, over),
+        reviews("revokes_what_is_over", Denied, ALICE, verdict("Revoke"), over),
+        reviews("removes_what_it_said_of_an_emergency", BreakGlass, DAVE, Value::Null, "stays on record"),
     ]
 }
 
@@ -151,16 +157,16 @@ async fn states(ground: &Ground) -> Vec<State> {
 }
 
 /// What is not over can be ended in every state, by the requester and by an approver, and in no other.
-async fn revoked_in_every_state(world: Arc<World>) {
+async fn revoked_in_every_state(cluster: Arc<Cluster>) {
     // It would put the state right again.
-    world.controller.kill();
-    let ground = Ground::prepare(&world, Scene::Active, false).await;
+    cluster.controller.kill();
+    let ground = Ground::prepare(&cluster, Scene::Active, false).await;
     for state in states(&ground).await {
         assert_eq!(can_be_ended(state), !state.is_final(), "{state:?}");
         ground.as_controller(json!({ "state": state })).await;
         for by in [ALICE, BOB, CAROL] {
-            let says = json!({ "status": { "reviews": { by.name: { "verdict": "Revoke" } } } });
-            let answer = ground.send(&merge(by, ground.status(), says).dry()).await;
+            let reviews = json!({ "status": { "reviews": { by.name: { "verdict": "Revoke" } } } });
+            let answer = ground.send(&merge(by, ground.status(), reviews).dry()).await;
             match (can_be_ended(state), answer) {
                 (true, Ok(answer)) => assert_eq!(answer["status"]["reviews"][by.name]["verdict"], "Revoke"),
                 (true, Err(why)) => panic!("{} cannot end it while it is {state:?}: {why}", by.name),

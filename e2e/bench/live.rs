@@ -38,7 +38,7 @@ impl Bench {
             self.step(live, filled).await;
         }
         let begin = Instant::now();
-        self.world.controller.restart().await;
+        self.cluster.controller.restart().await;
         let ready = begin.elapsed();
         self.at_rest().await;
         let (memory, most) = (self.memory(), self.most_memory());
@@ -123,14 +123,14 @@ impl Bench {
 
     /// How often the controller has written so far, the lease aside and its token as the canary, from the audit log.
     fn writes(&self) -> usize {
-        let ours = self.world.control_plane.calls_of(CONTROLLER).into_iter().filter(super::is_write);
+        let ours = self.cluster.control_plane.calls_of(CONTROLLER).into_iter().filter(super::is_write);
         let aside = ["leases", "serviceaccounts"];
         ours.filter(|event| !aside.contains(&event["objectRef"]["resource"].as_str().unwrap_or_default())).count()
     }
 
     /// Processor time that the controller has taken, as the kernel tells it.
     fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.world.controller.pid())).unwrap_or_default();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.cluster.controller.pid())).unwrap_or_default();
         // Fields 14 and 15 of proc(5), in ticks of 10 ms; the second field is a name, and may hold anything.
         let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
         let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();

@@ -28,13 +28,13 @@ const ONE_AT_A_TIME: usize = 200;
 
 impl Bench {
     pub async fn policies(&self) {
-        let namespace = self.world.namespace("many").await;
+        let namespace = self.cluster.namespace("many").await;
         let policies = many(&namespace);
         core(&namespace, &policies);
 
-        let stored: Api<AccessPolicy> = Api::all(self.world.client(ADMIN).await);
-        let asked: Api<AccessRequest> = Api::namespaced(self.world.client(ALICE).await, &namespace);
-        let all = Api::<AccessRequest>::namespaced(self.world.client(ADMIN).await, &namespace);
+        let stored: Api<AccessPolicy> = Api::all(self.cluster.client(ADMIN).await);
+        let asked: Api<AccessRequest> = Api::namespaced(self.cluster.client(ALICE).await, &namespace);
+        let all = Api::<AccessRequest>::namespaced(self.cluster.client(ADMIN).await, &namespace);
         let answered = Seen::start(all, |request| request.status.is_some()).await;
         println!("{:<44} {:>9}", "daypass: memory, one policy, nothing live", self.memory());
 

@@ -38,8 +38,8 @@ impl Bench {
 
     /// A burst by a client that decides nothing, in the controller's name; it must not run meanwhile.
     pub async fn same_writes(&self, sample: &Sample) -> std::time::Duration {
-        let token = Controller::token(&self.world.control_plane).await;
-        let client = self.world.control_plane.client_for_token("same-writes", &token).await;
+        let token = Controller::token(&self.cluster.control_plane).await;
+        let client = self.cluster.control_plane.client_for_token("same-writes", &token).await;
         let begin = Instant::now();
         let asked = stream::iter(0..BURST).map(|n| async move { self.file(&format!("same-{n}"), "1h").await });
         let written = asked.buffer_unordered(CLIENTS).map(|request| write(client.clone(), sample, request));

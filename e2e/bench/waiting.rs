@@ -30,15 +30,15 @@ impl Bench {
         let made = self.make_ends("alone").await;
         let mut alone = self.lateness_of(made).await;
         let base = report_millis("daypass: stated end -> binding gone, alone", &mut alone, None);
-        let namespace = self.world.namespace("waiting").await;
+        let namespace = self.cluster.namespace("waiting").await;
         let limits = json!({ "openRequests": WAITING * 2, "liveGrants": 1 });
         let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
         let stages = json!({ "stages": [{ "name": "team", "approvers": approvers }] });
-        self.world.allow(&namespace, &namespace, json!({ "limits": limits, "approval": stages })).await;
+        self.cluster.allow(&namespace, &namespace, json!({ "limits": limits, "approval": stages })).await;
         self.fill_waiting(&namespace).await;
         // Before the edits, so that only their ends are measured: decisions wait for each other.
         let made = self.make_ends("beside").await;
-        let policies: Api<AccessPolicy> = Api::all(self.world.client(ADMIN).await);
+        let policies: Api<AccessPolicy> = Api::all(self.cluster.client(ADMIN).await);
         let edits = async {
             for n in 2.. {
                 let edit = json!({ "spec": { "limits": { "liveGrants": n } } });
@@ -56,7 +56,7 @@ impl Bench {
         report_millis("bare: stated end -> gone, beside the same", &mut bare, None);
         let what = format!("the same beside {WAITING} waiting, edits every {EDIT_EVERY:?}");
         report_millis(&what, &mut beside, Some(base));
-        let waiting: Api<AccessRequest> = Api::namespaced(self.world.client(ADMIN).await, &namespace);
+        let waiting: Api<AccessRequest> = Api::namespaced(self.cluster.client(ADMIN).await, &namespace);
         waiting.delete_collection(&Default::default(), &Default::default()).await.expect("delete those that wait");
         self.clear().await;
     }
@@ -108,7 +108,7 @@ impl Bench {
     }
 
     async fn fill_waiting(&self, namespace: &str) {
-        let asked: Api<AccessRequest> = Api::namespaced(self.world.client(ALICE).await, namespace);
+        let asked: Api<AccessRequest> = Api::namespaced(self.cluster.client(ALICE).await, namespace);
         let asked = &asked;
         let made = stream::iter(0..WAITING)
             .map(|n| async move { create(asked, &request(&format!("waits-{n}"), json!({ "duration": "1h" }))).await });

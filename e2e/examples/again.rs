@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{FIELDS, files};
-use crate::harness::World;
+use crate::harness::Cluster;
 use crate::harness::kubectl::Kubectl;
 use crate::harness::users::ADMIN;
 
@@ -16,9 +16,9 @@ const FOLDERS: [&str; 5] = ["examples/tour", "examples/chain", "examples/policie
 
 /// Each file of policies and named requests, twice from the client's side and twice from the server's. No controller runs,
 /// so that nothing but the apply can change an object.
-pub async fn changes_nothing(world: Arc<World>) {
-    world.controller.kill();
-    let admin = world.kubectl(ADMIN);
+pub async fn changes_nothing(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    let admin = cluster.kubectl(ADMIN);
     let files = applied();
     assert!(files.len() > 25, "there are {} files", files.len());
     for namespace in files.values().flatten().filter_map(|object| object["metadata"]["namespace"].as_str()) {
@@ -37,9 +37,9 @@ pub async fn changes_nothing(world: Arc<World>) {
 
 /// What stored defaults do: an object that an earlier version completed differs once from its author's file, and not
 /// any more after it is applied.
-pub async fn is_clean_after_one_apply(world: Arc<World>) {
-    world.controller.kill();
-    let admin = world.kubectl(ADMIN);
+pub async fn is_clean_after_one_apply(cluster: Arc<Cluster>) {
+    cluster.controller.kill();
+    let admin = cluster.kubectl(ADMIN);
     let mut policy = super::documents("examples/gitops/policies/shop.yaml").remove(1);
     let file = policy.to_string();
     admin.apply(&file).await;

@@ -17,21 +17,21 @@ use tokio::process::Command;
 use super::{FIELDS, TESTS, documents, of_kind};
 use crate::harness::cast::SOON;
 use crate::harness::users::{self, ADMIN, GITOPS, User};
-use crate::harness::{World, binaries, eventually};
+use crate::harness::{Cluster, binaries, eventually};
 
 /// An example, and the cases that say what comes of it.
 struct Example<'w> {
-    world: &'w World,
+    cluster: &'w Cluster,
     name: String,
     documents: Vec<Value>,
     test: Value,
 }
 
-pub async fn play(world: &World, name: &str) {
+pub async fn play(cluster: &Cluster, name: &str) {
     let (file, test) = (format!("{FIELDS}/{name}.yaml"), format!("{TESTS}/{name}.yaml"));
     holds_offline(&file, &test).await;
     let example =
-        Example { world, name: name.to_owned(), documents: documents(&file), test: documents(&test).remove(0) };
+        Example { cluster, name: name.to_owned(), documents: documents(&file), test: documents(&test).remove(0) };
     example.set_the_scene().await;
     let cases = example.test["cases"].as_array().expect("cases");
     let now: Vec<&Value> = cases.iter().filter(|case| case["at"].is_null()).collect();
@@ -41,7 +41,7 @@ pub async fn play(world: &World, name: &str) {
         example.play(case).await;
     }
     for policy in of_kind(&example.documents, "AccessPolicy") {
-        world.kubectl(GITOPS).delete(&policy.to_string()).await;
+        cluster.kubectl(GITOPS).delete(&policy.to_string()).await;
     }
 }
 
@@ -50,14 +50,14 @@ async fn holds_offline(file: &str, test: &str) {
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_kubectl-daypass")));
     command.args(["policy", "test", file, test]).current_dir(binaries::repository());
     let output = command.output().await.expect("run the plugin");
-    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && told.contains(" passed, 0 failed"), "{told}");
+    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && printed.contains(" passed, 0 failed"), "{printed}");
 }
 
 impl Example<'_> {
     /// Namespaces, the right to review in them, and the policies, ready.
     async fn set_the_scene(&self) {
-        let admin = self.world.kubectl(ADMIN);
+        let admin = self.cluster.kubectl(ADMIN);
         for namespace in self.test["namespaces"].as_array().expect("namespaces") {
             let name = &namespace["name"];
             let metadata = json!({ "name": name, "labels": namespace["labels"] });
@@ -71,7 +71,7 @@ impl Example<'_> {
             });
             admin.apply(&binding.to_string()).await;
         }
-        let gitops = self.world.kubectl(GITOPS);
+        let gitops = self.cluster.kubectl(GITOPS);
         for policy in of_kind(&self.documents, "AccessPolicy") {
             // Who syncs from Git does not administer Daypass, and may not let a policy reach so far.
             let author = if policy["spec"]["scope"]["systemNamespaces"] == true { &admin } else { &gitops };
@@ -122,7 +122,7 @@ impl Example<'_> {
             let (verdict, comment) = (review["verdict"].as_str(), review["comment"].as_str());
             let who = user(who, &review["groups"]);
             let verdict = verdict.expect("a verdict");
-            self.world.review(who, &request.namespace, &request.name, verdict, comment.unwrap_or_default()).await;
+            self.cluster.review(who, &request.namespace, &request.name, verdict, comment.unwrap_or_default()).await;
         }
         self.until(case, &request, |status| {
             let heard = |who: &&String| status.history.iter().any(|entry| entry.by.as_ref() == Some(*who));
@@ -151,14 +151,14 @@ impl Example<'_> {
         let who = &case["requester"];
         let who = user(who["username"].as_str().unwrap_or_default(), &who["groups"]);
         let args = ["create", "-o", "jsonpath={.metadata.name}", "-f", "-"];
-        let created = self.world.kubectl(who).run_with(&args, &request.to_string()).await;
+        let created = self.cluster.kubectl(who).run_with(&args, &request.to_string()).await;
         assert!(created.ok, "{}: {name}: {}", self.name, created.stderr);
         Made { namespace: place(request).0.to_owned(), name: created.stdout, who }
     }
 
     async fn until(&self, case: &Value, request: &Made, check: impl Fn(&AccessRequestStatus) -> Result<(), String>) {
         let (namespace, name) = (request.namespace.as_str(), request.name.as_str());
-        let requests = self.world.requests(namespace).await;
+        let requests = self.cluster.requests(namespace).await;
         let what = format!("example {}, case {}, request {namespace}/{name}", self.name, case["name"]);
         eventually(&what, SOON, async || {
             let request: AccessRequest = requests.get(name).await.map_err(|error| error.to_string())?;
@@ -170,12 +170,12 @@ impl Example<'_> {
 
     /// Cases know nothing of each other.
     async fn clear(&self, made: &[Made]) {
-        let admin = self.world.kubectl(ADMIN);
+        let admin = self.cluster.kubectl(ADMIN);
         for request in made {
             admin.ok(&["delete", "areq", &request.name, "-n", &request.namespace, "--timeout=30s"]).await;
         }
         for namespace in self.test["namespaces"].as_array().into_iter().flatten() {
-            self.world.until_unbound(namespace["name"].as_str().expect("a name")).await;
+            self.cluster.until_unbound(namespace["name"].as_str().expect("a name")).await;
         }
     }
 }

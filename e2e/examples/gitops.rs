@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{documents, files, of_kind};
 use crate::harness::cast::{self, SOON};
 use crate::harness::users::{ADMIN, ALICE, GITOPS};
-use crate::harness::{World, binaries, eventually};
+use crate::harness::{Cluster, binaries, eventually};
 
 const POLICIES: &str = "examples/gitops/policies";
 const ARGO_CD: &str = "examples/gitops/argocd/argocd-cm.yaml";
@@ -75,7 +75,7 @@ pub fn fit_together() {
 }
 
 /// The chart takes the values of both examples.
-pub async fn values_fit(world: Arc<World>) {
+pub async fn values_fit(cluster: Arc<Cluster>) {
     let application = documents("examples/gitops/argocd/apps/daypass.yaml").remove(0);
     let release = the(RELEASE, "HelmRelease", "daypass");
     let chart = binaries::repository().join("charts/daypass").display().to_string();
@@ -83,7 +83,7 @@ pub async fn values_fit(world: Arc<World>) {
         let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a file");
         std::fs::write(file.path(), values.to_string()).expect("write the values");
         let path = file.path().display().to_string();
-        let rendered = world.control_plane.helm(&["template", "daypass", &chart, "-f", &path]).await;
+        let rendered = cluster.control_plane.helm(&["template", "daypass", &chart, "-f", &path]).await;
         assert!(rendered.contains("registry.example.com/daypass"), "{values}");
     }
 }
@@ -95,25 +95,25 @@ pub fn checks_pass() {
     let lines: Vec<&str> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
     let ours: Vec<&str> = lines.into_iter().filter_map(|line| line.strip_prefix("kubectl-daypass ")).collect();
     assert_eq!(ours.len(), 2, "{ours:?}");
-    for (line, says) in ours.into_iter().zip([" passed, 0 failed", "3 policies, 0 warnings"]) {
+    for (line, expected) in ours.into_iter().zip([" passed, 0 failed", "3 policies, 0 warnings"]) {
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_kubectl-daypass")));
         command.args(line.split(' ')).current_dir(binaries::repository());
         let output = command.output().expect("run the plugin");
-        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success() && told.contains(says), "{line}: {told}");
+        let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success() && printed.contains(expected), "{line}: {printed}");
     }
 }
 
-/// In a world of its own: nobody else's access may meet the rule that denies.
-pub async fn see_readiness(world: Arc<World>) {
-    let gitops = world.kubectl(GITOPS);
+/// In a cluster of its own: nobody else's access may meet the rule that denies.
+pub async fn see_readiness(cluster: Arc<Cluster>) {
+    let gitops = cluster.kubectl(GITOPS);
     for policy in files(POLICIES).values().flat_map(|found| of_kind(found, "AccessPolicy")) {
         gitops.apply(&policy.to_string()).await;
         let name = policy["metadata"]["name"].as_str().expect("a name");
         gitops.ok(&["wait", "--for=condition=Ready", "--timeout=30s", "apol", name]).await;
-        judged("ready", &object(&world, name, "True").await, "Healthy", "current");
+        judged("ready", &object(&cluster, name, "True").await, "Healthy", "current");
     }
-    let ready = object(&world, "gitops-shop-edit", "True").await;
+    let ready = object(&cluster, "gitops-shop-edit", "True").await;
     let mut untouched = ready.clone();
     untouched.as_object_mut().expect("an object").remove("status");
     judged("without status", &untouched, "Progressing", "inProgress");
@@ -129,7 +129,7 @@ pub async fn see_readiness(world: Arc<World>) {
     let office = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
     broken["spec"]["schedule"] = json!({ "timeZone": "Europe/Berln", "windows": office });
     gitops.apply(&broken.to_string()).await;
-    let broken = object(&world, "gitops-broken", "False").await;
+    let broken = object(&cluster, "gitops-broken", "False").await;
     judged("broken", &broken, "Degraded", "failed");
     judged("changed since it was broken", &newer(&broken), "Progressing", "inProgress");
     let (_, why) = argo_cd(HEALTH_OF_POLICY, &broken);
@@ -138,24 +138,24 @@ pub async fn see_readiness(world: Arc<World>) {
     let application = json!({ "metadata": {}, "status": { "health": { "status": "Degraded" } } });
     assert_eq!(argo_cd(HEALTH_OF_APPLICATION, &application).0, "Degraded");
     assert_eq!(argo_cd(HEALTH_OF_APPLICATION, &json!({ "metadata": {} })).0, "Progressing");
-    prune(&world).await;
+    prune(&cluster).await;
 }
 
 /// What a sync does with a policy that is no longer in Git.
-async fn prune(world: &World) {
+async fn prune(cluster: &Cluster) {
     let namespace = "gitops-shop-web";
-    world.kubectl(ADMIN).ok(&["create", "namespace", namespace]).await;
-    world.ask(ALICE, namespace, "look", json!({ "role": { "name": "view" } })).await;
-    world.until(namespace, "look", State::Active).await;
-    world.kubectl(GITOPS).ok(&["delete", "apol", "gitops-shop-view"]).await;
-    world.until(namespace, "look", State::Revoked).await;
-    world.until_unbound(namespace).await;
+    cluster.kubectl(ADMIN).ok(&["create", "namespace", namespace]).await;
+    cluster.ask(ALICE, namespace, "look", json!({ "role": { "name": "view" } })).await;
+    cluster.until(namespace, "look", State::Active).await;
+    cluster.kubectl(GITOPS).ok(&["delete", "apol", "gitops-shop-view"]).await;
+    cluster.until(namespace, "look", State::Revoked).await;
+    cluster.until_unbound(namespace).await;
 }
 
 /// A policy as the API server has it, once its Ready is so.
-async fn object(world: &World, name: &str, ready: &str) -> Value {
+async fn object(cluster: &Cluster, name: &str, ready: &str) -> Value {
     eventually(&format!("policy {name} says Ready={ready}"), SOON, async || {
-        let text = world.kubectl(GITOPS).ok(&["get", "apol", name, "-o", "json"]).await;
+        let text = cluster.kubectl(GITOPS).ok(&["get", "apol", name, "-o", "json"]).await;
         let object: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
         let is = conditions.filter(|c| c["type"] == "Ready").any(|c| c["status"] == ready);

@@ -41,8 +41,8 @@ pub fn trials() -> Vec<Trial> {
     ];
     trials.extend(files(FIELDS).into_keys().map(|path| {
         let name = stem(&path);
-        shared(&format!("examples::field_{}", name.replace('-', "_")), move |world| async move {
-            cases::play(&world, &name).await;
+        shared(&format!("examples::field_{}", name.replace('-', "_")), move |cluster| async move {
+            cases::play(&cluster, &name).await;
         })
     }));
     trials

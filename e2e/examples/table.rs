@@ -39,7 +39,7 @@ pub fn is_complete() {
 /// Each of these would go unseen if the check above could not fail.
 pub fn tells_gaps() {
     let whole = Book::read();
-    let told = |what: &str, words: &[&str], change: &dyn Fn(&mut Book)| {
+    let assert_gap = |what: &str, words: &[&str], change: &dyn Fn(&mut Book)| {
         let mut book = whole.clone();
         change(&mut book);
         let faults = book.faults().join("\n");
@@ -47,31 +47,31 @@ pub fn tells_gaps() {
     };
     let new = json!({ "type": "string" });
     let way_out = ["no row for `newest`", "write examples/fields/NAME.yaml", "| `newest` |"];
-    told("a field of spec", &way_out, &|book| book.spec["properties"]["newest"] = new.clone());
-    told("a field of a stage", &["no row for `approval.stages[].newest`"], &|book| {
+    assert_gap("a field of spec", &way_out, &|book| book.spec["properties"]["newest"] = new.clone());
+    assert_gap("a field of a stage", &["no row for `approval.stages[].newest`"], &|book| {
         book.spec["properties"]["approval"]["properties"]["stages"]["items"]["properties"]["newest"] = new.clone();
     });
-    told("a field of schedule", &["no row for `schedule.newest`"], &|book| {
+    assert_gap("a field of schedule", &["no row for `schedule.newest`"], &|book| {
         book.spec["properties"]["schedule"]["properties"]["newest"] = new.clone();
     });
-    told("a field that is gone", &["`extension.count` is no field"], &|book| {
+    assert_gap("a field that is gone", &["`extension.count` is no field"], &|book| {
         book.spec["properties"]["extension"]["properties"].as_object_mut().expect("properties").remove("count");
     });
-    told("a row that is gone", &["no row for `limits.cooldown`"], &|book| {
+    assert_gap("a row that is gone", &["no row for `limits.cooldown`"], &|book| {
         let rows = book.readme.lines().filter(|line| !line.starts_with("| `limits.cooldown`"));
         book.readme = rows.collect::<Vec<_>>().join("\n");
     });
-    told("a file that is gone", &["links examples/fields/deadline.yaml, which is not there"], &|book| {
+    assert_gap("a file that is gone", &["links examples/fields/deadline.yaml, which is not there"], &|book| {
         book.examples.remove("examples/fields/deadline.yaml");
     });
-    told("a file that nobody links", &["examples/fields/odd.yaml is not linked"], &|book| {
+    assert_gap("a file that nobody links", &["examples/fields/odd.yaml is not linked"], &|book| {
         book.examples.insert(format!("{FIELDS}/odd.yaml"), Vec::new());
     });
-    told("an example without its field", &["no policy in it sets `breakGlass.reviewers`"], &|book| {
+    assert_gap("an example without its field", &["no policy in it sets `breakGlass.reviewers`"], &|book| {
         let example = book.examples.get_mut("examples/fields/break-glass.yaml").expect("an example");
         example[0]["spec"]["breakGlass"] = Value::Null;
     });
-    told("an example without cases", &["examples/fields/tests/roles.yaml is missing"], &|book| {
+    assert_gap("an example without cases", &["examples/fields/tests/roles.yaml is missing"], &|book| {
         book.tests.remove("examples/fields/tests/roles.yaml");
     });
 }

@@ -146,7 +146,7 @@ impl Court<'_> {
             }
             return;
         };
-        let deleted = asked.wish == Wish::Deleted && ended_early.is_some();
+        let deleted = asked.action == Wish::Deleted && ended_early.is_some();
         let end = match (status.state, &status.message) {
             _ if deleted => "Deleted".to_owned(),
             // Nobody here asks for what no policy allows: the faults did it, and the report says how.

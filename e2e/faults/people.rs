@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::weather::Dice;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE, User};
 use crate::harness::wait::now;
-use crate::harness::{World, cast};
+use crate::harness::{Cluster, cast};
 
 /// Time between two requests, in milliseconds.
 const PAUSE: [u64; 2] = [150, 600];
@@ -63,7 +63,7 @@ const WISHES: [Wish; 8] = [
 /// A request that was accepted by the API server.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub wish: Wish,
+    pub action: Wish,
     pub uid: String,
     pub place: String,
     /// By when the API server had been told to end it early.
@@ -108,17 +108,17 @@ pub struct People {
 }
 
 impl People {
-    pub async fn gather(world: &World) -> Arc<Self> {
+    pub async fn gather(cluster: &Cluster) -> Arc<Self> {
         let [open, other, strict] =
-            [world.namespace("open").await, world.namespace("other").await, world.namespace("strict").await];
+            [cluster.namespace("open").await, cluster.namespace("other").await, cluster.namespace("strict").await];
         let extension = json!({ "max": "1h", "count": 10 });
         let scope = json!({ "namespaces": [open, other] });
-        world.allow(&open, &open, json!({ "scope": scope, "extension": extension })).await;
+        cluster.allow(&open, &open, json!({ "scope": scope, "extension": extension })).await;
         let leads = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
-        world.allow(&strict, &strict, json!({ "approval": { "stages": leads } })).await;
+        cluster.allow(&strict, &strict, json!({ "approval": { "stages": leads } })).await;
         let mut clients = HashMap::new();
         for user in [ADMIN, ALICE, BOB, CAROL, EVE] {
-            clients.insert(user.login, world.client(user).await);
+            clients.insert(user.login, cluster.client(user).await);
         }
         Arc::new(Self {
             clients,
@@ -146,20 +146,20 @@ impl People {
     /// Asks for one thing after the other, for as long as it is polled. What was asked goes on by itself.
     pub async fn ask_on(self: &Arc<Self>, mut dice: Dice, lives: &mut JoinSet<()>) {
         for number in 0_u32.. {
-            let (wish, dice_of_it, people) = (dice.pick(&WISHES), dice.more(), self.clone());
-            lives.spawn(async move { people.live(wish, number, dice_of_it).await });
+            let (action, dice_of_it, people) = (dice.pick(&WISHES), dice.more(), self.clone());
+            lives.spawn(async move { people.live(action, number, dice_of_it).await });
             sleep(Duration::from_millis(dice.within(PAUSE))).await;
         }
     }
 
     /// One request from begin to end.
-    async fn live(&self, wish: Wish, number: u32, mut dice: Dice) {
-        let name = format!("{}-{number}", format!("{wish:?}").to_lowercase());
+    async fn live(&self, action: Wish, number: u32, mut dice: Dice) {
+        let name = format!("{}-{number}", format!("{action:?}").to_lowercase());
         let user = dice.pick(&[ALICE, BOB, EVE]);
         let short = format!("{}s", dice.within(SHORT));
-        let home = if [Wish::Approved, Wish::Revoked].contains(&wish) { &self.strict } else { &self.open };
+        let home = if [Wish::Approved, Wish::Revoked].contains(&action) { &self.strict } else { &self.open };
         let rule = json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": [name] });
-        let spec = match wish {
+        let spec = match action {
             Wish::Narrow => json!({ "duration": short, "rules": [rule] }),
             Wish::Elsewhere => json!({ "duration": short, "scope": { "namespaces": [self.other] } }),
             Wish::InTwoNamespaces => {
@@ -168,9 +168,9 @@ impl People {
             Wish::Deleted | Wish::Revoked => json!({ "duration": "10m" }),
             _ => json!({ "duration": short }),
         };
-        let uid = self.ask(user, home, &name, spec, wish).await;
+        let uid = self.ask(user, home, &name, spec, action).await;
         let a_while = Duration::from_millis(dice.within([200, 3_000]));
-        match wish {
+        match action {
             Wish::Approved => {
                 self.until(&uid, |status| status.stage.is_some()).await;
                 sleep(a_while).await;
@@ -201,20 +201,20 @@ impl People {
         }
     }
 
-    async fn ask(&self, user: User, place: &str, name: &str, spec: Value, wish: Wish) -> String {
+    async fn ask(&self, user: User, place: &str, name: &str, spec: Value, action: Wish) -> String {
         let request: AccessRequest = serde_json::from_value(cast::request(place, name, spec)).expect("a request");
         let made = self.requests(user, place).create(&PostParams::default(), &request).await;
         let uid = made.expect("create a request").uid().expect("a uid");
-        let asked = Asked { wish, uid: uid.clone(), place: format!("{place}/{name}"), ended_early: None };
+        let asked = Asked { action, uid: uid.clone(), place: format!("{place}/{name}"), ended_early: None };
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
         uid
     }
 
     /// Says something about a request. False when it is too late for that: it is over.
     async fn review(&self, user: User, place: &str, name: &str, verdict: &str) -> bool {
-        let said = json!({ "status": { "reviews": { user.name: { "verdict": verdict } } } });
+        let submitted = json!({ "status": { "reviews": { user.name: { "verdict": verdict } } } });
         let requests = self.requests(user, place);
-        match requests.patch_status(name, &PatchParams::default(), &Patch::Merge(said)).await {
+        match requests.patch_status(name, &PatchParams::default(), &Patch::Merge(submitted)).await {
             Ok(_) => true,
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => false,
             Err(error) => panic!("{} cannot review {name}: {error}", user.name),

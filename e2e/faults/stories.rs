@@ -12,14 +12,14 @@ use tokio::time::sleep;
 
 use crate::harness::users::ALICE;
 use crate::harness::wait::{now, poll};
-use crate::harness::{Controller, World};
+use crate::harness::{Cluster, Controller};
 
 const GONE_FOR: Duration = Duration::from_secs(60);
 /// Grants whose ends are spread over the minute.
 const GRANTS: i64 = 20;
 
 /// Tells both, each on a control plane of its own with two controllers under the chart's terms.
-pub async fn tell() {
+pub async fn play() {
     println!(
         "\nStories, measured and not judged. Two controllers under the chart's terms; one that ends is started again at once."
     );
@@ -34,28 +34,28 @@ enum Part {
 }
 
 async fn story(what: &str, part: Part) {
-    let world = World::private().await;
-    world.controller.terminate().await;
-    let (one, two) = (Arc::new(world.replica("one", &[]).await), Arc::new(world.replica("two", &[]).await));
-    let namespace = world.namespace("story").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let cluster = Cluster::private().await;
+    cluster.controller.terminate().await;
+    let (one, two) = (Arc::new(cluster.replica("one", &[]).await), Arc::new(cluster.replica("two", &[]).await));
+    let namespace = cluster.namespace("story").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     let mut names = Vec::new();
     for number in 0..GRANTS {
         let name = format!("fix-{number}");
         // The first ends after all are granted, the last before the minute is over.
-        world.ask(ALICE, &namespace, &name, json!({ "duration": format!("{}s", 25 + number * 2) })).await;
+        cluster.ask(ALICE, &namespace, &name, json!({ "duration": format!("{}s", 25 + number * 2) })).await;
         names.push(name);
     }
     let mut ends = Vec::new();
     for name in &names {
-        let request = world.until(&namespace, name, State::Active).await;
+        let request = cluster.until(&namespace, name, State::Active).await;
         let end = request.status.as_ref().and_then(|status| status.expires_at.clone()).expect("an end").0;
         ends.push((format!("daypass-{}", request.uid().expect("a uid")), end));
     }
     let stopped = now();
     match part {
-        Part::ApiServer => world.control_plane.stop_api_server(),
-        Part::Etcd => world.control_plane.stop_etcd(),
+        Part::ApiServer => cluster.control_plane.stop_api_server(),
+        Part::Etcd => cluster.control_plane.stop_etcd(),
     }
     let mut restarts = 0;
     let minute = tokio::time::Instant::now() + GONE_FOR;
@@ -64,21 +64,21 @@ async fn story(what: &str, part: Part) {
         sleep(Duration::from_millis(100)).await;
     }
     match part {
-        Part::ApiServer => world.control_plane.start_api_server().await,
-        Part::Etcd => world.control_plane.start_etcd().await,
+        Part::ApiServer => cluster.control_plane.start_api_server().await,
+        Part::Etcd => cluster.control_plane.start_etcd().await,
     }
     let back = now();
     let over = poll(Duration::from_secs(90), async || {
         restarts += revived(&one, &two);
-        let left = world.our_bindings(&namespace).await.len();
+        let left = cluster.our_bindings(&namespace).await.len();
         if left == 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(left.to_string()) }
     })
     .await;
     over.unwrap_or_else(|left| panic!("{left} bindings are left"));
     for name in &names {
-        world.until(&namespace, name, State::Expired).await;
+        cluster.until(&namespace, name, State::Expired).await;
     }
-    tell_ends(what, &world.control_plane.audit_log(), &ends, [stopped, back]);
+    tell_ends(what, &cluster.control_plane.audit_log(), &ends, [stopped, back]);
     println!("  controllers that ended because the lease could not be renewed, and were started again: {restarts}");
 }
 

@@ -30,10 +30,10 @@ static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts every panic from now on, also one that the product catches.
 pub fn count_panics() {
-    let tell = std::panic::take_hook();
+    let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         PANICS.fetch_add(1, Ordering::SeqCst);
-        tell(panic);
+        hook(panic);
     }));
 }
 
@@ -122,20 +122,20 @@ fn cost<C>(case: &C, act: impl Fn(&C)) -> (Duration, usize, bool) {
 /// The time that a processor has worked for this thread, which others on the machine do not make longer. Linux tells it;
 /// elsewhere the clock on the wall must do.
 fn processor_time() -> Option<Duration> {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    statistics.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// Runs on a thread like those of the controller, and does not wait for one that hangs.
 fn watched(name: &str, body: impl FnOnce(&Watch) -> Result<(), String> + Send + 'static) -> Trial {
     Trial::test(name, move || {
         let watch = Watch::default();
-        let (tell, told) = channel();
+        let (sender, answered) = channel();
         let seen = watch.clone();
         let thread = std::thread::Builder::new().stack_size(STACK);
-        thread.spawn(move || tell.send(body(&seen))).expect("start a thread");
+        thread.spawn(move || sender.send(body(&seen))).expect("start a thread");
         loop {
-            match told.recv_timeout(Duration::from_secs(1)) {
+            match answered.recv_timeout(Duration::from_secs(1)) {
                 Ok(judged) => return judged.map_err(Failed::from),
                 Err(RecvTimeoutError::Disconnected) => return Err("the cases could not be made".into()),
                 Err(RecvTimeoutError::Timeout) => {
@@ -154,20 +154,20 @@ pub fn trials() -> Vec<Trial> {
 
 fn found() -> Result<(), Failed> {
     let watch = Watch::default();
-    let told = |act: fn(&u8)| watch.judge(&7, act);
-    let slow = told(|_| {
+    let verdict_on = |act: fn(&u8)| watch.judge(&7, act);
+    let slow = verdict_on(|_| {
         let (begin, before) = (Instant::now(), processor_time().unwrap_or_default());
         while processor_time().map_or(begin.elapsed(), |now| now - before) < LONGEST * 2 {}
     });
-    let large = told(|_| drop(std::hint::black_box(vec![1_u8; MOST_MEMORY + 1])));
-    let caught = told(|_| drop(catch_unwind(|| std::panic::resume_unwind(Box::new(())))));
-    let panics = told(|_| std::panic::resume_unwind(Box::new(())));
-    let hidden = told(|_| drop(catch_unwind(|| panic!("a panic on purpose, which is caught"))));
+    let large = verdict_on(|_| drop(std::hint::black_box(vec![1_u8; MOST_MEMORY + 1])));
+    let caught = verdict_on(|_| drop(catch_unwind(|| std::panic::resume_unwind(Box::new(())))));
+    let panics = verdict_on(|_| std::panic::resume_unwind(Box::new(())));
+    let hidden = verdict_on(|_| drop(catch_unwind(|| panic!("a panic on purpose, which is caught"))));
     assert!(slow.unwrap_err().starts_with("takes "), "slow");
     assert!(large.unwrap_err().starts_with("takes 64 MiB"), "large");
     assert!(panics.is_err() && hidden.is_err(), "panics");
     // Not a panic, and so not counted.
     assert_eq!(caught, Ok(()));
-    assert_eq!(told(|_| ()), Ok(()));
+    assert_eq!(verdict_on(|_| ()), Ok(()));
     Ok(())
 }

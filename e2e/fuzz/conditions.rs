@@ -21,7 +21,7 @@ pub fn trials() -> Vec<Trial> {
         fuzz("conditions::anything_made_of_the_words_of_cel", any_words, |source| judged(source)),
         fuzz("conditions::any_expression", any_expression, |source| judged(source)),
         fuzz("conditions::any_pattern", any_pattern, |source| judged(source)),
-        fuzz("conditions::what_is_taken_asks_for_nothing_that_is_not_there", any_sound, |source| says(source)),
+        fuzz("conditions::what_is_taken_asks_for_nothing_that_is_not_there", any_sound, |source| check(source)),
         fuzz("conditions::what_is_taken_of_any_words_names_what_there_is", any_words, |source| {
             names_what_there_is(source)
         }),
@@ -39,7 +39,7 @@ fn judged(source: &str) {
 }
 
 /// What an expression says of some request, if it is taken.
-fn said(source: &str) -> Option<Result<bool, String>> {
+fn evaluated(source: &str) -> Option<Result<bool, String>> {
     let request =
         RequestFacts { namespaces: vec!["shop".to_owned()], role_kind: "Role".to_owned(), ..RequestFacts::default() };
     let facts = CelInput {
@@ -54,12 +54,12 @@ fn said(source: &str) -> Option<Result<bool, String>> {
 
 /// What is taken has nothing in it that the interpreter does not know; and nothing of the wrong type, unless its type
 /// could not be known, as that of a part of a list or of one of two values.
-fn says(source: &str) {
+fn check(source: &str) {
     names_what_there_is(source);
     if source.contains(")[") || source.contains('?') {
         return;
     }
-    if let Some(Err(why)) = said(source) {
+    if let Some(Err(why)) = evaluated(source) {
         for word in ["No such key", "overload", "nsupported", "nexpected type", "Unable to use", "not true or false"] {
             assert!(!why.contains(word), "{source}: {why}");
         }
@@ -68,7 +68,7 @@ fn says(source: &str) {
 
 /// Whatever it is made of: what is taken names nothing that the interpreter does not know.
 fn names_what_there_is(source: &str) {
-    if let Some(Err(why)) = said(source) {
+    if let Some(Err(why)) = evaluated(source) {
         assert!(!why.contains("ndeclared"), "{source}: {why}");
     }
 }

@@ -13,10 +13,10 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use super::cluster::Cluster;
 use super::kubectl::Kubectl;
 use super::users::{self, User};
 use super::wait::eventually;
-use super::world::World;
 
 /// How long a transition may take on a busy machine. No trial waits longer for one, and none expects it.
 pub const SOON: Duration = Duration::from_secs(50);
@@ -136,7 +136,7 @@ pub async fn until_stamped_in(namespace: &str, mallory: &Kubectl) {
     .await;
 }
 
-impl World {
+impl Cluster {
     /// Applies a policy as the GitOps machine. `spec` goes over one that lets group dev have `edit` in
     /// `namespace` for up to an hour.
     pub async fn allow(&self, name: &str, namespace: &str, spec: Value) {
@@ -159,8 +159,8 @@ impl World {
 
     /// Reviews a request as a user, as people do it: one patch.
     pub async fn review(&self, user: User, namespace: &str, name: &str, verdict: &str, comment: &str) {
-        let said = json!({ user.name: { "verdict": verdict, "comment": comment } });
-        let patch = json!({ "status": { "reviews": said } }).to_string();
+        let submitted = json!({ user.name: { "verdict": verdict, "comment": comment } });
+        let patch = json!({ "status": { "reviews": submitted } }).to_string();
         let args = ["patch", "areq", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", &patch];
         self.kubectl(user).ok(&args).await;
     }

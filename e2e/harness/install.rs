@@ -263,9 +263,9 @@ impl Controller {
     pub async fn metric(&self, figure: &str) -> f64 {
         let (status, text) = self.get("/metrics").await.expect("an answer");
         assert_eq!(status, 200, "{text}");
-        let said = text.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(' '));
-        let said = said.unwrap_or_else(|| panic!("nothing is said of {figure}: {text}"));
-        said.parse().unwrap_or_else(|error| panic!("{figure} is {said:?}: {error}"))
+        let sample = text.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(' '));
+        let sample = sample.unwrap_or_else(|| panic!("nothing is said of {figure}: {text}"));
+        sample.parse().unwrap_or_else(|error| panic!("{figure} is {sample:?}: {error}"))
     }
 
     /// Everything that the controller wrote, in all its lives.

@@ -1,8 +1,9 @@
 //! Owns what every test against a real API server needs: the control plane, its users, the tools that
-//! talk to it, the installed product, and the worlds that trials run in.
+//! talk to it, the installed product, and the clusters that trials run in.
 
 pub mod binaries;
 pub mod cast;
+pub mod cluster;
 pub mod control_plane;
 pub mod http;
 pub mod install;
@@ -17,10 +18,9 @@ pub mod trial;
 pub mod users;
 pub mod wait;
 pub mod windows;
-pub mod world;
 
+pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use install::{Controller, Daypass};
 pub use trial::{alone, bare, flagged, private, shared};
 pub use wait::eventually;
-pub use world::World;

@@ -1,4 +1,4 @@
-//! Owns how a trial is run: on a runtime of its own, for a limited time, in a shared or a private world.
+//! Owns how a trial is run: on a runtime of its own, for a limited time, in a shared or a private cluster.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -10,37 +10,37 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use super::binaries::Version;
+use super::cluster::{self, Cluster};
 use super::control_plane::ControlPlane;
 use super::servers::AUDIT_POLICY;
-use super::world::{self, World};
 
 /// No trial takes longer, so one that hangs is a failure with a name.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Each private world is a control plane of 400 MB; more at a time would only slow each other down.
+/// Each private cluster is a control plane of 400 MB; more at a time would only slow each other down.
 static PRIVATE_WORLDS: Semaphore = Semaphore::const_new(2);
 
-/// A trial in the world that most trials share. It keeps to a namespace of its own.
-pub fn shared<F>(name: &str, body: impl FnOnce(Arc<World>) -> F + Send + 'static) -> Trial
+/// A trial in the cluster that most trials share. It keeps to a namespace of its own.
+pub fn shared<F>(name: &str, body: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
 where
     F: Future<Output = ()>,
 {
     Trial::test(name, move || {
-        let world = world::shared_world();
-        run(body(world.clone()), &world.control_plane)
+        let cluster = cluster::shared_cluster();
+        run(body(cluster.clone()), &cluster.control_plane)
     })
 }
 
-/// A trial in a world of its own, which it may break.
-pub fn private<F>(name: &str, body: impl FnOnce(Arc<World>) -> F + Send + 'static) -> Trial
+/// A trial in a cluster of its own, which it may break.
+pub fn private<F>(name: &str, body: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
 where
     F: Future<Output = ()>,
 {
     Trial::test(name, move || {
         let runtime = runtime();
         let _turn = runtime.block_on(PRIVATE_WORLDS.acquire()).expect("the semaphore is never closed");
-        let world = runtime.block_on(World::private());
-        run(body(world.clone()), &world.control_plane)
+        let cluster = runtime.block_on(Cluster::private());
+        run(body(cluster.clone()), &cluster.control_plane)
     })
 }
 
@@ -50,7 +50,7 @@ where
     F: Future<Output = ()>,
 {
     Trial::test(name, move || {
-        let control_plane = world::shared_control_plane();
+        let control_plane = cluster::shared_control_plane();
         run(body(control_plane.clone()), &control_plane)
     })
 }

@@ -7,8 +7,8 @@ use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::cluster::Cluster;
 use super::wait::eventually;
-use super::world::World;
 
 /// Clocks there are off by five hours and three quarters.
 pub const ZONE: &str = "Asia/Kathmandu";
@@ -40,8 +40,8 @@ pub fn next_minute(after: Timestamp) -> Timestamp {
 }
 
 /// Waits until a window has brought a request into a state.
-pub async fn in_state(world: &World, namespace: &str, name: &str, state: State) -> AccessRequest {
-    let requests = world.requests(namespace).await;
+pub async fn in_state(cluster: &Cluster, namespace: &str, name: &str, state: State) -> AccessRequest {
+    let requests = cluster.requests(namespace).await;
     eventually(&format!("{namespace}/{name} is {state:?}"), WITHIN, async || {
         let request = requests.get(name).await.map_err(|error| error.to_string())?;
         let status = request.status.clone().unwrap_or_default();

@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 
 use harness::cast::SOON;
 use harness::users::ALICE;
-use harness::{Controller, World, eventually, private};
+use harness::{Cluster, Controller, eventually, private};
 use wire::{Export, Span};
 
 fn main() -> ExitCode {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         private("otlp::a_collector_that_never_answers_holds_nothing_up", never_answers),
     ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    harness::world::end();
+    harness::cluster::end();
     conclusion.exit_code()
 }
 
@@ -57,20 +57,20 @@ async fn collector() -> (String, Got) {
 }
 
 /// The only controller, which sends its traces to this URL.
-async fn controller(world: &World, url: &str) -> Controller {
-    world.controller.terminate().await;
-    world.replica("traced", &[&format!("--otlp-endpoint={url}"), "--cluster=eu-1"]).await
+async fn controller(cluster: &Cluster, url: &str) -> Controller {
+    cluster.controller.terminate().await;
+    cluster.replica("traced", &[&format!("--otlp-endpoint={url}"), "--cluster=eu-1"]).await
 }
 
-async fn traced(world: Arc<World>) {
+async fn traced(cluster: Arc<Cluster>) {
     let (url, got) = collector().await;
-    let controller = controller(&world, &url).await;
-    let namespace = world.namespace("otlp").await;
-    world.allow(&namespace, &namespace, json!({})).await;
-    world.ask(ALICE, &namespace, "fix", json!({ "reason": "a secret reason" })).await;
-    let granted = world.until(&namespace, "fix", State::Active).await;
+    let controller = controller(&cluster, &url).await;
+    let namespace = cluster.namespace("otlp").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "reason": "a secret reason" })).await;
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
     let uid = granted.uid().expect("a UID");
-    let is_it = |span: &&Span| span.name == "pass" && span.says("uid", &uid);
+    let is_it = |span: &&Span| span.name == "pass" && span.has("uid", &uid);
     let spans = eventually("the calls of its grant are with the collector", SOON, async || {
         let exports: Vec<Export> = got.lock().unwrap().iter().map(|body| wire::read(body)).collect();
         for export in &exports {
@@ -86,13 +86,13 @@ async fn traced(world: Arc<World>) {
     })
     .await;
     let pass = spans.iter().find(is_it).expect("its pass");
-    assert!(pass.says("namespace", &namespace) && pass.says("name", "fix"), "{pass:?}");
+    assert!(pass.has("namespace", &namespace) && pass.has("name", "fix"), "{pass:?}");
     assert!(pass.parent.is_empty(), "{pass:?}");
     for (name, code) in [("PATCH accessrequests/status", "200"), ("POST rolebindings", "201")] {
         let call = spans.iter().find(|span| span.name == name && span.is_child_of_one(&spans, is_it)).expect(name);
         let (method, resource) = name.split_once(' ').unwrap();
-        assert!(call.says("http.request.method", method) && call.says("resource", resource), "{call:?}");
-        assert!(call.says("http.response.status_code", code), "{call:?}");
+        assert!(call.has("http.request.method", method) && call.has("resource", resource), "{call:?}");
+        assert!(call.has("http.response.status_code", code), "{call:?}");
         assert!(call.ends > call.begins, "{call:?}");
     }
     // Watches, leases and the canary would be traces without end.
@@ -101,46 +101,46 @@ async fn traced(world: Arc<World>) {
     assert!(strays.is_empty(), "{strays:?}");
 
     // What is on its way when the process ends arrives.
-    world.review(ALICE, &namespace, "fix", "Revoke", "done").await;
-    world.until(&namespace, "fix", State::Revoked).await;
+    cluster.review(ALICE, &namespace, "fix", "Revoke", "done").await;
+    cluster.until(&namespace, "fix", State::Revoked).await;
     let status = controller.terminate().await;
     assert!(status.success(), "{status}: {}", controller.log());
     let all: Vec<Bytes> = got.lock().unwrap().clone();
     let unbound = |export: &Export| export.spans.iter().any(|span| span.name == "DELETE rolebindings");
     assert!(all.iter().map(|body| wire::read(body)).any(|export| unbound(&export)), "the last pass is lost");
     for word in ["alice", "secret reason"] {
-        let said = all.iter().any(|body| body.windows(word.len()).any(|part| part == word.as_bytes()));
-        assert!(!said, "{word:?} is in a trace");
+        let appears = all.iter().any(|body| body.windows(word.len()).any(|part| part == word.as_bytes()));
+        assert!(!appears, "{word:?} is in a trace");
     }
 }
 
-async fn never_answers(world: Arc<World>) {
+async fn never_answers(cluster: Arc<Cluster>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let calls = Arc::new(Mutex::new(Vec::new()));
-    let kept = calls.clone();
+    let received = calls.clone();
     // It takes calls and says nothing, for ever.
     tokio::spawn(async move {
         while let Ok((call, _)) = listener.accept().await {
-            kept.lock().unwrap().push(call);
+            received.lock().unwrap().push(call);
         }
     });
-    let controller = controller(&world, &url).await;
-    let namespace = world.namespace("otlp").await;
-    world.allow(&namespace, &namespace, json!({})).await;
+    let controller = controller(&cluster, &url).await;
+    let namespace = cluster.namespace("otlp").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
     eventually("spans are on their way", SOON, async || {
         if calls.lock().unwrap().is_empty() { Err("none".to_owned()) } else { Ok(()) }
     })
     .await;
     let names: Vec<String> = (0..20).map(|n| format!("fix-{n}")).collect();
     for name in &names {
-        world.ask(ALICE, &namespace, name, json!({ "duration": "4s" })).await;
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "4s" })).await;
     }
     for name in &names {
-        let ended = world.until(&namespace, name, State::Expired).await;
+        let ended = cluster.until(&namespace, name, State::Expired).await;
         let status = ended.status.clone().expect("a status");
         let end = status.expires_at.expect("an end").0;
-        let gone = removed(&world, &status.bindings[0].name);
+        let gone = removed(&cluster, &status.bindings[0].name);
         assert!(gone >= end, "{name}: its end is {end}, its binding went {gone}");
         let late = gone.duration_since(end);
         assert!(late.as_millis() < 1_000, "{name}: {late:?} late");
@@ -159,8 +159,8 @@ async fn never_answers(world: Arc<World>) {
 }
 
 /// When a binding was deleted, as the API server's audit log has it.
-fn removed(world: &World, name: &str) -> Timestamp {
-    let log = world.control_plane.audit_log();
+fn removed(cluster: &Cluster, name: &str) -> Timestamp {
+    let log = cluster.control_plane.audit_log();
     let is_it = |event: &&serde_json::Value| {
         event["verb"] == "delete" && event["objectRef"]["name"] == name && event["responseStatus"]["code"] == 200
     };

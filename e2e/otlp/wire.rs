@@ -23,8 +23,8 @@ pub struct Span {
 }
 
 impl Span {
-    pub fn says(&self, key: &str, value: &str) -> bool {
-        self.attributes.get(key).is_some_and(|said| said == value)
+    pub fn has(&self, key: &str, value: &str) -> bool {
+        self.attributes.get(key).is_some_and(|found| found == value)
     }
 
     /// Whether its parent, in the same trace, is such a span.

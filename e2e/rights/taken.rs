@@ -10,13 +10,13 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::deeds::Deed::{self, Decide, End, Grant, Judge, Leave, Refuse, Restore, Stray, Tell};
-use super::deeds::Form::{Edit, Everywhere, Narrow, NarrowEverywhere, Whole};
-use super::deeds::Ground;
+use super::operations::Deed::{self, Decide, End, Grant, Judge, Leave, Refuse, Restore, Stray, Tell};
+use super::operations::Form::{Edit, Everywhere, Narrow, NarrowEverywhere, Whole};
+use super::operations::Ground;
 use crate::chart;
 use crate::harness::cast::SOON;
 use crate::harness::users::ADMIN;
-use crate::harness::{World, eventually, install};
+use crate::harness::{Cluster, eventually, install};
 
 /// What a right is needed for.
 #[derive(Clone, Copy)]
@@ -106,36 +106,36 @@ struct Right {
 }
 
 /// The rights that the controller needs while it works.
-pub async fn while_it_works(world: Arc<World>) {
-    missed(world, |need| matches!(need, For(_))).await;
+pub async fn while_it_works(cluster: Arc<Cluster>) {
+    missed(cluster, |need| matches!(need, For(_))).await;
 }
 
 /// The rights that it needs at its start.
-pub async fn at_its_start(world: Arc<World>) {
-    missed(world, |need| matches!(need, FromTheStart(_) | ToBeReady(_))).await;
+pub async fn at_its_start(cluster: Arc<Cluster>) {
+    missed(cluster, |need| matches!(need, FromTheStart(_) | ToBeReady(_))).await;
 }
 
 /// The rights that it needs where it has never run.
-pub async fn at_its_first_start(world: Arc<World>) {
-    missed(world, |need| matches!(need, ToBeReadyFirst(_))).await;
+pub async fn at_its_first_start(cluster: Arc<Cluster>) {
+    missed(cluster, |need| matches!(need, ToBeReadyFirst(_))).await;
 }
 
 /// The rights without which something is believed that should be proven.
-pub async fn to_prove(world: Arc<World>) {
-    missed(world, |need| matches!(need, ToProve(_))).await;
+pub async fn to_prove(cluster: Arc<Cluster>) {
+    missed(cluster, |need| matches!(need, ToProve(_))).await;
 }
 
-async fn missed(world: Arc<World>, which: impl Fn(Need) -> bool) {
-    let rights = rendered(&world).await;
-    let ground = Ground::prepare(world).await;
+async fn missed(cluster: Arc<Cluster>, which: impl Fn(Need) -> bool) {
+    let rights = rendered(&cluster).await;
+    let ground = Ground::prepare(cluster).await;
     for (right, need) in rights.iter().map(|right| (right, need_of(right))).filter(|(_, need)| which(*need)) {
         is_missed(&ground, right, need).await;
     }
 }
 
 /// Every right of the chart. Each has a row in the table, and each row has a right.
-async fn rendered(world: &World) -> Vec<Right> {
-    let objects = chart::render(&world.control_plane, &["--set", "bindableRoles={deployer}"]).await;
+async fn rendered(cluster: &Cluster) -> Vec<Right> {
+    let objects = chart::render(&cluster.control_plane, &["--set", "bindableRoles={deployer}"]).await;
     let rights: Vec<Right> = ["daypass", "daypass-canary"].into_iter().flat_map(|who| of(&objects, who)).collect();
     let given: BTreeSet<String> = rights.iter().map(Right::name).collect();
     assert_eq!(given.len(), rights.len(), "a right is given twice");
@@ -202,8 +202,8 @@ impl Right {
     }
 
     /// Puts these rules into its role, and waits until the API server goes by them.
-    async fn put(&self, world: &World, rules: &Value, allowed: bool) {
-        let admin = world.client(ADMIN).await;
+    async fn put(&self, cluster: &Cluster, rules: &Value, allowed: bool) {
+        let admin = cluster.client(ADMIN).await;
         let (patch, as_is) = (Patch::Merge(json!({ "rules": rules })), PatchParams::default());
         let name = self.role["metadata"]["name"].as_str().expect("a name");
         if self.role["kind"] == "ClusterRole" {
@@ -257,7 +257,7 @@ impl Right {
 
     /// How often the API server has refused its account for want of it. `bind` is no call: a binding is refused, and by
     /// nobody who only looks at verbs.
-    fn refusals(&self, world: &World) -> usize {
+    fn refusals(&self, cluster: &Cluster) -> usize {
         let (user, binds) = (self.user(), self.part("verbs") == "bind");
         let is_it = |event: &&Value| {
             let object = &event["objectRef"];
@@ -273,12 +273,12 @@ impl Right {
             };
             same && event["user"]["username"] == user
         };
-        world.control_plane.refusals().iter().filter(is_it).count()
+        cluster.control_plane.refusals().iter().filter(is_it).count()
     }
 
-    async fn until_refused(&self, world: &World, before: usize) {
+    async fn until_refused(&self, cluster: &Cluster, before: usize) {
         eventually(&format!("somebody is refused for want of: {}", self.name()), SOON, async || {
-            if self.refusals(world) > before { Ok(()) } else { Err("nobody is".to_owned()) }
+            if self.refusals(cluster) > before { Ok(()) } else { Err("nobody is".to_owned()) }
         })
         .await;
     }
@@ -286,10 +286,10 @@ impl Right {
 
 /// Takes one right away, sees what it is needed for fail, gives it back and sees that come after all.
 async fn is_missed(ground: &Ground, right: &Right, need: Need) {
-    let (world, controller) = (&*ground.world, &ground.world.controller);
+    let (cluster, controller) = (&*ground.cluster, &ground.cluster.controller);
     let name = right.name();
     let prepared = match need {
-        For(deed) | FromTheStart(deed) => Some((deed, ground.prepare_for(deed).await)),
+        For(operation) | FromTheStart(operation) => Some((operation, ground.prepare_for(operation).await)),
         ToBeReady(_) | ToBeReadyFirst(_) | ToProve(_) => None,
     };
     if !matches!(need, For(_)) {
@@ -298,34 +298,34 @@ async fn is_missed(ground: &Ground, right: &Right, need: Need) {
     if matches!(need, ToBeReadyFirst(_)) {
         ground.forget_earlier_starts().await;
     }
-    let before = right.refusals(world);
-    right.put(world, &right.others(), false).await;
+    let before = right.refusals(cluster);
+    right.put(cluster, &right.others(), false).await;
     match need {
         For(_) => {}
         FromTheStart(_) => controller.restart().await,
         ToBeReady(_) | ToBeReadyFirst(_) | ToProve(_) => controller.start_again(),
     }
     let begun = match prepared {
-        Some((deed, prepared)) => Some((deed, ground.begin(deed, prepared).await)),
+        Some((operation, prepared)) => Some((operation, ground.begin(operation, prepared).await)),
         None => None,
     };
     // A watch that was refused before the deed proves nothing: none may be open after it.
-    let before = if matches!(need, FromTheStart(_)) { right.refusals(world) } else { before };
-    right.until_refused(world, before).await;
+    let before = if matches!(need, FromTheStart(_)) { right.refusals(cluster) } else { before };
+    right.until_refused(cluster, before).await;
     match (need, &begun) {
         (ToBeReady(words) | ToBeReadyFirst(words), _) => ground.until_it_waits_for(words, &name).await,
         (ToProve(words), _) => ground.until_it_says(words, &name).await,
-        (FromTheStart(_), Some((deed, outcome))) => ground.has_not_come(*deed, outcome, &name).await,
-        (For(_), Some((deed, outcome))) => ground.has_failed(*deed, outcome, &name).await,
+        (FromTheStart(_), Some((operation, outcome))) => ground.has_not_come(*operation, outcome, &name).await,
+        (For(_), Some((operation, outcome))) => ground.has_failed(*operation, outcome, &name).await,
         (_, None) => unreachable!("every deed has begun"),
     }
-    right.put(world, &right.role["rules"], true).await;
+    right.put(cluster, &right.role["rules"], true).await;
     // The waits between tries grow with the time that the right was away, which was short.
     match begun {
         // What is refused for good is asked for again, as people would.
-        Some((deed, _)) if deed.is_final() => {
-            let prepared = ground.prepare_for(deed).await;
-            let outcome = ground.begin(deed, prepared).await;
+        Some((operation, _)) if operation.is_final() => {
+            let prepared = ground.prepare_for(operation).await;
+            let outcome = ground.begin(operation, prepared).await;
             ground.comes(&outcome, &name).await;
         }
         Some((_, outcome)) => ground.comes(&outcome, &name).await,

@@ -24,7 +24,7 @@ fn denies_at(window: usize, now: Timestamp) -> bool {
     (now.as_second() - opens.as_second()).rem_euclid(WEEK) < closes.duration_since(opens).as_secs()
 }
 
-/// A world in which a policy denies in a window, and everybody has approved who is asked.
+/// A cluster in which a policy denies in a window, and everybody has approved who is asked.
 fn frozen(scenario: &Scenario, window: usize, exempt: bool) -> Simulator {
     let mut simulator = scenario.begin();
     Event::FreezeAdded { window, exempt }.happen(&mut simulator, scenario);

@@ -1,7 +1,7 @@
 //! The ten laws, each as a property over a small simulated cluster.
 //!
 //! A story is what happens from outside, beat by beat, while the controller settles, crashes after any write,
-//! is interrupted between any two, or sleeps. The world in `simulator` writes down what breaks a law; each test
+//! is interrupted between any two, or sleeps. The `simulator` writes down what breaks a law; each test
 //! here asks about its own. Tests of single answers live in the modules.
 
 mod answers;

@@ -147,7 +147,7 @@ impl Scenario {
         simulator
     }
 
-    /// The world once the request is granted; none when it never can be.
+    /// The cluster once the request is granted; none when it never can be.
     pub fn granted(&self) -> Option<Simulator> {
         let mut simulator = self.begin();
         // An emergency is reviewed afterwards.

@@ -292,14 +292,14 @@ async fn an_api_server_without_the_kind_of_the_guards_is_told_by_its_version() {
     };
     let tried = || begins().tries(made()).writes_own_status();
     let neither = unknown(unknown(tried(), POLICIES), BINDINGS);
-    let why = missing(says(neither.says_who_and_when(1).notes(None)).await);
+    let why = missing(report_of(neither.says_who_and_when(1).notes(None)).await);
     assert_eq!(
         why,
         "this API server (v1.29.4) does not serve ValidatingAdmissionPolicy of admissionregistration.k8s.io/v1, which \
          keeps requests from being forged; Daypass runs on Kubernetes 1.33 and later, with that kind switched on"
     );
     let no_bindings = unknown(tried().then(Method::GET, POLICIES, 200, list(&[policy()])), BINDINGS);
-    let why = missing(says(no_bindings.says_who_and_when(1).notes(None)).await);
+    let why = missing(report_of(no_bindings.says_who_and_when(1).notes(None)).await);
     assert!(why.contains("does not serve ValidatingAdmissionPolicyBinding of"), "{why}");
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
 use crate::harness::users::{ADMIN, ALICE, EVE, User};
-use crate::harness::{World, eventually, install};
+use crate::harness::{Cluster, eventually, install};
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +82,9 @@ pub struct Object {
     name: String,
 }
 
-/// A world in which only people that ask may ask, with a policy, and a running grant of each form.
+/// A cluster in which only people that ask may ask, with a policy, and a running grant of each form.
 pub struct Ground {
-    pub world: Arc<World>,
+    pub cluster: Arc<Cluster>,
     namespace: String,
     asked: AtomicUsize,
     standing: Vec<(&'static str, String)>,
@@ -100,13 +100,13 @@ impl Deed {
 impl Form {
     fn asks(self) -> (User, Value) {
         let (deployer, view) = (json!({ "kind": "Role", "name": "deployer" }), json!({ "name": "view" }));
-        let (cluster, one) = (json!({ "cluster": true }), rules("get", Some("web-0")));
+        let (everywhere, one) = (json!({ "cluster": true }), rules("get", Some("web-0")));
         match self {
             Self::Whole => (ALICE, json!({ "role": deployer })),
             Self::Narrow => (ALICE, json!({ "role": deployer, "rules": one })),
             Self::Edit => (ALICE, json!({})),
-            Self::Everywhere => (EVE, json!({ "role": view, "scope": cluster })),
-            Self::NarrowEverywhere => (EVE, json!({ "role": view, "scope": cluster, "rules": one })),
+            Self::Everywhere => (EVE, json!({ "role": view, "scope": everywhere })),
+            Self::NarrowEverywhere => (EVE, json!({ "role": view, "scope": everywhere, "rules": one })),
         }
     }
 
@@ -135,17 +135,17 @@ impl Object {
 }
 
 impl Ground {
-    pub async fn prepare(world: Arc<World>) -> Self {
-        let admin = world.kubectl(ADMIN);
+    pub async fn prepare(cluster: Arc<Cluster>) -> Self {
+        let admin = cluster.kubectl(ADMIN);
         // Everybody is also the controller: what everybody may, would not be missed in its own rights.
         admin.ok(&["delete", "clusterrolebinding", "everybody-may-ask"]).await;
         let people = ["--clusterrole=daypass-requester", "--group=dev"];
         admin.ok(&[&["create", "clusterrolebinding", "developers-may-ask"], &people[..]].concat()).await;
-        let namespace = world.namespace("taken").await;
+        let namespace = cluster.namespace("taken").await;
         admin.ok(&["create", "role", "deployer", "-n", &namespace, "--verb=get", "--resource=pods"]).await;
         let roles = json!([{ "name": "view" }, { "name": "edit" }, { "kind": "Role", "name": "deployer" }]);
         let scope = json!({ "namespaces": [namespace], "cluster": true });
-        world.allow(&namespace, &namespace, json!({ "roles": roles, "scope": scope })).await;
+        cluster.allow(&namespace, &namespace, json!({ "roles": roles, "scope": scope })).await;
         // Edits by hand are let through; that nobody makes a binding is what the canary tries, and stays.
         let edits = json!([{ "apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["*"], "operations": ["UPDATE"],
             "resources": ["roles", "clusterroles", "rolebindings", "clusterrolebindings"] }]);
@@ -160,9 +160,9 @@ impl Ground {
         };
         let (policy, binding) =
             (spec("validatingadmissionpolicy").await, spec("validatingadmissionpolicybinding").await);
-        world.controller.hand_over("daypass-binding-guard", &digest(&policy, &binding));
-        world.controller.restart().await;
-        let mut ground = Self { world, namespace, asked: AtomicUsize::new(0), standing: Vec::new() };
+        cluster.controller.hand_over("daypass-binding-guard", &digest(&policy, &binding));
+        cluster.controller.restart().await;
+        let mut ground = Self { cluster, namespace, asked: AtomicUsize::new(0), standing: Vec::new() };
         for (kind, form) in [
             ("rolebindings", Form::Whole),
             ("clusterrolebindings", Form::Everywhere),
@@ -177,7 +177,7 @@ impl Ground {
 
     /// Takes away what the election and the canary left behind.
     pub async fn forget_earlier_starts(&self) {
-        let admin = self.world.kubectl(ADMIN);
+        let admin = self.cluster.kubectl(ADMIN);
         for (kind, name) in [("lease", "daypass"), ("areq", "daypass-canary")] {
             admin.ok(&["delete", kind, name, "-n", install::NAMESPACE]).await;
         }
@@ -190,54 +190,54 @@ impl Ground {
     /// The name of a new request of this form.
     async fn asked(&self, form: Form) -> String {
         let ((who, spec), name) = (form.asks(), self.next("ask"));
-        self.world.ask(who, &self.namespace, &name, spec).await;
+        self.cluster.ask(who, &self.namespace, &name, spec).await;
         name
     }
 
     async fn granted(&self, form: Form) -> String {
         let name = self.asked(form).await;
-        self.world.until(&self.namespace, &name, State::Active).await;
+        self.cluster.until(&self.namespace, &name, State::Active).await;
         name
     }
 
     async fn name_of_binding(&self, request: &str) -> String {
-        let request = self.world.requests(&self.namespace).await.get(request).await.expect("a request");
+        let request = self.cluster.requests(&self.namespace).await.get(request).await.expect("a request");
         request.status.expect("a status").bindings.first().expect("a binding").name.clone()
     }
 
     /// What has to be there while every right is.
-    pub async fn prepare_for(&self, deed: Deed) -> Prepared {
-        match deed {
+    pub async fn prepare_for(&self, operation: Deed) -> Prepared {
+        match operation {
             Deed::End(form, _) => Prepared::Granted(self.namespace.clone(), self.granted(form).await),
             Deed::Leave => {
-                let (world, admin) = (&self.world, self.world.kubectl(ADMIN));
-                let namespace = world.namespace("leaves").await;
+                let (cluster, admin) = (&self.cluster, self.cluster.kubectl(ADMIN));
+                let namespace = cluster.namespace("leaves").await;
                 admin.ok(&["label", "namespace", &namespace, "team=here"]).await;
                 let selector = json!({ "namespaceSelector": { "matchLabels": { "team": "here" } } });
-                world.allow(&namespace, &namespace, json!({ "scope": selector })).await;
-                world.ask(ALICE, &namespace, "fix", json!({})).await;
-                world.until(&namespace, "fix", State::Active).await;
+                cluster.allow(&namespace, &namespace, json!({ "scope": selector })).await;
+                cluster.ask(ALICE, &namespace, "fix", json!({})).await;
+                cluster.until(&namespace, "fix", State::Active).await;
                 Prepared::Granted(namespace, "fix".to_owned())
             }
             _ => Prepared::Nothing,
         }
     }
 
-    pub async fn begin(&self, deed: Deed, prepared: Prepared) -> Outcome {
-        let (world, here) = (&self.world, self.namespace.clone());
-        let admin = world.kubectl(ADMIN);
-        match (deed, prepared) {
+    pub async fn begin(&self, operation: Deed, prepared: Prepared) -> Outcome {
+        let (cluster, here) = (&self.cluster, self.namespace.clone());
+        let admin = cluster.kubectl(ADMIN);
+        match (operation, prepared) {
             (Deed::Decide, _) => Outcome::State(here, self.asked(Form::Edit).await, State::Active),
             (Deed::Grant(form), _) => Outcome::State(here, self.asked(form).await, State::Active),
             (Deed::Refuse(form), _) => {
                 let ((who, mut spec), name) = (form.asks(), self.next("refuse"));
                 spec["rules"] = rules("escalate", None);
-                world.ask(who, &here, &name, spec).await;
+                cluster.ask(who, &here, &name, spec).await;
                 Outcome::State(here, name, State::Denied)
             }
             (Deed::End(form, kind), Prepared::Granted(namespace, name)) => {
                 let object = Object { kind, namespace, name: self.name_of_binding(&name).await };
-                world.review(form.asks().0, &here, &name, "Revoke", "done").await;
+                cluster.review(form.asks().0, &here, &name, "Revoke", "done").await;
                 Outcome::Ended(name, State::Revoked, object)
             }
             (Deed::Restore(kind), _) => {
@@ -268,7 +268,7 @@ impl Ground {
             }
             (Deed::Judge, _) => {
                 let name = self.next(&here);
-                world.allow(&name, &here, json!({})).await;
+                cluster.allow(&name, &here, json!({})).await;
                 Outcome::Ready(name)
             }
             (Deed::Tell, _) => Outcome::Told(self.granted(Form::Whole).await),
@@ -277,7 +277,7 @@ impl Ground {
     }
 
     async fn state(&self, namespace: &str, name: &str, wanted: State) -> Result<(), String> {
-        let request = self.world.requests(namespace).await.get(name).await.map_err(|error| error.to_string())?;
+        let request = self.cluster.requests(namespace).await.get(name).await.map_err(|error| error.to_string())?;
         match request.status {
             Some(status) if status.state == wanted => Ok(()),
             status => Err(format!("status is {}", json!(status))),
@@ -287,7 +287,7 @@ impl Ground {
     /// What kubectl prints of an object; nothing when it is gone.
     async fn print(&self, object: &Object, what: &str) -> String {
         let shown = [&["get"], &object.args()[..], &["--ignore-not-found", "-o", what]].concat();
-        self.world.kubectl(ADMIN).ok(&shown).await
+        self.cluster.kubectl(ADMIN).ok(&shown).await
     }
 
     async fn has_come(&self, outcome: &Outcome) -> Result<(), String> {
@@ -304,7 +304,7 @@ impl Ground {
             }
             Outcome::Gone(object) => self.is_gone(object).await,
             Outcome::Ready(name) => {
-                let policies: Api<AccessPolicy> = Api::all(self.world.client(ADMIN).await);
+                let policies: Api<AccessPolicy> = Api::all(self.cluster.client(ADMIN).await);
                 let status = policies.get(name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
                 let ready = find(&status.conditions, "Ready").is_some_and(|ready| ready.reason == "InUse");
                 if ready { Ok(()) } else { Err(format!("its conditions are {:?}", status.conditions)) }
@@ -324,17 +324,17 @@ impl Ground {
         if left.is_empty() { Ok(()) } else { Err(format!("{left} is there")) }
     }
 
-    pub async fn has_not_come(&self, deed: Deed, outcome: &Outcome, right: &str) {
+    pub async fn has_not_come(&self, operation: Deed, outcome: &Outcome, right: &str) {
         let come = self.has_come(outcome).await;
-        assert!(come.is_err(), "not so that {right}, and yet it came: {deed:?}");
+        assert!(come.is_err(), "not so that {right}, and yet it came: {operation:?}");
     }
 
     /// The outcome has not come, and where a person asked for something, they are told why.
-    pub async fn has_failed(&self, deed: Deed, outcome: &Outcome, right: &str) {
-        self.has_not_come(deed, outcome, right).await;
-        match (deed, outcome) {
+    pub async fn has_failed(&self, operation: Deed, outcome: &Outcome, right: &str) {
+        self.has_not_come(operation, outcome, right).await;
+        match (operation, outcome) {
             (Deed::Grant(form), Outcome::State(namespace, name, _)) => {
-                let failed = self.world.until(namespace, name, State::Failed).await;
+                let failed = self.cluster.until(namespace, name, State::Failed).await;
                 let why = failed.status.and_then(|status| status.message).unwrap_or_default();
                 assert!(why.contains(form.role()), "not so that {right}, and the request says {why:?}");
             }
@@ -353,17 +353,17 @@ impl Ground {
     async fn until_told_of_hindrance(&self, request: &str, right: &str) {
         eventually(&format!("not so that {right}, and {request} says so"), SOON, async || {
             let events = self.events_of(request).await?;
-            let told = |event: &Event| {
+            let announced = |event: &Event| {
                 let note = event.note.as_deref().unwrap_or_default();
                 event.reason.as_deref() == Some("Hindered") && note.contains("cannot go on") && note.contains("cannot ")
             };
-            if events.iter().any(told) { Ok(()) } else { Err(format!("it says {events:?}")) }
+            if events.iter().any(announced) { Ok(()) } else { Err(format!("it says {events:?}")) }
         })
         .await;
     }
 
     async fn events_of(&self, request: &str) -> Result<Vec<Event>, String> {
-        let events: Api<Event> = Api::namespaced(self.world.client(ADMIN).await, &self.namespace);
+        let events: Api<Event> = Api::namespaced(self.cluster.client(ADMIN).await, &self.namespace);
         let events = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
         let about = |event: &Event| event.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some(request);
         Ok(events.into_iter().filter(about).collect())
@@ -376,24 +376,24 @@ impl Ground {
 
     pub async fn until_it_waits_for(&self, words: &str, right: &str) {
         eventually(&format!("not so that {right}, and it says that it waits for {words:?}"), SOON, async || {
-            let (status, said) = self.world.controller.get("/readyz").await?;
-            if status == 503 && said.contains(words) { Ok(()) } else { Err(format!("{status}: {said}")) }
+            let (status, body) = self.cluster.controller.get("/readyz").await?;
+            if status == 503 && body.contains(words) { Ok(()) } else { Err(format!("{status}: {body}")) }
         })
         .await;
     }
 
     pub async fn until_it_says(&self, words: &str, right: &str) {
         eventually(&format!("not so that {right}, and it says {words:?}"), SOON, async || {
-            let (status, said) = self.world.controller.get("/readyz").await?;
-            if said.contains(words) { Ok(()) } else { Err(format!("{status}: {said}")) }
+            let (status, body) = self.cluster.controller.get("/readyz").await?;
+            if body.contains(words) { Ok(()) } else { Err(format!("{status}: {body}")) }
         })
         .await;
     }
 
     pub async fn until_it_leads(&self) {
         eventually("the controller is ready and leads", SOON, async || {
-            let (status, said) = self.world.controller.get("/readyz").await?;
-            if status == 200 && said == "ok: leads\n" { Ok(()) } else { Err(format!("{status}: {said}")) }
+            let (status, body) = self.cluster.controller.get("/readyz").await?;
+            if status == 200 && body == "ok: leads\n" { Ok(()) } else { Err(format!("{status}: {body}")) }
         })
         .await;
     }

@@ -1,4 +1,4 @@
-//! Owns the worlds that trials run in: a control plane with the product installed and its controller running.
+//! Owns the clusters that trials run in: a control plane with the product installed and its controller running.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,14 +16,14 @@ use super::trial;
 use super::users::{self, User};
 
 /// A control plane with the product at work.
-pub struct World {
+pub struct Cluster {
     // Dropped before the control plane that it works on.
     pub controller: Controller,
     pub control_plane: Arc<ControlPlane>,
 }
 
-impl World {
-    /// A world of one's own, for trials that kill things.
+impl Cluster {
+    /// A cluster of one's own, for trials that kill things.
     pub async fn private() -> Arc<Self> {
         Arc::new(Self::on(Arc::new(ControlPlane::start().await)).await)
     }
@@ -132,21 +132,21 @@ impl<T> Shared<T> {
 }
 
 static CONTROL_PLANE: Shared<ControlPlane> = Shared::new();
-static WORLD: Shared<World> = Shared::new();
+static CLUSTER: Shared<Cluster> = Shared::new();
 
 /// The control plane that most trials share.
 pub fn shared_control_plane() -> Arc<ControlPlane> {
     CONTROL_PLANE.get("the shared control plane", ControlPlane::start())
 }
 
-/// The world that most trials share: the product on the shared control plane.
-pub fn shared_world() -> Arc<World> {
+/// The cluster that most trials share: the product on the shared control plane.
+pub fn shared_cluster() -> Arc<Cluster> {
     let control_plane = shared_control_plane();
-    WORLD.get("the shared world", World::on(control_plane))
+    CLUSTER.get("the shared world", Cluster::on(control_plane))
 }
 
 /// Ends what the trials shared. Called once, after the last trial.
 pub fn end() {
-    WORLD.drop();
+    CLUSTER.drop();
     CONTROL_PLANE.drop();
 }
