@@ -3,7 +3,7 @@
 # into the folder given as $1. What is there already, built from these go.mod and go.sum files, is not built again,
 # nor what the folder that KUBEBUILDER_ASSETS names has. Go is asked for only when something is left to build.
 #
-# With a version of Kubernetes as $2, such as 1.37, API server, controller manager and scheduler are those of that version.
+# With a version of Kubernetes as $2, such as 1.33, API server, controller manager and scheduler are those of that version.
 # If it is not the one that go.mod pins, its own go.mod and go.sum are in the folder of that name beside this script,
 # and what is built of them goes into the folder of that name in $1. All else is shared.
 set -eu
