@@ -36,35 +36,52 @@ async fn two_replicas(control_plane: Arc<ControlPlane>) {
     let _scheduler = control_plane.start_scheduler();
 
     let no_zones: [NodeIs; 2] = [("n1", None, false), ("n2", None, true)];
-    let placed = placed_on(&control_plane, &no_zones).await;
-    assert_eq!(names(&placed), ["n1", "n2"], "on nodes without a zone");
-    for pod in placed.values() {
-        assert_eq!(tolerated(pod), [("node.kubernetes.io/not-ready", 30), ("node.kubernetes.io/unreachable", 30)]);
+    for (deployment, placed) in placed_on(&control_plane, &no_zones).await {
+        assert_eq!(names(&placed), ["n1", "n2"], "{deployment} on nodes without a zone");
+        for pod in placed.values() {
+            assert_eq!(tolerated(pod), [("node.kubernetes.io/not-ready", 30), ("node.kubernetes.io/unreachable", 30)]);
+        }
     }
 
     let one_zone = no_zones.map(|(name, _, busy)| (name, Some("a"), busy));
-    assert_eq!(names(&placed_on(&control_plane, &one_zone).await), ["n1", "n2"], "on nodes of one zone");
+    for (deployment, placed) in placed_on(&control_plane, &one_zone).await {
+        assert_eq!(names(&placed), ["n1", "n2"], "{deployment} on nodes of one zone");
+    }
 
     // The two of zone a have the most room.
     let two_zones = [("n1", Some("a"), false), ("n2", Some("a"), false), ("n3", Some("b"), true)];
-    let placed = placed_on(&control_plane, &two_zones).await;
-    let zones: Vec<_> =
-        two_zones.iter().filter(|(name, ..)| placed.contains_key(*name)).filter_map(|(_, zone, _)| *zone).collect();
-    assert_eq!(zones, ["a", "b"], "one in each zone, but: {:?}", names(&placed));
+    for (deployment, placed) in placed_on(&control_plane, &two_zones).await {
+        let zones: Vec<_> =
+            two_zones.iter().filter(|(name, ..)| placed.contains_key(*name)).filter_map(|(_, zone, _)| *zone).collect();
+        assert_eq!(zones, ["a", "b"], "{deployment}: one in each zone, but: {:?}", names(&placed));
+    }
 }
 
-/// Installs the release where there are these nodes and no others, and takes it and them away again. The pods, by the node
-/// that the scheduler chose for each.
-async fn placed_on(control_plane: &ControlPlane, nodes: &[NodeIs]) -> BTreeMap<String, Value> {
+/// The pods of one Deployment, by the node that the scheduler chose for each.
+type Placed = BTreeMap<String, Value>;
+
+/// What the release runs, with the webhook that it has on clusters without MutatingAdmissionPolicy.
+const DEPLOYMENTS: [&str; 2] = ["daypass", "daypass-stamp"];
+
+/// Installs the release where there are these nodes and no others, and takes it and them away again. Where the pods of each
+/// Deployment were.
+async fn placed_on(control_plane: &ControlPlane, nodes: &[NodeIs]) -> BTreeMap<&'static str, Placed> {
     for node in nodes {
         there_is(control_plane, *node).await;
     }
-    control_plane.helm(&["install", "daypass", &chart(), "-n", NAMESPACE, "--create-namespace"]).await;
-    let placed = eventually("both pods have a node", SOON, async || {
+    let webhook = ["--set", "identity.stamp=webhook"];
+    let install = ["install", "daypass", &chart(), "-n", NAMESPACE, "--create-namespace"];
+    control_plane.helm(&[&install[..], &webhook[..]].concat()).await;
+    let placed = eventually("both pods of each have a node", SOON, async || {
         let pods = pods(control_plane, NAMESPACE).await;
         let node = |pod: &Value| pod["spec"]["nodeName"].as_str().map(str::to_owned);
-        let placed: Vec<_> = pods.iter().filter_map(|pod| Some((node(pod)?, pod.clone()))).collect();
-        if placed.len() == 2 { Ok(placed) } else { Err(json!(pods).to_string()) }
+        let of = |deployment: &'static str| {
+            let own = pods.iter().filter(|pod| pod["metadata"]["labels"]["app.kubernetes.io/name"] == deployment);
+            let placed: Vec<_> = own.filter_map(|pod| Some((node(pod)?, pod.clone()))).collect();
+            (placed.len() == 2).then(|| (deployment, placed.into_iter().collect()))
+        };
+        let placed: BTreeMap<&str, Placed> = DEPLOYMENTS.into_iter().filter_map(of).collect();
+        if placed.len() == DEPLOYMENTS.len() { Ok(placed) } else { Err(json!(pods).to_string()) }
     })
     .await;
     control_plane.helm(&["uninstall", "daypass", "-n", NAMESPACE]).await;
@@ -80,7 +97,7 @@ async fn placed_on(control_plane: &ControlPlane, nodes: &[NodeIs]) -> BTreeMap<S
         .await;
     }
     admin.ok(&["delete", "nodes", "--all"]).await;
-    placed.into_iter().collect()
+    placed
 }
 
 /// A node as a kubelet would have made it, ready, with a pod on it that takes half of it when it is busy.
@@ -121,7 +138,7 @@ async fn pods(control_plane: &ControlPlane, namespace: &str) -> Vec<Value> {
     serde_json::from_value(listed["items"].take()).expect("pods")
 }
 
-fn names(placed: &BTreeMap<String, Value>) -> Vec<&str> {
+fn names(placed: &Placed) -> Vec<&str> {
     placed.keys().map(String::as_str).collect()
 }
 
