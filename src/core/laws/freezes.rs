@@ -61,6 +61,29 @@ fn spared(scenario: &Scenario, exempt: bool) -> bool {
     scenario.break_glass && exempt
 }
 
+/// An extension is decided as any other request, also one of access that was given in an emergency that the policy spares.
+#[test]
+fn an_extension_of_emergency_access_adds_no_time_in_a_window() {
+    let scenario = Scenario {
+        scope: serde_json::json!({}),
+        start: None,
+        duration: Some("1s"),
+        stages: 1,
+        break_glass: true,
+        by_label: false,
+        blind: false,
+        narrow: false,
+        recurs: false,
+        suspends: false,
+    };
+    let mut world = frozen(&scenario, 1, true);
+    world.settle();
+    Event::Extension { minutes: 10, approved: true }.happen(&mut world, &scenario);
+    world.settle();
+    assert_eq!((world.state(), world.end()), (State::Active, Some(of_day(1).0)));
+    assert!(world.breaches.is_empty(), "{:#?}", world.breaches);
+}
+
 proptest! {
     #![proptest_config(cases(150))]
 

@@ -55,10 +55,15 @@ impl Simulator {
         plan
     }
 
-    /// The windows in which a policy here denies this request; written down from what the policy says alone.
+    /// The windows in which a policy here denies this request.
     fn freeze(&self) -> Option<schedule::Schedule> {
+        self.freeze_for(&self.request)
+    }
+
+    /// The windows in which a policy here denies a request; written down from what the policy says alone.
+    fn freeze_for(&self, request: &AccessRequest) -> Option<schedule::Schedule> {
         let denies = self.policies.iter().find(|p| p.spec.effect == PolicyEffect::Deny && p.spec.schedule.is_some())?;
-        let spared = denies.spec.on_break_glass == Some(OnBreakGlass::Exempt) && self.request.spec.break_glass;
+        let spared = denies.spec.on_break_glass == Some(OnBreakGlass::Exempt) && request.spec.break_glass;
         let raw = denies.spec.schedule.as_ref().filter(|_| !spared)?;
         Some(schedule::Schedule::read(raw, "").unwrap())
     }
@@ -165,11 +170,17 @@ impl Simulator {
             return false;
         };
         let asked = self.extensions.iter().find(|e| e.metadata.uid.as_ref() == Some(&last.uid));
-        let asked = asked.and_then(|e| duration::parse(e.spec.duration.as_deref()?).ok());
+        // An extension is no emergency, also where it is one of access that was.
+        let bounded = asked.and_then(|extension| {
+            let length = duration::parse(extension.spec.duration.as_deref()?).ok()?;
+            let opens = self.freeze_for(extension).and_then(|freeze| freeze.next_opening(end.0));
+            let to = end.0 + length;
+            (length <= MOST_ADDED).then_some(opens.map_or(to, |opens| opens.min(to)))
+        });
         let sound = before == old.extensions
             && !before.iter().any(|e| e.uid == last.uid)
             && (last.from.clone(), Some(last.to.clone())) == (end.clone(), new.expires_at.clone())
-            && asked.is_some_and(|length| length <= MOST_ADDED && last.to.0 == self.bounded(end.0, end.0 + length))
+            && bounded == Some(last.to.0)
             && new.extensions.len() <= MOST_EXTENSIONS
             && end.0 > self.now
             && (old.state, new.state) == (State::Active, State::Active);
@@ -177,12 +188,6 @@ impl Simulator {
             self.breach(Law::ExpiryFirst, format!("an end may not move so: {:?} to {last:?}", old.extensions));
         }
         sound
-    }
-
-    /// An end, or when a policy begins to deny before that.
-    fn bounded(&self, from: Timestamp, to: Timestamp) -> Timestamp {
-        let edge = self.freeze().and_then(|freeze| freeze.next_opening(from));
-        edge.map_or(to, |edge| edge.min(to))
     }
 
     /// What holds after every single write, whatever comes next.
