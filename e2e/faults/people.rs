@@ -189,7 +189,8 @@ impl People {
                 self.until(&uid, |status| status.state == State::Active).await;
                 sleep(a_while).await;
                 let requests = self.requests(ADMIN, home);
-                requests.delete(&name, &DeleteParams::default()).await.expect("delete a request");
+                let terms = DeleteParams::default();
+                answered(|| requests.delete(&name, &terms)).await.expect("delete a request");
                 self.ended_early(&uid);
             }
             Wish::Extended => {
@@ -203,7 +204,9 @@ impl People {
 
     async fn ask(&self, user: User, place: &str, name: &str, spec: Value, action: Wish) -> String {
         let request: AccessRequest = serde_json::from_value(cast::request(place, name, spec)).expect("a request");
-        let made = self.requests(user, place).create(&PostParams::default(), &request).await;
+        let requests = self.requests(user, place);
+        let terms = PostParams::default();
+        let made = answered(|| requests.create(&terms, &request)).await;
         let uid = made.expect("create a request").uid().expect("a uid");
         let asked = Asked { action, uid: uid.clone(), place: format!("{place}/{name}"), ended_early: None };
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
@@ -214,7 +217,8 @@ impl People {
     async fn review(&self, user: User, place: &str, name: &str, verdict: &str) -> bool {
         let submitted = json!({ "status": { "reviews": { user.name: { "verdict": verdict } } } });
         let requests = self.requests(user, place);
-        match requests.patch_status(name, &PatchParams::default(), &Patch::Merge(submitted)).await {
+        let (submitted, terms) = (Patch::Merge(submitted), PatchParams::default());
+        match answered(|| requests.patch_status(name, &terms, &submitted)).await {
             Ok(_) => true,
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => false,
             Err(error) => panic!("{} cannot review {name}: {error}", user.name),
@@ -248,5 +252,13 @@ impl People {
     /// Every request that was accepted.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What the API server says. A connection that it closed while nobody spoke gives no answer, so it is asked once more.
+async fn answered<T, F: Future<Output = kube::Result<T>>>(call: impl Fn() -> F) -> kube::Result<T> {
+    match call().await {
+        Err(kube::Error::Service(_)) => call().await,
+        answer => answer,
     }
 }
