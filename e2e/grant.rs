@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
         shared("grant::labels_choose_namespaces", labels_choose_namespaces),
         shared("grant::cluster_wide_access_is_a_cluster_role_binding", cluster_wide),
         shared("grant::begins_at_its_start_time", begins_at_its_start_time),
-        shared("grant::of_a_role_that_may_not_be_bound_fails_aloud", fails_aloud),
+        shared("grant::of_a_role_that_may_not_be_bound_is_denied_aloud", denied_aloud),
         shared("grant::whose_name_is_taken_fails_aloud", name_is_taken),
         shared("grant::to_a_service_account_works_and_ends", service_account),
     ]
@@ -142,16 +142,16 @@ async fn begins_at_its_start_time(cluster: Arc<Cluster>) {
 }
 
 /// The chart's values bound what the controller may bind, whatever a policy says.
-async fn fails_aloud(cluster: Arc<Cluster>) {
+async fn denied_aloud(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("fails").await;
     cluster.allow(&namespace, &namespace, json!({ "roles": [{ "name": "admin" }] })).await;
     let admin_role: Value = json!({ "role": { "name": "admin" }, "duration": "1h" });
     cluster.ask(ALICE, &namespace, "too-much", admin_role).await;
-    let failed = cluster.until(&namespace, "too-much", State::Failed).await;
-    let message = failed.status.clone().unwrap().message.unwrap();
+    let denied = cluster.until(&namespace, "too-much", State::Denied).await;
+    let message = denied.status.clone().unwrap().message.unwrap();
     assert!(message.contains("bindableClusterRoles"), "{message}");
     assert!(cluster.our_bindings(&namespace).await.is_empty());
-    cluster.until_events(&failed, &["Failed"]).await;
+    cluster.until_events(&denied, &["Denied"]).await;
 }
 
 /// Somebody made a binding of the name that this grant would have. It is neither used nor taken away.

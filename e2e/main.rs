@@ -48,6 +48,7 @@ mod stored;
 mod tutorial;
 mod uninstall;
 mod upgrade;
+mod usable_roles;
 mod versions;
 mod written_in_gap;
 
@@ -123,6 +124,7 @@ fn trials() -> Vec<Trial> {
         rights::trials(),
         namespaces::trials(),
         roles::trials(),
+        usable_roles::trials(),
         guards::trials(),
         attack::trials(),
         versions::trials(),

@@ -153,8 +153,8 @@ async fn own_rights(cluster: Arc<Cluster>) {
     cluster
         .ask(ALICE, &namespace, "admin", json!({ "role": { "name": "admin" }, "rules": rules("rolebindings") }))
         .await;
-    let why = cluster.until(&namespace, "admin", State::Failed).await.status.unwrap().message.unwrap();
-    assert!(why.contains("may not create this RoleBinding for role ClusterRole/admin"), "{why}");
+    let why = cluster.until(&namespace, "admin", State::Denied).await.status.unwrap().message.unwrap();
+    assert!(why.contains("Daypass may not bind ClusterRole/admin"), "{why}");
     assert!(made_roles(&cluster, &namespace).await.is_empty() && cluster.our_bindings(&namespace).await.is_empty());
     assert!(!cluster.kubectl(ALICE).can_i("create", "rolebindings", Some(&namespace)).await);
 }

@@ -46,7 +46,7 @@ async fn run(program: &Path, kubeconfig: Option<PathBuf>, args: &[&str]) -> Ran 
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-async fn plugin(cluster: &Cluster, user: User, args: &[&str]) -> Ran {
+pub async fn plugin(cluster: &Cluster, user: User, args: &[&str]) -> Ran {
     run(Path::new(PLUGIN), Some(cluster.control_plane.kubeconfig(user)), args).await
 }
 
@@ -60,7 +60,7 @@ fn asks() -> Value {
     json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }] } })
 }
 
-fn draft(namespace: &str, spec: Value) -> tempfile::NamedTempFile {
+pub fn draft(namespace: &str, spec: Value) -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
     std::fs::write(file.path(), cast::request(namespace, "draft", spec).to_string()).unwrap();
     file

@@ -149,9 +149,9 @@ async fn gap(cluster: &Cluster, running: bool) {
     assert!(read["origin"].get("confirm").is_none(), "{read}");
     cluster.ask(ALICE, &namespace, "confirmed", json!({ "role": { "name": "cluster-admin" }, "duration": "2s" })).await;
     // The policy counts again. The chart lets the controller bind no such role, which is another matter.
-    let decided = cluster.until(&namespace, "confirmed", State::Failed).await.status.unwrap();
-    let approved = daypass::api::conditions::find(&decided.conditions, "Approved").expect("a decision");
-    assert_eq!(approved.message, format!("policy {new} allows it"));
+    let denied = cluster.until(&namespace, "confirmed", State::Denied).await.status.unwrap().message.unwrap();
+    let only = format!("policy {new}: spec.roles[0]: Daypass may not bind ClusterRole/cluster-admin");
+    assert!(denied.contains(&only), "{denied}");
 
     // What is written anew is judged as what it is now: narrower than what runs.
     cluster.allow(&own, &namespace, json!({ "duration": { "max": "2m" } })).await;

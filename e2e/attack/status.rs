@@ -192,6 +192,10 @@ fn of_a_policy() -> Vec<Attempt> {
         forge("is_of_another_generation", |g| {
             merge(ADMIN, format!("{}/status", g.policy()), json!({ "status": { "observedGeneration": 7 } }))
         }),
+        forge("lists_a_role_as_unusable", |g| {
+            let unusable = json!([{ "role": { "kind": "ClusterRole", "name": "edit" }, "why": "NotBindable" }]);
+            merge(ADMIN, format!("{}/status", g.policy()), json!({ "status": { "unusableRoles": unusable } }))
+        }),
         forge("is_applied_with_force", |g| {
             let policy = json!({
                 "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessPolicy", "metadata": { "name": g.namespace },

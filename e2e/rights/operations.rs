@@ -334,7 +334,9 @@ impl Ground {
         self.has_not_come(operation, outcome, right).await;
         match (operation, outcome) {
             (Deed::Grant(form), Outcome::State(namespace, name, _)) => {
-                let failed = self.cluster.until(namespace, name, State::Failed).await;
+                // A role that cannot be bound is denied; all else fails at the binding.
+                let ends = if right.contains(" may bind ") { State::Denied } else { State::Failed };
+                let failed = self.cluster.until(namespace, name, ends).await;
                 let why = failed.status.and_then(|status| status.message).unwrap_or_default();
                 assert!(why.contains(form.role()), "not so that {right}, and the request says {why:?}");
             }

@@ -255,22 +255,21 @@ impl Right {
         single_rules(&self.role).into_iter().filter(|rule| *rule != self.rule).collect()
     }
 
-    /// How often the API server has refused its account for want of it. `bind` is no call: a binding is refused, and by
-    /// nobody who only looks at verbs.
+    /// Whether it is no call of its own: the controller asks for it, and makes no binding without it.
+    fn is_asked_for(&self) -> bool {
+        self.part("verbs") == "bind"
+    }
+
+    /// How often the API server has refused its account for want of it.
     fn refusals(&self, cluster: &Cluster) -> usize {
-        let (user, binds) = (self.user(), self.part("verbs") == "bind");
+        let user = self.user();
         let is_it = |event: &&Value| {
             let object = &event["objectRef"];
             let text = |key: &str| object[key].as_str().unwrap_or_default();
             let part = Some(text("subresource")).filter(|part| !part.is_empty()).map(|part| format!("/{part}"));
             let called = format!("{}{}", text("resource"), part.unwrap_or_default());
-            let same = if binds {
-                let why = event["responseStatus"]["message"].as_str().unwrap_or_default();
-                event["verb"] == "create" && called.ends_with("bindings") && why.contains("not currently held")
-            } else {
-                let by_verb = event["annotations"]["authorization.k8s.io/decision"] == "forbid";
-                event["verb"] == self.part("verbs") && called == self.part("resources") && by_verb
-            };
+            let by_verb = event["annotations"]["authorization.k8s.io/decision"] == "forbid";
+            let same = event["verb"] == self.part("verbs") && called == self.part("resources") && by_verb;
             same && event["user"]["username"] == user
         };
         cluster.control_plane.refusals().iter().filter(is_it).count()
@@ -311,7 +310,9 @@ async fn is_missed(ground: &Ground, right: &Right, need: Need) {
     };
     // A watch that was refused before the deed proves nothing: none may be open after it.
     let before = if matches!(need, FromTheStart(_)) { right.refusals(cluster) } else { before };
-    right.until_refused(cluster, before).await;
+    if !right.is_asked_for() {
+        right.until_refused(cluster, before).await;
+    }
     match (need, &begun) {
         (ToBeReady(words) | ToBeReadyFirst(words), _) => ground.until_it_waits_for(words, &name).await,
         (ToProve(words), _) => ground.until_it_says(words, &name).await,

@@ -23,6 +23,10 @@ pub const READY: &str = "Ready";
 /// for a version that knew no schedule of a Deny (False).
 pub const SCHEDULE_IN_FORCE: &str = "ScheduleInForce";
 
+/// Of a policy that allows: every role that it lists is there, and the controller may bind it. Left out until that is
+/// known.
+pub const ROLES_USABLE: &str = "RolesUsable";
+
 /// True, False or Unknown, as Kubernetes writes it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionStatus {

@@ -8,6 +8,7 @@ pub mod conditions;
 mod crd;
 pub mod keys;
 pub mod policy;
+pub mod policy_reason;
 pub mod reason;
 pub mod request;
 pub mod risk;

@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
+use super::policy_reason::UnusableReason;
 use super::schema;
 use super::selector::PolicyScope;
 use super::subject::{RoleName, Subject};
+use super::word::Word;
 
 /// A rule for access requests, valid for the whole cluster. Policies add up; one that denies wins over all
 /// that allow. A policy that is deleted or made narrower takes away the access that hung on it.
@@ -28,6 +30,11 @@ use super::subject::{RoleName, Subject};
     printcolumn(name = "Roles", type_ = "string", json_path = ".spec.roles[*].name"),
     printcolumn(name = "Max", type_ = "string", json_path = ".spec.duration.max"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(
+        name = "Roles Usable",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="RolesUsable")].status"#
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
@@ -67,7 +74,9 @@ pub struct AccessPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub requesters: Vec<Subject>,
-    /// Which roles may be asked for. In a Deny, none means every role.
+    /// Which roles may be asked for. In a Deny, none means every role. Of an Allow, each must be there, and Daypass must be
+    /// allowed to bind it: the condition RolesUsable names those of which that is not so. Requests for them are denied,
+    /// requests for the others are decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub roles: Vec<RoleName>,
@@ -355,6 +364,7 @@ pub struct Extension {
 pub struct AccessPolicyStatus {
     /// Ready: the policy is read, understood and used in decisions. Reviewed: no review of break-glass access under
     /// it is overdue. ScheduleInForce, of a Deny with a schedule: it denies in its windows; False means always.
+    /// RolesUsable, of an Allow: every role that it lists is there, and Daypass may bind it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -366,10 +376,29 @@ pub struct AccessPolicyStatus {
     /// denied always, and what was written for them goes on doing so until the spec is changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_since: Option<i64>,
+    /// Roles of an Allow that cannot be handed out now: what RolesUsable says, for programs. What runs already goes on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub unusable_roles: Vec<UnusableRole>,
     /// Whether the spec is believed to come from somebody who may hand out what it hands out. Left out until it is
     /// judged, a moment after it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<PolicyOrigin>,
+}
+
+/// A role that a policy lists and that cannot be handed out.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct UnusableRole {
+    /// The role, as the policy lists it.
+    pub role: RoleName,
+    /// Why not, in one word: Missing when there is no such role, NotBindable when Daypass may not bind it.
+    #[schemars(length(max = 64))]
+    pub why: Word<UnusableReason>,
+    /// Where Daypass may not bind it, when it is limited to namespaces and may in others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
 }
 
 /// Whether a spec was written while the cluster's guard was in place, which sees that authors hand out only what they may

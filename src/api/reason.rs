@@ -34,6 +34,10 @@ pub enum Reason {
     WaitingForStart,
     /// Approved, and a policy denies it for now: access waits until its window closes.
     Frozen,
+    /// Its role is gone, or cannot be bound any more, since people were asked: access waits until it can.
+    RoleUnusable,
+    /// The API server has yet to say whether the controller may bind the role.
+    RightUnknown,
     /// A policy will deny access that runs, before its stated end.
     FreezeAhead,
     /// Approved, and the binding is being made.
@@ -91,6 +95,8 @@ impl Vocabulary for Reason {
         Self::Approved,
         Self::WaitingForStart,
         Self::Frozen,
+        Self::RoleUnusable,
+        Self::RightUnknown,
         Self::FreezeAhead,
         Self::Binding,
         Self::Extending,
@@ -128,6 +134,8 @@ impl Vocabulary for Reason {
             Self::Approved => "Approved",
             Self::WaitingForStart => "WaitingForStart",
             Self::Frozen => "Frozen",
+            Self::RoleUnusable => "RoleUnusable",
+            Self::RightUnknown => "RightUnknown",
             Self::FreezeAhead => "FreezeAhead",
             Self::Binding => "Binding",
             Self::Extending => "Extending",

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::observe::{DecodedPolicy, FreshRules, Rules};
 use super::queues::{Lane, Queues};
+use super::stores::bind_rights::BindRights;
 use super::stores::listed::{KINDS, Listed};
 use super::stores::packed::{PackedRequest, Summary, reference};
 use super::stores::policies::Policies;
@@ -15,8 +16,9 @@ use super::stores::rbac::{Rbac, RbacFeeds};
 use super::stores::requests::Requests;
 use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
-use crate::api::RoleKind;
 use crate::api::request::AccessRequest;
+use crate::api::subject::RoleName;
+use crate::api::{AccessPolicy, RoleKind};
 use crate::core::decision::dependence::Change;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
@@ -46,6 +48,8 @@ pub struct Context {
     pub policies: Policies,
     /// Roles and bindings as last seen.
     pub rbac: Rbac,
+    /// What this process may bind.
+    pub bind_rights: BindRights,
     /// Which kinds have been seen as a whole.
     pub listed: Listed,
     /// Policies and namespaces straight from the API server.
@@ -96,6 +100,7 @@ impl Context {
             requests,
             policies,
             rbac,
+            bind_rights: BindRights::default(),
             listed: Listed::default(),
             fresh_rules: FreshRules::default(),
             round_wanted: Arc::default(),
@@ -115,8 +120,12 @@ impl Context {
             return None;
         }
         let policies = self.policies.set()?;
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-        Some(Rules { policies, namespaces })
+        Some(Rules { policies, namespaces: self.namespaces()? })
+    }
+
+    /// All namespaces, once they have been listed.
+    pub fn namespaces(&self) -> Option<Arc<Namespaces>> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with this process's clock, if it is.
@@ -185,6 +194,21 @@ impl Context {
     /// Puts every policy into the queue.
     pub fn enqueue_policies(&self) {
         let policies = self.policies.store.state();
+        policies.iter().for_each(|policy| self.queues.enqueue_policy(ObjectRef::from_obj(&**policy)));
+    }
+
+    /// Puts the policies into the queue that list this role, whatever they do.
+    pub fn enqueue_policies_that_list(&self, role: &RoleName) {
+        self.enqueue_policies_with(|policy| policy.spec.roles.contains(role));
+    }
+
+    /// Puts the policies into the queue that list a role of namespaces: which they cover may be another matter now.
+    pub fn enqueue_policies_of_namespaces(&self) {
+        self.enqueue_policies_with(|policy| policy.spec.roles.iter().any(|role| role.kind == RoleKind::Role));
+    }
+
+    fn enqueue_policies_with(&self, concerned: impl Fn(&AccessPolicy) -> bool) {
+        let policies = self.policies.store.state_filter(|policy| policy.0.as_ref().is_ok_and(&concerned));
         policies.iter().for_each(|policy| self.queues.enqueue_policy(ObjectRef::from_obj(&**policy)));
     }
 

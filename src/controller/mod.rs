@@ -5,7 +5,7 @@
 //! | [`stores`] | What this process knows of the cluster |
 //! | [`watch`] | Filling the stores, and saying what to look at |
 //! | [`mod@write`] | Every write to the cluster |
-//! | [`loops`] | Ends, passes, the reaper, the canary |
+//! | [`loops`] | Ends, passes, the reaper, the canary, and the questions what can be bound |
 //!
 //! Beside them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
 //! share, and [`gauges`] what `/metrics` says of it.
@@ -122,6 +122,7 @@ pub async fn run(
     let watches = watch::run(clients.watches, context.clone(), feeds, readiness.clone());
     let guarding = async { tokio::join!(canary.run(report), apply_guard(reports, &context, &readiness, &metrics)) };
     let clocks = loops::clock::run(&context, &readiness);
+    let rights = loops::bind_rights::run(&context);
     let working = work(context.clone(), inbox, &leadership, stop.clone());
     let announcing = tokio::spawn(announcer.run());
     let (nothing_is_written, over) = oneshot::channel::<()>();
@@ -131,6 +132,7 @@ pub async fn run(
     let ended = tokio::select! {
         () = watches => Err(Error::PartEnded("a watch")),
         () = clocks => Err(Error::PartEnded("the look at the clocks")),
+        () = rights => Err(Error::PartEnded("the look at what can be bound")),
         ((), ()) = guarding => Err(Error::PartEnded("the canary")),
         ended = working => ended,
         // Nothing is flushed: this replica may write no more.

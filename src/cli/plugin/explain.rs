@@ -27,6 +27,7 @@ use crate::core::guard::Guard;
 use crate::core::lifecycle::break_glass::is_unreviewed;
 use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::policies::limits::{self, Counted};
+use crate::core::policies::usable::BindRights;
 use crate::core::policies::{PolicySet, origin};
 use crate::core::rbac::role::RoleSeen;
 use crate::core::report::explain::explain;
@@ -162,7 +163,7 @@ impl Cluster {
         now: Timestamp,
         format: show::Format,
     ) -> Result<String, PluginError> {
-        let policies = self.policies().await?;
+        let (policies, rights) = self.policies().await?;
         let extended = self.extended(request).await;
         let namespaces = self.namespaces(request, extended.as_ref()).await?;
         let namespaces = self.reach.known(namespaces);
@@ -181,6 +182,7 @@ impl Cluster {
             protected: Protected::with_release(&self.release),
             others: &others,
             role: role.as_ref(),
+            bind_rights: Some(&rights),
             risk: risk.as_ref(),
             extended: extended.as_ref(),
             unreviewed: &unreviewed,
@@ -189,11 +191,14 @@ impl Cluster {
         show::written(request, &explain(&snapshot, now), &self.notes, format)
     }
 
-    async fn policies(&self) -> Result<PolicySet, PluginError> {
+    /// All policies, and what they say of themselves of the roles that can be bound: nobody but the controller may ask what
+    /// it may.
+    async fn policies(&self) -> Result<(PolicySet, BindRights), PluginError> {
         let api: Api<DecodedPolicy> = Api::all(self.client.clone());
         let listed =
             api.list(&ListParams::default()).await.map_err(|error| PluginError::api("list accesspolicies", error))?;
-        Ok(observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record))
+        let rights = BindRights::on_record(listed.items.iter().filter_map(|policy| policy.0.as_ref().ok()));
+        Ok((observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record), rights))
     }
 
     /// All namespaces, or as many as the request names and one may read.

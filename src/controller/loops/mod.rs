@@ -4,6 +4,7 @@
 //! pass; [`reaper`] looks from the bindings' side; [`canary`] proves the guards, on every replica; [`takeover`] is for the
 //! replica that has just begun to lead. Every write goes through [`mod@super::write`].
 
+pub mod bind_rights;
 pub mod canary;
 pub mod clock;
 pub mod ends;

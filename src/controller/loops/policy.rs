@@ -1,5 +1,6 @@
 //! Takes one policy through a pass: says on the policy itself whether it is in use, and if not, why; whether it was
-//! written under the author guard; and whether reviews of break-glass access under it are overdue.
+//! written under the author guard; which of its roles cannot be handed out; and whether reviews of break-glass access under
+//! it are overdue.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -9,15 +10,20 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tracing::warn;
 
+use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::request::AccessRequest;
+use crate::api::subject::RoleName;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
+use crate::controller::loops::bind_rights;
 use crate::controller::observe::DecodedPolicy;
-use crate::controller::stores::listed::ACCESS_REQUESTS;
+use crate::controller::stores::listed::{ACCESS_REQUESTS, CLUSTER_ROLES, NAMESPACES, ROLES};
 use crate::core::guard::Guard;
-use crate::core::lifecycle::policy_status::{readiness, reviews};
+use crate::core::lifecycle::policy_status::{readiness, reviews, roles_usable};
+use crate::core::lifecycle::roles_usable::{Known, Whereabouts, unusable_roles};
 use crate::core::model::instants::sleep_until;
 use crate::core::policies::origin;
+use crate::core::policies::usable::Listed;
 
 /// Wait after a failed pass.
 const RETRY: Duration = Duration::from_secs(5);
@@ -60,12 +66,26 @@ pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Re
         let unreviewed: Vec<&AccessRequest> = unreviewed.iter().collect();
         reviews(&mut status, policy, &unreviewed, now)
     });
+    roles_usable(&mut status, policy, unusable(policy, &context).await.as_deref(), now);
     if policy.status.as_ref() != Some(&status) {
         context.writer.record_policy(policy, status).await?;
     }
     let wake = wake.flatten().map(|wake| sleep_until(wake, now));
     let judge = unjudged.then_some(JUDGE_AGAIN);
     Ok(wake.into_iter().chain(judge).min().map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Those of its roles that cannot be handed out; none while that is not known.
+async fn unusable(policy: &AccessPolicy, context: &Context) -> Option<Vec<Listed>> {
+    if policy.spec.effect == Effect::Deny {
+        return None;
+    }
+    bind_rights::learn(context, &policy.spec.roles).await;
+    let namespaces = context.namespaces().filter(|_| context.listed.has(&[NAMESPACES, CLUSTER_ROLES, ROLES]))?;
+    let place = |role: &RoleName| (role.clone(), context.rbac.whereabouts(role, &namespaces));
+    let roles: Whereabouts = policy.spec.roles.iter().map(place).collect();
+    let rights = context.bind_rights.answers();
+    unusable_roles(policy, Known { roles: &roles, rights: &rights, namespaces: &namespaces, served: &context.served })
 }
 
 /// A text that nobody can guess: each [`RandomState`] is seeded anew.

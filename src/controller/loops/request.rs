@@ -15,6 +15,7 @@ use super::lost_namespace;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::controller::context::Context;
 use crate::controller::error::{BindError, Error};
+use crate::controller::loops::bind_rights;
 use crate::controller::loops::related::Related;
 use crate::controller::observe::{self, Rules, version};
 use crate::controller::queues::Lane;
@@ -30,6 +31,7 @@ use crate::core::model::instants::sleep_until;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
+use crate::core::policies::usable::BindRights;
 use crate::core::rbac::binding::{self, Observed, Wanted};
 use crate::core::rbac::role::RoleSeen;
 
@@ -86,6 +88,7 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
         guard,
         end_come: packed_uid(&newest).and_then(|uid| context.requests.ends.come(uid)),
         role: None,
+        bind_rights: Arc::default(),
         risk: None,
         related: Related::default(),
         others: Vec::new(),
@@ -176,6 +179,8 @@ struct Pass<'a> {
     end_come: Option<Timestamp>,
     /// Its role; nothing once it is over.
     role: Option<RoleSeen>,
+    /// What this process may bind.
+    bind_rights: Arc<BindRights>,
     /// How much harm that can do.
     risk: Option<RoleRisk>,
     /// Other requests that it has to do with.
@@ -225,6 +230,10 @@ impl Pass<'_> {
             let role = open.then(|| self.context.rbac.role(&self.request, &rules.namespaces));
             self.see_role(role, &rules.namespaces);
         }
+        if open && !self.request.has_grant() {
+            bind_rights::learn_for(self.context, &self.request, &rules.namespaces).await;
+        }
+        self.bind_rights = self.context.bind_rights.answers();
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
         self.answers = self.doubted;
         match refusal(&step) {
@@ -290,6 +299,8 @@ impl Pass<'_> {
         self.related.refresh(self.context, &self.request).await?;
         let role = observe::role(&self.context.reader, &self.request, &rules.namespaces).await?;
         self.see_role(Some(role), &rules.namespaces);
+        bind_rights::ask_again(self.context, &self.request, &rules.namespaces, self.began).await?;
+        self.bind_rights = self.context.bind_rights.answers();
         self.fresh_rules = Some(rules);
         Ok(())
     }
@@ -332,6 +343,7 @@ impl Pass<'_> {
             unreviewed: &self.related.unreviewed,
             others: &self.others,
             role: self.role.as_ref(),
+            bind_rights: Some(&self.bind_rights),
             risk: self.risk.as_ref(),
             guard: &self.guard,
             wrong_clock: self.context.wrong_clock(),

@@ -2,6 +2,7 @@
 //!
 //! It answers questions and decides nothing; it must not call the API server.
 
+pub mod bind_rights;
 pub mod doubts;
 pub mod ends;
 pub mod expectations;

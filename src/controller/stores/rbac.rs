@@ -1,5 +1,6 @@
 //! Roles and bindings as the watches have them: all roles, for what they allow, and the bindings with our mark.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -9,6 +10,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use super::packed::Packed;
 use crate::api::RoleKind;
 use crate::api::request::{AccessRequest, BindingKind, BindingRef};
+use crate::api::subject::RoleName;
 use crate::controller::observe::places_of;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::rbac::binding::Observed;
@@ -68,6 +70,19 @@ impl Rbac {
                     (place, role.map(Arc::new))
                 });
                 RoleSeen::OfNamespaces(roles.collect())
+            }
+        }
+    }
+
+    /// Where a role is: in which of these namespaces, or none for a ClusterRole that is there.
+    pub fn whereabouts(&self, role: &RoleName, namespaces: &Namespaces) -> BTreeSet<Option<String>> {
+        match role.kind {
+            RoleKind::ClusterRole => {
+                self.cluster_roles.get(&ObjectRef::new(&role.name)).map(|_| None).into_iter().collect()
+            }
+            RoleKind::Role => {
+                let there = |name: &&String| self.roles.get(&ObjectRef::new(&role.name).within(name)).is_some();
+                namespaces.keys().filter(there).cloned().map(Some).collect()
             }
         }
     }

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::api::policy::Effect;
+use crate::api::subject::RoleName;
 use crate::api::{RoleKind, keys};
 use crate::controller::context::{Context, Feeds};
 use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
@@ -400,6 +401,7 @@ async fn watch_namespaces(
                 context.set_namespaces(known.clone());
                 listed(NAMESPACES, context, readiness);
                 context.enqueue_open_requests();
+                context.enqueue_policies();
                 None
             }
             Event::Apply(namespace) => {
@@ -411,12 +413,14 @@ async fn watch_namespaces(
         if let Some(name) = changed {
             context.set_namespaces(known.clone());
             context.enqueue_concerned(&Change::Namespace(&name));
+            context.enqueue_policies_of_namespaces();
         }
     })
     .await;
 }
 
-/// A role that changes is news for the requests that are for it; one that was made for a binding, for its request.
+/// A role that changes is news for the requests that are for it, for the policies that list it, and for what this process
+/// may bind, since it may be one of its own; one that was made for a binding, for its request.
 async fn watch_roles<K>(
     stream: impl Stream<Item = watcher::Result<Event<K>>>,
     read: impl Fn(&K) -> ObservedRole,
@@ -431,11 +435,18 @@ async fn watch_roles<K>(
         Event::InitDone => {
             listed(kind, context, readiness);
             context.enqueue_open_requests();
+            context.enqueue_policies();
+            context.bind_rights.round_wanted.notify_one();
         }
         Event::Apply(role) | Event::Delete(role) => {
             match read(&role).possible_request_uids().find_map(|uid| context.requests.by_uid.get(uid)) {
                 Some(request) => context.enqueue(request),
-                None => context.enqueue_requests_for(role_kind, &role.name_any()),
+                None => {
+                    let name = role.name_any();
+                    context.enqueue_requests_for(role_kind, &name);
+                    context.enqueue_policies_that_list(&RoleName { kind: role_kind, name });
+                    context.bind_rights.round_wanted.notify_one();
+                }
             }
         }
     })

@@ -89,6 +89,7 @@ pub fn fits(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) 
     let mut short = shortfalls(policy, ask, ask.length, context);
     // Not among the others: what runs already is held to those, and goes on where a new grant would not begin.
     short.extend(context.beyond_protection(ask, policy).map(Shortfall::Protected));
+    short.extend(context.unusable_role(policy).map(Shortfall::RoleUnusable));
     if !short.is_empty() {
         return Err(short);
     }

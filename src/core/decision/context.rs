@@ -18,6 +18,7 @@ use crate::core::model::schedule::Schedule;
 use crate::core::policies::Policy;
 use crate::core::policies::cel::{CelInput, RequestFacts, RiskScore, When, Who};
 use crate::core::policies::limits::{Counted, Exceeded};
+use crate::core::policies::usable::{Listed, RoleUse, Unusable, role_use};
 use crate::core::rbac::role::RoleSeen;
 
 /// Values by label key.
@@ -41,6 +42,10 @@ pub struct EvalContext<'a> {
     protected: Protected<'a>,
     /// The role asked for; none while nobody has looked.
     role: Option<&'a RoleSeen>,
+    /// Whether it can be handed out there.
+    role_use: RoleUse,
+    /// Whether a policy was found for the request before. People may have been asked since.
+    was_allowed: bool,
     /// Those that somebody has asked for.
     labels: RefCell<Labels>,
 }
@@ -48,10 +53,12 @@ pub struct EvalContext<'a> {
 impl<'a> EvalContext<'a> {
     /// What holds in a place at a time.
     pub fn new(s: &Snapshot<'a>, place: &'a GrantScope, at: Timestamp) -> Self {
-        let Snapshot { namespaces, risk, others, protected, role, .. } = *s;
+        let Snapshot { request, namespaces, risk, others, protected, role, bind_rights, .. } = *s;
         let harm = RiskScore::recorded(risk);
         let (freezes, labels) = (Freezes::default(), RefCell::default());
-        Self { place, namespaces, at, harm, others, freezes, protected, role, labels }
+        let role_use = role_use(&request.spec.role, role, bind_rights, place);
+        let was_allowed = request.status.as_ref().is_some_and(|status| status.policy.is_some());
+        Self { place, namespaces, at, harm, others, freezes, protected, role, role_use, was_allowed, labels }
     }
 
     /// Why the policy's limits leave no room for this request.
@@ -67,6 +74,27 @@ impl<'a> EvalContext<'a> {
     /// Why the policy does not give this anew, since it would reach what is protected.
     pub fn beyond_protection(&self, ask: &ValidRequest<'_>, policy: &Policy) -> Option<Protection> {
         self.protected.shortfall(policy, ask, self.place, self.namespaces, self.role)
+    }
+
+    /// Why the policy does not give this role to somebody whom nobody has been asked about yet.
+    pub fn unusable_role(&self, policy: &Policy) -> Option<Listed> {
+        let RoleUse::Unusable(why) = &self.role_use else { return None };
+        let index = policy.roles.iter().position(|role| why.is_about(role))?;
+        (!self.was_allowed).then(|| Listed { index, why: why.clone() })
+    }
+
+    /// Why access has to wait for its role, when people may have been asked already: they are not asked again because a role
+    /// is made anew.
+    pub fn role_away(&self) -> Option<&Unusable> {
+        match &self.role_use {
+            RoleUse::Unusable(why) if self.was_allowed => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody knows yet if the role can be handed out, and nobody has been asked.
+    pub fn role_is_unknown(&self) -> bool {
+        self.role_use == RoleUse::Unknown && !self.was_allowed
     }
 
     fn under(&self, policy: &Policy) -> Vec<&'a Counted> {

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::choose::{Chosen, choose};
 use crate::api::policy::{Effect, Stage};
-use crate::api::subject::Identity;
+use crate::api::subject::{Identity, RoleName};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::context::EvalContext;
 use crate::core::decision::freeze::{FreezeEdge, Freezes};
@@ -23,12 +23,15 @@ use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::instants::later;
 use crate::core::policies::Policy;
 use crate::core::policies::seats::as_escalated;
+use crate::core::policies::usable::Unusable;
 
 /// The answer to a request.
 #[derive(Clone, Debug)]
 pub enum Decision<'p> {
     /// A policy that might deny cannot be read.
     Undecided(Unreadable),
+    /// Policies allow it, and the API server has yet to say whether the controller may bind this role.
+    RightUnknown(RoleName),
     /// No, as far as policies go; all reasons, the closest to a yes first.
     Denied(Vec<Denial>),
     /// No, says somebody who may.
@@ -46,6 +49,8 @@ pub enum Decision<'p> {
     Lapsed(Lapse),
     /// Yes, and a policy denies it for now.
     Frozen(Approved<'p>, FreezeEdge),
+    /// Yes, and its role cannot be handed out any more, or not yet again.
+    RoleAway(Approved<'p>, RoleAway),
     /// Yes.
     Approved(Approved<'p>),
 }
@@ -75,6 +80,8 @@ pub enum Lapse {
     Time,
     /// The grant that was to be extended came to its end.
     Grant(String),
+    /// The role could not be handed out in time.
+    Role(Unusable),
 }
 
 impl fmt::Display for Lapse {
@@ -83,6 +90,7 @@ impl fmt::Display for Lapse {
             Self::Stage(name) => write!(f, "stage {name} had no answer in time"),
             Self::Time => f.write_str("the time asked for is over"),
             Self::Grant(of) => write!(f, "{of} came to its end first"),
+            Self::Role(why) => write!(f, "its role did not come in time: {why}"),
         }
     }
 }
@@ -105,6 +113,27 @@ pub struct Waiting<'p> {
     pub deadline: Timestamp,
     /// The policy that denies it meanwhile, and until when.
     pub frozen: Option<FreezeEdge>,
+    /// Why access would have to wait for its role.
+    pub role_away: Option<Unusable>,
+}
+
+/// What access waits for whose role cannot be handed out, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleAway {
+    /// Why it cannot.
+    pub why: Unusable,
+    /// When the wait ends.
+    pub deadline: Timestamp,
+}
+
+/// That access waits for its role, in words.
+pub fn waits_for_role(why: &Unusable) -> String {
+    format!("access waits for its role: {why}")
+}
+
+/// That it is not known whether the controller may bind a role, in words.
+pub fn right_unknown(role: &RoleName) -> String {
+    format!("the API server has yet to say whether Daypass may bind {role}")
 }
 
 /// That a policy denies for now what others allow, in words.
@@ -170,17 +199,22 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
         Ok(automatic) => automatic,
         Err(why) => return denied(Shortfall::AutomaticUnevaluated(why)),
     };
+    if context.role_is_unknown() {
+        return Decision::RightUnknown(ask.role.clone());
+    }
     let frozen = frozen(ask, &context);
     match ask_people(ask, policy, automatic, period, log, now) {
         Answer::Open(waiting) => match context.too_many_open(ask, policy) {
-            None => Decision::Waiting(Waiting { frozen, ..waiting }),
+            None => Decision::Waiting(Waiting { frozen, role_away: context.role_away().cloned(), ..waiting }),
             Some(exceeded) => denied(Shortfall::Limit(exceeded)),
         },
         Answer::Complete(approvers) => {
             let approved = Approved { policy, place: place.clone(), period, approvers, freezes };
-            match frozen {
-                None => Decision::Approved(approved),
-                Some(edge) => Decision::Frozen(approved, edge),
+            match (frozen, role_away(ask, policy, period, &context)) {
+                (Some(edge), _) => Decision::Frozen(approved, edge),
+                (None, None) => Decision::Approved(approved),
+                (None, Some(away)) if away.deadline <= now => Decision::Lapsed(Lapse::Role(away.why)),
+                (None, Some(away)) => Decision::RoleAway(approved, away),
             }
         }
         Answer::Refused { by, comment } => Decision::Refused { policy, by, comment },
@@ -198,6 +232,15 @@ enum Answer<'p> {
     Refused { by: String, comment: String },
     /// It is too late.
     Late(Lapse),
+}
+
+/// What keeps access waiting that is due, for want of its role. Once a start is named, the wait ends with what was asked
+/// for; otherwise as that for approvers would.
+fn role_away(ask: &ValidRequest<'_>, policy: &Policy, period: Period, context: &EvalContext<'_>) -> Option<RoleAway> {
+    let is_due = matches!(ask.aim, RequestKind::Extension { .. }) || period.begin <= context.at;
+    let why = context.role_away().filter(|_| is_due)?.clone();
+    let deadline = ask.start.map_or(later(ask.created, policy.deadline), |_| period.end);
+    Some(RoleAway { why, deadline })
 }
 
 /// The policy that keeps access waiting now, and until when. What begins later anyway waits for its start.
@@ -244,7 +287,7 @@ fn ask_people<'p>(
             if deadline <= now {
                 return Answer::Late(Lapse::Stage(stage.name));
             }
-            Answer::Open(Waiting { policy, stage, approved, deadline, frozen: None })
+            Answer::Open(Waiting { policy, stage, approved, deadline, frozen: None, role_away: None })
         }
     }
 }
@@ -284,6 +327,8 @@ mod tests {
             Decision::Undecided(why) => Err(why.to_string()),
             Decision::Lapsed(why) => Err(why.to_string()),
             Decision::Frozen(_, edge) => Err(frozen_until(&edge)),
+            Decision::RightUnknown(role) => Err(right_unknown(&role)),
+            Decision::RoleAway(_, away) => Err(waits_for_role(&away.why)),
             Decision::Refused { by, comment, .. } => Err(refused(&by, &comment)),
         }
     }

@@ -14,6 +14,7 @@ use crate::core::model::duration;
 use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::near_miss::NearMiss;
 use crate::core::policies::limits::Exceeded;
+use crate::core::policies::usable::Listed;
 
 /// One thing in which a policy falls short.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub enum Shortfall {
     AutomaticUnevaluated(String),
     /// It does not reach what is protected.
     Protected(Protection),
+    /// It lists the role, which cannot be handed out.
+    RoleUnusable(Listed),
     /// It has no window for it.
     NoTime(NoTime),
     /// Its limits leave no room.
@@ -128,6 +131,7 @@ impl fmt::Display for Shortfall {
             Self::ConditionUnevaluated(why) => write!(f, "its condition cannot be evaluated: {why}"),
             Self::AutomaticUnevaluated(why) => write!(f, "its automaticWhen cannot be evaluated: {why}"),
             Self::Protected(protection) => write!(f, "{protection}"),
+            Self::RoleUnusable(listed) => write!(f, "{listed}"),
             Self::NoTime(why) => write!(f, "{why}"),
             Self::Limit(exceeded) => write!(f, "{exceeded}"),
             Self::Disbelieved(why) => f.write_str(why),

@@ -8,6 +8,7 @@ use crate::core::model::namespaces::Namespaces;
 use crate::core::model::own_clock::WrongClock;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
+use crate::core::policies::usable::BindRights;
 use crate::core::rbac::binding::Observed;
 use crate::core::rbac::role::RoleSeen;
 
@@ -28,6 +29,8 @@ pub struct Snapshot<'a> {
     pub others: &'a [Counted],
     /// The role asked for; none while nobody has looked.
     pub role: Option<&'a RoleSeen>,
+    /// What the controller may bind; none where nobody can ask, and then nothing is held against the role.
+    pub bind_rights: Option<&'a BindRights>,
     /// How much harm the role can do; none while nobody has looked.
     pub risk: Option<&'a RoleRisk>,
     /// What stands in the place of each recorded binding, and every binding that carries the request's UID.
@@ -66,6 +69,7 @@ impl<'a> Snapshot<'a> {
             protected: Protected::default(),
             others: &[],
             role: None,
+            bind_rights: None,
             risk: None,
             bindings: &[],
             extended: None,

@@ -155,7 +155,12 @@ fn answer(request: &AccessRequest, policies: &[AccessPolicy]) -> Answer {
         Decision::Approved(approved) => Answer::Yes(approved.policy.reference.name.clone()),
         Decision::Denied(reasons) => Answer::No(reasons),
         Decision::Refused { .. } => Answer::Refused,
-        Decision::Waiting(_) | Decision::Frozen(..) | Decision::Undecided(_) | Decision::Lapsed(_) => Answer::NotYet,
+        Decision::Waiting(_)
+        | Decision::Frozen(..)
+        | Decision::RoleAway(..)
+        | Decision::RightUnknown(_)
+        | Decision::Undecided(_)
+        | Decision::Lapsed(_) => Answer::NotYet,
     }
 }
 

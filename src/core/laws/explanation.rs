@@ -17,9 +17,9 @@ use crate::core::report::explain::{Outcome, StageState, Verdict, explain};
 /// What the explanation must say, when `decide` says this.
 fn word(decision: &Decision<'_>) -> Outcome {
     match decision {
-        Decision::Undecided(_) => Outcome::Undecided,
+        Decision::Undecided(_) | Decision::RightUnknown(_) => Outcome::Undecided,
         Decision::Denied(_) | Decision::Refused { .. } => Outcome::Denied,
-        Decision::Waiting(_) | Decision::Frozen(..) => Outcome::Waiting,
+        Decision::Waiting(_) | Decision::Frozen(..) | Decision::RoleAway(..) => Outcome::Waiting,
         Decision::Lapsed(_) => Outcome::Lapsed,
         Decision::Approved(_) => Outcome::Granted,
     }
@@ -63,7 +63,9 @@ fn as_decided(simulator: &Simulator) -> Result<(), TestCaseError> {
             prop_assert_eq!(&explanation.reasons, &reasons);
         }
         let (policy, open) = match &decision {
-            Decision::Approved(approved) | Decision::Frozen(approved, _) => (Some(approved.policy), None),
+            Decision::Approved(approved) | Decision::Frozen(approved, _) | Decision::RoleAway(approved, _) => {
+                (Some(approved.policy), None)
+            }
             Decision::Waiting(waiting) => (Some(waiting.policy), Some((&waiting.stage.name, waiting.approved))),
             _ => return Ok(()),
         };

@@ -11,6 +11,7 @@ mod explanation;
 pub(crate) mod fixtures;
 mod freezes;
 mod purity;
+mod roles;
 pub(crate) mod simulator;
 mod strategies;
 mod suspension;

@@ -23,6 +23,7 @@ use crate::core::model::own_clock::WrongClock;
 use crate::core::model::recurrence::is_open;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
+use crate::core::policies::usable::BindRights;
 use crate::core::rbac::binding::{Observed, Wanted};
 use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
@@ -84,6 +85,8 @@ pub struct Simulator {
     pub risk: Option<RoleRisk>,
     /// The role asked for.
     pub role: Option<RoleSeen>,
+    /// What the controller may bind, as it was told.
+    pub bind_rights: Option<BindRights>,
     /// What the canary says.
     pub guard: Guard,
     /// What is wrong with the controller's clock.
@@ -121,7 +124,8 @@ impl Simulator {
             unreviewed: Vec::new(),
             others: Vec::new(),
             risk: None,
-            role: Some(RoleSeen::OfCluster(None)),
+            role: Some(RoleSeen::that_only_looks()),
+            bind_rights: None,
             guard: Guard::since(Timestamp::MIN),
             wrong_clock: None,
             doubted: false,
@@ -185,6 +189,7 @@ impl Simulator {
             others: &self.others,
             risk: self.risk.as_ref(),
             role: self.role.as_ref(),
+            bind_rights: self.bind_rights.as_ref(),
             wrong_clock: self.wrong_clock,
             doubted: self.doubted,
             bind_failure: self.failure.as_deref(),

@@ -254,6 +254,7 @@ pub fn disturbances() -> impl Strategy<Value = Event> {
         1 => Just(Event::DurationBroken),
         1 => Just(Event::RequesterRemoved),
         1 => any::<bool>().prop_map(Event::BindsRefused),
+        2 => any::<bool>().prop_map(Event::BindRight),
         1 => prop_oneof![Just(None), Just(Some(WrongClock::Ahead)), Just(Some(WrongClock::Behind))]
             .prop_map(Event::ClockWrong),
         1 => any::<bool>().prop_map(|more| Event::RoleEdited(if more { RoleEdit::Wider } else { RoleEdit::Back })),

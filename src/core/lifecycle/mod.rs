@@ -1,7 +1,8 @@
 //! What happens next: from a stored request and a time to one step, from the first pass to the end and its review.
 //!
 //! [`plan`] is the way in. A request waits for people in [`stages`], runs in [`active`], rests in [`suspend`] and is over by
-//! [`end`]. It must not write: a [`step`] is a value.
+//! [`end`]. What a policy says of itself is in [`policy_status`], and of its roles in [`roles_usable`]. It must not write: a
+//! [`step`] is a value.
 
 pub mod active;
 pub mod break_glass;
@@ -16,6 +17,7 @@ pub mod plan;
 pub mod policy_status;
 pub mod reap;
 pub mod record;
+pub mod roles_usable;
 pub mod stages;
 pub mod step;
 pub mod suspend;

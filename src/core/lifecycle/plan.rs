@@ -13,7 +13,7 @@ use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
 use crate::core::decision::approvals::{ReviewLog, said_by};
-use crate::core::decision::decide::{Approved, Decision, decide, frozen_until, refused};
+use crate::core::decision::decide::{Approved, Decision, decide, frozen_until, refused, right_unknown, waits_for_role};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
 use crate::core::guard::Guard;
@@ -37,7 +37,7 @@ use crate::core::model::instants::{earliest, whole_second};
 use crate::core::model::own_clock::WrongClock;
 use crate::core::model::recurrence::Opening;
 use crate::core::rbac::binding;
-use crate::core::rbac::role::missing_rights;
+use crate::core::rbac::role::{RoleSeen, missing_rights};
 use crate::core::rbac::rules::describe;
 
 /// The step of a request that is over, was deleted, or whose end or window has come: all that follows from its record and
@@ -168,6 +168,7 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
     let log = ReviewLog::of(&status);
     match decide(&ask, s, log, now) {
         Decision::Undecided(policy) => wait(s, status, Reason::PolicyNotReady, &policy.to_string(), None, now),
+        Decision::RightUnknown(role) => wait(s, status, Reason::RightUnknown, &right_unknown(&role), None, now),
         Decision::Denied(reasons) => finish(s, status, Ending::Denied, None, &join(&reasons), now),
         Decision::Refused { policy, by, comment } => {
             // What others said in the same moment goes on record too.
@@ -180,14 +181,17 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
             wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
         }
         Decision::Frozen(approved, edge) => {
-            record::decided_by(&mut status, approved.policy, now);
-            stages::note_approvals(&mut status, approved.policy, ask.requester, now);
+            decided(&mut status, &approved, &ask, now);
             let why = format!("{}; {}", approved.sentence(), frozen_until(&edge));
-            frozen(s, status, &why, edge.at, now)
+            held_up(s, status, Reason::Frozen, &why, edge.at, now)
+        }
+        Decision::RoleAway(approved, away) => {
+            decided(&mut status, &approved, &ask, now);
+            let why = format!("{}; {}", approved.sentence(), waits_for_role(&away.why));
+            held_up(s, status, Reason::RoleUnusable, &why, away.deadline, now)
         }
         Decision::Approved(approved) => {
-            record::decided_by(&mut status, approved.policy, now);
-            stages::note_approvals(&mut status, approved.policy, ask.requester, now);
+            decided(&mut status, &approved, &ask, now);
             match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
                 // The running request's own pass moves its end.
                 (RequestKind::Extension { of, running }, _) => {
@@ -205,6 +209,12 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
             }
         }
     }
+}
+
+/// Puts on record which policy decides, and who agreed.
+fn decided(status: &mut AccessRequestStatus, approved: &Approved<'_>, ask: &ValidRequest<'_>, now: Timestamp) {
+    record::decided_by(status, approved.policy, now);
+    stages::note_approvals(status, approved.policy, ask.requester, now);
 }
 
 /// What stands in the way of a request before any policy is asked.
@@ -302,7 +312,8 @@ pub fn prepare<'a>(
         return Err(Hindrance::Clock(wrong));
     }
     let lacks = missing_rights(&s.request.spec.rules, s.role);
-    if !lacks.is_empty() {
+    // Of a role that is nowhere, the decision says it.
+    if !lacks.is_empty() && s.role.and_then(RoleSeen::nowhere).is_none() {
         return Err(Hindrance::Lacks(lacks));
     }
     match ask.aim {
@@ -344,14 +355,22 @@ fn wait(
     Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
-/// Approved, and a policy denies it until its window closes. It is decided anew then, so nothing is settled yet.
-fn frozen(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, until: Timestamp, now: Timestamp) -> Step {
+/// Approved, and held up: a policy denies it until its window closes, or its role cannot be handed out. It is decided anew
+/// then, so nothing is settled yet.
+fn held_up(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    reason: Reason,
+    why: &str,
+    until: Timestamp,
+    now: Timestamp,
+) -> Step {
     let before = conditions::find(&status.conditions, conditions::APPROVED).map(|c| c.reason.as_str());
-    if before != Some(Reason::Frozen.as_str()) {
-        history::add(&mut status.history, now, Reason::Frozen, None, why);
+    if before != Some(reason.as_str()) {
+        history::add(&mut status.history, now, reason, None, why);
     }
     status.stage = None;
-    wait(s, status, Reason::Frozen, why, Some(until), now)
+    wait(s, status, reason, why, Some(until), now)
 }
 
 /// Approved, and something is still to come before it takes effect: its start, or the move of an end.

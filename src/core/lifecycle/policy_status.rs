@@ -1,12 +1,14 @@
-//! What a policy's status says about it: whether it is in use, whether the schedule of one that denies counts, and whether
-//! reviews of break-glass access under it are overdue.
+//! What a policy's status says about it: whether it is in use, whether the schedule of one that denies counts, whether the
+//! roles of one that allows can be handed out, and whether reviews of break-glass access under it are overdue.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus, Effect, PolicyOrigin};
+use crate::api::policy_reason::{PolicyReason, UnusableReason};
 use crate::api::request::AccessRequest;
+use crate::api::word::Vocabulary;
 use crate::core::lifecycle::break_glass::{overdue_since, place, review_due};
 use crate::core::model::field_error::sentence;
 use crate::core::model::history::{join, shorten};
@@ -14,23 +16,9 @@ use crate::core::model::instants::whole_second;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Entry;
 use crate::core::policies::origin::disbelief;
+use crate::core::policies::usable::Listed;
 use crate::core::policies::wildcards::{self, wildcards};
 use crate::core::policies::written_for::{denies_always, schedule_counts, schedule_since};
-
-/// Reason of Ready when the policy is used in decisions.
-pub const IN_USE: &str = "InUse";
-/// Reason of Ready when the policy has faults and grants nothing new.
-pub const INVALID: &str = "Invalid";
-/// Reason of Ready when the policy was written while the author guard was not in place.
-pub const WRITTEN_IN_GAP: &str = "WrittenInGap";
-/// Reason of ScheduleInForce when the policy denies in its windows.
-pub const IN_FORCE: &str = "InForce";
-/// Reason of ScheduleInForce when it denies always, since its spec was written for a version that knew no windows of it.
-pub const WRITTEN_FOR_EARLIER: &str = "WrittenForEarlierVersion";
-/// Reason of Reviewed when no review is overdue.
-pub const IN_TIME: &str = "InTime";
-/// Reason of Reviewed when one is.
-pub const OVERDUE: &str = "ReviewOverdue";
 
 /// The status of a policy: the old one with Ready judged anew, and what was judged of its `origin`, if anything was.
 pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Timestamp) -> AccessPolicyStatus {
@@ -42,10 +30,10 @@ pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Times
     let entry = Entry::read(policy);
     let (is, reason, message) = match (entry.consequence(), doubt) {
         (Some(consequence), _) => {
-            (ConditionStatus::False, INVALID, format!("{}; {consequence}", sentence(entry.faults())))
+            (ConditionStatus::False, PolicyReason::Invalid, format!("{}; {consequence}", sentence(entry.faults())))
         }
-        (_, Some(why)) => (ConditionStatus::False, WRITTEN_IN_GAP, why),
-        (_, None) => (ConditionStatus::True, IN_USE, in_use(policy)),
+        (_, Some(why)) => (ConditionStatus::False, PolicyReason::WrittenInGap, why),
+        (_, None) => (ConditionStatus::True, PolicyReason::InUse, in_use(policy)),
     };
     condition(&mut status, policy, conditions::READY, is, reason, &message, now);
     status.schedule_since = Some(schedule_since(policy));
@@ -73,13 +61,56 @@ fn of_schedule(status: &mut AccessPolicyStatus, policy: &AccessPolicy, now: Time
     match schedule_counts(policy) {
         true => {
             let message = format!("it denies {}", schedule.describe());
-            condition(status, policy, TYPE, ConditionStatus::True, IN_FORCE, &message, now);
+            condition(status, policy, TYPE, ConditionStatus::True, PolicyReason::InForce, &message, now);
         }
         false => {
             let message = denies_always(policy);
-            condition(status, policy, TYPE, ConditionStatus::False, WRITTEN_FOR_EARLIER, &message, now);
+            condition(
+                status,
+                policy,
+                TYPE,
+                ConditionStatus::False,
+                PolicyReason::WrittenForEarlierVersion,
+                &message,
+                now,
+            );
         }
     }
+}
+
+/// Judges RolesUsable by those of its roles that cannot be handed out, none while that is not known: then what was said
+/// stands. A policy that denies says nothing of roles: to deny one before it is there is no fault.
+pub fn roles_usable(
+    status: &mut AccessPolicyStatus,
+    policy: &AccessPolicy,
+    unusable: Option<&[Listed]>,
+    now: Timestamp,
+) {
+    const TYPE: &str = conditions::ROLES_USABLE;
+    if policy.spec.effect == Effect::Deny {
+        conditions::remove(&mut status.conditions, TYPE);
+        status.unusable_roles.clear();
+        return;
+    }
+    let Some(unusable) = unusable else { return };
+    status.unusable_roles = unusable.iter().map(|listed| listed.why.on_record()).collect();
+    let first = status.unusable_roles.first().and_then(|role| role.why.known());
+    let (is, reason, message) = match first {
+        None => {
+            let message = "every role that it lists is there, and Daypass may bind it".to_owned();
+            (ConditionStatus::True, PolicyReason::AllUsable, message)
+        }
+        Some(why) => {
+            let reason = match why {
+                UnusableReason::Missing => PolicyReason::RoleMissing,
+                UnusableReason::NotBindable => PolicyReason::RoleNotBindable,
+            };
+            let each: Vec<String> = unusable.iter().map(Listed::to_string).collect();
+            let message = format!("{}; until then requests for it are denied, and what runs goes on", join(&each));
+            (ConditionStatus::False, reason, message)
+        }
+    };
+    condition(status, policy, TYPE, is, reason, &message, now);
 }
 
 /// Judges Reviewed by the requests under this policy whose access has yet to be reviewed. When to look again.
@@ -101,8 +132,8 @@ pub fn reviews(
         .collect();
     overdue.sort();
     let (is, reason, message) = match overdue.len() {
-        0 => (ConditionStatus::True, IN_TIME, "no review of break-glass access is overdue".to_owned()),
-        n => (ConditionStatus::False, OVERDUE, format!("{n} overdue: {}", join(&overdue))),
+        0 => (ConditionStatus::True, PolicyReason::InTime, "no review of break-glass access is overdue".to_owned()),
+        n => (ConditionStatus::False, PolicyReason::ReviewOverdue, format!("{n} overdue: {}", join(&overdue))),
     };
     condition(status, policy, conditions::REVIEWED, is, reason, &message, now);
     let due = unreviewed.iter().filter_map(|request| request.status.as_ref().and_then(review_due));
@@ -119,14 +150,14 @@ fn condition(
     policy: &AccessPolicy,
     type_: &str,
     is: ConditionStatus,
-    reason: &str,
+    reason: PolicyReason,
     message: &str,
     now: Timestamp,
 ) {
     let new = Condition {
         type_: type_.to_owned(),
         status: is,
-        reason: reason.to_owned(),
+        reason: reason.as_str().to_owned(),
         message: shorten(message),
         last_transition_time: Time(whole_second(now)),
         observed_generation: policy.metadata.generation,
@@ -137,9 +168,16 @@ fn condition(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::subject::{RoleKind, RoleName};
+    use crate::api::word::Word;
     use crate::core::laws::fixtures::{deny, noon, policy, request};
+    use crate::core::policies::usable::{Sought, Unusable};
     use k8s_openapi::jiff::SignedDuration;
     use serde_json::json;
+
+    fn known(reason: &str) -> Word<PolicyReason> {
+        Word::from(reason)
+    }
 
     fn broke_the_glass(namespace: &str, by: Timestamp) -> AccessRequest {
         let mut request = request(json!({ "breakGlass": true }));
@@ -168,7 +206,7 @@ mod tests {
         ] {
             let status = readiness(&policy, None, noon());
             let ready = conditions::find(&status.conditions, conditions::READY).unwrap();
-            assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::False, INVALID));
+            assert_eq!((ready.status, known(&ready.reason)), (ConditionStatus::False, PolicyReason::Invalid.into()));
             assert!(ready.message.starts_with(begins) && ready.message.ends_with(ends), "{}", ready.message);
         }
     }
@@ -215,15 +253,15 @@ mod tests {
         let judged = |policy: &AccessPolicy| {
             let status = readiness(policy, None, noon());
             let said = conditions::find(&status.conditions, conditions::SCHEDULE_IN_FORCE).cloned();
-            (status.schedule_since, said.map(|c| (c.status, c.reason)), status)
+            (status.schedule_since, said.map(|c| (c.status, known(&c.reason))), status)
         };
         let mut weekends = deny("weekends", json!({ "schedule": schedule }));
         let (since, said, status) = judged(&weekends);
-        assert_eq!((since, said), (Some(1), Some((ConditionStatus::True, IN_FORCE.to_owned()))));
+        assert_eq!((since, said), (Some(1), Some((ConditionStatus::True, PolicyReason::InForce.into()))));
         // Without the note it is as an earlier version left it.
         weekends.status = Some(AccessPolicyStatus { schedule_since: None, ..status });
         let (since, said, status) = judged(&weekends);
-        let earlier = Some((ConditionStatus::False, WRITTEN_FOR_EARLIER.to_owned()));
+        let earlier = Some((ConditionStatus::False, PolicyReason::WrittenForEarlierVersion.into()));
         assert_eq!((since, said), (Some(2), earlier.clone()));
         weekends.status = Some(status);
         assert_eq!((judged(&weekends).0, judged(&weekends).1), (Some(2), earlier), "looked at again");
@@ -235,6 +273,37 @@ mod tests {
         assert_eq!(judged(&weekends).1, None, "it has no schedule any more");
         let (since, said, _) = judged(&policy("p", json!({ "schedule": schedule })));
         assert_eq!((since, said), (Some(1), None), "one that allows has always been held to its own");
+    }
+
+    #[test]
+    fn a_policy_names_the_roles_that_cannot_be_handed_out_and_one_that_denies_does_not() {
+        let role = |name: &str| RoleName { kind: RoleKind::ClusterRole, name: name.to_owned() };
+        let missing = Listed { index: 1, why: Unusable::Missing { role: role("ops"), sought: Sought::Cluster } };
+        let unbindable = Listed { index: 2, why: Unusable::NotBindable { role: role("admin"), namespace: None } };
+        let allows = policy("p", json!({ "roles": [{ "name": "edit" }, { "name": "ops" }, { "name": "admin" }] }));
+        let said = |status: &AccessPolicyStatus| {
+            let said = conditions::find(&status.conditions, conditions::ROLES_USABLE);
+            said.map(|c| (c.status, known(&c.reason)))
+        };
+        let no = |reason: PolicyReason| Some((ConditionStatus::False, reason.into()));
+        let mut status = AccessPolicyStatus::default();
+        roles_usable(&mut status, &allows, None, noon());
+        assert_eq!(said(&status), None, "nobody knows");
+        roles_usable(&mut status, &allows, Some(&[]), noon());
+        assert_eq!(said(&status), Some((ConditionStatus::True, PolicyReason::AllUsable.into())));
+        roles_usable(&mut status, &allows, Some(&[unbindable.clone()]), noon());
+        assert_eq!(said(&status), no(PolicyReason::RoleNotBindable));
+        roles_usable(&mut status, &allows, Some(&[missing, unbindable]), noon());
+        assert_eq!(said(&status), no(PolicyReason::RoleMissing));
+        let message = &conditions::find(&status.conditions, conditions::ROLES_USABLE).unwrap().message;
+        assert!(message.starts_with("spec.roles[1]: there is no ClusterRole/ops: create it"), "{message}");
+        assert!(message.contains("; spec.roles[2]: Daypass may not bind ClusterRole/admin: add admin to"), "{message}");
+        assert_eq!(status.unusable_roles.len(), 2);
+        let before = status.clone();
+        roles_usable(&mut status, &allows, None, noon());
+        assert_eq!(status, before, "what was said stands while nobody knows");
+        roles_usable(&mut status, &deny("no", json!({})), None, noon());
+        assert_eq!((said(&status), status.unusable_roles.len()), (None, 0));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::api::request::{
 };
 use crate::api::subject::{Identity, Subject};
 use crate::core::decision::approvals::{Eligibility, ReviewLog, identity, on_record, review_stage};
-use crate::core::decision::decide::{Waiting, frozen_until};
+use crate::core::decision::decide::{Waiting, frozen_until, waits_for_role};
 use crate::core::decision::hours::{is_of, opens, waits_until};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::lifecycle::disbelief::believed;
@@ -40,7 +40,7 @@ pub fn ask(
     waiting: &Waiting<'_>,
     now: Timestamp,
 ) -> (String, Option<Timestamp>) {
-    let Waiting { policy, stage, approved, deadline, frozen } = waiting;
+    let Waiting { policy, stage, approved, deadline, frozen, role_away } = waiting;
     record::decided_by(status, policy, now);
     note_approvals(status, policy, ask.requester, now);
     let opened_at = open(status, stage, *approved, now);
@@ -60,7 +60,8 @@ pub fn ask(
     let (name, of, missing) = (&stage.name, &policy.reference.name, people(stage.required - approved));
     let hours = policy.hours.get(name).map(|hours| format!(" (counted {})", hours.describe())).unwrap_or_default();
     let freeze = frozen.as_ref().map(|edge| format!("; {}", frozen_until(edge))).unwrap_or_default();
-    let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}{freeze}", names(&may));
+    let role = role_away.as_ref().map(|why| format!("; {}", waits_for_role(why))).unwrap_or_default();
+    let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}{freeze}{role}", names(&may));
     let thaws = frozen.as_ref().map(|edge| edge.at);
     (why, earliest([Some(*deadline), escalate_at, opens(policy, name, now), thaws]))
 }

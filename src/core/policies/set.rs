@@ -11,6 +11,7 @@ use super::read::read;
 use super::written_for::schedule_counts;
 use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::request::AccessRequest;
+use crate::api::subject::RoleName;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::subjects::is_subject;
 
@@ -115,6 +116,12 @@ impl PolicySet {
             Entry::Valid(policy) if policy.effect == effect => Some(&**policy),
             _ => None,
         })
+    }
+
+    /// The roles that policies allow which can be read, one after the other; the same one as often as it is listed.
+    pub fn listed_roles(&self) -> impl Iterator<Item = &RoleName> {
+        let readable = self.entries.values().filter_map(Entry::readable);
+        readable.filter(|policy| policy.effect == Effect::Allow).flat_map(|policy| &policy.roles)
     }
 
     /// Policies that deny what is new, in the order of their names: also those that are doubted.

@@ -42,6 +42,15 @@ impl RoleSeen {
         Self::OfCluster(Some(Arc::default()))
     }
 
+    /// Where it was looked up, when it is in none of these places: no namespace for a ClusterRole.
+    pub fn nowhere(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::OfCluster(role) => role.is_none().then(Vec::new),
+            Self::OfNamespaces(roles) if roles.is_empty() || roles.values().any(Option::is_some) => None,
+            Self::OfNamespaces(roles) => Some(roles.keys().map(String::as_str).collect()),
+        }
+    }
+
     /// The rules in each place where it is looked up; none where the role is not there.
     fn places(&self) -> Vec<(Option<&str>, Option<&[PolicyRule]>)> {
         fn rules(rules: &Option<Vec<PolicyRule>>) -> &[PolicyRule] {

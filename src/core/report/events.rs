@@ -47,7 +47,7 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
 fn is_warning(event: Reason) -> bool {
     use Reason::{
         BindingRestored, BreakGlass, Denied, Failed, FreezeAhead, Lapsed, ReviewIgnored, ReviewOverdue, Revoked,
-        RoleChanged, Unjustified, WrittenInGap,
+        RoleChanged, RoleUnusable, Unjustified, WrittenInGap,
     };
     let of_ends = matches!(event, Denied | Lapsed | Revoked | Failed);
     of_ends
@@ -56,6 +56,7 @@ fn is_warning(event: Reason) -> bool {
             BindingRestored
                 | FreezeAhead
                 | RoleChanged
+                | RoleUnusable
                 | ReviewIgnored
                 | BreakGlass
                 | ReviewOverdue
@@ -73,12 +74,13 @@ pub fn hindered(why: &str, now: Timestamp) -> Announcement {
     Announcement { warning: true, reason: HINDERED.to_owned(), note, policy: None, index }
 }
 
-/// The Events of a policy: when it stops being ready, when its schedule does not count or a review under it is overdue, and
-/// when all is well again.
+/// The Events of a policy: when it stops being ready, when its schedule does not count, a role of it cannot be handed out
+/// or a review under it is overdue, and when all is well again.
 pub fn policy_events(old: Option<&AccessPolicyStatus>, new: &AccessPolicyStatus) -> Vec<Announcement> {
     let of = |status: &AccessPolicyStatus, type_| conditions::find(&status.conditions, type_).cloned();
     let mut text = Vec::new();
-    for type_ in [conditions::READY, conditions::REVIEWED, conditions::SCHEDULE_IN_FORCE] {
+    let told = [conditions::READY, conditions::REVIEWED, conditions::SCHEDULE_IN_FORCE, conditions::ROLES_USABLE];
+    for type_ in told {
         let (before, after) = (old.and_then(|status| of(status, type_)), of(new, type_));
         let Some(after) = after else { continue };
         let is_ready = type_ == conditions::READY;
@@ -158,6 +160,7 @@ mod tests {
             observed_generation: Some(7),
             origin: None,
             schedule_since: None,
+            unusable_roles: Vec::new(),
         };
         let (good, bad) = (ready(ConditionStatus::True, "fine"), ready(ConditionStatus::False, "spec.roles: empty"));
         let text = |old, new| policy_events(old, new).into_iter().map(|a| (a.warning, a.index)).collect::<Vec<_>>();

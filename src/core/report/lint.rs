@@ -1,6 +1,6 @@
 //! What looks wrong in policies that are in order: warnings for their authors, each with a way out.
 //!
-//! Owns what is a warning. Warns only of what the policies themselves prove, and decides nothing: a policy with
+//! Owns what is a warning. Warns only of what the policies themselves prove, their status included, and decides nothing: a policy with
 //! warnings is used all the same. Which policy covers which is for [`cover`] to prove.
 
 mod cover;
@@ -9,11 +9,12 @@ use k8s_openapi::jiff::SignedDuration;
 use serde::Serialize;
 
 use self::cover::{is_everything, is_stopped_by, is_within, less_friction};
-use crate::api::policy::{AccessPolicy, Effect, Stage};
+use crate::api::policy::{AccessPolicy, AccessPolicyStatus, Effect, Stage};
 use crate::api::subject::{Subject, SubjectKind};
 use crate::core::decision::protected::{Protected, WAY_OUT};
 use crate::core::model::duration;
 use crate::core::model::namespaces::{Namespaces, glob_matches};
+use crate::core::policies::usable::{Listed, Unusable};
 use crate::core::policies::wildcards::{self, wildcards};
 use crate::core::policies::written_for::denies_always;
 use crate::core::policies::{Entry, Policy};
@@ -71,6 +72,7 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protecte
         }));
     }
     for policy in &sound {
+        policy.roles(&mut warnings);
         policy.nobody(&mut warnings);
         policy.alone(&mut warnings);
         policy.beyond_protection(protected, &mut warnings);
@@ -91,6 +93,18 @@ impl Subjected<'_> {
             why: why.into(),
             way_out: way_out.to_owned(),
         });
+    }
+
+    /// Roles that cannot be handed out, as the controller said last of this spec. A file says nothing of that.
+    fn roles(&self, warnings: &mut Vec<Warning>) {
+        let of_this_spec = |status: &&AccessPolicyStatus| status.observed_generation == self.raw.metadata.generation;
+        for unusable in self.raw.status.iter().filter(of_this_spec).flat_map(|status| &status.unusable_roles) {
+            let index = self.read.roles.iter().position(|role| *role == unusable.role);
+            if let Some((index, why)) = index.zip(Unusable::recorded(unusable)) {
+                let field = Listed { index, why: why.clone() }.field();
+                self.warn(warnings, &field, why.why(), &why.way_out());
+            }
+        }
     }
 
     /// Subjects that are nobody, in a Deny too: there it denies nobody.

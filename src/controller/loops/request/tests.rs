@@ -17,6 +17,7 @@ fn pass(context: &Context, request: AccessRequest) -> Pass<'_> {
         guard: Guard::since(noon()),
         end_come: None,
         role: None,
+        bind_rights: Arc::default(),
         risk: None,
         related: Related::default(),
         others: Vec::new(),

@@ -13,6 +13,7 @@ use crate::api::selector::PolicyScope;
 use crate::core::laws::fixtures::{deny, namespaces, request};
 use crate::core::laws::simulator::{ClusterBinding, Simulator};
 use crate::core::model::own_clock::WrongClock;
+use crate::core::policies::usable::{BindRights, MayBind};
 
 const NAMES: [&str; 3] = ["bank", "shop", "yard"];
 
@@ -61,6 +62,8 @@ pub enum Event {
     RequesterRemoved,
     BindsRefused(bool),
     ClockWrong(Option<WrongClock>),
+    /// The API server says whether the controller may bind the role.
+    BindRight(bool),
     RoleEdited(RoleEdit),
     MadeRoleEdited(usize),
     MadeRoleDeleted(usize),
@@ -186,6 +189,12 @@ impl Event {
             Self::RequesterRemoved => simulator.request.spec.requester = None,
             Self::BindsRefused(refuses) => simulator.refuses = *refuses,
             Self::ClockWrong(wrong) => simulator.wrong_clock = *wrong,
+            Self::BindRight(given) => {
+                let role = simulator.request.spec.role.clone();
+                let mut rights = BindRights::default();
+                rights.note(MayBind { role, namespace: None }, *given);
+                simulator.bind_rights = Some(rights);
+            }
             Self::RoleEdited(edit) => simulator.role = Some(edit.role()),
             Self::MadeRoleEdited(index) => {
                 let at = at(simulator, *index);

@@ -144,7 +144,11 @@ fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
     let role = RoleSeen::OfCluster(Some(std::sync::Arc::new(serde_json::from_value(role).unwrap())));
     for (verb, role, text) in [
         ("delete", Some(role.clone()), "spec.rules: the role does not allow delete on pods of the core group"),
-        ("get", Some(RoleSeen::OfCluster(None)), "spec.rules: there is no such role"),
+        (
+            "get",
+            Some(RoleSeen::OfCluster(None)),
+            "policy ask-bob: spec.roles[0]: there is no ClusterRole/edit: create it, or take it out of the policy",
+        ),
         ("get", None, "spec.rules: the role has not been read"),
         ("get", Some(role), ""),
     ] {

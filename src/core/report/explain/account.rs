@@ -14,7 +14,7 @@ use crate::api::subject::{Identity, Subject};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::choose::{Chosen, choose, fits, friction, is_automatic};
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::decide::{Decision, decide, frozen_until, refused};
+use crate::core::decision::decide::{Approved, Decision, decide, frozen_until, refused, right_unknown, waits_for_role};
 use crate::core::decision::freeze::Stance;
 use crate::core::decision::hours::counts;
 use crate::core::decision::period::Period;
@@ -51,6 +51,9 @@ impl Account<'_, '_> {
         let log = ReviewLog::of(status);
         let mut explanation = match decide(ask, s, log, now) {
             Decision::Undecided(policy) => Explanation::new(Outcome::Undecided, format!("undecided: {policy}")),
+            Decision::RightUnknown(role) => {
+                Explanation::new(Outcome::Undecided, format!("undecided: {}", right_unknown(&role)))
+            }
             Decision::Denied(reasons) => Explanation::denied(in_words(&reasons)),
             Decision::Refused { by, comment, .. } => Explanation::denied(vec![refused(&by, &comment)]),
             Decision::Lapsed(lapse) => Explanation::new(Outcome::Lapsed, format!("lapsed: {lapse}")),
@@ -59,17 +62,17 @@ impl Account<'_, '_> {
                 let of = &waiting.policy.reference.name;
                 let freeze =
                     waiting.frozen.as_ref().map(|edge| format!("; {}", frozen_until(edge))).unwrap_or_default();
+                let role =
+                    waiting.role_away.as_ref().map(|why| format!("; {}", waits_for_role(why))).unwrap_or_default();
+                let until = waiting.deadline;
                 let summary =
-                    format!("waits for {missing} in stage {stage} of policy {of}, until {}{freeze}", waiting.deadline);
+                    format!("waits for {missing} in stage {stage} of policy {of}, until {until}{freeze}{role}");
                 Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
             }
-            Decision::Frozen(approved, edge) => {
-                let summary = format!("waits: {}; {}", approved.sentence(), frozen_until(&edge));
-                let by = approved.approvers.clone();
-                Explanation {
-                    grant: Some(grant(ask, &approved.place, approved.period, true, by)),
-                    ..Explanation::new(Outcome::Waiting, summary)
-                }
+            Decision::Frozen(approved, edge) => self.held_up(&approved, &frozen_until(&edge)),
+            Decision::RoleAway(approved, away) => {
+                let deadline = Some(Time(away.deadline));
+                Explanation { deadline, ..self.held_up(&approved, &waits_for_role(&away.why)) }
             }
             Decision::Approved(approved) => {
                 let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
@@ -88,6 +91,13 @@ impl Account<'_, '_> {
             self.add_policies(&mut explanation, &place);
         }
         explanation
+    }
+
+    /// Approved, and something still keeps it waiting.
+    fn held_up(&self, approved: &Approved<'_>, by_what: &str) -> Explanation {
+        let summary = format!("waits: {}; {by_what}", approved.sentence());
+        let grant = grant(self.ask, &approved.place, approved.period, true, approved.approvers.clone());
+        Explanation { grant: Some(grant), ..Explanation::new(Outcome::Waiting, summary) }
     }
 
     /// What every policy says, and more about the one that decides.

@@ -241,3 +241,15 @@ fn a_star_in_a_name_is_nobody_in_an_allow_and_in_a_deny() {
         "Group/* stands for nobody",
     );
 }
+
+#[test]
+fn a_role_that_cannot_be_handed_out_is_told_as_the_status_of_this_spec_has_it() {
+    let mut policy = policy("p", json!({ "roles": [{ "name": "edit" }, { "name": "ops" }] }));
+    let unusable = json!([{ "role": { "name": "ops" }, "why": "Missing" }]);
+    policy.status =
+        Some(serde_json::from_value(json!({ "observedGeneration": 1, "unusableRoles": unusable })).unwrap());
+    assert_finding(std::slice::from_ref(&policy), "p", "spec.roles[1]", "there is no ClusterRole/ops");
+    // What was said of another spec is no word about this one.
+    policy.metadata.generation = Some(2);
+    assert_finding(&[policy], "p", "", "");
+}
