@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
@@ -22,7 +22,6 @@ use crate::core::guard::Guard;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::model::revision::{Revision, revision};
-use crate::core::policies::usable::MayBind;
 use crate::core::policies::{PolicySet, origin};
 use crate::core::rbac::binding::Observed;
 use crate::core::rbac::made_role::ObservedRole;
@@ -132,37 +131,6 @@ pub async fn is_ready(client: &Client) -> Result<(), Error> {
     let question = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
     let answer = async { client.request_text(question?).await }.await;
     answer.map(drop).map_err(Error::api("see that the API server is ready"))
-}
-
-/// Asks the API server whether this process may bind a role. Everybody who is signed in may ask, by the role
-/// `system:basic-user` that every cluster has.
-///
-/// # Errors
-/// When it cannot be asked.
-pub async fn may_bind(client: &Client, question: &MayBind) -> Result<bool, Error> {
-    let MayBind { role, namespace } = question;
-    let resource = match role.kind {
-        RoleKind::ClusterRole => "clusterroles",
-        RoleKind::Role => "roles",
-    };
-    let attributes = ResourceAttributes {
-        verb: Some("bind".to_owned()),
-        group: Some("rbac.authorization.k8s.io".to_owned()),
-        resource: Some(resource.to_owned()),
-        name: Some(role.name.clone()),
-        namespace: namespace.clone(),
-        ..ResourceAttributes::default()
-    };
-    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-    let review = SelfSubjectAccessReview { spec, ..Default::default() };
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let answer = reviews.create(&PostParams::default(), &review).await.map_err(Error::api("ask for its own rights"))?;
-    // A question that the authorizer could not answer is none.
-    let answer = answer.status.ok_or(Error::Incomplete("status"))?;
-    match answer.evaluation_error.filter(|_| !answer.allowed) {
-        Some(why) => Err(Error::Refused(format!("the API server cannot say what this process may bind: {why}"))),
-        None => Ok(answer.allowed),
-    }
 }
 
 /// The API for a recorded RoleBinding.

@@ -16,9 +16,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
+use crate::api::RoleKind;
 use crate::api::request::AccessRequest;
 use crate::api::subject::RoleName;
 use crate::controller::context::Context;
@@ -70,7 +74,7 @@ async fn ask(context: &Context, wanted: Vec<MayBind>, since: Instant) -> Result<
     let open = wanted.into_iter().filter(|question| !turn.was_asked_since(question, since));
     let at = Instant::now();
     let question = |question: MayBind| async {
-        let answer = observe::may_bind(&context.reader, &question).await;
+        let answer = may_bind(&context.reader, &question).await;
         answer.map(|answer| (question, answer))
     };
     let results: Vec<_> = stream::iter(open).map(question).buffer_unordered(CONCURRENT_QUESTIONS).collect().await;
@@ -88,6 +92,37 @@ async fn ask(context: &Context, wanted: Vec<MayBind>, since: Instant) -> Result<
         context.enqueue_requests_for(role.kind, &role.name);
     }
     failed
+}
+
+/// Asks the API server whether this process may bind a role. Everybody who is signed in may ask, by the role
+/// `system:basic-user` that every cluster has.
+///
+/// # Errors
+/// When it cannot be asked.
+async fn may_bind(client: &Client, question: &MayBind) -> Result<bool, Error> {
+    let MayBind { role, namespace } = question;
+    let resource = match role.kind {
+        RoleKind::ClusterRole => "clusterroles",
+        RoleKind::Role => "roles",
+    };
+    let attributes = ResourceAttributes {
+        verb: Some("bind".to_owned()),
+        group: Some("rbac.authorization.k8s.io".to_owned()),
+        resource: Some(resource.to_owned()),
+        name: Some(role.name.clone()),
+        namespace: namespace.clone(),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..Default::default() };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let answer = reviews.create(&PostParams::default(), &review).await.map_err(Error::api("ask for its own rights"))?;
+    // A question that the authorizer could not answer is none.
+    let answer = answer.status.ok_or(Error::Incomplete("status"))?;
+    match answer.evaluation_error.filter(|_| !answer.allowed) {
+        Some(why) => Err(Error::Refused(format!("the API server cannot say what this process may bind: {why}"))),
+        None => Ok(answer.allowed),
+    }
 }
 
 /// Asks what is not known yet of these roles.

@@ -67,10 +67,12 @@ proptest! {
     fn a_request_for_it_is_denied_at_once_and_nobody_is_asked(scenario in scenarios(), loss in losses()) {
         let mut fine = scenario.begin();
         fine.settle();
+        // A start so far back that its time is over lapses.
+        prop_assume!(fine.state() != State::Lapsed);
         let mut simulator = scenario.begin();
         loss.happen(&mut simulator, &scenario);
         simulator.settle();
-        prop_assert_eq!(simulator.state(), if fine.state() == State::Lapsed { State::Lapsed } else { State::Denied });
+        prop_assert_eq!(simulator.state(), State::Denied);
         let status = simulator.status();
         prop_assert!(status.stage.is_none() && status.granted_at.is_none() && status.policy.is_none());
         prop_assert_eq!(simulator.binds, 0);
