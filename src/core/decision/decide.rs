@@ -114,7 +114,7 @@ pub struct Waiting<'p> {
     /// The policy that denies it meanwhile, and until when.
     pub frozen: Option<FreezeEdge>,
     /// Why access would have to wait for its role.
-    pub role_away: Option<Unusable>,
+    pub role_away: Option<Box<Unusable>>,
 }
 
 /// What access waits for whose role cannot be handed out, and for how long.
@@ -205,7 +205,9 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
     let frozen = frozen(ask, &context);
     match ask_people(ask, policy, automatic, period, log, now) {
         Answer::Open(waiting) => match context.too_many_open(ask, policy) {
-            None => Decision::Waiting(Waiting { frozen, role_away: context.role_away().cloned(), ..waiting }),
+            None => {
+                Decision::Waiting(Waiting { frozen, role_away: context.role_away().cloned().map(Box::new), ..waiting })
+            }
             Some(exceeded) => denied(Shortfall::Limit(exceeded)),
         },
         Answer::Complete(approvers) => {

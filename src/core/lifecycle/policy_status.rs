@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(said(&status), None, "nobody knows");
         roles_usable(&mut status, &allows, Some(&[]), noon());
         assert_eq!(said(&status), Some((ConditionStatus::True, PolicyReason::AllUsable.into())));
-        roles_usable(&mut status, &allows, Some(&[unbindable.clone()]), noon());
+        roles_usable(&mut status, &allows, Some(std::slice::from_ref(&unbindable)), noon());
         assert_eq!(said(&status), no(PolicyReason::RoleNotBindable));
         roles_usable(&mut status, &allows, Some(&[missing, unbindable]), noon());
         assert_eq!(said(&status), no(PolicyReason::RoleMissing));

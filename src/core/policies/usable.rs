@@ -331,7 +331,7 @@ mod tests {
             [rights.may_bind(&edit(), Some("shop")), rights.may_bind(&view, Some("shop"))]
         };
         let (fine, refused) = (with("fine", json!([])), with("refused", said("NotBindable")));
-        assert_eq!(may(&[fine.clone()]), [Some(true), Some(true)]);
+        assert_eq!(may(std::slice::from_ref(&fine)), [Some(true), Some(true)]);
         assert_eq!(may(&[refused.clone(), fine.clone()]), [Some(false), Some(true)]);
         assert_eq!(may(&[fine, refused]), [Some(false), Some(true)]);
         let in_shop = json!([{ "role": { "name": "edit" }, "why": "NotBindable", "namespace": "shop" }]);
