@@ -44,7 +44,7 @@ fn writes_of(cluster: &Cluster, name: &str) -> Vec<Write> {
         let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
         let uri = event["requestURI"].as_str().unwrap_or_default();
         ["create", "update", "patch", "delete"].contains(&event["verb"].as_str().unwrap_or_default())
-            && !["leases", "selfsubjectreviews", "serviceaccounts"].contains(&resource)
+            && !["leases", "selfsubjectreviews", "selfsubjectaccessreviews", "serviceaccounts"].contains(&resource)
             && !uri.contains("dryRun=All")
     };
     events_of(cluster, name, changes)

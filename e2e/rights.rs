@@ -54,10 +54,11 @@ fn single(rights: &[String]) -> BTreeSet<String> {
     single
 }
 
-/// What the controller called, in the same words. Who one is everybody may ask.
+/// What the controller called, in the same words. Who one is, and what one may, everybody may ask.
 pub(crate) fn call(event: &Value) -> Option<String> {
     let object = &event["objectRef"];
-    let resource = object["resource"].as_str().filter(|resource| *resource != "selfsubjectreviews")?;
+    let asks = ["selfsubjectreviews", "selfsubjectaccessreviews"];
+    let resource = object["resource"].as_str().filter(|resource| !asks.contains(resource))?;
     let part = object["subresource"].as_str().map(|part| format!("/{part}")).unwrap_or_default();
     let verb = event["verb"].as_str().expect("a verb");
     (event["user"]["username"] == CONTROLLER).then(|| format!("{verb} {resource}{part}"))

@@ -51,7 +51,7 @@ impl Change {
         let code = event["responseStatus"]["code"].as_u64().unwrap_or(504);
         let sure = code < 300;
         let changes = ["create", "update", "patch", "delete"].contains(&&*verb)
-            && !["selfsubjectreviews", "serviceaccounts"].contains(&&*resource)
+            && !["selfsubjectreviews", "selfsubjectaccessreviews", "serviceaccounts"].contains(&&*resource)
             && !text(&event["requestURI"]).contains("dryRun=All");
         let time = |name: &str| text(&event[name]).parse().expect("a time");
         let agent = text(&event["userAgent"]);
