@@ -25,9 +25,22 @@ const BOUNDS: [&str; 12] = [
     "enum",
 ];
 
-/// What keeps an attempt from succeeding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+/// Makes the enum and the list of all its variants from one list, so that none can be left out of either.
+macro_rules! guards {
+    ($($(#[$words:meta])* $name:ident,)+) => {
+        /// What keeps an attempt from succeeding.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Guard {
+            $($(#[$words])* $name,)+
+        }
+
+        impl Guard {
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+        }
+    };
+}
+
+guards! {
     /// The stamp of requests, and the check of it.
     Requester,
     /// The guard of a request's status.
@@ -55,21 +68,6 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Self; 12] = [
-        Self::Requester,
-        Self::Status,
-        Self::Reviewer,
-        Self::PolicyStatus,
-        Self::Bindings,
-        Self::Author,
-        Self::Deletion,
-        Self::OwnNamespace,
-        Self::Lease,
-        Self::Metadata,
-        Self::Schema,
-        Self::Subresource,
-    ];
-
     /// The bindings of admission policies that put it into force.
     fn bindings(self) -> &'static [&'static str] {
         match self {

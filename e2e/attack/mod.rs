@@ -74,7 +74,7 @@ async fn each_succeeds_without_its_guard(cluster: Arc<Cluster>) {
     cluster.controller.kill();
     let attempts = attempts();
     let mut failures = Vec::new();
-    for guard in Guard::ALL {
+    for &guard in Guard::ALL {
         failures.extend(without(guard, &attempts, &cluster).await);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

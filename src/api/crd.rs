@@ -138,6 +138,34 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_a_policy_is_for_one_that_denies_or_refused_in_it() {
+        let for_a_deny =
+            ["description", "effect", "requesters", "roles", "scope", "schedule", "conditions", "onBreakGlass"];
+        let mut fields = 0;
+        for_each_part(&mut |path, part| {
+            if path != "AccessPolicy.spec" {
+                return;
+            }
+            let rules: Vec<&str> = part["x-kubernetes-validations"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|rule| rule["rule"].as_str()?.strip_prefix("self.effect == 'Allow' || !("))
+                .collect();
+            let [refused] = rules[..] else { panic!("the rule for policies that deny is not found: {rules:?}") };
+            for name in part["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()) {
+                fields += 1;
+                let is_refused = refused.contains(&format!("has(self.{name})"));
+                assert!(
+                    is_refused != for_a_deny.contains(&name),
+                    "{name}: name it in the rule for policies that deny, or in the list of this test"
+                );
+            }
+        });
+        assert!(fields > 10, "the walk saw {fields} fields");
+    }
+
+    #[test]
     fn every_field_has_words_and_none_takes_null() {
         for_each_part(&mut |path, part| {
             let item = path.ends_with("[]") || path.ends_with("{}");

@@ -3,6 +3,7 @@
 //! Owns what is stored and what `kubectl explain` prints. Field limits and CEL rules here are the first
 //! check: the API server refuses what breaks them. Must not decide anything: rules over more than one
 //! object live in `core`.
+#![warn(missing_docs)]
 
 pub mod conditions;
 mod crd;

@@ -1,4 +1,7 @@
 //! AccessRequest: a person asks for a role for a while.
+//!
+//! Owns what people write (`spec`) and the frame of what the controller writes (`status`). The values of the status about
+//! people are in [`review`], those about access in [`grant`].
 
 use std::collections::BTreeMap;
 
@@ -10,11 +13,18 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
 use super::policy::Window;
-use super::reason::StoredReason;
-use super::risk::StoredRiskLevel;
 use super::schema;
 use super::selector::{RequestScope, is_false};
 use super::subject::{Identity, RoleName, Subject};
+
+mod grant;
+mod review;
+
+pub use grant::{
+    BindingKind, BindingRef, DecidedRole, ExtendedRequest, FreezeAhead, GrantExtension, MadeRole, PolicyRef,
+    RecurringWindow, RoleRisk,
+};
+pub use review::{BreakGlassReview, CountedReview, HistoryEntry, NotedReview, OpenStage, Review, ReviewVerdict};
 
 /// A request for a role for a while. Policy and approvers decide; Daypass binds the role and takes it
 /// away at the stated end. The spec cannot be changed: to ask for something else, make a new request.
@@ -341,283 +351,8 @@ fn reviews_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema
     schemars::json_schema!({ "type": "object", "maxProperties": 64, "additionalProperties": review })
 }
 
-/// A window that is still to come in which a policy denies what was granted.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct FreezeAhead {
-    /// Name of the AccessPolicy that denies.
-    #[schemars(length(max = 253))]
-    pub policy: String,
-    /// When its window opens.
-    pub opens_at: Time,
-}
-
 fn namespace_uids_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object", "maxProperties": 512, "additionalProperties": { "type": "string", "maxLength": 64 }
     })
-}
-
-/// One window of recurring access. The role is bound from the first instant to just before the second.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct RecurringWindow {
-    /// When it opens.
-    pub opens_at: Time,
-    /// When it closes. Access is taken away then.
-    pub closes_at: Time,
-}
-
-/// Which policy, in which version, decided.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct PolicyRef {
-    /// Name of the AccessPolicy.
-    #[schemars(length(max = 253))]
-    pub name: String,
-    /// UID of the AccessPolicy.
-    #[schemars(length(max = 64))]
-    pub uid: String,
-    /// Generation of its spec.
-    pub generation: i64,
-}
-
-/// What a reviewer says.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReviewVerdict {
-    /// Grant it.
-    Approve,
-    /// Do not grant it.
-    Deny,
-    /// End it.
-    Revoke,
-}
-
-impl ReviewVerdict {
-    /// The verdict as the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approve => "Approve",
-            Self::Deny => "Deny",
-            Self::Revoke => "Revoke",
-        }
-    }
-}
-
-/// What one approver said. Who they are is stamped by the cluster.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Review {
-    /// Approve, Deny or Revoke.
-    pub verdict: ReviewVerdict,
-    /// Why, for the record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub comment: Option<String>,
-    /// UID of the reviewer. Written by the cluster from the reviewer's login.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub uid: Option<String>,
-    /// Groups of the reviewer. Written by the cluster from the reviewer's login.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 512), inner(length(max = 253)))]
-    pub groups: Vec<String>,
-}
-
-/// A review that counted.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct CountedReview {
-    /// Username of the reviewer.
-    #[schemars(length(max = 1024))]
-    pub reviewer: String,
-    /// UID that their login gave them then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub uid: Option<String>,
-    /// What they said.
-    pub verdict: ReviewVerdict,
-    /// Since when it has counted.
-    pub counted_at: Time,
-    /// The approval stage that was open then, if one was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub stage: Option<String>,
-}
-
-/// The approval stage that is open, and how far it is.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct OpenStage {
-    /// Name of the stage in the policy.
-    #[schemars(length(max = 63))]
-    pub name: String,
-    /// When it opened.
-    pub opened_at: Time,
-    /// How many people must approve.
-    pub required: i32,
-    /// How many have.
-    pub approved: i32,
-    /// Who may approve now. A review by somebody else has no effect on this stage; the requester's own never has.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 128))]
-    pub approvers: Vec<Subject>,
-}
-
-/// What kind of binding carries a grant.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum BindingKind {
-    /// In one namespace.
-    RoleBinding,
-    /// In the whole cluster.
-    ClusterRoleBinding,
-}
-
-/// The role that is made for a binding, with the rules that the request asks for. It has the binding's name.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct MadeRole {
-    /// UID of the role, once it exists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub uid: Option<String>,
-}
-
-/// A binding of this grant. Its name is written here before it exists, its UID as soon as it does.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct BindingRef {
-    /// RoleBinding or ClusterRoleBinding.
-    pub kind: BindingKind,
-    /// Namespace of a RoleBinding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub namespace: Option<String>,
-    /// Name of the binding.
-    #[schemars(length(max = 253))]
-    pub name: String,
-    /// UID of the binding, once it exists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub uid: Option<String>,
-    /// The role that is made for this binding, when the request asks for less than its role has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<MadeRole>,
-}
-
-/// How much harm a role can do, and why.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct RoleRisk {
-    /// Low, Medium, High, Critical, or Unknown when the role cannot be read.
-    #[schemars(length(max = 16))]
-    pub level: StoredRiskLevel,
-    /// What somebody can do with the role, worst first; at most 16.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 512)))]
-    pub reasons: Vec<String>,
-}
-
-/// What the role asked for allowed when the request was decided, and what it allows now.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct DecidedRole {
-    /// SHA-256 over the role's rules as they were when the request was decided; `none` when there was no such role.
-    #[schemars(length(max = 80))]
-    pub digest: String,
-    /// The same of the rules as they are now, when somebody has changed them since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 80))]
-    pub changed_to: Option<String>,
-}
-
-/// The running request that an extension is for.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct ExtendedRequest {
-    /// UID of the request. Another request of the same name is not extended.
-    #[schemars(length(max = 64))]
-    pub uid: String,
-}
-
-/// An approved extension that moved the end of this grant.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct GrantExtension {
-    /// Name of the request that asked for it.
-    #[schemars(length(max = 253))]
-    pub name: String,
-    /// UID of the request that asked for it.
-    #[schemars(length(max = 64))]
-    pub uid: String,
-    /// When the end was moved.
-    pub at: Time,
-    /// The end before.
-    pub from: Time,
-    /// The end since then.
-    pub to: Time,
-}
-
-/// The review that break-glass access must have: by whom, by when, and what came of it.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct BreakGlassReview {
-    /// Who may close the review, as the policy said when access began. What the policy says now goes first.
-    #[schemars(length(max = 64))]
-    pub reviewers: Vec<Subject>,
-    /// By when it must be closed. While it is overdue, the requester gets no further break-glass access.
-    pub review_by: Time,
-    /// When it was closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closed_at: Option<Time>,
-    /// Who closed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub closed_by: Option<String>,
-    /// Approve: access was justified. Deny: it was not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<ReviewVerdict>,
-}
-
-impl BreakGlassReview {
-    /// Whether it still waits for a reviewer.
-    pub fn is_open(&self) -> bool {
-        self.closed_at.is_none()
-    }
-}
-
-/// Something that happened to a request.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    /// When it happened.
-    pub at: Time,
-    /// What, in one word: the reason of the Event that announced it.
-    #[schemars(length(max = 64))]
-    pub event: StoredReason,
-    /// Who did it. Left out: the controller, following policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub by: Option<String>,
-    /// Of a review: what it said when it was noted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub review: Option<NotedReview>,
-    /// A sentence for people.
-    #[schemars(length(max = 4096))]
-    pub message: String,
-}
-
-/// What a review said when it was noted in the history.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct NotedReview {
-    /// Approve, Deny or Revoke.
-    pub verdict: ReviewVerdict,
-    /// Why, in the reviewer's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub comment: Option<String>,
-    /// From when on it counts, if it was given outside of the hours of its stage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts_from: Option<Time>,
 }

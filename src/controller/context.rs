@@ -1,4 +1,6 @@
-//! What every loop shares: stores, the writer, the clock and the queues. Holds and hands out; decides nothing.
+//! What every loop shares: stores, the writer, the clock and the queues.
+//!
+//! Owns which requests and policies are queued after a change. It must not decide a request or write to the cluster.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,9 +30,7 @@ use crate::runtime::judged_clock::{ClockState, JudgedClock};
 
 /// What all loops share.
 pub struct Context {
-    /// For single reads.
     pub reader: kube::Client,
-    /// For all writes.
     pub writer: Writer,
     /// What is counted of them.
     pub metrics: Arc<TransitionMetrics>,
@@ -61,9 +61,7 @@ pub struct Context {
 
 /// The writing ends of the stores, for the watches.
 pub struct Feeds {
-    /// Of requests.
     pub requests: StoreWriter<PackedRequest>,
-    /// Of policies.
     pub policies: StoreWriter<DecodedPolicy>,
     /// Of roles and bindings.
     pub rbac: RbacFeeds,

@@ -1,4 +1,6 @@
-//! What can go wrong in a pass. Waiting is not an error; it is part of the plan.
+//! The errors of a pass, their kinds for metrics and logs, and when people get an Event about one.
+//!
+//! It must not stand for waiting: a request that waits has a plan, and no error.
 
 use kube::core::Status;
 
@@ -17,9 +19,7 @@ pub enum Error {
     /// The API server refused, or could not be reached.
     #[error("cannot {what}: {}", in_words(source))]
     Api {
-        /// What was tried.
         what: &'static str,
-        /// What came back.
         #[source]
         source: kube::Error,
     },

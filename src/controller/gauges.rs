@@ -1,4 +1,6 @@
-//! What `/metrics` says of requests and grants as they are now, counted from the stores when it is asked for.
+//! The gauges of `/metrics`: requests and grants as they are now, counted from the stores at each scrape.
+//!
+//! It must not count transitions: `write/transition_metrics` does.
 
 use std::collections::HashSet;
 

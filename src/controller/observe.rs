@@ -1,4 +1,6 @@
-//! Reads what a plan needs to know. Writes nothing and decides nothing.
+//! Single reads from the API server, and how policies, roles and bindings become values of the core.
+//!
+//! It must not write and must not decide.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,9 +39,7 @@ const CONCURRENT_READS: usize = 16;
 /// What all requests are decided by.
 #[derive(Clone)]
 pub struct Rules {
-    /// All policies.
     pub policies: Arc<PolicySet>,
-    /// All namespaces.
     pub namespaces: Arc<Namespaces>,
 }
 

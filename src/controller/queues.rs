@@ -1,4 +1,7 @@
-//! What to look at next: names on their way from the watches to the passes and the reaper.
+//! Queues of what a loop takes up next: requests in three lanes, policies, and bindings for the reaper.
+//!
+//! Owns the order within a lane and that a name waits in it once. It must not read an object: a loop does, when it takes the
+//! name.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;

@@ -1,4 +1,6 @@
-//! Clients of the API server.
+//! Clients of the API server: one for calls, one for watches, one for writes, each with its layers.
+//!
+//! It must not call the API server itself.
 
 use std::path::Path;
 use std::time::Duration;
@@ -41,7 +43,6 @@ pub struct Clients {
 /// What hears of each answer.
 #[derive(Clone, Debug)]
 pub struct Hearers {
-    /// Counts it.
     pub metrics: Metrics,
     /// Learns the API server's time from it.
     pub clock: JudgedClock,

@@ -75,6 +75,7 @@ impl Steps {
 mod wrong {
     use k8s_openapi::jiff::Timestamp;
 
+    /// The time that the process sees instead of the right one: the same.
     pub fn by(right: Timestamp) -> Timestamp {
         right
     }
@@ -91,6 +92,7 @@ mod wrong {
     static FILE: LazyLock<Option<PathBuf>> =
         LazyLock::new(|| std::env::var_os("DAYPASS_CLOCK_OFFSET").map(PathBuf::from));
 
+    /// The time that the process sees instead of the right one.
     pub fn by(right: Timestamp) -> Timestamp {
         FILE.as_deref().map_or(right, |file| right.saturating_add(offset(file)).unwrap_or(right))
     }
@@ -116,6 +118,7 @@ mod settable {
         steady: Instant,
     }
 
+    /// What they say now.
     pub fn read(hands: &Mutex<Hands>) -> Timestamp {
         let hands = hands.lock().unwrap();
         hands.wall + hands.steady.elapsed()

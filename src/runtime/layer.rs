@@ -1,4 +1,6 @@
-//! Something that is done around each call of a client: one layer for all that want it. What is done is for others to say.
+//! A tower layer around each call of a client, for all that count, time, trace or hold back calls.
+//!
+//! It must not know what its interceptors do.
 
 use std::task::{self, Poll};
 

@@ -71,7 +71,6 @@ pub struct Gauges {
 pub enum RoundOutcome {
     /// Every guard is in force.
     Sound,
-    /// One is not.
     Missing,
     /// The try said nothing.
     CannotTry,
@@ -162,37 +161,58 @@ impl Default for Metrics {
 
 impl Metrics {
     fn registered(&self) -> Registry {
+        // Without `..`, so that a figure that is not registered below is an unused variable.
+        let Self {
+            registry: _,
+            guard_in_force,
+            guards,
+            guard_tries,
+            leader,
+            requests,
+            live_grants,
+            overdue_grants,
+            foreign_bindings,
+            queue_depth,
+            clock_difference,
+            decisions,
+            grant,
+            lateness,
+            revoke,
+            pass_errors,
+            api_calls,
+            count: _,
+        } = self;
         let mut r = Registry::with_prefix("daypass");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         r.register("build", "What runs", version);
         let help = "1 while every guard is in force as far as is known; at 0 nothing new is granted";
-        r.register("guard_in_force", help, self.guard_in_force.clone());
+        r.register("guard_in_force", help, guard_in_force.clone());
         let help = "1 while this guard is what the chart made and lets nothing pass, 0 while it is not";
-        r.register("guard_sound", help, self.guards.clone());
-        r.register("guard_tries", "Rounds of trying every guard, by what came of it", self.guard_tries.clone());
-        r.register("leader", "1 while this replica leads and writes, 0 while it stands by", self.leader.clone());
-        r.register("requests", "Requests that are stored, by state", self.requests.clone());
-        r.register("live_grants", "Grants that run", self.live_grants.clone());
+        r.register("guard_sound", help, guards.clone());
+        r.register("guard_tries", "Rounds of trying every guard, by what came of it", guard_tries.clone());
+        r.register("leader", "1 while this replica leads and writes, 0 while it stands by", leader.clone());
+        r.register("requests", "Requests that are stored, by state", requests.clone());
+        r.register("live_grants", "Grants that run", live_grants.clone());
         let help = "Grants past their end, or without a request, that are still bound; not 0 for long means trouble";
-        r.register("overdue_grants", help, self.overdue_grants.clone());
+        r.register("overdue_grants", help, overdue_grants.clone());
         let help =
             "Bindings with the label of Daypass's and no request; Daypass did not make them and leaves them alone";
-        r.register("foreign_bindings", help, self.foreign_bindings.clone());
-        r.register("queue_depth", "Requests and policies that wait for a pass", self.queue_depth.clone());
+        r.register("foreign_bindings", help, foreign_bindings.clone());
+        r.register("queue_depth", "Requests and policies that wait for a pass", queue_depth.clone());
         let help = "Seconds by which the clock of this process is ahead of the API server's at least, negative when behind; \
                     beyond 5 nothing new is granted";
-        r.register("clock_difference_seconds", help, self.clock_difference.clone());
+        r.register("clock_difference_seconds", help, clock_difference.clone());
         let help = "Entries that this replica has added to the history of requests, by their word";
-        r.register("decisions", help, self.decisions.clone());
+        r.register("decisions", help, decisions.clone());
         let help = "Seconds from a request's arrival, or its due start, to its last binding, where nobody was asked";
-        r.register("grant_seconds", help, self.grant.clone());
+        r.register("grant_seconds", help, grant.clone());
         let help = "Seconds from the stated end of a grant to the removal of its last binding";
-        r.register("revoke_lateness_seconds", help, self.lateness.clone());
+        r.register("revoke_lateness_seconds", help, lateness.clone());
         let help = "Seconds from the begin of the pass that ended a grant early to the removal of its last binding";
-        r.register("revoke_seconds", help, self.revoke.clone());
-        r.register("pass_errors", "Passes that failed and are tried again, by kind of error", self.pass_errors.clone());
+        r.register("revoke_seconds", help, revoke.clone());
+        r.register("pass_errors", "Passes that failed and are tried again, by kind of error", pass_errors.clone());
         let help = "Calls that the API server has answered, by verb and HTTP status; none where no answer came";
-        r.register("api_calls", help, self.api_calls.clone());
+        r.register("api_calls", help, api_calls.clone());
         r
     }
 

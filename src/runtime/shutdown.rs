@@ -1,4 +1,4 @@
-//! Turns SIGTERM and Ctrl-C into a wish to stop.
+//! Turns SIGTERM and Ctrl-C into a signal to stop.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;

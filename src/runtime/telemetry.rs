@@ -25,7 +25,6 @@ const BULK: &str = "log.";
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// Text for people.
     Text,
 }
 

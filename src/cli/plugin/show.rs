@@ -23,7 +23,7 @@ pub enum Format {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Explained<'a> {
     request: String,
     #[serde(flatten)]
     explanation: &'a Explanation,
@@ -41,7 +41,7 @@ pub fn written(
     notes: &[String],
     format: Format,
 ) -> Result<String, PluginError> {
-    let document = Document { request: place(request), explanation, notes };
+    let document = Explained { request: place(request), explanation, notes };
     match format {
         Format::Text => Ok(text(request, explanation, notes)),
         Format::Yaml => Ok(serde_saphyr::to_string(&document).map(|yaml| format!("---\n{yaml}"))?),

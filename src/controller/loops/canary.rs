@@ -127,9 +127,7 @@ pub(crate) enum CannotTry {
 /// How thorough a round is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
-    /// Sight and tries.
     Whole,
-    /// Sight alone.
     Sight,
 }
 

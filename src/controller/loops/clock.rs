@@ -1,5 +1,6 @@
-//! Watches the clocks: says when this process's is wrong, and has everything looked at again when the time that counts was
-//! set. Tells no time itself; [`crate::runtime::judged_clock`] does.
+//! Watches the clocks: reports when the clock of this process is wrong, and queues everything when the time was set.
+//!
+//! It must not read the time itself: [`crate::runtime::judged_clock`] does.
 
 use std::time::Duration;
 

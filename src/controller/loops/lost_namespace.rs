@@ -1,5 +1,8 @@
-//! What a namespace that is gone took along: all that was in it, and where Daypass is limited to some, the right to ask
-//! for it. So what is refused there may be gone rather than out of reach.
+//! Calls in a namespace that may have been deleted.
+//!
+//! The deletion of a namespace deletes what is in it and, where Daypass serves single namespaces, its rights there. So a
+//! refusal in such a namespace may mean that the object is gone: this module asks whether the namespace exists. It must not
+//! say what becomes of a grant.
 
 use tokio::time::Instant;
 

@@ -24,7 +24,6 @@ pub struct Passes<K: Resource<DynamicType = ()> + 'static, P, E> {
     pub concurrency: u16,
     /// The fields that every log line of a pass has.
     pub span: fn(&K) -> Span,
-    /// One pass.
     pub pass: P,
     /// When to make another after one that failed.
     pub after_error: E,

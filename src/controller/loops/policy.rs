@@ -1,6 +1,8 @@
-//! Takes one policy through a pass: says on the policy itself whether it is in use, and if not, why; whether it was
-//! written under the author guard; which of its roles cannot be handed out; and whether reviews of break-glass access under
-//! it are overdue.
+//! Takes one policy through a pass and writes its status: whether the policy is in use or why not, whether it was written
+//! under the author guard, which of its roles cannot be handed out, and whether reviews of break-glass access under it are
+//! overdue.
+//!
+//! It must not decide these: `core/lifecycle/policy_status` and `core/policies/origin` do.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

@@ -1,23 +1,23 @@
 //! Takes one request through a pass: plan a step, carry it out, plan again on the result, until nothing is left.
+//!
+//! Owns the order of reading, planning and writing. [`facts`] reads what a plan needs, [`bindings`] knows what became of the
+//! bindings. It must not decide: `core/lifecycle/plan` does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::controller::Action;
-use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::lost_namespace;
-use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
+use self::bindings::PassBindings;
+use self::facts::Facts;
+use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
 use crate::controller::context::Context;
-use crate::controller::error::{BindError, Error};
-use crate::controller::loops::bind_rights;
-use crate::controller::loops::related::Related;
-use crate::controller::observe::{self, Rules, version};
+use crate::controller::error::Error;
+use crate::controller::observe::{self, version};
 use crate::controller::queues::Lane;
 use crate::controller::stores::ends::{Gone, Moving};
 use crate::controller::stores::packed::{PackedRequest, reference};
@@ -30,15 +30,13 @@ use crate::core::lifecycle::step::Step;
 use crate::core::model::instants::sleep_until;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
-use crate::core::policies::limits::Counted;
-use crate::core::policies::usable::BindRights;
-use crate::core::rbac::binding::{self, Observed, Wanted};
-use crate::core::rbac::role::RoleSeen;
+use crate::core::rbac::binding::{Observed, Wanted};
+
+mod bindings;
+mod facts;
 
 /// The longest way from a new request to its end has four steps; twice that is a fault.
 const MOST_STEPS: usize = 8;
-/// How many bindings of one request are written at a time.
-const CONCURRENT_BINDINGS: usize = 16;
 /// First wait after a failed pass; doubles each time.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// Longest wait after failed passes.
@@ -80,28 +78,7 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
     // After the guard: whoever sees it in force again sees what was written without it.
     let doubted = matches!(guard, Guard::InForce(_)) && context.requests.doubts.has(&reference);
     let Some(_working) = context.requests.worked_on.begin(&reference) else { return Ok(Action::requeue(WORKED_ON)) };
-    let gone = packed_uid(&newest).and_then(|uid| context.requests.ends.gone(uid));
-    let mut pass = Pass {
-        context: &context,
-        request,
-        began: Instant::now(),
-        guard,
-        end_come: packed_uid(&newest).and_then(|uid| context.requests.ends.come(uid)),
-        role: None,
-        bind_rights: Arc::default(),
-        risk: None,
-        related: Related::default(),
-        others: Vec::new(),
-        doubted,
-        answers: false,
-        counting_lock: None,
-        fresh_rules: None,
-        fresh: false,
-        made: Vec::new(),
-        unbound: gone.as_ref().map(|gone| gone.bindings.clone()).unwrap_or_default(),
-        gone,
-        failure: None,
-    };
+    let mut pass = Pass::begin(&context, request, guard, doubted);
     if ahead.is_some() && !pass.refresh().await? {
         return Ok(Action::await_change());
     }
@@ -167,49 +144,60 @@ fn begin_to_move_end<'c>(
     uid.map(begin).transpose()
 }
 
-/// One pass over one request.
+/// What the loop of ends had done before the pass began.
+struct EndBefore {
+    /// The end, when it had come: it stays come, whatever the clock says now.
+    come: Option<Timestamp>,
+    /// The bindings that are gone by it.
+    gone: Option<Gone>,
+}
+
+/// Whether somebody may have written to the request while the guard was missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// Nobody may, or a step has answered that.
+    None,
+    Open,
+    /// Somebody may, and the step that is carried out was planned for that.
+    Answered,
+}
+
+/// One pass over one request: what it works on, what that is decided by, and what became of its bindings.
 struct Pass<'a> {
     context: &'a Context,
     request: AccessRequest,
-    /// When the pass began.
-    began: Instant,
-    /// What the canary said when the pass began.
-    guard: Guard,
-    /// Its end, when that had come before the pass: whatever the clock says now.
-    end_come: Option<Timestamp>,
-    /// Its role; nothing once it is over.
-    role: Option<RoleSeen>,
-    /// What this process may bind.
-    bind_rights: Arc<BindRights>,
-    /// How much harm that can do.
-    risk: Option<RoleRisk>,
-    /// Other requests that it has to do with.
-    related: Related,
-    /// Other requests under policies that have limits.
-    others: Vec<Counted>,
-    /// Whether somebody may have written to it while the guard was missing, as far as no step has answered that.
-    doubted: bool,
-    /// Whether the step that is carried out is the answer.
-    answers: bool,
-    /// Held while they must not become more.
-    counting_lock: Option<OwnedMutexGuard<()>>,
-    /// Policies and namespaces read in this pass, when the watches' were not good enough.
-    fresh_rules: Option<Rules>,
     /// Whether the request comes from the API server within this pass, rather than from the store.
     fresh: bool,
-    /// Bindings written in this pass; the store may not have them yet.
-    made: Vec<Observed>,
-    /// Bindings deleted in this pass; the store may have them still.
-    unbound: Vec<BindingRef>,
-    /// What the loop of ends has deleted before this pass.
-    gone: Option<Gone>,
-    /// Why a binding was refused in this pass.
-    failure: Option<String>,
+    began: Instant,
+    end: EndBefore,
+    doubt: Doubt,
+    facts: Facts<'a>,
+    bindings: PassBindings<'a>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn begin(context: &'a Context, request: AccessRequest, guard: Guard, doubted: bool) -> Self {
+        let (began, ends) = (Instant::now(), &context.requests.ends);
+        let uid = request.metadata.uid.as_deref();
+        let gone = uid.and_then(|uid| ends.gone(uid));
+        let unbound = gone.as_ref().map(|gone| gone.bindings.clone()).unwrap_or_default();
+        let come = uid.and_then(|uid| ends.come(uid));
+        Self {
+            context,
+            request,
+            fresh: false,
+            began,
+            end: EndBefore { come, gone },
+            doubt: if doubted { Doubt::Open } else { Doubt::None },
+            facts: Facts::new(context, began, guard),
+            bindings: PassBindings::new(context, unbound),
+        }
+    }
+
     async fn next_step(&mut self) -> Result<Step, Error> {
-        self.answers = false;
+        if self.doubt == Doubt::Answered {
+            self.doubt = Doubt::Open;
+        }
         // Before anything that can fail, also a read: an end that has come is an end.
         let nothing = (PolicySet::default(), Namespaces::default());
         let now = self.now();
@@ -217,33 +205,29 @@ impl Pass<'_> {
         if let Some(end) = ends(&self.snapshot(&nothing.0, &nothing.1, &[]), now).filter(|_| open) {
             return Ok(end);
         }
-        let Some(rules) = self.fresh_rules.clone().or_else(|| self.context.rules()) else {
+        let Some(rules) = self.facts.rules() else { return Ok(self.wait(now)) };
+        self.facts.learn_bind_rights(&self.request, &rules.namespaces).await;
+        if !self.facts.count_others(&self.request, &rules.policies).await {
             return Ok(self.wait(now));
-        };
-        if !self.count_others(&rules.policies).await {
-            return Ok(self.wait(now));
         }
-        let bindings = self.with_made(self.bindings().await?);
-        if self.fresh_rules.is_none() {
-            let open = !self.request.is_over();
-            self.related = Related::seen(self.context, &self.request);
-            let role = open.then(|| self.context.rbac.role(&self.request, &rules.namespaces));
-            self.see_role(role, &rules.namespaces);
-        }
-        if open && !self.request.has_grant() {
-            bind_rights::learn_for(self.context, &self.request, &rules.namespaces).await;
-        }
-        self.bind_rights = self.context.bind_rights.answers();
+        let bindings = self.bindings.seen(self.request.status.as_ref()).await?;
+        self.facts.see(&self.request, &rules.namespaces);
         let step = plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now);
-        self.answers = self.doubted;
+        if self.doubt == Doubt::Open {
+            self.doubt = Doubt::Answered;
+        }
         match refusal(&step) {
-            Some(state) if self.fresh_rules.is_none() => {
-                match self.read_afresh().await {
+            Some(state) if !self.facts.are_fresh() => {
+                match self.facts.read(&self.request).await {
+                    Ok(()) => {}
                     // Access must be able to end even when nothing can be read.
-                    Err(error) if state == State::Revoked => warn!(%error, "revoking on what the watches say"),
-                    read => read?,
+                    Err(error) if state == State::Revoked => {
+                        warn!(%error, "revoking on what the watches say");
+                        return Ok(step);
+                    }
+                    Err(error) => return Err(error),
                 }
-                let Some(rules) = &self.fresh_rules else { return Ok(step) };
+                let Some(rules) = self.facts.rules() else { return Ok(step) };
                 Ok(plan(&self.snapshot(&rules.policies, &rules.namespaces, &bindings), now))
             }
             _ => Ok(step),
@@ -252,57 +236,17 @@ impl Pass<'_> {
 
     /// What was carried out last was planned in the light of the doubt, so the doubt is over.
     fn settle_doubt(&mut self) {
-        if std::mem::take(&mut self.answers) {
-            self.doubted = false;
+        if self.doubt == Doubt::Answered {
+            self.doubt = Doubt::None;
             self.context.settle_doubt(&reference(&self.request));
         }
     }
 
     /// Undecided is not denied: wait for the stores, but no longer than to the end.
     fn wait(&self, now: Timestamp) -> Step {
-        let wake = self.status().and_then(AccessRequestStatus::next_end).filter(|end| !has_come(*end, now));
+        let status = self.request.status.as_ref();
+        let wake = status.and_then(AccessRequestStatus::next_end).filter(|end| !has_come(*end, now));
         Step { wake, ..Step::default() }
-    }
-
-    /// Counts what limits count, in one's turn, until the request is granted or over. Where no policy that could allow it
-    /// has limits, nobody waits for anybody. False when it cannot be counted yet.
-    async fn count_others(&mut self, policies: &PolicySet) -> bool {
-        // Moving an end is counted by the request that has it, and takes a turn for itself.
-        let extends = !self.context.requests.extensions.of(&self.request).is_empty();
-        if (self.request.is_decided() && !extends) || !policies.may_limit(&self.request) {
-            (self.counting_lock, self.others) = (None, Vec::new());
-            return true;
-        }
-        // A turn is no place to wait in: passes that end something would stand behind it.
-        if !self.context.requests.ledger.is_complete() {
-            return false;
-        }
-        if self.counting_lock.is_none() {
-            self.counting_lock = Some(self.context.requests.ledger.lock_counting().await);
-        }
-        self.others = self.context.requests.ledger.others(&self.request, policies, &self.context.requests.store);
-        true
-    }
-
-    fn see_role(&mut self, role: Option<RoleSeen>, namespaces: &Namespaces) {
-        let extended = self.related.extended.as_ref();
-        let extent = || self.context.protected().extent(&self.request, extended, namespaces);
-        self.risk = role.as_ref().map(|role| role.risk(&self.request.spec.rules, extent()));
-        self.role = role;
-    }
-
-    /// Reads what the request is decided by from the API server.
-    async fn read_afresh(&mut self) -> Result<(), Error> {
-        let known = self.context.policies.set().unwrap_or_default();
-        let Context { fresh_rules, reader, served, .. } = self.context;
-        let rules = fresh_rules.since(self.began, &known, || self.context.policies.guard(), reader, served).await?;
-        self.related.refresh(self.context, &self.request).await?;
-        let role = observe::role(&self.context.reader, &self.request, &rules.namespaces).await?;
-        self.see_role(Some(role), &rules.namespaces);
-        bind_rights::ask_again(self.context, &self.request, &rules.namespaces, self.began).await?;
-        self.bind_rights = self.context.bind_rights.answers();
-        self.fresh_rules = Some(rules);
-        Ok(())
     }
 
     /// Reads the request from the API server. False when it is gone, or another has its name.
@@ -318,11 +262,7 @@ impl Pass<'_> {
     /// The time that counts, and no earlier than an end that has come.
     fn now(&self) -> Timestamp {
         let now = self.context.clock.now();
-        self.end_come.map_or(now, |end| end.max(now))
-    }
-
-    fn status(&self) -> Option<&AccessRequestStatus> {
-        self.request.status.as_ref()
+        self.end.come.map_or(now, |end| end.max(now))
     }
 
     fn snapshot<'s>(
@@ -331,6 +271,7 @@ impl Pass<'_> {
         namespaces: &'s Namespaces,
         bindings: &'s [Observed],
     ) -> Snapshot<'s> {
+        let Facts { guard, role, bind_rights, risk, related, others, .. } = &self.facts;
         Snapshot {
             request: &self.request,
             policies,
@@ -338,54 +279,18 @@ impl Pass<'_> {
             reach: &self.context.served,
             protected: self.context.protected(),
             bindings,
-            extended: self.related.extended.as_ref(),
-            extensions: &self.related.extensions,
-            unreviewed: &self.related.unreviewed,
-            others: &self.others,
-            role: self.role.as_ref(),
-            bind_rights: Some(&self.bind_rights),
-            risk: self.risk.as_ref(),
-            guard: &self.guard,
+            extended: related.extended.as_ref(),
+            extensions: &related.extensions,
+            unreviewed: &related.unreviewed,
+            others,
+            role: role.as_ref(),
+            bind_rights: Some(bind_rights),
+            risk: risk.as_ref(),
+            guard,
             wrong_clock: self.context.wrong_clock(),
-            doubted: self.doubted,
-            bind_failure: self.failure.as_deref(),
+            doubted: self.doubt != Doubt::None,
+            bind_failure: self.bindings.refused(),
         }
-    }
-
-    /// What stands in the place of each recorded binding. The store answers when it can. When it has nothing
-    /// where a binding is known to have been made, the API server is asked: the binding may be newer than the
-    /// store, or have lost the label that the store selects by.
-    async fn bindings(&self) -> Result<Vec<Observed>, Error> {
-        let Some(status) = self.status() else { return Ok(Vec::new()) };
-        let mut seen = Vec::new();
-        for recorded in &status.bindings {
-            seen.extend(
-                binding::self_binding_of(recorded).and_then(|self_binding| self.context.rbac.binding(&self_binding)),
-            );
-            let made_role = recorded.role.as_ref().is_some_and(|role| role.uid.is_some());
-            match self.context.rbac.binding(recorded) {
-                Some(binding) if binding.made_role.is_some() || !made_role => seen.push(binding),
-                _ if recorded.uid.is_some() && !status.state.is_final() => {
-                    seen.extend(lost_namespace::binding(self.context, recorded).await?);
-                }
-                _ => {}
-            }
-        }
-        Ok(seen)
-    }
-
-    /// What was seen, without what this pass deleted and with what it wrote.
-    fn with_made(&self, mut seen: Vec<Observed>) -> Vec<Observed> {
-        let is_gone = |b: &Observed| {
-            self.unbound.iter().any(|gone| b.is_at(gone) && (gone.uid.is_none() || gone.uid == b.metadata.uid))
-        };
-        seen.retain(|b| !is_gone(b));
-        for made in &self.made {
-            let place = made.reference();
-            seen.retain(|b| !b.is_at(&place));
-            seen.push(made.clone());
-        }
-        seen
     }
 
     /// Carries out one step. False when the request is gone meanwhile, so that nothing is left to do.
@@ -395,86 +300,45 @@ impl Pass<'_> {
         if !bind.is_empty() && !self.bind(bind).await? {
             return Ok(false);
         }
-        for wanted in restore {
-            self.made.push(self.context.writer.restore(&wanted).await?);
-        }
+        self.bindings.restore(restore).await?;
         if let Some(status) = record {
-            let unbound_at = self.gone.as_ref().map(|gone| gone.at);
-            let info = PassInfo { began: self.began, wake, unbound_at };
-            let on = version(&self.request);
-            let _moving = begin_to_move_end(self.context, &self.request, &status)?;
-            self.request = self.context.writer.record(&self.request, *status, info).await?;
-            let limits = self.context.policies.set().is_some_and(|policies| policies.any_limits());
-            self.context.requests.ledger.note(&self.request, limits);
-            self.context.requests.ends.note(&self.request);
-            (self.fresh, self.gone, self.end_come) = (true, None, None);
-            if let Some(version) = version(&self.request) {
-                let reference = reference(&self.request);
-                on.into_iter().for_each(|on| self.context.requests.doubts.wrote(reference.clone(), on, version));
-                self.context.requests.expectations.note(&reference, version, wake);
-            }
+            self.record(*status, wake).await?;
         }
         Ok(true)
     }
 
-    /// Deletes every binding that can be deleted, also when one of them cannot.
-    async fn unbind(&mut self, bindings: Vec<BindingRef>) -> Result<(), Error> {
-        let uid = self.request.metadata.uid.as_deref().ok_or(Error::Incomplete("uid"))?;
-        let context = self.context;
-        let gone = self.gone.as_ref().map(|gone| gone.bindings.as_slice()).unwrap_or_default();
-        let left = bindings.into_iter().filter(|binding| !gone.contains(binding));
-        let results: Vec<_> = stream::iter(left)
-            .map(|binding| async move { lost_namespace::unbind(context, &binding, uid).await.map(|()| binding) })
-            .buffer_unordered(CONCURRENT_BINDINGS)
-            .collect()
-            .await;
-        let mut failed = Ok(());
-        for result in results {
-            match result {
-                Ok(binding) => {
-                    self.made.retain(|made| !made.is_at(&binding));
-                    self.unbound.push(binding);
-                }
-                Err(error) => failed = Err(error),
-            }
+    async fn record(&mut self, status: AccessRequestStatus, wake: Option<Timestamp>) -> Result<(), Error> {
+        let unbound_at = self.end.gone.as_ref().map(|gone| gone.at);
+        let info = PassInfo { began: self.began, wake, unbound_at };
+        let on = version(&self.request);
+        let _moving = begin_to_move_end(self.context, &self.request, &status)?;
+        self.request = self.context.writer.record(&self.request, status, info).await?;
+        let limits = self.context.policies.set().is_some_and(|policies| policies.any_limits());
+        let requests = &self.context.requests;
+        requests.ledger.note(&self.request, limits);
+        requests.ends.note(&self.request);
+        (self.fresh, self.end) = (true, EndBefore { come: None, gone: None });
+        if let Some(version) = version(&self.request) {
+            let reference = reference(&self.request);
+            on.into_iter().for_each(|on| requests.doubts.wrote(reference.clone(), on, version));
+            requests.expectations.note(&reference, version, wake);
         }
-        failed
+        Ok(())
+    }
+
+    async fn unbind(&mut self, mut bindings: Vec<BindingRef>) -> Result<(), Error> {
+        let uid = self.request.metadata.uid.as_deref().ok_or(Error::Incomplete("uid"))?;
+        bindings.retain(|binding| self.end.gone.as_ref().is_none_or(|gone| !gone.bindings.contains(binding)));
+        self.bindings.unbind(uid, bindings).await
     }
 
     /// Creates bindings. The record that allows it must not come from the store alone: another process may
     /// have ended the grant since.
-    async fn bind(&mut self, binds: Vec<Wanted>) -> Result<bool, Error> {
+    async fn bind(&mut self, wanted: Vec<Wanted>) -> Result<bool, Error> {
         if !self.fresh {
             return self.refresh().await;
         }
-        let writer = &self.context.writer;
-        self.unbound.extend(binds.iter().filter_map(|wanted| binding::self_binding_of(&wanted.reference())));
-        let results: Vec<_> = stream::iter(binds)
-            .map(|wanted| async move { writer.bind(wanted).await })
-            .buffer_unordered(CONCURRENT_BINDINGS)
-            .collect()
-            .await;
-        let (mut retry, mut refused) = (None, None);
-        for result in results {
-            match result {
-                Ok(binding) => {
-                    self.unbound.retain(|gone| !binding.is_at(gone));
-                    self.made.push(binding);
-                }
-                Err(BindError::Refused(why)) => refused = Some(why),
-                Err(BindError::Retry(error)) => retry = Some(error),
-            }
-        }
-        if let Some(error) = retry {
-            return Err(error);
-        }
-        if let Some(why) = refused {
-            // One that has just started forbids what roles allow that it does not know yet.
-            let ready = observe::is_ready(&self.context.reader).await;
-            ready.inspect_err(|_| warn!("refused, but not by an API server that is ready: {why}"))?;
-            self.failure = Some(why);
-        }
-        Ok(true)
+        self.bindings.bind(wanted).await.map(|()| true)
     }
 }
 

@@ -1,4 +1,7 @@
-//! What a replica does before it works, and when it begins to. Records nothing.
+//! What a replica does before it leads, and when it begins to: it discards what the watches queue, then queues everything,
+//! and waits until it has seen every grant of the leader before, so that limits count them.
+//!
+//! It must not record anything: the pass over each request does.
 
 use std::time::Duration;
 

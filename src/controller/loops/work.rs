@@ -1,4 +1,6 @@
 //! Starts every loop of the replica that leads, and stops them.
+//!
+//! It must not know what a loop does.
 
 use std::sync::Arc;
 

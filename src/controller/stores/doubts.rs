@@ -1,7 +1,7 @@
-//! Requests that somebody may have written to while the guard was missing: which they are, until a pass has dealt with each.
+//! Requests that somebody may have written to while the guard was missing, until a pass has answered each.
 //!
-//! Keeps the controller's own writes, which are no reason for doubt, and finds the others by their versions
-//! ([`crate::core::guard::touched`]). What becomes of them is planned in `core/disbelief`.
+//! Owns the controller's own writes, which raise no doubt, and finds the others by their versions
+//! ([`crate::core::guard::touched`]). It must not say what becomes of such a request: `core/lifecycle/disbelief` does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

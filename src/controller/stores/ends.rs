@@ -59,9 +59,7 @@ pub struct Gone {
 pub struct Due {
     /// UID of its request.
     pub uid: Uid,
-    /// Its end.
     pub at: Timestamp,
-    /// Where that is.
     pub request: ObjectRef<PackedRequest>,
 }
 

@@ -1,4 +1,6 @@
 //! Which requests extend which.
+//!
+//! It must not say whether an extension counts: `core/lifecycle/extension` does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};

@@ -1,4 +1,6 @@
-//! How many passes over a request have failed in a row, and when people were told of it.
+//! How many passes over a request have failed in a row, and when the last Event about that was sent.
+//!
+//! It must not say how long a request waits for its next pass.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +21,6 @@ pub struct Failures(Mutex<HashMap<ObjectRef<PackedRequest>, FailureCount>>);
 
 #[derive(Clone, Copy, Default)]
 struct FailureCount {
-    /// Of whatever.
     all: u32,
     /// The last ones, of what the API server answered.
     hindered: u32,

@@ -16,7 +16,6 @@ pub const UNTRIED: &str = "the cluster's guard has not been tried yet";
 
 /// Policies, and what is known of the guards.
 pub struct Policies {
-    /// The objects.
     pub store: Store<DecodedPolicy>,
     /// Since when policies are as they are.
     pub first_seen: FirstSeen,

@@ -29,13 +29,9 @@ pub struct Rbac {
 
 /// The writing ends of the stores.
 pub struct RbacFeeds {
-    /// Of RoleBindings.
     pub role_bindings: StoreWriter<Packed<RoleBinding>>,
-    /// Of ClusterRoleBindings.
     pub cluster_role_bindings: StoreWriter<Packed<ClusterRoleBinding>>,
-    /// Of ClusterRoles.
     pub cluster_roles: StoreWriter<Packed<ClusterRole>>,
-    /// Of Roles.
     pub roles: StoreWriter<Packed<Role>>,
 }
 

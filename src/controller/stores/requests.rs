@@ -1,4 +1,6 @@
-//! Requests as the watch has them, and what passes have noted of each beside that.
+//! Requests as the watch has them, and what passes have noted of each.
+//!
+//! It must not call the API server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,7 +23,6 @@ use crate::controller::observe::DecodedRequest;
 
 /// Requests.
 pub struct Requests {
-    /// The objects.
     pub store: Store<PackedRequest>,
     /// Where the request with a UID is.
     pub by_uid: Index,
@@ -31,13 +32,10 @@ pub struct Requests {
     pub ledger: Ledger,
     /// What passes wrote and the watch has yet to bring.
     pub expectations: Expectations,
-    /// When access ends.
     pub ends: Ends,
     /// Requests that somebody may have written to while the guards were missing.
     pub doubts: Arc<Doubts>,
-    /// Passes that failed.
     pub failures: Failures,
-    /// Passes that run.
     pub worked_on: WorkedOn,
 }
 

@@ -7,15 +7,15 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::packed::PackedRequest;
 
-type Requests = Arc<Mutex<HashSet<ObjectRef<PackedRequest>>>>;
+type InPass = Arc<Mutex<HashSet<ObjectRef<PackedRequest>>>>;
 
 /// Requests in a pass.
 #[derive(Default)]
-pub struct WorkedOn(Requests);
+pub struct WorkedOn(InPass);
 
 /// A request is in a pass for as long as this lives.
 pub struct Working {
-    requests: Requests,
+    requests: InPass,
     request: ObjectRef<PackedRequest>,
 }
 

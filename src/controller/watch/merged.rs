@@ -38,7 +38,6 @@ pub type OnRefusal<'a> = Box<dyn FnMut(&str, bool) + Send + 'a>;
 
 /// The store that follows the merged watch, and how what it holds becomes an object again.
 pub struct MergedStore<T: Resource<DynamicType = ()> + Clone + 'static, K> {
-    /// The store.
     pub stored: Store<T>,
     /// The object of what is stored.
     pub object: fn(&T) -> K,

@@ -11,28 +11,54 @@ use tokio::time::Instant;
 
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
+use crate::api::word::Vocabulary;
 use crate::controller::error::Error;
 use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::core::lifecycle::expiry::has_come;
 use crate::runtime::gate::Leadership;
 use crate::runtime::metrics::Metrics;
 
-/// What history is made of, as far as somebody may want to alert on the first of it.
-const SHOWN_AS_ZERO: [Reason; 13] = [
-    Reason::Approved,
-    Reason::Granted,
-    Reason::Extended,
-    Reason::Denied,
-    Reason::Lapsed,
-    Reason::Expired,
-    Reason::Revoked,
-    Reason::Failed,
-    Reason::Escalated,
-    Reason::BreakGlass,
-    Reason::ReviewOverdue,
-    Reason::Unjustified,
-    Reason::BindingRestored,
-];
+/// Whether somebody may want to alert on the first of it in a history: it is shown as zero before it happens.
+fn shown_as_zero(reason: Reason) -> bool {
+    // Without a wildcard, so that whoever adds a reason has to say.
+    match reason {
+        Reason::Approved
+        | Reason::BindingRestored
+        | Reason::BreakGlass
+        | Reason::Denied
+        | Reason::Escalated
+        | Reason::Expired
+        | Reason::Extended
+        | Reason::Failed
+        | Reason::Granted
+        | Reason::Lapsed
+        | Reason::ReviewOverdue
+        | Reason::Revoked
+        | Reason::Unjustified => true,
+        Reason::ApprovalNeeded
+        | Reason::Binding
+        | Reason::ClockWrong
+        | Reason::Extending
+        | Reason::FreezeAhead
+        | Reason::Frozen
+        | Reason::GuardMissing
+        | Reason::HistoryFull
+        | Reason::Justified
+        | Reason::PolicyChanged
+        | Reason::PolicyNotReady
+        | Reason::Resumed
+        | Reason::ReviewIgnored
+        | Reason::ReviewOpen
+        | Reason::ReviewWithdrawn
+        | Reason::Reviewed
+        | Reason::RoleChanged
+        | Reason::RightUnknown
+        | Reason::RoleUnusable
+        | Reason::Suspended
+        | Reason::WaitingForStart
+        | Reason::WrittenInGap => false,
+    }
+}
 
 /// Tells [`Metrics`] what happens to requests.
 ///
@@ -62,7 +88,7 @@ pub struct PassInfo {
 impl TransitionMetrics {
     /// Nothing has happened yet.
     pub fn new(metrics: Metrics, leadership: Leadership) -> Self {
-        metrics.may_decide(SHOWN_AS_ZERO.map(Reason::as_str));
+        metrics.may_decide(Reason::ALL.iter().filter(|reason| shown_as_zero(**reason)).map(|reason| reason.as_str()));
         metrics.may_fail(Error::KINDS);
         Self { shown: metrics, leadership, waits: Mutex::default() }
     }

@@ -25,12 +25,7 @@ pub enum Progress {
         approved: i32,
     },
     /// An approver said no.
-    Denied {
-        /// Who.
-        by: String,
-        /// What they said.
-        comment: String,
-    },
+    Denied { by: String, comment: String },
 }
 
 /// Reviews by username.
@@ -39,7 +34,6 @@ pub type Reviews = BTreeMap<String, Review>;
 /// What people have said to a request, and which stages have had to wait too long for them.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewLog<'a> {
-    /// Reviews by username.
     pub reviews: &'a Reviews,
     /// Names of the stages that have been escalated.
     pub escalated: &'a [String],
@@ -57,7 +51,6 @@ impl<'a> ReviewLog<'a> {
 /// Whether somebody's review has a say, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eligibility {
-    /// It has.
     Eligible,
     /// It is the requester's own, perhaps by another account of theirs.
     OwnRequest,

@@ -14,7 +14,6 @@ const MOST_NEAR: usize = 3;
 
 /// The policy that decides.
 pub struct Chosen<'p> {
-    /// The policy.
     pub policy: &'p Policy,
     /// When access would be.
     pub period: Period,

@@ -1,5 +1,6 @@
-//! What is true of a request when it is decided: what policies match against, and the same in the
-//! words of a condition.
+//! The facts of a request at its decision, as policies match against them and as CEL expressions see them.
+//!
+//! It must not match a policy: `matching` does.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,6 @@ type Labels = BTreeMap<String, Arc<BTreeSet<String>>>;
 pub struct EvalContext<'a> {
     /// Where the grant would hold.
     pub place: &'a GrantScope,
-    /// All namespaces.
     pub namespaces: &'a Namespaces,
     /// When it is decided. For a running grant, when it began: a condition about the hour does not end it.
     pub at: Timestamp,

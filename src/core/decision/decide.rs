@@ -38,7 +38,6 @@ pub enum Decision<'p> {
     Refused {
         /// The policy that gives them a say.
         policy: &'p Policy,
-        /// Who.
         by: String,
         /// What they said to it, if anything.
         comment: String,
@@ -51,14 +50,12 @@ pub enum Decision<'p> {
     Frozen(Approved<'p>, FreezeEdge),
     /// Yes, and its role cannot be handed out any more, or not yet again.
     RoleAway(Approved<'p>, RoleAway),
-    /// Yes.
     Approved(Approved<'p>),
 }
 
 /// A policy that denies and has faults outside of its expressions: what it might deny waits until it is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its name.
     pub policy: String,
     /// What is wrong with it.
     pub faults: Vec<FieldError>,
@@ -146,7 +143,6 @@ pub fn frozen_until(FreezeEdge { policy, at }: &FreezeEdge) -> String {
 pub struct Approved<'p> {
     /// The policy that allows it.
     pub policy: &'p Policy,
-    /// Where it holds.
     pub place: GrantScope,
     /// From when until when. Of an extension, what it adds.
     pub period: Period,

@@ -1,5 +1,7 @@
-//! Which changes of the cluster can concern a request, so that one edit does not make a pass over all of them. It may name
-//! too many requests and never too few: `laws` holds that what it leaves out comes to the same plan. Decides nothing.
+//! Which requests a change of the cluster can concern, so that one edit does not cause a pass over every request.
+//!
+//! May name too many requests, never too few: `laws::dependence` checks that a request that is left out gets the same plan as
+//! before. It must not decide a request.
 
 use crate::api::request::AccessRequest;
 use crate::api::selector::RequestScope;
@@ -11,7 +13,6 @@ pub enum Change<'a> {
     Namespace(&'a str),
     /// A policy: made, edited, believed or not, or gone.
     Policy {
-        /// Its name.
         name: &'a str,
         /// Whether it denies, did until now, or cannot be read.
         may_deny: bool,

@@ -1,7 +1,7 @@
-//! What policies that deny can make of a request, as values: a no, or windows that bound the time of its access.
+//! Denials by policies as values: a no, or windows that bound the time of access.
 //!
-//! Owns the words of a denial and how the windows of several policies are taken together. Which it is for one policy is for
-//! `stance` to say, and when access would be for `period`.
+//! Owns the sentences of a denial, and how the windows of several policies add up. It must not say which of the two a policy
+//! does to a request (`stance`), nor when access would be (`period`).
 
 use std::fmt;
 
@@ -14,7 +14,6 @@ use crate::core::policies::Policy;
 /// A policy that denies a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denying {
-    /// Its name.
     pub policy: String,
     /// Why a condition of it cannot be evaluated, if that is why it denies: such a condition lets nobody in.
     pub unevaluated: Option<String>,
@@ -25,9 +24,7 @@ pub struct Denying {
 /// What lies in a window in which a policy denies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frozen {
-    /// What does.
     pub what: Moment,
-    /// When that is.
     pub at: Timestamp,
     /// When the window closes.
     pub until: Timestamp,
@@ -72,7 +69,6 @@ impl fmt::Display for Denying {
 /// What a policy that denies makes of a request.
 #[derive(Clone, Debug)]
 pub enum Stance<'p> {
-    /// It says no.
     Denies(Denying),
     /// It bounds the time of access by these windows.
     Bounds(&'p Schedule),
@@ -90,7 +86,6 @@ pub struct Freezes<'p> {
 pub struct FreezeEdge {
     /// Name of the policy.
     pub policy: String,
-    /// When.
     pub at: Timestamp,
 }
 

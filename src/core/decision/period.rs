@@ -18,7 +18,6 @@ use crate::core::policies::Policy;
 pub struct Period {
     /// When it begins. Not later than now: at once.
     pub begin: Timestamp,
-    /// When it ends.
     pub end: Timestamp,
 }
 
@@ -138,7 +137,6 @@ pub enum NoTime {
     NotOpen {
         /// Those of the policy.
         windows: String,
-        /// When.
         at: Timestamp,
     },
     /// None of those asked for overlaps one of the policy.

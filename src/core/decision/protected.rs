@@ -129,7 +129,6 @@ pub enum ProtectedBy {
     },
     /// Namespaces that were asked for.
     Namespaces {
-        /// Which.
         reached: Vec<String>,
         /// Whether by their labels.
         selected: bool,

@@ -1,6 +1,6 @@
-//! How far this Daypass reaches: over the whole cluster, or over the namespaces that it was limited to.
+//! The namespaces that this Daypass serves: those of the whole cluster, or the listed ones.
 //!
-//! Says what is out of reach. That nothing is done there is for the controller's rights to see to.
+//! Owns what is said to a request elsewhere. RBAC, not this module, keeps the controller out of other namespaces.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,6 @@ use crate::core::model::namespaces::Namespaces;
 /// Where requests are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServedNamespaces {
-    /// Everywhere.
     Cluster,
     /// In these namespaces only; never none. Nothing can be bound in the whole cluster.
     Namespaces(BTreeSet<String>),

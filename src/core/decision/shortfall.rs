@@ -1,6 +1,6 @@
-//! In what a policy that allows falls short of a request, and why a request is denied: as values, and in words for people.
+//! Why a policy that allows does not cover a request, and why a request is denied: as values, with `Display` for people.
 //!
-//! Nothing compares the words. They end in status messages, Events and explanations.
+//! It must not be compared as text: status messages, Events and explanations alone show it.
 
 use std::fmt;
 
@@ -21,9 +21,7 @@ use crate::core::policies::usable::Listed;
 pub enum Shortfall {
     /// It does not name this person, nor a group of theirs.
     Requester {
-        /// Their username.
         who: String,
-        /// Whom it names.
         wanted: Requesters,
         /// Whom of these they nearly are, if they are.
         near: Option<NearMiss>,
@@ -32,7 +30,6 @@ pub enum Shortfall {
     Role {
         /// The role asked for.
         asked: RoleName,
-        /// Its roles.
         listed: Vec<RoleName>,
     },
     /// It covers namespaces alone.
@@ -47,7 +44,6 @@ pub enum Shortfall {
     Extensions(usize),
     /// An extension adds more than it allows.
     ExtensionLength {
-        /// What it adds.
         asked: SignedDuration,
         /// The most that one may add.
         most: SignedDuration,
@@ -65,16 +61,10 @@ pub enum Shortfall {
     WindowLength {
         /// The longest of them.
         asked: SignedDuration,
-        /// Its maximum.
         most: SignedDuration,
     },
     /// Access lasts longer than it allows.
-    Length {
-        /// How long.
-        asked: SignedDuration,
-        /// Its maximum.
-        most: SignedDuration,
-    },
+    Length { asked: SignedDuration, most: SignedDuration },
     /// It allows no break-glass access.
     BreakGlass,
     /// It allows nothing but break-glass access.
@@ -180,14 +170,12 @@ pub enum Denial {
     Policy(Denying),
     /// A policy falls short of it.
     FallsShort {
-        /// Its name.
         policy: String,
         /// Everything in which it does.
         shortfalls: Vec<Shortfall>,
     },
     /// A policy that allows has faults.
     NotReady {
-        /// Its name.
         policy: String,
         /// What is wrong with it.
         faults: Vec<FieldError>,
@@ -196,7 +184,6 @@ pub enum Denial {
     NamesDenying(String),
     /// There is no policy of the name that the request gives.
     NamesNone {
-        /// That name.
         name: String,
         /// Names of policies that are near to it, nearest first.
         near: Vec<String>,

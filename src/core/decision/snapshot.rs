@@ -1,4 +1,6 @@
 //! The facts that a plan is made from, all read before it begins.
+//!
+//! It must not read anything: the controller does.
 
 use crate::api::request::{AccessRequest, RoleRisk};
 use crate::core::decision::protected::Protected;
@@ -15,11 +17,8 @@ use crate::core::rbac::role::RoleSeen;
 /// Everything that a plan is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot<'a> {
-    /// The request.
     pub request: &'a AccessRequest,
-    /// All policies.
     pub policies: &'a PolicySet,
-    /// All namespaces.
     pub namespaces: &'a Namespaces,
     /// Where requests are served.
     pub reach: &'a ServedNamespaces,

@@ -1,7 +1,8 @@
-//! What one policy that denies makes of a request: a no, or a bound for the time of its access.
+//! What one policy that denies does to a request: denies it, or bounds the time of its access.
 //!
-//! One without a schedule says no. One with a schedule says no to what cannot wait for its windows to close, and bounds
-//! all else: access ends when a window opens and waits until it closes.
+//! A policy without a schedule denies. One with a schedule denies what cannot wait until its window closes (see
+//! [`Moment`](super::freeze::Moment)). All other access ends when a window opens, or waits until it closes. It must not
+//! compute that time: `period` does.
 
 use k8s_openapi::jiff::Timestamp;
 

@@ -51,7 +51,6 @@ pub struct Stored {
     pub uid: String,
     /// Goes up by one with each change of the spec.
     pub generation: i64,
-    /// Its spec.
     pub spec: Value,
 }
 
@@ -105,7 +104,6 @@ pub struct RoundFindings {
     pub passed: Vec<(String, String)>,
     /// Guards whose try said nothing, with the reason; sight decides over these.
     pub inconclusive: Vec<(String, String)>,
-    /// The versions seen.
     pub marks: Marks,
 }
 

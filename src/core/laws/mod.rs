@@ -6,6 +6,7 @@
 
 mod answers;
 mod arrows;
+mod completeness;
 mod dependence;
 mod explanation;
 pub(crate) mod fixtures;

@@ -133,6 +133,7 @@ pub(super) fn sources_in(folder: &str) -> Vec<PathBuf> {
             } else if path.extension().is_some_and(|e| e == "rs")
                 && !path.ends_with("purity.rs")
                 && !path.ends_with("arrows.rs")
+                && !path.ends_with("completeness.rs")
             {
                 files.push(path);
             }

@@ -184,12 +184,7 @@ pub enum NoLonger {
     /// Its record names no policy.
     NoPolicy,
     /// Its role has less than is granted.
-    RoleNarrowed {
-        /// The role.
-        role: RoleName,
-        /// What it lacks.
-        lacks: String,
-    },
+    RoleNarrowed { role: RoleName, lacks: String },
     /// The policy of this name is gone.
     PolicyGone(String),
     /// Another policy has this name by now.
@@ -198,18 +193,12 @@ pub enum NoLonger {
     PolicyDenies(String),
     /// The policy has faults.
     PolicyNotReady {
-        /// Its name.
         policy: String,
         /// What is wrong with it.
         faults: Vec<FieldError>,
     },
     /// The policy falls short of what is granted.
-    FallsShort {
-        /// Its name.
-        policy: String,
-        /// In what.
-        shortfalls: Vec<Shortfall>,
-    },
+    FallsShort { policy: String, shortfalls: Vec<Shortfall> },
 }
 
 impl fmt::Display for NoLonger {

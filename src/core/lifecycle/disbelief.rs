@@ -1,9 +1,9 @@
-//! What becomes of a request that somebody may have written to while the cluster's guard was missing. Whether one is such a
-//! request is told in `guard/touched`.
+//! What becomes of a request that somebody may have written to while the cluster's guard was missing.
+//! `guard/touched` finds such requests.
 //!
-//! Nothing that its status says of the time before is believed. What was not granted is decided from the beginning, and
-//! people say again what they said; what was granted ends, since its end may be anybody's. History is kept, as what was
-//! written there, with a mark behind it.
+//! Nothing that the status says of the time before is believed. What was not granted is decided from the beginning, and
+//! reviewers review again. What was granted ends, since somebody may have written its end. The history stays, with an entry
+//! that marks what was written there before.
 
 use k8s_openapi::jiff::Timestamp;
 

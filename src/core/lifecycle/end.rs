@@ -1,4 +1,6 @@
-//! The end of a request: bindings go first, and the record of it follows.
+//! The end of a request: its bindings are deleted first, and the status says so after that.
+//!
+//! It must not say whether a request ends: [`plan`](super::plan) does.
 
 use k8s_openapi::jiff::Timestamp;
 

@@ -94,7 +94,6 @@ pub enum WhyNot {
     NotGranted,
     /// Its access has not begun.
     NotRunning,
-    /// It has ended.
     Over(State),
     /// It is another one than was extended before.
     MadeAnew,

@@ -1,6 +1,7 @@
-//! What running access is told of the next window in which a policy denies it: on record before it opens.
+//! The announcement that a window in which a policy denies will open before running access ends.
 //!
-//! Access ends by the plan of that moment, or by its stated end where the window was known at the grant. Nothing here ends it.
+//! Owns the entry in the status. It must not end access: `plan` does when the window opens, and where the window was known
+//! at the grant the stated end comes before it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;

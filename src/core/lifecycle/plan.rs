@@ -236,12 +236,10 @@ pub enum Hindrance {
         of: String,
         /// How its end was moved.
         from: Timestamp,
-        /// To when.
         to: Timestamp,
     },
     /// It is an extension of what cannot be extended.
     NotExtendable {
-        /// Why it cannot.
         why: NotExtendable,
         /// Whether it could when it was first looked at.
         could: bool,

@@ -22,7 +22,6 @@ pub enum Owner<'a> {
     Unserved,
     /// It may be there, and the controller may not read it.
     Unreadable,
-    /// This one.
     Found(&'a AccessRequest),
 }
 

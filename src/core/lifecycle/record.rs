@@ -1,4 +1,6 @@
-//! How a status is written down: conditions, the policy that decides, and nothing that says the same again.
+//! How a status is written: conditions, the policy that decides, and history entries, none of them twice.
+//!
+//! It must not decide what is recorded.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;

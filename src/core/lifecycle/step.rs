@@ -1,4 +1,6 @@
-//! What a plan consists of: writes to the cluster as values, in an order that cannot be got wrong, and when to look again.
+//! What a plan consists of: writes to the cluster as values, in a fixed order, and when to plan again.
+//!
+//! It must not carry anything out: the controller does.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -12,7 +14,6 @@ use crate::core::rbac::binding::Wanted;
 pub struct Step {
     /// Bindings to delete, if they are ours.
     pub unbind: Vec<BindingRef>,
-    /// Bindings to create.
     pub bind: Vec<Wanted>,
     /// Bindings to put back to what they should be. Their metadata carries UID and version of what was seen, so that
     /// nothing else is written over.
@@ -26,13 +27,10 @@ pub struct Step {
 /// One write of a step.
 #[derive(Clone, Copy, Debug)]
 pub enum Write<'a> {
-    /// Delete this binding.
     Unbind(&'a BindingRef),
-    /// Create this binding.
     Bind(&'a Wanted),
     /// Put this binding back.
     Restore(&'a Wanted),
-    /// Store this status.
     Record(&'a AccessRequestStatus),
 }
 

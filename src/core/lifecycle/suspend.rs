@@ -1,7 +1,8 @@
-//! When running access rests: between the windows of recurring access, and while its role is not what was decided on.
+//! When running access is suspended: between the windows of recurring access, and while the rules of its role differ from
+//! those that were decided on.
 //!
-//! Access that rests is granted, keeps its end, and has no binding. It comes back by itself, without anybody being
-//! asked. It must not end anything: that is for `live` and `plan`.
+//! Suspended access is granted, keeps its end, and has no binding. It resumes without anybody being asked. It must not end
+//! access: [`active`](super::active) and [`plan`](super::plan) do.
 
 use k8s_openapi::jiff::Timestamp;
 

@@ -1,4 +1,6 @@
-//! What a request asks for, once it is known to be in order. `decision::validate` makes it.
+//! What a valid request asks for. `decision::validate` makes it.
+//!
+//! It must not know a policy.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -14,9 +16,7 @@ pub struct ValidRequest<'a> {
     pub request: &'a AccessRequest,
     /// Who asks, as stamped.
     pub requester: &'a Identity,
-    /// Which role.
     pub role: &'a RoleName,
-    /// Where.
     pub target: Target,
     /// For how long, if it says.
     pub length: Option<SignedDuration>,
@@ -53,6 +53,5 @@ pub enum RequestKind<'a> {
 pub struct RunningGrant {
     /// How many times it has been extended.
     pub extended: usize,
-    /// When it ends.
     pub end: Timestamp,
 }

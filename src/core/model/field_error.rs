@@ -1,4 +1,6 @@
-//! What is wrong in a spec, said so that somebody can mend it.
+//! A fault in a spec: the field, the rule that it breaks and the way out.
+//!
+//! It must not say where faults are looked for.
 
 /// Something wrong in a spec: which field, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

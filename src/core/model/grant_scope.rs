@@ -16,7 +16,6 @@ pub const MOST_NAMESPACES: usize = 256;
 pub enum GrantScope {
     /// These namespaces, sorted; never none.
     Namespaces(BTreeSet<String>),
-    /// The whole cluster.
     Cluster,
 }
 
@@ -51,11 +50,9 @@ impl GrantScope {
 /// Where a request wants its role.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// These namespaces.
     Namespaces(Vec<String>),
     /// The namespaces with these labels.
     Selected(Selector),
-    /// The whole cluster.
     Cluster,
     /// Where a grant that is to be extended holds.
     Granted(GrantScope),

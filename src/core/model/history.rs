@@ -77,24 +77,44 @@ fn is_of_review(reason: Reason) -> bool {
 
 /// Whether a request can have only one entry of this kind.
 fn happens_once(reason: Reason) -> bool {
-    use Reason::{
-        BreakGlass, Denied, Expired, Failed, Granted, HistoryFull, Justified, Lapsed, ReviewOverdue, Revoked,
-        Unjustified,
-    };
-    matches!(
-        reason,
-        Granted
-            | Denied
-            | Lapsed
-            | Expired
-            | Revoked
-            | Failed
-            | BreakGlass
-            | HistoryFull
-            | ReviewOverdue
-            | Justified
-            | Unjustified
-    )
+    // Without a wildcard, so that whoever adds a reason has to say.
+    match reason {
+        Reason::BreakGlass
+        | Reason::Denied
+        | Reason::Expired
+        | Reason::Failed
+        | Reason::Granted
+        | Reason::HistoryFull
+        | Reason::Justified
+        | Reason::Lapsed
+        | Reason::ReviewOverdue
+        | Reason::Revoked
+        | Reason::Unjustified => true,
+        Reason::Approved
+        | Reason::ApprovalNeeded
+        | Reason::Binding
+        | Reason::BindingRestored
+        | Reason::ClockWrong
+        | Reason::Escalated
+        | Reason::Extended
+        | Reason::Extending
+        | Reason::FreezeAhead
+        | Reason::Frozen
+        | Reason::GuardMissing
+        | Reason::PolicyChanged
+        | Reason::PolicyNotReady
+        | Reason::Resumed
+        | Reason::ReviewIgnored
+        | Reason::ReviewOpen
+        | Reason::ReviewWithdrawn
+        | Reason::Reviewed
+        | Reason::RoleChanged
+        | Reason::RightUnknown
+        | Reason::RoleUnusable
+        | Reason::Suspended
+        | Reason::WaitingForStart
+        | Reason::WrittenInGap => false,
+    }
 }
 
 /// Cuts a text to what the schema allows, on a character's edge.

@@ -9,7 +9,6 @@ use crate::api::selector::{LabelOperator, LabelSelector};
 /// One namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its UID; none where nobody knows it.
     pub uid: Option<String>,

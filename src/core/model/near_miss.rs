@@ -28,7 +28,6 @@ pub struct NearMiss {
 /// In what two names differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// Capital letters.
     Case,
     /// One of the two has a prefix, such as `oidc:`.
     Prefix,

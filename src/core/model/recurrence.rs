@@ -29,7 +29,6 @@ pub struct Recurrence {
 /// One window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opening {
-    /// Its first instant.
     pub opens: Timestamp,
     /// The first instant after it.
     pub closes: Timestamp,

@@ -207,7 +207,6 @@ fn full(what: Count, there: usize, most: Option<usize>) -> Option<Exceeded> {
 pub enum Exceeded {
     /// There are as many as there may be.
     Full {
-        /// Of what.
         what: Count,
         /// How many there are.
         there: usize,
@@ -223,7 +222,6 @@ pub enum Exceeded {
     },
     /// The person would have too much time in a day.
     TimePerDay {
-        /// What they had.
         had: SignedDuration,
         /// How much more it would be.
         length: SignedDuration,
@@ -239,7 +237,6 @@ pub enum Count {
     GrantsOf(String),
     /// Running grants in a namespace.
     GrantsIn(String),
-    /// All running grants.
     Grants,
     /// Requests of a person that wait.
     RequestsOf(String),

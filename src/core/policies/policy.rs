@@ -1,4 +1,6 @@
 //! One policy as decisions use it: without faults, or with faults in its expressions alone.
+//!
+//! It must not read a spec: `read` does.
 
 use std::collections::BTreeMap;
 
@@ -20,17 +22,14 @@ use crate::core::model::schedule::Schedule;
 pub struct Policy {
     /// Name, UID and generation.
     pub reference: PolicyRef,
-    /// Allow or Deny.
     pub effect: Effect,
     /// Who may ask; none in a Deny means everybody.
     pub requesters: Vec<Subject>,
     /// Which roles; none in a Deny means every role.
     pub roles: Vec<RoleName>,
-    /// Where.
     pub scope: Scope,
     /// How long a grant lasts, or how much an extension adds, when the request does not say.
     pub default_length: SignedDuration,
-    /// Longest grant.
     pub longest: SignedDuration,
     /// Who must agree, in order; none means nobody.
     pub stages: Vec<Stage>,
@@ -66,7 +65,6 @@ pub struct Policy {
 /// A condition, and what the requester is told when it does not hold.
 #[derive(Clone, Debug)]
 pub struct Requirement {
-    /// What must hold.
     pub condition: Expression,
     /// What the requester is told.
     pub message: String,

@@ -36,37 +36,54 @@ const MOST_EXTENSIONS: usize = 100;
 /// All its faults, when it has any outside of its expressions.
 pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
     let spec = &policy.spec;
+    // Without `..`, so that whoever adds a field decides here what reads it.
+    let AccessPolicySpec {
+        // For people alone.
+        description: _,
+        effect,
+        requesters,
+        roles,
+        scope,
+        duration: _,
+        schedule,
+        conditions: _,
+        approval,
+        limits,
+        break_glass: _,
+        on_break_glass,
+        recurrence: weeks,
+        on_role_change,
+        extension: _,
+    } = spec;
     let mut faults = Vec::new();
-    let schedule = spec
-        .schedule
+    let schedule = schedule
         .as_ref()
         .and_then(|raw| Schedule::read(raw, "spec.schedule").map_err(|found| faults.extend(found)).ok());
     let (default_length, longest) = lengths(spec, &mut faults);
     let break_glass = break_glass(spec, &mut faults);
     let extension = extension(spec, &mut faults);
-    let limits = Limits::read(spec.limits.as_ref(), &mut faults);
+    let limits = Limits::read(limits.as_ref(), &mut faults);
     recurrence(spec, &mut faults);
     let hours = hours(spec, &mut faults);
     let mut in_expressions = Vec::new();
     let conditions = conditions(spec, &mut in_expressions);
     let automatic_when = automatic_when(spec, &mut faults, &mut in_expressions);
-    let stages = spec.approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
+    let stages = approval.as_ref().map(|a| a.stages.clone()).unwrap_or_default();
     for (index, stage) in stages.iter().enumerate() {
         if let Some(text) = &stage.escalate_after {
             read_length(&format!("spec.approval.stages[{index}].escalateAfter"), text, &mut faults);
         }
     }
-    let deadline = spec
-        .approval
+    let deadline = approval
         .as_ref()
         .and_then(|a| a.deadline.as_deref())
         .map_or(DEFAULT_DEADLINE, |text| read_length("spec.approval.deadline", text, &mut faults));
-    if !spec.scope.cluster && spec.scope.namespaces.is_empty() && spec.scope.namespace_selector.is_none() {
+    if !scope.cluster && scope.namespaces.is_empty() && scope.namespace_selector.is_none() {
         faults.push(FieldError::new("spec.scope", "give at least one of namespaces, namespaceSelector and cluster"));
     }
-    if spec.effect == Effect::Allow {
+    if *effect == Effect::Allow {
         required_lists(spec, &mut faults);
-        if spec.on_break_glass.is_some() {
+        if on_break_glass.is_some() {
             let problem = "says what a policy that denies does to emergencies: remove it, or set spec.breakGlass";
             faults.push(FieldError::new("spec.onBreakGlass", problem));
         }
@@ -81,10 +98,10 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
             uid: policy.metadata.uid.clone().unwrap_or_default(),
             generation: policy.metadata.generation.unwrap_or_default(),
         },
-        effect: spec.effect,
-        requesters: spec.requesters.clone(),
-        roles: spec.roles.clone(),
-        scope: Scope::read(&spec.scope),
+        effect: *effect,
+        requesters: requesters.clone(),
+        roles: roles.clone(),
+        scope: Scope::read(scope),
         default_length,
         longest,
         stages,
@@ -97,9 +114,9 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         limits,
         schedule,
         schedule_counts: schedule_counts(policy),
-        exempts_emergencies: spec.on_break_glass == Some(OnBreakGlass::Exempt),
-        weeks: spec.recurrence.as_ref().map(|recurrence| recurrence.weeks),
-        suspends: spec.on_role_change == Some(OnRoleChange::Suspend),
+        exempts_emergencies: *on_break_glass == Some(OnBreakGlass::Exempt),
+        weeks: weeks.as_ref().map(|recurrence| recurrence.weeks),
+        suspends: *on_role_change == Some(OnRoleChange::Suspend),
         hours,
     })
 }

@@ -1,4 +1,6 @@
 //! Where a policy applies: namespaces by name and label, and the whole cluster.
+//!
+//! It must not know a request.
 
 use kube::core::{Selector, SelectorExt};
 

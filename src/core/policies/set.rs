@@ -26,7 +26,6 @@ pub struct PolicySet {
 /// A policy, readable or not.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// In use.
     Valid(Arc<Policy>),
     /// Has faults in its expressions alone. It gives nothing new; what runs under it goes on for as long as the rest of
     /// it allows. If it denies, it denies what its other fields touch.
@@ -43,7 +42,6 @@ pub enum Entry {
     Broken {
         /// What it would do if it were in order.
         effect: Effect,
-        /// What is wrong.
         faults: Vec<FieldError>,
     },
 }

@@ -17,7 +17,6 @@ pub const WAY_OUT: &str = "write each name out; for everybody who is logged in: 
 pub struct Wildcard {
     /// Path of the subject, for example `spec.requesters[0]`.
     pub field: String,
-    /// The subject.
     pub subject: Subject,
 }
 

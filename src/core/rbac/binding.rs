@@ -1,7 +1,9 @@
-//! What a binding looks like: its name, its marks, its subject; whose it is; and whether it was changed.
+//! What a binding looks like: its name, labels, annotations and subject; which request it belongs to; and whether it was
+//! changed.
 //!
-//! The name holds the request's UID, so that the API server's audit log ties every action to its request.
-//! Annotations are for people; no decision reads them.
+//! The name holds the request's UID, so that the API server's audit log ties every action to its request. Annotations are
+//! for people, with one exception: where a request cannot be read, `reap` removes its bindings by the end noted on them. It
+//! must not say whether a binding should exist.
 
 use std::collections::BTreeMap;
 
@@ -27,13 +29,10 @@ const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 /// A binding as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
-    /// RoleBinding or ClusterRoleBinding.
     pub kind: BindingKind,
-    /// Metadata.
     pub metadata: ObjectMeta,
     /// The role that is bound.
     pub role: RoleRef,
-    /// Who has it.
     pub subjects: Vec<Subject>,
     /// The role that was made for it, as far as one was looked for and is there.
     pub made_role: Option<ObservedRole>,
@@ -42,9 +41,7 @@ pub struct Observed {
 /// A binding as it should be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// RoleBinding or ClusterRoleBinding.
     pub kind: BindingKind,
-    /// Metadata.
     pub metadata: ObjectMeta,
     /// The role to bind.
     pub role: RoleRef,

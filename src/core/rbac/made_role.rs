@@ -13,9 +13,7 @@ use crate::core::rbac::ownership::{carries, possible_request_uids, request_uid};
 /// A made role as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedRole {
-    /// Metadata.
     pub metadata: ObjectMeta,
-    /// What it allows.
     pub rules: Vec<PolicyRule>,
 }
 

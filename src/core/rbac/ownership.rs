@@ -1,4 +1,6 @@
-//! Whose an object is: the name, labels and owner by which bindings and made roles are tied to their request.
+//! The name, labels and owner reference by which a binding or made role belongs to its request.
+//!
+//! It must not say whether the object should exist.
 
 use std::collections::BTreeMap;
 

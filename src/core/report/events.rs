@@ -21,7 +21,6 @@ pub struct Announcement {
     pub warning: bool,
     /// One word for what happened.
     pub reason: String,
-    /// A sentence.
     pub note: String,
     /// The policy that decided, as the related object.
     pub policy: Option<PolicyRef>,
@@ -45,24 +44,44 @@ pub fn request_events(old: Option<&AccessRequestStatus>, new: &AccessRequestStat
 }
 
 fn is_warning(event: Reason) -> bool {
-    use Reason::{
-        BindingRestored, BreakGlass, Denied, Failed, FreezeAhead, Lapsed, ReviewIgnored, ReviewOverdue, Revoked,
-        RoleChanged, RoleUnusable, Unjustified, WrittenInGap,
-    };
-    let of_ends = matches!(event, Denied | Lapsed | Revoked | Failed);
-    of_ends
-        || matches!(
-            event,
-            BindingRestored
-                | FreezeAhead
-                | RoleChanged
-                | RoleUnusable
-                | ReviewIgnored
-                | BreakGlass
-                | ReviewOverdue
-                | Unjustified
-                | WrittenInGap
-        )
+    // Without a wildcard, so that whoever adds a reason has to say.
+    match event {
+        Reason::BindingRestored
+        | Reason::BreakGlass
+        | Reason::Denied
+        | Reason::Failed
+        | Reason::FreezeAhead
+        | Reason::Lapsed
+        | Reason::ReviewIgnored
+        | Reason::ReviewOverdue
+        | Reason::Revoked
+        | Reason::RoleChanged
+        | Reason::RoleUnusable
+        | Reason::Unjustified
+        | Reason::WrittenInGap => true,
+        Reason::Approved
+        | Reason::ApprovalNeeded
+        | Reason::Binding
+        | Reason::ClockWrong
+        | Reason::Escalated
+        | Reason::Expired
+        | Reason::Extended
+        | Reason::Extending
+        | Reason::Frozen
+        | Reason::Granted
+        | Reason::GuardMissing
+        | Reason::HistoryFull
+        | Reason::Justified
+        | Reason::PolicyChanged
+        | Reason::PolicyNotReady
+        | Reason::Resumed
+        | Reason::ReviewOpen
+        | Reason::RightUnknown
+        | Reason::ReviewWithdrawn
+        | Reason::Reviewed
+        | Reason::Suspended
+        | Reason::WaitingForStart => false,
+    }
 }
 
 /// The Event of a request that cannot go on, which no status can tell: the API server does not let the controller do what

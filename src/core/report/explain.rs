@@ -34,9 +34,7 @@ use crate::core::rbac::rules;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
-    /// In one word.
     pub outcome: Outcome,
-    /// In one sentence.
     pub summary: String,
     /// Of a denial: every reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -74,7 +72,6 @@ pub enum Outcome {
     Granted,
     /// People must agree first.
     Waiting,
-    /// No.
     Denied,
     /// Nobody decided in time.
     Lapsed,
@@ -90,9 +87,7 @@ pub enum Outcome {
 pub struct Judged {
     /// Name of the policy.
     pub name: String,
-    /// Allow or Deny.
     pub effect: Effect,
-    /// In one word.
     pub verdict: Verdict,
     /// Why it does not match, denies, or cannot be used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,13 +103,11 @@ pub enum Verdict {
     Matches,
     /// Does not allow it.
     FallsShort,
-    /// Denies it.
     Denies,
     /// Denies it in windows that it can wait for, or end before.
     Freezes,
     /// Denies, but nothing of what is asked for.
     DoesNotTouch,
-    /// Has faults.
     Broken,
     /// Would allow, but was written while the author guard was not in place.
     Doubted,
@@ -123,9 +116,7 @@ pub enum Verdict {
 /// Which policy decides, and why that one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deciding {
-    /// Its name.
     pub policy: String,
-    /// Why this one.
     pub because: String,
 }
 
@@ -133,9 +124,7 @@ pub struct Deciding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StageProgress {
-    /// Its name.
     pub name: String,
-    /// In one word.
     pub state: StageState,
     /// How many people it needs.
     pub required: i32,
@@ -153,7 +142,6 @@ pub struct StageProgress {
 pub enum StageState {
     /// Enough people have approved.
     Full,
-    /// It waits.
     Open,
     /// It opens when the one before it is full.
     Later,
@@ -189,7 +177,6 @@ pub struct Grant {
     /// Until when; unknown as long as `from` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Time>,
-    /// Who agreed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
 }
@@ -199,9 +186,7 @@ pub struct Grant {
 pub struct Moves {
     /// Name of the running request.
     pub of: String,
-    /// Its end now.
     pub from: Time,
-    /// Its end then.
     pub to: Time,
 }
 
@@ -210,7 +195,6 @@ pub struct Moves {
 pub struct ReviewAfterwards {
     /// One of these must review it.
     pub reviewers: Vec<String>,
-    /// By when.
     pub by: Time,
 }
 

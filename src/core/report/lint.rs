@@ -44,7 +44,6 @@ pub struct Warning {
     pub field: String,
     /// What is wrong with it.
     pub why: String,
-    /// What to do.
     pub way_out: String,
 }
 

@@ -23,7 +23,6 @@ const SHOWN: usize = 63;
 pub enum LeaseRecord {
     /// A replica holds it.
     Held {
-        /// Its identity.
         by: String,
         /// Whether it leads by it. If not, it has only written its name over something strange, to see whether that
         /// stands.
@@ -33,7 +32,6 @@ pub enum LeaseRecord {
     GivenBack(String),
     /// No replica wrote it; a clause that says what it is.
     Strange(String),
-    /// There is none.
     Absent,
 }
 

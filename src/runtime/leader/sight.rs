@@ -14,9 +14,7 @@ const UNSEEN: Duration = Duration::from_millis(400);
 
 /// One look at the lease.
 pub struct LeaseRead {
-    /// What was there.
     pub record: LeaseRecord,
-    /// In which version.
     pub version: Option<String>,
     /// When it was asked for.
     pub sent: Instant,
@@ -27,7 +25,6 @@ pub struct LeaseRead {
 /// What to do after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionStep {
-    /// Look again.
     Wait,
     /// Write this process's name over what was seen, and see whether that stands.
     Claim,

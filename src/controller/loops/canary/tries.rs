@@ -29,8 +29,49 @@ pub(super) struct Tries<'a> {
     pub guards: &'a [Expected],
     /// Who the canary is.
     pub who: &'a Identity,
-    /// The canary's client.
     pub account: &'a Client,
+}
+
+/// What is tried against a guard.
+#[derive(Clone, Copy)]
+enum Attempt {
+    Identity,
+    Status,
+    Binding,
+    Metadata,
+    Lease,
+    ForeignObject,
+}
+
+/// The tries, by the end of the name of the guard that must refuse each.
+const ATTEMPTS: [(&str, Attempt); 6] = [
+    ("identity-check", Attempt::Identity),
+    ("status-guard", Attempt::Status),
+    ("binding-guard", Attempt::Binding),
+    ("metadata-guard", Attempt::Metadata),
+    ("lease-guard", Attempt::Lease),
+    ("self-guard", Attempt::ForeignObject),
+];
+
+/// Guards that are proven by sight alone, by the end of their names: to be refused by one, the canary would need a right
+/// that it must not have.
+const BY_SIGHT_ALONE: [&str; 7] = [
+    "policy-status-guard",
+    "controller-guard",
+    "deletion-guard",
+    "policy-author-guard-1",
+    "policy-author-guard-2",
+    "policy-author-guard-3",
+    "policy-author-guard-4",
+];
+
+impl Attempt {
+    /// What is tried against the guard of this name; none when it is proven by sight alone, or unknown.
+    fn at(name: &str) -> Option<Self> {
+        let ends_with = |short: &str| name.strip_suffix(short).is_some_and(|prefix| prefix.ends_with('-'));
+        let by_sight = BY_SIGHT_ALONE.iter().any(|short| ends_with(short));
+        ATTEMPTS.iter().find(|(short, _)| !by_sight && ends_with(short)).map(|(_, attempt)| *attempt)
+    }
 }
 
 impl Tries<'_> {
@@ -39,23 +80,14 @@ impl Tries<'_> {
         let mut answers = BTreeMap::new();
         for guard in self.guards {
             let name = guard.name.as_str();
-            let short = |short: &str| name.strip_suffix(short).is_some_and(|prefix| prefix.ends_with('-'));
-            let answer = if short("identity-check") {
-                self.identity(name).await?
-            } else if short("policy-status-guard") {
-                None
-            } else if short("status-guard") {
-                Some(self.status(name).await?)
-            } else if short("binding-guard") {
-                Some(self.binding(name).await?)
-            } else if short("metadata-guard") {
-                Some(self.metadata(name).await?)
-            } else if short("lease-guard") {
-                Some(self.lease(name).await?)
-            } else if short("self-guard") {
-                Some(self.foreign_object(name).await?)
-            } else {
-                None
+            let answer = match Attempt::at(name) {
+                Some(Attempt::Identity) => self.identity(name).await?,
+                Some(Attempt::Status) => Some(self.status(name).await?),
+                Some(Attempt::Binding) => Some(self.binding(name).await?),
+                Some(Attempt::Metadata) => Some(self.metadata(name).await?),
+                Some(Attempt::Lease) => Some(self.lease(name).await?),
+                Some(Attempt::ForeignObject) => Some(self.foreign_object(name).await?),
+                None => None,
             };
             answers.extend(answer.map(|answer| (name.to_owned(), answer)));
         }
@@ -184,6 +216,22 @@ mod tests {
     fn judged(message: &str, code: u16) -> Result<Tried, CannotTry> {
         let refused = kube::Error::Api(Status::failure(message, "Forbidden").with_code(code).boxed());
         answered::<()>("daypass-status-guard", "anything", Err(refused))
+    }
+
+    /// The names are those of the chart's list, with the four parts of the guard of policy authors.
+    #[test]
+    fn every_guard_of_the_chart_is_tried_or_named_as_proven_by_sight_alone() {
+        let chart = include_str!("../../../../charts/daypass/templates/guards/_guards.tpl");
+        let list = chart.split_once("range list ").and_then(|(_, rest)| rest.split_once("}}")).unwrap().0;
+        let listed = list.split('"').skip(1).step_by(2).map(str::to_owned);
+        let guards: Vec<String> = listed.chain((1..=4).map(|part| format!("policy-author-guard-{part}"))).collect();
+        assert!(guards.len() > 10, "{guards:?}");
+        for guard in &guards {
+            let by_sight = BY_SIGHT_ALONE.contains(&guard.as_str());
+            assert_ne!(Attempt::at(&format!("daypass-{guard}")).is_some(), by_sight, "try {guard}, or say why not");
+        }
+        let known = ATTEMPTS.iter().map(|(short, _)| *short).chain(BY_SIGHT_ALONE);
+        assert!(known.into_iter().all(|short| guards.iter().any(|guard| guard == short)), "one of them is no guard");
     }
 
     #[test]

@@ -8,31 +8,6 @@ use crate::controller::scripted::{Script, bring, context, failure, granted};
 use crate::core::laws::fixtures::noon;
 use crate::runtime::clock::Clock;
 
-/// A pass that begins on what a watch has brought.
-fn pass(context: &Context, request: AccessRequest) -> Pass<'_> {
-    Pass {
-        context,
-        request,
-        began: Instant::now(),
-        guard: Guard::since(noon()),
-        end_come: None,
-        role: None,
-        bind_rights: Arc::default(),
-        risk: None,
-        related: Related::default(),
-        others: Vec::new(),
-        doubted: false,
-        answers: false,
-        counting_lock: None,
-        fresh_rules: None,
-        fresh: false,
-        made: Vec::new(),
-        unbound: Vec::new(),
-        gone: None,
-        failure: None,
-    }
-}
-
 #[tokio::test]
 async fn nothing_is_bound_before_the_pass_has_read_the_request_itself() {
     let (request, wanted) = granted();
@@ -42,9 +17,9 @@ async fn nothing_is_bound_before_the_pass_has_read_the_request_itself() {
     for (code, answer, goes_on) in [(200, there, true), (200, another, false), (404, failure(404, "NotFound"), false)] {
         let script = Script::default().then(Method::GET, "/namespaces/shop/accessrequests/fix", code, answer);
         let (context, ..) = context(&script, Clock::at(noon()));
-        let mut pass = pass(&context, request.clone());
+        let mut pass = Pass::begin(&context, request.clone(), Guard::since(noon()), false);
         assert_eq!(pass.bind(vec![wanted.clone()]).await.unwrap(), goes_on, "{code}");
-        assert!(pass.made.is_empty() && pass.fresh == goes_on, "{code}");
+        assert!(pass.bindings.made().is_empty() && pass.fresh == goes_on, "{code}");
         script.is_over();
     }
 }

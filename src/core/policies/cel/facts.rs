@@ -18,7 +18,6 @@ use crate::api::word::Word;
 pub struct CelInput {
     /// What is asked for.
     pub request: RequestFacts,
-    /// Who asks.
     pub requester: Who,
     /// How much harm the role can do.
     pub risk: RiskScore,
@@ -32,7 +31,6 @@ pub struct CelInput {
 /// What is asked for.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "named as in the request")]
 pub struct RequestFacts {
     pub name: String,
     pub namespace: String,
@@ -49,7 +47,6 @@ pub struct RequestFacts {
 
 /// Who asks.
 #[derive(Clone, Debug, Default, Serialize)]
-#[expect(missing_docs, reason = "named as in the request")]
 pub struct Who {
     pub username: String,
     pub uid: String,
@@ -98,16 +95,13 @@ pub struct When {
 /// A variable: an object with fields.
 #[derive(Debug)]
 pub struct Object {
-    /// Its name.
     pub name: &'static str,
-    /// Its fields.
     pub fields: &'static [Field],
 }
 
 /// A field of a variable.
 #[derive(Debug)]
 pub struct Field {
-    /// Its name.
     pub name: &'static str,
     /// Its type and its value.
     pub is: Is,
@@ -116,11 +110,8 @@ pub struct Field {
 /// The type of a field, and where its value is.
 #[derive(Clone, Copy, Debug)]
 pub enum Is {
-    /// True or false.
     Bool(fn(&CelInput) -> bool),
-    /// A whole number.
     Int(fn(&CelInput) -> i64),
-    /// Any text.
     Text(fn(&CelInput) -> &str),
     /// One of these words.
     Word(&'static [&'static str], fn(&CelInput) -> &str),

@@ -4,14 +4,12 @@ use super::types::{Sort, Type};
 
 /// A function.
 pub struct Function {
-    /// Its name.
     pub name: &'static str,
     /// How it is called.
     pub called: Called,
     /// What it takes, one after the other: any of these sorts, or whatever there is when none is named. Of one that is
     /// called on a value, that value comes first.
     pub takes: &'static [&'static [Sort]],
-    /// What it gives.
     pub gives: Gives,
     /// How it is written.
     pub example: &'static str,
@@ -24,20 +22,16 @@ pub enum Called {
     Alone,
     /// `x.f()`.
     OnAValue,
-    /// Either way.
     Both,
 }
 
 /// What a function gives.
 #[derive(Clone, Copy)]
 pub enum Gives {
-    /// True or false.
     Bool,
-    /// A whole number.
     Int,
     /// A number with a fraction.
     Double,
-    /// A text.
     Text,
     /// A list of texts.
     Texts,

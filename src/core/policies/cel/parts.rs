@@ -16,7 +16,6 @@ const LARGEST: usize = 1 << 16;
 /// What an expression names.
 #[derive(Default)]
 pub struct Parts {
-    /// Keys of labels.
     pub labels: BTreeSet<String>,
     /// Patterns as written and as read.
     pub patterns: BTreeMap<String, Regex>,

@@ -11,19 +11,14 @@ use super::facts::{Is, Object};
 /// What is known of a value.
 #[derive(Clone, Debug)]
 pub enum Type {
-    /// Nothing.
     Any,
-    /// True or false.
     Bool,
-    /// A whole number.
     Int,
     /// A whole number written with `u`, never negative.
     Uint,
     /// A number with a fraction.
     Double,
-    /// A text.
     Text(Texts),
-    /// Bytes.
     Bytes,
     /// Nothing at all, which no fact is.
     Null,
@@ -33,7 +28,6 @@ pub enum Type {
     List(Box<Type>),
     /// A map with these keys, or with any.
     Map(Option<BTreeMap<String, Type>>),
-    /// A variable.
     Object(&'static Object),
     /// What may be there.
     Optional(Box<Type>),
@@ -42,7 +36,6 @@ pub enum Type {
 /// Which texts a text can be.
 #[derive(Clone, Debug)]
 pub enum Texts {
-    /// Any.
     Any,
     /// One of those that there are.
     OneOf(&'static [&'static str]),

@@ -44,54 +44,77 @@ fn ended(who: &str, from: i64, to: i64, stated: i64) -> Counted {
     other(who, from, json!({ "state": "Revoked", "grantedAt": from_, "expiresAt": stated, "conditions": [finished] }))
 }
 
-fn in_words(exceeded: &[Exceeded]) -> String {
-    exceeded.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
 }
 
-/// What alice is told at noon who asks for so many minutes in `shop`.
-fn message(raw: Value, minutes: i64, others: &[Counted]) -> String {
+/// What stands against alice, who asks at noon for so many minutes in `shop`.
+fn exceeded(raw: Value, minutes: i64, others: &[Counted]) -> Vec<Exceeded> {
     let request = request(json!({}));
     let place = GrantScope::Namespaces(["shop".to_owned()].into());
     let others: Vec<&Counted> = others.iter().collect();
     let length = SignedDuration::from_mins(minutes);
-    in_words(&limits(raw).exceeded(&validate(&request).unwrap(), &place, length, &others, noon()))
+    limits(raw).exceeded(&validate(&request).unwrap(), &place, length, &others, noon())
 }
 
 #[test]
 fn running_grants_are_counted_by_person_by_namespace_and_in_all() {
     let live = [running("alice", -5, 5, "shop"), running("bob", -5, 5, "bank"), running("bob", -5, 9, "bank")];
-    for (raw, why) in [
-        (json!({ "liveGrantsPerPerson": 1 }), "there are 1 running grants of alice under it, and it allows 1"),
-        (json!({ "liveGrantsPerPerson": 2 }), ""),
-        (json!({ "liveGrantsPerNamespace": 1 }), "there are 1 running grants in shop under it, and it allows 1"),
-        (json!({ "liveGrantsPerNamespace": 2 }), ""),
-        (json!({ "liveGrants": 3 }), "there are 3 running grants under it, and it allows 3"),
-        (json!({ "liveGrants": 4 }), ""),
+    for (name, there, what) in [
+        ("liveGrantsPerPerson", 1, Count::GrantsOf("alice".to_owned())),
+        ("liveGrantsPerNamespace", 1, Count::GrantsIn("shop".to_owned())),
+        ("liveGrants", 3, Count::Grants),
     ] {
-        assert_eq!(message(raw, 10, &live), why);
+        assert_eq!(exceeded(json!({ name: there }), 10, &live), [Exceeded::Full { what, there, most: there }]);
+        assert_eq!(exceeded(json!({ name: there + 1 }), 10, &live), []);
     }
     let not_live = [waiting("alice", -5), ended("alice", -9, -5, 60)];
-    assert_eq!(
-        message(json!({ "liveGrantsPerPerson": 1, "liveGrants": 1, "liveGrantsPerNamespace": 1 }), 10, &not_live),
-        ""
-    );
+    let all = json!({ "liveGrantsPerPerson": 1, "liveGrants": 1, "liveGrantsPerNamespace": 1 });
+    assert_eq!(exceeded(all, 10, &not_live), []);
+}
+
+#[test]
+fn the_sentences() {
+    let full = |what| Exceeded::Full { what, there: 3, most: 2 };
+    let exceeded = [
+        full(Count::GrantsOf("alice".to_owned())),
+        full(Count::GrantsIn("shop".to_owned())),
+        full(Count::Grants),
+        full(Count::RequestsOf("alice".to_owned())),
+        full(Count::RequestsIn("shop".to_owned())),
+        full(Count::Requests),
+        Exceeded::Cooldown { again: at(1), cooldown: minutes(30) },
+        Exceeded::TimePerDay { had: minutes(30), length: minutes(31), most: minutes(60) },
+    ];
+    let sentences = [
+        "there are 3 running grants of alice under it, and it allows 2",
+        "there are 3 running grants in shop under it, and it allows 2",
+        "there are 3 running grants under it, and it allows 2",
+        "there are 3 requests of alice that wait under it, and it allows 2",
+        "there are 3 requests in shop that wait under it, and it allows 2",
+        "there are 3 requests that wait under it, and it allows 2",
+        "the next grant can begin at 2026-11-23T12:01:00Z, 30m after the last one ended",
+        "30m of the last 24 hours are granted already, 31m more would be over 1h",
+    ];
+    assert_eq!(exceeded.map(|exceeded| exceeded.to_string()), sentences);
 }
 
 #[test]
 fn the_same_person_under_another_name_is_the_same_person() {
     let mut renamed = running("alice-by-another-name", -5, 5, "bank");
     renamed.person.uid = Some("u-alice".to_owned());
-    assert!(message(json!({ "liveGrantsPerPerson": 1 }), 10, &[renamed]).contains("allows 1"));
+    let full = Exceeded::Full { what: Count::GrantsOf("alice".to_owned()), there: 1, most: 1 };
+    assert_eq!(exceeded(json!({ "liveGrantsPerPerson": 1 }), 10, &[renamed]), [full]);
 }
 
 #[test]
 fn after_a_grant_there_is_a_pause_from_its_real_end() {
     let pause = || json!({ "cooldown": "30m" });
-    let early = message(pause(), 10, &[ended("alice", -50, -29, 60)]);
-    assert_eq!(early, "the next grant can begin at 2026-11-23T12:01:00Z, 30m after the last one ended");
-    assert_eq!(message(pause(), 10, &[ended("alice", -50, -30, 60)]), "");
-    assert_eq!(message(pause(), 10, &[ended("bob", -50, -1, 60)]), "", "somebody else's");
-    assert_eq!(message(pause(), 10, &[running("alice", -50, 5, "shop")]), "", "what runs has not ended");
+    let early = exceeded(pause(), 10, &[ended("alice", -50, -29, 60)]);
+    assert_eq!(early, [Exceeded::Cooldown { again: at(1), cooldown: minutes(30) }]);
+    assert_eq!(exceeded(pause(), 10, &[ended("alice", -50, -30, 60)]), []);
+    assert_eq!(exceeded(pause(), 10, &[ended("bob", -50, -1, 60)]), [], "somebody else's");
+    assert_eq!(exceeded(pause(), 10, &[running("alice", -50, 5, "shop")]), [], "what runs has not ended");
 }
 
 #[test]
@@ -99,16 +122,14 @@ fn the_time_of_a_day_is_what_was_and_is_granted_in_it_and_what_would_be() {
     let hour = || json!({ "timePerDay": "1h" });
     // Twenty minutes that were used, of an hour that was stated, and ten that run.
     let had = [ended("alice", -60, -40, 0), running("alice", -5, 5, "shop")];
-    assert_eq!(message(hour(), 30, &had), "");
-    let over = "30m of the last 24 hours are granted already, 31m more would be over 1h";
-    assert_eq!(message(hour(), 31, &had), over);
+    let over = |had, length| [Exceeded::TimePerDay { had: minutes(had), length: minutes(length), most: minutes(60) }];
+    assert_eq!(exceeded(hour(), 30, &had), []);
+    assert_eq!(exceeded(hour(), 31, &had), over(30, 31));
     let day = 24 * 60;
-    assert_eq!(message(hour(), 60, &[ended("alice", -day - 60, -day, 0)]), "", "a day ago");
-    assert!(
-        message(hour(), 51, &[ended("alice", -day - 60, 10 - day, 0)]).starts_with("10m of"),
-        "only its part in the day"
-    );
-    assert_eq!(message(hour(), 60, &[running("bob", -5, 500, "shop")]), "");
+    assert_eq!(exceeded(hour(), 60, &[ended("alice", -day - 60, -day, 0)]), [], "a day ago");
+    let partly = exceeded(hour(), 51, &[ended("alice", -day - 60, 10 - day, 0)]);
+    assert_eq!(partly, over(10, 51), "only its part in the day");
+    assert_eq!(exceeded(hour(), 60, &[running("bob", -5, 500, "shop")]), []);
 }
 
 #[test]
@@ -119,7 +140,6 @@ fn a_request_that_waits_never_puts_out_one_that_was_there_before() {
         one.too_many_open(&validate(request).unwrap(), &others.iter().collect::<Vec<_>>())
     };
     let full = Exceeded::Full { what: Count::RequestsOf("alice".to_owned()), there: 1, most: 1 };
-    assert_eq!(full.to_string(), "there are 1 requests of alice that wait under it, and it allows 1");
     assert_eq!(too_many(&request, &[waiting("alice", -1)]), Some(full));
     assert_eq!(too_many(&request, &[waiting("bob", -1), running("alice", -5, 5, "shop")]), None);
     let open = json!({ "stage": { "name": "s", "openedAt": noon().to_string(), "required": 1, "approved": 0 } });

@@ -30,13 +30,11 @@ use crate::core::policies::{Entry, Policy};
 
 /// What an account of an undecided request is made from.
 pub struct Account<'s, 'a> {
-    /// The facts.
     pub s: &'s Snapshot<'a>,
     /// The request's status; an empty one when it has none.
     pub status: &'s AccessRequestStatus,
     /// What it asks for, completed.
     pub ask: &'s ValidRequest<'a>,
-    /// When.
     pub now: Timestamp,
 }
 

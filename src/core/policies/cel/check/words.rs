@@ -19,13 +19,11 @@ const MACROS: [&str; 6] = ["all", "exists", "exists_one", "filter", "map", "has"
 pub enum Place<'a> {
     /// Nowhere more than elsewhere.
     Whole,
-    /// At this part.
     Of(&'a IdedExpr),
     /// At this name, in a part that begins with a dot or a bracket.
     Name(&'a IdedExpr, &'a str),
     /// At the name of this function, before the bracket that the part begins with.
     Call(&'a IdedExpr, &'a str),
-    /// At this character.
     At(usize),
 }
 

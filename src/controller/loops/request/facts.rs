@@ -1,0 +1,135 @@
+//! What a request is decided by, as one pass has it: from the stores, or read from the API server when they are not good
+//! enough. Owns these reads, and the lock under which limits are counted. It must not plan, and it must not write.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+
+use crate::api::request::{AccessRequest, RoleRisk};
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::loops::bind_rights;
+use crate::controller::loops::related::Related;
+use crate::controller::observe::{self, Rules};
+use crate::core::guard::Guard;
+use crate::core::model::namespaces::Namespaces;
+use crate::core::policies::PolicySet;
+use crate::core::policies::limits::Counted;
+use crate::core::policies::usable::BindRights;
+use crate::core::rbac::role::RoleSeen;
+
+/// What one request is decided by.
+pub(super) struct Facts<'a> {
+    context: &'a Context,
+    /// When the pass began: no rules that were read before it are taken for fresh.
+    began: Instant,
+    /// What the canary reported when the pass began.
+    pub(super) guard: Guard,
+    /// None once the request is over.
+    pub(super) role: Option<RoleSeen>,
+    /// What this process may bind.
+    pub(super) bind_rights: Arc<BindRights>,
+    /// How much harm the role can do.
+    pub(super) risk: Option<RoleRisk>,
+    /// The requests that it extends, that extend it, or whose review is open.
+    pub(super) related: Related,
+    /// Other requests under policies that have limits.
+    pub(super) others: Vec<Counted>,
+    /// Held while those must not become more.
+    counting_lock: Option<OwnedMutexGuard<()>>,
+    /// Policies and namespaces that this pass has read.
+    fresh_rules: Option<Rules>,
+}
+
+impl<'a> Facts<'a> {
+    /// Nothing has been read yet.
+    pub(super) fn new(context: &'a Context, began: Instant, guard: Guard) -> Self {
+        Self {
+            context,
+            began,
+            guard,
+            role: None,
+            bind_rights: Arc::default(),
+            risk: None,
+            related: Related::default(),
+            others: Vec::new(),
+            counting_lock: None,
+            fresh_rules: None,
+        }
+    }
+
+    /// Whether they come from the API server within this pass.
+    pub(super) fn are_fresh(&self) -> bool {
+        self.fresh_rules.is_some()
+    }
+
+    /// Policies and namespaces; none while the stores are not filled.
+    pub(super) fn rules(&self) -> Option<Rules> {
+        self.fresh_rules.clone().or_else(|| self.context.rules())
+    }
+
+    /// Counts what limits count, under the lock, until the request is granted or over. Where no policy that could allow
+    /// it has limits, nobody waits for anybody. False when it cannot be counted yet.
+    pub(super) async fn count_others(&mut self, request: &AccessRequest, policies: &PolicySet) -> bool {
+        let requests = &self.context.requests;
+        // Moving an end is counted by the request that has it, which takes the lock for itself.
+        let extends = !requests.extensions.of(request).is_empty();
+        if (request.is_decided() && !extends) || !policies.may_limit(request) {
+            (self.counting_lock, self.others) = (None, Vec::new());
+            return true;
+        }
+        // Nobody waits under the lock: passes that end something would wait behind it.
+        if !requests.ledger.is_complete() {
+            return false;
+        }
+        if self.counting_lock.is_none() {
+            self.counting_lock = Some(requests.ledger.lock_counting().await);
+        }
+        self.others = requests.ledger.others(request, policies, &requests.store);
+        true
+    }
+
+    /// Asks the API server what may be bound for a request without access, unless it has been asked before. Comes before
+    /// the lock under which limits are counted, since it may wait for an answer.
+    pub(super) async fn learn_bind_rights(&mut self, request: &AccessRequest, namespaces: &Namespaces) {
+        if !request.is_over() && !request.has_grant() {
+            bind_rights::learn_for(self.context, request, namespaces).await;
+        }
+        self.bind_rights = self.context.bind_rights.answers();
+    }
+
+    /// Takes role and related requests from the stores, unless this pass has read them.
+    pub(super) fn see(&mut self, request: &AccessRequest, namespaces: &Namespaces) {
+        if self.are_fresh() {
+            return;
+        }
+        self.related = Related::seen(self.context, request);
+        let role = (!request.is_over()).then(|| self.context.rbac.role(request, namespaces));
+        self.see_role(request, role, namespaces);
+    }
+
+    /// Reads them from the API server.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub(super) async fn read(&mut self, request: &AccessRequest) -> Result<(), Error> {
+        let known = self.context.policies.set().unwrap_or_default();
+        let Context { fresh_rules, reader, served, .. } = self.context;
+        let rules = fresh_rules.since(self.began, &known, || self.context.policies.guard(), reader, served).await?;
+        self.related.refresh(self.context, request).await?;
+        let role = observe::role(&self.context.reader, request, &rules.namespaces).await?;
+        self.see_role(request, Some(role), &rules.namespaces);
+        bind_rights::ask_again(self.context, request, &rules.namespaces, self.began).await?;
+        self.bind_rights = self.context.bind_rights.answers();
+        self.fresh_rules = Some(rules);
+        Ok(())
+    }
+
+    fn see_role(&mut self, request: &AccessRequest, role: Option<RoleSeen>, namespaces: &Namespaces) {
+        let extended = self.related.extended.as_ref();
+        let extent = || self.context.protected().extent(request, extended, namespaces);
+        self.risk = role.as_ref().map(|role| role.risk(&request.spec.rules, extent()));
+        self.role = role;
+    }
+}
