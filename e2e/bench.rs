@@ -1,7 +1,8 @@
-//! `make bench`: how fast access comes and goes, beside a bare client that only creates and deletes the same
-//! RoleBindings on the same control plane in the same run. It prints figures and judges none. One section of it:
-//! `make bench ONLY=policies`.
+//! `make bench`: how fast access comes and goes, beside a bare client that only creates and deletes RoleBindings, on a
+//! control plane of its own without Daypass, just before in the same run. It prints figures and judges none. One section
+//! of it: `make bench ONLY=policies`.
 
+mod bare;
 mod live;
 mod policies;
 mod same_writes;
@@ -14,18 +15,21 @@ use std::time::Duration;
 
 use daypass::api::AccessRequest;
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use self::bare::{Bare, stated_ends};
 use self::seen::Seen;
+use self::waiting::AT_ONCE;
 use crate::harness::cast;
 use crate::harness::install::{CONTROLLER, PROGRAM};
 use crate::harness::users::{ADMIN, ALICE};
-use crate::harness::wait::now;
+use crate::harness::wait::{eventually, now};
 use crate::harness::{Cluster, trial};
 
 const ONE_AT_A_TIME: usize = 200;
@@ -60,20 +64,35 @@ pub fn run(only: Option<&str>, live: Option<&str>) -> ExitCode {
 
 async fn measure(only: Option<&str>, live: Option<usize>) {
     let profile = if cfg!(debug_assertions) { "debug build: figures mean nothing" } else { "release build" };
-    println!("daypass {} ({profile}), beside a bare client in the same run", env!("CARGO_PKG_VERSION"));
+    println!("daypass {} ({profile})", env!("CARGO_PKG_VERSION"));
     let other = std::env::var(PROGRAM).ok().filter(|program| !program.is_empty());
     println!("{}\n", other.map_or_else(String::new, |program| format!("the controller is {program}")));
+    println!(
+        "Bare: a client that only creates and deletes RoleBindings, on a control plane of its own without Daypass."
+    );
+    let bare = Bare::measure().await;
+    println!("{:<54} {:>9} {:>9} {:>9}", "", "p50", "p99", "max");
+    line("create -> seen, one at a time", &bare.one);
+    println!("{:<54} {:>9.2?}", format!("{BURST} from {CLIENTS} clients, all seen"), bare.burst);
+    line("the same, each: accepted -> seen", &bare.each);
+    line(&format!("stated end -> gone, {ENDS} in {ENDS_WITHIN} s"), &bare.ends);
+    line(&format!("stated end -> gone, {AT_ONCE} at once, from {} clients", bare.at_once_from), &bare.at_once);
+    println!("{:<54} {:>9.2?}", format!("{OVERDUE} at once, all gone"), bare.overdue);
+
+    println!("\nDaypass: on a control plane with its chart, the bare one ended. x: how many times the bare figure.");
     let cluster = Cluster::private().await;
     let namespace = cluster.namespace("bench").await;
     cluster.allow(&namespace, &namespace, json!({})).await;
     let bench = Bench {
+        bare,
         bindings: Api::namespaced(cluster.client(ADMIN).await, &namespace),
         requests: Api::namespaced(cluster.client(ALICE).await, &namespace),
         stored: Api::namespaced(cluster.client(ADMIN).await, &namespace),
+        events: Api::namespaced(cluster.client(ADMIN).await, &namespace),
         seen: Seen::start(Api::<RoleBinding>::namespaced(cluster.client(ADMIN).await, &namespace), |_| true).await,
         cluster: cluster.clone(),
     };
-    println!("{:<44} {:>9} {:>9} {:>9} {:>9}", "", "p50", "p99", "max", "x bare p50");
+    println!("{:<54} {:>9} {:>9} {:>9} {:>7} {:>7}", "", "p50", "p99", "max", "x p50", "x p99");
     for section in SECTIONS.into_iter().filter(|section| only.is_none_or(|only| only == *section)) {
         match section {
             "one" => bench.one_at_a_time().await,
@@ -92,67 +111,71 @@ async fn measure(only: Option<&str>, live: Option<usize>) {
 
 struct Bench {
     cluster: Arc<Cluster>,
+    bare: Bare,
     bindings: Api<RoleBinding>,
     requests: Api<AccessRequest>,
     /// The same for who may delete what gave access.
     stored: Api<AccessRequest>,
+    events: Api<Event>,
     seen: Seen,
 }
 
 impl Bench {
     async fn one_at_a_time(&self) {
-        let (mut bare, mut ours) = self.in_turns("one", ONE_AT_A_TIME).await;
-        let base = report("bare: create -> seen, one at a time", &mut bare, None);
-        report("daypass: request -> binding seen", &mut ours, Some(base));
+        let alone = self.one_by_one("alone", ONE_AT_A_TIME, true).await;
+        beside("request -> binding seen, one at a time", &alone, &self.bare.one);
+        let behind = self.one_by_one("behind", ONE_AT_A_TIME, false).await;
+        beside("the same right behind the one before", &behind, &self.bare.one);
         self.clear().await;
     }
 
-    /// So many bare bindings and so many requests, one at a time: from when each was made until it was seen. Taken in
-    /// turns, so that a machine whose speed drifts slows both.
-    async fn in_turns(&self, prefix: &str, samples: usize) -> (Vec<Duration>, Vec<Duration>) {
-        let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    /// So many requests, one at a time: from when each was made until its binding was seen. Each when all has been
+    /// written about the one before, Events too, or else as soon as that one's binding is there.
+    async fn one_by_one(&self, prefix: &str, samples: usize, settled: bool) -> Spread {
+        let mut ours = Vec::new();
         for n in 0..samples {
-            let (name, begin) = (format!("bare-{prefix}-{n}"), Instant::now());
-            self.bind(&name).await;
-            bare.push(self.seen.added(&name).await.duration_since(begin));
             let begin = Instant::now();
-            let binding = self.ask(&format!("{prefix}-{n}"), "1h").await;
-            ours.push(self.seen.added(&binding).await.duration_since(begin));
+            let made = self.file(&format!("{prefix}-{n}"), "1h").await;
+            ours.push(self.seen.added(&binding_of(&made)).await.duration_since(begin));
+            if settled {
+                self.until_told(&made).await;
+            }
         }
-        (bare, ours)
+        Spread::of(in_millis(&ours))
+    }
+
+    /// Waits for the Event that a request is granted, by its name: to look through all takes longer the more there are.
+    /// It is the last that is written.
+    async fn until_told(&self, made: &AccessRequest) {
+        let name = event_of(made);
+        eventually("the Event of a grant", LIMIT, async || {
+            let found = self.events.get_metadata_opt(&name).await.map_err(|error| error.to_string())?;
+            found.map(drop).ok_or_else(|| "it is not there".to_owned())
+        })
+        .await;
     }
 
     async fn burst(&self) {
-        let (whole, mut bare) = self
-            .salvo("bare-burst", async |name: String| {
-                self.bind(&name).await;
-                name
-            })
-            .await;
-        println!("{:<44} {:>9.2?}", format!("bare: {BURST} from {CLIENTS} clients, all seen"), whole);
-        let base = report("bare: created -> seen, each", &mut bare, None);
-        self.clear().await;
-        let (ours, mut each) = self.salvo("burst", async |name: String| self.ask(&name, "1h").await).await;
-        let ratio = ours.as_secs_f64() / whole.as_secs_f64();
-        println!("{:<44} {:>9.2?} {ratio:>29.1}", format!("daypass: {BURST} from {CLIENTS} clients, all bound"), ours);
-        report("daypass: accepted -> binding seen, each", &mut each, Some(base));
-        println!("{:<44} {:>9}", format!("daypass: memory with {BURST} live grants"), self.memory());
+        let (ours, each) = self.salvo("burst").await;
+        whole(&format!("{BURST} from {CLIENTS} clients, all bound"), ours, self.bare.burst);
+        beside("the same, each: accepted -> binding seen", &each, &self.bare.each);
+        println!("{:<54} {:>9}", format!("memory with {BURST} live grants"), self.memory());
         let sample = self.sample().await;
         self.clear().await;
         self.cluster.controller.kill();
         let same = self.same_writes(&sample).await;
-        let ratio = same.as_secs_f64() / whole.as_secs_f64();
-        println!("{:<44} {:>9.2?} {ratio:>29.1}", "the same writes by a client, nothing decided", same);
+        whole("the same writes by a client, nothing decided", same, self.bare.burst);
+        println!("{:<54} {:>9.2}", "Daypass beside that client, x", ours.as_secs_f64() / same.as_secs_f64());
         self.clear().await;
         self.cluster.controller.restart().await;
     }
 
     /// Makes as many as a burst has, from several clients at a time. The time until all were seen, and for each
     /// the time from when it was accepted.
-    async fn salvo(&self, prefix: &str, make: impl AsyncFn(String) -> String) -> (Duration, Vec<Duration>) {
+    async fn salvo(&self, prefix: &str) -> (Duration, Spread) {
         let begin = Instant::now();
-        let names = (0..BURST).map(|n| format!("{prefix}-{n}"));
-        let made = stream::iter(names).map(|name| async { (make(name).await, Instant::now()) });
+        let made = stream::iter((0..BURST).map(|n| format!("{prefix}-{n}")))
+            .map(|name| async move { (self.ask(&name, "1h").await, Instant::now()) });
         let made: Vec<(String, Instant)> = made.buffer_unordered(CLIENTS).collect().await;
         self.seen.many(BURST).await;
         let whole = begin.elapsed();
@@ -160,37 +183,33 @@ impl Bench {
         for (name, accepted) in made {
             each.push(self.seen.added(&name).await.saturating_duration_since(accepted));
         }
-        (whole, each)
+        (whole, Spread::of(in_millis(&each)))
     }
 
     async fn ends(&self) {
-        let mut bare = self.bare_lateness("bare-end").await;
-        let mut ours = self.lateness("end", ENDS, ENDS_WITHIN).await;
-        let base = report_millis(&format!("bare: stated end -> gone, {ENDS} in {ENDS_WITHIN} s"), &mut bare, None);
-        report_millis("daypass: stated end -> binding gone", &mut ours, Some(base));
+        let ours = self.lateness("end", ENDS, ENDS_WITHIN).await;
+        let what = format!("stated end -> binding gone, {ENDS} in {ENDS_WITHIN} s");
+        beside(&what, &Spread::of(ours), &self.bare.ends);
         self.clear().await;
     }
 
-    /// How late a client is that only deletes each binding at its time.
-    async fn bare_lateness(&self, prefix: &str) -> Vec<f64> {
-        let first = now() + SignedDuration::from_secs(3);
-        let step = SignedDuration::from_secs(i64::try_from(ENDS_WITHIN).expect("a small number"))
-            / i32::try_from(ENDS).expect("a small number");
-        let ends = (0..ENDS).map(|n| first + step * i32::try_from(n).expect("a small number"));
-        let deleted = stream::iter(ends.enumerate()).map(|(n, end)| async move {
+    /// How late a client is on this control plane that only deletes each binding at its time.
+    async fn bare_lateness(&self, prefix: &str) -> Spread {
+        let ends = stated_ends();
+        let deleted = stream::iter(ends.into_iter().enumerate()).map(|(n, end)| async move {
             let name = format!("{prefix}-{n}");
-            self.bind(&name).await;
+            bare::bind(&self.bindings, &name).await;
             tokio::time::sleep(Duration::try_from(end.duration_since(now())).unwrap_or_default()).await;
-            self.unbind(&name).await;
+            self.bindings.delete(&name, &DeleteParams::default()).await.expect("delete a RoleBinding");
             late(self.seen.removed(&name).await, end)
         });
-        deleted.buffer_unordered(ENDS).collect().await
+        Spread::of(deleted.buffer_unordered(ENDS).collect().await)
     }
 
     async fn idle_and_restart(&self) {
-        println!("{:<44} {:>9}", "daypass: memory, nothing live", self.memory());
+        println!("{:<54} {:>9}", "memory, nothing live", self.memory());
         let writes = self.writes_of_one_life().await;
-        println!("{:<44} {:>9}", "daypass: API writes of one life, Events too", writes);
+        println!("{:<54} {:>9}", "API writes of one life, Events too", writes);
         self.fill(0, BURST).await;
         self.settled().await;
         let ends = (0..OVERDUE).map(|n| async move { self.ask(&format!("late-{n}"), "10s").await });
@@ -202,8 +221,8 @@ impl Bench {
         let begin = Instant::now();
         self.cluster.controller.restart().await;
         self.seen.many(BURST).await;
-        let what = format!("daypass: {OVERDUE} overdue and {BURST} live, gone after start");
-        println!("{what:<50} {:>9.2?}", begin.elapsed());
+        let what = format!("{OVERDUE} overdue beside {BURST} live, gone after a start");
+        whole(&what, begin.elapsed(), self.bare.overdue);
         self.clear().await;
     }
 
@@ -225,21 +244,6 @@ impl Bench {
             name == "life" || name == binding || name.starts_with(&format!("life.{}", &uid[..8]))
         };
         self.cluster.control_plane.calls_of(CONTROLLER).iter().filter(|event| about(event) && is_write(event)).count()
-    }
-
-    /// Creates the RoleBinding that Daypass would.
-    async fn bind(&self, name: &str) {
-        let binding: RoleBinding = serde_json::from_value(json!({
-            "metadata": { "name": name, "labels": { "bench": "bare" } },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit" },
-            "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "alice" }]
-        }))
-        .expect("a RoleBinding");
-        self.bindings.create(&PostParams::default(), &binding).await.expect("create a RoleBinding");
-    }
-
-    async fn unbind(&self, name: &str) {
-        self.bindings.delete(name, &DeleteParams::default()).await.expect("delete a RoleBinding");
     }
 
     /// Files a request; the name that its binding will have.
@@ -319,10 +323,6 @@ fn late(at: Timestamp, stated: Timestamp) -> f64 {
     at.duration_since(stated).as_secs_f64() * 1000.0
 }
 
-fn report(what: &str, figures: &mut [Duration], bare: Option<f64>) -> f64 {
-    report_millis(what, &mut in_millis(figures), bare)
-}
-
 fn in_millis(figures: &[Duration]) -> Vec<f64> {
     figures.iter().map(|figure| figure.as_secs_f64() * 1000.0).collect()
 }
@@ -333,22 +333,55 @@ fn is_write(event: &serde_json::Value) -> bool {
         && !["get", "list", "watch"].contains(&event["verb"].as_str().unwrap_or_default())
 }
 
-/// p50, p99 and maximum.
-fn spread(millis: &mut [f64]) -> (f64, f64, f64) {
-    millis.sort_by(f64::total_cmp);
-    let at = |share: f64| millis[((millis.len() - 1) as f64 * share).round() as usize];
-    (at(0.5), at(0.99), at(1.0))
+fn binding_of(request: &AccessRequest) -> String {
+    format!("daypass-{}", request.uid().expect("a uid"))
 }
 
-/// Prints p50, p99 and maximum; the p50, as the base for a ratio.
-fn report_millis(what: &str, millis: &mut [f64], bare: Option<f64>) -> f64 {
-    let (p50, p99, max) = spread(millis);
-    let ratio = bare.map_or(String::new(), |bare| format!("{:.1}", p50 / bare));
-    println!("{what:<44} {:>9} {:>9} {:>9} {ratio:>9}", ms(p50), ms(p99), ms(max));
-    if millis[0] < 0.0 {
-        println!("  {} of {} were early", millis.iter().filter(|m| **m < 0.0).count(), millis.len());
+/// The name of the Event that a request is granted.
+fn event_of(request: &AccessRequest) -> String {
+    let uid: String = request.uid().expect("a uid").chars().take(8).collect();
+    format!("{}.{uid}-0", request.name_any())
+}
+
+/// How figures are spread, in milliseconds.
+struct Spread {
+    p50: f64,
+    p99: f64,
+    max: f64,
+    /// How many are below zero: they came before their time.
+    early: usize,
+}
+
+impl Spread {
+    fn of(mut millis: Vec<f64>) -> Self {
+        millis.sort_by(f64::total_cmp);
+        let at = |share: f64| millis[((millis.len() - 1) as f64 * share).round() as usize];
+        Self { p50: at(0.5), p99: at(0.99), max: at(1.0), early: millis.iter().filter(|m| **m < 0.0).count() }
     }
-    p50
+}
+
+/// Prints figures that are compared with nothing.
+fn line(what: &str, of: &Spread) {
+    println!("{what:<54} {:>9} {:>9} {:>9}", ms(of.p50), ms(of.p99), ms(of.max));
+    tell_early(of);
+}
+
+/// Prints figures, and how many times those of the bare client they are.
+fn beside(what: &str, ours: &Spread, bare: &Spread) {
+    let (p50, p99) = (ours.p50 / bare.p50, ours.p99 / bare.p99);
+    println!("{what:<54} {:>9} {:>9} {:>9} {p50:>7.1} {p99:>7.1}", ms(ours.p50), ms(ours.p99), ms(ours.max));
+    tell_early(ours);
+}
+
+/// Prints how long all of it took, and how many times what the bare client took that is.
+fn whole(what: &str, ours: Duration, bare: Duration) {
+    println!("{what:<54} {ours:>9.2?} {:>35.1}", ours.as_secs_f64() / bare.as_secs_f64());
+}
+
+fn tell_early(of: &Spread) {
+    if of.early > 0 {
+        println!("  {} were early", of.early);
+    }
 }
 
 fn ms(millis: f64) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
-use super::{Bench, CLIENTS, in_millis, ms, spread};
+use super::{Bench, CLIENTS, Spread, ms};
 use crate::harness::install::CONTROLLER;
 use crate::harness::wait::eventually;
 
@@ -26,8 +26,18 @@ impl Bench {
         println!(
             "\nLive grants, with {SAMPLES} more one at a time, {ENDS} that end within {ENDS_WITHIN} s, {AT_REST:?} of rest"
         );
-        let columns =
-            ["filled in", "bound p50", "p99", "bare p50", "late p50", "p99", "memory", "at most", "CPU", "writes/min"];
+        let columns = [
+            "filled in",
+            "bound p50",
+            "p99",
+            "x bare p50",
+            "late p50",
+            "p99",
+            "memory",
+            "at most",
+            "CPU",
+            "writes/min",
+        ];
         println!("{:>7} {}", "live", columns.map(|column| format!("{column:>10}")).join(" "));
         let mut live = 0;
         for step in STEPS.into_iter().filter(|step| most.is_none_or(|most| *step < most)).chain(most) {
@@ -47,25 +57,21 @@ impl Bench {
 
     async fn step(&self, live: usize, filled: Duration) {
         self.settled().await;
-        let (bare, ours) = self.in_turns(&format!("at-{live}"), SAMPLES).await;
-        let mut late = self.lateness(&format!("end-at-{live}"), ENDS, ENDS_WITHIN).await;
-        self.seen.many(live + 2 * SAMPLES).await;
+        let ours = self.one_by_one(&format!("at-{live}"), SAMPLES, true).await;
+        let late = Spread::of(self.lateness(&format!("end-at-{live}"), ENDS, ENDS_WITHIN).await);
+        self.seen.many(live + SAMPLES).await;
         for n in 0..SAMPLES {
             self.delete_request(format!("at-{live}-{n}")).await;
-            self.unbind(&format!("bare-at-{live}-{n}")).await;
         }
         self.seen.many(live).await;
         let (cpu, writes) = self.at_rest().await;
-        let (bare, ..) = spread(&mut in_millis(&bare));
-        let (ours, ours_99, _) = spread(&mut in_millis(&ours));
-        let (late, late_99, _) = spread(&mut late);
         let row = [
             format!("{filled:.1?}"),
-            ms(ours),
-            ms(ours_99),
-            ms(bare),
-            ms(late),
-            ms(late_99),
+            ms(ours.p50),
+            ms(ours.p99),
+            format!("{:.1}", ours.p50 / self.bare.one.p50),
+            ms(late.p50),
+            ms(late.p99),
             self.memory(),
             self.most_memory(),
             format!("{cpu:.2} %"),

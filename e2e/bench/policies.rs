@@ -17,7 +17,7 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Bench, CLIENTS, Seen, report};
+use super::{Bench, CLIENTS, Seen, Spread, beside, in_millis, line};
 use crate::harness::cast;
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{eventually, now};
@@ -36,19 +36,12 @@ impl Bench {
         let asked: Api<AccessRequest> = Api::namespaced(self.cluster.client(ALICE).await, &namespace);
         let all = Api::<AccessRequest>::namespaced(self.cluster.client(ADMIN).await, &namespace);
         let answered = Seen::start(all, |request| request.status.is_some()).await;
-        println!("{:<44} {:>9}", "daypass: memory, one policy, nothing live", self.memory());
+        println!("{:<54} {:>9}", "memory, one policy, nothing live", self.memory());
 
         // Before the others are there, only this one.
         create(&stored, policies.last().expect("some")).await;
-        let (mut bare, mut one) = (Vec::new(), Vec::new());
-        for n in 0..ONE_AT_A_TIME {
-            let begin = Instant::now();
-            self.bind(&format!("bare-policy-{n}")).await;
-            bare.push(self.seen.added(&format!("bare-policy-{n}")).await.duration_since(begin));
-            one.push(answer(&asked, &answered, &format!("one-{n}")).await);
-        }
-        let base = report("bare: create -> seen, one at a time", &mut bare, None);
-        report("daypass: request -> first status, 2 policies", &mut one, Some(base));
+        let one = one_by_one(&asked, &answered, "one").await;
+        beside("request -> first status, 2 policies", &one, &self.bare.one);
         self.remove(&asked).await;
         answered.many(0).await;
 
@@ -59,23 +52,20 @@ impl Bench {
             if ready >= POLICIES { Ok(()) } else { Err(format!("{ready} are")) }
         })
         .await;
-        println!("{:<44} {:>9}", format!("daypass: memory, {POLICIES} policies, nothing live"), self.memory());
-        let mut many = Vec::new();
-        for n in 0..ONE_AT_A_TIME {
-            many.push(answer(&asked, &answered, &format!("many-{n}")).await);
-        }
-        report(&format!("daypass: the same with {POLICIES} policies"), &mut many, Some(base));
+        println!("{:<54} {:>9}", format!("memory, {POLICIES} policies, nothing live"), self.memory());
+        let many = one_by_one(&asked, &answered, "many").await;
+        beside(&format!("the same with {POLICIES} policies"), &many, &self.bare.one);
         let begin = Instant::now();
         let names = (ONE_AT_A_TIME..WAITING).map(|n| format!("many-{n}"));
         let each = stream::iter(names).map(|name| {
             let (asked, answered) = (&asked, &answered);
             async move { answer(asked, answered, &name).await }
         });
-        let mut each: Vec<Duration> = each.buffer_unordered(CLIENTS).collect().await;
-        report(&format!("daypass: so, from {CLIENTS} clients"), &mut each, Some(base));
-        println!("{:<44} {:>9.2?}", format!("daypass: {} of these in all", WAITING - ONE_AT_A_TIME), begin.elapsed());
-        let what = format!("daypass: memory, {POLICIES} policies, {WAITING} wait");
-        println!("{what:<44} {:>9}", self.memory());
+        let each: Vec<Duration> = each.buffer_unordered(CLIENTS).collect().await;
+        line(&format!("so, from {CLIENTS} clients"), &Spread::of(in_millis(&each)));
+        println!("{:<54} {:>9.2?}", format!("{} of these in all", WAITING - ONE_AT_A_TIME), begin.elapsed());
+        let what = format!("memory, {POLICIES} policies, {WAITING} wait");
+        println!("{what:<54} {:>9}", self.memory());
         self.remove(&asked).await;
         stream::iter(&policies).for_each_concurrent(CLIENTS, |policy| delete(&stored, policy)).await;
         self.clear().await;
@@ -89,6 +79,15 @@ impl Bench {
             })
             .await;
     }
+}
+
+/// How long so many requests take from their creation to their first status, one at a time.
+async fn one_by_one(asked: &Api<AccessRequest>, answered: &Seen, prefix: &str) -> Spread {
+    let mut took = Vec::new();
+    for n in 0..ONE_AT_A_TIME {
+        took.push(answer(asked, answered, &format!("{prefix}-{n}")).await);
+    }
+    Spread::of(in_millis(&took))
 }
 
 /// How long a request takes from its creation to its first status.
@@ -112,11 +111,12 @@ fn core(namespace: &str, policies: &[AccessPolicy]) {
     let all = PolicySet::new(policies);
     let one = PolicySet::new(policies.last());
     let known: Namespaces = [(namespace.to_owned(), Namespace::default())].into();
-    let planned = |policies: &PolicySet| -> Vec<Duration> {
-        (0..WAITING).map(|n| planned(&request(namespace, n), policies, &known)).collect()
+    let planned = |policies: &PolicySet| {
+        let took: Vec<Duration> = (0..WAITING).map(|n| planned(&request(namespace, n), policies, &known)).collect();
+        Spread::of(in_millis(&took))
     };
-    let base = report("core: a plan under one policy", &mut planned(&one), None);
-    report(&format!("core: a plan under {POLICIES} policies"), &mut planned(&all), Some(base));
+    line("core: a plan under one policy", &planned(&one));
+    line(&format!("core: a plan under {POLICIES} policies"), &planned(&all));
 }
 
 fn planned(request: &AccessRequest, policies: &PolicySet, namespaces: &Namespaces) -> Duration {

@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Bench, CLIENTS, ENDS, ENDS_WITHIN, create, late, report_millis, request};
+use super::{Bench, CLIENTS, ENDS, ENDS_WITHIN, Spread, beside, binding_of, create, late, request};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{eventually, now};
 
@@ -21,15 +21,13 @@ const WAITING: usize = 1000;
 /// Time between two edits of their policy: each has all of them decided again.
 const EDIT_EVERY: Duration = Duration::from_millis(500);
 /// How many ends come in one second.
-const AT_ONCE: usize = 500;
-/// From how many clients at a time the bare deletions come: as many as the controller makes at a time.
-const BARE_CLIENTS: usize = 64;
+pub const AT_ONCE: usize = 500;
 
 impl Bench {
     pub async fn waiting(&self) {
         let made = self.make_ends("alone").await;
-        let mut alone = self.lateness_of(made).await;
-        let base = report_millis("daypass: stated end -> binding gone, alone", &mut alone, None);
+        let alone = Spread::of(self.lateness_of(made).await);
+        beside("stated end -> binding gone, nobody waits", &alone, &self.bare.ends);
         let namespace = self.cluster.namespace("waiting").await;
         let limits = json!({ "openRequests": WAITING * 2, "liveGrants": 1 });
         let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
@@ -49,13 +47,13 @@ impl Bench {
                 sleep(EDIT_EVERY).await;
             }
         };
-        let (mut beside, mut bare) = tokio::select! {
+        let (ours, other) = tokio::select! {
             () = edits => unreachable!("it goes on"),
             both = async { (self.lateness_of(made).await, self.bare_lateness("bare-beside").await) } => both,
         };
-        report_millis("bare: stated end -> gone, beside the same", &mut bare, None);
         let what = format!("the same beside {WAITING} waiting, edits every {EDIT_EVERY:?}");
-        report_millis(&what, &mut beside, Some(base));
+        beside(&what, &Spread::of(ours), &self.bare.ends);
+        beside("beside the same, a client that only deletes", &other, &self.bare.ends);
         let waiting: Api<AccessRequest> = Api::namespaced(self.cluster.client(ADMIN).await, &namespace);
         waiting.delete_collection(&Default::default(), &Default::default()).await.expect("delete those that wait");
         self.clear().await;
@@ -71,28 +69,20 @@ impl Bench {
         made.buffer_unordered(CLIENTS).collect().await
     }
 
+    /// How late each of these ends is, in milliseconds. They are waited for together, when all are gone, so that waiting
+    /// takes nothing from who is measured.
     async fn lateness_of(&self, made: Vec<AccessRequest>) -> Vec<f64> {
-        let gone = stream::iter(made).map(|made| async move {
+        self.seen.many(0).await;
+        let each = stream::iter(made).map(|made| async move {
             let gone = self.seen.removed(&binding_of(&made)).await;
             let status = self.requests.get(&made.name_any()).await.expect("read it").status.expect("a status");
             late(gone, status.expires_at.expect("an end").0)
         });
-        gone.buffer_unordered(AT_ONCE).collect().await
+        each.buffer_unordered(CLIENTS).collect().await
     }
 
-    /// Many ends in the same second, by a client that only deletes and by Daypass.
+    /// Many ends in the same second.
     pub async fn ends_at_once(&self) {
-        let name = |n: usize| format!("bare-at-once-{n}");
-        let made = stream::iter(0..AT_ONCE).map(|n| async move { self.bind(&name(n)).await });
-        made.buffer_unordered(CLIENTS).collect::<Vec<_>>().await;
-        let end = whole_second(now()) + SignedDuration::from_secs(3);
-        sleep(Duration::try_from(end.duration_since(now())).unwrap_or_default()).await;
-        let gone = stream::iter(0..AT_ONCE).map(|n| async move {
-            self.unbind(&name(n)).await;
-            late(self.seen.removed(&name(n)).await, end)
-        });
-        let mut bare: Vec<f64> = gone.buffer_unordered(BARE_CLIENTS).collect().await;
-        let base = report_millis(&format!("bare: stated end -> gone, {AT_ONCE} in one second"), &mut bare, None);
         let start = whole_second(now()) + SignedDuration::from_secs(15);
         let made = stream::iter(0..AT_ONCE).map(|n| async move {
             let spec = json!({ "startTime": start.to_string(), "duration": "20s" });
@@ -102,8 +92,8 @@ impl Bench {
         for made in &made {
             self.seen.added(&binding_of(made)).await;
         }
-        let mut ours = self.lateness_of(made).await;
-        report_millis(&format!("daypass: the same, {AT_ONCE} in one second"), &mut ours, Some(base));
+        let ours = Spread::of(self.lateness_of(made).await);
+        beside(&format!("stated end -> binding gone, {AT_ONCE} at once"), &ours, &self.bare.at_once);
         self.clear().await;
     }
 
@@ -123,8 +113,4 @@ impl Bench {
         })
         .await;
     }
-}
-
-fn binding_of(request: &AccessRequest) -> String {
-    format!("daypass-{}", request.uid().expect("a uid"))
 }
