@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::{SOON, request};
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
-use crate::harness::{Cluster, eventually, private};
+use crate::harness::{Cluster, Daypass, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -248,7 +248,7 @@ async fn unwatched_gap(cluster: Arc<Cluster>) {
     let guard =
         guards(&cluster).await.into_iter().find(|guard| guard.name == "daypass-identity-check").expect("the guard");
     cluster.kubectl(ADMIN).ok(&["delete", BINDING, &guard.name]).await;
-    cluster.kubectl(ADMIN).ok(&["delete", "mutatingadmissionpolicybinding", "daypass-identity-stamp"]).await;
+    Daypass::take_stamp_away(&cluster.control_plane).await;
     let forged =
         json!({ "requester": { "username": "alice", "uid": "u-alice", "groups": ["dev", "system:authenticated"] } });
     let forged = request(&namespace, "within", forged).to_string();

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::cast::request;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE, MALLORY};
-use crate::harness::{Cluster, private, shared};
+use crate::harness::{Cluster, Daypass, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -184,9 +184,8 @@ async fn a_human_stage(cluster: Arc<Cluster>) {
 /// A cluster whose stamp is missing: the schema lets such a request in, and it must get nothing.
 async fn without_the_stamp(cluster: Arc<Cluster>) {
     let admin = cluster.kubectl(ADMIN);
-    for kind in ["mutatingadmissionpolicybindings", "validatingadmissionpolicybindings"] {
-        admin.ok(&["delete", kind, "--all"]).await;
-    }
+    Daypass::take_stamp_away(&cluster.control_plane).await;
+    admin.ok(&["delete", "validatingadmissionpolicybindings", "--all"]).await;
     let namespace = cluster.namespace("unstamped").await;
     cluster.allow(&namespace, &namespace, json!({})).await;
     crate::harness::eventually("a request is stored without a requester", crate::harness::cast::SOON, async || {
@@ -208,9 +207,9 @@ async fn without_the_stamp(cluster: Arc<Cluster>) {
     .await;
 }
 
-/// Before Kubernetes 1.36 there is no stamp: people write who they are, and the check lets them write nothing else.
+/// Without the stamp people write who they are, and the check lets them write nothing else.
 async fn check_alone(cluster: Arc<Cluster>) {
-    cluster.kubectl(ADMIN).ok(&["delete", "mutatingadmissionpolicybindings", "--all"]).await;
+    Daypass::take_stamp_away(&cluster.control_plane).await;
     let namespace = cluster.namespace("checked").await;
     let stages = json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }] } });
     cluster.allow(&namespace, &namespace, stages).await;
@@ -282,11 +281,7 @@ async fn missing_guard(cluster: Arc<Cluster>) {
         let backup = without_status(&admin.ok(&["get", "validatingadmissionpolicybinding", guard, "-o", "json"]).await);
         admin.ok(&["delete", "validatingadmissionpolicybinding", guard]).await;
         let stamp = if guard == "daypass-identity-check" {
-            let stamp = "daypass-identity-stamp";
-            let stamp =
-                without_status(&admin.ok(&["get", "mutatingadmissionpolicybinding", stamp, "-o", "json"]).await);
-            admin.ok(&["delete", "mutatingadmissionpolicybinding", "daypass-identity-stamp"]).await;
-            Some(stamp)
+            Some(Daypass::take_stamp_away(&cluster.control_plane).await)
         } else {
             None
         };

@@ -25,6 +25,7 @@ mod harness;
 mod harness_check;
 mod hindered;
 mod identity;
+mod identity_ways;
 mod image;
 mod leader;
 mod namespaces;
@@ -93,6 +94,7 @@ fn trials() -> Vec<Trial> {
         extend::trials(),
         break_glass::trials(),
         identity::trials(),
+        identity_ways::trials(),
         revoke::trials(),
         schedule::trials(),
         admission::trials(),

@@ -229,6 +229,7 @@ async fn keeps_what_is_stored(control_plane: Arc<ControlPlane>) {
     previous.install(&[]).await;
     admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
     cast::give_rights(&admin).await;
+    control_plane.run_webhook().await;
     cast::until_stamped(&control_plane.kubectl(crate::harness::users::MALLORY)).await;
     let mut limited = cast::policy("stored", "default");
     limited["spec"]["limits"] = json!({ "liveGrants": 1 });

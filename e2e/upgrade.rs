@@ -49,6 +49,7 @@ async fn there_and_back(former: &Path) {
     admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
     upgrade(&chart(former)).await;
     cast::give_rights(&admin).await;
+    control_plane.run_webhook().await;
     cast::until_stamped(&control_plane.kubectl(MALLORY)).await;
     let token = Controller::token(&control_plane).await;
     let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);

@@ -15,7 +15,7 @@ use crate::harness::install::NAMESPACE;
 use crate::harness::proxy::Fault;
 use crate::harness::users::{ADMIN, MALLORY};
 use crate::harness::{Cluster, ControlPlane, bare, cast, eventually, flagged, shared};
-use crate::{admission, approve, attack, chart, grant, identity, release, spread, tutorial};
+use crate::{admission, approve, attack, chart, grant, identity, identity_ways, release, spread, tutorial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -47,6 +47,7 @@ pub fn part() -> Vec<Trial> {
         attack::trials(),
         admission::trials(),
         identity::trials(),
+        identity_ways::trials(),
         grant::trials(),
         approve::trials(),
         tutorial::trials(),

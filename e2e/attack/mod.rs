@@ -7,7 +7,7 @@
 
 mod attempt;
 mod bindings;
-mod call;
+pub mod call;
 mod controller;
 mod deletion;
 mod facts;

@@ -30,9 +30,15 @@ impl Cluster {
 
     /// The product, installed and at work on a control plane.
     pub async fn on(control_plane: Arc<ControlPlane>) -> Self {
-        Daypass::install(&control_plane, &["bindableRoles={deployer}"]).await;
+        let cluster = Self::with(control_plane, &[]).await;
+        cast::until_stamped(&cluster.kubectl(users::MALLORY)).await;
+        cluster
+    }
+
+    /// The same with more values. Whether the cluster stamps requests by now is not waited for.
+    pub async fn with(control_plane: Arc<ControlPlane>, values: &[&str]) -> Self {
+        Daypass::install(&control_plane, &[&["bindableRoles={deployer}"], values].concat()).await;
         cast::give_rights(&control_plane.kubectl(users::ADMIN)).await;
-        cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
         let controller = Controller::start(&control_plane).await;
         Self { controller, control_plane }
     }
@@ -142,7 +148,7 @@ pub fn shared_control_plane() -> Arc<ControlPlane> {
 /// The cluster that most trials share: the product on the shared control plane.
 pub fn shared_cluster() -> Arc<Cluster> {
     let control_plane = shared_control_plane();
-    CLUSTER.get("the shared world", Cluster::on(control_plane))
+    CLUSTER.get("the shared cluster", Cluster::on(control_plane))
 }
 
 /// Ends what the trials shared. Called once, after the last trial.

@@ -14,6 +14,7 @@ use super::readiness;
 use super::servers::{self, Layout};
 use super::users::{self, User};
 use super::wait::poll;
+use super::webhook::{self, Webhook};
 
 /// How long a server may take to be ready. Two cores that also compile need most of it.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -21,6 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 /// A running control plane. Dropping it ends its servers and removes its folder.
 pub struct ControlPlane {
     // Dropped in this order, so that no server complains about one that went before.
+    webhook: tokio::sync::Mutex<Option<Webhook>>,
     controller_manager: Mutex<Option<Process>>,
     api_server: Mutex<Process>,
     etcd: Mutex<Process>,
@@ -67,6 +69,7 @@ impl ControlPlane {
         let api_server =
             Process::spawn(&folder, "kube-apiserver", &binaries.kube_apiserver, &layout.api_server_args(), &[]);
         let mut control_plane = Self {
+            webhook: tokio::sync::Mutex::new(None),
             controller_manager: Mutex::new(None),
             api_server: Mutex::new(api_server),
             etcd: Mutex::new(etcd),
@@ -150,6 +153,23 @@ impl ControlPlane {
             readiness::controller_manager(&client).await
         })
         .await;
+    }
+
+    /// Runs the webhook that is installed, if one is, anew: with the arguments and the certificate of now.
+    pub async fn run_webhook(&self) {
+        let mut webhook = self.webhook.lock().await;
+        drop(webhook.take());
+        *webhook = Webhook::start(self).await;
+    }
+
+    /// Stops the webhook as a crash would. Its address stays where it was.
+    pub async fn stop_webhook(&self) {
+        drop(self.webhook.lock().await.take());
+    }
+
+    /// What the webhook wrote to its log.
+    pub async fn webhook_log(&self) -> String {
+        self.webhook.lock().await.as_ref().expect("a webhook that runs").log()
     }
 
     /// Starts the scheduler of Kubernetes, for as long as it is not dropped: most tests have no nodes.
@@ -301,7 +321,7 @@ impl Drop for ControlPlane {
         if !self.dir().join("keep").exists() {
             return;
         }
-        for name in ["kube-apiserver", "controller"] {
+        for name in ["kube-apiserver", "controller", webhook::NAME] {
             let log = process::read_log(&self.dir().join(format!("{name}.log")));
             if !log.is_empty() {
                 eprintln!("---- the end of {name}.log\n{}", process::tail(&log, 40));

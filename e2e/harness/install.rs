@@ -9,14 +9,16 @@ use std::time::Duration;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, ResourceExt};
+use serde_json::Value;
 
-use super::binaries;
+use super::binaries::{self, Version};
 use super::control_plane::ControlPlane;
 use super::http;
 use super::process::{Process, signal};
 use super::servers::free_ports;
 use super::users;
 use super::wait::eventually;
+use super::webhook;
 
 /// Where the product lives.
 pub const NAMESPACE: &str = "daypass-system";
@@ -43,6 +45,7 @@ impl Daypass {
             admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
         }
         admin.apply_server_side(&rest).await;
+        control_plane.run_webhook().await;
         policies_are_seen(control_plane).await;
     }
 
@@ -61,15 +64,45 @@ impl Daypass {
         control_plane.kubectl(users::ADMIN).delete(&rest).await;
     }
 
+    /// Takes away what writes identities, and nothing that verifies them. What it was, to be applied again.
+    pub async fn take_stamp_away(control_plane: &ControlPlane) -> String {
+        let admin = control_plane.kubectl(users::ADMIN);
+        let webhook = ["mutatingwebhookconfiguration", webhook::NAME];
+        let webhooks = admin.ok(&[&["get", "--ignore-not-found", "-o", "json"], &webhook[..]].concat()).await;
+        if !webhooks.is_empty() {
+            admin.ok(&[&["delete"], &webhook[..]].concat()).await;
+            return as_new(serde_json::from_str(&webhooks).expect("JSON")).to_string();
+        }
+        let bindings = ["mutatingadmissionpolicybindings", "daypass-identity-stamp", "daypass-review-stamp"];
+        let stored = admin.ok(&[&["get", "-o", "json"], &bindings[..]].concat()).await;
+        admin.ok(&[&["delete"], &bindings[..]].concat()).await;
+        let mut stored: Value = serde_json::from_str(&stored).expect("JSON");
+        let items = stored["items"].as_array_mut().expect("a list");
+        items.iter_mut().for_each(|item| *item = as_new(item.take()));
+        stored.to_string()
+    }
+
     /// The chart's custom resource definitions, and everything else. No hooks: what `helm test` runs is not installed.
     pub async fn render(control_plane: &ControlPlane, values: &[&str]) -> (String, String) {
         let chart = binaries::repository().join("charts/daypass").display().to_string();
         let mut args = vec!["template", "daypass", &chart, "--namespace", NAMESPACE, "--include-crds", "--no-hooks"];
+        // Or Helm would render for the newest version that it knows.
+        let asked = Version::asked().expect("a version");
+        if let Some(version) = &asked {
+            args.extend(["--kube-version", &version.release]);
+        }
         for value in values {
             args.extend(["--set", value]);
         }
         split(&control_plane.helm(&args).await)
     }
+}
+
+/// An object as it can be applied again.
+pub fn as_new(mut object: Value) -> Value {
+    let metadata = object["metadata"].as_object_mut().expect("metadata");
+    metadata.retain(|key, _| matches!(key.as_str(), "name" | "labels" | "annotations"));
+    object
 }
 
 /// The custom resource definitions of a rendered chart, and everything else: the second may only be

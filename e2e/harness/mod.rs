@@ -6,6 +6,7 @@ pub mod cast;
 pub mod cluster;
 pub mod control_plane;
 pub mod http;
+pub mod impostor;
 pub mod install;
 pub mod kubeconfig;
 pub mod kubectl;
@@ -17,6 +18,7 @@ pub mod shell;
 pub mod trial;
 pub mod users;
 pub mod wait;
+pub mod webhook;
 pub mod windows;
 
 pub use cluster::Cluster;

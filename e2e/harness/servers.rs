@@ -103,6 +103,8 @@ impl Layout {
             // Larger than any run writes: a rotated log would look as if nothing had happened before.
             "--audit-log-maxsize=4096".to_owned(),
             "--allow-privileged".to_owned(),
+            // It finds a webhook by the endpoints of its Service: nothing here routes the addresses of Services.
+            "--enable-aggregator-routing=true".to_owned(),
         ];
         flags.into_iter().chain(self.more_api_flags.iter().map(|flag| (*flag).to_owned())).collect()
     }
