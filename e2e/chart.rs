@@ -150,15 +150,17 @@ async fn stamps(control_plane: Arc<ControlPlane>) {
     const V1: &str = "admissionregistration.k8s.io/v1 MutatingAdmissionPolicy";
     const V1BETA1: &str = "admissionregistration.k8s.io/v1beta1 MutatingAdmissionPolicy";
     const WEBHOOK: &str = "admissionregistration.k8s.io/v1 MutatingWebhookConfiguration";
-    let served = "v1/Pod,admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
-    let beta = "v1/Pod,admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy";
+    // Without the kind of the guards nothing is rendered.
+    let neither = "v1/Pod,admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy";
+    let served = &format!("{neither},admissionregistration.k8s.io/v1/MutatingAdmissionPolicy");
+    let beta = &format!("{neither},admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy");
     for (args, expected) in [
         (vec!["--kube-version=v1.33.0"], Some(WEBHOOK)),
         (vec!["--kube-version=v1.35.4"], Some(WEBHOOK)),
         (vec!["--kube-version=v1.36.0"], Some(V1)),
         (vec!["--kube-version=v1.37.2"], Some(V1)),
         // What the cluster serves goes before its version.
-        (vec!["--kube-version=v1.36.0", "--api-versions=v1/Pod"], Some(WEBHOOK)),
+        (vec!["--kube-version=v1.36.0", "--api-versions", neither], Some(WEBHOOK)),
         (vec!["--kube-version=v1.35.0", "--api-versions", served], Some(V1)),
         (vec!["--kube-version=v1.35.0", "--api-versions", beta], Some(WEBHOOK)),
         (vec!["--kube-version=v1.35.0", "--api-versions", beta, "--set=identity.stamp=policy"], Some(V1BETA1)),

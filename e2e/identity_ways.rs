@@ -22,11 +22,11 @@ use crate::harness::install::NAMESPACE;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, CAROL, MALLORY, User};
 use crate::harness::webhook;
-use crate::harness::{Cluster, ControlPlane, Daypass, alone, eventually};
+use crate::harness::{Cluster, ControlPlane, Daypass, alone, eventually, flagged};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        alone("identity_ways::by_policy", AUDIT_POLICY, by_policy).with_ignored_flag(!has_policies()),
+        flagged("identity_ways::by_policy", &[], without_policies, by_policy),
         alone("identity_ways::by_webhook", AUDIT_POLICY, by_webhook),
         alone("identity_ways::by_a_webhook_that_is_dead_or_slow", AUDIT_POLICY, dead_or_slow),
         alone("identity_ways::by_a_webhook_that_lies", AUDIT_POLICY, lies::lying),
@@ -39,11 +39,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Whether the version that is run has MutatingAdmissionPolicy switched on.
-fn has_policies() -> bool {
-    let minor = |version: &Version| version.minor.split_once('.').and_then(|(_, minor)| minor.parse::<u32>().ok());
-    let asked = Version::asked().ok().flatten();
-    asked.as_ref().and_then(minor).is_none_or(|minor| minor >= 36)
+fn without_policies(version: &Version) -> Option<&'static str> {
+    (version.number() < 36).then_some("MutatingAdmissionPolicy is off by default before Kubernetes 1.36")
 }
 
 async fn by_policy(control_plane: Arc<ControlPlane>) {
@@ -72,7 +69,7 @@ async fn by_webhook(control_plane: Arc<ControlPlane>) {
 
 /// So that it is the webhook that is tried.
 async fn no_policy_stamps(cluster: &Cluster) {
-    if has_policies() {
+    if without_policies(&Version::run()).is_none() {
         let policies = cluster.kubectl(ADMIN).ok(&["get", "mutatingadmissionpolicies", "-o", "name"]).await;
         assert_eq!(policies, "");
     }

@@ -78,7 +78,14 @@ pub async fn lead_to(control_plane: &ControlPlane, address: IpAddr, port: u16) {
         "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
         "ports": [{ "name": "https", "port": port, "protocol": "TCP" }]
     });
-    control_plane.kubectl(users::ADMIN).apply_server_side(&slice.to_string()).await;
+    let admin = control_plane.kubectl(users::ADMIN);
+    admin.apply_server_side(&slice.to_string()).await;
+    // The older form, by which API servers of 1.33 find a webhook.
+    let endpoints = json!({
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": { "name": NAME, "namespace": NAMESPACE },
+        "subsets": [{ "addresses": [{ "ip": address }], "ports": [{ "name": "https", "port": port, "protocol": "TCP" }] }]
+    });
+    admin.apply_server_side(&endpoints.to_string()).await;
 }
 
 /// An address of this machine that is no loopback one, which no endpoint may have.
