@@ -255,7 +255,11 @@ async fn certificate_is_kept(control_plane: Arc<ControlPlane>) {
     };
     let (first, trusted) = upgrade().await;
     assert_eq!(first["data"]["ca.crt"], json!(trusted));
-    admin.apply(&first.to_string()).await;
+    let mut owned = first.clone();
+    // As Helm stores it; it takes over nothing else.
+    owned["metadata"]["annotations"]["meta.helm.sh/release-name"] = json!("daypass");
+    owned["metadata"]["annotations"]["meta.helm.sh/release-namespace"] = json!(namespace);
+    admin.apply(&owned.to_string()).await;
     let (kept, bundle) = upgrade().await;
     assert_eq!((&kept["data"], &bundle), (&first["data"], &trusted));
     let past = "daypass.dev/renew-after=1700000000";
