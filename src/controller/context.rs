@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::observe::{DecodedPolicy, FreshRules, Rules};
 use super::queues::{Lane, Queues};
-use super::stores::bind_rights::BindRights;
+use super::stores::bind_rights::BindRightsStore;
 use super::stores::listed::{KINDS, Listed};
 use super::stores::packed::{PackedRequest, Summary, reference};
 use super::stores::policies::Policies;
@@ -49,7 +49,7 @@ pub struct Context {
     /// Roles and bindings as last seen.
     pub rbac: Rbac,
     /// What this process may bind.
-    pub bind_rights: BindRights,
+    pub bind_rights: BindRightsStore,
     /// Which kinds have been seen as a whole.
     pub listed: Listed,
     /// Policies and namespaces straight from the API server.
@@ -98,7 +98,7 @@ impl Context {
             requests,
             policies,
             rbac,
-            bind_rights: BindRights::default(),
+            bind_rights: BindRightsStore::default(),
             listed: Listed::default(),
             fresh_rules: FreshRules::default(),
             round_wanted: Arc::default(),

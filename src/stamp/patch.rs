@@ -24,7 +24,7 @@ const MOST_GROUPS: usize = 512;
 
 /// The answer to an AdmissionReview.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct StampAnswer {
     /// UID of the AdmissionReview's request.
     uid: String,
     /// Nothing where nothing is to be stamped.
@@ -60,17 +60,17 @@ pub struct NoReview(String);
 ///
 /// # Errors
 /// When not even the UID to answer to can be read.
-pub fn answer(body: &[u8]) -> Result<Answer, NoReview> {
-    match serde_json::from_slice::<Review<Asked>>(body) {
-        Ok(Review { request }) => {
-            let patch = request.patch();
-            Ok(Answer { uid: request.uid, patch, unread: None })
+pub fn answer(body: &[u8]) -> Result<StampAnswer, NoReview> {
+    match serde_json::from_slice::<AdmissionReview<Asked>>(body) {
+        Ok(AdmissionReview { request }) => {
+            let patch = request.operations();
+            Ok(StampAnswer { uid: request.uid, patch, unread: None })
         }
         Err(error) => {
             let unread = reason(&error);
-            let known: Result<Review<OnlyUid>, _> = serde_json::from_slice(body);
-            let Review { request } = known.map_err(|error| NoReview(reason(&error)))?;
-            Ok(Answer { uid: request.uid, patch: Vec::new(), unread: Some(unread) })
+            let known: Result<AdmissionReview<OnlyUid>, _> = serde_json::from_slice(body);
+            let AdmissionReview { request } = known.map_err(|error| NoReview(reason(&error)))?;
+            Ok(StampAnswer { uid: request.uid, patch: Vec::new(), unread: Some(unread) })
         }
     }
 }
@@ -86,7 +86,7 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{what}, at line {} column {}", error.line(), error.column())
 }
 
-impl Answer {
+impl StampAnswer {
     /// Why the review could not be read, if so; nothing is stamped then.
     pub fn unread(&self) -> Option<&str> {
         self.unread.as_deref()
@@ -129,7 +129,7 @@ struct Response<'a> {
 }
 
 #[derive(Deserialize)]
-struct Review<T> {
+struct AdmissionReview<T> {
     request: T,
 }
 
@@ -202,7 +202,7 @@ fn is_there<'de, D: Deserializer<'de>>(field: D) -> Result<bool, D::Error> {
 }
 
 impl Asked {
-    fn patch(&self) -> Vec<Operation> {
+    fn operations(&self) -> Vec<Operation> {
         let Resource { group, version, resource } = &self.resource;
         let ours = group == keys::GROUP && version == keys::VERSION && resource == "accessrequests";
         let Some(MapOr::Map(object)) = self.object.as_ref().filter(|_| ours && self.user_info.is_recordable()) else {

@@ -34,7 +34,7 @@ pub const PATH: &str = "/stamp";
 
 /// What callers can take.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct CallBounds {
     /// Most bytes of a review. It holds the old and the new object, and etcd takes none of more than 1.5 MiB; the rest is
     /// for who calls (512 groups of 253 characters at most are stamped) and for what is around them. A larger object
     /// cannot be stored, stamped or not.
@@ -58,7 +58,7 @@ pub struct Bounds {
 }
 
 /// Those of the program.
-pub const BOUNDS: Bounds = Bounds {
+pub const BOUNDS: CallBounds = CallBounds {
     body: 4 << 20,
     at_once: 8,
     connections: 256,
@@ -80,7 +80,7 @@ pub async fn serve(
     listener: TcpListener,
     certificate: Arc<Certificate>,
     provider: Arc<CryptoProvider>,
-    bounds: Bounds,
+    bounds: CallBounds,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let door = Door { acceptor: acceptor(certificate, provider)?, routes: routes(bounds), bounds };
@@ -130,7 +130,7 @@ fn acceptor(certificate: Arc<Certificate>, provider: Arc<CryptoProvider>) -> io:
 struct Door {
     acceptor: TlsAcceptor,
     routes: Router,
-    bounds: Bounds,
+    bounds: CallBounds,
 }
 
 impl Door {
@@ -153,10 +153,10 @@ impl Door {
 #[derive(Clone)]
 struct Desk {
     turns: Arc<Semaphore>,
-    bounds: Bounds,
+    bounds: CallBounds,
 }
 
-fn routes(bounds: Bounds) -> Router {
+fn routes(bounds: CallBounds) -> Router {
     let desk = Desk { turns: Arc::new(Semaphore::new(bounds.at_once)), bounds };
     Router::new().route(PATH, post(stamp)).with_state(desk)
 }

@@ -59,7 +59,7 @@ async fn round(context: &Context) {
     let known = context.bind_rights.answers();
     let asked = known.questions().filter(|question| listed.contains(&question.role)).cloned();
     let all: BTreeSet<MayBind> = listed.iter().flat_map(|role| questions(role, &context.served)).chain(asked).collect();
-    context.bind_rights.turn().await.keep(|question| all.contains(question));
+    context.bind_rights.lock_questions().await.keep(|question| all.contains(question));
     if let Err(error) = ask(context, all.into_iter().collect(), Instant::now()).await {
         warn!(%error, "it is not known which roles can be bound");
     }
@@ -70,8 +70,8 @@ async fn round(context: &Context) {
 /// # Errors
 /// When a question could not be asked. What was answered is known all the same.
 async fn ask(context: &Context, wanted: Vec<MayBind>, since: Instant) -> Result<(), Error> {
-    let mut turn = context.bind_rights.turn().await;
-    let open = wanted.into_iter().filter(|question| !turn.was_asked_since(question, since));
+    let mut lock = context.bind_rights.lock_questions().await;
+    let open = wanted.into_iter().filter(|question| !lock.was_asked_since(question, since));
     let at = Instant::now();
     let question = |question: MayBind| async {
         let answer = may_bind(&context.reader, &question).await;
@@ -85,8 +85,8 @@ async fn ask(context: &Context, wanted: Vec<MayBind>, since: Instant) -> Result<
             Err(error) => failed = Err(error),
         }
     }
-    let news: BTreeSet<RoleName> = turn.note(answers, at).into_iter().map(|question| question.role).collect();
-    drop(turn);
+    let news: BTreeSet<RoleName> = lock.note(answers, at).into_iter().map(|question| question.role).collect();
+    drop(lock);
     for role in news {
         context.enqueue_policies_that_list(&role);
         context.enqueue_requests_for(role.kind, &role.name);

@@ -25,7 +25,7 @@ use crate::core::lifecycle::policy_status::{readiness, reviews, roles_usable};
 use crate::core::lifecycle::roles_usable::{Known, Whereabouts, unusable_roles};
 use crate::core::model::instants::sleep_until;
 use crate::core::policies::origin;
-use crate::core::policies::usable::Listed;
+use crate::core::policies::usable::ListedRole;
 
 /// Wait after a failed pass.
 const RETRY: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Re
 }
 
 /// Those of its roles that cannot be handed out; none while that is not known.
-async fn unusable(policy: &AccessPolicy, context: &Context) -> Option<Vec<Listed>> {
+async fn unusable(policy: &AccessPolicy, context: &Context) -> Option<Vec<ListedRole>> {
     if policy.spec.effect == Effect::Deny {
         return None;
     }

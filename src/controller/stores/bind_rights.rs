@@ -6,37 +6,37 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::Instant;
 
-use crate::core::policies::usable::{BindRights as Answers, MayBind};
+use crate::core::policies::usable::{BindRights, MayBind};
 
 /// Answers, and since when they are known.
 #[derive(Default)]
-pub struct BindRights {
-    answers: RwLock<Arc<Answers>>,
+pub struct BindRightsStore {
+    answers: RwLock<Arc<BindRights>>,
     /// When each question was last asked; held by whoever asks, so that passes that want to know the same ask once.
     asked: Mutex<HashMap<MayBind, Instant>>,
     /// Asks for a round: a role has changed, and rights are made of roles.
     pub round_wanted: Notify,
 }
 
-impl BindRights {
+impl BindRightsStore {
     /// What is known now.
-    pub fn answers(&self) -> Arc<Answers> {
+    pub fn answers(&self) -> Arc<BindRights> {
         self.answers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the turn to ask.
-    pub async fn turn(&self) -> Turn<'_> {
-        Turn { rights: self, asked: self.asked.lock().await }
+    /// Waits for the lock under which questions are asked.
+    pub async fn lock_questions(&self) -> QuestionLock<'_> {
+        QuestionLock { rights: self, asked: self.asked.lock().await }
     }
 }
 
-/// The turn to ask: only one has it at a time.
-pub struct Turn<'a> {
-    rights: &'a BindRights,
+/// The lock under which questions are asked, so that the same is not asked twice at once.
+pub struct QuestionLock<'a> {
+    rights: &'a BindRightsStore,
     asked: MutexGuard<'a, HashMap<MayBind, Instant>>,
 }
 
-impl Turn<'_> {
+impl QuestionLock<'_> {
     /// Whether this was asked at that time or later.
     pub fn was_asked_since(&self, question: &MayBind, since: Instant) -> bool {
         self.asked.get(question).is_some_and(|asked| *asked >= since)
@@ -76,18 +76,18 @@ mod tests {
     async fn only_what_is_another_answer_is_news() {
         let role = |name: &str| RoleName { kind: RoleKind::ClusterRole, name: name.to_owned() };
         let question = |name: &str| MayBind { role: role(name), namespace: None };
-        let rights = BindRights::default();
+        let rights = BindRightsStore::default();
         let before = Instant::now();
-        let mut turn = rights.turn().await;
+        let mut lock = rights.lock_questions().await;
         let answers = |edit: bool| vec![(question("edit"), edit), (question("view"), true)];
-        assert_eq!(turn.note(answers(true), before), [question("edit"), question("view")], "nothing was known");
-        assert_eq!(turn.note(answers(true), before), []);
-        assert_eq!(turn.note(answers(false), before), [question("edit")]);
-        assert!(turn.was_asked_since(&question("edit"), before));
-        assert!(!turn.was_asked_since(&question("edit"), before + std::time::Duration::from_nanos(1)));
-        turn.keep(|question| question.role.name == "edit");
+        assert_eq!(lock.note(answers(true), before), [question("edit"), question("view")], "nothing was known");
+        assert_eq!(lock.note(answers(true), before), []);
+        assert_eq!(lock.note(answers(false), before), [question("edit")]);
+        assert!(lock.was_asked_since(&question("edit"), before));
+        assert!(!lock.was_asked_since(&question("edit"), before + std::time::Duration::from_nanos(1)));
+        lock.keep(|question| question.role.name == "edit");
         assert_eq!(rights.answers().may_bind(&role("edit"), None), Some(false));
         assert_eq!(rights.answers().may_bind(&role("view"), None), None, "forgotten");
-        assert!(!turn.was_asked_since(&question("view"), before));
+        assert!(!lock.was_asked_since(&question("view"), before));
     }
 }

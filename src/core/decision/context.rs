@@ -19,7 +19,7 @@ use crate::core::model::schedule::Schedule;
 use crate::core::policies::Policy;
 use crate::core::policies::cel::{CelInput, RequestFacts, RiskScore, When, Who};
 use crate::core::policies::limits::{Counted, Exceeded};
-use crate::core::policies::usable::{Listed, RoleUse, Unusable, role_use};
+use crate::core::policies::usable::{ListedRole, RoleUse, Unusable, role_use};
 use crate::core::rbac::role::RoleSeen;
 
 /// Values by label key.
@@ -77,10 +77,10 @@ impl<'a> EvalContext<'a> {
     }
 
     /// Why the policy does not give this role to somebody whom nobody has been asked about yet.
-    pub fn unusable_role(&self, policy: &Policy) -> Option<Listed> {
+    pub fn unusable_role(&self, policy: &Policy) -> Option<ListedRole> {
         let RoleUse::Unusable(why) = &self.role_use else { return None };
         let index = policy.roles.iter().position(|role| why.is_about(role))?;
-        (!self.was_allowed).then(|| Listed { index, why: why.clone() })
+        (!self.was_allowed).then(|| ListedRole { index, why: why.clone() })
     }
 
     /// Why access has to wait for its role, when people may have been asked already: they are not asked again because a role

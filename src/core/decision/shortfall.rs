@@ -14,7 +14,7 @@ use crate::core::model::duration;
 use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::near_miss::NearMiss;
 use crate::core::policies::limits::Exceeded;
-use crate::core::policies::usable::Listed;
+use crate::core::policies::usable::ListedRole;
 
 /// One thing in which a policy falls short.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub enum Shortfall {
     /// It does not reach what is protected.
     Protected(Protection),
     /// It lists the role, which cannot be handed out.
-    RoleUnusable(Listed),
+    RoleUnusable(ListedRole),
     /// It has no window for it.
     NoTime(NoTime),
     /// Its limits leave no room.

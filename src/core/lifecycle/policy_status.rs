@@ -16,7 +16,7 @@ use crate::core::model::instants::whole_second;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Entry;
 use crate::core::policies::origin::disbelief;
-use crate::core::policies::usable::Listed;
+use crate::core::policies::usable::ListedRole;
 use crate::core::policies::wildcards::{self, wildcards};
 use crate::core::policies::written_for::{denies_always, schedule_counts, schedule_since};
 
@@ -83,7 +83,7 @@ fn of_schedule(status: &mut AccessPolicyStatus, policy: &AccessPolicy, now: Time
 pub fn roles_usable(
     status: &mut AccessPolicyStatus,
     policy: &AccessPolicy,
-    unusable: Option<&[Listed]>,
+    unusable: Option<&[ListedRole]>,
     now: Timestamp,
 ) {
     const TYPE: &str = conditions::ROLES_USABLE;
@@ -105,7 +105,7 @@ pub fn roles_usable(
                 UnusableReason::Missing => PolicyReason::RoleMissing,
                 UnusableReason::NotBindable => PolicyReason::RoleNotBindable,
             };
-            let each: Vec<String> = unusable.iter().map(Listed::to_string).collect();
+            let each: Vec<String> = unusable.iter().map(ListedRole::to_string).collect();
             let message = format!("{}; until then requests for it are denied, and what runs goes on", join(&each));
             (ConditionStatus::False, reason, message)
         }
@@ -278,8 +278,8 @@ mod tests {
     #[test]
     fn a_policy_names_the_roles_that_cannot_be_handed_out_and_one_that_denies_does_not() {
         let role = |name: &str| RoleName { kind: RoleKind::ClusterRole, name: name.to_owned() };
-        let missing = Listed { index: 1, why: Unusable::Missing { role: role("ops"), sought: Sought::Cluster } };
-        let unbindable = Listed { index: 2, why: Unusable::NotBindable { role: role("admin"), namespace: None } };
+        let missing = ListedRole { index: 1, why: Unusable::Missing { role: role("ops"), sought: Sought::Cluster } };
+        let unbindable = ListedRole { index: 2, why: Unusable::NotBindable { role: role("admin"), namespace: None } };
         let allows = policy("p", json!({ "roles": [{ "name": "edit" }, { "name": "ops" }, { "name": "admin" }] }));
         let said = |status: &AccessPolicyStatus| {
             let said = conditions::find(&status.conditions, conditions::ROLES_USABLE);

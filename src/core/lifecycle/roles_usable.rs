@@ -8,7 +8,7 @@ use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::subject::RoleName;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::namespaces::Namespaces;
-use crate::core::policies::usable::{BindRights, Listed, MayBind, Sought, Unusable};
+use crate::core::policies::usable::{BindRights, ListedRole, MayBind, Sought, Unusable};
 use crate::core::policies::{Entry, Policy};
 
 /// Where each role is that a policy lists: in which namespaces, or none for a ClusterRole that is there.
@@ -38,7 +38,7 @@ pub fn questions(role: &RoleName, served: &ServedNamespaces) -> Vec<MayBind> {
 
 /// The roles of this policy that cannot be handed out, in their order. None when that is not known of all of them, and of
 /// a policy of which nobody can say what it covers.
-pub fn unusable_roles(policy: &AccessPolicy, known: Known<'_>) -> Option<Vec<Listed>> {
+pub fn unusable_roles(policy: &AccessPolicy, known: Known<'_>) -> Option<Vec<ListedRole>> {
     let entry = Entry::read(policy);
     let read = entry.readable().filter(|read| read.effect == Effect::Allow)?;
     let mut unusable = Vec::new();
@@ -49,7 +49,7 @@ pub fn unusable_roles(policy: &AccessPolicy, known: Known<'_>) -> Option<Vec<Lis
             (None, Right::Given) => continue,
             (None, Right::Refused(namespace)) => Unusable::NotBindable { role: role.clone(), namespace },
         };
-        unusable.push(Listed { index, why });
+        unusable.push(ListedRole { index, why });
     }
     Some(unusable)
 }

@@ -186,21 +186,21 @@ impl fmt::Display for Unusable {
 
 /// A role that a policy lists and that cannot be handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedRole {
     /// Its place in the list.
     pub index: usize,
     /// Why it cannot.
     pub why: Unusable,
 }
 
-impl Listed {
+impl ListedRole {
     /// Path of the field.
     pub fn field(&self) -> String {
         format!("spec.roles[{}]", self.index)
     }
 }
 
-impl fmt::Display for Listed {
+impl fmt::Display for ListedRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field(), self.why)
     }

@@ -14,7 +14,7 @@ use crate::api::subject::{Subject, SubjectKind};
 use crate::core::decision::protected::{Protected, WAY_OUT};
 use crate::core::model::duration;
 use crate::core::model::namespaces::{Namespaces, glob_matches};
-use crate::core::policies::usable::{Listed, Unusable};
+use crate::core::policies::usable::{ListedRole, Unusable};
 use crate::core::policies::wildcards::{self, wildcards};
 use crate::core::policies::written_for::denies_always;
 use crate::core::policies::{Entry, Policy};
@@ -100,7 +100,7 @@ impl Subjected<'_> {
         for unusable in self.raw.status.iter().filter(of_this_spec).flat_map(|status| &status.unusable_roles) {
             let index = self.read.roles.iter().position(|role| *role == unusable.role);
             if let Some((index, why)) = index.zip(Unusable::recorded(unusable)) {
-                let field = Listed { index, why: why.clone() }.field();
+                let field = ListedRole { index, why: why.clone() }.field();
                 self.warn(warnings, &field, why.why(), &why.way_out());
             }
         }

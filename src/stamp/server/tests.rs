@@ -42,11 +42,11 @@ fn renew(folder: &Path) -> CertificateDer<'static> {
 }
 
 /// The bounds of the program, without the wait at its end.
-fn bounds() -> Bounds {
-    Bounds { linger: Duration::ZERO, ..BOUNDS }
+fn bounds() -> CallBounds {
+    CallBounds { linger: Duration::ZERO, ..BOUNDS }
 }
 
-async fn webhook(bounds: Bounds) -> Webhook {
+async fn webhook(bounds: CallBounds) -> Webhook {
     let folder = tempfile::tempdir().unwrap();
     let root = renew(folder.path());
     let certificate = Certificate::read(folder.path(), provider()).unwrap();
@@ -140,7 +140,7 @@ async fn the_largest_that_can_be_stored_is_stamped_and_more_is_not_read() {
 #[tokio::test]
 async fn who_says_nothing_or_not_enough_is_left() {
     let short = Duration::from_millis(200);
-    let webhook = webhook(Bounds { handshake: short, review: short, idle: short, ..bounds() }).await;
+    let webhook = webhook(CallBounds { handshake: short, review: short, idle: short, ..bounds() }).await;
     let closed = async |stream: &mut (dyn tokio::io::AsyncRead + Unpin + Send)| {
         let mut bytes = Vec::new();
         timeout(LIMIT, stream.read_to_end(&mut bytes)).await.expect("it is left open").map(|_| bytes)
@@ -158,7 +158,7 @@ async fn who_says_nothing_or_not_enough_is_left() {
 
 #[tokio::test]
 async fn connections_and_reviews_beyond_the_bounds_wait_for_their_turn() {
-    let webhook = webhook(Bounds { connections: 2, at_once: 1, ..bounds() }).await;
+    let webhook = webhook(CallBounds { connections: 2, at_once: 1, ..bounds() }).await;
     // It has its turn and does not end.
     let mut slow = webhook.connect().await.unwrap();
     slow.write_all(&head(review(0).len())).await.unwrap();
@@ -204,7 +204,7 @@ async fn files_that_change_are_looked_at_by_themselves() {
 
 #[tokio::test]
 async fn who_is_asked_to_stop_answers_what_is_under_way() {
-    let webhook = webhook(Bounds { linger: Duration::from_millis(300), ..bounds() }).await;
+    let webhook = webhook(CallBounds { linger: Duration::from_millis(300), ..bounds() }).await;
     let mut under_way = webhook.connect().await.unwrap();
     under_way.write_all(&head(review(0).len())).await.unwrap();
     webhook.stop.send_replace(true);
