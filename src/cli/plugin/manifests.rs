@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::output::Unusable;
+use super::output::InvalidInput;
 use super::schema;
 use crate::api::{AccessPolicy, AccessRequest};
 
@@ -29,7 +29,7 @@ impl Document {
     ///
     /// # Errors
     /// Every fault, with file and field.
-    pub fn policy(&self) -> Result<AccessPolicy, Unusable> {
+    pub fn policy(&self) -> Result<AccessPolicy, InvalidInput> {
         read(&self.from, "AccessPolicy", &self.value)
     }
 
@@ -37,7 +37,7 @@ impl Document {
     ///
     /// # Errors
     /// Every fault, with file and field.
-    pub fn request(&self) -> Result<AccessRequest, Unusable> {
+    pub fn request(&self) -> Result<AccessRequest, InvalidInput> {
         read(&self.from, "AccessRequest", &self.value)
     }
 }
@@ -46,25 +46,25 @@ impl Document {
 ///
 /// # Errors
 /// Every fault, one a line.
-pub fn read<T: serde::de::DeserializeOwned>(from: &str, kind: &str, value: &Value) -> Result<T, Unusable> {
+pub fn read<T: serde::de::DeserializeOwned>(from: &str, kind: &str, value: &Value) -> Result<T, InvalidInput> {
     let faults = schema::faults(kind, value);
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(|fault| format!("{from}: {fault}")).collect();
-        return Err(Unusable(lines));
+        return Err(InvalidInput(lines));
     }
-    serde_json::from_value(value.clone()).map_err(|error| Unusable::one(from, error))
+    serde_json::from_value(value.clone()).map_err(|error| InvalidInput::one(from, error))
 }
 
 /// Every document of these files and of the YAML and JSON files in these folders, in the order of their names.
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn documents(paths: &[PathBuf]) -> Result<Vec<Document>, Unusable> {
+pub fn documents(paths: &[PathBuf]) -> Result<Vec<Document>, InvalidInput> {
     let mut documents = Vec::new();
     for path in paths {
         for file in files(path)? {
             let name = file.display().to_string();
-            let text = std::fs::read_to_string(&file).map_err(|error| Unusable::one(&name, error))?;
+            let text = std::fs::read_to_string(&file).map_err(|error| InvalidInput::one(&name, error))?;
             documents.extend(parse(&name, &text)?);
         }
     }
@@ -75,20 +75,20 @@ pub fn documents(paths: &[PathBuf]) -> Result<Vec<Document>, Unusable> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn from_file_or_input(path: &Path) -> Result<Vec<Document>, Unusable> {
+pub fn from_file_or_input(path: &Path) -> Result<Vec<Document>, InvalidInput> {
     if path != Path::new("-") {
         return documents(&[path.to_owned()]);
     }
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|error| Unusable::one("standard input", error))?;
+    std::io::stdin().read_to_string(&mut text).map_err(|error| InvalidInput::one("standard input", error))?;
     parse("standard input", &text)
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, Unusable> {
+fn files(path: &Path) -> Result<Vec<PathBuf>, InvalidInput> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let failed = |error: std::io::Error| Unusable::one(&path.display().to_string(), error);
+    let failed = |error: std::io::Error| InvalidInput::one(&path.display().to_string(), error);
     let entries = std::fs::read_dir(path).map_err(failed)?;
     let mut inside = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     inside.sort();
@@ -103,8 +103,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Unusable> {
 }
 
 /// The documents of a text; the items of a List are documents too.
-fn parse(name: &str, text: &str) -> Result<Vec<Document>, Unusable> {
-    let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| Unusable::one(name, error))?;
+fn parse(name: &str, text: &str) -> Result<Vec<Document>, InvalidInput> {
+    let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| InvalidInput::one(name, error))?;
     let mut documents = Vec::new();
     for (index, value) in values.into_iter().enumerate().filter(|(_, value)| !value.is_null()) {
         let from = if index == 0 { name.to_owned() } else { format!("{name} (document {})", index + 1) };

@@ -27,9 +27,9 @@ pub struct Output {
 /// Files or documents that cannot be used: every fault, with the file and field.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
-pub struct Unusable(pub Vec<String>);
+pub struct InvalidInput(pub Vec<String>);
 
-impl Unusable {
+impl InvalidInput {
     /// One fault of a file or document.
     pub fn one(from: &str, problem: impl std::fmt::Display) -> Self {
         Self(vec![format!("{from}: {problem}")])
@@ -57,7 +57,7 @@ pub enum PluginError {
     },
     /// Files that cannot be used.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    InvalidInput(#[from] InvalidInput),
     /// A request that the cluster does not have.
     #[error("there is no request {name} in namespace {namespace}")]
     NoSuchRequest {

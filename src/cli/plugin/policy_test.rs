@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::manifests::{self, Document, documents};
-use super::output::{Output, PluginError, Unusable};
+use super::output::{InvalidInput, Output, PluginError};
 use crate::api::request::{
     AccessRequest, AccessRequestStatus, BindingKind, BindingRef, PolicyRef, Review, RoleRisk, State,
 };
@@ -141,7 +141,7 @@ impl PolicyTest {
     ///
     /// # Errors
     /// With file and path, when it is no PolicyTest, has a field that there is not, or names no request.
-    pub fn read(document: &Document, documents: &[Document]) -> Result<Self, Unusable> {
+    pub fn read(document: &Document, documents: &[Document]) -> Result<Self, InvalidInput> {
         let from = &document.from;
         let raw: Raw = part(from, "PolicyTest", &document.value)?;
         let mut namespaces = Namespaces::new();
@@ -169,8 +169,8 @@ impl PolicyTest {
     }
 }
 
-fn part<T: DeserializeOwned>(from: &str, path: &str, value: &Value) -> Result<T, Unusable> {
-    serde_json::from_value(value.clone()).map_err(|error| Unusable::one(from, format!("{path}: {error}")))
+fn part<T: DeserializeOwned>(from: &str, path: &str, value: &Value) -> Result<T, InvalidInput> {
+    serde_json::from_value(value.clone()).map_err(|error| InvalidInput::one(from, format!("{path}: {error}")))
 }
 
 /// The request of a case, written there or named, made by `requester` at a time.
@@ -180,11 +180,11 @@ fn request(
     requester: Option<Identity>,
     made: Timestamp,
     documents: &[Document],
-) -> Result<AccessRequest, Unusable> {
+) -> Result<AccessRequest, InvalidInput> {
     let mut request: AccessRequest = match value.as_str() {
         None => manifests::read(from, "AccessRequest", value)?,
         Some(name) => named(name, documents).ok_or_else(|| {
-            Unusable::one(
+            InvalidInput::one(
                 from,
                 format!("no AccessRequest {name} is in these files: name one as NAMESPACE/NAME, or write it here"),
             )
@@ -199,7 +199,7 @@ fn on_record(level: Option<RiskLevel>) -> Option<RoleRisk> {
     level.map(|level| RoleRisk { level: level.into(), reasons: Vec::new() })
 }
 
-fn named(name: &str, documents: &[Document]) -> Option<Result<AccessRequest, Unusable>> {
+fn named(name: &str, documents: &[Document]) -> Option<Result<AccessRequest, InvalidInput>> {
     let (namespace, name) = name.split_once('/')?;
     let is_it = |document: &&Document| {
         let metadata = &document.value["metadata"];
@@ -212,25 +212,26 @@ fn named(name: &str, documents: &[Document]) -> Option<Result<AccessRequest, Unu
 }
 
 impl Case {
-    fn read(from: &str, path: &str, value: &Value, documents: &[Document]) -> Result<Self, Unusable> {
+    fn read(from: &str, path: &str, value: &Value, documents: &[Document]) -> Result<Self, InvalidInput> {
         let raw: RawCase = part(from, path, value)?;
-        let noon = || AT.parse::<Timestamp>().map_err(|error| Unusable::one(AT, error));
+        let noon = || AT.parse::<Timestamp>().map_err(|error| InvalidInput::one(AT, error));
         let at = raw.at.map_or_else(noon, |at| Ok(at.0))?;
         let waited = raw.waited.as_deref().map(duration::parse).transpose();
         let waited =
-            waited.map_err(|error| Unusable::one(from, format!("{path}.waited: {error}")))?.unwrap_or_default();
-        let made = at.checked_sub(waited).map_err(|error| Unusable::one(from, format!("{path}.waited: {error}")))?;
+            waited.map_err(|error| InvalidInput::one(from, format!("{path}.waited: {error}")))?.unwrap_or_default();
+        let made =
+            at.checked_sub(waited).map_err(|error| InvalidInput::one(from, format!("{path}.waited: {error}")))?;
         let review = |(who, value): (&String, &Value)| {
             Ok((who.clone(), part::<Review>(from, &format!("{path}.reviews.{who}"), value)?))
         };
-        let reviews = raw.reviews.iter().map(review).collect::<Result<_, Unusable>>()?;
+        let reviews = raw.reviews.iter().map(review).collect::<Result<_, InvalidInput>>()?;
         let earlier = |(index, earlier): (usize, RawEarlier)| {
             let from = format!("{from}: {path}.before[{index}].request");
             let mut request = request(&from, &earlier.request, earlier.requester, at, documents)?;
             request.status = Some(AccessRequestStatus { risk: on_record(earlier.risk), ..Default::default() });
             Ok(Earlier { request, over: earlier.over, from: earlier.from.map(|from| from.0) })
         };
-        let before = raw.before.into_iter().enumerate().map(earlier).collect::<Result<_, Unusable>>()?;
+        let before = raw.before.into_iter().enumerate().map(earlier).collect::<Result<_, InvalidInput>>()?;
         let mut request = request(&format!("{from}: {path}.request"), &raw.request, raw.requester, made, documents)?;
         let risk = on_record(raw.risk);
         request.status = Some(AccessRequestStatus { reviews, escalated: raw.escalated, risk, ..Default::default() });
@@ -284,17 +285,17 @@ pub fn run(paths: &[PathBuf]) -> Result<Output, PluginError> {
                     faults.extend(entry.faults().iter().map(|fault| format!("{}: {fault}", document.from)));
                     policies.push(policy);
                 }
-                Err(Unusable(found)) => faults.extend(found),
+                Err(InvalidInput(found)) => faults.extend(found),
             }
         } else if document.is("PolicyTest") {
             match PolicyTest::read(document, &documents) {
                 Ok(test) => tests.push(test),
-                Err(Unusable(found)) => faults.extend(found),
+                Err(InvalidInput(found)) => faults.extend(found),
             }
         }
     }
     if !faults.is_empty() {
-        return Err(Unusable(faults).into());
+        return Err(InvalidInput(faults).into());
     }
     if tests.iter().all(|test| test.cases.is_empty()) {
         return Err(PluginError::NothingFound("PolicyTest with cases in these files"));
@@ -332,7 +333,7 @@ impl Case {
     ///
     /// # Errors
     /// Why one of those neither runs nor waits.
-    fn decide(&self, policies: &PolicySet, place: &TestCluster) -> Result<Explanation, Unusable> {
+    fn decide(&self, policies: &PolicySet, place: &TestCluster) -> Result<Explanation, InvalidInput> {
         let mut before: Vec<AccessRequest> = Vec::new();
         for earlier in &self.before {
             let explanation = decided(&earlier.request, policies, place, &before, self.at);
@@ -349,7 +350,7 @@ impl Earlier {
         explanation: &Explanation,
         policies: &PolicySet,
         at: Timestamp,
-    ) -> Result<AccessRequest, Unusable> {
+    ) -> Result<AccessRequest, InvalidInput> {
         let name = self.request.metadata.name.as_deref().unwrap_or_default();
         let mut status = AccessRequestStatus { policy: reference(explanation, policies), ..Default::default() };
         match (explanation.outcome, &explanation.grant) {
@@ -357,14 +358,14 @@ impl Earlier {
                 let period = grant.from.as_ref().zip(grant.until.as_ref());
                 let length = period.map(|(from, until)| until.0.duration_since(from.0)).unwrap_or_default();
                 let begin = if self.over { at.checked_sub(length) } else { Ok(at) };
-                let begin = self.from.map_or(begin, Ok).map_err(|error| Unusable::one(name, error))?;
-                let end = begin.checked_add(length).map_err(|error| Unusable::one(name, error))?;
+                let begin = self.from.map_or(begin, Ok).map_err(|error| InvalidInput::one(name, error))?;
+                let end = begin.checked_add(length).map_err(|error| InvalidInput::one(name, error))?;
                 status.state = if end <= at { State::Expired } else { State::Active };
                 (status.granted_at, status.expires_at) = (Some(Time(begin)), Some(Time(end)));
                 status.bindings = grant.namespaces.iter().map(|namespace| binding(namespace)).collect();
             }
             (Outcome::Waiting, _) if !self.over => {}
-            _ => return Err(Unusable::one(name, &explanation.summary)),
+            _ => return Err(InvalidInput::one(name, &explanation.summary)),
         }
         Ok(AccessRequest { status: Some(status), ..self.request.clone() })
     }
