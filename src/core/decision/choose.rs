@@ -53,12 +53,10 @@ pub fn choose<'p>(
         return Ok(best);
     }
     for (policy, why) in policies.doubted().filter(|(p, _)| named(&p.reference.name)) {
-        let short = fits(policy, ask, context).err();
-        denials.push(falls_short(policy, short.unwrap_or_else(|| vec![Shortfall::Disbelieved(why.to_owned())])));
+        denials.push(falls_short(policy, beside(fits(policy, ask, context), Shortfall::Disbelieved(why.to_owned()))));
     }
     for policy in policies.faulty().filter(|p| named(&p.reference.name)) {
-        let short = fits(policy, ask, context).err();
-        denials.push(falls_short(policy, short.unwrap_or_else(|| vec![Shortfall::Faulty(policy.faults.clone())])));
+        denials.push(falls_short(policy, beside(fits(policy, ask, context), Shortfall::Faulty(policy.faults.clone()))));
     }
     for (policy, faults) in policies.broken(Effect::Allow).filter(|(name, _)| named(name)) {
         denials.push(Denial::NotReady { policy: policy.to_owned(), faults: faults.to_vec() });
@@ -81,6 +79,16 @@ pub fn choose<'p>(
     }
     denials.sort_by_cached_key(|denial| (denial.distance(), denial.to_string()));
     Err(denials)
+}
+
+/// What is told of a policy that gives nothing new: why, unless the request is none of its business anyway.
+fn beside(fits: Result<Period, Vec<Shortfall>>, why: Shortfall) -> Vec<Shortfall> {
+    match fits.err().unwrap_or_default() {
+        of_the_policy if of_the_policy.iter().all(Shortfall::is_of_the_policy) => {
+            [why].into_iter().chain(of_the_policy).collect()
+        }
+        of_the_request => of_the_request,
+    }
 }
 
 /// When access would be, if the policy has room for it. Otherwise everything that is in the way.

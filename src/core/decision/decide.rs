@@ -300,6 +300,7 @@ mod tests {
     use crate::core::laws::simulator::Simulator;
     use crate::core::policies::PolicySet;
     use crate::core::policies::limits::Counted;
+    use crate::core::rbac::role::RoleSeen;
     use serde_json::{Value, json};
 
     fn text(reasons: &[Denial]) -> String {
@@ -338,17 +339,22 @@ mod tests {
     #[test]
     fn a_doubted_policy_denies_what_is_new_and_allows_nothing() {
         let (allow, deny) = (policy("allow", json!({})), deny("no", json!({})));
-        let asked = |policies: &[&AccessPolicy], spec: Value| {
+        let asked_of = |role: RoleSeen, policies: &[&AccessPolicy], spec: Value| {
             let doubted = |_: &AccessPolicy| Some("it was written in a gap".to_owned());
             let set = PolicySet::default().renewed(policies.iter().copied(), doubted);
-            let simulator = Simulator::new(request(spec), Vec::new(), namespaces(), noon());
+            let mut simulator = Simulator::new(request(spec), Vec::new(), namespaces(), noon());
+            simulator.role = Some(role);
             let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
             match decide(&validate(&simulator.request).unwrap(), &simulator.snapshot(&set, &[]), log, noon()) {
                 Decision::Denied(reasons) => text(&reasons),
                 other => format!("{other:?}"),
             }
         };
+        let asked = |policies: &[&AccessPolicy], spec| asked_of(RoleSeen::that_only_looks(), policies, spec);
         assert_eq!(asked(&[&allow], json!({})), "policy allow: it was written in a gap");
+        // A role that is not there is another fault of the policy, and hides no first one.
+        let gone = asked_of(RoleSeen::OfCluster(None), &[&allow], json!({}));
+        assert!(gone.starts_with("policy allow: it was written in a gap, spec.roles[0]: there is no"), "{gone}");
         let longer = asked(&[&allow], json!({ "duration": "700h" }));
         assert!(longer.starts_with("policy allow: ") && !longer.contains("gap"), "{longer}");
         assert_eq!(asked(&[&allow, &deny], json!({})), "policy no denies it");

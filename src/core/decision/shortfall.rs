@@ -89,6 +89,13 @@ pub enum Shortfall {
     Faulty(Vec<FieldError>),
 }
 
+impl Shortfall {
+    /// Whether it is a fault of the policy, whatever is asked for.
+    pub fn is_of_the_policy(&self) -> bool {
+        matches!(self, Self::Disbelieved(_) | Self::Faulty(_) | Self::RoleUnusable(_))
+    }
+}
+
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let long = |length: &SignedDuration| duration::format(*length);
@@ -196,11 +203,7 @@ impl Denial {
     /// How far a policy is from allowing the request; the closest comes first.
     pub fn distance(&self) -> usize {
         match self {
-            Self::FallsShort { shortfalls, .. } => {
-                let of_the_policy =
-                    |short: &&Shortfall| matches!(short, Shortfall::Disbelieved(_) | Shortfall::Faulty(_));
-                shortfalls.iter().filter(|short| !of_the_policy(short)).count()
-            }
+            Self::FallsShort { shortfalls, .. } => shortfalls.iter().filter(|short| !short.is_of_the_policy()).count(),
             _ => 0,
         }
     }
