@@ -334,9 +334,18 @@ impl Ground {
         self.has_not_come(operation, outcome, right).await;
         match (operation, outcome) {
             (Deed::Grant(form), Outcome::State(namespace, name, _)) => {
-                // A role that cannot be bound is denied; all else fails at the binding.
-                let ends = if right.contains(" may bind ") { State::Denied } else { State::Failed };
-                let failed = self.cluster.until(namespace, name, ends).await;
+                // A role that cannot be bound is denied, or fails at the binding if that was taken away in this moment.
+                let bind = right.contains(" may bind ");
+                let ends = |state: State| state == State::Failed || (bind && state == State::Denied);
+                let requests = self.cluster.requests(namespace).await;
+                let failed = eventually(&format!("not so that {right}, and {name} fails"), SOON, async || {
+                    let request = requests.get(name).await.map_err(|error| error.to_string())?;
+                    match &request.status {
+                        Some(status) if ends(status.state) => Ok(request),
+                        status => Err(format!("status is {}", json!(status))),
+                    }
+                })
+                .await;
                 let why = failed.status.and_then(|status| status.message).unwrap_or_default();
                 assert!(why.contains(form.role()), "not so that {right}, and the request says {why:?}");
             }
