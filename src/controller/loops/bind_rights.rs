@@ -27,7 +27,7 @@ use crate::api::request::AccessRequest;
 use crate::api::subject::RoleName;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::observe;
+use crate::controller::observe::{self, Rules};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::lifecycle::roles_usable::questions;
 use crate::core::model::namespaces::Namespaces;
@@ -144,14 +144,14 @@ async fn learn_these(context: &Context, unknown: Vec<MayBind>) {
 
 /// Asks what is not known yet of the role that a request is for, where it would be bound. A right that the cluster as a
 /// whole does not give may have been given in a namespace.
-pub async fn learn_for(context: &Context, request: &AccessRequest, namespaces: &Namespaces) {
+pub async fn learn_for(context: &Context, request: &AccessRequest, rules: &Rules) {
     let role = &request.spec.role;
-    if !context.policies.set().is_some_and(|policies| policies.listed_roles().any(|listed| listed == role)) {
+    if !rules.policies.listed_roles().any(|listed| listed == role) {
         return;
     }
     learn(context, [role]).await;
     let known = context.bind_rights.answers();
-    let unknown = in_its_places(context, request, namespaces).into_iter().filter(|q| known.answer(q).is_none());
+    let unknown = in_its_places(context, request, &rules.namespaces).into_iter().filter(|q| known.answer(q).is_none());
     learn_these(context, unknown.collect()).await;
 }
 

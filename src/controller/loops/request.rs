@@ -206,7 +206,7 @@ impl<'a> Pass<'a> {
             return Ok(end);
         }
         let Some(rules) = self.facts.rules() else { return Ok(self.wait(now)) };
-        self.facts.learn_bind_rights(&self.request, &rules.namespaces).await;
+        self.facts.learn_bind_rights(&self.request, &rules).await;
         if !self.facts.count_others(&self.request, &rules.policies).await {
             return Ok(self.wait(now));
         }

@@ -92,9 +92,9 @@ impl<'a> Facts<'a> {
 
     /// Asks the API server what may be bound for a request without access, unless it has been asked before. Comes before
     /// the lock under which limits are counted, since it may wait for an answer.
-    pub(super) async fn learn_bind_rights(&mut self, request: &AccessRequest, namespaces: &Namespaces) {
+    pub(super) async fn learn_bind_rights(&mut self, request: &AccessRequest, rules: &Rules) {
         if !request.is_over() && !request.has_grant() {
-            bind_rights::learn_for(self.context, request, namespaces).await;
+            bind_rights::learn_for(self.context, request, rules).await;
         }
         self.bind_rights = self.context.bind_rights.answers();
     }
@@ -121,7 +121,8 @@ impl<'a> Facts<'a> {
         let role = observe::role(&self.context.reader, request, &rules.namespaces).await?;
         self.see_role(request, Some(role), &rules.namespaces);
         bind_rights::ask_again(self.context, request, &rules.namespaces, self.began).await?;
-        self.bind_rights = self.context.bind_rights.answers();
+        // A policy that no watch has brought yet may list a role that nobody has asked about.
+        self.learn_bind_rights(request, &rules).await;
         self.fresh_rules = Some(rules);
         Ok(())
     }
