@@ -72,7 +72,7 @@ async fn stops_short(cluster: Arc<Cluster>) {
             &*namespace,
             whole_cluster(),
             format!(
-                "policy wide: kube-system and {NAMESPACE} are protected, which the whole whole_cluster includes, and \
+                "policy wide: kube-system and {NAMESPACE} are protected, which the whole cluster includes, and \
                  ClusterRole/edit may do more than look there ("
             ),
         ),
