@@ -254,7 +254,14 @@ impl Login {
 
 /// A name as a part of a JSON pointer (RFC 6901).
 fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    name.chars().fold(String::new(), |mut escaped, c| {
+        match c {
+            '~' => escaped.push_str("~0"),
+            '/' => escaped.push_str("~1"),
+            c => escaped.push(c),
+        }
+        escaped
+    })
 }
 
 /// A map, or anything else where a map should be: the schema refuses that after this, with a better message.
