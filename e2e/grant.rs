@@ -129,7 +129,7 @@ async fn cluster_wide(cluster: Arc<Cluster>) {
 async fn begins_at_its_start_time(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("later").await;
     cluster.allow(&namespace, &namespace, json!({})).await;
-    let start = crate::harness::wait::now_plus_seconds(4);
+    let start = crate::harness::wait::now_plus_seconds(12);
     cluster.ask(ALICE, &namespace, "later", json!({ "startTime": start, "duration": "3s" })).await;
     let scheduled = cluster.until(&namespace, "later", State::Scheduled).await;
     assert!(scheduled.status.as_ref().unwrap().granted_at.is_none());

@@ -1,7 +1,7 @@
 //! What one policy that denies does to a request: denies it, or bounds the time of its access.
 //!
 //! A policy without a schedule denies. One with a schedule denies what cannot wait until its window closes (see
-//! [`Moment`](super::freeze::Moment)). All other access ends when a window opens, or waits until it closes. It must not
+//! [`Moment`]). All other access ends when a window opens, or waits until it closes. It must not
 //! compute that time: `period` does.
 
 use k8s_openapi::jiff::Timestamp;
