@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use tracing::error;
 
 use super::CliError;
+use super::log::LogArgs;
 use crate::controller::loops::clock::CLOCK;
 use crate::controller::write::lease::Leases;
 use crate::controller::{self, stores};
@@ -21,7 +22,6 @@ use crate::runtime::judged_clock::JudgedClock;
 use crate::runtime::leader::{ELECTION, Election, LeaseTimings};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, Readiness};
-use crate::runtime::telemetry::{self, Filter, LogFormat};
 #[cfg(feature = "otlp")]
 use crate::runtime::traces::{self, Traces};
 use crate::runtime::{client, shutdown};
@@ -35,15 +35,8 @@ pub struct ControllerArgs {
     /// Address for /livez, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// How log lines look.
-    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
-    log_format: LogFormat,
-    /// Which log lines to write: a level (error, warn, info, debug, trace, off), or levels of modules, separated by commas.
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_parser = telemetry::filter)]
-    log: Filter,
-    /// Name of this cluster, to be in every log line.
-    #[arg(long)]
-    cluster: Option<String>,
+    #[command(flatten)]
+    log: LogArgs,
     /// Name of this process in Events, in the audit log and, with something that tells processes apart, in the Lease.
     /// It must be that of the pod: who has it takes the place of a dead process of the same name at once.
     #[arg(long, env = "POD_NAME")]
@@ -110,7 +103,7 @@ pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     let beside = traces.as_ref().map(Traces::layer);
     #[cfg(not(feature = "otlp"))]
     let beside = tracing_subscriber::layer::Identity::new();
-    telemetry::start(args.log_format, &args.log, args.cluster.clone(), beside);
+    args.log.start(beside);
     let ended = run_on(args, terms).await.map_err(|error| {
         error!(%error, "ends");
         CliError::Logged
@@ -128,7 +121,7 @@ fn traces_of(args: &ControllerArgs) -> Result<Option<Traces>, CliError> {
     let Some(given) = args.otlp_endpoint.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
     let wrong = |why: String| CliError::Flags(format!("cannot send traces to {given:?}: {why}"));
     let endpoint = traces::endpoint(given).map_err(wrong)?;
-    let traces = Traces::to(&endpoint, args.cluster.as_deref(), instance(args));
+    let traces = Traces::to(&endpoint, args.log.cluster.as_deref(), instance(args));
     traces.map(Some).map_err(|error| wrong(error.to_string()))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod controller;
+pub mod log;
 pub mod plugin;
 pub mod stamp;
 

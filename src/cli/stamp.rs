@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use super::CliError;
-use crate::runtime::telemetry::{self, Filter, LogFormat};
+use super::log::LogArgs;
 use crate::runtime::{server as probes, shutdown};
 use crate::stamp::certificate::Certificate;
 use crate::stamp::server::{self, BOUNDS};
@@ -28,15 +28,8 @@ pub struct StampArgs {
     /// Folder with the certificate as tls.crt and its key as tls.key, in PEM. They are read again when they change.
     #[arg(long, value_name = "FOLDER")]
     certificates: PathBuf,
-    /// How log lines look.
-    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
-    log_format: LogFormat,
-    /// Which log lines to write: a level (error, warn, info, debug, trace, off), or levels of modules, separated by commas.
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_parser = telemetry::filter)]
-    log: Filter,
-    /// Name of this cluster, to be in every log line.
-    #[arg(long)]
-    cluster: Option<String>,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 /// Runs the webhook until it is asked to stop, or a part of it fails.
@@ -44,7 +37,7 @@ pub struct StampArgs {
 /// # Errors
 /// When it failed; what it failed of is in the log then, which holds nothing but log lines.
 pub async fn run(args: StampArgs) -> Result<(), CliError> {
-    telemetry::start(args.log_format, &args.log, args.cluster.clone(), tracing_subscriber::layer::Identity::new());
+    args.log.start(tracing_subscriber::layer::Identity::new());
     run_on(args).await.map_err(|error| {
         error!(%error, "ends");
         CliError::Logged
