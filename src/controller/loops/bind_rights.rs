@@ -127,12 +127,12 @@ async fn may_bind(client: &Client, question: &MayBind) -> Result<bool, Error> {
 
 /// Asks what is not known yet of these roles.
 pub async fn learn(context: &Context, roles: impl IntoIterator<Item = &RoleName>) {
-    let known = context.bind_rights.answers();
-    let wanted = roles.into_iter().flat_map(|role| questions(role, &context.served));
-    learn_these(context, wanted.filter(|question| known.answer(question).is_none()).collect()).await;
+    learn_these(context, roles.into_iter().flat_map(|role| questions(role, &context.served))).await;
 }
 
-async fn learn_these(context: &Context, unknown: Vec<MayBind>) {
+async fn learn_these(context: &Context, wanted: impl IntoIterator<Item = MayBind>) {
+    let known = context.bind_rights.answers();
+    let unknown: Vec<MayBind> = wanted.into_iter().filter(|question| known.answer(question).is_none()).collect();
     if unknown.is_empty() {
         return;
     }
@@ -145,14 +145,20 @@ async fn learn_these(context: &Context, unknown: Vec<MayBind>) {
 /// Asks what is not known yet of the role that a request is for, where it would be bound. A right that the cluster as a
 /// whole does not give may have been given in a namespace.
 pub async fn learn_for(context: &Context, request: &AccessRequest, rules: &Rules) {
-    let role = &request.spec.role;
-    if !rules.policies.listed_roles().any(|listed| listed == role) {
+    let (role, known) = (&request.spec.role, context.bind_rights.answers());
+    // Every step of a pass asks this, and there may be a thousand policies to look through.
+    let is_known = questions_for(context, request, &rules.namespaces).iter().all(|q| known.answer(q).is_some());
+    if is_known || !rules.policies.listed_roles().any(|listed| listed == role) {
         return;
     }
     learn(context, [role]).await;
-    let known = context.bind_rights.answers();
-    let unknown = in_its_places(context, request, &rules.namespaces).into_iter().filter(|q| known.answer(q).is_none());
-    learn_these(context, unknown.collect()).await;
+    learn_these(context, in_its_places(context, request, &rules.namespaces)).await;
+}
+
+/// What to ask about the role of a request, as far as the answers to the first tell.
+fn questions_for(context: &Context, request: &AccessRequest, namespaces: &Namespaces) -> Vec<MayBind> {
+    let places = in_its_places(context, request, namespaces);
+    questions(&request.spec.role, &context.served).into_iter().chain(places).collect()
 }
 
 /// What a refusal for the whole cluster leaves to be asked for a request: its namespaces.
@@ -177,10 +183,7 @@ pub async fn ask_again(
     namespaces: &Namespaces,
     since: Instant,
 ) -> Result<(), Error> {
-    let wanted: Vec<MayBind> = questions(&request.spec.role, &context.served)
-        .into_iter()
-        .chain(in_its_places(context, request, namespaces))
-        .collect();
+    let wanted = questions_for(context, request, namespaces);
     let refused = || {
         let known = context.bind_rights.answers();
         wanted.iter().filter(|question| known.answer(question) == Some(false)).cloned().collect::<Vec<_>>()
