@@ -11,7 +11,7 @@ use crate::runtime::leader::LeadershipLost;
 /// that was just given may not be in force yet, and an API server that just started does not know of it.
 const REPORTED: u32 = 4;
 /// The same where the answer may be nobody's decision: a server in trouble, or busy.
-const TOLD_OF_TROUBLE: u32 = 12;
+const REPORTED_OF_TROUBLE: u32 = 12;
 
 /// A failure that the next pass may not have.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ impl Error {
     pub fn reported_after(&self) -> Option<u32> {
         match self {
             Self::Api { source: kube::Error::Api(status), .. } => {
-                Some(if may_pass(status) { TOLD_OF_TROUBLE } else { REPORTED })
+                Some(if may_pass(status) { REPORTED_OF_TROUBLE } else { REPORTED })
             }
             Self::CannotEnd(why) => why.reported_after(),
             Self::Refused(_) => Some(REPORTED),

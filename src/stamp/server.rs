@@ -83,7 +83,7 @@ pub async fn serve(
     bounds: CallBounds,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let door = Door { acceptor: acceptor(certificate, provider)?, routes: routes(bounds), bounds };
+    let server = TlsServer { acceptor: acceptor(certificate, provider)?, routes: routes(bounds), bounds };
     let (places, graceful) = (Arc::new(Semaphore::new(bounds.connections)), GracefulShutdown::new());
     let stopped = async {
         // A sender that is gone is a wish to stop too.
@@ -92,7 +92,7 @@ pub async fn serve(
     };
     tokio::select! {
         () = stopped => {}
-        () = accept(&listener, &door, &places, &graceful) => {}
+        () = accept(&listener, &server, &places, &graceful) => {}
     }
     drop(listener);
     if timeout(bounds.drain, graceful.shutdown()).await.is_err() {
@@ -101,12 +101,12 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, door: &Door, places: &Arc<Semaphore>, graceful: &GracefulShutdown) {
+async fn accept(listener: &TcpListener, server: &TlsServer, places: &Arc<Semaphore>, graceful: &GracefulShutdown) {
     // Never closed.
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(door.clone().lead_in(stream, graceful.watcher(), place));
+                tokio::spawn(server.clone().serve_connection(stream, graceful.watcher(), place));
             }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
@@ -127,15 +127,15 @@ fn acceptor(certificate: Arc<Certificate>, provider: Arc<CryptoProvider>) -> io:
 
 /// What every connection goes through.
 #[derive(Clone)]
-struct Door {
+struct TlsServer {
     acceptor: TlsAcceptor,
     routes: Router,
     bounds: CallBounds,
 }
 
-impl Door {
+impl TlsServer {
     /// One connection, from its handshake to its end.
-    async fn lead_in(self, stream: TcpStream, watcher: Watcher, _place: OwnedSemaphorePermit) {
+    async fn serve_connection(self, stream: TcpStream, watcher: Watcher, _place: OwnedSemaphorePermit) {
         let stream = match timeout(self.bounds.handshake, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return debug!(%error, "a TLS handshake failed"),
@@ -151,27 +151,28 @@ impl Door {
 }
 
 #[derive(Clone)]
-struct Desk {
+struct Reviewing {
     turns: Arc<Semaphore>,
     bounds: CallBounds,
 }
 
 fn routes(bounds: CallBounds) -> Router {
-    let desk = Desk { turns: Arc::new(Semaphore::new(bounds.at_once)), bounds };
-    Router::new().route(PATH, post(stamp)).with_state(desk)
+    let reviewing = Reviewing { turns: Arc::new(Semaphore::new(bounds.at_once)), bounds };
+    Router::new().route(PATH, post(stamp)).with_state(reviewing)
 }
 
-async fn stamp(State(desk): State<Desk>, request: Request) -> Response {
-    match timeout(desk.bounds.review, desk.stamp(request)).await {
+async fn stamp(State(reviewing): State<Reviewing>, request: Request) -> Response {
+    match timeout(reviewing.bounds.review, reviewing.stamp(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the review did not arrive in time\n").into_response(),
     }
 }
 
-impl Desk {
+impl Reviewing {
     async fn stamp(&self, request: Request) -> Response {
-        let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if said.is_some_and(|length: usize| length > self.bounds.body) {
+        let length =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: usize| length > self.bounds.body) {
             return self.too_large();
         }
         let Ok(_turn) = self.turns.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };

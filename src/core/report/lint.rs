@@ -1,7 +1,7 @@
 //! What looks wrong in policies that are in order: warnings for their authors, each with a way out.
 //!
-//! Owns what is a warning. Warns only of what the policies themselves prove, their status included, and decides nothing: a policy with
-//! warnings is used all the same. Which policy covers which is for [`cover`] to prove.
+//! Owns what is a warning. Warns only of what the policies themselves prove, their status included, and decides nothing: a
+//! policy with warnings is used all the same. Which policy covers which is for [`cover`] to prove.
 
 mod cover;
 
