@@ -156,9 +156,9 @@ impl Bench {
     }
 
     async fn burst(&self) {
-        let (ours, each) = self.salvo("burst").await;
+        let (ours, each) = salvo(&self.seen, "burst", BURST, async |name: String| self.ask(&name, "1h").await).await;
         whole(&format!("{BURST} from {CLIENTS} clients, all bound"), ours, self.bare.burst);
-        beside("the same, each: accepted -> binding seen", &each, &self.bare.each);
+        beside("the same, each: accepted -> binding seen", &Spread::of(each), &self.bare.each);
         println!("{:<54} {:>9}", format!("memory with {BURST} live grants"), self.memory());
         let sample = self.sample().await;
         self.clear().await;
@@ -168,22 +168,6 @@ impl Bench {
         println!("{:<54} {:>9.2}", "Daypass beside that client, x", ours.as_secs_f64() / same.as_secs_f64());
         self.clear().await;
         self.cluster.controller.restart().await;
-    }
-
-    /// Makes as many as a burst has, from several clients at a time. The time until all were seen, and for each
-    /// the time from when it was accepted.
-    async fn salvo(&self, prefix: &str) -> (Duration, Spread) {
-        let begin = Instant::now();
-        let made = stream::iter((0..BURST).map(|n| format!("{prefix}-{n}")))
-            .map(|name| async move { (self.ask(&name, "1h").await, Instant::now()) });
-        let made: Vec<(String, Instant)> = made.buffer_unordered(CLIENTS).collect().await;
-        self.seen.many(BURST).await;
-        let whole = begin.elapsed();
-        let mut each = Vec::new();
-        for (name, accepted) in made {
-            each.push(self.seen.added(&name).await.saturating_duration_since(accepted));
-        }
-        (whole, Spread::of(in_millis(&each)))
     }
 
     async fn ends(&self) {
@@ -248,8 +232,7 @@ impl Bench {
 
     /// Files a request; the name that its binding will have.
     async fn ask(&self, name: &str, duration: &str) -> String {
-        let created = self.file(name, duration).await;
-        format!("daypass-{}", created.uid().expect("a uid"))
+        binding_of(&self.file(name, duration).await)
     }
 
     /// Files a request, as it is stored.
@@ -316,6 +299,23 @@ fn request(name: &str, spec: Value) -> AccessRequest {
 
 async fn create(requests: &Api<AccessRequest>, request: &AccessRequest) -> AccessRequest {
     requests.create(&PostParams::default(), request).await.expect("create a request")
+}
+
+/// Makes so many from several clients at a time; `make` takes a name and says which binding will be seen. The time until
+/// all were seen, and for each the milliseconds from when it was accepted.
+async fn salvo(seen: &Seen, prefix: &str, many: usize, make: impl AsyncFn(String) -> String) -> (Duration, Vec<f64>) {
+    let begin = Instant::now();
+    let make = &make;
+    let made = stream::iter((0..many).map(|n| format!("{prefix}-{n}")))
+        .map(|name| async move { (make(name).await, Instant::now()) });
+    let made: Vec<(String, Instant)> = made.buffer_unordered(CLIENTS).collect().await;
+    seen.many(many).await;
+    let whole = begin.elapsed();
+    let mut each = Vec::new();
+    for (binding, accepted) in made {
+        each.push(seen.added(&binding).await.saturating_duration_since(accepted));
+    }
+    (whole, in_millis(&each))
 }
 
 /// How late something was, in milliseconds; negative when it was early.

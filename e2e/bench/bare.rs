@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::seen::Seen;
 use super::waiting::AT_ONCE;
-use super::{BURST, CLIENTS, ENDS, ENDS_WITHIN, ONE_AT_A_TIME, OVERDUE, Spread, late};
+use super::{BURST, CLIENTS, ENDS, ENDS_WITHIN, ONE_AT_A_TIME, OVERDUE, Spread, late, salvo};
 use crate::harness::control_plane::ControlPlane;
 use crate::harness::users::ADMIN;
 use crate::harness::wait::now;
@@ -100,23 +100,12 @@ impl BareClient {
         self.bindings.delete(name, &DeleteParams::default()).await.expect("delete a RoleBinding");
     }
 
-    /// Makes so many from several clients at a time. The time until all were seen, and for each the milliseconds from
-    /// when it was accepted.
     async fn salvo(&self, prefix: &str, many: usize) -> (Duration, Vec<f64>) {
-        let begin = Instant::now();
-        let made = stream::iter((0..many).map(|n| format!("{prefix}-{n}"))).map(|name| async {
+        let bind = async |name: String| {
             self.bind(&name).await;
-            (name, Instant::now())
-        });
-        let made: Vec<(String, Instant)> = made.buffer_unordered(CLIENTS).collect().await;
-        self.seen.many(many).await;
-        let whole = begin.elapsed();
-        let mut each = Vec::new();
-        for (name, accepted) in made {
-            let seen = self.seen.added(&name).await;
-            each.push(seen.saturating_duration_since(accepted).as_secs_f64() * 1000.0);
-        }
-        (whole, each)
+            name
+        };
+        salvo(&self.seen, prefix, many, bind).await
     }
 
     /// Deletes those of a salvo from so many clients at a time, from a time on. For each, the milliseconds from that time
