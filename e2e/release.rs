@@ -24,27 +24,6 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The two kinds of the Prometheus operator, with a schema that takes anything.
-const OPERATOR: &str = r#"
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: servicemonitors.monitoring.coreos.com}
-spec:
-  group: monitoring.coreos.com
-  names: {kind: ServiceMonitor, plural: servicemonitors}
-  scope: Namespaced
-  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: prometheusrules.monitoring.coreos.com}
-spec:
-  group: monitoring.coreos.com
-  names: {kind: PrometheusRule, plural: prometheusrules}
-  scope: Namespaced
-  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
-"#;
-
 /// A release of the chart.
 struct Release<'a> {
     control_plane: &'a ControlPlane,
@@ -97,8 +76,8 @@ fn values_files() -> Vec<PathBuf> {
 
 async fn every_values_file(control_plane: Arc<ControlPlane>) {
     let admin = control_plane.kubectl(ADMIN);
-    admin.apply(OPERATOR).await;
-    admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    let of_the_operator = [("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")];
+    admin.define("monitoring.coreos.com", &of_the_operator).await;
     // The strictest of the cluster's own standards: a pod that breaks it is refused, a Deployment is warned of.
     let strict = ["enforce", "warn"].map(|what| format!("pod-security.kubernetes.io/{what}=restricted"));
     admin.ok(&["create", "namespace", NAMESPACE]).await;
@@ -227,7 +206,7 @@ async fn keeps_what_is_stored(control_plane: Arc<ControlPlane>) {
     let (previous, current) =
         (Release::of(&control_plane, previous_chart(control_plane.dir())), Release::of(&control_plane, chart()));
     previous.install(&[]).await;
-    admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    admin.until_established().await;
     cast::give_rights(&admin).await;
     control_plane.run_webhook().await;
     cast::until_stamped(&control_plane.kubectl(crate::harness::users::MALLORY)).await;

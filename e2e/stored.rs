@@ -154,7 +154,7 @@ async fn of_every_version(control_plane: Arc<ControlPlane>) {
     let admin = control_plane.kubectl(ADMIN);
     admin.apply_namespace(PLACE).await;
     admin.apply_server_side(&definitions).await;
-    admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    admin.until_established().await;
     for file in files {
         let text = std::fs::read_to_string(&file).expect("the file");
         let stored: Vec<Value> = serde_json::from_str(&text).expect("JSON");

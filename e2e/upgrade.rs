@@ -46,7 +46,7 @@ async fn there_and_back(former: &Path) {
     admin.apply_namespace(PLACE).await;
     // The definitions first: Helm knows no policy before.
     control_plane.helm(&[&["install", "daypass", &chart(former)], &release[..]].concat()).await;
-    admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    admin.until_established().await;
     upgrade(&chart(former)).await;
     cast::give_rights(&admin).await;
     control_plane.run_webhook().await;

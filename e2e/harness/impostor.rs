@@ -5,14 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use daypass::stamp::certificate::Certificate;
+use daypass::stamp::server::BOUNDS;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::control_plane::ControlPlane;
 use super::webhook::{address, lead_to, mount_certificate};
@@ -34,14 +41,18 @@ impl Impostor {
         let listener = TcpListener::bind((address(), 0)).await.expect("open a port");
         let port = listener.local_addr().expect("an address").port();
         let calls = Arc::new(AtomicUsize::new(0));
-        let counted = calls.clone();
+        let answering = Answering { after, lie, calls: calls.clone() };
+        let most = DefaultBodyLimit::max(BOUNDS.body);
+        let routes = Router::new().fallback(answer).layer(most).with_state(answering);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, lie, calls) = (acceptor.clone(), lie.clone(), counted.clone());
+                let (acceptor, routes) = (acceptor.clone(), routes.clone());
                 tokio::spawn(async move {
-                    if let Ok(stream) = acceptor.accept(stream).await {
-                        answer(stream, after, &lie, &calls).await;
-                    }
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    // One review a connection, so that none outlives the impostor. A caller that gives up is no matter.
+                    let service = TowerToHyperService::new(routes);
+                    let http = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+                    let _ = http.await;
                 });
             }
         });
@@ -73,9 +84,16 @@ fn acceptor(folder: &Path) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate)))
 }
 
-/// One review a connection: HTTP as far as the API server needs it.
-async fn answer(mut stream: TlsStream<TcpStream>, after: Duration, lie: &Lie, calls: &AtomicUsize) {
-    let Some(review) = read(&mut stream).await else { return };
+/// Whom the API server asks instead of the webhook.
+#[derive(Clone)]
+struct Answering {
+    after: Duration,
+    lie: Lie,
+    calls: Arc<AtomicUsize>,
+}
+
+async fn answer(State(Answering { after, lie, calls }): State<Answering>, review: Bytes) -> impl IntoResponse {
+    let review: Value = serde_json::from_slice(&review).expect("a review");
     let caller = review["request"]["userInfo"]["username"].as_str().unwrap_or_default();
     if !caller.ends_with(":daypass-canary") {
         calls.fetch_add(1, Ordering::SeqCst);
@@ -85,27 +103,6 @@ async fn answer(mut stream: TlsStream<TcpStream>, after: Duration, lie: &Lie, ca
     if response.is_object() {
         response["uid"] = review["request"]["uid"].clone();
     }
-    let body =
-        json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response }).to_string();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await;
-    let _ = stream.shutdown().await;
-}
-
-async fn read(stream: &mut TlsStream<TcpStream>) -> Option<Value> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 16 << 10];
-    loop {
-        let count = stream.read(&mut chunk).await.ok().filter(|count| *count > 0)?;
-        bytes.extend_from_slice(&chunk[..count]);
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())?;
-        if bytes.len() >= end + 4 + length {
-            return serde_json::from_slice(&bytes[end + 4..]).ok();
-        }
-    }
+    let body = json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response });
+    ([(CONTENT_TYPE, "application/json")], body.to_string())
 }

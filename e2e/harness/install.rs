@@ -42,7 +42,7 @@ impl Daypass {
         admin.apply_namespace(NAMESPACE).await;
         if !definitions.is_empty() {
             admin.apply_server_side(&definitions).await;
-            admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+            admin.until_established().await;
         }
         admin.apply_server_side(&rest).await;
         control_plane.run_webhook().await;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -148,6 +149,30 @@ impl Kubectl {
     /// Applies objects on the server's side under this tool's field manager; they must be accepted.
     pub async fn apply_server_side(&self, yaml: &str) -> String {
         self.tool.succeed(&["apply", "--server-side", "-f", "-"], yaml).await
+    }
+
+    /// Waits until the API server serves every kind that is defined.
+    pub async fn until_established(&self) {
+        self.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    }
+
+    /// Defines namespaced kinds of another project, each as kind and plural, with a schema that takes anything.
+    pub async fn define(&self, group: &str, kinds: &[(&str, &str)]) {
+        for (kind, plural) in kinds {
+            let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+            let definition = json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": { "name": format!("{plural}.{group}") },
+                "spec": {
+                    "group": group, "names": { "kind": kind, "plural": plural }, "scope": "Namespaced",
+                    "versions": [{
+                        "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": anything }
+                    }]
+                }
+            });
+            self.apply_server_side(&definition.to_string()).await;
+        }
+        self.until_established().await;
     }
 
     /// Deletes objects that must be there.

@@ -12,27 +12,8 @@ use crate::harness::install::NAMESPACE;
 use crate::harness::users::ADMIN;
 use crate::harness::{ControlPlane, Daypass, eventually};
 
-/// The two kinds of cert-manager that the chart uses, as far as its objects need them, and rights of an account that
-/// RBAC lets do everything.
-const PARTS: &str = r#"
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: issuers.cert-manager.io}
-spec:
-  group: cert-manager.io
-  names: {kind: Issuer, plural: issuers}
-  scope: Namespaced
-  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: certificates.cert-manager.io}
-spec:
-  group: cert-manager.io
-  names: {kind: Certificate, plural: certificates}
-  scope: Namespaced
-  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
----
+/// The account of cert-manager, with rights by which RBAC lets it do everything.
+const ACCOUNT: &str = r#"
 apiVersion: v1
 kind: Namespace
 metadata: {name: cert-manager}
@@ -56,13 +37,13 @@ subjects: [{kind: ServiceAccount, name: cert-manager, namespace: cert-manager}]
 
 pub async fn writes_its_own(control_plane: Arc<ControlPlane>) {
     let admin = control_plane.kubectl(ADMIN);
-    admin.apply_server_side(PARTS).await;
-    admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    admin.define("cert-manager.io", &[("Issuer", "issuers"), ("Certificate", "certificates")]).await;
+    admin.apply_server_side(ACCOUNT).await;
     let values = ["identity.stamp=webhook", "identity.webhook.certificate.certManager.enabled=true"];
     let (definitions, rest) = Daypass::render(&control_plane, &values).await;
     admin.apply_namespace(NAMESPACE).await;
     admin.apply_server_side(&definitions).await;
-    admin.ok(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+    admin.until_established().await;
     admin.apply_server_side(&rest).await;
     let token = admin.ok(&["create", "token", "cert-manager", "-n", "cert-manager"]).await;
     let account = control_plane.client_for_token("cert-manager", token.trim()).await;
