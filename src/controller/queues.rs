@@ -27,17 +27,11 @@ pub enum ReapTask {
     Deleted(Box<AccessRequest>),
 }
 
-/// Names that wait for a pass, in the order in which they came. The runtime behind a queue takes the names that it has in no
-/// order, so it is given only as many as it can begin with: where more come all the time, each has its turn.
+/// Names that wait for a pass, in the order in which they came: where more come all the time, each has its turn.
 struct Backlog<K: kube::Resource> {
-    /// Those not handed out yet. One whose pass began meanwhile, by a timer, is not `known` any more and is passed over.
     names: VecDeque<ObjectRef<K>>,
-    /// Those whose pass has not begun.
+    /// The same.
     known: HashSet<ObjectRef<K>>,
-    /// Those of them that the runtime has.
-    handed_out: HashSet<ObjectRef<K>>,
-    /// How many passes run.
-    running: usize,
     /// Who waits for the next name.
     waker: Option<Waker>,
 }
@@ -51,9 +45,18 @@ impl<K: kube::Resource> Clone for Shared<K> {
     }
 }
 
-impl<K: kube::Resource> Shared<K> {
+impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> Shared<K> {
     fn lock(&self) -> MutexGuard<'_, Backlog<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Unbounded: an entry is a name, and each stands in it once.
+    fn add(&self, object: ObjectRef<K>) {
+        let mut backlog = self.lock();
+        if backlog.known.insert(object.clone()) {
+            backlog.names.push_back(object);
+            backlog.waker.take().into_iter().for_each(Waker::wake);
+        }
     }
 }
 
@@ -63,37 +66,15 @@ struct WorkQueue<K: kube::Resource>(Shared<K>);
 /// The receiving end of a queue.
 pub struct Incoming<K: kube::Resource>(Shared<K>);
 
-/// A pass runs for as long as this lives.
-pub struct PassRunning<K: kube::Resource>(Shared<K>);
-
-impl<K: kube::Resource> Drop for PassRunning<K> {
-    fn drop(&mut self) {
-        let mut backlog = self.0.lock();
-        backlog.running -= 1;
-        backlog.waker.take().into_iter().for_each(Waker::wake);
-    }
-}
-
 impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> WorkQueue<K> {
     fn new() -> (Self, Incoming<K>) {
-        let backlog = Backlog {
-            names: VecDeque::new(),
-            known: HashSet::new(),
-            handed_out: HashSet::new(),
-            running: 0,
-            waker: None,
-        };
+        let backlog = Backlog { names: VecDeque::new(), known: HashSet::new(), waker: None };
         let shared = Shared(Arc::new(Mutex::new(backlog)));
         (Self(shared.clone()), Incoming(shared))
     }
 
-    /// Unbounded: an entry is a name, and each stands in it once.
     fn add(&self, object: ObjectRef<K>) {
-        let mut backlog = self.0.lock();
-        if backlog.known.insert(object.clone()) {
-            backlog.names.push_back(object);
-            backlog.waker.take().into_iter().for_each(Waker::wake);
-        }
+        self.0.add(object);
     }
 
     fn depth(&self) -> usize {
@@ -102,39 +83,26 @@ impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> WorkQueue<K> {
 }
 
 impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> Incoming<K> {
-    /// Waits for the next name, and until fewer than `most` passes run or are about to.
-    pub fn poll_next(&self, task: &mut task::Context<'_>, most: usize) -> Poll<ObjectRef<K>> {
+    /// Waits for the next name and takes it.
+    pub fn poll_next(&self, task: &mut task::Context<'_>) -> Poll<ObjectRef<K>> {
         let mut backlog = self.0.lock();
-        while backlog.running + backlog.handed_out.len() < most {
-            let Some(object) = backlog.names.pop_front() else { break };
-            if backlog.known.contains(&object) && backlog.handed_out.insert(object.clone()) {
-                return Poll::Ready(object);
-            }
-        }
-        backlog.waker = Some(task.waker().clone());
-        Poll::Pending
+        let Some(object) = backlog.names.pop_front() else {
+            backlog.waker = Some(task.waker().clone());
+            return Poll::Pending;
+        };
+        backlog.known.remove(&object);
+        Poll::Ready(object)
     }
 
-    /// The pass over an object begins, by its name or by a timer.
-    pub fn begun(&self, object: &ObjectRef<K>) -> PassRunning<K> {
-        self.forget(object);
-        self.0.lock().running += 1;
-        PassRunning(self.0.clone())
-    }
-
-    /// There will be no pass over an object: it is gone.
-    pub fn forget(&self, object: &ObjectRef<K>) {
-        let mut backlog = self.0.lock();
-        backlog.known.remove(object);
-        backlog.handed_out.remove(object);
-        backlog.waker.take().into_iter().for_each(Waker::wake);
+    /// Puts in a name that this end asks for itself.
+    pub fn add(&self, object: ObjectRef<K>) {
+        self.0.add(object);
     }
 
     /// Throws away what comes, for as long as it is polled.
     pub async fn discard(&self) {
         loop {
-            let object = poll_fn(|task| self.poll_next(task, usize::MAX)).await;
-            self.forget(&object);
+            drop(poll_fn(|task| self.poll_next(task)).await);
         }
     }
 }
@@ -226,8 +194,8 @@ mod tests {
         ObjectRef::new(name).within("shop")
     }
 
-    fn next(incoming: &Incoming<PackedRequest>, most: usize) -> Option<String> {
-        poll_fn(|task| incoming.poll_next(task, most)).now_or_never().map(|object| object.name)
+    fn next(incoming: &Incoming<PackedRequest>) -> Option<String> {
+        poll_fn(|task| incoming.poll_next(task)).now_or_never().map(|object| object.name)
     }
 
     #[test]
@@ -235,52 +203,22 @@ mod tests {
         let (queue, incoming) = WorkQueue::new();
         ["b", "a", "b"].iter().for_each(|object| queue.add(name(object)));
         assert_eq!(queue.depth(), 2);
+        assert_eq!((next(&incoming), queue.depth()), (Some("b".into()), 1));
+        queue.add(name("b"));
         assert_eq!(
-            (next(&incoming, 9), next(&incoming, 9), next(&incoming, 9)),
-            (Some("b".into()), Some("a".into()), None)
+            (next(&incoming), next(&incoming), next(&incoming)),
+            (Some("a".into()), Some("b".into()), None),
+            "asked for again when it was taken"
         );
-        // Their passes have not begun, so these will see what is new.
-        queue.add(name("a"));
-        assert_eq!((next(&incoming, 9), queue.depth()), (None, 2));
-        let running = incoming.begun(&name("a"));
-        queue.add(name("a"));
-        assert_eq!((next(&incoming, 9), queue.depth()), (Some("a".into()), 2), "the pass that runs may not see it");
-        drop(running);
-    }
-
-    #[test]
-    fn no_more_are_handed_out_than_can_begin() {
-        let (queue, incoming) = WorkQueue::new();
-        ["a", "b", "c", "d"].iter().for_each(|object| queue.add(name(object)));
-        assert_eq!(
-            (next(&incoming, 2), next(&incoming, 2), next(&incoming, 2)),
-            (Some("a".into()), Some("b".into()), None)
-        );
-        let running = incoming.begun(&name("a"));
-        incoming.forget(&name("b"));
-        assert_eq!((next(&incoming, 2), next(&incoming, 2)), (Some("c".into()), None));
-        drop(running);
-        assert_eq!(next(&incoming, 2), Some("d".into()));
     }
 
     #[tokio::test]
-    async fn who_waits_is_woken_by_a_name_and_by_the_end_of_a_pass() {
+    async fn who_waits_is_woken_by_a_name() {
         let (queue, incoming) = WorkQueue::new();
-        let running = incoming.begun(&name("a"));
-        let waiting = tokio::spawn(async move { poll_fn(|task| incoming.poll_next(task, 1)).await.name });
-        tokio::task::yield_now().await;
-        queue.add(name("b"));
+        let waiting = tokio::spawn(async move { poll_fn(|task| incoming.poll_next(task)).await.name });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        drop(running);
+        queue.add(name("b"));
         assert_eq!(waiting.await.unwrap(), "b");
-    }
-
-    #[test]
-    fn one_whose_pass_was_begun_by_a_timer_is_passed_over() {
-        let (queue, incoming) = WorkQueue::new();
-        ["a", "b"].iter().for_each(|object| queue.add(name(object)));
-        drop(incoming.begun(&name("a")));
-        assert_eq!((next(&incoming, 9), next(&incoming, 9)), (Some("b".into()), None));
     }
 }

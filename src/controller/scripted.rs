@@ -145,8 +145,8 @@ pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
 
 /// Names of the requests that were put into a queue since the last look.
 pub fn asked(queue: &Incoming<PackedRequest>) -> Vec<String> {
-    let next = || poll_fn(|task| queue.poll_next(task, usize::MAX)).now_or_never();
-    std::iter::from_fn(next).inspect(|request| queue.forget(request)).map(|request| request.name).collect()
+    let next = || poll_fn(|task| queue.poll_next(task)).now_or_never();
+    std::iter::from_fn(next).map(|request| request.name).collect()
 }
 
 /// The watch brings a request, or a newer version of it.

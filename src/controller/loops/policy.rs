@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use tracing::warn;
 
 use crate::api::policy::{AccessPolicy, Effect};
@@ -18,6 +17,7 @@ use crate::api::subject::RoleName;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::loops::bind_rights;
+use crate::controller::loops::passes::NextPass;
 use crate::controller::observe::DecodedPolicy;
 use crate::controller::stores::listed::{ACCESS_REQUESTS, CLUSTER_ROLES, NAMESPACES, ROLES};
 use crate::core::guard::Guard;
@@ -37,12 +37,12 @@ const JUDGE_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the status could not be written.
-pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Result<NextPass, Error> {
     let policy = match &decoded.0 {
         Ok(policy) => policy,
         Err(invalid) => {
             warn!(error = %invalid, name = ?invalid.metadata.name, "cannot decode policy");
-            return Ok(Action::await_change());
+            return Ok(NextPass::when_asked());
         }
     };
     let now = context.clock.now();
@@ -74,7 +74,7 @@ pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Re
     }
     let wake = wake.flatten().map(|wake| sleep_until(wake, now));
     let judge = unjudged.then_some(JUDGE_AGAIN);
-    Ok(wake.into_iter().chain(judge).min().map_or_else(Action::await_change, Action::requeue))
+    Ok(wake.into_iter().chain(judge).min().map_or_else(NextPass::when_asked, NextPass::after))
 }
 
 /// Those of its roles that cannot be handed out; none while that is not known.
@@ -105,6 +105,6 @@ fn unreviewed(context: &Context, policy: &str) -> Vec<AccessRequest> {
 }
 
 /// When to try again.
-pub fn after_error(_: Arc<DecodedPolicy>, _: &Error, _: Arc<Context>) -> Action {
-    Action::requeue(RETRY)
+pub fn after_error(_: Arc<DecodedPolicy>, _: &Error, _: Arc<Context>) -> NextPass {
+    NextPass::after(RETRY)
 }

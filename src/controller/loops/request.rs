@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
-use kube::runtime::controller::Action;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -17,6 +16,7 @@ use self::facts::Facts;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, State};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
+use crate::controller::loops::passes::NextPass;
 use crate::controller::observe::{self, version};
 use crate::controller::queues::Lane;
 use crate::controller::stores::ends::{Gone, Moving};
@@ -53,7 +53,7 @@ const WORKED_ON: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// When a read or write failed. What was done stays done; the next pass goes on from there.
-pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Context>) -> Result<NextPass, Error> {
     let reference = reference(&*packed);
     // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a conflict. An end
     // does not wait for a watch, though: when one has come, the API server is asked.
@@ -64,23 +64,23 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
     }
     // The loop of ends takes it away first, and asks for a pass then.
     if packed_uid(&packed).is_some_and(|uid| context.requests.ends.is_due(uid, now)) {
-        return Ok(Action::requeue(LEFT_TO_ENDS));
+        return Ok(NextPass::after(LEFT_TO_ENDS));
     }
     // An echo that came since this was taken from the store is in the store by now, and no other pass is made for it.
     let newest = context.requests.store.get(&reference).unwrap_or(packed);
     // The reaper takes its bindings: a request that cannot be read grants nothing.
-    let Some(request) = newest.open() else { return Ok(Action::await_change()) };
+    let Some(request) = newest.open() else { return Ok(NextPass::when_asked()) };
     if lane == Lane::Decisions && context.is_limited(&request) {
         context.queues.enqueue(Lane::Limited, reference);
-        return Ok(Action::await_change());
+        return Ok(NextPass::when_asked());
     }
     let guard = context.policies.guard();
     // After the guard: whoever sees it in force again sees what was written without it.
     let doubted = matches!(guard, Guard::InForce(_)) && context.requests.doubts.has(&reference);
-    let Some(_working) = context.requests.worked_on.begin(&reference) else { return Ok(Action::requeue(WORKED_ON)) };
+    let Some(_working) = context.requests.worked_on.begin(&reference) else { return Ok(NextPass::after(WORKED_ON)) };
     let mut pass = Pass::begin(&context, request, guard, doubted);
     if ahead.is_some() && !pass.refresh().await? {
-        return Ok(Action::await_change());
+        return Ok(NextPass::when_asked());
     }
     for _ in 0..MOST_STEPS {
         let step = pass.next_step().await?;
@@ -93,7 +93,7 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
             return Ok(look_again(step.wake, context.clock.now()));
         }
         if !pass.carry_out(step).await? {
-            return Ok(Action::await_change());
+            return Ok(NextPass::when_asked());
         }
         pass.settle_doubt();
     }
@@ -101,9 +101,9 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
 }
 
 /// When to try again after a failed pass. The wait doubles, but stays short once access is overdue to end.
-pub fn after_error(packed: Arc<PackedRequest>, error: &Error, context: Arc<Context>) -> Action {
+pub fn after_error(packed: Arc<PackedRequest>, error: &Error, context: Arc<Context>) -> NextPass {
     if matches!(error, Error::Conflict) {
-        return Action::requeue(FIRST_RETRY);
+        return NextPass::after(FIRST_RETRY);
     }
     let (failures, report) = context.requests.failures.count(reference(&*packed), error);
     if report {
@@ -113,15 +113,15 @@ pub fn after_error(packed: Arc<PackedRequest>, error: &Error, context: Arc<Conte
     let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(15)).min(longest);
     let end = packed.summary.as_ref().and_then(|summary| summary.ends);
     let until_end = end.map_or(LONGEST_RETRY, |end| sleep_until(end, context.clock.now()));
-    Action::requeue(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
+    NextPass::after(wait.min(until_end.max(LONGEST_OVERDUE_RETRY)))
 }
 
 fn packed_uid(packed: &PackedRequest) -> Option<&str> {
     packed.meta().uid.as_deref()
 }
 
-fn look_again(wake: Option<Timestamp>, now: Timestamp) -> Action {
-    wake.map_or_else(Action::await_change, |wake| Action::requeue(sleep_until(wake, now)))
+fn look_again(wake: Option<Timestamp>, now: Timestamp) -> NextPass {
+    wake.map_or_else(NextPass::when_asked, |wake| NextPass::after(sleep_until(wake, now)))
 }
 
 /// The final state that a step would refuse or take away access with.

@@ -19,11 +19,11 @@ use crate::controller::stores::packed::PackedRequest;
 use crate::runtime::gate::Leadership;
 
 /// How many requests of a lane are worked on at a time.
-const CONCURRENT_REQUESTS: u16 = 64;
+const CONCURRENT_REQUESTS: usize = 64;
 /// How many of those that limits count: all but one of them only wait for their turn to count.
-const CONCURRENT_LIMITED: u16 = 4;
+const CONCURRENT_LIMITED: usize = 4;
 /// How many policies are worked on at a time.
-const CONCURRENT_POLICIES: u16 = 4;
+const CONCURRENT_POLICIES: usize = 4;
 
 /// Stands by until this replica leads, then works until `stop`.
 ///
@@ -49,7 +49,7 @@ pub async fn work(
         () = takeover::discard(&mut inbox) => return Err(Error::PartEnded("a queue")),
     }
     takeover::enqueue_all(&context);
-    let requests = |lane: Lane, queue: Incoming<PackedRequest>, concurrency: u16| {
+    let requests = |lane: Lane, queue: Incoming<PackedRequest>, concurrency: usize| {
         let passes = Passes {
             store: context.requests.store.clone(),
             queue,
