@@ -1,7 +1,7 @@
 //! Roles and bindings as the watches have them: all roles, for what they allow, and the bindings with our mark.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::runtime::reflector::store::Writer as StoreWriter;
@@ -17,6 +17,29 @@ use crate::core::rbac::binding::Observed;
 use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 
+/// How many ClusterRoles are kept unpacked: most requests are for few roles, and one may have hundreds of rules.
+const MOST_UNPACKED: usize = 8;
+
+/// ClusterRoles that were asked for last, unpacked, the newest last. Each is told by where its packed form is, so that it
+/// is never one from before a change.
+#[derive(Default)]
+struct Unpacked(Mutex<VecDeque<(Arc<Packed<ClusterRole>>, Arc<ClusterRole>)>>);
+
+impl Unpacked {
+    fn of(&self, packed: &Arc<Packed<ClusterRole>>) -> Option<Arc<ClusterRole>> {
+        let mut unpacked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, role)) = unpacked.iter().find(|(of, _)| Arc::ptr_eq(of, packed)) {
+            return Some(role.clone());
+        }
+        let role = Arc::new(packed.open()?);
+        if unpacked.len() == MOST_UNPACKED {
+            unpacked.pop_front();
+        }
+        unpacked.push_back((packed.clone(), role.clone()));
+        Some(role)
+    }
+}
+
 /// Roles and bindings.
 pub struct Rbac {
     /// RoleBindings with our mark.
@@ -24,6 +47,7 @@ pub struct Rbac {
     /// ClusterRoleBindings with our mark.
     pub cluster_role_bindings: Store<Packed<ClusterRoleBinding>>,
     cluster_roles: Store<Packed<ClusterRole>>,
+    unpacked: Unpacked,
     roles: Store<Packed<Role>>,
 }
 
@@ -48,7 +72,8 @@ impl Rbac {
             cluster_roles: cluster_roles_feed,
             roles: roles_feed,
         };
-        (Self { role_bindings, cluster_role_bindings, cluster_roles, roles }, feeds)
+        let unpacked = Unpacked::default();
+        (Self { role_bindings, cluster_role_bindings, cluster_roles, unpacked, roles }, feeds)
     }
 
     /// The role that a request is for.
@@ -56,8 +81,8 @@ impl Rbac {
         let name = &request.spec.role.name;
         match request.spec.role.kind {
             RoleKind::ClusterRole => {
-                let role = self.cluster_roles.get(&ObjectRef::new(name)).and_then(|packed| packed.open());
-                RoleSeen::OfCluster(role.map(Arc::new))
+                let role = self.cluster_roles.get(&ObjectRef::new(name));
+                RoleSeen::OfCluster(role.and_then(|packed| self.unpacked.of(&packed)))
             }
             RoleKind::Role => {
                 let places = places_of(request, namespaces).into_iter();
@@ -122,5 +147,44 @@ impl Rbac {
         let of_namespaces = self.role_bindings.state().into_iter().filter_map(|packed| packed.seen());
         let of_cluster = self.cluster_role_bindings.state().into_iter().filter_map(|packed| packed.seen());
         of_namespaces.chain(of_cluster)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::stores::packed::pack;
+    use crate::core::laws::fixtures::request;
+
+    #[test]
+    fn a_role_that_has_changed_is_unpacked_anew_and_few_are_kept() {
+        let (rbac, mut feeds) = Rbac::new();
+        let bring = |feeds: &mut RbacFeeds, name: &str, verb: &str| {
+            let rules = json!([{ "verbs": [verb], "apiGroups": [""], "resources": ["pods"] }]);
+            let role: ClusterRole =
+                serde_json::from_value(json!({ "metadata": { "name": name }, "rules": rules })).unwrap();
+            feeds.cluster_roles.apply_watcher_event(&pack(&Event::Apply(role)));
+        };
+        let seen = |name: &str| {
+            let request = request(json!({ "role": { "kind": "ClusterRole", "name": name } }));
+            match rbac.role(&request, &Namespaces::default()) {
+                RoleSeen::OfCluster(role) => role,
+                RoleSeen::OfNamespaces(_) => unreachable!("a ClusterRole"),
+            }
+        };
+        bring(&mut feeds, "edit", "get");
+        let first = seen("edit").unwrap();
+        assert!(Arc::ptr_eq(&first, &seen("edit").unwrap()), "unpacked once");
+        bring(&mut feeds, "edit", "delete");
+        assert_eq!(seen("edit").unwrap().rules.as_ref().unwrap()[0].verbs, ["delete"]);
+        for n in 0..2 * MOST_UNPACKED {
+            bring(&mut feeds, &format!("role-{n}"), "get");
+            assert!(seen(&format!("role-{n}")).is_some());
+        }
+        assert_eq!(rbac.unpacked.0.lock().unwrap().len(), MOST_UNPACKED);
+        assert!(seen("gone").is_none());
     }
 }

@@ -42,6 +42,14 @@ impl RoleSeen {
         Self::OfCluster(Some(Arc::default()))
     }
 
+    /// Whether both were read at the same time, so that all that follows from the rules is the same.
+    pub fn is_the_same_reading(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::OfCluster(Some(one)), Self::OfCluster(Some(other))) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// Where it was looked up, when it is in none of these places: no namespace for a ClusterRole.
     pub fn nowhere(&self) -> Option<Vec<&str>> {
         match self {

@@ -17,6 +17,7 @@ use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
 use crate::core::policies::usable::BindRights;
+use crate::core::rbac::risk::Extent;
 use crate::core::rbac::role::RoleSeen;
 
 /// What one request is decided by.
@@ -32,6 +33,8 @@ pub(super) struct Facts<'a> {
     pub(super) bind_rights: Arc<BindRights>,
     /// How much harm the role can do.
     pub(super) risk: Option<RoleRisk>,
+    /// Where it could do it.
+    extent: Option<Extent>,
     /// The requests that it extends, that extend it, or whose review is open.
     pub(super) related: Related,
     /// Other requests under policies that have limits.
@@ -52,6 +55,7 @@ impl<'a> Facts<'a> {
             role: None,
             bind_rights: Arc::default(),
             risk: None,
+            extent: None,
             related: Related::default(),
             others: Vec::new(),
             counting_lock: None,
@@ -129,8 +133,13 @@ impl<'a> Facts<'a> {
 
     fn see_role(&mut self, request: &AccessRequest, role: Option<RoleSeen>, namespaces: &Namespaces) {
         let extended = self.related.extended.as_ref();
-        let extent = || self.context.protected().extent(request, extended, namespaces);
-        self.risk = role.as_ref().map(|role| role.risk(&request.spec.rules, extent()));
-        self.role = role;
+        let extent = role.as_ref().map(|_| self.context.protected().extent(request, extended, namespaces));
+        // The spec does not change within a pass.
+        let known = self.role.as_ref().zip(role.as_ref()).is_some_and(|(known, role)| known.is_the_same_reading(role));
+        if !known || extent != self.extent {
+            let risk = role.as_ref().zip(extent);
+            self.risk = risk.map(|(role, extent)| role.risk(&request.spec.rules, extent));
+        }
+        (self.role, self.extent) = (role, extent);
     }
 }
