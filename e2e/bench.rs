@@ -1,6 +1,6 @@
 //! `make bench`: how fast access comes and goes, beside a bare client that only creates and deletes RoleBindings, on a
-//! control plane of its own without Daypass, just before in the same run. It prints figures and judges none. One section
-//! of it: `make bench ONLY=policies`.
+//! control plane of its own without Daypass, just before in the same run. It prints figures and judges none. Some sections
+//! of it: `make bench ONLY=one,burst`.
 
 mod bare;
 mod live;
@@ -44,11 +44,12 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// What can be measured alone.
 const SECTIONS: [&str; 7] = ["one", "burst", "ends", "waiting", "restart", "policies", "live"];
 
-/// Measures and prints; only this section, if one is named. `live`: how many live grants there are at last, if not as
+/// Measures and prints; only these sections, if some are named. `live`: how many live grants there are at last, if not as
 /// many as usual.
 pub fn run(only: Option<&str>, live: Option<&str>) -> ExitCode {
-    if let Some(only) = only.filter(|only| !SECTIONS.contains(only)) {
-        eprintln!("there is no section {only}: name one of {}", SECTIONS.join(", "));
+    let only: Vec<&str> = only.map_or_else(|| SECTIONS.to_vec(), |only| only.split(',').collect());
+    if let Some(unknown) = only.iter().find(|only| !SECTIONS.contains(only)) {
+        eprintln!("there is no section {unknown}: name some of {}", SECTIONS.join(","));
         return ExitCode::from(2);
     }
     let live = match live.map(str::parse).transpose() {
@@ -58,11 +59,11 @@ pub fn run(only: Option<&str>, live: Option<&str>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    trial::runtime().block_on(measure(only, live));
+    trial::runtime().block_on(measure(&only, live));
     ExitCode::SUCCESS
 }
 
-async fn measure(only: Option<&str>, live: Option<usize>) {
+async fn measure(only: &[&str], live: Option<usize>) {
     let profile = if cfg!(debug_assertions) { "debug build: figures mean nothing" } else { "release build" };
     println!("daypass {} ({profile})", env!("CARGO_PKG_VERSION"));
     let other = std::env::var(PROGRAM).ok().filter(|program| !program.is_empty());
@@ -93,7 +94,7 @@ async fn measure(only: Option<&str>, live: Option<usize>) {
         cluster: cluster.clone(),
     };
     println!("{:<54} {:>9} {:>9} {:>9} {:>7} {:>7}", "", "p50", "p99", "max", "x p50", "x p99");
-    for section in SECTIONS.into_iter().filter(|section| only.is_none_or(|only| only == *section)) {
+    for section in SECTIONS.into_iter().filter(|section| only.contains(section)) {
         match section {
             "one" => bench.one_at_a_time().await,
             "burst" => bench.burst().await,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use daypass::core::model::instants::whole_second;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -154,12 +155,11 @@ impl BareClient {
     }
 }
 
-/// Ends at an even pace, the first in a second.
+/// Ends as Daypass states them: at whole seconds, so in as many salvos as there are seconds.
 pub fn stated_ends() -> Vec<Timestamp> {
-    let first = now() + SignedDuration::from_secs(1);
-    let step = SignedDuration::from_secs(i64::try_from(ENDS_WITHIN).expect("a small number"))
-        / i32::try_from(ENDS).expect("a small number");
-    (0..ENDS).map(|n| first + step * i32::try_from(n).expect("a small number")).collect()
+    let first = whole_second(now()) + SignedDuration::from_secs(3);
+    let second = |n: usize| SignedDuration::from_secs(i64::try_from(n * ENDS_WITHIN / ENDS).expect("a small number"));
+    (0..ENDS).map(|n| first + second(n)).collect()
 }
 
 /// Creates the RoleBinding that Daypass would.
