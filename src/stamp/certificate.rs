@@ -137,6 +137,9 @@ impl Files {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tracing::{Event, Level, Subscriber};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
     fn provider() -> Arc<CryptoProvider> {
         Arc::new(rustls::crypto::aws_lc_rs::default_provider())
@@ -181,6 +184,7 @@ mod tests {
         std::fs::rename(folder.path().join("..new"), folder.path().join("..data")).unwrap();
         assert_eq!(certificate.refresh(), Ok(true));
         assert_eq!(leaf(&certificate), in_pem(&two));
+        assert_eq!(certificate.refresh(), Ok(false));
     }
 
     #[test]
@@ -196,11 +200,13 @@ mod tests {
             ((two.0.clone(), one.1.clone()), KEY),
             ((String::new(), two.1.clone()), CHAIN),
             ((two.0.clone(), "no key".to_owned()), KEY),
+            (("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n".to_owned(), two.1.clone()), CHAIN),
         ] {
             write(folder.path(), &pair);
             let refused = certificate.refresh().unwrap_err().to_string();
             assert!(refused.contains(&folder.path().join(file).display().to_string()), "{refused}");
             assert_eq!(leaf(&certificate), in_pem(&one));
+            assert_eq!(certificate.refresh().unwrap_err().to_string(), refused, "it is said at every look");
         }
         std::fs::remove_file(folder.path().join(KEY)).unwrap();
         assert!(matches!(certificate.refresh(), Err(CertificateError::Unreadable(..))));
@@ -208,5 +214,37 @@ mod tests {
         write(folder.path(), &two);
         assert_eq!(certificate.refresh(), Ok(true));
         assert!(!format!("{certificate:?}").contains("PRIVATE"), "a key is no matter for a log");
+    }
+
+    /// Counts the warnings of a log.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Warnings {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            if *event.metadata().level() == Level::WARN {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_wrong_is_said_once() {
+        let warnings = Warnings::default();
+        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(warnings.clone()));
+        let folder = tempfile::tempdir().unwrap();
+        let good = made();
+        write(folder.path(), &good);
+        let certificate = Certificate::read(folder.path(), provider()).unwrap();
+        let every = Duration::from_secs(5);
+        let follows = certificate.clone();
+        let follows = tokio::spawn(async move { follows.follow(every).await });
+        let wrong = (String::new(), good.1.clone());
+        for (pair, said) in [(&good, 0), (&wrong, 1), (&made(), 1), (&wrong, 2)] {
+            write(folder.path(), pair);
+            tokio::time::sleep(10 * every).await;
+            assert_eq!(warnings.0.load(Ordering::SeqCst), said);
+        }
+        follows.abort();
     }
 }

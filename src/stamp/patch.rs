@@ -400,6 +400,8 @@ mod tests {
                 json!({ "uid": "u-alice", "groups": null }),
                 json!([remove("/status/reviews/bob/uid"), remove("/status/reviews/bob/groups")]),
             ),
+            (nameless.clone(), json!({ "uid": "u-alice" }), json!([remove("/status/reviews/bob/uid")])),
+            (nameless.clone(), json!({ "groups": ["kings"] }), json!([remove("/status/reviews/bob/groups")])),
             (nameless, json!({ "verdict": "Approve" }), json!([])),
             (
                 by("team/anna~1"),
@@ -423,6 +425,10 @@ mod tests {
         let own = json!({ "bob": { "verdict": "Approve" } });
         let mut main = status(bob(), own.clone());
         main["request"]["subResource"] = json!("");
+        let mut created = status(bob(), own.clone());
+        created["request"]["operation"] = json!("CREATE");
+        let mut scaled = status(bob(), own.clone());
+        scaled["request"]["subResource"] = json!("scale");
         let mut deleted = creation(json!({ "operation": "DELETE", "object": null }));
         deleted["request"]["oldObject"] = json!({ "spec": {} });
         for review in [
@@ -433,6 +439,8 @@ mod tests {
             creation(json!({ "operation": "UPDATE" })),
             creation(json!({ "operation": "CONNECT" })),
             main,
+            created,
+            scaled,
             deleted,
             creation(json!({ "object": {} })),
             creation(json!({ "object": { "spec": null } })),
@@ -443,6 +451,7 @@ mod tests {
             status(bob(), json!({ "bob": null })),
             status(bob(), json!(["bob"])),
             status(bob(), json!(7)),
+            status(bob(), json!(-7)),
             status(bob(), json!(-7.5)),
             status(bob(), json!(true)),
             status(json!({ "username": "carol", "uid": "u-carol" }), own),

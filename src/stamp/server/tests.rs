@@ -84,8 +84,14 @@ fn head(length: usize) -> Vec<u8> {
     format!("POST {PATH} HTTP/1.1\r\nhost: stamp.test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").into()
 }
 
-/// What a connection that is closed afterwards says.
+/// Status and body of what a connection that is closed afterwards says.
 async fn answer_of(stream: &mut TlsStream<TcpStream>) -> (u16, Vec<u8>) {
+    let (status, _, body) = whole_answer_of(stream).await;
+    (status, body)
+}
+
+/// Status, head and body.
+async fn whole_answer_of(stream: &mut TlsStream<TcpStream>) -> (u16, String, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     // One that is reset after its answer has answered all the same.
@@ -94,7 +100,7 @@ async fn answer_of(stream: &mut TlsStream<TcpStream>) -> (u16, Vec<u8>) {
     }
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
     let status = std::str::from_utf8(&bytes[9..12]).unwrap().parse().unwrap();
-    (status, bytes[end + 4..].to_vec())
+    (status, String::from_utf8(bytes[..end].to_vec()).unwrap(), bytes[end + 4..].to_vec())
 }
 
 /// A review of a creation by bob, whose old object takes this many bytes.
@@ -110,12 +116,32 @@ fn review(padding: usize) -> Vec<u8> {
 #[tokio::test]
 async fn a_review_is_stamped_over_tls() {
     let webhook = webhook(bounds()).await;
+    let spoken = webhook.connect().await.unwrap().get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+    assert_eq!(spoken.as_deref(), Some(&b"http/1.1"[..]));
     let (status, body) = webhook.post(&review(0)).await;
     assert_eq!(status, 200);
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&body["response"]["uid"], &body["response"]["allowed"]), (&json!("r-1"), &json!(true)));
     assert_eq!(body["response"]["patchType"], "JSONPatch");
     assert_eq!(webhook.post(b"no review").await.0, 400);
+}
+
+#[tokio::test]
+async fn an_answer_is_json_and_only_posts_to_its_path_are_answered() {
+    let webhook = webhook(bounds()).await;
+    let asked = async |line: &str| {
+        let mut stream = webhook.connect().await.unwrap();
+        let length = review(0).len();
+        let head = format!("{line} HTTP/1.1\r\nhost: s\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(&[head.into_bytes(), review(0)].concat()).await.unwrap();
+        whole_answer_of(&mut stream).await
+    };
+    let (status, head, _) = asked("POST /stamp").await;
+    assert_eq!(status, 200);
+    assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+    assert_eq!(asked("GET /stamp").await.0, 405);
+    assert_eq!(asked("PUT /stamp").await.0, 405);
+    assert_eq!(asked("POST /").await.0, 404);
 }
 
 #[tokio::test]
@@ -126,6 +152,13 @@ async fn the_largest_that_can_be_stored_is_stamped_and_more_is_not_read() {
     assert_eq!(status, 200);
     assert!(String::from_utf8_lossy(&body).contains("JSONPatch"));
     assert_eq!(webhook.post(&review(BOUNDS.body)).await.0, 413);
+    // Who says so in its head need not send it.
+    let mut announced = webhook.connect().await.unwrap();
+    announced.write_all(&head(BOUNDS.body + 1)).await.unwrap();
+    assert_eq!(answer_of(&mut announced).await.0, 413);
+    let mut exact = webhook.connect().await.unwrap();
+    exact.write_all(&[head(BOUNDS.body), vec![b' '; BOUNDS.body]].concat()).await.unwrap();
+    assert_eq!(answer_of(&mut exact).await.0, 400);
     // The same when it does not say how much it will be.
     let mut stream = webhook.connect().await.unwrap();
     let head = format!("POST {PATH} HTTP/1.1\r\nhost: s\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -175,6 +208,59 @@ async fn connections_and_reviews_beyond_the_bounds_wait_for_their_turn() {
 }
 
 #[tokio::test]
+async fn only_so_many_reviews_are_read_at_a_time() {
+    let webhook = webhook(CallBounds { at_once: 1, ..bounds() }).await;
+    // Who asks before it sends its body is told to go on when the body is read.
+    let asks = async || {
+        let mut stream = webhook.connect().await.unwrap();
+        let length = review(0).len();
+        let more = format!("connection: close\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(format!("POST {PATH} HTTP/1.1\r\nhost: s\r\n{more}").as_bytes()).await.unwrap();
+        stream
+    };
+    let goes_on = async |stream: &mut TlsStream<TcpStream>| {
+        let mut told = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        stream.read_exact(&mut told).await.unwrap();
+        assert!(told.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&told));
+    };
+    let mut first = asks().await;
+    timeout(LIMIT, goes_on(&mut first)).await.expect("the first has its turn");
+    let mut second = asks().await;
+    let early = timeout(Duration::from_millis(300), goes_on(&mut second)).await;
+    assert!(early.is_err(), "a second review was read beside the first");
+    first.write_all(&review(0)).await.unwrap();
+    assert_eq!(answer_of(&mut first).await.0, 200);
+    timeout(LIMIT, goes_on(&mut second)).await.expect("the second has its turn after the first");
+    second.write_all(&review(0)).await.unwrap();
+    assert_eq!(answer_of(&mut second).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_bound_is_not_read() {
+    let webhook = webhook(bounds()).await;
+    let asked = async |padding: usize| {
+        let mut stream = webhook.connect().await.unwrap();
+        let (length, padding) = (review(0).len(), "x".repeat(padding));
+        let head = format!(
+            "POST {PATH} HTTP/1.1\r\nhost: s\r\nconnection: close\r\nx: {padding}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let _ = stream.write_all(&[head.into_bytes(), review(0)].concat()).await;
+        answer_of(&mut stream).await.0
+    };
+    assert_eq!((asked(HEAD / 2).await, asked(2 * HEAD).await), (200, 431));
+}
+
+#[tokio::test]
+async fn who_is_asked_to_stop_does_not_wait_for_ever() {
+    let never = Duration::from_secs(3600);
+    let webhook = webhook(CallBounds { drain: Duration::from_millis(100), review: never, ..bounds() }).await;
+    let mut hangs = webhook.connect().await.unwrap();
+    hangs.write_all(&head(100)).await.unwrap();
+    webhook.stop.send_replace(true);
+    timeout(LIMIT, webhook.served).await.expect("it ends").unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_renewed_certificate_is_in_use_and_open_connections_stay() {
     let mut webhook = webhook(bounds()).await;
     let mut open = webhook.connect().await.unwrap();
@@ -204,13 +290,16 @@ async fn files_that_change_are_looked_at_by_themselves() {
 
 #[tokio::test]
 async fn who_is_asked_to_stop_answers_what_is_under_way() {
-    let webhook = webhook(CallBounds { linger: Duration::from_millis(300), ..bounds() }).await;
+    let mut webhook = webhook(CallBounds { linger: Duration::from_millis(300), ..bounds() }).await;
     let mut under_way = webhook.connect().await.unwrap();
     under_way.write_all(&head(review(0).len())).await.unwrap();
     webhook.stop.send_replace(true);
     // The API server has not learnt of it yet.
     assert_eq!(webhook.post(&review(0)).await.0, 200);
     while webhook.connect().await.is_ok() {}
+    // The process ends with it, and what is under way would be cut off.
+    let early = timeout(Duration::from_millis(100), &mut webhook.served).await;
+    assert!(early.is_err(), "it does not wait for the call");
     under_way.write_all(&review(0)).await.unwrap();
     assert_eq!(answer_of(&mut under_way).await.0, 200);
     timeout(LIMIT, webhook.served).await.expect("it ends").unwrap().unwrap();
