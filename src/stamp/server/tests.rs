@@ -145,6 +145,13 @@ async fn an_answer_is_json_and_only_posts_to_its_path_are_answered() {
 }
 
 #[tokio::test]
+async fn an_answer_is_not_held_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    assert!(next_connection(&listener).await.unwrap().nodelay().unwrap());
+}
+
+#[tokio::test]
 async fn the_largest_that_can_be_stored_is_stamped_and_more_is_not_read() {
     let webhook = webhook(bounds()).await;
     // Old and new object, each of the most that etcd takes, and a login of the most that is stamped.
