@@ -13,7 +13,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench faults lint crds controlplane upgrade-check image-binary image-check risk-table
+.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench faults lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -107,3 +107,12 @@ image-binary:
 ## That program at work in an empty root as nobody, against a real API server. Needs user namespaces, no container runtime.
 image-check: controlplane image-binary
 	cargo test --quiet --test e2e -- image $(CURDIR)/target/$(IMAGE_TARGET)/release/daypass
+
+## cert-manager at work on the certificate of the webhook: `make cert-manager-check CERT_MANAGER=FOLDER`, a checkout of
+## github.com/cert-manager/cert-manager. Builds its controller and its cainjector there first.
+cert-manager-check: controlplane
+	@test -n "$(CERT_MANAGER)" || { echo "which cert-manager? make cert-manager-check CERT_MANAGER=FOLDER, a checkout of it" >&2; exit 1; }
+	for name in controller cainjector; do \
+		(cd "$(CERT_MANAGER)/cmd/$$name" && CGO_ENABLED=0 go build -o "$(CURDIR)/target/cert-manager/$$name" .) || exit 1; \
+	done
+	cargo test --quiet --test e2e -- cert-manager "$(abspath $(CERT_MANAGER))" "$(CURDIR)/target/cert-manager"

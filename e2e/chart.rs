@@ -209,6 +209,13 @@ async fn webhook_of_the_chart(control_plane: Arc<ControlPlane>) {
         let webhook = &named("MutatingWebhookConfiguration")["webhooks"][nth];
         assert_eq!((&webhook["failurePolicy"], &webhook["timeoutSeconds"]), (&json!("Ignore"), &json!(2)));
         assert_eq!(webhook["sideEffects"], "None");
+        // Again after others have touched the request, and for whatever version of the kind it is sent as.
+        assert_eq!(
+            (&webhook["reinvocationPolicy"], &webhook["matchPolicy"]),
+            (&json!("IfNeeded"), &json!("Equivalent"))
+        );
+        let service = json!({ "namespace": "daypass-system", "name": "daypass-stamp", "path": "/stamp", "port": 443 });
+        assert_eq!(webhook["clientConfig"]["service"], service);
         let rule = json!({ "apiGroups": ["daypass.dev"], "apiVersions": ["v1alpha1"], "operations": [operation],
             "resources": [resource], "scope": "Namespaced" });
         assert_eq!(webhook["rules"], json!([rule]));
@@ -226,7 +233,23 @@ async fn webhook_of_the_chart(control_plane: Arc<ControlPlane>) {
     assert_eq!(bundle(&objects), (Value::Null, injected));
     let certificate = find(&objects, "Certificate", "daypass-stamp").expect("a Certificate");
     assert_eq!(certificate["spec"]["dnsNames"], json!(["daypass-stamp.daypass-system.svc"]));
-    assert!(find(&objects, "Secret", "").is_none() && find(&objects, "Issuer", "daypass-stamp").is_some());
+    assert_eq!(certificate["spec"]["secretName"], "daypass-stamp");
+    assert_eq!(certificate["spec"]["issuerRef"], json!({ "kind": "Issuer", "name": "daypass-stamp-authority" }));
+    // An authority that stays when the certificate is renewed.
+    let authority = &find(&objects, "Certificate", "daypass-stamp-authority").expect("its authority")["spec"];
+    assert_eq!((&authority["isCA"], &authority["secretName"]), (&json!(true), &json!("daypass-stamp-authority")));
+    assert_eq!(authority["issuerRef"], json!({ "kind": "Issuer", "name": "daypass-stamp" }));
+    let issuer = |name: &str| find(&objects, "Issuer", name).map(|issuer| issuer["spec"].clone());
+    assert_eq!(issuer("daypass-stamp"), Some(json!({ "selfSigned": {} })));
+    assert_eq!(issuer("daypass-stamp-authority"), Some(json!({ "ca": { "secretName": "daypass-stamp-authority" } })));
+    assert!(find(&objects, "Secret", "").is_none());
+    let pod = &find(&objects, "Deployment", "daypass-stamp").expect("a Deployment")["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "daypass-stamp");
+    let by_theirs = "identity.webhook.certificate.certManager.issuerRef.kind=ClusterIssuer,identity.webhook.certificate.certManager.issuerRef.name=internal";
+    let objects = render(&control_plane, &[&issued[..], &["--set", by_theirs]].concat()).await;
+    let certificate = find(&objects, "Certificate", "daypass-stamp").expect("a Certificate");
+    assert_eq!(certificate["spec"]["issuerRef"], json!({ "kind": "ClusterIssuer", "name": "internal" }));
+    assert!(find(&objects, "Issuer", "").is_none());
     let mine = "identity.webhook.certificate.existingSecret=mine,identity.webhook.certificate.caBundle=-----BEGIN CERTIFICATE-----";
     let objects = render(&control_plane, &["--set", "identity.stamp=webhook", "--set", mine]).await;
     assert_eq!(bundle(&objects).0, "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t");

@@ -8,6 +8,7 @@ mod audit;
 mod behind;
 mod bench;
 mod break_glass;
+mod cert_manager;
 mod chart;
 mod clock;
 mod crash;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Some("stored") => stored::write(),
         Some("risk-table") => risk_table::write(),
         Some("image") => image::run(std::env::args().nth(2)),
+        Some("cert-manager") => cert_manager::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("upgrade") => upgrade::run(std::env::args().nth(2)),
         // What comes after that word is as ever: a filter, flags.
         Some("versions-table") => versions::table::run(&std::env::args().skip(2).collect::<Vec<_>>()),

@@ -1,5 +1,5 @@
 //! cert-manager makes the certificate of the webhook in Daypass's own namespace: what the self-guard lets it write there.
-//! cert-manager itself is not run; its account is played.
+//! cert-manager itself is not run, its account is played; `make cert-manager-check` runs it.
 
 use std::sync::Arc;
 
@@ -58,6 +58,7 @@ pub async fn writes_its_own(control_plane: Arc<ControlPlane>) {
     drafted.body["metadata"] = json!({ "generateName": "daypass-stamp-" });
     passes(&account, drafted).await;
     passes(&account, secret("daypass-stamp", "kubernetes.io/tls")).await;
+    passes(&account, secret("daypass-stamp-authority", "kubernetes.io/tls")).await;
     let issuer = json!({ "apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": { "name": "more" } });
     passes(&account, create(ADMIN, format!("/apis/cert-manager.io/v1/namespaces/{NAMESPACE}/issuers"), issuer)).await;
     // A token of the controller, under a name that would pass.
