@@ -5,13 +5,14 @@ mod cert_manager;
 mod lies;
 mod table;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daypass::api::State;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use self::table::{Stamp, hold};
@@ -22,7 +23,7 @@ use crate::harness::install::NAMESPACE;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, CAROL, MALLORY, User};
 use crate::harness::webhook;
-use crate::harness::{Cluster, ControlPlane, Daypass, alone, eventually, flagged};
+use crate::harness::{Cluster, ControlPlane, Controller, Daypass, alone, eventually, flagged};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -36,6 +37,7 @@ pub fn trials() -> Vec<Trial> {
             AUDIT_POLICY,
             cert_manager::writes_its_own,
         ),
+        Trial::test("identity_ways::a_webhook_without_a_usable_certificate_ends_and_says_why", ends_and_says_why),
     ]
 }
 
@@ -65,6 +67,28 @@ async fn by_webhook(control_plane: Arc<ControlPlane>) {
     let log = cluster.control_plane.webhook_log().await;
     assert!(log.contains("answers reviews") && !log.contains("alice") && !log.contains("a trial"), "{log}");
     renewed(&cluster).await;
+}
+
+fn ends_and_says_why() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let ends = |words: &str| -> Result<(), Failed> {
+        let certificates = format!("--certificates={}", folder.path().display());
+        let args =
+            ["10", &*Controller::program().to_string_lossy(), "stamp", "--listen=127.0.0.1:0", "--probes=127.0.0.1:0"]
+                .map(str::to_owned);
+        let output = Command::new("timeout").args(args).arg(&certificates).output()?;
+        let log = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        // 124: it would have run on.
+        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert!(log.contains(&folder.path().display().to_string()) && log.contains(words), "{log}");
+        Ok(())
+    };
+    ends("/tls.crt: No such file or directory (os error 2); mount a Secret of type kubernetes.io/tls there")?;
+    let made = || rcgen::generate_simple_self_signed(["stamp.test".to_owned()]);
+    let (one, other) = (made()?, made()?);
+    std::fs::write(folder.path().join("tls.crt"), one.cert.pem())?;
+    std::fs::write(folder.path().join("tls.key"), other.signing_key.serialize_pem())?;
+    ends("/tls.key cannot be used with the certificate beside it")
 }
 
 /// So that it is the webhook that is tried.
