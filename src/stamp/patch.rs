@@ -4,17 +4,12 @@
 //! (`charts/daypass/templates/identity-stamp.yaml`), so that a cluster answers the same by either way; the trials
 //! `identity_ways` hold both together. It must not refuse anything, and must not read a file, a clock or the cluster.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
-
 use k8s_openapi::ByteString;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
+use super::admission_review::{AdmissionReview, Anything, Asked, Login, MapOr, OnlyUid, Resource, Status, Written};
 use crate::api::keys;
 
 /// Most characters of a username or a group that can be recorded; the CRD has the same bound.
@@ -128,79 +123,6 @@ struct Response<'a> {
     patch: Option<ByteString>,
 }
 
-#[derive(Deserialize)]
-struct AdmissionReview<T> {
-    request: T,
-}
-
-#[derive(Deserialize)]
-struct OnlyUid {
-    uid: String,
-}
-
-/// The parts of `request` that the stamp goes by. The rest, such as the old object, is read over and not kept.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asked {
-    uid: String,
-    operation: String,
-    resource: Resource,
-    #[serde(default)]
-    sub_resource: String,
-    user_info: Login,
-    #[serde(default)]
-    object: Option<MapOr<Written>>,
-}
-
-#[derive(Deserialize)]
-struct Resource {
-    group: String,
-    version: String,
-    resource: String,
-}
-
-/// Who the caller is to the API server.
-#[derive(Deserialize)]
-struct Login {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    uid: String,
-    #[serde(default)]
-    groups: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Written {
-    #[serde(default)]
-    spec: Option<MapOr<Anything>>,
-    #[serde(default)]
-    status: Option<MapOr<Status>>,
-}
-
-#[derive(Deserialize)]
-struct Anything {}
-
-#[derive(Deserialize)]
-struct Status {
-    #[serde(default)]
-    reviews: Option<MapOr<BTreeMap<String, MapOr<OfReviewer>>>>,
-}
-
-/// Whether a review says who its reviewer is.
-#[derive(Deserialize)]
-struct OfReviewer {
-    #[serde(default, deserialize_with = "is_there")]
-    uid: bool,
-    #[serde(default, deserialize_with = "is_there")]
-    groups: bool,
-}
-
-/// Asked only of a field that is there, be it null.
-fn is_there<'de, D: Deserializer<'de>>(field: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(field).map(|IgnoredAny| true)
-}
-
 impl Asked {
     fn operations(&self) -> Vec<Operation> {
         let Resource { group, version, resource } = &self.resource;
@@ -262,61 +184,6 @@ fn escaped(name: &str) -> String {
         }
         escaped
     })
-}
-
-/// A map, or anything else where a map should be: the schema refuses that after this, with a better message.
-enum MapOr<T> {
-    Map(T),
-    Other,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for MapOr<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MapVisitor(PhantomData))
-    }
-}
-
-struct MapVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for MapVisitor<T> {
-    type Value = MapOr<T>;
-
-    fn expecting(&self, words: &mut fmt::Formatter<'_>) -> fmt::Result {
-        words.write_str("anything")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(MapOr::Map)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(MapOr::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(MapOr::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(MapOr::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(MapOr::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(MapOr::Other)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(MapOr::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(MapOr::Other)
-    }
 }
 
 #[cfg(test)]
