@@ -176,14 +176,7 @@ impl Login {
 
 /// A name as a part of a JSON pointer (RFC 6901).
 fn escaped(name: &str) -> String {
-    name.chars().fold(String::new(), |mut escaped, c| {
-        match c {
-            '~' => escaped.push_str("~0"),
-            '/' => escaped.push_str("~1"),
-            c => escaped.push(c),
-        }
-        escaped
-    })
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]
