@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use daypass::api::{AccessPolicy, AccessRequest};
+use daypass::core::decision::answer::Decision;
 use daypass::core::decision::approvals::{ReviewLog, Reviews};
-use daypass::core::decision::decide::{Decision, decide};
+use daypass::core::decision::decide::decide;
 use daypass::core::decision::shortfall::{Denial, Shortfall};
 use daypass::core::decision::snapshot::Snapshot;
 use daypass::core::decision::validate::validate;

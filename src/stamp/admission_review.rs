@@ -12,11 +12,13 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+/// A call of the webhook, read as far as `T` says.
 #[derive(Deserialize)]
 pub struct AdmissionReview<T> {
     pub request: T,
 }
 
+/// What an answer needs, even to a request that cannot be read.
 #[derive(Deserialize)]
 pub struct OnlyUid {
     pub uid: String,
@@ -36,6 +38,7 @@ pub struct Asked {
     pub object: Option<MapOr<Written>>,
 }
 
+/// What is written, by its API.
 #[derive(Deserialize)]
 pub struct Resource {
     pub group: String,
@@ -54,6 +57,7 @@ pub struct Login {
     pub groups: Vec<String>,
 }
 
+/// The object, as far as identities come into it.
 #[derive(Deserialize)]
 pub struct Written {
     #[serde(default)]
@@ -62,9 +66,11 @@ pub struct Written {
     pub status: Option<MapOr<Status>>,
 }
 
+/// Any map.
 #[derive(Deserialize)]
 pub struct Anything {}
 
+/// The status of a request, as far as identities come into it.
 #[derive(Deserialize)]
 pub struct Status {
     #[serde(default)]

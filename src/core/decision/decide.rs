@@ -2,167 +2,19 @@
 //!
 //! The answer does not depend on the order of policies. A denial carries all reasons.
 
-use std::fmt;
-
 use k8s_openapi::jiff::Timestamp;
 
 use super::choose::{Chosen, choose};
-use crate::api::policy::{Effect, Stage};
-use crate::api::subject::{Identity, RoleName};
-use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
+use crate::api::policy::Effect;
+use crate::core::decision::answer::{Approved, Decision, Lapse, Unreadable, Waiting};
+use crate::core::decision::approvals::ReviewLog;
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::freeze::{FreezeEdge, Freezes};
-use crate::core::decision::hours::counts;
-use crate::core::decision::period::Period;
+use crate::core::decision::held_up::{frozen, role_away};
+use crate::core::decision::people::{Said, ask_people};
 use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::stance::denials;
-use crate::core::model::ask::{RequestKind, ValidRequest};
-use crate::core::model::field_error::{FieldError, sentence};
-use crate::core::model::grant_scope::GrantScope;
-use crate::core::model::instants::later;
-use crate::core::policies::Policy;
-use crate::core::policies::seats::as_escalated;
-use crate::core::policies::usable::Unusable;
-
-/// The answer to a request.
-#[derive(Clone, Debug)]
-pub enum Decision<'p> {
-    /// A policy that might deny cannot be read.
-    Undecided(Unreadable),
-    /// Policies allow it, and the API server has yet to say whether the controller may bind this role.
-    RightUnknown(RoleName),
-    /// No, as far as policies go; all reasons, the closest to a yes first.
-    Denied(Vec<Denial>),
-    /// No, says somebody who may.
-    Refused {
-        /// The policy that gives them a say.
-        policy: &'p Policy,
-        by: String,
-        /// What they said to it, if anything.
-        comment: String,
-    },
-    /// People must agree first.
-    Waiting(Waiting<'p>),
-    /// Nobody decided in time.
-    Lapsed(Lapse),
-    /// Yes, and a policy denies it for now.
-    Frozen(Approved<'p>, FreezeEdge),
-    /// Yes, and its role cannot be handed out any more, or not yet again.
-    RoleAway(Approved<'p>, RoleAway),
-    Approved(Approved<'p>),
-}
-
-/// A policy that denies and has faults outside of its expressions: what it might deny waits until it is mended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    pub policy: String,
-    /// What is wrong with it.
-    pub faults: Vec<FieldError>,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (policy, faults) = (&self.policy, sentence(&self.faults));
-        write!(f, "policy {policy} denies, but cannot be read, so no request can be decided: {faults}")
-    }
-}
-
-/// Until when nobody decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lapse {
-    /// The stage of this name had to be full by the deadline.
-    Stage(String),
-    /// The time asked for is over.
-    Time,
-    /// The grant that was to be extended came to its end.
-    Grant(String),
-    /// The role could not be handed out in time.
-    Role(Unusable),
-}
-
-impl fmt::Display for Lapse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stage(name) => write!(f, "stage {name} had no answer in time"),
-            Self::Time => f.write_str("the time asked for is over"),
-            Self::Grant(of) => write!(f, "{of} came to its end first"),
-            Self::Role(why) => write!(f, "its role did not come in time: {why}"),
-        }
-    }
-}
-
-/// What somebody said who denied a request, in words.
-pub fn refused(by: &str, comment: &str) -> String {
-    if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") }
-}
-
-/// People must agree: under which policy, in which stage, and by when.
-#[derive(Clone, Debug)]
-pub struct Waiting<'p> {
-    /// The policy that asks for it.
-    pub policy: &'p Policy,
-    /// The stage that is open, with everybody who may approve in it.
-    pub stage: Stage,
-    /// How many people count for the stage so far.
-    pub approved: i32,
-    /// When the wait ends.
-    pub deadline: Timestamp,
-    /// The policy that denies it meanwhile, and until when.
-    pub frozen: Option<FreezeEdge>,
-    /// Why access would have to wait for its role.
-    pub role_away: Option<Box<Unusable>>,
-}
-
-/// What access waits for whose role cannot be handed out, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleAway {
-    /// Why it cannot.
-    pub why: Unusable,
-    /// When the wait ends.
-    pub deadline: Timestamp,
-}
-
-/// That access waits for its role, in words.
-pub fn waits_for_role(why: &Unusable) -> String {
-    format!("access waits for its role: {why}")
-}
-
-/// That it is not known whether the controller may bind a role, in words.
-pub fn right_unknown(role: &RoleName) -> String {
-    format!("the API server has yet to say whether Daypass may bind {role}")
-}
-
-/// That a policy denies for now what others allow, in words.
-pub fn frozen_until(FreezeEdge { policy, at }: &FreezeEdge) -> String {
-    format!("policy {policy} denies it until {at}: access waits for that")
-}
-
-/// A yes: under which policy, where, for how long, and who agreed.
-#[derive(Clone, Debug)]
-pub struct Approved<'p> {
-    /// The policy that allows it.
-    pub policy: &'p Policy,
-    pub place: GrantScope,
-    /// From when until when. Of an extension, what it adds.
-    pub period: Period,
-    /// Who agreed; nobody when the policy asks for nobody.
-    pub approvers: Vec<String>,
-    /// The windows in which other policies deny it.
-    pub freezes: Freezes<'p>,
-}
-
-impl Approved<'_> {
-    /// Which policy allows it, and who agreed.
-    pub fn sentence(&self) -> String {
-        let policy = &self.policy.reference.name;
-        if self.approvers.is_empty() {
-            format!("policy {policy} allows it")
-        } else {
-            format!("policy {policy} allows it, approved by {}", self.approvers.join(", "))
-        }
-    }
-}
+use crate::core::model::ask::ValidRequest;
 
 /// Decides a request at a time.
 pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, now: Timestamp) -> Decision<'p> {
@@ -200,13 +52,13 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
     }
     let frozen = frozen(ask, &context);
     match ask_people(ask, policy, automatic, period, log, now) {
-        Answer::Open(waiting) => match context.too_many_open(ask, policy) {
+        Said::Open(waiting) => match context.too_many_open(ask, policy) {
             None => {
                 Decision::Waiting(Waiting { frozen, role_away: context.role_away().cloned().map(Box::new), ..waiting })
             }
             Some(exceeded) => denied(Shortfall::Limit(exceeded)),
         },
-        Answer::Complete(approvers) => {
+        Said::Complete(approvers) => {
             let approved = Approved { policy, place: place.clone(), period, approvers, freezes };
             match (frozen, role_away(ask, policy, period, &context)) {
                 (Some(edge), _) => Decision::Frozen(approved, edge),
@@ -215,78 +67,8 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
                 (None, Some(away)) => Decision::RoleAway(approved, away),
             }
         }
-        Answer::Refused { by, comment } => Decision::Refused { policy, by, comment },
-        Answer::Late(why) => Decision::Lapsed(why),
-    }
-}
-
-/// What people say.
-enum Answer<'p> {
-    /// Somebody must still agree.
-    Open(Waiting<'p>),
-    /// These have agreed, and they are enough.
-    Complete(Vec<String>),
-    /// Somebody who may says no.
-    Refused { by: String, comment: String },
-    /// It is too late.
-    Late(Lapse),
-}
-
-/// What keeps access waiting that is due, for want of its role. Once a start is named, the wait ends with what was asked
-/// for; otherwise as that for approvers would.
-fn role_away(ask: &ValidRequest<'_>, policy: &Policy, period: Period, context: &EvalContext<'_>) -> Option<RoleAway> {
-    let is_due = matches!(ask.aim, RequestKind::Extension { .. }) || period.begin <= context.at;
-    let why = context.role_away().filter(|_| is_due)?.clone();
-    let deadline = ask.start.map_or(later(ask.created, policy.deadline), |_| period.end);
-    Some(RoleAway { why, deadline })
-}
-
-/// The policy that keeps access waiting now, and until when. What begins later anyway waits for its start.
-fn frozen(ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Option<FreezeEdge> {
-    let is_due = ask.recurrence.is_none() && ask.start.is_none_or(|start| start <= context.at);
-    context.freezes.in_force(context.at).filter(|_| is_due)
-}
-
-fn ask_people<'p>(
-    ask: &ValidRequest<'_>,
-    policy: &'p Policy,
-    automatic: bool,
-    period: Period,
-    log: ReviewLog<'_>,
-    now: Timestamp,
-) -> Answer<'p> {
-    // Once a start is named, what is asked for ends at its time whether it has been granted or not.
-    let window_end = match ask.aim {
-        RequestKind::Extension { running, .. } => running.map(|running| running.end),
-        RequestKind::Grant | RequestKind::BreakGlass => ask.start.map(|_| period.end),
-    };
-    if window_end.is_some_and(|end| end <= now) {
-        return Answer::Late(match ask.aim {
-            RequestKind::Extension { of, .. } => Lapse::Grant(of.to_owned()),
-            RequestKind::Grant | RequestKind::BreakGlass => Lapse::Time,
-        });
-    }
-    let stages = match (ask.aim, &policy.break_glass) {
-        (RequestKind::BreakGlass, Some(break_glass)) => vec![review_stage(&break_glass.reviewers)],
-        _ => as_escalated(&policy.stages, log.escalated),
-    };
-    let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, log, now);
-    match progress(&stages, log.reviews, ask.requester, counts) {
-        Progress::Complete(approvers) => Answer::Complete(approvers),
-        // Nobody is waited for; whoever has a say and is there already can still say no.
-        Progress::Open { .. } if automatic || matches!(ask.aim, RequestKind::BreakGlass) => {
-            Answer::Complete(Vec::new())
-        }
-        Progress::Denied { by, comment } => Answer::Refused { by, comment },
-        Progress::Open { stage, approved } => {
-            let stage = stages[stage].clone();
-            let answer_by = later(ask.created, policy.deadline);
-            let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
-            if deadline <= now {
-                return Answer::Late(Lapse::Stage(stage.name));
-            }
-            Answer::Open(Waiting { policy, stage, approved, deadline, frozen: None, role_away: None })
-        }
+        Said::Refused { by, comment } => Decision::Refused { policy, by, comment },
+        Said::Late(why) => Decision::Lapsed(why),
     }
 }
 
@@ -294,6 +76,7 @@ fn ask_people<'p>(
 mod tests {
     use super::*;
     use crate::api::policy::AccessPolicy;
+    use crate::core::decision::answer::{frozen_until, refused, right_unknown, waits_for_role};
     use crate::core::decision::approvals::Reviews;
     use crate::core::decision::validate::validate;
     use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};

@@ -7,11 +7,12 @@ use super::simulator::Simulator;
 use super::strategies::{Event, Moment, scenarios, stories};
 use super::{cases, play};
 use crate::api::request::State;
+use crate::core::decision::answer::Decision;
 use crate::core::decision::approvals::ReviewLog;
-use crate::core::decision::decide::{Decision, decide};
+use crate::core::decision::decide::decide;
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{namespaces, noon};
-use crate::core::lifecycle::plan::prepare;
+use crate::core::lifecycle::hindrance::prepare;
 use crate::core::report::explain::{Outcome, StageState, Verdict, explain};
 
 /// What the explanation must say, when `decide` says this.

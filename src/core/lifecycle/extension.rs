@@ -9,8 +9,9 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::core::decision::answer::{Approved, Decision};
 use crate::core::decision::approvals::ReviewLog;
-use crate::core::decision::decide::{Approved, Decision, decide};
+use crate::core::decision::decide::decide;
 use crate::core::guard::Guard;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::instants::whole_second;

@@ -12,8 +12,8 @@ use crate::api::request::{
     AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, NotedReview, OpenStage, Review, ReviewVerdict,
 };
 use crate::api::subject::{Identity, Subject};
+use crate::core::decision::answer::{Waiting, frozen_until, waits_for_role};
 use crate::core::decision::approvals::{Eligibility, ReviewLog, identity, on_record, review_stage};
-use crate::core::decision::decide::{Waiting, frozen_until, waits_for_role};
 use crate::core::decision::hours::{is_of, opens, waits_until};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::lifecycle::disbelief::believed;

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::policy::AccessPolicy;
+use crate::core::decision::answer::Decision;
 use crate::core::decision::approvals::{ReviewLog, Reviews};
-use crate::core::decision::decide::{Decision, decide};
+use crate::core::decision::decide::decide;
 use crate::core::decision::shortfall::Denial;
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::ReviewVerdict;
+use crate::core::guard::Guard;
 use crate::core::laws::fixtures::{deny, message_of, namespaces, noon, policy, request, review};
 use crate::core::laws::simulator::Simulator;
 use crate::core::lifecycle::active::NoLonger;
 use crate::core::lifecycle::end::ASK_ANEW;
 use crate::core::lifecycle::step::Write;
 use crate::core::model::history::ORDINARY_ENTRIES;
+use crate::core::model::own_clock::WrongClock;
 use crate::core::policies::PolicySet;
 use crate::core::rbac::role::RoleSeen;
 

@@ -11,10 +11,11 @@ use super::{
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::AccessRequestStatus;
 use crate::api::subject::{Identity, Subject};
+use crate::core::decision::answer::{Approved, Decision, frozen_until, refused, right_unknown, waits_for_role};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::choose::{Chosen, choose, fits, friction, is_automatic};
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::decide::{Approved, Decision, decide, frozen_until, refused, right_unknown, waits_for_role};
+use crate::core::decision::decide::decide;
 use crate::core::decision::freeze::Stance;
 use crate::core::decision::hours::counts;
 use crate::core::decision::period::Period;
