@@ -156,8 +156,25 @@ pub fn join(reasons: &[impl Display]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    use crate::api::word::Vocabulary;
     use crate::core::laws::fixtures::noon;
     use proptest::prelude::*;
+
+    /// What a request can have once, beside that its history is full.
+    const ONCE: [Reason; 10] = [
+        Reason::BreakGlass,
+        Reason::Granted,
+        Reason::Revoked,
+        Reason::Expired,
+        Reason::Failed,
+        Reason::Denied,
+        Reason::Lapsed,
+        Reason::ReviewOverdue,
+        Reason::Justified,
+        Reason::Unjustified,
+    ];
 
     /// The status after one more entry of each of these kinds.
     fn after(mut status: AccessRequestStatus, reasons: &[Reason]) -> AccessRequestStatus {
@@ -170,6 +187,14 @@ mod tests {
     }
 
     #[test]
+    fn whatever_happens_once_is_tried_for_room_at_the_end() {
+        let listed: BTreeSet<&str> = ONCE.iter().chain([&Reason::HistoryFull]).map(|reason| reason.as_str()).collect();
+        let once: BTreeSet<&str> =
+            Reason::ALL.iter().filter(|reason| happens_once(**reason)).map(|reason| reason.as_str()).collect();
+        assert_eq!(listed, once, "what happens_once says, and ONCE of its tests");
+    }
+
+    #[test]
     fn what_can_repeat_without_end_leaves_room_for_the_end_and_says_how_often_it_was_left_out() {
         for reason in [Reason::BindingRestored, Reason::ApprovalNeeded, Reason::Approved] {
             let full = after(AccessRequestStatus::default(), &[reason; ORDINARY_ENTRIES]);
@@ -178,10 +203,8 @@ mod tests {
             assert_eq!((more.history.len(), more.history_dropped), (ORDINARY_ENTRIES + 1, Some(3)));
             assert_eq!(more.history.last().unwrap().event, Reason::HistoryFull);
             assert!(more.history.starts_with(&full.history));
-            use Reason::{BreakGlass, Denied, Expired, Failed, Granted, Justified, Lapsed, ReviewOverdue};
-            let once = [BreakGlass, Granted, Reason::Revoked, Expired, Failed, Denied, Lapsed];
             let mut status = more;
-            for end in once.into_iter().chain([ReviewOverdue, Justified, Reason::Unjustified]) {
+            for end in ONCE {
                 status = after(status, &[end]);
                 assert_eq!(status.history.last().unwrap().event, end, "after {reason:?}");
             }
