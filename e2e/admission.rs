@@ -240,6 +240,48 @@ async fn bad_policies(cluster: Arc<Cluster>) {
             "onBreakGlass says what a policy",
         ),
         ("a word for emergencies that is none", json!({ "onBreakGlass": "Allow" }), "spec.onBreakGlass", "Exempt"),
+        (
+            "an endless description",
+            json!({ "description": "x".repeat(1025) }),
+            "spec.description",
+            "may not be more than 1024 bytes|Too long",
+        ),
+        (
+            "a condition that says nothing",
+            json!({ "conditions": [{ "expression": "", "message": "no" }] }),
+            "spec.conditions[0].expression",
+            "should be at least 1 chars long",
+        ),
+        (
+            "a limit of nothing",
+            json!({ "limits": { "liveGrants": 0 } }),
+            "spec.limits.liveGrants",
+            "greater than or equal to 1",
+        ),
+        (
+            "an emergency that nobody reviews",
+            json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } }),
+            "spec.breakGlass.reviewers",
+            "should have at least 1 items",
+        ),
+        (
+            "a year of weeks",
+            json!({ "recurrence": { "weeks": 53 } }),
+            "spec.recurrence.weeks",
+            "less than or equal to 48",
+        ),
+        (
+            "a word for a changed role that is none",
+            json!({ "onRoleChange": "Ignore" }),
+            "spec.onRoleChange",
+            r#"supported values: "Warn", "Suspend""#,
+        ),
+        (
+            "an extension that can never be had",
+            json!({ "extension": { "max": "1h", "count": 0 } }),
+            "spec.extension.count",
+            "greater than or equal to 1",
+        ),
     ];
     let gitops = cluster.kubectl(GITOPS);
     for (what, spec, field, rule) in cases {

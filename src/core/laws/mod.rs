@@ -7,6 +7,7 @@
 mod answers;
 mod arrows;
 mod completeness;
+mod contributing;
 mod dependence;
 mod explanation;
 pub(crate) mod fixtures;

@@ -136,6 +136,7 @@ pub(super) fn sources_in(folder: &str) -> Vec<PathBuf> {
                 && !path.ends_with("purity.rs")
                 && !path.ends_with("arrows.rs")
                 && !path.ends_with("completeness.rs")
+                && !path.ends_with("contributing.rs")
             {
                 files.push(path);
             }
