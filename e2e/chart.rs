@@ -1,11 +1,13 @@
 //! The chart renders what it should, refuses values that would be unsafe, and gives the controller no right
 //! beyond its list. Nothing here is installed.
 
+pub mod metrics;
+mod states;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use daypass::api::State;
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
@@ -25,10 +27,10 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::identities_are_written_in_the_way_that_the_cluster_has", stamps),
         bare("chart::the_webhook_has_no_rights_and_only_its_pods", webhook_of_the_chart),
         alone("chart::the_certificate_of_the_webhook_is_kept_and_renewed", AUDIT_POLICY, certificate_is_kept),
-        bare("chart::what_speaks_of_states_knows_all_of_them", knows_all_states),
+        bare("chart::what_speaks_of_states_knows_all_of_them", states::knows_all_states),
         Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
-        Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", asks_for_known_metrics),
-        Trial::test("chart::every_metric_has_a_panel", every_metric_has_a_panel),
+        Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", metrics::asks_for_known_metrics),
+        Trial::test("chart::every_metric_has_a_panel", metrics::every_metric_has_a_panel),
     ]
 }
 
@@ -364,73 +366,6 @@ async fn rights_of_the_controller(control_plane: Arc<ControlPlane>) {
     assert!(!rendered.contains(r#""resourceNames":[]"#), "an empty list must not be rendered");
 }
 
-/// What can still come of a request. A new state has to be thought of here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stands {
-    /// Not decided.
-    Open,
-    /// Decided, and not over: it can be ended.
-    Granted,
-    /// It was never granted, and will not be.
-    Refused,
-    /// It is over.
-    Over,
-}
-
-fn stands(state: State) -> Stands {
-    match state {
-        State::Pending => Stands::Open,
-        State::Scheduled | State::Active | State::Suspended => Stands::Granted,
-        State::Denied | State::Lapsed => Stands::Refused,
-        State::Expired | State::Revoked | State::Failed | State::Extended => Stands::Over,
-    }
-}
-
-/// Every state, as the definition in the chart has them.
-fn states() -> Vec<State> {
-    let text = std::fs::read_to_string(folder().join("files/crds/accessrequests.yaml")).expect("the definition");
-    let definition: Value = serde_saphyr::from_str(&text).expect("YAML");
-    let status = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
-    serde_json::from_value(status["properties"]["state"]["enum"].clone()).expect("states")
-}
-
-/// Each list of states in an admission policy is all of a kind, and none but the first state stands alone: what is
-/// decided and not over would otherwise be open to some things in one state and forgotten in another.
-async fn knows_all_states(control_plane: Arc<ControlPlane>) {
-    let of = |wanted: Stands| -> BTreeSet<&str> {
-        states().into_iter().filter(|state| stands(*state) == wanted).map(State::as_str).collect()
-    };
-    for state in states() {
-        assert_eq!(state.is_final(), matches!(stands(state), Stands::Refused | Stands::Over), "{state:?}");
-    }
-    let names: BTreeSet<&str> = states().into_iter().map(State::as_str).collect();
-    let mut lists = 0;
-    for policy in render(&control_plane, &[]).await.iter().filter(|o| o["spec"]["validations"].is_array()) {
-        let mut text = policy["spec"].to_string();
-        while let Some((list, found)) = list_of(&text, &names) {
-            lists += 1;
-            let known = [Stands::Granted, Stands::Refused].map(of).contains(&found);
-            assert!(known, "{}: {list} forgets a state, or has one too many", policy["metadata"]["name"]);
-            text = text.replace(&list, "");
-        }
-        for name in names.iter().filter(|name| **name != State::Pending.as_str()) {
-            assert!(!text.contains(&format!("'{name}'")), "{}: '{name}' stands alone", policy["metadata"]["name"]);
-        }
-    }
-    assert!(lists > 0, "the guards speak of states in another form");
-}
-
-/// The first list of states, as it is written and what it holds.
-fn list_of<'a>(text: &str, names: &BTreeSet<&'a str>) -> Option<(String, BTreeSet<&'a str>)> {
-    text.match_indices('[').find_map(|(begin, _)| {
-        let list = text[begin..].split_inclusive(']').next()?;
-        let quoted = list.trim_matches(['[', ']']).split(',').map(str::trim);
-        let items: Vec<&str> = quoted.map(|item| item.trim_matches('\'')).collect();
-        let found: BTreeSet<&str> = names.iter().copied().filter(|name| items.contains(name)).collect();
-        (!found.is_empty() && found.len() == items.len()).then(|| (list.to_owned(), found))
-    })
-}
-
 /// A policy in values, with one role.
 fn policy_with(role: Value, more: (&str, Value)) -> String {
     let mut spec = json!({
@@ -600,95 +535,4 @@ fn describe(at: &str, schema: &Value, values: Option<&Value>, faults: &mut Vec<S
             describe(&format!("{at}.{nested}"), &schema[nested], None, faults);
         }
     }
-}
-
-/// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 14] = [
-    "daypass_requests",
-    "daypass_decisions_total",
-    "daypass_live_grants",
-    "daypass_overdue_grants",
-    "daypass_foreign_bindings",
-    "daypass_guard_in_force",
-    "daypass_guard_sound",
-    "daypass_guard_tries_total",
-    "daypass_queue_depth",
-    "daypass_clock_difference_seconds",
-    "daypass_api_calls_total",
-    "daypass_pass_errors_total",
-    "daypass_leader",
-    "daypass_build_info",
-];
-pub const HISTOGRAMS: [&str; 3] =
-    ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds"];
-
-/// What Prometheus is asked for them: the histograms by their parts.
-fn series() -> BTreeSet<String> {
-    let parts = HISTOGRAMS.iter().flat_map(|name| ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")));
-    METRICS.iter().map(|name| (*name).to_owned()).chain(parts).collect()
-}
-
-/// The expressions of a file of the chart. JSON is YAML.
-fn expressions(file: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(folder().join("files").join(file)).expect("read the chart");
-    let value: Value = serde_saphyr::from_str(&text).expect("YAML");
-    let mut expressions = Vec::new();
-    collect(&value, &mut expressions);
-    expressions
-}
-
-/// What an expression asks for.
-fn asked_for(expression: &str) -> impl Iterator<Item = &str> {
-    let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    words.filter(|word| word.starts_with("daypass_"))
-}
-
-/// Each expression of alerts and dashboard names metrics that there are. Their syntax is looked at by brackets and quotes
-/// only: there is no PromQL parser among the dependencies.
-fn asks_for_known_metrics() -> Result<(), Failed> {
-    let (known, mut faults) = (series(), Vec::new());
-    for expression in ["alerts.yaml", "dashboard.json"].into_iter().flat_map(expressions) {
-        if asked_for(&expression).next().is_none() || !balanced(&expression) {
-            faults.push(format!("no metric, or brackets and quotes that do not match: {expression}"));
-        }
-        let unknown = asked_for(&expression).filter(|name| !known.contains(*name));
-        faults.extend(unknown.map(|name| format!("no metric {name}: {expression}")));
-    }
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
-}
-
-/// Each metric is on the dashboard, also one that an alert asks for: whom the alert wakes looks there how it came to be.
-fn every_metric_has_a_panel() -> Result<(), Failed> {
-    let panels = expressions("dashboard.json");
-    let shown: BTreeSet<String> = panels.iter().flat_map(|panel| asked_for(panel)).map(str::to_owned).collect();
-    let missing: Vec<String> = series().difference(&shown).cloned().collect();
-    if missing.is_empty() { Ok(()) } else { Err(format!("no panel shows {}", missing.join(", ")).into()) }
-}
-
-/// Every text under a key `expr`, at any depth.
-fn collect(value: &Value, expressions: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => {
-            expressions.extend(map.get("expr").and_then(Value::as_str).map(str::to_owned));
-            map.values().for_each(|value| collect(value, expressions));
-        }
-        Value::Array(list) => list.iter().for_each(|value| collect(value, expressions)),
-        _ => {}
-    }
-}
-
-fn balanced(expression: &str) -> bool {
-    let (mut open, mut quoted) = (Vec::new(), false);
-    for letter in expression.chars() {
-        match letter {
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '(' => open.push(')'),
-            '[' => open.push(']'),
-            '{' => open.push('}'),
-            ')' | ']' | '}' if open.pop() != Some(letter) => return false,
-            _ => {}
-        }
-    }
-    open.is_empty() && !quoted
 }

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::chart::{HISTOGRAMS, METRICS};
+use crate::chart::metrics::{HISTOGRAMS, METRICS};
 use crate::harness::binaries;
 
 /// The page that a visitor sees first, and how long it may be.
@@ -133,7 +133,10 @@ fn metrics_have_rows() {
     let registered: BTreeSet<String> = registered.map(|name| format!("daypass_{name}")).collect();
     assert!(registered.len() > 10, "src/runtime/metrics.rs registers in another form: {registered:?}");
     let known = METRICS.iter().chain(&HISTOGRAMS).map(|name| registered_as(name)).collect();
-    assert_eq!(registered, known, "what src/runtime/metrics.rs registers, and METRICS and HISTOGRAMS of e2e/chart.rs");
+    assert_eq!(
+        registered, known,
+        "what src/runtime/metrics.rs registers, and METRICS and HISTOGRAMS of e2e/chart/metrics.rs"
+    );
     let page = read(OPERATE);
     let rows = page.lines().filter(|line| line.starts_with("| `daypass_"));
     let documented = rows.filter_map(|row| row.split(['`', '{']).nth(1)).map(registered_as).collect();

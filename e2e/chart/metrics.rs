@@ -1,0 +1,101 @@
+//! Alerts and dashboard of the chart ask for metrics that there are, and show all of them.
+//!
+//! Owns the list of what `/metrics` has, as users of the chart know it.
+
+use std::collections::BTreeSet;
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use super::folder;
+
+/// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
+pub const METRICS: [&str; 14] = [
+    "daypass_requests",
+    "daypass_decisions_total",
+    "daypass_live_grants",
+    "daypass_overdue_grants",
+    "daypass_foreign_bindings",
+    "daypass_guard_in_force",
+    "daypass_guard_sound",
+    "daypass_guard_tries_total",
+    "daypass_queue_depth",
+    "daypass_clock_difference_seconds",
+    "daypass_api_calls_total",
+    "daypass_pass_errors_total",
+    "daypass_leader",
+    "daypass_build_info",
+];
+pub const HISTOGRAMS: [&str; 3] =
+    ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds"];
+
+/// What Prometheus is asked for them: the histograms by their parts.
+fn series() -> BTreeSet<String> {
+    let parts = HISTOGRAMS.iter().flat_map(|name| ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")));
+    METRICS.iter().map(|name| (*name).to_owned()).chain(parts).collect()
+}
+
+/// The expressions of a file of the chart. JSON is YAML.
+fn expressions(file: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(folder().join("files").join(file)).expect("read the chart");
+    let value: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let mut expressions = Vec::new();
+    collect(&value, &mut expressions);
+    expressions
+}
+
+/// What an expression asks for.
+fn asked_for(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("daypass_"))
+}
+
+/// Each expression of alerts and dashboard names metrics that there are. Their syntax is looked at by brackets and quotes
+/// only: there is no PromQL parser among the dependencies.
+pub fn asks_for_known_metrics() -> Result<(), Failed> {
+    let (known, mut faults) = (series(), Vec::new());
+    for expression in ["alerts.yaml", "dashboard.json"].into_iter().flat_map(expressions) {
+        if asked_for(&expression).next().is_none() || !balanced(&expression) {
+            faults.push(format!("no metric, or brackets and quotes that do not match: {expression}"));
+        }
+        let unknown = asked_for(&expression).filter(|name| !known.contains(*name));
+        faults.extend(unknown.map(|name| format!("no metric {name}: {expression}")));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
+}
+
+/// Each metric is on the dashboard, also one that an alert asks for: whom the alert wakes looks there how it came to be.
+pub fn every_metric_has_a_panel() -> Result<(), Failed> {
+    let panels = expressions("dashboard.json");
+    let shown: BTreeSet<String> = panels.iter().flat_map(|panel| asked_for(panel)).map(str::to_owned).collect();
+    let missing: Vec<String> = series().difference(&shown).cloned().collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("no panel shows {}", missing.join(", ")).into()) }
+}
+
+/// Every text under a key `expr`, at any depth.
+fn collect(value: &Value, expressions: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            expressions.extend(map.get("expr").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|value| collect(value, expressions));
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect(value, expressions)),
+        _ => {}
+    }
+}
+
+fn balanced(expression: &str) -> bool {
+    let (mut open, mut quoted) = (Vec::new(), false);
+    for letter in expression.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' if open.pop() != Some(letter) => return false,
+            _ => {}
+        }
+    }
+    open.is_empty() && !quoted
+}
