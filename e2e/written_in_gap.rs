@@ -56,21 +56,38 @@ async fn until_guarded(cluster: &Cluster, code: u16) {
 }
 
 async fn gap(cluster: &Cluster, running: bool) {
-    let (admin, gitops) = (cluster.kubectl(ADMIN), cluster.kubectl(GITOPS));
-    let namespace = cluster.namespace("written").await;
-    let (own, new) = (namespace.clone(), format!("{namespace}-new"));
-    let asking = |who: &str| {
-        let stages = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": who }] }]);
-        json!({ "automaticWhen": "true", "stages": stages })
-    };
-    cluster.allow(&own, &namespace, json!({ "approval": asking("carol") })).await;
-    until_judged(cluster, &own, true).await;
+    let namespace = &cluster.namespace("written").await;
+    // One policy is changed while the guard is away, and one is made.
+    let (own, new) = (namespace, &format!("{namespace}-new"));
+    cluster.allow(own, namespace, json!({ "approval": asking("carol") })).await;
+    until_judged(cluster, own, true).await;
     for name in ["running", "ended"] {
-        cluster.ask(ALICE, &namespace, name, json!({ "duration": "1h" })).await;
-        cluster.until(&namespace, name, State::Active).await;
+        cluster.ask(ALICE, namespace, name, json!({ "duration": "1h" })).await;
+        cluster.until(namespace, name, State::Active).await;
     }
+    write_without_the_guard(cluster, namespace, new, running).await;
+    gives_nothing_new(cluster, namespace, new).await;
+    ends_by_whom_it_named(cluster, namespace).await;
+    counts_once_confirmed(cluster, namespace, new).await;
 
-    let mut handed_out = policy(&new, &namespace);
+    // What is written anew is judged as what it is now: narrower than what runs.
+    cluster.allow(own, namespace, json!({ "duration": { "max": "2m" } })).await;
+    until_judged(cluster, own, true).await;
+    let revoked = cluster.until(namespace, "running", State::Revoked).await.status.unwrap().message.unwrap();
+    assert!(revoked.contains("does not allow it any more"), "{revoked}");
+}
+
+/// Nobody needs to agree, and this person may end what runs.
+fn asking(who: &str) -> Value {
+    let stages = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": who }] }]);
+    json!({ "automaticWhen": "true", "stages": stages })
+}
+
+/// Makes the policy `new` and changes that of the namespace's name, while the author guard is away and the controller runs
+/// or does not.
+async fn write_without_the_guard(cluster: &Cluster, namespace: &str, new: &str, running: bool) {
+    let (admin, gitops) = (cluster.kubectl(ADMIN), cluster.kubectl(GITOPS));
+    let mut handed_out = policy(new, namespace);
     handed_out["spec"]["roles"] = json!([{ "name": "cluster-admin" }]);
     gitops.apply_refused(&handed_out.to_string()).await;
     let backup = admin.ok(&["get", BINDING[0], BINDING[1], "-o", "json"]).await;
@@ -88,7 +105,7 @@ async fn gap(cluster: &Cluster, running: bool) {
         until_guarded(cluster, 503).await;
     }
     // What is changed would end the running grant, if it were believed.
-    cluster.allow(&own, &namespace, json!({ "duration": { "max": "1m" }, "approval": asking("mallory") })).await;
+    cluster.allow(namespace, namespace, json!({ "duration": { "max": "1m" }, "approval": asking("mallory") })).await;
     admin.apply(&restored(&backup)).await;
     eventually("the author guard is back", SOON, async || {
         let mut other = handed_out.clone();
@@ -101,8 +118,11 @@ async fn gap(cluster: &Cluster, running: bool) {
         cluster.controller.start_again();
     }
     until_guarded(cluster, 200).await;
+}
 
-    for (name, role) in [(&new, "cluster-admin"), (&own, "edit")] {
+/// Both policies say how to have them used, and deny until then.
+async fn gives_nothing_new(cluster: &Cluster, namespace: &str, new: &str) {
+    for (name, role) in [(new, "cluster-admin"), (namespace, "edit")] {
         let read = until_judged(cluster, name, false).await;
         let ready = read["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Ready").unwrap();
         assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("WrittenInGap")));
@@ -112,14 +132,17 @@ async fn gap(cluster: &Cluster, running: bool) {
         );
         assert!(ready["message"].as_str().unwrap().ends_with(&way_out), "{ready}");
         let asked = format!("asks-for-{role}");
-        cluster.ask(ALICE, &namespace, &asked, json!({ "role": { "name": role }, "duration": "30s" })).await;
-        let denied = cluster.until(&namespace, &asked, State::Denied).await.status.unwrap().message.unwrap();
+        cluster.ask(ALICE, namespace, &asked, json!({ "role": { "name": role }, "duration": "30s" })).await;
+        let denied = cluster.until(namespace, &asked, State::Denied).await.status.unwrap().message.unwrap();
         assert!(denied.contains(&format!("policy {name}: it was written between ")), "{denied}");
         assert!(denied.contains(&way_out), "{denied}");
     }
+}
+
+async fn ends_by_whom_it_named(cluster: &Cluster, namespace: &str) {
     // Who may end what runs is whom the policy named while it was believed.
-    cluster.review(MALLORY, &namespace, "ended", "Revoke", "").await;
-    let requests = cluster.requests(&namespace).await;
+    cluster.review(MALLORY, namespace, "ended", "Revoke", "").await;
+    let requests = cluster.requests(namespace).await;
     eventually("the word of mallory is on record as one without effect", SOON, async || {
         let status = requests.get("ended").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
         let last = status.history.last().map(|entry| (entry.event.as_str().to_owned(), entry.by.clone()));
@@ -127,37 +150,34 @@ async fn gap(cluster: &Cluster, running: bool) {
         if vain && status.state == State::Active { Ok(()) } else { Err(format!("{:?}: {last:?}", status.state)) }
     })
     .await;
-    cluster.review(CAROL, &namespace, "ended", "Revoke", "").await;
-    let ended = cluster.until(&namespace, "ended", State::Revoked).await.status.unwrap();
+    cluster.review(CAROL, namespace, "ended", "Revoke", "").await;
+    let ended = cluster.until(namespace, "ended", State::Revoked).await.status.unwrap();
     assert_eq!(ended.history.last().unwrap().by.as_deref(), Some("carol"));
-    cluster.until(&namespace, "running", State::Active).await;
-    assert_eq!(cluster.our_bindings(&namespace).await.len(), 1);
+    cluster.until(namespace, "running", State::Active).await;
+    assert_eq!(cluster.our_bindings(namespace).await.len(), 1);
+}
 
+async fn counts_once_confirmed(cluster: &Cluster, namespace: &str, new: &str) {
+    let (admin, gitops) = (cluster.kubectl(ADMIN), cluster.kubectl(GITOPS));
     // Whom the author guard refuses, confirms nothing.
     let confirm = |name: &str, token: &Value| {
         let body = format!("daypass.dev/confirm={}", token.as_str().unwrap());
         ["annotate", "accesspolicy", name, "--overwrite", &body].map(str::to_owned)
     };
-    let token = status(cluster, &new).await["origin"]["confirm"].take();
-    let words = confirm(&new, &token);
+    let token = status(cluster, new).await["origin"]["confirm"].take();
+    let words = confirm(new, &token);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let refusal = gitops.refused(&words).await;
     assert!(refusal.contains("you may not bind ClusterRole cluster-admin"), "{refusal}");
-    until_judged(cluster, &new, false).await;
+    until_judged(cluster, new, false).await;
     admin.ok(&words).await;
-    let read = until_judged(cluster, &new, true).await;
+    let read = until_judged(cluster, new, true).await;
     assert!(read["origin"].get("confirm").is_none(), "{read}");
-    cluster.ask(ALICE, &namespace, "confirmed", json!({ "role": { "name": "cluster-admin" }, "duration": "2s" })).await;
+    cluster.ask(ALICE, namespace, "confirmed", json!({ "role": { "name": "cluster-admin" }, "duration": "2s" })).await;
     // The policy counts again. The chart lets the controller bind no such role, which is another matter.
-    let denied = cluster.until(&namespace, "confirmed", State::Denied).await.status.unwrap().message.unwrap();
+    let denied = cluster.until(namespace, "confirmed", State::Denied).await.status.unwrap().message.unwrap();
     let only = format!("policy {new}: spec.roles[0]: Daypass may not bind ClusterRole/cluster-admin");
     assert!(denied.contains(&only), "{denied}");
-
-    // What is written anew is judged as what it is now: narrower than what runs.
-    cluster.allow(&own, &namespace, json!({ "duration": { "max": "2m" } })).await;
-    until_judged(cluster, &own, true).await;
-    let revoked = cluster.until(&namespace, "running", State::Revoked).await.status.unwrap().message.unwrap();
-    assert!(revoked.contains("does not allow it any more"), "{revoked}");
 }
 
 /// An object as it can be applied again.
