@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use daypass::api::reason::Reason;
+use daypass::api::request::{AccessRequestStatus, HistoryEntry, OpenStage, PolicyRef};
 use daypass::api::{AccessRequest, State};
+use daypass::core::decision::answer::{Lapse, Refusal};
+use daypass::core::decision::approvals::{Eligibility, Said};
+use daypass::core::lifecycle::happened::Happened;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::PolicyProblem;
 use futures::{StreamExt, stream};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::{self, SOON, why_over};
+use crate::harness::cast::{self, SOON, assert_says, why_over};
 use crate::harness::users::{ALICE, BOB, CAROL, DAVE, EVE, GITOPS, User};
 use crate::harness::{Cluster, eventually, shared};
 
@@ -59,27 +66,42 @@ async fn submit_review(cluster: &Cluster, namespace: &str, user: User, verdict: 
     cluster.review(user, namespace, "fix", verdict, comment).await;
 }
 
-async fn until_message(cluster: &Cluster, namespace: &str, words: &str) {
+/// Waits until this stage is open and so many approvals are missing in it. Who may give them.
+async fn until_missing(cluster: &Cluster, namespace: &str, name: &str, missing: i32) -> Vec<String> {
+    until_stage(cluster, namespace, |stage| stage.name == name && stage.required - stage.approved == missing).await
+}
+
+/// Waits until the stage is so that is open. Who may approve in it.
+async fn until_stage(cluster: &Cluster, namespace: &str, is: impl Fn(&OpenStage) -> bool) -> Vec<String> {
     let requests = cluster.requests(namespace).await;
-    eventually(&format!("the message says {words:?}"), SOON, async || {
+    eventually("the stage is open and as expected", SOON, async || {
         let status = requests.get("fix").await.map_err(|e| e.to_string())?.status.unwrap_or_default();
-        let message = status.message.unwrap_or_default();
-        if message.contains(words) { Ok(()) } else { Err(message) }
+        let stage = status.stage.filter(&is).ok_or_else(|| format!("{:?}", status.message))?;
+        Ok(stage.approvers.into_iter().map(|subject| subject.name).collect())
     })
-    .await;
+    .await
+}
+
+/// Whose reviews counted.
+fn counted(status: &AccessRequestStatus) -> Vec<&str> {
+    status.counted_reviews.iter().map(|counted| counted.reviewer.as_str()).collect()
+}
+
+/// The last entry of the history that is about what somebody said.
+fn last_of<'a>(status: &'a AccessRequestStatus, who: &str) -> &'a HistoryEntry {
+    status.history.iter().rfind(|entry| entry.by.as_deref() == Some(who)).expect("an entry of theirs")
 }
 
 async fn each_stage_takes_another_person(cluster: Arc<Cluster>) {
     let namespace = asked(&cluster, json!([stage("first", json!({})), stage("second", json!({}))]), json!({})).await;
     submit_review(&cluster, &namespace, BOB, "Approve", "first").await;
-    until_message(&cluster, &namespace, "stage second").await;
+    until_missing(&cluster, &namespace, "second", 1).await;
     // bob may approve in both stages, and counts in one.
     submit_review(&cluster, &namespace, BOB, "Approve", "second as well").await;
-    until_message(&cluster, &namespace, "stage second").await;
+    until_missing(&cluster, &namespace, "second", 1).await;
     submit_review(&cluster, &namespace, CAROL, "Approve", "").await;
     let granted = cluster.until(&namespace, "fix", State::Active).await;
-    let message = granted.status.unwrap().message.unwrap();
-    assert!(message.contains("approved by") && message.contains("bob") && message.contains("carol"), "{message}");
+    assert_eq!(counted(&granted.status.unwrap()), ["bob", "carol"]);
     assert!(cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
 }
 
@@ -89,7 +111,8 @@ async fn a_denial_ends_it(cluster: Arc<Cluster>) {
     submit_review(&cluster, &namespace, CAROL, "Deny", "not during the sale").await;
     let denied = cluster.until(&namespace, "fix", State::Denied).await;
     let status = denied.status.unwrap();
-    assert_eq!(why_over(&status), "carol denied it: not during the sale");
+    let refusal = Refusal { by: "carol".to_owned(), comment: "not during the sale".to_owned() };
+    assert_eq!(why_over(&status), refusal.to_string());
     assert_eq!(status.history.last().unwrap().by.as_deref(), Some("carol"));
     assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
@@ -103,11 +126,11 @@ async fn what_does_not_count(cluster: Arc<Cluster>) {
     let reasons = ["ApprovalNeeded", "ReviewIgnored", "ReviewIgnored", "ReviewIgnored"];
     let events = cluster.until_events(&waiting, &reasons).await;
     assert!(events[1..].iter().all(|event| event.type_.as_deref() == Some("Warning")));
-    let history = cluster.until(&namespace, "fix", State::Pending).await.status.unwrap().history;
-    let of_alice = history.iter().find(|entry| entry.by.as_deref() == Some("alice")).unwrap();
-    assert_eq!(of_alice.message, "Approve of alice has no effect: nobody reviews their own request: it is urgent");
-    let of_dave = history.iter().find(|entry| entry.by.as_deref() == Some("dave")).unwrap();
-    assert!(of_dave.message.contains("no stage of the policy names this person"), "{}", of_dave.message);
+    let status = cluster.until(&namespace, "fix", State::Pending).await.status.unwrap();
+    for (who, eligibility) in [("alice", Eligibility::OwnRequest), ("dave", Eligibility::NotAnApprover)] {
+        let said = Said { who, review: &status.reviews[who], eligibility };
+        assert_eq!(last_of(&status, who).message, said.to_string());
+    }
     assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
@@ -115,7 +138,8 @@ async fn a_silent_stage_is_escalated(cluster: Arc<Cluster>) {
     let dave = json!([{ "kind": "User", "name": "dave" }]);
     let silent = stage("leads", json!({ "escalateAfter": "2s", "escalateTo": dave }));
     let namespace = asked(&cluster, json!([silent]), json!({})).await;
-    until_message(&cluster, &namespace, "of: approvers, dave").await;
+    let escalated = |stage: &OpenStage| stage.approvers.len() == 2;
+    assert_eq!(until_stage(&cluster, &namespace, escalated).await, ["approvers", "dave"]);
     submit_review(&cluster, &namespace, DAVE, "Approve", "").await;
     let granted = cluster.until(&namespace, "fix", State::Active).await;
     cluster.until_events(&granted, &["ApprovalNeeded", "Escalated", "Reviewed", "Granted"]).await;
@@ -125,7 +149,7 @@ async fn nobody_answers(cluster: Arc<Cluster>) {
     // Long enough for a controller on a busy machine to see the request before its deadline.
     let namespace = asked(&cluster, json!([stage("leads", json!({}))]), json!({ "deadline": "8s" })).await;
     let lapsed = cluster.until(&namespace, "fix", State::Lapsed).await;
-    assert_eq!(why_over(&lapsed.status.unwrap()), "stage leads had no answer in time");
+    assert_eq!(why_over(&lapsed.status.unwrap()), Lapse::Stage("leads".to_owned()).to_string());
     let patch = r#"{"status":{"reviews":{"bob":{"verdict":"Approve","comment":"too late"}}}}"#;
     let late = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", patch];
     let refusal = cluster.kubectl(BOB).refused(&late).await;
@@ -153,7 +177,8 @@ async fn an_approver_ends_it(cluster: Arc<Cluster>) {
     cluster.until_events(&granted, &["ApprovalNeeded", "Reviewed", "Granted", "ReviewIgnored"]).await;
     submit_review(&cluster, &namespace, BOB, "Revoke", "the incident is over").await;
     let over = cluster.until(&namespace, "fix", State::Revoked).await.status.unwrap();
-    assert_eq!(why_over(&over), "bob ended it: the incident is over");
+    let ended = Happened::EndedBy { by: "bob".to_owned(), comment: Some("the incident is over".to_owned()) };
+    assert_eq!(why_over(&over), ended.to_string());
     assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 
@@ -187,15 +212,15 @@ async fn at_the_same_moment(cluster: Arc<Cluster>) {
 async fn taken_back(cluster: Arc<Cluster>) {
     let namespace = asked(&cluster, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
     submit_review(&cluster, &namespace, BOB, "Approve", "").await;
-    until_message(&cluster, &namespace, "needs one more approval").await;
+    until_missing(&cluster, &namespace, "leads", 1).await;
     let patch = r#"{"status":{"reviews":{"bob":null}}}"#;
     cluster
         .kubectl(BOB)
         .ok(&["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", patch])
         .await;
-    until_message(&cluster, &namespace, "needs 2 more approvals").await;
+    until_missing(&cluster, &namespace, "leads", 2).await;
     submit_review(&cluster, &namespace, CAROL, "Approve", "").await;
-    until_message(&cluster, &namespace, "needs one more approval").await;
+    until_missing(&cluster, &namespace, "leads", 1).await;
     assert!(cluster.our_bindings(&namespace).await.is_empty());
     submit_review(&cluster, &namespace, BOB, "Approve", "after all").await;
     let granted = cluster.until(&namespace, "fix", State::Active).await;
@@ -207,22 +232,23 @@ async fn taken_back(cluster: Arc<Cluster>) {
 async fn policy_changes(cluster: Arc<Cluster>) {
     let namespace = asked(&cluster, json!([stage("leads", json!({ "required": 2 }))]), json!({})).await;
     submit_review(&cluster, &namespace, BOB, "Approve", "").await;
-    until_message(&cluster, &namespace, "needs one more approval").await;
+    until_missing(&cluster, &namespace, "leads", 1).await;
     let only = |name: &str| json!([{ "kind": "User", "name": name }]);
     let stages = |name| json!({ "approval": { "stages": [stage("leads", json!({ "approvers": only(name) }))] } });
     cluster.allow(&namespace, &namespace, stages("carol")).await;
-    until_message(&cluster, &namespace, "needs one more approval of: carol").await;
+    let of_carol = |stage: &OpenStage| stage.approvers.iter().all(|subject| subject.name == "carol");
+    assert_eq!(until_stage(&cluster, &namespace, of_carol).await, ["carol"]);
     cluster.allow(&namespace, &namespace, stages("bob")).await;
     let granted = cluster.until(&namespace, "fix", State::Active).await.status.unwrap();
-    assert!(granted.message.unwrap().contains("approved by bob"));
-    let recorded: Vec<&str> = granted.history.iter().map(|entry| entry.message.as_str()).collect();
-    for words in [
-        format!("policy {namespace} was changed (generation 1 to 2); the new one decides"),
-        "Approve of bob has no effect: no stage of the policy names this person or one of their groups: ".to_owned(),
-        format!("policy {namespace} was changed (generation 2 to 3); the new one decides"),
-    ] {
-        assert!(recorded.contains(&words.as_str()), "{words} is not in {recorded:#?}");
-    }
+    assert_eq!(counted(&granted), ["bob"]);
+    let policy = granted.policy.clone().unwrap();
+    let of = |generation| PolicyRef { generation, ..policy.clone() };
+    let changed = |from| Happened::PolicyChanged { old: of(from), new: of(from + 1) }.to_string();
+    let recorded = |reason: Reason| granted.history.iter().filter(move |entry| entry.event == reason);
+    let changes: Vec<&str> = recorded(Reason::PolicyChanged).map(|entry| entry.message.as_str()).collect();
+    assert_eq!(changes, [changed(1), changed(2)]);
+    let ignored: Vec<_> = recorded(Reason::ReviewIgnored).map(|entry| entry.by.as_deref()).collect();
+    assert_eq!(ignored, [Some("bob")]);
 }
 
 /// The patch that kubectl sends, without the time that a process takes to start: that would set two people apart.
@@ -247,8 +273,7 @@ async fn each_was_granted_once(cluster: &Cluster, namespace: &str, granted: &[Ac
     for request in granted {
         let (name, status) = (request.name_any(), request.status.as_ref().expect("a status"));
         assert!(status.reviews.keys().eq(["bob", "carol"]), "{name}: {:?}", status.reviews);
-        let message = status.message.as_deref().unwrap_or_default();
-        assert!(["approved by", "bob", "carol"].iter().all(|words| message.contains(words)), "{name}: {message}");
+        assert_eq!(counted(status), ["bob", "carol"], "{name}");
         let history: Vec<&str> = status.history.iter().map(|entry| entry.event.as_str()).collect();
         assert_eq!(history, ["ApprovalNeeded", "Reviewed", "Reviewed", "Granted"], "{name}");
     }
@@ -298,7 +323,7 @@ async fn an_impossible_policy(cluster: Arc<Cluster>) {
     gitops.ok(&["wait", "--for=condition=Ready=False", "apol", &namespace, "--timeout=30s"]).await;
     let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
     let message = gitops.ok(&["get", "apol", &namespace, "-o", ready]).await;
-    assert!(message.contains("spec.approval.stages[0]: cannot be complete"), "{message}");
+    assert_says(&message, &FieldError::new("spec.approval.stages[0]", PolicyProblem::StageImpossible));
 }
 
 /// By a warning beside the answer of kubectl: what has no effect is told before anybody waits for it.

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use daypass::api::policy_reason::PolicyReason;
+use daypass::api::word::Vocabulary;
+use daypass::core::decision::shortfall::Shortfall;
+use daypass::core::lifecycle::break_glass::Unreviewed;
+use daypass::core::lifecycle::happened::GlassReview;
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::{SOON, why_over};
+use crate::harness::cast::{SOON, assert_says, falls_short, why_over};
 use crate::harness::users::{ALICE, BOB, CAROL, EVE, GITOPS, MALLORY};
 use crate::harness::wait::now;
 use crate::harness::{Cluster, eventually, private, shared};
@@ -34,16 +39,17 @@ async fn emergencies(cluster: &Cluster, within: &str) -> String {
     namespace
 }
 
-async fn policy_is_reviewed(cluster: &Cluster, policy: &str, is: &str, words: &str) {
+async fn policy_is_reviewed(cluster: &Cluster, policy: &str, is: &str, reason: PolicyReason) {
     let gitops = cluster.kubectl(GITOPS);
     eventually(&format!("policy {policy} says Reviewed={is}"), SOON, async || {
         let patched = gitops.ok(&["get", "apol", policy, "-o", REVIEWED]).await;
-        if patched.starts_with(is) && patched.contains(words) { Ok(()) } else { Err(patched) }
+        if patched == format!("{is} {}", reason.as_str()) { Ok(()) } else { Err(patched) }
     })
     .await;
 }
 
-const REVIEWED: &str = r#"jsonpath={.status.conditions[?(@.type=="Reviewed")].status} {.status.conditions[?(@.type=="Reviewed")].message}"#;
+const REVIEWED: &str =
+    r#"jsonpath={.status.conditions[?(@.type=="Reviewed")].status} {.status.conditions[?(@.type=="Reviewed")].reason}"#;
 
 async fn must_be_reviewed(cluster: Arc<Cluster>) {
     let namespace = emergencies(&cluster, "4s").await;
@@ -52,20 +58,23 @@ async fn must_be_reviewed(cluster: Arc<Cluster>) {
     assert!(cluster.kubectl(ALICE).can_i("delete", "pods", Some(&namespace)).await);
     let events = cluster.until_events(&let_in, &["BreakGlass", "Granted"]).await;
     assert_eq!(events[0].type_.as_deref(), Some("Warning"));
-    let expected = events[0].note.clone().unwrap();
-    assert!(expected.contains("alice broke the glass (a trial); one of approvers must review it by"), "{expected}");
+    let (who, reason) = ("alice".to_owned(), "a trial".to_owned());
+    let review = let_in.status.clone().unwrap().break_glass.unwrap();
+    let broken = GlassReview::Broken { who, reason, reviewers: review.reviewers, by: review.review_by.0 };
+    assert_eq!(events[0].note, Some(broken.to_string()));
 
     let overdue = cluster.until_reason(&namespace, "fix", "Reviewed", "ReviewOverdue").await;
     cluster.until_events(&overdue, &["BreakGlass", "Granted", "ReviewOverdue"]).await;
-    policy_is_reviewed(&cluster, &namespace, "False", &format!("1 overdue: {namespace}/fix of alice since")).await;
+    policy_is_reviewed(&cluster, &namespace, "False", PolicyReason::ReviewOverdue).await;
     assert_eq!(
         cluster.until(&namespace, "fix", State::Active).await.status.unwrap().expires_at,
         let_in.status.unwrap().expires_at
     );
     // That person gets no more of it, another does, and what is approved by people goes on.
     cluster.ask(ALICE, &namespace, "once-more", json!({ "breakGlass": true })).await;
-    let denied = cluster.until(&namespace, "once-more", State::Denied).await.status.unwrap().message.unwrap();
-    assert!(denied.contains(&format!("has not been reviewed ({namespace}/fix since")), "{denied}");
+    let denied = cluster.until(&namespace, "once-more", State::Denied).await.status.unwrap();
+    let unreviewed = Unreviewed { overdue: vec![(format!("{namespace}/fix"), review.review_by.0)] };
+    assert_eq!(why_over(&denied), unreviewed.to_string());
     cluster.ask(BOB, &namespace, "of-bob", json!({ "breakGlass": true, "duration": "1h" })).await;
     cluster.until(&namespace, "of-bob", State::Active).await;
     cluster.ask(ALICE, &namespace, "ordinary", json!({ "duration": "1h" })).await;
@@ -81,7 +90,7 @@ async fn must_be_reviewed(cluster: Arc<Cluster>) {
     assert_eq!(review.closed_by.as_deref(), Some("carol"));
     cluster.until_events(&closed, &["BreakGlass", "Granted", "ReviewOverdue", "Reviewed", "Justified"]).await;
     cluster.review(CAROL, &namespace, "of-bob", "Approve", "").await;
-    policy_is_reviewed(&cluster, &namespace, "True", "no review of break-glass access is overdue").await;
+    policy_is_reviewed(&cluster, &namespace, "True", PolicyReason::InTime).await;
     cluster.ask(ALICE, &namespace, "next-time", json!({ "breakGlass": true })).await;
     cluster.until(&namespace, "next-time", State::Active).await;
 }
@@ -90,10 +99,12 @@ async fn not_justified(cluster: Arc<Cluster>) {
     let namespace = emergencies(&cluster, "1h").await;
     cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h", "breakGlass": true })).await;
     cluster.until(&namespace, "fix", State::Active).await;
-    policy_is_reviewed(&cluster, &namespace, "True", "no review of break-glass access is overdue").await;
+    policy_is_reviewed(&cluster, &namespace, "True", PolicyReason::InTime).await;
     cluster.review(CAROL, &namespace, "fix", "Deny", "nothing was down").await;
     let over = cluster.until(&namespace, "fix", State::Revoked).await;
-    assert_eq!(why_over(over.status.as_ref().unwrap()), "carol found the access to be not justified: nothing was down");
+    let comment = Some("nothing was down".to_owned());
+    let found = GlassReview::Found { by: "carol".to_owned(), justified: false, comment };
+    assert_eq!(why_over(over.status.as_ref().unwrap()), found.to_string());
     assert!(cluster.our_bindings(&namespace).await.is_empty());
     assert!(!cluster.kubectl(ALICE).can_i("delete", "pods", Some(&namespace)).await);
     cluster.until_events(&over, &["BreakGlass", "Granted", "Reviewed", "Unjustified", "Revoked"]).await;
@@ -122,13 +133,13 @@ async fn needs_a_policy(cluster: Arc<Cluster>) {
     cluster.allow(&namespace, &namespace, json!({})).await;
     cluster.ask(ALICE, &namespace, "fix", json!({ "breakGlass": true })).await;
     let denied = cluster.until(&namespace, "fix", State::Denied).await.status.unwrap().message.unwrap();
-    assert!(denied.contains(&format!("policy {namespace}: it has no breakGlass")), "{denied}");
+    assert_says(&denied, &falls_short(&namespace, [Shortfall::BreakGlass]));
     // The other way round: a policy for emergencies lets nobody in without the word, and without a review.
     let terms = json!({ "reviewers": [{ "kind": "Group", "name": "approvers" }], "reviewWithin": "1h" });
     cluster.allow(&namespace, &namespace, json!({ "breakGlass": terms })).await;
     cluster.ask(ALICE, &namespace, "plain", json!({})).await;
     let denied = cluster.until(&namespace, "plain", State::Denied).await.status.unwrap().message.unwrap();
-    assert!(denied.contains("it is for emergencies only"), "{denied}");
+    assert_says(&denied, &falls_short(&namespace, [Shortfall::BreakGlassOnly]));
 }
 
 async fn due_meanwhile(cluster: Arc<Cluster>) {

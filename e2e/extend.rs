@@ -3,13 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use daypass::api::{AccessRequest, State};
+use daypass::api::subject::RoleName;
+use daypass::api::{AccessRequest, RoleKind, State};
+use daypass::core::decision::answer::Lapse;
+use daypass::core::decision::shortfall::Shortfall;
+use daypass::core::lifecycle::extension::{NotExtendable, WhyNot};
+use daypass::core::lifecycle::hindrance::Hindrance;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::RequestProblem;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::{SOON, why_over};
+use crate::harness::cast::{SOON, falls_short, no_longer, why_over};
 use crate::harness::proxy::{Moment, Way};
 use crate::harness::users::{ALICE, CAROL, EVE};
 use crate::harness::wait::now;
@@ -40,6 +47,11 @@ fn more(of: &str, duration: &str) -> Value {
     json!({ "extends": of, "duration": duration })
 }
 
+/// Why an extension is denied that cannot be one.
+fn not_extendable(of: &str, why: WhyNot) -> String {
+    Hindrance::NotExtendable { why: NotExtendable { of: of.to_owned(), why }, could: false }.to_string()
+}
+
 fn end(request: &AccessRequest) -> Timestamp {
     request.status.as_ref().unwrap().expires_at.as_ref().unwrap().0
 }
@@ -68,9 +80,8 @@ async fn no_gap(cluster: Arc<Cluster>) {
     assert_eq!(end(&running), later);
     let status = running.status.clone().unwrap();
     assert_eq!((status.extensions[0].name.as_str(), status.extensions[0].from.0), ("more", end(&granted)));
-    assert!(status.message.unwrap().contains(&format!("for 35s, until {later}")));
-    let done = extended.status.unwrap().message.unwrap();
-    assert_eq!(done, format!("the end of fix moved from {} to {later}", end(&granted)));
+    let done = Hindrance::Extended { of: "fix".to_owned(), from: end(&granted), to: later };
+    assert_eq!(extended.status.unwrap().message.unwrap(), done.to_string());
     // One binding carries it all, with the new end on it for people.
     eventually("the binding names the new end", SOON, async || {
         let now = cluster.our_bindings(&namespace).await.remove(0);
@@ -99,27 +110,36 @@ async fn not_allowed(cluster: Arc<Cluster>) {
     let namespace = allowed(&cluster, false, 1).await;
     cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
     let granted = cluster.until(&namespace, "fix", State::Active).await;
+    let edit = RoleName { kind: RoleKind::ClusterRole, name: "edit".to_owned() };
+    let itself = FieldError::new("spec.extends", RequestProblem::ExtendsItself);
+    let [asked, most] = [2, 1].map(SignedDuration::from_hours);
+    let too_long = falls_short(&namespace, [Shortfall::ExtensionLength { asked, most }]);
     for (user, name, spec, why) in [
-        (EVE, "of-another", more("fix", "10m"), "spec.extends: fix is not yours"),
-        (ALICE, "of-nothing", more("nothing", "10m"), "spec.extends: there is no request nothing in this namespace"),
-        (ALICE, "of-itself", more("of-itself", "10m"), "spec.extends: a request cannot extend itself"),
-        (ALICE, "too-long", more("fix", "2h"), "2h is longer than 1h, the most that one extension adds"),
-        (ALICE, "other-role", json!({ "extends": "fix", "role": { "name": "view" } }), "fix is for ClusterRole/edit"),
+        (EVE, "of-another", more("fix", "10m"), not_extendable("fix", WhyNot::OtherPerson)),
+        (ALICE, "of-nothing", more("nothing", "10m"), not_extendable("nothing", WhyNot::NotThere)),
+        (ALICE, "of-itself", more("of-itself", "10m"), itself.to_string()),
+        (ALICE, "too-long", more("fix", "2h"), too_long.to_string()),
+        (
+            ALICE,
+            "other-role",
+            json!({ "extends": "fix", "role": { "name": "view" } }),
+            not_extendable("fix", WhyNot::OtherRole(edit)),
+        ),
     ] {
         cluster.ask(user, &namespace, name, spec).await;
-        let denied = cluster.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
-        assert!(denied.contains(why), "{name}: {denied}");
+        let denied = cluster.until(&namespace, name, State::Denied).await.status.unwrap();
+        assert_eq!(why_over(&denied), why, "{name}");
     }
     assert_eq!(end(&cluster.until(&namespace, "fix", State::Active).await), end(&granted));
     // What is allowed comes through beside all that, and with it everything that hangs on the policy.
     cluster.ask(ALICE, &namespace, "more", more("fix", "10m")).await;
     cluster.until(&namespace, "more", State::Extended).await;
     cluster.ask(ALICE, &namespace, "again", more("fix", "10m")).await;
-    let denied = cluster.until(&namespace, "again", State::Denied).await.status.unwrap().message.unwrap();
-    assert!(denied.contains("it allows a grant to be extended once only"), "{denied}");
+    let denied = cluster.until(&namespace, "again", State::Denied).await.status.unwrap();
+    assert_eq!(why_over(&denied), falls_short(&namespace, [Shortfall::Extensions(1)]).to_string());
     cluster.allow(&namespace, &namespace, json!({})).await;
-    let revoked = cluster.until(&namespace, "fix", State::Revoked).await.status.unwrap().message.unwrap();
-    assert!(revoked.contains("it allows no extension"), "{revoked}");
+    let revoked = cluster.until(&namespace, "fix", State::Revoked).await.status.unwrap();
+    assert_eq!(why_over(&revoked), no_longer(&namespace, Shortfall::Extension).to_string());
     assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);
 }
 
@@ -134,10 +154,8 @@ async fn too_late(cluster: Arc<Cluster>) {
     let lapsed = cluster.until(&namespace, "more", State::Lapsed).await.status.unwrap();
     let why = why_over(&lapsed);
     // Whether its own timer or the news of the other's end is faster.
-    assert!(
-        ["fix came to its end first", "fix is over (Expired): make a new request"].contains(&why.as_str()),
-        "{why}"
-    );
+    let over = NotExtendable { of: "fix".to_owned(), why: WhyNot::Over(State::Expired) };
+    assert!([Lapse::Grant("fix".to_owned()).to_string(), over.to_string()].contains(&why), "{why}");
     assert!(cluster.our_bindings(&namespace).await.is_empty());
 }
 

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use daypass::api::conditions::{FINISHED, find};
 use daypass::api::{AccessPolicy, AccessRequest, RoleKind, State};
+use daypass::core::decision::shortfall::Shortfall;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::TimeProblem;
+use daypass::core::policies::limits::{Count, Exceeded};
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::jiff::SignedDuration;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::{SOON, policy, request};
+use crate::harness::cast::{SOON, assert_says, falls_short, no_longer, policy, request, why_over};
 use crate::harness::users::{ADMIN, ALICE, CAROL, EVE, GITOPS};
 use crate::harness::{Cluster, eventually, shared};
 
@@ -39,7 +45,7 @@ async fn says_so(cluster: Arc<Cluster>) {
         alice.ok(&["get", "apol", &namespace, "-o", message]).await
     };
     let why = ready("False").await;
-    assert!(why.contains("spec.schedule.timeZone") && why.contains("Europe/Berln"), "{why}");
+    assert_says(&why, &FieldError::new("spec.schedule.timeZone", TimeProblem::NoZone("Europe/Berln".to_owned())));
     until_events(&cluster, &namespace, &[("Warning", "Invalid", "spec.schedule")]).await;
     cluster.ask(ALICE, &namespace, "too-early", json!({})).await;
     let denied = cluster.until(&namespace, "too-early", State::Denied).await.status.unwrap();
@@ -117,19 +123,14 @@ async fn conditions(cluster: Arc<Cluster>) {
 
     cluster.kubectl(ADMIN).ok(&["label", "namespace", &namespace, "env=prod"]).await;
     // The label is news for what runs as well.
-    let revoked = cluster.until(&namespace, "dev", State::Revoked).await.status.unwrap().message.unwrap();
-    assert!(revoked.contains("prod needs a ticket"), "{revoked}");
+    let revoked = cluster.until(&namespace, "dev", State::Revoked).await.status.unwrap();
+    let no_ticket = Shortfall::Condition("prod needs a ticket (spec.ticket)".to_owned());
+    assert_eq!(why_over(&revoked), no_longer(&namespace, no_ticket.clone()).to_string());
     cluster.ask(ALICE, &namespace, "no-ticket", json!({ "ticket": "soon" })).await;
     let denied = cluster.until(&namespace, "no-ticket", State::Denied).await.status.unwrap().message.unwrap();
-    assert_eq!(told_by(&denied, &namespace), "prod needs a ticket (spec.ticket)");
+    assert_says(&denied, &falls_short(&namespace, [no_ticket]));
     cluster.ask(ALICE, &namespace, "ticket", json!({ "ticket": "OPS-7" })).await;
     cluster.until(&namespace, "ticket", State::Active).await;
-}
-
-/// What a denial says of one policy.
-fn told_by<'a>(denial: &'a str, policy: &str) -> &'a str {
-    let of_it = denial.split(&format!("policy {policy}: ")).nth(1).unwrap_or_else(|| panic!("{denial}"));
-    of_it.split("; policy").next().unwrap_or_default()
 }
 
 async fn automatic(cluster: Arc<Cluster>) {
@@ -249,7 +250,8 @@ async fn limits(cluster: Arc<Cluster>) {
     assert_eq!((granted, decided.len()), (3, 24));
     let denied = decided.iter().find(|r| r.status.as_ref().unwrap().state == State::Denied).unwrap();
     let message = denied.status.as_ref().unwrap().message.clone().unwrap();
-    assert_eq!(told_by(&message, &namespace), "there are 3 running grants of alice under it, and it allows 3");
+    let full = Exceeded::Full { what: Count::GrantsOf("alice".to_owned()), there: 3, most: 3 };
+    assert_says(&message, &falls_short(&namespace, [Shortfall::Limit(full)]));
     // Another person has room, and so has she when one is over.
     cluster.ask(EVE, &namespace, "of-eve", json!({ "duration": "1h" })).await;
     cluster.until(&namespace, "of-eve", State::Active).await;
@@ -267,18 +269,23 @@ async fn limits_over_time(cluster: Arc<Cluster>) {
     cluster.allow(&namespace, &namespace, json!({ "approval": { "stages": stages }, "limits": bounds })).await;
     cluster.ask(ALICE, &namespace, "first", json!({ "duration": "1h" })).await;
     cluster.until_reason(&namespace, "first", "Approved", "ApprovalNeeded").await;
-    let denied = async |name: &str, spec, why: &str| {
+    let denied = async |name: &str, spec, why: Vec<Exceeded>| {
         cluster.ask(ALICE, &namespace, name, spec).await;
         let message = cluster.until(&namespace, name, State::Denied).await.status.unwrap().message.unwrap();
-        assert!(told_by(&message, &namespace).contains(why), "{message}");
+        let why: Vec<Shortfall> = why.into_iter().map(Shortfall::Limit).collect();
+        assert_says(&message, &falls_short(&namespace, why));
     };
-    denied("second", json!({}), "there are 1 requests of alice that wait under it, and it allows 1").await;
+    let full = Exceeded::Full { what: Count::RequestsOf("alice".to_owned()), there: 1, most: 1 };
+    denied("second", json!({}), vec![full]).await;
     cluster.review(CAROL, &namespace, "first", "Approve", "").await;
     cluster.until(&namespace, "first", State::Active).await;
-    denied("third", json!({ "duration": "31m" }), "1h of the last 24 hours are granted already").await;
+    let [had, length, most] = [60, 31, 90].map(SignedDuration::from_mins);
+    denied("third", json!({ "duration": "31m" }), vec![Exceeded::TimePerDay { had, length, most }]).await;
     cluster.review(ALICE, &namespace, "first", "Revoke", "").await;
-    cluster.until(&namespace, "first", State::Revoked).await;
-    denied("fourth", json!({ "duration": "1m" }), "1h after the last one ended").await;
+    let over = cluster.until(&namespace, "first", State::Revoked).await.status.unwrap();
+    let cooldown = SignedDuration::from_hours(1);
+    let again = find(&over.conditions, FINISHED).unwrap().last_transition_time.0 + cooldown;
+    denied("fourth", json!({ "duration": "1m" }), vec![Exceeded::Cooldown { again, cooldown }]).await;
 }
 
 /// Waits until the Events of a policy have these types, reasons and words. They are in namespace `default`.

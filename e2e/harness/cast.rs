@@ -1,12 +1,15 @@
 //! Owns what the people of the tests may do before Daypass grants them anything, and how they act: write a
 //! policy, ask, wait for an answer.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use daypass::api::conditions::{FINISHED, find};
 use daypass::api::request::AccessRequestStatus;
 use daypass::api::{AccessRequest, State};
 use daypass::controller::loops::reaper::SWEEP;
+use daypass::core::decision::shortfall::{Denial, Shortfall};
+use daypass::core::lifecycle::active::NoLonger;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::ListParams;
@@ -252,6 +255,22 @@ impl Cluster {
 /// Why a request is over: its message without what the person may do next.
 pub fn why_over(status: &AccessRequestStatus) -> String {
     find(&status.conditions, FINISHED).map(|finished| finished.message.clone()).expect("it is over")
+}
+
+/// That a message has the sentence of a value; how it is worded is for the golden tests of `src/core`.
+#[track_caller]
+pub fn assert_says(message: &str, what: &dyn Display) {
+    assert!(message.contains(&what.to_string()), "{what}\nis not in\n{message}");
+}
+
+/// That a policy falls short of a request in these things.
+pub fn falls_short(policy: &str, shortfalls: impl Into<Vec<Shortfall>>) -> Denial {
+    Denial::FallsShort { policy: policy.to_owned(), shortfalls: shortfalls.into() }
+}
+
+/// That a policy falls short of what runs under it.
+pub fn no_longer(policy: &str, shortfall: Shortfall) -> NoLonger {
+    NoLonger::FallsShort { policy: policy.to_owned(), shortfalls: vec![shortfall] }
 }
 
 /// A policy that lets group dev have `edit` in `namespace` for up to an hour.

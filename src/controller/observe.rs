@@ -86,7 +86,7 @@ impl FreshRules {
 pub fn policy_set<'a>(
     known: &PolicySet,
     stored: impl IntoIterator<Item = &'a DecodedPolicy> + Clone,
-    doubt: impl Fn(&AccessPolicy) -> Option<String>,
+    doubt: impl Fn(&AccessPolicy) -> Option<origin::Disbelief>,
 ) -> PolicySet {
     let decoded = stored.clone().into_iter().filter_map(|decoded| decoded.0.as_ref().ok());
     let mut policies = known.renewed(decoded, doubt);

@@ -9,6 +9,8 @@ pub mod record;
 pub mod sight;
 pub mod touched;
 
+use std::fmt;
+
 use k8s_openapi::jiff::Timestamp;
 
 pub use record::{Gap, GapRecord};
@@ -39,12 +41,13 @@ pub struct Gaps {
 }
 
 impl Gaps {
-    /// The gap that this instant lies in, as its begin, where there is one, and its end.
-    pub fn gap_at(&self, at: Timestamp) -> Option<(Option<Timestamp>, Timestamp)> {
+    /// The gap that this instant lies in: why what was written then is not believed.
+    pub fn gap_at(&self, at: Timestamp) -> Option<Unguarded> {
         if at < self.since {
-            return Some((None, self.since));
+            return Some(Unguarded { from: None, to: self.since });
         }
-        self.between.iter().find(|gap| gap.from <= at && at < gap.to).map(|gap| (Some(gap.from), gap.to))
+        let gap = self.between.iter().find(|gap| gap.from <= at && at < gap.to)?;
+        Some(Unguarded { from: Some(gap.from), to: gap.to })
     }
 
     /// The end of the last gap that ends after this instant.
@@ -56,15 +59,23 @@ impl Gaps {
     pub fn end(&self) -> Timestamp {
         self.between.iter().map(|gap| gap.to).fold(self.since, Timestamp::max)
     }
-
-    /// Why what was written at this instant is not believed, if it is not.
-    pub fn disbelief(&self, at: Timestamp) -> Option<String> {
-        self.gap_at(at).map(|(from, to)| in_words(from, to))
-    }
 }
 
-/// A time without guard in words. Without a begin, nothing is known of the time before its end.
-pub fn in_words(from: Option<Timestamp>, to: Timestamp) -> String {
-    let when = from.map_or_else(|| format!("before {to}"), |from| format!("between {from} and {to}"));
-    format!("{when}, when the cluster's guard was not in place")
+/// A time without guard, or the span of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unguarded {
+    /// When the first of them began; none when nothing is known of the time before the end.
+    pub from: Option<Timestamp>,
+    /// When the last of them ended.
+    pub to: Timestamp,
+}
+
+impl fmt::Display for Unguarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.from {
+            None => write!(f, "before {}", self.to)?,
+            Some(from) => write!(f, "between {from} and {}", self.to)?,
+        }
+        f.write_str(", when the cluster's guard was not in place")
+    }
 }

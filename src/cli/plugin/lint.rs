@@ -13,7 +13,7 @@ use crate::api::AccessPolicy;
 use crate::controller::observe::{self, DecodedPolicy};
 use crate::core::decision::protected::Protected;
 use crate::core::model::namespaces::Namespaces;
-use crate::core::report::lint::{Warning, lint};
+use crate::core::report::lint::{Oddity, Warning, in_order, lint};
 use crate::runtime::client;
 
 /// Looks at the policies of files and folders.
@@ -63,8 +63,7 @@ fn unread(invalid: &InvalidObject) -> Warning {
     Warning {
         policy: invalid.metadata.name.clone().unwrap_or_default(),
         field: "spec".to_owned(),
-        why: format!("cannot be read: {}", invalid.error),
-        way_out: "mend or remove it: until then no request can be decided".to_owned(),
+        what: Oddity::Undecodable(invalid.error.to_string()),
     }
 }
 
@@ -76,12 +75,10 @@ fn message(
     protected: Protected<'_>,
 ) -> Output {
     let count = policies.len() + unreadable.len();
-    let mut warnings = lint(policies, known, protected);
-    warnings.extend(unreadable);
-    warnings.sort();
+    let warnings = in_order([lint(policies, known, protected), unreadable].concat());
     let mut text: String = warnings
         .iter()
-        .map(|w| format!("{}: {}: {}\n    way out: {}\n", w.policy, w.field, w.why, w.way_out))
+        .map(|w| format!("{}: {}: {}\n    way out: {}\n", w.policy, w.field, w.what, w.what.way_out()))
         .collect();
     text.push_str(&format!("{} policies, {} warnings\n", count, warnings.len()));
     Output { text, code: u8::from(!warnings.is_empty()) }

@@ -66,10 +66,10 @@ fn text(request: &AccessRequest, explanation: &Explanation, notes: &[String]) ->
     }
     if !explanation.policies.is_empty() {
         lines.push(String::new());
-        let because = explanation.decides.as_ref().map_or("", |decides| decides.because.as_str());
+        let because = explanation.decides.as_ref().map(|decides| decides.because.to_string()).unwrap_or_default();
         lines.extend(table(
             &["POLICY", "EFFECT", "SAYS"],
-            explanation.policies.iter().map(|p| row_of_policy(p, because)),
+            explanation.policies.iter().map(|p| row_of_policy(p, &because)),
         ));
     }
     if !explanation.stages.is_empty() {

@@ -194,7 +194,7 @@ mod tests {
             let mut status = self.request.status.clone().unwrap_or_default();
             status.state = state;
             if let Some(reason) = reason {
-                history::add(&mut status.history, now, reason, None, "so");
+                history::add(&mut status.history, now, reason, None, &"so");
             }
             if state == State::Scheduled && wake.is_none() {
                 (status.granted_at, status.expires_at) = (Some(Time(now)), Some(Time(noon() + SECOND * 60)));

@@ -22,16 +22,14 @@ pub enum Decision<'p> {
     /// A policy that might deny cannot be read.
     Undecided(Unreadable),
     /// Policies allow it, and the API server has yet to say whether the controller may bind this role.
-    RightUnknown(RoleName),
+    RightUnknown(RightUnknown),
     /// No, as far as policies go; all reasons, the closest to a yes first.
     Denied(Vec<Denial>),
     /// No, says somebody who may.
     Refused {
         /// The policy that gives them a say.
         policy: &'p Policy,
-        by: String,
-        /// What they said to it, if anything.
-        comment: String,
+        refusal: Refusal,
     },
     /// People must agree first.
     Waiting(Waiting<'p>),
@@ -83,9 +81,20 @@ impl fmt::Display for Lapse {
     }
 }
 
-/// What somebody said who denied a request, in words.
-pub fn refused(by: &str, comment: &str) -> String {
-    if comment.is_empty() { format!("{by} denied it") } else { format!("{by} denied it: {comment}") }
+/// What somebody said who denied a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub by: String,
+    /// What they said to it; empty when they said nothing.
+    pub comment: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { by, comment } = self;
+        write!(f, "{by} denied it")?;
+        if comment.is_empty() { Ok(()) } else { write!(f, ": {comment}") }
+    }
 }
 
 /// People must agree: under which policy, in which stage, and by when.
@@ -114,19 +123,41 @@ pub struct RoleAway {
     pub deadline: Timestamp,
 }
 
-/// That access waits for its role, in words.
-pub fn waits_for_role(why: &Unusable) -> String {
-    format!("access waits for its role: {why}")
+/// It is not known whether the controller may bind this role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RightUnknown(pub RoleName);
+
+impl fmt::Display for RightUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the API server has yet to say whether Daypass may bind {}", self.0)
+    }
 }
 
-/// That it is not known whether the controller may bind a role, in words.
-pub fn right_unknown(role: &RoleName) -> String {
-    format!("the API server has yet to say whether Daypass may bind {role}")
+/// What holds up access that policies allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// A policy denies it until a window of it closes.
+    Frozen(FreezeEdge),
+    /// Its role cannot be handed out.
+    Role(Unusable),
 }
 
-/// That a policy denies for now what others allow, in words.
-pub fn frozen_until(FreezeEdge { policy, at }: &FreezeEdge) -> String {
-    format!("policy {policy} denies it until {at}: access waits for that")
+impl Hold {
+    /// Both of them, as far as they are there.
+    pub fn all(frozen: Option<&FreezeEdge>, role: Option<&Unusable>) -> Vec<Self> {
+        frozen.cloned().map(Self::Frozen).into_iter().chain(role.cloned().map(Self::Role)).collect()
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frozen(FreezeEdge { policy, at }) => {
+                write!(f, "policy {policy} denies it until {at}: access waits for that")
+            }
+            Self::Role(why) => write!(f, "access waits for its role: {why}"),
+        }
+    }
 }
 
 /// A yes: under which policy, where, for how long, and who agreed.
@@ -145,12 +176,25 @@ pub struct Approved<'p> {
 
 impl Approved<'_> {
     /// Which policy allows it, and who agreed.
-    pub fn sentence(&self) -> String {
-        let policy = &self.policy.reference.name;
-        if self.approvers.is_empty() {
-            format!("policy {policy} allows it")
-        } else {
-            format!("policy {policy} allows it, approved by {}", self.approvers.join(", "))
+    pub fn allowed_by(&self) -> AllowedBy {
+        AllowedBy { policy: self.policy.reference.name.clone(), approvers: self.approvers.clone() }
+    }
+}
+
+/// The policy that allows a request, and the people who agreed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedBy {
+    pub policy: String,
+    /// Nobody when the policy asks for nobody.
+    pub approvers: Vec<String>,
+}
+
+impl fmt::Display for AllowedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "policy {} allows it", self.policy)?;
+        match self.approvers.as_slice() {
+            [] => Ok(()),
+            who => write!(f, ", approved by {}", who.join(", ")),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use crate::api::policy::Stage;
 use crate::api::request::{AccessRequestStatus, CountedReview, Review, ReviewVerdict};
 use crate::api::subject::{Identity, Subject};
-use crate::core::model::history::shorten;
 use crate::core::model::subjects::{SERVICE_ACCOUNT_PREFIX, is_approver, is_same_person, login_uid};
 use crate::core::policies::seats::{Seating, seat};
 
@@ -94,16 +93,23 @@ impl std::fmt::Display for Eligibility {
 }
 
 /// A review as it goes on record.
-pub fn on_record(username: &str, review: &Review, eligibility: Eligibility) -> String {
-    let (verdict, comment) = (review.verdict.as_str(), comment(review));
-    shorten(&match eligibility {
-        Eligibility::Eligible => format!("{username} says {verdict}{comment}"),
-        why => format!("{verdict} of {username} has no effect: {why}{comment}"),
-    })
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    pub who: &'a str,
+    pub review: &'a Review,
+    /// Whether it has a say.
+    pub eligibility: Eligibility,
 }
 
-fn comment(review: &Review) -> String {
-    review.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default()
+impl std::fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (who, verdict) = (self.who, self.review.verdict.as_str());
+        match self.eligibility {
+            Eligibility::Eligible => write!(f, "{who} says {verdict}")?,
+            why => write!(f, "{verdict} of {who} has no effect: {why}")?,
+        }
+        self.review.comment.iter().try_for_each(|comment| write!(f, ": {comment}"))
+    }
 }
 
 /// People who have a say once access is approved, in the form of a stage.

@@ -7,6 +7,7 @@ use crate::api::policy::Effect;
 use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::nearest::several;
+use crate::core::policies::cel::Unevaluated;
 use crate::core::policies::{Entry, Policy, PolicySet};
 
 /// How many near names are told to who names a policy that is not there.
@@ -18,7 +19,7 @@ pub struct Chosen<'p> {
     /// When access would be.
     pub period: Period,
     /// Whether nobody needs to agree, or why that cannot be said.
-    pub automatic: Result<bool, String>,
+    pub automatic: Result<bool, Unevaluated>,
 }
 
 /// The named policy, or of those that match the one with least friction; ties by name. When none does, all
@@ -53,7 +54,7 @@ pub fn choose<'p>(
         return Ok(best);
     }
     for (policy, why) in policies.doubted().filter(|(p, _)| named(&p.reference.name)) {
-        denials.push(falls_short(policy, beside(fits(policy, ask, context), Shortfall::Disbelieved(why.to_owned()))));
+        denials.push(falls_short(policy, beside(fits(policy, ask, context), Shortfall::Disbelieved(why.clone()))));
     }
     for policy in policies.faulty().filter(|p| named(&p.reference.name)) {
         denials.push(falls_short(policy, beside(fits(policy, ask, context), Shortfall::Faulty(policy.faults.clone()))));
@@ -121,7 +122,7 @@ pub fn friction(policy: &Policy, aim: RequestKind<'_>, automatic: bool) -> (usiz
 ///
 /// # Errors
 /// When that cannot be said.
-pub fn is_automatic(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Result<bool, String> {
+pub fn is_automatic(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>) -> Result<bool, Unevaluated> {
     let Some(condition) = &policy.automatic_when else { return Ok(false) };
     condition.holds(&context.facts(ask, policy))
 }

@@ -6,11 +6,11 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::choose::{Chosen, choose};
 use crate::api::policy::Effect;
-use crate::core::decision::answer::{Approved, Decision, Lapse, Unreadable, Waiting};
+use crate::core::decision::answer::{Approved, Decision, Lapse, RightUnknown, Unreadable, Waiting};
 use crate::core::decision::approvals::ReviewLog;
 use crate::core::decision::context::EvalContext;
 use crate::core::decision::held_up::{frozen, role_away};
-use crate::core::decision::people::{Said, ask_people};
+use crate::core::decision::people::{Answer, ask_people};
 use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::stance::denials;
@@ -48,17 +48,17 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
         Err(why) => return denied(Shortfall::AutomaticUnevaluated(why)),
     };
     if context.role_is_unknown() {
-        return Decision::RightUnknown(ask.role.clone());
+        return Decision::RightUnknown(RightUnknown(ask.role.clone()));
     }
     let frozen = frozen(ask, &context);
     match ask_people(ask, policy, automatic, period, log, now) {
-        Said::Open(waiting) => match context.too_many_open(ask, policy) {
+        Answer::Open(waiting) => match context.too_many_open(ask, policy) {
             None => {
                 Decision::Waiting(Waiting { frozen, role_away: context.role_away().cloned().map(Box::new), ..waiting })
             }
             Some(exceeded) => denied(Shortfall::Limit(exceeded)),
         },
-        Said::Complete(approvers) => {
+        Answer::Complete(approvers) => {
             let approved = Approved { policy, place: place.clone(), period, approvers, freezes };
             match (frozen, role_away(ask, policy, period, &context)) {
                 (Some(edge), _) => Decision::Frozen(approved, edge),
@@ -67,8 +67,8 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
                 (None, Some(away)) => Decision::RoleAway(approved, away),
             }
         }
-        Said::Refused { by, comment } => Decision::Refused { policy, by, comment },
-        Said::Late(why) => Decision::Lapsed(why),
+        Answer::Refused(refusal) => Decision::Refused { policy, refusal },
+        Answer::Late(why) => Decision::Lapsed(why),
     }
 }
 
@@ -76,78 +76,117 @@ pub fn decide<'p>(ask: &ValidRequest<'_>, s: &Snapshot<'p>, log: ReviewLog<'_>, 
 mod tests {
     use super::*;
     use crate::api::policy::AccessPolicy;
-    use crate::core::decision::answer::{frozen_until, refused, right_unknown, waits_for_role};
+    use crate::api::subject::{RoleKind, RoleName};
     use crate::core::decision::approvals::Reviews;
+    use crate::core::decision::freeze::{Denying, NoAnswer};
+    use crate::core::decision::shortfall::Requesters;
     use crate::core::decision::validate::validate;
-    use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
+    use crate::core::laws::fixtures::{denied_by, deny, falls_short, group, namespaces, noon, policy, request};
     use crate::core::laws::simulator::Simulator;
+    use crate::core::model::duration;
+    use crate::core::model::field_error::FieldError;
+    use crate::core::model::problem::PolicyProblem;
     use crate::core::policies::PolicySet;
-    use crate::core::policies::limits::Counted;
+    use crate::core::policies::cel::Unevaluated;
+    use crate::core::policies::limits::{Count, Counted, Exceeded};
+    use crate::core::policies::origin::Disbelief;
     use crate::core::rbac::role::RoleSeen;
     use serde_json::{Value, json};
 
-    fn text(reasons: &[Denial]) -> String {
-        reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    /// The policy and length that a request is granted under, or why it is not.
+    type Answered = Result<(String, String), No>;
+
+    /// What keeps a request from being granted at once.
+    #[derive(Debug, PartialEq)]
+    enum No {
+        Denied(Vec<Denial>),
+        /// The policy of this name asks people.
+        Waits(String),
     }
 
-    /// The policy and length that a request is granted under, or why it is not.
-    fn answer(spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
+    fn answer(spec: Value, policies: &[AccessPolicy]) -> Answered {
         answer_beside(&[], spec, policies)
     }
 
-    fn answer_beside(others: &[Counted], spec: Value, policies: &[AccessPolicy]) -> Result<(String, String), String> {
+    fn answer_beside(others: &[Counted], spec: Value, policies: &[AccessPolicy]) -> Answered {
         let (request, set) = (request(spec), PolicySet::new(policies));
         let mut simulator = Simulator::new(request, Vec::new(), namespaces(), noon());
         simulator.others = others.to_vec();
         let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
         match decide(&validate(&simulator.request).unwrap(), &simulator.snapshot(&set, &[]), log, noon()) {
-            Decision::Approved(a) => {
-                Ok((a.policy.reference.name.clone(), crate::core::model::duration::format(a.period.length())))
-            }
-            Decision::Denied(reasons) => Err(text(&reasons)),
-            Decision::Waiting(waiting) => Err(format!("{} waits", waiting.policy.reference.name)),
-            Decision::Undecided(why) => Err(why.to_string()),
-            Decision::Lapsed(why) => Err(why.to_string()),
-            Decision::Frozen(_, edge) => Err(frozen_until(&edge)),
-            Decision::RightUnknown(role) => Err(right_unknown(&role)),
-            Decision::RoleAway(_, away) => Err(waits_for_role(&away.why)),
-            Decision::Refused { by, comment, .. } => Err(refused(&by, &comment)),
+            Decision::Approved(a) => Ok((a.policy.reference.name.clone(), duration::format(a.period.length()))),
+            Decision::Denied(reasons) => Err(No::Denied(reasons)),
+            Decision::Waiting(waiting) => Err(No::Waits(waiting.policy.reference.name.clone())),
+            other => panic!("{other:?}"),
         }
     }
 
-    fn by(name: &str, length: &str) -> Result<(String, String), String> {
+    fn by(name: &str, length: &str) -> Answered {
         Ok((name.to_owned(), length.to_owned()))
+    }
+
+    fn waits(policy: &str) -> Answered {
+        Err(No::Waits(policy.to_owned()))
+    }
+
+    fn denied(reasons: Vec<Denial>) -> Answered {
+        Err(No::Denied(reasons))
+    }
+
+    fn short(policy: &str, shortfall: Shortfall) -> Answered {
+        denied(falls_short(policy, [shortfall]))
+    }
+
+    fn length(asked: &str, most: &str) -> Shortfall {
+        let [asked, most] = [asked, most].map(|text| duration::parse(text).unwrap());
+        Shortfall::Length { asked, most }
+    }
+
+    fn role(kind: RoleKind, name: &str) -> RoleName {
+        RoleName { kind, name: name.to_owned() }
+    }
+
+    /// The only shortfall of the only policy.
+    fn only(answered: Answered) -> Shortfall {
+        let Err(No::Denied(reasons)) = answered else { panic!("{answered:?}") };
+        let [Denial::FallsShort { shortfalls, .. }] = reasons.as_slice() else { panic!("{reasons:?}") };
+        let [shortfall] = shortfalls.as_slice() else { panic!("{shortfalls:?}") };
+        shortfall.clone()
     }
 
     #[test]
     fn a_doubted_policy_denies_what_is_new_and_allows_nothing() {
+        let gap = || Disbelief::Unguarded("status-guard".to_owned());
         let (allow, deny) = (policy("allow", json!({})), deny("no", json!({})));
         let asked_of = |role: RoleSeen, policies: &[&AccessPolicy], spec: Value| {
-            let doubted = |_: &AccessPolicy| Some("it was written in a gap".to_owned());
+            let doubted = |_: &AccessPolicy| Some(gap());
             let set = PolicySet::default().renewed(policies.iter().copied(), doubted);
             let mut simulator = Simulator::new(request(spec), Vec::new(), namespaces(), noon());
             simulator.role = Some(role);
             let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
             match decide(&validate(&simulator.request).unwrap(), &simulator.snapshot(&set, &[]), log, noon()) {
-                Decision::Denied(reasons) => text(&reasons),
-                other => format!("{other:?}"),
+                Decision::Denied(reasons) => reasons,
+                other => panic!("{other:?}"),
             }
         };
         let asked = |policies: &[&AccessPolicy], spec| asked_of(RoleSeen::that_only_looks(), policies, spec);
-        assert_eq!(asked(&[&allow], json!({})), "policy allow: it was written in a gap");
+        let disbelieved = Shortfall::Disbelieved(gap());
+        assert_eq!(asked(&[&allow], json!({})), falls_short("allow", [disbelieved.clone()]));
         // A role that is not there is another fault of the policy, and hides no first one.
         let gone = asked_of(RoleSeen::OfCluster(None), &[&allow], json!({}));
-        assert!(gone.starts_with("policy allow: it was written in a gap, spec.roles[0]: there is no"), "{gone}");
+        let [Denial::FallsShort { shortfalls, .. }] = gone.as_slice() else { panic!("{gone:?}") };
+        assert_eq!(shortfalls[0], disbelieved);
+        assert!(matches!(&shortfalls[1..], [Shortfall::RoleUnusable(listed)] if listed.index == 0), "{gone:?}");
         let longer = asked(&[&allow], json!({ "duration": "700h" }));
-        assert!(longer.starts_with("policy allow: ") && !longer.contains("gap"), "{longer}");
-        assert_eq!(asked(&[&allow, &deny], json!({})), "policy no denies it");
+        assert_eq!(longer, falls_short("allow", [length("700h", "1h")]));
+        assert_eq!(asked(&[&allow, &deny], json!({})), denied_by(&["no"]));
     }
 
     #[test]
     fn deny_wins_over_every_allow_and_says_all_that_deny() {
         let allow = policy("allow", json!({}));
-        let text = answer(json!({}), &[deny("no-b", json!({})), allow.clone(), deny("no-a", json!({}))]);
-        assert_eq!(text, Err("policy no-a denies it; policy no-b denies it".to_owned()));
+        let both = answer(json!({}), &[deny("no-b", json!({})), allow.clone(), deny("no-a", json!({}))]);
+        assert_eq!(both, denied(denied_by(&["no-a", "no-b"])));
         let elsewhere = deny("no", json!({ "scope": { "namespaces": ["bank"] } }));
         let others = deny("no", json!({ "requesters": [{ "kind": "User", "name": "mallory" }] }));
         let admins = deny("no", json!({ "roles": [{ "name": "admin" }] }));
@@ -160,9 +199,9 @@ mod tests {
     fn a_deny_for_one_namespace_stops_requests_that_reach_it_from_above() {
         let allow = policy("allow", json!({ "scope": { "namespaces": ["*"], "cluster": true } }));
         let policies = [allow, deny("no", json!({ "scope": { "namespaces": ["bank"] } }))];
-        let text = Err("policy no denies it".to_owned());
-        assert_eq!(answer(json!({ "scope": { "cluster": true } }), &policies), text);
-        assert_eq!(answer(json!({ "scope": { "namespaces": ["bank", "shop"] } }), &policies), text);
+        let no = denied(denied_by(&["no"]));
+        assert_eq!(answer(json!({ "scope": { "cluster": true } }), &policies), no);
+        assert_eq!(answer(json!({ "scope": { "namespaces": ["bank", "shop"] } }), &policies), no);
         assert_eq!(answer(json!({ "scope": { "namespaces": ["shop"] } }), &policies), by("allow", "1h"));
     }
 
@@ -176,8 +215,8 @@ mod tests {
         };
         let (two, one_of_two, one) = (stages(&[1, 1]), stages(&[2]), stages(&[1]));
         let all = |specs: &[(&str, &Value)]| specs.iter().map(|(n, s)| policy(n, (*s).clone())).collect::<Vec<_>>();
-        assert_eq!(answer(json!({}), &all(&[("a", &two), ("b", &one_of_two)])), Err("b waits".to_owned()));
-        assert_eq!(answer(json!({}), &all(&[("a", &one_of_two), ("b", &one)])), Err("b waits".to_owned()));
+        assert_eq!(answer(json!({}), &all(&[("a", &two), ("b", &one_of_two)])), waits("b"));
+        assert_eq!(answer(json!({}), &all(&[("a", &one_of_two), ("b", &one)])), waits("b"));
         assert_eq!(answer(json!({}), &all(&[("a", &one), ("c", &json!({})), ("b", &json!({}))])), by("b", "1h"));
     }
 
@@ -185,15 +224,17 @@ mod tests {
     fn a_named_policy_decides_alone_but_never_over_a_deny() {
         let policies = [policy("easy", json!({})), policy("hard", json!({ "duration": { "max": "5m" } }))];
         assert_eq!(answer(json!({ "policy": "hard" }), &policies), by("hard", "5m"));
-        assert_eq!(answer(json!({ "policy": "ghost" }), &policies), Err("there is no policy ghost".to_owned()));
-        let near = "there is no policy eazy; names that are near: easy";
-        assert_eq!(answer(json!({ "policy": "eazy" }), &policies), Err(near.to_owned()));
+        for (name, near) in [("ghost", vec![]), ("eazy", vec!["easy".to_owned()])] {
+            let none = Denial::NamesNone { name: name.to_owned(), near };
+            assert_eq!(answer(json!({ "policy": name }), &policies), denied(vec![none]));
+        }
         let long = answer(json!({ "policy": "hard", "duration": "10m" }), &policies);
-        assert_eq!(long, Err("policy hard: 10m is longer than its maximum of 5m".to_owned()));
-        let denied = [policies[0].clone(), deny("no", json!({}))];
-        assert_eq!(answer(json!({ "policy": "easy" }), &denied), Err("policy no denies it".to_owned()));
+        assert_eq!(long, short("hard", length("10m", "5m")));
+        let beside = [policies[0].clone(), deny("no", json!({}))];
+        assert_eq!(answer(json!({ "policy": "easy" }), &beside), denied(denied_by(&["no"])));
         let far = deny("no", json!({ "scope": { "namespaces": ["bank"] } }));
-        assert!(answer(json!({ "policy": "no" }), &[far]).unwrap_err().contains("nothing can be granted by it"));
+        let names = denied(vec![Denial::NamesDenying("no".to_owned())]);
+        assert_eq!(answer(json!({ "policy": "no" }), &[far]), names);
     }
 
     #[test]
@@ -208,37 +249,28 @@ mod tests {
         let at_most = answer(json!({ "duration": "60m" }), &[policy("p", json!({}))]);
         assert_eq!(at_most, by("p", "1h"));
         let longer = answer(json!({ "duration": "3601s" }), &[policy("p", json!({}))]);
-        assert_eq!(longer, Err("policy p: 1h1s is longer than its maximum of 1h".to_owned()));
+        assert_eq!(longer, short("p", length("1h1s", "1h")));
     }
 
     #[test]
     fn an_allow_covers_everything_that_is_asked_for_or_it_does_not_match() {
-        let text = |spec, policy| answer(spec, &[policy]).unwrap_err();
-        let role = json!([{ "kind": "Role", "name": "edit" }]);
-        assert_eq!(
-            text(json!({}), policy("p", json!({ "roles": role }))),
-            "policy p: ClusterRole/edit is not among its roles (Role/edit)"
-        );
-        assert_eq!(
-            text(json!({ "scope": { "namespaces": ["bank", "shop"] } }), policy("p", json!({}))),
-            "policy p: it does not cover namespace bank"
-        );
-        assert_eq!(
-            text(json!({ "scope": { "cluster": true } }), policy("p", json!({ "scope": { "namespaces": ["*"] } }))),
-            "policy p: it does not cover the whole cluster"
-        );
-        assert_eq!(
-            text(json!({}), policy("p", json!({ "scope": { "cluster": true } }))),
-            "policy p: it does not cover namespace shop"
-        );
-        assert_eq!(
-            text(json!({ "requester": { "username": "eve" }, "duration": "2h" }), policy("p", json!({}))),
-            "policy p: eve is not among its requesters (Group/dev), 2h is longer than its maximum of 1h"
-        );
-        assert_eq!(
-            text(json!({}), deny("p", json!({ "scope": { "cluster": true } }))),
-            "there is no policy that allows anything"
-        );
+        let asked = |spec, policy| answer(spec, &[policy]);
+        let edit = |kind| role(kind, "edit");
+        let other = Shortfall::Role { asked: edit(RoleKind::ClusterRole), listed: vec![edit(RoleKind::Role)] };
+        let roles = json!([{ "kind": "Role", "name": "edit" }]);
+        assert_eq!(asked(json!({}), policy("p", json!({ "roles": roles }))), short("p", other));
+        let outside = |name: &str| short("p", Shortfall::Namespaces(vec![name.to_owned()]));
+        let both = json!({ "scope": { "namespaces": ["bank", "shop"] } });
+        assert_eq!(asked(both, policy("p", json!({}))), outside("bank"));
+        let all = policy("p", json!({ "scope": { "namespaces": ["*"] } }));
+        assert_eq!(asked(json!({ "scope": { "cluster": true } }), all), short("p", Shortfall::Cluster));
+        let cluster = json!({ "scope": { "cluster": true } });
+        assert_eq!(asked(json!({}), policy("p", cluster.clone())), outside("shop"));
+        let eve = asked(json!({ "requester": { "username": "eve" }, "duration": "2h" }), policy("p", json!({})));
+        let wanted = Requesters { named: vec![group("dev")], more: 0 };
+        let unnamed = Shortfall::Requester { who: "eve".to_owned(), wanted, near: None };
+        assert_eq!(eve, denied(falls_short("p", [unnamed, length("2h", "1h")])));
+        assert_eq!(asked(json!({}), deny("p", cluster)), denied(vec![Denial::NoPolicy]));
     }
 
     fn when(expression: &str, message: &str) -> Value {
@@ -248,7 +280,8 @@ mod tests {
     #[test]
     fn a_condition_that_does_not_hold_is_told_in_its_author_s_words() {
         let ticket = || policy("p", when("request.ticket != ''", "name a ticket (spec.ticket)"));
-        assert_eq!(answer(json!({}), &[ticket()]), Err("policy p: name a ticket (spec.ticket)".to_owned()));
+        let words = Shortfall::Condition("name a ticket (spec.ticket)".to_owned());
+        assert_eq!(answer(json!({}), &[ticket()]), short("p", words));
         assert_eq!(answer(json!({ "ticket": "OPS-7" }), &[ticket()]), by("p", "1h"));
         let easier = answer(json!({}), &[ticket(), policy("q", json!({}))]);
         assert_eq!(easier, by("q", "1h"));
@@ -258,20 +291,30 @@ mod tests {
         assert_eq!(answer(json!({ "duration": "1m" }), &[short]), by("p", "1m"));
     }
 
+    /// What a condition of the policy that denies names as the reason why it cannot be evaluated.
+    fn unevaluated(answered: Answered) -> NoAnswer {
+        let Err(No::Denied(reasons)) = answered else { panic!("{answered:?}") };
+        match reasons.as_slice() {
+            [Denial::Policy(Denying { policy, unevaluated: Some(why), window: None })] if policy == "no" => why.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_condition_that_cannot_be_evaluated_lets_nobody_in() {
-        let text = answer(json!({}), &[policy("p", when("1 / 0 == 1", "m"))]).unwrap_err();
-        assert!(text.starts_with("policy p: its condition cannot be evaluated: 1 / 0 == 1"), "{text}");
+        let shortfall = only(answer(json!({}), &[policy("p", when("1 / 0 == 1", "m"))]));
+        let failed = |why: &Unevaluated| matches!(why, Unevaluated::Failed { source, .. } if source == "1 / 0 == 1");
+        assert!(matches!(&shortfall, Shortfall::ConditionUnevaluated(why) if failed(why)), "{shortfall:?}");
         let denial = deny("no", when("1 / 0 == 1", "m"));
-        let text = answer(json!({}), &[policy("p", json!({})), denial]).unwrap_err();
-        assert!(text.starts_with("policy no denies it, since a condition cannot be evaluated: 1 / 0 == 1"), "{text}");
+        let why = unevaluated(answer(json!({}), &[policy("p", json!({})), denial]));
+        assert!(matches!(&why, NoAnswer::Evaluation(why) if failed(why)), "{why:?}");
     }
 
     #[test]
     fn a_denial_with_conditions_denies_when_they_all_hold() {
         let denial = |expression| deny("no", when(expression, "m"));
         let all = |expression| [policy("p", json!({})), denial(expression)];
-        assert_eq!(answer(json!({}), &all("request.role == 'edit'")), Err("policy no denies it".to_owned()));
+        assert_eq!(answer(json!({}), &all("request.role == 'edit'")), denied(denied_by(&["no"])));
         assert_eq!(answer(json!({}), &all("request.role == 'admin'")), by("p", "1h"));
         let mut both = denial("request.role == 'edit'");
         both.spec.conditions.extend(denial("'ops' in requester.groups").spec.conditions);
@@ -281,15 +324,18 @@ mod tests {
     #[test]
     fn a_slip_in_an_expression_lets_nobody_in_and_hinders_nobody_else() {
         let slip = || when("request.reson == ''", "m");
-        let expected = "spec.conditions[0].expression: character 9: request has no reson, did you mean reason?";
-        let text = answer(json!({}), &[policy("p", slip())]).unwrap_err();
-        assert!(text.starts_with(&format!("policy p: it is not ready ({expected}")), "{text}");
+        let faulty = |answered| match only(answered) {
+            Shortfall::Faulty(faults) => faults.into_iter().map(|fault| fault.field).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(faulty(answer(json!({}), &[policy("p", slip())])), ["spec.conditions[0].expression"]);
         assert_eq!(answer(json!({}), &[policy("a", slip()), policy("b", json!({}))]), by("b", "1h"));
         // What its fields say against the request comes first.
-        let text = answer(json!({ "role": { "name": "admin" } }), &[policy("p", slip())]).unwrap_err();
-        assert_eq!(text, "policy p: ClusterRole/admin is not among its roles (ClusterRole/edit)");
-        let text = answer(json!({}), &[policy("p", staged("risk.level == 'low'"))]).unwrap_err();
-        assert!(text.starts_with("policy p: it is not ready (spec.approval.automaticWhen: character 15: "), "{text}");
+        let [asked, edit] = ["admin", "edit"].map(|name| role(RoleKind::ClusterRole, name));
+        let admin = answer(json!({ "role": { "name": "admin" } }), &[policy("p", slip())]);
+        assert_eq!(admin, short("p", Shortfall::Role { asked, listed: vec![edit] }));
+        let automatic = answer(json!({}), &[policy("p", staged("risk.level == 'low'"))]);
+        assert_eq!(faulty(automatic), ["spec.approval.automaticWhen"]);
     }
 
     /// Its other conditions do not count either: nobody knows what was meant.
@@ -302,10 +348,9 @@ mod tests {
             deny("no", spec)
         };
         let all = |spec| [policy("p", json!({})), slip(spec)];
-        let text = answer(json!({}), &all(json!({}))).unwrap_err();
-        let expected =
-            "policy no denies it, since a condition cannot be evaluated: spec.conditions[1].expression: character 9";
-        assert!(text.starts_with(expected), "{text}");
+        let why = unevaluated(answer(json!({}), &all(json!({}))));
+        let NoAnswer::Faults(faults) = why else { panic!("{why:?}") };
+        assert_eq!(faults.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(), ["spec.conditions[1].expression"]);
         for elsewhere in [
             json!({ "roles": [{ "name": "admin" }] }),
             json!({ "scope": { "namespaces": ["bank"] } }),
@@ -324,12 +369,12 @@ mod tests {
     fn low_risk_waits_for_nobody_and_the_rest_for_people() {
         let short = || policy("p", staged("request.durationSeconds <= 600"));
         assert_eq!(answer(json!({ "duration": "10m" }), &[short()]), by("p", "10m"));
-        assert_eq!(answer(json!({ "duration": "11m" }), &[short()]), Err("p waits".to_owned()));
+        assert_eq!(answer(json!({ "duration": "11m" }), &[short()]), waits("p"));
         // Asking nobody, it asks least.
         let plain = policy("a", json!({ "approval": staged("false")["approval"] }));
         assert_eq!(answer(json!({ "duration": "10m" }), &[plain, short()]), by("p", "10m"));
-        let text = answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]).unwrap_err();
-        assert!(text.starts_with("policy p: its automaticWhen cannot be evaluated: 1 / 0 == 1"), "{text}");
+        let shortfall = only(answer(json!({}), &[policy("p", staged("1 / 0 == 1"))]));
+        assert!(matches!(&shortfall, Shortfall::AutomaticUnevaluated(_)), "{shortfall:?}");
     }
 
     #[test]
@@ -344,8 +389,9 @@ mod tests {
         other.status = Some(serde_json::from_value(status).unwrap());
         let others = [Counted::of(&other).unwrap()];
         let full = policy("full", json!({ "limits": { "liveGrants": 1 } }));
-        let text = answer_beside(&others, json!({}), std::slice::from_ref(&full));
-        assert_eq!(text, Err("policy full: there are 1 running grants under it, and it allows 1".to_owned()));
+        let exceeded = |what| Shortfall::Limit(Exceeded::Full { what, there: 1, most: 1 });
+        let beside = answer_beside(&others, json!({}), std::slice::from_ref(&full));
+        assert_eq!(beside, short("full", exceeded(Count::Grants)));
         assert_eq!(answer_beside(&others, json!({}), &[full.clone(), policy("other", json!({}))]), by("other", "1h"));
         assert_eq!(answer_beside(&[], json!({}), &[full]), by("full", "1h"));
         // The same for what would have to wait.
@@ -353,15 +399,16 @@ mod tests {
         other.status = Some(serde_json::from_value(waiting).unwrap());
         let mut spec = staged("false");
         spec["limits"] = json!({ "openRequestsPerPerson": 1 });
-        let text = answer_beside(&[Counted::of(&other).unwrap()], json!({}), &[policy("p", spec.clone())]).unwrap_err();
-        assert_eq!(text, "policy p: there are 1 requests of alice that wait under it, and it allows 1");
-        assert_eq!(answer(json!({}), &[policy("p", spec)]), Err("p waits".to_owned()));
+        let beside = answer_beside(&[Counted::of(&other).unwrap()], json!({}), &[policy("p", spec.clone())]);
+        assert_eq!(beside, short("p", exceeded(Count::RequestsOf("alice".to_owned()))));
+        assert_eq!(answer(json!({}), &[policy("p", spec)]), waits("p"));
     }
 
     #[test]
     fn a_broken_allow_grants_nobody_anything() {
-        let text = answer(json!({}), &[policy("p", json!({ "requesters": [] }))]).unwrap_err();
-        assert!(text.starts_with("policy p: it is not ready (spec.requesters: "), "{text}");
+        let faults = vec![FieldError::new("spec.requesters", PolicyProblem::NoRequesters)];
+        let broken = answer(json!({}), &[policy("p", json!({ "requesters": [] }))]);
+        assert_eq!(broken, denied(vec![Denial::NotReady { policy: "p".to_owned(), faults }]));
     }
 
     #[test]

@@ -7,18 +7,37 @@ use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::openings::Openings;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Policy;
+use crate::core::policies::cel::Unevaluated;
 
 /// A policy that denies a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denying {
     pub policy: String,
     /// Why a condition of it cannot be evaluated, if that is why it denies: such a condition lets nobody in.
-    pub unevaluated: Option<String>,
+    pub unevaluated: Option<NoAnswer>,
     /// The window in which it denies; none when it always does.
     pub window: Option<Frozen>,
+}
+
+/// Why a condition of a policy that denies says neither yes nor no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Its expressions have faults.
+    Faults(Vec<FieldError>),
+    Evaluation(Unevaluated),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Faults(faults) => f.write_str(&sentence(faults)),
+            Self::Evaluation(why) => write!(f, "{why}"),
+        }
+    }
 }
 
 /// What lies in a window in which a policy denies.

@@ -95,9 +95,12 @@ mod tests {
         simulator.status().stage.map(|stage| stage.name)
     }
 
-    fn message(request: &AccessRequest) -> Vec<String> {
+    /// What is on record of what bob said: from when on it counts, if it had to wait.
+    fn noted(request: &AccessRequest) -> Vec<Option<Timestamp>> {
         let history = request.status.iter().flat_map(|status| &status.history);
-        history.filter(|entry| entry.by.is_some()).map(|entry| entry.message.clone()).collect()
+        let of_bob = history.filter(|entry| entry.event == Reason::Reviewed && entry.by.as_deref() == Some("bob"));
+        let noted = of_bob.map(|entry| entry.review.clone().unwrap());
+        noted.map(|review| review.counts_from.map(|from| from.0)).collect()
     }
 
     /// What is put on record of one person has an end; that they approve has not.
@@ -129,17 +132,14 @@ mod tests {
             (stage(&simulator), simulator.plan().wake),
             (Some("leads".to_owned()), Some(noon() + SignedDuration::from_hours(12)))
         );
-        assert_eq!(
-            message(&simulator.request),
-            [format!("Approve of bob counts from {opens} on: its stage has hours")]
-        );
+        assert_eq!(noted(&simulator.request), [Some(opens)]);
         simulator.now = opens - SignedDuration::from_secs(1);
         simulator.settle();
         assert_eq!((stage(&simulator), simulator.plan().wake), (Some("leads".to_owned()), Some(opens)));
         simulator.now = opens;
         simulator.settle();
         assert_eq!(stage(&simulator).as_deref(), Some("owners"));
-        assert_eq!(message(&simulator.request).last().unwrap(), "bob says Approve");
+        assert_eq!(noted(&simulator.request), [Some(opens), None]);
     }
 
     #[test]

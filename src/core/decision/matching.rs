@@ -5,9 +5,9 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::core::decision::context::EvalContext;
+use crate::core::decision::freeze::NoAnswer;
 use crate::core::decision::shortfall::{Requesters, Shortfall};
 use crate::core::model::ask::{RequestKind, ValidRequest};
-use crate::core::model::field_error::sentence;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::model::near_miss::near_miss;
@@ -23,8 +23,8 @@ pub enum Touch {
     No,
     /// All of it holds.
     Yes,
-    /// A condition of it cannot be evaluated; why. That does not let anybody in.
-    Unevaluated(String),
+    /// A condition of it cannot be evaluated. That does not let anybody in.
+    Unevaluated(NoAnswer),
 }
 
 /// Whether a policy that denies is about what is asked for. When it denies is in its schedule. One with a fault in a
@@ -38,14 +38,14 @@ pub fn touch(policy: &Policy, ask: &ValidRequest<'_>, context: &EvalContext<'_>)
         return Touch::No;
     }
     if !policy.faults.is_empty() {
-        return Touch::Unevaluated(sentence(&policy.faults));
+        return Touch::Unevaluated(NoAnswer::Faults(policy.faults.clone()));
     }
     let facts = policy.conditions.first().map(|_| context.facts(ask, policy));
     for (requirement, facts) in policy.conditions.iter().zip(facts.iter().cycle()) {
         match requirement.condition.holds(facts) {
             Ok(true) => {}
             Ok(false) => return Touch::No,
-            Err(why) => return Touch::Unevaluated(why),
+            Err(why) => return Touch::Unevaluated(NoAnswer::Evaluation(why)),
         }
     }
     Touch::Yes

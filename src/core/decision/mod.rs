@@ -23,3 +23,6 @@ pub mod shortfall;
 pub mod snapshot;
 pub mod stance;
 pub mod validate;
+
+#[cfg(test)]
+mod golden;

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::policy::Stage;
 use crate::api::subject::Identity;
-use crate::core::decision::answer::{Lapse, Waiting};
+use crate::core::decision::answer::{Lapse, Refusal, Waiting};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::hours::counts;
 use crate::core::decision::period::Period;
@@ -17,13 +17,13 @@ use crate::core::policies::Policy;
 use crate::core::policies::seats::as_escalated;
 
 /// What people say.
-pub enum Said<'p> {
+pub enum Answer<'p> {
     /// Somebody must still agree.
     Open(Waiting<'p>),
     /// These have agreed, and they are enough.
     Complete(Vec<String>),
     /// Somebody who may says no.
-    Refused { by: String, comment: String },
+    Refused(Refusal),
     /// It is too late.
     Late(Lapse),
 }
@@ -36,14 +36,14 @@ pub fn ask_people<'p>(
     period: Period,
     log: ReviewLog<'_>,
     now: Timestamp,
-) -> Said<'p> {
+) -> Answer<'p> {
     // Once a start is named, what is asked for ends at its time whether it has been granted or not.
     let window_end = match ask.aim {
         RequestKind::Extension { running, .. } => running.map(|running| running.end),
         RequestKind::Grant | RequestKind::BreakGlass => ask.start.map(|_| period.end),
     };
     if window_end.is_some_and(|end| end <= now) {
-        return Said::Late(match ask.aim {
+        return Answer::Late(match ask.aim {
             RequestKind::Extension { of, .. } => Lapse::Grant(of.to_owned()),
             RequestKind::Grant | RequestKind::BreakGlass => Lapse::Time,
         });
@@ -54,18 +54,20 @@ pub fn ask_people<'p>(
     };
     let counts = |who: &Identity, stage: &Stage| counts(policy, stage, who, log, now);
     match progress(&stages, log.reviews, ask.requester, counts) {
-        Progress::Complete(approvers) => Said::Complete(approvers),
+        Progress::Complete(approvers) => Answer::Complete(approvers),
         // Nobody is waited for; whoever has a say and is there already can still say no.
-        Progress::Open { .. } if automatic || matches!(ask.aim, RequestKind::BreakGlass) => Said::Complete(Vec::new()),
-        Progress::Denied { by, comment } => Said::Refused { by, comment },
+        Progress::Open { .. } if automatic || matches!(ask.aim, RequestKind::BreakGlass) => {
+            Answer::Complete(Vec::new())
+        }
+        Progress::Denied { by, comment } => Answer::Refused(Refusal { by, comment }),
         Progress::Open { stage, approved } => {
             let stage = stages[stage].clone();
             let answer_by = later(ask.created, policy.deadline);
             let deadline = window_end.map_or(answer_by, |end| end.min(answer_by));
             if deadline <= now {
-                return Said::Late(Lapse::Stage(stage.name));
+                return Answer::Late(Lapse::Stage(stage.name));
             }
-            Said::Open(Waiting { policy, stage, approved, deadline, frozen: None, role_away: None })
+            Answer::Open(Waiting { policy, stage, approved, deadline, frozen: None, role_away: None })
         }
     }
 }

@@ -90,7 +90,7 @@ impl<'a> Protected<'a> {
             GrantScope::Cluster => ProtectedBy::Cluster {
                 release: self.release.to_owned(),
                 role: ask.role.clone(),
-                right: beyond_reading(ask.request, role)?,
+                beyond: beyond_reading(ask.request, role)?,
             },
             GrantScope::Namespaces(names) => {
                 let reached = names.iter().filter(|name| self.contains(name) && policy.covers(name, namespaces));
@@ -124,8 +124,8 @@ pub enum ProtectedBy {
         release: String,
         /// The role asked for.
         role: RoleName,
-        /// A right of it that does.
-        right: String,
+        /// What of it does.
+        beyond: BeyondReading,
     },
     /// Namespaces that were asked for.
     Namespaces {
@@ -138,9 +138,9 @@ pub enum ProtectedBy {
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.of {
-            ProtectedBy::Cluster { release, role, right } => write!(
+            ProtectedBy::Cluster { release, role, beyond } => write!(
                 f,
-                "{KUBE_SYSTEM} and {release} are protected, which the whole cluster includes, and {role} {right}: ask for \
+                "{KUBE_SYSTEM} and {release} are protected, which the whole cluster includes, and {role} {beyond}: ask for \
                  namespaces, or for what only reads (spec.rules), or {WAY_OUT}"
             )?,
             ProtectedBy::Namespaces { reached, selected } => {
@@ -155,21 +155,42 @@ impl fmt::Display for Protection {
     }
 }
 
-/// What the request could do besides looking: with the rules that it asks for, or else with the whole role. None when
-/// it only looks.
-fn beyond_reading(request: &AccessRequest, role: Option<&RoleSeen>) -> Option<String> {
-    let narrow = &request.spec.rules;
-    if !narrow.is_empty() {
-        return narrow.iter().map(rules::from_narrow).find_map(|rule| more_than_reading(&rule)).map(may);
-    }
-    match role.and_then(RoleSeen::rules_in_every_place) {
-        None => Some("is not known here: it may come to allow anything".to_owned()),
-        Some(all) => all.into_iter().find_map(more_than_reading).map(may),
+/// What is more than looking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BeyondReading {
+    /// Nobody knows what the role allows, so it may come to be anything.
+    Unknown,
+    /// A verb on resources.
+    Resource { verb: String, resource: String },
+    /// A verb on URLs.
+    Url { verb: String, url: String },
+}
+
+impl fmt::Display for BeyondReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("is not known here: it may come to allow anything"),
+            Self::Resource { verb, resource } => {
+                write!(f, "may do more than look there ({} on {})", quote(verb), quote(resource))
+            }
+            Self::Url { verb, url } => {
+                write!(f, "may do more than look there ({} on URL {})", quote(verb), quote(url))
+            }
+        }
     }
 }
 
-fn may(right: String) -> String {
-    format!("may do more than look there ({right})")
+/// What the request could do besides looking: with the rules that it asks for, or else with the whole role. None when
+/// it only looks.
+fn beyond_reading(request: &AccessRequest, role: Option<&RoleSeen>) -> Option<BeyondReading> {
+    let narrow = &request.spec.rules;
+    if !narrow.is_empty() {
+        return narrow.iter().map(rules::from_narrow).find_map(|rule| more_than_reading(&rule));
+    }
+    match role.and_then(RoleSeen::rules_in_every_place) {
+        None => Some(BeyondReading::Unknown),
+        Some(all) => all.into_iter().find_map(more_than_reading),
+    }
 }
 
 /// What only looks, at resources.
@@ -184,23 +205,23 @@ const NOT_TO_BE_READ: [(&str, &[&str]); 3] = [
     (KUBEVIRT_TOKENS, KUBEVIRT_SCREENS),
 ];
 
-/// A right of this rule that is more than looking, in words.
-fn more_than_reading(rule: &PolicyRule) -> Option<String> {
+/// A right of this rule that is more than looking.
+fn more_than_reading(rule: &PolicyRule) -> Option<BeyondReading> {
     let verb = rule.verbs.first()?;
     let outside = |of: &[&str]| rule.verbs.iter().find(|verb| !of.contains(&verb.as_str()));
     if let (Some(_), Some(resource)) = (list(&rule.api_groups).first(), list(&rule.resources).first()) {
         if let Some(verb) = outside(&READ) {
-            return Some(format!("{} on {}", quote(verb), quote(resource)));
+            return Some(BeyondReading::Resource { verb: verb.clone(), resource: resource.clone() });
         }
         let of_rule = NOT_TO_BE_READ.iter().filter(|(group, _)| group_matches(rule, group));
         let mut not_to_be_read = of_rule.flat_map(|(_, resources)| resources.iter());
         if let Some(resource) = not_to_be_read.find(|resource| resource_matches(rule, resource)) {
-            return Some(format!("{} on {resource}", quote(verb)));
+            return Some(BeyondReading::Resource { verb: verb.clone(), resource: (*resource).to_owned() });
         }
     }
     let url = list(&rule.non_resource_urls).first()?;
     outside(&READ.into_iter().chain(READ_URL).collect::<Vec<_>>())
-        .map(|verb| format!("{} on URL {}", quote(verb), quote(url)))
+        .map(|verb| BeyondReading::Url { verb: verb.clone(), url: url.clone() })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::core::model::field_error::FieldError;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::grant_scope::Target;
 use crate::core::model::namespaces::Namespaces;
+use crate::core::model::problem::{OutOfReach, ScopeProblem};
 
 /// Where requests are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,67 +43,55 @@ impl ServedNamespaces {
     /// choose among the namespaces that are served, so they never lead out of reach.
     pub fn refusal(&self, from: &str, target: &Target) -> Option<FieldError> {
         let Self::Namespaces(served) = self else { return None };
-        let (field, problem) = match target {
+        let (field, what) = match target {
             // None is made there while the guards are in force.
-            _ if !self.serves(from) => ("metadata.namespace", format!("nobody answers a request in namespace {from}")),
+            _ if !self.serves(from) => ("metadata.namespace", OutOfReach::Own(from.to_owned())),
             Target::Selected(_) => return None,
-            Target::Cluster | Target::Granted(GrantScope::Cluster) => {
-                ("spec.scope.cluster", "access to the whole cluster cannot be granted here".to_owned())
-            }
+            Target::Cluster | Target::Granted(GrantScope::Cluster) => ("spec.scope.cluster", OutOfReach::Cluster),
             Target::Namespaces(names) => ("spec.scope.namespaces", unserved(names, served)?),
             Target::Granted(GrantScope::Namespaces(names)) => ("spec.scope.namespaces", unserved(names, served)?),
         };
-        let served: Vec<&str> = served.iter().map(String::as_str).collect();
-        Some(FieldError::new(
-            field,
-            format!(
-                "{problem}: ask for namespaces that this Daypass is limited to, or have who installs it change \
-                 `watchNamespaces` of its chart; now it serves {}",
-                served.join(", ")
-            ),
-        ))
+        Some(FieldError::new(field, ScopeProblem::OutOfReach { what, served: served.iter().cloned().collect() }))
     }
 }
 
-/// Says which of these namespaces are not served; nothing when all are.
-fn unserved<'a>(names: impl IntoIterator<Item = &'a String>, served: &BTreeSet<String>) -> Option<String> {
-    let outside: BTreeSet<&str> =
-        names.into_iter().filter(|name| !served.contains(*name)).map(String::as_str).collect();
-    let outside: Vec<&str> = outside.into_iter().collect();
-    (!outside.is_empty()).then(|| format!("namespace {} is not served", outside.join(", ")))
+/// Those of these namespaces that are not served, if any.
+fn unserved<'a>(names: impl IntoIterator<Item = &'a String>, served: &BTreeSet<String>) -> Option<OutOfReach> {
+    let outside: BTreeSet<&String> = names.into_iter().filter(|name| !served.contains(*name)).collect();
+    (!outside.is_empty()).then(|| OutOfReach::Namespaces(outside.into_iter().cloned().collect()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::decision::validate::validate;
-    use crate::core::laws::fixtures::request;
+    use crate::core::laws::fixtures::{fault, request};
     use serde_json::{Value, json};
 
     fn limited() -> ServedNamespaces {
         ServedNamespaces::of(["shop", "bank"].map(str::to_owned))
     }
 
-    fn refusal(scope: Value) -> Option<String> {
+    fn out_of_reach(what: OutOfReach) -> ScopeProblem {
+        ScopeProblem::OutOfReach { what, served: ["bank", "shop"].map(str::to_owned).into() }
+    }
+
+    fn refusal(scope: Value) -> Option<FieldError> {
         let reach = limited();
         let request = request(json!({ "scope": scope }));
         let target = validate(&request).unwrap().target;
         assert_eq!(ServedNamespaces::of([]).refusal("shop", &target), None);
-        reach.refusal("shop", &target).map(|fault| fault.to_string())
+        reach.refusal("shop", &target)
     }
 
     #[test]
-    fn what_is_out_of_reach_is_told_with_the_field_the_rule_and_the_way_out() {
-        let way_out = "ask for namespaces that this Daypass is limited to, or have who installs it change \
-                       `watchNamespaces` of its chart; now it serves bank, shop";
-        for (scope, message) in [
-            (json!({ "cluster": true }), "spec.scope.cluster: access to the whole cluster cannot be granted here: "),
-            (
-                json!({ "namespaces": ["yard", "shop", "moon"] }),
-                "spec.scope.namespaces: namespace moon, yard is not served: ",
-            ),
+    fn what_is_out_of_reach_is_refused_by_its_field() {
+        let outside = OutOfReach::Namespaces(["moon", "yard"].map(str::to_owned).into());
+        for (scope, field, what) in [
+            (json!({ "cluster": true }), "spec.scope.cluster", OutOfReach::Cluster),
+            (json!({ "namespaces": ["yard", "shop", "moon"] }), "spec.scope.namespaces", outside),
         ] {
-            assert_eq!(refusal(scope), Some(format!("{message}{way_out}")));
+            assert_eq!(refusal(scope), Some(fault(field, out_of_reach(what))));
         }
         assert_eq!(refusal(json!({ "namespaces": ["shop", "bank"] })), None);
         assert_eq!(refusal(json!({})), None, "a request without a scope is for its own namespace");
@@ -112,8 +101,8 @@ mod tests {
     #[test]
     fn nobody_answers_a_request_in_a_namespace_that_is_not_served() {
         let target = Target::Namespaces(["shop".to_owned()].into());
-        let message = limited().refusal("yard", &target).map(|fault| fault.to_string()).unwrap();
-        assert!(message.starts_with("metadata.namespace: nobody answers a request in namespace yard: "), "{message}");
+        let own = out_of_reach(OutOfReach::Own("yard".to_owned()));
+        assert_eq!(limited().refusal("yard", &target), Some(fault("metadata.namespace", own)));
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::api::subject::{RoleName, Subject};
 use crate::core::model::duration;
 use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::near_miss::NearMiss;
+use crate::core::policies::cel::Unevaluated;
 use crate::core::policies::limits::Exceeded;
+use crate::core::policies::origin::Disbelief;
 use crate::core::policies::usable::ListedRole;
 
 /// One thing in which a policy falls short.
@@ -71,10 +73,10 @@ pub enum Shortfall {
     BreakGlassOnly,
     /// A condition does not hold; its message.
     Condition(String),
-    /// A condition cannot be evaluated; why.
-    ConditionUnevaluated(String),
-    /// Whether people must be asked cannot be evaluated; why.
-    AutomaticUnevaluated(String),
+    /// A condition cannot be evaluated.
+    ConditionUnevaluated(Unevaluated),
+    /// Whether people must be asked cannot be evaluated.
+    AutomaticUnevaluated(Unevaluated),
     /// It does not reach what is protected.
     Protected(Protection),
     /// It lists the role, which cannot be handed out.
@@ -84,7 +86,7 @@ pub enum Shortfall {
     /// Its limits leave no room.
     Limit(Exceeded),
     /// It is not believed; why, and the way out.
-    Disbelieved(String),
+    Disbelieved(Disbelief),
     /// It has faults in its expressions.
     Faulty(Vec<FieldError>),
 }
@@ -131,7 +133,7 @@ impl fmt::Display for Shortfall {
             Self::RoleUnusable(listed) => write!(f, "{listed}"),
             Self::NoTime(why) => write!(f, "{why}"),
             Self::Limit(exceeded) => write!(f, "{exceeded}"),
-            Self::Disbelieved(why) => f.write_str(why),
+            Self::Disbelieved(why) => write!(f, "{why}"),
             Self::Faulty(faults) => write!(f, "it is not ready ({})", sentence(faults)),
         }
     }

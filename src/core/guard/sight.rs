@@ -5,6 +5,7 @@
 //! has been deceived.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -95,11 +96,35 @@ pub enum Tried {
     Inconclusive(String),
 }
 
+/// In what a guard is not what the chart made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardDrift {
+    /// There is no policy of its name.
+    NoPolicy,
+    /// There is no binding of its name.
+    NoBinding,
+    /// Its policy or its binding is another.
+    Changed,
+}
+
+impl fmt::Display for GuardDrift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPolicy => "is missing: there is no ValidatingAdmissionPolicy of this name",
+            Self::NoBinding => "is missing: there is no ValidatingAdmissionPolicyBinding of this name",
+            Self::Changed => {
+                "is not what the chart made: its policy or binding was changed (spec, match, failurePolicy or actions); \
+                 apply the chart again"
+            }
+        })
+    }
+}
+
 /// What a round says of all guards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoundFindings {
-    /// Guards that are not what the chart made, with the reason.
-    pub drifted: Vec<(String, String)>,
+    /// Guards that are not what the chart made, and in what.
+    pub drifted: Vec<(String, GuardDrift)>,
     /// Guards that let something pass, with what.
     pub passed: Vec<(String, String)>,
     /// Guards whose try said nothing, with the reason; sight decides over these.
@@ -122,7 +147,8 @@ impl RoundFindings {
 
     /// Whether this guard was found wanting.
     pub fn condemns(&self, guard: &str) -> bool {
-        self.drifted.iter().chain(&self.passed).any(|(name, _)| name == guard)
+        let drifted = self.drifted.iter().map(|(name, _)| name);
+        drifted.chain(self.passed.iter().map(|(name, _)| name)).any(|name| name == guard)
     }
 }
 
@@ -140,18 +166,15 @@ pub fn judge(
         let guard = seen.get(name).unwrap_or(&nothing);
         let mark = guard.mark();
         let why = match (&guard.policy, &guard.binding) {
-            (None, _) => Some("is missing: there is no ValidatingAdmissionPolicy of this name"),
-            (_, None) => Some("is missing: there is no ValidatingAdmissionPolicyBinding of this name"),
+            (None, _) => Some(GuardDrift::NoPolicy),
+            (_, None) => Some(GuardDrift::NoBinding),
             (Some(policy), Some(binding)) => {
                 let known = digest(&policy.spec, &binding.spec) == *wanted || mark.as_ref() == vouched.get(name);
-                (!known).then_some(
-                    "is not what the chart made: its policy or binding was changed (spec, match, failurePolicy or \
-                     actions); apply the chart again",
-                )
+                (!known).then_some(GuardDrift::Changed)
             }
         };
         if let Some(why) = why {
-            verdict.drifted.push((name.clone(), why.to_owned()));
+            verdict.drifted.push((name.clone(), why));
         }
         verdict.marks.extend(mark.map(|mark| (name.clone(), mark)));
         match tries.get(name) {
@@ -230,9 +253,10 @@ mod tests {
         assert!(!one(made(), Some(Tried::Passed("a forged status")), &Marks::new()).is_sound());
         let changed = || SeenGuard { policy: stored("p", 2, json!({ "a": 2 })), ..made() };
         let verdict = one(changed(), Some(Tried::Refused), &Marks::new());
-        assert!(!verdict.is_sound() && verdict.complaint().starts_with("g is not what the chart made"), "{verdict:?}");
+        assert!(!verdict.is_sound() && verdict.drifted == [("g".to_owned(), GuardDrift::Changed)], "{verdict:?}");
         let gone = SeenGuard { binding: None, ..made() };
-        assert!(one(gone, None, &Marks::new()).complaint().contains("no ValidatingAdmissionPolicyBinding"));
+        assert_eq!(one(gone, None, &Marks::new()).drifted, [("g".to_owned(), GuardDrift::NoBinding)]);
+        assert_eq!(one(SeenGuard::default(), None, &Marks::new()).drifted, [("g".to_owned(), GuardDrift::NoPolicy)]);
         // The former controller saw this very version and found it right by its own chart.
         assert!(one(changed(), None, &verdict.marks).is_sound());
         assert!(

@@ -9,8 +9,12 @@ use serde_json::{Value, json};
 use crate::api::policy::{AccessPolicy, Stage};
 use crate::api::request::{AccessRequest, Review, ReviewVerdict};
 use crate::api::subject::{Subject, SubjectKind};
+use crate::core::decision::freeze::Denying;
+use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::lifecycle::end::ASK_ANEW;
+use crate::core::model::field_error::FieldError;
 use crate::core::model::namespaces::{Namespace, Namespaces};
+use crate::core::model::problem::Problem;
 
 /// Noon of the day that the samples live in.
 pub fn noon() -> Timestamp {
@@ -41,6 +45,22 @@ pub fn review(verdict: ReviewVerdict, groups: &[&str]) -> Review {
 
 pub fn approve(username: &str) -> (String, Review) {
     (username.to_owned(), review(ReviewVerdict::Approve, &[]))
+}
+
+/// That this policy falls short of a request in these things, and no other policy would allow it.
+pub fn falls_short(policy: &str, shortfalls: impl Into<Vec<Shortfall>>) -> Vec<Denial> {
+    vec![Denial::FallsShort { policy: policy.to_owned(), shortfalls: shortfalls.into() }]
+}
+
+/// That these policies deny a request, whenever it is.
+pub fn denied_by(policies: &[&str]) -> Vec<Denial> {
+    let denying = |name: &&str| Denying { policy: (*name).to_owned(), unevaluated: None, window: None };
+    policies.iter().map(denying).map(Denial::Policy).collect()
+}
+
+/// A fault in a field.
+pub fn fault(field: &str, problem: impl Into<Problem>) -> FieldError {
+    FieldError::new(field, problem)
 }
 
 /// What a message says of its request, without what every request says that is over.

@@ -137,6 +137,7 @@ pub(super) fn sources_in(folder: &str) -> Vec<PathBuf> {
                 && !path.ends_with("arrows.rs")
                 && !path.ends_with("completeness.rs")
                 && !path.ends_with("contributing.rs")
+                && !path.ends_with("wording.rs")
             {
                 files.push(path);
             }

@@ -28,6 +28,9 @@ use crate::core::rbac::binding::{Observed, Wanted};
 use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 
+/// What the API server says when the simulator refuses to bind.
+pub const CANNOT_BIND: &str = "refused";
+
 /// Steps after which a request must have come to rest. The longest way has four.
 const MOST_STEPS: usize = 8;
 
@@ -330,7 +333,7 @@ impl Simulator {
         let usable = |n: &String| self.namespaces.get(n).is_some_and(|n| !n.terminating);
         let taken = self.bindings.iter().any(|b| b.object.is_at(&reference));
         if self.refuses {
-            self.failure = Some("the role cannot be bound".to_owned());
+            self.failure = Some(CANNOT_BIND.to_owned());
         }
         if self.refuses || taken || !reference.namespace.as_ref().is_none_or(usable) {
             return Err(Refused);

@@ -20,10 +20,11 @@ use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::stance::stance_to_running;
 use crate::core::guard::Guard;
 use crate::core::lifecycle::break_glass::{follow_review, unjustified};
-use crate::core::lifecycle::drift::{Bindings, ChangedBinding, Uids, describe, inspect};
+use crate::core::lifecycle::drift::{Bindings, ChangedBinding, Uids, inspect};
 use crate::core::lifecycle::end::{Ending, finish};
 use crate::core::lifecycle::extension::{self, DueExtension};
-use crate::core::lifecycle::freeze::{self, note_freeze_ahead};
+use crate::core::lifecycle::freeze::note_freeze_ahead;
+use crate::core::lifecycle::happened::Happened;
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages::{follow_may_revoke, note_vain_revokes};
 use crate::core::lifecycle::step::Step;
@@ -36,7 +37,7 @@ use crate::core::model::history;
 use crate::core::model::instants::earliest;
 use crate::core::policies::{Entry, Policy};
 use crate::core::rbac::binding::Observed;
-use crate::core::rbac::role::missing_rights;
+use crate::core::rbac::role::{Lack, missing_rights};
 use crate::core::rbac::rules::describe as describe_rules;
 
 /// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
@@ -53,7 +54,7 @@ pub fn keep(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidReques
 fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Step {
     let Allowed { policy, freezes } = match still_allowed(s, &status, ask, now) {
         Ok(allowed) => allowed,
-        Err(why) => return finish(s, status, Ending::Revoked, None, &why.to_string(), now),
+        Err(why) => return finish(s, status, Ending::Revoked, None, &why, now),
     };
     follow_may_revoke(s, &mut status);
     // No role is being made while this is planned, so a self-binding that is there was left behind.
@@ -79,12 +80,8 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
         return resume(s, status, now);
     }
     let plan = match inspect(s, &status) {
-        Bindings::Lost(lost) => finish(s, status, Ending::Revoked, None, &lost.to_string(), now),
-        Bindings::Blocked(binding) => {
-            let why =
-                format!("{} is there already and is not Daypass's: delete it, then ask again", describe(&binding));
-            finish(s, status, Ending::Failed, None, &why, now)
-        }
+        Bindings::Lost(lost) => finish(s, status, Ending::Revoked, None, &lost, now),
+        Bindings::Blocked(binding) => finish(s, status, Ending::Failed, None, &Happened::Blocked(binding), now),
         // On record, but not bound: whether it was forged, or by which time its end was told, cannot be known any more.
         Bindings::Missing(_) if matches!(s.guard, Guard::Missing(_)) || s.wrong_clock.is_some() => Step::default(),
         Bindings::Missing(wanted) => Step { bind: wanted, ..Step::default() },
@@ -184,7 +181,7 @@ pub enum NoLonger {
     /// Its record names no policy.
     NoPolicy,
     /// Its role has less than is granted.
-    RoleNarrowed { role: RoleName, lacks: String },
+    RoleNarrowed { role: RoleName, lacks: Lack },
     /// The policy of this name is gone.
     PolicyGone(String),
     /// Another policy has this name by now.
@@ -279,8 +276,8 @@ fn extend(
     now: Timestamp,
 ) -> Step {
     let DueExtension { extension, approved } = due;
-    let (name, from, to) = (&extension.name, extension.from.0, extension.to.0);
-    let why = format!("{name} moved the end from {from} to {to}; {}", approved.sentence());
+    let (by, from, to) = (extension.name.clone(), extension.from.0, extension.to.0);
+    let why = Happened::EndMoved { by, from, to, allowed: approved.allowed_by() };
     status.expires_at = Some(extension.to.clone());
     status.extensions.push(extension);
     history::add(&mut status.history, now, Reason::Extended, None, &why);
@@ -294,8 +291,8 @@ fn restore(s: &Snapshot<'_>, mut status: AccessRequestStatus, changes: Vec<Chang
     let mut restore = Vec::new();
     for ChangedBinding { restored, what } in changes {
         if let Some(what) = what {
-            let message = format!("{}: somebody changed {what}; it was put back", describe(&restored.reference()));
-            history::add(&mut status.history, now, Reason::BindingRestored, None, &message);
+            let put_back = Happened::PutBack { binding: restored.reference(), what };
+            history::add(&mut status.history, now, Reason::BindingRestored, None, &put_back);
         }
         restore.push(restored);
     }
@@ -341,6 +338,7 @@ fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidR
     let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
     let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
     let (who, role) = (&ask.requester.username, &s.request.spec.role);
-    let freeze = status.freeze_ahead.as_ref().map(|ahead| format!("; {}", freeze::sentence(ahead))).unwrap_or_default();
+    let freeze = status.freeze_ahead.as_ref().map(|ahead| format!("; {}", Happened::FreezeAhead(ahead.clone())));
+    let freeze = freeze.unwrap_or_default();
     history::shorten(&format!("{who} has {narrow}{role} in {place} for {length}, until {until}; {because}{freeze}"))
 }

@@ -13,8 +13,9 @@ use crate::api::request::{AccessRequest, AccessRequestStatus, BreakGlassReview, 
 use crate::api::subject::Identity;
 use crate::core::decision::approvals::{review_stage, said_by};
 use crate::core::decision::snapshot::Snapshot;
+use crate::core::lifecycle::happened::GlassReview;
 use crate::core::lifecycle::record;
-use crate::core::lifecycle::stages::{names, note_reviews, reviewers};
+use crate::core::lifecycle::stages::{note_reviews, reviewers};
 use crate::core::model::history;
 use crate::core::model::instants::{later, whole_second};
 use crate::core::model::subjects::is_same_person;
@@ -23,15 +24,16 @@ use crate::core::policies::Policy;
 /// Notes on the status of a grant without approval that it must be reviewed, and says so aloud.
 pub fn open_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, policy: &Policy, now: Timestamp) {
     let Some(terms) = &policy.break_glass else { return };
-    let review_by = later(now, terms.within);
-    let why = format!("one of {} must review it by {review_by}", names(&terms.reviewers));
+    let (by, reviewers) = (later(now, terms.within), terms.reviewers.clone());
     let who = s.request.spec.requester.as_ref().map_or("", |r| r.username.as_str());
-    let message = format!("{who} broke the glass ({}); {why}", s.request.spec.reason);
-    history::add(&mut status.history, now, Reason::BreakGlass, Some(who), &message);
-    record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOpen, &why, now);
+    let reason = s.request.spec.reason.clone();
+    let broken = GlassReview::Broken { who: who.to_owned(), reason, reviewers: reviewers.clone(), by };
+    history::add(&mut status.history, now, Reason::BreakGlass, Some(who), &broken);
+    let open = GlassReview::Open { reviewers, by };
+    record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOpen, &open, now);
     status.break_glass = Some(BreakGlassReview {
         reviewers: terms.reviewers.clone(),
-        review_by: Time(review_by),
+        review_by: Time(by),
         closed_at: None,
         closed_by: None,
         verdict: None,
@@ -44,13 +46,10 @@ pub fn follow_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Ti
     let Some(requester) = s.request.spec.requester.as_ref() else { return };
     let stages = [review_stage(reviewers(s, status, &review))];
     note_reviews(status, &stages, requester, now);
-    for (verdict, reason, found) in [
-        (ReviewVerdict::Deny, Reason::Unjustified, "not justified"),
-        (ReviewVerdict::Approve, Reason::Justified, "justified"),
-    ] {
+    for (verdict, reason) in [(ReviewVerdict::Deny, Reason::Unjustified), (ReviewVerdict::Approve, Reason::Justified)] {
         let Some((by, answer)) = said_by(&stages, &status.reviews, requester, verdict) else { continue };
-        let comment = answer.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
-        let (by, why) = (by.to_owned(), format!("{by} found the access to be {found}{comment}"));
+        let (by, comment) = (by.to_owned(), answer.comment.clone());
+        let why = GlassReview::Found { by: by.clone(), justified: verdict == ReviewVerdict::Approve, comment };
         history::add(&mut status.history, now, reason, Some(&by), &why);
         record::condition(status, conditions::REVIEWED, ConditionStatus::True, reason, &why, now);
         let closed_at = Some(Time(whole_second(now)));
@@ -60,13 +59,11 @@ pub fn follow_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Ti
     }
     let noted = conditions::find(&status.conditions, conditions::REVIEWED);
     if review.review_by.0 <= now && noted.is_none_or(|c| c.reason != Reason::ReviewOverdue.as_str()) {
-        let why = format!(
-            "its review is overdue since {}: one of {} must say Approve or Deny; until then {} gets no further \
-             break-glass access",
-            review.review_by.0,
-            names(reviewers(s, status, &review)),
-            requester.username
-        );
+        let why = GlassReview::Overdue {
+            who: requester.username.clone(),
+            reviewers: reviewers(s, status, &review).to_vec(),
+            since: review.review_by.0,
+        };
         history::add(&mut status.history, now, Reason::ReviewOverdue, None, &why);
         record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOverdue, &why, now);
     }

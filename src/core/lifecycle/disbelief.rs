@@ -7,14 +7,10 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::core::model::history;
-
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, HistoryEntry};
-
-/// Why granted access ends.
-pub const ENDED: &str = "somebody may have written to its record while the cluster's guard was not in place, so neither \
-                         the grant nor its end is believed: make the request again";
+use crate::core::lifecycle::happened::Happened;
+use crate::core::model::history;
 
 /// What is left of the status of a request that is not granted: where it came from, and nothing of where it stood.
 pub fn start_over(status: AccessRequestStatus, now: Timestamp) -> AccessRequestStatus {
@@ -24,12 +20,7 @@ pub fn start_over(status: AccessRequestStatus, now: Timestamp) -> AccessRequestS
 
 /// The status without what reviewers said, and with a mark that says so.
 pub fn without_reviews(mut status: AccessRequestStatus, now: Timestamp) -> AccessRequestStatus {
-    let mut why =
-        "somebody may have written to it while the cluster's guard was not in place; nothing before counts".to_owned();
-    if !status.reviews.is_empty() {
-        let who = status.reviews.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        why += &format!(", also not what was said as {who}: who meant it may say it again");
-    }
+    let why = Happened::WrittenInGap { reviewers: status.reviews.keys().cloned().collect() };
     status.reviews.clear();
     history::add(&mut status.history, now, Reason::WrittenInGap, None, &why);
     status

@@ -2,6 +2,8 @@
 //!
 //! It must not say whether a request ends: [`plan`](super::plan) does.
 
+use std::fmt::Display;
+
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::conditions::{self, ConditionStatus};
@@ -80,11 +82,11 @@ pub fn finish(
     mut status: AccessRequestStatus,
     ending: Ending,
     by: Option<&str>,
-    why: &str,
+    why: &dyn Display,
     now: Timestamp,
 ) -> Step {
     let unbind = leftovers(s, &status);
-    let (why, reason) = (history::shorten(why), ending.reason());
+    let (why, reason) = (history::shorten(&why.to_string()), ending.reason());
     status.state = ending.state();
     status.stage = None;
     status.may_revoke = None;

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, FreezeAhead};
 use crate::core::decision::freeze::Freezes;
+use crate::core::lifecycle::happened::Happened;
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::history;
 
@@ -39,13 +40,8 @@ pub fn note_freeze_ahead(
     }
     let end = status.expires_at.as_ref().map(|end| end.0);
     if let Some(early) = ahead.as_ref().filter(|ahead| end.is_some_and(|end| ahead.opens_at.0 < end)) {
-        history::add(&mut status.history, now, Reason::FreezeAhead, None, &sentence(early));
+        history::add(&mut status.history, now, Reason::FreezeAhead, None, &Happened::FreezeAhead(early.clone()));
     }
     status.freeze_ahead = ahead;
     true
-}
-
-/// What is known of that window, in words.
-pub fn sentence(ahead: &FreezeAhead) -> String {
-    format!("policy {} denies it from {} on: access ends then", ahead.policy, ahead.opens_at.0)
 }

@@ -9,14 +9,14 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::request::AccessRequestStatus;
 use crate::core::decision::snapshot::Snapshot;
-use crate::core::guard::Guard;
+use crate::core::guard::{Guard, Unguarded};
 use crate::core::lifecycle::break_glass::{self, Unreviewed};
 use crate::core::lifecycle::end::Ending;
 use crate::core::lifecycle::extension::{self, NotExtendable};
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::history::join;
 use crate::core::model::own_clock::WrongClock;
-use crate::core::rbac::role::{RoleSeen, missing_rights};
+use crate::core::rbac::role::{Lack, RoleSeen, missing_rights};
 
 /// What stands in the way of a request before any policy is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub enum Hindrance {
     Guard(String),
     /// The controller's clock is wrong.
     Clock(WrongClock),
-    /// It was made while a guard was missing; when, in words.
-    MadeInGap(String),
+    /// It was made in a time without guard.
+    MadeInGap(Unguarded),
     /// Its role lacks what it asks for; what.
-    Lacks(Vec<String>),
+    Lacks(Vec<Lack>),
     /// Earlier break-glass access has not been reviewed.
     Unreviewed(Unreviewed),
     /// It is an extension, and has been carried out.
@@ -92,7 +92,7 @@ pub fn prepare<'a>(
     match s.guard {
         Guard::Missing(why) => return Err(Hindrance::Guard(why.clone())),
         Guard::InForce(gaps) => {
-            if let Some(when) = gaps.disbelief(ask.created) {
+            if let Some(when) = gaps.gap_at(ask.created) {
                 return Err(Hindrance::MadeInGap(when));
             }
         }

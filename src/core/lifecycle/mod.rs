@@ -13,6 +13,7 @@ pub mod expiry;
 pub mod extension;
 pub mod former;
 pub mod freeze;
+pub mod happened;
 pub mod hindrance;
 pub mod plan;
 pub mod policy_status;
@@ -22,3 +23,6 @@ pub mod roles_usable;
 pub mod stages;
 pub mod step;
 pub mod suspend;
+
+#[cfg(test)]
+mod golden;

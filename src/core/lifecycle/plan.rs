@@ -4,31 +4,33 @@
 //! so a crash between any two writes is only a plan that was cut short. Two orders keep that safe: a grant
 //! is on record before its binding exists, and a binding is gone before the record says so.
 
+use std::fmt::Display;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
-use crate::core::decision::answer::{Approved, Decision, frozen_until, refused, right_unknown, waits_for_role};
+use crate::core::decision::answer::{Approved, Decision, Hold};
 use crate::core::decision::approvals::{ReviewLog, said_by};
 use crate::core::decision::decide::decide;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
 use crate::core::lifecycle::active;
 use crate::core::lifecycle::break_glass::{follow_review, is_unreviewed, open_review, review_due};
-use crate::core::lifecycle::disbelief::{self, start_over, without_reviews};
+use crate::core::lifecycle::disbelief::{start_over, without_reviews};
 use crate::core::lifecycle::end::{Ending, finish, leftovers};
 use crate::core::lifecycle::expiry::{Ended, ended};
 use crate::core::lifecycle::former::with_counted_reviews;
 use crate::core::lifecycle::freeze::freeze_ahead;
+use crate::core::lifecycle::happened::{Happened, Next, Rest};
 use crate::core::lifecycle::hindrance::{Hindrance, prepare};
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages;
 use crate::core::lifecycle::step::Step;
 use crate::core::lifecycle::suspend::{decide_on_role, suspend};
 use crate::core::model::ask::{RequestKind, ValidRequest};
-use crate::core::model::duration;
 use crate::core::model::field_error::sentence;
 use crate::core::model::history::{self, join};
 use crate::core::model::instants::{earliest, whole_second};
@@ -49,9 +51,9 @@ pub fn ends(s: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
         Some(Ended::Stated(_)) => Some(expire(s, status, now)),
         _ if is_deleted => Some(deleted(s, status, now)),
         Some(Ended::Window(closed)) => {
-            let why = format!("the window closed as stated at {closed}");
             let end = status.expires_at.as_ref().map(|end| end.0);
-            let rest = suspend(s, AccessRequestStatus { window: None, ..status }, &why, now);
+            let status = AccessRequestStatus { window: None, ..status };
+            let rest = suspend(s, status, &Rest::WindowClosed(closed), now);
             Some(Step { wake: end, ..rest })
         }
         None => None,
@@ -64,7 +66,7 @@ fn deleted(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Ste
     if status.bindings.is_empty() {
         return Step { unbind: leftovers(s, &status), ..Step::default() };
     }
-    finish(s, status, Ending::Revoked, None, "the request was deleted", now)
+    finish(s, status, Ending::Revoked, None, &Happened::Deleted, now)
 }
 
 /// Plans the next step of a request.
@@ -84,11 +86,11 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Step {
         return review_afterwards(s, status, now);
     }
     if s.doubted && status.granted_at.is_some() {
-        return finish(s, status, Ending::Revoked, None, disbelief::ENDED, now);
+        return finish(s, status, Ending::Revoked, None, &Happened::NotBelieved, now);
     }
     let status = with_narrowing(s, with_counted_reviews(status));
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
-        return finish(s, status, Ending::Failed, None, why, now);
+        return finish(s, status, Ending::Failed, None, &why, now);
     }
     let end = status.expires_at.as_ref().map(|t| t.0);
     let review_by = review_due(&status).filter(|by| *by > now);
@@ -125,25 +127,20 @@ fn review_afterwards(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Tim
 /// A request whose end is on record and has come.
 fn expire(s: &Snapshot<'_>, status: AccessRequestStatus, now: Timestamp) -> Step {
     if status.granted_at.is_none() {
-        let why = "the time asked for ended before access began";
-        return finish(s, status, Ending::Lapsed, None, why, now);
+        return finish(s, status, Ending::Lapsed, None, &Happened::NeverBegan, now);
     }
-    let end = status.expires_at.as_ref().map_or(now, |t| t.0);
-    let frozen = status.freeze_ahead.as_ref().filter(|freeze| freeze.opens_at.0 == end);
-    let frozen = frozen.map(|freeze| format!(", when policy {} began to deny it", freeze.policy)).unwrap_or_default();
-    let why = format!("access ended as stated at {end}{frozen}");
+    let at = status.expires_at.as_ref().map_or(now, |t| t.0);
+    let frozen = status.freeze_ahead.as_ref().filter(|freeze| freeze.opens_at.0 == at);
+    let why = Happened::Ended { at, denied_by: frozen.map(|freeze| freeze.policy.clone()) };
     finish(s, status, Ending::Expired, None, &why, now)
 }
 
 /// Whether the requester or an approver said that it should end.
-pub fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> Option<(String, String)> {
+pub fn withdrawn(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> Option<(String, Happened)> {
     let stages = stages::in_force(s, status);
     let (by, review) = said_by(&stages, &status.reviews, ask.requester, ReviewVerdict::Revoke)?;
-    let why = match &review.comment {
-        Some(comment) => format!("{by} ended it: {comment}"),
-        None => format!("{by} ended it"),
-    };
-    Some((by.to_owned(), why))
+    let by = by.to_owned();
+    Some((by.clone(), Happened::EndedBy { by, comment: review.comment.clone() }))
 }
 
 /// A request that is not granted yet.
@@ -163,27 +160,28 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
     }
     let log = ReviewLog::of(&status);
     match decide(&ask, s, log, now) {
-        Decision::Undecided(policy) => wait(s, status, Reason::PolicyNotReady, &policy.to_string(), None, now),
-        Decision::RightUnknown(role) => wait(s, status, Reason::RightUnknown, &right_unknown(&role), None, now),
+        Decision::Undecided(policy) => wait(s, status, Reason::PolicyNotReady, &policy, None, now),
+        Decision::RightUnknown(unknown) => wait(s, status, Reason::RightUnknown, &unknown, None, now),
         Decision::Denied(reasons) => finish(s, status, Ending::Denied, None, &join(&reasons), now),
-        Decision::Refused { policy, by, comment } => {
+        Decision::Refused { policy, refusal } => {
             // What others said in the same moment goes on record too.
             stages::note_approvals(&mut status, policy, ask.requester, now);
-            finish(s, status, Ending::Denied, Some(&by), &refused(&by, &comment), now)
+            finish(s, status, Ending::Denied, Some(&refusal.by), &refusal, now)
         }
-        Decision::Lapsed(lapse) => finish(s, status, Ending::Lapsed, None, &lapse.to_string(), now),
+        Decision::Lapsed(lapse) => finish(s, status, Ending::Lapsed, None, &lapse, now),
         Decision::Waiting(waiting) => {
             let (why, wake) = stages::ask(&mut status, &ask, &waiting, now);
             wait(s, status, Reason::ApprovalNeeded, &why, wake, now)
         }
         Decision::Frozen(approved, edge) => {
             decided(&mut status, &approved, &ask, now);
-            let why = format!("{}; {}", approved.sentence(), frozen_until(&edge));
-            held_up(s, status, Reason::Frozen, &why, edge.at, now)
+            let until = edge.at;
+            let why = Happened::AllowedAnd(approved.allowed_by(), Next::Held(Hold::Frozen(edge)));
+            held_up(s, status, Reason::Frozen, &why, until, now)
         }
         Decision::RoleAway(approved, away) => {
             decided(&mut status, &approved, &ask, now);
-            let why = format!("{}; {}", approved.sentence(), waits_for_role(&away.why));
+            let why = Happened::AllowedAnd(approved.allowed_by(), Next::Held(Hold::Role(away.why)));
             held_up(s, status, Reason::RoleUnusable, &why, away.deadline, now)
         }
         Decision::Approved(approved) => {
@@ -191,14 +189,14 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
             match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
                 // The running request's own pass moves its end.
                 (RequestKind::Extension { of, running }, _) => {
-                    let by = duration::format(approved.period.length());
-                    let why = format!("{}; the end of {of} moves by {by}", approved.sentence());
+                    let next = Next::EndMoves { of: of.to_owned(), by: approved.period.length() };
+                    let why = Happened::AllowedAnd(approved.allowed_by(), next);
                     ahead(s, status, Reason::Extending, &why, running.map(|running| running.end), now)
                 }
                 // The end is settled now and not by when the controller gets to it.
                 (_, Some(begin)) => {
                     status.expires_at.get_or_insert(Time(approved.period.end));
-                    let why = format!("{}; access begins at {begin}", approved.sentence());
+                    let why = Happened::AllowedAnd(approved.allowed_by(), Next::Begins(begin));
                     ahead(s, status, Reason::WaitingForStart, &why, Some(begin), now)
                 }
                 (_, None) => grant(s, status, &ask, &approved, now),
@@ -215,11 +213,10 @@ fn decided(status: &mut AccessRequestStatus, approved: &Approved<'_>, ask: &Vali
 
 /// The request waits for the guard or a right clock, or comes to its end.
 fn hindered(s: &Snapshot<'_>, status: AccessRequestStatus, hindrance: &Hindrance, now: Timestamp) -> Step {
-    let why = hindrance.to_string();
     let waits_for = if matches!(hindrance, Hindrance::Clock(_)) { Reason::ClockWrong } else { Reason::GuardMissing };
     match hindrance.ending() {
-        Some(ending) => finish(s, status, ending, None, &why, now),
-        None => wait(s, status, waits_for, &why, None, now),
+        Some(ending) => finish(s, status, ending, None, hindrance, now),
+        None => wait(s, status, waits_for, hindrance, None, now),
     }
 }
 
@@ -228,12 +225,12 @@ fn wait(
     s: &Snapshot<'_>,
     mut status: AccessRequestStatus,
     reason: Reason,
-    why: &str,
+    why: &dyn Display,
     wake: Option<Timestamp>,
     now: Timestamp,
 ) -> Step {
     status.state = State::Pending;
-    status.message = Some(history::shorten(why));
+    status.message = Some(history::shorten(&why.to_string()));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::Unknown, reason, why, now);
     Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
@@ -244,7 +241,7 @@ fn held_up(
     s: &Snapshot<'_>,
     mut status: AccessRequestStatus,
     reason: Reason,
-    why: &str,
+    why: &dyn Display,
     until: Timestamp,
     now: Timestamp,
 ) -> Step {
@@ -261,7 +258,7 @@ fn ahead(
     s: &Snapshot<'_>,
     mut status: AccessRequestStatus,
     reason: Reason,
-    why: &str,
+    why: &dyn Display,
     wake: Option<Timestamp>,
     now: Timestamp,
 ) -> Step {
@@ -271,7 +268,7 @@ fn ahead(
     status.state = State::Scheduled;
     status.stage = None;
     status.may_revoke = stages::may_revoke(s, &status);
-    status.message = Some(history::shorten(why));
+    status.message = Some(history::shorten(&why.to_string()));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, why, now);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, why, now);
     Step { record: record::if_changed(s, status), wake, ..Step::default() }
@@ -286,7 +283,7 @@ fn grant(
     now: Timestamp,
 ) -> Step {
     let begin = whole_second(now);
-    let why = approved.sentence();
+    let why = Happened::Allowed(approved.allowed_by());
     status.state = State::Scheduled;
     status.stage = None;
     status.granted_at = Some(Time(begin));
@@ -301,7 +298,7 @@ fn grant(
         open_review(s, &mut status, approved.policy, begin);
     }
     status.may_revoke = stages::may_revoke(s, &status);
-    status.message = Some(history::shorten(&why));
+    status.message = Some(history::shorten(&why.to_string()));
     record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
     record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);
     let wake = earliest([Some(end), window.map(|window| window.closes), review_due(&status)]);

@@ -3,6 +3,8 @@
 //! The second line of defence: it looks at bindings, not at requests, so it also finds those whose request
 //! is gone. It takes only bindings that carry our mark.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -29,8 +31,44 @@ pub enum Owner<'a> {
 /// behind by a process that died.
 const LOAN: SignedDuration = SignedDuration::from_secs(15);
 
+/// Why a binding must go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stray {
+    RequestGone,
+    /// Another request has the name of the one that it was made for.
+    RequestReplaced,
+    /// Nobody serves the namespace of its request.
+    Unserved,
+    /// Its request cannot be read, and the end on the binding has come.
+    NotedEnd,
+    /// Access comes back every week and rests now.
+    BetweenWindows,
+    NotGranted,
+    RequestOver,
+    /// The end on its request's record has come.
+    Ended,
+    /// It is not on its request's record.
+    NotOnRecord,
+}
+
+impl fmt::Display for Stray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RequestGone => "its request is gone",
+            Self::RequestReplaced => "its request is gone, and another has its name",
+            Self::Unserved => "its request is in a namespace that is not served",
+            Self::NotedEnd => "its request cannot be read, and the end that is noted on it has come",
+            Self::BetweenWindows => "its window is not open",
+            Self::NotGranted => "its request has not been granted",
+            Self::RequestOver => "its request is over",
+            Self::Ended => "its end has come",
+            Self::NotOnRecord => "its request does not know it",
+        })
+    }
+}
+
 /// Why a binding must go, if it must.
-pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&'static str> {
+pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<Stray> {
     let uid = binding.request_uid()?;
     if binding.is_self_binding()
         && binding.metadata.creation_timestamp.as_ref().is_some_and(|at| now < later(at.0, LOAN))
@@ -39,17 +77,17 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
     }
     let request = match owner {
         Owner::Found(request) => request,
-        Owner::Gone => return Some("its request is gone"),
-        Owner::Unserved => return Some("its request is in a namespace that is not served"),
+        Owner::Gone => return Some(Stray::RequestGone),
+        Owner::Unserved => return Some(Stray::Unserved),
         Owner::Unreadable => {
             let ended = noted_end(&binding.metadata).is_some_and(|end| has_come(end, now));
-            return ended.then_some("its request cannot be read, and the end that is noted on it has come");
+            return ended.then_some(Stray::NotedEnd);
         }
     };
     let runs = |end: &Time| !has_come(end.0, now);
     let live = request.status.as_ref().filter(|s| !s.state.is_final() && s.expires_at.as_ref().is_some_and(runs));
     if request.status.as_ref().is_some_and(|status| is_between_windows(request, status, now)) {
-        return Some("its window is not open");
+        return Some(Stray::BetweenWindows);
     }
     let known = |r: &BindingRef| r.uid.is_some() && r.uid == binding.metadata.uid;
     if live.is_some_and(|status| status.bindings.iter().any(known)) {
@@ -57,19 +95,19 @@ pub fn verdict(binding: &Observed, owner: Owner<'_>, now: Timestamp) -> Option<&
         return None;
     }
     if request.metadata.uid.as_deref() != Some(uid) {
-        return Some("its request is gone, and another has its name");
+        return Some(Stray::RequestReplaced);
     }
     let Some(status) = &request.status else {
-        return Some("its request has not been granted");
+        return Some(Stray::NotGranted);
     };
     if status.state.is_final() {
-        return Some("its request is over");
+        return Some(Stray::RequestOver);
     }
     if !status.expires_at.as_ref().is_some_and(runs) {
-        return Some("its end has come");
+        return Some(Stray::Ended);
     }
     let recorded = status.bindings.iter().any(|r| binding.is_at(r));
-    (!recorded).then_some("its request does not know it")
+    (!recorded).then_some(Stray::NotOnRecord)
 }
 
 /// Whether a made role that has no binding is left over. It gives nobody anything; it is only litter.
@@ -138,16 +176,16 @@ mod tests {
         let why = |request: &AccessRequest, now| verdict(&binding, Owner::Found(request), now);
         assert_eq!(why(&request, noon()), None);
         assert_eq!(why(&request, closes - SECOND), None);
-        assert_eq!(why(&request, closes), Some("its window is not open"));
+        assert_eq!(why(&request, closes), Some(Stray::BetweenWindows));
         request.status.as_mut().unwrap().window = None;
-        assert_eq!(why(&request, noon()), Some("its window is not open"));
+        assert_eq!(why(&request, noon()), Some(Stray::BetweenWindows));
     }
 
     #[test]
     fn a_request_that_nobody_would_end_gives_nothing() {
         let request = granted();
         let why = verdict(&binding(&request), Owner::Unserved, noon());
-        assert_eq!(why, Some("its request is in a namespace that is not served"));
+        assert_eq!(why, Some(Stray::Unserved));
     }
 
     #[test]
@@ -157,8 +195,7 @@ mod tests {
         let end = noon() + SignedDuration::from_hours(1);
         let why = |binding: &Observed, now| verdict(binding, Owner::Unreadable, now);
         assert_eq!(why(&binding, end - SECOND), None);
-        let ended = Some("its request cannot be read, and the end that is noted on it has come");
-        assert_eq!(why(&binding, end), ended);
+        assert_eq!(why(&binding, end), Some(Stray::NotedEnd));
         binding.metadata.annotations = None;
         assert_eq!(why(&binding, end), None, "it says nothing");
         let role = ObservedRole { metadata: binding.metadata, rules: Vec::new() };
@@ -174,8 +211,8 @@ mod tests {
         lent.metadata.creation_timestamp = Some(Time(noon()));
         let why = |now| verdict(&lent, Owner::Found(&request), now);
         assert_eq!(why(noon() + LOAN - SECOND), None);
-        assert_eq!(why(noon() + LOAN), Some("its request does not know it"));
-        assert_eq!(verdict(&lent, Owner::Gone, noon() + LOAN), Some("its request is gone"));
+        assert_eq!(why(noon() + LOAN), Some(Stray::NotOnRecord));
+        assert_eq!(verdict(&lent, Owner::Gone, noon() + LOAN), Some(Stray::RequestGone));
         assert_eq!(verdict(&lent, Owner::Unserved, noon()), None);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! It must not decide what is recorded.
 
+use std::fmt::Display;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -9,6 +11,7 @@ use crate::api::conditions::{self, Condition, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::AccessRequestStatus;
 use crate::core::decision::snapshot::Snapshot;
+use crate::core::lifecycle::happened::Happened;
 use crate::core::model::history;
 use crate::core::model::instants::whole_second;
 use crate::core::policies::Policy;
@@ -32,14 +35,14 @@ pub fn condition(
     type_: &str,
     is: ConditionStatus,
     reason: Reason,
-    why: &str,
+    why: &dyn Display,
     now: Timestamp,
 ) {
     let new = Condition {
         type_: type_.to_owned(),
         status: is,
         reason: reason.as_str().to_owned(),
-        message: history::shorten(why),
+        message: history::shorten(&why.to_string()),
         last_transition_time: Time(whole_second(now)),
         observed_generation: None,
     };
@@ -51,16 +54,7 @@ pub fn condition(
 pub fn decided_by(status: &mut AccessRequestStatus, policy: &Policy, now: Timestamp) {
     let new = &policy.reference;
     if let Some(old) = status.policy.as_ref().filter(|old| *old != new) {
-        let why = if old.name != new.name {
-            format!("policy {} decides now, no longer {}", new.name, old.name)
-        } else if old.uid != new.uid {
-            format!("policy {} was deleted and made anew; the new one decides", new.name)
-        } else {
-            format!(
-                "policy {} was changed (generation {} to {}); the new one decides",
-                new.name, old.generation, new.generation
-            )
-        };
+        let why = Happened::PolicyChanged { old: old.clone(), new: new.clone() };
         history::add(&mut status.history, now, Reason::PolicyChanged, None, &why);
     }
     status.policy = Some(new.clone());

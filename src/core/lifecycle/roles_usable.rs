@@ -107,8 +107,17 @@ mod tests {
         judged(&policy("p", spec.clone()), there, rights, &ServedNamespaces::Cluster)
     }
 
-    /// The place in the list of each role that cannot be handed out, and why.
-    type Told = Option<Vec<(usize, String)>>;
+    /// The roles that cannot be handed out; none when nobody knows.
+    type Told = Option<Vec<ListedRole>>;
+
+    fn missing(index: usize, kind: RoleKind, name: &str, sought: Sought) -> ListedRole {
+        ListedRole { index, why: Unusable::Missing { role: RoleName { kind, name: name.to_owned() }, sought } }
+    }
+
+    fn refused(index: usize, name: &str, namespace: Option<&str>) -> ListedRole {
+        let role = RoleName { kind: RoleKind::ClusterRole, name: name.to_owned() };
+        ListedRole { index, why: Unusable::NotBindable { role, namespace: namespace.map(str::to_owned) } }
+    }
 
     fn judged(
         policy: &AccessPolicy,
@@ -129,16 +138,15 @@ mod tests {
             }
         }
         let known = Known { roles: &roles, rights: &rights, namespaces: &namespaces(), served };
-        let unusable = unusable_roles(policy, known)?;
-        Some(unusable.into_iter().map(|listed| (listed.index, listed.why.why())).collect())
+        unusable_roles(policy, known)
     }
 
     #[test]
     fn each_role_is_judged_by_itself_and_nothing_is_said_before_all_are_known() {
         let spec = json!({ "roles": [{ "name": "edit" }, { "name": "ops" }, { "name": "view" }] });
         let (edit, view) = (("edit", None), ("view", None));
-        let missing = (1, "there is no ClusterRole/ops".to_owned());
-        let refused = (2, "Daypass may not bind ClusterRole/view".to_owned());
+        let missing = missing(1, RoleKind::ClusterRole, "ops", Sought::Cluster);
+        let refused = refused(2, "view", None);
         let rights = |view: bool| [("edit", None, true), ("view", None, view)];
         assert_eq!(listed(&spec, &[edit, view], &rights(true)), Some(vec![missing.clone()]));
         assert_eq!(listed(&spec, &[edit, view], &rights(false)), Some(vec![missing, refused]));
@@ -156,7 +164,7 @@ mod tests {
         let deployer = json!([{ "kind": "Role", "name": "deployer" }]);
         let spec = json!({ "roles": deployer, "scope": { "namespaces": ["shop", "bank"] } });
         let may = [("deployer", None, true)];
-        let nowhere = (0, "there is no Role/deployer in any namespace that the policy covers".to_owned());
+        let nowhere = missing(0, RoleKind::Role, "deployer", Sought::Covered);
         assert_eq!(listed(&spec, &[("deployer", Some("yard"))], &may), Some(vec![nowhere]));
         assert_eq!(listed(&spec, &[("deployer", Some("yard")), ("deployer", Some("bank"))], &may), Some(vec![]));
         let later = json!({ "roles": deployer, "scope": { "namespaces": ["not-yet"] } });
@@ -172,9 +180,8 @@ mod tests {
         };
         let both = |bank: bool, shop: bool| [("edit", Some("bank"), bank), ("edit", Some("shop"), shop)];
         assert_eq!(of(&both(true, true)), Some(vec![]), "yard is not covered");
-        let in_bank = (0, "Daypass may not bind ClusterRole/edit in namespace bank".to_owned());
-        assert_eq!(of(&both(false, true)), Some(vec![in_bank]));
-        assert_eq!(of(&both(false, false)), Some(vec![(0, "Daypass may not bind ClusterRole/edit".to_owned())]));
+        assert_eq!(of(&both(false, true)), Some(vec![refused(0, "edit", Some("bank"))]));
+        assert_eq!(of(&both(false, false)), Some(vec![refused(0, "edit", None)]));
         assert_eq!(of(&both(false, true)[..1]), None, "nobody knows of shop");
     }
 }

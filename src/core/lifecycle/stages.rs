@@ -2,6 +2,7 @@
 //! reviewers have said so far. Whether that is enough is for `approvals` to say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -12,16 +13,18 @@ use crate::api::request::{
     AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, NotedReview, OpenStage, Review, ReviewVerdict,
 };
 use crate::api::subject::{Identity, Subject};
-use crate::core::decision::answer::{Waiting, frozen_until, waits_for_role};
-use crate::core::decision::approvals::{Eligibility, ReviewLog, identity, on_record, review_stage};
+use crate::core::decision::answer::{Hold, Waiting};
+use crate::core::decision::approvals::{Eligibility, ReviewLog, Said, identity, review_stage};
 use crate::core::decision::hours::{is_of, opens, waits_until};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::lifecycle::disbelief::believed;
+use crate::core::lifecycle::happened::{Asking, StageWait};
 use crate::core::lifecycle::record;
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::duration;
 use crate::core::model::history;
 use crate::core::model::instants::{earliest, later, whole_second};
+use crate::core::model::schedule::Schedule;
 use crate::core::policies::seats::as_escalated;
 use crate::core::policies::{Entry, Policy};
 
@@ -33,13 +36,13 @@ const MOST_WORDS: usize = 16;
 /// How many subjects that may end access are put on record. A part of them would make the others seem to be nobody.
 const MOST_MAY_REVOKE: usize = 256;
 
-/// Notes on the status whom the request waits for. What it waits for in words, and when to look again.
+/// Notes on the status whom the request waits for. Whom, and when to look again.
 pub fn ask(
     status: &mut AccessRequestStatus,
     ask: &ValidRequest<'_>,
     waiting: &Waiting<'_>,
     now: Timestamp,
-) -> (String, Option<Timestamp>) {
+) -> (Asking, Option<Timestamp>) {
     let Waiting { policy, stage, approved, deadline, frozen, role_away } = waiting;
     record::decided_by(status, policy, now);
     note_approvals(status, policy, ask.requester, now);
@@ -49,21 +52,24 @@ pub fn ask(
     if escalate_at.is_some_and(|at| at <= now) {
         escalate_at = None;
         status.escalated.push(stage.name.clone());
-        let why =
-            format!("stage {} had no answer in time: {} may approve as well", stage.name, names(&stage.escalate_to));
+        let why = Asking::Escalated { stage: stage.name.clone(), to: stage.escalate_to.clone() };
         history::add(&mut status.history, now, Reason::Escalated, None, &why);
         may.extend(stage.escalate_to.clone());
     }
     if let Some(open) = &mut status.stage {
         open.approvers.clone_from(&may);
     }
-    let (name, of, missing) = (&stage.name, &policy.reference.name, people(stage.required - approved));
-    let hours = policy.hours.get(name).map(|hours| format!(" (counted {})", hours.describe())).unwrap_or_default();
-    let freeze = frozen.as_ref().map(|edge| format!("; {}", frozen_until(edge))).unwrap_or_default();
-    let role = role_away.as_ref().map(|why| format!("; {}", waits_for_role(why))).unwrap_or_default();
-    let why = format!("stage {name} of policy {of} needs {missing} of: {}{hours}{freeze}{role}", names(&may));
-    let thaws = frozen.as_ref().map(|edge| edge.at);
-    (why, earliest([Some(*deadline), escalate_at, opens(policy, name, now), thaws]))
+    let frozen_until = frozen.as_ref().map(|edge| edge.at);
+    let wake = earliest([Some(*deadline), escalate_at, opens(policy, &stage.name, now), frozen_until]);
+    let waits = StageWait {
+        policy: policy.reference.name.clone(),
+        stage: stage.name.clone(),
+        missing: stage.required - approved,
+        approvers: may,
+        hours: policy.hours.get(&stage.name).map(Schedule::describe),
+        holds: Hold::all(frozen.as_ref(), role_away.as_deref()),
+    };
+    (Asking::Waits(waits), wake)
 }
 
 /// From when on approvals count that have to wait, by username.
@@ -98,8 +104,8 @@ fn note_what_is_said(
     let gone: Vec<String> = withdrawn(status).map(str::to_owned).collect();
     note(status, &stages, requester, |_| true, waits, now);
     for who in gone {
-        let message = format!("{who} took back what they had said");
-        history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &message);
+        let what = Asking::TakenBack(who.clone());
+        history::add(&mut status.history, now, Reason::ReviewWithdrawn, Some(&who), &what);
     }
 }
 
@@ -145,11 +151,9 @@ fn note(
         let eligibility = Eligibility::of(stages, requester, username, review);
         let reason = if eligibility.is_eligible() { Reason::Reviewed } else { Reason::ReviewIgnored };
         let waits = waits.get(username).filter(|_| eligibility.is_eligible());
-        let message = match waits {
-            Some(opens) => {
-                history::shorten(&format!("Approve of {username} counts from {opens} on: its stage has hours"))
-            }
-            None => on_record(username, review, eligibility),
+        let what: Box<dyn Display> = match waits {
+            Some(opens) => Box::new(Asking::CountsFrom { who: username.clone(), opens: *opens }),
+            None => Box::new(Said { who: username, review, eligibility }),
         };
         let noted = NotedReview {
             verdict: review.verdict,
@@ -161,7 +165,7 @@ fn note(
         if !last.is_some_and(|entry| records(entry, reason, &noted))
             && words_of(&status.history, username).filter(|e| e.event == reason).count() < most
         {
-            history::add_review(&mut status.history, now, reason, username, noted, &message);
+            history::add_review(&mut status.history, now, reason, username, noted, &what);
         }
     }
 }
@@ -241,8 +245,8 @@ fn open(status: &mut AccessRequestStatus, stage: &Stage, approved: i32, now: Tim
     let opened_at = match &status.stage {
         Some(open) if open.name == stage.name => open.opened_at.clone(),
         _ => {
-            let message = format!("stage {} is open: {} must approve", stage.name, stage.required);
-            history::add(&mut status.history, now, Reason::ApprovalNeeded, None, &message);
+            let what = Asking::Opened { stage: stage.name.clone(), required: stage.required };
+            history::add(&mut status.history, now, Reason::ApprovalNeeded, None, &what);
             Time(whole_second(now))
         }
     };
@@ -256,16 +260,6 @@ fn open(status: &mut AccessRequestStatus, stage: &Stage, approved: i32, now: Tim
 pub fn escalation(status: &AccessRequestStatus, stage: &Stage, opened_at: Timestamp) -> Option<Timestamp> {
     let after = duration::parse(stage.escalate_after.as_deref()?).ok()?;
     (!status.escalated.contains(&stage.name)).then(|| later(opened_at, after))
-}
-
-/// The names of subjects, in a row.
-pub fn names(subjects: &[Subject]) -> String {
-    subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// So many approvals that are still missing, in words.
-pub fn people(n: i32) -> String {
-    if n == 1 { "one more approval".to_owned() } else { format!("{n} more approvals") }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! Suspended access is granted, keeps its end, and has no binding. It resumes without anybody being asked. It must not end
 //! access: [`active`](super::active) and [`plan`](super::plan) do.
 
+use std::fmt::Display;
+
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::conditions::{self, ConditionStatus};
@@ -11,6 +13,7 @@ use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, DecidedRole, MadeRole, State};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::lifecycle::end::leftovers;
+use crate::core::lifecycle::happened::Rest;
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::step::Step;
 use crate::core::model::history;
@@ -21,13 +24,13 @@ use crate::core::policies::Policy;
 use crate::core::rbac::role::RoleSeen;
 
 /// Access rests: its bindings go, and the record says that it comes back. Nothing is done where that is so already.
-pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &str, now: Timestamp) -> Step {
+pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &dyn Display, now: Timestamp) -> Step {
     let unbind = leftovers(s, &status);
     if status.state != State::Suspended {
         history::add(&mut status.history, now, Reason::Suspended, None, why);
     }
     status.state = State::Suspended;
-    status.message = Some(history::shorten(why));
+    status.message = Some(history::shorten(&why.to_string()));
     for binding in &mut status.bindings {
         // What comes back is made anew.
         binding.uid = None;
@@ -45,10 +48,9 @@ pub fn resume(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Timestamp)
 }
 
 fn comes_back(status: &mut AccessRequestStatus, now: Timestamp) {
-    let why = "it comes back";
     status.state = State::Scheduled;
-    status.message = Some(why.to_owned());
-    record::condition(status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, why, now);
+    status.message = Some(Rest::Over.to_string());
+    record::condition(status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &Rest::Over, now);
 }
 
 /// Recurring access: until when the window is open that is on record.
@@ -79,10 +81,7 @@ pub fn in_window(
             }
         },
         next => {
-            let why = match next {
-                Some(next) => format!("it rests until its next window opens at {}", next.opens),
-                None => "it rests: no window opens in the next two weeks".to_owned(),
-            };
+            let why = Rest::UntilWindow(next.map(|next| next.opens));
             status.window = next.map(Opening::on_record);
             let plan = suspend(s, status, &why, now);
             Err(Box::new(Step { wake: next.map(|next| next.opens), ..plan }))
@@ -94,7 +93,7 @@ pub fn in_window(
 pub fn decide_on_role(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Timestamp) {
     let Some(digest) = s.role.map(RoleSeen::digest) else { return };
     if status.role.as_ref().is_some_and(|decided| decided.digest != digest) {
-        let why = format!("somebody changed the rules of {} while the request was open", s.request.spec.role);
+        let why = Rest::RoleChangedBefore(s.request.spec.role.clone());
         history::add(&mut status.history, now, Reason::RoleChanged, None, &why);
     }
     status.role = Some(DecidedRole { digest, changed_to: None });
@@ -105,21 +104,15 @@ pub fn note_role_change(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now:
     let Some((decided, digest)) = status.role.as_mut().zip(s.role.map(RoleSeen::digest)) else { return };
     let changed_to = Some(digest).filter(|digest| *digest != decided.digest);
     if changed_to != decided.changed_to {
-        let role = &s.request.spec.role;
-        let why = match changed_to {
-            Some(_) => format!("somebody changed the rules of {role}: they are not what was decided on"),
-            None => format!("the rules of {role} are again what was decided on"),
-        };
+        let role = s.request.spec.role.clone();
+        let why = if changed_to.is_some() { Rest::RoleChanged(role) } else { Rest::RoleRestored(role) };
         decided.changed_to = changed_to;
         history::add(&mut status.history, now, Reason::RoleChanged, None, &why);
     }
 }
 
 /// Why access rests for now, when its role was changed and the policy says so.
-pub fn suspended_for_role(s: &Snapshot<'_>, policy: &Policy, status: &AccessRequestStatus) -> Option<String> {
+pub fn suspended_for_role(s: &Snapshot<'_>, policy: &Policy, status: &AccessRequestStatus) -> Option<Rest> {
     let changed = status.role.as_ref().is_some_and(|role| role.changed_to.is_some());
-    (policy.suspends && changed).then(|| {
-        let role = &s.request.spec.role;
-        format!("it rests while the rules of {role} are not what was decided on: put them back, or make a new request")
-    })
+    (policy.suspends && changed).then(|| Rest::ForRole(s.request.spec.role.clone()))
 }

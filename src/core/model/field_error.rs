@@ -1,19 +1,21 @@
-//! A fault in a spec: the field, the rule that it breaks and the way out.
+//! A fault in a spec: the field, and the rule that it breaks.
 //!
-//! It must not say where faults are looked for.
+//! It must not say where faults are looked for. The rules and their sentences are in [`super::problem`].
+
+use super::problem::Problem;
 
 /// Something wrong in a spec: which field, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// Path of the field, for example `spec.duration.max`.
     pub field: String,
-    /// The rule that is broken and the way out.
-    pub problem: String,
+    /// The rule that is broken. Shown, it names the way out.
+    pub problem: Problem,
 }
 
 impl FieldError {
     /// A fault in a field.
-    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub fn new(field: impl Into<String>, problem: impl Into<Problem>) -> Self {
         Self { field: field.into(), problem: problem.into() }
     }
 }
@@ -35,5 +37,5 @@ pub fn sentence(faults: &[FieldError]) -> String {
 /// relies on one must not be half applied.
 pub fn unserved<'a>(fields: impl IntoIterator<Item = (&'a str, bool)>) -> Vec<FieldError> {
     let set = fields.into_iter().filter(|(_, set)| *set);
-    set.map(|(field, _)| FieldError::new(field, "not served by this version of Daypass: remove it")).collect()
+    set.map(|(field, _)| FieldError::new(field, Problem::NotServed)).collect()
 }

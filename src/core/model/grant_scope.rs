@@ -6,6 +6,7 @@ use kube::core::{Selector, SelectorExt};
 
 use super::field_error::FieldError;
 use super::namespaces::Namespaces;
+use super::problem::ScopeProblem;
 use crate::api::request::{AccessRequestStatus, BindingKind};
 
 /// The most namespaces that one grant may cover; each has a binding of its own.
@@ -69,12 +70,11 @@ impl Target {
             Self::Cluster => Ok(GrantScope::Cluster),
             Self::Granted(place) => Ok(place.clone()),
             Self::Namespaces(names) => {
-                let missing: Vec<&str> = names.iter().map(String::as_str).filter(|n| !usable(n)).collect();
+                let missing: Vec<String> = names.iter().filter(|name| !usable(name)).cloned().collect();
                 if missing.is_empty() {
                     return Ok(GrantScope::Namespaces(names.iter().cloned().collect()));
                 }
-                let problem = format!("no such namespace: {}", missing.join(", "));
-                Err(FieldError::new("spec.scope.namespaces", problem))
+                Err(FieldError::new("spec.scope.namespaces", ScopeProblem::Missing(missing)))
             }
             Self::Selected(selector) => {
                 let found: BTreeSet<String> = namespaces
@@ -83,12 +83,8 @@ impl Target {
                     .map(|(name, _)| name.clone())
                     .collect();
                 let problem = match found.len() {
-                    0 => "no namespace has these labels".to_owned(),
-                    n if n > MOST_NAMESPACES => {
-                        format!(
-                            "{n} namespaces have these labels, at most {MOST_NAMESPACES} can be granted at once: narrow it, or ask for the cluster"
-                        )
-                    }
+                    0 => ScopeProblem::Unmatched,
+                    there if there > MOST_NAMESPACES => ScopeProblem::TooMany { there, most: MOST_NAMESPACES },
                     _ => return Ok(GrantScope::Namespaces(found)),
                 };
                 Err(FieldError::new("spec.scope.namespaceSelector", problem))
@@ -101,13 +97,13 @@ impl Target {
 mod tests {
     use super::*;
     use crate::core::decision::validate::validate;
-    use crate::core::laws::fixtures::{namespaces, request};
+    use crate::core::laws::fixtures::{fault, namespaces, request};
     use crate::core::model::namespaces::Namespace;
     use serde_json::json;
 
-    fn found(scope: serde_json::Value, namespaces: &Namespaces) -> Result<GrantScope, String> {
+    fn found(scope: serde_json::Value, namespaces: &Namespaces) -> Result<GrantScope, FieldError> {
         let request = request(json!({ "scope": scope }));
-        validate(&request).unwrap().target.resolve(namespaces).map_err(|fault| fault.to_string())
+        validate(&request).unwrap().target.resolve(namespaces)
     }
 
     #[test]
@@ -120,14 +116,15 @@ mod tests {
 
     #[test]
     fn a_place_that_does_not_exist_is_a_fault() {
-        for (scope, message) in [
-            (json!({ "namespaces": ["shop", "moon", "mars"] }), "spec.scope.namespaces: no such namespace: mars, moon"),
+        let missing = ScopeProblem::Missing(["mars", "moon"].map(str::to_owned).into());
+        for (scope, expected) in [
+            (json!({ "namespaces": ["shop", "moon", "mars"] }), fault("spec.scope.namespaces", missing)),
             (
                 json!({ "namespaceSelector": { "matchLabels": { "team": "ghosts" } } }),
-                "spec.scope.namespaceSelector: no namespace has these labels",
+                fault("spec.scope.namespaceSelector", ScopeProblem::Unmatched),
             ),
         ] {
-            assert_eq!(found(scope, &namespaces()), Err(message.to_owned()));
+            assert_eq!(found(scope, &namespaces()), Err(expected));
         }
     }
 
@@ -143,6 +140,8 @@ mod tests {
     #[test]
     fn a_selector_that_fits_too_many_is_refused_rather_than_cut() {
         let all: Namespaces = (0..=MOST_NAMESPACES).map(|i| (format!("n{i}"), Namespace::default())).collect();
-        assert!(found(json!({ "namespaceSelector": {} }), &all).unwrap_err().contains("257 namespaces"));
+        let many = ScopeProblem::TooMany { there: MOST_NAMESPACES + 1, most: MOST_NAMESPACES };
+        let expected = fault("spec.scope.namespaceSelector", many);
+        assert_eq!(found(json!({ "namespaceSelector": {} }), &all), Err(expected));
     }
 }

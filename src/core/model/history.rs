@@ -20,8 +20,8 @@ pub const ORDINARY_ENTRIES: usize = MOST_ENTRIES - 16;
 const LONGEST_MESSAGE: usize = 4096;
 
 /// Adds an entry. Whether there is room for it is told when all are added, by [`bound`].
-pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: Option<&str>, message: &str) {
-    history.push(entry(at, reason, by, message));
+pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: Option<&str>, what: &dyn Display) {
+    history.push(entry(at, reason, by, what));
 }
 
 /// Adds what somebody has said.
@@ -31,18 +31,18 @@ pub fn add_review(
     reason: Reason,
     by: &str,
     review: NotedReview,
-    message: &str,
+    what: &dyn Display,
 ) {
-    history.push(HistoryEntry { review: Some(review), ..entry(at, reason, Some(by), message) });
+    history.push(HistoryEntry { review: Some(review), ..entry(at, reason, Some(by), what) });
 }
 
-fn entry(at: Timestamp, reason: Reason, by: Option<&str>, message: &str) -> HistoryEntry {
+fn entry(at: Timestamp, reason: Reason, by: Option<&str>, what: &dyn Display) -> HistoryEntry {
     HistoryEntry {
         at: Time(whole_second(at)),
         event: reason.into(),
         by: by.map(str::to_owned),
         review: None,
-        message: shorten(message),
+        message: shorten(&what.to_string()),
     }
 }
 
@@ -65,7 +65,7 @@ pub fn bound(status: &mut AccessRequestStatus, before: usize) {
         if !noted && status.history.len() < MOST_ENTRIES {
             let why = "the history is full: what can repeat without end is left out from here on, and \
                        status.historyDropped says how often";
-            status.history.push(entry(added.at.0, Reason::HistoryFull, None, why));
+            status.history.push(entry(added.at.0, Reason::HistoryFull, None, &why));
         }
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     fn after(mut status: AccessRequestStatus, reasons: &[Reason]) -> AccessRequestStatus {
         for reason in reasons {
             let before = status.history.len();
-            add(&mut status.history, noon(), *reason, None, "again");
+            add(&mut status.history, noon(), *reason, None, &"again");
             bound(&mut status, before);
         }
         status

@@ -13,7 +13,11 @@ pub mod near_miss;
 pub mod nearest;
 pub mod openings;
 pub mod own_clock;
+pub mod problem;
 pub mod recurrence;
 pub mod revision;
 pub mod schedule;
 pub mod subjects;
+
+#[cfg(test)]
+mod golden;

@@ -11,6 +11,7 @@ use crate::api::request::{Recurrence as Raw, RecurringWindow};
 use crate::core::model::field_error::FieldError;
 use crate::core::model::instants::whole_second;
 use crate::core::model::openings::Openings;
+use crate::core::model::problem::RequestProblem;
 use crate::core::model::schedule::Schedule;
 
 /// The most windows of one request: each leaves two entries in a history that has an end.
@@ -45,7 +46,7 @@ impl Recurrence {
         let weeks = usize::try_from(raw.weeks).unwrap_or_default();
         let windows = weeks.saturating_mul(schedule.per_week());
         if weeks == 0 || windows > MOST_WINDOWS {
-            let problem = format!("{windows} windows in all; there must be at least one and at most {MOST_WINDOWS}");
+            let problem = RequestProblem::Windows { there: windows, most: MOST_WINDOWS };
             return Err(vec![FieldError::new("spec.recurrence.weeks", problem)]);
         }
         Ok(Self { schedule, weeks: raw.weeks })

@@ -21,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::policy::{self, Weekday};
 use crate::core::model::field_error::FieldError;
+use crate::core::model::problem::TimeProblem;
 
 const DAY: i64 = 24 * 60;
 const WEEK: i64 = 7 * DAY;
@@ -72,7 +73,7 @@ impl Schedule {
             .map_err(|problem| faults.push(FieldError::new(format!("{field}.timeZone"), problem)))
             .unwrap_or(TimeZone::UTC);
         if raw.windows.is_empty() {
-            faults.push(FieldError::new(format!("{field}.windows"), "must list at least one window"));
+            faults.push(FieldError::new(format!("{field}.windows"), TimeProblem::NoWindow));
         }
         let numbered = raw.windows.iter().enumerate();
         let windows: Vec<Window> = numbered
@@ -201,9 +202,9 @@ impl Window {
     fn read(raw: &policy::Window, field: &str, faults: &mut Vec<FieldError>) -> Option<Self> {
         let days = raw.days.iter().fold(0, |days, day| days | 1 << number(*day));
         if days == 0 {
-            faults.push(FieldError::new(format!("{field}.days"), "must name at least one day, for example Mon"));
+            faults.push(FieldError::new(format!("{field}.days"), TimeProblem::NoDay));
         }
-        let mut time = |name: &str, read: Result<i64, String>| {
+        let mut time = |name: &str, read: Result<i64, TimeProblem>| {
             read.map_err(|problem| faults.push(FieldError::new(format!("{field}.{name}"), problem))).ok()
         };
         let start = time("start", start_of_window(&raw.start));
@@ -239,30 +240,28 @@ impl Window {
 }
 
 /// The zone of exactly this name, or what is wrong with the name.
-fn zone(name: &str) -> Result<TimeZone, String> {
+fn zone(name: &str) -> Result<TimeZone, TimeProblem> {
     // Never the lookup of the same name on the type of zones: that one may read the machine's files.
     let zone = TimeZoneDatabase::bundled().get(name).ok().filter(|zone| !zone.is_unknown());
-    let unknown = || format!("{} is no time zone: give its IANA name, for example Europe/Berlin", quoted(name));
-    let zone = zone.ok_or_else(unknown)?;
+    let zone = zone.ok_or_else(|| TimeProblem::NoZone(name.to_owned()))?;
     match zone.iana_name() {
-        Some(exact) if exact != name => Err(format!("{} is written {exact}: upper and lower case count", quoted(name))),
+        Some(exact) if exact != name => {
+            Err(TimeProblem::ZoneCase { written: name.to_owned(), exact: exact.to_owned() })
+        }
         _ => Ok(zone),
     }
 }
 
-fn start_of_window(text: &str) -> Result<i64, String> {
+fn start_of_window(text: &str) -> Result<i64, TimeProblem> {
     match minute(text) {
-        Some(DAY) => Err("24:00 is the end of a day: a window that begins then begins at 00:00 of the next".to_owned()),
+        Some(DAY) => Err(TimeProblem::StartsAtEnd),
         Some(minute) => Ok(minute),
-        None => Err(format!("{} is no time of day: write it as HH:MM, for example 09:00", quoted(text))),
+        None => Err(TimeProblem::Start(text.to_owned())),
     }
 }
 
-fn end_of_window(text: &str) -> Result<i64, String> {
-    minute(text).ok_or_else(|| {
-        let text = quoted(text);
-        format!("{text} is no time of day: write it as HH:MM, for example 17:30, or 24:00 for the end of the day")
-    })
+fn end_of_window(text: &str) -> Result<i64, TimeProblem> {
+    minute(text).ok_or_else(|| TimeProblem::End(text.to_owned()))
 }
 
 /// `HH:MM` in minutes, from `00:00` to `24:00`.
@@ -309,11 +308,6 @@ fn number(day: Weekday) -> usize {
 /// Seconds since 1970-01-01 as an instant, cut off at the ends of time.
 fn instant(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
-}
-
-/// A text that somebody wrote, short enough to show.
-fn quoted(text: &str) -> String {
-    format!("{:?}", text.chars().take(40).collect::<String>())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 mod check;
 mod facts;
+mod fault;
 mod functions;
 mod parts;
 mod types;
@@ -21,9 +22,11 @@ use cel::{Context, Env, ExecutionError, Program, Value};
 
 use self::facts::VARIABLES;
 pub use self::facts::{CelInput, RequestFacts, RiskScore, When, Who};
+pub use self::fault::{ExpressionFault, Unevaluated};
 use self::parts::Parts;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::history::cut;
+use crate::core::model::problem::Problem;
 
 /// Longest expression, in bytes; the schema says so too.
 const LONGEST: usize = 1024;
@@ -55,27 +58,35 @@ impl std::fmt::Debug for Expression {
 }
 
 impl Expression {
+    /// Reads the expression in a field.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(field: &str, source: &str) -> Result<Self, Vec<FieldError>> {
+        let fault = |fault: ExpressionFault| FieldError::new(field, Problem::Expression(fault.to_string()));
+        Self::compile(source).map_err(|faults| faults.into_iter().map(fault).collect())
+    }
+
     /// Reads an expression.
     ///
     /// # Errors
     /// All that is wrong with it: it is too large, does not parse, asks for what there is not, or for what can never be.
-    pub fn read(field: &str, source: &str) -> Result<Self, Vec<FieldError>> {
-        let fault = |problem: String| FieldError::new(field, problem);
-        bounded(source).map_err(|why| vec![fault(why)])?;
+    pub fn compile(source: &str) -> Result<Self, Vec<ExpressionFault>> {
+        bounded(source).map_err(|why| vec![why])?;
         let read = catch_unwind(|| {
             let program = ENV.compile(source);
-            let program = program.map_err(|errors| vec![format!("is not CEL: {}", first_line(&errors.to_string()))])?;
+            let program = program.map_err(|errors| vec![ExpressionFault::NotCel(first_line(&errors.to_string()))])?;
             match check::faults(source, &program) {
                 faults if faults.is_empty() => Ok(program),
-                faults => Err(faults),
+                faults => Err(faults.into_iter().map(ExpressionFault::Checked).collect()),
             }
         });
         let program = match read {
             Ok(Ok(program)) => program,
-            Ok(Err(faults)) => return Err(faults.into_iter().map(fault).collect()),
-            Err(_) => return Err(vec![fault("cannot be read as CEL".to_owned())]),
+            Ok(Err(faults)) => return Err(faults),
+            Err(_) => return Err(vec![ExpressionFault::Unparsed]),
         };
-        let parts = Parts::of(program.expression()).map_err(|why| vec![fault(why)])?;
+        let parts = Parts::of(program.expression()).map_err(|why| vec![why])?;
         Ok(Self { source: source.to_owned(), program: Arc::new(program), parts: Arc::new(parts) })
     }
 
@@ -88,29 +99,30 @@ impl Expression {
     ///
     /// # Errors
     /// Why that cannot be said.
-    pub fn holds(&self, facts: &CelInput) -> Result<bool, String> {
+    pub fn holds(&self, facts: &CelInput) -> Result<bool, Unevaluated> {
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
             let context = context(facts, &self.parts).map_err(|error| error.to_string())?;
             self.program.execute(&context).map_err(|error| error.to_string())
         }));
+        let source = || self.source.clone();
         match evaluated {
             Ok(Ok(Value::Bool(holds))) => Ok(holds),
-            Ok(Ok(other)) => Err(format!("{} is {}, not true or false", self.source, other.type_of())),
-            Ok(Err(why)) => Err(cut(&format!("{}: {}", self.source, first_line(&why)), LONGEST_ERROR)),
-            Err(_) => Err(format!("{}: the interpreter failed", self.source)),
+            Ok(Ok(other)) => Err(Unevaluated::NoCondition { source: source(), type_: other.type_of().to_string() }),
+            Ok(Err(why)) => Err(Unevaluated::Failed { source: source(), why: first_line(&why) }),
+            Err(_) => Err(Unevaluated::Crashed { source: source() }),
         }
     }
 }
 
 /// Whether parser and interpreter may be given this at all. Counts brackets and operators also inside of texts:
 /// what is counted too often is refused with a reason, what is counted too seldom could end the process.
-fn bounded(source: &str) -> Result<(), String> {
+fn bounded(source: &str) -> Result<(), ExpressionFault> {
     if source.len() > LONGEST {
-        return Err(format!("is longer than {LONGEST} bytes"));
+        return Err(ExpressionFault::TooLong);
     }
     let sums = source.matches('+').count();
     if sums > MOST_SUMS {
-        return Err(format!("has {sums} times +, at most {MOST_SUMS} are allowed: make two conditions of it"));
+        return Err(ExpressionFault::TooManySums(sums));
     }
     let (mut depth, mut operators) = (0_usize, 0_usize);
     for letter in source.chars() {
@@ -120,16 +132,13 @@ fn bounded(source: &str) -> Result<(), String> {
             _ => {}
         }
         if depth > DEEPEST {
-            return Err(format!("has brackets nested deeper than {DEEPEST}"));
+            return Err(ExpressionFault::TooDeep);
         }
         operators += usize::from("([{+-*/%!=<>&|?:,.".contains(letter));
     }
     operators += source.split(|c: char| !c.is_alphanumeric()).filter(|word| *word == "in").count();
     if operators > MOST_OPERATORS {
-        return Err(format!(
-            "has more than {} operators, dots and brackets: make two conditions of it",
-            MOST_OPERATORS
-        ));
+        return Err(ExpressionFault::TooManyOperators);
     }
     Ok(())
 }

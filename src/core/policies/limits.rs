@@ -17,6 +17,7 @@ use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::duration;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::grant_scope::GrantScope;
+use crate::core::model::problem::PolicyProblem;
 use crate::core::model::subjects::is_same_person;
 
 /// In what time [`Limits::time_per_day`] is counted.
@@ -96,8 +97,7 @@ impl Limits {
             let value = value?;
             let count = usize::try_from(value).ok().filter(|count| *count > 0);
             if count.is_none() {
-                let problem = "must be at least 1; to allow nothing at all, remove the policy";
-                faults.push(FieldError::new(format!("spec.limits.{name}"), problem));
+                faults.push(FieldError::new(format!("spec.limits.{name}"), PolicyProblem::LimitBelowOne));
             }
             count
         };
@@ -112,9 +112,8 @@ impl Limits {
             time_per_day: None,
         };
         let mut length = |name: &str, text: &Option<String>| {
-            let fault =
-                |error: duration::BadDuration| FieldError::new(format!("spec.limits.{name}"), error.to_string());
-            duration::parse(text.as_deref()?).map_err(|error| faults.push(fault(error))).ok()
+            let field = format!("spec.limits.{name}");
+            duration::parse(text.as_deref()?).map_err(|error| faults.push(FieldError::new(field, error))).ok()
         };
         Self {
             cooldown: length("cooldown", &raw.cooldown),

@@ -19,3 +19,6 @@ pub mod written_for;
 
 pub use policy::Policy;
 pub use set::{Entry, PolicySet};
+
+#[cfg(test)]
+mod golden;

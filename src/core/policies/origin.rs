@@ -4,63 +4,85 @@
 //! confirms it who passes the author guard. Owns the judgement and its words. It must not look at a clock: instants are
 //! the API server's, so that a clock that is wrong hides no gap.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect, PolicyOrigin};
-use crate::core::guard::{Gap, Gaps, Guard, in_words};
+use crate::core::guard::{Gap, Gaps, Guard, Unguarded};
 
-/// Times without guard in which a policy may have been written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unguarded {
-    /// When the first of them began; none when nothing is known of the time before the end.
-    from: Option<Timestamp>,
-    /// When the last of them ended.
-    to: Timestamp,
+/// Why a policy is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disbelief {
+    /// It was written while a guard may be missing; which.
+    Unguarded(String),
+    /// It may have been written in a time without guard, and nobody has judged that yet.
+    Unjudged(Unguarded),
+    /// The same, judged: it is used when it is written anew or confirmed.
+    Unconfirmed {
+        when: Unguarded,
+        /// Name of the policy.
+        policy: String,
+        /// What it does, and so who may confirm it.
+        effect: Effect,
+        /// What confirms it.
+        token: String,
+    },
+}
+
+impl fmt::Display for Disbelief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unguarded(why) => {
+                write!(f, "it was written while the cluster's guard may not be in place: {why}")
+            }
+            Self::Unjudged(when) => {
+                write!(f, "it was written {when}, and is not used until it is confirmed; its status says how")
+            }
+            Self::Unconfirmed { when, policy, effect, token } => {
+                let who = match effect {
+                    Effect::Allow => "somebody who may bind every role that it lists",
+                    Effect::Deny => "somebody who may write policies",
+                };
+                let key = keys::CONFIRM;
+                write!(
+                    f,
+                    "it was written {when}, and is not used until it is written anew, or confirmed by {who}: kubectl \
+                     annotate accesspolicy {policy} --overwrite {key}={token}"
+                )
+            }
+        }
+    }
 }
 
 /// Why the policy is not believed as it stands, if it is not, in the light of its record and of the guard.
 ///
 /// What has not been judged yet is used, unless it may come from a gap: the judgement waits for a round of the canary.
-pub fn doubt(policy: &AccessPolicy, guard: &Guard) -> Option<String> {
+pub fn doubt(policy: &AccessPolicy, guard: &Guard) -> Option<Disbelief> {
     if judged(policy).is_some() {
         return doubt_on_record(policy);
     }
     match guard {
-        Guard::Missing(why) => Some(format!("it was written while the cluster's guard may not be in place: {why}")),
-        Guard::InForce(gaps) => written_in(policy, gaps).map(|when| {
-            let words = words(when.from, when.to);
-            format!("{words}, and is not used until it is confirmed; its status says how")
-        }),
+        Guard::Missing(why) => Some(Disbelief::Unguarded(why.clone())),
+        Guard::InForce(gaps) => written_in(policy, gaps).map(Disbelief::Unjudged),
     }
 }
 
 /// Why the policy is not believed as it stands, as far as its record says so.
-pub fn doubt_on_record(policy: &AccessPolicy) -> Option<String> {
+pub fn doubt_on_record(policy: &AccessPolicy) -> Option<Disbelief> {
     judged(policy).and_then(|origin| disbelief(policy, origin))
 }
 
-/// What such a record of a policy says in words, with the way out; nothing when it is believed.
-pub fn disbelief(policy: &AccessPolicy, origin: &PolicyOrigin) -> Option<String> {
-    if origin.believed {
-        return None;
-    }
-    let who = match policy.spec.effect {
-        Effect::Allow => "somebody who may bind every role that it lists",
-        Effect::Deny => "somebody who may write policies",
-    };
-    let words = words(origin.from.as_ref().map(|from| from.0), origin.after.0);
-    let (name, key) = (policy.metadata.name.as_deref().unwrap_or_default(), keys::CONFIRM);
-    let token = origin.confirm.as_deref().unwrap_or_default();
-    Some(format!(
-        "{words}, and is not used until it is written anew, or confirmed by {who}: kubectl annotate accesspolicy {name} \
-         --overwrite {key}={token}"
-    ))
-}
-
-fn words(from: Option<Timestamp>, to: Timestamp) -> String {
-    format!("it was written {}", in_words(from, to))
+/// What such a record of a policy says; nothing when it is believed.
+pub fn disbelief(policy: &AccessPolicy, origin: &PolicyOrigin) -> Option<Disbelief> {
+    (!origin.believed).then(|| Disbelief::Unconfirmed {
+        when: Unguarded { from: origin.from.as_ref().map(|from| from.0), to: origin.after.0 },
+        policy: policy.metadata.name.clone().unwrap_or_default(),
+        effect: policy.spec.effect,
+        token: origin.confirm.clone().unwrap_or_default(),
+    })
 }
 
 /// The record that the policy should have. None while it must not be judged: what was seen has yet to be `proven`, by

@@ -19,6 +19,7 @@ use crate::api::request::PolicyRef;
 use crate::api::subject::RoleKind;
 use crate::core::model::duration;
 use crate::core::model::field_error::FieldError;
+use crate::core::model::problem::{PolicyProblem, ScopeProblem};
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::cel::Expression;
 use crate::core::policies::limits::Limits;
@@ -79,13 +80,12 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         .and_then(|a| a.deadline.as_deref())
         .map_or(DEFAULT_DEADLINE, |text| read_length("spec.approval.deadline", text, &mut faults));
     if !scope.cluster && scope.namespaces.is_empty() && scope.namespace_selector.is_none() {
-        faults.push(FieldError::new("spec.scope", "give at least one of namespaces, namespaceSelector and cluster"));
+        faults.push(FieldError::new("spec.scope", ScopeProblem::None));
     }
     if *effect == Effect::Allow {
         required_lists(spec, &mut faults);
         if on_break_glass.is_some() {
-            let problem = "says what a policy that denies does to emergencies: remove it, or set spec.breakGlass";
-            faults.push(FieldError::new("spec.onBreakGlass", problem));
+            faults.push(FieldError::new("spec.onBreakGlass", PolicyProblem::OnBreakGlass));
         }
     }
     if !faults.is_empty() {
@@ -124,7 +124,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
 fn lengths(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> (SignedDuration, SignedDuration) {
     let Some(limits) = &spec.duration else {
         if spec.effect == Effect::Allow {
-            faults.push(FieldError::new("spec.duration.max", "a policy that allows must set it"));
+            faults.push(FieldError::new("spec.duration.max", PolicyProblem::NoLongest));
         }
         return (DEFAULT_LENGTH, DEFAULT_LENGTH);
     };
@@ -134,14 +134,14 @@ fn lengths(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> (SignedDura
         None => DEFAULT_LENGTH.min(longest),
     };
     if default_length > longest {
-        faults.push(FieldError::new("spec.duration.default", "must not be longer than spec.duration.max"));
+        faults.push(FieldError::new("spec.duration.default", PolicyProblem::DefaultOverLongest));
     }
     (default_length, longest)
 }
 
 fn read_length(field: &str, text: &str, faults: &mut Vec<FieldError>) -> SignedDuration {
     duration::parse(text).unwrap_or_else(|error| {
-        faults.push(FieldError::new(field, error.to_string()));
+        faults.push(FieldError::new(field, error));
         duration::SHORTEST
     })
 }
@@ -164,7 +164,7 @@ fn automatic_when(
     let approval = spec.approval.as_ref()?;
     let source = approval.automatic_when.as_ref()?;
     if approval.stages.is_empty() {
-        faults.push(FieldError::new(FIELD, "spares approvers, and there are none: add stages, or remove it"));
+        faults.push(FieldError::new(FIELD, PolicyProblem::NobodyToSpare));
     }
     Expression::read(FIELD, source).map_err(|found| in_expressions.extend(found)).ok()
 }
@@ -172,7 +172,7 @@ fn automatic_when(
 fn break_glass(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<BreakGlass> {
     let raw = spec.break_glass.as_ref()?;
     if raw.reviewers.is_empty() {
-        faults.push(FieldError::new("spec.breakGlass.reviewers", "must name who reviews the access afterwards"));
+        faults.push(FieldError::new("spec.breakGlass.reviewers", PolicyProblem::NoReviewers));
     }
     let within = read_length("spec.breakGlass.reviewWithin", &raw.review_within, faults);
     Some(BreakGlass { reviewers: raw.reviewers.clone(), within })
@@ -183,9 +183,7 @@ fn extension(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<Ex
     let most = read_length("spec.extension.max", &raw.max, faults);
     let count = usize::try_from(raw.count).ok().filter(|count| (1..=MOST_EXTENSIONS).contains(count));
     if count.is_none() {
-        let problem =
-            format!("must be between 1 and {MOST_EXTENSIONS}; to allow no extension leave spec.extension out");
-        faults.push(FieldError::new("spec.extension.count", problem));
+        faults.push(FieldError::new("spec.extension.count", PolicyProblem::Extensions { most: MOST_EXTENSIONS }));
     }
     Some(Extension { most, count: count? })
 }
@@ -194,9 +192,7 @@ fn extension(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> Option<Ex
 fn recurrence(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) {
     let counted = spec.limits.as_ref().is_some_and(|limits| limits.time_per_day.is_some() || limits.cooldown.is_some());
     if spec.recurrence.is_some() && counted {
-        let problem =
-            "does not go together with limits.timePerDay and limits.cooldown: remove it, or have two policies";
-        faults.push(FieldError::new("spec.recurrence", problem));
+        faults.push(FieldError::new("spec.recurrence", PolicyProblem::RecurrenceAndCounted));
     }
 }
 
@@ -213,25 +209,24 @@ fn hours(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) -> BTreeMap<Stri
 /// The schema asks for these too. Said again here since an empty list must never mean everybody.
 fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) {
     if spec.requesters.is_empty() {
-        faults.push(FieldError::new("spec.requesters", "a policy that allows must name its requesters"));
+        faults.push(FieldError::new("spec.requesters", PolicyProblem::NoRequesters));
     }
     if spec.roles.is_empty() {
-        faults.push(FieldError::new("spec.roles", "a policy that allows must list its roles"));
+        faults.push(FieldError::new("spec.roles", PolicyProblem::NoRoles));
     }
     let somewhere = !spec.scope.namespaces.is_empty() || spec.scope.namespace_selector.is_some();
     if spec.scope.cluster && !somewhere && spec.roles.iter().all(|r| r.kind == RoleKind::Role) {
-        faults.push(FieldError::new("spec.roles", "only a ClusterRole can be bound in the whole cluster"));
+        faults.push(FieldError::new("spec.roles", PolicyProblem::OnlyRolesInCluster));
     }
     let stages = spec.approval.as_ref().map_or(&[][..], |a: &Approval| &a.stages);
     if let Some(index) = seats::impossible(stages) {
         let field = format!("spec.approval.stages[{index}]");
-        let problem = "cannot be complete: it needs more people than it names, and one person counts in one stage only";
-        faults.push(FieldError::new(field, problem));
+        faults.push(FieldError::new(field, PolicyProblem::StageImpossible));
     }
     for (index, stage) in stages.iter().enumerate() {
         if stage.approvers.is_empty() || stage.required < 1 {
             let field = format!("spec.approval.stages[{index}]");
-            faults.push(FieldError::new(field, "must have approvers, and require at least one of them"));
+            faults.push(FieldError::new(field, PolicyProblem::NoApprovers));
         }
     }
 }
@@ -239,60 +234,95 @@ fn required_lists(spec: &AccessPolicySpec, faults: &mut Vec<FieldError>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::laws::fixtures::{deny, policy};
-    use crate::core::model::field_error::sentence;
+    use crate::core::laws::fixtures::{deny, fault, policy};
+    use crate::core::model::duration::BadDuration;
+    use crate::core::model::problem::{Problem, TimeProblem};
     use serde_json::json;
 
-    fn faults(policy: &AccessPolicy) -> String {
-        sentence(&read(policy).map_or_else(|faults| faults, |policy| policy.faults))
+    fn faults(policy: &AccessPolicy) -> Vec<FieldError> {
+        read(policy).map_or_else(|faults| faults, |policy| policy.faults)
     }
 
     #[test]
     fn what_the_schema_would_refuse_is_a_fault_here_too() {
         let bob = json!({ "kind": "User", "name": "bob" });
         let stage = json!({ "name": "s", "approvers": [bob] });
-        let sound = json!({ "expression": "true", "message": "m" });
         let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
         let hours = json!({ "timeZone": "Berlin", "windows": windows });
         let odd_hours = json!({ "name": "s", "approvers": [bob], "hours": hours });
-        for (fault, spec) in [
-            ("spec.requesters", json!({ "requesters": [] })),
-            ("spec.roles", json!({ "roles": [] })),
-            ("spec.roles", json!({ "roles": [{ "kind": "Role", "name": "edit" }], "scope": { "cluster": true } })),
-            ("spec.duration.max", json!({ "duration": { "max": "1d" } })),
-            ("spec.duration.default", json!({ "duration": { "max": "1h", "default": "2h" } })),
-            ("spec.approval.deadline", json!({ "approval": { "deadline": "-1h" } })),
-            ("spec.approval.stages[0]", json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } })),
+        let form = |text: &str| Problem::from(BadDuration::Form(text.to_owned()));
+        let (many, counted) = (PolicyProblem::Extensions { most: 100 }, PolicyProblem::RecurrenceAndCounted);
+        let zone = || TimeProblem::NoZone("Berlin".to_owned());
+        for (field, problem, spec) in [
+            ("spec.requesters", PolicyProblem::NoRequesters.into(), json!({ "requesters": [] })),
+            ("spec.roles", PolicyProblem::NoRoles.into(), json!({ "roles": [] })),
+            (
+                "spec.roles",
+                PolicyProblem::OnlyRolesInCluster.into(),
+                json!({ "roles": [{ "kind": "Role", "name": "edit" }], "scope": { "cluster": true } }),
+            ),
+            ("spec.duration.max", form("1d"), json!({ "duration": { "max": "1d" } })),
+            (
+                "spec.duration.default",
+                PolicyProblem::DefaultOverLongest.into(),
+                json!({ "duration": { "max": "1h", "default": "2h" } }),
+            ),
+            ("spec.approval.deadline", form("-1h"), json!({ "approval": { "deadline": "-1h" } })),
             (
                 "spec.approval.stages[0]",
+                PolicyProblem::NoApprovers.into(),
                 json!({ "approval": { "stages": [{ "name": "s", "approvers": [bob], "required": 0 }] } }),
             ),
             (
-                "spec.conditions[1].expression: is not CEL",
-                json!({ "conditions": [sound, { "expression": "(", "message": "m" }] }),
+                "spec.approval.automaticWhen",
+                PolicyProblem::NobodyToSpare.into(),
+                json!({ "approval": { "automaticWhen": "true" } }),
             ),
             (
-                "spec.approval.automaticWhen: character 1: there is no x",
-                json!({ "approval": { "automaticWhen": "x", "stages": [stage] } }),
+                "spec.schedule.timeZone",
+                zone().into(),
+                json!({ "schedule": { "timeZone": "Berlin", "windows": windows } }),
             ),
-            ("spec.approval.automaticWhen: spares", json!({ "approval": { "automaticWhen": "true" } })),
-            ("spec.schedule.timeZone", json!({ "schedule": { "timeZone": "Berlin", "windows": windows } })),
-            ("spec.breakGlass.reviewers", json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } })),
-            ("spec.breakGlass.reviewWithin", json!({ "breakGlass": { "reviewers": [bob], "reviewWithin": "-1h" } })),
-            ("spec.extension.max", json!({ "extension": { "max": "soon", "count": 1 } })),
-            ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 0 } })),
-            ("spec.extension.count", json!({ "extension": { "max": "1h", "count": -1 } })),
-            ("spec.extension.count", json!({ "extension": { "max": "1h", "count": 101 } })),
-            ("spec.onBreakGlass", json!({ "onBreakGlass": "Exempt" })),
-            ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "cooldown": "1h" } })),
-            ("spec.recurrence", json!({ "recurrence": { "weeks": 1 }, "limits": { "timePerDay": "1h" } })),
-            ("spec.approval.stages[0].hours.timeZone", json!({ "approval": { "stages": [odd_hours] } })),
+            (
+                "spec.breakGlass.reviewers",
+                PolicyProblem::NoReviewers.into(),
+                json!({ "breakGlass": { "reviewers": [], "reviewWithin": "1h" } }),
+            ),
+            (
+                "spec.breakGlass.reviewWithin",
+                form("-1h"),
+                json!({ "breakGlass": { "reviewers": [bob], "reviewWithin": "-1h" } }),
+            ),
+            ("spec.extension.max", form("soon"), json!({ "extension": { "max": "soon", "count": 1 } })),
+            ("spec.extension.count", many.clone().into(), json!({ "extension": { "max": "1h", "count": 0 } })),
+            ("spec.extension.count", many.clone().into(), json!({ "extension": { "max": "1h", "count": -1 } })),
+            ("spec.extension.count", many.into(), json!({ "extension": { "max": "1h", "count": 101 } })),
+            ("spec.onBreakGlass", PolicyProblem::OnBreakGlass.into(), json!({ "onBreakGlass": "Exempt" })),
+            (
+                "spec.recurrence",
+                counted.clone().into(),
+                json!({ "recurrence": { "weeks": 1 }, "limits": { "cooldown": "1h" } }),
+            ),
+            (
+                "spec.recurrence",
+                counted.into(),
+                json!({ "recurrence": { "weeks": 1 }, "limits": { "timePerDay": "1h" } }),
+            ),
+            ("spec.approval.stages[0].hours.timeZone", zone().into(), json!({ "approval": { "stages": [odd_hours] } })),
         ] {
-            assert!(faults(&policy("p", spec)).starts_with(fault), "{fault}");
+            assert_eq!(faults(&policy("p", spec.clone())), [fault(field, problem)], "{spec}");
         }
+        // Nobody could fill it either, which is told first.
+        let empty = json!({ "approval": { "stages": [{ "name": "s", "approvers": [] }] } });
+        let both = [PolicyProblem::StageImpossible, PolicyProblem::NoApprovers];
+        let both = both.map(|problem| fault("spec.approval.stages[0]", problem));
+        assert_eq!(faults(&policy("p", empty)), both);
+        let unread = json!({ "approval": { "automaticWhen": "x", "stages": [stage] } });
+        let fields = faults(&policy("p", unread)).into_iter().map(|fault| fault.field);
+        assert_eq!(fields.collect::<Vec<_>>(), ["spec.approval.automaticWhen"]);
         let mut unbounded = policy("p", json!({}));
         unbounded.spec.duration = None;
-        assert!(faults(&unbounded).starts_with("spec.duration.max"));
+        assert_eq!(faults(&unbounded), [fault("spec.duration.max", PolicyProblem::NoLongest)]);
     }
 
     /// Whom and what a policy touches can be said in spite of a slip in an expression, and of its other expressions too.
@@ -314,8 +344,8 @@ mod tests {
         for scope in
             [json!({ "cluster": true, "namespaceSelector": {} }), json!({ "cluster": true, "namespaces": ["shop"] })]
         {
-            assert_eq!(faults(&policy("p", json!({ "roles": role, "scope": scope }))), "");
+            assert_eq!(faults(&policy("p", json!({ "roles": role, "scope": scope }))), []);
         }
-        assert_eq!(faults(&deny("p", json!({}))), "");
+        assert_eq!(faults(&deny("p", json!({}))), []);
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::origin::Disbelief;
 use super::policy::Policy;
 use super::read::read;
 use super::written_for::schedule_counts;
@@ -13,6 +14,7 @@ use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::request::AccessRequest;
 use crate::api::subject::RoleName;
 use crate::core::model::field_error::FieldError;
+use crate::core::model::problem::Problem;
 use crate::core::model::subjects::is_subject;
 
 /// Every policy of the cluster, by name.
@@ -36,7 +38,7 @@ pub enum Entry {
         /// What it would be if it were believed.
         policy: Arc<Policy>,
         /// Why it is not, and the way out.
-        why: String,
+        why: Disbelief,
     },
     /// Has faults outside of its expressions. `effect` is what it would do, as far as that can be read.
     Broken {
@@ -58,7 +60,7 @@ impl PolicySet {
     pub fn renewed<'a>(
         &self,
         policies: impl IntoIterator<Item = &'a AccessPolicy>,
-        doubt: impl Fn(&AccessPolicy) -> Option<String>,
+        doubt: impl Fn(&AccessPolicy) -> Option<Disbelief>,
     ) -> Self {
         let read = |policy: &AccessPolicy| {
             let name = policy.metadata.name.clone().unwrap_or_default();
@@ -73,7 +75,7 @@ impl PolicySet {
 
     /// Adds a policy that could not even be decoded. It might be one that denies.
     pub fn insert_unreadable(&mut self, name: &str, problem: &str) {
-        let faults = vec![FieldError::new("spec", problem)];
+        let faults = vec![FieldError::new("spec", Problem::Undecodable(problem.to_owned()))];
         self.entries.insert(name.to_owned(), Entry::Broken { effect: Effect::Deny, faults });
     }
 
@@ -144,9 +146,9 @@ impl PolicySet {
     }
 
     /// Doubted policies that would allow, and why they do not, in the order of their names.
-    pub fn doubted(&self) -> impl Iterator<Item = (&Policy, &str)> {
+    pub fn doubted(&self) -> impl Iterator<Item = (&Policy, &Disbelief)> {
         self.entries.values().filter_map(|entry| match entry {
-            Entry::Doubted { policy, why } if policy.effect == Effect::Allow => Some((&**policy, why.as_str())),
+            Entry::Doubted { policy, why } if policy.effect == Effect::Allow => Some((&**policy, why)),
             _ => None,
         })
     }
@@ -213,7 +215,7 @@ impl Entry {
     }
 
     /// The same policy, doubted for this reason or believed. One with faults is of no use either way.
-    fn doubted(self, why: Option<String>) -> Self {
+    fn doubted(self, why: Option<Disbelief>) -> Self {
         match (self, why) {
             (Self::Valid(policy) | Self::Faulty(policy) | Self::Doubted { policy, .. }, Some(why)) => {
                 Self::Doubted { policy, why }

@@ -8,3 +8,6 @@ pub mod ownership;
 pub mod risk;
 pub mod role;
 pub mod rules;
+
+#[cfg(test)]
+mod golden;

@@ -5,6 +5,7 @@
 //! what a change leads to.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
@@ -93,24 +94,16 @@ impl RoleSeen {
         worst.map_or_else(unreadable, |risk| risk.on_record())
     }
 
-    /// What is wanted and the role does not allow, as sentences; nothing when it has all of it, everywhere.
-    pub fn lacks(&self, narrow: &[NarrowRule]) -> Vec<String> {
+    /// What is wanted and the role does not allow; nothing when it has all of it, everywhere.
+    pub fn lacks(&self, narrow: &[NarrowRule]) -> Vec<Lack> {
         let wanted: Vec<PolicyRule> = narrow.iter().map(rules::from_narrow).collect();
         let lacks = |(namespace, rules): (Option<&str>, Option<&[PolicyRule]>)| {
-            let place = namespace.map(|n| format!(" in namespace {n}")).unwrap_or_default();
-            let message: Vec<String> = match rules {
-                None => vec![format!("there is no such role{place}")],
-                Some(rules) => match covers(rules, &wanted) {
-                    Ok(()) => Vec::new(),
-                    Err(uncovered) => uncovered.iter().map(|what: &Uncovered| format!("{what}{place}")).collect(),
-                },
-            };
-            message
+            let namespace = namespace.map(str::to_owned);
+            let Some(rules) = rules else { return vec![Lack::Role { namespace }] };
+            let uncovered = covers(rules, &wanted).err().unwrap_or_default();
+            uncovered.into_iter().map(|what| Lack::Right { what, namespace: namespace.clone() }).collect()
         };
-        self.places()
-            .into_iter()
-            .find_map(|place| Some(lacks(place)).filter(|message| !message.is_empty()))
-            .unwrap_or_default()
+        self.places().into_iter().map(lacks).find(|lacks| !lacks.is_empty()).unwrap_or_default()
     }
 
     /// What the rules are, in one word that changes when they do: SHA-256 over all places. The order in which
@@ -137,11 +130,39 @@ impl RoleSeen {
 }
 
 /// What a request wants that its role does not allow, when it asks for less than the whole role.
-pub fn missing_rights(narrow: &[NarrowRule], role: Option<&RoleSeen>) -> Vec<String> {
+pub fn missing_rights(narrow: &[NarrowRule], role: Option<&RoleSeen>) -> Vec<Lack> {
     match role {
         _ if narrow.is_empty() => Vec::new(),
         Some(role) => role.lacks(narrow),
-        None => vec!["the role has not been read".to_owned()],
+        None => vec![Lack::Unread],
+    }
+}
+
+/// What a role does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nobody has looked at the role.
+    Unread,
+    /// The role is not there: in this namespace, when it is looked for in several.
+    Role { namespace: Option<String> },
+    /// A right.
+    Right { what: Uncovered, namespace: Option<String> },
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let namespace = match self {
+            Self::Unread => return f.write_str("the role has not been read"),
+            Self::Role { namespace } => {
+                f.write_str("there is no such role")?;
+                namespace
+            }
+            Self::Right { what, namespace } => {
+                write!(f, "{what}")?;
+                namespace
+            }
+        };
+        namespace.iter().try_for_each(|name| write!(f, " in namespace {name}"))
     }
 }
 
@@ -228,11 +249,14 @@ mod tests {
         let of = |roles: Vec<(&str, Option<Arc<Role>>)>| {
             RoleSeen::OfNamespaces(roles.into_iter().map(|(n, r)| (n.to_owned(), r)).collect())
         };
-        assert_eq!(of(vec![("a", role(&["delete"])), ("b", role(&["*"]))]).lacks(&wanted), Vec::<String>::new());
+        assert_eq!(of(vec![("a", role(&["delete"])), ("b", role(&["*"]))]).lacks(&wanted), []);
         let short = of(vec![("a", role(&["delete"])), ("b", role(&["get"]))]).lacks(&wanted);
-        assert_eq!(short, ["the role does not allow delete on pods of the core group named web-0 in namespace b"]);
-        assert_eq!(of(vec![("a", None)]).lacks(&wanted), ["there is no such role in namespace a"]);
-        assert_eq!(RoleSeen::OfCluster(None).lacks(&wanted), ["there is no such role"]);
+        let text = str::to_owned;
+        let (verbs, group, resource) = (vec![text("delete")], String::new(), text("pods"));
+        let what = Uncovered::Resource { verbs, group, resource, name: Some(text("web-0")) };
+        assert_eq!(short, [Lack::Right { what, namespace: Some(text("b")) }]);
+        assert_eq!(of(vec![("a", None)]).lacks(&wanted), [Lack::Role { namespace: Some(text("a")) }]);
+        assert_eq!(RoleSeen::OfCluster(None).lacks(&wanted), [Lack::Role { namespace: None }]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use crate::api::request::NarrowRule;
 use crate::core::model::field_error::FieldError;
+use crate::core::model::problem::{RuleProblem, WordFault};
 
 /// The most single rights that are compared at once. The schema of a request would let it name some eight
 /// million; nobody reads that many, and each has to be looked for in the role.
@@ -227,30 +228,30 @@ pub fn faults(rules: &[NarrowRule]) -> Vec<FieldError> {
         each.flat_map(|(at, rule)| faults_of(rule, &format!("spec.rules[{at}]"))).take(MOST_NAMED).collect();
     let count = rights(&rules.iter().map(from_narrow).collect::<Vec<_>>());
     if faults.is_empty() && count > MOST_RIGHTS {
-        return vec![FieldError::new("spec.rules", Uncovered::TooMany(count).to_string())];
+        return vec![FieldError::new("spec.rules", RuleProblem::TooMany { there: count, most: MOST_RIGHTS })];
     }
     faults
 }
 
 /// What is wrong in a word, if anything.
-type Reading<'a> = &'a dyn Fn(&str) -> Option<&'static str>;
+type Reading<'a> = &'a dyn Fn(&str) -> Option<WordFault>;
 
 fn faults_of(rule: &NarrowRule, path: &str) -> Vec<FieldError> {
     let resources = !rule.resources.is_empty();
     let urls = !rule.non_resource_urls.is_empty();
     let mut faults = Vec::new();
-    let mut fault = |field: &str, problem: &str| faults.push(FieldError::new(format!("{path}{field}"), problem));
+    let mut fault = |field: &str, problem: RuleProblem| faults.push(FieldError::new(format!("{path}{field}"), problem));
     if resources == urls {
-        fault("", "a rule is for resources or for nonResourceURLs: give one of the two");
+        fault("", RuleProblem::ResourcesOrUrls);
     }
     if rule.verbs.is_empty() {
-        fault(".verbs", "give at least one verb: a rule without gives nothing");
+        fault(".verbs", RuleProblem::NoVerb);
     }
     if resources && rule.api_groups.is_empty() {
-        fault(".apiGroups", "give at least one API group: \"\" is the core group");
+        fault(".apiGroups", RuleProblem::NoGroup);
     }
     if urls && !(rule.api_groups.is_empty() && rule.resource_names.is_empty()) {
-        fault(".nonResourceURLs", "URLs have no apiGroups and no resourceNames: remove these");
+        fault(".nonResourceURLs", RuleProblem::UrlsAndMore);
     }
     // Kubernetes itself reads `DOMAIN/*` as a name of signers: every signer of that domain.
     let signers = resources && rule.resources.iter().all(|resource| resource == "signers");
@@ -264,76 +265,72 @@ fn faults_of(rule: &NarrowRule, path: &str) -> Vec<FieldError> {
     ];
     for (field, texts, problem_of) in lists {
         let wrong = texts.iter().enumerate().find_map(|(at, text)| Some((at, text, problem_of(text)?)));
-        if let Some((at, text, problem)) = wrong {
-            faults.push(FieldError::new(format!("{path}.{field}[{at}]"), format!("\"{}\" {problem}", quote(text))));
+        if let Some((at, text, fault)) = wrong {
+            let problem = RuleProblem::Word { written: quote(text), fault };
+            faults.push(FieldError::new(format!("{path}.{field}[{at}]"), problem));
         }
     }
     faults
 }
 
-const EMPTY: &str = "is empty: remove it";
-const TOO_LONG: &str = "is too long";
-const ODD_STAR: &str = "has a * where Kubernetes reads none: write it out";
-const ODD_LETTER: &str = "has a letter that does not belong there";
-
-fn verb_fault(verb: &str) -> Option<&'static str> {
+fn verb_fault(verb: &str) -> Option<WordFault> {
     // Colons and slashes: verbs such as `impersonate:user-info`.
     if verb == ALL { None } else { word_fault(verb, 63, "-_.:/") }
 }
 
-fn group_fault(group: &str) -> Option<&'static str> {
+fn group_fault(group: &str) -> Option<WordFault> {
     if group.is_empty() || group == ALL { None } else { word_fault(group, 253, "-.") }
 }
 
-fn resource_fault(path: &str) -> Option<&'static str> {
+fn resource_fault(path: &str) -> Option<WordFault> {
     let Some((resource, sub)) = path.split_once('/') else {
         return if path == ALL { None } else { word_fault(path, 253, "-_.") };
     };
     if sub == ALL {
-        return Some("asks for all subresources, which Kubernetes does not know: name them");
+        return Some(WordFault::AllSubresources);
     }
     let resource = if resource == ALL { None } else { word_fault(resource, 253, "-_.") };
     resource.or_else(|| word_fault(sub, 253, "-_."))
 }
 
-fn name_fault(name: &str, signer: bool) -> Option<&'static str> {
+fn name_fault(name: &str, signer: bool) -> Option<WordFault> {
     let plain = if signer { name.strip_suffix("/*").unwrap_or(name) } else { name };
     first_fault([
-        (plain.is_empty(), EMPTY),
-        (name == ALL, "is one object of that name: leave resourceNames out for all objects"),
-        (plain.contains('*'), ODD_STAR),
-        (name.len() > 253, TOO_LONG),
+        (plain.is_empty(), WordFault::Empty),
+        (name == ALL, WordFault::AllNames),
+        (plain.contains('*'), WordFault::Star),
+        (name.len() > 253, WordFault::TooLong),
         // Users and groups may be impersonated by name, and those have nearly any letter.
-        (name.contains(char::is_control), ODD_LETTER),
+        (name.contains(char::is_control), WordFault::Letter),
     ])
 }
 
-fn url_fault(url: &str) -> Option<&'static str> {
+fn url_fault(url: &str) -> Option<WordFault> {
     if url == ALL {
         return None;
     }
     first_fault([
-        (url.is_empty(), EMPTY),
-        (!url.starts_with('/'), "must begin with /"),
-        (url.strip_suffix('*').unwrap_or(url).contains('*'), ODD_STAR),
-        (url.len() > 253, TOO_LONG),
-        (url.contains(|c: char| c.is_control() || c.is_whitespace()), ODD_LETTER),
+        (url.is_empty(), WordFault::Empty),
+        (!url.starts_with('/'), WordFault::NoSlash),
+        (url.strip_suffix('*').unwrap_or(url).contains('*'), WordFault::Star),
+        (url.len() > 253, WordFault::TooLong),
+        (url.contains(|c: char| c.is_control() || c.is_whitespace()), WordFault::Letter),
     ])
 }
 
 /// What is wrong in a word of small letters, digits and these signs.
-fn word_fault(word: &str, most: usize, signs: &str) -> Option<&'static str> {
+fn word_fault(word: &str, most: usize, signs: &str) -> Option<WordFault> {
     let belongs = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || signs.contains(c);
     first_fault([
-        (word.is_empty(), EMPTY),
-        (word.contains('*'), ODD_STAR),
-        (word.contains(char::is_uppercase), "must be in lower case"),
-        (word.len() > most, TOO_LONG),
-        (!word.chars().all(belongs), ODD_LETTER),
+        (word.is_empty(), WordFault::Empty),
+        (word.contains('*'), WordFault::Star),
+        (word.contains(char::is_uppercase), WordFault::UpperCase),
+        (word.len() > most, WordFault::TooLong),
+        (!word.chars().all(belongs), WordFault::Letter),
     ])
 }
 
-fn first_fault<const N: usize>(faults: [(bool, &'static str); N]) -> Option<&'static str> {
+fn first_fault<const N: usize>(faults: [(bool, WordFault); N]) -> Option<WordFault> {
     faults.into_iter().find_map(|(is, problem)| is.then_some(problem))
 }
 
@@ -373,7 +370,7 @@ impl fmt::Display for Uncovered {
             Self::More(1) => write!(f, "nor does it allow 1 more right"),
             Self::More(more) => write!(f, "nor does it allow {more} more rights"),
             Self::TooMany(count) => {
-                write!(f, "{count} single rights are wanted, at most {MOST_RIGHTS} are compared: split the request")
+                write!(f, "{}", RuleProblem::TooMany { there: *count, most: MOST_RIGHTS })
             }
         }
     }

@@ -5,15 +5,17 @@
 
 mod account;
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use self::account::Account;
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::{AccessRequestStatus, State};
 use crate::api::subject::Subject;
-use crate::core::decision::approvals::{Eligibility, on_record};
+use crate::core::decision::approvals::{Eligibility, Said};
 use crate::core::decision::period::Period;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
@@ -21,6 +23,7 @@ use crate::core::lifecycle::active;
 use crate::core::lifecycle::break_glass::review_due;
 use crate::core::lifecycle::expiry::{Ended, ended};
 use crate::core::lifecycle::freeze;
+use crate::core::lifecycle::happened::Happened;
 use crate::core::lifecycle::hindrance::prepare;
 use crate::core::lifecycle::plan::withdrawn;
 use crate::core::lifecycle::stages;
@@ -28,7 +31,7 @@ use crate::core::model::ask::ValidRequest;
 use crate::core::model::duration;
 use crate::core::model::field_error::sentence;
 use crate::core::model::grant_scope::GrantScope;
-use crate::core::model::history::join;
+use crate::core::model::history::{join, shorten};
 use crate::core::rbac::rules;
 
 /// What is decided, and why.
@@ -118,7 +121,43 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deciding {
     pub policy: String,
-    pub because: String,
+    pub because: Because,
+}
+
+/// Why a policy decides, and no other. In output it is a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// Access was granted under it.
+    GrantedUnder,
+    /// The request of this name runs under it, and is to be extended.
+    RunsUnder(String),
+    /// The request names it.
+    Named,
+    /// No other policy matches.
+    OnlyMatch,
+    /// Of those that match it asks least of people.
+    LeastFriction,
+    /// Others that match ask no more of people, and come later by name.
+    FirstByName,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::GrantedUnder => "access was granted under it",
+            Self::RunsUnder(of) => return write!(f, "{of} runs under it"),
+            Self::Named => "the request names it",
+            Self::OnlyMatch => "no other policy matches",
+            Self::LeastFriction => "of those that match it asks least of people",
+            Self::FirstByName => "it comes first by name of those that ask least of people",
+        })
+    }
+}
+
+impl Serialize for Because {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A stage, and how far it is.
@@ -240,17 +279,17 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
     }
     if matches!(ended(&status, now), Some(Ended::Stated(_))) {
         let (state, why) = match granted {
-            true => (State::Expired, "its end has come"),
-            false => (State::Lapsed, "the time asked for ended before access began"),
+            true => (State::Expired, "its end has come".to_owned()),
+            false => (State::Lapsed, Happened::NeverBegan.to_string()),
         };
-        return Explanation::ended(state, why);
+        return Explanation::ended(state, &why);
     }
     let ask = match validate(s.request) {
         Ok(ask) => ask,
         Err(faults) => return Explanation::ended(State::Denied, &sentence(&faults)),
     };
     if let Some((_, why)) = withdrawn(s, &status, &ask) {
-        return Explanation::ended(State::Revoked, &why);
+        return Explanation::ended(State::Revoked, &why.to_string());
     }
     if granted {
         return running(s, &status, &ask, now);
@@ -271,7 +310,7 @@ fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_
         Err(why) => return Explanation::ended(State::Revoked, &why.to_string()),
     };
     let ahead = freeze::freeze_ahead(status, &freezes, ask, now);
-    let ahead = ahead.map(|ahead| format!("; {}", freeze::sentence(&ahead))).unwrap_or_default();
+    let ahead = ahead.map(|ahead| format!("; {}", Happened::FreezeAhead(ahead))).unwrap_or_default();
     let end = status.expires_at.clone();
     let until = end.as_ref().map_or_else(String::new, |end| format!(", until {}", end.0));
     let (from, to) = (ask.start.or(status.granted_at.as_ref().map(|t| t.0)), end.as_ref().map(|t| t.0));
@@ -284,7 +323,7 @@ fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_
         decides: status
             .policy
             .as_ref()
-            .map(|policy| Deciding { policy: policy.name.clone(), because: "access was granted under it".to_owned() }),
+            .map(|policy| Deciding { policy: policy.name.clone(), because: Because::GrantedUnder }),
         without_effect: without_effect(&stages, status, ask),
         ..Explanation::new(Outcome::Granted, format!("granted, and still allowed{until}{ahead}"))
     }
@@ -324,7 +363,7 @@ fn without_effect(stages: &[Stage], status: &AccessRequestStatus, ask: &ValidReq
         (eligibility, who, review)
     });
     let vain = judged.filter(|(eligibility, ..)| !eligibility.is_eligible());
-    vain.map(|(eligibility, who, review)| on_record(who, review, eligibility)).collect()
+    vain.map(|(eligibility, who, review)| shorten(&Said { who, review, eligibility }.to_string())).collect()
 }
 
 /// A subject as people write it: `Group/leads`, `ServiceAccount/ci/bot`.

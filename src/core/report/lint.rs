@@ -4,18 +4,20 @@
 //! policy with warnings is used all the same. Which policy covers which is for [`cover`] to prove.
 
 mod cover;
+mod oddity;
 
 use k8s_openapi::jiff::SignedDuration;
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use self::cover::{is_everything, is_stopped_by, is_within, less_friction};
+pub use self::oddity::Oddity;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus, Effect, Stage};
 use crate::api::subject::{Subject, SubjectKind};
-use crate::core::decision::protected::{Protected, WAY_OUT};
-use crate::core::model::duration;
+use crate::core::decision::protected::Protected;
 use crate::core::model::namespaces::{Namespaces, glob_matches};
 use crate::core::policies::usable::{ListedRole, Unusable};
-use crate::core::policies::wildcards::{self, wildcards};
+use crate::core::policies::wildcards::wildcards;
 use crate::core::policies::written_for::denies_always;
 use crate::core::policies::{Entry, Policy};
 
@@ -35,16 +37,26 @@ const LONG_ACCESS: SignedDuration = SignedDuration::from_hours(24);
 const LONG_EXTENSION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Something that looks wrong in a policy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// Name of the policy.
     pub policy: String,
     /// Path of the field.
     pub field: String,
     /// What is wrong with it.
-    pub why: String,
-    pub way_out: String,
+    pub what: Oddity,
+}
+
+/// For people and programs: with the sentences that say what is wrong and what to do.
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut warning = serializer.serialize_struct("Warning", 4)?;
+        warning.serialize_field("policy", &self.policy)?;
+        warning.serialize_field("field", &self.field)?;
+        warning.serialize_field("why", &self.what.to_string())?;
+        warning.serialize_field("wayOut", &self.what.way_out())?;
+        warning.end()
+    }
 }
 
 /// A policy under scrutiny: as written, and as read.
@@ -66,8 +78,7 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protecte
         warnings.extend(entry.faults().iter().map(|fault| Warning {
             policy: raw.metadata.name.clone().unwrap_or_default(),
             field: fault.field.clone(),
-            why: fault.problem.clone(),
-            way_out: format!("mend it: {consequence}"),
+            what: Oddity::Fault { problem: fault.problem.clone(), consequence },
         }));
     }
     for policy in &sound {
@@ -80,18 +91,18 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protecte
             policy.among(namespaces, &mut warnings);
         }
     }
-    warnings.sort();
+    in_order(warnings)
+}
+
+/// Warnings by policy, field and sentence.
+pub fn in_order(mut warnings: Vec<Warning>) -> Vec<Warning> {
+    warnings.sort_by_cached_key(|w| (w.policy.clone(), w.field.clone(), w.what.to_string()));
     warnings
 }
 
 impl Subjected<'_> {
-    fn warn(&self, warnings: &mut Vec<Warning>, field: &str, why: impl Into<String>, way_out: &str) {
-        warnings.push(Warning {
-            policy: self.read.reference.name.clone(),
-            field: field.to_owned(),
-            why: why.into(),
-            way_out: way_out.to_owned(),
-        });
+    fn warn(&self, warnings: &mut Vec<Warning>, field: &str, what: Oddity) {
+        warnings.push(Warning { policy: self.read.reference.name.clone(), field: field.to_owned(), what });
     }
 
     /// Roles that cannot be handed out, as the controller said last of this spec. A file says nothing of that.
@@ -101,7 +112,7 @@ impl Subjected<'_> {
             let index = self.read.roles.iter().position(|role| *role == unusable.role);
             if let Some((index, why)) = index.zip(Unusable::recorded(unusable)) {
                 let field = ListedRole { index, why: why.clone() }.field();
-                self.warn(warnings, &field, why.why(), &why.way_out());
+                self.warn(warnings, &field, Oddity::RoleUnusable(why));
             }
         }
     }
@@ -109,7 +120,7 @@ impl Subjected<'_> {
     /// Subjects that are nobody, in a Deny too: there it denies nobody.
     fn nobody(&self, warnings: &mut Vec<Warning>) {
         for wildcard in wildcards(&self.raw.spec) {
-            self.warn(warnings, &wildcard.field, wildcard.to_string(), wildcards::WAY_OUT);
+            self.warn(warnings, &wildcard.field.clone(), Oddity::Nobody(wildcard));
         }
     }
 
@@ -129,16 +140,14 @@ impl Subjected<'_> {
         if let Some(terms) = &self.read.break_glass {
             self.robots_or_everybody("spec.breakGlass.reviewers", &terms.reviewers, warnings);
             if terms.within > LONG_REVIEW {
-                let why = format!("emergencies may stay unreviewed for {}", duration::format(terms.within));
-                self.warn(warnings, "spec.breakGlass.reviewWithin", why, "name a week (168h) or less");
+                self.warn(warnings, "spec.breakGlass.reviewWithin", Oddity::LongReview(terms.within));
             }
         }
         if let Some(extension) = self.read.extension {
             let most = i32::try_from(extension.count).unwrap_or(i32::MAX);
             let total = extension.most.checked_mul(most).unwrap_or(SignedDuration::MAX);
             if total > LONG_EXTENSION {
-                let why = format!("a grant can be extended by {} in all, more than 30 days", duration::format(total));
-                self.warn(warnings, "spec.extension", why, "lower max or count: who needs it longer can ask anew");
+                self.warn(warnings, "spec.extension", Oddity::LongExtension(total));
             }
         }
     }
@@ -147,18 +156,13 @@ impl Subjected<'_> {
     fn windows_of_denial(&self, warnings: &mut Vec<Warning>) {
         let Some(schedule) = &self.read.schedule else { return };
         if !self.read.schedule_counts {
-            let way_out = "set spec.onBreakGlass, or change the spec otherwise, and its windows count";
-            self.warn(warnings, "spec.schedule", denies_always(self.raw), way_out);
+            self.warn(warnings, "spec.schedule", Oddity::WindowsIgnored(denies_always(self.raw)));
         }
         if schedule.is_always() {
-            let why = "its windows leave no minute of the week out, so it denies always";
-            self.warn(warnings, "spec.schedule", why, "remove schedule, or leave a time for access");
+            self.warn(warnings, "spec.schedule", Oddity::WindowsAlways);
         }
         if self.raw.spec.on_break_glass.is_none() {
-            let why = "in its windows emergencies are denied too, since it does not say otherwise";
-            let way_out =
-                "set spec.onBreakGlass to Exempt to leave emergencies alone, or to Deny to say that you mean it";
-            self.warn(warnings, "spec.onBreakGlass", why, way_out);
+            self.warn(warnings, "spec.onBreakGlass", Oddity::EmergenciesUnsaid);
         }
     }
 
@@ -168,19 +172,16 @@ impl Subjected<'_> {
             return;
         }
         for name in self.raw.spec.scope.namespaces.iter().filter(|name| protected.contains(name)) {
-            let why = format!("{name} is protected, so nothing is ever granted there by this policy");
-            self.warn(warnings, "spec.scope.namespaces", why, &format!("remove it, or {WAY_OUT}"));
+            self.warn(warnings, "spec.scope.namespaces", Oddity::Protected(name.clone()));
         }
         let writes = self.read.roles.iter().map(|role| role.name.as_str()).find(|name| WRITING.contains(name));
         if let (true, Some(role)) = (self.read.scope.cluster, writes) {
-            let why = format!("{role} is never granted in the whole cluster, which includes protected namespaces");
-            self.warn(warnings, "spec.scope.cluster", why, &format!("list roles that only look, or {WAY_OUT}"));
+            self.warn(warnings, "spec.scope.cluster", Oddity::NeverInCluster(role.to_owned()));
         }
     }
 
     /// Too much, for access that nobody agrees to.
     fn without_approval(&self, warnings: &mut Vec<Warning>) {
-        let stages = "add approval.stages, or narrow it";
         let role = |among: &[&str]| {
             let name = self.read.roles.iter().map(|role| role.name.as_str()).find(|name| among.contains(name));
             name.map(str::to_owned)
@@ -188,21 +189,17 @@ impl Subjected<'_> {
         let scope = &self.raw.spec.scope;
         let everywhere = scope.namespaces.iter().any(|glob| is_everything(glob)) && scope.namespace_selector.is_none();
         if let (true, Some(role)) = (everywhere, role(&POWERFUL)) {
-            let why = format!("{role} in every namespace, and nobody needs to agree");
-            self.warn(warnings, "spec.scope.namespaces", why, stages);
+            self.warn(warnings, "spec.scope.namespaces", Oddity::EverywhereAlone(role));
         }
         if self.read.scope.cluster {
-            let why = "access to the whole cluster, and nobody needs to agree";
-            self.warn(warnings, "spec.scope.cluster", why, stages);
+            self.warn(warnings, "spec.scope.cluster", Oddity::ClusterAlone);
         }
         let everybody = self.read.requesters.iter().any(|s| s.kind == SubjectKind::Group && s.name == EVERYBODY);
         if let (true, Some(role)) = (everybody, role(&WRITING)) {
-            let why = format!("everybody who is logged in, robots too, can have {role}, and nobody needs to agree");
-            self.warn(warnings, "spec.requesters", why, "name the groups that need it, or add approval.stages");
+            self.warn(warnings, "spec.requesters", Oddity::EverybodyAlone(role));
         }
         if self.read.longest > LONG_ACCESS {
-            let why = format!("up to {}, and nobody needs to agree", duration::format(self.read.longest));
-            self.warn(warnings, "spec.duration.max", why, "lower it to 24h or less, or add approval.stages");
+            self.warn(warnings, "spec.duration.max", Oddity::LongAlone(self.read.longest));
         }
     }
 
@@ -215,24 +212,18 @@ impl Subjected<'_> {
             return;
         }
         let alone = matches!(requesters.as_slice(), [only] if only.kind != SubjectKind::Group);
-        let why = if alone {
-            "nobody can approve: the only approver is the only requester"
-        } else {
-            "only those who ask may approve, so they approve each other"
-        };
-        let way_out = "name approvers who are not among the requesters";
-        self.warn(warnings, &format!("{field}.approvers"), format!("stage {}: {why}", stage.name), way_out);
+        let stage = stage.name.clone();
+        let what = if alone { Oddity::NobodyCanApprove { stage } } else { Oddity::ApproveEachOther { stage } };
+        self.warn(warnings, &format!("{field}.approvers"), what);
     }
 
     fn robots_or_everybody(&self, field: &str, subjects: &[Subject], warnings: &mut Vec<Warning>) {
         for group in subjects.iter().filter(|s| s.kind == SubjectKind::Group) {
             let name = &group.name;
             if name == EVERYBODY {
-                let why = format!("{name} is everybody who is logged in: any two accounts can agree with each other");
-                self.warn(warnings, field, why, "name the groups whose word should count");
+                self.warn(warnings, field, Oddity::EverybodyApproves(name.clone()));
             } else if name == ROBOTS || name.starts_with(&format!("{ROBOTS}:")) {
-                let why = format!("{name} stands for nobody here: a service account counts only when it is named");
-                self.warn(warnings, field, why, "name each one with kind ServiceAccount, or name people");
+                self.warn(warnings, field, Oddity::RobotsApprove(name.clone()));
             }
         }
     }
@@ -247,25 +238,20 @@ impl Subjected<'_> {
             all.iter().filter(move |o| o.read.effect == effect && o.read.reference.name != *name)
         };
         if let Some(deny) = other(Effect::Deny).find(|deny| is_stopped_by(self.read, self.raw, deny.read, deny.raw)) {
-            let why = format!("never allows anything: policy {} denies all of it", deny.read.reference.name);
-            self.warn(warnings, "spec.scope", why, "remove one of the two, or narrow the one that denies");
+            self.warn(warnings, "spec.scope", Oddity::DeniedBy(deny.read.reference.name.clone()));
             return;
         }
         let shadows = |o: &&Self| is_within(self.read, self.raw, o.read, o.raw) && less_friction(o.read, self.read);
         if let Some(first) = other(Effect::Allow).find(shadows) {
-            let why = format!(
-                "shadowed: policy {} allows all of it and is chosen first; this one decides only when a request names it",
-                first.read.reference.name
-            );
-            self.warn(warnings, "spec", why, "remove it, or narrow the other");
+            self.warn(warnings, "spec", Oddity::ShadowedBy(first.read.reference.name.clone()));
         }
     }
 
     fn among(&self, namespaces: &Namespaces, warnings: &mut Vec<Warning>) {
         for glob in &self.raw.spec.scope.namespaces {
             if !namespaces.keys().any(|name| glob_matches(glob, name)) {
-                let why = format!("{glob} fits none of the {} namespaces that are known", namespaces.len());
-                self.warn(warnings, "spec.scope.namespaces", why, "correct or remove it, or create the namespace");
+                let what = Oddity::FitsNothing { glob: glob.clone(), known: namespaces.len() };
+                self.warn(warnings, "spec.scope.namespaces", what);
             }
         }
     }

@@ -5,3 +5,6 @@
 pub mod events;
 pub mod explain;
 pub mod lint;
+
+#[cfg(test)]
+mod golden;

@@ -9,11 +9,16 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::State;
+use crate::core::decision::shortfall::Shortfall;
 use crate::core::decision::validate::validate;
-use crate::core::laws::fixtures::{namespaces, noon, policy, request};
+use crate::core::laws::fixtures::{message_of, namespaces, noon, policy, request};
 use crate::core::laws::simulator::Simulator;
+use crate::core::lifecycle::active::NoLonger;
 use crate::core::model::ask::RunningGrant;
 use crate::core::policies::{Entry, Policy};
+
+/// Those of [`windowed`], as people write them.
+const WINDOWS: &str = "Mon 11:00-13:00, Mon 20:00-24:00 UTC";
 
 /// Noon of the samples is a Monday. Eleven to one, and in the evening until midnight, by UTC.
 fn windowed(spec: Value) -> AccessPolicy {
@@ -42,12 +47,11 @@ fn at(time: &str) -> Timestamp {
 }
 
 /// Begin and end of a period by the clock, or why there is none.
-fn asked(spec: Value, now: &str) -> Result<(String, String), String> {
+fn asked(spec: Value, now: &str) -> Result<(String, String), NoTime> {
     let request = request(spec);
     let found = period(&validate(&request).unwrap(), &read(&windowed(json!({}))), &Freezes::default(), at(now));
-    let found = found.map_err(|why| why.to_string())?;
     let clock = |t: Timestamp| t.strftime("%d %H:%M").to_string();
-    Ok((clock(found.begin), clock(found.end)))
+    found.map(|period| (clock(period.begin), clock(period.end)))
 }
 
 #[test]
@@ -71,11 +75,7 @@ fn a_start_that_is_named_can_wait_but_never_lasts_longer() {
     assert_eq!(asked(start("12:30", "10m"), "12:00"), period("23 12:30", "23 12:40"));
     assert_eq!(asked(start("12:30", "3h"), "12:00"), period("23 12:30", "23 13:00"));
     assert_eq!(asked(start("19:00", "3h"), "12:00"), period("23 20:00", "23 22:00"));
-    let missed = asked(start("14:00", "3h"), "12:00").unwrap_err();
-    assert_eq!(
-        missed,
-        "access is for Mon 11:00-13:00, Mon 20:00-24:00 UTC only, and no window is open in the time asked for"
-    );
+    assert_eq!(asked(start("14:00", "3h"), "12:00"), Err(NoTime::NotInTime { windows: WINDOWS.to_owned() }));
     // Decided late, it has what is left of it.
     assert_eq!(asked(start("11:30", "1h"), "12:00"), period("23 11:30", "23 12:30"));
     // The window that counts is the one that is open now, not one that was open at the start.
@@ -88,7 +88,8 @@ fn a_start_that_is_named_can_wait_but_never_lasts_longer() {
 fn an_emergency_does_not_wait_for_a_window() {
     let emergency = || json!({ "breakGlass": true, "duration": "2h" });
     assert_eq!(asked(emergency(), "12:00"), Ok(("23 12:00".to_owned(), "23 13:00".to_owned())));
-    assert!(asked(emergency(), "14:00").unwrap_err().ends_with("no window is open at 2026-11-23T14:00:00Z"));
+    let closed = NoTime::NotOpen { windows: WINDOWS.to_owned(), at: at("14:00") };
+    assert_eq!(asked(emergency(), "14:00"), Err(closed));
 }
 
 #[test]
@@ -131,13 +132,9 @@ fn a_window_that_is_taken_away_takes_the_access_with_it() {
     simulator.now = at("12:30");
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
-    assert!(
-        simulator
-            .status()
-            .message
-            .unwrap()
-            .contains("does not allow it any more: access is for Mon 11:00-12:30 UTC only")
-    );
+    let closed = NoTime::NotOpen { windows: "Mon 11:00-12:30 UTC".to_owned(), at: at("12:30") };
+    let why = NoLonger::FallsShort { policy: "p".to_owned(), shortfalls: vec![Shortfall::NoTime(closed)] };
+    assert_eq!(message_of(simulator.status().message), why.to_string());
 }
 
 proptest! {

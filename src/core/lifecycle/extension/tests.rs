@@ -4,10 +4,19 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::{NotExtendable, WhyNot};
+use crate::api::conditions;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, State};
-use crate::core::laws::fixtures::{approve, message_of, namespaces, noon, policy, request};
+use crate::api::subject::{RoleKind, RoleName};
+use crate::core::decision::answer::AllowedBy;
+use crate::core::decision::shortfall::Shortfall;
+use crate::core::laws::fixtures::{approve, falls_short, message_of, namespaces, noon, policy, request};
 use crate::core::laws::simulator::Simulator;
+use crate::core::lifecycle::active::NoLonger;
+use crate::core::lifecycle::happened::{Happened, Next};
+use crate::core::lifecycle::hindrance::Hindrance;
+use crate::core::model::history::join;
 
 fn with_stage(spec: Value) -> AccessPolicy {
     let stages = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": "bob" }] }]);
@@ -48,6 +57,25 @@ fn text(simulator: &mut Simulator) -> (State, String) {
     (simulator.state(), message_of(simulator.status().message))
 }
 
+fn allowed() -> AllowedBy {
+    AllowedBy { policy: "p".to_owned(), approvers: vec!["bob".to_owned()] }
+}
+
+/// What an extension says that is approved and adds so many minutes.
+fn moves(minutes: i64) -> String {
+    let by = SignedDuration::from_mins(minutes);
+    Happened::AllowedAnd(allowed(), Next::EndMoves { of: "fix".to_owned(), by }).to_string()
+}
+
+fn not_extendable(why: WhyNot, could: bool) -> String {
+    Hindrance::NotExtendable { why: NotExtendable { of: "fix".to_owned(), why }, could }.to_string()
+}
+
+fn added(asked: i64, most: i64) -> Shortfall {
+    let [asked, most] = [asked, most].map(SignedDuration::from_mins);
+    Shortfall::ExtensionLength { asked, most }
+}
+
 fn at(time: &str) -> Timestamp {
     format!("2026-11-23T{time}Z").parse().unwrap()
 }
@@ -59,11 +87,7 @@ fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
     assert_eq!(text(&mut asking).0, State::Pending, "the approval of the first request is not one of this");
     assert_eq!(asking.status().extends.unwrap().uid, "r-1");
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    let (state, message) = text(&mut asking);
-    assert_eq!(
-        (state, message.as_str()),
-        (State::Scheduled, "policy p allows it, approved by bob; the end of fix moves by 20m")
-    );
+    assert_eq!(text(&mut asking), (State::Scheduled, moves(20)));
     assert_eq!((asking.ours(), asking.plan().wake), (0, Some(at("13:00:00"))));
 
     let mut moving = simulator(running.clone(), None);
@@ -73,8 +97,8 @@ fn it_asks_the_approvers_again_and_is_done_when_the_end_has_moved() {
     assert_eq!(moving.end(), Some(at("13:20:00")));
     running = moving.request;
     asking.extended = Some(running);
-    let done = "the end of fix moved from 2026-11-23T13:00:00Z to 2026-11-23T13:20:00Z";
-    assert_eq!(text(&mut asking), (State::Extended, done.to_owned()));
+    let done = Hindrance::Extended { of: "fix".to_owned(), from: at("13:00:00"), to: at("13:20:00") };
+    assert_eq!(text(&mut asking), (State::Extended, done.to_string()));
 }
 
 fn bindings_of(running: &AccessRequest) -> Vec<crate::core::laws::simulator::ClusterBinding> {
@@ -100,33 +124,34 @@ fn what_cannot_be_extended_is_refused_with_the_reason() {
     };
     let bob = json!({ "username": "bob", "uid": "u-bob", "groups": ["dev"] });
     let namesake = json!({ "username": "alice", "uid": "another", "groups": ["dev"] });
+    let edit = RoleName { kind: RoleKind::ClusterRole, name: "edit".to_owned() };
+    let deleted = changed(&|r| r.metadata.deletion_timestamp = r.metadata.creation_timestamp.clone());
     for (extension, running, why) in [
-        (json!({}), None, "there is no request fix in this namespace"),
-        (json!({}), changed(&|r| r.status = None), "fix is not granted yet"),
-        (json!({}), status(&|s| s.granted_at = None), "fix does not run yet"),
-        (json!({}), status(&|s| s.state = State::Expired), "fix is over (Expired): make a new request"),
-        (json!({}), changed(&|r| r.metadata.deletion_timestamp = r.metadata.creation_timestamp.clone()), "fix is over"),
-        (json!({ "requester": bob }), changed(&|_| {}), "fix is not yours"),
-        (json!({ "requester": namesake }), changed(&|_| {}), "fix is not yours"),
-        (json!({ "role": { "name": "admin" } }), changed(&|_| {}), "fix is for ClusterRole/edit"),
+        (json!({}), None, WhyNot::NotThere),
+        (json!({}), changed(&|r| r.status = None), WhyNot::NotGranted),
+        (json!({}), status(&|s| s.granted_at = None), WhyNot::NotRunning),
+        (json!({}), status(&|s| s.state = State::Expired), WhyNot::Over(State::Expired)),
+        (json!({}), deleted, WhyNot::Over(State::Active)),
+        (json!({ "requester": bob }), changed(&|_| {}), WhyNot::OtherPerson),
+        (json!({ "requester": namesake }), changed(&|_| {}), WhyNot::OtherPerson),
+        (json!({ "role": { "name": "admin" } }), changed(&|_| {}), WhyNot::OtherRole(edit)),
         // Or what does little harm would ask nobody, and move the end of what does much.
-        (json!({ "rules": [one] }), changed(&|_| {}), "fix has other rules"),
+        (json!({ "rules": [one] }), changed(&|_| {}), WhyNot::OtherRules),
         (
             json!({}),
             changed(&|r| r.spec.rules = vec![serde_json::from_value(one.clone()).unwrap()]),
-            "fix has other rules",
+            WhyNot::OtherRules,
         ),
         (
             json!({}),
             changed(&|r| r.spec.recurrence = Some(serde_json::from_value(weekly.clone()).unwrap())),
-            "fix comes back",
+            WhyNot::Recurring,
         ),
-        (json!({ "policy": "q" }), changed(&|_| {}), "fix runs under policy p"),
-        (json!({}), changed(&|r| r.spec.extends = Some("first".to_owned())), "fix is an extension itself"),
+        (json!({ "policy": "q" }), changed(&|_| {}), WhyNot::OtherPolicy("p".to_owned())),
+        (json!({}), changed(&|r| r.spec.extends = Some("first".to_owned())), WhyNot::ExtensionItself),
     ] {
-        let (state, message) = text(&mut simulator(more(extension), running));
-        assert!(message.starts_with(&format!("spec.extends: {why}")), "{message}");
-        assert_eq!(state, State::Denied);
+        let answer = text(&mut simulator(more(extension), running));
+        assert_eq!(answer, (State::Denied, not_extendable(why, false)));
     }
 }
 
@@ -142,13 +167,13 @@ fn the_policy_bounds_how_long_and_how_often() {
         running
     };
     for (policy, duration, running, why) in [
-        (with_stage(json!({})), "31m", running(), "31m is longer than 30m, the most that one extension adds"),
-        (with_stage(json!({})), "20m", spent(), "it allows a grant to be extended once only"),
-        (with_stage(json!({ "extension": null })), "20m", running(), "it allows no extension"),
+        (with_stage(json!({})), "31m", running(), added(31, 30)),
+        (with_stage(json!({})), "20m", spent(), Shortfall::Extensions(1)),
+        (with_stage(json!({ "extension": null })), "20m", running(), Shortfall::Extension),
     ] {
         let mut simulator = simulator(more(json!({ "duration": duration })), Some(running));
         simulator.policies = vec![policy];
-        assert_eq!(text(&mut simulator), (State::Denied, format!("policy p: {why}")));
+        assert_eq!(text(&mut simulator), (State::Denied, join(&falls_short("p", [why]))));
     }
     // The maximum is that of the first grant; an extension may be longer than what is left of it.
     let mut simulator = simulator(more(json!({ "duration": "30m" })), Some(running()));
@@ -161,7 +186,7 @@ fn without_a_duration_it_adds_the_default_but_no_more_than_may_be_added() {
     extension.spec.duration = None;
     let mut asking = simulator(extension, Some(running()));
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    assert!(text(&mut asking).1.ends_with("the end of fix moves by 30m"));
+    assert_eq!(text(&mut asking), (State::Scheduled, moves(30)));
 }
 
 #[test]
@@ -169,7 +194,7 @@ fn when_the_grant_ends_first_it_lapses() {
     let mut asking = simulator(more(json!({})), Some(running()));
     assert_eq!((text(&mut asking).0, asking.plan().wake), (State::Pending, Some(at("13:00:00"))));
     asking.extended.as_mut().unwrap().status.as_mut().unwrap().state = State::Revoked;
-    assert_eq!(text(&mut asking), (State::Lapsed, "fix is over (Revoked): make a new request".to_owned()));
+    assert_eq!(text(&mut asking), (State::Lapsed, not_extendable(WhyNot::Over(State::Revoked), true)));
     let mut late = simulator(more(json!({})), Some(running()));
     text(&mut late);
     late.now = noon() + SignedDuration::from_hours(1);
@@ -183,7 +208,7 @@ fn an_approval_does_not_carry_over_to_another_grant_of_the_same_name() {
     text(&mut asking);
     asking.extended.as_mut().unwrap().metadata.uid = Some("r-2".to_owned());
     asking.request.status.get_or_insert_default().reviews = [approve("bob")].into();
-    assert_eq!(text(&mut asking), (State::Lapsed, "fix was deleted and made anew".to_owned()));
+    assert_eq!(text(&mut asking), (State::Lapsed, not_extendable(WhyNot::MadeAnew, true)));
 }
 
 /// What its record says is decided once more by the grant that it is for.
@@ -237,14 +262,12 @@ fn a_policy_that_allows_less_takes_extended_access_away() {
         assert_eq!(moving.end(), Some(at("13:20:00")));
         moving
     };
-    for (extension, why) in [
-        (json!(null), "it allows no extension"),
-        (json!({ "max": "10m", "count": 1 }), "20m is longer than 10m, the most that one extension adds"),
-    ] {
+    for (extension, why) in [(json!(null), Shortfall::Extension), (json!({ "max": "10m", "count": 1 }), added(20, 10))]
+    {
         let mut simulator = extended();
         simulator.policies = vec![with_stage(json!({ "extension": extension }))];
-        let revoked = format!("policy p does not allow it any more: {why}");
-        assert_eq!(text(&mut simulator), (State::Revoked, revoked));
+        let revoked = NoLonger::FallsShort { policy: "p".to_owned(), shortfalls: vec![why] };
+        assert_eq!(text(&mut simulator), (State::Revoked, revoked.to_string()));
     }
     // Its first hour is bounded by the maximum, the rest is not.
     let mut simulator = extended();
@@ -272,8 +295,8 @@ fn a_second_extension_leaves_the_first_length_as_it_was() {
         moving.extensions.push(asking.request);
         moving.settle();
     }
-    let expected = (State::Active, "policy p allows it, approved by bob");
-    let (state, message) = text(&mut moving);
-    assert!(state == expected.0 && message.ends_with(expected.1), "{message}");
+    assert_eq!(text(&mut moving).0, State::Active);
+    let approved = conditions::find(&moving.request.status.as_ref().unwrap().conditions, conditions::APPROVED);
+    assert_eq!(approved.unwrap().message, Happened::Allowed(allowed()).to_string());
     assert_eq!(moving.end(), Some(at("13:40:00")));
 }

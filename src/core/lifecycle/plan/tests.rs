@@ -5,17 +5,26 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::policy::AccessPolicy;
-use crate::api::request::ReviewVerdict;
-use crate::core::guard::Guard;
-use crate::core::laws::fixtures::{deny, message_of, namespaces, noon, policy, request, review};
-use crate::core::laws::simulator::Simulator;
+use crate::api::request::{HistoryEntry, NarrowRule, ReviewVerdict};
+use crate::api::subject::{RoleKind, RoleName};
+use crate::core::decision::answer::AllowedBy;
+use crate::core::decision::approvals::{Eligibility, Said};
+use crate::core::decision::shortfall::Shortfall;
+use crate::core::guard::{Guard, Unguarded};
+use crate::core::laws::fixtures::{deny, falls_short, message_of, namespaces, noon, policy, request, review, user};
+use crate::core::laws::simulator::{CANNOT_BIND, Simulator};
 use crate::core::lifecycle::active::NoLonger;
+use crate::core::lifecycle::drift::GrantLoss;
 use crate::core::lifecycle::end::ASK_ANEW;
+use crate::core::lifecycle::happened::{Asking, StageWait};
 use crate::core::lifecycle::step::Write;
 use crate::core::model::history::ORDINARY_ENTRIES;
 use crate::core::model::own_clock::WrongClock;
 use crate::core::policies::PolicySet;
-use crate::core::rbac::role::RoleSeen;
+use crate::core::policies::origin::Disbelief;
+use crate::core::policies::usable::{ListedRole, Sought, Unusable};
+use crate::core::rbac::role::{Lack, RoleSeen};
+use crate::core::rbac::rules::Uncovered;
 
 const BOTH: &str = r#"{ "scope": { "namespaces": ["bank", "shop"] } }"#;
 
@@ -57,9 +66,26 @@ fn go_to(simulator: &mut Simulator, time: &str) {
     assert!(simulator.breaches.is_empty(), "{:#?}", simulator.breaches);
 }
 
+/// That somebody deleted this one of its bindings.
+fn deleted(simulator: &Simulator, index: usize) -> String {
+    GrantLoss::Deleted(simulator.status().bindings[index].clone()).to_string()
+}
+
 /// Without what every request says that is over.
 fn message(simulator: &Simulator) -> String {
     message_of(simulator.status().message)
+}
+
+/// That the stage of [`asking_bob`] waits for one of these.
+fn waits_for(people: &[&str]) -> StageWait {
+    StageWait {
+        policy: "ask-bob".to_owned(),
+        stage: "leads".to_owned(),
+        missing: 1,
+        approvers: people.iter().copied().map(user).collect(),
+        hours: None,
+        holds: Vec::new(),
+    }
 }
 
 fn events(simulator: &Simulator) -> Vec<String> {
@@ -99,7 +125,8 @@ fn what_a_request_was_narrowed_to_stands_beside_its_role() {
             (simulator.state(), simulator.status().narrowed_to)
         };
         let (state, only) = narrowed(json!([rule]));
-        assert_eq!(only.as_deref(), Some("delete on pods web-0"), "{state:?}");
+        let rules: Vec<NarrowRule> = serde_json::from_value(json!([rule])).unwrap();
+        assert_eq!(only, Some(describe(&rules)), "{state:?}");
         assert_eq!(narrowed(json!([])).1, None);
         let long = vec![json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["p".repeat(200)] }); 4];
         assert!(narrowed(json!(long)).1.is_some_and(|only| only.len() <= 256));
@@ -144,23 +171,25 @@ fn what_the_role_does_not_have_is_denied_before_anybody_is_asked() {
     let rule = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
     let role = json!({ "metadata": { "name": "edit" }, "rules": [rule] });
     let role = RoleSeen::OfCluster(Some(std::sync::Arc::new(serde_json::from_value(role).unwrap())));
-    for (verb, role, text) in [
-        ("delete", Some(role.clone()), "spec.rules: the role does not allow delete on pods of the core group"),
-        (
-            "get",
-            Some(RoleSeen::OfCluster(None)),
-            "policy ask-bob: spec.roles[0]: there is no ClusterRole/edit: create it, or take it out of the policy",
-        ),
-        ("get", None, "spec.rules: the role has not been read"),
-        ("get", Some(role), ""),
+    let text = str::to_owned;
+    let (verbs, group, resource) = (vec![text("delete")], String::new(), text("pods"));
+    let deletes = Uncovered::Resource { verbs, group, resource, name: None };
+    let lacks = |lack| Some(Hindrance::Lacks(vec![lack]).to_string());
+    let edit = RoleName { kind: RoleKind::ClusterRole, name: text("edit") };
+    let nowhere = ListedRole { index: 0, why: Unusable::Missing { role: edit, sought: Sought::Cluster } };
+    let nowhere = falls_short("ask-bob", [Shortfall::RoleUnusable(nowhere)]);
+    for (verb, role, denied) in [
+        ("delete", Some(role.clone()), lacks(Lack::Right { what: deletes, namespace: None })),
+        ("get", Some(RoleSeen::OfCluster(None)), Some(join(&nowhere))),
+        ("get", None, lacks(Lack::Unread)),
+        ("get", Some(role), None),
     ] {
         let rules = json!([{ "verbs": [verb], "apiGroups": [""], "resources": ["pods"] }]);
         let mut simulator = simulator(json!({ "rules": rules }), vec![asking_bob(json!({}))]);
         simulator.role = role;
         simulator.settle();
-        let denied = !text.is_empty();
-        assert_eq!(simulator.state(), if denied { State::Denied } else { State::Pending }, "{text}");
-        assert!(!denied || message(&simulator) == text, "{}", message(&simulator));
+        assert_eq!(simulator.state(), if denied.is_some() { State::Denied } else { State::Pending }, "{denied:?}");
+        assert!(denied.is_none_or(|why| why == message(&simulator)), "{}", message(&simulator));
     }
 }
 
@@ -287,7 +316,7 @@ fn a_scheduled_request_is_decided_again_when_its_time_comes() {
 fn nobody_answers_in_time_and_it_lapses() {
     let mut simulator = simulator(json!({}), vec![asking_bob(json!({}))]);
     simulator.settle();
-    assert_eq!(message(&simulator), "stage leads of policy ask-bob needs one more approval of: bob");
+    assert_eq!(message(&simulator), Asking::Waits(waits_for(&["bob"])).to_string());
     assert_eq!(simulator.plan().wake, Some(at("14:00:00")));
     go_to(&mut simulator, "13:59:59");
     assert_eq!(simulator.state(), State::Pending);
@@ -311,7 +340,8 @@ fn an_approver_ends_a_live_grant_and_is_named_in_the_record() {
     simulator.settle();
     let last = simulator.status().history.pop().unwrap();
     assert_eq!((last.event.as_str(), last.by.as_deref()), ("Revoked", Some("bob")));
-    assert_eq!(last.message, "bob ended it: incident is over");
+    let comment = Some("incident is over".to_owned());
+    assert_eq!(last.message, Happened::EndedBy { by: "bob".to_owned(), comment }.to_string());
     assert_eq!(simulator.ours(), 0);
 }
 
@@ -325,7 +355,7 @@ fn one_namespace_that_is_gone_does_not_cost_the_others() {
     simulator.namespaces.clear();
     simulator.bindings.clear();
     simulator.settle();
-    assert_eq!(message(&simulator), "every namespace it was granted in is gone");
+    assert_eq!(message(&simulator), GrantLoss::Namespaces.to_string());
 }
 
 #[test]
@@ -343,7 +373,7 @@ fn a_role_that_cannot_be_bound_fails_the_request_and_says_why() {
     let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
     simulator.refuses = true;
     simulator.settle();
-    assert_eq!((simulator.state(), message(&simulator)), (State::Failed, "the role cannot be bound".to_owned()));
+    assert_eq!((simulator.state(), message(&simulator)), (State::Failed, CANNOT_BIND.to_owned()));
     assert_eq!(events(&simulator), ["Failed"]);
 }
 
@@ -361,7 +391,8 @@ fn a_stranger_in_one_namespace_takes_back_what_was_bound_in_the_other() {
     simulator.bindings.push(stranger);
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours(), simulator.bindings.len()), (State::Failed, 0, 1));
-    assert!(message(&simulator).contains("RoleBinding daypass-r-1 in namespace shop is there already"));
+    let blocked = simulator.status().bindings.into_iter().find(|binding| binding.namespace.as_deref() == Some("shop"));
+    assert_eq!(message(&simulator), Happened::Blocked(blocked.unwrap()).to_string());
 }
 
 #[test]
@@ -414,8 +445,8 @@ fn a_namespace_that_was_made_anew_is_not_the_one_that_was_granted() {
     };
     let mut alone = granted(json!(["shop"]));
     remake(&mut alone);
-    let why = "namespace shop, which it was granted in, was deleted and made anew";
-    assert_eq!((alone.state(), alone.ours(), message(&alone).as_str()), (State::Revoked, 0, why));
+    let why = GrantLoss::NamespaceRemade("shop".to_owned()).to_string();
+    assert_eq!((alone.state(), alone.ours(), message(&alone)), (State::Revoked, 0, why));
     // In the other one access goes on, as after a namespace that is gone.
     let mut both = granted(json!(["bank", "shop"]));
     remake(&mut both);
@@ -425,7 +456,7 @@ fn a_namespace_that_was_made_anew_is_not_the_one_that_was_granted() {
     let mut former = granted(json!(["shop"]));
     former.request.status.as_mut().unwrap().namespace_uids.clear();
     remake(&mut former);
-    assert!(former.state() == State::Revoked && message(&former).ends_with("was deleted by hand"));
+    assert_eq!((former.state(), message(&former)), (State::Revoked, deleted(&former, 0)));
 }
 
 #[test]
@@ -451,7 +482,7 @@ fn a_request_that_lingers_while_it_is_deleted_ends_on_record() {
     simulator.request.metadata.deletion_timestamp = Some(Time(simulator.now));
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
-    assert_eq!(message(&simulator), "the request was deleted");
+    assert_eq!(message(&simulator), Happened::Deleted.to_string());
 }
 
 #[test]
@@ -499,7 +530,8 @@ fn a_binding_that_lingers_while_it_is_deleted_ends_the_grant() {
     simulator.bindings[0].touch();
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
-    assert!(message(&simulator).contains("was deleted by hand"), "{}", message(&simulator));
+    let lost: Vec<String> = (0..2).map(|index| deleted(&simulator, index)).collect();
+    assert!(lost.contains(&message(&simulator)), "{}", message(&simulator));
 }
 
 #[test]
@@ -519,16 +551,16 @@ fn a_finalizer_on_a_binding_is_put_back_to_none() {
 #[test]
 fn nothing_new_is_granted_while_the_guard_is_missing_and_what_runs_still_ends() {
     let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
-    simulator.guard = Guard::Missing("the stamp is gone".to_owned());
+    simulator.guard = Guard::Missing("status-guard".to_owned());
     simulator.settle();
     assert_eq!(
         (simulator.state(), simulator.ours(), message(&simulator).as_str()),
-        (State::Pending, 0, "the stamp is gone")
+        (State::Pending, 0, "status-guard")
     );
     simulator.guard = Guard::since(noon());
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
-    simulator.guard = Guard::Missing("the stamp is gone".to_owned());
+    simulator.guard = Guard::Missing("status-guard".to_owned());
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
     go_to(&mut simulator, "13:00:00");
@@ -540,7 +572,7 @@ fn a_grant_on_record_is_not_bound_while_the_guard_is_missing() {
     let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
     simulator.step(usize::MAX);
     assert!(simulator.status().granted_at.is_some());
-    simulator.guard = Guard::Missing("the stamp is gone".to_owned());
+    simulator.guard = Guard::Missing("status-guard".to_owned());
     simulator.settle();
     assert_eq!((simulator.ours(), simulator.plan().wake), (0, Some(at("13:00:00"))));
     go_to(&mut simulator, "13:00:00");
@@ -591,7 +623,8 @@ fn a_request_from_before_the_guard_is_never_granted() {
     simulator.guard = Guard::since(noon() + SignedDuration::from_secs(1));
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Denied, 0));
-    assert!(message(&simulator).ends_with("make it again"), "{}", message(&simulator));
+    let gap = Unguarded { from: None, to: noon() + SignedDuration::from_secs(1) };
+    assert_eq!(message(&simulator), Hindrance::MadeInGap(gap).to_string());
 }
 
 #[test]
@@ -610,7 +643,10 @@ fn a_stage_that_stays_silent_is_escalated_once_and_says_so() {
     assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
     let text = ["ApprovalNeeded", "ReviewIgnored", "Escalated", "Reviewed", "Granted"];
     assert_eq!(events(&simulator), text);
-    assert!(message(&simulator).contains("approved by dave"), "{}", message(&simulator));
+    let status = simulator.status();
+    let approved = conditions::find(&status.conditions, conditions::APPROVED).unwrap();
+    let allowed = AllowedBy { policy: "ask-bob".to_owned(), approvers: vec!["dave".to_owned()] };
+    assert_eq!(approved.message, Happened::Allowed(allowed).to_string());
 }
 
 #[test]
@@ -623,7 +659,7 @@ fn an_escalated_stage_stays_so_when_the_next_one_opens() {
     let mut simulator = simulator(json!({}), vec![policy]);
     simulator.settle();
     go_to(&mut simulator, "12:30:00");
-    assert!(message(&simulator).ends_with("of: bob, dave"), "{}", message(&simulator));
+    assert_eq!(message(&simulator), Asking::Waits(waits_for(&["bob", "dave"])).to_string());
     submit_review(&mut simulator, "dave", ReviewVerdict::Approve, None);
     go_to(&mut simulator, "12:40:00");
     assert_eq!(simulator.status().stage.map(|s| s.name), Some("second".to_owned()));
@@ -643,13 +679,18 @@ fn a_review_without_effect_is_put_on_record_with_the_reason_but_cannot_flood_it(
     }
     submit_review(&mut simulator, "system:serviceaccount:ci:bot", ReviewVerdict::Approve, None);
     simulator.settle();
-    let notes: Vec<String> = simulator.status().history.into_iter().map(|e| e.message).collect();
-    assert!(
-        notes.contains(&"Approve of alice has no effect: nobody reviews their own request".to_owned()),
-        "{notes:?}"
-    );
-    assert_eq!(notes.iter().filter(|n| n.starts_with("Approve of mallory")).count(), 3);
-    assert!(notes.iter().any(|n| n.contains("no stage of the policy names this service account")));
+    let history = simulator.status().history;
+    let ignored = |who: &str| {
+        let of = |e: &&HistoryEntry| e.event == Reason::ReviewIgnored && e.by.as_deref() == Some(who);
+        history.iter().filter(of).collect::<Vec<_>>()
+    };
+    let bot = "system:serviceaccount:ci:bot";
+    for (who, eligibility) in [("alice", Eligibility::OwnRequest), (bot, Eligibility::UnnamedServiceAccount)] {
+        let said = Said { who, review: &review(ReviewVerdict::Approve, &[]), eligibility };
+        let texts: Vec<&str> = ignored(who).into_iter().map(|entry| entry.message.as_str()).collect();
+        assert_eq!(texts, [said.to_string()], "{who}");
+    }
+    assert_eq!(ignored("mallory").len(), 3);
     assert_eq!((simulator.state(), simulator.ours()), (State::Pending, 0));
 }
 
@@ -658,20 +699,21 @@ fn a_policy_that_is_doubted_ends_nothing_that_runs() {
     let simulator = granted_in_both();
     let narrower = policy("base", json!({ "scope": { "namespaces": ["shop"] }, "duration": { "max": "1m" } }));
     let changed = [narrower, deny("base", json!({})), deny("no", json!({}))];
-    let ended = |policies: &[&AccessPolicy], doubt: Option<&str>| {
-        let set = PolicySet::default().renewed(policies.iter().copied(), |_| doubt.map(str::to_owned));
+    let ended = |policies: &[&AccessPolicy], doubt: Option<Disbelief>| {
+        let set = PolicySet::default().renewed(policies.iter().copied(), |_| doubt.clone());
         let ask = validate(&simulator.request).unwrap();
         active::still_allowed(&simulator.snapshot(&set, &[]), &simulator.status(), &ask, noon()).err()
     };
+    let gap = || Some(Disbelief::Unguarded("status-guard".to_owned()));
     let base = policy("base", json!({ "scope": { "namespaces": ["*"] } }));
     for policies in [vec![&changed[0]], vec![&changed[1]], vec![&base, &changed[2]]] {
         assert!(ended(&policies, None).is_some(), "{policies:?}");
-        assert_eq!(ended(&policies, Some("a gap")), None);
+        assert_eq!(ended(&policies, gap()), None);
     }
     let mut anew = base.clone();
     anew.metadata.uid = Some("another".to_owned());
-    assert_eq!(ended(&[&anew], Some("a gap")), Some(NoLonger::PolicyMadeAnew("base".to_owned())));
-    assert_eq!(ended(&[], Some("a gap")), Some(NoLonger::PolicyGone("base".to_owned())));
+    assert_eq!(ended(&[&anew], gap()), Some(NoLonger::PolicyMadeAnew("base".to_owned())));
+    assert_eq!(ended(&[], gap()), Some(NoLonger::PolicyGone("base".to_owned())));
 }
 
 /// Somebody made it anew while nobody looked: by its marks it is the request's, and nobody else would take it away.
@@ -698,7 +740,8 @@ fn a_role_of_somebody_else_is_not_taken_for_the_one_that_was_made() {
     simulator.bindings[0].object.made_role.as_mut().unwrap().metadata.labels = None;
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Revoked, 0));
-    assert!(message(&simulator).ends_with("was deleted by hand"), "{}", message(&simulator));
+    let lost = GrantLoss::RoleDeleted(simulator.status().bindings[0].clone());
+    assert_eq!(message(&simulator), lost.to_string());
 }
 
 /// A slip ends nothing, and what else is changed with it holds. One in a policy that denies ends what it touches.
@@ -736,5 +779,8 @@ fn a_slip_in_an_expression_of_its_policy_ends_no_grant() {
     simulator.policies[0].metadata.generation = Some(2);
     simulator.settle();
     assert_eq!(simulator.state(), State::Revoked);
-    assert!(message(&simulator).contains("is not among its roles"), "{}", message(&simulator));
+    let [asked, view] = ["edit", "view"].map(|name| RoleName { kind: RoleKind::ClusterRole, name: name.to_owned() });
+    let shortfalls = vec![Shortfall::Role { asked, listed: vec![view] }];
+    let why = NoLonger::FallsShort { policy: "base".to_owned(), shortfalls };
+    assert_eq!(message(&simulator), why.to_string());
 }

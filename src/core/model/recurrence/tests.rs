@@ -1,7 +1,9 @@
 use super::*;
 use crate::api::request::State;
-use crate::core::laws::fixtures::{message_of, namespaces, noon, policy, request};
+use crate::core::decision::shortfall::Shortfall;
+use crate::core::laws::fixtures::{falls_short, message_of, namespaces, noon, policy, request};
 use crate::core::laws::simulator::Simulator;
+use crate::core::model::history::join;
 use crate::core::model::schedule::Schedule;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -84,11 +86,12 @@ fn each_time_is_bounded_by_the_policy_and_so_are_the_weeks() {
         (simulator.state(), message_of(simulator.status().message))
     };
     assert_eq!(asked("03:00", 2).0, State::Scheduled);
-    for (end, weeks, message) in [
-        ("03:01", 2, "policy p: windows of 1h1m are longer than its maximum of 1h"),
-        ("03:00", 3, "policy p: 3 weeks are more than the 2 that it allows"),
+    let [asked_for, most] = [61, 60].map(SignedDuration::from_mins);
+    for (end, weeks, shortfall) in [
+        ("03:01", 2, Shortfall::WindowLength { asked: asked_for, most }),
+        ("03:00", 3, Shortfall::Weeks { asked: 3, most: 2 }),
     ] {
-        assert_eq!(asked(end, weeks), (State::Denied, message.to_owned()));
+        assert_eq!(asked(end, weeks), (State::Denied, join(&falls_short("p", [shortfall]))));
     }
 }
 

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::core::laws::fixtures::fault;
 use crate::core::model::field_error::sentence;
 
 const ZONES: [&str; 22] = [
@@ -331,8 +332,13 @@ fn a_schedule_reads_as_people_write_it() {
     }
 }
 
-fn faults(raw: &policy::Schedule) -> String {
-    Schedule::read(raw, "spec.schedule").map_or_else(|faults| sentence(&faults), |_| String::new())
+fn faults(raw: &policy::Schedule) -> Vec<FieldError> {
+    Schedule::read(raw, "spec.schedule").err().unwrap_or_default()
+}
+
+/// A fault in a field of `spec.schedule`.
+fn wrong(field: &str, problem: TimeProblem) -> FieldError {
+    fault(&format!("spec.schedule.{field}"), problem)
 }
 
 #[test]
@@ -340,37 +346,38 @@ fn every_fault_is_named_with_its_field_and_a_way_out() {
     let days = &[Weekday::Mon, Weekday::Mon][..];
     let bad = raw("Berlin", &[(days, "09:00", "17:00"), (&[], "24:00", "9"), (days, "9:00", "24:01")]);
     assert_eq!(
-        faults(&bad).split("; ").collect::<Vec<_>>(),
+        faults(&bad),
         [
-            r#"spec.schedule.timeZone: "Berlin" is no time zone: give its IANA name, for example Europe/Berlin"#,
-            "spec.schedule.windows[1].days: must name at least one day, for example Mon",
-            r#"spec.schedule.windows[1].end: "9" is no time of day: write it as HH:MM, for example 17:30, or 24:00 for the end of the day"#,
-            "spec.schedule.windows[1].start: 24:00 is the end of a day: a window that begins then begins at 00:00 of the next",
-            r#"spec.schedule.windows[2].end: "24:01" is no time of day: write it as HH:MM, for example 17:30, or 24:00 for the end of the day"#,
-            r#"spec.schedule.windows[2].start: "9:00" is no time of day: write it as HH:MM, for example 09:00"#,
+            wrong("timeZone", TimeProblem::NoZone("Berlin".to_owned())),
+            wrong("windows[1].days", TimeProblem::NoDay),
+            wrong("windows[1].start", TimeProblem::StartsAtEnd),
+            wrong("windows[1].end", TimeProblem::End("9".to_owned())),
+            wrong("windows[2].start", TimeProblem::Start("9:00".to_owned())),
+            wrong("windows[2].end", TimeProblem::End("24:01".to_owned())),
         ]
     );
-    assert_eq!(faults(&raw("UTC", &[])), "spec.schedule.windows: must list at least one window");
+    assert_eq!(faults(&raw("UTC", &[])), [wrong("windows", TimeProblem::NoWindow)]);
 }
 
 #[test]
 fn a_zone_is_known_by_its_exact_name_only() {
     let windows: &[(&[Weekday], &str, &str)] = &[(&[Weekday::Mon], "09:00", "17:00")];
     for zone in ZONES {
-        assert_eq!(faults(&raw(zone, windows)), "", "{zone}");
+        assert_eq!(faults(&raw(zone, windows)), [], "{zone}");
     }
     for (zone, exact) in [("europe/berlin", "Europe/Berlin"), ("utc", "UTC"), ("AMERICA/ST_JOHNS", "America/St_Johns")]
     {
         // Twice: an answer must not hang on what was asked before.
         for _ in 0..2 {
-            let expected = format!("spec.schedule.timeZone: {zone:?} is written {exact}: upper and lower case count");
-            assert_eq!(faults(&raw(zone, windows)), expected);
+            let case = TimeProblem::ZoneCase { written: zone.to_owned(), exact: exact.to_owned() };
+            assert_eq!(faults(&raw(zone, windows)), [wrong("timeZone", case)]);
         }
     }
     for zone in
         ["", " ", "Berlin", "CEST", "Europe/Berlin ", "+01:00", "CET-1CEST", "Etc/Unknown", "../etc/passwd", "Local"]
     {
-        assert!(faults(&raw(zone, windows)).contains("is no time zone"), "{zone:?}");
+        let unknown = wrong("timeZone", TimeProblem::NoZone(zone.to_owned()));
+        assert_eq!(faults(&raw(zone, windows)), [unknown], "{zone:?}");
     }
 }
 

@@ -394,4 +394,6 @@ fn written(whole: &IdedExpr) -> Option<&str> {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

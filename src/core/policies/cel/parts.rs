@@ -8,6 +8,7 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue};
 use regex::{Regex, RegexBuilder};
 
+use super::fault::ExpressionFault;
 use super::first_line;
 
 /// How much a regular expression may take once it is compiled, in bytes.
@@ -26,7 +27,7 @@ impl Parts {
     ///
     /// # Errors
     /// When one is not written out, or a pattern is none or too large.
-    pub fn of(whole: &IdedExpr) -> Result<Self, String> {
+    pub fn of(whole: &IdedExpr) -> Result<Self, ExpressionFault> {
         let mut parts = Self::default();
         let mut ahead = vec![whole];
         while let Some(IdedExpr { expr, .. }) = ahead.pop() {
@@ -39,28 +40,26 @@ impl Parts {
                 Expr::Map(map) => map.entries.iter().for_each(|entry| ahead.extend(of_entry(&entry.expr))),
                 Expr::Struct(object) => object.entries.iter().for_each(|entry| ahead.extend(of_entry(&entry.expr))),
                 Expr::Select(select) => ahead.push(&select.operand),
-                Expr::Comprehension(_) => return Err("has a loop, and there are none".to_owned()),
+                Expr::Comprehension(_) => return Err(ExpressionFault::Loop),
                 Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
             }
         }
         Ok(parts)
     }
 
-    fn add(&mut self, call: &CallExpr) -> Result<(), String> {
+    fn add(&mut self, call: &CallExpr) -> Result<(), ExpressionFault> {
         let alone = call.target.is_none() && call.args.len() == 1;
         match (call.func_name.as_str(), call.args.last().and_then(written)) {
             ("label", Some(key)) if alone => drop(self.labels.insert(key.to_owned())),
-            ("label", _) => return Err("asks for a label whose key is not written out: write label('team')".to_owned()),
+            ("label", _) => return Err(ExpressionFault::LabelNotWritten),
             ("matches", Some(pattern)) => self.add_pattern(pattern)?,
-            ("matches", None) => {
-                return Err("has a pattern that is not written out: write matches('^OPS-[0-9]+$')".to_owned());
-            }
+            ("matches", None) => return Err(ExpressionFault::PatternNotWritten),
             _ => {}
         }
         Ok(())
     }
 
-    fn add_pattern(&mut self, pattern: &str) -> Result<(), String> {
+    fn add_pattern(&mut self, pattern: &str) -> Result<(), ExpressionFault> {
         if self.patterns.contains_key(pattern) {
             return Ok(());
         }
@@ -68,10 +67,7 @@ impl Parts {
         let regex = regex.map_err(|error| {
             // The last line says what is wrong; those before show where.
             let why = error.to_string();
-            format!(
-                "has a pattern that is no regular expression: {}",
-                first_line(why.lines().last().unwrap_or_default())
-            )
+            ExpressionFault::NoPattern(first_line(why.lines().last().unwrap_or_default()))
         })?;
         self.patterns.insert(pattern.to_owned(), regex);
         Ok(())

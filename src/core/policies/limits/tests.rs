@@ -74,32 +74,6 @@ fn running_grants_are_counted_by_person_by_namespace_and_in_all() {
 }
 
 #[test]
-fn the_sentences() {
-    let full = |what| Exceeded::Full { what, there: 3, most: 2 };
-    let exceeded = [
-        full(Count::GrantsOf("alice".to_owned())),
-        full(Count::GrantsIn("shop".to_owned())),
-        full(Count::Grants),
-        full(Count::RequestsOf("alice".to_owned())),
-        full(Count::RequestsIn("shop".to_owned())),
-        full(Count::Requests),
-        Exceeded::Cooldown { again: at(1), cooldown: minutes(30) },
-        Exceeded::TimePerDay { had: minutes(30), length: minutes(31), most: minutes(60) },
-    ];
-    let sentences = [
-        "there are 3 running grants of alice under it, and it allows 2",
-        "there are 3 running grants in shop under it, and it allows 2",
-        "there are 3 running grants under it, and it allows 2",
-        "there are 3 requests of alice that wait under it, and it allows 2",
-        "there are 3 requests in shop that wait under it, and it allows 2",
-        "there are 3 requests that wait under it, and it allows 2",
-        "the next grant can begin at 2026-11-23T12:01:00Z, 30m after the last one ended",
-        "30m of the last 24 hours are granted already, 31m more would be over 1h",
-    ];
-    assert_eq!(exceeded.map(|exceeded| exceeded.to_string()), sentences);
-}
-
-#[test]
 fn the_same_person_under_another_name_is_the_same_person() {
     let mut renamed = running("alice-by-another-name", -5, 5, "bank");
     renamed.person.uid = Some("u-alice".to_owned());

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::laws::fixtures::{Words, any_rule};
+use crate::core::laws::fixtures::{Words, any_rule, fault};
 
 fn rules(rules: Value) -> Vec<PolicyRule> {
     serde_json::from_value(rules).unwrap()
@@ -27,8 +27,10 @@ fn urls(verbs: &str, urls: &str) -> PolicyRule {
     PolicyRule { resources: None, non_resource_urls: rule("", "", urls, "").resources, ..rule(verbs, "", "", "") }
 }
 
-fn message(role: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<String> {
-    covers(role, wanted).err().unwrap_or_default().iter().map(Uncovered::to_string).collect()
+/// That a role lacks these verbs on a resource, on every object or the named one.
+fn lacks(verbs: &str, group: &str, resource: &str, name: Option<&str>) -> Uncovered {
+    let verbs = verbs.split(' ').map(str::to_owned).collect();
+    Uncovered::Resource { verbs, group: group.to_owned(), resource: resource.to_owned(), name: name.map(str::to_owned) }
 }
 
 #[test]
@@ -117,14 +119,14 @@ fn a_role_covers_with_all_its_rules_together() {
         urls("get", "/metrics"),
     ];
     let both = [rule("get", "core apps", "pods deployments", "")];
-    let missing =
-        ["the role does not allow get on deployments of the core group", "the role does not allow get on pods of apps"];
-    assert_eq!(message(&role, &both), missing);
+    let missing = vec![lacks("get", "", "deployments", None), lacks("get", "apps", "pods", None)];
+    assert_eq!(covers(&role, &both), Err(missing));
     let union =
         [rule("get delete", "core", "pods", "a"), urls("get", "/metrics"), rule("get", "apps", "deployments", "")];
     assert_eq!(covers(&role, &union), Ok(()));
     // The verb of one rule and the resource of another make no right.
-    assert_eq!(message(&role, &[rule("list", "apps", "deployments", "")]).len(), 1);
+    let list = vec![lacks("list", "apps", "deployments", None)];
+    assert_eq!(covers(&role, &[rule("list", "apps", "deployments", "")]), Err(list));
 }
 
 #[test]
@@ -135,29 +137,26 @@ fn what_is_not_covered_is_told_once_and_in_order() {
         rule("get", "*", "pods", "web"),
         urls("get", "/metrics"),
     ];
-    assert_eq!(
-        message(&[], &wanted),
-        [
-            "the role does not allow get, list on secrets of the core group",
-            "the role does not allow get on pods of every API group named web",
-            "the role does not allow get on URL /metrics",
-        ]
-    );
+    let url = Uncovered::Url { verbs: vec!["get".to_owned()], url: "/metrics".to_owned() };
+    let missing = vec![lacks("get list", "", "secrets", None), lacks("get", "*", "pods", Some("web")), url];
+    assert_eq!(covers(&[], &wanted), Err(missing));
 }
 
 #[test]
 fn what_is_told_is_bounded() {
     let many = |n: usize| (0..n).map(|i| format!("r{i:03}")).collect::<Vec<_>>().join(" ");
-    let eight = message(&[], &[rule("get", "core", &many(8), "")]);
-    assert_eq!(eight.len(), 8);
-    let nine = message(&[], &[rule("get", "core", &many(9), "")]);
-    assert_eq!((nine.len(), nine[8].as_str()), (9, "nor does it allow 1 more right"));
-    let more = message(&[], &[rule("get list", "core", &many(100), "")]);
-    assert_eq!((more.len(), more[8].as_str()), (9, "nor does it allow 184 more rights"));
-    let verbs = message(&[], &[rule(&many(20), "core", "pods", "")]);
-    assert!(verbs[0].contains("r007 and 12 more on pods"), "{verbs:?}");
+    let uncovered = |wanted: PolicyRule| covers(&[], &[wanted]).unwrap_err();
+    assert_eq!(uncovered(rule("get", "core", &many(8), "")).len(), 8);
+    let nine = uncovered(rule("get", "core", &many(9), ""));
+    assert_eq!((nine.len(), &nine[8]), (9, &Uncovered::More(1)));
+    let more = uncovered(rule("get list", "core", &many(100), ""));
+    assert_eq!((more.len(), &more[8]), (9, &Uncovered::More(184)));
+    let verbs = uncovered(rule(&many(20), "core", "pods", ""));
+    assert_eq!(verbs, [lacks(&many(20), "", "pods", None)]);
+    let told = verbs[0].to_string();
+    assert!((0..20).all(|n| told.contains(&format!("r{n:03}")) == (n < MOST_NAMED)), "{told}");
     let hostile = rule(&format!("\n\u{202e}{}", "x".repeat(9000)), &"y".repeat(9000), &"z".repeat(9000), "a\u{0}");
-    let hostile = message(&[], &[hostile]);
+    let hostile: Vec<String> = uncovered(hostile).iter().map(Uncovered::to_string).collect();
     assert!(hostile[0].len() < 400 && !hostile[0].contains(char::is_control), "{hostile:?}");
     assert!(hostile[0].contains("\\n\\u{202e}xxx"), "{hostile:?}");
 }
@@ -169,10 +168,7 @@ fn too_many_rights_are_not_compared_and_never_covered() {
     assert_eq!(MOST_RIGHTS, 4096);
     assert_eq!(covers(&all, &[rule("get", "core", "pods", &names(4096))]), Ok(()));
     let too_many = [rule("get", "core", "pods", &names(4096)), rule("get", "core", "pods", "")];
-    assert_eq!(
-        message(&all, &too_many),
-        ["4097 single rights are wanted, at most 4096 are compared: split the request"]
-    );
+    assert_eq!(covers(&all, &too_many), Err(vec![Uncovered::TooMany(4097)]));
     let urls = PolicyRule { non_resource_urls: Some(vec!["/a".into(); 1025]), ..rule("a b c d", "", "", "") };
     assert_eq!(covers(&[], &[urls]), Err(vec![Uncovered::TooMany(4100)]));
     let huge = vec!["x".to_owned(); 70_000];
@@ -200,9 +196,14 @@ fn a_rule_of_a_request_is_the_same_rule_in_a_role() {
     assert_eq!(vec![from_narrow(&narrow)], rules(json!([{ "verbs": ["get"], "nonResourceURLs": ["/metrics"] }])));
 }
 
-fn found(rules: Value) -> Vec<String> {
+fn found(rules: Value) -> Vec<FieldError> {
     let rules: Vec<NarrowRule> = serde_json::from_value(rules).unwrap();
-    faults(&rules).iter().map(FieldError::to_string).collect()
+    faults(&rules)
+}
+
+/// A word in a list of the rule at this index.
+fn word(field: &str, written: &str, word_fault: WordFault) -> FieldError {
+    fault(&format!("spec.rules{field}"), RuleProblem::Word { written: quote(written), fault: word_fault })
 }
 
 #[test]
@@ -213,74 +214,72 @@ fn ordinary_rules_have_no_fault() {
         { "verbs": ["approve"], "apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "resourceNames": ["example.com/*"] },
         { "verbs": ["get", "post"], "nonResourceURLs": ["*", "/metrics", "/logs/*", "/Logs*"] },
     ]);
-    assert_eq!(found(rules), Vec::<String>::new());
-    assert_eq!(found(json!([])), Vec::<String>::new());
+    assert_eq!(found(rules), []);
+    assert_eq!(found(json!([])), []);
 }
 
 #[test]
 fn a_fault_names_its_field() {
     let ok = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
     let long = "x".repeat(254);
-    for (field, value, message) in [
-        ("verbs", json!([]), "spec.rules[1].verbs: give at least one verb"),
-        ("verbs", json!(["get", ""]), "spec.rules[1].verbs[1]: \"\" is empty"),
-        ("verbs", json!(["Get"]), "spec.rules[1].verbs[0]: \"Get\" must be in lower case"),
-        ("verbs", json!(["ge*"]), "spec.rules[1].verbs[0]: \"ge*\" has a *"),
-        ("verbs", json!(["get list"]), "spec.rules[1].verbs[0]: \"get list\" has a letter"),
-        ("verbs", json!(["x".repeat(64)]), "is too long"),
-        ("apiGroups", json!([]), "spec.rules[1].apiGroups: give at least one API group"),
-        ("apiGroups", json!(["Apps"]), "spec.rules[1].apiGroups[0]: \"Apps\" must be in lower case"),
-        ("apiGroups", json!(["*.k8s.io"]), "spec.rules[1].apiGroups[0]: \"*.k8s.io\" has a *"),
-        ("apiGroups", json!(["apps/v1"]), "spec.rules[1].apiGroups[0]: \"apps/v1\" has a letter"),
-        ("apiGroups", json!([long]), "is too long"),
-        ("resources", json!(["pods", ""]), "spec.rules[1].resources[1]: \"\" is empty"),
-        ("resources", json!(["Pods"]), "spec.rules[1].resources[0]: \"Pods\" must be in lower case"),
-        ("resources", json!(["pods/*"]), "spec.rules[1].resources[0]: \"pods/*\" asks for all subresources"),
-        ("resources", json!(["*/*"]), "spec.rules[1].resources[0]: \"*/*\" asks for all subresources"),
-        ("resources", json!(["po*"]), "spec.rules[1].resources[0]: \"po*\" has a *"),
-        ("resources", json!(["pods/"]), "spec.rules[1].resources[0]: \"pods/\" is empty"),
-        ("resources", json!(["/log"]), "spec.rules[1].resources[0]: \"/log\" is empty"),
-        ("resources", json!(["pods/Log"]), "must be in lower case"),
-        ("resources", json!(["pods/a/b"]), "has a letter"),
-        ("resources", json!([long]), "is too long"),
-        ("resourceNames", json!([""]), "spec.rules[1].resourceNames[0]: \"\" is empty"),
-        ("resourceNames", json!(["*"]), "spec.rules[1].resourceNames[0]: \"*\" is one object of that name"),
-        ("resourceNames", json!(["web-*"]), "spec.rules[1].resourceNames[0]: \"web-*\" has a *"),
-        ("resourceNames", json!(["example.com/*"]), "spec.rules[1].resourceNames[0]: \"example.com/*\" has a *"),
-        ("resourceNames", json!(["a\nb"]), "spec.rules[1].resourceNames[0]: \"a\\nb\" has a letter"),
-        ("resourceNames", json!([long]), "is too long"),
-        ("nonResourceURLs", json!(["/metrics"]), "spec.rules[1]: a rule is for resources or for nonResourceURLs"),
-    ] {
+    use WordFault::{AllNames, AllSubresources, Empty, Letter, NoSlash, Star, TooLong, UpperCase};
+    let with = |field: &str, value: Value| {
         let mut rule = ok.clone();
         rule[field] = value;
-        let found = found(json!([ok, rule]));
-        assert!(found.iter().any(|fault| fault.contains(message)), "{message}: {found:?}");
-    }
-    for (urls, message) in [
-        (json!([""]), "nonResourceURLs[0]: \"\" is empty"),
-        (json!(["metrics"]), "nonResourceURLs[0]: \"metrics\" must begin with /"),
-        (json!(["/a/*/b"]), "nonResourceURLs[0]: \"/a/*/b\" has a *"),
-        (json!(["/a/**"]), "has a *"),
-        (json!(["/a b"]), "has a letter"),
-        (json!([format!("/{long}")]), "is too long"),
+        found(json!([ok, rule]))
+    };
+    let long_verb = "x".repeat(64);
+    for (field, wrong, expected) in [
+        ("verbs", "", Empty),
+        ("verbs", "Get", UpperCase),
+        ("verbs", "ge*", Star),
+        ("verbs", "get list", Letter),
+        ("verbs", &long_verb, TooLong),
+        ("apiGroups", "Apps", UpperCase),
+        ("apiGroups", "*.k8s.io", Star),
+        ("apiGroups", "apps/v1", Letter),
+        ("apiGroups", &long, TooLong),
+        ("resources", "", Empty),
+        ("resources", "Pods", UpperCase),
+        ("resources", "pods/*", AllSubresources),
+        ("resources", "*/*", AllSubresources),
+        ("resources", "po*", Star),
+        ("resources", "pods/", Empty),
+        ("resources", "/log", Empty),
+        ("resources", "pods/Log", UpperCase),
+        ("resources", "pods/a/b", Letter),
+        ("resources", &long, TooLong),
+        ("resourceNames", "", Empty),
+        ("resourceNames", "*", AllNames),
+        ("resourceNames", "web-*", Star),
+        ("resourceNames", "example.com/*", Star),
+        ("resourceNames", "a\nb", Letter),
+        ("resourceNames", &long, TooLong),
     ] {
-        let found = found(json!([{ "verbs": ["get"], "nonResourceURLs": urls }]));
-        assert!(found.len() == 1 && found[0].contains(message), "{message}: {found:?}");
+        let expected = word(&format!("[1].{field}[0]"), wrong, expected);
+        assert_eq!(with(field, json!([wrong])), [expected], "{field} {wrong}");
     }
-    for (rule, message) in [
-        (json!({ "verbs": ["get"] }), "spec.rules[0]: a rule is for"),
-        (json!({ "verbs": ["get"], "apiGroups": [""], "resourceNames": ["a"] }), "spec.rules[0]: a rule is for"),
-        (
-            json!({ "verbs": ["get"], "nonResourceURLs": ["/a"], "apiGroups": [""] }),
-            "spec.rules[0].nonResourceURLs: URLs have no",
-        ),
-        (
-            json!({ "verbs": ["get"], "nonResourceURLs": ["/a"], "resourceNames": ["a"] }),
-            "spec.rules[0].nonResourceURLs: URLs have no",
-        ),
+    assert_eq!(with("verbs", json!(["get", ""])), [word("[1].verbs[1]", "", Empty)]);
+    assert_eq!(with("verbs", json!([])), [fault("spec.rules[1].verbs", RuleProblem::NoVerb)]);
+    assert_eq!(with("apiGroups", json!([])), [fault("spec.rules[1].apiGroups", RuleProblem::NoGroup)]);
+    let both = with("nonResourceURLs", json!(["/metrics"]));
+    assert!(both.contains(&fault("spec.rules[1]", RuleProblem::ResourcesOrUrls)), "{both:?}");
+    let long_url = format!("/{long}");
+    for (url, expected) in
+        [("", Empty), ("metrics", NoSlash), ("/a/*/b", Star), ("/a/**", Star), ("/a b", Letter), (&long_url, TooLong)]
+    {
+        let found = found(json!([{ "verbs": ["get"], "nonResourceURLs": [url] }]));
+        assert_eq!(found, [word("[0].nonResourceURLs[0]", url, expected)]);
+    }
+    let neither = || fault("spec.rules[0]", RuleProblem::ResourcesOrUrls);
+    let more = || fault("spec.rules[0].nonResourceURLs", RuleProblem::UrlsAndMore);
+    for (rule, expected) in [
+        (json!({ "verbs": ["get"] }), neither()),
+        (json!({ "verbs": ["get"], "apiGroups": [""], "resourceNames": ["a"] }), neither()),
+        (json!({ "verbs": ["get"], "nonResourceURLs": ["/a"], "apiGroups": [""] }), more()),
+        (json!({ "verbs": ["get"], "nonResourceURLs": ["/a"], "resourceNames": ["a"] }), more()),
     ] {
-        let found = found(json!([rule]));
-        assert!(found.iter().any(|fault| fault.starts_with(message)), "{message}: {found:?}");
+        assert_eq!(found(json!([rule])), [expected], "{rule}");
     }
 }
 
@@ -290,12 +289,10 @@ fn faults_are_bounded_and_too_many_rights_are_one() {
     assert_eq!(found(json!(vec![bad; 32])).len(), MOST_NAMED);
     let words = |n: usize| (0..n).map(|i| format!("w{i}")).collect::<Vec<_>>();
     let wide = json!({ "verbs": words(16), "apiGroups": words(16), "resources": words(16) });
-    assert_eq!(found(json!([wide])), Vec::<String>::new(), "exactly as many as may be");
+    assert_eq!(found(json!([wide])), [], "exactly as many as may be");
     let more = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
-    assert_eq!(
-        found(json!([wide, more])),
-        ["spec.rules: 4097 single rights are wanted, at most 4096 are compared: split the request"]
-    );
+    let many = RuleProblem::TooMany { there: MOST_RIGHTS + 1, most: MOST_RIGHTS };
+    assert_eq!(found(json!([wide, more])), [fault("spec.rules", many)]);
 }
 
 /// Words for rules, some with a meaning and some without.
@@ -370,8 +367,9 @@ fn the_rules_of_a_request_are_told_in_a_few_words() {
     let one =
         rule(json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] }));
     let url = rule(json!({ "verbs": ["get"], "nonResourceURLs": ["/metrics"] }));
-    assert_eq!(describe(std::slice::from_ref(&one)), "delete on pods web-0");
-    assert_eq!(describe(&[one.clone(), url.clone()]), "delete on pods web-0 and get on /metrics");
-    let many = vec![one; 5];
-    assert!(describe(&many).ends_with(" and 2 rules more") && describe(&many).len() < 100);
+    let (first, second) = (describe(std::slice::from_ref(&one)), describe(std::slice::from_ref(&url)));
+    assert!(["delete", "pods", "web-0"].iter().all(|word| first.contains(word)), "{first}");
+    assert_eq!(describe(&[one.clone(), url.clone()]), format!("{first} and {second}"));
+    let many = describe(&vec![one; 5]);
+    assert!(many.len() < 100 && many.matches("web-0").count() == 3, "{many}");
 }

@@ -5,13 +5,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    Approver, Deciding, Explanation, Judged, Moves, Outcome, ReviewAfterwards, StageProgress, StageState, Verdict,
-    grant, without_effect, written,
+    Approver, Because, Deciding, Explanation, Judged, Moves, Outcome, ReviewAfterwards, StageProgress, StageState,
+    Verdict, grant, without_effect, written,
 };
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::AccessRequestStatus;
 use crate::api::subject::{Identity, Subject};
-use crate::core::decision::answer::{Approved, Decision, frozen_until, refused, right_unknown, waits_for_role};
+use crate::core::decision::answer::{Approved, Decision, Hold};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::choose::{Chosen, choose, fits, friction, is_automatic};
 use crate::core::decision::context::EvalContext;
@@ -21,6 +21,7 @@ use crate::core::decision::hours::counts;
 use crate::core::decision::period::Period;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::stance::{denials, stance};
+use crate::core::lifecycle::happened::people;
 use crate::core::lifecycle::stages;
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::grant_scope::GrantScope;
@@ -50,28 +51,23 @@ impl Account<'_, '_> {
         let log = ReviewLog::of(status);
         let mut explanation = match decide(ask, s, log, now) {
             Decision::Undecided(policy) => Explanation::new(Outcome::Undecided, format!("undecided: {policy}")),
-            Decision::RightUnknown(role) => {
-                Explanation::new(Outcome::Undecided, format!("undecided: {}", right_unknown(&role)))
-            }
+            Decision::RightUnknown(unknown) => Explanation::new(Outcome::Undecided, format!("undecided: {unknown}")),
             Decision::Denied(reasons) => Explanation::denied(in_words(&reasons)),
-            Decision::Refused { by, comment, .. } => Explanation::denied(vec![refused(&by, &comment)]),
+            Decision::Refused { refusal, .. } => Explanation::denied(vec![refusal.to_string()]),
             Decision::Lapsed(lapse) => Explanation::new(Outcome::Lapsed, format!("lapsed: {lapse}")),
             Decision::Waiting(waiting) => {
-                let (missing, stage) = (stages::people(waiting.stage.required - waiting.approved), &waiting.stage.name);
+                let (missing, stage) = (people(waiting.stage.required - waiting.approved), &waiting.stage.name);
                 let of = &waiting.policy.reference.name;
-                let freeze =
-                    waiting.frozen.as_ref().map(|edge| format!("; {}", frozen_until(edge))).unwrap_or_default();
-                let role =
-                    waiting.role_away.as_ref().map(|why| format!("; {}", waits_for_role(why))).unwrap_or_default();
+                let holds = Hold::all(waiting.frozen.as_ref(), waiting.role_away.as_deref());
+                let holds: String = holds.iter().map(|hold| format!("; {hold}")).collect();
                 let until = waiting.deadline;
-                let summary =
-                    format!("waits for {missing} in stage {stage} of policy {of}, until {until}{freeze}{role}");
+                let summary = format!("waits for {missing} in stage {stage} of policy {of}, until {until}{holds}");
                 Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
             }
-            Decision::Frozen(approved, edge) => self.held_up(&approved, &frozen_until(&edge)),
+            Decision::Frozen(approved, edge) => self.held_up(&approved, &Hold::Frozen(edge)),
             Decision::RoleAway(approved, away) => {
                 let deadline = Some(Time(away.deadline));
-                Explanation { deadline, ..self.held_up(&approved, &waits_for_role(&away.why)) }
+                Explanation { deadline, ..self.held_up(&approved, &Hold::Role(away.why)) }
             }
             Decision::Approved(approved) => {
                 let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
@@ -82,7 +78,7 @@ impl Account<'_, '_> {
                 let by = approved.approvers.clone();
                 Explanation {
                     grant: Some(grant(ask, &approved.place, approved.period, true, by)),
-                    ..Explanation::new(Outcome::Granted, format!("{when}: {}", approved.sentence()))
+                    ..Explanation::new(Outcome::Granted, format!("{when}: {}", approved.allowed_by()))
                 }
             }
         };
@@ -93,8 +89,8 @@ impl Account<'_, '_> {
     }
 
     /// Approved, and something still keeps it waiting.
-    fn held_up(&self, approved: &Approved<'_>, by_what: &str) -> Explanation {
-        let summary = format!("waits: {}; {by_what}", approved.sentence());
+    fn held_up(&self, approved: &Approved<'_>, hold: &Hold) -> Explanation {
+        let summary = format!("waits: {}; {hold}", approved.allowed_by());
         let grant = grant(self.ask, &approved.place, approved.period, true, approved.approvers.clone());
         Explanation { grant: Some(grant), ..Explanation::new(Outcome::Waiting, summary) }
     }
@@ -148,7 +144,7 @@ impl Account<'_, '_> {
         let (effect, verdict, why) = match entry {
             Entry::Broken { effect, faults } => (*effect, Verdict::Broken, in_words(faults)),
             Entry::Doubted { policy, why } if policy.effect == Effect::Allow => {
-                (Effect::Allow, Verdict::Doubted, vec![why.clone()])
+                (Effect::Allow, Verdict::Doubted, vec![why.to_string()])
             }
             Entry::Faulty(policy) if policy.effect == Effect::Allow => {
                 (Effect::Allow, Verdict::Broken, in_words(&policy.faults))
@@ -181,12 +177,12 @@ impl Account<'_, '_> {
         format!("it denies {}: {now}", schedule.describe())
     }
 
-    fn because(&self, policy: &Policy, explanation: &Explanation, context: &EvalContext<'_>) -> String {
+    fn because(&self, policy: &Policy, explanation: &Explanation, context: &EvalContext<'_>) -> Because {
         if let RequestKind::Extension { of, .. } = self.ask.aim {
-            return format!("{of} runs under it");
+            return Because::RunsUnder(of.to_owned());
         }
         if self.ask.policy.is_some() {
-            return "the request names it".to_owned();
+            return Because::Named;
         }
         let matching = explanation.policies.iter().filter(|judged| judged.verdict == Verdict::Matches);
         let others: Vec<&Policy> = matching
@@ -199,11 +195,9 @@ impl Account<'_, '_> {
         let friction = |of: &Policy| friction(of, self.ask.aim, is_automatic(of, self.ask, context) == Ok(true));
         let least = friction(policy);
         match others.len() {
-            0 => "no other policy matches".to_owned(),
-            _ if others.iter().any(|other| friction(other) == least) => {
-                "it comes first by name of those that ask least of people".to_owned()
-            }
-            _ => "of those that match it asks least of people".to_owned(),
+            0 => Because::OnlyMatch,
+            _ if others.iter().any(|other| friction(other) == least) => Because::FirstByName,
+            _ => Because::LeastFriction,
         }
     }
 

@@ -1,25 +1,53 @@
 use super::*;
-use crate::core::laws::fixtures::{deny, namespaces, policy};
+use crate::core::laws::fixtures::{self, deny, namespaces, policy};
+use crate::core::policies::usable::Sought;
+use crate::core::policies::wildcards::Wildcard;
 use serde_json::{Value, json};
 
-/// The policies and fields that are warned of, with what is said.
-fn text(policies: &[AccessPolicy]) -> Vec<(String, String, String)> {
-    lint(policies, None, Protected::default()).into_iter().map(|w| (w.policy, w.field, w.why)).collect()
+/// The policies and fields that are warned of.
+fn fields(policies: &[AccessPolicy]) -> Vec<(String, String)> {
+    lint(policies, None, Protected::default()).into_iter().map(|w| (w.policy, w.field)).collect()
 }
 
-/// Whether exactly one warning comes, of this policy, with these words; or none, without words.
-fn assert_finding(policies: &[AccessPolicy], policy: &str, field: &str, words: &str) {
-    let text = text(policies);
-    if words.is_empty() {
-        assert!(text.is_empty(), "{policy}: {text:?}");
-    } else {
-        let [(of, at, why)] = text.as_slice() else { panic!("{words}: {text:?}") };
-        assert!(of == policy && at == field && why.contains(words), "{words}: {text:?}");
-    }
+/// Whether exactly one warning comes, of this policy and field; or none.
+#[track_caller]
+fn assert_finding(policies: &[AccessPolicy], policy: &str, field: &str, what: Option<Oddity>) {
+    let found = lint(policies, None, Protected::default());
+    let expected = what.map(|what| Warning { policy: policy.to_owned(), field: field.to_owned(), what });
+    assert_eq!(found, Vec::from_iter(expected));
 }
 
-fn alone(spec: Value, field: &str, words: &str) {
-    assert_finding(&[policy("p", spec)], "p", field, words);
+#[track_caller]
+fn alone(spec: Value, field: &str, what: Option<Oddity>) {
+    assert_finding(&[policy("p", spec)], "p", field, what);
+}
+
+fn own(text: &str) -> String {
+    text.to_owned()
+}
+
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+fn shadowed(by: &str) -> Option<Oddity> {
+    Some(Oddity::ShadowedBy(own(by)))
+}
+
+fn everybody() -> Option<Oddity> {
+    Some(Oddity::EverybodyApproves(own("system:authenticated")))
+}
+
+fn robots(of: &str) -> Option<Oddity> {
+    Some(Oddity::RobotsApprove(format!("system:serviceaccounts{of}")))
+}
+
+fn everywhere_alone(role: &str) -> Option<Oddity> {
+    Some(Oddity::EverywhereAlone(own(role)))
+}
+
+fn nobody(field: &str, name: &str) -> Option<Oddity> {
+    Some(Oddity::Nobody(Wildcard { field: own(field), subject: fixtures::group(name) }))
 }
 
 fn group(name: &str) -> Value {
@@ -33,25 +61,25 @@ fn stages(approvers: Value) -> Value {
 #[test]
 fn an_allow_that_a_deny_covers_never_allows() {
     let all = json!({ "scope": { "namespaces": ["*"] } });
-    let never = "policy no denies all of it";
-    for (allow, no, words) in [
-        (json!({}), all.clone(), never),
-        (json!({ "scope": { "namespaces": ["team-a*"] } }), json!({ "scope": { "namespaces": ["team-*"] } }), never),
+    let never = || Some(Oddity::DeniedBy(own("no")));
+    for (allow, no, what) in [
+        (json!({}), all.clone(), never()),
+        (json!({ "scope": { "namespaces": ["team-a*"] } }), json!({ "scope": { "namespaces": ["team-*"] } }), never()),
         (
             json!({ "scope": { "cluster": true, "systemNamespaces": true }, "approval": stages(group("leads")) }),
             all.clone(),
-            never,
+            never(),
         ),
-        (json!({}), json!({ "roles": [{ "name": "edit" }], "requesters": group("dev") }), never),
+        (json!({}), json!({ "roles": [{ "name": "edit" }], "requesters": group("dev") }), never()),
         // Not provable, or not so.
-        (json!({ "scope": { "namespaces": ["team-*"] } }), json!({ "scope": { "namespaces": ["team-a*"] } }), ""),
-        (json!({}), json!({ "roles": [{ "name": "view" }] }), ""),
-        (json!({}), json!({ "requesters": group("ops") }), ""),
-        (json!({}), json!({ "conditions": [{ "expression": "true", "message": "no" }] }), ""),
-        (json!({}), json!({ "scope": { "namespaceSelector": { "matchLabels": { "a": "b" } } } }), ""),
-        (json!({}), json!({ "scope": { "cluster": true } }), ""),
+        (json!({ "scope": { "namespaces": ["team-*"] } }), json!({ "scope": { "namespaces": ["team-a*"] } }), None),
+        (json!({}), json!({ "roles": [{ "name": "view" }] }), None),
+        (json!({}), json!({ "requesters": group("ops") }), None),
+        (json!({}), json!({ "conditions": [{ "expression": "true", "message": "no" }] }), None),
+        (json!({}), json!({ "scope": { "namespaceSelector": { "matchLabels": { "a": "b" } } } }), None),
+        (json!({}), json!({ "scope": { "cluster": true } }), None),
     ] {
-        assert_finding(&[policy("p", allow), deny("no", no)], "p", "spec.scope", words);
+        assert_finding(&[policy("p", allow), deny("no", no)], "p", "spec.scope", what);
     }
 }
 
@@ -63,19 +91,18 @@ fn a_denial_in_windows_says_what_it_does_in_emergencies_and_leaves_a_time_for_ac
     };
     let every_day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let silent = deny("no", json!({ "schedule": on(&["Sat"]) }));
-    assert_finding(std::slice::from_ref(&silent), "no", "spec.onBreakGlass", "emergencies are denied too");
+    assert_finding(std::slice::from_ref(&silent), "no", "spec.onBreakGlass", Some(Oddity::EmergenciesUnsaid));
     for choice in ["Deny", "Exempt"] {
-        assert_finding(&[deny("no", json!({ "schedule": on(&["Sat"]), "onBreakGlass": choice }))], "no", "", "");
+        assert_finding(&[deny("no", json!({ "schedule": on(&["Sat"]), "onBreakGlass": choice }))], "no", "", None);
     }
-    assert_finding(&[deny("no", json!({}))], "no", "", "");
+    assert_finding(&[deny("no", json!({}))], "no", "", None);
     let always = deny("no", json!({ "schedule": on(&every_day), "onBreakGlass": "Deny" }));
-    assert_finding(std::slice::from_ref(&always), "no", "spec.schedule", "no minute of the week");
+    assert_finding(std::slice::from_ref(&always), "no", "spec.schedule", Some(Oddity::WindowsAlways));
     let mut earlier = silent.clone();
     earlier.status = Some(serde_json::from_value(json!({ "observedGeneration": 1 })).unwrap());
-    let fields: Vec<String> = text(&[earlier.clone()]).into_iter().map(|(_, field, _)| field).collect();
-    assert_eq!(fields, ["spec.onBreakGlass", "spec.schedule"]);
+    let found = fields(&[earlier.clone()]);
+    assert_eq!(found.iter().map(|(_, at)| at.as_str()).collect::<Vec<_>>(), ["spec.onBreakGlass", "spec.schedule"]);
     // What denies in windows leaves something of an Allow, and so does what spares emergencies.
-    let fields = |policies: &[AccessPolicy]| text(policies).into_iter().map(|w| (w.0, w.1)).collect::<Vec<_>>();
     let stopped = ("p".to_owned(), "spec.scope".to_owned());
     assert!(!fields(&[policy("p", json!({})), silent]).contains(&stopped));
     assert!(fields(&[policy("p", json!({})), always]).contains(&stopped));
@@ -94,48 +121,52 @@ fn an_allow_that_another_goes_before_is_shadowed() {
     };
     let wide = json!({ "scope": { "namespaces": ["*"] }, "duration": { "max": "2h" } });
     let glass = json!({ "reviewers": group("leads"), "reviewWithin": "1h" });
-    for (first, second, words) in [
-        (wide.clone(), json!({}), "policy a allows all of it"),
-        (json!({}), asks(1), "policy a allows all of it"),
-        (asks(1), asks(2), "policy a allows all of it"),
-        (json!({}), json!({ "duration": { "max": "2h" } }), ""),
-        (asks(1), json!({ "roles": [{ "name": "view" }] }), ""),
-        (json!({ "conditions": [{ "expression": "true", "message": "no" }] }), json!({}), ""),
-        (json!({ "breakGlass": glass }), json!({}), ""),
-        (json!({}), json!({ "breakGlass": glass }), ""),
-        (json!({ "requesters": group("ops") }), json!({}), ""),
+    for (first, second, what) in [
+        (wide.clone(), json!({}), shadowed("a")),
+        (json!({}), asks(1), shadowed("a")),
+        (asks(1), asks(2), shadowed("a")),
+        (json!({}), json!({ "duration": { "max": "2h" } }), None),
+        (asks(1), json!({ "roles": [{ "name": "view" }] }), None),
+        (json!({ "conditions": [{ "expression": "true", "message": "no" }] }), json!({}), None),
+        (json!({ "breakGlass": glass }), json!({}), None),
+        (json!({}), json!({ "breakGlass": glass }), None),
+        (json!({ "requesters": group("ops") }), json!({}), None),
     ] {
-        assert_finding(&[policy("a", first), policy("b", second)], "b", "spec", words);
+        assert_finding(&[policy("a", first), policy("b", second)], "b", "spec", what);
     }
     // A later name goes before only when it asks less.
-    assert_finding(&[policy("a", asks(2)), policy("b", asks(1))], "a", "spec", "policy b allows all of it");
-    assert_finding(&[policy("a", asks(1)), policy("b", json!({}))], "a", "spec", "policy b allows all of it");
+    assert_finding(&[policy("a", asks(2)), policy("b", asks(1))], "a", "spec", shadowed("b"));
+    assert_finding(&[policy("a", asks(1)), policy("b", json!({}))], "a", "spec", shadowed("b"));
     let may_spare = json!({ "automaticWhen": "true", "stages": asks(1)["approval"]["stages"] });
-    assert_finding(&[policy("a", json!({ "approval": may_spare })), policy("b", json!({}))], "a", "spec", "");
+    assert_finding(&[policy("a", json!({ "approval": may_spare })), policy("b", json!({}))], "a", "spec", None);
 }
 
 #[test]
 fn approvers_should_be_others_than_those_who_ask() {
     let field = "spec.approval.stages[0].approvers";
     let me = json!([{ "kind": "User", "name": "alice" }]);
-    alone(json!({ "approval": stages(group("dev")) }), field, "approve each other");
-    alone(json!({ "approval": stages(me.clone()), "requesters": me }), field, "nobody can approve");
-    alone(json!({ "approval": stages(group("leads")) }), field, "");
+    alone(json!({ "approval": stages(group("dev")) }), field, Some(Oddity::ApproveEachOther { stage: own("s") }));
+    alone(
+        json!({ "approval": stages(me.clone()), "requesters": me }),
+        field,
+        Some(Oddity::NobodyCanApprove { stage: own("s") }),
+    );
+    alone(json!({ "approval": stages(group("leads")) }), field, None);
     let both = json!([{ "kind": "Group", "name": "dev" }, { "kind": "Group", "name": "leads" }]);
-    alone(json!({ "approval": stages(both) }), field, "");
+    alone(json!({ "approval": stages(both) }), field, None);
 }
 
 #[test]
 fn everybody_and_robots_are_no_approvers() {
     let field = "spec.approval.stages[0].approvers";
-    alone(json!({ "approval": stages(group("system:authenticated")) }), field, "any two accounts");
-    alone(json!({ "approval": stages(group("system:serviceaccounts")) }), field, "stands for nobody");
-    alone(json!({ "approval": stages(group("system:serviceaccounts:ci")) }), field, "stands for nobody");
-    alone(json!({ "approval": stages(group("system:serviceaccounts-of-ours")) }), field, "");
+    alone(json!({ "approval": stages(group("system:authenticated")) }), field, everybody());
+    alone(json!({ "approval": stages(group("system:serviceaccounts")) }), field, robots(""));
+    alone(json!({ "approval": stages(group("system:serviceaccounts:ci")) }), field, robots(":ci"));
+    alone(json!({ "approval": stages(group("system:serviceaccounts-of-ours")) }), field, None);
     let robot = json!([{ "kind": "ServiceAccount", "namespace": "ci", "name": "bot" }]);
-    alone(json!({ "approval": stages(robot) }), field, "");
+    alone(json!({ "approval": stages(robot) }), field, None);
     let glass = json!({ "reviewers": group("system:authenticated"), "reviewWithin": "1h" });
-    alone(json!({ "breakGlass": glass }), "spec.breakGlass.reviewers", "any two accounts");
+    alone(json!({ "breakGlass": glass }), "spec.breakGlass.reviewers", everybody());
 }
 
 #[test]
@@ -144,26 +175,26 @@ fn much_access_without_approval_is_too_much() {
     let role = |name: &str| json!([{ "name": name }]);
     let asks = stages(group("leads"));
     let field = "spec.scope.namespaces";
-    alone(json!({ "scope": everywhere, "roles": role("admin") }), field, "admin in every namespace");
-    alone(json!({ "scope": everywhere, "roles": role("cluster-admin") }), field, "cluster-admin in every");
-    alone(json!({ "scope": everywhere, "roles": role("view") }), field, "");
-    alone(json!({ "scope": everywhere, "roles": role("admin"), "approval": asks }), field, "");
-    alone(json!({ "scope": { "namespaces": ["team-*"] }, "roles": role("admin") }), field, "");
+    alone(json!({ "scope": everywhere, "roles": role("admin") }), field, everywhere_alone("admin"));
+    alone(json!({ "scope": everywhere, "roles": role("cluster-admin") }), field, everywhere_alone("cluster-admin"));
+    alone(json!({ "scope": everywhere, "roles": role("view") }), field, None);
+    alone(json!({ "scope": everywhere, "roles": role("admin"), "approval": asks }), field, None);
+    alone(json!({ "scope": { "namespaces": ["team-*"] }, "roles": role("admin") }), field, None);
     let glass = json!({ "reviewers": group("leads"), "reviewWithin": "1h" });
-    alone(json!({ "scope": everywhere, "roles": role("admin"), "breakGlass": glass }), field, "");
+    alone(json!({ "scope": everywhere, "roles": role("admin"), "breakGlass": glass }), field, None);
 
     let cluster = json!({ "cluster": true, "systemNamespaces": true });
-    alone(json!({ "scope": cluster }), "spec.scope.cluster", "the whole cluster");
-    alone(json!({ "scope": cluster, "approval": asks }), "spec.scope.cluster", "");
+    alone(json!({ "scope": cluster }), "spec.scope.cluster", Some(Oddity::ClusterAlone));
+    alone(json!({ "scope": cluster, "approval": asks }), "spec.scope.cluster", None);
 
     let everybody = group("system:authenticated");
-    alone(json!({ "requesters": everybody }), "spec.requesters", "robots too, can have edit");
-    alone(json!({ "requesters": everybody, "roles": role("view") }), "spec.requesters", "");
-    alone(json!({ "requesters": everybody, "approval": asks }), "spec.requesters", "");
+    alone(json!({ "requesters": everybody }), "spec.requesters", Some(Oddity::EverybodyAlone(own("edit"))));
+    alone(json!({ "requesters": everybody, "roles": role("view") }), "spec.requesters", None);
+    alone(json!({ "requesters": everybody, "approval": asks }), "spec.requesters", None);
 
-    alone(json!({ "duration": { "max": "25h" } }), "spec.duration.max", "up to 25h");
-    alone(json!({ "duration": { "max": "24h" } }), "spec.duration.max", "");
-    alone(json!({ "duration": { "max": "25h" }, "approval": asks }), "spec.duration.max", "");
+    alone(json!({ "duration": { "max": "25h" } }), "spec.duration.max", Some(Oddity::LongAlone(hours(25))));
+    alone(json!({ "duration": { "max": "24h" } }), "spec.duration.max", None);
+    alone(json!({ "duration": { "max": "25h" }, "approval": asks }), "spec.duration.max", None);
 }
 
 #[test]
@@ -171,22 +202,22 @@ fn what_a_policy_names_and_never_gives_is_told() {
     let asks = stages(group("leads"));
     let of = |scope: Value, role: &str| json!({ "scope": scope, "roles": [{ "name": role }], "approval": asks });
     let (named, cluster) = ("spec.scope.namespaces", "spec.scope.cluster");
-    let way_out = |policies: &[AccessPolicy]| lint(policies, None, Protected::with_release("guards")).remove(0).way_out;
     for name in ["kube-system", "daypass-system"] {
-        alone(of(json!({ "namespaces": [name] }), "view"), named, &format!("{name} is protected"));
-        alone(of(json!({ "namespaces": [name], "systemNamespaces": true }), "view"), named, "");
+        alone(of(json!({ "namespaces": [name] }), "view"), named, Some(Oddity::Protected(own(name))));
+        alone(of(json!({ "namespaces": [name], "systemNamespaces": true }), "view"), named, None);
     }
     let elsewhere = [policy("p", of(json!({ "namespaces": ["guards"] }), "view"))];
-    assert!(way_out(&elsewhere).contains("scope.systemNamespaces: true set by somebody who has the verb administer"));
+    let [found] = lint(&elsewhere, None, Protected::with_release("guards")).try_into().unwrap();
+    assert_eq!(found.what, Oddity::Protected(own("guards")));
     // A glob says what there is, and an Allow of it gives the rest.
-    alone(of(json!({ "namespaces": ["*"] }), "edit"), named, "");
-    alone(of(json!({ "cluster": true }), "edit"), cluster, "edit is never granted in the whole cluster");
-    alone(of(json!({ "cluster": true }), "view"), cluster, "");
+    alone(of(json!({ "namespaces": ["*"] }), "edit"), named, None);
+    alone(of(json!({ "cluster": true }), "edit"), cluster, Some(Oddity::NeverInCluster(own("edit"))));
+    alone(of(json!({ "cluster": true }), "view"), cluster, None);
     assert_finding(
         &[deny("p", json!({ "scope": { "namespaces": ["kube-system"], "cluster": true } }))],
         "p",
         named,
-        "",
+        None,
     );
 }
 
@@ -194,30 +225,33 @@ fn what_a_policy_names_and_never_gives_is_told() {
 #[test]
 fn a_policy_that_reaches_protected_namespaces_is_not_shadowed_by_one_that_does_not() {
     let scope = |system: bool| json!({ "scope": { "namespaces": ["kube-*"], "systemNamespaces": system } });
-    assert_finding(&[policy("a", scope(false)), policy("b", scope(true))], "b", "spec", "");
-    assert_finding(&[policy("a", scope(true)), policy("b", scope(false))], "b", "spec", "policy a allows all of it");
+    assert_finding(&[policy("a", scope(false)), policy("b", scope(true))], "b", "spec", None);
+    assert_finding(&[policy("a", scope(true)), policy("b", scope(false))], "b", "spec", shadowed("a"));
 }
 
 #[test]
 fn long_reviews_and_extensions_are_warned_of() {
     let glass = |within: &str| json!({ "breakGlass": { "reviewers": group("leads"), "reviewWithin": within } });
-    alone(glass("169h"), "spec.breakGlass.reviewWithin", "unreviewed for 169h");
-    alone(glass("168h"), "spec.breakGlass.reviewWithin", "");
+    alone(glass("169h"), "spec.breakGlass.reviewWithin", Some(Oddity::LongReview(hours(169))));
+    alone(glass("168h"), "spec.breakGlass.reviewWithin", None);
     let extension = |max: &str, count: i32| json!({ "extension": { "max": max, "count": count } });
-    alone(extension("24h", 31), "spec.extension", "744h in all");
-    alone(extension("24h", 30), "spec.extension", "");
+    alone(extension("24h", 31), "spec.extension", Some(Oddity::LongExtension(hours(744))));
+    alone(extension("24h", 30), "spec.extension", None);
 }
 
 #[test]
 fn what_is_broken_is_told_as_such() {
     let two = json!([{ "name": "s", "required": 2, "approvers": [{ "kind": "User", "name": "bob" }] }]);
-    alone(json!({ "approval": { "stages": two } }), "spec.approval.stages[0]", "cannot be complete");
     let slip = json!({ "conditions": [{ "expression": "request.reson == ''", "message": "m" }] });
-    let fault = "character 9: request has no reson, did you mean reason?";
-    alone(slip.clone(), "spec.conditions[0].expression", fault);
-    let way_out = |policy: AccessPolicy| lint(&[policy], None, Protected::default()).remove(0).way_out;
-    assert!(way_out(policy("p", slip.clone())).starts_with("mend it: until then the policy grants nothing new"));
-    assert!(way_out(deny("p", slip)).starts_with("mend it: until then the policy denies all"));
+    for (policy, field) in [
+        (policy("p", json!({ "approval": { "stages": two } })), "spec.approval.stages[0]"),
+        (policy("p", slip.clone()), "spec.conditions[0].expression"),
+        (deny("p", slip), "spec.conditions[0].expression"),
+    ] {
+        let entry = Entry::read(&policy);
+        let (problem, consequence) = (entry.faults()[0].problem.clone(), entry.consequence().unwrap());
+        assert_finding(&[policy], "p", field, Some(Oddity::Fault { problem, consequence }));
+    }
 }
 
 #[test]
@@ -225,20 +259,22 @@ fn a_glob_that_fits_no_known_namespace_is_found() {
     let policies = [policy("p", json!({ "scope": { "namespaces": ["shop", "sop*"] } }))];
     let all = namespaces();
     let [warning] = lint(&policies, Some(&all), Protected::default()).try_into().unwrap();
-    assert_eq!((warning.field.as_str(), warning.why.split(' ').next()), ("spec.scope.namespaces", Some("sop*")));
+    let what = Oddity::FitsNothing { glob: own("sop*"), known: all.len() };
+    assert_eq!((warning.field.as_str(), warning.what), ("spec.scope.namespaces", what));
     assert!(lint(&policies, None, Protected::default()).is_empty());
 }
 
 #[test]
 fn a_star_in_a_name_is_nobody_in_an_allow_and_in_a_deny() {
-    alone(json!({ "requesters": group("team-*") }), "spec.requesters[0]", "Group/team-* stands for nobody");
+    alone(json!({ "requesters": group("team-*") }), "spec.requesters[0]", nobody("spec.requesters[0]", "team-*"));
     let approval = json!({ "approval": stages(group("lead*")) });
-    alone(approval, "spec.approval.stages[0].approvers[0]", "Group/lead* stands for nobody");
+    let approver = "spec.approval.stages[0].approvers[0]";
+    alone(approval, approver, nobody(approver, "lead*"));
     assert_finding(
         &[deny("no", json!({ "requesters": group("*") }))],
         "no",
         "spec.requesters[0]",
-        "Group/* stands for nobody",
+        nobody("spec.requesters[0]", "*"),
     );
 }
 
@@ -248,8 +284,10 @@ fn a_role_that_cannot_be_handed_out_is_told_as_the_status_of_this_spec_has_it() 
     let unusable = json!([{ "role": { "name": "ops" }, "why": "Missing" }]);
     policy.status =
         Some(serde_json::from_value(json!({ "observedGeneration": 1, "unusableRoles": unusable })).unwrap());
-    assert_finding(std::slice::from_ref(&policy), "p", "spec.roles[1]", "there is no ClusterRole/ops");
+    let role = policy.spec.roles[1].clone();
+    let missing = Unusable::Missing { role, sought: Sought::Cluster };
+    assert_finding(std::slice::from_ref(&policy), "p", "spec.roles[1]", Some(Oddity::RoleUnusable(missing)));
     // What was said of another spec is no word about this one.
     policy.metadata.generation = Some(2);
-    assert_finding(&[policy], "p", "", "");
+    assert_finding(&[policy], "p", "", None);
 }

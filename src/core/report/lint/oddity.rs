@@ -1,0 +1,158 @@
+//! What can look wrong in a policy, as values, with the sentences for its author: what is wrong, and the way out.
+//!
+//! It must not say when something is: that is for [`super`].
+
+use std::fmt;
+
+use k8s_openapi::jiff::SignedDuration;
+
+use crate::core::decision::protected::WAY_OUT;
+use crate::core::model::duration;
+use crate::core::model::problem::Problem;
+use crate::core::policies::usable::Unusable;
+use crate::core::policies::wildcards::{self, Wildcard};
+
+/// Something that looks wrong. Shown, it says what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// A fault, and what becomes of the policy until it is mended.
+    Fault { problem: Problem, consequence: &'static str },
+    /// It cannot be decoded, as the decoder says it.
+    Undecodable(String),
+    /// A role that cannot be handed out.
+    RoleUnusable(Unusable),
+    /// A subject that is nobody.
+    Nobody(Wildcard),
+    /// Emergencies may stay unreviewed for long.
+    LongReview(SignedDuration),
+    /// Extensions add up to much.
+    LongExtension(SignedDuration),
+    /// Its windows do not count, since an earlier version did not know them; in words.
+    WindowsIgnored(String),
+    /// Its windows leave no time for access.
+    WindowsAlways,
+    /// It does not say what its windows do to emergencies.
+    EmergenciesUnsaid,
+    /// It names this namespace, which is protected.
+    Protected(String),
+    /// It lists this role, which is never granted in the whole cluster.
+    NeverInCluster(String),
+    /// This role in every namespace, and nobody needs to agree.
+    EverywhereAlone(String),
+    /// The whole cluster, and nobody needs to agree.
+    ClusterAlone,
+    /// Everybody can have this role, and nobody needs to agree.
+    EverybodyAlone(String),
+    /// Long access, and nobody needs to agree.
+    LongAlone(SignedDuration),
+    /// The only approver of a stage is the only requester.
+    NobodyCanApprove { stage: String },
+    /// Only those who ask may approve in a stage.
+    ApproveEachOther { stage: String },
+    /// This group, which is everybody, may approve.
+    EverybodyApproves(String),
+    /// This group of service accounts may approve.
+    RobotsApprove(String),
+    /// The policy of this name denies all that it allows.
+    DeniedBy(String),
+    /// The policy of this name allows all of it and is chosen first.
+    ShadowedBy(String),
+    /// A glob that fits none of so many namespaces.
+    FitsNothing { glob: String, known: usize },
+}
+
+impl Oddity {
+    /// What to do about it.
+    pub fn way_out(&self) -> String {
+        match self {
+            Self::Fault { consequence, .. } => format!("mend it: {consequence}"),
+            Self::RoleUnusable(why) => why.way_out(),
+            Self::Protected(_) => format!("remove it, or {WAY_OUT}"),
+            Self::NeverInCluster(_) => format!("list roles that only look, or {WAY_OUT}"),
+            other => other.fixed_way_out().to_owned(),
+        }
+    }
+
+    fn fixed_way_out(&self) -> &'static str {
+        match self {
+            Self::Undecodable(_) => "mend or remove it: until then no request can be decided",
+            Self::Nobody(_) => wildcards::WAY_OUT,
+            Self::LongReview(_) => "name a week (168h) or less",
+            Self::LongExtension(_) => "lower max or count: who needs it longer can ask anew",
+            Self::WindowsIgnored(_) => "set spec.onBreakGlass, or change the spec otherwise, and its windows count",
+            Self::WindowsAlways => "remove schedule, or leave a time for access",
+            Self::EmergenciesUnsaid => {
+                "set spec.onBreakGlass to Exempt to leave emergencies alone, or to Deny to say that you mean it"
+            }
+            Self::EverywhereAlone(_) | Self::ClusterAlone => "add approval.stages, or narrow it",
+            Self::EverybodyAlone(_) => "name the groups that need it, or add approval.stages",
+            Self::LongAlone(_) => "lower it to 24h or less, or add approval.stages",
+            Self::NobodyCanApprove { .. } | Self::ApproveEachOther { .. } => {
+                "name approvers who are not among the requesters"
+            }
+            Self::EverybodyApproves(_) => "name the groups whose word should count",
+            Self::RobotsApprove(_) => "name each one with kind ServiceAccount, or name people",
+            Self::DeniedBy(_) => "remove one of the two, or narrow the one that denies",
+            Self::ShadowedBy(_) => "remove it, or narrow the other",
+            Self::FitsNothing { .. } => "correct or remove it, or create the namespace",
+            Self::Fault { .. } | Self::RoleUnusable(_) | Self::Protected(_) | Self::NeverInCluster(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Oddity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault { problem, .. } => write!(f, "{problem}"),
+            Self::Undecodable(why) => write!(f, "cannot be read: {why}"),
+            Self::RoleUnusable(why) => f.write_str(&why.why()),
+            Self::Nobody(wildcard) => write!(f, "{wildcard}"),
+            Self::LongReview(within) => {
+                write!(f, "emergencies may stay unreviewed for {}", duration::format(*within))
+            }
+            Self::LongExtension(total) => {
+                write!(f, "a grant can be extended by {} in all, more than 30 days", duration::format(*total))
+            }
+            Self::WindowsIgnored(why) => f.write_str(why),
+            Self::WindowsAlways => f.write_str("its windows leave no minute of the week out, so it denies always"),
+            Self::EmergenciesUnsaid => {
+                f.write_str("in its windows emergencies are denied too, since it does not say otherwise")
+            }
+            Self::Protected(name) => {
+                write!(f, "{name} is protected, so nothing is ever granted there by this policy")
+            }
+            Self::NeverInCluster(role) => {
+                write!(f, "{role} is never granted in the whole cluster, which includes protected namespaces")
+            }
+            Self::EverywhereAlone(role) => write!(f, "{role} in every namespace, and nobody needs to agree"),
+            Self::ClusterAlone => f.write_str("access to the whole cluster, and nobody needs to agree"),
+            Self::EverybodyAlone(role) => {
+                write!(f, "everybody who is logged in, robots too, can have {role}, and nobody needs to agree")
+            }
+            Self::LongAlone(longest) => {
+                write!(f, "up to {}, and nobody needs to agree", duration::format(*longest))
+            }
+            Self::NobodyCanApprove { stage } => {
+                write!(f, "stage {stage}: nobody can approve: the only approver is the only requester")
+            }
+            Self::ApproveEachOther { stage } => {
+                write!(f, "stage {stage}: only those who ask may approve, so they approve each other")
+            }
+            Self::EverybodyApproves(group) => {
+                write!(f, "{group} is everybody who is logged in: any two accounts can agree with each other")
+            }
+            Self::RobotsApprove(group) => {
+                write!(f, "{group} stands for nobody here: a service account counts only when it is named")
+            }
+            Self::DeniedBy(policy) => write!(f, "never allows anything: policy {policy} denies all of it"),
+            Self::ShadowedBy(policy) => write!(
+                f,
+                "shadowed: policy {policy} allows all of it and is chosen first; this one decides only when a request \
+                 names it"
+            ),
+            Self::FitsNothing { glob, known } => {
+                write!(f, "{glob} fits none of the {known} namespaces that are known")
+            }
+        }
+    }
+}
