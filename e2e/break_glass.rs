@@ -153,10 +153,10 @@ async fn due_meanwhile(cluster: Arc<Cluster>) {
     cluster.controller.restart().await;
     cluster.until_reason(&namespace, "fix", "Reviewed", "ReviewOverdue").await;
     cluster.until(&namespace, "fix", State::Expired).await;
-    policy_is_reviewed(&cluster, &namespace, "False", "1 overdue").await;
+    policy_is_reviewed(&cluster, &namespace, "False", PolicyReason::ReviewOverdue).await;
     cluster.ask(ALICE, &namespace, "again", json!({ "breakGlass": true })).await;
     cluster.until(&namespace, "again", State::Denied).await;
     // Whoever deletes the request, the policy goes by what is there.
     cluster.kubectl(crate::harness::users::ADMIN).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
-    policy_is_reviewed(&cluster, &namespace, "True", "").await;
+    policy_is_reviewed(&cluster, &namespace, "True", PolicyReason::InTime).await;
 }

@@ -135,21 +135,21 @@ impl fmt::Display for RightUnknown {
 
 /// What holds up access that policies allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum HeldBy {
     /// A policy denies it until a window of it closes.
     Frozen(FreezeEdge),
     /// Its role cannot be handed out.
     Role(Unusable),
 }
 
-impl Hold {
+impl HeldBy {
     /// Both of them, as far as they are there.
     pub fn all(frozen: Option<&FreezeEdge>, role: Option<&Unusable>) -> Vec<Self> {
         frozen.cloned().map(Self::Frozen).into_iter().chain(role.cloned().map(Self::Role)).collect()
     }
 }
 
-impl fmt::Display for Hold {
+impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frozen(FreezeEdge { policy, at }) => {

@@ -3,7 +3,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::answer::{AllowedBy, Hold, Lapse, Refusal, RightUnknown, Unreadable};
+use super::answer::{AllowedBy, HeldBy, Lapse, Refusal, RightUnknown, Unreadable};
 use super::approvals::{Eligibility, Said};
 use super::freeze::{Denying, FreezeEdge, Frozen, Moment, NoAnswer};
 use super::period::NoTime;
@@ -220,10 +220,10 @@ fn what_keeps_a_request_waiting_and_how_it_lapses() {
     );
     let unknown = RightUnknown(role(RoleKind::ClusterRole, "edit")).to_string();
     assert_eq!(unknown, "the API server has yet to say whether Daypass may bind ClusterRole/edit");
-    let frozen = Hold::Frozen(FreezeEdge { policy: own("freeze"), at: at(1) }).to_string();
+    let frozen = HeldBy::Frozen(FreezeEdge { policy: own("freeze"), at: at(1) }).to_string();
     assert_eq!(frozen, "policy freeze denies it until 2026-11-23T13:00:00Z: access waits for that");
     assert_eq!(
-        Hold::Role(missing()).to_string(),
+        HeldBy::Role(missing()).to_string(),
         "access waits for its role: there is no ClusterRole/edit: create it, or take it out of the policy"
     );
     for (lapse, sentence) in [

@@ -115,7 +115,7 @@ fn name_of(path: &Path) -> String {
 }
 
 fn is_of_tests(file: &Path) -> bool {
-    file.iter().any(|part| part == "laws" || part == "tests.rs" || part == "scripted.rs")
+    file.iter().any(|part| part == "laws" || part == "tests.rs" || part == "golden.rs" || part == "scripted.rs")
 }
 
 /// The module of a file: `core::policies::read` for `src/core/policies/read.rs`, `core::policies` for its `mod.rs`.

@@ -14,7 +14,7 @@ use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::lifecycle::end::ASK_ANEW;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::namespaces::{Namespace, Namespaces};
-use crate::core::model::problem::Problem;
+use crate::core::model::problem::FieldProblem;
 
 /// Noon of the day that the samples live in.
 pub fn noon() -> Timestamp {
@@ -59,7 +59,7 @@ pub fn denied_by(policies: &[&str]) -> Vec<Denial> {
 }
 
 /// A fault in a field.
-pub fn fault(field: &str, problem: impl Into<Problem>) -> FieldError {
+pub fn fault(field: &str, problem: impl Into<FieldProblem>) -> FieldError {
     FieldError::new(field, problem)
 }
 

@@ -17,7 +17,7 @@ use crate::api::conditions;
 use crate::api::policy::AccessPolicyStatus;
 use crate::api::request::{BindingKind, BindingRef, FreezeAhead, PolicyRef, State};
 use crate::api::subject::{RoleKind, RoleName};
-use crate::core::decision::answer::{AllowedBy, Hold};
+use crate::core::decision::answer::{AllowedBy, HeldBy};
 use crate::core::decision::freeze::{Denying, FreezeEdge};
 use crate::core::decision::shortfall::Shortfall;
 use crate::core::guard::Unguarded;
@@ -59,7 +59,7 @@ fn from_the_decision_to_the_end() {
     for (what, sentence) in [
         (Happened::Allowed(allowed()), "policy p allows it, approved by bob"),
         (
-            next(Next::Held(Hold::Frozen(freeze()))),
+            next(Next::Held(HeldBy::Frozen(freeze()))),
             "policy p allows it, approved by bob; policy freeze denies it until 2026-11-23T13:00:00Z: access waits for \
              that",
         ),
@@ -130,7 +130,7 @@ fn while_people_are_asked() {
         (Asking::Opened { stage: own("leads"), required: 2 }, "stage leads is open: 2 must approve"),
         (waits(1, None, Vec::new()), "stage leads of policy p needs one more approval of: bob, carol"),
         (
-            waits(2, Some("Mon 09:00-17:00 UTC"), vec![Hold::Frozen(freeze())]),
+            waits(2, Some("Mon 09:00-17:00 UTC"), vec![HeldBy::Frozen(freeze())]),
             "stage leads of policy p needs 2 more approvals of: bob, carol (counted Mon 09:00-17:00 UTC); policy freeze \
              denies it until 2026-11-23T13:00:00Z: access waits for that",
         ),

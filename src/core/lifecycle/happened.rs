@@ -9,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::request::{BindingRef, FreezeAhead, PolicyRef};
 use crate::api::subject::{RoleName, Subject};
-use crate::core::decision::answer::{AllowedBy, Hold};
+use crate::core::decision::answer::{AllowedBy, HeldBy};
 use crate::core::lifecycle::drift::describe;
 use crate::core::model::duration;
 
@@ -52,7 +52,7 @@ pub enum Happened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// What holds access up goes away.
-    Held(Hold),
+    Held(HeldBy),
     /// The end of the grant of this name moves.
     EndMoves {
         of: String,
@@ -148,7 +148,7 @@ pub struct StageWait {
     /// The hours in which they count, as people write them.
     pub hours: Option<String>,
     /// What would hold access up meanwhile.
-    pub holds: Vec<Hold>,
+    pub holds: Vec<HeldBy>,
 }
 
 impl fmt::Display for Asking {

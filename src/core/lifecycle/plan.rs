@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
-use crate::core::decision::answer::{Approved, Decision, Hold};
+use crate::core::decision::answer::{Approved, Decision, HeldBy};
 use crate::core::decision::approvals::{ReviewLog, said_by};
 use crate::core::decision::decide::decide;
 use crate::core::decision::snapshot::Snapshot;
@@ -176,12 +176,12 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
         Decision::Frozen(approved, edge) => {
             decided(&mut status, &approved, &ask, now);
             let until = edge.at;
-            let why = Happened::AllowedAnd(approved.allowed_by(), Next::Held(Hold::Frozen(edge)));
+            let why = Happened::AllowedAnd(approved.allowed_by(), Next::Held(HeldBy::Frozen(edge)));
             held_up(s, status, Reason::Frozen, &why, until, now)
         }
         Decision::RoleAway(approved, away) => {
             decided(&mut status, &approved, &ask, now);
-            let why = Happened::AllowedAnd(approved.allowed_by(), Next::Held(Hold::Role(away.why)));
+            let why = Happened::AllowedAnd(approved.allowed_by(), Next::Held(HeldBy::Role(away.why)));
             held_up(s, status, Reason::RoleUnusable, &why, away.deadline, now)
         }
         Decision::Approved(approved) => {

@@ -13,7 +13,7 @@ use crate::api::request::{
     AccessRequestStatus, BreakGlassReview, CountedReview, HistoryEntry, NotedReview, OpenStage, Review, ReviewVerdict,
 };
 use crate::api::subject::{Identity, Subject};
-use crate::core::decision::answer::{Hold, Waiting};
+use crate::core::decision::answer::{HeldBy, Waiting};
 use crate::core::decision::approvals::{Eligibility, ReviewLog, Said, identity, review_stage};
 use crate::core::decision::hours::{is_of, opens, waits_until};
 use crate::core::decision::snapshot::Snapshot;
@@ -67,7 +67,7 @@ pub fn ask(
         missing: stage.required - approved,
         approvers: may,
         hours: policy.hours.get(&stage.name).map(Schedule::describe),
-        holds: Hold::all(frozen.as_ref(), role_away.as_deref()),
+        holds: HeldBy::all(frozen.as_ref(), role_away.as_deref()),
     };
     (Asking::Waits(waits), wake)
 }

@@ -2,7 +2,7 @@
 //!
 //! It must not say where faults are looked for. The rules and their sentences are in [`super::problem`].
 
-use super::problem::Problem;
+use super::problem::FieldProblem;
 
 /// Something wrong in a spec: which field, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,12 +10,12 @@ pub struct FieldError {
     /// Path of the field, for example `spec.duration.max`.
     pub field: String,
     /// The rule that is broken. Shown, it names the way out.
-    pub problem: Problem,
+    pub problem: FieldProblem,
 }
 
 impl FieldError {
     /// A fault in a field.
-    pub fn new(field: impl Into<String>, problem: impl Into<Problem>) -> Self {
+    pub fn new(field: impl Into<String>, problem: impl Into<FieldProblem>) -> Self {
         Self { field: field.into(), problem: problem.into() }
     }
 }
@@ -37,5 +37,5 @@ pub fn sentence(faults: &[FieldError]) -> String {
 /// relies on one must not be half applied.
 pub fn unserved<'a>(fields: impl IntoIterator<Item = (&'a str, bool)>) -> Vec<FieldError> {
     let set = fields.into_iter().filter(|(_, set)| *set);
-    set.map(|(field, _)| FieldError::new(field, Problem::NotServed)).collect()
+    set.map(|(field, _)| FieldError::new(field, FieldProblem::NotServed)).collect()
 }

@@ -4,7 +4,7 @@
 use super::duration::BadDuration;
 use super::field_error::{FieldError, sentence};
 use super::problem::{
-    OutOfReach, PolicyProblem, Problem, RequestProblem, RuleProblem, ScopeProblem, TimeProblem, WordFault,
+    FieldProblem, OutOfReach, PolicyProblem, RequestProblem, RuleProblem, ScopeProblem, TimeProblem, WordFault,
 };
 
 fn own(text: &str) -> String {
@@ -16,15 +16,15 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 #[track_caller]
-fn says(problem: impl Into<Problem>, sentence: &str) {
+fn says(problem: impl Into<FieldProblem>, sentence: &str) {
     assert_eq!(problem.into().to_string(), sentence);
 }
 
 #[test]
 fn of_any_field() {
-    says(Problem::NotServed, "not served by this version of Daypass: remove it");
-    says(Problem::Undecodable(own("WHY")), "WHY");
-    says(Problem::Expression(own("WHY")), "WHY");
+    says(FieldProblem::NotServed, "not served by this version of Daypass: remove it");
+    says(FieldProblem::Undecodable(own("WHY")), "WHY");
+    says(FieldProblem::Expression(own("WHY")), "WHY");
     says(BadDuration::Form(own("soon")), "\"soon\" is not hours, minutes and seconds such as 30m or 1h30m");
     says(BadDuration::Range(own("721h")), "721h is not between 1s and 720h");
     let faults = [

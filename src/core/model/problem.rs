@@ -8,7 +8,7 @@ use super::duration::BadDuration;
 
 /// The rule that a field breaks. Shown, it names the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum FieldProblem {
     /// The schema has the field for versions to come.
     NotServed,
     /// Somebody stored what cannot be decoded; the decoder's words.
@@ -159,7 +159,7 @@ pub enum PolicyProblem {
     LimitBelowOne,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for FieldProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotServed => f.write_str("not served by this version of Daypass: remove it"),
@@ -322,7 +322,7 @@ impl fmt::Display for PolicyProblem {
 
 macro_rules! problems {
     ($($part:ident($type:ty),)*) => {
-        $(impl From<$type> for Problem {
+        $(impl From<$type> for FieldProblem {
             fn from(problem: $type) -> Self {
                 Self::$part(problem)
             }

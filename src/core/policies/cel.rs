@@ -26,7 +26,7 @@ pub use self::fault::{ExpressionFault, Unevaluated};
 use self::parts::Parts;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::history::cut;
-use crate::core::model::problem::Problem;
+use crate::core::model::problem::FieldProblem;
 
 /// Longest expression, in bytes; the schema says so too.
 const LONGEST: usize = 1024;
@@ -63,7 +63,7 @@ impl Expression {
     /// # Errors
     /// All that is wrong with it.
     pub fn read(field: &str, source: &str) -> Result<Self, Vec<FieldError>> {
-        let fault = |fault: ExpressionFault| FieldError::new(field, Problem::Expression(fault.to_string()));
+        let fault = |fault: ExpressionFault| FieldError::new(field, FieldProblem::Expression(fault.to_string()));
         Self::compile(source).map_err(|faults| faults.into_iter().map(fault).collect())
     }
 

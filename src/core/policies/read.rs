@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::core::laws::fixtures::{deny, fault, policy};
     use crate::core::model::duration::BadDuration;
-    use crate::core::model::problem::{Problem, TimeProblem};
+    use crate::core::model::problem::{FieldProblem, TimeProblem};
     use serde_json::json;
 
     fn faults(policy: &AccessPolicy) -> Vec<FieldError> {
@@ -250,7 +250,7 @@ mod tests {
         let windows = json!([{ "days": ["Mon"], "start": "09:00", "end": "17:00" }]);
         let hours = json!({ "timeZone": "Berlin", "windows": windows });
         let odd_hours = json!({ "name": "s", "approvers": [bob], "hours": hours });
-        let form = |text: &str| Problem::from(BadDuration::Form(text.to_owned()));
+        let form = |text: &str| FieldProblem::from(BadDuration::Form(text.to_owned()));
         let (many, counted) = (PolicyProblem::Extensions { most: 100 }, PolicyProblem::RecurrenceAndCounted);
         let zone = || TimeProblem::NoZone("Berlin".to_owned());
         for (field, problem, spec) in [

@@ -14,7 +14,7 @@ use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::request::AccessRequest;
 use crate::api::subject::RoleName;
 use crate::core::model::field_error::FieldError;
-use crate::core::model::problem::Problem;
+use crate::core::model::problem::FieldProblem;
 use crate::core::model::subjects::is_subject;
 
 /// Every policy of the cluster, by name.
@@ -75,7 +75,7 @@ impl PolicySet {
 
     /// Adds a policy that could not even be decoded. It might be one that denies.
     pub fn insert_unreadable(&mut self, name: &str, problem: &str) {
-        let faults = vec![FieldError::new("spec", Problem::Undecodable(problem.to_owned()))];
+        let faults = vec![FieldError::new("spec", FieldProblem::Undecodable(problem.to_owned()))];
         self.entries.insert(name.to_owned(), Entry::Broken { effect: Effect::Deny, faults });
     }
 

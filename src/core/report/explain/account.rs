@@ -11,7 +11,7 @@ use super::{
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::AccessRequestStatus;
 use crate::api::subject::{Identity, Subject};
-use crate::core::decision::answer::{Approved, Decision, Hold};
+use crate::core::decision::answer::{Approved, Decision, HeldBy};
 use crate::core::decision::approvals::{Progress, ReviewLog, progress, review_stage};
 use crate::core::decision::choose::{Chosen, choose, fits, friction, is_automatic};
 use crate::core::decision::context::EvalContext;
@@ -58,16 +58,16 @@ impl Account<'_, '_> {
             Decision::Waiting(waiting) => {
                 let (missing, stage) = (people(waiting.stage.required - waiting.approved), &waiting.stage.name);
                 let of = &waiting.policy.reference.name;
-                let holds = Hold::all(waiting.frozen.as_ref(), waiting.role_away.as_deref());
+                let holds = HeldBy::all(waiting.frozen.as_ref(), waiting.role_away.as_deref());
                 let holds: String = holds.iter().map(|hold| format!("; {hold}")).collect();
                 let until = waiting.deadline;
                 let summary = format!("waits for {missing} in stage {stage} of policy {of}, until {until}{holds}");
                 Explanation { deadline: Some(Time(waiting.deadline)), ..Explanation::new(Outcome::Waiting, summary) }
             }
-            Decision::Frozen(approved, edge) => self.held_up(&approved, &Hold::Frozen(edge)),
+            Decision::Frozen(approved, edge) => self.held_up(&approved, &HeldBy::Frozen(edge)),
             Decision::RoleAway(approved, away) => {
                 let deadline = Some(Time(away.deadline));
-                Explanation { deadline, ..self.held_up(&approved, &Hold::Role(away.why)) }
+                Explanation { deadline, ..self.held_up(&approved, &HeldBy::Role(away.why)) }
             }
             Decision::Approved(approved) => {
                 let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
@@ -89,7 +89,7 @@ impl Account<'_, '_> {
     }
 
     /// Approved, and something still keeps it waiting.
-    fn held_up(&self, approved: &Approved<'_>, hold: &Hold) -> Explanation {
+    fn held_up(&self, approved: &Approved<'_>, hold: &HeldBy) -> Explanation {
         let summary = format!("waits: {}; {hold}", approved.allowed_by());
         let grant = grant(self.ask, &approved.place, approved.period, true, approved.approvers.clone());
         Explanation { grant: Some(grant), ..Explanation::new(Outcome::Waiting, summary) }

@@ -2,7 +2,7 @@ use super::*;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, FreezeAhead, ReviewVerdict};
 use crate::api::subject::{RoleKind, RoleName};
-use crate::core::decision::answer::{AllowedBy, Hold};
+use crate::core::decision::answer::{AllowedBy, HeldBy};
 use crate::core::decision::freeze::{Denying, FreezeEdge, Frozen, Moment};
 use crate::core::decision::shortfall::Shortfall;
 use crate::core::guard::Guard;
@@ -113,7 +113,7 @@ fn a_denial_in_windows_says_when_and_what_waits_for_it() {
     let within = explanation(&request(json!({})), &all(denies("11:30", "14:00")));
     assert_eq!(verdicts(&within), [("allow", Verdict::Decides), ("freeze", Verdict::Freezes)]);
     let two = "2026-11-23T14:00:00Z".parse().unwrap();
-    let frozen = Hold::Frozen(FreezeEdge { policy: "freeze".to_owned(), at: two }).to_string();
+    let frozen = HeldBy::Frozen(FreezeEdge { policy: "freeze".to_owned(), at: two }).to_string();
     assert!(within.summary.ends_with(&format!("{}; {frozen}", allowed_by("allow"))), "{}", within.summary);
     assert_eq!(within.outcome, Outcome::Waiting);
     assert_eq!(until(&within), Some(Time("2026-11-23T15:00:00Z".parse().unwrap())));

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::SignedDuration;
 
 use crate::core::decision::protected::WAY_OUT;
 use crate::core::model::duration;
-use crate::core::model::problem::Problem;
+use crate::core::model::problem::FieldProblem;
 use crate::core::policies::usable::Unusable;
 use crate::core::policies::wildcards::{self, Wildcard};
 
@@ -16,7 +16,7 @@ use crate::core::policies::wildcards::{self, Wildcard};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Oddity {
     /// A fault, and what becomes of the policy until it is mended.
-    Fault { problem: Problem, consequence: &'static str },
+    Fault { problem: FieldProblem, consequence: &'static str },
     /// It cannot be decoded, as the decoder says it.
     Undecodable(String),
     /// A role that cannot be handed out.
