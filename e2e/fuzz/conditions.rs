@@ -49,7 +49,7 @@ fn evaluated(source: &str) -> Option<Result<bool, String>> {
         time: When { weekday: "Mon".to_owned(), ..When::default() },
         labels: [("wide".to_owned(), std::sync::Arc::new(["yes".to_owned()].into()))].into(),
     };
-    Expression::read("f", source).ok().map(|condition| condition.holds(&facts))
+    Expression::read("f", source).ok().map(|condition| condition.holds(&facts).map_err(|why| why.to_string()))
 }
 
 /// What is taken has nothing in it that the interpreter does not know; and nothing of the wrong type, unless its type
