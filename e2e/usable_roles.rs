@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::{SOON, policy};
 use crate::harness::install::{CONTROLLER, Daypass};
+use crate::harness::plugin::Plugin;
 use crate::harness::users::{ADMIN, ALICE, CAROL};
 use crate::harness::wait::now_plus_seconds;
 use crate::harness::{Cluster, eventually, private, shared};
-use crate::plugin::plugin;
 use crate::policy::until_events;
 
 pub fn trials() -> Vec<Trial> {
@@ -174,13 +174,13 @@ async fn the_command_line_says_the_same(cluster: &Cluster, namespace: &str) {
     let status = policies.get(namespace).await.expect("the policy").status.expect("a status");
     let unusable: Vec<UnusableRole> = status.unusable_roles;
     let told = daypass::core::policies::usable::Unusable::recorded(&unusable[0]).expect("a word of this version");
-    let (_, linted, err) = plugin(cluster, ADMIN, &["policy", "lint", "--cluster"]).await;
+    let (_, linted, err) = Plugin::of(cluster, ADMIN).run(&["policy", "lint", "--cluster"]).await;
     let warned = format!("{namespace}: spec.roles[1]: {}\n    way out: {}\n", told.why(), told.way_out());
     assert!(linted.contains(&warned), "{warned}: {linted}{err}");
     let draft = crate::plugin::draft(namespace, json!({ "role": { "name": "ops" } }));
     let path = draft.path().display().to_string();
     let (_, explained, err) =
-        plugin(cluster, ADMIN, &["explain", "-f", &path, "--as-user=alice", "--as-group=dev"]).await;
+        Plugin::of(cluster, ADMIN).run(&["explain", "-f", &path, "--for-user=alice", "--for-group=dev"]).await;
     assert!(explained.contains(&format!("spec.roles[1]: {told}")), "{explained}{err}");
 }
 

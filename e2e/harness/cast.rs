@@ -115,12 +115,22 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: debugs-p
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: oscar}]
 "#;
 
+/// greta reads what an auditor reads.
+const RIGHTS_OF_GRETA: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: greta-reads}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: daypass-auditor}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: greta}]
+"#;
+
 /// Gives the people of the tests their ordinary rights.
 pub async fn give_rights(admin: &Kubectl) {
     admin.apply_server_side(RIGHTS).await;
     admin.apply_server_side(RIGHTS_OF_EDDA).await;
     admin.apply_server_side(RIGHTS_OF_PETRA).await;
     admin.apply_server_side(RIGHTS_EVERYWHERE).await;
+    admin.apply_server_side(RIGHTS_OF_GRETA).await;
 }
 
 /// Waits until the cluster stamps requests: admission policies come into force a moment after they are made.

@@ -10,6 +10,7 @@ pub mod impostor;
 pub mod install;
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod plugin;
 pub mod process;
 pub mod proxy;
 pub mod readiness;

@@ -60,6 +60,9 @@ pub const BIG_BOB: User = login("big-bob", "Bob", "u-big-bob", &["dev"]);
 /// May write requests, policies and statuses as RBAC goes, and may neither bind a role nor purge a request.
 pub const PETRA: User = user("petra", "u-petra", &[]);
 
+/// A developer who may read all that requests are decided by.
+pub const GRETA: User = user("greta", "u-greta", &["dev"]);
+
 /// May write in every namespace, as `edit` lets, and is in no group.
 pub const TRUDY: User = user("trudy", "u-trudy", &[]);
 /// The same with `admin`, and may debug pods.
@@ -130,6 +133,7 @@ pub fn token_file() -> String {
         KUBELET,
         SCHEDULER,
         HIDDEN,
+        GRETA,
         *TOO_LONG,
         *CROWDED,
         *OVERFULL,

@@ -124,18 +124,3 @@ pub async fn clients(
     let writes = gated(config.clone(), hearers, leadership)?;
     Ok(Clients { watches, calls: calls()?, writes, lease: calls()?, config })
 }
-
-/// The configuration of whoever runs a command: the kubeconfig named, or what kubectl would use, with this context.
-///
-/// # Errors
-/// When there is no usable kubeconfig.
-pub async fn of_person(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ClientError> {
-    let name = kubeconfig.map_or_else(|| "that kubectl uses".to_owned(), |path| path.display().to_string());
-    let failed = |error| ClientError::Kubeconfig(name.clone(), error);
-    let file = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(failed)?;
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?;
-    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("kubectl-daypass/", env!("CARGO_PKG_VERSION")))));
-    (config.connect_timeout, config.read_timeout) = (Some(CONNECT), Some(ANSWER));
-    Ok(config)
-}

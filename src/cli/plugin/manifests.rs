@@ -1,13 +1,15 @@
 //! Manifests from files: reads YAML documents, and holds those of Daypass against their schema as the API server
 //! would.
 
+mod schema;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::output::InvalidInput;
-use super::schema;
+use self::schema::faults;
+use super::error::{InvalidInput, PluginError};
 use crate::api::{AccessPolicy, AccessRequest};
 
 /// A document, and where it is from.
@@ -47,12 +49,35 @@ impl Document {
 /// # Errors
 /// Every fault, one a line.
 pub fn read<T: serde::de::DeserializeOwned>(from: &str, kind: &str, value: &Value) -> Result<T, InvalidInput> {
-    let faults = schema::faults(kind, value);
+    let faults = faults(kind, value);
     if !faults.is_empty() {
         let lines: Vec<String> = faults.iter().map(|fault| format!("{from}: {fault}")).collect();
         return Err(InvalidInput(lines));
     }
     serde_json::from_value(value.clone()).map_err(|error| InvalidInput::one(from, error))
+}
+
+/// The requests of a file, or of standard input when it is `-`, each with its namespace: that of the manifest or that which
+/// is `given`, which must not contradict each other, or else `usual`.
+///
+/// # Errors
+/// When there is none, or one cannot be used.
+pub fn requests_in(file: &Path, given: Option<&str>, usual: &str) -> Result<Vec<AccessRequest>, PluginError> {
+    let documents = from_file_or_input(file)?;
+    let mut requests = Vec::new();
+    for document in documents.iter().filter(|document| document.is("AccessRequest")) {
+        let mut request = document.request()?;
+        let named = request.metadata.namespace.take();
+        if let (Some(named), Some(given)) = (&named, given)
+            && named != given
+        {
+            let (from, named, given) = (document.from.clone(), named.clone(), given.to_owned());
+            return Err(PluginError::OtherNamespace { from, named, given });
+        }
+        request.metadata.namespace = Some(named.unwrap_or_else(|| given.unwrap_or(usual).to_owned()));
+        requests.push(request);
+    }
+    if requests.is_empty() { Err(PluginError::NothingFound("AccessRequest in this file")) } else { Ok(requests) }
 }
 
 /// Every document of these files and of the YAML and JSON files in these folders, in the order of their names.

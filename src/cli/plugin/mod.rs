@@ -1,26 +1,33 @@
-//! What the kubectl plugin takes on its command line, and its exit codes. What a command does is in its own module.
+//! The kubectl plugin: its command line, and which module runs which command.
+//!
+//! It decides with `core` and acts with the caller's own rights only. [`cluster`] talks to the API server, [`identity`] asks
+//! who the caller is, [`seen`] reads what the core decides by, [`output`] prints, and [`exit`] has the exit codes. The
+//! commands stand on these and not on each other: [`ask`], [`decide`], [`see`], [`explain`], [`policy`].
 
+pub mod ask;
+pub mod cluster;
+pub mod decide;
+pub mod error;
+pub mod exit;
 pub mod explain;
-pub mod lint;
+pub mod identity;
 pub mod manifests;
 pub mod output;
-pub mod policy_test;
-mod schema;
-mod show;
+pub mod policy;
+pub mod requests;
+pub mod see;
+pub mod seen;
 
-use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use self::explain::ExplainArgs;
-use self::output::{Connection, Output};
-use crate::core::decision::protected::USUAL_RELEASE;
+use self::exit::Exit;
+use self::output::console::Console;
 
-/// See why Daypass decides a request as it does, and test policies before they are applied.
+/// Ask for access, decide on it, and see who has what until when.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl daypass", bin_name = "kubectl daypass", version)]
+#[command(name = "kubectl daypass", bin_name = "kubectl daypass", version, max_term_width = 120)]
 pub struct Plugin {
     #[command(subcommand)]
     command: Command,
@@ -28,66 +35,80 @@ pub struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Ask for a role for a while, and wait for the answer.
+    Request(ask::RequestArgs),
+    /// List requests: yours, or with --everyone all of them.
+    List(see::list::ListArgs),
+    /// Show one request on a page: who, what, why, who may approve, and what happened.
+    Show(see::show::ShowArgs),
+    /// Approve requests.
+    Approve(decide::ReviewArgs),
+    /// Deny requests.
+    Deny(decide::ReviewArgs),
     /// Tell how a request is decided and why; with -f, one that is not made yet.
-    Explain(ExplainArgs),
+    Explain(explain::ExplainArgs),
     /// Look at policies before they are applied.
     #[command(subcommand)]
-    Policy(PolicyCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Run the cases of every PolicyTest against every AccessPolicy in these files. Needs no cluster.
-    ///
-    /// The policies are held against the schema and checked as the controller does; the CEL rules of the
-    /// CRDs are not evaluated here. A case is decided at its `at`, or else at 2026-01-05T12:00:00Z, a Monday. Its
-    /// `request` is written out, or named as NAMESPACE/NAME of one in these files.
-    /// Exit code: 0 when all pass, 1 when one fails, 2 when the files or policies cannot be used.
-    Test {
-        /// Files, or folders with .yaml, .yml and .json files.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-    },
-    /// Warn of what looks wrong in policies that are in order.
-    ///
-    /// Exit code: 0 without warnings, 1 with, 2 when the files cannot be used.
-    Lint {
-        /// Files, or folders with .yaml, .yml and .json files. The namespaces of a PolicyTest among them are known.
-        #[arg(required_unless_present = "cluster", conflicts_with = "cluster")]
-        paths: Vec<PathBuf>,
-        /// Look at the policies of the cluster instead.
-        #[arg(long)]
-        cluster: bool,
-        /// Exit with 0 in spite of warnings.
-        #[arg(long)]
-        warn_only: bool,
-        /// Namespace that Daypass is installed in: it is protected, as kube-system is.
-        #[arg(long, value_name = "NAME", default_value = USUAL_RELEASE)]
-        release_namespace: String,
-        #[command(flatten)]
-        connection: Connection,
-    },
+    Policy(policy::PolicyCommand),
 }
 
 impl Plugin {
-    /// Runs the command and prints what it says.
+    /// Reads a command line, or prints why it cannot, or what `--help` and `--version` ask for. Nothing but the tree of
+    /// commands is made for it.
+    ///
+    /// # Errors
+    /// The exit code, when there is nothing more to do.
+    pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, ExitCode> {
+        let command = Self::command().after_help(Exit::help());
+        let read = command.try_get_matches_from(args).and_then(|matches| Self::from_arg_matches(&matches));
+        read.map_err(|error| {
+            // Whoever reads may have gone, as `head` does.
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
+        })
+    }
+
+    /// Runs the command.
     pub async fn run(self) -> ExitCode {
-        let (done, code_of_failure) = match self.command {
-            Command::Explain(args) => (explain::run(args).await, 1),
-            Command::Policy(PolicyCommand::Test { paths }) => (policy_test::run(&paths), 2),
-            Command::Policy(PolicyCommand::Lint { paths, cluster, warn_only, release_namespace, connection }) => {
-                let release = &release_namespace;
-                let done =
-                    if cluster { lint::cluster(&connection, release).await } else { lint::files(&paths, release) };
-                (done.map(|output| Output { code: if warn_only { 0 } else { output.code }, ..output }), 2)
+        let mut console = Console::default();
+        let console = &mut console;
+        // Whatever is wrong with policies, CI tells it apart from a finding.
+        let only_usage = matches!(self.command, Command::Policy(_));
+        let ended = match self.command {
+            Command::Request(args) => ask::run(args, console).await,
+            Command::List(args) => see::list::run(args, console).await,
+            Command::Show(args) => see::show::run(args, console).await,
+            Command::Approve(args) => decide::run(args, decide::Answer::Approve, console).await,
+            Command::Deny(args) => decide::run(args, decide::Answer::Deny, console).await,
+            Command::Explain(args) => explain::run(args, console).await,
+            Command::Policy(command) => policy::run(command, console).await,
+        };
+        let exit = ended.unwrap_or_else(|error| {
+            for line in format!("kubectl daypass: {error}").lines() {
+                console.say(line);
             }
-        };
-        let (code, printed) = match done {
-            Ok(output) => (output.code, std::io::stdout().write_all(output.text.as_bytes())),
-            Err(error) => (code_of_failure, writeln!(std::io::stderr(), "kubectl daypass: {error}")),
-        };
-        // Whoever reads may have gone, as `head` does.
-        drop(printed);
-        ExitCode::from(code)
+            if only_usage { Exit::Usage } else { error.exit() }
+        });
+        ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_in_order() {
+        Plugin::command().debug_assert();
+    }
+
+    /// What kubectl's users type must mean the same here.
+    #[test]
+    fn impersonation_flags_mean_what_they_mean_to_kubectl() {
+        for command in Plugin::command().get_subcommands().filter(|command| !command.has_subcommands()) {
+            for flag in ["as", "as_group", "as_uid", "context", "kubeconfig", "token"] {
+                assert!(command.get_arguments().any(|arg| arg.get_id() == flag), "{}: {flag}", command.get_name());
+            }
+        }
     }
 }

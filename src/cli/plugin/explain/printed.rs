@@ -1,13 +1,14 @@
 //! An explanation as text for a terminal, or as YAML or JSON for programs.
 
-use std::fmt::Write;
-
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::output::PluginError;
 use crate::api::policy::Effect;
 use crate::api::request::AccessRequest;
+use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::output::format::FormatError;
+use crate::cli::plugin::output::table::Table;
+use crate::cli::plugin::output::text::{Span, Text};
 use crate::core::rbac::rules::describe;
 use crate::core::report::explain::{Explanation, Grant, Judged, Outcome, StageProgress, StageState, Verdict};
 
@@ -31,63 +32,60 @@ struct Explained<'a> {
     notes: &'a [String],
 }
 
-/// An explanation in this format; `notes` say what could not be read.
+/// Prints an explanation in this format; `notes` say what could not be read.
 ///
 /// # Errors
 /// When it cannot be written, which would be a fault in the types.
-pub fn written(
+pub fn print(
     request: &AccessRequest,
     explanation: &Explanation,
     notes: &[String],
     format: Format,
-) -> Result<String, PluginError> {
+    console: &mut Console,
+) -> Result<(), FormatError> {
     let document = Explained { request: place(request), explanation, notes };
     match format {
-        Format::Text => Ok(text(request, explanation, notes)),
-        Format::Yaml => Ok(serde_saphyr::to_string(&document).map(|yaml| format!("---\n{yaml}"))?),
-        Format::Json => Ok(serde_json::to_string_pretty(&document).map(|json| format!("{json}\n"))?),
+        Format::Text => console.show(&text(request, explanation, notes)),
+        Format::Yaml => console.print(&format!("---\n{}", serde_saphyr::to_string(&document)?)),
+        Format::Json => console.print(&format!("{}\n", serde_json::to_string_pretty(&document)?)),
     }
+    Ok(())
 }
 
 fn place(request: &AccessRequest) -> String {
     format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
 }
 
-fn text(request: &AccessRequest, explanation: &Explanation, notes: &[String]) -> String {
+fn text(request: &AccessRequest, explanation: &Explanation, notes: &[String]) -> Text {
     let who = request.spec.requester.as_ref().map_or("nobody", |who| who.username.as_str());
     let rules = &request.spec.rules;
     let only = if rules.is_empty() { String::new() } else { format!(", only {}", describe(rules)) };
-    let mut lines = vec![format!("{}: {who} asks for {}{only}", place(request), request.spec.role)];
+    let mut text = Text::of(format!("{}: {who} asks for {}{only}", place(request), request.spec.role));
     if explanation.outcome == Outcome::Denied && explanation.reasons.len() > 1 {
-        lines.push("denied because".to_owned());
-        lines.extend(explanation.reasons.iter().map(|reason| format!("  {reason}")));
+        text.line("denied because");
+        explanation.reasons.iter().for_each(|reason| text.line(format!("  {reason}")));
     } else {
-        lines.push(explanation.summary.clone());
+        text.line(&explanation.summary);
     }
     if !explanation.policies.is_empty() {
-        lines.push(String::new());
         let because = explanation.decides.as_ref().map(|decides| decides.because.to_string()).unwrap_or_default();
-        lines.extend(table(
-            &["POLICY", "EFFECT", "SAYS"],
-            explanation.policies.iter().map(|p| row_of_policy(p, &because)),
-        ));
+        let mut table = Table::new(&["POLICY", "EFFECT", "SAYS"]);
+        explanation.policies.iter().for_each(|policy| table.row(row_of_policy(policy, &because)));
+        text.gap();
+        text.extend(table.text());
     }
     if !explanation.stages.is_empty() {
-        lines.push(String::new());
-        lines.extend(table(
-            &["STAGE", "STATE", "APPROVED", "WHO MAY APPROVE"],
-            explanation.stages.iter().map(row_of_stage),
-        ));
+        let mut table = Table::new(&["STAGE", "STATE", "APPROVED", "WHO MAY APPROVE"]);
+        explanation.stages.iter().for_each(|stage| table.row(row_of_stage(stage)));
+        text.gap();
+        text.extend(table.text());
     }
     let more = facts(explanation, notes);
     if !more.is_empty() {
-        lines.push(String::new());
-        lines.extend(more);
+        text.gap();
+        more.into_iter().for_each(|fact| text.line(fact));
     }
-    lines.into_iter().fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{}", line.trim_end());
-        text
-    })
+    text
 }
 
 fn facts(explanation: &Explanation, notes: &[String]) -> Vec<String> {
@@ -125,7 +123,7 @@ fn granted(grant: &Grant) -> String {
     format!("{} in {place} for {}{until}{by}", grant.role, grant.duration)
 }
 
-fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
+fn row_of_policy(policy: &Judged, because: &str) -> Vec<Span> {
     let why = policy.why.join(", ");
     let shown = match policy.verdict {
         Verdict::Decides => format!("decides: {because}"),
@@ -137,10 +135,10 @@ fn row_of_policy(policy: &Judged, because: &str) -> Vec<String> {
         Verdict::Doubted => format!("is not used: {why}"),
     };
     let effect = if policy.effect == Effect::Deny { "Deny" } else { "Allow" };
-    vec![policy.name.clone(), effect.to_owned(), shown]
+    vec![policy.name.clone().into(), effect.into(), shown.into()]
 }
 
-fn row_of_stage(stage: &StageProgress) -> Vec<String> {
+fn row_of_stage(stage: &StageProgress) -> Vec<Span> {
     let state = match stage.state {
         StageState::Full => "full",
         StageState::Open => "open",
@@ -153,18 +151,5 @@ fn row_of_stage(stage: &StageProgress) -> Vec<String> {
     let names: Vec<String> = stage.approvers.iter().map(|a| approver((&a.subject, a.escalated))).collect();
     let later = stage.escalates_at.as_ref().map(|at| format!("; more from {} on", at.0)).unwrap_or_default();
     let approved = format!("{} of {}", stage.approved, stage.required);
-    vec![stage.name.clone(), state.to_owned(), approved, format!("{}{later}", names.join(", "))]
-}
-
-/// Rows under their heads; every column but the last is as wide as its widest cell.
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let all: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
-    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max();
-    let widths: Vec<usize> = (0..all[0].len()).map(|column| width(column).unwrap_or_default()).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ")
-    };
-    all.iter().map(line).collect()
+    vec![stage.name.clone().into(), state.into(), approved.into(), format!("{}{later}", names.join(", ")).into()]
 }

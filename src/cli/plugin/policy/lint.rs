@@ -2,25 +2,26 @@
 
 use std::path::PathBuf;
 
+use kube::Api;
 use kube::api::ListParams;
 use kube::core::error_boundary::InvalidObject;
-use kube::{Api, Client};
 
-use super::manifests::{Document, documents};
-use super::output::{Connection, Output, PluginError};
 use super::policy_test::PolicyTest;
 use crate::api::AccessPolicy;
+use crate::cli::plugin::cluster::{Cluster, Connection};
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::manifests::{Document, documents};
+use crate::cli::plugin::output::text::Text;
 use crate::controller::observe::{self, DecodedPolicy};
 use crate::core::decision::protected::Protected;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::report::lint::{Oddity, Warning, in_order, lint};
-use crate::runtime::client;
 
 /// Looks at the policies of files and folders.
 ///
 /// # Errors
 /// When they cannot be used.
-pub fn files(paths: &[PathBuf], release: &str) -> Result<Output, PluginError> {
+pub fn files(paths: &[PathBuf], release: &str) -> Result<Warnings, PluginError> {
     let documents = documents(paths)?;
     let policies: Vec<&Document> = documents.iter().filter(|document| document.is("AccessPolicy")).collect();
     if policies.is_empty() {
@@ -31,19 +32,17 @@ pub fn files(paths: &[PathBuf], release: &str) -> Result<Output, PluginError> {
     let tests = tests.map(|test| PolicyTest::read(test, &documents)).collect::<Result<Vec<_>, _>>()?;
     let known: Namespaces = tests.iter().flat_map(PolicyTest::namespaces).collect();
     let protected = Protected::with_release(release);
-    Ok(message(&policies, Vec::new(), (!known.is_empty()).then_some(&known), protected))
+    Ok(all(&policies, Vec::new(), (!known.is_empty()).then_some(&known), protected))
 }
 
 /// Looks at the policies of a cluster.
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn cluster(connection: &Connection, release: &str) -> Result<Output, PluginError> {
-    let config = client::of_person(connection.kubeconfig.as_deref(), connection.context.as_deref()).await;
-    let client = config.and_then(|config| Ok(Client::try_from(config)?))?;
-    let stored: Api<DecodedPolicy> = Api::all(client.clone());
-    let stored = stored.list(&ListParams::default()).await;
-    let stored = stored.map_err(|error| PluginError::api("list accesspolicies", error))?.items;
+pub async fn cluster(connection: &Connection, release: &str) -> Result<Warnings, PluginError> {
+    let cluster = Cluster::connect(connection).await?;
+    let stored: Api<DecodedPolicy> = Api::all(cluster.client.clone());
+    let stored = cluster.call("list accesspolicies", stored.list(&ListParams::default())).await?.items;
     let (mut policies, mut unreadable) = (Vec::new(), Vec::new());
     for policy in stored {
         match policy.0 {
@@ -51,11 +50,11 @@ pub async fn cluster(connection: &Connection, release: &str) -> Result<Output, P
             Err(invalid) => unreadable.push(unread(&invalid)),
         }
     }
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client);
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.client.clone());
     // Without the right to list them, globs are not held against namespaces.
-    let namespaces = namespaces.list_metadata(&ListParams::default()).await.ok();
+    let namespaces = cluster.read(namespaces.list_metadata(&ListParams::default())).await.ok();
     let known: Option<Namespaces> = namespaces.map(|list| list.items.iter().map(observe::namespace).collect());
-    Ok(message(&policies, unreadable, known.as_ref(), Protected::with_release(release)))
+    Ok(all(&policies, unreadable, known.as_ref(), Protected::with_release(release)))
 }
 
 /// What the controller makes of a policy that it cannot decode: it might deny, so nothing is decided.
@@ -67,19 +66,38 @@ fn unread(invalid: &InvalidObject) -> Warning {
     }
 }
 
+/// What looks wrong, in how many policies.
+pub struct Warnings {
+    policies: usize,
+    found: Vec<Warning>,
+}
+
+impl Warnings {
+    /// Whether nothing looks wrong.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// For people.
+    pub fn text(&self) -> Text {
+        let mut text = Text::default();
+        for Warning { policy, field, what } in &self.found {
+            text.line(format!("{policy}: {field}: {what}"));
+            text.line(format!("    way out: {}", what.way_out()));
+        }
+        text.line(format!("{} policies, {} warnings", self.policies, self.found.len()));
+        text
+    }
+}
+
 /// All warnings, those of policies that cannot be read among them.
-fn message(
+fn all(
     policies: &[AccessPolicy],
     unreadable: Vec<Warning>,
     known: Option<&Namespaces>,
     protected: Protected<'_>,
-) -> Output {
+) -> Warnings {
     let count = policies.len() + unreadable.len();
-    let warnings = in_order([lint(policies, known, protected), unreadable].concat());
-    let mut text: String = warnings
-        .iter()
-        .map(|w| format!("{}: {}: {}\n    way out: {}\n", w.policy, w.field, w.what, w.what.way_out()))
-        .collect();
-    text.push_str(&format!("{} policies, {} warnings\n", count, warnings.len()));
-    Output { text, code: u8::from(!warnings.is_empty()) }
+    let found = in_order([lint(policies, known, protected), unreadable].concat());
+    Warnings { policies: count, found }
 }

@@ -1,28 +1,10 @@
-//! What the plugin's commands have in common: which cluster they talk to, what they print, and why they fail.
+//! Why a command of the plugin fails, in words that name the way out.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
+use super::exit::Exit;
+use super::output::format::FormatError;
 use crate::runtime::client::ClientError;
-
-/// Which cluster, as kubectl is told.
-#[derive(Debug, clap::Args)]
-pub struct Connection {
-    /// Kubeconfig to use. Left out: as kubectl finds it.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig.
-    #[arg(long)]
-    pub context: Option<String>,
-}
-
-/// What a command prints.
-#[derive(Debug)]
-pub struct Output {
-    /// For standard output.
-    pub text: String,
-    /// The exit code.
-    pub code: u8,
-}
 
 /// Files or documents that cannot be used: every fault, with the file and field.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +40,19 @@ pub enum PluginError {
     /// Files that cannot be used.
     #[error(transparent)]
     InvalidInput(#[from] InvalidInput),
+    /// A flag whose value makes no sense, and what would.
+    #[error("{flag}: {problem}")]
+    Flag {
+        /// The flag as it is typed.
+        flag: &'static str,
+        /// What is wrong, and the way out.
+        problem: String,
+    },
+    /// Nobody is there who could be asked.
+    #[error("this is no terminal, so nobody can be asked: give --yes to go on without")]
+    NobodyToAsk,
     /// A request that the cluster does not have.
-    #[error("there is no request {name} in namespace {namespace}")]
+    #[error("there is no request {name} in namespace {namespace}: see kubectl daypass list -n {namespace} --everyone")]
     NoSuchRequest {
         /// Its namespace.
         namespace: String,
@@ -84,6 +77,20 @@ pub enum PluginError {
         /// Its answer.
         source: kube::Error,
     },
+    /// The API server did not answer in time.
+    #[error("cannot {what}: no answer within {within:?}: see that the cluster is there, or give --request-timeout")]
+    NoAnswer {
+        /// Verb and resource.
+        what: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// A watch came to its end, which it never should.
+    #[error("the watch of accessrequests in namespace {namespace} ended: run the command again")]
+    WatchEnded {
+        /// What was watched.
+        namespace: String,
+    },
     /// A selector cannot be evaluated by somebody who may not list namespaces.
     #[error(
         "the request asks for namespaces by label, and you may not list namespaces: have an admin give you `list` on \
@@ -93,24 +100,39 @@ pub enum PluginError {
     /// No cluster to talk to.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The answer cannot be written as YAML, which would be a fault in the types.
+    /// The result cannot be written.
     #[error(transparent)]
-    Yaml(#[from] serde_saphyr::ser::Error),
-    /// The answer cannot be written as JSON, which would be a fault in the types.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
+    Format(#[from] FormatError),
 }
 
 impl PluginError {
-    /// A call to the API server that failed.
-    pub fn api(what: impl Into<String>, source: kube::Error) -> Self {
-        Self::Api { what: what.into(), source }
+    /// How the process ends by it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NothingNamed
+            | Self::NothingFound(_)
+            | Self::OtherNamespace { .. }
+            | Self::InvalidInput(_)
+            | Self::Flag { .. }
+            | Self::NobodyToAsk => Exit::Usage,
+            _ => Exit::Error,
+        }
+    }
+
+    /// Whether it is that a right is missing.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if is_forbidden(source))
+    }
+
+    /// Whether somebody else wrote in between.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 409)
     }
 }
 
-/// Whether a right is missing.
-pub fn is_forbidden(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403)
+/// Whether a right is missing. A policy of admission answers with the same code; it names itself.
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403 && !status.message.contains("denied request"))
 }
 
 /// Why a call failed; when a right is missing, which one and how to get it.
@@ -122,6 +144,9 @@ fn way_out(what: &str, error: &kube::Error) -> String {
         );
     }
     match error {
+        kube::Error::Api(status) if status.code == 401 => {
+            format!("cannot {what}: the cluster does not accept your login: sign in again ({error})")
+        }
         kube::Error::Api(status) if status.code == 404 => {
             format!("cannot {what}: Daypass is not installed in this cluster ({error})")
         }

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::manifests::{self, Document, documents};
-use super::output::{InvalidInput, Output, PluginError};
 use crate::api::request::{
     AccessRequest, AccessRequestStatus, BindingKind, BindingRef, PolicyRef, Review, RoleRisk, State,
 };
 use crate::api::risk::RiskLevel;
 use crate::api::subject::Identity;
+use crate::cli::plugin::error::{InvalidInput, PluginError};
+use crate::cli::plugin::manifests::{self, Document, documents};
 use crate::core::decision::protected::{Protected, USUAL_RELEASE};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::decision::snapshot::Snapshot;
@@ -270,11 +270,19 @@ impl Case {
     }
 }
 
+/// What came of the cases.
+pub struct Report {
+    /// A line for each, and a sum.
+    pub text: String,
+    /// How many failed.
+    pub failed: usize,
+}
+
 /// Runs every case of the files.
 ///
 /// # Errors
 /// When the files or the policies in them cannot be used.
-pub fn run(paths: &[PathBuf]) -> Result<Output, PluginError> {
+pub fn run(paths: &[PathBuf]) -> Result<Report, PluginError> {
     let documents = documents(paths)?;
     let (mut policies, mut tests, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for document in &documents {
@@ -303,8 +311,8 @@ pub fn run(paths: &[PathBuf]) -> Result<Output, PluginError> {
     Ok(report(&PolicySet::new(&policies), &tests))
 }
 
-fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Output {
-    let (mut text, mut passed, mut failed) = (String::new(), 0, 0);
+fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Report {
+    let (mut text, mut passed, mut failed) = (String::new(), 0_usize, 0_usize);
     for test in tests {
         for case in &test.cases {
             let (explanation, differences) = match case.decide(policies, &test.place) {
@@ -325,7 +333,7 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Output {
         }
     }
     text.push_str(&format!("{passed} passed, {failed} failed\n"));
-    Output { text, code: u8::from(failed > 0) }
+    Report { text, failed }
 }
 
 impl Case {

@@ -23,12 +23,12 @@ spec: {role: {name: admin}, reason: slow}
 ";
 
 /// What `policy test` says of a case under a policy with something more.
-fn said_under(more: &str, case: &str) -> Result<Output, String> {
+fn said_under(more: &str, case: &str) -> Result<Report, String> {
     said_in("namespaces: [{name: shop}]", more, case)
 }
 
 /// The same in a cluster of which the PolicyTest says this.
-fn said_in(cluster: &str, more: &str, case: &str) -> Result<Output, String> {
+fn said_in(cluster: &str, more: &str, case: &str) -> Result<Report, String> {
     let folder = tempfile::tempdir().unwrap();
     let policy = POLICY.replace("  limits:", &format!("  {more}\n  limits:"));
     let head = "apiVersion: daypass.dev/v1alpha1, kind: PolicyTest";
@@ -37,13 +37,13 @@ fn said_in(cluster: &str, more: &str, case: &str) -> Result<Output, String> {
     run(&[folder.path().to_owned()]).map_err(|error| error.to_string())
 }
 
-fn reply(case: &str) -> Result<Output, String> {
+fn reply(case: &str) -> Result<Report, String> {
     said_under("", case)
 }
 
 fn passes(case: &str) {
     let reply = reply(case).unwrap();
-    assert_eq!(reply.code, 0, "{}", reply.text);
+    assert_eq!(reply.failed, 0, "{}", reply.text);
 }
 
 const ALICE: &str = "requester: {username: alice, groups: [dev]}";
@@ -72,7 +72,7 @@ fn what_was_before_counts() {
         (format!("{{request: shop/all, {ALICE}}}"), "all: denied because policy p: ClusterRole/admin is not"),
     ] {
         let reply = reply(&case(&before, "{outcome: Granted}")).unwrap();
-        assert!(reply.code == 1 && reply.text.contains(why), "{}", reply.text);
+        assert!(reply.failed == 1 && reply.text.contains(why), "{}", reply.text);
     }
 }
 
@@ -80,7 +80,7 @@ fn what_was_before_counts() {
 fn where_requests_are_served_counts() {
     let limited = |served: &str, case: &str| {
         let reply = said_in(&format!("namespaces: [{{name: shop}}, {{name: bank}}], {served}"), "", case).unwrap();
-        assert_eq!(reply.code, 0, "{}", reply.text);
+        assert_eq!(reply.failed, 0, "{}", reply.text);
     };
     let fix = |expect: &str| format!("request: shop/fix, {ALICE}, expect: {expect}");
     let by_label = |expect: &str| {
@@ -107,7 +107,7 @@ fn protected_namespaces_are_protected_here_too() {
         let test = format!("{policy}---\n{{{head}, {namespaces}, {release} cases: [{{name: c, {case}}}]}}\n");
         std::fs::write(folder.path().join("test.yaml"), test).unwrap();
         let reply = run(&[folder.path().to_owned()]).unwrap();
-        assert_eq!(reply.code, 0, "{}", reply.text);
+        assert_eq!(reply.failed, 0, "{}", reply.text);
     };
     let ask = |scope: &str, more: &str, expect: &str| {
         let spec = format!("spec: {{role: {{name: edit}}, reason: slow, scope: {{{scope}}}}}");
@@ -136,9 +136,9 @@ fn a_request_waits_as_long_as_the_case_says() {
     let asks = "approval: {deadline: 2h, stages: [{name: leads, approvers: [{kind: Group, name: leads}]}]}";
     let case =
         |waited: &str| said_under(asks, &format!("request: shop/fix, {ALICE}, {waited} expect: {{outcome: Waiting}}"));
-    assert_eq!(case("").unwrap().code, 0);
-    assert_eq!(case("waited: 119m,").unwrap().code, 0);
+    assert_eq!(case("").unwrap().failed, 0);
+    assert_eq!(case("waited: 119m,").unwrap().failed, 0);
     let late = case("waited: 2h,").unwrap();
-    assert!(late.code == 1 && late.text.contains("lapsed: stage leads had no answer in time"), "{}", late.text);
+    assert!(late.failed == 1 && late.text.contains("lapsed: stage leads had no answer in time"), "{}", late.text);
     assert!(case("waited: soon,").err().unwrap().contains("cases[0].waited: "));
 }

@@ -1,0 +1,26 @@
+//! The kubectl plugin, as people run it: one file a command, and [`connect`] for what all have in common.
+
+mod connect;
+mod decide;
+mod explain;
+mod list;
+mod policy;
+mod request;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::harness::cast;
+
+pub fn trials() -> Vec<Trial> {
+    let trials =
+        [connect::trials(), request::trials(), list::trials(), decide::trials(), explain::trials(), policy::trials()];
+    trials.into_iter().flatten().collect()
+}
+
+/// A file with a request that is not made yet.
+pub fn draft(namespace: &str, spec: Value) -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    std::fs::write(file.path(), cast::request(namespace, "draft", spec).to_string()).unwrap();
+    file
+}

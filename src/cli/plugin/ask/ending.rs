@@ -1,0 +1,127 @@
+//! How a request ended up, in words: until when and by whom, or why not, and what to type next.
+
+use kube::ResourceExt;
+
+use crate::api::request::{AccessRequest, AccessRequestStatus, NarrowRule, ReviewVerdict, State};
+use crate::cli::plugin::cluster::quoted;
+use crate::cli::plugin::exit::Exit;
+use crate::cli::plugin::output::text::{Span, Tone};
+
+/// How the process ends by the state of a request that nobody waits for any more.
+pub fn exit(state: State) -> Exit {
+    match state {
+        State::Active | State::Scheduled | State::Suspended | State::Extended | State::Expired => Exit::Done,
+        State::Denied | State::Lapsed | State::Failed | State::Revoked => Exit::Refused,
+        State::Pending => Exit::Waiting,
+    }
+}
+
+/// How it stands, on one line.
+pub fn line(request: &AccessRequest) -> Span {
+    let status = request.status.clone().unwrap_or_default();
+    let tone = match exit(status.state) {
+        Exit::Done => Tone::Good,
+        Exit::Waiting => Tone::Waiting,
+        _ => Tone::Bad,
+    };
+    let by = by(&status);
+    let words = match status.state {
+        State::Active => match status.next_end() {
+            Some(end) => format!("granted until {end}{by}"),
+            None => format!("granted{by}"),
+        },
+        State::Scheduled => {
+            let begin = request.spec.start_time.as_ref().map(|start| format!(": access begins at {}", start.0));
+            format!("approved{by}{}", begin.unwrap_or_default())
+        }
+        State::Suspended => {
+            let opens = status.window.as_ref().map(|window| format!(": access comes at {}", window.opens_at.0));
+            format!("approved{by}{}", opens.unwrap_or_default())
+        }
+        state => {
+            let why = status.message.as_deref().unwrap_or("no reason is on record");
+            format!("{}: {why}", state.as_str().to_lowercase())
+        }
+    };
+    Span::new(words, tone)
+}
+
+/// Who approved it, or else which policy allowed it, after a comma.
+fn by(status: &AccessRequestStatus) -> String {
+    let approvals = status.counted_reviews.iter().filter(|review| review.verdict == ReviewVerdict::Approve);
+    let people: Vec<&str> = approvals.map(|review| review.reviewer.as_str()).collect();
+    match (&people[..], &status.policy) {
+        ([], Some(policy)) => format!(", allowed by policy {}", policy.name),
+        ([], None) => String::new(),
+        (people, _) => format!(", approved by {}", people.join(", ")),
+    }
+}
+
+/// What to type to see that access is there. Nothing that changes something is proposed unless it was asked for by name.
+pub fn to_try(request: &AccessRequest, flags: &str) -> String {
+    let scope = request.spec.scope.as_ref();
+    let own = request.namespace().unwrap_or_default();
+    let place = match scope {
+        Some(scope) if scope.cluster => String::new(),
+        Some(scope) => format!(" -n {}", scope.namespaces.first().unwrap_or(&own)),
+        None => format!(" -n {own}"),
+    };
+    match request.spec.rules.first() {
+        Some(rule) => format!("kubectl {}{place}{flags}", command(rule)),
+        None => format!("kubectl auth can-i --list{place}{flags}"),
+    }
+}
+
+/// A rule as a command of kubectl's: the thing itself where kubectl has a verb of that name, or else the question.
+fn command(rule: &NarrowRule) -> String {
+    let text = |list: &[String]| list.first().cloned().unwrap_or_default();
+    let (verb, resource, group) = (text(&rule.verbs), text(&rule.resources), text(&rule.api_groups));
+    let (kind, subresource) = resource.split_once('/').unwrap_or((&resource, ""));
+    let full = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+    let name = rule.resource_names.first().map(|name| quoted(name));
+    match (verb.as_str(), subresource, name) {
+        ("get" | "delete", "", Some(name)) => format!("{verb} {full} {name}"),
+        ("get" | "list", "", None) => format!("get {full}"),
+        ("get", "log", Some(name)) => format!("logs {name}"),
+        (_, subresource, name) => {
+            let name = name.map(|name| format!("/{name}")).unwrap_or_default();
+            let part = if subresource.is_empty() { String::new() } else { format!(" --subresource={subresource}") };
+            format!("auth can-i {verb} {full}{name}{part}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::request;
+    use serde_json::json;
+
+    #[test]
+    fn what_to_try_is_what_was_asked_for() {
+        let rule = |verb: &str, group: &str, resource: &str, names: &[&str]| json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource], "resourceNames": names });
+        for (spec, expected) in [
+            (json!({}), "kubectl auth can-i --list -n shop"),
+            (json!({ "scope": { "cluster": true } }), "kubectl auth can-i --list"),
+            (json!({ "scope": { "namespaces": ["bank", "shop"] } }), "kubectl auth can-i --list -n bank"),
+            (json!({ "rules": [rule("delete", "", "pods", &["shop-0"])] }), "kubectl delete pods shop-0 -n shop"),
+            (json!({ "rules": [rule("list", "apps", "deployments", &[])] }), "kubectl get deployments.apps -n shop"),
+            (json!({ "rules": [rule("delete", "", "pods", &[])] }), "kubectl auth can-i delete pods -n shop"),
+            (
+                json!({ "rules": [rule("create", "", "pods/exec", &["shop-0"])] }),
+                "kubectl auth can-i create pods/shop-0 --subresource=exec -n shop",
+            ),
+        ] {
+            assert_eq!(to_try(&request(spec.clone()), ""), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_exit_code() {
+        use State::*;
+        let code = |state| exit(state).code();
+        assert_eq!([Active, Scheduled, Suspended, Extended, Expired].map(code), [0; 5]);
+        assert_eq!([Denied, Lapsed, Failed, Revoked].map(code), [3; 4]);
+        assert_eq!(code(Pending), 4);
+    }
+}

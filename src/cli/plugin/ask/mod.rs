@@ -1,0 +1,201 @@
+//! `kubectl daypass request`: says what would be decided, sends the request, and waits for the answer.
+//!
+//! [`draft`] makes the request of the command line, [`forecast`] asks the core about it, [`wait`] watches it, and [`ending`]
+//! says how it went. Nothing here decides.
+
+mod draft;
+mod ending;
+mod forecast;
+mod groups;
+mod rule;
+mod wait;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+
+use self::draft::{Wish, as_if_sent};
+use self::forecast::Forecast;
+use self::rule::Right;
+use self::wait::{Waited, Why};
+use super::cluster::{Cluster, Connection, quoted};
+use super::error::PluginError;
+use super::exit::Exit;
+use super::identity::Caller;
+use super::output::console::Console;
+use super::output::format::{Format, FormatArgs};
+use super::output::text::{Span, Text, Tone};
+use super::seen::{Installation, Policies, Seen};
+use crate::api::request::AccessRequest;
+use crate::core::model::duration;
+use crate::runtime::clock::Clock;
+
+/// The command line of `request`.
+#[derive(Debug, clap::Args)]
+pub struct RequestArgs {
+    /// Role to ask for: a ClusterRole, or role/NAME for a Role of the namespace.
+    role: String,
+    /// For how long, such as 30m or 1h30m. Left out: the default of the policy.
+    #[arg(long = "for", id = "for", value_name = "DURATION")]
+    duration: Option<String>,
+    /// Why access is needed. Approvers and auditors read it.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Ask for less than the role: VERB[,VERB]:RESOURCE[.GROUP][/NAME[/SUBRESOURCE]], such as delete:pods/shop-0,
+    /// get,list:deployments.apps, create:pods/shop-0/exec. Can be given again.
+    #[arg(long = "rule", value_name = "RULE")]
+    rules: Vec<Right>,
+    /// Namespace to ask in. Left out: that of the context.
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Say what would be decided, have the API server look at the request, and make none.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not wait for the answer.
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
+    installation: Installation,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Asks for access.
+///
+/// # Errors
+/// Why it cannot. A request that is refused is no error.
+pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, PluginError> {
+    if let Some(length) = &args.duration {
+        duration::parse(length)
+            .map_err(|bad| PluginError::Flag { flag: "--for", problem: format!("{bad}: write 30m or 1h30m") })?;
+    }
+    let cluster = Cluster::connect(&args.connection).await?;
+    let draft = Wish {
+        role: &args.role,
+        namespace: args.namespace.as_deref().unwrap_or(&cluster.namespace),
+        duration: args.duration.clone(),
+        reason: args.reason.clone(),
+        rules: groups::rules(&cluster, &args.rules).await?,
+        requester: Caller::of(&cluster).await?.identity,
+    }
+    .request();
+    let (forecast, notes) = foresee(&cluster, &args.installation, &draft).await?;
+    let asking = Asking { cluster, args: &args };
+    notes.into_iter().for_each(|note| console.say(Span::new(format!("note: {note}"), Tone::Dim)));
+    asking.tell(&forecast.text(), console);
+    if forecast.is_in_vain() {
+        console.next(&format!("kubectl daypass explain --help{}", args.connection.flags()));
+        return Ok(Exit::Refused);
+    }
+    let sent = asking.send(&draft).await?;
+    if args.dry_run {
+        return asking.end(&sent, Text::of("nothing was asked for: that was a dry run"), Exit::Done, console);
+    }
+    let name = format!("{}/{}", sent.namespace().unwrap_or_default(), sent.name_any());
+    asking.tell(&Text::of(format!("request {name} is made")), console);
+    if args.no_wait {
+        console.next(&asking.see(&sent));
+        return asking.end(&sent, Text::default(), Exit::Done, console);
+    }
+    asking.wait(sent, console).await
+}
+
+/// What would be decided, and what the caller may not read of what decides it.
+async fn foresee(
+    cluster: &Cluster,
+    installation: &Installation,
+    draft: &AccessRequest,
+) -> Result<(Forecast, Vec<String>), PluginError> {
+    let now: Timestamp = Clock::wall().now();
+    let request = as_if_sent(draft, now);
+    let policies = match Policies::read(cluster).await {
+        Ok(policies) => policies,
+        Err(error) if error.is_forbidden() => return Ok((Forecast::Unknown { why: error.to_string() }, Vec::new())),
+        Err(error) => return Err(error),
+    };
+    let seen = Seen::of(cluster, &request, &policies, installation).await?;
+    Ok((Forecast::of(&seen, now), seen.gaps.iter().map(ToString::to_string).collect()))
+}
+
+/// One run of the command.
+struct Asking<'a> {
+    cluster: Cluster,
+    args: &'a RequestArgs,
+}
+
+impl Asking<'_> {
+    /// What happens on the way: a result for people, and beside the result for programs.
+    fn tell(&self, text: &Text, console: &mut Console) {
+        match self.args.format.format() {
+            Format::People | Format::Wide => console.show(text),
+            _ => console.remark(text),
+        }
+    }
+
+    /// The end: words for people, the request for programs.
+    fn end(
+        &self,
+        request: &AccessRequest,
+        words: Text,
+        exit: Exit,
+        console: &mut Console,
+    ) -> Result<Exit, PluginError> {
+        match self.args.format.format().object(request)? {
+            Some(document) => console.print(&document),
+            None => console.show(&words),
+        }
+        Ok(exit)
+    }
+
+    async fn send(&self, draft: &AccessRequest) -> Result<AccessRequest, PluginError> {
+        let namespace = draft.namespace().unwrap_or_default();
+        let api: Api<AccessRequest> = Api::namespaced(self.cluster.client.clone(), &namespace);
+        let how = PostParams { dry_run: self.args.dry_run, ..PostParams::default() };
+        let what = format!("create accessrequests in namespace {namespace}");
+        self.cluster.call(what, api.create(&how, draft)).await
+    }
+
+    async fn wait(&self, sent: AccessRequest, console: &mut Console) -> Result<Exit, PluginError> {
+        let flags = self.args.connection.flags();
+        match wait::until_answered(&self.cluster, &sent, None, console).await? {
+            Waited::Answered(request) => {
+                let exit = ending::exit(request.status.clone().unwrap_or_default().state);
+                let ended = self.end(&request, Text::of(ending::line(&request)), exit, console)?;
+                if exit == Exit::Done {
+                    console.next(&ending::to_try(&request, &flags));
+                } else {
+                    console.next(&self.explain(&request));
+                }
+                Ok(ended)
+            }
+            Waited::Deleted => {
+                console.say(Span::new("the request was deleted before it was decided", Tone::Bad));
+                Ok(Exit::Refused)
+            }
+            Waited::StillOpen(why) => {
+                let why = match why {
+                    Why::Timeout => "no answer in time",
+                    Why::Interrupted => "you do not wait any more",
+                };
+                console.say(Span::new(format!("{why}: the request stays, and is decided all the same"), Tone::Waiting));
+                console.say(format!("to come back: {}", self.see(&sent)));
+                self.end(&sent, Text::default(), Exit::Waiting, console)
+            }
+        }
+    }
+
+    fn see(&self, request: &AccessRequest) -> String {
+        self.command("show", request)
+    }
+
+    fn explain(&self, request: &AccessRequest) -> String {
+        self.command("explain", request)
+    }
+
+    fn command(&self, command: &str, request: &AccessRequest) -> String {
+        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+        format!("kubectl daypass {command} {} -n {namespace}{}", quoted(&name), self.args.connection.flags())
+    }
+}

@@ -1,0 +1,129 @@
+//! Waits for the answer to a request by a watch, and says how it ended. Decides nothing, and leaves the request alone
+//! whatever happens here.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::jiff::SignedDuration;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watch_object};
+use kube::{Api, ResourceExt};
+use tokio::time::Instant;
+
+use crate::api::request::{AccessRequest, State};
+use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::output::console::Console;
+use crate::controller::observe::DecodedRequest;
+use crate::core::model::duration;
+
+/// How the wait ended.
+#[derive(Clone, Debug)]
+pub enum Waited {
+    /// It is decided, or over.
+    Answered(Box<AccessRequest>),
+    /// It is not there any more.
+    Deleted,
+    /// The time that the caller gave is up, or they have had enough.
+    StillOpen(Why),
+}
+
+/// Why nobody waits any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Timeout,
+    Interrupted,
+}
+
+/// Waits until a request is decided.
+///
+/// # Errors
+/// When it cannot be watched.
+pub async fn until_answered(
+    cluster: &Cluster,
+    request: &AccessRequest,
+    timeout: Option<Duration>,
+    console: &mut Console,
+) -> Result<Waited, PluginError> {
+    let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+    let api: Api<DecodedRequest> = Api::namespaced(cluster.client.clone(), &namespace);
+    let mut changes = watch_object(api, &name).default_backoff().boxed();
+    let began = Instant::now();
+    let mut latest = request.clone();
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let over = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep_until(began + timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(over, interrupted);
+    loop {
+        tokio::select! {
+            change = changes.try_next() => match change {
+                Ok(Some(Some(changed))) => latest = decoded(changed, &namespace, &name)?,
+                Ok(Some(None)) => return Ok(Waited::Deleted),
+                Ok(None) => return Err(ended(&namespace)),
+                Err(error) if is_final(&error) => return Err(failed(error, &namespace)),
+                // The watch comes back by itself; the line says that nothing is heard meanwhile.
+                Err(error) => console.wait_line(&format!("the cluster cannot be heard: {error}"), ""),
+            },
+            // For the time on the line; nothing is asked.
+            _ = tick.tick() => {}
+            () = &mut over => return Ok(Waited::StillOpen(Why::Timeout)),
+            _ = &mut interrupted => return Ok(Waited::StillOpen(Why::Interrupted)),
+        }
+        if is_answered(&latest) {
+            return Ok(Waited::Answered(Box::new(latest)));
+        }
+        let long = SignedDuration::from_secs(i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX));
+        console.wait_line(&line(&latest), &format!(" ({})", duration::format(long)));
+    }
+}
+
+/// Whether there is an answer, so that nobody needs to wait at a terminal: access that is to begin later is one.
+fn is_answered(request: &AccessRequest) -> bool {
+    request.status.as_ref().is_some_and(|status| status.state != State::Pending)
+}
+
+fn line(request: &AccessRequest) -> String {
+    let message = request.status.as_ref().and_then(|status| status.message.as_deref());
+    message.map_or_else(|| "waiting for Daypass to look at it".to_owned(), |message| format!("waiting: {message}"))
+}
+
+fn decoded(changed: DecodedRequest, namespace: &str, name: &str) -> Result<AccessRequest, PluginError> {
+    changed.0.map_err(|invalid| PluginError::Undecodable {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        problem: invalid.error.to_string(),
+    })
+}
+
+/// Whether to try again would be in vain.
+fn is_final(error: &watcher::Error) -> bool {
+    matches!(of_api(error), Some(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404))
+}
+
+fn of_api(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
+        _ => None,
+    }
+}
+
+fn failed(error: watcher::Error, namespace: &str) -> PluginError {
+    let what = format!("watch accessrequests in namespace {namespace}");
+    match error {
+        watcher::Error::InitialListFailed(source)
+        | watcher::Error::WatchStartFailed(source)
+        | watcher::Error::WatchFailed(source) => PluginError::Api { what, source },
+        _ => ended(namespace),
+    }
+}
+
+fn ended(namespace: &str) -> PluginError {
+    PluginError::WatchEnded { namespace: namespace.to_owned() }
+}

@@ -1,0 +1,117 @@
+//! Where the plugin speaks and listens. Results go to standard output, all else to standard error; colours, hints, live lines
+//! and questions are for terminals only.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use anstream::AutoStream;
+
+use super::text::{Span, Text, Tone, visible};
+
+/// The streams of the process.
+pub struct Console {
+    out: AutoStream<std::io::Stdout>,
+    err: AutoStream<std::io::Stderr>,
+    /// Whether the last thing on standard error is a line that the next one writes over.
+    is_live: bool,
+    /// What was said last where there is no terminal to write over.
+    said: String,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            out: AutoStream::auto(std::io::stdout()),
+            err: AutoStream::auto(std::io::stderr()),
+            is_live: false,
+            said: String::new(),
+        }
+    }
+}
+
+// Whoever reads may have gone, as `head` does, so that nothing can be written is no failure.
+impl Console {
+    /// A result, for people.
+    pub fn show(&mut self, text: &Text) {
+        self.end_live();
+        let _ = write!(self.out, "{text}").and_then(|()| self.out.flush());
+    }
+
+    /// A result, for programs: it goes out as it is.
+    pub fn print(&mut self, document: &str) {
+        self.end_live();
+        let _ = self.out.write_all(document.as_bytes()).and_then(|()| self.out.flush());
+    }
+
+    /// Something beside the result: what happens, what could not be read.
+    pub fn say(&mut self, words: impl Into<Span>) {
+        self.end_live();
+        let _ = write!(self.err, "{}", Text::of(words));
+    }
+
+    /// Several lines beside the result.
+    pub fn remark(&mut self, text: &Text) {
+        self.end_live();
+        let _ = write!(self.err, "{text}");
+    }
+
+    /// The command that one would type next.
+    pub fn next(&mut self, command: &str) {
+        if self.err_is_terminal() {
+            let mut text = Text::default();
+            text.spans(vec![Span::new("next: ", Tone::Dim), command.into()]);
+            self.end_live();
+            let _ = write!(self.err, "{text}");
+        }
+    }
+
+    /// What is waited for. On a terminal each such line takes the place of the one before; elsewhere it is written when
+    /// `steady` is not what it was, so that a log has a line for each change and none for each second.
+    pub fn wait_line(&mut self, steady: &str, clock: &str) {
+        if self.err_is_terminal() {
+            // Longer than the screen, it would not be written over but pushed up.
+            let words: String = visible(&format!("{steady}{clock}")).chars().take(width_of_terminal()).collect();
+            let _ = write!(self.err, "\r\x1b[2K{}", Span::new(words, Tone::Waiting)).and_then(|()| self.err.flush());
+            self.is_live = true;
+        } else if self.said != steady {
+            self.said = steady.to_owned();
+            let _ = write!(self.err, "{}", Text::of(steady));
+        }
+    }
+
+    /// Whether somebody is there who can be asked.
+    pub fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && self.err_is_terminal()
+    }
+
+    /// Asks for a yes; anything else, and no answer, is a no.
+    pub fn confirm(&mut self, question: &str) -> bool {
+        let answer = self.ask(&format!("{question} [y/N] "));
+        answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks for a line; none when there is no more input.
+    pub fn ask(&mut self, question: &str) -> Option<String> {
+        self.end_live();
+        let _ = write!(self.err, "{}", visible(question)).and_then(|()| self.err.flush());
+        let mut answer = String::new();
+        match std::io::stdin().lock().read_line(&mut answer) {
+            Ok(read) if read > 0 => Some(answer.trim().to_owned()),
+            _ => None,
+        }
+    }
+
+    fn err_is_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    fn end_live(&mut self) {
+        if std::mem::take(&mut self.is_live) {
+            let _ = write!(self.err, "\r\x1b[2K");
+        }
+    }
+}
+
+/// As wide as a shell says that its terminal is, or as wide as every terminal is at least.
+fn width_of_terminal() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0).unwrap_or(79)
+}

@@ -1,0 +1,9 @@
+//! What the plugin prints: [`text`] and [`table`] for people, [`format`] for programs, and [`console`], where it goes.
+//!
+//! Must not know clusters or decisions.
+
+pub mod console;
+pub mod format;
+pub mod jsonpath;
+pub mod table;
+pub mod text;

@@ -1,0 +1,152 @@
+//! Text for people, as lines of words in a few tones. Whatever stands in an object was written by somebody else, so nothing
+//! gets out of here that moves a cursor or turns letters around: it is shown as an escape instead.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+
+/// How words are meant; on a terminal they have a colour by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    #[default]
+    Plain,
+    /// Access is there, or comes.
+    Good,
+    /// Access is refused, or something is wrong.
+    Bad,
+    /// Somebody is waited for.
+    Waiting,
+    /// Beside the point.
+    Dim,
+    /// Heads and names.
+    Strong,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Waiting => AnsiColor::Yellow.on_default(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Strong => Style::new().bold(),
+        }
+    }
+}
+
+/// Some words in one tone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub words: String,
+    pub tone: Tone,
+}
+
+impl Span {
+    /// Words in a tone.
+    pub fn new(words: impl Into<String>, tone: Tone) -> Self {
+        Self { words: words.into(), tone }
+    }
+}
+
+impl<T: Into<String>> From<T> for Span {
+    fn from(words: T) -> Self {
+        Self::new(words, Tone::Plain)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = visible(&self.words);
+        if self.tone == Tone::Plain || words.is_empty() {
+            return f.write_str(&words);
+        }
+        let style = self.tone.style();
+        write!(f, "{style}{words}{style:#}")
+    }
+}
+
+/// Lines for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text(Vec<Vec<Span>>);
+
+impl Text {
+    /// One line.
+    pub fn of(words: impl Into<Span>) -> Self {
+        let mut text = Self::default();
+        text.line(words);
+        text
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, words: impl Into<Span>) {
+        self.0.push(vec![words.into()]);
+    }
+
+    /// Adds a line of words in several tones.
+    pub fn spans(&mut self, spans: Vec<Span>) {
+        self.0.push(spans);
+    }
+
+    /// Adds an empty line, unless there is nothing yet.
+    pub fn gap(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push(Vec::new());
+        }
+    }
+
+    /// Adds the lines of another text.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.0 {
+            for (index, span) in line.iter().enumerate() {
+                if index + 1 == line.len() {
+                    Span { words: span.words.trim_end().to_owned(), tone: span.tone }.fmt(f)?;
+                } else {
+                    span.fmt(f)?;
+                }
+            }
+            f.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// The same words with everything that a terminal would obey, or not show, as an escape.
+pub fn visible(words: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    if !words.contains(hidden) {
+        return words.to_owned();
+    }
+    words.chars().map(|c| if hidden(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_as_an_escape() {
+        let hostile = "fix\u{1b}[2K\rgranted\u{202e}lla\nsecond\u{200b} line";
+        let shown = r"fix\u{1b}[2K\rgranted\u{202e}lla\nsecond\u{200b} line";
+        assert_eq!(visible(hostile), shown);
+        assert_eq!(Text::of(hostile).to_string(), format!("{shown}\n"));
+        let mut text = Text::default();
+        text.spans(vec![Span::new(hostile, Tone::Bad), " after".into()]);
+        assert_eq!(text.to_string(), format!("\u{1b}[31m{shown}\u{1b}[0m after\n"));
+        assert_eq!(visible("\u{17e}ofie \u{43a}\u{43b} 東京"), "\u{17e}ofie \u{43a}\u{43b} 東京");
+    }
+}

@@ -1,0 +1,58 @@
+//! Requests as the caller may read them: one by name, those of a namespace or of all.
+
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::cluster::Cluster;
+use super::error::PluginError;
+use crate::api::request::AccessRequest;
+use crate::controller::observe::DecodedRequest;
+
+/// Where requests are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Where {
+    Namespace(String),
+    Everywhere,
+}
+
+/// One request.
+///
+/// # Errors
+/// When it is not there, cannot be decoded, or may not be read.
+pub async fn get(cluster: &Cluster, namespace: &str, name: &str) -> Result<AccessRequest, PluginError> {
+    let api: Api<DecodedRequest> = Api::namespaced(cluster.client.clone(), namespace);
+    let found = cluster.call(format!("get accessrequests in namespace {namespace}"), api.get_opt(name)).await?;
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    match found {
+        None => Err(PluginError::NoSuchRequest { namespace, name }),
+        Some(found) => {
+            found.0.map_err(|invalid| PluginError::Undecodable { namespace, name, problem: invalid.error.to_string() })
+        }
+    }
+}
+
+/// Requests, oldest first, and the names of those that cannot be decoded, as NAMESPACE/NAME.
+///
+/// # Errors
+/// When they may not be listed.
+pub async fn list(cluster: &Cluster, place: &Where) -> Result<(Vec<AccessRequest>, Vec<String>), PluginError> {
+    let client = cluster.client.clone();
+    let (api, of): (Api<DecodedRequest>, _) = match place {
+        Where::Namespace(name) => (Api::namespaced(client, name), format!(" in namespace {name}")),
+        Where::Everywhere => (Api::all(client), " in all namespaces".to_owned()),
+    };
+    let listed = cluster.call(format!("list accessrequests{of}"), api.list(&ListParams::default())).await?;
+    let (mut requests, mut unreadable) = (Vec::new(), Vec::new());
+    for decoded in listed.items {
+        match decoded.0 {
+            Ok(request) => requests.push(request),
+            Err(invalid) => {
+                let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name);
+                unreadable.push(format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default()));
+            }
+        }
+    }
+    let made = |request: &AccessRequest| request.creation_timestamp().map(|time| time.0);
+    requests.sort_by(|a, b| made(a).cmp(&made(b)).then_with(|| a.name_any().cmp(&b.name_any())));
+    Ok((requests, unreadable))
+}

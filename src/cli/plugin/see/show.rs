@@ -1,0 +1,120 @@
+//! `kubectl daypass show`: one request on a page.
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::words;
+use crate::api::request::{AccessRequest, AccessRequestStatus};
+use crate::cli::plugin::cluster::{Cluster, Connection};
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::exit::Exit;
+use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::output::format::FormatArgs;
+use crate::cli::plugin::output::table::Table;
+use crate::cli::plugin::output::text::{Span, Text, Tone};
+use crate::cli::plugin::requests;
+use crate::runtime::clock::Clock;
+
+/// The command line of `show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// Name of the request.
+    name: String,
+    /// Namespace of the request. Left out: that of the context.
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Shows a request.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn run(args: ShowArgs, console: &mut Console) -> Result<Exit, PluginError> {
+    let cluster = Cluster::connect(&args.connection).await?;
+    let namespace = args.namespace.as_deref().unwrap_or(&cluster.namespace);
+    let request = requests::get(&cluster, namespace, &args.name).await?;
+    match args.format.format().object(&request)? {
+        Some(document) => console.print(&document),
+        None => console.show(&page(&request, Clock::wall().now())),
+    }
+    Ok(Exit::Done)
+}
+
+/// A request, in words.
+pub fn page(request: &AccessRequest, now: Timestamp) -> Text {
+    let status = request.status.clone().unwrap_or_default();
+    let mut text = Text::default();
+    text.spans(vec![
+        Span::new(format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any()), Tone::Strong),
+        " ".into(),
+        words::state(request),
+    ]);
+    if let Some(message) = &status.message {
+        text.line(message);
+    }
+    text.gap();
+    text.extend(facts(request, &status, now));
+    let approvers = status.stage.as_ref().map(|stage| stage.approvers.as_slice()).unwrap_or_default();
+    if let Some(stage) = status.stage.as_ref().filter(|_| !status.state.is_final() && !request.has_grant()) {
+        let who: Vec<String> = approvers.iter().map(ToString::to_string).collect();
+        text.gap();
+        text.line(format!(
+            "stage {}: {} of {}, may approve: {}",
+            stage.name,
+            stage.approved,
+            stage.required,
+            who.join(", ")
+        ));
+    }
+    let history = history(&status);
+    if !history.is_empty() {
+        text.gap();
+        text.extend(history.text());
+    }
+    text
+}
+
+/// What is asked for, by whom, and what is known of it: a fact a line.
+pub fn facts(request: &AccessRequest, status: &AccessRequestStatus, now: Timestamp) -> Text {
+    let mut table = Table::new(&[]).without_heads(true);
+    let mut fact = |name: &str, words: Option<Span>| {
+        if let Some(words) = words.filter(|words| !words.words.is_empty()) {
+            table.row(vec![Span::new(name, Tone::Dim), words]);
+        }
+    };
+    fact("who", Some(words::requester(request).into()));
+    fact("role", Some(words::what(request).into()));
+    fact("where", Some(words::place(request).into()));
+    fact("for", Some(words::length(request).into()));
+    let until = words::until(request).map(|until| match words::left(until, now) {
+        Some(left) if !status.state.is_final() => format!("{until} (in {left})"),
+        _ => until.to_string(),
+    });
+    fact("until", until.map(Span::from));
+    fact("why", Some(request.spec.reason.as_str().into()));
+    fact("ticket", request.spec.ticket.as_deref().map(Span::from));
+    fact("risk", Some(words::risk(request)));
+    for reason in status.risk.iter().flat_map(|risk| &risk.reasons) {
+        fact("", Some(reason.as_str().into()));
+    }
+    fact("policy", status.policy.as_ref().map(|policy| policy.name.as_str().into()));
+    for (who, review) in &status.reviews {
+        let comment = review.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
+        fact("review", Some(format!("{} by {who}{comment}", review.verdict.as_str()).into()));
+    }
+    table.text()
+}
+
+fn history(status: &AccessRequestStatus) -> Table {
+    let mut table = Table::new(&["WHEN", "WHAT", "BY", "WORDS"]);
+    for entry in &status.history {
+        let by = entry.by.clone().unwrap_or_default();
+        let event = entry.event.as_str().to_owned();
+        table.row(vec![entry.at.0.to_string().into(), event.into(), by.into(), entry.message.as_str().into()]);
+    }
+    table
+}

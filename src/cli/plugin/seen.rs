@@ -1,0 +1,300 @@
+//! What a request is decided by, as far as the caller may read it: the snapshot of the core, and its gaps.
+//!
+//! Reads with the caller's own rights, writes nothing and decides nothing. Whoever promises something by it must look at
+//! the gaps first: the controller may see more.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use clap::builder::NonEmptyStringValueParser;
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::cluster::Cluster;
+use super::error::PluginError;
+use crate::api::conditions::{self, ConditionStatus};
+use crate::api::reason::Reason;
+use crate::api::request::{AccessRequest, RoleRisk};
+use crate::api::subject::RoleName;
+use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
+use crate::core::decision::protected::{Protected, USUAL_RELEASE};
+use crate::core::decision::served::ServedNamespaces;
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::guard::Guard;
+use crate::core::lifecycle::break_glass::is_unreviewed;
+use crate::core::model::namespaces::{Namespace, Namespaces};
+use crate::core::policies::limits::{self, Counted};
+use crate::core::policies::usable::BindRights;
+use crate::core::policies::{PolicySet, origin};
+use crate::core::rbac::role::RoleSeen;
+use crate::core::report::explain::{Explanation, explain};
+
+/// How Daypass is installed, which nobody can read from the cluster.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Installation {
+    /// The namespaces that the cluster's Daypass is limited to (`watchNamespaces` of its chart), separated by commas. They
+    /// cannot be read from the cluster. Left out: it serves all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    watch_namespaces: Vec<String>,
+    /// Namespace that the cluster's Daypass is installed in: it is protected, as kube-system is.
+    #[arg(long, value_name = "NAME", default_value = USUAL_RELEASE)]
+    release_namespace: String,
+}
+
+impl Default for Installation {
+    fn default() -> Self {
+        Self { watch_namespaces: Vec::new(), release_namespace: USUAL_RELEASE.to_owned() }
+    }
+}
+
+/// Something that the controller knows and the caller may not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Labels of these namespaces.
+    Namespaces(Vec<String>),
+    /// The request that this one extends, by name, and why.
+    Extended { name: String, why: String },
+    /// The role asked for, why, and the risk that it is taken to have.
+    Role { role: RoleName, why: String, taken_for: String },
+    /// Requests in other namespaces, and why.
+    Requests { why: String },
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespaces(names) => write!(
+                f,
+                "you may not read namespace {}: taken to be there without labels, so the answer may differ where a policy \
+                 asks for labels",
+                names.join(", ")
+            ),
+            Self::Extended { name, why } => {
+                write!(f, "{name}, which it extends, could not be read ({why}): the answer may differ")
+            }
+            Self::Role { role, why, taken_for } => write!(
+                f,
+                "{role} could not be read ({why}): its risk is taken to be {taken_for}, so the answer may differ where a \
+                 policy asks for it, and for the whole cluster"
+            ),
+            Self::Requests { why } => write!(
+                f,
+                "the requests of all namespaces could not be listed ({why}): what other namespaces have counts for limits, \
+                 and an overdue review there would deny break-glass access"
+            ),
+        }
+    }
+}
+
+/// The policies, as the caller may read them, for any number of requests.
+#[derive(Debug)]
+pub struct Policies {
+    pub set: PolicySet,
+    /// What they say of themselves of the roles that can be bound: nobody but the controller may ask what it may.
+    pub rights: BindRights,
+}
+
+impl Policies {
+    /// All of them.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn read(cluster: &Cluster) -> Result<Self, PluginError> {
+        let api: Api<DecodedPolicy> = Api::all(cluster.client.clone());
+        let listed = cluster.call("list accesspolicies", api.list(&ListParams::default())).await?;
+        let rights = BindRights::on_record(listed.items.iter().filter_map(|policy| policy.0.as_ref().ok()));
+        let set = observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record);
+        Ok(Self { set, rights })
+    }
+}
+
+/// What one request is decided by.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    pub request: &'a AccessRequest,
+    pub policies: &'a Policies,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+    reach: ServedNamespaces,
+    release: &'a str,
+    namespaces: Namespaces,
+    role: Option<RoleSeen>,
+    /// How much harm the role can do; as recorded where it could not be read.
+    pub risk: Option<RoleRisk>,
+    extended: Option<AccessRequest>,
+    unreviewed: Vec<AccessRequest>,
+    others: Vec<Counted>,
+    guard: Guard,
+}
+
+impl<'a> Seen<'a> {
+    /// Reads what this request is decided by.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked, or so little may be read that nothing can be said.
+    pub async fn of(
+        cluster: &Cluster,
+        request: &'a AccessRequest,
+        policies: &'a Policies,
+        installation: &'a Installation,
+    ) -> Result<Self, PluginError> {
+        let mut reading = Reading { cluster, request, gaps: Vec::new() };
+        let reach = ServedNamespaces::of(installation.watch_namespaces.clone());
+        let release = installation.release_namespace.as_str();
+        let extended = reading.extended().await;
+        let namespaces = reach.known(reading.namespaces(extended.as_ref()).await?);
+        let role = reading.role(&namespaces).await;
+        let recorded = request.status.as_ref().and_then(|status| status.risk.clone());
+        let extent = Protected::with_release(release).extent(request, extended.as_ref(), &namespaces);
+        let risk = role.as_ref().map(|role| role.risk(&request.spec.rules, extent)).or(recorded);
+        let all = reading.others(&policies.set).await;
+        let unreviewed: Vec<AccessRequest> = all.iter().filter(|other| is_unreviewed(other)).cloned().collect();
+        let counted = all.iter().filter_map(|r| Some((r.metadata.uid.as_deref(), Cow::Owned(Counted::of(r)?))));
+        let others = limits::others(request, |name| policies.set.has_limits(name), counted);
+        let (gaps, guard) = (reading.gaps, guard(request));
+        Ok(Self {
+            request,
+            policies,
+            gaps,
+            reach,
+            release,
+            namespaces,
+            role,
+            risk,
+            extended,
+            unreviewed,
+            others,
+            guard,
+        })
+    }
+
+    /// All that the core decides by.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            reach: &self.reach,
+            protected: Protected::with_release(self.release),
+            others: &self.others,
+            role: self.role.as_ref(),
+            bind_rights: Some(&self.policies.rights),
+            risk: self.risk.as_ref(),
+            extended: self.extended.as_ref(),
+            unreviewed: &self.unreviewed,
+            ..Snapshot::bare(self.request, &self.policies.set, &self.namespaces, &self.guard)
+        }
+    }
+
+    /// How the request stands, and why.
+    pub fn explain(&self, now: Timestamp) -> Explanation {
+        explain(&self.snapshot(), now)
+    }
+}
+
+/// The reads for one request.
+struct Reading<'a> {
+    cluster: &'a Cluster,
+    request: &'a AccessRequest,
+    gaps: Vec<Gap>,
+}
+
+impl Reading<'_> {
+    /// All namespaces, or as many as the request names and one may read.
+    async fn namespaces(&mut self, extended: Option<&AccessRequest>) -> Result<Namespaces, PluginError> {
+        let api: Api<NamespaceObject> = Api::all(self.cluster.client.clone());
+        match self.cluster.call("list namespaces", api.list_metadata(&ListParams::default())).await {
+            Ok(list) => return Ok(list.items.iter().map(observe::namespace).collect()),
+            Err(error) if error.is_forbidden() => {}
+            Err(error) => return Err(error),
+        }
+        if self.request.spec.scope.as_ref().is_some_and(|scope| scope.namespace_selector.is_some()) {
+            return Err(PluginError::NamespacesNotListed);
+        }
+        let mut found = Namespaces::new();
+        let mut unread = Vec::new();
+        for name in named(self.request, extended) {
+            match self.cluster.call("get namespaces", api.get_metadata_opt(&name)).await {
+                Ok(Some(object)) => found.extend([observe::namespace(&object)]),
+                Ok(None) => {}
+                Err(error) if error.is_forbidden() => {
+                    found.insert(name.clone(), Namespace::default());
+                    unread.push(name);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !unread.is_empty() {
+            self.gaps.push(Gap::Namespaces(unread));
+        }
+        Ok(found)
+    }
+
+    async fn extended(&mut self) -> Option<AccessRequest> {
+        let (name, namespace) = (self.request.spec.extends.as_ref()?, self.request.namespace()?);
+        match self.cluster.read(observe::request(&self.cluster.client, &namespace, name)).await {
+            Ok(found) => found,
+            Err(why) => {
+                self.gaps.push(Gap::Extended { name: name.clone(), why });
+                None
+            }
+        }
+    }
+
+    /// The role, as the cluster has it; nothing when it cannot be read, or does not matter any more.
+    async fn role(&mut self, namespaces: &Namespaces) -> Option<RoleSeen> {
+        if self.request.is_over() {
+            return None;
+        }
+        match self.cluster.read(observe::role(&self.cluster.client, self.request, namespaces)).await {
+            Ok(role) => Some(role),
+            Err(why) => {
+                let recorded = self.request.status.as_ref().and_then(|status| status.risk.as_ref());
+                let taken_for = recorded.map_or("Unknown", |risk| risk.level.as_str()).to_owned();
+                self.gaps.push(Gap::Role { role: self.request.spec.role.clone(), why, taken_for });
+                // What it lacks of rules that are asked for cannot be said without it.
+                (!self.request.spec.rules.is_empty()).then(RoleSeen::with_every_right)
+            }
+        }
+    }
+
+    /// Other requests, as far as some are looked at: for limits, and for reviews of break-glass access that are open.
+    async fn others(&mut self, policies: &PolicySet) -> Vec<AccessRequest> {
+        if self.request.is_decided() || !(self.request.spec.break_glass || policies.any_limits()) {
+            return Vec::new();
+        }
+        let client = &self.cluster.client;
+        let all: Api<DecodedRequest> = Api::all(client.clone());
+        let own: Api<DecodedRequest> = Api::namespaced(client.clone(), &self.request.namespace().unwrap_or_default());
+        let mut listed = self.cluster.read(all.list(&ListParams::default())).await;
+        if let Err(why) = &listed {
+            self.gaps.push(Gap::Requests { why: why.clone() });
+            listed = self.cluster.read(own.list(&ListParams::default())).await;
+        }
+        let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|decoded| decoded.0.ok());
+        others.filter(|other| other.uid() != self.request.uid()).collect()
+    }
+}
+
+/// What the controller last said of the cluster's guard or of its own clock, on the request itself: while one of them is not
+/// as it should be, nothing new is granted. Neither can be tried from here.
+fn guard(request: &AccessRequest) -> Guard {
+    let waits = [Reason::GuardMissing, Reason::ClockWrong].map(Reason::as_str);
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    match conditions::find(conditions, conditions::APPROVED) {
+        Some(known) if known.status == ConditionStatus::Unknown && waits.contains(&&*known.reason) => {
+            Guard::Missing(known.message.clone())
+        }
+        _ => Guard::since(Timestamp::MIN),
+    }
+}
+
+/// The namespaces that a request is about.
+fn named(request: &AccessRequest, extended: Option<&AccessRequest>) -> Vec<String> {
+    let asked = request.spec.scope.iter().flat_map(|scope| scope.namespaces.clone());
+    let granted = [Some(request), extended].into_iter().flatten().filter_map(|r| r.status.as_ref());
+    let granted = granted.flat_map(|status| status.bindings.iter().filter_map(|b| b.namespace.clone()));
+    let mut names: Vec<String> = asked.chain(granted).chain(request.namespace()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
