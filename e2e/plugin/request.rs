@@ -20,6 +20,8 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::asks_for_one_right_on_one_object", narrow),
         shared("plugin::asks_nothing_in_a_dry_run", dry_run),
         shared("plugin::leaves_the_request_when_nobody_waits_any_more", interrupted),
+        shared("plugin::every_flag_of_a_request_is_in_it", flags),
+        shared("plugin::waits_no_longer_than_it_is_told", timeout),
         alone("plugin::writes_who_asks_where_the_cluster_does_not", AUDIT_POLICY, not_stamped),
     ]
 }
@@ -150,6 +152,56 @@ async fn interrupted(cluster: Arc<Cluster>) {
     assert!(err.contains(&format!("to come back: kubectl daypass show {name} -n {namespace}\n")), "{err}");
     let request = cluster.requests(&namespace).await.get(&name).await.unwrap();
     assert_eq!(request.status.unwrap().state, State::Pending);
+}
+
+async fn flags(cluster: Arc<Cluster>) {
+    let (namespace, other) = (cluster.namespace("flags").await, cluster.namespace("flags").await);
+    let both = json!({ "scope": { "namespaces": [namespace, other], "cluster": true }, "duration": { "max": "2h" } });
+    cluster.allow(&namespace, &namespace, both).await;
+    let greta = Plugin::of(&cluster, GRETA);
+    let spec = async |more: &[&str]| {
+        let asks = ["request", "view", "--reason=x", "-n", &namespace, "--dry-run", "-o", "json"];
+        let (code, out, err) = greta.run(&[&asks[..], more].concat()).await;
+        let json = serde_json::from_str::<Value>(&out).map(|json| json["spec"].clone());
+        (code, json.unwrap_or_default(), err)
+    };
+    let view = ["--policy", &namespace];
+    let (code, none, err) = spec(&view).await;
+    assert!(code == Some(3) && none.is_null() && err.contains("would be denied"), "{code:?} {none}{err}");
+    let roles =
+        json!({ "roles": [{ "name": "view" }], "scope": { "namespaces": [namespace, other], "cluster": true } });
+    cluster.allow(&namespace, &namespace, roles).await;
+    let start = "2099-01-05T18:00:00Z";
+    let (code, none, err) = spec(&["--at", start]).await;
+    assert!(code == Some(3) && none.is_null() && err.contains("startTime"), "{code:?} {none}{err}");
+    let soon = crate::harness::wait::now_plus_seconds(3600);
+    let names = format!("{namespace},{other}");
+    let some = ["--at", &soon, "--for=30m", "--ticket=OPS-7", "--policy", &namespace, "--namespaces", &names];
+    let (code, spec_of_some, err) = spec(&some).await;
+    let mut expected = json!({
+        "role": { "kind": "ClusterRole", "name": "view" }, "reason": "x", "ticket": "OPS-7", "duration": "30m",
+        "startTime": soon, "policy": namespace, "scope": { "namespaces": [namespace, other] }
+    });
+    expected["requester"] = spec_of_some["requester"].clone();
+    assert_eq!((code, &spec_of_some), (Some(0), &expected), "{err}");
+    assert_eq!(expected["requester"]["username"], "greta");
+    let (code, whole, err) = spec(&["--cluster-wide"]).await;
+    assert_eq!((code, &whole["scope"]), (Some(0), &json!({ "cluster": true })), "{err}");
+    let (code, none, err) = spec(&["--break-glass"]).await;
+    assert!(code == Some(3) && none.is_null() && err.contains("breakGlass"), "{code:?} {none}{err}");
+    for wrong in [&["--at", "18:00"][..], &["--cluster-wide", "--namespaces=a"], &["--at", start, "--break-glass"]] {
+        assert_eq!(spec(wrong).await.0, Some(2), "{wrong:?}");
+    }
+}
+
+async fn timeout(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("late").await;
+    cluster.allow(&namespace, &namespace, stages()).await;
+    let asks = ["request", "edit", "--reason=x", "-n", &namespace, "--timeout=1s", "-o", "name"];
+    let (out, err) = Plugin::of(&cluster, GRETA).ends(&asks, 4).await;
+    let name = only_request(&cluster, &namespace).await;
+    assert_eq!(out, format!("accessrequest.daypass.dev/{name}\n"), "{err}");
+    assert!(err.contains("no answer in time: the request stays"), "{err}");
 }
 
 /// The plugin writes who asks and who reviews, and it is the truth: the cluster verifies it.

@@ -12,7 +12,7 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::error::PluginError;
+use super::error::{PluginError, said};
 use crate::runtime::client::ClientError;
 
 /// How long connecting may take.
@@ -74,7 +74,7 @@ pub fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        format!("'{}'", word.split('\'').collect::<Vec<_>>().join(r"'\''"))
     }
 }
 
@@ -142,9 +142,11 @@ impl Cluster {
     ///
     /// # Errors
     /// Why nothing was read.
-    pub async fn read<T, E: std::fmt::Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-        let failed =
-            |failed: Option<E>| failed.map_or_else(|| "no answer in time".to_owned(), |error| error.to_string());
+    pub async fn read<T, E: std::error::Error + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, String> {
+        let failed = |failed: Option<E>| failed.map_or_else(|| "no answer in time".to_owned(), |error| said(&error));
         self.in_time(call).await.unwrap_or_else(|| Err(None)).map_err(failed)
     }
 

@@ -137,19 +137,32 @@ fn is_forbidden(error: &kube::Error) -> bool {
 
 /// Why a call failed; when a right is missing, which one and how to get it.
 fn way_out(what: &str, error: &kube::Error) -> String {
-    if is_forbidden(error) {
-        return format!(
-            "you may not {what}: have an admin bind you to ClusterRole daypass-requester or daypass-approver, which \
-             have that right (the API server says: {error})"
-        );
-    }
+    let said = said(error);
     match error {
+        kube::Error::Api(status) if status.code == 403 && status.message.contains(" cannot impersonate") => {
+            format!("cannot {what}: you may not act as somebody else: leave --as out (the API server says: {said})")
+        }
+        _ if is_forbidden(error) => format!(
+            "you may not {what}: have an admin bind you to ClusterRole daypass-requester or daypass-approver, which \
+             have that right (the API server says: {said})"
+        ),
         kube::Error::Api(status) if status.code == 401 => {
-            format!("cannot {what}: the cluster does not accept your login: sign in again ({error})")
+            format!("cannot {what}: the cluster does not accept your login: sign in again ({said})")
         }
-        kube::Error::Api(status) if status.code == 404 => {
-            format!("cannot {what}: Daypass is not installed in this cluster ({error})")
+        // A kind that is not served; an object that is not there names itself.
+        kube::Error::Api(status) if status.code == 404 && status.message.contains("requested resource") => {
+            format!("cannot {what}: Daypass is not installed in this cluster ({said})")
         }
-        _ => format!("cannot {what}: {error}"),
+        _ => format!("cannot {what}: {said}"),
     }
+}
+
+/// What the API server said, or what is wrong with the line to it.
+pub fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let status = chain.filter_map(|error| error.downcast_ref::<kube::Error>()).find_map(|error| match error {
+        kube::Error::Api(status) => Some(status.message.clone()),
+        _ => None,
+    });
+    status.unwrap_or_else(|| error.to_string())
 }

@@ -1,8 +1,8 @@
 //! The kubectl plugin: its command line, and which module runs which command.
 //!
 //! It decides with `core` and acts with the caller's own rights only. [`cluster`] talks to the API server, [`identity`] asks
-//! who the caller is, [`seen`] reads what the core decides by, [`output`] prints, and [`exit`] has the exit codes. The
-//! commands stand on these and not on each other: [`ask`], [`decide`], [`see`], [`explain`], [`policy`].
+//! who the caller is, [`seen`] reads what the core decides by, [`write`] is all that is written, [`output`] prints, and
+//! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`explain`], [`policy`].
 
 pub mod ask;
 pub mod cluster;
@@ -17,6 +17,7 @@ pub mod policy;
 pub mod requests;
 pub mod see;
 pub mod seen;
+pub mod write;
 
 use std::process::ExitCode;
 

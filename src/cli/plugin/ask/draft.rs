@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 
 use crate::api::request::{AccessRequest, AccessRequestSpec, NarrowRule};
+use crate::api::selector::RequestScope;
 use crate::api::subject::{Identity, RoleKind, RoleName};
 
 /// How long a generated name's beginning may be: the API server adds five letters, and a request's name has 200.
@@ -16,8 +17,16 @@ pub struct Wish<'a> {
     pub role: &'a str,
     pub namespace: &'a str,
     pub duration: Option<String>,
+    /// When access begins; none for as soon as it is approved.
+    pub start: Option<Timestamp>,
     pub reason: String,
+    pub ticket: Option<String>,
     pub rules: Vec<NarrowRule>,
+    /// Where; none for the request's own namespace.
+    pub scope: Option<RequestScope>,
+    /// The policy to decide by; none for the one that asks least.
+    pub policy: Option<String>,
+    pub break_glass: bool,
     /// Who asks, as the API server knows them.
     pub requester: Identity,
 }
@@ -34,15 +43,15 @@ impl Wish<'_> {
         let spec = AccessRequestSpec {
             role,
             rules: self.rules,
-            scope: None,
+            scope: self.scope,
             duration: self.duration,
-            start_time: None,
+            start_time: self.start.map(Time),
             recurrence: None,
             reason: self.reason,
-            ticket: None,
-            policy: None,
+            ticket: self.ticket,
+            policy: self.policy,
             extends: None,
-            break_glass: false,
+            break_glass: self.break_glass,
             requester: Some(self.requester),
         };
         AccessRequest { metadata, spec, status: None }

@@ -10,15 +10,15 @@ mod groups;
 mod rule;
 mod wait;
 
+use clap::builder::NonEmptyStringValueParser;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
 use self::draft::{Wish, as_if_sent};
 use self::forecast::Forecast;
 use self::rule::Right;
 use self::wait::{Waited, Why};
-use super::cluster::{Cluster, Connection, quoted};
+use super::cluster::{Cluster, Connection, Timeout, quoted, timeout};
 use super::error::PluginError;
 use super::exit::Exit;
 use super::identity::Caller;
@@ -26,7 +26,9 @@ use super::output::console::Console;
 use super::output::format::{Format, FormatArgs};
 use super::output::text::{Span, Text, Tone};
 use super::seen::{Installation, Policies, Seen};
+use super::write;
 use crate::api::request::AccessRequest;
+use crate::api::selector::RequestScope;
 use crate::core::model::duration;
 use crate::runtime::clock::Clock;
 
@@ -38,9 +40,15 @@ pub struct RequestArgs {
     /// For how long, such as 30m or 1h30m. Left out: the default of the policy.
     #[arg(long = "for", id = "for", value_name = "DURATION")]
     duration: Option<String>,
+    /// When access begins, RFC 3339 with a zone, such as 2026-01-05T18:00:00Z. Left out: as soon as it is approved.
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "break_glass")]
+    at: Option<Timestamp>,
     /// Why access is needed. Approvers and auditors read it.
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Number or link of the ticket this belongs to.
+    #[arg(long, value_name = "TEXT")]
+    ticket: Option<String>,
     /// Ask for less than the role: VERB[,VERB]:RESOURCE[.GROUP][/NAME[/SUBRESOURCE]], such as delete:pods/shop-0,
     /// get,list:deployments.apps, create:pods/shop-0/exec. Can be given again.
     #[arg(long = "rule", value_name = "RULE")]
@@ -48,18 +56,49 @@ pub struct RequestArgs {
     /// Namespace to ask in. Left out: that of the context.
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
+    /// Ask for access in these namespaces, separated by commas, rather than in that of the request.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    namespaces: Vec<String>,
+    /// Ask for access in the whole cluster.
+    #[arg(long, conflicts_with = "namespaces")]
+    cluster_wide: bool,
+    /// An emergency: access at once under a policy that has breakGlass, announced by a Warning Event and reviewed afterwards.
+    #[arg(long)]
+    break_glass: bool,
+    /// Policy to decide by. Left out: of those that allow it, the one that asks least.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
     /// Say what would be decided, have the API server look at the request, and make none.
     #[arg(long)]
     dry_run: bool,
     /// Do not wait for the answer.
     #[arg(long)]
     no_wait: bool,
+    /// How long to wait for the answer, such as 10m. When that is up the exit code is 4, and the request stays.
+    #[arg(long, value_name = "DURATION", value_parser = timeout, default_value = "0", conflicts_with = "no_wait")]
+    timeout: Timeout,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
     installation: Installation,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// An instant as the API takes it.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|error| format!("{error}: write it with a zone, such as 2026-01-05T18:00:00Z"))
+}
+
+impl RequestArgs {
+    fn scope(&self) -> Option<RequestScope> {
+        let named = self.cluster_wide || !self.namespaces.is_empty();
+        named.then(|| RequestScope {
+            namespaces: self.namespaces.clone(),
+            namespace_selector: None,
+            cluster: self.cluster_wide,
+        })
+    }
 }
 
 /// Asks for access.
@@ -76,8 +115,13 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
         role: &args.role,
         namespace: args.namespace.as_deref().unwrap_or(&cluster.namespace),
         duration: args.duration.clone(),
+        start: args.at,
         reason: args.reason.clone(),
+        ticket: args.ticket.clone(),
         rules: groups::rules(&cluster, &args.rules).await?,
+        scope: args.scope(),
+        policy: args.policy.clone(),
+        break_glass: args.break_glass,
         requester: Caller::of(&cluster).await?.identity,
     }
     .request();
@@ -86,10 +130,9 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
     notes.into_iter().for_each(|note| console.say(Span::new(format!("note: {note}"), Tone::Dim)));
     asking.tell(&forecast.text(), console);
     if forecast.is_in_vain() {
-        console.next(&format!("kubectl daypass explain --help{}", args.connection.flags()));
         return Ok(Exit::Refused);
     }
-    let sent = asking.send(&draft).await?;
+    let sent = write::request(&asking.cluster, &draft, args.dry_run).await?;
     if args.dry_run {
         return asking.end(&sent, Text::of("nothing was asked for: that was a dry run"), Exit::Done, console);
     }
@@ -149,17 +192,9 @@ impl Asking<'_> {
         Ok(exit)
     }
 
-    async fn send(&self, draft: &AccessRequest) -> Result<AccessRequest, PluginError> {
-        let namespace = draft.namespace().unwrap_or_default();
-        let api: Api<AccessRequest> = Api::namespaced(self.cluster.client.clone(), &namespace);
-        let how = PostParams { dry_run: self.args.dry_run, ..PostParams::default() };
-        let what = format!("create accessrequests in namespace {namespace}");
-        self.cluster.call(what, api.create(&how, draft)).await
-    }
-
     async fn wait(&self, sent: AccessRequest, console: &mut Console) -> Result<Exit, PluginError> {
         let flags = self.args.connection.flags();
-        match wait::until_answered(&self.cluster, &sent, None, console).await? {
+        match wait::until_answered(&self.cluster, &sent, self.args.timeout.0, console).await? {
             Waited::Answered(request) => {
                 let exit = ending::exit(request.status.clone().unwrap_or_default().state);
                 let ended = self.end(&request, Text::of(ending::line(&request)), exit, console)?;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watch_object};
 use kube::{Api, ResourceExt};
@@ -16,6 +16,7 @@ use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
 use crate::controller::observe::DecodedRequest;
 use crate::core::model::duration;
+use crate::runtime::clock::Clock;
 
 /// How the wait ended.
 #[derive(Clone, Debug)]
@@ -74,7 +75,7 @@ pub async fn until_answered(
             () = &mut over => return Ok(Waited::StillOpen(Why::Timeout)),
             _ = &mut interrupted => return Ok(Waited::StillOpen(Why::Interrupted)),
         }
-        if is_answered(&latest) {
+        if is_answered(&latest, Clock::wall().now()) {
             return Ok(Waited::Answered(Box::new(latest)));
         }
         let long = SignedDuration::from_secs(i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX));
@@ -82,9 +83,16 @@ pub async fn until_answered(
     }
 }
 
-/// Whether there is an answer, so that nobody needs to wait at a terminal: access that is to begin later is one.
-fn is_answered(request: &AccessRequest) -> bool {
-    request.status.as_ref().is_some_and(|status| status.state != State::Pending)
+/// Whether there is an answer, so that nobody needs to wait at a terminal. Access that begins later is one; access that is on
+/// record, and bound the next moment, is not yet.
+fn is_answered(request: &AccessRequest, now: Timestamp) -> bool {
+    let Some(status) = &request.status else { return false };
+    let begins = request.spec.start_time.as_ref().or(status.window.as_ref().map(|window| &window.opens_at));
+    match status.state {
+        State::Pending => false,
+        State::Scheduled => begins.is_some_and(|begins| begins.0 > now),
+        _ => true,
+    }
 }
 
 fn line(request: &AccessRequest) -> String {
@@ -126,4 +134,33 @@ fn failed(error: watcher::Error, namespace: &str) -> PluginError {
 
 fn ended(namespace: &str) -> PluginError {
     PluginError::WatchEnded { namespace: namespace.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::{noon, request};
+    use serde_json::{Value, json};
+
+    /// A grant is on record before it is bound, and whoever goes on then is turned away.
+    #[test]
+    fn access_that_is_on_record_and_not_bound_is_no_answer_yet() {
+        let answered = |spec: Value, status: Value| {
+            let mut request = request(spec);
+            request.status = serde_json::from_value(status).unwrap();
+            is_answered(&request, noon())
+        };
+        let soon = noon() + SignedDuration::from_hours(1);
+        let begun = noon() - SignedDuration::from_secs(1);
+        let at = |instant: Timestamp| json!({ "startTime": instant.to_string() });
+        let scheduled = || json!({ "state": "Scheduled" });
+        assert!(!answered(json!({}), scheduled()));
+        assert!(!answered(at(begun), scheduled()));
+        assert!(answered(at(soon), scheduled()));
+        let window = json!({ "opensAt": soon.to_string(), "closesAt": soon.to_string() });
+        assert!(answered(json!({}), json!({ "state": "Scheduled", "window": window })));
+        for (state, expected) in [("Pending", false), ("Active", true), ("Denied", true), ("Suspended", true)] {
+            assert_eq!(answered(json!({}), json!({ "state": state })), expected, "{state}");
+        }
+    }
 }

@@ -1,8 +1,6 @@
-//! A review: whether it would have an effect, and the one patch that gives it.
+//! A review: whether it would have an effect, and how it is given to what was shown.
 
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
-use serde_json::json;
+use kube::ResourceExt;
 
 use super::shown::{Changed, Shown};
 use crate::api::request::{AccessRequest, Review, ReviewVerdict};
@@ -11,6 +9,7 @@ use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::requests;
 use crate::cli::plugin::seen::Seen;
+use crate::cli::plugin::write;
 use crate::core::decision::approvals::Eligibility;
 use crate::core::lifecycle::stages;
 
@@ -98,16 +97,10 @@ pub async fn give(
     review: &Review,
 ) -> Result<Result<AccessRequest, Vain>, PluginError> {
     let (namespace, name) = (shown.namespace().unwrap_or_default(), shown.name_any());
-    let api: Api<AccessRequest> = Api::namespaced(cluster.client.clone(), &namespace);
-    let what = format!("patch accessrequests/status in namespace {namespace}");
     let relied_on = Shown::of(shown);
     let mut latest = shown.clone();
     for _ in 0..MOST_LOOKS {
-        let patch = Patch::Merge(json!({
-            "metadata": { "resourceVersion": latest.metadata.resource_version },
-            "status": { "reviews": { who.username.as_str(): review } },
-        }));
-        match cluster.call(&what, api.patch_status(&name, &PatchParams::default(), &patch)).await {
+        match write::review(cluster, &latest, &who.username, review).await {
             Ok(reviewed) => return Ok(Ok(reviewed)),
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
