@@ -56,7 +56,7 @@ const WRITES: [&str; 8] = [
 /// A character in place of a name: text is replaced, and no object.
 const NO_WRITE: &str = ".replace('";
 /// Where such calls may stand, and why.
-const MAY_WRITE: [(&str, &str); 5] = [
+const MAY_WRITE: [(&str, &str); 6] = [
     ("controller/write", "writes are its business"),
     ("controller/loops/canary/tries.rs", "dry runs alone"),
     ("controller/loops/canary/account.rs", "a SelfSubjectReview stores nothing"),
