@@ -3,7 +3,6 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::policy::Stage;
 use crate::api::subject::Subject;
 use crate::cli::plugin::output::text::{Span, Text, Tone};
 use crate::cli::plugin::seen::{Gap, Seen};
@@ -43,7 +42,7 @@ impl Forecast {
         let escalation = |stage: &str| {
             let policy = explanation.decides.as_ref().and_then(|decides| seen.policies.set.get(&decides.policy));
             match policy {
-                Some(Entry::Valid(policy)) => policy.stages.iter().find(|s| s.name == stage).map(Stage::clone),
+                Some(Entry::Valid(policy)) => policy.stages.iter().find(|s| s.name == stage).cloned(),
                 _ => None,
             }
             .map(|stage| stage.escalate_to)

@@ -53,7 +53,7 @@ fn group(resource: &str, served: &[Served]) -> Result<String, String> {
         [only] => Ok(only.to_owned()),
         // The core group has the empty name, which sorts first.
         ["", ..] => Ok(String::new()),
-        [ref several @ ..] => {
+        ref several => {
             let ways: Vec<String> = several.iter().map(|group| format!("{resource}.{group}")).collect();
             Err(format!("several groups serve {resource}: write {}", ways.join(" or ")))
         }

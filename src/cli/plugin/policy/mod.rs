@@ -30,7 +30,7 @@ pub enum PolicyCommand {
     /// Warn of what looks wrong in policies that are in order.
     ///
     /// Exit code: 0 without warnings, 1 with, 2 when the files cannot be used.
-    Lint(LintArgs),
+    Lint(Box<LintArgs>),
 }
 
 /// The command line of `policy lint`.
