@@ -2,8 +2,10 @@
 
 mod connect;
 mod decide;
+mod end;
 mod explain;
 mod list;
+mod pending;
 mod policy;
 mod request;
 
@@ -13,8 +15,16 @@ use serde_json::Value;
 use crate::harness::cast;
 
 pub fn trials() -> Vec<Trial> {
-    let trials =
-        [connect::trials(), request::trials(), list::trials(), decide::trials(), explain::trials(), policy::trials()];
+    let trials = [
+        connect::trials(),
+        request::trials(),
+        list::trials(),
+        pending::trials(),
+        decide::trials(),
+        end::trials(),
+        explain::trials(),
+        policy::trials(),
+    ];
     trials.into_iter().flatten().collect()
 }
 

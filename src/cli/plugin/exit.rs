@@ -41,6 +41,11 @@ impl Exit {
         }
     }
 
+    /// How several things ended together: as the first that is not done.
+    pub fn or(self, next: Self) -> Self {
+        if self == Self::Done { next } else { self }
+    }
+
     /// All codes, as `--help` prints them.
     pub fn help() -> String {
         let lines = Self::ALL.map(|exit| format!("  {}  {}", exit.code(), exit.meaning()));

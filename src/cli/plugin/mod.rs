@@ -42,10 +42,16 @@ enum Command {
     List(see::list::ListArgs),
     /// Show one request on a page: who, what, why, who may approve, and what happened.
     Show(see::show::ShowArgs),
+    /// List what waits for your decision, what is due first at the top.
+    Pending(decide::pending::PendingArgs),
     /// Approve requests.
     Approve(decide::ReviewArgs),
     /// Deny requests.
     Deny(decide::ReviewArgs),
+    /// End access of others that you have a say in, before its end has come.
+    Revoke(decide::ReviewArgs),
+    /// End access of your own, or take back what you asked for.
+    Drop(decide::drop::DropArgs),
     /// Tell how a request is decided and why; with -f, one that is not made yet.
     Explain(explain::ExplainArgs),
     /// Look at policies before they are applied.
@@ -81,6 +87,9 @@ impl Plugin {
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::Answer::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::Answer::Deny, console).await,
+            Command::Revoke(args) => decide::run(args, decide::Answer::Revoke, console).await,
+            Command::Drop(args) => decide::drop::run(args, console).await,
+            Command::Pending(args) => decide::pending::run(args, console).await,
             Command::Explain(args) => explain::run(args, console).await,
             Command::Policy(command) => policy::run(command, console).await,
         };

@@ -1,6 +1,7 @@
 //! Requests as the caller may read them: one by name, those of a namespace or of all.
 
 use kube::api::ListParams;
+use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
 
 use super::cluster::Cluster;
@@ -55,4 +56,19 @@ pub async fn list(cluster: &Cluster, place: &Where) -> Result<(Vec<AccessRequest
     let made = |request: &AccessRequest| request.creation_timestamp().map(|time| time.0);
     requests.sort_by(|a, b| made(a).cmp(&made(b)).then_with(|| a.name_any().cmp(&b.name_any())));
     Ok((requests, unreadable))
+}
+
+/// Waits until a request is over or deleted, no longer than a call may take.
+///
+/// # Errors
+/// Why it was not seen to end.
+pub async fn until_over(cluster: &Cluster, request: &AccessRequest) -> Result<(), String> {
+    let namespace = request.namespace().unwrap_or_default();
+    let api: Api<DecodedRequest> = Api::namespaced(cluster.client.clone(), &namespace);
+    let uid = request.uid();
+    let is_over = move |found: Option<&DecodedRequest>| {
+        let found = found.and_then(|found| found.0.as_ref().ok());
+        found.is_none_or(|found| found.uid() != uid || found.is_over())
+    };
+    cluster.read(await_condition(api, &request.name_any(), is_over)).await.map(|_| ())
 }

@@ -1,14 +1,19 @@
-//! `kubectl daypass approve` and `deny`: shows what is decided on, asks, and writes the caller's own review.
+//! `kubectl daypass approve`, `deny` and `revoke`: shows what is decided on, asks, and writes the caller's own review.
 //!
-//! [`review`] says whether a review would have an effect and writes it, [`shown`] sees to it that what was shown is what is
-//! approved. Whether it counts, the controller decides.
+//! [`pending`] lists what waits for one, and [`drop`](mod@drop) ends what is the caller's own. [`review`] says whether a review
+//! would have an effect and writes it, [`shown`] sees to it that what was shown is what is approved, and [`end`] sees access
+//! end. Whether a review counts, the controller decides.
 
+pub mod drop;
+pub mod end;
+pub mod pending;
 pub mod review;
 pub mod shown;
 
 use kube::ResourceExt;
 
-use self::review::{Vain, give, has_effect, review};
+use self::end::see_end;
+use self::review::{Vain, give, has_effect, refuse, review};
 use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
 use super::exit::Exit;
@@ -23,7 +28,7 @@ use crate::api::request::{AccessRequest, Review, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::runtime::clock::Clock;
 
-/// The command line of `approve` and `deny`.
+/// The command line of `approve`, `deny` and `revoke`.
 #[derive(Debug, clap::Args)]
 pub struct ReviewArgs {
     /// Names of the requests.
@@ -49,6 +54,7 @@ pub struct ReviewArgs {
 pub enum Answer {
     Approve,
     Deny,
+    Revoke,
 }
 
 impl Answer {
@@ -56,6 +62,7 @@ impl Answer {
         match self {
             Self::Approve => ReviewVerdict::Approve,
             Self::Deny => ReviewVerdict::Deny,
+            Self::Revoke => ReviewVerdict::Revoke,
         }
     }
 
@@ -64,6 +71,7 @@ impl Answer {
         match self {
             Self::Approve => ("approve", "approved"),
             Self::Deny => ("deny", "denied"),
+            Self::Revoke => ("revoke", "revoked"),
         }
     }
 }
@@ -99,25 +107,26 @@ pub async fn run(args: ReviewArgs, answer: Answer, console: &mut Console) -> Res
             return Ok(Exit::Error);
         }
     }
-    let mut all_done = vain.is_empty();
+    let done = answer.words().1;
+    let mut exit = if vain.is_empty() { Exit::Done } else { Exit::Error };
     for request in &worthwhile {
-        match give(&cluster, request, &who, &review).await? {
-            Ok(_) => console.show(&Text::of(Span::new(format!("{} {}", answer.words().1, name(request)), Tone::Good))),
+        exit = exit.or(match give(&cluster, request, &who, &review).await? {
+            Ok(told) if answer == Answer::Revoke => see_end(&cluster, &told, done, console).await,
+            Ok(_) => {
+                console.show(&Text::of(Span::new(format!("{done} {}", name(request)), Tone::Good)));
+                Exit::Done
+            }
             Err(why) => {
                 refuse(request, &why, console);
-                all_done = false;
+                Exit::Error
             }
-        }
+        });
     }
-    Ok(if all_done { Exit::Done } else { Exit::Error })
+    Ok(exit)
 }
 
 fn name(request: &AccessRequest) -> String {
     format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
-}
-
-fn refuse(request: &AccessRequest, why: &Vain, console: &mut Console) {
-    console.say(Span::new(format!("{}: {why}", name(request)), Tone::Bad));
 }
 
 /// Those to which the review would do something, and the others, each with the reason.

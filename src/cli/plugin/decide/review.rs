@@ -7,6 +7,8 @@ use crate::api::request::{AccessRequest, Review, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::output::text::{Span, Tone};
 use crate::cli::plugin::requests;
 use crate::cli::plugin::seen::Seen;
 use crate::cli::plugin::write;
@@ -23,6 +25,8 @@ pub enum Vain {
     Over(&'static str),
     /// Access runs, and only Revoke can be said to it.
     Running,
+    /// It is somebody else's, of this name, and only one's own can be dropped.
+    NotYours(String),
     /// The reviewer has no say.
     NoSay(Eligibility),
     /// The reviewer says so already.
@@ -38,12 +42,21 @@ impl std::fmt::Display for Vain {
         match self {
             Self::Over(state) => write!(f, "it is over ({state}), and nothing that is said to it has an effect"),
             Self::Running => f.write_str("its access runs: only a review of Revoke has an effect now"),
+            Self::NotYours(whose) => {
+                write!(f, "it is {whose}'s and not yours: an approver ends it with kubectl daypass revoke")
+            }
             Self::NoSay(why) => write!(f, "{why}, so it would have no effect"),
             Self::Said => f.write_str("you have said so already"),
             Self::Changed(what) => write!(f, "{what}: look at it again, and then decide"),
             Self::Busy => f.write_str("others write to it all the time: try again"),
         }
     }
+}
+
+/// Says why a review is not given.
+pub fn refuse(request: &AccessRequest, why: &Vain, console: &mut Console) {
+    let name = format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any());
+    console.say(Span::new(format!("{name}: {why}"), Tone::Bad));
 }
 
 /// A review by somebody, as the cluster would stamp it.
@@ -106,7 +119,10 @@ pub async fn give(
             Err(error) => return Err(error),
         }
         latest = requests::get(cluster, &namespace, &name).await?;
-        let unchanged = relied_on.still_holds(&latest).map_err(Vain::Changed);
+        // To end access is right under whatever policy it runs.
+        let matters = |changed: &Changed| review.verdict != ReviewVerdict::Revoke || *changed == Changed::Request;
+        let changed = relied_on.still_holds(&latest).err().filter(matters);
+        let unchanged = changed.map_or(Ok(()), |changed| Err(Vain::Changed(changed)));
         if let Err(why) = unchanged.and_then(|()| has_effect(&latest, None, who, review)) {
             return Ok(Err(why));
         }

@@ -1,0 +1,281 @@
+//! `kubectl daypass pending`: the requests that wait for the caller's decision. Whose decision is missing, the core says.
+
+use std::cmp::Ordering;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::review::review;
+use crate::api::policy::Stage;
+use crate::api::request::{AccessRequest, AccessRequestStatus, ReviewVerdict, State};
+use crate::api::subject::Identity;
+use crate::cli::plugin::cluster::{Cluster, Connection, quoted};
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::exit::Exit;
+use crate::cli::plugin::identity::Caller;
+use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::output::format::FormatArgs;
+use crate::cli::plugin::output::text::{Span, Text, Tone};
+use crate::cli::plugin::requests::{self, Where};
+use crate::cli::plugin::see::words;
+use crate::cli::plugin::seen::{Installation, Policies, Seen};
+use crate::core::decision::approvals::{Eligibility, identity, review_stage};
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::guard::Guard;
+use crate::core::lifecycle::stages;
+use crate::core::model::namespaces::Namespaces;
+use crate::core::model::subjects::is_same_person;
+use crate::core::policies::PolicySet;
+use crate::runtime::clock::Clock;
+
+/// The command line of `pending`.
+#[derive(Debug, clap::Args)]
+pub struct PendingArgs {
+    /// Namespaces to look in, separated by commas. Left out: all, or that of the context where you may not list them all.
+    #[arg(short, long, value_name = "NAMES", value_delimiter = ',')]
+    namespace: Vec<String>,
+    /// Look in all namespaces, and fail where you may not.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
+    installation: Installation,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What somebody is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    /// To decide in this stage.
+    Stage(String),
+    /// To review break-glass access, by then.
+    Review { by: Timestamp },
+}
+
+/// A request that waits for the caller.
+struct Waiting {
+    request: AccessRequest,
+    asked: Asked,
+    /// When the wait ends. None when the caller may not read what says so.
+    by: Option<Timestamp>,
+}
+
+/// Lists what waits for the caller's decision.
+///
+/// # Errors
+/// When requests cannot be read.
+pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, PluginError> {
+    let cluster = Cluster::connect(&args.connection).await?;
+    let who = Caller::of(&cluster).await?.identity;
+    let requests = args.requests(&cluster, console).await?;
+    let policies = match Policies::read(&cluster).await {
+        Ok(policies) => Some(policies),
+        Err(error) if error.is_forbidden() => {
+            note(console, "you may not list policies, so deadlines are not known");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let now = Clock::wall().now();
+    let mut waiting = Vec::new();
+    for request in requests {
+        let Some(asked) = asked(&request, policies.as_ref().map(|policies| &policies.set), &who) else { continue };
+        let by = match (&asked, &policies) {
+            (Asked::Review { by }, _) => Some(*by),
+            (Asked::Stage(_), Some(policies)) => {
+                deadline(&cluster, &request, policies, &args.installation, now).await?
+            }
+            (Asked::Stage(_), None) => None,
+        };
+        waiting.push(Waiting { request, asked, by });
+    }
+    waiting.sort_by(|a, b| sooner(a.by, b.by));
+    let objects: Vec<&AccessRequest> = waiting.iter().map(|waiting| &waiting.request).collect();
+    match (args.format.format().list(&objects)?, waiting.first()) {
+        (Some(document), _) => console.print(&document),
+        (None, None) => console.say("nothing waits for your decision"),
+        (None, Some(first)) => {
+            console.show(&args.table(&waiting, now));
+            let (namespace, name) = (first.request.namespace().unwrap_or_default(), first.request.name_any());
+            let flags = args.connection.flags();
+            console.next(&format!("kubectl daypass approve {} -n {namespace}{flags}", quoted(&name)));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What is due earlier first; what nobody knows the end of comes last.
+fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Ordering {
+    a.is_none().cmp(&b.is_none()).then(a.cmp(&b))
+}
+
+fn note(console: &mut Console, words: &str) {
+    console.say(Span::new(format!("note: {words}"), Tone::Dim));
+}
+
+/// When the wait for people ends, as far as the caller may read what says so.
+async fn deadline(
+    cluster: &Cluster,
+    request: &AccessRequest,
+    policies: &Policies,
+    installation: &Installation,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, PluginError> {
+    match Seen::of(cluster, request, policies, installation).await {
+        Ok(seen) => Ok(seen.explain(now).deadline.map(|deadline| deadline.0)),
+        Err(PluginError::NamespacesNotListed) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a request waits for from somebody; without the policies, by what the controller has put on record.
+fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) -> Option<Asked> {
+    let status = request.status.as_ref()?;
+    let requester = request.spec.requester.clone().unwrap_or_default();
+    let own = review(ReviewVerdict::Approve, None, who);
+    let has_say = |stage: Stage| Eligibility::of(&[stage], &requester, &who.username, &own).is_eligible();
+    let spoke = status.reviews.iter().any(|(username, review)| {
+        review.verdict != ReviewVerdict::Revoke && is_same_person(&identity(username, review), who)
+    });
+    if spoke {
+        return None;
+    }
+    if let Some(open) = status.stage.as_ref().filter(|_| status.state == State::Pending) {
+        let in_force = in_force(request, status, policies).into_iter().find(|stage| stage.name == open.name);
+        let stage = in_force.unwrap_or_else(|| review_stage(&open.approvers));
+        return has_say(stage).then(|| Asked::Stage(open.name.clone()));
+    }
+    let review = status.break_glass.as_ref().filter(|review| review.is_open() && request.is_decided())?;
+    let in_force = in_force(request, status, policies).pop();
+    let stage = in_force.unwrap_or_else(|| review_stage(&review.reviewers));
+    has_say(stage).then_some(Asked::Review { by: review.review_by.0 })
+}
+
+/// Everybody who has a say, as the policies say it now; the review of break-glass access comes last.
+fn in_force(request: &AccessRequest, status: &AccessRequestStatus, policies: Option<&PolicySet>) -> Vec<Stage> {
+    let (namespaces, guard) = (Namespaces::new(), Guard::since(Timestamp::MIN));
+    let snapshot = policies.map(|policies| Snapshot::bare(request, policies, &namespaces, &guard));
+    snapshot.map(|snapshot| stages::in_force(&snapshot, status)).unwrap_or_default()
+}
+
+impl PendingArgs {
+    /// All requests that are looked at. What is left out is said.
+    async fn requests(&self, cluster: &Cluster, console: &mut Console) -> Result<Vec<AccessRequest>, PluginError> {
+        let named = self.namespace.iter().cloned().map(Where::Namespace).collect::<Vec<_>>();
+        let mut places = if named.is_empty() { vec![Where::Everywhere] } else { named };
+        let (mut requests, mut unreadable) = (Vec::new(), Vec::new());
+        while let Some(place) = places.pop() {
+            match requests::list(cluster, &place).await {
+                Ok((found, undecodable)) => {
+                    requests.extend(found);
+                    unreadable.extend(undecodable);
+                }
+                Err(error) if error.is_forbidden() && place == Where::Everywhere && !self.all_namespaces => {
+                    let own = &cluster.namespace;
+                    note(
+                        console,
+                        &format!(
+                            "you may not list the requests of all namespaces, so only those of {own} are shown: name others with -n"
+                        ),
+                    );
+                    places.push(Where::Namespace(own.clone()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for name in &unreadable {
+            note(console, &format!("request {name} cannot be read, and is left out"));
+        }
+        Ok(requests)
+    }
+
+    fn table(&self, waiting: &[Waiting], now: Timestamp) -> Text {
+        let heads = ["NAMESPACE", "NAME", "REQUESTER", "ROLE", "FOR", "RISK", "DEADLINE", "AGE", "REASON"];
+        let mut table = self.format.table(&heads, &["STAGE", "WHERE"]);
+        for Waiting { request, asked, by } in waiting {
+            let mut row: Vec<Span> = vec![
+                request.namespace().unwrap_or_default().into(),
+                request.name_any().into(),
+                words::requester(request).into(),
+                words::what(request).into(),
+                words::length(request).into(),
+                words::risk(request),
+                by.map(|by| by.to_string()).unwrap_or_default().into(),
+                words::age(request, now).into(),
+                request.spec.reason.clone().into(),
+            ];
+            if self.format.is_wide() {
+                let stage = match asked {
+                    Asked::Stage(name) => name.clone(),
+                    Asked::Review { .. } => "review of break-glass access".to_owned(),
+                };
+                row.extend([stage.into(), words::place(request).into()]);
+            }
+            table.row(row);
+        }
+        table.text()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::request;
+    use serde_json::{Value, json};
+
+    fn who(name: &str, uid: &str, groups: &[&str]) -> Identity {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        Identity { username: name.to_owned(), uid: Some(uid.to_owned()), groups }
+    }
+
+    fn with(status: Value) -> AccessRequest {
+        AccessRequest { status: serde_json::from_value(status).unwrap(), ..request(json!({})) }
+    }
+
+    fn open() -> Value {
+        let leads = json!([{ "kind": "Group", "name": "leads" }]);
+        let stage = json!({ "name": "leads", "openedAt": "2026-11-23T12:00:00Z", "required": 1, "approved": 0, "approvers": leads });
+        json!({ "state": "Pending", "stage": stage })
+    }
+
+    #[test]
+    fn a_request_waits_for_whoever_may_decide_now_and_has_not() {
+        let carol = who("carol", "u-carol", &["leads"]);
+        let waits = |status: &Value, who: &Identity| asked(&with(status.clone()), None, who);
+        assert_eq!(waits(&open(), &carol), Some(Asked::Stage("leads".to_owned())));
+        assert_eq!(waits(&open(), &who("eve", "u-eve", &["dev"])), None, "no stage names her");
+        assert_eq!(waits(&open(), &who("alice", "u-alice", &["leads"])), None, "it is her own");
+        // By another name of the same login, too.
+        for name in ["carol", "carola"] {
+            let mut said = open();
+            said["reviews"] = json!({ name: { "verdict": "Approve", "uid": "u-carol" } });
+            assert_eq!(waits(&said, &carol), None, "{name} has said so");
+        }
+        let mut scheduled = open();
+        scheduled["state"] = json!("Scheduled");
+        assert_eq!(waits(&scheduled, &carol), None);
+        assert_eq!(asked(&request(json!({})), None, &carol), None, "the controller has not looked");
+    }
+
+    #[test]
+    fn break_glass_access_waits_for_its_review_also_when_it_is_over() {
+        let carol = who("carol", "u-carol", &["leads"]);
+        let by = "2026-11-24T12:00:00Z";
+        let review = json!({ "reviewers": [{ "kind": "Group", "name": "leads" }], "reviewBy": by });
+        let over = json!({ "state": "Expired", "grantedAt": "2026-11-23T12:00:00Z", "breakGlass": review });
+        assert_eq!(asked(&with(over.clone()), None, &carol), Some(Asked::Review { by: by.parse().unwrap() }));
+        let mut closed = over;
+        closed["breakGlass"]["closedAt"] = json!("2026-11-23T13:00:00Z");
+        assert_eq!(asked(&with(closed), None, &carol), None);
+    }
+
+    #[test]
+    fn what_is_due_first_comes_first() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let mut all = vec![None, at(3), at(1), None, at(2)];
+        all.sort_by(|a, b| sooner(*a, *b));
+        assert_eq!(all, [at(1), at(2), at(3), None, None]);
+    }
+}
