@@ -1,5 +1,6 @@
 //! The kubectl plugin, as people run it: one file a command, and [`connect`] for what all have in common.
 
+mod anew;
 mod connect;
 mod decide;
 mod end;
@@ -18,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
     let trials = [
         connect::trials(),
         request::trials(),
+        anew::trials(),
         list::trials(),
         pending::trials(),
         decide::trials(),

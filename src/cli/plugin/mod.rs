@@ -38,6 +38,10 @@ pub struct Plugin {
 enum Command {
     /// Ask for a role for a while, and wait for the answer.
     Request(ask::RequestArgs),
+    /// Ask for more time for access of yours that runs.
+    Extend(ask::anew::ExtendArgs),
+    /// Ask once more for what a request asked for.
+    Again(ask::anew::AgainArgs),
     /// List requests: yours, or with --everyone all of them.
     List(see::list::ListArgs),
     /// Show one request on a page: who, what, why, who may approve, and what happened.
@@ -83,6 +87,8 @@ impl Plugin {
         let only_usage = matches!(self.command, Command::Policy(_));
         let ended = match self.command {
             Command::Request(args) => ask::run(args, console).await,
+            Command::Extend(args) => ask::anew::extend(args, console).await,
+            Command::Again(args) => ask::anew::again(args, console).await,
             Command::List(args) => see::list::run(args, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::Answer::Approve, console).await,

@@ -69,7 +69,7 @@ pub fn role_name(typed: &str) -> RoleName {
 }
 
 /// What the generated name of a request begins with: that of the role, as far as a name of an object may have its letters.
-fn stem(role: &str) -> String {
+pub fn stem(role: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = role.chars().map(plain).take(LONGEST_STEM).collect();
     let name = name.trim_matches('-');

@@ -1,8 +1,9 @@
 //! `kubectl daypass request`: says what would be decided, sends the request, and waits for the answer.
 //!
-//! [`draft`] makes the request of the command line, [`forecast`] asks the core about it, [`wait`] watches it, and [`ending`]
-//! says how it went. Nothing here decides.
+//! [`draft`] makes the request of the command line, [`anew`] one of a request that there is, [`forecast`] asks the core about
+//! it, [`wait`] watches it, and [`ending`] says how it went. Nothing here decides.
 
+pub mod anew;
 mod draft;
 mod ending;
 mod forecast;
@@ -68,6 +69,13 @@ pub struct RequestArgs {
     /// Policy to decide by. Left out: of those that allow it, the one that asks least.
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
+    #[command(flatten)]
+    how: SendArgs,
+}
+
+/// How a request is sent, whatever it asks for.
+#[derive(Debug, clap::Args)]
+pub struct SendArgs {
     /// Say what would be decided, have the API server look at the request, and make none.
     #[arg(long)]
     dry_run: bool,
@@ -82,7 +90,7 @@ pub struct RequestArgs {
     #[command(flatten)]
     installation: Installation,
     #[command(flatten)]
-    connection: Connection,
+    pub connection: Connection,
 }
 
 /// An instant as the API takes it.
@@ -107,10 +115,9 @@ impl RequestArgs {
 /// Why it cannot. A request that is refused is no error.
 pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, PluginError> {
     if let Some(length) = &args.duration {
-        duration::parse(length)
-            .map_err(|bad| PluginError::Flag { flag: "--for", problem: format!("{bad}: write 30m or 1h30m") })?;
+        check_length("--for", length)?;
     }
-    let cluster = Cluster::connect(&args.connection).await?;
+    let cluster = Cluster::connect(&args.how.connection).await?;
     let draft = Wish {
         role: &args.role,
         namespace: args.namespace.as_deref().unwrap_or(&cluster.namespace),
@@ -125,20 +132,42 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
         requester: Caller::of(&cluster).await?.identity,
     }
     .request();
-    let (forecast, notes) = foresee(&cluster, &args.installation, &draft).await?;
-    let asking = Asking { cluster, args: &args };
+    send(cluster, &draft, &args.how, console).await
+}
+
+/// Looks at a length of time that was typed.
+///
+/// # Errors
+/// That it is none, and what one looks like.
+pub fn check_length(flag: &'static str, length: &str) -> Result<(), PluginError> {
+    let bad = duration::parse(length).err();
+    bad.map_or(Ok(()), |bad| Err(PluginError::Flag { flag, problem: format!("{bad}: write 30m or 1h30m") }))
+}
+
+/// Says what would be decided about a request, sends it, and waits for the answer.
+///
+/// # Errors
+/// Why it cannot. A request that is refused is no error.
+pub async fn send(
+    cluster: Cluster,
+    draft: &AccessRequest,
+    how: &SendArgs,
+    console: &mut Console,
+) -> Result<Exit, PluginError> {
+    let (forecast, notes) = foresee(&cluster, &how.installation, draft).await?;
+    let asking = Asking { cluster, how };
     notes.into_iter().for_each(|note| console.say(Span::new(format!("note: {note}"), Tone::Dim)));
     asking.tell(&forecast.text(), console);
     if forecast.is_in_vain() {
         return Ok(Exit::Refused);
     }
-    let sent = write::request(&asking.cluster, &draft, args.dry_run).await?;
-    if args.dry_run {
+    let sent = write::request(&asking.cluster, draft, how.dry_run).await?;
+    if how.dry_run {
         return asking.end(&sent, Text::of("nothing was asked for: that was a dry run"), Exit::Done, console);
     }
     let name = format!("{}/{}", sent.namespace().unwrap_or_default(), sent.name_any());
     asking.tell(&Text::of(format!("request {name} is made")), console);
-    if args.no_wait {
+    if how.no_wait {
         console.next(&asking.see(&sent));
         return asking.end(&sent, Text::default(), Exit::Done, console);
     }
@@ -165,13 +194,13 @@ async fn foresee(
 /// One run of the command.
 struct Asking<'a> {
     cluster: Cluster,
-    args: &'a RequestArgs,
+    how: &'a SendArgs,
 }
 
 impl Asking<'_> {
     /// What happens on the way: a result for people, and beside the result for programs.
     fn tell(&self, text: &Text, console: &mut Console) {
-        match self.args.format.format() {
+        match self.how.format.format() {
             Format::People | Format::Wide => console.show(text),
             _ => console.remark(text),
         }
@@ -185,7 +214,7 @@ impl Asking<'_> {
         exit: Exit,
         console: &mut Console,
     ) -> Result<Exit, PluginError> {
-        match self.args.format.format().object(request)? {
+        match self.how.format.format().object(request)? {
             Some(document) => console.print(&document),
             None => console.show(&words),
         }
@@ -193,8 +222,8 @@ impl Asking<'_> {
     }
 
     async fn wait(&self, sent: AccessRequest, console: &mut Console) -> Result<Exit, PluginError> {
-        let flags = self.args.connection.flags();
-        match wait::until_answered(&self.cluster, &sent, self.args.timeout.0, console).await? {
+        let flags = self.how.connection.flags();
+        match wait::until_answered(&self.cluster, &sent, self.how.timeout.0, console).await? {
             Waited::Answered(request) => {
                 let exit = ending::exit(request.status.clone().unwrap_or_default().state);
                 let ended = self.end(&request, Text::of(ending::line(&request)), exit, console)?;
@@ -231,6 +260,6 @@ impl Asking<'_> {
 
     fn command(&self, command: &str, request: &AccessRequest) -> String {
         let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
-        format!("kubectl daypass {command} {} -n {namespace}{}", quoted(&name), self.args.connection.flags())
+        format!("kubectl daypass {command} {} -n {namespace}{}", quoted(&name), self.how.connection.flags())
     }
 }
