@@ -157,6 +157,21 @@ impl Running {
         self.child.stderr = Some(err);
     }
 
+    /// Waits until standard output has these words, and hands over what came until then.
+    pub async fn until_printed(&mut self, words: &str) -> String {
+        let mut out = self.child.stdout.take().expect("its standard output is piped");
+        let (mut printed, mut piece) = (String::new(), [0; 4096]);
+        while !printed.contains(words) {
+            let read = tokio::time::timeout(LIMIT, out.read(&mut piece)).await;
+            let read =
+                read.unwrap_or_else(|_| panic!("it did not print {words:?}: {printed}")).expect("read the output");
+            assert!(read > 0, "it ended, and did not print {words:?}: {printed}");
+            printed.push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+        self.child.stdout = Some(out);
+        printed
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) {
         let pid = self.child.id().expect("it runs").to_string();

@@ -9,6 +9,7 @@ mod list;
 mod pending;
 mod policy;
 mod request;
+mod watch;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -21,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         request::trials(),
         anew::trials(),
         list::trials(),
+        watch::trials(),
         pending::trials(),
         decide::trials(),
         end::trials(),

@@ -44,6 +44,8 @@ enum Command {
     Again(ask::anew::AgainArgs),
     /// List requests: yours, or with --everyone all of them.
     List(see::list::ListArgs),
+    /// Tell of each change of requests, as it happens: of yours, or with --everyone of all. Ctrl-C ends it.
+    Watch(see::choice::Choice),
     /// Show one request on a page: who, what, why, who may approve, and what happened.
     Show(see::show::ShowArgs),
     /// List what waits for your decision, what is due first at the top.
@@ -90,6 +92,7 @@ impl Plugin {
             Command::Extend(args) => ask::anew::extend(args, console).await,
             Command::Again(args) => ask::anew::again(args, console).await,
             Command::List(args) => see::list::run(args, console).await,
+            Command::Watch(choice) => see::watch::run(choice, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::Answer::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::Answer::Deny, console).await,

@@ -16,6 +16,24 @@ pub enum Where {
     Everywhere,
 }
 
+impl Where {
+    /// The place, as it stands behind what is looked for.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Namespace(name) => format!(" in namespace {name}"),
+            Self::Everywhere => " in all namespaces".to_owned(),
+        }
+    }
+}
+
+/// The requests of a place, also those that cannot be decoded.
+pub fn api(cluster: &Cluster, place: &Where) -> Api<DecodedRequest> {
+    match place {
+        Where::Namespace(name) => Api::namespaced(cluster.client.clone(), name),
+        Where::Everywhere => Api::all(cluster.client.clone()),
+    }
+}
+
 /// One request.
 ///
 /// # Errors
@@ -37,12 +55,8 @@ pub async fn get(cluster: &Cluster, namespace: &str, name: &str) -> Result<Acces
 /// # Errors
 /// When they may not be listed.
 pub async fn list(cluster: &Cluster, place: &Where) -> Result<(Vec<AccessRequest>, Vec<String>), PluginError> {
-    let client = cluster.client.clone();
-    let (api, of): (Api<DecodedRequest>, _) = match place {
-        Where::Namespace(name) => (Api::namespaced(client, name), format!(" in namespace {name}")),
-        Where::Everywhere => (Api::all(client), " in all namespaces".to_owned()),
-    };
-    let listed = cluster.call(format!("list accessrequests{of}"), api.list(&ListParams::default())).await?;
+    let what = format!("list accessrequests{}", place.words());
+    let listed = cluster.call(what, api(cluster, place).list(&ListParams::default())).await?;
     let (mut requests, mut unreadable) = (Vec::new(), Vec::new());
     for decoded in listed.items {
         match decoded.0 {
@@ -66,9 +80,9 @@ pub async fn until_over(cluster: &Cluster, request: &AccessRequest) -> Result<()
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<DecodedRequest> = Api::namespaced(cluster.client.clone(), &namespace);
     let uid = request.uid();
-    let is_over = move |found: Option<&DecodedRequest>| {
-        let found = found.and_then(|found| found.0.as_ref().ok());
-        found.is_none_or(|found| found.uid() != uid || found.is_over())
+    let is_over = move |found: Option<&DecodedRequest>| match found {
+        None => true,
+        Some(found) => found.0.as_ref().is_ok_and(|found| found.uid() != uid || found.is_over()),
     };
     cluster.read(await_condition(api, &request.name_any(), is_over)).await.map(|_| ())
 }

@@ -1,0 +1,119 @@
+//! Which requests somebody wants to see: the flags that `list` and `watch` have in common.
+
+use super::words;
+use crate::api::request::{AccessRequest, State};
+use crate::api::subject::Identity;
+use crate::cli::plugin::cluster::{Cluster, Connection};
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::identity::Caller;
+use crate::cli::plugin::output::format::FormatArgs;
+use crate::cli::plugin::requests::Where;
+use crate::core::model::subjects::is_same_person;
+
+/// Which requests, and how they are shown.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    /// Namespace to look in. Left out: that of the context.
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Look in all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    /// Those of everybody, and not yours alone.
+    #[arg(long)]
+    everyone: bool,
+    /// Only those of this user.
+    #[arg(long, value_name = "NAME", conflicts_with = "everyone")]
+    requester: Option<String>,
+    /// Only those in one of these states, separated by commas: Pending, Scheduled, Active, Suspended, Denied, Expired, Revoked,
+    /// Lapsed, Failed, Extended.
+    #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = state)]
+    state: Vec<State>,
+    /// Only those that this policy decided, or decides.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    #[command(flatten)]
+    pub format: FormatArgs,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Whose requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Everybodys,
+    /// Of the user of this name.
+    Of(String),
+    /// Of this person, whatever their name.
+    Mine(Identity),
+}
+
+/// A state by its name, in whatever letters.
+fn state(text: &str) -> Result<State, String> {
+    let all = [
+        State::Pending,
+        State::Scheduled,
+        State::Active,
+        State::Suspended,
+        State::Denied,
+        State::Expired,
+        State::Revoked,
+        State::Lapsed,
+        State::Failed,
+        State::Extended,
+    ];
+    let names = || all.map(State::as_str).join(", ");
+    all.into_iter()
+        .find(|state| state.as_str().eq_ignore_ascii_case(text))
+        .ok_or_else(|| format!("there is no state {text}: give one of {}", names()))
+}
+
+impl Choice {
+    /// Where to look.
+    pub fn place(&self, cluster: &Cluster) -> Where {
+        match (self.all_namespaces, &self.namespace) {
+            (true, _) => Where::Everywhere,
+            (false, Some(name)) => Where::Namespace(name.clone()),
+            (false, None) => Where::Namespace(cluster.namespace.clone()),
+        }
+    }
+
+    /// Whose to look at.
+    ///
+    /// # Errors
+    /// When the caller's own are meant, and the API server does not say who the caller is.
+    pub async fn whose(&self, cluster: &Cluster) -> Result<Whose, PluginError> {
+        Ok(match (&self.requester, self.everyone) {
+            (Some(name), _) => Whose::Of(name.clone()),
+            (None, true) => Whose::Everybodys,
+            (None, false) => Whose::Mine(Caller::of(cluster).await?.identity),
+        })
+    }
+
+    /// Whether a request is one of those.
+    pub fn wants(&self, request: &AccessRequest, whose: &Whose) -> bool {
+        let status = request.status.clone().unwrap_or_default();
+        let policy = status.policy.map(|policy| policy.name);
+        let theirs = match whose {
+            Whose::Everybodys => true,
+            Whose::Of(name) => words::requester(request) == name,
+            Whose::Mine(me) => request.spec.requester.as_ref().is_some_and(|who| is_same_person(who, me)),
+        };
+        theirs
+            && (self.state.is_empty() || self.state.contains(&status.state))
+            && self.policy.as_ref().is_none_or(|wanted| policy.as_ref() == Some(wanted))
+    }
+
+    /// That there is none, and where there may be some.
+    pub fn nothing(&self, place: &Where) -> String {
+        let place = match place {
+            Where::Namespace(name) => format!("in namespace {name}: -A looks in all"),
+            Where::Everywhere => "in any namespace".to_owned(),
+        };
+        match (&self.requester, self.everyone) {
+            (Some(name), _) => format!("no such request of {name} {place}"),
+            (None, true) => format!("no such request {place}"),
+            (None, false) => format!("no such request of yours {place}, and --everyone shows those of others"),
+        }
+    }
+}
