@@ -47,7 +47,7 @@ pub struct PendingArgs {
 
 /// What somebody is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Asked {
+enum ReviewTask {
     /// To decide in this stage.
     Stage(String),
     /// To review break-glass access, by then.
@@ -55,9 +55,9 @@ enum Asked {
 }
 
 /// A request that waits for the caller.
-struct Waiting {
+struct PendingRequest {
     request: AccessRequest,
-    asked: Asked,
+    asked: ReviewTask,
     /// When the wait ends. None when the caller may not read what says so.
     by: Option<Timestamp>,
 }
@@ -83,13 +83,13 @@ pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, Plugi
     for request in requests {
         let Some(asked) = asked(&request, policies.as_ref().map(|policies| &policies.set), &who) else { continue };
         let by = match (&asked, &policies) {
-            (Asked::Review { by }, _) => Some(*by),
-            (Asked::Stage(_), Some(policies)) => {
+            (ReviewTask::Review { by }, _) => Some(*by),
+            (ReviewTask::Stage(_), Some(policies)) => {
                 deadline(&cluster, &request, policies, &args.installation, now).await?
             }
-            (Asked::Stage(_), None) => None,
+            (ReviewTask::Stage(_), None) => None,
         };
-        waiting.push(Waiting { request, asked, by });
+        waiting.push(PendingRequest { request, asked, by });
     }
     waiting.sort_by(|a, b| sooner(a.by, b.by));
     let objects: Vec<&AccessRequest> = waiting.iter().map(|waiting| &waiting.request).collect();
@@ -131,7 +131,7 @@ async fn deadline(
 }
 
 /// What a request waits for from somebody; without the policies, by what the controller has put on record.
-fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) -> Option<Asked> {
+fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) -> Option<ReviewTask> {
     let status = request.status.as_ref()?;
     let requester = request.spec.requester.clone().unwrap_or_default();
     let own = review(ReviewVerdict::Approve, None, who);
@@ -145,12 +145,12 @@ fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) 
     if let Some(open) = status.stage.as_ref().filter(|_| status.state == State::Pending) {
         let in_force = in_force(request, status, policies).into_iter().find(|stage| stage.name == open.name);
         let stage = in_force.unwrap_or_else(|| review_stage(&open.approvers));
-        return has_say(stage).then(|| Asked::Stage(open.name.clone()));
+        return has_say(stage).then(|| ReviewTask::Stage(open.name.clone()));
     }
     let review = status.break_glass.as_ref().filter(|review| review.is_open() && request.is_decided())?;
     let in_force = in_force(request, status, policies).pop();
     let stage = in_force.unwrap_or_else(|| review_stage(&review.reviewers));
-    has_say(stage).then_some(Asked::Review { by: review.review_by.0 })
+    has_say(stage).then_some(ReviewTask::Review { by: review.review_by.0 })
 }
 
 /// Everybody who has a say, as the policies say it now; the review of break-glass access comes last.
@@ -191,10 +191,10 @@ impl PendingArgs {
         Ok(requests)
     }
 
-    fn table(&self, waiting: &[Waiting], now: Timestamp) -> Text {
+    fn table(&self, waiting: &[PendingRequest], now: Timestamp) -> Text {
         let heads = ["NAMESPACE", "NAME", "REQUESTER", "ROLE", "FOR", "RISK", "DEADLINE", "AGE", "REASON"];
         let mut table = self.format.table(&heads, &["STAGE", "WHERE"]);
-        for Waiting { request, asked, by } in waiting {
+        for PendingRequest { request, asked, by } in waiting {
             let mut row: Vec<Span> = vec![
                 request.namespace().unwrap_or_default().into(),
                 request.name_any().into(),
@@ -208,8 +208,8 @@ impl PendingArgs {
             ];
             if self.format.is_wide() {
                 let stage = match asked {
-                    Asked::Stage(name) => name.clone(),
-                    Asked::Review { .. } => "review of break-glass access".to_owned(),
+                    ReviewTask::Stage(name) => name.clone(),
+                    ReviewTask::Review { .. } => "review of break-glass access".to_owned(),
                 };
                 row.extend([stage.into(), words::place(request).into()]);
             }
@@ -244,7 +244,7 @@ mod tests {
     fn a_request_waits_for_whoever_may_decide_now_and_has_not() {
         let carol = who("carol", "u-carol", &["leads"]);
         let waits = |status: &Value, who: &Identity| asked(&with(status.clone()), None, who);
-        assert_eq!(waits(&open(), &carol), Some(Asked::Stage("leads".to_owned())));
+        assert_eq!(waits(&open(), &carol), Some(ReviewTask::Stage("leads".to_owned())));
         assert_eq!(waits(&open(), &who("eve", "u-eve", &["dev"])), None, "no stage names her");
         assert_eq!(waits(&open(), &who("alice", "u-alice", &["leads"])), None, "it is her own");
         // By another name of the same login, too.
@@ -265,7 +265,7 @@ mod tests {
         let by = "2026-11-24T12:00:00Z";
         let review = json!({ "reviewers": [{ "kind": "Group", "name": "leads" }], "reviewBy": by });
         let over = json!({ "state": "Expired", "grantedAt": "2026-11-23T12:00:00Z", "breakGlass": review });
-        assert_eq!(asked(&with(over.clone()), None, &carol), Some(Asked::Review { by: by.parse().unwrap() }));
+        assert_eq!(asked(&with(over.clone()), None, &carol), Some(ReviewTask::Review { by: by.parse().unwrap() }));
         let mut closed = over;
         closed["breakGlass"]["closedAt"] = json!("2026-11-23T13:00:00Z");
         assert_eq!(asked(&with(closed), None, &carol), None);

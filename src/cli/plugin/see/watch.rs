@@ -30,7 +30,7 @@ enum News {
 
 /// The requests as they were last told of.
 #[derive(Debug, Default)]
-struct Known {
+struct LastTold {
     by_uid: BTreeMap<String, AccessRequest>,
     /// Those of the list that is being read.
     listed: BTreeSet<String>,
@@ -46,7 +46,7 @@ pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginEr
     let whose = choice.whose(&cluster).await?;
     let api = requests::api(&cluster, &place);
     let mut changes = watcher(api, watcher::Config::default()).default_backoff().boxed();
-    let mut known = Known::default();
+    let mut known = LastTold::default();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -145,7 +145,7 @@ fn last_change(request: &AccessRequest) -> Option<Timestamp> {
     recorded.or_else(|| request.creation_timestamp().map(|made| made.0))
 }
 
-impl Known {
+impl LastTold {
     /// Takes an event up, and says what is new by it. A list that is read anew after a break tells of nothing twice, and of what
     /// went away meanwhile.
     fn after(&mut self, event: Event<AccessRequest>) -> Vec<News> {
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn each_change_is_told_once() {
-        let mut known = Known::default();
+        let mut known = LastTold::default();
         assert_eq!(known.after(Event::Init), []);
         assert_eq!(known.after(Event::InitApply(fix("a", "Pending"))), stands("a", "Pending"));
         assert_eq!(known.after(Event::InitDone), []);
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_list_that_is_read_anew_tells_what_changed_meanwhile() {
-        let mut known = Known::default();
+        let mut known = LastTold::default();
         for event in [Event::Init, Event::InitApply(fix("a", "Pending")), Event::InitApply(fix("b", "Pending"))] {
             known.after(event);
         }
