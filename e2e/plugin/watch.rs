@@ -33,10 +33,12 @@ async fn watches(cluster: Arc<Cluster>) {
     cluster.kubectl(ALICE).ok(&["delete", "areq", "more", "-n", &namespace]).await;
     seen += &mine.until_printed(&line("more", "deleted\n")).await;
     assert!(!seen.contains("hers"), "{seen}");
-    let lines: Vec<&str> = seen.lines().collect();
-    let mut once = lines.clone();
-    once.dedup();
-    assert_eq!(once, lines, "each change once");
+    // A review that changes nothing that is told, such as carol's before it counts, is no change.
+    let mut lines: Vec<&str> = seen.lines().collect();
+    lines.sort_unstable();
+    let all_lines = lines.len();
+    lines.dedup();
+    assert_eq!(lines.len(), all_lines, "each change once: {seen}");
     all.until_printed("accessrequest.daypass.dev/hers\n").await;
     for watching in [mine, all] {
         watching.interrupt();
