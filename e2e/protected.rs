@@ -65,7 +65,7 @@ fn assert_too_much_for_the_cluster(denied: &AccessRequestStatus) {
     let unknown = protected(unknown, false);
     let (told, _) = unknown.split_once(&BeyondReading::Unknown.to_string()).expect("the role and what it may");
     let is_right = |verb: &&str| why.contains(&format!("({verb} on "));
-    assert!(why.starts_with(told) && verbs.any(|verb| is_right(verb)), "{why}");
+    assert!(why.starts_with(told) && verbs.any(is_right), "{why}");
 }
 
 fn level(status: &AccessRequestStatus) -> &str {

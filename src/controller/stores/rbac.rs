@@ -23,19 +23,24 @@ const MOST_UNPACKED: usize = 8;
 /// ClusterRoles that were asked for last, unpacked, the newest last. Each is told by where its packed form is, so that it
 /// is never one from before a change.
 #[derive(Default)]
-struct Unpacked(Mutex<VecDeque<(Arc<Packed<ClusterRole>>, Arc<ClusterRole>)>>);
+struct Unpacked(Mutex<VecDeque<UnpackedRole>>);
+
+struct UnpackedRole {
+    packed: Arc<Packed<ClusterRole>>,
+    role: Arc<ClusterRole>,
+}
 
 impl Unpacked {
     fn of(&self, packed: &Arc<Packed<ClusterRole>>) -> Option<Arc<ClusterRole>> {
         let mut unpacked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, role)) = unpacked.iter().find(|(of, _)| Arc::ptr_eq(of, packed)) {
-            return Some(role.clone());
+        if let Some(known) = unpacked.iter().find(|known| Arc::ptr_eq(&known.packed, packed)) {
+            return Some(known.role.clone());
         }
         let role = Arc::new(packed.open()?);
         if unpacked.len() == MOST_UNPACKED {
             unpacked.pop_front();
         }
-        unpacked.push_back((packed.clone(), role.clone()));
+        unpacked.push_back(UnpackedRole { packed: packed.clone(), role: role.clone() });
         Some(role)
     }
 }

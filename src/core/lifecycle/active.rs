@@ -134,7 +134,7 @@ pub fn still_allowed<'a>(
         return Err(NoLonger::NoEnd);
     }
     if let Some(lacks) = missing_rights(&s.request.spec.rules, s.role).into_iter().next() {
-        return Err(NoLonger::RoleNarrowed { role: ask.role.clone(), lacks });
+        return Err(NoLonger::RoleNarrowed { role: ask.role.clone(), lacks: Box::new(lacks) });
     }
     let Some(decided) = &status.policy else {
         return Err(NoLonger::NoPolicy);
@@ -181,7 +181,7 @@ pub enum NoLonger {
     /// Its record names no policy.
     NoPolicy,
     /// Its role has less than is granted.
-    RoleNarrowed { role: RoleName, lacks: Lack },
+    RoleNarrowed { role: RoleName, lacks: Box<Lack> },
     /// The policy of this name is gone.
     PolicyGone(String),
     /// Another policy has this name by now.

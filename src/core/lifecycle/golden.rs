@@ -202,7 +202,7 @@ fn why_a_grant_may_not_go_on() {
         (NoLonger::NoEnd, "the record names no end"),
         (NoLonger::NoPolicy, "the record names no policy"),
         (
-            NoLonger::RoleNarrowed { role: edit(), lacks: Lack::Role { namespace: None } },
+            NoLonger::RoleNarrowed { role: edit(), lacks: Box::new(Lack::Role { namespace: None }) },
             "ClusterRole/edit was narrowed below what is granted: there is no such role",
         ),
         (NoLonger::PolicyGone(name()), "policy p is gone"),

@@ -74,7 +74,10 @@ impl Right {
 mod tests {
     use super::*;
 
-    fn rule(text: &str) -> Result<(Vec<String>, String, Option<String>, Vec<String>), String> {
+    /// Verbs, resource, group and names.
+    type Parts = (Vec<String>, String, Option<String>, Vec<String>);
+
+    fn rule(text: &str) -> Result<Parts, String> {
         let right: Right = text.parse()?;
         let rule = right.rule(String::new());
         Ok((rule.verbs, rule.resources[0].clone(), right.group, rule.resource_names))
