@@ -13,7 +13,7 @@ use super::identity::Caller;
 use super::manifests::requests_in;
 use super::output::console::Console;
 use super::requests;
-use super::seen::{Installation, Policies, Seen};
+use super::seen::{InstallationArgs, PoliciesRead, Seen};
 use crate::api::request::AccessRequest;
 use crate::api::subject::Identity;
 use crate::runtime::clock::Clock;
@@ -33,8 +33,8 @@ pub struct ExplainArgs {
     #[arg(short, long)]
     namespace: Option<String>,
     /// How to print it.
-    #[arg(short, long, value_enum, default_value_t = printed::Format::Text)]
-    output: printed::Format,
+    #[arg(short, long, value_enum, default_value_t = printed::ExplainFormat::Text)]
+    output: printed::ExplainFormat,
     /// With -f: as if this user asked, rather than you.
     #[arg(long, requires = "file", value_name = "USER")]
     for_user: Option<String>,
@@ -42,7 +42,7 @@ pub struct ExplainArgs {
     #[arg(long, requires = "for_user", value_name = "GROUP")]
     for_group: Vec<String>,
     #[command(flatten)]
-    installation: Installation,
+    installation: InstallationArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -59,7 +59,7 @@ pub async fn run(args: ExplainArgs, console: &mut Console) -> Result<Exit, Plugi
         Some(name) => vec![requests::get(&cluster, namespace, name).await?],
         None => drafts(&args, &cluster, now).await?,
     };
-    let policies = Policies::read(&cluster).await?;
+    let policies = PoliciesRead::read(&cluster).await?;
     let mut explained = Vec::new();
     for request in &requests {
         let seen = Seen::of(&cluster, request, &policies, &args.installation).await?;

@@ -33,7 +33,7 @@ use crate::core::report::explain::{Explanation, explain};
 
 /// How Daypass is installed, which nobody can read from the cluster.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Installation {
+pub struct InstallationArgs {
     /// The namespaces that the cluster's Daypass is limited to (`watchNamespaces` of its chart), separated by commas. They
     /// cannot be read from the cluster. Left out: it serves all.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
@@ -43,7 +43,7 @@ pub struct Installation {
     release_namespace: String,
 }
 
-impl Default for Installation {
+impl Default for InstallationArgs {
     fn default() -> Self {
         Self { watch_namespaces: Vec::new(), release_namespace: USUAL_RELEASE.to_owned() }
     }
@@ -51,7 +51,7 @@ impl Default for Installation {
 
 /// Something that the controller knows and the caller may not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gap {
+pub enum Unseen {
     /// Labels of these namespaces.
     Namespaces(Vec<String>),
     /// The request that this one extends, by name, and why.
@@ -62,7 +62,7 @@ pub enum Gap {
     Requests { why: String },
 }
 
-impl fmt::Display for Gap {
+impl fmt::Display for Unseen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespaces(names) => write!(
@@ -90,13 +90,13 @@ impl fmt::Display for Gap {
 
 /// The policies, as the caller may read them, for any number of requests.
 #[derive(Debug)]
-pub struct Policies {
+pub struct PoliciesRead {
     pub set: PolicySet,
     /// What they say of themselves of the roles that can be bound: nobody but the controller may ask what it may.
     pub rights: BindRights,
 }
 
-impl Policies {
+impl PoliciesRead {
     /// All of them.
     ///
     /// # Errors
@@ -114,9 +114,9 @@ impl Policies {
 #[derive(Debug)]
 pub struct Seen<'a> {
     pub request: &'a AccessRequest,
-    pub policies: &'a Policies,
+    pub policies: &'a PoliciesRead,
     /// What could not be read.
-    pub gaps: Vec<Gap>,
+    pub gaps: Vec<Unseen>,
     reach: ServedNamespaces,
     release: &'a str,
     namespaces: Namespaces,
@@ -137,8 +137,8 @@ impl<'a> Seen<'a> {
     pub async fn of(
         cluster: &Cluster,
         request: &'a AccessRequest,
-        policies: &'a Policies,
-        installation: &'a Installation,
+        policies: &'a PoliciesRead,
+        installation: &'a InstallationArgs,
     ) -> Result<Self, PluginError> {
         let mut reading = Reading { cluster, request, gaps: Vec::new() };
         let reach = ServedNamespaces::of(installation.watch_namespaces.clone());
@@ -195,7 +195,7 @@ impl<'a> Seen<'a> {
 struct Reading<'a> {
     cluster: &'a Cluster,
     request: &'a AccessRequest,
-    gaps: Vec<Gap>,
+    gaps: Vec<Unseen>,
 }
 
 impl Reading<'_> {
@@ -224,7 +224,7 @@ impl Reading<'_> {
             }
         }
         if !unread.is_empty() {
-            self.gaps.push(Gap::Namespaces(unread));
+            self.gaps.push(Unseen::Namespaces(unread));
         }
         Ok(found)
     }
@@ -234,7 +234,7 @@ impl Reading<'_> {
         match self.cluster.read(observe::request(&self.cluster.client, &namespace, name)).await {
             Ok(found) => found,
             Err(why) => {
-                self.gaps.push(Gap::Extended { name: name.clone(), why });
+                self.gaps.push(Unseen::Extended { name: name.clone(), why });
                 None
             }
         }
@@ -250,7 +250,7 @@ impl Reading<'_> {
             Err(why) => {
                 let recorded = self.request.status.as_ref().and_then(|status| status.risk.as_ref());
                 let taken_for = recorded.map_or("Unknown", |risk| risk.level.as_str()).to_owned();
-                self.gaps.push(Gap::Role { role: self.request.spec.role.clone(), why, taken_for });
+                self.gaps.push(Unseen::Role { role: self.request.spec.role.clone(), why, taken_for });
                 // What it lacks of rules that are asked for cannot be said without it.
                 (!self.request.spec.rules.is_empty()).then(RoleSeen::with_every_right)
             }
@@ -267,7 +267,7 @@ impl Reading<'_> {
         let own: Api<DecodedRequest> = Api::namespaced(client.clone(), &self.request.namespace().unwrap_or_default());
         let mut listed = self.cluster.read(all.list(&ListParams::default())).await;
         if let Err(why) = &listed {
-            self.gaps.push(Gap::Requests { why: why.clone() });
+            self.gaps.push(Unseen::Requests { why: why.clone() });
             listed = self.cluster.read(own.list(&ListParams::default())).await;
         }
         let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|decoded| decoded.0.ok());

@@ -21,7 +21,7 @@ use crate::core::report::explain::{Explanation, explain};
 /// Fields that `policy lint` says nothing of, and why.
 const CANNOT_LOOK_WRONG: [(&str, &str); 6] = [
     ("conditions", "whether an expression can hold is not proven; a slip in one is a fault, and lint prints those"),
-    ("description", "it is for people"),
+    ("description", "people alone read it"),
     ("effect", "what a Deny leaves of an Allow is a warning about the scope of that Allow"),
     ("limits", "each number within its bounds is a choice"),
     ("onRoleChange", "both words are safe"),
@@ -29,12 +29,12 @@ const CANNOT_LOOK_WRONG: [(&str, &str); 6] = [
 ];
 /// Fields that say nothing to a requester or an approver, and why.
 const NOT_EXPLAINED: [(&str, &str); 2] = [
-    ("description", "it is for those who keep the policies"),
+    ("description", "only whoever keeps the policies reads it"),
     ("onRoleChange", "it is about a change of the role, which is told when it happens"),
 ];
 /// Guards that attempts do not take away, and why.
 const NOT_A_GUARD_OF_PEOPLE: [(&str, &str); 1] =
-    [("controller-guard", "it holds the controller itself; attack/controller.rs takes it away in a trial of its own")];
+    [("controller-guard", "no person is bound by it; a trial of attack/controller.rs removes it")];
 
 #[test]
 fn every_field_of_a_policy_has_a_bad_value_that_is_refused() {

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use crate::api::request::{AccessRequest, AccessRequestStatus, NarrowRule, ReviewVerdict, State};
 use crate::cli::plugin::cluster::quoted;
 use crate::cli::plugin::exit::Exit;
-use crate::cli::plugin::output::text::{Span, Tone};
+use crate::cli::plugin::output::text::{TextSpan, Tone};
 
 /// How the process ends by the state of a request that nobody waits for any more.
 pub fn exit(state: State) -> Exit {
@@ -17,7 +17,7 @@ pub fn exit(state: State) -> Exit {
 }
 
 /// How it stands, on one line.
-pub fn line(request: &AccessRequest) -> Span {
+pub fn line(request: &AccessRequest) -> TextSpan {
     let status = request.status.clone().unwrap_or_default();
     let tone = match exit(status.state) {
         Exit::Done => Tone::Good,
@@ -43,7 +43,7 @@ pub fn line(request: &AccessRequest) -> Span {
             format!("{}: {why}", state.as_str().to_lowercase())
         }
     };
-    Span::new(words, tone)
+    TextSpan::new(words, tone)
 }
 
 /// Who approved it, or else which policy allowed it, after a comma.

@@ -4,8 +4,8 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::subject::Subject;
-use crate::cli::plugin::output::text::{Span, Text, Tone};
-use crate::cli::plugin::seen::{Gap, Seen};
+use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
+use crate::cli::plugin::seen::{Seen, Unseen};
 use crate::core::policies::Entry;
 use crate::core::report::explain::{Explanation, Grant, Outcome, StageProgress, StageState};
 
@@ -15,7 +15,7 @@ pub enum Forecast {
     /// Yes, without anybody. `sure` when nothing is hidden from the caller that the controller decides by.
     Granted { policy: String, grant: Option<Grant>, sure: bool },
     /// People must agree, in these stages; the wait ends at the deadline.
-    Needs { policy: String, stages: Vec<Asked>, deadline: Option<Timestamp> },
+    Needs { policy: String, stages: Vec<StageAsked>, deadline: Option<Timestamp> },
     /// Something other than people is waited for.
     Waits { summary: String },
     /// No, for all these reasons, the closest to a yes first.
@@ -26,7 +26,7 @@ pub enum Forecast {
 
 /// A stage that must be filled, and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct StageAsked {
     pub stage: String,
     /// How many people must agree.
     pub required: i32,
@@ -52,14 +52,14 @@ impl Forecast {
     }
 
     /// From an account of it. `escalation` says who else may agree in a stage once it had to wait too long.
-    fn told(explanation: &Explanation, gaps: &[Gap], escalation: &dyn Fn(&str) -> Vec<Subject>) -> Self {
+    fn told(explanation: &Explanation, gaps: &[Unseen], escalation: &dyn Fn(&str) -> Vec<Subject>) -> Self {
         let sure = gaps.is_empty();
         let policy = explanation.decides.as_ref().map(|decides| decides.policy.clone()).unwrap_or_default();
         let missing = |stage: &&StageProgress| matches!(stage.state, StageState::Open | StageState::Later);
         match explanation.outcome {
             Outcome::Granted => Self::Granted { policy, grant: explanation.grant.clone(), sure },
             Outcome::Waiting if explanation.stages.iter().any(|stage| missing(&stage)) => {
-                let asked = explanation.stages.iter().filter(missing).map(|stage| Asked::of(stage, escalation));
+                let asked = explanation.stages.iter().filter(missing).map(|stage| StageAsked::of(stage, escalation));
                 let deadline = explanation.deadline.as_ref().map(|deadline| deadline.0);
                 Self::Needs { policy, stages: asked.collect(), deadline }
             }
@@ -81,33 +81,33 @@ impl Forecast {
         match self {
             Self::Granted { policy, grant, sure: true } => {
                 let long = length(grant.as_ref());
-                text.line(Span::new(format!("granted at once{long}: policy {policy} allows it"), Tone::Good));
+                text.line(TextSpan::new(format!("granted at once{long}: policy {policy} allows it"), Tone::Good));
             }
-            Self::Granted { policy, sure: false, .. } => text.line(Span::new(
+            Self::Granted { policy, sure: false, .. } => text.line(TextSpan::new(
                 format!("policy {policy} would allow it at once, but you do not see all that decides"),
                 Tone::Waiting,
             )),
             Self::Needs { policy, stages, deadline } => {
-                let asked: Vec<String> = stages.iter().map(Asked::sentence).collect();
+                let asked: Vec<String> = stages.iter().map(StageAsked::sentence).collect();
                 let until = deadline.map(|deadline| format!(", by {deadline}")).unwrap_or_default();
-                text.line(Span::new(
+                text.line(TextSpan::new(
                     format!("needs {}{until}: policy {policy} asks for it", asked.join("; then ")),
                     Tone::Waiting,
                 ));
             }
-            Self::Waits { summary } => text.line(Span::new(summary.clone(), Tone::Waiting)),
+            Self::Waits { summary } => text.line(TextSpan::new(summary.clone(), Tone::Waiting)),
             Self::Denied { reasons, sure } => {
                 let would = if *sure { "would be denied" } else { "may be denied, as far as you can see" };
                 match &reasons[..] {
-                    [only] => text.line(Span::new(format!("{would}: {only}"), Tone::Bad)),
+                    [only] => text.line(TextSpan::new(format!("{would}: {only}"), Tone::Bad)),
                     several => {
-                        text.line(Span::new(format!("{would} because"), Tone::Bad));
+                        text.line(TextSpan::new(format!("{would} because"), Tone::Bad));
                         several.iter().for_each(|reason| text.line(format!("  {reason}")));
                     }
                 }
             }
             Self::Unknown { why } => {
-                text.line(Span::new(format!("what would be decided is not known: {why}"), Tone::Waiting))
+                text.line(TextSpan::new(format!("what would be decided is not known: {why}"), Tone::Waiting))
             }
         }
         text
@@ -118,7 +118,7 @@ fn length(grant: Option<&Grant>) -> String {
     grant.map(|grant| format!(" for {}", grant.duration)).unwrap_or_default()
 }
 
-impl Asked {
+impl StageAsked {
     fn of(stage: &StageProgress, escalation: &dyn Fn(&str) -> Vec<Subject>) -> Self {
         let more = stage.escalates_at.as_ref().map(|at| (at.0, escalation(&stage.name)));
         Self {

@@ -2,7 +2,7 @@
 
 use kube::discovery::Discovery;
 
-use super::rule::Right;
+use super::rule::RuleArg;
 use crate::api::request::NarrowRule;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
@@ -16,9 +16,9 @@ type Served = (String, String);
 ///
 /// # Errors
 /// When the API server cannot be asked, or serves none or several of a name.
-pub async fn rules(cluster: &Cluster, rights: &[Right]) -> Result<Vec<NarrowRule>, PluginError> {
+pub async fn rules(cluster: &Cluster, rights: &[RuleArg]) -> Result<Vec<NarrowRule>, PluginError> {
     let served = if rights.iter().any(|right| right.group.is_none()) { served(cluster).await? } else { Vec::new() };
-    let of = |right: &Right| match &right.group {
+    let of = |right: &RuleArg| match &right.group {
         Some(group) => Ok(right.rule(group.clone())),
         None => group(&right.resource, &served).map(|group| right.rule(group)),
     };

@@ -17,7 +17,7 @@ use kube::ResourceExt;
 
 use self::draft::{Wish, as_if_sent};
 use self::forecast::Forecast;
-use self::rule::Right;
+use self::rule::RuleArg;
 use self::wait::{Waited, Why};
 use super::cluster::{Cluster, Connection, Timeout, quoted, timeout};
 use super::error::PluginError;
@@ -25,8 +25,8 @@ use super::exit::Exit;
 use super::identity::Caller;
 use super::output::console::Console;
 use super::output::format::{Format, FormatArgs};
-use super::output::text::{Span, Text, Tone};
-use super::seen::{Installation, Policies, Seen};
+use super::output::text::{Text, TextSpan, Tone};
+use super::seen::{InstallationArgs, PoliciesRead, Seen};
 use super::write;
 use crate::api::request::AccessRequest;
 use crate::api::selector::RequestScope;
@@ -53,7 +53,7 @@ pub struct RequestArgs {
     /// Ask for less than the role: VERB[,VERB]:RESOURCE[.GROUP][/NAME[/SUBRESOURCE]], such as delete:pods/shop-0,
     /// get,list:deployments.apps, create:pods/shop-0/exec. Can be given again.
     #[arg(long = "rule", value_name = "RULE")]
-    rules: Vec<Right>,
+    rules: Vec<RuleArg>,
     /// Namespace to ask in. Left out: that of the context.
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
@@ -88,7 +88,7 @@ pub struct SendArgs {
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
-    installation: Installation,
+    installation: InstallationArgs,
     #[command(flatten)]
     pub connection: Connection,
 }
@@ -155,8 +155,8 @@ pub async fn send(
     console: &mut Console,
 ) -> Result<Exit, PluginError> {
     let (forecast, notes) = foresee(&cluster, &how.installation, draft).await?;
-    let asking = Asking { cluster, how };
-    notes.into_iter().for_each(|note| console.say(Span::new(format!("note: {note}"), Tone::Dim)));
+    let asking = RequestRun { cluster, how };
+    notes.into_iter().for_each(|note| console.say(TextSpan::new(format!("note: {note}"), Tone::Dim)));
     asking.tell(&forecast.text(), console);
     if forecast.is_in_vain() {
         return Ok(Exit::Refused);
@@ -177,12 +177,12 @@ pub async fn send(
 /// What would be decided, and what the caller may not read of what decides it.
 async fn foresee(
     cluster: &Cluster,
-    installation: &Installation,
+    installation: &InstallationArgs,
     draft: &AccessRequest,
 ) -> Result<(Forecast, Vec<String>), PluginError> {
     let now: Timestamp = Clock::wall().now();
     let request = as_if_sent(draft, now);
-    let policies = match Policies::read(cluster).await {
+    let policies = match PoliciesRead::read(cluster).await {
         Ok(policies) => policies,
         Err(error) if error.is_forbidden() => return Ok((Forecast::Unknown { why: error.to_string() }, Vec::new())),
         Err(error) => return Err(error),
@@ -192,12 +192,12 @@ async fn foresee(
 }
 
 /// One run of the command.
-struct Asking<'a> {
+struct RequestRun<'a> {
     cluster: Cluster,
     how: &'a SendArgs,
 }
 
-impl Asking<'_> {
+impl RequestRun<'_> {
     /// What happens on the way: a result for people, and beside the result for programs.
     fn tell(&self, text: &Text, console: &mut Console) {
         match self.how.format.format() {
@@ -235,7 +235,7 @@ impl Asking<'_> {
                 Ok(ended)
             }
             Waited::Deleted => {
-                console.say(Span::new("the request was deleted before it was decided", Tone::Bad));
+                console.say(TextSpan::new("the request was deleted before it was decided", Tone::Bad));
                 Ok(Exit::Refused)
             }
             Waited::StillOpen(why) => {
@@ -243,7 +243,10 @@ impl Asking<'_> {
                     Why::Timeout => "no answer in time",
                     Why::Interrupted => "you do not wait any more",
                 };
-                console.say(Span::new(format!("{why}: the request stays, and is decided all the same"), Tone::Waiting));
+                console.say(TextSpan::new(
+                    format!("{why}: the request stays, and is decided all the same"),
+                    Tone::Waiting,
+                ));
                 console.say(format!("to come back: {}", self.see(&sent)));
                 self.end(&sent, Text::default(), Exit::Waiting, console)
             }

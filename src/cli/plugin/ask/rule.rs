@@ -11,7 +11,7 @@ pub const FORM: &str = "VERB[,VERB]:RESOURCE[.GROUP][/NAME[/SUBRESOURCE]]";
 
 /// A right on a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Right {
+pub struct RuleArg {
     pub verbs: Vec<String>,
     /// In plural.
     pub resource: String,
@@ -22,7 +22,7 @@ pub struct Right {
     pub subresource: Option<String>,
 }
 
-impl FromStr for Right {
+impl FromStr for RuleArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -53,7 +53,7 @@ impl FromStr for Right {
     }
 }
 
-impl Right {
+impl RuleArg {
     /// The rule of a request, on a resource of this group.
     pub fn rule(&self, group: String) -> NarrowRule {
         let resource = match &self.subresource {
@@ -78,7 +78,7 @@ mod tests {
     type Parts = (Vec<String>, String, Option<String>, Vec<String>);
 
     fn rule(text: &str) -> Result<Parts, String> {
-        let right: Right = text.parse()?;
+        let right: RuleArg = text.parse()?;
         let rule = right.rule(String::new());
         Ok((rule.verbs, rule.resources[0].clone(), right.group, rule.resource_names))
     }

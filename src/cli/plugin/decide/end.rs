@@ -6,7 +6,7 @@ use crate::api::request::AccessRequest;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::text::{Span, Text, Tone};
+use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
 use crate::cli::plugin::requests;
 
 /// Waits until a request is over that was told to end, no longer than a call may take, and says what was done to it.
@@ -15,11 +15,11 @@ pub async fn see_end(cluster: &Cluster, told: &AccessRequest, done: &str, consol
     match requests::until_over(cluster, told).await {
         Ok(()) => {
             let gone = if told.has_grant() { ": its access is gone" } else { "" };
-            console.show(&Text::of(Span::new(format!("{done} {name}{gone}"), Tone::Good)));
+            console.show(&Text::of(TextSpan::new(format!("{done} {name}{gone}"), Tone::Good)));
             Exit::Done
         }
         Err(why) => {
-            console.say(Span::new(format!("{name} is told to end, and has not ended yet: {why}"), Tone::Waiting));
+            console.say(TextSpan::new(format!("{name} is told to end, and has not ended yet: {why}"), Tone::Waiting));
             Exit::Waiting
         }
     }

@@ -20,10 +20,10 @@ use super::exit::Exit;
 use super::identity::Caller;
 use super::output::console::Console;
 use super::output::table::Table;
-use super::output::text::{Span, Text, Tone};
+use super::output::text::{Text, TextSpan, Tone};
 use super::requests;
 use super::see::{show, words};
-use super::seen::{Installation, Policies, Seen};
+use super::seen::{InstallationArgs, PoliciesRead, Seen};
 use crate::api::request::{AccessRequest, Review, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::runtime::clock::Clock;
@@ -44,20 +44,20 @@ pub struct ReviewArgs {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
-    installation: Installation,
+    installation: InstallationArgs,
     #[command(flatten)]
     connection: Connection,
 }
 
 /// What is said to the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ReviewCommand {
     Approve,
     Deny,
     Revoke,
 }
 
-impl Answer {
+impl ReviewCommand {
     fn verdict(self) -> ReviewVerdict {
         match self {
             Self::Approve => ReviewVerdict::Approve,
@@ -80,7 +80,7 @@ impl Answer {
 ///
 /// # Errors
 /// When nothing can be read or written. That a review would have no effect is said, and is no error of this kind.
-pub async fn run(args: ReviewArgs, answer: Answer, console: &mut Console) -> Result<Exit, PluginError> {
+pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let namespace = args.namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
     let who = Caller::of(&cluster).await?.identity;
@@ -111,9 +111,9 @@ pub async fn run(args: ReviewArgs, answer: Answer, console: &mut Console) -> Res
     let mut exit = if vain.is_empty() { Exit::Done } else { Exit::Error };
     for request in &worthwhile {
         exit = exit.or(match give(&cluster, request, &who, &review).await? {
-            Ok(told) if answer == Answer::Revoke => see_end(&cluster, &told, done, console).await,
+            Ok(told) if answer == ReviewCommand::Revoke => see_end(&cluster, &told, done, console).await,
             Ok(_) => {
-                console.show(&Text::of(Span::new(format!("{done} {}", name(request)), Tone::Good)));
+                console.show(&Text::of(TextSpan::new(format!("{done} {}", name(request)), Tone::Good)));
                 Exit::Done
             }
             Err(why) => {
@@ -137,7 +137,7 @@ async fn sort_out(
     who: &Identity,
     review: &Review,
 ) -> Result<(Vec<AccessRequest>, Vec<(AccessRequest, Vain)>), PluginError> {
-    let policies = match Policies::read(cluster).await {
+    let policies = match PoliciesRead::read(cluster).await {
         Ok(policies) => Some(policies),
         // Then the cluster says afterwards who has a say.
         Err(error) if error.is_forbidden() => None,

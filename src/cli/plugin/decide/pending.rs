@@ -15,10 +15,10 @@ use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::identity::Caller;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatArgs;
-use crate::cli::plugin::output::text::{Span, Text, Tone};
+use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
-use crate::cli::plugin::seen::{Installation, Policies, Seen};
+use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen};
 use crate::core::decision::approvals::{Eligibility, identity, review_stage};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::guard::Guard;
@@ -40,7 +40,7 @@ pub struct PendingArgs {
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
-    installation: Installation,
+    installation: InstallationArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -70,7 +70,7 @@ pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, Plugi
     let cluster = Cluster::connect(&args.connection).await?;
     let who = Caller::of(&cluster).await?.identity;
     let requests = args.requests(&cluster, console).await?;
-    let policies = match Policies::read(&cluster).await {
+    let policies = match PoliciesRead::read(&cluster).await {
         Ok(policies) => Some(policies),
         Err(error) if error.is_forbidden() => {
             note(console, "you may not list policies, so deadlines are not known");
@@ -112,15 +112,15 @@ fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Ordering {
 }
 
 fn note(console: &mut Console, words: &str) {
-    console.say(Span::new(format!("note: {words}"), Tone::Dim));
+    console.say(TextSpan::new(format!("note: {words}"), Tone::Dim));
 }
 
 /// When the wait for people ends, as far as the caller may read what says so.
 async fn deadline(
     cluster: &Cluster,
     request: &AccessRequest,
-    policies: &Policies,
-    installation: &Installation,
+    policies: &PoliciesRead,
+    installation: &InstallationArgs,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, PluginError> {
     match Seen::of(cluster, request, policies, installation).await {
@@ -195,7 +195,7 @@ impl PendingArgs {
         let heads = ["NAMESPACE", "NAME", "REQUESTER", "ROLE", "FOR", "RISK", "DEADLINE", "AGE", "REASON"];
         let mut table = self.format.table(&heads, &["STAGE", "WHERE"]);
         for PendingRequest { request, asked, by } in waiting {
-            let mut row: Vec<Span> = vec![
+            let mut row: Vec<TextSpan> = vec![
                 request.namespace().unwrap_or_default().into(),
                 request.name_any().into(),
                 words::requester(request).into(),

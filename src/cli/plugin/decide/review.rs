@@ -8,7 +8,7 @@ use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::text::{Span, Tone};
+use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::cli::plugin::requests;
 use crate::cli::plugin::seen::Seen;
 use crate::cli::plugin::write;
@@ -56,7 +56,7 @@ impl std::fmt::Display for Vain {
 /// Says why a review is not given.
 pub fn refuse(request: &AccessRequest, why: &Vain, console: &mut Console) {
     let name = format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any());
-    console.say(Span::new(format!("{name}: {why}"), Tone::Bad));
+    console.say(TextSpan::new(format!("{name}: {why}"), Tone::Bad));
 }
 
 /// A review by somebody, as the cluster would stamp it.

@@ -8,13 +8,13 @@ use crate::api::request::AccessRequest;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatError;
 use crate::cli::plugin::output::table::Table;
-use crate::cli::plugin::output::text::{Span, Text};
+use crate::cli::plugin::output::text::{Text, TextSpan};
 use crate::core::rbac::rules::describe;
 use crate::core::report::explain::{Explanation, Grant, Judged, Outcome, StageProgress, StageState, Verdict};
 
 /// How an explanation is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum ExplainFormat {
     /// For people.
     Text,
     /// For programs.
@@ -40,14 +40,14 @@ pub fn print(
     request: &AccessRequest,
     explanation: &Explanation,
     notes: &[String],
-    format: Format,
+    format: ExplainFormat,
     console: &mut Console,
 ) -> Result<(), FormatError> {
     let document = Explained { request: place(request), explanation, notes };
     match format {
-        Format::Text => console.show(&text(request, explanation, notes)),
-        Format::Yaml => console.print(&format!("---\n{}", serde_saphyr::to_string(&document)?)),
-        Format::Json => console.print(&format!("{}\n", serde_json::to_string_pretty(&document)?)),
+        ExplainFormat::Text => console.show(&text(request, explanation, notes)),
+        ExplainFormat::Yaml => console.print(&format!("---\n{}", serde_saphyr::to_string(&document)?)),
+        ExplainFormat::Json => console.print(&format!("{}\n", serde_json::to_string_pretty(&document)?)),
     }
     Ok(())
 }
@@ -123,7 +123,7 @@ fn granted(grant: &Grant) -> String {
     format!("{} in {place} for {}{until}{by}", grant.role, grant.duration)
 }
 
-fn row_of_policy(policy: &Judged, because: &str) -> Vec<Span> {
+fn row_of_policy(policy: &Judged, because: &str) -> Vec<TextSpan> {
     let why = policy.why.join(", ");
     let shown = match policy.verdict {
         Verdict::Decides => format!("decides: {because}"),
@@ -138,7 +138,7 @@ fn row_of_policy(policy: &Judged, because: &str) -> Vec<Span> {
     vec![policy.name.clone().into(), effect.into(), shown.into()]
 }
 
-fn row_of_stage(stage: &StageProgress) -> Vec<Span> {
+fn row_of_stage(stage: &StageProgress) -> Vec<TextSpan> {
     let state = match stage.state {
         StageState::Full => "full",
         StageState::Open => "open",

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use anstream::AutoStream;
 
-use super::text::{Span, Text, Tone, visible};
+use super::text::{Text, TextSpan, Tone, visible};
 
 /// The streams of the process.
 pub struct Console {
@@ -43,7 +43,7 @@ impl Console {
     }
 
     /// Something beside the result: what happens, what could not be read.
-    pub fn say(&mut self, words: impl Into<Span>) {
+    pub fn say(&mut self, words: impl Into<TextSpan>) {
         self.end_live();
         let _ = write!(self.err, "{}", Text::of(words));
     }
@@ -58,7 +58,7 @@ impl Console {
     pub fn next(&mut self, command: &str) {
         if self.err_is_terminal() {
             let mut text = Text::default();
-            text.spans(vec![Span::new("next: ", Tone::Dim), command.into()]);
+            text.spans(vec![TextSpan::new("next: ", Tone::Dim), command.into()]);
             self.end_live();
             let _ = write!(self.err, "{text}");
         }
@@ -70,7 +70,8 @@ impl Console {
         if self.err_is_terminal() {
             // Longer than the screen, it would not be written over but pushed up.
             let words: String = visible(&format!("{steady}{clock}")).chars().take(width_of_terminal()).collect();
-            let _ = write!(self.err, "\r\x1b[2K{}", Span::new(words, Tone::Waiting)).and_then(|()| self.err.flush());
+            let _ =
+                write!(self.err, "\r\x1b[2K{}", TextSpan::new(words, Tone::Waiting)).and_then(|()| self.err.flush());
             self.is_live = true;
         } else if self.said != steady {
             self.said = steady.to_owned();

@@ -2,19 +2,19 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::text::{Span, Text, Tone, visible};
+use super::text::{Text, TextSpan, Tone, visible};
 
 /// A table for people.
 #[derive(Clone, Debug)]
 pub struct Table {
-    heads: Option<Vec<Span>>,
-    rows: Vec<Vec<Span>>,
+    heads: Option<Vec<TextSpan>>,
+    rows: Vec<Vec<TextSpan>>,
 }
 
 impl Table {
     /// A table with these heads.
     pub fn new(heads: &[&str]) -> Self {
-        Self { heads: Some(heads.iter().map(|head| Span::new(*head, Tone::Strong)).collect()), rows: Vec::new() }
+        Self { heads: Some(heads.iter().map(|head| TextSpan::new(*head, Tone::Strong)).collect()), rows: Vec::new() }
     }
 
     /// The same without a line of heads, for `--no-headers`.
@@ -23,17 +23,18 @@ impl Table {
     }
 
     /// Adds a row: one cell for each head.
-    pub fn row(&mut self, cells: Vec<Span>) {
+    pub fn row(&mut self, cells: Vec<TextSpan>) {
         self.rows.push(cells);
     }
 
+    /// Whether it has no row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Its lines.
     pub fn text(&self) -> Text {
-        let all: Vec<&Vec<Span>> = self.heads.iter().chain(&self.rows).collect();
+        let all: Vec<&Vec<TextSpan>> = self.heads.iter().chain(&self.rows).collect();
         let columns = all.iter().map(|row| row.len()).max().unwrap_or_default();
         let widest = |column: usize| all.iter().filter_map(|row| row.get(column)).map(width).max();
         let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or_default()).collect();
@@ -53,7 +54,7 @@ impl Table {
     }
 }
 
-fn width(cell: &Span) -> usize {
+fn width(cell: &TextSpan) -> usize {
     visible(&cell.words).width()
 }
 
@@ -73,7 +74,7 @@ mod tests {
     #[test]
     fn heads_are_strong_and_take_part_in_the_width() {
         let mut table = Table::new(&["NAME", "STATE"]);
-        table.row(vec!["fix".into(), Span::new("Active", Tone::Good)]);
+        table.row(vec!["fix".into(), TextSpan::new("Active", Tone::Good)]);
         assert_eq!(
             table.text().to_string(),
             "\u{1b}[1mNAME\u{1b}[0m  \u{1b}[1mSTATE\u{1b}[0m\nfix   \u{1b}[32mActive\u{1b}[0m\n"

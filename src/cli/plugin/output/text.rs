@@ -37,25 +37,25 @@ impl Tone {
 
 /// Some words in one tone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct TextSpan {
     pub words: String,
     pub tone: Tone,
 }
 
-impl Span {
+impl TextSpan {
     /// Words in a tone.
     pub fn new(words: impl Into<String>, tone: Tone) -> Self {
         Self { words: words.into(), tone }
     }
 }
 
-impl<T: Into<String>> From<T> for Span {
+impl<T: Into<String>> From<T> for TextSpan {
     fn from(words: T) -> Self {
         Self::new(words, Tone::Plain)
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for TextSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = visible(&self.words);
         if self.tone == Tone::Plain || words.is_empty() {
@@ -68,23 +68,23 @@ impl fmt::Display for Span {
 
 /// Lines for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text(Vec<Vec<Span>>);
+pub struct Text(Vec<Vec<TextSpan>>);
 
 impl Text {
     /// One line.
-    pub fn of(words: impl Into<Span>) -> Self {
+    pub fn of(words: impl Into<TextSpan>) -> Self {
         let mut text = Self::default();
         text.line(words);
         text
     }
 
     /// Adds a line.
-    pub fn line(&mut self, words: impl Into<Span>) {
+    pub fn line(&mut self, words: impl Into<TextSpan>) {
         self.0.push(vec![words.into()]);
     }
 
     /// Adds a line of words in several tones.
-    pub fn spans(&mut self, spans: Vec<Span>) {
+    pub fn spans(&mut self, spans: Vec<TextSpan>) {
         self.0.push(spans);
     }
 
@@ -100,6 +100,7 @@ impl Text {
         self.0.extend(other.0);
     }
 
+    /// Whether it has no line.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -110,7 +111,7 @@ impl fmt::Display for Text {
         for line in &self.0 {
             for (index, span) in line.iter().enumerate() {
                 if index + 1 == line.len() {
-                    Span { words: span.words.trim_end().to_owned(), tone: span.tone }.fmt(f)?;
+                    TextSpan { words: span.words.trim_end().to_owned(), tone: span.tone }.fmt(f)?;
                 } else {
                     span.fmt(f)?;
                 }
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(visible(hostile), shown);
         assert_eq!(Text::of(hostile).to_string(), format!("{shown}\n"));
         let mut text = Text::default();
-        text.spans(vec![Span::new(hostile, Tone::Bad), " after".into()]);
+        text.spans(vec![TextSpan::new(hostile, Tone::Bad), " after".into()]);
         assert_eq!(text.to_string(), format!("\u{1b}[31m{shown}\u{1b}[0m after\n"));
         assert_eq!(visible("\u{17e}ofie \u{43a}\u{43b} 東京"), "\u{17e}ofie \u{43a}\u{43b} 東京");
     }

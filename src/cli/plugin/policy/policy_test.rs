@@ -271,7 +271,7 @@ impl Case {
 }
 
 /// What came of the cases.
-pub struct Report {
+pub struct TestReport {
     /// A line for each, and a sum.
     pub text: String,
     /// How many failed.
@@ -282,7 +282,7 @@ pub struct Report {
 ///
 /// # Errors
 /// When the files or the policies in them cannot be used.
-pub fn run(paths: &[PathBuf]) -> Result<Report, PluginError> {
+pub fn run(paths: &[PathBuf]) -> Result<TestReport, PluginError> {
     let documents = documents(paths)?;
     let (mut policies, mut tests, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for document in &documents {
@@ -311,7 +311,7 @@ pub fn run(paths: &[PathBuf]) -> Result<Report, PluginError> {
     Ok(report(&PolicySet::new(&policies), &tests))
 }
 
-fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Report {
+fn report(policies: &PolicySet, tests: &[PolicyTest]) -> TestReport {
     let (mut text, mut passed, mut failed) = (String::new(), 0_usize, 0_usize);
     for test in tests {
         for case in &test.cases {
@@ -333,7 +333,7 @@ fn report(policies: &PolicySet, tests: &[PolicyTest]) -> Report {
         }
     }
     text.push_str(&format!("{passed} passed, {failed} failed\n"));
-    Report { text, failed }
+    TestReport { text, failed }
 }
 
 impl Case {

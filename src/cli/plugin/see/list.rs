@@ -10,7 +10,7 @@ use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatArgs;
-use crate::cli::plugin::output::text::{Span, Text};
+use crate::cli::plugin::output::text::{Text, TextSpan};
 use crate::cli::plugin::requests::{self, Where};
 use crate::runtime::clock::Clock;
 
@@ -57,7 +57,8 @@ fn table(format: &FormatArgs, requests: &[AccessRequest], place: &Where) -> Text
     let mut table = format.table(&heads, &["RISK", "POLICY", "REASON"]);
     for request in requests {
         let until = words::until(request).map(|until| until.to_string()).unwrap_or_default();
-        let mut row: Vec<Span> = if everywhere { vec![request.namespace().unwrap_or_default().into()] } else { vec![] };
+        let mut row: Vec<TextSpan> =
+            if everywhere { vec![request.namespace().unwrap_or_default().into()] } else { vec![] };
         row.extend([
             request.name_any().into(),
             words::requester(request).into(),

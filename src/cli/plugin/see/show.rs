@@ -11,7 +11,7 @@ use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatArgs;
 use crate::cli::plugin::output::table::Table;
-use crate::cli::plugin::output::text::{Span, Text, Tone};
+use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
 use crate::cli::plugin::requests;
 use crate::runtime::clock::Clock;
 
@@ -49,7 +49,7 @@ pub fn page(request: &AccessRequest, now: Timestamp) -> Text {
     let status = request.status.clone().unwrap_or_default();
     let mut text = Text::default();
     text.spans(vec![
-        Span::new(format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any()), Tone::Strong),
+        TextSpan::new(format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any()), Tone::Strong),
         " ".into(),
         words::state(request),
     ]);
@@ -81,9 +81,9 @@ pub fn page(request: &AccessRequest, now: Timestamp) -> Text {
 /// What is asked for, by whom, and what is known of it: a fact a line.
 pub fn facts(request: &AccessRequest, status: &AccessRequestStatus, now: Timestamp) -> Text {
     let mut table = Table::new(&[]).without_heads(true);
-    let mut fact = |name: &str, words: Option<Span>| {
+    let mut fact = |name: &str, words: Option<TextSpan>| {
         if let Some(words) = words.filter(|words| !words.words.is_empty()) {
-            table.row(vec![Span::new(name, Tone::Dim), words]);
+            table.row(vec![TextSpan::new(name, Tone::Dim), words]);
         }
     };
     fact("who", Some(words::requester(request).into()));
@@ -94,9 +94,9 @@ pub fn facts(request: &AccessRequest, status: &AccessRequestStatus, now: Timesta
         Some(left) if !status.state.is_final() => format!("{until} (in {left})"),
         _ => until.to_string(),
     });
-    fact("until", until.map(Span::from));
+    fact("until", until.map(TextSpan::from));
     fact("why", Some(request.spec.reason.as_str().into()));
-    fact("ticket", request.spec.ticket.as_deref().map(Span::from));
+    fact("ticket", request.spec.ticket.as_deref().map(TextSpan::from));
     fact("risk", Some(words::risk(request)));
     for reason in status.risk.iter().flat_map(|risk| &risk.reasons) {
         fact("", Some(reason.as_str().into()));

@@ -15,7 +15,7 @@ use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::text::{Span, Text, Tone};
+use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
 use crate::cli::plugin::requests;
 use crate::controller::observe::DecodedRequest;
 
@@ -126,9 +126,9 @@ fn line(news: &News) -> Text {
     let at = last_change(request).map(|at| at.to_string()).unwrap_or_default();
     let which = format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any());
     let facts = format!("  {which}  {}  {}  ", words::requester(request), words::what(request));
-    let mut spans = vec![Span::new(at, Tone::Dim), facts.into()];
+    let mut spans = vec![TextSpan::new(at, Tone::Dim), facts.into()];
     match news {
-        News::Gone(_) => spans.push(Span::new("deleted", Tone::Bad)),
+        News::Gone(_) => spans.push(TextSpan::new("deleted", Tone::Bad)),
         News::Stands(_) => {
             let message = request.status.as_ref().and_then(|status| status.message.as_deref());
             spans.extend([words::state(request), message.map(|words| format!(": {words}")).unwrap_or_default().into()]);

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use crate::api::request::{AccessRequest, State};
 use crate::api::subject::RoleKind;
-use crate::cli::plugin::output::text::{Span, Tone};
+use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::core::model::duration;
 use crate::core::rbac::rules::describe;
 
@@ -42,7 +42,7 @@ fn granted_in(request: &AccessRequest) -> Vec<String> {
 }
 
 /// Its state, in the tone that goes with it.
-pub fn state(request: &AccessRequest) -> Span {
+pub fn state(request: &AccessRequest) -> TextSpan {
     let state = request.status.as_ref().map(|status| status.state).unwrap_or_default();
     let tone = match state {
         State::Active | State::Extended => Tone::Good,
@@ -50,7 +50,7 @@ pub fn state(request: &AccessRequest) -> Span {
         State::Denied | State::Failed | State::Lapsed | State::Revoked => Tone::Bad,
         State::Expired => Tone::Dim,
     };
-    Span::new(state.as_str(), tone)
+    TextSpan::new(state.as_str(), tone)
 }
 
 /// Until when access lasts, or lasted.
@@ -59,9 +59,9 @@ pub fn until(request: &AccessRequest) -> Option<Timestamp> {
 }
 
 /// How much harm it can do, in the tone that goes with it.
-pub fn risk(request: &AccessRequest) -> Span {
+pub fn risk(request: &AccessRequest) -> TextSpan {
     let level = request.status.as_ref().and_then(|status| status.risk.as_ref()).map_or("", |risk| risk.level.as_str());
-    Span::new(level, if matches!(level, "High" | "Critical" | "Unknown") { Tone::Bad } else { Tone::Plain })
+    TextSpan::new(level, if matches!(level, "High" | "Critical" | "Unknown") { Tone::Bad } else { Tone::Plain })
 }
 
 /// How long ago it was made: the largest unit alone, as kubectl has it.

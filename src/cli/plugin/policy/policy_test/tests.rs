@@ -23,12 +23,12 @@ spec: {role: {name: admin}, reason: slow}
 ";
 
 /// What `policy test` says of a case under a policy with something more.
-fn said_under(more: &str, case: &str) -> Result<Report, String> {
+fn said_under(more: &str, case: &str) -> Result<TestReport, String> {
     said_in("namespaces: [{name: shop}]", more, case)
 }
 
 /// The same in a cluster of which the PolicyTest says this.
-fn said_in(cluster: &str, more: &str, case: &str) -> Result<Report, String> {
+fn said_in(cluster: &str, more: &str, case: &str) -> Result<TestReport, String> {
     let folder = tempfile::tempdir().unwrap();
     let policy = POLICY.replace("  limits:", &format!("  {more}\n  limits:"));
     let head = "apiVersion: daypass.dev/v1alpha1, kind: PolicyTest";
@@ -37,7 +37,7 @@ fn said_in(cluster: &str, more: &str, case: &str) -> Result<Report, String> {
     run(&[folder.path().to_owned()]).map_err(|error| error.to_string())
 }
 
-fn reply(case: &str) -> Result<Report, String> {
+fn reply(case: &str) -> Result<TestReport, String> {
     said_under("", case)
 }
 
