@@ -173,7 +173,7 @@ impl Queues {
         self.policies.add(policy);
     }
 
-    /// How many requests and policies wait for a pass.
+    /// How many requests and policies wait for a pass. One that is asked for while its pass runs counts when that has ended.
     pub fn depth(&self) -> usize {
         self.grants.depth() + self.limited.depth() + self.decisions.depth() + self.policies.depth()
     }

@@ -18,6 +18,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span, debug, error};
 
@@ -81,6 +82,8 @@ where
         // Asked for while a pass runs that may not see what is new.
         let mut once_more = HashSet::new();
         loop {
+            // A pass may never wait, and all else in this task must not wait until the queue is empty.
+            consume_budget().await;
             timers.take_due(Instant::now()).into_iter().for_each(|object| self.queue.add(object));
             let wake = timers.next();
             let object = tokio::select! {
@@ -137,182 +140,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::Mutex;
-
-    use kube::ResourceExt;
-    use kube::runtime::watcher::Event;
-    use serde_json::json;
-    use tokio::sync::Notify;
-
-    use super::*;
-    use crate::controller::queues::Lane;
-    use crate::controller::scripted::{Script, bring, context};
-    use crate::controller::stores::packed::PackedRequest;
-    use crate::core::laws::fixtures::{noon, request};
-    use crate::runtime::clock::Clock;
-
-    /// How many requests are asked for again at each of their passes.
-    const BUSY: usize = 50;
-
-    /// Without turns, those that the runtime finds first in its set would be taken again and again.
-    #[tokio::test(start_paused = true)]
-    async fn whoever_came_first_is_next_however_many_come_again() {
-        let (context, mut feeds, inbox) = context(&Script::default(), Clock::at(noon()));
-        [Event::Init, Event::InitDone].iter().for_each(|event| feeds.requests.apply_watcher_event(event));
-        for n in 0..BUSY {
-            let mut request = request(json!({}));
-            request.metadata.name = Some(format!("fix-{n}"));
-            bring(&context, &mut feeds, request);
-        }
-        let context = Arc::new(context);
-        let store = context.requests.store.clone();
-        let begun: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
-        let enough = Arc::new(Notify::new());
-        let pass = |request: Arc<_>, context: Arc<Context>| {
-            let (begun, enough) = (begun.clone(), enough.clone());
-            async move {
-                let reference = ObjectRef::from_obj(&*request);
-                context.queues.enqueue(Lane::Decisions, reference);
-                let mut begun = begun.lock().unwrap();
-                *begun.entry(request.name_any()).or_default() += 1;
-                if begun.values().sum::<usize>() >= BUSY * 4 {
-                    enough.notify_one();
-                }
-                Ok(NextPass::when_asked())
-            }
-        };
-        for request in store.state() {
-            context.queues.enqueue(Lane::Decisions, ObjectRef::from_obj(&*request));
-        }
-        let passes = Passes {
-            store,
-            queue: inbox.decisions,
-            concurrency: 2,
-            span: |_| Span::none(),
-            pass,
-            after_error: |_, _: &Error, _| NextPass::when_asked(),
-        };
-        passes
-            .run(context, {
-                let enough = enough.clone();
-                async move { enough.notified().await }
-            })
-            .await;
-        let begun = begun.lock().unwrap();
-        let (least, most) = (begun.values().min().unwrap(), begun.values().max().unwrap());
-        assert!(begun.len() == BUSY && most - least <= 1, "{begun:?}");
-    }
-
-    /// What is known of a pass when it begins: of which request, and how long after the first.
-    type Begun = Arc<Mutex<Vec<(String, Duration)>>>;
-
-    /// Has these requests taken through passes that say what they are told, for so long, and tells when each began.
-    async fn begun(
-        names: &[&str],
-        concurrency: usize,
-        during: Duration,
-        pass: impl Fn(&str, usize, &Context) -> (Duration, NextPass) + Send + Sync + 'static,
-    ) -> Vec<(String, Duration)> {
-        let (context, mut feeds, inbox) = context(&Script::default(), Clock::at(noon()));
-        [Event::Init, Event::InitDone].iter().for_each(|event| feeds.requests.apply_watcher_event(event));
-        for name in names {
-            let mut request = request(json!({}));
-            request.metadata.name = Some((*name).to_owned());
-            bring(&context, &mut feeds, request);
-        }
-        let context = Arc::new(context);
-        let store = context.requests.store.clone();
-        let of = |name: &&str| store.state().into_iter().find(|request| request.name_any() == **name).unwrap();
-        for name in names {
-            context.queues.enqueue(Lane::Decisions, ObjectRef::from_obj(&*of(name)));
-        }
-        let (start, begun, pass) = (Instant::now(), Begun::default(), Arc::new(pass));
-        let seen = begun.clone();
-        let passes = Passes {
-            store: store.clone(),
-            queue: inbox.decisions,
-            concurrency,
-            span: |_| Span::none(),
-            pass: move |request: Arc<PackedRequest>, context: Arc<Context>| {
-                let (seen, pass) = (seen.clone(), pass.clone());
-                async move {
-                    let before = {
-                        let mut seen = seen.lock().unwrap();
-                        seen.push((request.name_any(), start.elapsed()));
-                        seen.iter().filter(|(name, _)| *name == request.name_any()).count()
-                    };
-                    let (takes, next) = pass(&request.name_any(), before, &context);
-                    tokio::time::sleep(takes).await;
-                    Ok(next)
-                }
-            },
-            after_error: |_, _: &Error, _| NextPass::when_asked(),
-        };
-        passes.run(context, tokio::time::sleep(during)).await;
-        std::mem::take(&mut *begun.lock().unwrap())
-    }
-
-    fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
-    }
-
-    fn at(name: &str, millis: u64) -> (String, Duration) {
-        (name.to_owned(), ms(millis))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pass_begins_as_soon_as_it_is_asked_for() {
-        let begun = begun(&["a", "b"], 2, ms(50), |_, _, _| (Duration::ZERO, NextPass::when_asked())).await;
-        assert_eq!(begun, [at("a", 0), at("b", 0)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_is_asked_for_while_it_runs_is_made_when_that_has_ended() {
-        let begun = begun(&["a"], 4, ms(50), |name, nth, context| {
-            if nth == 1 {
-                context.queues.enqueue(Lane::Decisions, ObjectRef::new(name).within("shop"));
-            }
-            (ms(7), NextPass::when_asked())
-        })
-        .await;
-        assert_eq!(begun, [at("a", 0), at("a", 7)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pass_that_is_asked_for_comes_in_place_of_one_by_a_timer() {
-        let begun = begun(&["a", "b"], 2, ms(50), |name, nth, context| match (name, nth) {
-            // It would come at 20, but for the pass that b asks for at 5.
-            ("a", 1) => (Duration::ZERO, NextPass::after(ms(20))),
-            ("b", 1) => (Duration::ZERO, NextPass::after(ms(5))),
-            ("b", 2) => {
-                context.queues.enqueue(Lane::Decisions, ObjectRef::new("a").within("shop"));
-                (Duration::ZERO, NextPass::when_asked())
-            }
-            _ => (Duration::ZERO, NextPass::when_asked()),
-        })
-        .await;
-        assert_eq!(begun, [at("a", 0), at("b", 0), at("b", 5), at("a", 5)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_runs_at_the_end_is_finished_and_nothing_more_is_begun() {
-        let begin = Instant::now();
-        let begun = begun(&["a", "b"], 1, ms(5), |_, _, _| (ms(10), NextPass::when_asked())).await;
-        assert_eq!((begun, begin.elapsed()), (vec![at("a", 0)], ms(10)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_is_gone_is_passed_over() {
-        let begun = begun(&["a", "b"], 1, ms(50), |name, _, context| {
-            if name == "a" {
-                context.queues.enqueue(Lane::Decisions, ObjectRef::new("gone").within("shop"));
-                context.queues.enqueue(Lane::Decisions, ObjectRef::new("a").within("elsewhere"));
-            }
-            (ms(1), NextPass::when_asked())
-        })
-        .await;
-        assert_eq!(begun, [at("a", 0), at("b", 1)]);
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ use crate::core::rbac::role::RoleSeen;
 /// How many ClusterRoles are kept unpacked: most requests are for few roles, and one may have hundreds of rules.
 const MOST_UNPACKED: usize = 8;
 
-/// ClusterRoles that were asked for last, unpacked, the newest last. Each is told by where its packed form is, so that it
+/// ClusterRoles that were asked for last, unpacked, the latest last. Each is told by where its packed form is, so that it
 /// is never one from before a change.
 #[derive(Default)]
 struct Unpacked(Mutex<VecDeque<UnpackedRole>>);
@@ -33,8 +33,11 @@ struct UnpackedRole {
 impl Unpacked {
     fn of(&self, packed: &Arc<Packed<ClusterRole>>) -> Option<Arc<ClusterRole>> {
         let mut unpacked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = unpacked.iter().find(|known| Arc::ptr_eq(&known.packed, packed)) {
-            return Some(known.role.clone());
+        if let Some(at) = unpacked.iter().position(|known| Arc::ptr_eq(&known.packed, packed)) {
+            let known = unpacked.remove(at)?;
+            let role = known.role.clone();
+            unpacked.push_back(known);
+            return Some(role);
         }
         let role = Arc::new(packed.open()?);
         if unpacked.len() == MOST_UNPACKED {

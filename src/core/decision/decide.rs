@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_doubted_policy_denies_what_is_new_and_allows_nothing() {
-        let gap = || Disbelief::Unguarded("status-guard".to_owned());
+        let gap = || Disbelief::GuardMissing("status-guard".to_owned());
         let (allow, deny) = (policy("allow", json!({})), deny("no", json!({})));
         let asked_of = |role: RoleSeen, policies: &[&AccessPolicy], spec: Value| {
             let doubted = |_: &AccessPolicy| Some(gap());

@@ -87,7 +87,7 @@ fn in_what_a_policy_falls_short() {
             "there are 2 running grants under it, and it allows 1",
         ),
         (
-            Shortfall::Disbelieved(Disbelief::Unguarded(own("WHY"))),
+            Shortfall::Disbelieved(Disbelief::GuardMissing(own("WHY"))),
             "it was written while the cluster's guard may not be in place: WHY",
         ),
         (

@@ -156,7 +156,7 @@ impl fmt::Display for Asking {
         match self {
             Self::Opened { stage, required } => write!(f, "stage {stage} is open: {required} must approve"),
             Self::Waits(StageWait { policy, stage, missing, approvers, hours, holds }) => {
-                let (missing, approvers) = (people(*missing), names(approvers));
+                let (missing, approvers) = (more_approvals(*missing), names(approvers));
                 write!(f, "stage {stage} of policy {policy} needs {missing} of: {approvers}")?;
                 hours.iter().try_for_each(|hours| write!(f, " (counted {hours})"))?;
                 holds.iter().try_for_each(|hold| write!(f, "; {hold}"))
@@ -263,6 +263,6 @@ pub fn names(subjects: &[Subject]) -> String {
 }
 
 /// So many approvals that are still missing, in words.
-pub fn people(n: i32) -> String {
+pub fn more_approvals(n: i32) -> String {
     if n == 1 { "one more approval".to_owned() } else { format!("{n} more approvals") }
 }

@@ -36,7 +36,7 @@ const MOST_WORDS: usize = 16;
 /// How many subjects that may end access are put on record. A part of them would make the others seem to be nobody.
 const MOST_MAY_REVOKE: usize = 256;
 
-/// Notes on the status whom the request waits for. Whom, and when to look again.
+/// Puts on record whom the request waits for. Returns that, and when to look again.
 pub fn ask(
     status: &mut AccessRequestStatus,
     ask: &ValidRequest<'_>,

@@ -1,6 +1,6 @@
 //! When to look at a request again.
 //!
-//! The controller runtime keeps one timer for each object, so every way out of a pass must name the next
+//! The controller keeps one timer for each object in each of its loops, so every way out of a pass must name the next
 //! deadline, and none may be later than the end of a grant.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The words that every rule speaks: instants, windows, places, persons, and what a request asks for.
 //!
-//! It must not know a policy, a role's rules or a binding.
+//! It must not read a policy, a role's rules or a binding. What can be wrong in a field of one is named in [`problem`].
 
 pub mod ask;
 pub mod duration;

@@ -17,7 +17,7 @@ use crate::core::guard::{Gap, Gaps, Guard, Unguarded};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disbelief {
     /// It was written while a guard may be missing; which.
-    Unguarded(String),
+    GuardMissing(String),
     /// It may have been written in a time without guard, and nobody has judged that yet.
     Unjudged(Unguarded),
     /// The same, judged: it is used when it is written anew or confirmed.
@@ -35,7 +35,7 @@ pub enum Disbelief {
 impl fmt::Display for Disbelief {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unguarded(why) => {
+            Self::GuardMissing(why) => {
                 write!(f, "it was written while the cluster's guard may not be in place: {why}")
             }
             Self::Unjudged(when) => {
@@ -65,7 +65,7 @@ pub fn doubt(policy: &AccessPolicy, guard: &Guard) -> Option<Disbelief> {
         return doubt_on_record(policy);
     }
     match guard {
-        Guard::Missing(why) => Some(Disbelief::Unguarded(why.clone())),
+        Guard::Missing(why) => Some(Disbelief::GuardMissing(why.clone())),
         Guard::InForce(gaps) => written_in(policy, gaps).map(Disbelief::Unjudged),
     }
 }

@@ -43,7 +43,8 @@ impl RoleSeen {
         Self::OfCluster(Some(Arc::default()))
     }
 
-    /// Whether both were read at the same time, so that all that follows from the rules is the same.
+    /// Whether both are one and the same reading of a ClusterRole, so that all that follows from its rules is the same. False
+    /// when that is not known: for Roles, and for a role that is not there.
     pub fn is_the_same_reading(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::OfCluster(Some(one)), Self::OfCluster(Some(other))) => Arc::ptr_eq(one, other),

@@ -194,6 +194,6 @@ fn what_looks_wrong_in_a_policy_and_the_way_out() {
             "correct or remove it, or create the namespace",
         ),
     ] {
-        assert_eq!((oddity.to_string().as_str(), oddity.way_out().as_str()), (why, way_out));
+        assert_eq!((oddity.to_string().as_str(), oddity.way_out().as_ref()), (why, way_out));
     }
 }

@@ -143,3 +143,40 @@ impl<'a> Facts<'a> {
         (self.role, self.extent) = (role, extent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::rbac::v1::ClusterRole;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::scripted::{Script, context};
+    use crate::core::laws::fixtures::{namespaces, noon, request};
+    use crate::runtime::clock::Clock;
+
+    #[tokio::test]
+    async fn the_risk_is_that_of_the_role_as_it_was_read_last_where_it_holds() {
+        let (context, ..) = context(&Script::default(), Clock::at(noon()));
+        let role = |verb: &str| {
+            let rules = json!([{ "verbs": [verb], "apiGroups": [""], "resources": ["secrets"] }]);
+            let role: ClusterRole =
+                serde_json::from_value(json!({ "metadata": { "name": "edit" }, "rules": rules })).unwrap();
+            RoleSeen::OfCluster(Some(Arc::new(role)))
+        };
+        let (reads, all) = (role("get"), role("*"));
+        let (here, everywhere) = (request(json!({})), request(json!({ "scope": { "cluster": true } })));
+        let mut facts = Facts::new(&context, Instant::now(), Guard::since(noon()));
+        for (request, role, extent) in [
+            (&here, &reads, Extent::Namespaces),
+            (&here, &all, Extent::Namespaces),
+            (&everywhere, &all, Extent::Cluster),
+            (&everywhere, &reads, Extent::Cluster),
+            (&everywhere, &RoleSeen::OfCluster(None), Extent::Cluster),
+        ] {
+            facts.see_role(request, Some(role.clone()), &namespaces());
+            assert_eq!(facts.risk, Some(role.risk(&[], extent)));
+        }
+        facts.see_role(&here, None, &namespaces());
+        assert_eq!(facts.risk, None);
+    }
+}

@@ -704,7 +704,7 @@ fn a_policy_that_is_doubted_ends_nothing_that_runs() {
         let ask = validate(&simulator.request).unwrap();
         active::still_allowed(&simulator.snapshot(&set, &[]), &simulator.status(), &ask, noon()).err()
     };
-    let gap = || Some(Disbelief::Unguarded("status-guard".to_owned()));
+    let gap = || Some(Disbelief::GuardMissing("status-guard".to_owned()));
     let base = policy("base", json!({ "scope": { "namespaces": ["*"] } }));
     for policies in [vec![&changed[0]], vec![&changed[1]], vec![&base, &changed[2]]] {
         assert!(ended(&policies, None).is_some(), "{policies:?}");

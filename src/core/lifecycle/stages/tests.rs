@@ -132,7 +132,7 @@ fn ends(simulator: &Simulator, policies: &PolicySet, who: &str) -> bool {
 fn a_policy_that_is_not_believed_gives_nobody_the_right_to_end_access_and_takes_it_from_nobody() {
     let (simulator, edited) = (approved(), asking("p", &["mallory", "dave"], 2));
     let set = |doubt: Option<Disbelief>| PolicySet::default().renewed([&edited], |_| doubt.clone());
-    let gap = Disbelief::Unguarded("status-guard".to_owned());
+    let gap = Disbelief::GuardMissing("status-guard".to_owned());
     for (who, when_believed, when_doubted) in
         [("bob", false, true), ("mallory", true, false), ("alice", true, true), ("eve", false, false)]
     {

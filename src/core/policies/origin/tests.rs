@@ -107,7 +107,7 @@ fn until_it_is_judged_it_is_used_unless_it_may_come_from_a_gap() {
     assert_eq!(doubt(&made(9, 2, believed(1, 6)), &one), Some(Disbelief::Unjudged(when)));
     assert_eq!(doubt(&made(9, 2, believed(2, 6)), &one), None);
     let missing = Guard::Missing("gone".to_owned());
-    let unguarded = Disbelief::Unguarded("gone".to_owned());
+    let unguarded = Disbelief::GuardMissing("gone".to_owned());
     assert_eq!(doubt(&made(9, 2, believed(1, 6)), &missing), Some(unguarded));
     assert_eq!(doubt(&made(9, 2, believed(2, 6)), &missing), None);
     // Not before the record says so: the annotation may come from a gap that is not known yet.
@@ -120,7 +120,7 @@ fn until_it_is_judged_it_is_used_unless_it_may_come_from_a_gap() {
 
 #[test]
 fn a_policy_that_is_believed_again_is_not_read_again() {
-    let (policy, why) = (policy("p", json!({})), Disbelief::Unguarded("gone".to_owned()));
+    let (policy, why) = (policy("p", json!({})), Disbelief::GuardMissing("gone".to_owned()));
     let set = PolicySet::default().renewed([&policy], |_| Some(why.clone()));
     let Some(Entry::Doubted { policy: doubted, .. }) = set.get("p") else { panic!("{set:?}") };
     let after = set.renewed([&policy], |_| None);

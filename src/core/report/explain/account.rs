@@ -21,7 +21,7 @@ use crate::core::decision::hours::counts;
 use crate::core::decision::period::Period;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::stance::{denials, stance};
-use crate::core::lifecycle::happened::people;
+use crate::core::lifecycle::happened::more_approvals;
 use crate::core::lifecycle::stages;
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::grant_scope::GrantScope;
@@ -56,7 +56,7 @@ impl Account<'_, '_> {
             Decision::Refused { refusal, .. } => Explanation::denied(vec![refusal.to_string()]),
             Decision::Lapsed(lapse) => Explanation::new(Outcome::Lapsed, format!("lapsed: {lapse}")),
             Decision::Waiting(waiting) => {
-                let (missing, stage) = (people(waiting.stage.required - waiting.approved), &waiting.stage.name);
+                let (missing, stage) = (more_approvals(waiting.stage.required - waiting.approved), &waiting.stage.name);
                 let of = &waiting.policy.reference.name;
                 let holds = HeldBy::all(waiting.frozen.as_ref(), waiting.role_away.as_deref());
                 let holds: String = holds.iter().map(|hold| format!("; {hold}")).collect();

@@ -2,6 +2,7 @@
 //!
 //! It must not say when something is: that is for [`super`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use k8s_openapi::jiff::SignedDuration;
@@ -63,39 +64,34 @@ pub enum Oddity {
 
 impl Oddity {
     /// What to do about it.
-    pub fn way_out(&self) -> String {
+    pub fn way_out(&self) -> Cow<'static, str> {
         match self {
-            Self::Fault { consequence, .. } => format!("mend it: {consequence}"),
-            Self::RoleUnusable(why) => why.way_out(),
-            Self::Protected(_) => format!("remove it, or {WAY_OUT}"),
-            Self::NeverInCluster(_) => format!("list roles that only look, or {WAY_OUT}"),
-            other => other.fixed_way_out().to_owned(),
-        }
-    }
-
-    fn fixed_way_out(&self) -> &'static str {
-        match self {
-            Self::Undecodable(_) => "mend or remove it: until then no request can be decided",
-            Self::Nobody(_) => wildcards::WAY_OUT,
-            Self::LongReview(_) => "name a week (168h) or less",
-            Self::LongExtension(_) => "lower max or count: who needs it longer can ask anew",
-            Self::WindowsIgnored(_) => "set spec.onBreakGlass, or change the spec otherwise, and its windows count",
-            Self::WindowsAlways => "remove schedule, or leave a time for access",
+            Self::Fault { consequence, .. } => format!("mend it: {consequence}").into(),
+            Self::RoleUnusable(why) => why.way_out().into(),
+            Self::Protected(_) => format!("remove it, or {WAY_OUT}").into(),
+            Self::NeverInCluster(_) => format!("list roles that only look, or {WAY_OUT}").into(),
+            Self::Undecodable(_) => "mend or remove it: until then no request can be decided".into(),
+            Self::Nobody(_) => wildcards::WAY_OUT.into(),
+            Self::LongReview(_) => "name a week (168h) or less".into(),
+            Self::LongExtension(_) => "lower max or count: who needs it longer can ask anew".into(),
+            Self::WindowsIgnored(_) => {
+                "set spec.onBreakGlass, or change the spec otherwise, and its windows count".into()
+            }
+            Self::WindowsAlways => "remove schedule, or leave a time for access".into(),
             Self::EmergenciesUnsaid => {
-                "set spec.onBreakGlass to Exempt to leave emergencies alone, or to Deny to say that you mean it"
+                "set spec.onBreakGlass to Exempt to leave emergencies alone, or to Deny to say that you mean it".into()
             }
-            Self::EverywhereAlone(_) | Self::ClusterAlone => "add approval.stages, or narrow it",
-            Self::EverybodyAlone(_) => "name the groups that need it, or add approval.stages",
-            Self::LongAlone(_) => "lower it to 24h or less, or add approval.stages",
+            Self::EverywhereAlone(_) | Self::ClusterAlone => "add approval.stages, or narrow it".into(),
+            Self::EverybodyAlone(_) => "name the groups that need it, or add approval.stages".into(),
+            Self::LongAlone(_) => "lower it to 24h or less, or add approval.stages".into(),
             Self::NobodyCanApprove { .. } | Self::ApproveEachOther { .. } => {
-                "name approvers who are not among the requesters"
+                "name approvers who are not among the requesters".into()
             }
-            Self::EverybodyApproves(_) => "name the groups whose word should count",
-            Self::RobotsApprove(_) => "name each one with kind ServiceAccount, or name people",
-            Self::DeniedBy(_) => "remove one of the two, or narrow the one that denies",
-            Self::ShadowedBy(_) => "remove it, or narrow the other",
-            Self::FitsNothing { .. } => "correct or remove it, or create the namespace",
-            Self::Fault { .. } | Self::RoleUnusable(_) | Self::Protected(_) | Self::NeverInCluster(_) => "",
+            Self::EverybodyApproves(_) => "name the groups whose word should count".into(),
+            Self::RobotsApprove(_) => "name each one with kind ServiceAccount, or name people".into(),
+            Self::DeniedBy(_) => "remove one of the two, or narrow the one that denies".into(),
+            Self::ShadowedBy(_) => "remove it, or narrow the other".into(),
+            Self::FitsNothing { .. } => "correct or remove it, or create the namespace".into(),
         }
     }
 }
