@@ -221,6 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn of_policies_that_fall_short_the_closest_comes_first_and_those_for_other_places_last() {
+        let elsewhere = json!({ "scope": { "namespaces": ["bank"] } });
+        let shorter = json!({ "duration": { "default": "10m", "max": "10m" } });
+        let both = json!({ "scope": { "namespaces": ["bank"] }, "duration": { "default": "10m", "max": "10m" } });
+        let policies = [policy("a", both), policy("b", elsewhere), policy("z", shorter)];
+        let Err(No::Denied(reasons)) = answer(json!({ "duration": "1h" }), &policies) else { panic!("it is allowed") };
+        let of = |denial: &Denial| match denial {
+            Denial::FallsShort { policy, .. } => policy.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reasons.iter().map(of).collect::<Vec<_>>(), ["z", "b", "a"]);
+    }
+
+    #[test]
     fn a_named_policy_decides_alone_but_never_over_a_deny() {
         let policies = [policy("easy", json!({})), policy("hard", json!({ "duration": { "max": "5m" } }))];
         assert_eq!(answer(json!({ "policy": "hard" }), &policies), by("hard", "5m"));

@@ -92,6 +92,11 @@ pub enum Shortfall {
 }
 
 impl Shortfall {
+    /// Whether the policy is for other places than the one asked for.
+    fn is_of_the_place(&self) -> bool {
+        matches!(self, Self::Cluster | Self::Namespaces(_))
+    }
+
     /// Whether it is a fault of the policy, whatever is asked for.
     pub fn is_of_the_policy(&self) -> bool {
         matches!(self, Self::Disbelieved(_) | Self::Faulty(_) | Self::RoleUnusable(_))
@@ -202,11 +207,15 @@ pub enum Denial {
 }
 
 impl Denial {
-    /// How far a policy is from allowing the request; the closest comes first.
-    pub fn distance(&self) -> usize {
+    /// How far a policy is from allowing the request; the closest comes first. Of two that fall short in as much, that for
+    /// another place is the farther one: in a large cluster nearly all policies are for other places.
+    pub fn distance(&self) -> (usize, bool) {
         match self {
-            Self::FallsShort { shortfalls, .. } => shortfalls.iter().filter(|short| !short.is_of_the_policy()).count(),
-            _ => 0,
+            Self::FallsShort { shortfalls, .. } => {
+                let of_the_request = shortfalls.iter().filter(|short| !short.is_of_the_policy()).count();
+                (of_the_request, shortfalls.iter().any(Shortfall::is_of_the_place))
+            }
+            _ => (0, false),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::core::decision::answer::Decision;
 use crate::core::decision::approvals::{Progress, ReviewLog, Reviews, progress};
 use crate::core::decision::decide::decide;
 use crate::core::decision::freeze::Denying;
-use crate::core::decision::shortfall::Denial;
+use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{deny, group, namespaces, noon, policy, request, stage, user};
 use crate::core::model::subjects::is_approver;
@@ -123,11 +123,14 @@ proptest! {
     }
 }
 
-/// In how many points a policy falls short.
-fn points(denial: &Denial) -> usize {
+/// In how many points a policy falls short, and whether it is for other places.
+fn points(denial: &Denial) -> (usize, bool) {
     match denial {
-        Denial::FallsShort { shortfalls, .. } => shortfalls.len(),
-        _ => 0,
+        Denial::FallsShort { shortfalls, .. } => {
+            let elsewhere = |short: &Shortfall| matches!(short, Shortfall::Cluster | Shortfall::Namespaces(_));
+            (shortfalls.len(), shortfalls.iter().any(elsewhere))
+        }
+        _ => (0, false),
     }
 }
 
