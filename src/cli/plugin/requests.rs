@@ -6,6 +6,9 @@ use kube::{Api, ResourceExt};
 
 use super::cluster::Cluster;
 use super::error::PluginError;
+use super::exit::Exit;
+use super::output::console::Console;
+use super::output::text::{TextSpan, Tone};
 use crate::api::request::AccessRequest;
 use crate::controller::observe::DecodedRequest;
 
@@ -50,6 +53,26 @@ pub async fn get(cluster: &Cluster, namespace: &str, name: &str) -> Result<Acces
     }
 }
 
+/// The requests of these names. What is wrong with one is said and keeps no other back; it is how the command ends.
+pub async fn named(
+    cluster: &Cluster,
+    namespace: &str,
+    names: &[String],
+    console: &mut Console,
+) -> (Vec<AccessRequest>, Exit) {
+    let (mut found, mut exit) = (Vec::new(), Exit::Done);
+    for name in names {
+        match get(cluster, namespace, name).await {
+            Ok(request) => found.push(request),
+            Err(error) => {
+                console.say(TextSpan::new(error.to_string(), Tone::Bad));
+                exit = exit.or(error.exit());
+            }
+        }
+    }
+    (found, exit)
+}
+
 /// Requests, oldest first, and the names of those that cannot be decoded, as NAMESPACE/NAME.
 ///
 /// # Errors
@@ -72,17 +95,58 @@ pub async fn list(cluster: &Cluster, place: &Where) -> Result<(Vec<AccessRequest
     Ok((requests, unreadable))
 }
 
+/// How a request was seen to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndSeen {
+    /// It is over, and the controller has put that on record.
+    Over,
+    /// It is not there any more. Nothing says whether its access is.
+    Deleted,
+}
+
 /// Waits until a request is over or deleted, no longer than a call may take.
 ///
 /// # Errors
 /// Why it was not seen to end.
-pub async fn until_over(cluster: &Cluster, request: &AccessRequest) -> Result<(), String> {
+pub async fn until_over(cluster: &Cluster, request: &AccessRequest) -> Result<EndSeen, String> {
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<DecodedRequest> = Api::namespaced(cluster.client.clone(), &namespace);
     let uid = request.uid();
-    let is_over = move |found: Option<&DecodedRequest>| match found {
-        None => true,
-        Some(found) => found.0.as_ref().is_ok_and(|found| found.uid() != uid || found.is_over()),
-    };
-    cluster.read(await_condition(api, &request.name_any(), is_over)).await.map(|_| ())
+    let ended = |found: Option<&DecodedRequest>| end_seen(found, uid.as_deref()).is_some();
+    let last = cluster.read(await_condition(api, &request.name_any(), ended)).await?;
+    Ok(end_seen(last.as_ref(), uid.as_deref()).unwrap_or(EndSeen::Deleted))
+}
+
+/// How the request of this UID has ended, if it has, by what is there under its name.
+fn end_seen(found: Option<&DecodedRequest>, uid: Option<&str>) -> Option<EndSeen> {
+    match found {
+        Some(found) if found.uid().as_deref() == uid => {
+            found.0.as_ref().is_ok_and(AccessRequest::is_over).then_some(EndSeen::Over)
+        }
+        _ => Some(EndSeen::Deleted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn what_is_deleted_or_replaced_is_not_seen_to_be_over() {
+        let found = |uid: &str, status: Value| -> DecodedRequest {
+            let mut request = json!(crate::core::laws::fixtures::request(json!({})));
+            request["metadata"]["uid"] = json!(uid);
+            request["status"] = status;
+            serde_json::from_value(request).unwrap()
+        };
+        let seen = |found: Option<&DecodedRequest>| end_seen(found, Some("a"));
+        assert_eq!(seen(Some(&found("a", json!({ "state": "Active" })))), None);
+        assert_eq!(seen(Some(&found("a", json!({ "state": 7 })))), None, "it cannot be read, and is there");
+        assert_eq!(seen(Some(&found("a", json!({ "state": "Revoked" })))), Some(EndSeen::Over));
+        for other in [json!({ "state": "Active" }), json!({ "state": "Revoked" }), json!({ "state": 7 })] {
+            assert_eq!(seen(Some(&found("b", other))), Some(EndSeen::Deleted));
+        }
+        assert_eq!(seen(None), Some(EndSeen::Deleted));
+    }
 }

@@ -10,13 +10,13 @@ use clap::builder::NonEmptyStringValueParser;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 
 use super::cluster::Cluster;
 use super::error::PluginError;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
-use crate::api::request::{AccessRequest, RoleRisk};
+use crate::api::request::{AccessRequest, PolicyRef, RoleRisk};
 use crate::api::subject::RoleName;
 use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
 use crate::core::decision::protected::{Protected, USUAL_RELEASE};
@@ -108,6 +108,20 @@ impl PoliciesRead {
         let set = observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record);
         Ok(Self { set, rights })
     }
+}
+
+/// A policy as it is now, readable or not; none when it is not there.
+///
+/// # Errors
+/// When it may not be read.
+pub async fn policy_now(cluster: &Cluster, name: &str) -> Result<Option<PolicyRef>, PluginError> {
+    let api: Api<DecodedPolicy> = Api::all(cluster.client.clone());
+    let found = cluster.call("get accesspolicies", api.get_opt(name)).await?;
+    Ok(found.map(|policy| PolicyRef {
+        name: policy.name_any(),
+        uid: policy.uid().unwrap_or_default(),
+        generation: policy.meta().generation.unwrap_or_default(),
+    }))
 }
 
 /// What one request is decided by.

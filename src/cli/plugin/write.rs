@@ -4,7 +4,7 @@
 
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::error::PluginError;
@@ -35,8 +35,28 @@ pub async fn review(
     let api: Api<AccessRequest> = Api::namespaced(cluster.client.clone(), &namespace);
     let patch = Patch::Merge(json!({
         "metadata": { "resourceVersion": seen.metadata.resource_version },
-        "status": { "reviews": { reviewer: review } },
+        "status": { "reviews": { reviewer: whole(review) } },
     }));
     let what = format!("patch accessrequests/status in namespace {namespace}");
     cluster.call(what, api.patch_status(&name, &PatchParams::default(), &patch)).await
+}
+
+/// A review as a merge patch that leaves nothing of the one before: what it does not have is null, which takes it away.
+fn whole(review: &Review) -> Value {
+    let Review { verdict, comment, uid, groups } = review;
+    let groups = Some(groups).filter(|groups| !groups.is_empty());
+    json!({ "verdict": verdict, "comment": comment, "uid": uid, "groups": groups })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::request::ReviewVerdict;
+    use crate::core::laws::fixtures;
+
+    #[test]
+    fn nothing_of_the_last_review_is_left() {
+        let patch = whole(&fixtures::review(ReviewVerdict::Approve, &[]));
+        assert_eq!(patch, json!({ "verdict": "Approve", "comment": null, "uid": null, "groups": null }));
+    }
 }

@@ -187,7 +187,14 @@ async fn foresee(
         Err(error) if error.is_forbidden() => return Ok((Forecast::Unknown { why: error.to_string() }, Vec::new())),
         Err(error) => return Err(error),
     };
-    let seen = Seen::of(cluster, &request, &policies, installation).await?;
+    let seen = match Seen::of(cluster, &request, &policies, installation).await {
+        Ok(seen) => seen,
+        // Who may ask for namespaces by label need not see them.
+        Err(error @ PluginError::NamespacesNotListed) => {
+            return Ok((Forecast::Unknown { why: error.to_string() }, Vec::new()));
+        }
+        Err(error) => return Err(error),
+    };
     Ok((Forecast::of(&seen, now), seen.gaps.iter().map(ToString::to_string).collect()))
 }
 

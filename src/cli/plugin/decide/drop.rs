@@ -1,8 +1,8 @@
 //! `kubectl daypass drop`: the caller gives back access of their own, or takes back what they asked for. Both are a review of
 //! Revoke by the requester, so the record stays.
 
-use super::end::see_end;
-use super::review::{Vain, give, has_effect, refuse, review};
+use super::end::end;
+use super::review::{Vain, refuse, review};
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::{Cluster, Connection};
@@ -43,30 +43,17 @@ pub struct DropArgs {
 pub async fn run(args: DropArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let who = Caller::of(&cluster).await?.identity;
-    let chosen = args.chosen(&cluster, &who, console).await?;
-    if chosen.is_empty() {
+    let (chosen, mut exit) = args.chosen(&cluster, &who, console).await?;
+    if chosen.is_empty() && args.all {
         console.say("you have no request here that is not over");
     }
     let revoke = review(ReviewVerdict::Revoke, args.message.as_deref(), &who);
-    let mut exit = Exit::Done;
-    for request in chosen {
-        let own = if is_of(&request, &who) {
-            has_effect(&request, None, &who, &revoke)
+    for request in &chosen {
+        exit = exit.or(if is_of(request, &who) {
+            end(&cluster, request, &who, &revoke, "dropped", console).await
         } else {
-            Err(Vain::NotYours(words::requester(&request).to_owned()))
-        };
-        let given = match own {
-            Ok(()) => give(&cluster, &request, &who, &revoke).await?,
-            Err(why) => Err(why),
-        };
-        let ended = match given {
-            Ok(told) => see_end(&cluster, &told, "dropped", console).await,
-            Err(why) => {
-                refuse(&request, &why, console);
-                Exit::Error
-            }
-        };
-        exit = exit.or(ended);
+            refuse(request, &Vain::NotYours(words::requester(request).to_owned()), console)
+        });
     }
     Ok(exit)
 }
@@ -76,25 +63,23 @@ fn is_of(request: &AccessRequest, who: &Identity) -> bool {
 }
 
 impl DropArgs {
+    /// Those that are meant, and how the command ends if some of them cannot be read, which is said.
     async fn chosen(
         &self,
         cluster: &Cluster,
         who: &Identity,
         console: &mut Console,
-    ) -> Result<Vec<AccessRequest>, PluginError> {
+    ) -> Result<(Vec<AccessRequest>, Exit), PluginError> {
         let namespace = self.namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
         if !self.all {
-            let mut named = Vec::new();
-            for name in &self.names {
-                named.push(requests::get(cluster, &namespace, name).await?);
-            }
-            return Ok(named);
+            return Ok(requests::named(cluster, &namespace, &self.names, console).await);
         }
         let place = if self.all_namespaces { Where::Everywhere } else { Where::Namespace(namespace) };
         let (requests, unreadable) = requests::list(cluster, &place).await?;
         for name in &unreadable {
             console.say(format!("note: request {name} cannot be read, and is left out"));
         }
-        Ok(requests.into_iter().filter(|request| is_of(request, who) && !request.is_over()).collect())
+        let own = requests.into_iter().filter(|request| is_of(request, who) && !request.is_over()).collect();
+        Ok((own, Exit::Done))
     }
 }

@@ -1,8 +1,9 @@
 //! `kubectl daypass approve`, `deny` and `revoke`: shows what is decided on, asks, and writes the caller's own review.
 //!
 //! [`pending`] lists what waits for one, and [`drop`](mod@drop) ends what is the caller's own. [`review`] says whether a review
-//! would have an effect and writes it, [`shown`] sees to it that what was shown is what is approved, and [`end`] sees access
-//! end. Whether a review counts, the controller decides.
+//! would have an effect and writes it, [`shown`] sees to it that what was shown is what is approved, and [`end`] revokes and
+//! sees access end. Whether a review counts, the controller decides. What fails for one request keeps no other from being
+//! decided.
 
 pub mod drop;
 pub mod end;
@@ -12,8 +13,8 @@ pub mod shown;
 
 use kube::ResourceExt;
 
-use self::end::see_end;
-use self::review::{Vain, give, has_effect, refuse, review};
+use self::end::end;
+use self::review::{Vain, fail, give, has_effect, refuse, review};
 use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
 use super::exit::Exit;
@@ -23,9 +24,8 @@ use super::output::table::Table;
 use super::output::text::{Text, TextSpan, Tone};
 use super::requests;
 use super::see::{show, words};
-use super::seen::{InstallationArgs, PoliciesRead, Seen};
-use crate::api::request::{AccessRequest, Review, ReviewVerdict};
-use crate::api::subject::Identity;
+use super::seen::PoliciesRead;
+use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::runtime::clock::Clock;
 
 /// The command line of `approve`, `deny` and `revoke`.
@@ -43,8 +43,6 @@ pub struct ReviewArgs {
     /// Do not ask. Needed where there is no terminal.
     #[arg(short, long)]
     yes: bool,
-    #[command(flatten)]
-    installation: InstallationArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -85,16 +83,24 @@ pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console)
     let namespace = args.namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
     let who = Caller::of(&cluster).await?.identity;
     let review = review(answer.verdict(), args.message.as_deref(), &who);
-    let mut requests = Vec::new();
-    for name in &args.names {
-        requests.push(requests::get(&cluster, &namespace, name).await?);
-    }
-    let (worthwhile, vain) = sort_out(&cluster, &args, requests, &who, &review).await?;
-    for (request, why) in &vain {
-        refuse(request, why, console);
+    let (requests, mut exit) = requests::named(&cluster, &namespace, &args.names, console).await;
+    let policies = match PoliciesRead::read(&cluster).await {
+        Ok(policies) => Some(policies.set),
+        // Then the cluster says afterwards who has a say.
+        Err(error) if error.is_forbidden() => None,
+        Err(error) => return Err(error),
+    };
+    let mut worthwhile = Vec::new();
+    for request in requests {
+        match has_effect(&request, policies.as_ref(), &who, &review) {
+            Ok(()) => worthwhile.push(request),
+            // Access that was told to end before, and has not: its end is waited for.
+            Err(Vain::Said) if answer == ReviewCommand::Revoke => worthwhile.push(request),
+            Err(why) => exit = exit.or(refuse(&request, &why, console)),
+        }
     }
     if worthwhile.is_empty() {
-        return Ok(Exit::Error);
+        return Ok(exit);
     }
     console.remark(&shown(&worthwhile));
     if !args.yes {
@@ -108,71 +114,71 @@ pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console)
         }
     }
     let done = answer.words().1;
-    let mut exit = if vain.is_empty() { Exit::Done } else { Exit::Error };
     for request in &worthwhile {
-        exit = exit.or(match give(&cluster, request, &who, &review).await? {
-            Ok(told) if answer == ReviewCommand::Revoke => see_end(&cluster, &told, done, console).await,
-            Ok(_) => {
-                console.show(&Text::of(TextSpan::new(format!("{done} {}", name(request)), Tone::Good)));
-                Exit::Done
-            }
-            Err(why) => {
-                refuse(request, &why, console);
-                Exit::Error
+        exit = exit.or(if answer == ReviewCommand::Revoke {
+            end(&cluster, request, &who, &review, done, console).await
+        } else {
+            match give(&cluster, request, &who, &review).await {
+                Ok(Ok(_)) => {
+                    console.show(&Text::of(TextSpan::new(format!("{done} {}", words::name(request)), Tone::Good)));
+                    Exit::Done
+                }
+                Ok(Err(why)) => refuse(request, &why, console),
+                Err(error) => fail(request, &error, console),
             }
         });
     }
     Ok(exit)
 }
 
-fn name(request: &AccessRequest) -> String {
-    format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
-}
-
-/// Those to which the review would do something, and the others, each with the reason.
-async fn sort_out(
-    cluster: &Cluster,
-    args: &ReviewArgs,
-    requests: Vec<AccessRequest>,
-    who: &Identity,
-    review: &Review,
-) -> Result<(Vec<AccessRequest>, Vec<(AccessRequest, Vain)>), PluginError> {
-    let policies = match PoliciesRead::read(cluster).await {
-        Ok(policies) => Some(policies),
-        // Then the cluster says afterwards who has a say.
-        Err(error) if error.is_forbidden() => None,
-        Err(error) => return Err(error),
-    };
-    let (mut worthwhile, mut vain) = (Vec::new(), Vec::new());
-    for request in requests {
-        let seen = match &policies {
-            Some(policies) => Some(Seen::of(cluster, &request, policies, &args.installation).await?),
-            None => None,
-        };
-        match has_effect(&request, seen.as_ref(), who, review) {
-            Ok(()) => worthwhile.push(request.clone()),
-            Err(why) => vain.push((request.clone(), why)),
-        }
-    }
-    Ok((worthwhile, vain))
-}
-
-/// What is decided on: one on a page, several in a table.
+/// What is decided on: one on a page, several in a table. A column is there when one of them has something for it.
 fn shown(requests: &[AccessRequest]) -> Text {
     if let [one] = requests {
         return show::page(one, Clock::wall().now());
     }
-    let mut table = Table::new(&["NAME", "REQUESTER", "ROLE", "WHERE", "FOR", "RISK", "REASON"]);
+    type Cell = fn(&AccessRequest) -> TextSpan;
+    let columns: [(&str, Cell); 10] = [
+        ("NAME", |request| request.name_any().into()),
+        ("REQUESTER", |request| words::requester(request).into()),
+        ("ROLE", |request| words::what(request).into()),
+        ("WHERE", |request| words::place(request).into()),
+        ("BEGINS", |request| words::begins(request).into()),
+        ("FOR", |request| words::length(request).into()),
+        ("EXTENDS", |request| request.spec.extends.clone().unwrap_or_default().into()),
+        ("KIND", words::kind),
+        ("RISK", words::risk),
+        ("REASON", |request| request.spec.reason.clone().into()),
+    ];
+    let told = |(_, cell): &&(&str, Cell)| requests.iter().any(|request| !cell(request).words.is_empty());
+    let columns: Vec<&(&str, Cell)> = columns.iter().filter(told).collect();
+    let mut table = Table::new(&columns.iter().map(|(head, _)| *head).collect::<Vec<_>>());
     for request in requests {
-        table.row(vec![
-            request.name_any().into(),
-            words::requester(request).into(),
-            words::what(request).into(),
-            words::place(request).into(),
-            words::length(request).into(),
-            words::risk(request),
-            request.spec.reason.clone().into(),
-        ]);
+        table.row(columns.iter().map(|(_, cell)| cell(request)).collect());
     }
     table.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::{noon, request};
+    use serde_json::json;
+
+    #[test]
+    fn a_table_of_several_has_what_one_of_them_is_about() {
+        let plain = || request(json!({ "duration": "30m" }));
+        let heads = |others: [AccessRequest; 1]| {
+            let text = shown(&[&[plain()][..], &others].concat()).to_string();
+            let heads = anstream::adapter::strip_str(&text).to_string();
+            heads.lines().next().unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(heads([plain()]), ["NAME", "REQUESTER", "ROLE", "WHERE", "FOR", "REASON"]);
+        for (spec, head) in [
+            (json!({ "startTime": noon().to_string() }), "BEGINS"),
+            (json!({ "extends": "fix-1" }), "EXTENDS"),
+            (json!({ "breakGlass": true }), "KIND"),
+        ] {
+            assert!(heads([request(spec)]).contains(&head.to_owned()), "{head}");
+        }
+    }
 }

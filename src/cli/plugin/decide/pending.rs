@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::review::review;
+use super::review::{in_force, review};
 use crate::api::policy::Stage;
-use crate::api::request::{AccessRequest, AccessRequestStatus, ReviewVerdict, State};
+use crate::api::request::{AccessRequest, ReviewVerdict, State};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::{Cluster, Connection, quoted};
 use crate::cli::plugin::error::PluginError;
@@ -20,10 +20,6 @@ use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen};
 use crate::core::decision::approvals::{Eligibility, identity, review_stage};
-use crate::core::decision::snapshot::Snapshot;
-use crate::core::guard::Guard;
-use crate::core::lifecycle::stages;
-use crate::core::model::namespaces::Namespaces;
 use crate::core::model::subjects::is_same_person;
 use crate::core::policies::PolicySet;
 use crate::runtime::clock::Clock;
@@ -151,13 +147,6 @@ fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) 
     let in_force = in_force(request, status, policies).pop();
     let stage = in_force.unwrap_or_else(|| review_stage(&review.reviewers));
     has_say(stage).then_some(ReviewTask::Review { by: review.review_by.0 })
-}
-
-/// Everybody who has a say, as the policies say it now; the review of break-glass access comes last.
-fn in_force(request: &AccessRequest, status: &AccessRequestStatus, policies: Option<&PolicySet>) -> Vec<Stage> {
-    let (namespaces, guard) = (Namespaces::new(), Guard::since(Timestamp::MIN));
-    let snapshot = policies.map(|policies| Snapshot::bare(request, policies, &namespaces, &guard));
-    snapshot.map(|snapshot| stages::in_force(&snapshot, status)).unwrap_or_default()
 }
 
 impl PendingArgs {

@@ -1,19 +1,29 @@
 //! A review: whether it would have an effect, and how it is given to what was shown.
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::shown::{Changed, Shown};
-use crate::api::request::{AccessRequest, Review, ReviewVerdict};
+use crate::api::policy::Stage;
+use crate::api::request::{AccessRequest, AccessRequestStatus, Review, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::cli::plugin::requests;
-use crate::cli::plugin::seen::Seen;
+use crate::cli::plugin::see::words;
+use crate::cli::plugin::seen::policy_now;
 use crate::cli::plugin::write;
 use crate::core::decision::approvals::Eligibility;
+use crate::core::decision::snapshot::Snapshot;
+use crate::core::guard::Guard;
 use crate::core::lifecycle::stages;
+use crate::core::model::namespaces::Namespaces;
+use crate::core::policies::PolicySet;
 
 /// How often a review is sent anew because somebody else wrote in between.
 const MOST_LOOKS: usize = 8;
@@ -54,9 +64,15 @@ impl std::fmt::Display for Vain {
 }
 
 /// Says why a review is not given.
-pub fn refuse(request: &AccessRequest, why: &Vain, console: &mut Console) {
-    let name = format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any());
-    console.say(TextSpan::new(format!("{name}: {why}"), Tone::Bad));
+pub fn refuse(request: &AccessRequest, why: &Vain, console: &mut Console) -> Exit {
+    console.say(TextSpan::new(format!("{}: {why}", words::name(request)), Tone::Bad));
+    Exit::Error
+}
+
+/// Says that a review could not be given.
+pub fn fail(request: &AccessRequest, error: &PluginError, console: &mut Console) -> Exit {
+    console.say(TextSpan::new(format!("{}: {error}", words::name(request)), Tone::Bad));
+    error.exit()
 }
 
 /// A review by somebody, as the cluster would stamp it.
@@ -72,7 +88,7 @@ pub fn review(verdict: ReviewVerdict, comment: Option<&str>, who: &Identity) -> 
 /// Why it would not.
 pub fn has_effect(
     request: &AccessRequest,
-    seen: Option<&Seen<'_>>,
+    policies: Option<&PolicySet>,
     who: &Identity,
     review: &Review,
 ) -> Result<(), Vain> {
@@ -85,21 +101,35 @@ pub fn has_effect(
     if request.has_grant() && !revokes && !to_be_reviewed {
         return Err(Vain::Running);
     }
-    let same = |said: &Review| said.verdict == review.verdict && said.comment == review.comment;
-    if status.reviews.get(&who.username).is_some_and(same) {
-        return Err(Vain::Said);
-    }
     // Before the controller has looked, nobody can tell who has a say.
-    let stages = seen.map(|seen| stages::in_force(&seen.snapshot(), &status)).filter(|stages| !stages.is_empty());
+    let stages = in_force(request, &status, policies);
     let requester = request.spec.requester.clone().unwrap_or_default();
-    match stages.map(|stages| Eligibility::of(&stages, &requester, &who.username, review)) {
-        Some(why) if !why.is_eligible() => Err(Vain::NoSay(why)),
+    match Eligibility::of(&stages, &requester, &who.username, review) {
+        why if !stages.is_empty() && !why.is_eligible() => Err(Vain::NoSay(why)),
+        _ if status.reviews.get(&who.username).is_some_and(|said| says_nothing_new(review, said)) => Err(Vain::Said),
         _ => Ok(()),
     }
 }
 
-/// Writes a review to the request that was shown. When somebody else wrote in between, looks again, and goes on only if it is
-/// still what was shown and `has_effect` says so.
+/// Whether a review would leave the one that is there as it is. Groups that the reviewer has gained or lost since do count.
+fn says_nothing_new(review: &Review, said: &Review) -> bool {
+    let groups = |review: &Review| review.groups.iter().cloned().collect::<BTreeSet<_>>();
+    said.verdict == review.verdict
+        && (review.comment.is_none() || said.comment == review.comment)
+        && said.uid == review.uid
+        && groups(said) == groups(review)
+}
+
+/// Everybody who has a say, as the policies say it now; the review of break-glass access comes last. Nobody when the policies
+/// are not known.
+pub fn in_force(request: &AccessRequest, status: &AccessRequestStatus, policies: Option<&PolicySet>) -> Vec<Stage> {
+    let (namespaces, guard) = (Namespaces::new(), Guard::since(Timestamp::MIN));
+    let snapshot = policies.map(|policies| Snapshot::bare(request, policies, &namespaces, &guard));
+    snapshot.map(|snapshot| stages::in_force(&snapshot, status)).unwrap_or_default()
+}
+
+/// Writes a review to the request that was shown, unless the policy that decides was changed since. When somebody else wrote in
+/// between, looks again, and goes on only if it is still what was shown and `has_effect` says so.
 ///
 /// # Errors
 /// When the API server refuses it. That it is not given is no error.
@@ -111,6 +141,11 @@ pub async fn give(
 ) -> Result<Result<AccessRequest, Vain>, PluginError> {
     let (namespace, name) = (shown.namespace().unwrap_or_default(), shown.name_any());
     let relied_on = Shown::of(shown);
+    // To end access is right under whatever policy it runs, and a review of break-glass access is asked for by the policy that
+    // allowed it.
+    if review.verdict != ReviewVerdict::Revoke && !shown.is_decided() && policy_changed(cluster, shown).await? {
+        return Ok(Err(Vain::Changed(Changed::Policy)));
+    }
     let mut latest = shown.clone();
     for _ in 0..MOST_LOOKS {
         match write::review(cluster, &latest, &who.username, review).await {
@@ -119,7 +154,6 @@ pub async fn give(
             Err(error) => return Err(error),
         }
         latest = requests::get(cluster, &namespace, &name).await?;
-        // To end access is right under whatever policy it runs.
         let matters = |changed: &Changed| review.verdict != ReviewVerdict::Revoke || *changed == Changed::Request;
         let changed = relied_on.still_holds(&latest).err().filter(matters);
         let unchanged = changed.map_or(Ok(()), |changed| Err(Vain::Changed(changed)));
@@ -128,4 +162,58 @@ pub async fn give(
         }
     }
     Ok(Err(Vain::Busy))
+}
+
+/// Whether the policy that decides is another now than the controller has put on record, as far as the reviewer may read it.
+async fn policy_changed(cluster: &Cluster, shown: &AccessRequest) -> Result<bool, PluginError> {
+    let Some(recorded) = shown.status.as_ref().and_then(|status| status.policy.as_ref()) else { return Ok(false) };
+    match policy_now(cluster, &recorded.name).await {
+        Ok(now) => Ok(now.as_ref() != Some(recorded)),
+        Err(error) if error.is_forbidden() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::{group, policy, request};
+    use serde_json::json;
+
+    fn carol() -> Identity {
+        let groups = ["leads", "system:authenticated"].map(str::to_owned).to_vec();
+        Identity { username: "carol".to_owned(), uid: Some("u-carol".to_owned()), groups }
+    }
+
+    #[test]
+    fn what_was_said_before_is_said_again_only_if_it_is_another_thing() {
+        let said = |verdict: &str, comment: Option<&str>, groups: &[&str]| {
+            let review = json!({ "verdict": verdict, "comment": comment, "uid": "u-carol", "groups": groups });
+            let status = json!({ "state": "Pending", "reviews": { "carol": review } });
+            AccessRequest { status: serde_json::from_value(status).unwrap(), ..request(json!({})) }
+        };
+        let (both, one) = (["system:authenticated", "leads"], ["leads"]);
+        let deny = |comment| review(ReviewVerdict::Deny, comment, &carol());
+        let effect = |request, review| has_effect(&request, None, &carol(), &review);
+        assert_eq!(effect(said("Deny", Some("no"), &both), deny(Some("no"))), Err(Vain::Said));
+        assert_eq!(effect(said("Deny", Some("no"), &both), deny(None)), Err(Vain::Said), "no other comment was given");
+        assert_eq!(effect(said("Deny", Some("no"), &both), deny(Some("never"))), Ok(()));
+        assert_eq!(effect(said("Approve", Some("no"), &both), deny(None)), Ok(()));
+        assert_eq!(effect(said("Deny", None, &one), deny(None)), Ok(()), "carol has joined a group since");
+    }
+
+    /// The policies are enough to tell: nothing of the namespaces that are asked for is read.
+    #[test]
+    fn who_has_a_say_is_known_for_namespaces_by_label_too() {
+        let mut asked = request(json!({ "scope": { "namespaceSelector": { "matchLabels": { "team": "pay" } } } }));
+        let decides = json!({ "name": "p", "uid": "u-p", "generation": 1 });
+        asked.status = serde_json::from_value(json!({ "state": "Pending", "policy": decides })).unwrap();
+        let stages = json!([{ "name": "leads", "approvers": [group("leads")] }]);
+        let policies = PolicySet::new([&policy("p", json!({ "approval": { "stages": stages } }))]);
+        let approve =
+            |who: &Identity| has_effect(&asked, Some(&policies), who, &review(ReviewVerdict::Approve, None, who));
+        assert_eq!(approve(&carol()), Ok(()));
+        let eve = Identity { username: "eve".to_owned(), uid: None, groups: Vec::new() };
+        assert_eq!(approve(&eve), Err(Vain::NoSay(Eligibility::NotAnApprover)));
+    }
 }

@@ -87,9 +87,12 @@ pub fn facts(request: &AccessRequest, status: &AccessRequestStatus, now: Timesta
         }
     };
     fact("who", Some(words::requester(request).into()));
+    fact("kind", Some(words::kind(request)));
     fact("role", Some(words::what(request).into()));
     fact("where", Some(words::place(request).into()));
+    fact("begins", Some(words::begins(request).into()));
     fact("for", Some(words::length(request).into()));
+    fact("extends", request.spec.extends.as_deref().map(TextSpan::from));
     let until = words::until(request).map(|until| match words::left(until, now) {
         Some(left) if !status.state.is_final() => format!("{until} (in {left})"),
         _ => until.to_string(),
@@ -117,4 +120,22 @@ fn history(status: &AccessRequestStatus) -> Table {
         table.row(vec![entry.at.0.to_string().into(), event.into(), by.into(), entry.message.as_str().into()]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::{noon, request};
+    use serde_json::json;
+
+    #[test]
+    fn a_page_has_all_that_an_approver_agrees_to() {
+        let facts = |spec| facts(&request(spec), &AccessRequestStatus::default(), noon()).to_string();
+        let more = facts(json!({ "extends": "fix-1", "duration": "30m" }));
+        assert!(more.contains("fix-1\n") && more.contains("where fix-1 holds") && more.contains("30m more"), "{more}");
+        let fire = facts(json!({ "breakGlass": true }));
+        assert!(fire.contains("break-glass"), "{fire}");
+        let later = facts(json!({ "startTime": noon().to_string() }));
+        assert!(later.contains("begins") && later.contains("2026-11-23T12:00:00Z"), "{later}");
+    }
 }
