@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::harness::cast::SOON;
 use crate::harness::plugin::Plugin;
-use crate::harness::users::{ALICE, BOB, CAROL, EVE, MALLORY};
-use crate::harness::{Cluster, eventually, shared};
+use crate::harness::users::{ALICE, BOB, CAROL, EVE};
+use crate::harness::{Cluster, eventually, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -18,6 +18,8 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::asks_an_approver_at_a_terminal_and_nobody_elsewhere", asks),
         shared("plugin::refuses_a_review_that_would_have_no_effect", in_vain),
         shared("plugin::approves_what_was_shown_and_nothing_else", as_shown),
+        shared("plugin::decides_on_namespaces_by_label_without_a_look_at_namespaces", by_label),
+        private("plugin::holds_a_policy_against_what_daypass_has_recorded_of_it", unrecorded),
     ]
 }
 
@@ -94,9 +96,55 @@ async fn in_vain(cluster: Arc<Cluster>) {
     cluster.until(&namespace, "fix", State::Revoked).await;
     let (_, err) = carol.ends(&["approve", "fix", "-n", &namespace, "--yes"], 1).await;
     assert!(err.contains("it is over (Revoked)"), "{err}");
-    // One that is refused keeps no other from being decided.
-    let (_, err) = Plugin::of(&cluster, MALLORY).ends(&["approve", "nix", "-n", &namespace, "--yes"], 1).await;
-    assert!(err.contains("there is no request nix"), "{err}");
+    // One that is not there, or over, keeps no other from being decided.
+    cluster.ask(ALICE, &namespace, "more", json!({})).await;
+    cluster.until_reason(&namespace, "more", "Approved", "ApprovalNeeded").await;
+    let (out, err) = carol.ends(&["approve", "nix", "fix", "more", "-n", &namespace, "--yes"], 1).await;
+    assert_eq!(out, format!("approved {namespace}/more\n"), "{err}");
+    assert!(err.contains("there is no request nix") && err.contains("it is over (Revoked)"), "{err}");
+    cluster.until(&namespace, "more", State::Active).await;
+}
+
+/// carol may not list namespaces, and need not.
+async fn by_label(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("label").await;
+    waiting(&cluster, &namespace, &[]).await;
+    let labels = json!({ "matchLabels": { "kubernetes.io/metadata.name": &namespace } });
+    cluster.ask(ALICE, &namespace, "fix", json!({ "scope": { "namespaceSelector": labels } })).await;
+    cluster.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await;
+    let carol = Plugin::of(&cluster, CAROL);
+    assert!(!cluster.kubectl(CAROL).can_i("list", "namespaces", None).await);
+    let (_, err) = Plugin::of(&cluster, EVE).ends(&["approve", "fix", "-n", &namespace, "--yes"], 1).await;
+    assert!(err.contains("no stage of the policy names this person or one of their groups"), "{err}");
+    let (_, err) = carol.ends(&["approve", "fix", "-n", &namespace, "--yes"], 0).await;
+    assert!(err.contains(&format!("where   namespaces with kubernetes.io/metadata.name={namespace}\n")), "{err}");
+    cluster.until(&namespace, "fix", State::Active).await;
+    carol.done(&["revoke", "fix", "-n", &namespace, "--yes"]).await;
+    cluster.until(&namespace, "fix", State::Revoked).await;
+}
+
+/// While no controller runs, nothing is recorded of what changes.
+async fn unrecorded(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("unrecorded").await;
+    waiting(&cluster, &namespace, &["fix"]).await;
+    cluster.controller.kill();
+    let carol = Plugin::of(&cluster, CAROL);
+    let said = async || {
+        let mut status = seen(&cluster, &namespace, "fix").await.status.unwrap();
+        let review = status.reviews.remove("carol").unwrap();
+        (review.verdict, review.comment, review.uid, review.groups.is_empty())
+    };
+    let uid = || Some(CAROL.uid.to_owned());
+    carol.done(&["deny", "fix", "-n", &namespace, "--yes", "-m", "not today"]).await;
+    assert_eq!(said().await, (ReviewVerdict::Deny, Some("not today".to_owned()), uid(), false));
+    // Nothing of what she said first is left.
+    carol.done(&["approve", "fix", "-n", &namespace, "--yes"]).await;
+    assert_eq!(said().await, (ReviewVerdict::Approve, None, uid(), false));
+    let leads = json!([{ "name": "leads", "approvers": [{ "kind": "User", "name": CAROL.name }] }]);
+    cluster.allow(&namespace, &namespace, json!({ "approval": { "stages": leads } })).await;
+    let (_, err) = carol.ends(&["deny", "fix", "-n", &namespace, "--yes"], 1).await;
+    assert!(err.contains("another policy decides than the one that you were shown, or it was changed"), "{err}");
+    assert_eq!(said().await.0, ReviewVerdict::Approve);
 }
 
 async fn as_shown(cluster: Arc<Cluster>) {

@@ -7,9 +7,10 @@ use daypass::api::request::ReviewVerdict;
 use libtest_mimic::Trial;
 use serde_json::json;
 
+use crate::harness::cast::SOON;
 use crate::harness::plugin::Plugin;
-use crate::harness::users::{ALICE, CAROL, EVE};
-use crate::harness::{Cluster, private, shared};
+use crate::harness::users::{ADMIN, ALICE, CAROL, EVE};
+use crate::harness::{Cluster, eventually, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -68,9 +69,10 @@ async fn drops(cluster: Arc<Cluster>) {
     cluster.ask(EVE, &namespace, "hers", json!({})).await;
     cluster.until(&namespace, "hers", State::Active).await;
     let alice = Plugin::of(&cluster, ALICE);
-    let (out, err) = alice.ends(&["drop", "fix", "hers", "asked", "-n", &namespace, "-m", "done"], 1).await;
+    let (out, err) = alice.ends(&["drop", "fix", "nix", "hers", "asked", "-n", &namespace, "-m", "done"], 1).await;
     assert_eq!(out, format!("dropped {namespace}/fix: its access is gone\ndropped {namespace}/asked\n"), "{err}");
     assert!(err.contains(&format!("{namespace}/hers: it is eve's and not yours")), "{err}");
+    assert!(err.contains("there is no request nix"), "{err}");
     let review = &cluster.until(&namespace, "fix", State::Revoked).await.status.unwrap().reviews["alice"];
     assert_eq!((review.verdict, review.comment.as_deref()), (ReviewVerdict::Revoke, Some("done")));
     cluster.until(&namespace, "asked", State::Revoked).await;
@@ -94,11 +96,32 @@ async fn not_yet(cluster: Arc<Cluster>) {
     allowed(&cluster, &namespace).await;
     cluster.ask(ALICE, &namespace, "fix", json!({})).await;
     cluster.until(&namespace, "fix", State::Active).await;
+    cluster.ask(ALICE, &namespace, "away", json!({})).await;
+    cluster.until(&namespace, "away", State::Active).await;
     cluster.controller.kill();
-    let (out, err) = Plugin::of(&cluster, ALICE).ends(&["drop", "fix", "-n", &namespace], 4).await;
-    assert!(out.is_empty(), "{out}");
+    let alice = Plugin::of(&cluster, ALICE);
+    // The second time it is not said again, and waited for all the same.
+    for _ in 0..2 {
+        let (out, err) = alice.ends(&["drop", "fix", "-n", &namespace, "--request-timeout", "3s"], 4).await;
+        assert!(out.is_empty(), "{out}");
+        assert!(
+            err.contains(&format!("{namespace}/fix is told to end, and has not ended yet: no answer in time")),
+            "{err}"
+        );
+    }
+    // What is deleted meanwhile was not seen to end.
+    let dropping = alice.start(&["drop", "away", "-n", &namespace, "--request-timeout", "60s"]);
+    let requests = cluster.requests(&namespace).await;
+    eventually("alice has said that it ends", SOON, async || {
+        let status = requests.get("away").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        if status.reviews.contains_key("alice") { Ok(()) } else { Err("no review".to_owned()) }
+    })
+    .await;
+    cluster.kubectl(ADMIN).ok(&["delete", "areq", "away", "-n", &namespace]).await;
+    let (code, out, err) = dropping.end().await;
+    assert_eq!((code, out.as_str()), (Some(4), ""), "{err}");
     assert!(
-        err.contains(&format!("{namespace}/fix is told to end, and has not ended yet: no answer in time")),
+        err.contains(&format!("{namespace}/away was deleted: access that it gave ends when Daypass sees")),
         "{err}"
     );
     cluster.controller.start_again();

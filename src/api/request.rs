@@ -215,6 +215,20 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 10] = [
+        Self::Pending,
+        Self::Scheduled,
+        Self::Active,
+        Self::Suspended,
+        Self::Denied,
+        Self::Expired,
+        Self::Revoked,
+        Self::Lapsed,
+        Self::Failed,
+        Self::Extended,
+    ];
+
     /// The state as the API writes it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -130,9 +130,14 @@ impl PluginError {
     }
 }
 
-/// Whether a right is missing. A policy of admission answers with the same code; it names itself.
 fn is_forbidden(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403 && !status.message.contains("denied request"))
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// Whether it is the authorizer of the API server that speaks, and so a right that is missing. Admission answers with the same
+/// code, and says something else; only the advice hangs on it.
+fn is_missing_right(said: &str) -> bool {
+    said.contains(" cannot ") && said.contains(" resource ")
 }
 
 /// Why a call failed; when a right is missing, which one and how to get it.
@@ -142,7 +147,7 @@ fn way_out(what: &str, error: &kube::Error) -> String {
         kube::Error::Api(status) if status.code == 403 && status.message.contains(" cannot impersonate") => {
             format!("cannot {what}: you may not act as somebody else: leave --as out (the API server says: {said})")
         }
-        _ if is_forbidden(error) => format!(
+        _ if is_forbidden(error) && is_missing_right(&said) => format!(
             "you may not {what}: have an admin bind you to ClusterRole daypass-requester or daypass-approver, which \
              have that right (the API server says: {said})"
         ),
@@ -165,4 +170,28 @@ pub fn said(error: &(dyn std::error::Error + 'static)) -> String {
         _ => None,
     });
     status.unwrap_or_else(|| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn answer(code: u16, message: &str) -> PluginError {
+        let status = Status { code, message: message.to_owned(), ..Status::default() };
+        PluginError::Api { what: "patch accessrequests/status".to_owned(), source: kube::Error::Api(Box::new(status)) }
+    }
+
+    #[test]
+    fn roles_are_advised_to_whom_a_right_is_missing() {
+        let authorizer = "accessrequests.daypass.dev \"fix\" is forbidden: User \"eve\" cannot patch resource \
+                          \"accessrequests/status\" in API group \"daypass.dev\" in the namespace \"shop\"";
+        let guard = "accessrequests.daypass.dev \"fix\" is forbidden: this is another's review";
+        for (message, advised) in [(authorizer, true), (guard, false)] {
+            let error = answer(403, message);
+            assert!(error.is_forbidden(), "{message}");
+            assert_eq!(error.to_string().contains("ClusterRole daypass-requester"), advised, "{error}");
+        }
+        assert!(!answer(409, authorizer).is_forbidden());
+    }
 }

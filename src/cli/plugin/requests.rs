@@ -2,6 +2,7 @@
 
 use kube::api::ListParams;
 use kube::runtime::wait::await_condition;
+use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
 use super::cluster::Cluster;
@@ -93,6 +94,23 @@ pub async fn list(cluster: &Cluster, place: &Where) -> Result<(Vec<AccessRequest
     let made = |request: &AccessRequest| request.creation_timestamp().map(|time| time.0);
     requests.sort_by(|a, b| made(a).cmp(&made(b)).then_with(|| a.name_any().cmp(&b.name_any())));
     Ok((requests, unreadable))
+}
+
+/// The answer to a watch that would be the same again; all else passes, and the watch comes back by itself.
+///
+/// # Errors
+/// What passes.
+pub fn refusal(error: watcher::Error) -> Result<kube::Error, watcher::Error> {
+    match error {
+        watcher::Error::InitialListFailed(source)
+        | watcher::Error::WatchStartFailed(source)
+        | watcher::Error::WatchFailed(source)
+            if matches!(&source, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404)) =>
+        {
+            Ok(source)
+        }
+        error => Err(error),
+    }
 }
 
 /// How a request was seen to end.

@@ -15,7 +15,9 @@ use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::identity::Caller;
 use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::cli::plugin::requests;
+use crate::core::model::subjects::is_same_person;
 use crate::runtime::clock::Clock;
 
 /// The command line of `extend`.
@@ -47,11 +49,23 @@ pub struct AgainArgs {
     /// Why access is needed. Left out: the reason of that request.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// An emergency again: access at once, announced by a Warning Event and reviewed afterwards. Left out: people are asked as
+    /// the policy says, also if that request was break-glass.
+    #[arg(long)]
+    break_glass: bool,
     /// Namespace of the request. Left out: that of the context.
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     #[command(flatten)]
     how: SendArgs,
+}
+
+/// What is another thing the second time.
+#[derive(Debug, Default)]
+struct Changes {
+    duration: Option<String>,
+    reason: Option<String>,
+    break_glass: bool,
 }
 
 /// Asks for a later end.
@@ -77,7 +91,12 @@ pub async fn again(args: AgainArgs, console: &mut Console) -> Result<Exit, Plugi
     let cluster = Cluster::connect(&args.how.connection).await?;
     let before = requests::get(&cluster, namespace(&args.namespace, &cluster), &args.name).await?;
     let who = Caller::of(&cluster).await?.identity;
-    let draft = repetition(&before, args.duration, args.reason, who, Clock::wall().now());
+    if before.spec.break_glass && !args.break_glass {
+        let words = format!("note: {} was break-glass, and this is not: --break-glass asks for that", args.name);
+        console.say(TextSpan::new(words, Tone::Dim));
+    }
+    let changes = Changes { duration: args.duration, reason: args.reason, break_glass: args.break_glass };
+    let draft = repetition(&before, changes, who, Clock::wall().now());
     send(cluster, &draft, &args.how, console).await
 }
 
@@ -103,19 +122,18 @@ fn extension(running: &AccessRequest, by: String, reason: Option<String>, who: I
     request(running, stem(&format!("{name}-more")), spec)
 }
 
-/// The same request by somebody as of now: a start that is past has no meaning any more.
-fn repetition(
-    before: &AccessRequest,
-    duration: Option<String>,
-    reason: Option<String>,
-    who: Identity,
-    now: Timestamp,
-) -> AccessRequest {
+/// The same request by somebody as of now: a start that is past has no meaning any more. That it is an emergency is nothing to
+/// repeat unseen, and a policy that was named for one, or by somebody else, is not taken over.
+fn repetition(before: &AccessRequest, changes: Changes, who: Identity, now: Timestamp) -> AccessRequest {
+    let Changes { duration, reason, break_glass } = changes;
     let spec = &before.spec;
+    let is_own = spec.requester.as_ref().is_some_and(|requester| is_same_person(requester, &who));
     let spec = AccessRequestSpec {
         duration: duration.or_else(|| spec.duration.clone()),
         reason: reason.unwrap_or_else(|| spec.reason.clone()),
         start_time: spec.start_time.clone().filter(|start| start.0 > now),
+        policy: spec.policy.clone().filter(|_| is_own && spec.break_glass == break_glass),
+        break_glass,
         requester: Some(who),
         ..spec.clone()
     };
@@ -147,18 +165,33 @@ mod tests {
     fn the_same_is_asked_for_but_by_whom_and_from_when() {
         let asked = json!({ "duration": "40m", "ticket": "OPS-7", "scope": { "cluster": true }, "startTime": noon().to_string() });
         let mut before = fix(asked);
-        let anew = repetition(&before, None, None, eve(), noon());
+        let anew = repetition(&before, Changes::default(), eve(), noon());
         let mut expected = spec(&before);
         expected.as_object_mut().unwrap().remove("startTime");
         expected["requester"] = json!({ "username": "eve" });
         assert_eq!(spec(&anew), expected);
         assert_eq!((anew.metadata.generate_name.as_deref(), anew.metadata.name), (Some("fix-"), None));
         before.metadata.generate_name = Some("edit-".to_owned());
+        let changes = Changes { duration: Some("5m".to_owned()), reason: Some("more".to_owned()), break_glass: false };
         before.spec.start_time.as_mut().unwrap().0 = noon() + k8s_openapi::jiff::SignedDuration::from_secs(1);
-        let anew = repetition(&before, Some("5m".to_owned()), Some("more".to_owned()), eve(), noon());
+        let anew = repetition(&before, changes, eve(), noon());
         assert_eq!((anew.spec.duration.as_deref(), anew.spec.reason.as_str()), (Some("5m"), "more"));
         assert_eq!(anew.spec.start_time, before.spec.start_time, "it is still to come");
         assert_eq!(anew.metadata.generate_name.as_deref(), Some("edit-"));
+    }
+
+    #[test]
+    fn an_emergency_is_not_repeated_unseen() {
+        let fire = fix(json!({ "breakGlass": true, "policy": "fire" }));
+        let alice = fire.spec.requester.clone().unwrap();
+        let anew = |break_glass, who: &Identity| {
+            let changes = Changes { break_glass, ..Changes::default() };
+            let spec = repetition(&fire, changes, who.clone(), noon()).spec;
+            (spec.break_glass, spec.policy)
+        };
+        assert_eq!(anew(false, &alice), (false, None));
+        assert_eq!(anew(true, &alice), (true, Some("fire".to_owned())));
+        assert_eq!(anew(true, &eve()), (true, None), "another person named that policy");
     }
 
     #[test]

@@ -63,13 +63,19 @@ pub fn to_try(request: &AccessRequest, flags: &str) -> String {
     let own = request.namespace().unwrap_or_default();
     let place = match scope {
         Some(scope) if scope.cluster => String::new(),
-        Some(scope) => format!(" -n {}", scope.namespaces.first().unwrap_or(&own)),
-        None => format!(" -n {own}"),
+        Some(scope) => format!(" -n {}", quoted(scope.namespaces.first().unwrap_or(&own))),
+        None => format!(" -n {}", quoted(&own)),
     };
-    match request.spec.rules.first() {
+    match request.spec.rules.first().filter(|rule| !has_flags(rule)) {
         Some(rule) => format!("kubectl {}{place}{flags}", command(rule)),
         None => format!("kubectl auth can-i --list{place}{flags}"),
     }
+}
+
+/// Whether a shell would hand a word of a rule to kubectl as a flag.
+fn has_flags(rule: &NarrowRule) -> bool {
+    let words = [&rule.verbs, &rule.resources, &rule.resource_names];
+    words.iter().filter_map(|list| list.first()).any(|word| word.starts_with('-'))
 }
 
 /// A rule as a command of kubectl's: the thing itself where kubectl has a verb of that name, or else the question.
@@ -77,7 +83,7 @@ fn command(rule: &NarrowRule) -> String {
     let text = |list: &[String]| list.first().cloned().unwrap_or_default();
     let (verb, resource, group) = (text(&rule.verbs), text(&rule.resources), text(&rule.api_groups));
     let (kind, subresource) = resource.split_once('/').unwrap_or((&resource, ""));
-    let full = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+    let full = quoted(&if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") });
     let name = rule.resource_names.first().map(|name| quoted(name));
     match (verb.as_str(), subresource, name) {
         ("get" | "delete", "", Some(name)) => format!("{verb} {full} {name}"),
@@ -85,8 +91,9 @@ fn command(rule: &NarrowRule) -> String {
         ("get", "log", Some(name)) => format!("logs {name}"),
         (_, subresource, name) => {
             let name = name.map(|name| format!("/{name}")).unwrap_or_default();
-            let part = if subresource.is_empty() { String::new() } else { format!(" --subresource={subresource}") };
-            format!("auth can-i {verb} {full}{name}{part}")
+            let part =
+                if subresource.is_empty() { String::new() } else { format!(" --subresource={}", quoted(subresource)) };
+            format!("auth can-i {} {full}{name}{part}", quoted(&verb))
         }
     }
 }
@@ -111,6 +118,12 @@ mod tests {
                 json!({ "rules": [rule("create", "", "pods/exec", &["shop-0"])] }),
                 "kubectl auth can-i create pods/shop-0 --subresource=exec -n shop",
             ),
+            (
+                json!({ "rules": [rule("x;id", "$(id)", "pods;id/a b", &[])] }),
+                "kubectl auth can-i 'x;id' 'pods;id.$(id)' --subresource='a b' -n shop",
+            ),
+            (json!({ "rules": [rule("get", "", "--kubeconfig=/tmp/x", &[])] }), "kubectl auth can-i --list -n shop"),
+            (json!({ "scope": { "namespaces": ["a;id"] } }), "kubectl auth can-i --list -n 'a;id'"),
         ] {
             assert_eq!(to_try(&request(spec.clone()), ""), expected, "{spec}");
         }

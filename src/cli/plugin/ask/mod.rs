@@ -76,15 +76,18 @@ pub struct RequestArgs {
 /// How a request is sent, whatever it asks for.
 #[derive(Debug, clap::Args)]
 pub struct SendArgs {
-    /// Say what would be decided, have the API server look at the request, and make none.
+    /// Say what would be decided, have the API server look at the request, and make none. That the cluster's guard and the clock
+    /// of Daypass are in order, and that Daypass is installed as --watch-namespaces and --release-namespace say, is taken for
+    /// granted: neither can be seen from here.
     #[arg(long)]
     dry_run: bool,
     /// Do not wait for the answer.
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for the answer, such as 10m. When that is up the exit code is 4, and the request stays.
-    #[arg(long, value_name = "DURATION", value_parser = timeout, default_value = "0", conflicts_with = "no_wait")]
-    timeout: Timeout,
+    /// How long to wait for the answer, such as 10m. When that is up the exit code is 4, and the request stays. Left out, or 0:
+    /// until there is one.
+    #[arg(long, value_name = "DURATION", value_parser = timeout, conflicts_with = "no_wait")]
+    timeout: Option<Timeout>,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
@@ -230,7 +233,9 @@ impl RequestRun<'_> {
 
     async fn wait(&self, sent: AccessRequest, console: &mut Console) -> Result<Exit, PluginError> {
         let flags = self.how.connection.flags();
-        match wait::until_answered(&self.cluster, &sent, self.how.timeout.0, console).await? {
+        match wait::until_answered(&self.cluster, &sent, self.how.timeout.and_then(|timeout| timeout.0), console)
+            .await?
+        {
             Waited::Answered(request) => {
                 let exit = ending::exit(request.status.clone().unwrap_or_default().state);
                 let ended = self.end(&request, Text::of(ending::line(&request)), exit, console)?;

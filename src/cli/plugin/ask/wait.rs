@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watch_object};
+use kube::runtime::watcher::watch_object;
 use kube::{Api, ResourceExt};
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::api::request::{AccessRequest, State};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::requests;
 use crate::controller::observe::DecodedRequest;
 use crate::core::model::duration;
 use crate::runtime::clock::Clock;
@@ -50,7 +51,7 @@ pub async fn until_answered(
     let api: Api<DecodedRequest> = Api::namespaced(cluster.client.clone(), &namespace);
     let mut changes = watch_object(api, &name).default_backoff().boxed();
     let began = Instant::now();
-    let mut latest = request.clone();
+    let mut heard = HeardRequest { latest: request.clone(), unheard: None };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let over = async {
         match timeout {
@@ -63,23 +64,28 @@ pub async fn until_answered(
     loop {
         tokio::select! {
             change = changes.try_next() => match change {
-                Ok(Some(Some(changed))) => latest = decoded(changed, &namespace, &name)?,
+                Ok(Some(Some(changed))) => heard.hear(decoded(changed, &namespace, &name)?),
                 Ok(Some(None)) => return Ok(Waited::Deleted),
                 Ok(None) => return Err(ended(&namespace)),
-                Err(error) if is_final(&error) => return Err(failed(error, &namespace)),
-                // The watch comes back by itself; the line says that nothing is heard meanwhile.
-                Err(error) => console.wait_line(&format!("the cluster cannot be heard: {error}"), ""),
+                Err(error) => match requests::refusal(error) {
+                    Ok(source) => {
+                        let what = format!("watch accessrequests in namespace {namespace}");
+                        return Err(PluginError::Api { what, source });
+                    }
+                    // The watch comes back by itself.
+                    Err(error) => heard.unheard = Some(error.to_string()),
+                },
             },
             // For the time on the line; nothing is asked.
             _ = tick.tick() => {}
             () = &mut over => return Ok(Waited::StillOpen(Why::Timeout)),
             _ = &mut interrupted => return Ok(Waited::StillOpen(Why::Interrupted)),
         }
-        if is_answered(&latest, Clock::wall().now()) {
-            return Ok(Waited::Answered(Box::new(latest)));
+        if is_answered(&heard.latest, Clock::wall().now()) {
+            return Ok(Waited::Answered(Box::new(heard.latest)));
         }
         let long = SignedDuration::from_secs(i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX));
-        console.wait_line(&line(&latest), &format!(" ({})", duration::format(long)));
+        console.wait_line(&heard.line(), &format!(" ({})", duration::format(long)));
     }
 }
 
@@ -95,9 +101,26 @@ fn is_answered(request: &AccessRequest, now: Timestamp) -> bool {
     }
 }
 
-fn line(request: &AccessRequest) -> String {
-    let message = request.status.as_ref().and_then(|status| status.message.as_deref());
-    message.map_or_else(|| "waiting for Daypass to look at it".to_owned(), |message| format!("waiting: {message}"))
+/// The request as it was last heard of.
+struct HeardRequest {
+    latest: AccessRequest,
+    /// Why nothing has been heard since.
+    unheard: Option<String>,
+}
+
+impl HeardRequest {
+    fn hear(&mut self, changed: AccessRequest) {
+        *self = Self { latest: changed, unheard: None };
+    }
+
+    /// What is waited for.
+    fn line(&self) -> String {
+        if let Some(why) = &self.unheard {
+            return format!("the cluster cannot be heard: {why}");
+        }
+        let message = self.latest.status.as_ref().and_then(|status| status.message.as_deref());
+        message.map_or_else(|| "waiting for Daypass to look at it".to_owned(), |message| format!("waiting: {message}"))
+    }
 }
 
 fn decoded(changed: DecodedRequest, namespace: &str, name: &str) -> Result<AccessRequest, PluginError> {
@@ -106,30 +129,6 @@ fn decoded(changed: DecodedRequest, namespace: &str, name: &str) -> Result<Acces
         name: name.to_owned(),
         problem: invalid.error.to_string(),
     })
-}
-
-/// Whether to try again would be in vain.
-fn is_final(error: &watcher::Error) -> bool {
-    matches!(of_api(error), Some(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404))
-}
-
-fn of_api(error: &watcher::Error) -> Option<&kube::Error> {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Some(error),
-        _ => None,
-    }
-}
-
-fn failed(error: watcher::Error, namespace: &str) -> PluginError {
-    let what = format!("watch accessrequests in namespace {namespace}");
-    match error {
-        watcher::Error::InitialListFailed(source)
-        | watcher::Error::WatchStartFailed(source)
-        | watcher::Error::WatchFailed(source) => PluginError::Api { what, source },
-        _ => ended(namespace),
-    }
 }
 
 fn ended(namespace: &str) -> PluginError {
@@ -141,6 +140,16 @@ mod tests {
     use super::*;
     use crate::core::laws::fixtures::{noon, request};
     use serde_json::{Value, json};
+
+    #[test]
+    fn that_the_cluster_is_not_heard_is_said_until_it_is_heard_again() {
+        let mut heard = HeardRequest { latest: request(json!({})), unheard: None };
+        let silent = heard.line();
+        heard.unheard = Some("connection refused".to_owned());
+        assert!(heard.line().contains("cannot be heard: connection refused"), "{}", heard.line());
+        heard.hear(request(json!({})));
+        assert_eq!(heard.line(), silent);
+    }
 
     /// A grant is on record before it is bound, and whoever goes on then is turned away.
     #[test]

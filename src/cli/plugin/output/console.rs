@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 
 use super::text::{Text, TextSpan, Tone, visible};
 
@@ -36,10 +36,12 @@ impl Console {
         let _ = write!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 
-    /// A result, for programs: it goes out as it is.
+    /// A result, for programs: it goes out as it is. On a terminal, what that would obey is shown as an escape.
     pub fn print(&mut self, document: &str) {
         self.end_live();
-        let _ = self.out.write_all(document.as_bytes()).and_then(|()| self.out.flush());
+        let mut out = std::io::stdout();
+        let document = if out.is_terminal() { visible_lines(document) } else { document.to_owned() };
+        let _ = out.write_all(document.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Something beside the result: what happens, what could not be read.
@@ -64,10 +66,11 @@ impl Console {
         }
     }
 
-    /// What is waited for. On a terminal each such line takes the place of the one before; elsewhere it is written when
+    /// What is waited for. On a terminal that can wipe a line, each such line takes the place of the one before; elsewhere it is
+    /// written when
     /// `steady` is not what it was, so that a log has a line for each change and none for each second.
     pub fn wait_line(&mut self, steady: &str, clock: &str) {
-        if self.err_is_terminal() {
+        if wipes_lines(self.err_is_terminal(), self.err.current_choice()) {
             // Longer than the screen, it would not be written over but pushed up.
             let words: String = visible(&format!("{steady}{clock}")).chars().take(width_of_terminal()).collect();
             let _ =
@@ -112,7 +115,42 @@ impl Console {
     }
 }
 
+/// Whether a line can be wiped: where colours are not wanted or not there, no escape gets through.
+fn wipes_lines(is_terminal: bool, escapes: ColorChoice) -> bool {
+    is_terminal && escapes != ColorChoice::Never
+}
+
+/// A document with everything that a terminal would obey as an escape, except for its line breaks.
+fn visible_lines(document: &str) -> String {
+    document
+        .split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => visible(line) + "\n",
+            None => visible(line),
+        })
+        .collect()
+}
+
 /// As wide as a shell says that its terminal is, or as wide as every terminal is at least.
 fn width_of_terminal() -> usize {
     std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0).unwrap_or(79)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_wiped_only_where_escapes_get_through() {
+        assert!(wipes_lines(true, ColorChoice::Always));
+        assert!(wipes_lines(true, ColorChoice::AlwaysAnsi));
+        assert!(!wipes_lines(true, ColorChoice::Never), "NO_COLOR, or TERM=dumb");
+        assert!(!wipes_lines(false, ColorChoice::Always));
+    }
+
+    #[test]
+    fn a_document_on_a_terminal_keeps_its_lines_and_nothing_else_to_obey() {
+        assert_eq!(visible_lines("a: \u{1b}[2Kb\n  c\n\nd"), "a: \\u{1b}[2Kb\n  c\n\nd");
+        assert_eq!(visible_lines(""), "");
+    }
 }

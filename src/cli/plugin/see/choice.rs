@@ -50,20 +50,9 @@ pub enum Whose {
 
 /// A state by its name, in whatever letters.
 fn state(text: &str) -> Result<State, String> {
-    let all = [
-        State::Pending,
-        State::Scheduled,
-        State::Active,
-        State::Suspended,
-        State::Denied,
-        State::Expired,
-        State::Revoked,
-        State::Lapsed,
-        State::Failed,
-        State::Extended,
-    ];
-    let names = || all.map(State::as_str).join(", ");
-    all.into_iter()
+    let names = || State::ALL.map(State::as_str).join(", ");
+    State::ALL
+        .into_iter()
         .find(|state| state.as_str().eq_ignore_ascii_case(text))
         .ok_or_else(|| format!("there is no state {text}: give one of {}", names()))
 }
@@ -114,6 +103,24 @@ impl Choice {
             (Some(name), _) => format!("no such request of {name} {place}"),
             (None, true) => format!("no such request {place}"),
             (None, false) => format!("no such request of yours {place}, and --everyone shows those of others"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_the_schema_has_a_name_here() {
+        let schema = serde_json::to_value(schemars::schema_for!(State)).unwrap();
+        let words = schema["oneOf"].as_array().unwrap().iter().map(|one| one["const"].as_str().unwrap().to_owned());
+        let mut words: Vec<String> = words.collect();
+        let mut known = State::ALL.map(|state| state.as_str().to_owned()).to_vec();
+        (words.sort(), known.sort());
+        assert_eq!(known, words);
+        for word in words {
+            assert_eq!(state(&word.to_lowercase()).map(State::as_str), Ok(word.as_str()));
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::output::format::Format;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
 use crate::cli::plugin::requests;
 use crate::controller::observe::DecodedRequest;
@@ -57,15 +58,20 @@ pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginEr
         let event = match change {
             Some(Ok(event)) => event,
             Some(Err(error)) => {
-                // The watch comes back by itself, unless the caller may not.
-                if let Some(source) = refusal(error, console) {
-                    return Err(PluginError::Api { what: format!("watch accessrequests{}", place.words()), source });
+                match requests::refusal(error) {
+                    Ok(source) => {
+                        return Err(PluginError::Api {
+                            what: format!("watch accessrequests{}", place.words()),
+                            source,
+                        });
+                    }
+                    Err(error) => console.wait_line(&format!("the cluster cannot be heard: {error}"), ""),
                 }
                 continue;
             }
             None => return Ok(Exit::Done),
         };
-        for news in decoded(event, console).map(|event| known.after(event)).unwrap_or_default() {
+        for news in decoded(event, &mut known, console).map(|event| known.after(event)).unwrap_or_default() {
             let (News::Stands(request) | News::Gone(request)) = &news;
             if choice.wants(request, &whose) {
                 tell(&choice, &news, console)?;
@@ -74,35 +80,23 @@ pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginEr
     }
 }
 
-/// The answer of an API server that would answer the same again; all else is said, and tried again.
-fn refusal(error: watcher::Error, console: &mut Console) -> Option<kube::Error> {
-    match error {
-        watcher::Error::InitialListFailed(source)
-        | watcher::Error::WatchStartFailed(source)
-        | watcher::Error::WatchFailed(source)
-            if matches!(&source, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404)) =>
-        {
-            Some(source)
-        }
-        error => {
-            console.wait_line(&format!("the cluster cannot be heard: {error}"), "");
-            None
-        }
-    }
-}
-
-/// The same event of a request that can be read; one that cannot is named.
-fn decoded(event: Event<DecodedRequest>, console: &mut Console) -> Option<Event<AccessRequest>> {
+/// The same event of a request that can be read; one that cannot is named, and is there all the same. When that is deleted, it
+/// goes as it was last told of.
+fn decoded(event: Event<DecodedRequest>, known: &mut LastTold, console: &mut Console) -> Option<Event<AccessRequest>> {
     let (request, with): (DecodedRequest, fn(AccessRequest) -> Event<AccessRequest>) = match event {
         Event::Init => return Some(Event::Init),
         Event::InitDone => return Some(Event::InitDone),
         Event::InitApply(request) => (request, Event::InitApply),
         Event::Apply(request) => (request, Event::Apply),
-        Event::Delete(request) => (request, Event::Delete),
+        Event::Delete(request) => {
+            let last = || known.by_uid.get(&request.uid().unwrap_or_default()).cloned();
+            return request.0.as_ref().ok().cloned().or_else(last).map(Event::Delete);
+        }
     };
     match request.0 {
         Ok(request) => Some(with(request)),
         Err(invalid) => {
+            known.listed.extend(invalid.metadata.uid);
             let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name);
             let name = format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default());
             console.say(format!("note: request {name} cannot be read, and is left out"));
@@ -114,6 +108,7 @@ fn decoded(event: Event<DecodedRequest>, console: &mut Console) -> Option<Event<
 fn tell(choice: &Choice, news: &News, console: &mut Console) -> Result<(), PluginError> {
     let (News::Stands(request) | News::Gone(request)) = news;
     match choice.format.format().object(request.as_ref())? {
+        Some(document) if choice.format.format() == Format::Yaml => console.print(&format!("---\n{document}")),
         Some(document) => console.print(&document),
         None => console.show(&line(news)),
     }
@@ -226,5 +221,24 @@ mod tests {
         assert_eq!(known.after(Event::Init), []);
         assert_eq!(known.after(Event::InitApply(fix("b", "Active"))), stands("b", "Active"));
         assert_eq!(known.after(Event::InitDone), [News::Gone(Box::new(fix("a", "Pending")))]);
+    }
+
+    /// Its deletion is told, and that it cannot be read is not taken for one.
+    #[test]
+    fn a_request_that_cannot_be_read_any_more_is_not_gone() {
+        let mut known = LastTold::default();
+        for event in [Event::Init, Event::InitApply(fix("a", "Pending")), Event::InitDone, Event::Init] {
+            known.after(event);
+        }
+        let mut broken = json!(fix("a", "Pending"));
+        broken["status"] = json!(7);
+        let broken: DecodedRequest = serde_json::from_value(broken).unwrap();
+        let event = decoded(Event::InitApply(broken.clone()), &mut known, &mut Console::default());
+        assert!(event.is_none());
+        assert_eq!(known.after(Event::InitDone), []);
+        assert!(
+            decoded(Event::Delete(broken), &mut known, &mut Console::default())
+                .is_some_and(|event| { known.after(event) == [News::Gone(Box::new(fix("a", "Pending")))] })
+        );
     }
 }

@@ -4,6 +4,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use crate::api::request::{AccessRequest, State};
+use crate::api::risk::RiskLevel;
 use crate::api::subject::RoleKind;
 use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::core::model::duration;
@@ -75,8 +76,12 @@ pub fn until(request: &AccessRequest) -> Option<Timestamp> {
 
 /// How much harm it can do, in the tone that goes with it.
 pub fn risk(request: &AccessRequest) -> TextSpan {
-    let level = request.status.as_ref().and_then(|status| status.risk.as_ref()).map_or("", |risk| risk.level.as_str());
-    TextSpan::new(level, if matches!(level, "High" | "Critical" | "Unknown") { Tone::Bad } else { Tone::Plain })
+    let Some(risk) = request.status.as_ref().and_then(|status| status.risk.as_ref()) else { return "".into() };
+    let tone = match risk.level.known() {
+        Some(RiskLevel::Low | RiskLevel::Medium) => Tone::Plain,
+        Some(RiskLevel::High | RiskLevel::Critical | RiskLevel::Unknown) | None => Tone::Bad,
+    };
+    TextSpan::new(risk.level.as_str(), tone)
 }
 
 /// How long ago it was made: the largest unit alone, as kubectl has it.
