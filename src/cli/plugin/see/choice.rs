@@ -117,7 +117,8 @@ mod tests {
         let words = schema["oneOf"].as_array().unwrap().iter().map(|one| one["const"].as_str().unwrap().to_owned());
         let mut words: Vec<String> = words.collect();
         let mut known = State::ALL.map(|state| state.as_str().to_owned()).to_vec();
-        (words.sort(), known.sort());
+        words.sort();
+        known.sort();
         assert_eq!(known, words);
         for word in words {
             assert_eq!(state(&word.to_lowercase()).map(State::as_str), Ok(word.as_str()));
