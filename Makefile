@@ -51,7 +51,7 @@ test-version: controlplane
 	cargo test --test e2e -- versions
 
 ## The named part on every version that e2e/controlplane pins, each built when it is not, and a table of what came of it:
-## about six minutes each, and as much to build one. `make versions-test ONLY=grant` runs trials of that name alone.
+## about nine minutes each, and as much to build one. `make versions-test ONLY=grant` runs trials of that name alone.
 versions-test: controlplane
 	cargo test --quiet --test e2e -- versions-table $(ONLY)
 
