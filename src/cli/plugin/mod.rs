@@ -1,7 +1,7 @@
 //! The kubectl plugin: its command line, and which module runs which command.
 //!
 //! It decides with `core` and acts with the caller's own rights only. [`cluster`] talks to the API server, [`identity`] asks
-//! who the caller is, [`seen`] reads what the core decides by, [`write`] is all that is written, [`output`] prints, and
+//! who the caller is, [`seen`] reads what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and
 //! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`explain`], [`policy`].
 
 pub mod ask;

@@ -1,9 +1,9 @@
 //! `kubectl daypass approve`, `deny` and `revoke`: shows what is decided on, asks, and writes the caller's own review.
 //!
-//! [`pending`] lists what waits for one, and [`drop`](mod@drop) ends what is the caller's own. [`review`] says whether a review
-//! would have an effect and writes it, [`shown`] sees to it that what was shown is what is approved, and [`end`] revokes and
-//! sees access end. Whether a review counts, the controller decides. What fails for one request keeps no other from being
-//! decided.
+//! [`pending`] lists what waits for one, and [`drop`](mod@drop) ends what is the caller's own. [`mod@review`] says
+//! whether a review would have an effect and writes it, [`shown`] sees to it that what was shown is what is approved,
+//! and [`mod@end`] revokes and sees access end. Whether a review counts, the controller decides. What fails for one
+//! request keeps no other from being decided.
 
 pub mod drop;
 pub mod end;

@@ -1,4 +1,4 @@
-//! What the plugin prints: [`text`] and [`table`] for people, [`format`] for programs, and [`console`], where it goes.
+//! What the plugin prints: [`text`] and [`table`] for people, [`mod@format`] for programs, and [`console`], where it goes.
 //!
 //! Must not know clusters or decisions.
 
