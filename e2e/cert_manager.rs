@@ -42,11 +42,7 @@ async fn check(checkout: &Path, programs: &Path) {
     let admin = control_plane.kubectl(ADMIN);
     install(&control_plane, checkout).await;
     let values = ["identity.stamp=webhook", "identity.webhook.certificate.certManager.enabled=true"];
-    let (definitions, rest) = Daypass::render(&control_plane, &values).await;
-    admin.apply_namespace(NAMESPACE).await;
-    admin.apply_server_side(&definitions).await;
-    admin.until_established().await;
-    admin.apply_server_side(&rest).await;
+    Daypass::apply(&control_plane, &values).await;
     cast::give_rights(&admin).await;
     let mut running = [
         start(&control_plane, programs, "controller", "cert-manager").await,

@@ -37,6 +37,13 @@ pub struct Daypass;
 impl Daypass {
     /// Installs the chart with `--set` values and waits until its guards are in force.
     pub async fn install(control_plane: &ControlPlane, extra_values: &[&str]) {
+        Self::apply(control_plane, extra_values).await;
+        control_plane.run_webhook().await;
+        policies_are_seen(control_plane).await;
+    }
+
+    /// Applies all objects of the chart with `--set` values, and waits for nothing but its definitions.
+    pub async fn apply(control_plane: &ControlPlane, extra_values: &[&str]) {
         let (definitions, rest) = Self::render(control_plane, extra_values).await;
         let admin = control_plane.kubectl(users::ADMIN);
         admin.apply_namespace(NAMESPACE).await;
@@ -45,8 +52,6 @@ impl Daypass {
             admin.until_established().await;
         }
         admin.apply_server_side(&rest).await;
-        control_plane.run_webhook().await;
-        policies_are_seen(control_plane).await;
     }
 
     /// What the Deployment of the chart tells the controller of its guards, as flags: what is installed, not what is here.

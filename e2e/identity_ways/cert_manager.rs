@@ -40,11 +40,7 @@ pub async fn writes_its_own(control_plane: Arc<ControlPlane>) {
     admin.define("cert-manager.io", &[("Issuer", "issuers"), ("Certificate", "certificates")]).await;
     admin.apply_server_side(ACCOUNT).await;
     let values = ["identity.stamp=webhook", "identity.webhook.certificate.certManager.enabled=true"];
-    let (definitions, rest) = Daypass::render(&control_plane, &values).await;
-    admin.apply_namespace(NAMESPACE).await;
-    admin.apply_server_side(&definitions).await;
-    admin.until_established().await;
-    admin.apply_server_side(&rest).await;
+    Daypass::apply(&control_plane, &values).await;
     let token = admin.ok(&["create", "token", "cert-manager", "-n", "cert-manager"]).await;
     let account = control_plane.client_for_token("cert-manager", token.trim()).await;
 
