@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
+use tokio::sync::OnceCell;
 
 use super::cluster::Cluster;
 use super::error::PluginError;
@@ -88,12 +89,17 @@ impl fmt::Display for Unseen {
     }
 }
 
-/// The policies, as the caller may read them, for any number of requests.
+/// The policies, as the caller may read them, for any number of requests; and beside them what else is the same for all of
+/// these, read once when the first one needs it.
 #[derive(Debug)]
 pub struct PoliciesRead {
     pub set: PolicySet,
     /// What they say of themselves of the roles that can be bound: nobody but the controller may ask what it may.
     pub rights: BindRights,
+    /// All namespaces; none when they may not be listed.
+    namespaces: OnceCell<Option<Namespaces>>,
+    /// The requests of all namespaces, or why they cannot be listed.
+    requests: OnceCell<Result<Vec<AccessRequest>, String>>,
 }
 
 impl PoliciesRead {
@@ -106,8 +112,33 @@ impl PoliciesRead {
         let listed = cluster.call("list accesspolicies", api.list(&ListParams::default())).await?;
         let rights = BindRights::on_record(listed.items.iter().filter_map(|policy| policy.0.as_ref().ok()));
         let set = observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record);
-        Ok(Self { set, rights })
+        Ok(Self { set, rights, namespaces: OnceCell::new(), requests: OnceCell::new() })
     }
+
+    async fn namespaces(&self, cluster: &Cluster) -> Result<Option<&Namespaces>, PluginError> {
+        let list = async || {
+            let api: Api<NamespaceObject> = Api::all(cluster.client.clone());
+            match cluster.call("list namespaces", api.list_metadata(&ListParams::default())).await {
+                Ok(list) => Ok(Some(list.items.iter().map(observe::namespace).collect())),
+                Err(error) if error.is_forbidden() => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        Ok(self.namespaces.get_or_try_init(list).await?.as_ref())
+    }
+
+    async fn requests(&self, cluster: &Cluster) -> &Result<Vec<AccessRequest>, String> {
+        self.requests.get_or_init(|| decodable(cluster, Api::all(cluster.client.clone()))).await
+    }
+}
+
+/// The requests that an API lists, without those that cannot be decoded.
+///
+/// # Errors
+/// Why they cannot be listed.
+async fn decodable(cluster: &Cluster, api: Api<DecodedRequest>) -> Result<Vec<AccessRequest>, String> {
+    let listed = cluster.read(api.list(&ListParams::default())).await?;
+    Ok(listed.items.into_iter().filter_map(|decoded| decoded.0.ok()).collect())
 }
 
 /// A policy as it is now, readable or not; none when it is not there.
@@ -154,7 +185,7 @@ impl<'a> Seen<'a> {
         policies: &'a PoliciesRead,
         installation: &'a InstallationArgs,
     ) -> Result<Self, PluginError> {
-        let mut reading = Reading { cluster, request, gaps: Vec::new() };
+        let mut reading = Reading { cluster, request, policies, gaps: Vec::new() };
         let reach = ServedNamespaces::of(installation.watch_namespaces.clone());
         let release = installation.release_namespace.as_str();
         let extended = reading.extended().await;
@@ -163,7 +194,7 @@ impl<'a> Seen<'a> {
         let recorded = request.status.as_ref().and_then(|status| status.risk.clone());
         let extent = Protected::with_release(release).extent(request, extended.as_ref(), &namespaces);
         let risk = role.as_ref().map(|role| role.risk(&request.spec.rules, extent)).or(recorded);
-        let all = reading.others(&policies.set).await;
+        let all = reading.others().await;
         let unreviewed: Vec<AccessRequest> = all.iter().filter(|other| is_unreviewed(other)).cloned().collect();
         let counted = all.iter().filter_map(|r| Some((r.metadata.uid.as_deref(), Cow::Owned(Counted::of(r)?))));
         let others = limits::others(request, |name| policies.set.has_limits(name), counted);
@@ -209,18 +240,17 @@ impl<'a> Seen<'a> {
 struct Reading<'a> {
     cluster: &'a Cluster,
     request: &'a AccessRequest,
+    policies: &'a PoliciesRead,
     gaps: Vec<Unseen>,
 }
 
 impl Reading<'_> {
     /// All namespaces, or as many as the request names and one may read.
     async fn namespaces(&mut self, extended: Option<&AccessRequest>) -> Result<Namespaces, PluginError> {
-        let api: Api<NamespaceObject> = Api::all(self.cluster.client.clone());
-        match self.cluster.call("list namespaces", api.list_metadata(&ListParams::default())).await {
-            Ok(list) => return Ok(list.items.iter().map(observe::namespace).collect()),
-            Err(error) if error.is_forbidden() => {}
-            Err(error) => return Err(error),
+        if let Some(all) = self.policies.namespaces(self.cluster).await? {
+            return Ok(all.clone());
         }
+        let api: Api<NamespaceObject> = Api::all(self.cluster.client.clone());
         if self.request.spec.scope.as_ref().is_some_and(|scope| scope.namespace_selector.is_some()) {
             return Err(PluginError::NamespacesNotListed);
         }
@@ -272,20 +302,20 @@ impl Reading<'_> {
     }
 
     /// Other requests, as far as some are looked at: for limits, and for reviews of break-glass access that are open.
-    async fn others(&mut self, policies: &PolicySet) -> Vec<AccessRequest> {
-        if self.request.is_decided() || !(self.request.spec.break_glass || policies.any_limits()) {
+    async fn others(&mut self) -> Vec<AccessRequest> {
+        if self.request.is_decided() || !(self.request.spec.break_glass || self.policies.set.any_limits()) {
             return Vec::new();
         }
-        let client = &self.cluster.client;
-        let all: Api<DecodedRequest> = Api::all(client.clone());
-        let own: Api<DecodedRequest> = Api::namespaced(client.clone(), &self.request.namespace().unwrap_or_default());
-        let mut listed = self.cluster.read(all.list(&ListParams::default())).await;
-        if let Err(why) = &listed {
-            self.gaps.push(Unseen::Requests { why: why.clone() });
-            listed = self.cluster.read(own.list(&ListParams::default())).await;
-        }
-        let others = listed.map(|list| list.items).unwrap_or_default().into_iter().filter_map(|decoded| decoded.0.ok());
-        others.filter(|other| other.uid() != self.request.uid()).collect()
+        let listed = match self.policies.requests(self.cluster).await {
+            Ok(all) => all.clone(),
+            Err(why) => {
+                self.gaps.push(Unseen::Requests { why: why.clone() });
+                let namespace = self.request.namespace().unwrap_or_default();
+                let own = Api::namespaced(self.cluster.client.clone(), &namespace);
+                decodable(self.cluster, own).await.unwrap_or_default()
+            }
+        };
+        listed.into_iter().filter(|other| other.uid() != self.request.uid()).collect()
     }
 }
 
