@@ -123,6 +123,11 @@ impl Cluster {
         Ok(Self { client, namespace, timeout: connection.request_timeout })
     }
 
+    /// The namespace that is meant by what was typed for -n, if anything.
+    pub fn namespace_or<'a>(&'a self, typed: &'a Option<String>) -> &'a str {
+        typed.as_deref().unwrap_or(&self.namespace)
+    }
+
     /// Waits for the answer to a call, no longer than calls may take. `what` names it by verb and resource.
     ///
     /// # Errors

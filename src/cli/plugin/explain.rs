@@ -54,7 +54,7 @@ pub struct ExplainArgs {
 pub async fn run(args: ExplainArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let now = Clock::wall().now();
-    let namespace = args.namespace.as_deref().unwrap_or(&cluster.namespace);
+    let namespace = cluster.namespace_or(&args.namespace);
     let requests = match &args.name {
         Some(name) => vec![requests::get(&cluster, namespace, name).await?],
         None => drafts(&args, &cluster, now).await?,

@@ -1,6 +1,6 @@
 //! Requests as the caller may read them: one by name, those of a namespace or of all.
 
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectMeta};
 use kube::runtime::wait::await_condition;
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
@@ -11,7 +11,9 @@ use super::exit::Exit;
 use super::output::console::Console;
 use super::output::text::{TextSpan, Tone};
 use crate::api::request::AccessRequest;
+use crate::api::subject::Identity;
 use crate::controller::observe::DecodedRequest;
+use crate::core::model::subjects::is_same_person;
 
 /// Where requests are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,26 +76,35 @@ pub async fn named(
     (found, exit)
 }
 
-/// Requests, oldest first, and the names of those that cannot be decoded, as NAMESPACE/NAME.
+/// Requests, oldest first. Those that cannot be decoded are left out, which is said.
 ///
 /// # Errors
 /// When they may not be listed.
-pub async fn list(cluster: &Cluster, place: &Where) -> Result<(Vec<AccessRequest>, Vec<String>), PluginError> {
+pub async fn list(cluster: &Cluster, place: &Where, console: &mut Console) -> Result<Vec<AccessRequest>, PluginError> {
     let what = format!("list accessrequests{}", place.words());
     let listed = cluster.call(what, api(cluster, place).list(&ListParams::default())).await?;
-    let (mut requests, mut unreadable) = (Vec::new(), Vec::new());
+    let mut requests = Vec::new();
     for decoded in listed.items {
         match decoded.0 {
             Ok(request) => requests.push(request),
-            Err(invalid) => {
-                let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name);
-                unreadable.push(format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default()));
-            }
+            Err(invalid) => left_out(&invalid.metadata, console),
         }
     }
     let made = |request: &AccessRequest| request.creation_timestamp().map(|time| time.0);
     requests.sort_by(|a, b| made(a).cmp(&made(b)).then_with(|| a.name_any().cmp(&b.name_any())));
-    Ok((requests, unreadable))
+    Ok(requests)
+}
+
+/// Says that a request cannot be decoded.
+pub fn left_out(undecodable: &ObjectMeta, console: &mut Console) {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (namespace, name) = (text(&undecodable.namespace), text(&undecodable.name));
+    console.note(&format!("request {namespace}/{name} cannot be read, and is left out"));
+}
+
+/// Whether somebody made a request, by whichever name of the same login.
+pub fn is_of(request: &AccessRequest, who: &Identity) -> bool {
+    request.spec.requester.as_ref().is_some_and(|requester| is_same_person(requester, who))
 }
 
 /// The answer to a watch that would be the same again; all else passes, and the watch comes back by itself.

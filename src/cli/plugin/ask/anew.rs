@@ -15,9 +15,7 @@ use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::identity::Caller;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::cli::plugin::requests;
-use crate::core::model::subjects::is_same_person;
 use crate::runtime::clock::Clock;
 
 /// The command line of `extend`.
@@ -75,7 +73,7 @@ struct Changes {
 pub async fn extend(args: ExtendArgs, console: &mut Console) -> Result<Exit, PluginError> {
     check_length("--by", &args.by)?;
     let cluster = Cluster::connect(&args.how.connection).await?;
-    let running = requests::get(&cluster, namespace(&args.namespace, &cluster), &args.name).await?;
+    let running = requests::get(&cluster, cluster.namespace_or(&args.namespace), &args.name).await?;
     let draft = extension(&running, args.by, args.reason, Caller::of(&cluster).await?.identity);
     send(cluster, &draft, &args.how, console).await
 }
@@ -89,19 +87,14 @@ pub async fn again(args: AgainArgs, console: &mut Console) -> Result<Exit, Plugi
         check_length("--for", length)?;
     }
     let cluster = Cluster::connect(&args.how.connection).await?;
-    let before = requests::get(&cluster, namespace(&args.namespace, &cluster), &args.name).await?;
+    let before = requests::get(&cluster, cluster.namespace_or(&args.namespace), &args.name).await?;
     let who = Caller::of(&cluster).await?.identity;
     if before.spec.break_glass && !args.break_glass {
-        let words = format!("note: {} was break-glass, and this is not: --break-glass asks for that", args.name);
-        console.say(TextSpan::new(words, Tone::Dim));
+        console.note(&format!("{} was break-glass, and this is not: --break-glass asks for that", args.name));
     }
     let changes = Changes { duration: args.duration, reason: args.reason, break_glass: args.break_glass };
     let draft = repetition(&before, changes, who, Clock::wall().now());
     send(cluster, &draft, &args.how, console).await
-}
-
-fn namespace<'a>(typed: &'a Option<String>, cluster: &'a Cluster) -> &'a str {
-    typed.as_deref().unwrap_or(&cluster.namespace)
 }
 
 /// The request that moves the end of a running one.
@@ -127,7 +120,7 @@ fn extension(running: &AccessRequest, by: String, reason: Option<String>, who: I
 fn repetition(before: &AccessRequest, changes: Changes, who: Identity, now: Timestamp) -> AccessRequest {
     let Changes { duration, reason, break_glass } = changes;
     let spec = &before.spec;
-    let is_own = spec.requester.as_ref().is_some_and(|requester| is_same_person(requester, &who));
+    let is_own = requests::is_of(before, &who);
     let spec = AccessRequestSpec {
         duration: duration.or_else(|| spec.duration.clone()),
         reason: reason.unwrap_or_else(|| spec.reason.clone()),

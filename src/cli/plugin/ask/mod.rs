@@ -26,6 +26,7 @@ use super::identity::Caller;
 use super::output::console::Console;
 use super::output::format::{Format, FormatArgs};
 use super::output::text::{Text, TextSpan, Tone};
+use super::see::words;
 use super::seen::{InstallationArgs, PoliciesRead, Seen};
 use super::write;
 use crate::api::request::AccessRequest;
@@ -123,7 +124,7 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
     let cluster = Cluster::connect(&args.how.connection).await?;
     let draft = Wish {
         role: &args.role,
-        namespace: args.namespace.as_deref().unwrap_or(&cluster.namespace),
+        namespace: cluster.namespace_or(&args.namespace),
         duration: args.duration.clone(),
         start: args.at,
         reason: args.reason.clone(),
@@ -159,7 +160,7 @@ pub async fn send(
 ) -> Result<Exit, PluginError> {
     let (forecast, notes) = foresee(&cluster, &how.installation, draft).await?;
     let asking = RequestRun { cluster, how };
-    notes.into_iter().for_each(|note| console.say(TextSpan::new(format!("note: {note}"), Tone::Dim)));
+    notes.iter().for_each(|note| console.note(note));
     asking.tell(&forecast.text(), console);
     if forecast.is_in_vain() {
         return Ok(Exit::Refused);
@@ -168,8 +169,7 @@ pub async fn send(
     if how.dry_run {
         return asking.end(&sent, Text::of("nothing was asked for: that was a dry run"), Exit::Done, console);
     }
-    let name = format!("{}/{}", sent.namespace().unwrap_or_default(), sent.name_any());
-    asking.tell(&Text::of(format!("request {name} is made")), console);
+    asking.tell(&Text::of(format!("request {} is made", words::name(&sent))), console);
     if how.no_wait {
         console.next(&asking.see(&sent));
         return asking.end(&sent, Text::default(), Exit::Done, console);

@@ -12,7 +12,6 @@ use crate::cli::plugin::identity::Caller;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
-use crate::core::model::subjects::is_same_person;
 
 /// The command line of `drop`.
 #[derive(Debug, clap::Args)]
@@ -49,17 +48,13 @@ pub async fn run(args: DropArgs, console: &mut Console) -> Result<Exit, PluginEr
     }
     let revoke = review(ReviewVerdict::Revoke, args.message.as_deref(), &who);
     for request in &chosen {
-        exit = exit.or(if is_of(request, &who) {
+        exit = exit.or(if requests::is_of(request, &who) {
             end(&cluster, request, &who, &revoke, "dropped", console).await
         } else {
             refuse(request, &Vain::NotYours(words::requester(request).to_owned()), console)
         });
     }
     Ok(exit)
-}
-
-fn is_of(request: &AccessRequest, who: &Identity) -> bool {
-    request.spec.requester.as_ref().is_some_and(|requester| is_same_person(requester, who))
 }
 
 impl DropArgs {
@@ -70,16 +65,13 @@ impl DropArgs {
         who: &Identity,
         console: &mut Console,
     ) -> Result<(Vec<AccessRequest>, Exit), PluginError> {
-        let namespace = self.namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
+        let namespace = cluster.namespace_or(&self.namespace);
         if !self.all {
-            return Ok(requests::named(cluster, &namespace, &self.names, console).await);
+            return Ok(requests::named(cluster, namespace, &self.names, console).await);
         }
-        let place = if self.all_namespaces { Where::Everywhere } else { Where::Namespace(namespace) };
-        let (requests, unreadable) = requests::list(cluster, &place).await?;
-        for name in &unreadable {
-            console.say(format!("note: request {name} cannot be read, and is left out"));
-        }
-        let own = requests.into_iter().filter(|request| is_of(request, who) && !request.is_over()).collect();
+        let place = if self.all_namespaces { Where::Everywhere } else { Where::Namespace(namespace.to_owned()) };
+        let requests = requests::list(cluster, &place, console).await?;
+        let own = requests.into_iter().filter(|request| requests::is_of(request, who) && !request.is_over()).collect();
         Ok((own, Exit::Done))
     }
 }

@@ -80,10 +80,10 @@ impl ReviewCommand {
 /// When nothing can be read or written. That a review would have no effect is said, and is no error of this kind.
 pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
-    let namespace = args.namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
+    let namespace = cluster.namespace_or(&args.namespace);
     let who = Caller::of(&cluster).await?.identity;
     let review = review(answer.verdict(), args.message.as_deref(), &who);
-    let (requests, mut exit) = requests::named(&cluster, &namespace, &args.names, console).await;
+    let (requests, mut exit) = requests::named(&cluster, namespace, &args.names, console).await;
     let policies = match PoliciesRead::read(&cluster).await {
         Ok(policies) => Some(policies.set),
         // Then the cluster says afterwards who has a say.

@@ -15,7 +15,7 @@ use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::identity::Caller;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatArgs;
-use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
+use crate::cli::plugin::output::text::{Text, TextSpan};
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen};
@@ -69,7 +69,7 @@ pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, Plugi
     let policies = match PoliciesRead::read(&cluster).await {
         Ok(policies) => Some(policies),
         Err(error) if error.is_forbidden() => {
-            note(console, "you may not list policies, so deadlines are not known");
+            console.note("you may not list policies, so deadlines are not known");
             None
         }
         Err(error) => return Err(error),
@@ -105,10 +105,6 @@ pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, Plugi
 /// What is due earlier first; what nobody knows the end of comes last.
 fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Ordering {
     a.is_none().cmp(&b.is_none()).then(a.cmp(&b))
-}
-
-fn note(console: &mut Console, words: &str) {
-    console.say(TextSpan::new(format!("note: {words}"), Tone::Dim));
 }
 
 /// When the wait for people ends, as far as the caller may read what says so.
@@ -154,28 +150,19 @@ impl PendingArgs {
     async fn requests(&self, cluster: &Cluster, console: &mut Console) -> Result<Vec<AccessRequest>, PluginError> {
         let named = self.namespace.iter().cloned().map(Where::Namespace).collect::<Vec<_>>();
         let mut places = if named.is_empty() { vec![Where::Everywhere] } else { named };
-        let (mut requests, mut unreadable) = (Vec::new(), Vec::new());
+        let mut requests = Vec::new();
         while let Some(place) = places.pop() {
-            match requests::list(cluster, &place).await {
-                Ok((found, undecodable)) => {
-                    requests.extend(found);
-                    unreadable.extend(undecodable);
-                }
+            match requests::list(cluster, &place, console).await {
+                Ok(found) => requests.extend(found),
                 Err(error) if error.is_forbidden() && place == Where::Everywhere && !self.all_namespaces => {
                     let own = &cluster.namespace;
-                    note(
-                        console,
-                        &format!(
-                            "you may not list the requests of all namespaces, so only those of {own} are shown: name others with -n"
-                        ),
-                    );
+                    console.note(&format!(
+                        "you may not list the requests of all namespaces, so only those of {own} are shown: name others with -n"
+                    ));
                     places.push(Where::Namespace(own.clone()));
                 }
                 Err(error) => return Err(error),
             }
-        }
-        for name in &unreadable {
-            note(console, &format!("request {name} cannot be read, and is left out"));
         }
         Ok(requests)
     }

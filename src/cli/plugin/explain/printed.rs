@@ -1,6 +1,5 @@
 //! An explanation as text for a terminal, or as YAML or JSON for programs.
 
-use kube::ResourceExt;
 use serde::Serialize;
 
 use crate::api::policy::Effect;
@@ -9,6 +8,7 @@ use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatError;
 use crate::cli::plugin::output::table::Table;
 use crate::cli::plugin::output::text::{Text, TextSpan};
+use crate::cli::plugin::see::words;
 use crate::core::rbac::rules::describe;
 use crate::core::report::explain::{Explanation, Grant, Judged, Outcome, StageProgress, StageState, Verdict};
 
@@ -43,7 +43,7 @@ pub fn print(
     format: ExplainFormat,
     console: &mut Console,
 ) -> Result<(), FormatError> {
-    let document = Explained { request: place(request), explanation, notes };
+    let document = Explained { request: words::name(request), explanation, notes };
     match format {
         ExplainFormat::Text => console.show(&text(request, explanation, notes)),
         ExplainFormat::Yaml => console.print(&format!("---\n{}", serde_saphyr::to_string(&document)?)),
@@ -52,15 +52,11 @@ pub fn print(
     Ok(())
 }
 
-fn place(request: &AccessRequest) -> String {
-    format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
-}
-
 fn text(request: &AccessRequest, explanation: &Explanation, notes: &[String]) -> Text {
     let who = request.spec.requester.as_ref().map_or("nobody", |who| who.username.as_str());
     let rules = &request.spec.rules;
     let only = if rules.is_empty() { String::new() } else { format!(", only {}", describe(rules)) };
-    let mut text = Text::of(format!("{}: {who} asks for {}{only}", place(request), request.spec.role));
+    let mut text = Text::of(format!("{}: {who} asks for {}{only}", words::name(request), request.spec.role));
     if explanation.outcome == Outcome::Denied && explanation.reasons.len() > 1 {
         text.line("denied because");
         explanation.reasons.iter().for_each(|reason| text.line(format!("  {reason}")));

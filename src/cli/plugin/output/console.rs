@@ -50,6 +50,11 @@ impl Console {
         let _ = write!(self.err, "{}", Text::of(words));
     }
 
+    /// Something that bears on the result and that one might not expect.
+    pub fn note(&mut self, words: &str) {
+        self.say(TextSpan::new(format!("note: {words}"), Tone::Dim));
+    }
+
     /// Several lines beside the result.
     pub fn remark(&mut self, text: &Text) {
         self.end_live();
@@ -67,8 +72,7 @@ impl Console {
     }
 
     /// What is waited for. On a terminal that can wipe a line, each such line takes the place of the one before; elsewhere it is
-    /// written when
-    /// `steady` is not what it was, so that a log has a line for each change and none for each second.
+    /// written when `steady` is not what it was, so that a log has a line for each change and none for each second.
     pub fn wait_line(&mut self, steady: &str, clock: &str) {
         if wipes_lines(self.err_is_terminal(), self.err.current_choice()) {
             // Longer than the screen, it would not be written over but pushed up.

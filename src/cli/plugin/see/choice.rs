@@ -7,8 +7,7 @@ use crate::cli::plugin::cluster::{Cluster, Connection};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::identity::Caller;
 use crate::cli::plugin::output::format::FormatArgs;
-use crate::cli::plugin::requests::Where;
-use crate::core::model::subjects::is_same_person;
+use crate::cli::plugin::requests::{self, Where};
 
 /// Which requests, and how they are shown.
 #[derive(Debug, clap::Args)]
@@ -86,7 +85,7 @@ impl Choice {
         let theirs = match whose {
             Whose::Everybodys => true,
             Whose::Of(name) => words::requester(request) == name,
-            Whose::Mine(me) => request.spec.requester.as_ref().is_some_and(|who| is_same_person(who, me)),
+            Whose::Mine(me) => requests::is_of(request, me),
         };
         theirs
             && (self.state.is_empty() || self.state.contains(&status.state))

@@ -35,12 +35,9 @@ pub async fn run(args: ListArgs, console: &mut Console) -> Result<Exit, PluginEr
     }
     let cluster = Cluster::connect(&choice.connection).await?;
     let place = choice.place(&cluster);
-    let (requests, unreadable) = requests::list(&cluster, &place).await?;
+    let requests = requests::list(&cluster, &place, console).await?;
     let whose = choice.whose(&cluster).await?;
     let chosen: Vec<AccessRequest> = requests.into_iter().filter(|request| choice.wants(request, &whose)).collect();
-    for name in &unreadable {
-        console.say(format!("note: request {name} cannot be read, and is left out"));
-    }
     match choice.format.format().list(&chosen)? {
         Some(document) => console.print(&document),
         None if chosen.is_empty() => console.say(choice.nothing(&place)),

@@ -1,7 +1,6 @@
 //! `kubectl daypass show`: one request on a page.
 
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 
 use super::words;
 use crate::api::request::{AccessRequest, AccessRequestStatus};
@@ -35,7 +34,7 @@ pub struct ShowArgs {
 /// When it cannot be read.
 pub async fn run(args: ShowArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
-    let namespace = args.namespace.as_deref().unwrap_or(&cluster.namespace);
+    let namespace = cluster.namespace_or(&args.namespace);
     let request = requests::get(&cluster, namespace, &args.name).await?;
     match args.format.format().object(&request)? {
         Some(document) => console.print(&document),
@@ -48,11 +47,7 @@ pub async fn run(args: ShowArgs, console: &mut Console) -> Result<Exit, PluginEr
 pub fn page(request: &AccessRequest, now: Timestamp) -> Text {
     let status = request.status.clone().unwrap_or_default();
     let mut text = Text::default();
-    text.spans(vec![
-        TextSpan::new(format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any()), Tone::Strong),
-        " ".into(),
-        words::state(request),
-    ]);
+    text.spans(vec![TextSpan::new(words::name(request), Tone::Strong), " ".into(), words::state(request)]);
     if let Some(message) = &status.message {
         text.line(message);
     }

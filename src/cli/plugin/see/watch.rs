@@ -96,10 +96,8 @@ fn decoded(event: Event<DecodedRequest>, known: &mut LastTold, console: &mut Con
     match request.0 {
         Ok(request) => Some(with(request)),
         Err(invalid) => {
-            known.listed.extend(invalid.metadata.uid);
-            let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name);
-            let name = format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default());
-            console.say(format!("note: request {name} cannot be read, and is left out"));
+            known.listed.extend(invalid.metadata.uid.clone());
+            requests::left_out(&invalid.metadata, console);
             None
         }
     }
@@ -119,8 +117,7 @@ fn tell(choice: &Choice, news: &News, console: &mut Console) -> Result<(), Plugi
 fn line(news: &News) -> Text {
     let (News::Stands(request) | News::Gone(request)) = news;
     let at = last_change(request).map(|at| at.to_string()).unwrap_or_default();
-    let which = format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any());
-    let facts = format!("  {which}  {}  {}  ", words::requester(request), words::what(request));
+    let facts = format!("  {}  {}  {}  ", words::name(request), words::requester(request), words::what(request));
     let mut spans = vec![TextSpan::new(at, Tone::Dim), facts.into()];
     match news {
         News::Gone(_) => spans.push(TextSpan::new("deleted", Tone::Bad)),
