@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
 use super::exit::Exit;
-use super::identity::Caller;
+use super::identity;
 use super::manifests::requests_in;
 use super::output::console::Console;
 use super::requests;
@@ -78,7 +78,7 @@ async fn drafts(args: &ExplainArgs, cluster: &Cluster, now: Timestamp) -> Result
     let mut drafts = requests_in(file, args.namespace.as_deref(), &cluster.namespace)?;
     let who = match &args.for_user {
         Some(username) => Identity { username: username.clone(), uid: None, groups: args.for_group.clone() },
-        None => Caller::of(cluster).await?.identity,
+        None => identity::caller(cluster).await?,
     };
     for draft in &mut drafts {
         draft.metadata.creation_timestamp = Some(Time(now));

@@ -1,7 +1,5 @@
 //! Who runs the plugin, as the API server knows them. Takes nothing from the kubeconfig: a name there is not a login.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Api;
 use kube::api::PostParams;
@@ -10,30 +8,18 @@ use super::cluster::Cluster;
 use super::error::PluginError;
 use crate::api::subject::Identity;
 
-/// The caller, as the API server authenticated them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// Username, UID and groups: what requests and reviews are stamped with.
-    pub identity: Identity,
-    /// More that the login says, such as the ID of a token.
-    pub extra: BTreeMap<String, Vec<String>>,
-}
-
-impl Caller {
-    /// Asks the API server.
-    ///
-    /// # Errors
-    /// When it cannot be asked, or does not know the caller.
-    pub async fn of(cluster: &Cluster) -> Result<Self, PluginError> {
-        let api: Api<SelfSubjectReview> = Api::all(cluster.client.clone());
-        let (defaults, question) = (PostParams::default(), SelfSubjectReview::default());
-        let review = cluster.call("create selfsubjectreviews", api.create(&defaults, &question)).await?;
-        let who = review.status.and_then(|status| status.user_info).unwrap_or_default();
-        let identity = Identity {
-            username: who.username.unwrap_or_default(),
-            uid: who.uid.filter(|uid| !uid.is_empty()),
-            groups: who.groups.unwrap_or_default(),
-        };
-        Ok(Self { identity, extra: who.extra.unwrap_or_default() })
-    }
+/// The caller, as the API server authenticated them: username, UID and groups, which requests and reviews are stamped with.
+///
+/// # Errors
+/// When the API server cannot be asked, or does not know the caller.
+pub async fn caller(cluster: &Cluster) -> Result<Identity, PluginError> {
+    let api: Api<SelfSubjectReview> = Api::all(cluster.client.clone());
+    let (defaults, question) = (PostParams::default(), SelfSubjectReview::default());
+    let review = cluster.call("create selfsubjectreviews", api.create(&defaults, &question)).await?;
+    let who = review.status.and_then(|status| status.user_info).unwrap_or_default();
+    Ok(Identity {
+        username: who.username.unwrap_or_default(),
+        uid: who.uid.filter(|uid| !uid.is_empty()),
+        groups: who.groups.unwrap_or_default(),
+    })
 }

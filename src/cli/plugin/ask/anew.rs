@@ -13,7 +13,7 @@ use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
-use crate::cli::plugin::identity::Caller;
+use crate::cli::plugin::identity;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::requests;
 use crate::runtime::clock::Clock;
@@ -74,7 +74,7 @@ pub async fn extend(args: ExtendArgs, console: &mut Console) -> Result<Exit, Plu
     check_length("--by", &args.by)?;
     let cluster = Cluster::connect(&args.how.connection).await?;
     let running = requests::get(&cluster, cluster.namespace_or(&args.namespace), &args.name).await?;
-    let draft = extension(&running, args.by, args.reason, Caller::of(&cluster).await?.identity);
+    let draft = extension(&running, args.by, args.reason, identity::caller(&cluster).await?);
     send(cluster, &draft, &args.how, console).await
 }
 
@@ -88,7 +88,7 @@ pub async fn again(args: AgainArgs, console: &mut Console) -> Result<Exit, Plugi
     }
     let cluster = Cluster::connect(&args.how.connection).await?;
     let before = requests::get(&cluster, cluster.namespace_or(&args.namespace), &args.name).await?;
-    let who = Caller::of(&cluster).await?.identity;
+    let who = identity::caller(&cluster).await?;
     if before.spec.break_glass && !args.break_glass {
         console.note(&format!("{} was break-glass, and this is not: --break-glass asks for that", args.name));
     }

@@ -22,7 +22,7 @@ use self::wait::{Waited, Why};
 use super::cluster::{Cluster, Connection, Timeout, quoted, timeout};
 use super::error::PluginError;
 use super::exit::Exit;
-use super::identity::Caller;
+use super::identity;
 use super::output::console::Console;
 use super::output::format::{Format, FormatArgs};
 use super::output::text::{Text, TextSpan, Tone};
@@ -133,7 +133,7 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
         scope: args.scope(),
         policy: args.policy.clone(),
         break_glass: args.break_glass,
-        requester: Caller::of(&cluster).await?.identity,
+        requester: identity::caller(&cluster).await?,
     }
     .request();
     send(cluster, &draft, &args.how, console).await

@@ -8,7 +8,7 @@ use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::{Cluster, Connection};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
-use crate::cli::plugin::identity::Caller;
+use crate::cli::plugin::identity;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
@@ -41,7 +41,7 @@ pub struct DropArgs {
 /// When nothing can be read or written. That there is nothing to end is said, and is no error of this kind.
 pub async fn run(args: DropArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
-    let who = Caller::of(&cluster).await?.identity;
+    let who = identity::caller(&cluster).await?;
     let (chosen, mut exit) = args.chosen(&cluster, &who, console).await?;
     if chosen.is_empty() && args.all {
         console.say("you have no request here that is not over");

@@ -18,7 +18,7 @@ use self::review::{Vain, fail, give, has_effect, refuse, review};
 use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
 use super::exit::Exit;
-use super::identity::Caller;
+use super::identity;
 use super::output::console::Console;
 use super::output::table::Table;
 use super::output::text::{Text, TextSpan, Tone};
@@ -81,7 +81,7 @@ impl ReviewCommand {
 pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let namespace = cluster.namespace_or(&args.namespace);
-    let who = Caller::of(&cluster).await?.identity;
+    let who = identity::caller(&cluster).await?;
     let review = review(answer.verdict(), args.message.as_deref(), &who);
     let (requests, mut exit) = requests::named(&cluster, namespace, &args.names, console).await;
     let policies = match PoliciesRead::read(&cluster).await {

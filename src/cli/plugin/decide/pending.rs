@@ -12,7 +12,7 @@ use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::{Cluster, Connection, quoted};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
-use crate::cli::plugin::identity::Caller;
+use crate::cli::plugin::identity::caller;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatArgs;
 use crate::cli::plugin::output::text::{Text, TextSpan};
@@ -64,7 +64,7 @@ struct PendingRequest {
 /// When requests cannot be read.
 pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
-    let who = Caller::of(&cluster).await?.identity;
+    let who = caller(&cluster).await?;
     let requests = args.requests(&cluster, console).await?;
     let policies = match PoliciesRead::read(&cluster).await {
         Ok(policies) => Some(policies),

@@ -99,11 +99,6 @@ impl Text {
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
-
-    /// Whether it has no line.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl fmt::Display for Text {

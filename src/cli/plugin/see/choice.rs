@@ -5,7 +5,7 @@ use crate::api::request::{AccessRequest, State};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::{Cluster, Connection};
 use crate::cli::plugin::error::PluginError;
-use crate::cli::plugin::identity::Caller;
+use crate::cli::plugin::identity;
 use crate::cli::plugin::output::format::FormatArgs;
 use crate::cli::plugin::requests::{self, Where};
 
@@ -74,7 +74,7 @@ impl Choice {
         Ok(match (&self.requester, self.everyone) {
             (Some(name), _) => Whose::Of(name.clone()),
             (None, true) => Whose::Everybodys,
-            (None, false) => Whose::Mine(Caller::of(cluster).await?.identity),
+            (None, false) => Whose::Mine(identity::caller(cluster).await?),
         })
     }
 
