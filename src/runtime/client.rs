@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
-use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::calls::Counting;
+use super::connection;
 use super::dates::Hearing;
 use super::gate::{Gate, Leadership};
 use super::judged_clock::JudgedClock;
@@ -54,8 +54,7 @@ pub struct Hearers {
 /// When it cannot be built.
 pub fn heard(config: Config, hearers: &Hearers) -> kube::Result<Client> {
     let counting = With(Counting(hearers.metrics.clone()));
-    let counted =
-        ClientBuilder::try_from(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
+    let counted = connection::builder(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
     #[cfg(feature = "otlp")]
     let counted = counted.with_layer(&With(Tracing));
     Ok(counted.build())
@@ -67,8 +66,7 @@ pub fn heard(config: Config, hearers: &Hearers) -> kube::Result<Client> {
 /// When it cannot be built.
 pub fn gated(config: Config, hearers: &Hearers, leadership: Leadership) -> kube::Result<Client> {
     let counting = With(Counting(hearers.metrics.clone()));
-    let counted =
-        ClientBuilder::try_from(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
+    let counted = connection::builder(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
     #[cfg(feature = "otlp")]
     let counted = counted.with_layer(&With(Tracing));
     Ok(counted.with_layer(&With(Gate(leadership))).build())

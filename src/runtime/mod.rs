@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod client;
 pub mod clock;
+pub mod connection;
 pub mod dates;
 pub mod gate;
 pub mod judged_clock;
