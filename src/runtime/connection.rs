@@ -13,8 +13,8 @@ use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-/// What a client's calls end in.
-pub type Connection = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+/// The service under the layers of a client.
+pub type Unlayered = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
 /// A client without layers and without retries, whose connections send each write at once (`TCP_NODELAY`, RFC 9293, section 3.7.4).
 ///
@@ -24,7 +24,7 @@ pub type Connection = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError
 ///
 /// # Errors
 /// When the configuration has a certificate, a token or a proxy that cannot be used.
-pub fn builder(config: Config) -> kube::Result<ClientBuilder<Connection>> {
+pub fn builder(config: Config) -> kube::Result<ClientBuilder<Unlayered>> {
     if config.proxy_url.is_some() {
         return ClientBuilder::try_from(config);
     }
