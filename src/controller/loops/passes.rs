@@ -59,7 +59,7 @@ pub struct Passes<K: Resource<DynamicType = ()> + 'static, P, E> {
 }
 
 /// A pass that runs, and what comes of it.
-type Running<K> = BoxFuture<'static, (Arc<K>, Result<NextPass, Error>)>;
+type Running<K> = BoxFuture<'static, (ObjectRef<K>, Arc<K>, Result<NextPass, Error>)>;
 
 impl<K, P, E, F> Passes<K, P, E>
 where
@@ -89,8 +89,7 @@ where
             let object = tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some((object, result)) = running.next(), if !running.is_empty() => {
-                    let name = ObjectRef::from_obj(&*object);
+                Some((name, object, result)) = running.next(), if !running.is_empty() => {
                     worked_on.remove(&name);
                     let next = result.unwrap_or_else(|error| (self.after_error)(object, &error, context.clone()));
                     if once_more.remove(&name) {
@@ -108,7 +107,7 @@ where
                 continue;
             }
             timers.cancel(&object);
-            if let Some(pass) = self.begin(&object, &context) {
+            if let Some(pass) = self.begin(object.clone(), &context) {
                 running.push(pass);
                 worked_on.insert(object);
             }
@@ -117,8 +116,8 @@ where
     }
 
     /// One pass over an object; none when it was deleted while its name stood in the queue.
-    fn begin(&self, name: &ObjectRef<K>, context: &Arc<Context>) -> Option<Running<K>> {
-        let object = self.store.get(name)?;
+    fn begin(&self, name: ObjectRef<K>, context: &Arc<Context>) -> Option<Running<K>> {
+        let object = self.store.get(&name)?;
         let span = (self.span)(&object);
         let pass = (self.pass)(object.clone(), context.clone());
         let metrics = context.metrics.clone();
@@ -133,7 +132,7 @@ where
             if let Err(error) = &result {
                 crate::runtime::traces::pass_failed(error.kind());
             }
-            (object, result.inspect_err(|error| metrics.shown.pass_failed(error.kind())))
+            (name, object, result.inspect_err(|error| metrics.shown.pass_failed(error.kind())))
         };
         Some(Box::pin(counted.instrument(span)))
     }

@@ -3,7 +3,7 @@
 //! It holds what the watch brought and what passes recorded since, the newer of both, and of ended access what is gone
 //! already. Whether an end has come, and what becomes of the request, is for `loops::ends` and `core` to say.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
@@ -28,7 +28,7 @@ pub struct Ends {
 #[derive(Default)]
 struct EndIndex {
     by_uid: HashMap<Uid, End>,
-    by_time: BTreeMap<Timestamp, BTreeSet<Uid>>,
+    by_time: BTreeSet<(Timestamp, Uid)>,
     /// Being moved by a pass now.
     moving: HashSet<Uid>,
     /// Being taken away now, or gone and not yet for a pass to record.
@@ -74,8 +74,8 @@ impl Ends {
         let uid = known.remove(uid).unwrap_or_else(|| uid.into());
         match request.status.as_ref().and_then(bound_until) {
             Some(at) => {
-                let first = known.by_time.first_key_value().is_none_or(|(earliest, _)| at < *earliest);
-                known.by_time.entry(at).or_default().insert(uid.clone());
+                let first = known.by_time.first().is_none_or(|(earliest, _)| at < *earliest);
+                known.by_time.insert((at, uid.clone()));
                 known.by_uid.insert(uid, End { version, at, request: reference(request) });
                 if first {
                     self.changed.notify_one();
@@ -101,12 +101,8 @@ impl Ends {
     pub fn take_due(&self, now: Timestamp) -> Option<Due> {
         let mut known = self.lock();
         loop {
-            let (at, uid) = known
-                .by_time
-                .range(..=now)
-                .flat_map(|(at, uids)| uids.iter().map(|uid| (*at, uid)))
-                .find(|(_, uid)| !known.moving.contains(*uid))?;
-            let uid = uid.clone();
+            let mut due = known.by_time.iter().take_while(|(at, _)| has_come(*at, now));
+            let (at, uid) = due.find(|(_, uid)| !known.moving.contains(uid))?.clone();
             let request = known.by_uid.get(&uid).map(|end| end.request.clone());
             known.remove(&uid);
             // A list that came meanwhile says again what is being done.
@@ -204,19 +200,14 @@ impl EndIndex {
 
     /// The earliest of those that are not being moved.
     fn first(&self) -> Option<Timestamp> {
-        let mut all = self.by_time.iter();
-        all.find(|(_, uids)| uids.iter().any(|uid| !self.moving.contains(uid))).map(|(at, _)| *at)
+        self.by_time.iter().find(|(_, uid)| !self.moving.contains(uid)).map(|(at, _)| *at)
     }
 
     fn remove(&mut self, uid: &str) -> Option<Uid> {
         let (uid, end) = self.by_uid.remove_entry(uid)?;
-        if let Some(uids) = self.by_time.get_mut(&end.at) {
-            uids.remove(&uid);
-            if uids.is_empty() {
-                self.by_time.remove(&end.at);
-            }
-        }
-        Some(uid)
+        let key = (end.at, uid);
+        self.by_time.remove(&key);
+        Some(key.1)
     }
 }
 

@@ -1,6 +1,7 @@
 //! When to make passes that nobody asks for: at most one timer for each object. It must not make them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use kube::runtime::reflector::{Lookup, ObjectRef};
 use tokio::time::Instant;
@@ -10,8 +11,8 @@ type Key = (Instant, u64);
 
 /// The timers of one loop.
 pub struct Timers<K: Lookup<DynamicType = ()>> {
-    by_object: HashMap<ObjectRef<K>, Key>,
-    by_time: BTreeMap<Key, ObjectRef<K>>,
+    by_object: HashMap<Arc<ObjectRef<K>>, Key>,
+    by_time: BTreeMap<Key, Arc<ObjectRef<K>>>,
     made: u64,
 }
 
@@ -26,6 +27,7 @@ impl<K: Lookup<DynamicType = ()>> Timers<K> {
     pub fn set(&mut self, object: ObjectRef<K>, at: Instant) {
         self.cancel(&object);
         self.made += 1;
+        let object = Arc::new(object);
         self.by_time.insert((at, self.made), object.clone());
         self.by_object.insert(object, (at, self.made));
     }
@@ -48,7 +50,7 @@ impl<K: Lookup<DynamicType = ()>> Timers<K> {
         while let Some(first) = self.by_time.first_entry().filter(|first| first.key().0 <= now) {
             let object = first.remove();
             self.by_object.remove(&object);
-            due.push(object);
+            due.push(Arc::unwrap_or_clone(object));
         }
         due
     }
