@@ -186,15 +186,22 @@ async fn warns(cluster: Arc<Cluster>) {
     let (code, out, err) = Plugin::without_cluster().run(&[&["policy", "lint"], &STORIES[..]].concat()).await;
     assert_eq!((code, out.as_str()), (Some(0), "5 policies, 0 warnings\n"), "{err}");
     let mut policy = cast::policy("wide", "*");
-    policy["spec"]["roles"] = json!([{ "name": "admin" }]);
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
-    std::fs::write(file.path(), policy.to_string()).unwrap();
     let path = file.path().display().to_string();
-    let (code, out, _) = Plugin::without_cluster().run(&["policy", "lint", &path]).await;
-    assert_eq!(code, Some(1), "{out}");
-    assert!(out.contains("wide: spec.scope.namespaces: admin in every namespace"), "{out}");
-    let (code, ..) = Plugin::without_cluster().run(&["policy", "lint", "--warn-only", &path]).await;
-    assert_eq!(code, Some(0));
+    let page = std::fs::read_to_string(binaries::repository().join("examples/README.md")).unwrap();
+    for role in ["edit", "admin"] {
+        policy["spec"]["roles"] = json!([{ "name": role }]);
+        std::fs::write(file.path(), policy.to_string()).unwrap();
+        let (out, _) = Plugin::without_cluster().ends(&["policy", "lint", &path], 1).await;
+        assert!(page.contains(&format!("policy lint wide.yaml\n{}```", out.replace(role, "admin"))), "{out}");
+        Plugin::without_cluster().ends(&["policy", "lint", "--warn-only", &path], 0).await;
+    }
+    // Who means it can say so.
+    let leads = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "leads" }] }]);
+    policy["spec"]["approval"] = json!({ "automaticWhen": "true", "stages": leads });
+    std::fs::write(file.path(), policy.to_string()).unwrap();
+    let (out, _) = Plugin::without_cluster().ends(&["policy", "lint", &path], 0).await;
+    assert_eq!(out, "1 policies, 0 warnings\n");
 
     let namespace = cluster.namespace("lint").await;
     cluster.allow(&namespace, &format!("{namespace}-not-there"), json!({})).await;

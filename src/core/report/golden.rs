@@ -141,7 +141,8 @@ fn what_looks_wrong_in_a_policy_and_the_way_out() {
         (
             Oddity::EverywhereAlone(own("admin")),
             "admin in every namespace, and nobody needs to agree",
-            "add approval.stages, or narrow it",
+            "add approval.stages, or narrow it; if you mean it, add stages of those who may say no, and set \
+             approval.automaticWhen to \"true\"",
         ),
         (
             Oddity::ClusterAlone,

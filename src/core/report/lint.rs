@@ -10,7 +10,7 @@ use k8s_openapi::jiff::SignedDuration;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use self::cover::{is_everything, is_stopped_by, is_within, less_friction};
+use self::cover::{everywhere, is_stopped_by, is_within, less_friction};
 pub use self::oddity::Oddity;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus, Effect, Stage};
 use crate::api::subject::{Subject, SubjectKind};
@@ -25,8 +25,6 @@ use crate::core::policies::{Entry, Policy};
 const EVERYBODY: &str = "system:authenticated";
 /// Prefix of the groups of service accounts.
 const ROBOTS: &str = "system:serviceaccounts";
-/// Roles that let somebody take over a namespace, or the cluster.
-const POWERFUL: [&str; 2] = ["cluster-admin", "admin"];
 /// Roles of Kubernetes that do more than look.
 const WRITING: [&str; 3] = ["cluster-admin", "admin", "edit"];
 /// Longest time that a review of break-glass access should take.
@@ -182,21 +180,16 @@ impl Subjected<'_> {
 
     /// Too much, for access that nobody agrees to.
     fn without_approval(&self, warnings: &mut Vec<Warning>) {
-        let role = |among: &[&str]| {
-            let name = self.read.roles.iter().map(|role| role.name.as_str()).find(|name| among.contains(name));
-            name.map(str::to_owned)
-        };
-        let scope = &self.raw.spec.scope;
-        let everywhere = scope.namespaces.iter().any(|glob| is_everything(glob)) && scope.namespace_selector.is_none();
-        if let (true, Some(role)) = (everywhere, role(&POWERFUL)) {
-            self.warn(warnings, "spec.scope.namespaces", Oddity::EverywhereAlone(role));
+        let writes = self.read.roles.iter().map(|role| role.name.as_str()).find(|name| WRITING.contains(name));
+        if let (Some(field), Some(role)) = (everywhere(&self.raw.spec.scope), writes) {
+            self.warn(warnings, field, Oddity::EverywhereAlone(role.to_owned()));
         }
         if self.read.scope.cluster {
             self.warn(warnings, "spec.scope.cluster", Oddity::ClusterAlone);
         }
         let everybody = self.read.requesters.iter().any(|s| s.kind == SubjectKind::Group && s.name == EVERYBODY);
-        if let (true, Some(role)) = (everybody, role(&WRITING)) {
-            self.warn(warnings, "spec.requesters", Oddity::EverybodyAlone(role));
+        if let (true, Some(role)) = (everybody, writes) {
+            self.warn(warnings, "spec.requesters", Oddity::EverybodyAlone(role.to_owned()));
         }
         if self.read.longest > LONG_ACCESS {
             self.warn(warnings, "spec.duration.max", Oddity::LongAlone(self.read.longest));

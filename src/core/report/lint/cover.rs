@@ -3,13 +3,25 @@
 //! Every answer of yes is a proof; no means only that there is none.
 
 use crate::api::policy::AccessPolicy;
-use crate::api::selector::PolicyScope;
+use crate::api::selector::{LabelSelector, PolicyScope};
 use crate::api::subject::Subject;
 use crate::core::model::namespaces::glob_matches;
 use crate::core::policies::Policy;
 
+/// The field by which a scope has every namespace, if it has.
+pub fn everywhere(scope: &PolicyScope) -> Option<&'static str> {
+    let no_label = |labels: &LabelSelector| labels.match_labels.is_empty() && labels.match_expressions.is_empty();
+    let by_label = scope.namespace_selector.as_ref();
+    let by_name = scope.namespaces.iter().any(|glob| is_everything(glob));
+    match (by_name, by_label.is_none_or(no_label)) {
+        (true, true) => Some("spec.scope.namespaces"),
+        (false, true) if scope.namespaces.is_empty() && by_label.is_some() => Some("spec.scope.namespaceSelector"),
+        _ => None,
+    }
+}
+
 /// Whether a glob fits every name.
-pub fn is_everything(glob: &str) -> bool {
+fn is_everything(glob: &str) -> bool {
     !glob.is_empty() && glob.bytes().all(|letter| letter == b'*')
 }
 

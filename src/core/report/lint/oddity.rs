@@ -81,7 +81,12 @@ impl Oddity {
             Self::EmergenciesUnsaid => {
                 "set spec.onBreakGlass to Exempt to leave emergencies alone, or to Deny to say that you mean it".into()
             }
-            Self::EverywhereAlone(_) | Self::ClusterAlone => "add approval.stages, or narrow it".into(),
+            Self::EverywhereAlone(_) => {
+                "add approval.stages, or narrow it; if you mean it, add stages of those who may say no, and set \
+                 approval.automaticWhen to \"true\""
+                    .into()
+            }
+            Self::ClusterAlone => "add approval.stages, or narrow it".into(),
             Self::EverybodyAlone(_) => "name the groups that need it, or add approval.stages".into(),
             Self::LongAlone(_) => "lower it to 24h or less, or add approval.stages".into(),
             Self::NobodyCanApprove { .. } | Self::ApproveEachOther { .. } => {

@@ -119,7 +119,7 @@ fn an_allow_that_another_goes_before_is_shadowed() {
         json!({ "approval": { "stages": [
         { "name": "s", "required": required, "approvers": group("leads") }] } })
     };
-    let wide = json!({ "scope": { "namespaces": ["*"] }, "duration": { "max": "2h" } });
+    let wide = json!({ "scope": { "namespaces": ["sh*"] }, "duration": { "max": "2h" } });
     let glass = json!({ "reviewers": group("leads"), "reviewWithin": "1h" });
     for (first, second, what) in [
         (wide.clone(), json!({}), shadowed("a")),
@@ -177,7 +177,16 @@ fn much_access_without_approval_is_too_much() {
     let field = "spec.scope.namespaces";
     alone(json!({ "scope": everywhere, "roles": role("admin") }), field, everywhere_alone("admin"));
     alone(json!({ "scope": everywhere, "roles": role("cluster-admin") }), field, everywhere_alone("cluster-admin"));
+    alone(json!({ "scope": everywhere, "roles": role("edit") }), field, everywhere_alone("edit"));
     alone(json!({ "scope": everywhere, "roles": role("view") }), field, None);
+    let by_label = |labels: Value| json!({ "scope": { "namespaceSelector": labels } });
+    alone(by_label(json!({})), "spec.scope.namespaceSelector", everywhere_alone("edit"));
+    alone(by_label(json!({ "matchLabels": { "env": "dev" } })), field, None);
+    alone(json!({ "scope": { "namespaces": ["*"], "namespaceSelector": {} } }), field, everywhere_alone("edit"));
+    alone(json!({ "scope": { "namespaces": ["sh*"], "namespaceSelector": {} } }), field, None);
+    // Who means it says so: there are people who may say no, and nobody has to say yes.
+    let meant = json!({ "automaticWhen": "true", "stages": asks["stages"] });
+    alone(json!({ "scope": everywhere, "roles": role("edit"), "approval": meant }), field, None);
     alone(json!({ "scope": everywhere, "roles": role("admin"), "approval": asks }), field, None);
     alone(json!({ "scope": { "namespaces": ["team-*"] }, "roles": role("admin") }), field, None);
     let glass = json!({ "reviewers": group("leads"), "reviewWithin": "1h" });
