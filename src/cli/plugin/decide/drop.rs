@@ -1,8 +1,8 @@
 //! `kubectl daypass drop`: the caller gives back access of their own, or takes back what they asked for. Both are a review of
 //! Revoke by the requester, so the record stays.
 
-use super::end::end;
-use super::review::{Vain, refuse, review};
+use super::end::Revocation;
+use super::review::{Vain, has_effect, refuse, review};
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::{Cluster, Connection};
@@ -46,10 +46,11 @@ pub async fn run(args: DropArgs, console: &mut Console) -> Result<Exit, PluginEr
     if chosen.is_empty() && args.all {
         console.say("you have no request here that is not over");
     }
-    let revoke = review(ReviewVerdict::Revoke, args.message.as_deref(), &who);
+    let review = review(ReviewVerdict::Revoke, args.message.as_deref(), &who);
+    let revocation = Revocation { cluster: &cluster, who: &who, review: &review, done: "dropped" };
     for request in &chosen {
         exit = exit.or(if requests::is_of(request, &who) {
-            end(&cluster, request, &who, &revoke, "dropped", console).await
+            revocation.end(request, has_effect(request, None, &who, &review), console).await
         } else {
             refuse(request, &Vain::NotYours(words::requester(request).to_owned()), console)
         });

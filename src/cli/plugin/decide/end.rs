@@ -1,6 +1,6 @@
 //! Ends access by a review of Revoke, and sees it end. The controller ends it; this only looks, and says how it went.
 
-use super::review::{Vain, fail, give, has_effect, refuse};
+use super::review::{Vain, fail, give, refuse};
 use crate::api::request::{AccessRequest, Review};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;
@@ -10,25 +10,28 @@ use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
 use crate::cli::plugin::requests::{self, EndSeen};
 use crate::cli::plugin::see::words;
 
-/// Gives a review of Revoke to a request, unless it was given before, waits for the end no longer than a call may take, and
-/// says what was done to it.
-pub async fn end(
-    cluster: &Cluster,
-    request: &AccessRequest,
-    who: &Identity,
-    review: &Review,
-    done: &str,
-    console: &mut Console,
-) -> Exit {
-    let given = match has_effect(request, None, who, review) {
-        Ok(()) => give(cluster, request, who, review).await,
-        Err(why) => Ok(Err(why)),
-    };
-    match given {
-        Ok(Ok(told)) => see_end(cluster, &told, done, console).await,
-        Ok(Err(Vain::Said)) => see_end(cluster, request, done, console).await,
-        Ok(Err(why)) => refuse(request, &why, console),
-        Err(error) => fail(request, &error, console),
+/// A review of Revoke by somebody, and what is done by it, in a word.
+pub struct Revocation<'a> {
+    pub cluster: &'a Cluster,
+    pub who: &'a Identity,
+    pub review: &'a Review,
+    pub done: &'static str,
+}
+
+impl Revocation<'_> {
+    /// Gives it to a request, waits for the end no longer than a call may take, and says what was done. `judged` is what
+    /// [`super::review::has_effect`] says: of what was told before, the end is waited for all the same.
+    pub async fn end(&self, request: &AccessRequest, judged: Result<(), Vain>, console: &mut Console) -> Exit {
+        let given = match judged {
+            Ok(()) => give(self.cluster, request, self.who, self.review).await,
+            Err(why) => Ok(Err(why)),
+        };
+        match given {
+            Ok(Ok(told)) => see_end(self.cluster, &told, self.done, console).await,
+            Ok(Err(Vain::Said)) => see_end(self.cluster, request, self.done, console).await,
+            Ok(Err(why)) => refuse(request, &why, console),
+            Err(error) => fail(request, &error, console),
+        }
     }
 }
 

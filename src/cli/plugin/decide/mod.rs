@@ -13,7 +13,7 @@ pub mod shown;
 
 use kube::ResourceExt;
 
-use self::end::end;
+use self::end::Revocation;
 use self::review::{Vain, fail, give, has_effect, refuse, review};
 use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
@@ -90,13 +90,17 @@ pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console)
         Err(error) if error.is_forbidden() => None,
         Err(error) => return Err(error),
     };
-    let mut worthwhile = Vec::new();
+    let (mut worthwhile, mut judged) = (Vec::new(), Vec::new());
     for request in requests {
         match has_effect(&request, policies.as_ref(), &who, &review) {
-            Ok(()) => worthwhile.push(request),
             // Access that was told to end before, and has not: its end is waited for.
-            Err(Vain::Said) if answer == ReviewCommand::Revoke => worthwhile.push(request),
-            Err(why) => exit = exit.or(refuse(&request, &why, console)),
+            Err(why) if answer != ReviewCommand::Revoke || why != Vain::Said => {
+                exit = exit.or(refuse(&request, &why, console));
+            }
+            effect => {
+                judged.push(effect);
+                worthwhile.push(request);
+            }
         }
     }
     if worthwhile.is_empty() {
@@ -114,9 +118,10 @@ pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console)
         }
     }
     let done = answer.words().1;
-    for request in &worthwhile {
+    let revocation = Revocation { cluster: &cluster, who: &who, review: &review, done };
+    for (request, judged) in worthwhile.iter().zip(judged) {
         exit = exit.or(if answer == ReviewCommand::Revoke {
-            end(&cluster, request, &who, &review, done, console).await
+            revocation.end(request, judged, console).await
         } else {
             match give(&cluster, request, &who, &review).await {
                 Ok(Ok(_)) => {
