@@ -2,6 +2,7 @@
 //! beyond its list. Nothing here is installed.
 
 pub mod metrics;
+mod readers;
 mod states;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::is_clean_and_refuses_unsafe_values", refuses_unsafe_values),
         bare("chart::two_replicas_run_and_one_is_always_ready", two_replicas),
         bare("chart::the_controller_has_only_the_rights_of_its_list", rights_of_the_controller),
+        bare("chart::readers_see_policies_and_the_bindable_roles_alone", readers::see_what_decides),
         bare("chart::evictions_are_free_while_a_budget_leaves_a_pod", evictions),
         bare("chart::policies_hand_out_only_what_is_bindable", policies_hand_out_only_what_is_bindable),
         bare("chart::what_chooses_pods_chooses_the_controllers", what_chooses_pods_chooses_the_controllers),
@@ -69,6 +71,10 @@ async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
         ("bindableClusterRoles={*}", "at '/bindableClusterRoles/0': '*' does not match pattern"),
         ("watchNamespaces={team-*}", "at '/watchNamespaces/0': 'team-*' does not match pattern"),
         ("watchNamespaces={shop,shop}", "at '/watchNamespaces': items at 0 and 1 are equal"),
+        ("readers.subjects[0].kind=Group,readers.subjects[0].name=dev-*", "at '/readers/subjects/0/name'"),
+        ("readers.subjects[0].kind=User,readers.subjects[0].name=system:anonymous", "at '/readers/subjects/0/name'"),
+        ("readers.subjects[0].kind=ServiceAccount,readers.subjects[0].name=ci", "missing property 'namespace'"),
+        ("readers.subject=dev", "at '/readers': additional properties 'subject' not allowed"),
         ("replicaCount=2", "at '': additional properties 'replicaCount' not allowed"),
         ("identity.stamp=maybe", "at '/identity/stamp': value must be one of"),
         ("identity.mutatingAdmissionPolicy=v1", "additional properties 'mutatingAdmissionPolicy' not allowed"),

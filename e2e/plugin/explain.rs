@@ -57,7 +57,10 @@ async fn explains(cluster: Arc<Cluster>) {
 
 async fn dry_run(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("draft").await;
-    cluster.allow(&namespace, &namespace, json!({})).await;
+    let by_label = json!({ "matchExpressions": [{ "key": "frozen", "operator": "DoesNotExist" }] });
+    cluster
+        .allow(&namespace, &namespace, json!({ "scope": { "namespaces": [namespace], "namespaceSelector": by_label } }))
+        .await;
     let file = draft(&namespace, json!({ "duration": "20m" }));
     let path = file.path().display().to_string();
     let printed = explained(&cluster, ALICE, &["-f", &path]).await;
@@ -136,5 +139,5 @@ async fn missing_right(cluster: Arc<Cluster>) {
     let args = ["explain", "-f", &path, "--for-user", "eve"];
     let (code, _, err) = Plugin::with(nobody.path()).run(&args).await;
     assert_eq!(code, Some(1));
-    assert!(err.contains("you may not list accesspolicies") && err.contains("daypass-requester"), "{err}");
+    assert!(err.contains("you may not list accesspolicies") && err.contains("daypass-reader"), "{err}");
 }

@@ -8,6 +8,7 @@ mod explain;
 mod list;
 mod pending;
 mod policy;
+mod readers;
 mod request;
 mod watch;
 
@@ -28,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         end::trials(),
         explain::trials(),
         policy::trials(),
+        readers::trials(),
     ];
     trials.into_iter().flatten().collect()
 }

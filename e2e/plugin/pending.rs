@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         shared("plugin::lists_what_waits_for_ones_own_decision", waits),
         shared("plugin::lists_break_glass_access_that_waits_for_a_review", reviews),
+        shared("plugin::reads_a_role_once_for_all_that_waits", reads_once),
         private("plugin::says_which_namespaces_it_cannot_look_into", limited),
     ]
 }
@@ -72,6 +73,26 @@ async fn waits(cluster: Arc<Cluster>) {
     assert_eq!((out.as_str(), err.as_str()), ("", "nothing waits for your decision\n"));
     carol.done(&["approve", "soon", "-n", &namespace, "--yes"]).await;
     assert_eq!(names(carol.done(&pending).await), ["later"]);
+}
+
+async fn reads_once(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("once").await;
+    let role = ["create", "role", "deployer", "--verb=get", "--resource=pods", "-n", &namespace];
+    cluster.kubectl(ADMIN).ok(&role).await;
+    let leads = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
+    let deployer = json!({ "kind": "Role", "name": "deployer" });
+    cluster.allow(&namespace, &namespace, json!({ "roles": [deployer], "approval": { "stages": leads } })).await;
+    for name in ["one", "two", "three"] {
+        cluster.ask(ALICE, &namespace, name, json!({ "role": deployer })).await;
+        cluster.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
+    }
+    let names = Plugin::of(&cluster, CAROL).done(&["pending", "-n", &namespace, "-o", "name"]).await;
+    assert_eq!(names.lines().count(), 3, "{names}");
+    let of_it = |event: &Value| {
+        event["objectRef"]["resource"] == "roles" && event["objectRef"]["namespace"] == json!(namespace)
+    };
+    let reads = cluster.control_plane.calls_of(CAROL.name).into_iter().filter(|event| of_it(event)).count();
+    assert_eq!(reads, 1);
 }
 
 async fn reviews(cluster: Arc<Cluster>) {

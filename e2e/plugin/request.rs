@@ -100,7 +100,10 @@ async fn refused(cluster: Arc<Cluster>) {
 
 async fn unsure(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("unsure").await;
-    cluster.allow(&namespace, &namespace, json!({})).await;
+    let by_label = json!({ "matchExpressions": [{ "key": "frozen", "operator": "DoesNotExist" }] });
+    cluster
+        .allow(&namespace, &namespace, json!({ "scope": { "namespaces": [namespace], "namespaceSelector": by_label } }))
+        .await;
     let (out, err) = Plugin::of(&cluster, ALICE).ends(&["request", "edit", "--reason=x", "-n", &namespace], 0).await;
     assert!(!out.contains("granted at once") && out.contains("you do not see all that decides"), "{out}{err}");
     assert!(err.contains("note: ClusterRole/edit could not be read"), "{err}");

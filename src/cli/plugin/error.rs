@@ -148,8 +148,8 @@ fn way_out(what: &str, error: &kube::Error) -> String {
             format!("cannot {what}: you may not act as somebody else: leave --as out (the API server says: {said})")
         }
         _ if is_forbidden(error) && is_missing_right(&said) => format!(
-            "you may not {what}: have an admin bind you to ClusterRole daypass-requester or daypass-approver, which \
-             have that right (the API server says: {said})"
+            "you may not {what}: have an admin {}, which has that right (the API server says: {said})",
+            role_to_have(&said)
         ),
         kube::Error::Api(status) if status.code == 401 => {
             format!("cannot {what}: the cluster does not accept your login: sign in again ({said})")
@@ -159,6 +159,18 @@ fn way_out(what: &str, error: &kube::Error) -> String {
             format!("cannot {what}: Daypass is not installed in this cluster ({said})")
         }
         _ => format!("cannot {what}: {said}"),
+    }
+}
+
+/// Which role of the chart gives what an authorizer refused. What belongs to the cluster takes a ClusterRoleBinding.
+fn role_to_have(said: &str) -> &'static str {
+    let is_about = |resource: &str| said.contains(&format!("resource \"{resource}\""));
+    if is_about("accesspolicies") {
+        "add you to readers.subjects in the values of the chart, which binds you to ClusterRole daypass-reader"
+    } else if is_about("rolebindings") || is_about("clusterrolebindings") {
+        "bind you to ClusterRole daypass-auditor"
+    } else {
+        "bind you to ClusterRole daypass-requester or daypass-approver"
     }
 }
 
@@ -193,5 +205,10 @@ mod tests {
             assert_eq!(error.to_string().contains("ClusterRole daypass-requester"), advised, "{error}");
         }
         assert!(!answer(409, authorizer).is_forbidden());
+        let policies = "accesspolicies.daypass.dev is forbidden: User \"eve\" cannot list resource \"accesspolicies\"";
+        let bindings = "rolebindings is forbidden: User \"eve\" cannot list resource \"rolebindings\"";
+        for (message, role) in [(policies, "daypass-reader"), (bindings, "daypass-auditor")] {
+            assert!(answer(403, message).to_string().contains(role), "{message}");
+        }
     }
 }

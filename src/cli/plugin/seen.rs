@@ -4,6 +4,8 @@
 //! the gaps first: the controller may see more.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -11,14 +13,14 @@ use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::cluster::Cluster;
 use super::error::PluginError;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, PolicyRef, RoleRisk};
-use crate::api::subject::RoleName;
+use crate::api::subject::{RoleKind, RoleName};
 use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
 use crate::core::decision::protected::{Protected, USUAL_RELEASE};
 use crate::core::decision::served::ServedNamespaces;
@@ -53,8 +55,10 @@ impl Default for InstallationArgs {
 /// Something that the controller knows and the caller may not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unseen {
-    /// Labels of these namespaces.
+    /// Whether these namespaces are there, and their labels.
     Namespaces(Vec<String>),
+    /// The labels of all namespaces, by which policies say what they do about the whole cluster.
+    LabelsOfAll,
     /// The request that this one extends, by name, and why.
     Extended { name: String, why: String },
     /// The role asked for, why, and the risk that it is taken to have.
@@ -68,9 +72,13 @@ impl fmt::Display for Unseen {
         match self {
             Self::Namespaces(names) => write!(
                 f,
-                "you may not read namespace {}: taken to be there without labels, so the answer may differ where a policy \
-                 asks for labels",
+                "you may not read namespace {}: taken to be there without labels, so the answer may differ if it is not, or \
+                 where a policy asks for labels",
                 names.join(", ")
+            ),
+            Self::LabelsOfAll => f.write_str(
+                "you may not list namespaces, and a policy asks for their labels: the answer may differ for the whole \
+                 cluster",
             ),
             Self::Extended { name, why } => {
                 write!(f, "{name}, which it extends, could not be read ({why}): the answer may differ")
@@ -100,7 +108,12 @@ pub struct PoliciesRead {
     namespaces: OnceCell<Option<Namespaces>>,
     /// The requests of all namespaces, or why they cannot be listed.
     requests: OnceCell<Result<Vec<AccessRequest>, String>>,
+    /// The roles that requests ask for, each where it is looked up, or why they cannot be read.
+    roles: Mutex<BTreeMap<RoleLookup, Result<RoleSeen, String>>>,
 }
+
+/// A role, and the namespaces that it is looked up in: none for a ClusterRole.
+type RoleLookup = (RoleName, BTreeSet<String>);
 
 impl PoliciesRead {
     /// All of them.
@@ -112,7 +125,7 @@ impl PoliciesRead {
         let listed = cluster.call("list accesspolicies", api.list(&ListParams::default())).await?;
         let rights = BindRights::on_record(listed.items.iter().filter_map(|policy| policy.0.as_ref().ok()));
         let set = observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record);
-        Ok(Self { set, rights, namespaces: OnceCell::new(), requests: OnceCell::new() })
+        Ok(Self { set, rights, namespaces: OnceCell::new(), requests: OnceCell::new(), roles: Mutex::default() })
     }
 
     async fn namespaces(&self, cluster: &Cluster) -> Result<Option<&Namespaces>, PluginError> {
@@ -125,6 +138,27 @@ impl PoliciesRead {
             }
         };
         Ok(self.namespaces.get_or_try_init(list).await?.as_ref())
+    }
+
+    /// The role that a request is for, as the cluster has it, or why it cannot be read.
+    async fn role(
+        &self,
+        cluster: &Cluster,
+        request: &AccessRequest,
+        namespaces: &Namespaces,
+    ) -> Result<RoleSeen, String> {
+        let places = match request.spec.role.kind {
+            RoleKind::ClusterRole => BTreeSet::new(),
+            RoleKind::Role => observe::places_of(request, namespaces),
+        };
+        let mut roles = self.roles.lock().await;
+        match roles.entry((request.spec.role.clone(), places)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(unknown) => {
+                let read = cluster.read(observe::role(&cluster.client, request, namespaces)).await;
+                unknown.insert(read).clone()
+            }
+        }
     }
 
     async fn requests(&self, cluster: &Cluster) -> &Result<Vec<AccessRequest>, String> {
@@ -267,8 +301,16 @@ impl Reading<'_> {
                 Err(error) => return Err(error),
             }
         }
+        // A request can be made only in a namespace that is there.
+        let own = self.request.namespace();
+        let asks = |name: Option<&str>| self.policies.set.asks_for_labels(self.request, name);
+        unread.retain(|name| own.as_ref() != Some(name) || asks(Some(name)));
         if !unread.is_empty() {
             self.gaps.push(Unseen::Namespaces(unread));
+        }
+        let of_all = |request: &AccessRequest| request.spec.scope.as_ref().is_some_and(|scope| scope.cluster);
+        if [Some(self.request), extended].into_iter().flatten().any(of_all) && asks(None) {
+            self.gaps.push(Unseen::LabelsOfAll);
         }
         Ok(found)
     }
@@ -289,7 +331,7 @@ impl Reading<'_> {
         if self.request.is_over() {
             return None;
         }
-        match self.cluster.read(observe::role(&self.cluster.client, self.request, namespaces)).await {
+        match self.policies.role(self.cluster, self.request, namespaces).await {
             Ok(role) => Some(role),
             Err(why) => {
                 let recorded = self.request.status.as_ref().and_then(|status| status.risk.as_ref());

@@ -11,11 +11,12 @@ use super::limits::Limits;
 use super::scope::Scope;
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::PolicyRef;
-use crate::api::subject::{RoleName, Subject};
+use crate::api::subject::{Identity, RoleName, Subject};
 use crate::core::model::ask::{RequestKind, ValidRequest};
 use crate::core::model::field_error::FieldError;
 use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::model::schedule::Schedule;
+use crate::core::model::subjects::is_subject;
 
 /// A policy without faults, or with faults in its expressions alone.
 #[derive(Clone, Debug)]
@@ -105,6 +106,24 @@ impl Policy {
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         let conditions = self.conditions.iter().map(|requirement| &requirement.condition);
         conditions.chain(&self.automatic_when).flat_map(Expression::labels)
+    }
+
+    /// Whether what it says can hang on the labels of the namespace of this name; with none, on those of all namespaces,
+    /// which is access to the whole cluster.
+    pub fn asks_for_labels_of(&self, namespace: Option<&str>) -> bool {
+        let in_conditions = self.labels().next().is_some();
+        match namespace {
+            Some(name) => self.scope.may_cover(name) && (in_conditions || self.scope.chooses_by_label()),
+            None => in_conditions,
+        }
+    }
+
+    /// Whether it can be about what somebody asks for, as far as who asks and for which role goes.
+    pub fn may_concern(&self, requester: Option<&Identity>, role: &RoleName) -> bool {
+        // One that denies and names none means all of them.
+        let all = |named: bool| self.effect == Effect::Deny && !named;
+        let asks = requester.is_some_and(|who| self.requesters.iter().any(|subject| is_subject(who, subject)));
+        (asks || all(!self.requesters.is_empty())) && (self.roles.contains(role) || all(!self.roles.is_empty()))
     }
 
     /// Whether it serves emergencies only: without stages it would otherwise let everybody in unreviewed.

@@ -34,11 +34,19 @@ impl Scope {
         !self.globs.is_empty() || self.selector.is_some()
     }
 
+    /// Whether it chooses namespaces by their labels.
+    pub fn chooses_by_label(&self) -> bool {
+        self.selector.is_some()
+    }
+
+    /// Whether a namespace of this name is covered with some labels or other.
+    pub fn may_cover(&self, name: &str) -> bool {
+        self.has_namespaces() && (self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, name)))
+    }
+
     /// Whether the namespace is covered: by name and by label, where both are given.
     pub fn covers(&self, name: &str, namespace: &Namespace) -> bool {
-        self.has_namespaces()
-            && (self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, name)))
-            && self.selector.as_ref().is_none_or(|s| s.matches(&namespace.labels))
+        self.may_cover(name) && self.selector.as_ref().is_none_or(|s| s.matches(&namespace.labels))
     }
 }
 

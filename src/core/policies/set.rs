@@ -15,7 +15,6 @@ use crate::api::request::AccessRequest;
 use crate::api::subject::RoleName;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::problem::FieldProblem;
-use crate::core::model::subjects::is_subject;
 
 /// Every policy of the cluster, by name.
 #[derive(Clone, Debug, Default)]
@@ -103,11 +102,16 @@ impl PolicySet {
     /// Others need not be counted.
     pub fn may_limit(&self, request: &AccessRequest) -> bool {
         let (role, who) = (&request.spec.role, request.spec.requester.as_ref());
-        let may = |policy: &Policy| {
-            let asks = who.is_some_and(|who| policy.requesters.iter().any(|subject| is_subject(who, subject)));
-            policy.limits.are_set() && asks && policy.roles.contains(role)
-        };
+        let may = |policy: &Policy| policy.limits.are_set() && policy.may_concern(who, role);
         self.any_limits() && self.valid(Effect::Allow).any(may)
+    }
+
+    /// Whether what becomes of the request can hang on the labels of the namespace of this name; with none, on those of all
+    /// namespaces. It may say so too often, never too seldom.
+    pub fn asks_for_labels(&self, request: &AccessRequest, namespace: Option<&str>) -> bool {
+        let (role, who) = (&request.spec.role, request.spec.requester.as_ref());
+        let asks = |policy: &Policy| policy.asks_for_labels_of(namespace) && policy.may_concern(who, role);
+        self.entries.values().filter_map(Entry::readable).any(asks)
     }
 
     /// Valid policies with this effect, in the order of their names.
@@ -281,6 +285,25 @@ mod tests {
         ];
         assert!(others.into_iter().all(|spec| !set.may_limit(&request(spec))));
         assert!(!PolicySet::new(&[policy("free", json!({}))]).may_limit(&request(json!({}))));
+    }
+
+    #[test]
+    fn labels_matter_where_a_policy_that_may_be_about_it_asks_for_them() {
+        let asks = |spec: serde_json::Value, namespace: Option<&str>| {
+            PolicySet::new(&[policy("p", spec)]).asks_for_labels(&request(json!({})), namespace)
+        };
+        let label = json!([{ "expression": "label('env') == ['dev']", "message": "dev only" }]);
+        let by_label = json!({ "namespaces": ["team-*"], "namespaceSelector": { "matchLabels": { "env": "dev" } } });
+        assert!(!asks(json!({}), Some("shop")) && !asks(json!({}), None), "nobody asks for labels");
+        assert!(asks(json!({ "scope": by_label }), Some("team-a")));
+        assert!(!asks(json!({ "scope": by_label }), Some("shop")), "its name keeps it out");
+        assert!(!asks(json!({ "scope": by_label }), None), "the whole cluster is not chosen by label");
+        assert!(asks(json!({ "conditions": label }), Some("shop")) && asks(json!({ "conditions": label }), None));
+        assert!(asks(json!({ "approval": { "automaticWhen": "label('env') == []" } }), Some("shop")));
+        let of_others = json!({ "conditions": label, "roles": [{ "name": "view" }] });
+        assert!(!asks(of_others.clone(), Some("shop")));
+        let denies = json!({ "effect": "Deny", "conditions": label, "requesters": [], "roles": [], "duration": null });
+        assert!(asks(denies, Some("shop")), "one that denies and names nobody is about everybody");
     }
 
     #[test]
