@@ -69,6 +69,19 @@ impl Plugin {
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 
+    /// Runs it with this on its standard input.
+    pub async fn fed(&self, args: &[&str], input: &str) -> Ran {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("start the plugin");
+        let mut stdin = child.stdin.take().expect("its input is piped");
+        let input = input.to_owned();
+        // It may end before it has read everything.
+        let feeding = async move { stdin.write_all(input.as_bytes()).await };
+        let (_, ran) = tokio::join!(feeding, Running { child }.end());
+        ran
+    }
+
     /// The standard output of a run that must succeed.
     pub async fn done(&self, args: &[&str]) -> String {
         self.ends(args, 0).await.0

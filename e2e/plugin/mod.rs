@@ -5,7 +5,10 @@ mod connect;
 mod decide;
 mod end;
 mod explain;
+mod forbidden;
 mod list;
+mod manifest;
+mod options;
 mod pending;
 mod policy;
 mod readers;
@@ -21,6 +24,9 @@ pub fn trials() -> Vec<Trial> {
     let trials = [
         connect::trials(),
         request::trials(),
+        options::trials(),
+        manifest::trials(),
+        forbidden::trials(),
         anew::trials(),
         list::trials(),
         watch::trials(),

@@ -16,6 +16,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::asks_in_one_line_and_is_granted_at_once", at_once),
         shared("plugin::asks_and_waits_until_somebody_approves", approved),
         shared("plugin::says_why_not_and_asks_nothing", refused),
+        shared("plugin::nearest::names_the_nearest_line_that_would_be_allowed", nearest),
         shared("plugin::promises_nothing_by_what_may_not_be_read", unsure),
         shared("plugin::asks_for_one_right_on_one_object", narrow),
         shared("plugin::asks_nothing_in_a_dry_run", dry_run),
@@ -26,7 +27,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn stages() -> Value {
+/// A policy that asks the approvers.
+pub fn stages() -> Value {
     let leads = json!([{ "kind": "Group", "name": "approvers" }]);
     json!({ "approval": { "stages": [{ "name": "leads", "approvers": leads }], "deadline": "4h" } })
 }
@@ -96,6 +98,40 @@ async fn refused(cluster: Arc<Cluster>) {
     let (out, err) = Plugin::of(&cluster, ALICE).ends(&["request", "admin", "--reason=x", "-n", &namespace], 3).await;
     assert!(out.starts_with("may be denied") && out.contains("\ndenied: "), "{out}{err}");
     assert_eq!(made(&cluster, &namespace).await, 1);
+}
+
+/// What would be allowed in place of what would not; each such line is tried.
+async fn nearest(cluster: Arc<Cluster>) {
+    let (namespace, other) = (cluster.namespace("near").await, cluster.namespace("far").await);
+    let ticket = json!({ "expression": "request.role != 'view' || request.ticket != ''", "message": "name a ticket" });
+    let roles = json!([{ "name": "edit" }, { "name": "view" }]);
+    cluster.allow(&namespace, &namespace, json!({ "roles": roles, "conditions": [ticket] })).await;
+    let greta = Plugin::of(&cluster, GRETA);
+    let both = format!("{namespace},{other}");
+    for (asked, nearest) in [
+        (&["edit", "--for=8h"][..], "edit -n NS --for 1h --reason 'fix it'"),
+        (&["edit", "--cluster-wide"], "edit -n NS --reason 'fix it'"),
+        (&["edit", "--namespaces", &both], "edit -n NS --reason 'fix it'"),
+        (&["edit", "--break-glass", "--for=2h"], "edit -n NS --for 1h --reason 'fix it'"),
+        (&["edit", "--policy=gone"], "edit -n NS --reason 'fix it'"),
+        (&["view"], "view -n NS --reason 'fix it' --ticket TICKET"),
+        (&["admin", "--rule=delete:pods/web-0"], "edit -n NS --rule delete:pods/web-0 --reason 'fix it'"),
+        (&["view", "--ticket=T", "--rule=delete:pods"], "edit -n NS --rule delete:pods --reason 'fix it' --ticket T"),
+    ] {
+        let asks = [&["request"][..], asked, &["--reason=fix it", "-n", &namespace]].concat();
+        let (out, err) = greta.ends(&asks, 3).await;
+        let line = format!("kubectl daypass request {}", nearest.replace("NS", &namespace));
+        let says = format!("the nearest that you may ask for: granted at once\n    {line}\n");
+        assert!(out.starts_with("would be denied") && out.ends_with(&says), "{asked:?}: {out}{err}");
+        let line = line.replace("'fix it'", "fix");
+        let words: Vec<&str> = line.split(' ').skip(2).chain(["--dry-run"]).collect();
+        let (out, err) = greta.ends(&words, 0).await;
+        assert!(out.starts_with("granted at once"), "{line}: {out}{err}");
+    }
+    // Whom no policy means, nothing is near.
+    let (out, _) = greta.ends(&["request", "edit", "--reason=x", "-n", &other], 3).await;
+    assert!(!out.contains("the nearest"), "{out}");
+    assert_eq!(made(&cluster, &namespace).await, 0);
 }
 
 async fn unsure(cluster: Arc<Cluster>) {

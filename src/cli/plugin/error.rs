@@ -21,6 +21,30 @@ impl InvalidInput {
 /// Why a command of the plugin failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
+    /// A manifest that names somebody else as the one who asks.
+    #[error("spec.requester of {name} is {written}, and you are {caller}: leave it out, it is written for you")]
+    AsSomebodyElse {
+        /// Name of the request, as far as it has one.
+        name: String,
+        /// Who is written.
+        written: String,
+        /// Who the caller is.
+        caller: String,
+    },
+    /// A text in which nothing was refused.
+    #[error(
+        "there is no refusal in that text: it should have a line such as: pods \"a\" is forbidden: User \"me\" cannot get \
+         resource \"pods\" in API group \"\" in the namespace \"shop\""
+    )]
+    NoRefusal,
+    /// Refusals of somebody else, for which access of the caller's is of no use.
+    #[error("that was refused to {refused}, and you are {caller}: have {refused} ask, or log in as {refused}")]
+    RefusedToSomebodyElse {
+        /// Whom it was refused to.
+        refused: String,
+        /// Who the caller is.
+        caller: String,
+    },
     /// The command line names nothing to look at.
     #[error("name a request, or give one with -f")]
     NothingNamed,
@@ -114,6 +138,9 @@ impl PluginError {
             | Self::OtherNamespace { .. }
             | Self::InvalidInput(_)
             | Self::Flag { .. }
+            | Self::AsSomebodyElse { .. }
+            | Self::NoRefusal
+            | Self::RefusedToSomebodyElse { .. }
             | Self::NobodyToAsk => Exit::Usage,
             _ => Exit::Error,
         }
@@ -153,6 +180,9 @@ fn way_out(what: &str, error: &kube::Error) -> String {
         ),
         kube::Error::Api(status) if status.code == 401 => {
             format!("cannot {what}: the cluster does not accept your login: sign in again ({said})")
+        }
+        kube::Error::Api(status) if status.reason == "AlreadyExists" => {
+            format!("cannot {what}: {said}: give it another name, or metadata.generateName in its place")
         }
         // A kind that is not served; an object that is not there names itself.
         kube::Error::Api(status) if status.code == 404 && status.message.contains("requested resource") => {

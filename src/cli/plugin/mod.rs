@@ -1,7 +1,7 @@
 //! The kubectl plugin: its command line, and which module runs which command.
 //!
 //! It decides with `core` and acts with the caller's own rights only. [`cluster`] talks to the API server, [`identity`] asks
-//! who the caller is, [`seen`] reads what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and
+//! who the caller is, [`refused`] reads what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and
 //! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`explain`], [`policy`].
 
 pub mod ask;
@@ -14,6 +14,7 @@ pub mod identity;
 pub mod manifests;
 pub mod output;
 pub mod policy;
+pub mod refused;
 pub mod requests;
 pub mod see;
 pub mod seen;
@@ -38,6 +39,8 @@ pub struct Plugin {
 enum Command {
     /// Ask for a role for a while, and wait for the answer.
     Request(ask::RequestArgs),
+    /// List what you may ask for here, what would be decided, and the line that asks for it.
+    Options(ask::options::OptionsArgs),
     /// Ask for more time for access of yours that runs.
     Extend(ask::anew::ExtendArgs),
     /// Ask once more for what a request asked for.
@@ -89,6 +92,7 @@ impl Plugin {
         let only_usage = matches!(self.command, Command::Policy(_));
         let ended = match self.command {
             Command::Request(args) => ask::run(args, console).await,
+            Command::Options(args) => ask::options::run(args, console).await,
             Command::Extend(args) => ask::anew::extend(args, console).await,
             Command::Again(args) => ask::anew::again(args, console).await,
             Command::List(args) => see::list::run(args, console).await,

@@ -10,6 +10,7 @@ use std::fmt;
 
 use clap::builder::NonEmptyStringValueParser;
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
@@ -32,6 +33,7 @@ use crate::core::policies::limits::{self, Counted};
 use crate::core::policies::usable::BindRights;
 use crate::core::policies::{PolicySet, origin};
 use crate::core::rbac::role::RoleSeen;
+use crate::core::rbac::rules;
 use crate::core::report::explain::{Explanation, explain};
 
 /// How Daypass is installed, which nobody can read from the cluster.
@@ -161,9 +163,42 @@ impl PoliciesRead {
         }
     }
 
+    /// All namespaces, or those of these names that are there when not all may be listed; and the names of those that may not be read.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn namespaces_or(
+        &self,
+        cluster: &Cluster,
+        names: &[String],
+    ) -> Result<(Namespaces, Vec<String>), PluginError> {
+        match self.namespaces(cluster).await? {
+            Some(all) => Ok((all.clone(), Vec::new())),
+            None => one_by_one(cluster, names).await,
+        }
+    }
+
     async fn requests(&self, cluster: &Cluster) -> &Result<Vec<AccessRequest>, String> {
         self.requests.get_or_init(|| decodable(cluster, Api::all(cluster.client.clone()))).await
     }
+}
+
+/// The namespaces of these names that are there, and the names of those that may not be read: they are taken to be there.
+async fn one_by_one(cluster: &Cluster, names: &[String]) -> Result<(Namespaces, Vec<String>), PluginError> {
+    let api: Api<NamespaceObject> = Api::all(cluster.client.clone());
+    let (mut found, mut unread) = (Namespaces::new(), Vec::new());
+    for name in names {
+        match cluster.call("get namespaces", api.get_metadata_opt(name)).await {
+            Ok(Some(object)) => found.extend([observe::namespace(&object)]),
+            Ok(None) => {}
+            Err(error) if error.is_forbidden() => {
+                found.insert(name.clone(), Namespace::default());
+                unread.push(name.clone());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((found, unread))
 }
 
 /// The requests that an API lists, without those that cannot be decoded.
@@ -264,6 +299,17 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// How many single rights the role has, as far as it could be read; one to all of something counts as more than any
+    /// number.
+    pub fn rights_of_role(&self) -> Option<usize> {
+        let rules = self.role.as_ref().filter(|_| !self.gaps.iter().any(|gap| matches!(gap, Unseen::Role { .. })))?;
+        let rules: Vec<PolicyRule> = rules.rules_in_every_place()?.into_iter().cloned().collect();
+        let all = |texts: &Vec<String>| texts.iter().any(|text| text == "*");
+        let lists =
+            |rule: &PolicyRule| all(&rule.verbs) || [&rule.resources, &rule.api_groups].into_iter().flatten().any(all);
+        Some(if rules.iter().any(lists) { usize::MAX } else { rules::rights(&rules) })
+    }
+
     /// How the request stands, and why.
     pub fn explain(&self, now: Timestamp) -> Explanation {
         explain(&self.snapshot(), now)
@@ -284,23 +330,10 @@ impl Reading<'_> {
         if let Some(all) = self.policies.namespaces(self.cluster).await? {
             return Ok(all.clone());
         }
-        let api: Api<NamespaceObject> = Api::all(self.cluster.client.clone());
         if self.request.spec.scope.as_ref().is_some_and(|scope| scope.namespace_selector.is_some()) {
             return Err(PluginError::NamespacesNotListed);
         }
-        let mut found = Namespaces::new();
-        let mut unread = Vec::new();
-        for name in named(self.request, extended) {
-            match self.cluster.call("get namespaces", api.get_metadata_opt(&name)).await {
-                Ok(Some(object)) => found.extend([observe::namespace(&object)]),
-                Ok(None) => {}
-                Err(error) if error.is_forbidden() => {
-                    found.insert(name.clone(), Namespace::default());
-                    unread.push(name);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let (found, mut unread) = one_by_one(self.cluster, &named(self.request, extended)).await?;
         // A request can be made only in a namespace that is there.
         let own = self.request.namespace();
         let asks = |name: Option<&str>| self.policies.set.asks_for_labels(self.request, name);

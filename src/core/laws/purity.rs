@@ -61,7 +61,7 @@ const MAY_WRITE: [(&str, &str); 6] = [
     ("controller/loops/canary/tries.rs", "dry runs alone"),
     ("controller/loops/canary/account.rs", "a SelfSubjectReview stores nothing"),
     ("controller/loops/bind_rights.rs", "a SelfSubjectAccessReview stores nothing"),
-    ("cli/plugin/identity.rs", "a SelfSubjectReview stores nothing"),
+    ("cli/plugin/identity.rs", "reviews of the caller store nothing"),
     ("cli/plugin/write.rs", "a person's own request and review, with their own rights"),
 ];
 const MOST_LINES_OF_CODE: usize = 450;

@@ -44,6 +44,11 @@ impl Scope {
         self.has_namespaces() && (self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, name)))
     }
 
+    /// The namespaces that it gives by their whole name.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.globs.iter().map(String::as_str).filter(|glob| !glob.contains('*'))
+    }
+
     /// Whether the namespace is covered: by name and by label, where both are given.
     pub fn covers(&self, name: &str, namespace: &Namespace) -> bool {
         self.may_cover(name) && self.selector.as_ref().is_none_or(|s| s.matches(&namespace.labels))

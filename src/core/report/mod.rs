@@ -1,10 +1,12 @@
-//! What people are told: Events, explanations of a decision, and findings in policies.
+//! What people are told: Events, explanations of a decision, what they may ask for, and findings in policies.
 //!
 //! It must not decide: it asks the other rooms and puts their answers into words.
 
+pub mod alternatives;
 pub mod events;
 pub mod explain;
 pub mod lint;
+pub mod offers;
 
 #[cfg(test)]
 mod golden;

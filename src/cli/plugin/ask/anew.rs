@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use super::draft::stem;
-use super::{SendArgs, check_length, send};
+use super::send::{SendArgs, check_length, send};
 use crate::api::request::{AccessRequest, AccessRequestSpec};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;

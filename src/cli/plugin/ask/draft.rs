@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 
-use crate::api::request::{AccessRequest, AccessRequestSpec, NarrowRule};
+use crate::api::request::{AccessRequest, AccessRequestSpec, NarrowRule, Recurrence};
 use crate::api::selector::RequestScope;
 use crate::api::subject::{Identity, RoleKind, RoleName};
 
@@ -19,6 +19,8 @@ pub struct Wish<'a> {
     pub duration: Option<String>,
     /// When access begins; none for as soon as it is approved.
     pub start: Option<Timestamp>,
+    /// The windows in which it comes back; none for once.
+    pub recurrence: Option<Recurrence>,
     pub reason: String,
     pub ticket: Option<String>,
     pub rules: Vec<NarrowRule>,
@@ -46,7 +48,7 @@ impl Wish<'_> {
             scope: self.scope,
             duration: self.duration,
             start_time: self.start.map(Time),
-            recurrence: None,
+            recurrence: self.recurrence,
             reason: self.reason,
             ticket: self.ticket,
             policy: self.policy,

@@ -3,10 +3,15 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::draft::as_if_sent;
+use crate::api::request::AccessRequest;
 use crate::api::subject::Subject;
+use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
-use crate::cli::plugin::seen::{Seen, Unseen};
+use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen, Unseen};
 use crate::core::policies::Entry;
+use crate::core::report::alternatives::{Alternative, alternatives};
 use crate::core::report::explain::{Explanation, Grant, Outcome, StageProgress, StageState};
 
 /// What would be decided.
@@ -35,9 +40,89 @@ pub struct StageAsked {
     pub then: Option<(Timestamp, Vec<String>)>,
 }
 
+/// What drafts are looked at with.
+#[derive(Clone, Copy)]
+pub struct ForecastReading<'a> {
+    pub cluster: &'a Cluster,
+    pub policies: &'a PoliciesRead,
+    pub installation: &'a InstallationArgs,
+    pub now: Timestamp,
+}
+
+/// What would be decided about a draft, and what that hangs on.
+#[derive(Debug)]
+pub struct Foreseen {
+    pub forecast: Forecast,
+    /// What could not be read of what decides it.
+    pub gaps: Vec<Unseen>,
+    /// How many single rights its role has, if that can be read.
+    pub rights_of_role: Option<usize>,
+    /// Requests near to it, the nearest first, when it would be denied.
+    near: Vec<Alternative>,
+}
+
+impl ForecastReading<'_> {
+    /// What would be decided about a request that is not sent yet.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn of(&self, draft: &AccessRequest) -> Result<Foreseen, PluginError> {
+        let request = as_if_sent(draft, self.now);
+        match Seen::of(self.cluster, &request, self.policies, self.installation).await {
+            Ok(seen) => {
+                let forecast = Forecast::of(&seen, self.now);
+                let denied = forecast.is_denied();
+                let near = if denied { alternatives(&seen.snapshot(), self.now) } else { Vec::new() };
+                Ok(Foreseen { forecast, rights_of_role: seen.rights_of_role(), gaps: seen.gaps, near })
+            }
+            // Who may ask for namespaces by label need not see them.
+            Err(error @ PluginError::NamespacesNotListed) => Ok(Foreseen {
+                forecast: Forecast::Unknown { why: error.to_string() },
+                gaps: Vec::new(),
+                rights_of_role: None,
+                near: Vec::new(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The nearest request that would be allowed in place of one that would not, and what would be decided about it.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn nearest(&self, denied: &Foreseen) -> Result<Option<(AccessRequest, Forecast)>, PluginError> {
+        for alternative in &denied.near {
+            let foreseen = self.of(&alternative.request).await?;
+            if !foreseen.forecast.is_denied() {
+                return Ok(Some((alternative.request.clone(), foreseen.forecast)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Forecast {
-    /// Of a request that is not sent yet.
-    pub fn of(seen: &Seen<'_>, now: Timestamp) -> Self {
+    /// Of a request that is not sent yet, and what could not be read of what decides it.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn read(
+        cluster: &Cluster,
+        policies: &PoliciesRead,
+        installation: &InstallationArgs,
+        draft: &AccessRequest,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Unseen>), PluginError> {
+        let request = as_if_sent(draft, now);
+        match Seen::of(cluster, &request, policies, installation).await {
+            Ok(seen) => Ok((Self::of(&seen, now), seen.gaps)),
+            // Who may ask for namespaces by label need not see them.
+            Err(error @ PluginError::NamespacesNotListed) => Ok((Self::Unknown { why: error.to_string() }, Vec::new())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of(seen: &Seen<'_>, now: Timestamp) -> Self {
         let explanation = seen.explain(now);
         let escalation = |stage: &str| {
             let policy = explanation.decides.as_ref().and_then(|decides| seen.policies.set.get(&decides.policy));
@@ -73,6 +158,42 @@ impl Forecast {
     /// Whether sending it would be in vain, for certain.
     pub fn is_in_vain(&self) -> bool {
         matches!(self, Self::Denied { sure: true, .. })
+    }
+
+    /// Whether it would not be allowed, as far as one can see.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
+    }
+
+    /// Whether nothing is hidden that the answer hangs on.
+    pub fn is_sure(&self) -> bool {
+        matches!(self, Self::Granted { sure: true, .. } | Self::Denied { sure: true, .. } | Self::Needs { .. })
+    }
+
+    /// How much it asks of people: what is granted at once comes first, then the fewest stages and people, a no last.
+    pub fn rank(&self) -> (u8, usize, i64) {
+        match self {
+            Self::Granted { .. } => (0, 0, 0),
+            Self::Waits { .. } => (1, 0, 0),
+            Self::Needs { stages, .. } => (2, stages.len(), stages.iter().map(|stage| i64::from(stage.required)).sum()),
+            Self::Unknown { .. } => (3, 0, 0),
+            Self::Denied { .. } => (4, 0, 0),
+        }
+    }
+
+    /// In a few words, of what would be asked for as things are now.
+    pub fn brief(&self) -> TextSpan {
+        match self {
+            Self::Granted { sure: true, .. } => TextSpan::new("granted at once", Tone::Good),
+            Self::Granted { sure: false, .. } => TextSpan::new("granted at once, as far as you can see", Tone::Waiting),
+            Self::Needs { stages, .. } => {
+                let asked: Vec<String> = stages.iter().map(StageAsked::sentence).collect();
+                TextSpan::new(format!("needs {}", asked.join("; then ")), Tone::Waiting)
+            }
+            Self::Waits { summary } => TextSpan::new(summary.clone(), Tone::Waiting),
+            Self::Denied { reasons, .. } => TextSpan::new(format!("not now: {}", reasons.join("; ")), Tone::Bad),
+            Self::Unknown { why } => TextSpan::new(format!("not known: {why}"), Tone::Waiting),
+        }
     }
 
     /// In words.

@@ -1,53 +1,59 @@
 //! `kubectl daypass request`: says what would be decided, sends the request, and waits for the answer.
 //!
-//! [`draft`] makes the request of the command line, [`anew`] one of a request that there is, [`forecast`] asks the core about
-//! it, [`wait`] watches it, and [`ending`] says how it went. Nothing here decides.
+//! [`draft`] makes the request of the command line, [`anew`] one of a request that there is, [`options`] says what there is to
+//! ask for and [`pick`] has somebody choose, [`manifest`] reads requests from a file and
+//! [`from_error`] makes them of what was refused. [`mod@send`] makes them: [`forecast`] asks
+//! the core, [`wait`] watches, and [`ending`] says how it went. [`mod@line`] is the way back, from a request to its line. Nothing
+//! here decides.
 
 pub mod anew;
 mod draft;
 mod ending;
+mod every;
 mod forecast;
+mod from_error;
 mod groups;
+mod line;
+mod manifest;
+pub mod options;
+mod pick;
 mod rule;
+pub mod send;
 mod wait;
+
+use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 
-use self::draft::{Wish, as_if_sent};
-use self::forecast::Forecast;
+use self::draft::Wish;
+use self::every::EveryArg;
+use self::options::AskOptions;
 use self::rule::RuleArg;
-use self::wait::{Waited, Why};
-use super::cluster::{Cluster, Connection, Timeout, quoted, timeout};
+use self::send::{SendArgs, check_length, send, send_all};
+use super::cluster::Cluster;
 use super::error::PluginError;
 use super::exit::Exit;
 use super::identity;
 use super::output::console::Console;
-use super::output::format::{Format, FormatArgs};
-use super::output::text::{Text, TextSpan, Tone};
-use super::see::words;
-use super::seen::{InstallationArgs, PoliciesRead, Seen};
-use super::write;
-use crate::api::request::AccessRequest;
 use crate::api::selector::RequestScope;
-use crate::core::model::duration;
-use crate::runtime::clock::Clock;
+use crate::api::subject::Identity;
 
 /// The command line of `request`.
 #[derive(Debug, clap::Args)]
 pub struct RequestArgs {
-    /// Role to ask for: a ClusterRole, or role/NAME for a Role of the namespace.
-    role: String,
+    /// Role to ask for: a ClusterRole, or role/NAME for a Role of the namespace. Left out, and no -f: the command shows what you may ask
+    /// for, as `options` does, and on a terminal has you pick.
+    role: Option<String>,
     /// For how long, such as 30m or 1h30m. Left out: the default of the policy.
     #[arg(long = "for", id = "for", value_name = "DURATION")]
     duration: Option<String>,
     /// When access begins, RFC 3339 with a zone, such as 2026-01-05T18:00:00Z. Left out: as soon as it is approved.
     #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "break_glass")]
     at: Option<Timestamp>,
-    /// Why access is needed. Approvers and auditors read it.
+    /// Why access is needed. Approvers and auditors read it. Left out on a terminal: you are asked.
     #[arg(long, value_name = "TEXT")]
-    reason: String,
+    reason: Option<String>,
     /// Number or link of the ticket this belongs to.
     #[arg(long, value_name = "TEXT")]
     ticket: Option<String>,
@@ -64,37 +70,28 @@ pub struct RequestArgs {
     /// Ask for access in the whole cluster.
     #[arg(long, conflicts_with = "namespaces")]
     cluster_wide: bool,
+    /// Ask for access that comes back every week, such as 'Mon-Fri 09:00-17:00 Europe/Berlin'.
+    #[arg(long, value_name = "WINDOWS", conflicts_with_all = ["for", "break_glass"])]
+    every: Option<EveryArg>,
+    /// With --every: for how many weeks.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "every")]
+    weeks: i32,
     /// An emergency: access at once under a policy that has breakGlass, announced by a Warning Event and reviewed afterwards.
     #[arg(long)]
     break_glass: bool,
     /// Policy to decide by. Left out: of those that allow it, the one that asks least.
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
+    /// Ask for what AccessRequests in a file ask for, or - for standard input.
+    #[arg(short, long = "filename", value_name = "FILE", id = "file", conflicts_with_all = ["role", "for", "at", "reason", "ticket",
+        "rules", "namespaces", "cluster_wide", "every", "break_glass", "policy"])]
+    file: Option<PathBuf>,
+    /// Read an error that says Forbidden from standard input, of kubectl or of any other program, and propose the narrowest
+    /// request for what was refused. With --reason it is asked for.
+    #[arg(long, conflicts_with_all = ["role", "rules", "namespaces", "cluster_wide", "every", "break_glass", "file", "at"])]
+    from_error: bool,
     #[command(flatten)]
     how: SendArgs,
-}
-
-/// How a request is sent, whatever it asks for.
-#[derive(Debug, clap::Args)]
-pub struct SendArgs {
-    /// Say what would be decided, have the API server look at the request, and make none. That the cluster's guard and the clock
-    /// of Daypass are in order, and that Daypass is installed as --watch-namespaces and --release-namespace say, is taken for
-    /// granted: neither can be seen from here.
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not wait for the answer.
-    #[arg(long)]
-    no_wait: bool,
-    /// How long to wait for the answer, such as 10m. When that is up the exit code is 4, and the request stays. Left out, or 0:
-    /// until there is one.
-    #[arg(long, value_name = "DURATION", value_parser = timeout, conflicts_with = "no_wait")]
-    timeout: Option<Timeout>,
-    #[command(flatten)]
-    format: FormatArgs,
-    #[command(flatten)]
-    installation: InstallationArgs,
-    #[command(flatten)]
-    pub connection: Connection,
 }
 
 /// An instant as the API takes it.
@@ -103,8 +100,32 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 }
 
 impl RequestArgs {
+    fn names_a_place(&self) -> bool {
+        self.cluster_wide || !self.namespaces.is_empty()
+    }
+
+    /// Looks at what makes no sense without a role: it belongs to what is picked.
+    ///
+    /// # Errors
+    /// The flag that needs one.
+    fn without_role(&self) -> Result<(), PluginError> {
+        let needs = [
+            ("--rule", !self.rules.is_empty()),
+            ("--namespaces or --cluster-wide", self.names_a_place()),
+            ("--at", self.at.is_some()),
+            ("--break-glass", self.break_glass),
+            ("--policy", self.policy.is_some()),
+            ("--every", self.every.is_some()),
+        ];
+        let problem = || "name the role that you ask for; kubectl daypass options lists those that you may".to_owned();
+        match needs.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(PluginError::Flag { flag, problem: problem() }),
+            None => Ok(()),
+        }
+    }
+
     fn scope(&self) -> Option<RequestScope> {
-        let named = self.cluster_wide || !self.namespaces.is_empty();
+        let named = self.names_a_place();
         named.then(|| RequestScope {
             namespaces: self.namespaces.clone(),
             namespace_selector: None,
@@ -122,159 +143,68 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
         check_length("--for", length)?;
     }
     let cluster = Cluster::connect(&args.how.connection).await?;
+    let requester = identity::caller(&cluster).await?;
+    if let Some(file) = &args.file {
+        let drafts = manifest::drafts(file, args.namespace.as_deref(), &cluster.namespace, &requester)?;
+        return send_all(cluster, &drafts, &args.how, console).await;
+    }
+    if args.from_error {
+        let (RequestArgs { duration, reason, ticket, policy, namespace, how, .. }, who) = (args, requester);
+        let namespace = cluster.namespace_or(&namespace).to_owned();
+        let terms = from_error::AskedTerms { duration, reason, ticket, policy, namespace };
+        return from_error::run(cluster, &terms, who, &how, console).await;
+    }
+    let Some(role) = args.role.clone() else { return choose(args, cluster, requester, console).await };
     let draft = Wish {
-        role: &args.role,
+        role: &role,
         namespace: cluster.namespace_or(&args.namespace),
         duration: args.duration.clone(),
         start: args.at,
-        reason: args.reason.clone(),
+        recurrence: args.every.as_ref().map(|every| every.for_weeks(args.weeks)),
+        reason: reason(args.reason.clone(), console)?,
         ticket: args.ticket.clone(),
         rules: groups::rules(&cluster, &args.rules).await?,
         scope: args.scope(),
         policy: args.policy.clone(),
         break_glass: args.break_glass,
-        requester: identity::caller(&cluster).await?,
+        requester,
     }
     .request();
     send(cluster, &draft, &args.how, console).await
 }
 
-/// Looks at a length of time that was typed.
-///
-/// # Errors
-/// That it is none, and what one looks like.
-pub fn check_length(flag: &'static str, length: &str) -> Result<(), PluginError> {
-    let bad = duration::parse(length).err();
-    bad.map_or(Ok(()), |bad| Err(PluginError::Flag { flag, problem: format!("{bad}: write 30m or 1h30m") }))
-}
-
-/// Says what would be decided about a request, sends it, and waits for the answer.
-///
-/// # Errors
-/// Why it cannot. A request that is refused is no error.
-pub async fn send(
+/// Shows what one may ask for; on a terminal, has one pick and asks for that.
+async fn choose(
+    args: RequestArgs,
     cluster: Cluster,
-    draft: &AccessRequest,
-    how: &SendArgs,
+    requester: Identity,
     console: &mut Console,
 ) -> Result<Exit, PluginError> {
-    let (forecast, notes) = foresee(&cluster, &how.installation, draft).await?;
-    let asking = RequestRun { cluster, how };
-    notes.iter().for_each(|note| console.note(note));
-    asking.tell(&forecast.text(), console);
-    if forecast.is_in_vain() {
-        return Ok(Exit::Refused);
+    args.without_role()?;
+    let namespace = cluster.namespace_or(&args.namespace).to_owned();
+    let flags = args.how.connection.flags();
+    let options = AskOptions::read(&cluster, &args.how.installation, &namespace, &requester, flags).await?;
+    options.tell_notes(console);
+    if !console.can_ask() || options.is_empty() {
+        options.show(&args.how.format.format(), console)?;
+        console.say("name the role that you ask for");
+        return Ok(Exit::Usage);
     }
-    let sent = write::request(&asking.cluster, draft, how.dry_run).await?;
-    if how.dry_run {
-        return asking.end(&sent, Text::of("nothing was asked for: that was a dry run"), Exit::Done, console);
-    }
-    asking.tell(&Text::of(format!("request {} is made", words::name(&sent))), console);
-    if how.no_wait {
-        console.next(&asking.see(&sent));
-        return asking.end(&sent, Text::default(), Exit::Done, console);
-    }
-    asking.wait(sent, console).await
+    let Some(option) = pick::option(&options, console) else { return Ok(Exit::Usage) };
+    let given = pick::GivenAnswers { reason: args.reason, ticket: args.ticket, duration: args.duration };
+    let Some(draft) = pick::draft(option, given, console)? else { return Ok(Exit::Usage) };
+    send(cluster, &draft, &args.how, console).await
 }
 
-/// What would be decided, and what the caller may not read of what decides it.
-async fn foresee(
-    cluster: &Cluster,
-    installation: &InstallationArgs,
-    draft: &AccessRequest,
-) -> Result<(Forecast, Vec<String>), PluginError> {
-    let now: Timestamp = Clock::wall().now();
-    let request = as_if_sent(draft, now);
-    let policies = match PoliciesRead::read(cluster).await {
-        Ok(policies) => policies,
-        Err(error) if error.is_forbidden() => return Ok((Forecast::Unknown { why: error.to_string() }, Vec::new())),
-        Err(error) => return Err(error),
-    };
-    let seen = match Seen::of(cluster, &request, &policies, installation).await {
-        Ok(seen) => seen,
-        // Who may ask for namespaces by label need not see them.
-        Err(error @ PluginError::NamespacesNotListed) => {
-            return Ok((Forecast::Unknown { why: error.to_string() }, Vec::new()));
-        }
-        Err(error) => return Err(error),
-    };
-    Ok((Forecast::of(&seen, now), seen.gaps.iter().map(ToString::to_string).collect()))
-}
-
-/// One run of the command.
-struct RequestRun<'a> {
-    cluster: Cluster,
-    how: &'a SendArgs,
-}
-
-impl RequestRun<'_> {
-    /// What happens on the way: a result for people, and beside the result for programs.
-    fn tell(&self, text: &Text, console: &mut Console) {
-        match self.how.format.format() {
-            Format::People | Format::Wide => console.show(text),
-            _ => console.remark(text),
-        }
+/// The reason, asked for at a terminal when the command line has none.
+///
+/// # Errors
+/// When there is none.
+fn reason(typed: Option<String>, console: &mut Console) -> Result<String, PluginError> {
+    if let Some(typed) = typed {
+        return Ok(typed);
     }
-
-    /// The end: words for people, the request for programs.
-    fn end(
-        &self,
-        request: &AccessRequest,
-        words: Text,
-        exit: Exit,
-        console: &mut Console,
-    ) -> Result<Exit, PluginError> {
-        match self.how.format.format().object(request)? {
-            Some(document) => console.print(&document),
-            None => console.show(&words),
-        }
-        Ok(exit)
-    }
-
-    async fn wait(&self, sent: AccessRequest, console: &mut Console) -> Result<Exit, PluginError> {
-        let flags = self.how.connection.flags();
-        match wait::until_answered(&self.cluster, &sent, self.how.timeout.and_then(|timeout| timeout.0), console)
-            .await?
-        {
-            Waited::Answered(request) => {
-                let exit = ending::exit(request.status.clone().unwrap_or_default().state);
-                let ended = self.end(&request, Text::of(ending::line(&request)), exit, console)?;
-                if exit == Exit::Done {
-                    console.next(&ending::to_try(&request, &flags));
-                } else {
-                    console.next(&self.explain(&request));
-                }
-                Ok(ended)
-            }
-            Waited::Deleted => {
-                console.say(TextSpan::new("the request was deleted before it was decided", Tone::Bad));
-                Ok(Exit::Refused)
-            }
-            Waited::StillOpen(why) => {
-                let why = match why {
-                    Why::Timeout => "no answer in time",
-                    Why::Interrupted => "you do not wait any more",
-                };
-                console.say(TextSpan::new(
-                    format!("{why}: the request stays, and is decided all the same"),
-                    Tone::Waiting,
-                ));
-                console.say(format!("to come back: {}", self.see(&sent)));
-                self.end(&sent, Text::default(), Exit::Waiting, console)
-            }
-        }
-    }
-
-    fn see(&self, request: &AccessRequest) -> String {
-        self.command("show", request)
-    }
-
-    fn explain(&self, request: &AccessRequest) -> String {
-        self.command("explain", request)
-    }
-
-    fn command(&self, command: &str, request: &AccessRequest) -> String {
-        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
-        format!("kubectl daypass {command} {} -n {namespace}{}", quoted(&name), self.how.connection.flags())
-    }
+    let asked = if console.can_ask() { console.ask("why is access needed? ") } else { None };
+    let problem = || "say why access is needed: approvers and auditors read it".to_owned();
+    asked.filter(|reason| !reason.is_empty()).ok_or_else(|| PluginError::Flag { flag: "--reason", problem: problem() })
 }

@@ -1,0 +1,158 @@
+//! Calls that the API server's authorizer refused: what was called, by whom and where.
+//!
+//! [`message`] finds them in text; whoever has the attributes of a call makes one itself. Proposes nothing and asks nobody.
+
+pub mod message;
+
+use std::fmt;
+
+use crate::api::request::NarrowRule;
+
+/// A call that was refused because a right was missing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefusedCall {
+    /// Name of the user that the API server knew; none when nobody has said.
+    pub user: Option<String>,
+    pub verb: String,
+    pub target: RefusedTarget,
+}
+
+/// What was called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefusedTarget {
+    /// A resource, or objects of it.
+    Resource {
+        /// The empty one is the core group.
+        group: String,
+        /// In plural.
+        resource: String,
+        subresource: Option<String>,
+        /// None for all objects.
+        name: Option<String>,
+        /// None at the scope of the cluster.
+        namespace: Option<String>,
+    },
+    /// A path that is no resource, such as `/metrics`.
+    Path(String),
+}
+
+impl RefusedCall {
+    /// The namespace that the call was in; none at the scope of the cluster.
+    pub fn namespace(&self) -> Option<&str> {
+        match &self.target {
+            RefusedTarget::Resource { namespace, .. } => namespace.as_deref(),
+            RefusedTarget::Path(_) => None,
+        }
+    }
+
+    /// The least rule that has the right. An object that is made has no name yet, as far as RBAC goes, and what deletes a
+    /// collection names none.
+    pub fn rule(&self) -> NarrowRule {
+        let verbs = vec![self.verb.clone()];
+        match &self.target {
+            RefusedTarget::Path(path) => {
+                NarrowRule { verbs, non_resource_urls: vec![path.clone()], ..NarrowRule::default() }
+            }
+            RefusedTarget::Resource { group, resource, subresource, name, .. } => {
+                let unnamed = self.verb == "deletecollection" || (self.verb == "create" && subresource.is_none());
+                let path = match subresource {
+                    Some(subresource) => format!("{resource}/{subresource}"),
+                    None => resource.clone(),
+                };
+                NarrowRule {
+                    verbs,
+                    api_groups: vec![group.clone()],
+                    resources: vec![path],
+                    resource_names: name.iter().filter(|_| !unnamed).cloned().collect(),
+                    non_resource_urls: Vec::new(),
+                }
+            }
+        }
+    }
+}
+
+/// The least rules for several calls: verbs on the same objects are one rule.
+pub fn rules(calls: &[RefusedCall]) -> Vec<NarrowRule> {
+    let mut rules: Vec<NarrowRule> = Vec::new();
+    for mut rule in calls.iter().map(RefusedCall::rule) {
+        let verbs = std::mem::take(&mut rule.verbs);
+        let same = |other: &NarrowRule| NarrowRule { verbs: Vec::new(), ..other.clone() } == rule;
+        let at = rules.iter().position(same).unwrap_or_else(|| {
+            rules.push(rule.clone());
+            rules.len() - 1
+        });
+        for verb in verbs {
+            if !rules[at].verbs.contains(&verb) {
+                rules[at].verbs.push(verb);
+            }
+        }
+    }
+    rules
+}
+
+impl fmt::Display for RefusedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            RefusedTarget::Path(path) => write!(f, "{} {path}", self.verb),
+            RefusedTarget::Resource { group, resource, subresource, name, namespace } => {
+                write!(f, "{} {resource}", self.verb)?;
+                subresource.iter().try_for_each(|part| write!(f, "/{part}"))?;
+                if !group.is_empty() {
+                    write!(f, ".{group}")?;
+                }
+                name.iter().try_for_each(|name| write!(f, " {name}"))?;
+                match namespace {
+                    Some(namespace) => write!(f, " in namespace {namespace}"),
+                    None => f.write_str(" in the whole cluster"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn call(verb: &str, path: &str, name: Option<&str>) -> RefusedCall {
+        let (resource, part) = path.split_once('/').map_or((path, None), |(r, p)| (r, Some(p.to_owned())));
+        let target = RefusedTarget::Resource {
+            group: String::new(),
+            resource: resource.to_owned(),
+            subresource: part,
+            name: name.map(str::to_owned),
+            namespace: Some("shop".to_owned()),
+        };
+        RefusedCall { user: None, verb: verb.to_owned(), target }
+    }
+
+    #[test]
+    fn the_least_rule_is_for_the_object_where_it_has_a_name() {
+        for (verb, path, names) in [
+            ("delete", "pods", json!(["a"])),
+            ("create", "pods/exec", json!(["a"])),
+            ("list", "pods", json!(["a"])),
+            ("create", "pods", json!(null)),
+            ("deletecollection", "pods", json!(null)),
+        ] {
+            let rule = json!(call(verb, path, Some("a")).rule());
+            assert_eq!(rule["resourceNames"], names, "{verb} {path}");
+            assert_eq!((&rule["verbs"], &rule["resources"]), (&json!([verb]), &json!([path])));
+        }
+        let path = RefusedCall { user: None, verb: "get".into(), target: RefusedTarget::Path("/metrics".into()) };
+        assert_eq!(json!(path.rule()), json!({ "verbs": ["get"], "nonResourceURLs": ["/metrics"] }));
+    }
+
+    #[test]
+    fn verbs_on_the_same_objects_are_one_rule() {
+        let calls = [
+            call("get", "pods", Some("a")),
+            call("list", "pods", None),
+            call("delete", "pods", Some("a")),
+            call("get", "pods", Some("a")),
+        ];
+        let verbs: Vec<String> = rules(&calls).iter().map(|rule| rule.verbs.join(",")).collect();
+        assert_eq!(verbs, ["get,delete", "list"]);
+    }
+}
