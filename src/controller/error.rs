@@ -4,7 +4,7 @@
 
 use kube::core::Status;
 
-use crate::api::request::BindingKind;
+use super::refusal::Refusing;
 use crate::runtime::leader::LeadershipLost;
 
 /// After how many passes in a row that the API server, or what it asks, did not let go on people are told of it. A right
@@ -29,9 +29,9 @@ pub enum Error {
     /// Access that must end is still there.
     #[error("access cannot be ended: {0}")]
     CannotEnd(#[source] Box<Error>),
-    /// It will not work however often it is tried; a sentence.
+    /// It will not work however often it is tried.
     #[error("{0}")]
-    Refused(String),
+    Refused(Refusing),
     /// An object lacks what every stored object has.
     #[error("the object has no {0}")]
     Incomplete(&'static str),
@@ -134,45 +134,11 @@ pub fn is_final(status: &Status) -> bool {
     (400..500).contains(&status.code) && !may_pass(status) && status.code != 409
 }
 
-/// Why a binding could not be made.
-#[derive(Debug)]
-pub enum BindError {
-    /// It will not work however often it is tried; a sentence for the requester.
-    Refused(String),
-    /// It may work next time.
-    Retry(Error),
-}
-
 /// What the API server says of a failure, once: a client's error says it again as it was sent.
 fn in_words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
         error => error.to_string(),
-    }
-}
-
-/// What the API server says when somebody binds a role whose rights they neither have nor may `bind`.
-const ESCALATION: &str = "is attempting to grant RBAC permissions not currently held";
-
-impl BindError {
-    /// Sorts a client error.
-    pub fn from_api(error: kube::Error, kind: BindingKind, role: &str) -> Self {
-        match &error {
-            kube::Error::Api(status) if status.is_forbidden() => {
-                let way_out = if status.message.contains(ESCALATION) {
-                    "if the role should be granted by Daypass, add it to bindableClusterRoles or bindableRoles in the \
-                     chart's values"
-                } else {
-                    "its rights come with the chart, which can be applied again"
-                };
-                let why = &status.message;
-                Self::Refused(format!("the controller may not create this {kind:?} for role {role}; {way_out} ({why})"))
-            }
-            kube::Error::Api(status) if is_final(status) => {
-                Self::Refused(format!("the {kind:?} could not be created: {} ({})", status.message, status.code))
-            }
-            _ => Self::Retry(Error::api("create a binding")(error)),
-        }
     }
 }
 
@@ -184,31 +150,6 @@ mod tests {
 
     fn answer(code: u16, reason: &str) -> kube::Error {
         kube::Error::Api(Status::failure("somebody's admission says no", reason).with_code(code).boxed())
-    }
-
-    #[test]
-    fn a_binding_that_admission_refuses_is_refused_whatever_the_code() {
-        let made =
-            |code, reason| BindError::from_api(answer(code, reason), BindingKind::RoleBinding, "ClusterRole/edit");
-        for (code, reason) in [
-            (400, "BadRequest"),
-            (403, "Forbidden"),
-            (404, "NotFound"),
-            (413, "RequestEntityTooLarge"),
-            (422, "Invalid"),
-            (418, "Teapot"),
-        ] {
-            assert!(matches!(made(code, reason), BindError::Refused(why) if why.contains("says no")), "{code}");
-        }
-        // These may pass; if they do not, people are told.
-        for (code, reason) in
-            [(401, "Unauthorized"), (409, "Conflict"), (429, "TooManyRequests"), (500, "InternalError"), (503, "")]
-        {
-            assert!(
-                matches!(made(code, reason), BindError::Retry(error) if error.reported_after().is_some()),
-                "{code}"
-            );
-        }
     }
 
     #[test]
@@ -233,23 +174,5 @@ mod tests {
         assert!(matches!(write("Conflict", Some("8")).await, Error::Conflict));
         assert!(matches!(write("Conflict", None).await, Error::Conflict));
         assert!(matches!(write("Invalid", Some("8")).await, Error::Api { .. }));
-    }
-
-    fn forbidden(message: &str) -> String {
-        let error = kube::Error::Api(Status::failure(message, "Forbidden").with_code(403).boxed());
-        match BindError::from_api(error, BindingKind::RoleBinding, "ClusterRole/edit") {
-            BindError::Refused(why) => why,
-            BindError::Retry(error) => panic!("{error}"),
-        }
-    }
-
-    #[test]
-    fn who_may_not_bind_a_role_is_told_apart_from_who_may_not_bind() {
-        let not_bindable =
-            forbidden("user \"daypass\" is attempting to grant RBAC permissions not currently held: all");
-        assert!(not_bindable.contains("for role ClusterRole/edit") && not_bindable.contains("bindableClusterRoles"));
-        let no_right = forbidden("User \"daypass\" cannot create resource \"rolebindings\" in API group");
-        assert!(no_right.contains("its rights come with the chart") && no_right.contains("cannot create resource"));
-        assert!(!no_right.contains("bindableClusterRoles"), "{no_right}");
     }
 }

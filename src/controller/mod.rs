@@ -10,12 +10,14 @@
 //! Beside them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
 //! share, and [`gauges`] what `/metrics` says of it.
 
+pub mod bind_error;
 pub mod context;
 pub mod error;
 pub mod gauges;
 pub mod loops;
 pub mod observe;
 pub mod queues;
+pub mod refusal;
 #[cfg(test)]
 pub mod scripted;
 pub mod stores;
@@ -31,19 +33,18 @@ use tokio::sync::{oneshot, watch as signal};
 
 use self::context::{Context, Reach};
 use self::error::Error;
-use self::loops::canary::{Canary, Memory, Report};
+use self::loops::canary::{Canary, Memory, Report, in_one_line};
 use self::loops::work::work;
 use self::queues::Queues;
 use self::stores::listed::ACCESS_REQUESTS;
 use self::stores::packed::Summary;
-use self::stores::policies::UNTRIED;
 use self::write::Writer;
 use self::write::lease::Leases;
 use self::write::transition_metrics::TransitionMetrics;
 use crate::api::State;
 use crate::core::decision::served::ServedNamespaces;
-use crate::core::guard::Guard;
 use crate::core::guard::sight::Expected;
+use crate::core::guard::{Guard, NotInForce};
 use crate::runtime::client::{Clients, Hearers};
 use crate::runtime::gate::Leadership;
 use crate::runtime::leader::{Election, LeadershipLost};
@@ -93,7 +94,7 @@ pub async fn run(
     let Process { readiness, hearers, leadership, election } = process;
     let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
-    let untried = Report { guard: Guard::Missing(UNTRIED.to_owned()), remark: None, sound: None, faultless: false };
+    let untried = Report::missing(NotInForce::Untried);
     let (report, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
@@ -188,13 +189,13 @@ async fn apply_guard(
     metrics: &Metrics,
 ) {
     loop {
-        let Report { guard, remark, sound, .. } = reports.borrow_and_update().clone();
+        let Report { guard, remarks, sound, .. } = reports.borrow_and_update().clone();
         metrics.guard_in_force(matches!(guard, Guard::InForce(_)));
         match &guard {
             Guard::InForce(_) => readiness.done(GUARD),
-            Guard::Missing(why) => readiness.wait_for(GUARD, why),
+            Guard::Missing(why) => readiness.wait_for(GUARD, &why.to_string()),
         }
-        readiness.remark(GUARD, remark.as_deref());
+        readiness.remark(GUARD, in_one_line(&remarks).as_deref());
         if context.policies.guard() != guard {
             context.policies.set_guard(guard);
             context.enqueue_open_requests();

@@ -1,10 +1,12 @@
 //! What is known of the cluster's admission policies, the guards, as far as decisions care: whether they keep people from
 //! writing in another's name now, and when they did not.
 //!
-//! Owns how a guard is judged from what is seen of it and what came of trying it ([`sight`]), how the times without
-//! guard are remembered ([`record`]), and how it is told what was written in them ([`touched`]). It must not read the
+//! Owns how a guard is judged from what is seen of it and what came of trying it ([`sight`]), why it does not count
+//! ([`missing`]), how the times without guard are remembered ([`record`]), and how it is told what was written in them
+//! ([`touched`]). It must not read the
 //! cluster or a clock; `controller/loops/canary` does.
 
+pub mod missing;
 pub mod record;
 pub mod sight;
 pub mod touched;
@@ -13,6 +15,7 @@ use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
 
+pub use missing::NotInForce;
 pub use record::{Gap, GapRecord};
 
 /// Whether the cluster keeps people from writing in another's name.
@@ -21,7 +24,7 @@ pub enum Guard {
     /// It does, and did at all times but these.
     InForce(Gaps),
     /// It does not, or that cannot be told; why. Nothing new may be granted.
-    Missing(String),
+    Missing(NotInForce),
 }
 
 impl Guard {
@@ -79,3 +82,6 @@ impl fmt::Display for Unguarded {
         f.write_str(", when the cluster's guard was not in place")
     }
 }
+
+#[cfg(test)]
+mod golden;

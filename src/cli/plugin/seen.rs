@@ -26,7 +26,7 @@ use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
 use crate::core::decision::protected::{Protected, USUAL_RELEASE};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::decision::snapshot::Snapshot;
-use crate::core::guard::Guard;
+use crate::core::guard::{Guard, NotInForce};
 use crate::core::lifecycle::break_glass::is_unreviewed;
 use crate::core::model::namespaces::{Namespace, Namespaces};
 use crate::core::policies::limits::{self, Counted};
@@ -401,7 +401,7 @@ fn guard(request: &AccessRequest) -> Guard {
     let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match conditions::find(conditions, conditions::APPROVED) {
         Some(known) if known.status == ConditionStatus::Unknown && waits.contains(&&*known.reason) => {
-            Guard::Missing(known.message.clone())
+            Guard::Missing(NotInForce::OnRecord(known.message.clone()))
         }
         _ => Guard::since(Timestamp::MIN),
     }

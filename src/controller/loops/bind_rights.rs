@@ -28,6 +28,7 @@ use crate::api::subject::RoleName;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::observe::{self, Rules};
+use crate::controller::refusal::Refusing;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::lifecycle::roles_usable::questions;
 use crate::core::model::namespaces::Namespaces;
@@ -120,7 +121,7 @@ async fn may_bind(client: &Client, question: &MayBind) -> Result<bool, Error> {
     // A question that the authorizer could not answer is none.
     let answer = answer.status.ok_or(Error::Incomplete("status"))?;
     match answer.evaluation_error.filter(|_| !answer.allowed) {
-        Some(why) => Err(Error::Refused(format!("the API server cannot say what this process may bind: {why}"))),
+        Some(why) => Err(Error::Refused(Refusing::RightUnanswered(why))),
         None => Ok(answer.allowed),
     }
 }

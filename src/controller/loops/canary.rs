@@ -10,6 +10,7 @@
 //! replica leads; the rounds every replica makes for itself.
 
 mod account;
+mod report;
 mod sight;
 mod tries;
 
@@ -24,11 +25,12 @@ use kube::{Client, Config, ResourceExt};
 use serde_json::json;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{info, warn};
+use tracing::warn;
 
 use self::account::{CanaryAccount, who_and_when};
+pub use self::report::{CanaryRemark, Report, in_one_line};
+use self::report::{log_change, publish};
 use self::sight::Blind;
-pub use self::sight::OLDEST_KUBERNETES;
 use self::tries::{CANARY, Tries};
 use crate::api::AccessRequest;
 use crate::controller::stores::doubts::Doubts;
@@ -37,9 +39,10 @@ use crate::controller::versions;
 use crate::controller::watch::patience::SETTLING;
 use crate::controller::write;
 use crate::core::decision::served::ServedNamespaces;
+use crate::core::guard::missing::Obstacle;
 use crate::core::guard::record::Round;
 use crate::core::guard::sight::{Expected, judge};
-use crate::core::guard::{GapRecord, Guard};
+use crate::core::guard::{GapRecord, Guard, NotInForce};
 use crate::runtime::client::Hearers;
 use crate::runtime::gate::Leadership;
 use crate::runtime::metrics::RoundOutcome;
@@ -96,32 +99,28 @@ pub struct Memory {
     found: bool,
 }
 
-/// What the canary says of the guards.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What decisions go by.
-    pub guard: Guard,
-    /// What could not be proven by a try and is believed by sight; a line for `/readyz`.
-    pub remark: Option<String>,
-    /// When the last round began that found the guard in force; none when it is not.
-    pub sound: Option<Instant>,
-    /// Whether a round found nothing wrong; the guard may still be missing then, and count from a moment later on.
-    pub faultless: bool,
-}
-
 /// Why a round said nothing.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.obstacle())]
 pub(crate) enum CannotTry {
-    #[error("the guard cannot be tried: {0}")]
     Api(#[from] kube::Error),
-    #[error("the guard cannot be tried: {0}")]
     Encode(#[from] serde_json::Error),
-    #[error("the guard cannot be tried yet: the replica that leads has to make a request for it")]
     NothingToTryOn,
-    #[error("the guard cannot be told: the chart hands over no digest of any (--guard)")]
     NothingHandedOver,
-    #[error("the guard cannot be tried: the API server did not say what time it is")]
     NoTime,
+}
+
+impl CannotTry {
+    /// What decisions know of it.
+    fn obstacle(&self) -> Obstacle {
+        match self {
+            Self::Api(error) => Obstacle::Failed(error.to_string()),
+            Self::Encode(error) => Obstacle::Failed(error.to_string()),
+            Self::NothingToTryOn => Obstacle::NothingToTryOn,
+            Self::NothingHandedOver => Obstacle::NothingHandedOver,
+            Self::NoTime => Obstacle::NoTime,
+        }
+    }
 }
 
 /// How thorough a round is.
@@ -162,17 +161,14 @@ impl Canary {
                 Ok(report) => {
                     let sound = matches!(report.guard, Guard::InForce(_));
                     last_sound = sound.then(Instant::now);
-                    let remark =
-                        [report.remark, blind.remark()].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
-                    Report { sound: sound.then_some(began), remark, ..report }
+                    let remarks = report.remarks.into_iter().chain(blind.remark()).collect();
+                    Report { sound: sound.then_some(began), remarks, ..report }
                 }
                 Err(error) if last_sound.is_some_and(|at| at.elapsed() < TRUST) => {
                     warn!("{error}; it was sound {:?} ago", last_sound.map(|at| at.elapsed()).unwrap_or_default());
                     reports.borrow().clone()
                 }
-                Err(error) => {
-                    Report { guard: Guard::Missing(error.to_string()), remark: None, sound: None, faultless: false }
-                }
+                Err(error) => Report::missing(NotInForce::Unknown(error.obstacle())),
             };
             let calm = matches!(report.guard, Guard::InForce(_));
             log_change(&report, &reports.borrow(), early, &mut logged);
@@ -240,7 +236,7 @@ impl Canary {
         };
         // After the tries: a guard that was changed meanwhile is another version.
         let seen = sight::read_guards(&self.client, &self.guards).await?;
-        let refused = seen.unserved.map(|kind| kind.to_string()).or(refused);
+        let refused = seen.unserved.map(NotInForce::Unserved).or(refused);
         let vouched = before.as_ref().map(|record| record.vouched().clone()).unwrap_or_default();
         let verdict = judge(&self.guards, &seen.guards, &answers, &vouched);
         let (_, ended) = who_and_when(&account.tries, &self.hearers.clock).await?;
@@ -266,9 +262,8 @@ impl Canary {
             self.hearers.metrics.guards_proven(names.map(|name| (name, !verdict.condemns(name))));
         }
         (memory.record, memory.led) = (record, leads);
-        let unproven = verdict.inconclusive.iter().map(|(name, why)| format!("{name} is believed by sight ({why})"));
-        let remark = Some(unproven.collect::<Vec<_>>().join("; ")).filter(|remark| !remark.is_empty());
-        Ok(Report { guard, remark, sound: None, faultless })
+        let remarks = verdict.inconclusive.into_iter().map(CanaryRemark::BySight).collect();
+        Ok(Report { guard, remarks, sound: None, faultless })
     }
 
     /// Now that the guard is in force: finds the requests that somebody may have written to while it was not, before
@@ -279,12 +274,11 @@ impl Canary {
             return Ok(None);
         };
         if !leads {
-            let why = "it is in force again; the replica that leads has yet to look at what was written without it";
-            return Ok(Some(Guard::Missing(why.to_owned())));
+            return Ok(Some(Guard::Missing(NotInForce::LeaderHasToLook)));
         }
         if !*found {
             if self.requests.wait_until_ready().now_or_never().is_none() {
-                return Ok(Some(Guard::Missing("it is in force again; requests have yet to be read".to_owned())));
+                return Ok(Some(Guard::Missing(NotInForce::RequestsUnread)));
             }
             self.doubts.find(versions::list(&self.client, &self.served).await?, sound, &self.requests);
             *found = true;
@@ -313,37 +307,6 @@ fn freshest(stored: Option<GapRecord>, memory: Option<GapRecord>, leads: bool, l
         (Some(stored), _) => Some(stored),
         (None, memory) => memory.filter(|_| leads),
     }
-}
-
-/// Writes to the log what is new in a report. `logged` is the guard that the log has last; what is too early to know is no
-/// warning, and is told again as one when it stays so.
-fn log_change(report: &Report, last: &Report, early: bool, logged: &mut Option<Guard>) {
-    match &report.guard {
-        Guard::Missing(why) if early => {
-            if last.guard != report.guard {
-                info!("nothing is granted yet: {why}");
-            }
-        }
-        guard if logged.as_ref() == Some(guard) => {}
-        guard => {
-            match guard {
-                Guard::InForce(gaps) => info!(since = %gaps.since, gaps = gaps.between.len(), "the guard is in force"),
-                Guard::Missing(why) => warn!("nothing new is granted: {why}"),
-            }
-            *logged = Some(guard.clone());
-        }
-    }
-    if let Some(remark) = report.remark.as_ref().filter(|_| last.remark != report.remark) {
-        warn!("{remark}");
-    }
-}
-
-fn publish(reports: &watch::Sender<Report>, report: Report) {
-    reports.send_if_modified(|last| {
-        let changed = *last != report;
-        *last = report;
-        changed
-    });
 }
 
 fn tried(outcome: &Result<Report, CannotTry>) -> RoundOutcome {

@@ -8,11 +8,8 @@ use tokio::time::Instant;
 
 use super::first_seen::FirstSeen;
 use crate::controller::observe::{self, DecodedPolicy};
-use crate::core::guard::Guard;
+use crate::core::guard::{Guard, NotInForce};
 use crate::core::policies::{PolicySet, origin};
-
-/// What is said of the guards before the canary has tried them.
-pub const UNTRIED: &str = "the cluster's guard has not been tried yet";
 
 /// Policies, and what is known of the guards.
 pub struct Policies {
@@ -28,7 +25,7 @@ impl Policies {
     /// None yet, and the writing end of the store.
     pub fn new() -> (Self, StoreWriter<DecodedPolicy>) {
         let (store, feed) = reflector::store();
-        let guard = RwLock::new(Guard::Missing(UNTRIED.to_owned()));
+        let guard = RwLock::new(Guard::Missing(NotInForce::Untried));
         let policies =
             Self { store, first_seen: FirstSeen::default(), guard, sound: Mutex::default(), set: RwLock::default() };
         (policies, feed)

@@ -18,8 +18,11 @@ use tracing::warn;
 
 use super::{Writer, exactly, release};
 use crate::api::request::{BindingRef, MadeRole as Recorded};
-use crate::controller::error::{BindError, Error, is_final};
+use crate::controller::bind_error::BindError;
+use crate::controller::error::{Error, is_final};
 use crate::controller::observe;
+use crate::controller::refusal::Refusing;
+use crate::core::rbac::bind_refusal::BindRefusal;
 use crate::core::rbac::binding::{self, Observed, Wanted};
 use crate::core::rbac::made_role::{ObservedRole, WantedRole};
 
@@ -49,8 +52,8 @@ impl Writer {
             },
             Err(kube::Error::Api(status)) if is_final(&status) => {
                 let (name, Status { message, code, .. }) = (&role.within.name, *status);
-                let why = format!("a role with these rules of {name} could not be made: {message} ({code})");
-                return Err(BindError::Refused(why));
+                let refused = BindRefusal::MadeRole { within: name.clone(), words: message, code };
+                return Err(BindError::Refused(refused));
             }
             Err(error) => return Err(BindError::Retry(Error::api("create a role")(error))),
         };
@@ -65,10 +68,7 @@ impl Writer {
         let Some(there) = there else { return Ok(None) };
         match there.drift(role) {
             None => Ok(Some(there)),
-            Some(_) => Err(BindError::Refused(format!(
-                "role {} is there already and is not Daypass's: delete it, then ask again",
-                place.name
-            ))),
+            Some(_) => Err(BindError::Refused(BindRefusal::RoleTaken(place.name.clone()))),
         }
     }
 
@@ -76,7 +76,7 @@ impl Writer {
     pub(super) async fn restore_made_role(&self, wanted: &Wanted, role: &WantedRole) -> Result<Observed, Error> {
         let place = wanted.reference();
         let self_binding = self.borrow(wanted, &role.within).await.map_err(|error| match error {
-            BindError::Refused(why) => Error::Refused(why),
+            BindError::Refused(why) => Error::Refused(Refusing::Bind(why)),
             BindError::Retry(error) => error,
         })?;
         let restored = async {
@@ -150,8 +150,7 @@ impl Writer {
         if lent.drift(&self_binding).is_some() || lent.metadata.deletion_timestamp.is_some() {
             warn!(binding = ?lent.reference(), "the self-binding is not as it was made");
             self.give_back(&lent.reference()).await.map_err(BindError::Retry)?;
-            let why = "the binding that lends the controller a role for a moment is changed on its way by somebody";
-            return Err(BindError::Retry(Error::Refused(why.to_owned())));
+            return Err(BindError::Retry(Error::Refused(Refusing::SelfBindingChanged)));
         }
         Ok(lent.reference())
     }

@@ -30,8 +30,10 @@ use self::announcer::{Announcer, EventQueue};
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
-use crate::controller::error::{BindError, Error};
+use crate::controller::bind_error::BindError;
+use crate::controller::error::Error;
 use crate::controller::observe;
+use crate::controller::refusal::Refusing;
 use crate::controller::write::transition_metrics::{PassInfo, TransitionMetrics};
 use crate::core::rbac::binding::{Observed, Wanted};
 use crate::core::report::events::{Announcement, hindered, policy_events, request_events};
@@ -339,7 +341,7 @@ where
     let what = "take the finalizers from a binding";
     match api.replace(name, &PostParams::default(), &lingering).await {
         Ok(left) if left.finalizers().is_empty() => Ok(()),
-        Ok(left) => Err(Error::Refused(format!("cannot {what}: {} came back", left.finalizers().join(", ")))),
+        Ok(left) => Err(Error::Refused(Refusing::FinalizersBack(left.finalizers().to_vec()))),
         Err(error) => unless_other(&api, name, uid, what, error).await,
     }
 }

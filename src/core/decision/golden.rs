@@ -11,6 +11,7 @@ use super::protected::{BeyondReading, ProtectedBy, Protection};
 use super::shortfall::{Denial, Requesters, Shortfall};
 use crate::api::request::{Review, ReviewVerdict};
 use crate::api::subject::{RoleKind, RoleName};
+use crate::core::guard::NotInForce;
 use crate::core::laws::fixtures::{fault, group, noon, review, user};
 use crate::core::model::near_miss::NearMiss;
 use crate::core::model::problem::PolicyProblem;
@@ -87,7 +88,7 @@ fn in_what_a_policy_falls_short() {
             "there are 2 running grants under it, and it allows 1",
         ),
         (
-            Shortfall::Disbelieved(Disbelief::GuardMissing(own("WHY"))),
+            Shortfall::Disbelieved(Disbelief::GuardMissing(NotInForce::OnRecord(own("WHY")))),
             "it was written while the cluster's guard may not be in place: WHY",
         ),
         (

@@ -11,6 +11,7 @@ use crate::core::model::own_clock::WrongClock;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
 use crate::core::policies::usable::BindRights;
+use crate::core::rbac::bind_refusal::BindRefusal;
 use crate::core::rbac::binding::Observed;
 use crate::core::rbac::role::RoleSeen;
 
@@ -47,7 +48,7 @@ pub struct Snapshot<'a> {
     /// Whether somebody may have written to the request while it did not.
     pub doubted: bool,
     /// Why a binding of this request cannot be made, when the API server said so for good.
-    pub bind_failure: Option<&'a str>,
+    pub bind_failure: Option<&'a BindRefusal>,
 }
 
 impl<'a> Snapshot<'a> {

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::sight::{Marks, RoundFindings};
-use super::{Gaps, Guard};
+use super::{Gaps, Guard, NotInForce};
 use crate::core::model::revision::Revision;
 
 /// How many gaps are remembered one by one. Of more, the oldest count as one with all that was before.
@@ -171,7 +171,7 @@ impl GapRecord {
         let gaps = Gaps { since: self.since, between: self.gaps.clone() };
         match gaps.last_after(began) {
             // Whoever is told that it is in force may ask at once, and would be taken for somebody who asked before.
-            Some(to) => Guard::Missing(format!("it is in force again, and counts from {to} on")),
+            Some(to) => Guard::Missing(NotInForce::CountsFrom(to)),
             None => Guard::InForce(gaps),
         }
     }

@@ -10,6 +10,8 @@ use std::fmt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::missing::{BySight, GuardFault, GuardFlaw, Loophole, NotInForce};
+
 /// What the chart hands over of a guard: the name of its policy and binding, and the digest of both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
@@ -91,8 +93,8 @@ pub enum Tried {
     /// It refused, by its own name.
     Refused,
     /// Nothing refused, so it is not in force.
-    Passed(&'static str),
-    /// Something else refused, or nothing could be tried; what.
+    Passed(Loophole),
+    /// Something else refused; the API server's words.
     Inconclusive(String),
 }
 
@@ -126,9 +128,9 @@ pub struct RoundFindings {
     /// Guards that are not what the chart made, and in what.
     pub drifted: Vec<(String, GuardDrift)>,
     /// Guards that let something pass, with what.
-    pub passed: Vec<(String, String)>,
-    /// Guards whose try said nothing, with the reason; sight decides over these.
-    pub inconclusive: Vec<(String, String)>,
+    pub passed: Vec<(String, Loophole)>,
+    /// Guards whose try said nothing; sight decides over these.
+    pub inconclusive: Vec<BySight>,
     pub marks: Marks,
 }
 
@@ -138,11 +140,12 @@ impl RoundFindings {
         self.drifted.is_empty() && self.passed.is_empty()
     }
 
-    /// What is wrong, in one line.
-    pub fn complaint(&self) -> String {
-        let drifted = self.drifted.iter().map(|(name, why)| format!("{name} {why}"));
-        let passed = self.passed.iter().map(|(name, what)| format!("{name} is missing: {what}"));
-        drifted.chain(passed).collect::<Vec<_>>().join("; ")
+    /// What is wrong.
+    pub fn complaint(&self) -> NotInForce {
+        let drifted = self.drifted.iter().map(|(name, why)| (name, GuardFlaw::Drifted(*why)));
+        let passed = self.passed.iter().map(|(name, what)| (name, GuardFlaw::Passed(*what)));
+        let fault = |(name, flaw): (&String, GuardFlaw)| GuardFault { guard: name.clone(), flaw };
+        NotInForce::Wanting(drifted.chain(passed).map(fault).collect())
     }
 
     /// Whether this guard was found wanting.
@@ -178,8 +181,10 @@ pub fn judge(
         }
         verdict.marks.extend(mark.map(|mark| (name.clone(), mark)));
         match tries.get(name) {
-            Some(Tried::Passed(what)) => verdict.passed.push((name.clone(), (*what).to_owned())),
-            Some(Tried::Inconclusive(why)) => verdict.inconclusive.push((name.clone(), why.clone())),
+            Some(Tried::Passed(what)) => verdict.passed.push((name.clone(), *what)),
+            Some(Tried::Inconclusive(refusal)) => {
+                verdict.inconclusive.push(BySight { guard: name.clone(), refusal: refusal.clone() });
+            }
             Some(Tried::Refused) | None => {}
         }
     }
@@ -249,8 +254,9 @@ mod tests {
         assert!(one(made(), None, &Marks::new()).is_sound());
         assert!(one(made(), Some(Tried::Refused), &Marks::new()).is_sound());
         let unclear = one(made(), Some(Tried::Inconclusive("another".to_owned())), &Marks::new());
-        assert!(unclear.is_sound() && unclear.inconclusive == [("g".to_owned(), "another".to_owned())]);
-        assert!(!one(made(), Some(Tried::Passed("a forged status")), &Marks::new()).is_sound());
+        let by_sight = BySight { guard: "g".to_owned(), refusal: "another".to_owned() };
+        assert!(unclear.is_sound() && unclear.inconclusive == [by_sight]);
+        assert!(!one(made(), Some(Tried::Passed(Loophole::Statuses)), &Marks::new()).is_sound());
         let changed = || SeenGuard { policy: stored("p", 2, json!({ "a": 2 })), ..made() };
         let verdict = one(changed(), Some(Tried::Refused), &Marks::new());
         assert!(!verdict.is_sound() && verdict.drifted == [("g".to_owned(), GuardDrift::Changed)], "{verdict:?}");

@@ -24,12 +24,15 @@ use crate::core::model::recurrence::is_open;
 use crate::core::policies::PolicySet;
 use crate::core::policies::limits::Counted;
 use crate::core::policies::usable::BindRights;
+use crate::core::rbac::bind_refusal::BindRefusal;
 use crate::core::rbac::binding::{Observed, Wanted};
 use crate::core::rbac::made_role::ObservedRole;
 use crate::core::rbac::role::RoleSeen;
 
-/// What the API server says when the simulator refuses to bind.
-pub const CANNOT_BIND: &str = "refused";
+/// Why nothing can be bound when the simulator refuses to.
+pub fn cannot_bind() -> BindRefusal {
+    BindRefusal::RoleTaken("edit".to_owned())
+}
 
 /// Steps after which a request must have come to rest. The longest way has four.
 const MOST_STEPS: usize = 8;
@@ -99,7 +102,7 @@ pub struct Simulator {
     /// Whether the API server refuses to bind the role.
     pub refuses: bool,
     /// Why it did, as the process remembers it until it ends.
-    pub failure: Option<String>,
+    pub failure: Option<BindRefusal>,
     /// Whether ends are judged before bindings are read, as `ends` allows.
     pub blind: bool,
     pub breaches: Vec<(Law, String)>,
@@ -195,7 +198,7 @@ impl Simulator {
             bind_rights: self.bind_rights.as_ref(),
             wrong_clock: self.wrong_clock,
             doubted: self.doubted,
-            bind_failure: self.failure.as_deref(),
+            bind_failure: self.failure.as_ref(),
         }
     }
 
@@ -333,7 +336,7 @@ impl Simulator {
         let usable = |n: &String| self.namespaces.get(n).is_some_and(|n| !n.terminating);
         let taken = self.bindings.iter().any(|b| b.object.is_at(&reference));
         if self.refuses {
-            self.failure = Some(CANNOT_BIND.to_owned());
+            self.failure = Some(cannot_bind());
         }
         if self.refuses || taken || !reference.namespace.as_ref().is_none_or(usable) {
             return Err(Refused);

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use super::purity::root;
 
 /// Where sentences of the program may stand in tests, and why.
-const GOLDEN: [(&str, &str); 9] = [
+const GOLDEN: [(&str, &str); 10] = [
+    ("guard/golden.rs", "the golden tests of the room"),
     ("decision/golden.rs", "the golden tests of the room"),
     ("lifecycle/golden.rs", "the golden tests of the room"),
     ("model/golden.rs", "the golden tests of the room"),
@@ -37,7 +38,7 @@ const MESSAGES: [(&str, usize); 9] = [
     ("breach", 1),
 ];
 /// Methods that search a text. What they search for is no word of a sentence.
-const SEARCHES: [&str; 8] =
+pub(super) const SEARCHES: [&str; 8] =
     ["contains", "starts_with", "ends_with", "strip_prefix", "strip_suffix", "split_once", "rsplit_once", "find"];
 
 #[test]
@@ -113,15 +114,23 @@ fn tests() -> Vec<Tests> {
 
 /// All runs of words that the core and the API write.
 fn said_by_the_program() -> BTreeSet<Vec<String>> {
-    let all = [files("src/core"), files("src/api")].concat();
-    all.iter()
+    said_in(&["src/core", "src/api"])
+}
+
+/// All runs of words that the program writes in these folders.
+pub(super) fn said_in(folders: &[&str]) -> BTreeSet<Vec<String>> {
+    folders
+        .iter()
+        .flat_map(|folder| files(folder))
+        .collect::<Vec<_>>()
+        .iter()
         .flat_map(|file| literals(&tokens(&parts(file).0)))
         .flat_map(|l| runs(&l.text).collect::<Vec<_>>())
         .collect()
 }
 
 /// The program and the tests of a file.
-fn parts(file: &Path) -> (String, Option<String>) {
+pub(super) fn parts(file: &Path) -> (String, Option<String>) {
     let text = std::fs::read_to_string(file).unwrap();
     let whole =
         file.iter().any(|part| ["laws", "tests.rs", "golden.rs", "scripted.rs"].iter().any(|name| part == *name));
@@ -135,7 +144,7 @@ fn parts(file: &Path) -> (String, Option<String>) {
 }
 
 /// Every source file of a folder but this one, which holds samples.
-fn files(folder: &str) -> Vec<PathBuf> {
+pub(super) fn files(folder: &str) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![root().join(folder)], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -160,34 +169,40 @@ fn sentences<'a>(test: &str, said: &'a BTreeSet<Vec<String>>) -> impl Iterator<I
 }
 
 /// Words in a row, as many as make a sentence. Nothing runs across a placeholder, a number or a path.
-fn runs(text: &str) -> impl Iterator<Item = Vec<String>> + use<> {
+pub(super) fn runs(text: &str) -> impl Iterator<Item = Vec<String>> + use<> {
     let words = text.split_whitespace().map(|word| word.trim_matches(|c: char| ",;:.()\"'".contains(c)).to_lowercase());
     let words: Vec<String> = words.collect();
     let all: Vec<Vec<String>> = words.windows(RUN).map(<[String]>::to_vec).collect();
     all.into_iter().filter(|run| run.iter().all(|word| is_word(word)))
 }
 
-fn is_word(word: &str) -> bool {
+pub(super) fn is_word(word: &str) -> bool {
     !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic() || c == '\'' || c == '-')
 }
 
 /// A text between quotes, and what it is an argument of.
-struct Literal {
-    line: usize,
-    text: String,
+pub(super) struct Literal {
+    pub line: usize,
+    pub text: String,
     /// The macros and functions in whose brackets it stands, from outside to inside, and in which argument of each.
     /// Brackets of nothing have an empty name.
     within: Vec<(String, usize)>,
 }
 
 impl Literal {
+    /// Whether a method searches a text for it, as it is or with something put into it.
+    pub fn is_searched_for(&self) -> bool {
+        let outside = self.within.iter().rev().find(|(of, _)| of != "format!");
+        outside.is_some_and(|(of, at)| *at == 0 && SEARCHES.contains(&of.as_str()))
+    }
+
     /// Whether it is the argument of one of these itself.
     fn is_argument_of(&self, names: &[&str]) -> bool {
         self.within.last().is_some_and(|(of, at)| *at == 0 && names.contains(&of.as_str()))
     }
 }
 
-fn literals(tokens: &[(usize, Token)]) -> Vec<Literal> {
+pub(super) fn literals(tokens: &[(usize, Token)]) -> Vec<Literal> {
     let (mut open, mut found): (Vec<(String, usize)>, Vec<Literal>) = (Vec::new(), Vec::new());
     let mut before = "";
     for (line, token) in tokens {
@@ -206,14 +221,14 @@ fn literals(tokens: &[(usize, Token)]) -> Vec<Literal> {
 }
 
 /// As much of Rust as it takes to find texts and whose arguments they are.
-enum Token {
+pub(super) enum Token {
     Text(String),
     /// A name; of a macro, with its exclamation mark.
     Name(String),
     Sign(char),
 }
 
-fn tokens(source: &str) -> Vec<(usize, Token)> {
+pub(super) fn tokens(source: &str) -> Vec<(usize, Token)> {
     let (mut rest, mut line, mut found) = (source, 1, Vec::new());
     while let Some(letter) = rest.chars().next() {
         let (token, length) = match letter {

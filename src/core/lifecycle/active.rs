@@ -1,21 +1,18 @@
 //! A grant that is running: whether it still may, whether its bindings are as they should be, and how its end
 //! moves. What ends it is told to `plan`, which knows how to end a request.
 
-use std::fmt;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::api::conditions::{self, ConditionStatus};
+use crate::api::conditions;
 use crate::api::policy::Effect as PolicyEffect;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, MadeRole, RoleRisk, State};
-use crate::api::subject::RoleName;
 use crate::core::decision::context::EvalContext;
-use crate::core::decision::freeze::{Denying, Freezes};
+use crate::core::decision::freeze::Freezes;
 use crate::core::decision::matching::{extension_shortfalls, shortfalls};
 use crate::core::decision::period::closed;
-use crate::core::decision::shortfall::{Shortfall, in_a_row};
+use crate::core::decision::shortfall::Shortfall;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::stance::stance_to_running;
 use crate::core::guard::Guard;
@@ -24,21 +21,19 @@ use crate::core::lifecycle::drift::{Bindings, ChangedBinding, Uids, inspect};
 use crate::core::lifecycle::end::{Ending, finish};
 use crate::core::lifecycle::extension::{self, DueExtension};
 use crate::core::lifecycle::freeze::note_freeze_ahead;
+use crate::core::lifecycle::granted::{GrantLength, Granted, NoLonger};
 use crate::core::lifecycle::happened::Happened;
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages::{follow_may_revoke, note_vain_revokes};
 use crate::core::lifecycle::step::Step;
 use crate::core::lifecycle::suspend::{in_window, note_role_change, resume, suspend, suspended_for_role};
 use crate::core::model::ask::ValidRequest;
-use crate::core::model::duration;
-use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::history;
 use crate::core::model::instants::earliest;
 use crate::core::policies::{Entry, Policy};
 use crate::core::rbac::binding::Observed;
-use crate::core::rbac::role::{Lack, missing_rights};
-use crate::core::rbac::rules::describe as describe_rules;
+use crate::core::rbac::role::missing_rights;
 
 /// A request whose grant is on record and whose end lies ahead: see that it still may, and that its bindings
 /// are as they should be.
@@ -171,53 +166,6 @@ pub fn still_allowed<'a>(
     }
 }
 
-/// Why policy does not allow any more what is granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoLonger {
-    /// A policy denies it.
-    Denied(Denying),
-    /// Its record names no end.
-    NoEnd,
-    /// Its record names no policy.
-    NoPolicy,
-    /// Its role has less than is granted.
-    RoleNarrowed { role: RoleName, lacks: Box<Lack> },
-    /// The policy of this name is gone.
-    PolicyGone(String),
-    /// Another policy has this name by now.
-    PolicyMadeAnew(String),
-    /// The policy of this name denies by now.
-    PolicyDenies(String),
-    /// The policy has faults.
-    PolicyNotReady {
-        policy: String,
-        /// What is wrong with it.
-        faults: Vec<FieldError>,
-    },
-    /// The policy falls short of what is granted.
-    FallsShort { policy: String, shortfalls: Vec<Shortfall> },
-}
-
-impl fmt::Display for NoLonger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Denied(denying) => write!(f, "{denying}"),
-            Self::NoEnd => f.write_str("the record names no end"),
-            Self::NoPolicy => f.write_str("the record names no policy"),
-            Self::RoleNarrowed { role, lacks } => write!(f, "{role} was narrowed below what is granted: {lacks}"),
-            Self::PolicyGone(policy) => write!(f, "policy {policy} is gone"),
-            Self::PolicyMadeAnew(policy) => write!(f, "policy {policy} was deleted and made anew"),
-            Self::PolicyDenies(policy) => write!(f, "policy {policy} denies now"),
-            Self::PolicyNotReady { policy, faults } => {
-                write!(f, "policy {policy} is not ready any more: {}", sentence(faults))
-            }
-            Self::FallsShort { policy, shortfalls } => {
-                write!(f, "policy {policy} does not allow it any more: {}", in_a_row(shortfalls))
-            }
-        }
-    }
-}
-
 /// The risk that was decided on, for as long as the role is the same: a version that reads roles another way ends
 /// nothing by that. When the role has changed, what it is now.
 fn risk_decided_on<'s>(s: &Snapshot<'s>, status: &'s AccessRequestStatus) -> Option<&'s RoleRisk> {
@@ -240,11 +188,11 @@ fn announce_freeze(
     if !note_freeze_ahead(status, freezes, ask, now) || status.state != State::Active {
         return;
     }
-    let granted = granted_sentence(s, status, ask);
+    let has = granted(s, status, ask);
     if let Some(condition) = status.conditions.iter_mut().find(|c| c.type_ == conditions::GRANTED) {
-        condition.message.clone_from(&granted);
+        condition.message.clone_from(&has);
     }
-    status.message = Some(granted);
+    status.message = Some(has);
 }
 
 /// How long the grant lasts in all.
@@ -281,9 +229,9 @@ fn extend(
     status.expires_at = Some(extension.to.clone());
     status.extensions.push(extension);
     history::add(&mut status.history, now, Reason::Extended, None, &why);
-    let granted = granted_sentence(s, &status, ask);
-    record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, Reason::Extended, &granted, now);
-    status.message = Some(granted);
+    let has = granted(s, &status, ask);
+    record::holds(&mut status, conditions::GRANTED, Reason::Extended, &has, now);
+    status.message = Some(has);
     Step { record: record::if_changed(s, status), wake: Some(to), ..Step::default() }
 }
 
@@ -312,33 +260,32 @@ fn activate(
         binding.role = binding.role.take().map(|_| MadeRole { uid: uids.role });
     }
     if status.state != State::Active {
-        let why = granted_sentence(s, &status, ask);
+        let why = granted(s, &status, ask);
         status.state = State::Active;
         let before = status.history.iter().any(|entry| entry.event == Reason::Granted);
         let reason = if before { Reason::Resumed } else { Reason::Granted };
-        record::condition(&mut status, conditions::GRANTED, ConditionStatus::True, reason, &why, now);
+        record::holds(&mut status, conditions::GRANTED, reason, &why, now);
         history::add(&mut status.history, now, reason, None, &why);
         status.message = Some(why);
     }
     Step { record: record::if_changed(s, status), ..Step::default() }
 }
 
-fn granted_sentence(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> String {
-    let place = match GrantScope::recorded(status) {
-        GrantScope::Cluster => "the whole cluster".to_owned(),
-        GrantScope::Namespaces(names) if names.len() > 8 => format!("{} namespaces", names.len()),
-        GrantScope::Namespaces(names) => format!("namespace {}", names.into_iter().collect::<Vec<_>>().join(", ")),
-    };
+/// What somebody has, for the record.
+fn granted(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>) -> String {
     let length = match &ask.recurrence {
-        Some(recurrence) => recurrence.describe(),
-        None => granted_length(status, ask).map(duration::format).unwrap_or_default(),
+        Some(recurrence) => GrantLength::Recurring(recurrence.describe()),
+        None => GrantLength::Once(granted_length(status, ask)),
     };
-    let rules = &s.request.spec.rules;
-    let narrow = if rules.is_empty() { String::new() } else { format!("{} of ", describe_rules(rules)) };
-    let until = status.expires_at.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
-    let because = conditions::find(&status.conditions, conditions::APPROVED).map_or("", |c| c.message.as_str());
-    let (who, role) = (&ask.requester.username, &s.request.spec.role);
-    let freeze = status.freeze_ahead.as_ref().map(|ahead| format!("; {}", Happened::FreezeAhead(ahead.clone())));
-    let freeze = freeze.unwrap_or_default();
-    history::shorten(&format!("{who} has {narrow}{role} in {place} for {length}, until {until}; {because}{freeze}"))
+    let granted = Granted {
+        who: ask.requester.username.clone(),
+        rules: s.request.spec.rules.clone(),
+        role: s.request.spec.role.clone(),
+        place: GrantScope::recorded(status),
+        length,
+        until: status.expires_at.as_ref().map(|end| end.0),
+        because: conditions::find(&status.conditions, conditions::APPROVED).map(|c| c.message.clone()),
+        freeze: status.freeze_ahead.clone(),
+    };
+    history::shorten(&granted.to_string())
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::conditions::{self, ConditionStatus};
+use crate::api::conditions;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BreakGlassReview, ReviewVerdict};
 use crate::api::subject::Identity;
@@ -30,7 +30,7 @@ pub fn open_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, policy: &
     let broken = GlassReview::Broken { who: who.to_owned(), reason, reviewers: reviewers.clone(), by };
     history::add(&mut status.history, now, Reason::BreakGlass, Some(who), &broken);
     let open = GlassReview::Open { reviewers, by };
-    record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOpen, &open, now);
+    record::fails(status, conditions::REVIEWED, Reason::ReviewOpen, &open, now);
     status.break_glass = Some(BreakGlassReview {
         reviewers: terms.reviewers.clone(),
         review_by: Time(by),
@@ -51,7 +51,7 @@ pub fn follow_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Ti
         let (by, comment) = (by.to_owned(), answer.comment.clone());
         let why = GlassReview::Found { by: by.clone(), justified: verdict == ReviewVerdict::Approve, comment };
         history::add(&mut status.history, now, reason, Some(&by), &why);
-        record::condition(status, conditions::REVIEWED, ConditionStatus::True, reason, &why, now);
+        record::holds(status, conditions::REVIEWED, reason, &why, now);
         let closed_at = Some(Time(whole_second(now)));
         status.break_glass =
             Some(BreakGlassReview { closed_at, closed_by: Some(by), verdict: Some(verdict), ..review });
@@ -65,7 +65,7 @@ pub fn follow_review(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Ti
             since: review.review_by.0,
         };
         history::add(&mut status.history, now, Reason::ReviewOverdue, None, &why);
-        record::condition(status, conditions::REVIEWED, ConditionStatus::False, Reason::ReviewOverdue, &why, now);
+        record::fails(status, conditions::REVIEWED, Reason::ReviewOverdue, &why, now);
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::api::request::{AccessRequestStatus, BindingRef};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::rbac::binding::{self, Wanted};
+use crate::core::rbac::changed::ChangedPart;
 
 /// What has become of the recorded bindings.
 pub enum Bindings {
@@ -64,7 +65,7 @@ pub struct ChangedBinding {
     /// The same object as it should be.
     pub restored: Wanted,
     /// What somebody made different; nothing when only the end was moved since it was written.
-    pub what: Option<&'static str>,
+    pub what: Option<ChangedPart>,
 }
 
 /// Holds the recorded bindings against what stands in their places.

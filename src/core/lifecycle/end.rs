@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::conditions::{self, ConditionStatus};
+use crate::api::conditions;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, BindingRef, State};
 use crate::core::decision::snapshot::Snapshot;
@@ -92,10 +92,10 @@ pub fn finish(
     status.may_revoke = None;
     status.message = Some(ending.way_on().map_or_else(|| why.clone(), |way| history::followed_by(&why, way)));
     if ending.is_refusal() {
-        record::condition(&mut status, conditions::APPROVED, ConditionStatus::False, reason, &why, now);
+        record::fails(&mut status, conditions::APPROVED, reason, &why, now);
     }
-    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, &why, now);
-    record::condition(&mut status, conditions::FINISHED, ConditionStatus::True, reason, &why, now);
+    record::fails(&mut status, conditions::GRANTED, reason, &why, now);
+    record::holds(&mut status, conditions::FINISHED, reason, &why, now);
     history::add(&mut status.history, now, reason, by, &why);
     Step { unbind, record: Some(record::bounded(s, status)), ..Step::default() }
 }

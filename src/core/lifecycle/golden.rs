@@ -5,10 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::active::NoLonger;
 use super::break_glass::Unreviewed;
 use super::drift::GrantLoss;
 use super::extension::{NotExtendable, WhyNot};
+use super::granted::{GrantLength, Granted, NoLonger};
 use super::happened::{Asking, GlassReview, Happened, Next, Rest, StageWait};
 use super::hindrance::Hindrance;
 use super::policy_status::{readiness, reviews, roles_usable};
@@ -20,10 +20,12 @@ use crate::api::subject::{RoleKind, RoleName};
 use crate::core::decision::answer::{AllowedBy, HeldBy};
 use crate::core::decision::freeze::{Denying, FreezeEdge};
 use crate::core::decision::shortfall::Shortfall;
-use crate::core::guard::Unguarded;
+use crate::core::guard::{NotInForce, Unguarded};
 use crate::core::laws::fixtures::{deny, fault, noon, policy, request, user};
 use crate::core::lifecycle::end::ASK_ANEW;
+use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::problem::PolicyProblem;
+use crate::core::rbac::changed::ChangedPart;
 use crate::core::rbac::role::Lack;
 
 fn own(text: &str) -> String {
@@ -52,6 +54,40 @@ fn freeze() -> FreezeEdge {
 }
 
 #[test]
+fn what_somebody_has() {
+    let allowed = Granted {
+        who: own("alice"),
+        rules: Vec::new(),
+        role: RoleName { kind: RoleKind::ClusterRole, name: own("edit") },
+        place: GrantScope::Namespaces(["bank", "shop"].map(own).into()),
+        length: GrantLength::Once(Some(SignedDuration::from_hours(1))),
+        until: Some(noon()),
+        because: Some(own("WHY")),
+        freeze: None,
+    };
+    let rule = json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"] });
+    let narrow = Granted {
+        rules: vec![serde_json::from_value(rule).unwrap()],
+        place: GrantScope::Namespaces((0..9).map(|n| format!("ns-{n}")).collect()),
+        freeze: Some(FreezeAhead { policy: own("freeze"), opens_at: Time(noon()) }),
+        ..allowed.clone()
+    };
+    let weekly =
+        Granted { place: GrantScope::Cluster, length: GrantLength::Recurring(own("WINDOWS")), ..allowed.clone() };
+    for (granted, sentence) in [
+        (allowed, "alice has ClusterRole/edit in namespace bank, shop for 1h, until 2026-11-23T12:00:00Z; WHY"),
+        (
+            narrow,
+            "alice has delete on pods of ClusterRole/edit in 9 namespaces for 1h, until 2026-11-23T12:00:00Z; WHY; policy \
+             freeze denies it from 2026-11-23T12:00:00Z on: access ends then",
+        ),
+        (weekly, "alice has ClusterRole/edit in the whole cluster for WINDOWS, until 2026-11-23T12:00:00Z; WHY"),
+    ] {
+        assert_eq!(granted.to_string(), sentence);
+    }
+}
+
+#[test]
 fn from_the_decision_to_the_end() {
     let policy = |name: &str, uid: &str, generation| PolicyRef { name: own(name), uid: own(uid), generation };
     let changed = |new| Happened::PolicyChanged { old: policy("p", "u-1", 1), new };
@@ -76,7 +112,7 @@ fn from_the_decision_to_the_end() {
             "RoleBinding daypass-r-1 in namespace shop is there already and is not Daypass's: delete it, then ask again",
         ),
         (
-            Happened::PutBack { binding: binding(None), what: "its subjects" },
+            Happened::PutBack { binding: binding(None), what: ChangedPart::Subjects },
             "ClusterRoleBinding daypass-r-1: somebody changed its subjects; it was put back",
         ),
         (
@@ -241,7 +277,7 @@ fn what_stands_in_the_way_before_any_policy_is_asked() {
     let extending = |why| NotExtendable { of: own("fix"), why };
     let overdue = vec![(own("shop/earlier"), noon()), (own("shop/first"), noon())];
     for (hindrance, sentence) in [
-        (Hindrance::Guard(own("WHY")), "WHY"),
+        (Hindrance::Guard(NotInForce::OnRecord(own("WHY"))), "WHY"),
         (
             Hindrance::MadeInGap(Unguarded { from: None, to: at(1) }),
             "it was made before 2026-11-23T13:00:00Z, when the cluster's guard was not in place: make it again",

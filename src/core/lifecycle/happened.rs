@@ -12,6 +12,7 @@ use crate::api::subject::{RoleName, Subject};
 use crate::core::decision::answer::{AllowedBy, HeldBy};
 use crate::core::lifecycle::drift::describe;
 use crate::core::model::duration;
+use crate::core::rbac::changed::ChangedPart;
 
 /// What happened to a request on its way from the decision to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum Happened {
     /// A binding of the name is there, and not Daypass's.
     Blocked(BindingRef),
     /// Somebody changed a binding; `what` of it was put back.
-    PutBack { binding: BindingRef, what: &'static str },
+    PutBack { binding: BindingRef, what: ChangedPart },
     /// The request of this name moved the end.
     EndMoved { by: String, from: Timestamp, to: Timestamp, allowed: AllowedBy },
     /// A policy will deny it before its end.

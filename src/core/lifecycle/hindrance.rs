@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::request::AccessRequestStatus;
 use crate::core::decision::snapshot::Snapshot;
-use crate::core::guard::{Guard, Unguarded};
+use crate::core::guard::{Guard, NotInForce, Unguarded};
 use crate::core::lifecycle::break_glass::{self, Unreviewed};
 use crate::core::lifecycle::end::Ending;
 use crate::core::lifecycle::extension::{self, NotExtendable};
@@ -22,7 +22,7 @@ use crate::core::rbac::role::{Lack, RoleSeen, missing_rights};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hindrance {
     /// A guard of the cluster is missing; why.
-    Guard(String),
+    Guard(NotInForce),
     /// The controller's clock is wrong.
     Clock(WrongClock),
     /// It was made in a time without guard.
@@ -63,7 +63,7 @@ impl Hindrance {
 impl fmt::Display for Hindrance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Guard(why) => f.write_str(why),
+            Self::Guard(why) => write!(f, "{why}"),
             Self::Clock(wrong) => write!(f, "{wrong}"),
             Self::MadeInGap(when) => write!(f, "it was made {when}: make it again"),
             Self::Lacks(lacks) => write!(f, "spec.rules: {}", join(lacks)),

@@ -1,8 +1,9 @@
 //! What happens next: from a stored request and a time to one step, from the first pass to the end and its review.
 //!
 //! [`plan`] is the way in. What stands in the way before any policy is asked is a [`hindrance`]. A request waits for people
-//! in [`stages`], runs in [`active`], rests in [`suspend`] and is over by [`end`]. What a policy says of itself is in
-//! [`policy_status`], and of its roles in [`roles_usable`]. It must not write: a [`step`] is a value.
+//! in [`stages`], runs in [`active`], rests in [`suspend`] and is over by [`end`]. What its record says is in [`happened`] and
+//! [`granted`]. What a policy says of itself is in [`policy_status`], and of its roles in [`roles_usable`]. It must not
+//! write: a [`step`] is a value.
 
 pub mod active;
 pub mod break_glass;
@@ -13,9 +14,11 @@ pub mod expiry;
 pub mod extension;
 pub mod former;
 pub mod freeze;
+pub mod granted;
 pub mod happened;
 pub mod hindrance;
 pub mod plan;
+pub mod policy_finding;
 pub mod policy_status;
 pub mod reap;
 pub mod record;

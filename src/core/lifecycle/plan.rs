@@ -9,7 +9,7 @@ use std::fmt::Display;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::conditions::{self, ConditionStatus};
+use crate::api::conditions;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
 use crate::core::decision::answer::{Approved, Decision, HeldBy};
@@ -90,7 +90,7 @@ pub fn plan(s: &Snapshot<'_>, now: Timestamp) -> Step {
     }
     let status = with_narrowing(s, with_counted_reviews(status));
     if let Some(why) = s.bind_failure.filter(|_| status.granted_at.is_some()) {
-        return finish(s, status, Ending::Failed, None, &why, now);
+        return finish(s, status, Ending::Failed, None, why, now);
     }
     let end = status.expires_at.as_ref().map(|t| t.0);
     let review_by = review_due(&status).filter(|by| *by > now);
@@ -231,7 +231,7 @@ fn wait(
 ) -> Step {
     status.state = State::Pending;
     status.message = Some(history::shorten(&why.to_string()));
-    record::condition(&mut status, conditions::APPROVED, ConditionStatus::Unknown, reason, why, now);
+    record::undecided(&mut status, conditions::APPROVED, reason, why, now);
     Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
@@ -269,8 +269,8 @@ fn ahead(
     status.stage = None;
     status.may_revoke = stages::may_revoke(s, &status);
     status.message = Some(history::shorten(&why.to_string()));
-    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, why, now);
-    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, reason, why, now);
+    record::holds(&mut status, conditions::APPROVED, Reason::Approved, why, now);
+    record::fails(&mut status, conditions::GRANTED, reason, why, now);
     Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }
 
@@ -299,8 +299,8 @@ fn grant(
     }
     status.may_revoke = stages::may_revoke(s, &status);
     status.message = Some(history::shorten(&why.to_string()));
-    record::condition(&mut status, conditions::APPROVED, ConditionStatus::True, Reason::Approved, &why, now);
-    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &why, now);
+    record::holds(&mut status, conditions::APPROVED, Reason::Approved, &why, now);
+    record::fails(&mut status, conditions::GRANTED, Reason::Binding, &why, now);
     let wake = earliest([Some(end), window.map(|window| window.closes), review_due(&status)]);
     Step { record: record::if_changed(s, status), wake, ..Step::default() }
 }

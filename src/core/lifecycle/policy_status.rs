@@ -1,24 +1,25 @@
 //! What a policy's status says about it: whether it is in use, whether the schedule of one that denies counts, whether the
 //! roles of one that allows can be handed out, and whether reviews of break-glass access under it are overdue.
+//!
+//! Owns when each of it is judged. The sentences are in [`super::policy_finding`].
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::conditions::{self, Condition, ConditionStatus};
+use crate::api::conditions::{self, Condition};
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus, Effect, PolicyOrigin};
-use crate::api::policy_reason::{PolicyReason, UnusableReason};
 use crate::api::request::AccessRequest;
 use crate::api::word::Vocabulary;
 use crate::core::lifecycle::break_glass::{overdue_since, place, review_due};
-use crate::core::model::field_error::sentence;
-use crate::core::model::history::{join, shorten};
+use crate::core::lifecycle::policy_finding::{OverdueReview, PolicyFinding};
+use crate::core::model::history::shorten;
 use crate::core::model::instants::whole_second;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Entry;
 use crate::core::policies::origin::disbelief;
 use crate::core::policies::usable::ListedRole;
-use crate::core::policies::wildcards::{self, wildcards};
-use crate::core::policies::written_for::{denies_always, schedule_counts, schedule_since};
+use crate::core::policies::wildcards::wildcards;
+use crate::core::policies::written_for::{DeniesAlways, schedule_counts, schedule_since};
 
 /// The status of a policy: the old one with Ready judged anew, and what was judged of its `origin`, if anything was.
 pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Timestamp) -> AccessPolicyStatus {
@@ -28,54 +29,30 @@ pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Times
     let doubt = status.origin.as_ref().filter(|origin| origin.generation == generation);
     let doubt = doubt.and_then(|origin| disbelief(policy, origin));
     let entry = Entry::read(policy);
-    let (is, reason, message) = match (entry.consequence(), doubt) {
-        (Some(consequence), _) => {
-            (ConditionStatus::False, PolicyReason::Invalid, format!("{}; {consequence}", sentence(entry.faults())))
-        }
-        (_, Some(why)) => (ConditionStatus::False, PolicyReason::WrittenInGap, why.to_string()),
-        (_, None) => (ConditionStatus::True, PolicyReason::InUse, in_use(policy)),
+    let finding = match (entry.consequence(), doubt) {
+        (Some(consequence), _) => PolicyFinding::Faulty { faults: entry.faults().to_vec(), consequence },
+        (_, Some(why)) => PolicyFinding::Doubted(why),
+        (_, None) => PolicyFinding::InUse { nobody: wildcards(&policy.spec) },
     };
-    condition(&mut status, policy, conditions::READY, is, reason, &message, now);
+    put(&mut status, policy, &finding, now);
     status.schedule_since = Some(schedule_since(policy));
     of_schedule(&mut status, policy, now);
     status.observed_generation = policy.metadata.generation;
     status
 }
 
-/// What is said of a policy that is used: that it is, and who in it is nobody.
-fn in_use(policy: &AccessPolicy) -> String {
-    let nobody = wildcards(&policy.spec);
-    let each = nobody.iter().map(|wildcard| format!("; {}: {wildcard}", wildcard.field)).collect::<String>();
-    let way_out = if nobody.is_empty() { String::new() } else { format!("; {}", wildcards::WAY_OUT) };
-    format!("requests are decided by it{each}{way_out}")
-}
-
 /// Judges ScheduleInForce, which only a policy has that denies and has a schedule.
 fn of_schedule(status: &mut AccessPolicyStatus, policy: &AccessPolicy, now: Timestamp) {
-    const TYPE: &str = conditions::SCHEDULE_IN_FORCE;
     let schedule = policy.spec.schedule.as_ref().filter(|_| policy.spec.effect == Effect::Deny);
     let Some(schedule) = schedule.and_then(|raw| Schedule::read(raw, "spec.schedule").ok()) else {
-        conditions::remove(&mut status.conditions, TYPE);
+        conditions::remove(&mut status.conditions, conditions::SCHEDULE_IN_FORCE);
         return;
     };
-    match schedule_counts(policy) {
-        true => {
-            let message = format!("it denies {}", schedule.describe());
-            condition(status, policy, TYPE, ConditionStatus::True, PolicyReason::InForce, &message, now);
-        }
-        false => {
-            let message = denies_always(policy);
-            condition(
-                status,
-                policy,
-                TYPE,
-                ConditionStatus::False,
-                PolicyReason::WrittenForEarlierVersion,
-                &message,
-                now,
-            );
-        }
-    }
+    let finding = match schedule_counts(policy) {
+        true => PolicyFinding::DeniesInWindows(schedule.describe()),
+        false => PolicyFinding::DeniesAlways(DeniesAlways::of(policy)),
+    };
+    put(status, policy, &finding, now);
 }
 
 /// Judges RolesUsable by those of its roles that cannot be handed out, none while that is not known: then what was said
@@ -86,31 +63,19 @@ pub fn roles_usable(
     unusable: Option<&[ListedRole]>,
     now: Timestamp,
 ) {
-    const TYPE: &str = conditions::ROLES_USABLE;
     if policy.spec.effect == Effect::Deny {
-        conditions::remove(&mut status.conditions, TYPE);
+        conditions::remove(&mut status.conditions, conditions::ROLES_USABLE);
         status.unusable_roles.clear();
         return;
     }
     let Some(unusable) = unusable else { return };
     status.unusable_roles = unusable.iter().map(|listed| listed.why.on_record()).collect();
     let first = status.unusable_roles.first().and_then(|role| role.why.known());
-    let (is, reason, message) = match first {
-        None => {
-            let message = "every role that it lists is there, and Daypass may bind it".to_owned();
-            (ConditionStatus::True, PolicyReason::AllUsable, message)
-        }
-        Some(why) => {
-            let reason = match why {
-                UnusableReason::Missing => PolicyReason::RoleMissing,
-                UnusableReason::NotBindable => PolicyReason::RoleNotBindable,
-            };
-            let each: Vec<String> = unusable.iter().map(ListedRole::to_string).collect();
-            let message = format!("{}; until then requests for it are denied, and what runs goes on", join(&each));
-            (ConditionStatus::False, reason, message)
-        }
+    let finding = match first {
+        None => PolicyFinding::RolesUsable,
+        Some(first) => PolicyFinding::RolesUnusable { roles: unusable.to_vec(), first },
     };
-    condition(status, policy, TYPE, is, reason, &message, now);
+    put(status, policy, &finding, now);
 }
 
 /// Judges Reviewed by the requests under this policy whose access has yet to be reviewed. When to look again.
@@ -126,39 +91,30 @@ pub fn reviews(
     if policy.spec.break_glass.is_none() && unreviewed.is_empty() && !had {
         return None;
     }
-    let mut overdue: Vec<String> = unreviewed
+    let overdue: Vec<OverdueReview> = unreviewed
         .iter()
         .filter_map(|request| overdue_since(request, now).map(|since| overdue(request, since)))
         .collect();
-    overdue.sort();
-    let (is, reason, message) = match overdue.len() {
-        0 => (ConditionStatus::True, PolicyReason::InTime, "no review of break-glass access is overdue".to_owned()),
-        n => (ConditionStatus::False, PolicyReason::ReviewOverdue, format!("{n} overdue: {}", join(&overdue))),
-    };
-    condition(status, policy, conditions::REVIEWED, is, reason, &message, now);
+    let finding =
+        if overdue.is_empty() { PolicyFinding::ReviewsInTime } else { PolicyFinding::ReviewsOverdue(overdue) };
+    put(status, policy, &finding, now);
     let due = unreviewed.iter().filter_map(|request| request.status.as_ref().and_then(review_due));
     due.filter(|by| *by > now).min()
 }
 
-fn overdue(request: &AccessRequest, since: Timestamp) -> String {
+fn overdue(request: &AccessRequest, since: Timestamp) -> OverdueReview {
     let who = request.spec.requester.as_ref().map_or("", |who| who.username.as_str());
-    format!("{} of {who} since {since}", place(request))
+    OverdueReview { place: place(request), who: who.to_owned(), since }
 }
 
-fn condition(
-    status: &mut AccessPolicyStatus,
-    policy: &AccessPolicy,
-    type_: &str,
-    is: ConditionStatus,
-    reason: PolicyReason,
-    message: &str,
-    now: Timestamp,
-) {
+/// Puts what was found into its condition.
+fn put(status: &mut AccessPolicyStatus, policy: &AccessPolicy, finding: &PolicyFinding, now: Timestamp) {
+    let (type_, is, reason) = finding.condition();
     let new = Condition {
         type_: type_.to_owned(),
         status: is,
         reason: reason.as_str().to_owned(),
-        message: shorten(message),
+        message: shorten(&finding.to_string()),
         last_transition_time: Time(whole_second(now)),
         observed_generation: policy.metadata.generation,
     };
@@ -168,6 +124,8 @@ fn condition(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::conditions::ConditionStatus;
+    use crate::api::policy_reason::{PolicyReason, UnusableReason};
     use crate::api::subject::{RoleKind, RoleName};
     use crate::api::word::Word;
     use crate::core::laws::fixtures::{deny, noon, policy, request};
@@ -197,11 +155,11 @@ mod tests {
             deny("p", json!({ "scope": {} })),
         ] {
             let entry = Entry::read(&policy);
-            let (faults, consequence) = (sentence(entry.faults()), entry.consequence().unwrap());
+            let (faults, consequence) = (entry.faults().to_vec(), entry.consequence().unwrap());
             let status = readiness(&policy, None, noon());
             let ready = conditions::find(&status.conditions, conditions::READY).unwrap();
             assert_eq!((ready.status, known(&ready.reason)), (ConditionStatus::False, PolicyReason::Invalid.into()));
-            assert_eq!(ready.message, format!("{faults}; {consequence}"));
+            assert_eq!(ready.message, PolicyFinding::Faulty { faults, consequence }.to_string());
         }
     }
 
@@ -224,10 +182,11 @@ mod tests {
         assert_eq!(reviews(&mut status, &policy, &all, noon()), Some(later));
         let (is, reason, message) = reviewed(&status);
         assert_eq!((is, reason), (ConditionStatus::False, PolicyReason::ReviewOverdue.into()));
-        assert!(message.contains(&overdue(all[1], late)) && !message.contains(&overdue(all[0], later)), "{message}");
+        assert_eq!(message, PolicyFinding::ReviewsOverdue(vec![overdue(all[1], late)]).to_string());
         assert_eq!(reviews(&mut status, &policy, &all, later), None);
         let (_, _, message) = reviewed(&status);
-        assert!([(all[1], late), (all[0], later)].iter().all(|(of, since)| message.contains(&overdue(of, *since))));
+        let both = [overdue(all[1], late), overdue(all[0], later)];
+        assert_eq!(message, PolicyFinding::ReviewsOverdue(both.into()).to_string());
         assert_eq!(reviews(&mut status, &policy, &[], later), None);
         assert_eq!(reviewed(&status).0, ConditionStatus::True);
     }
@@ -242,12 +201,12 @@ mod tests {
         let (used, in_use) = (ConditionStatus::True, Word::from(PolicyReason::InUse));
         let (is, reason, plain) = ready(json!({}));
         assert_eq!((is, &reason), (used, &in_use));
+        assert_eq!(plain, PolicyFinding::InUse { nobody: Vec::new() }.to_string());
         let spec = json!({ "requesters": [{ "kind": "Group", "name": "team-*" }] });
         let nobody = wildcards(&policy("p", spec.clone()).spec).remove(0);
         let (is, reason, message) = ready(spec);
         assert_eq!((is, &reason), (used, &in_use), "it is used as it was: {message}");
-        let told = message.strip_prefix(&plain).unwrap();
-        assert!(told.contains(&nobody.field) && told.contains(&nobody.to_string()), "{message}");
+        assert_eq!(message, PolicyFinding::InUse { nobody: vec![nobody] }.to_string());
     }
 
     #[test]
@@ -301,7 +260,8 @@ mod tests {
         roles_usable(&mut status, &allows, Some(&both), noon());
         assert_eq!(said(&status), no(PolicyReason::RoleMissing));
         let message = &conditions::find(&status.conditions, conditions::ROLES_USABLE).unwrap().message;
-        assert!(message.starts_with(&join(&both)), "{message}");
+        let first = UnusableReason::Missing;
+        assert_eq!(*message, PolicyFinding::RolesUnusable { roles: both.to_vec(), first }.to_string());
         assert_eq!(status.unusable_roles, both.map(|listed| listed.why.on_record()));
         let before = status.clone();
         roles_usable(&mut status, &allows, None, noon());

@@ -29,24 +29,34 @@ pub fn bounded(s: &Snapshot<'_>, mut status: AccessRequestStatus) -> Box<AccessR
     Box::new(status)
 }
 
-/// Sets a condition.
-pub fn condition(
-    status: &mut AccessRequestStatus,
-    type_: &str,
-    is: ConditionStatus,
-    reason: Reason,
-    why: &dyn Display,
-    now: Timestamp,
-) {
-    let new = Condition {
+/// Says that a condition of this type is so.
+pub fn holds(status: &mut AccessRequestStatus, type_: &str, reason: Reason, why: &dyn Display, now: Timestamp) {
+    set(status, condition(type_, reason, why, now), ConditionStatus::True);
+}
+
+/// Says that it is not so.
+pub fn fails(status: &mut AccessRequestStatus, type_: &str, reason: Reason, why: &dyn Display, now: Timestamp) {
+    set(status, condition(type_, reason, why, now), ConditionStatus::False);
+}
+
+/// Says that it is not known yet whether it is so.
+pub fn undecided(status: &mut AccessRequestStatus, type_: &str, reason: Reason, why: &dyn Display, now: Timestamp) {
+    set(status, condition(type_, reason, why, now), ConditionStatus::Unknown);
+}
+
+fn set(status: &mut AccessRequestStatus, new: Condition, is: ConditionStatus) {
+    conditions::set(&mut status.conditions, Condition { status: is, ..new });
+}
+
+fn condition(type_: &str, reason: Reason, why: &dyn Display, now: Timestamp) -> Condition {
+    Condition {
         type_: type_.to_owned(),
-        status: is,
+        status: ConditionStatus::Unknown,
         reason: reason.as_str().to_owned(),
         message: history::shorten(&why.to_string()),
         last_transition_time: Time(whole_second(now)),
         observed_generation: None,
-    };
-    conditions::set(&mut status.conditions, new);
+    }
 }
 
 /// Notes which policy decides. When it is another than before, or another version, that goes on record: people

@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::conditions::{self, ConditionStatus};
+use crate::api::conditions;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, DecidedRole, MadeRole, State};
 use crate::core::decision::snapshot::Snapshot;
@@ -36,7 +36,7 @@ pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &dyn Disp
         binding.uid = None;
         binding.role = binding.role.take().map(|_| MadeRole::default());
     }
-    record::condition(&mut status, conditions::GRANTED, ConditionStatus::False, Reason::Suspended, why, now);
+    record::fails(&mut status, conditions::GRANTED, Reason::Suspended, why, now);
     Step { unbind, record: record::if_changed(s, status), ..Step::default() }
 }
 
@@ -50,7 +50,7 @@ pub fn resume(s: &Snapshot<'_>, mut status: AccessRequestStatus, now: Timestamp)
 fn comes_back(status: &mut AccessRequestStatus, now: Timestamp) {
     status.state = State::Scheduled;
     status.message = Some(Rest::Over.to_string());
-    record::condition(status, conditions::GRANTED, ConditionStatus::False, Reason::Binding, &Rest::Over, now);
+    record::fails(status, conditions::GRANTED, Reason::Binding, &Rest::Over, now);
 }
 
 /// Recurring access: until when the window is open that is on record.

@@ -9,7 +9,7 @@ use super::origin::Disbelief;
 use super::usable::{Sought, Unusable};
 use crate::api::policy::Effect;
 use crate::api::subject::{RoleKind, RoleName};
-use crate::core::guard::Unguarded;
+use crate::core::guard::{NotInForce, Unguarded};
 use crate::core::laws::fixtures::noon;
 
 fn own(text: &str) -> String {
@@ -45,7 +45,10 @@ fn why_a_policy_is_not_believed() {
     let when = Unguarded { from: Some(noon()), to: noon() + SignedDuration::from_hours(1) };
     let unconfirmed = |effect| Disbelief::Unconfirmed { when, policy: own("p"), effect, token: own("t") };
     for (disbelief, sentence) in [
-        (Disbelief::GuardMissing(own("WHY")), "it was written while the cluster's guard may not be in place: WHY"),
+        (
+            Disbelief::GuardMissing(NotInForce::OnRecord(own("WHY"))),
+            "it was written while the cluster's guard may not be in place: WHY",
+        ),
         (
             Disbelief::Unjudged(when),
             "it was written between 2026-11-23T12:00:00Z and 2026-11-23T13:00:00Z, when the cluster's guard was not in \

@@ -11,13 +11,13 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, Effect, PolicyOrigin};
-use crate::core::guard::{Gap, Gaps, Guard, Unguarded};
+use crate::core::guard::{Gap, Gaps, Guard, NotInForce, Unguarded};
 
 /// Why a policy is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disbelief {
     /// It was written while a guard may be missing; which.
-    GuardMissing(String),
+    GuardMissing(NotInForce),
     /// It may have been written in a time without guard, and nobody has judged that yet.
     Unjudged(Unguarded),
     /// The same, judged: it is used when it is written anew or confirmed.

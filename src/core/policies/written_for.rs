@@ -7,6 +7,8 @@
 //! `scheduleSince`: only the controller writes a status, and no version takes its generation away again. And
 //! `spec.onBreakGlass` cannot be stored by the CRD of such a version, which drops fields that it does not know.
 
+use std::fmt;
+
 use crate::api::policy::{AccessPolicy, Effect};
 
 /// The generation of the spec from which on the schedule of this policy counts.
@@ -29,14 +31,27 @@ pub fn schedule_counts(policy: &AccessPolicy) -> bool {
         || policy.metadata.generation.unwrap_or_default() >= schedule_since(policy)
 }
 
-/// That a policy denies always although it has a schedule, and the way out, in words.
-pub fn denies_always(policy: &AccessPolicy) -> String {
-    let name = policy.metadata.name.as_deref().unwrap_or_default();
-    format!(
-        "it denies always: its schedule was written for a version of Daypass that did not know the schedule of a Deny. To \
-         have it deny in its windows alone, say what it does in emergencies, or change its spec otherwise: kubectl patch \
-         accesspolicy {name} --type=merge -p '{{\"spec\":{{\"onBreakGlass\":\"Deny\"}}}}'"
-    )
+/// That a policy of this name denies always although it has a schedule; shown, with the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeniesAlways(String);
+
+impl DeniesAlways {
+    /// Of a policy whose schedule does not count.
+    pub fn of(policy: &AccessPolicy) -> Self {
+        Self(policy.metadata.name.clone().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for DeniesAlways {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.0;
+        write!(
+            f,
+            "it denies always: its schedule was written for a version of Daypass that did not know the schedule of a \
+             Deny. To have it deny in its windows alone, say what it does in emergencies, or change its spec otherwise: \
+             kubectl patch accesspolicy {name} --type=merge -p '{{\"spec\":{{\"onBreakGlass\":\"Deny\"}}}}'"
+        )
+    }
 }
 
 #[cfg(test)]

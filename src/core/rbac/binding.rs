@@ -1,5 +1,4 @@
-//! What a binding looks like: its name, labels, annotations and subject; which request it belongs to; and whether it was
-//! changed.
+//! What a binding looks like: its name, labels, annotations and subject; and which request it belongs to.
 //!
 //! The name holds the request's UID, so that the API server's audit log ties every action to its request. Annotations are
 //! for people, with one exception: where a request cannot be read, `reap` removes its bindings by the end noted on them. It
@@ -12,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
-use super::ownership::{NAME_PREFIX, has, has_finalizers, over, owners, possible_request_uids, request_uid};
+use super::ownership::{NAME_PREFIX, possible_request_uids, request_uid};
 use crate::api::keys;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef, MadeRole as RecordedRole};
 use crate::api::subject::RoleKind;
@@ -109,41 +108,6 @@ impl Observed {
                 .has_made_role()
                 .then(|| RecordedRole { uid: self.made_role.as_ref().and_then(|role| role.metadata.uid.clone()) }),
         }
-    }
-
-    /// In what it differs from what it should be, if it does. Labels and annotations of others are theirs.
-    pub fn drift(&self, wanted: &Wanted) -> Option<&'static str> {
-        if self.role != wanted.role {
-            return Some("its role");
-        }
-        if self.subjects.len() != 1 || self.subjects.first() != Some(&wanted.subject) {
-            return Some("its subjects");
-        }
-        if !has(&self.metadata.labels, &wanted.metadata.labels) {
-            return Some("its labels");
-        }
-        if !has(&self.metadata.annotations, &wanted.metadata.annotations) {
-            return Some("its annotations");
-        }
-        if has_finalizers(&self.metadata) {
-            return Some("its finalizers");
-        }
-        if owners(&self.metadata) != owners(&wanted.metadata) {
-            return Some("its owner");
-        }
-        self.made_role.as_ref().zip(wanted.made_role.as_ref()).and_then(|(made, wanted)| made.drift(wanted))
-    }
-
-    /// This object as it should be: what is wanted, with the labels and annotations of others left on it, and
-    /// bound to the version that was seen.
-    pub fn restored(&self, wanted: Wanted) -> Wanted {
-        let made_role = wanted.made_role.map(|role| match &self.made_role {
-            Some(seen) if seen.drift(&role).is_some() => {
-                WantedRole { metadata: over(&seen.metadata, role.metadata), ..role }
-            }
-            _ => role,
-        });
-        Wanted { metadata: over(&self.metadata, wanted.metadata), made_role, ..wanted }
     }
 }
 
@@ -379,28 +343,5 @@ mod tests {
         assert_eq!(seen.request_uid(), Some("r-1"));
         seen.metadata.labels.get_or_insert_default().insert(keys::MANAGED_BY.to_owned(), "Helm".to_owned());
         assert_eq!(seen.request_uid(), None);
-    }
-
-    #[test]
-    fn what_others_add_to_labels_is_theirs_and_everything_else_is_ours() {
-        let wanted = wanted_in(&request(json!({})), Some("shop"));
-        let sound = Observed::from(&wanted.role_binding());
-        let changed = |change: &dyn Fn(&mut Observed)| {
-            let mut seen = sound.clone();
-            change(&mut seen);
-            seen.drift(&wanted)
-        };
-        assert_eq!(changed(&|_| {}), None);
-        assert_eq!(
-            changed(&|b| drop(b.metadata.labels.get_or_insert_default().insert("team".into(), "pay".into()))),
-            None
-        );
-        assert_eq!(changed(&|b| b.subjects.push(b.subjects[0].clone())), Some("its subjects"));
-        assert_eq!(changed(&|b| b.subjects[0].name = "mallory".into()), Some("its subjects"));
-        assert_eq!(changed(&|b| b.subjects.clear()), Some("its subjects"));
-        assert_eq!(changed(&|b| b.role.name = "admin".into()), Some("its role"));
-        assert_eq!(changed(&|b| b.metadata.labels = None), Some("its labels"));
-        assert_eq!(changed(&|b| b.metadata.annotations = None), Some("its annotations"));
-        assert_eq!(changed(&|b| b.metadata.owner_references = None), Some("its owner"));
     }
 }

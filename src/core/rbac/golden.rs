@@ -1,11 +1,14 @@
-//! The sentences of this room, in one place to read: what a role does not have, and the rules of a request in words.
+//! The sentences of this room, in one place to read: what a role does not have, what somebody changed of a binding, and the
+//! rules of a request in words.
 //! Elsewhere in the tests of the room a sentence is compared only where it is the key of a finding (`risk/tests.rs`).
 
 use serde_json::json;
 
+use super::bind_refusal::{BindRefusal, BindWayOut};
+use super::changed::ChangedPart;
 use super::role::Lack;
 use super::rules::{Uncovered, describe};
-use crate::api::request::NarrowRule;
+use crate::api::request::{BindingKind, NarrowRule};
 
 fn own(text: &str) -> String {
     text.to_owned()
@@ -41,6 +44,52 @@ fn what_a_role_does_not_have() {
         ),
     ] {
         assert_eq!(lack.to_string(), sentence);
+    }
+}
+
+#[test]
+fn why_a_binding_cannot_be_made() {
+    let kind = BindingKind::RoleBinding;
+    let forbidden =
+        |way_out| BindRefusal::Forbidden { kind, role: own("ClusterRole/edit"), way_out, words: own("WHY") };
+    for (refusal, sentence) in [
+        (
+            forbidden(BindWayOut::ListRole),
+            "the controller may not create this RoleBinding for role ClusterRole/edit; if the role should be granted by \
+             Daypass, add it to bindableClusterRoles or bindableRoles in the chart's values (WHY)",
+        ),
+        (
+            forbidden(BindWayOut::ApplyChart),
+            "the controller may not create this RoleBinding for role ClusterRole/edit; its rights come with the chart, \
+             which can be applied again (WHY)",
+        ),
+        (
+            BindRefusal::Binding { kind, words: own("WHY"), code: 422 },
+            "the RoleBinding could not be created: WHY (422)",
+        ),
+        (
+            BindRefusal::MadeRole { within: own("edit"), words: own("WHY"), code: 403 },
+            "a role with these rules of edit could not be made: WHY (403)",
+        ),
+        (BindRefusal::RoleTaken(own("r")), "role r is there already and is not Daypass's: delete it, then ask again"),
+    ] {
+        assert_eq!(refusal.to_string(), sentence);
+    }
+}
+
+#[test]
+fn what_somebody_changed() {
+    for (part, words) in [
+        (ChangedPart::Role, "its role"),
+        (ChangedPart::Subjects, "its subjects"),
+        (ChangedPart::Labels, "its labels"),
+        (ChangedPart::Annotations, "its annotations"),
+        (ChangedPart::Finalizers, "its finalizers"),
+        (ChangedPart::Owner, "its owner"),
+        (ChangedPart::RoleRules, "the rules of its role"),
+        (ChangedPart::RoleMetadata, "the metadata of its role"),
+    ] {
+        assert_eq!(part.to_string(), words);
     }
 }
 

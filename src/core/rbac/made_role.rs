@@ -1,5 +1,4 @@
-//! The role that is made for a binding, when a request asks for less than its role has: what it looks like, and
-//! whether it was changed.
+//! The role that is made for a binding, when a request asks for less than its role has: what it looks like.
 //!
 //! It stands beside its binding under the same name and lives exactly as long. Whether its rules fit inside the role
 //! asked for is for `role` to say.
@@ -8,7 +7,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role, RoleRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::request::{BindingKind, BindingRef, MadeRole as Recorded};
-use crate::core::rbac::ownership::{carries, possible_request_uids, request_uid};
+use crate::core::rbac::ownership::{possible_request_uids, request_uid};
 
 /// A made role as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,14 +60,6 @@ impl ObservedRole {
             uid: None,
             role: Some(Recorded { uid: self.metadata.uid.clone() }),
         })
-    }
-
-    /// In what it differs from what it should be, if it does.
-    pub fn drift(&self, wanted: &WantedRole) -> Option<&'static str> {
-        if self.rules != wanted.rules {
-            return Some("the rules of its role");
-        }
-        (!carries(&self.metadata, &wanted.metadata)).then_some("the metadata of its role")
     }
 }
 

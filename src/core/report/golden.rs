@@ -9,10 +9,11 @@ use super::lint::Oddity;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::AccessRequest;
 use crate::core::decision::snapshot::Snapshot;
-use crate::core::guard::Guard;
+use crate::core::guard::{Guard, NotInForce};
 use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
 use crate::core::model::problem::PolicyProblem;
 use crate::core::policies::PolicySet;
+use crate::core::policies::written_for::DeniesAlways;
 
 fn explained(request: &AccessRequest, policies: &[AccessPolicy], guard: &Guard) -> Explanation {
     let (set, namespaces) = (PolicySet::new(policies), namespaces());
@@ -57,7 +58,7 @@ fn how_a_request_stands() {
     ] {
         assert_eq!(summary(request, &policies), sentence);
     }
-    let missing = explained(&plain, &[], &Guard::Missing("WHY".to_owned())).summary;
+    let missing = explained(&plain, &[], &Guard::Missing(NotInForce::OnRecord("WHY".to_owned()))).summary;
     assert_eq!(missing, "undecided: WHY");
 }
 
@@ -114,8 +115,10 @@ fn what_looks_wrong_in_a_policy_and_the_way_out() {
             "lower max or count: who needs it longer can ask anew",
         ),
         (
-            Oddity::WindowsIgnored(own("WHY")),
-            "WHY",
+            Oddity::WindowsIgnored(DeniesAlways::of(&deny("p", json!({})))),
+            "it denies always: its schedule was written for a version of Daypass that did not know the schedule of a Deny. \
+             To have it deny in its windows alone, say what it does in emergencies, or change its spec otherwise: kubectl \
+             patch accesspolicy p --type=merge -p '{\"spec\":{\"onBreakGlass\":\"Deny\"}}'",
             "set spec.onBreakGlass, or change the spec otherwise, and its windows count",
         ),
         (

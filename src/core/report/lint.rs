@@ -18,7 +18,7 @@ use crate::core::decision::protected::Protected;
 use crate::core::model::namespaces::{Namespaces, glob_matches};
 use crate::core::policies::usable::{ListedRole, Unusable};
 use crate::core::policies::wildcards::wildcards;
-use crate::core::policies::written_for::denies_always;
+use crate::core::policies::written_for::DeniesAlways;
 use crate::core::policies::{Entry, Policy};
 
 /// Group of everybody who is logged in, people and robots.
@@ -154,7 +154,7 @@ impl Subjected<'_> {
     fn windows_of_denial(&self, warnings: &mut Vec<Warning>) {
         let Some(schedule) = &self.read.schedule else { return };
         if !self.read.schedule_counts {
-            self.warn(warnings, "spec.schedule", Oddity::WindowsIgnored(denies_always(self.raw)));
+            self.warn(warnings, "spec.schedule", Oddity::WindowsIgnored(DeniesAlways::of(self.raw)));
         }
         if schedule.is_always() {
             self.warn(warnings, "spec.schedule", Oddity::WindowsAlways);

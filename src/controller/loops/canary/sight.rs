@@ -1,7 +1,6 @@
 //! Guards as they stand in the cluster: read for a round, and watched, so that a change is known at once.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::CannotTry;
+use super::{CanaryRemark, CannotTry};
 use crate::controller::watch::patience::patient;
+use crate::core::guard::missing::UnservedKind;
 use crate::core::guard::sight::{Expected, SeenGuard, Stored};
 use crate::core::model::revision::{Revision, revision};
 
@@ -28,30 +28,7 @@ pub(super) struct Sighted {
     /// The state of the cluster that the policies were read in. The bindings were read after it.
     pub revision: Option<Revision>,
     /// A kind of theirs that the API server does not have, so that there can be no guard.
-    pub unserved: Option<Unserved>,
-}
-
-/// The oldest minor of Kubernetes that Daypass is made for and tried on. The chart refuses to be installed on older ones.
-pub const OLDEST_KUBERNETES: &str = "1.33";
-
-/// A kind that the API server does not serve.
-pub(super) struct Unserved {
-    kind: String,
-    group_version: String,
-    /// Which version of Kubernetes the API server says it is.
-    server: Option<String>,
-}
-
-impl fmt::Display for Unserved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, group_version, server } = self;
-        let server = server.as_deref().unwrap_or("of a version that it does not tell");
-        write!(
-            f,
-            "this API server ({server}) does not serve {kind} of {group_version}, which keeps requests from being \
-             forged; Daypass runs on Kubernetes {OLDEST_KUBERNETES} and later, with that kind switched on"
-        )
-    }
+    pub unserved: Option<UnservedKind>,
 }
 
 /// Policy and binding of each guard, read from the API server and from no cache.
@@ -75,7 +52,7 @@ struct Named {
     /// The state of the cluster that they were read in.
     revision: Option<Revision>,
     /// The API server does not know the kind.
-    unserved: Option<Unserved>,
+    unserved: Option<UnservedKind>,
 }
 
 async fn named<K>(client: &Client, guards: &[Expected]) -> Result<Named, CannotTry>
@@ -88,7 +65,7 @@ where
     let listed = match objects.list(&ListParams::default()).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {
             let server = client.apiserver_version().await.map(|version| version.git_version).ok();
-            let unserved = Unserved { kind: resource.kind, group_version: resource.api_version, server };
+            let unserved = UnservedKind { kind: resource.kind, group_version: resource.api_version, server };
             return Ok(Named { unserved: Some(unserved), ..Named::default() });
         }
         listed => listed?,
@@ -113,10 +90,10 @@ pub(super) struct Blind(Mutex<BTreeMap<&'static str, (String, Instant)>>);
 
 impl Blind {
     /// What `/readyz` should say of it.
-    pub fn remark(&self) -> Option<String> {
+    pub fn remark(&self) -> Option<CanaryRemark> {
         let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (why, _) = kinds.values().find(|(_, at)| at.elapsed() < FAILS)?;
-        Some(format!("changes of guards are noticed late, by the rounds alone: {why}"))
+        Some(CanaryRemark::Late(why.clone()))
     }
 
     fn note(&self, kind: &'static str, why: String) {

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::controller::scripted::{Script, failure};
-use crate::core::guard::sight::digest;
+use crate::core::guard::missing::{GuardFault, GuardFlaw, Loophole, UnservedKind};
+use crate::core::guard::sight::{GuardDrift, digest};
 use crate::core::laws::fixtures::noon;
 use crate::runtime::clock::Clock;
 use crate::runtime::gate::{Seat, seat};
@@ -194,17 +195,22 @@ fn in_force() -> Guard {
 }
 
 /// Why the guard is missing.
-fn missing(reply: Result<Report, CannotTry>) -> String {
+fn missing(reply: Result<Report, CannotTry>) -> NotInForce {
     match reply.unwrap().guard {
         Guard::Missing(why) => why,
         Guard::InForce(gaps) => panic!("in force: {gaps:?}"),
     }
 }
 
+/// That one guard is not in force.
+fn wanting(guard: &str, flaw: GuardFlaw) -> NotInForce {
+    NotInForce::Wanting(vec![GuardFault { guard: guard.to_owned(), flaw }])
+}
+
 #[tokio::test]
 async fn a_guard_that_is_there_and_refuses_is_in_force() {
     let report = report_of(sound().notes(Some(since()))).await.unwrap();
-    assert_eq!(report, Report { guard: in_force(), remark: None, sound: None, faultless: true });
+    assert_eq!(report, Report { guard: in_force(), remarks: Vec::new(), sound: None, faultless: true });
     // A stranger beside it changes nothing.
     let stranger = object("somebody-elses", "s-1", json!({}));
     let beside = round(denied(), &[stranger.clone(), policy()], &[binding(), stranger]);
@@ -214,9 +220,9 @@ async fn a_guard_that_is_there_and_refuses_is_in_force() {
 #[tokio::test]
 async fn a_guard_without_its_policy_or_binding_is_missing_though_its_try_is_refused() {
     let why = missing(report_of(round(denied(), &[], &[binding()])).await);
-    assert_eq!(why, format!("{GUARD} is missing: there is no ValidatingAdmissionPolicy of this name"));
+    assert_eq!(why, wanting(GUARD, GuardFlaw::Drifted(GuardDrift::NoPolicy)));
     let why = missing(report_of(round(denied(), &[policy()], &[])).await);
-    assert_eq!(why, format!("{GUARD} is missing: there is no ValidatingAdmissionPolicyBinding of this name"));
+    assert_eq!(why, wanting(GUARD, GuardFlaw::Drifted(GuardDrift::NoBinding)));
 }
 
 #[tokio::test]
@@ -229,12 +235,12 @@ async fn a_guard_that_was_changed_is_missing_though_its_try_is_refused() {
     for (field, value) in [("failurePolicy", json!("Ignore")), ("matchConditions", json!([])), ("new", json!(1))] {
         let policy = changed(policy(), field, value);
         let why = missing(report_of(round(denied(), &[policy], &[binding()])).await);
-        assert!(why.starts_with(&format!("{GUARD} is not what the chart made")), "{field}: {why}");
+        assert_eq!(why, wanting(GUARD, GuardFlaw::Drifted(GuardDrift::Changed)), "{field}");
     }
     for (field, value) in [("validationActions", json!(["Audit"])), ("matchResources", json!({}))] {
         let binding = changed(binding(), field, value);
         let why = missing(report_of(round(denied(), &[policy()], &[binding])).await);
-        assert!(why.starts_with(&format!("{GUARD} is not what the chart made")), "{field}: {why}");
+        assert_eq!(why, wanting(GUARD, GuardFlaw::Drifted(GuardDrift::Changed)), "{field}");
     }
 }
 
@@ -242,7 +248,7 @@ async fn a_guard_that_was_changed_is_missing_though_its_try_is_refused() {
 async fn a_guard_that_lets_its_try_through_is_missing_though_it_looks_as_it_should() {
     // From then on it counts as broken, and that is noted.
     let why = missing(report_of(round(made(), &[policy()], &[binding()]).notes(None)).await);
-    assert_eq!(why, format!("{GUARD} is missing: the cluster lets others make bindings of Daypass"));
+    assert_eq!(why, wanting(GUARD, GuardFlaw::Passed(Loophole::Bindings)));
 }
 
 #[tokio::test]
@@ -252,10 +258,11 @@ async fn a_guard_whose_try_is_refused_by_something_else_is_believed_by_sight_and
         let answer = (403, reply);
         let report = report_of(round(answer.clone(), &[policy()], &[binding()]).notes(Some(since()))).await.unwrap();
         assert_eq!(report.guard, in_force());
-        let remark = report.remark.unwrap();
-        assert!(remark.starts_with(&format!("{GUARD} is believed by sight")) && remark.contains(word), "{remark}");
+        let [CanaryRemark::BySight(by_sight)] = report.remarks.as_slice() else { panic!("{:?}", report.remarks) };
+        assert!(by_sight.guard == GUARD && by_sight.refusal.contains(word), "{by_sight:?}");
         // Not when it does not look as it should.
-        assert!(missing(report_of(round(answer, &[policy()], &[])).await).contains("is missing"));
+        let why = missing(report_of(round(answer, &[policy()], &[])).await);
+        assert_eq!(why, wanting(GUARD, GuardFlaw::Drifted(GuardDrift::NoBinding)));
     }
 }
 
@@ -293,14 +300,17 @@ async fn an_api_server_without_the_kind_of_the_guards_is_told_by_its_version() {
     let tried = || begins().tries(made()).writes_own_status();
     let neither = unknown(unknown(tried(), POLICIES), BINDINGS);
     let why = missing(report_of(neither.says_who_and_when(1).notes(None)).await);
-    assert_eq!(
-        why,
-        "this API server (v1.29.4) does not serve ValidatingAdmissionPolicy of admissionregistration.k8s.io/v1, which \
-         keeps requests from being forged; Daypass runs on Kubernetes 1.33 and later, with that kind switched on"
-    );
+    let unserved = |kind: &str| {
+        NotInForce::Unserved(UnservedKind {
+            kind: kind.to_owned(),
+            group_version: "admissionregistration.k8s.io/v1".to_owned(),
+            server: Some("v1.29.4".to_owned()),
+        })
+    };
+    assert_eq!(why, unserved("ValidatingAdmissionPolicy"));
     let no_bindings = unknown(tried().then(Method::GET, POLICIES, 200, list(&[policy()])), BINDINGS);
     let why = missing(report_of(no_bindings.says_who_and_when(1).notes(None)).await);
-    assert!(why.contains("does not serve ValidatingAdmissionPolicyBinding of"), "{why}");
+    assert_eq!(why, unserved("ValidatingAdmissionPolicyBinding"));
 }
 
 #[tokio::test]
@@ -311,7 +321,7 @@ async fn a_controller_that_may_write_no_status_grants_nothing() {
     };
     for code in [403, 422] {
         let why = missing(refused(code).await);
-        assert!(why.starts_with("the controller's own status write is refused") && why.contains("anothers"), "{why}");
+        assert!(matches!(&why, NotInForce::OwnWriteRefused(by) if by.contains("anothers-status-guard")), "{why:?}");
     }
     let trouble = begins().tries(denied()).then(Method::PATCH, OWN_STATUS, 500, failure(500, ""));
     assert!(matches!(report_of(trouble).await, Err(CannotTry::Api(_))));
@@ -329,7 +339,7 @@ async fn the_request_to_try_on_is_made_by_the_replica_that_leads_and_by_no_other
     // Nothing is known of the time before.
     let known_from = noon() + Duration::from_secs(2);
     let why = missing(report_of(first.notes(Some(known_from))).await);
-    assert_eq!(why, format!("it is in force again, and counts from {known_from} on"));
+    assert_eq!(why, NotInForce::CountsFrom(known_from));
 }
 
 #[tokio::test]
@@ -429,9 +439,18 @@ async fn every_guard_is_tried_by_what_it_must_refuse_as_a_dry_run() {
         script.is_over();
         match passing {
             None => {
-                assert_eq!(reply.unwrap(), Report { guard: in_force(), remark: None, sound: None, faultless: true })
+                assert_eq!(
+                    reply.unwrap(),
+                    Report { guard: in_force(), remarks: Vec::new(), sound: None, faultless: true }
+                )
             }
-            Some(index) => assert!(missing(reply).starts_with(&format!("{} is missing", tries[index].0))),
+            Some(index) => match missing(reply) {
+                NotInForce::Wanting(faults) => {
+                    let named = faults.iter().map(|fault| (fault.guard.as_str(), fault.flaw)).collect::<Vec<_>>();
+                    assert!(matches!(named[..], [(name, GuardFlaw::Passed(_))] if name == tries[index].0), "{named:?}");
+                }
+                other => panic!("{other:?}"),
+            },
         }
     }
 }
@@ -470,7 +489,7 @@ fn after_a_gap() -> Script {
 async fn after_a_gap_the_leader_looks_at_what_was_written_before_anybody_decides() {
     let script = after_a_gap();
     let why = missing(canary(&script, &[GUARD], false).0.makes(Depth::Whole).await);
-    assert!(why.contains("the replica that leads has yet to look"), "{why}");
+    assert_eq!(why, NotInForce::LeaderHasToLook);
     script.is_over();
 
     // Requests have not been listed.
@@ -479,7 +498,7 @@ async fn after_a_gap_the_leader_looks_at_what_was_written_before_anybody_decides
     let (requests, mut feed) = reflector::store();
     canary.requests = requests;
     let why = missing(canary.makes(Depth::Whole).await);
-    assert!(why.contains("requests have yet to be read"), "{why}");
+    assert_eq!(why, NotInForce::RequestsUnread);
     script.is_over();
 
     feed.apply_watcher_event(&Event::Init);
@@ -515,8 +534,7 @@ async fn a_guard_that_was_sound_is_trusted_for_a_minute_in_which_it_cannot_be_tr
     // Rounds are a quarter of a minute apart while the guard is trusted.
     let script = (0..4).fold(sound().notes(Some(since())), |script, _| trouble(script));
     let (canary, _seat) = canary(&script, &[GUARD], true);
-    let untried = Report { guard: Guard::Missing("untried".to_owned()), remark: None, sound: None, faultless: false };
-    let (reports, mut words) = watch::channel(untried);
+    let (reports, mut words) = watch::channel(Report::missing(NotInForce::Untried));
     let began = Instant::now();
     let (changed, blind) = (Notify::new(), Blind::default());
     tokio::select! {
@@ -524,11 +542,11 @@ async fn a_guard_that_was_sound_is_trusted_for_a_minute_in_which_it_cannot_be_tr
         () = async {
             words.changed().await.unwrap();
             let sound = words.borrow_and_update().clone();
-            assert_eq!(sound, Report { guard: in_force(), remark: None, sound: Some(began), faultless: true });
+            assert_eq!(sound, Report { guard: in_force(), remarks: Vec::new(), sound: Some(began), faultless: true });
             words.changed().await.unwrap();
             assert_eq!(began.elapsed().as_secs(), TRUST.as_secs());
             let lost = words.borrow().clone();
-            assert!(matches!(&lost.guard, Guard::Missing(why) if why.starts_with("the guard cannot be tried")));
+            assert!(matches!(lost.guard, Guard::Missing(NotInForce::Unknown(Obstacle::Failed(_)))), "{lost:?}");
             assert_eq!(lost.sound, None);
         } => {}
     }

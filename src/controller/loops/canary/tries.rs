@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use super::CannotTry;
 use crate::api::{AccessRequest, Identity, keys};
 use crate::controller::error::is_final;
+use crate::core::guard::NotInForce;
+use crate::core::guard::missing::Loophole;
 use crate::core::guard::sight::{Expected, Tried};
 use crate::runtime::leader::LEASE;
 
@@ -107,7 +109,7 @@ impl Tries<'_> {
         let forged = self.request(&format!("{CANARY}-forged"), &other)?;
         match self.requests().create(&create(), &forged).await {
             Ok(created) if created.spec.requester.as_ref() == Some(self.who) => Ok(None),
-            answer => answered(guard, "the cluster lets anybody ask in another's name", answer).map(Some),
+            answer => answered(guard, Loophole::Requests, answer).map(Some),
         }
     }
 
@@ -115,7 +117,7 @@ impl Tries<'_> {
     async fn status(&self, guard: &str) -> Result<Tried, CannotTry> {
         for status in [json!({ "state": "Active" }), json!({ "reviews": { "somebody": { "verdict": "Approve" } } })] {
             let patched = self.requests().patch_status(CANARY, &patch(), &merge(json!({ "status": status }))).await;
-            let answer = answered(guard, "the cluster lets reviewers write any status", patched)?;
+            let answer = answered(guard, Loophole::Statuses, patched)?;
             if answer != Tried::Refused {
                 return Ok(answer);
             }
@@ -131,14 +133,14 @@ impl Tries<'_> {
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CANARY },
             "subjects": [{ "kind": "ServiceAccount", "name": CANARY, "namespace": self.namespace }]
         }))?;
-        answered(guard, "the cluster lets others make bindings of Daypass", bindings.create(&create(), &binding).await)
+        answered(guard, Loophole::Bindings, bindings.create(&create(), &binding).await)
     }
 
     /// A finalizer on the canary's own request.
     async fn metadata(&self, guard: &str) -> Result<Tried, CannotTry> {
         let held = json!({ "metadata": { "finalizers": ["daypass.dev/canary-try"] } });
         let patched = self.requests().patch(CANARY, &patch(), &merge(held)).await;
-        answered(guard, "the cluster lets people write finalizers on requests", patched)
+        answered(guard, Loophole::Finalizers, patched)
     }
 
     /// The Lease, in the canary's name.
@@ -146,24 +148,24 @@ impl Tries<'_> {
         let leases: Api<Lease> = Api::namespaced(self.account.clone(), self.namespace);
         let taken = json!({ "spec": { "holderIdentity": CANARY } });
         let patched = leases.patch(LEASE, &patch(), &merge(taken)).await;
-        answered(guard, "the cluster lets others write the Lease of the controller", patched)
+        answered(guard, Loophole::Lease, patched)
     }
 
     /// A ConfigMap beside the controller.
     async fn foreign_object(&self, guard: &str) -> Result<Tried, CannotTry> {
         let maps: Api<ConfigMap> = Api::namespaced(self.account.clone(), self.namespace);
         let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": format!("{CANARY}-try") } }))?;
-        answered(guard, "the cluster lets others write beside the controller", maps.create(&create(), &map).await)
+        answered(guard, Loophole::BesideController, maps.create(&create(), &map).await)
     }
 
     /// Whether the controller itself may still write a status. Why not, if it is refused: by another Daypass's guard, say.
-    pub async fn own_status_write(&self, controller: &Client) -> Result<Option<String>, CannotTry> {
+    pub async fn own_status_write(&self, controller: &Client) -> Result<Option<NotInForce>, CannotTry> {
         let requests: Api<AccessRequest> = Api::namespaced(controller.clone(), self.namespace);
         let status = json!({ "status": { "message": "Daypass tries whether it may write a status" } });
         match requests.patch_status(CANARY, &patch(), &merge(status)).await {
             Ok(_) => Ok(None),
             Err(kube::Error::Api(refused)) if is_final(&refused) => {
-                Ok(Some(format!("the controller's own status write is refused: {}", refused.message)))
+                Ok(Some(NotInForce::OwnWriteRefused(refused.message.clone())))
             }
             Err(error) => Err(error.into()),
         }
@@ -197,13 +199,11 @@ fn merge(body: Value) -> Patch<Value> {
 }
 
 /// What an answer says of the guard that should have refused.
-fn answered<T>(guard: &str, passes: &'static str, answer: kube::Result<T>) -> Result<Tried, CannotTry> {
+fn answered<T>(guard: &str, loophole: Loophole, answer: kube::Result<T>) -> Result<Tried, CannotTry> {
     match answer {
-        Ok(_) => Ok(Tried::Passed(passes)),
+        Ok(_) => Ok(Tried::Passed(loophole)),
         Err(kube::Error::Api(refused)) if refused.message.contains(&format!("'{guard}'")) => Ok(Tried::Refused),
-        Err(kube::Error::Api(refused)) if is_final(&refused) => {
-            Ok(Tried::Inconclusive(format!("its try was refused by something else: {}", refused.message)))
-        }
+        Err(kube::Error::Api(refused)) if is_final(&refused) => Ok(Tried::Inconclusive(refused.message.clone())),
         Err(error) => Err(error.into()),
     }
 }
@@ -215,7 +215,7 @@ mod tests {
 
     fn judged(message: &str, code: u16) -> Result<Tried, CannotTry> {
         let refused = kube::Error::Api(Status::failure(message, "Forbidden").with_code(code).boxed());
-        answered::<()>("daypass-status-guard", "anything", Err(refused))
+        answered::<()>("daypass-status-guard", Loophole::Statuses, Err(refused))
     }
 
     /// The names are those of the chart's list, with the four parts of the guard of policy authors.
@@ -244,7 +244,7 @@ mod tests {
             let alike = judged(&by("daypass-status-guard-2"), code).unwrap();
             assert!(matches!(alike, Tried::Inconclusive(_)), "{alike:?}");
         }
-        assert_eq!(answered("g", "a forged status", Ok(())).unwrap(), Tried::Passed("a forged status"));
+        assert_eq!(answered("g", Loophole::Statuses, Ok(())).unwrap(), Tried::Passed(Loophole::Statuses));
         for code in [409, 429, 500, 503] {
             assert!(judged("later", code).is_err(), "{code}");
         }

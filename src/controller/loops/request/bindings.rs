@@ -5,10 +5,12 @@ use futures::{StreamExt, stream};
 use tracing::warn;
 
 use crate::api::request::{AccessRequestStatus, BindingRef};
+use crate::controller::bind_error::BindError;
 use crate::controller::context::Context;
-use crate::controller::error::{BindError, Error};
+use crate::controller::error::Error;
 use crate::controller::loops::lost_namespace;
 use crate::controller::observe;
+use crate::core::rbac::bind_refusal::BindRefusal;
 use crate::core::rbac::binding::{self, Observed, Wanted};
 
 /// How many bindings of one request are written at a time.
@@ -22,7 +24,7 @@ pub(super) struct PassBindings<'a> {
     /// Deleted before or in this pass; the store may have them still.
     unbound: Vec<BindingRef>,
     /// Why one was refused in this pass.
-    refused: Option<String>,
+    refused: Option<BindRefusal>,
 }
 
 impl<'a> PassBindings<'a> {
@@ -32,8 +34,8 @@ impl<'a> PassBindings<'a> {
     }
 
     /// Why the API server refused one in this pass.
-    pub(super) fn refused(&self) -> Option<&str> {
-        self.refused.as_deref()
+    pub(super) fn refused(&self) -> Option<&BindRefusal> {
+        self.refused.as_ref()
     }
 
     /// Those written in this pass.

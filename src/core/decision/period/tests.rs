@@ -13,7 +13,7 @@ use crate::core::decision::shortfall::Shortfall;
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{message_of, namespaces, noon, policy, request};
 use crate::core::laws::simulator::Simulator;
-use crate::core::lifecycle::active::NoLonger;
+use crate::core::lifecycle::granted::NoLonger;
 use crate::core::model::ask::RunningGrant;
 use crate::core::policies::{Entry, Policy};
 

@@ -10,7 +10,7 @@ use crate::api::subject::RoleKind;
 use crate::core::decision::shortfall::Shortfall;
 use crate::core::laws::fixtures::{denied_by, deny, falls_short, message_of, namespaces, noon, policy, request};
 use crate::core::laws::simulator::Simulator;
-use crate::core::lifecycle::active::NoLonger;
+use crate::core::lifecycle::granted::NoLonger;
 use crate::core::model::history::join;
 use crate::core::model::namespaces::Namespace;
 

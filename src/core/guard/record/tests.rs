@@ -1,3 +1,4 @@
+use super::super::missing::Loophole;
 use super::super::sight::{GuardDrift, Mark};
 use super::*;
 use crate::core::laws::fixtures::noon;
@@ -20,15 +21,15 @@ fn drifted(marks: Marks) -> RoundFindings {
 }
 
 fn passed(marks: Marks) -> RoundFindings {
-    RoundFindings { passed: vec![("status-guard".to_owned(), "a forged status".to_owned())], ..sound(marks) }
+    RoundFindings { passed: vec![("status-guard".to_owned(), Loophole::Statuses)], ..sound(marks) }
 }
 
 /// The record after rounds that each take no time, and what decisions go by then.
 fn after(before: Option<GapRecord>, rounds: &[(i64, RoundFindings)]) -> (Option<GapRecord>, Guard) {
-    rounds.iter().fold((before, Guard::Missing(String::new())), |(record, _), (seconds, verdict)| {
+    rounds.iter().fold((before, Guard::Missing(NotInForce::Untried)), |(record, _), (seconds, verdict)| {
         let round = Round { verdict, began: at(*seconds), ended: at(*seconds), revision: Some(*seconds as u64) };
         let record = GapRecord::after(record, round);
-        let guard = record.as_ref().map_or(Guard::Missing("nothing".to_owned()), |record| record.guard(round));
+        let guard = record.as_ref().map_or(Guard::Missing(NotInForce::Untried), |record| record.guard(round));
         (record, guard)
     })
 }
@@ -162,7 +163,7 @@ fn a_gap_of_another_guard_leaves_statuses_as_they_are() {
     let (record, _) = after(begun(), &[(10, with("a")), (20, with("anew")), (21, with("anew"))]);
     assert_eq!(record.as_ref().unwrap().unsettled(), None);
     let passed =
-        RoundFindings { passed: vec![("policy-author-guard-1".to_owned(), "a role".to_owned())], ..with("anew") };
+        RoundFindings { passed: vec![("policy-author-guard-1".to_owned(), Loophole::Bindings)], ..with("anew") };
     let rounds = [(30, with("anew")), (40, passed), (50, with("anew")), (51, with("anew"))];
     let (record, _) = after(record, &rounds);
     assert_eq!((record.as_ref().unwrap().unsettled(), record.unwrap().gaps.len()), (None, 2));

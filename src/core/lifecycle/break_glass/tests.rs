@@ -8,7 +8,7 @@ use crate::api::policy::AccessPolicy;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, ReviewVerdict, State};
 use crate::core::decision::shortfall::Shortfall;
-use crate::core::guard::Guard;
+use crate::core::guard::{Guard, NotInForce};
 use crate::core::laws::fixtures::{
     deny, falls_short, group, message_of, namespaces, noon, policy, request, review, user,
 };
@@ -129,7 +129,7 @@ fn a_policy_must_have_it_and_a_denial_still_wins() {
 fn nothing_is_granted_while_the_guard_is_missing() {
     let mut simulator =
         Simulator::new(request(json!({ "breakGlass": true })), vec![emergency(json!({}))], namespaces(), noon());
-    simulator.guard = Guard::Missing("gone".to_owned());
+    simulator.guard = Guard::Missing(NotInForce::Untried);
     settle(&mut simulator);
     assert_eq!((simulator.state(), simulator.binds), (State::Pending, 0));
 }
@@ -141,7 +141,7 @@ fn a_reviewer_can_say_no_before_it_is_granted() {
     for (who, groups, state) in [("carol", "none", State::Denied), ("bob", "leads", State::Active)] {
         let asked = request(json!({ "breakGlass": true }));
         let mut simulator = Simulator::new(asked, vec![emergency(json!({}))], namespaces(), noon());
-        simulator.guard = Guard::Missing("gone".to_owned());
+        simulator.guard = Guard::Missing(NotInForce::Untried);
         submit_review(&mut simulator, who, &[groups], ReviewVerdict::Deny);
         simulator.guard = Guard::since(Timestamp::MIN);
         settle(&mut simulator);

@@ -13,7 +13,7 @@ use crate::core::decision::answer::AllowedBy;
 use crate::core::decision::shortfall::Shortfall;
 use crate::core::laws::fixtures::{approve, falls_short, message_of, namespaces, noon, policy, request};
 use crate::core::laws::simulator::Simulator;
-use crate::core::lifecycle::active::NoLonger;
+use crate::core::lifecycle::granted::NoLonger;
 use crate::core::lifecycle::happened::{Happened, Next};
 use crate::core::lifecycle::hindrance::Hindrance;
 use crate::core::model::history::join;
@@ -242,7 +242,10 @@ fn an_extension_that_is_not_approved_any_more_moves_nothing() {
         end_with(&|w| w.extensions[0].status.as_mut().unwrap().extends.as_mut().unwrap().uid = "r-0".to_owned()),
         stays
     );
-    assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::Missing("gone".to_owned())), stays);
+    assert_eq!(
+        end_with(&|w| w.guard = crate::core::guard::Guard::Missing(crate::core::guard::NotInForce::Untried)),
+        stays
+    );
     let later = noon() + SignedDuration::from_secs(1);
     assert_eq!(end_with(&|w| w.guard = crate::core::guard::Guard::since(later)), stays);
     assert_eq!(end_with(&|w| w.wrong_clock = Some(crate::core::model::own_clock::WrongClock::Behind)), stays);

@@ -4,18 +4,19 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::conditions::ConditionStatus;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{HistoryEntry, NarrowRule, ReviewVerdict};
 use crate::api::subject::{RoleKind, RoleName};
 use crate::core::decision::answer::AllowedBy;
 use crate::core::decision::approvals::{Eligibility, Said};
 use crate::core::decision::shortfall::Shortfall;
-use crate::core::guard::{Guard, Unguarded};
+use crate::core::guard::{Guard, NotInForce, Unguarded};
 use crate::core::laws::fixtures::{deny, falls_short, message_of, namespaces, noon, policy, request, review, user};
-use crate::core::laws::simulator::{CANNOT_BIND, Simulator};
-use crate::core::lifecycle::active::NoLonger;
+use crate::core::laws::simulator::{Simulator, cannot_bind};
 use crate::core::lifecycle::drift::GrantLoss;
 use crate::core::lifecycle::end::ASK_ANEW;
+use crate::core::lifecycle::granted::NoLonger;
 use crate::core::lifecycle::happened::{Asking, StageWait};
 use crate::core::lifecycle::step::Write;
 use crate::core::model::history::ORDINARY_ENTRIES;
@@ -373,7 +374,7 @@ fn a_role_that_cannot_be_bound_fails_the_request_and_says_why() {
     let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
     simulator.refuses = true;
     simulator.settle();
-    assert_eq!((simulator.state(), message(&simulator)), (State::Failed, CANNOT_BIND.to_owned()));
+    assert_eq!((simulator.state(), message(&simulator)), (State::Failed, cannot_bind().to_string()));
     assert_eq!(events(&simulator), ["Failed"]);
 }
 
@@ -551,16 +552,16 @@ fn a_finalizer_on_a_binding_is_put_back_to_none() {
 #[test]
 fn nothing_new_is_granted_while_the_guard_is_missing_and_what_runs_still_ends() {
     let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
-    simulator.guard = Guard::Missing("status-guard".to_owned());
+    simulator.guard = Guard::Missing(NotInForce::Untried);
     simulator.settle();
     assert_eq!(
-        (simulator.state(), simulator.ours(), message(&simulator).as_str()),
-        (State::Pending, 0, "status-guard")
+        (simulator.state(), simulator.ours(), message(&simulator)),
+        (State::Pending, 0, NotInForce::Untried.to_string())
     );
     simulator.guard = Guard::since(noon());
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
-    simulator.guard = Guard::Missing("status-guard".to_owned());
+    simulator.guard = Guard::Missing(NotInForce::Untried);
     simulator.settle();
     assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
     go_to(&mut simulator, "13:00:00");
@@ -572,7 +573,7 @@ fn a_grant_on_record_is_not_bound_while_the_guard_is_missing() {
     let mut simulator = simulator(json!({}), vec![policy("base", json!({}))]);
     simulator.step(usize::MAX);
     assert!(simulator.status().granted_at.is_some());
-    simulator.guard = Guard::Missing("status-guard".to_owned());
+    simulator.guard = Guard::Missing(NotInForce::Untried);
     simulator.settle();
     assert_eq!((simulator.ours(), simulator.plan().wake), (0, Some(at("13:00:00"))));
     go_to(&mut simulator, "13:00:00");
@@ -704,7 +705,7 @@ fn a_policy_that_is_doubted_ends_nothing_that_runs() {
         let ask = validate(&simulator.request).unwrap();
         active::still_allowed(&simulator.snapshot(&set, &[]), &simulator.status(), &ask, noon()).err()
     };
-    let gap = || Some(Disbelief::GuardMissing("status-guard".to_owned()));
+    let gap = || Some(Disbelief::GuardMissing(NotInForce::Untried));
     let base = policy("base", json!({ "scope": { "namespaces": ["*"] } }));
     for policies in [vec![&changed[0]], vec![&changed[1]], vec![&base, &changed[2]]] {
         assert!(ended(&policies, None).is_some(), "{policies:?}");

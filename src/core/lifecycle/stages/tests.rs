@@ -7,6 +7,7 @@ use crate::api::reason::Reason;
 use crate::api::request::{PolicyRef, ReviewVerdict, State};
 use crate::core::decision::approvals::{Eligibility, Said};
 use crate::core::decision::validate::validate;
+use crate::core::guard::NotInForce;
 use crate::core::laws::fixtures::{namespaces, noon, policy, request, review, user};
 use crate::core::laws::simulator::Simulator;
 use crate::core::lifecycle::happened::Happened;
@@ -132,7 +133,7 @@ fn ends(simulator: &Simulator, policies: &PolicySet, who: &str) -> bool {
 fn a_policy_that_is_not_believed_gives_nobody_the_right_to_end_access_and_takes_it_from_nobody() {
     let (simulator, edited) = (approved(), asking("p", &["mallory", "dave"], 2));
     let set = |doubt: Option<Disbelief>| PolicySet::default().renewed([&edited], |_| doubt.clone());
-    let gap = Disbelief::GuardMissing("status-guard".to_owned());
+    let gap = Disbelief::GuardMissing(NotInForce::Untried);
     for (who, when_believed, when_doubted) in
         [("bob", false, true), ("mallory", true, false), ("alice", true, true), ("eve", false, false)]
     {

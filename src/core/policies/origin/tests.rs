@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::guard::Gap;
+use crate::core::guard::{Gap, NotInForce};
 use crate::core::laws::fixtures::policy;
 use crate::core::policies::{Entry, PolicySet};
 use serde_json::{Value, json};
@@ -106,8 +106,8 @@ fn until_it_is_judged_it_is_used_unless_it_may_come_from_a_gap() {
     let when = Unguarded { from: Some(hour(10)), to: hour(11) };
     assert_eq!(doubt(&made(9, 2, believed(1, 6)), &one), Some(Disbelief::Unjudged(when)));
     assert_eq!(doubt(&made(9, 2, believed(2, 6)), &one), None);
-    let missing = Guard::Missing("gone".to_owned());
-    let unguarded = Disbelief::GuardMissing("gone".to_owned());
+    let missing = Guard::Missing(NotInForce::Untried);
+    let unguarded = Disbelief::GuardMissing(NotInForce::Untried);
     assert_eq!(doubt(&made(9, 2, believed(1, 6)), &missing), Some(unguarded));
     assert_eq!(doubt(&made(9, 2, believed(2, 6)), &missing), None);
     // Not before the record says so: the annotation may come from a gap that is not known yet.
@@ -120,7 +120,7 @@ fn until_it_is_judged_it_is_used_unless_it_may_come_from_a_gap() {
 
 #[test]
 fn a_policy_that_is_believed_again_is_not_read_again() {
-    let (policy, why) = (policy("p", json!({})), Disbelief::GuardMissing("gone".to_owned()));
+    let (policy, why) = (policy("p", json!({})), Disbelief::GuardMissing(NotInForce::Untried));
     let set = PolicySet::default().renewed([&policy], |_| Some(why.clone()));
     let Some(Entry::Doubted { policy: doubted, .. }) = set.get("p") else { panic!("{set:?}") };
     let after = set.renewed([&policy], |_| None);

@@ -12,6 +12,7 @@ use crate::core::model::duration;
 use crate::core::model::problem::FieldProblem;
 use crate::core::policies::usable::Unusable;
 use crate::core::policies::wildcards::{self, Wildcard};
+use crate::core::policies::written_for::DeniesAlways;
 
 /// Something that looks wrong. Shown, it says what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum Oddity {
     /// Extensions add up to much.
     LongExtension(SignedDuration),
     /// Its windows do not count, since an earlier version did not know them; in words.
-    WindowsIgnored(String),
+    WindowsIgnored(DeniesAlways),
     /// Its windows leave no time for access.
     WindowsAlways,
     /// It does not say what its windows do to emergencies.
@@ -114,7 +115,7 @@ impl fmt::Display for Oddity {
             Self::LongExtension(total) => {
                 write!(f, "a grant can be extended by {} in all, more than 30 days", duration::format(*total))
             }
-            Self::WindowsIgnored(why) => f.write_str(why),
+            Self::WindowsIgnored(why) => write!(f, "{why}"),
             Self::WindowsAlways => f.write_str("its windows leave no minute of the week out, so it denies always"),
             Self::EmergenciesUnsaid => {
                 f.write_str("in its windows emergencies are denied too, since it does not say otherwise")
