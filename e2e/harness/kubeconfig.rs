@@ -26,14 +26,19 @@ pub fn write(folder: &Path, name: &str, server: &str, authority: &Path, token: &
 
 /// A client with the identity of a kubeconfig file. It belongs to the runtime it was made on.
 pub async fn client(path: &Path) -> kube::Client {
-    kube::Client::try_from(config(path).await).expect("make a client")
+    connected(config(path).await)
 }
 
 /// A client of the same API server that says nothing of who it is.
 pub async fn anonymous(path: &Path) -> kube::Client {
     let mut config = config(path).await;
     config.auth_info = kube::config::AuthInfo::default();
-    kube::Client::try_from(config).expect("make a client")
+    connected(config)
+}
+
+/// A client that connects as the controller does, so that no trial waits for the socket alone.
+fn connected(config: kube::Config) -> kube::Client {
+    daypass::runtime::connection::builder(config).expect("make a client").build()
 }
 
 async fn config(path: &Path) -> kube::Config {

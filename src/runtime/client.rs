@@ -5,17 +5,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::USER_AGENT;
+use http::{HeaderValue, Request, Response};
+use kube::client::{Body, ClientBuilder, DynBody};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::{BoxError, Service};
 
 use super::calls::Counting;
 use super::connection;
 use super::dates::Hearing;
 use super::gate::{Gate, Leadership};
 use super::judged_clock::JudgedClock;
-use super::layer::With;
+use super::layer::{ResponseFuture, With};
 use super::metrics::Metrics;
 #[cfg(feature = "otlp")]
 use super::traces::Tracing;
@@ -53,11 +55,7 @@ pub struct Hearers {
 /// # Errors
 /// When it cannot be built.
 pub fn heard(config: Config, hearers: &Hearers) -> kube::Result<Client> {
-    let counting = With(Counting(hearers.metrics.clone()));
-    let counted = connection::builder(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
-    #[cfg(feature = "otlp")]
-    let counted = counted.with_layer(&With(Tracing));
-    Ok(counted.build())
+    Ok(layered(config, hearers)?.build())
 }
 
 /// A client whose answers are heard, and whose writes pass only while this replica leads.
@@ -65,11 +63,35 @@ pub fn heard(config: Config, hearers: &Hearers) -> kube::Result<Client> {
 /// # Errors
 /// When it cannot be built.
 pub fn gated(config: Config, hearers: &Hearers, leadership: Leadership) -> kube::Result<Client> {
+    Ok(layered(config, hearers)?.with_layer(&With(Gate(leadership))).build())
+}
+
+/// A client with the layers that every client has.
+fn layered(config: Config, hearers: &Hearers) -> kube::Result<ClientBuilder<impl Answering + use<>>> {
     let counting = With(Counting(hearers.metrics.clone()));
     let counted = connection::builder(config)?.with_layer(&counting).with_layer(&With(Hearing(hearers.clock.clone())));
     #[cfg(feature = "otlp")]
     let counted = counted.with_layer(&With(Tracing));
-    Ok(counted.with_layer(&With(Gate(leadership))).build())
+    Ok(counted)
+}
+
+/// What answers the calls of a client, and can get one more layer.
+trait Answering:
+    Service<Request<Body>, Response = Response<Box<DynBody>>, Error = BoxError, Future = ResponseFuture<Box<DynBody>>>
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answering for S where
+    S: Service<
+            Request<Body>,
+            Response = Response<Box<DynBody>>,
+            Error = BoxError,
+            Future = ResponseFuture<Box<DynBody>>,
+        > + Send
+        + 'static
+{
 }
 
 /// Why there is no client.
