@@ -11,7 +11,7 @@ use daypass::core::lifecycle::happened::GlassReview;
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::{SOON, assert_says, falls_short, why_over};
+use crate::harness::cast::{SOON, assert_refused_by, assert_says, falls_short, why_over};
 use crate::harness::users::{ALICE, BOB, CAROL, EVE, GITOPS, MALLORY};
 use crate::harness::wait::now;
 use crate::harness::{Cluster, eventually, private, shared};
@@ -82,7 +82,7 @@ async fn must_be_reviewed(cluster: Arc<Cluster>) {
 
     // To make the request go away is no way round.
     let refusal = cluster.kubectl(ALICE).refused(&["delete", "areq", "fix", "-n", &namespace]).await;
-    assert!(refusal.contains("this request gave access and is the record of it"), "{refusal}");
+    assert_refused_by(&refusal, "daypass-deletion-guard");
 
     cluster.review(CAROL, &namespace, "fix", "Approve", "the shop was down").await;
     let closed = cluster.until_reason(&namespace, "fix", "Reviewed", "Justified").await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::Method;
 use daypass::api::{AccessRequest, State};
 use daypass::controller::loops::reaper::SWEEP;
+use daypass::core::lifecycle::drift::GrantLoss;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
@@ -283,8 +284,7 @@ async fn namespace_made_anew(cluster: Arc<Cluster>) {
     admin.ok(&["create", "namespace", &away]).await;
     cluster.controller.restart().await;
     let ended = cluster.until(&home, "fix", State::Revoked).await.status.expect("a status");
-    let why = format!("namespace {away}, which it was granted in, was deleted and made anew");
-    assert_eq!(why_over(&ended), why);
+    assert_eq!(why_over(&ended), GrantLoss::NamespaceRemade(away.clone()).to_string());
     assert!(cluster.our_bindings(&away).await.is_empty());
 }
 

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daypass::api::request::FreezeAhead;
 use daypass::api::{AccessRequest, State};
+use daypass::core::decision::answer::HeldBy;
+use daypass::core::decision::freeze::{Denying, FreezeEdge, Frozen, Moment};
+use daypass::core::lifecycle::granted::NoLonger;
+use daypass::core::lifecycle::happened::Happened;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::why_over;
+use crate::harness::cast::{assert_says, denies, why_over};
 use crate::harness::users::{ALICE, EVE, GITOPS};
 use crate::harness::wait::now;
 use crate::harness::windows::{in_state, next_minute, recurrence, schedule};
@@ -37,6 +43,10 @@ async fn deny_in(cluster: &Cluster, namespace: &str, from: Timestamp, to: Timest
     name
 }
 
+fn denies_in_window(policy: &str, window: Frozen) -> Denying {
+    Denying { window: Some(window), ..denies(policy) }
+}
+
 fn message(request: AccessRequest) -> String {
     request.status.and_then(|status| status.message).unwrap_or_default()
 }
@@ -59,27 +69,28 @@ async fn ends_and_waits(cluster: Arc<Cluster>) {
     let active = cluster.until(&namespace, "runs", State::Active).await;
     assert_eq!(active.status.as_ref().unwrap().expires_at.as_ref().unwrap().0, opens, "it ends where the window opens");
     let text = message(active);
-    assert!(text.ends_with(&format!("policy {freeze} denies it from {opens} on: access ends then")), "{text}");
+    assert_says(&text, &Happened::FreezeAhead(FreezeAhead { policy: freeze.clone(), opens_at: Time(opens) }));
     assert!(alice.can_i("create", "pods", Some(&namespace)).await);
     let start = opens + SignedDuration::from_secs(20);
     cluster.ask(ALICE, &namespace, "within", json!({ "startTime": start.to_string(), "duration": "10m" })).await;
     let denied = message(cluster.until(&namespace, "within", State::Denied).await);
-    assert!(denied.contains(&format!("until {closes}, and spec.startTime is {start}")), "{denied}");
+    let denies_until = |what, at| denies_in_window(&freeze, Frozen { what, at, until: closes });
+    assert_says(&denied, &denies_until(Moment::Start, start));
 
     let expired = in_state(&cluster, &namespace, "runs", State::Expired).await;
     assert!(now() >= opens && !alice.can_i("create", "pods", Some(&namespace)).await);
     assert!(cluster.our_bindings(&namespace).await.is_empty());
     cluster.until_events(&expired, &["Granted", "Expired"]).await;
     let text = why_over(&expired.status.unwrap());
-    assert_eq!(text, format!("access ended as stated at {opens}, when policy {freeze} began to deny it"));
+    assert_eq!(text, Happened::Ended { at: opens, denied_by: Some(freeze.clone()) }.to_string());
 
     cluster.ask(ALICE, &namespace, "waits", json!({ "duration": "10m" })).await;
     let waits = cluster.until_reason(&namespace, "waits", "Approved", "Frozen").await;
     assert_eq!(waits.status.as_ref().unwrap().state, State::Pending);
-    assert!(message(waits).contains(&format!("policy {freeze} denies it until {closes}")));
+    assert_says(&message(waits), &HeldBy::Frozen(FreezeEdge { policy: freeze.clone(), at: closes }));
     cluster.ask(EVE, &namespace, "emergency", json!({ "breakGlass": true })).await;
     let denied = message(cluster.until(&namespace, "emergency", State::Denied).await);
-    assert!(denied.contains("emergencies too"), "{denied}");
+    assert_says(&denied, &denies_until(Moment::Emergency, now()));
     let exempt = r#"{"spec":{"onBreakGlass":"Exempt"}}"#;
     cluster.kubectl(GITOPS).ok(&["patch", "apol", &freeze, "--type=merge", "-p", exempt]).await;
     eventually("an emergency is let in", Duration::from_secs(30), async || {
@@ -138,7 +149,10 @@ async fn made_later(cluster: Arc<Cluster>) {
         assert!(!cluster.kubectl(who).can_i("create", "pods", Some(&namespace)).await);
     }
     assert!(cluster.our_bindings(&namespace).await.is_empty());
-    assert_eq!(why_over(&revoked.status.unwrap()), format!("policy {freeze} denies it until {closes}"));
+    let status = revoked.status.unwrap();
+    let at = status.history.last().unwrap().at.0;
+    let running = denies_in_window(&freeze, Frozen { what: Moment::Running, at, until: closes });
+    assert_eq!(why_over(&status), NoLonger::Denied(running).to_string());
 
     in_state(&cluster, &namespace, "weekly", State::Active).await;
     assert!(now() >= closes && cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use daypass::api::{AccessRequest, State};
+use daypass::core::decision::answer::AllowedBy;
+use daypass::core::decision::shortfall::Shortfall;
+use daypass::core::lifecycle::happened::Happened;
+use daypass::core::lifecycle::reap::Stray;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::request;
+use crate::harness::cast::{assert_says, cluster_role, falls_short, not_bindable, request, why_over};
 use crate::harness::users::{ADMIN, ALICE, BOB, EVE};
 use crate::harness::{Cluster, shared};
 
@@ -55,7 +59,8 @@ async fn works_and_ends_as_the_real_user(cluster: Arc<Cluster>) {
     assert_eq!(expired.status.as_ref().unwrap().expires_at, status.expires_at, "the end is written once");
     let events = cluster.until_events(&expired, &["Granted", "Expired"]).await;
     let note = events[0].note.clone().unwrap();
-    assert!(note.contains("alice has ClusterRole/edit") && note.contains(&format!("policy {namespace}")), "{note}");
+    assert!(note.contains(&cluster_role("edit").to_string()), "{note}");
+    assert_says(&note, &AllowedBy { policy: namespace.clone(), approvers: Vec::new() });
     assert_eq!(history(&expired), ["Granted", "Expired"]);
     // Well before a sweep would have come by.
     let late = expired.status.as_ref().unwrap().history[1].at.0.duration_since(until).as_secs();
@@ -81,7 +86,9 @@ async fn listed_namespaces_each_get_a_binding(cluster: Arc<Cluster>) {
         assert!(!alice.can_i("delete", "pods", Some(namespace)).await);
     }
     // The deletion itself takes them. A sweep would too, up to a minute later, and says so.
-    let swept = |line: &str| line.contains(&granted.uid().unwrap()) && line.contains("a binding is removed");
+    let strays = [Stray::RequestGone, Stray::RequestReplaced].map(|stray| stray.to_string());
+    let is_stray = |line: &str| strays.iter().any(|stray| line.contains(stray));
+    let swept = |line: &str| line.contains(&granted.uid().unwrap()) && is_stray(line);
     assert!(!cluster.controller.log().lines().any(swept), "it waited for a sweep");
 }
 
@@ -149,7 +156,7 @@ async fn denied_aloud(cluster: Arc<Cluster>) {
     cluster.ask(ALICE, &namespace, "too-much", admin_role).await;
     let denied = cluster.until(&namespace, "too-much", State::Denied).await;
     let message = denied.status.clone().unwrap().message.unwrap();
-    assert!(message.contains("bindableClusterRoles"), "{message}");
+    assert_says(&message, &falls_short(&namespace, [Shortfall::RoleUnusable(not_bindable(0, "admin"))]));
     assert!(cluster.our_bindings(&namespace).await.is_empty());
     cluster.until_events(&denied, &["Denied"]).await;
 }
@@ -166,8 +173,9 @@ async fn name_is_taken(cluster: Arc<Cluster>) {
     admin.ok(&["create", "rolebinding", &name, "-n", &namespace, "--clusterrole=edit", "--user=mallory"]).await;
 
     let failed = cluster.until(&namespace, "fix", State::Failed).await;
-    let message = failed.status.as_ref().unwrap().message.clone().unwrap();
-    assert!(message.contains(&name) && message.contains("is there already and is not Daypass's"), "{message}");
+    let status = failed.status.as_ref().unwrap();
+    assert_eq!(status.bindings[0].name, name);
+    assert_eq!(why_over(status), Happened::Blocked(status.bindings[0].clone()).to_string());
     let strange = cluster.bindings(&namespace).await.get(&name).await.expect("what an admin made is left alone");
     assert_eq!(strange.subjects.unwrap()[0].name, "mallory");
     assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(&namespace)).await);

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use daypass::api::reason::Reason;
+use daypass::core::decision::answer::AllowedBy;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::RequestProblem;
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::harness::cast::request;
+use crate::harness::cast::{assert_refused_by, assert_says, request, why_over};
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE, MALLORY};
 use crate::harness::{Cluster, Daypass, private, shared};
 
@@ -54,7 +58,7 @@ async fn the_spec_is_frozen(cluster: Arc<Cluster>) {
     let patch = r#"{"spec":{"duration":"30m"}}"#;
     let refusal =
         cluster.kubectl(ADMIN).refused(&["patch", "areq", "fix", "-n", &namespace, "--type=merge", "-p", patch]).await;
-    assert!(refusal.contains("what a request asks for cannot be changed"), "{refusal}");
+    assert!(refusal.contains("spec: Invalid value"), "{refusal}");
 }
 
 async fn status_is_guarded(cluster: Arc<Cluster>) {
@@ -98,7 +102,7 @@ async fn status_is_guarded(cluster: Arc<Cluster>) {
     let used = r#"{"status":{"observedGeneration":7}}"#;
     let patch_policy = ["patch", "apol", &namespace, "--subresource=status", "--type=merge", "-p", used];
     let refusal = cluster.kubectl(ADMIN).refused(&patch_policy).await;
-    assert!(refusal.contains("only Daypass writes the status of a policy"), "{refusal}");
+    assert_refused_by(&refusal, "daypass-policy-status-guard");
     // The reviewer's own entry is theirs, and says who they are, whatever they write.
     let own = patch(r#"{"reviews":{"bob":{"verdict":"Approve","comment":"ok","groups":["kings"],"uid":"u-alice"}}}"#);
     cluster
@@ -126,7 +130,7 @@ async fn bindings_are_guarded(cluster: Arc<Cluster>) {
     for patch in [wider, longer, unmarked, finalized, orphan] {
         let refusal =
             admin.refused(&["patch", "rolebinding", &name, "-n", &namespace, "--type=merge", "-p", patch]).await;
-        assert!(refusal.to_lowercase().contains("daypass"), "{refusal}");
+        assert_refused_by(&refusal, "daypass-binding-guard");
     }
     for (label, value) in [("app.kubernetes.io/managed-by", "daypass"), ("daypass.dev/request-uid", "any")] {
         let forged = json!({
@@ -136,7 +140,7 @@ async fn bindings_are_guarded(cluster: Arc<Cluster>) {
             "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory" }]
         });
         let refusal = admin.apply_refused(&forged.to_string()).await;
-        assert!(refusal.contains("written by its controller only"), "{refusal}");
+        assert_refused_by(&refusal, "daypass-binding-guard");
     }
 }
 
@@ -146,16 +150,16 @@ async fn policy_author(cluster: Arc<Cluster>) {
     let mut policy = crate::harness::cast::policy(&namespace, &namespace);
     policy["spec"]["roles"] = json!([{ "name": "edit" }, { "name": "cluster-admin" }]);
     let refusal = gitops.apply_refused(&policy.to_string()).await;
-    assert!(refusal.contains("cluster-admin") && refusal.contains("bind"), "{refusal}");
+    assert_refused_by(&refusal, "daypass-policy-author-guard-1");
     // Each policy of the guard looks at some of the roles; none is too far down.
     let mut many: Vec<serde_json::Value> = (1..64).map(|_| json!({ "name": "edit" })).collect();
     many.push(json!({ "name": "cluster-admin" }));
     policy["spec"]["roles"] = json!(many);
     let refusal = gitops.apply_refused(&policy.to_string()).await;
-    assert!(refusal.contains("you may not bind ClusterRole cluster-admin"), "{refusal}");
+    assert_refused_by(&refusal, "daypass-policy-author-guard-4");
     policy["spec"]["roles"] = json!([{ "kind": "Role", "name": "deployer" }, { "kind": "Role", "name": "edit" }]);
     let refusal = gitops.apply_refused(&policy.to_string()).await;
-    assert!(refusal.contains("you may not bind Role edit"), "{refusal}");
+    assert_refused_by(&refusal, "daypass-policy-author-guard-1");
 }
 
 async fn a_human_stage(cluster: Arc<Cluster>) {
@@ -178,7 +182,8 @@ async fn a_human_stage(cluster: Arc<Cluster>) {
     assert!(cluster.our_bindings(&namespace).await.is_empty(), "{waiting:?}");
     patch(CAROL).await;
     let granted = cluster.until(&namespace, "fix", State::Active).await;
-    assert!(granted.status.unwrap().message.unwrap().contains("approved by carol"));
+    let by_carol = AllowedBy { policy: namespace, approvers: vec!["carol".to_owned()] };
+    assert_says(&granted.status.unwrap().message.unwrap(), &by_carol);
 }
 
 /// A cluster whose stamp is missing: the schema lets such a request in, and it must get nothing.
@@ -200,8 +205,8 @@ async fn without_the_stamp(cluster: Arc<Cluster>) {
             return Err("the stamp is still in force".to_owned());
         }
         let denied = cluster.until(&namespace, &name, State::Denied).await;
-        let message = denied.status.unwrap().message.unwrap();
-        assert!(message.contains("did not stamp who asks"), "{message}");
+        let unstamped = FieldError::new("spec.requester", RequestProblem::NotStamped);
+        assert_eq!(why_over(&denied.status.unwrap()), unstamped.to_string());
         Ok(())
     })
     .await;
@@ -217,7 +222,7 @@ async fn check_alone(cluster: Arc<Cluster>) {
     crate::harness::eventually("the stamp is out of force", crate::harness::cast::SOON, async || {
         let unstamped = request(&namespace, "unstamped", json!({})).to_string();
         let output = alice.run_with(&["create", "--dry-run=server", "-f", "-"], &unstamped).await;
-        if output.stderr.contains("spec.requester must be you") { Ok(()) } else { Err(output.stderr) }
+        if output.stderr.contains("'daypass-identity-check'") { Ok(()) } else { Err(output.stderr) }
     })
     .await;
     let with = |key: &str, value: serde_json::Value| {
@@ -226,7 +231,7 @@ async fn check_alone(cluster: Arc<Cluster>) {
         request(&namespace, "fix", json!({ "duration": "1h", "requester": who })).to_string()
     };
     let refusal = cluster.kubectl(MALLORY).apply_refused(&with("username", json!("alice"))).await;
-    assert!(refusal.contains("spec.requester must be you"), "{refusal}");
+    assert_refused_by(&refusal, "daypass-identity-check");
     for (key, value) in [
         ("username", json!("carol")),
         ("uid", json!("u-carol")),
@@ -234,7 +239,7 @@ async fn check_alone(cluster: Arc<Cluster>) {
         ("groups", json!(["dev"])),
     ] {
         let refusal = alice.apply_refused(&with(key, value)).await;
-        assert!(refusal.contains("spec.requester must be you"), "{key}: {refusal}");
+        assert_refused_by(&refusal, "daypass-identity-check");
     }
     alice.apply(&with("username", json!("alice"))).await;
     cluster.until(&namespace, "fix", State::Pending).await;
@@ -253,7 +258,7 @@ async fn check_alone(cluster: Arc<Cluster>) {
         json!({ "uid": "u-carol", "groups": ["approvers", "kings", "system:authenticated"] }),
     ] {
         let refusal = carol.refused(&[&patch[..], &[&review(forged)]].concat()).await;
-        assert!(refusal.contains("uid and groups of your review must be yours"), "{refusal}");
+        assert_refused_by(&refusal, "daypass-status-guard");
     }
     carol.ok(&[&patch[..], &[&review(json!({ "uid": "u-carol", "groups": groups }))]].concat()).await;
     cluster.until(&namespace, "fix", State::Active).await;
@@ -268,11 +273,7 @@ async fn missing_guard(cluster: Arc<Cluster>) {
     // Or it would count as written in the first gap, which begins with the last look at the guard.
     let judged = "--for=jsonpath={.status.origin.believed}=true";
     admin.ok(&["wait", judged, "apol", &namespace, "--timeout=30s"]).await;
-    for (guard, words) in [
-        ("daypass-identity-check", "daypass-identity-check is missing"),
-        ("daypass-status-guard", "daypass-status-guard is missing"),
-        ("daypass-binding-guard", "daypass-binding-guard is missing"),
-    ] {
+    for guard in ["daypass-identity-check", "daypass-status-guard", "daypass-binding-guard"] {
         let running = format!("running-{guard}");
         cluster.ask(ALICE, &namespace, &running, json!({ "duration": "25s" })).await;
         cluster.until(&namespace, &running, State::Active).await;
@@ -285,14 +286,16 @@ async fn missing_guard(cluster: Arc<Cluster>) {
         } else {
             None
         };
-        until_ready(&cluster, 503, words).await;
+        until_ready(&cluster, 503, guard).await;
         assert_eq!(cluster.controller.metric(IN_FORCE).await, 0.0);
         assert!(cluster.controller.metric(MISSED).await > missed);
 
         let asked = format!("asked-{guard}");
         cluster.ask(ALICE, &namespace, &asked, json!({ "duration": "1h", "requester": as_alice_whole() })).await;
-        let waiting = cluster.until(&namespace, &asked, State::Pending).await.status.unwrap();
-        assert!(waiting.message.unwrap().contains(words));
+        let waiting = cluster.until_reason(&namespace, &asked, "Approved", Reason::GuardMissing.as_str()).await;
+        let status = waiting.status.unwrap();
+        assert_eq!(status.state, State::Pending);
+        assert!(status.message.unwrap().contains(guard));
         cluster.until(&namespace, &running, State::Expired).await;
 
         admin.apply(&backup).await;
@@ -302,8 +305,8 @@ async fn missing_guard(cluster: Arc<Cluster>) {
         until_ready(&cluster, 200, "ok: leads").await;
         assert_eq!(cluster.controller.metric(IN_FORCE).await, 1.0);
         crate::harness::cast::until_stamped(&cluster.kubectl(MALLORY)).await;
-        let denied = cluster.until(&namespace, &asked, State::Denied).await.status.unwrap();
-        assert!(denied.message.unwrap().contains("make it again"));
+        let denied = cluster.until(&namespace, &asked, State::Denied).await;
+        crate::guards::gaps::assert_made_in_a_gap(&cluster, &denied).await;
         assert!(cluster.our_bindings(&namespace).await.is_empty());
         cluster.ask(ALICE, &namespace, &format!("after-{guard}"), json!({ "duration": "2s" })).await;
         cluster.until(&namespace, &format!("after-{guard}"), State::Expired).await;
@@ -317,7 +320,7 @@ async fn missing_guard(cluster: Arc<Cluster>) {
     // It is ready before the first pass in the guard's light is on record.
     let waiting = cluster.until_reason(&namespace, "waits", "Approved", "ApprovalNeeded").await.status.unwrap();
     assert_eq!(waiting.state, State::Pending);
-    assert!(waiting.message.unwrap().contains("stage nobody"));
+    assert_eq!(waiting.stage.map(|stage| stage.name).as_deref(), Some("nobody"));
 }
 
 fn as_alice_whole() -> serde_json::Value {

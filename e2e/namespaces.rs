@@ -8,6 +8,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use daypass::api::State;
+use daypass::core::lifecycle::reap::Stray;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::{OutOfReach, ScopeProblem};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{ListParams, PostParams};
@@ -16,7 +19,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::chart;
-use crate::harness::cast::{SOON, request, why_over};
+use crate::harness::cast::{SOON, assert_refused_by, assert_says, request, why_over};
 use crate::harness::cluster::limits;
 use crate::harness::install::CONTROLLER;
 use crate::harness::servers::AUDIT_POLICY;
@@ -122,28 +125,21 @@ async fn comes_and_goes(control_plane: Arc<ControlPlane>) {
 
 async fn out_of_reach(control_plane: Arc<ControlPlane>) {
     let cluster = limited(control_plane).await;
-    let way_out = "ask for namespaces that this Daypass is limited to, or have who installs it change \
-                   `watchNamespaces` of its chart; now it serves bank, shop";
-    for (name, scope, words) in [
-        (
-            "cluster",
-            json!({ "cluster": true }),
-            "spec.scope.cluster: access to the whole cluster cannot be granted here",
-        ),
-        ("yard", json!({ "namespaces": ["yard", "shop"] }), "spec.scope.namespaces: namespace yard is not served"),
+    let yard = OutOfReach::Namespaces(vec!["yard".to_owned()]);
+    for (name, scope, field, what) in [
+        ("cluster", json!({ "cluster": true }), "spec.scope.cluster", OutOfReach::Cluster),
+        ("yard", json!({ "namespaces": ["yard", "shop"] }), "spec.scope.namespaces", yard),
     ] {
         cluster.ask(ALICE, "shop", name, json!({ "role": { "name": "view" }, "scope": scope })).await;
         let denied = cluster.until("shop", name, State::Denied).await;
+        let out_of_reach = ScopeProblem::OutOfReach { what, served: SERVED.map(str::to_owned).into() };
         let message = why_over(&denied.status.expect("a status"));
-        assert_eq!(message, format!("{words}: {way_out}"));
+        assert_eq!(message, FieldError::new(field, out_of_reach).to_string());
     }
     // Where nobody serves, nobody can ask, the admin included.
     for user in [ALICE, ADMIN] {
         let refusal = cluster.kubectl(user).apply_refused(&request("yard", "fix", json!({})).to_string()).await;
-        assert!(
-            refusal.contains("nobody would answer a request in this namespace: Daypass is limited to bank, shop"),
-            "{refusal}"
-        );
+        assert_refused_by(&refusal, "daypass-identity-check");
     }
     // Nor in the namespace of the release, but for the canary.
     cluster.kubectl(ALICE).apply_refused(&request(install::NAMESPACE, "fix", json!({})).to_string()).await;
@@ -385,7 +381,7 @@ async fn none_is_left_behind(cluster: Arc<Cluster>) {
     })
     .await;
     let log = limited.controller.log();
-    assert!(log.contains("a binding is removed: its request is in a namespace that is not served"), "{log}");
+    assert_says(&log, &Stray::Unserved);
     limited.review(ALICE, "shop", "here", "Revoke", "done").await;
     limited.until("shop", "here", State::Revoked).await;
     cluster.control_plane.helm(&with(&value).each_ref().map(String::as_str)).await;

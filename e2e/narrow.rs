@@ -2,14 +2,24 @@
 
 use std::sync::Arc;
 
-use daypass::api::State;
+use daypass::api::{RoleKind, RoleName, State};
+use daypass::core::decision::shortfall::Shortfall;
+use daypass::core::lifecycle::drift::GrantLoss;
+use daypass::core::lifecycle::granted::NoLonger;
+use daypass::core::lifecycle::happened::Happened;
+use daypass::core::lifecycle::hindrance::Hindrance;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::{RuleProblem, WordFault};
+use daypass::core::rbac::changed::ChangedPart;
+use daypass::core::rbac::role::Lack;
+use daypass::core::rbac::rules::Uncovered;
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::SOON;
+use crate::harness::cast::{SOON, assert_refused_by, assert_says, falls_short, lacks, not_bindable, why_over};
 use crate::harness::install::CONTROLLER;
 use crate::harness::users::{ADMIN, ALICE, EVE};
 use crate::harness::{Cluster, eventually, private, shared};
@@ -122,11 +132,14 @@ async fn whole_cluster(cluster: Arc<Cluster>) {
 async fn not_in_the_role(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("narrow").await;
     cluster.allow(&namespace, &namespace, json!({ "roles": [{ "name": "view" }, { "name": "edit" }] })).await;
+    let upper_case = RuleProblem::Word { written: "Get".to_owned(), fault: WordFault::UpperCase };
+    let upper_case = FieldError::new("spec.rules[0].verbs[0]", upper_case).to_string();
+    let without = |verb, resource| Hindrance::Lacks(vec![lacks(&[verb], "", resource, None)]).to_string();
     for (number, (verb, resource, expected)) in [
-        ("get", "secrets", "spec.rules: the role does not allow get on secrets of the core group"),
-        ("*", "pods", "spec.rules: the role does not allow * on pods of the core group"),
-        ("get", "*", "spec.rules: the role does not allow get on * of the core group"),
-        ("Get", "pods", "spec.rules[0].verbs[0]: \"Get\" must be in lower case"),
+        ("get", "secrets", without("get", "secrets")),
+        ("*", "pods", without("*", "pods")),
+        ("get", "*", without("get", "*")),
+        ("Get", "pods", upper_case),
     ]
     .into_iter()
     .enumerate()
@@ -135,7 +148,7 @@ async fn not_in_the_role(cluster: Arc<Cluster>) {
         let name = format!("more-{number}");
         cluster.ask(ALICE, &namespace, &name, json!({ "role": { "name": "view" }, "rules": rules })).await;
         let why = cluster.until(&namespace, &name, State::Denied).await.status.unwrap().message.unwrap();
-        assert!(why.contains(expected), "{why}");
+        assert_says(&why, &expected);
     }
     assert!(made_roles(&cluster, &namespace).await.is_empty());
 }
@@ -148,13 +161,14 @@ async fn own_rights(cluster: Arc<Cluster>) {
     let rules = |resource: &str| json!([{ "verbs": ["create"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": [resource] }]);
     cluster.ask(ALICE, &namespace, "bind", json!({ "rules": rules("rolebindings") })).await;
     let why = cluster.until(&namespace, "bind", State::Denied).await.status.unwrap().message.unwrap();
-    assert!(why.contains("does not allow create on rolebindings"), "{why}");
+    let lacks = lacks(&["create"], "rbac.authorization.k8s.io", "rolebindings", None);
+    assert_says(&why, &Hindrance::Lacks(vec![lacks]));
     // `admin` has that right, and the chart's values do not let it be bound, by nobody's policy and in no part.
     cluster
         .ask(ALICE, &namespace, "admin", json!({ "role": { "name": "admin" }, "rules": rules("rolebindings") }))
         .await;
     let why = cluster.until(&namespace, "admin", State::Denied).await.status.unwrap().message.unwrap();
-    assert!(why.contains("Daypass may not bind ClusterRole/admin"), "{why}");
+    assert_says(&why, &falls_short(&namespace, [Shortfall::RoleUnusable(not_bindable(1, "admin"))]));
     assert!(made_roles(&cluster, &namespace).await.is_empty() && cluster.our_bindings(&namespace).await.is_empty());
     assert!(!cluster.kubectl(ALICE).can_i("create", "rolebindings", Some(&namespace)).await);
 }
@@ -182,7 +196,12 @@ async fn role_loses(cluster: Arc<Cluster>) {
     assert!(alice.can_i("patch", "deployments.apps/web", Some(&namespace)).await);
     deployer(&cluster, &namespace, &["get"]).await;
     let why = cluster.until(&namespace, "roll", State::Revoked).await.status.unwrap().message.unwrap();
-    assert!(why.contains("Role/deployer was narrowed below what is granted"), "{why}");
+    let mut lacks = lacks(&["patch"], "apps", "deployments", Some(&namespace));
+    if let Lack::Right { what: Uncovered::Resource { name, .. }, .. } = &mut lacks {
+        *name = Some("web".to_owned());
+    }
+    let role = RoleName { kind: RoleKind::Role, name: "deployer".to_owned() };
+    assert_says(&why, &NoLonger::RoleNarrowed { role, lacks: Box::new(lacks) });
     assert!(!alice.can_i("patch", "deployments.apps/web", Some(&namespace)).await);
     until_unmade(&cluster, &namespace).await;
 }
@@ -203,10 +222,10 @@ async fn deleted_by_hand(cluster: Arc<Cluster>) {
     let (namespace, name) = granted(&cluster).await;
     let admin = cluster.kubectl(ADMIN);
     let refusal = admin.refused(&["patch", "role", &name, "-n", &namespace, "--type=merge", "-p", WIDER]).await;
-    assert!(refusal.contains("daypass-binding-guard"), "{refusal}");
+    assert_refused_by(&refusal, "daypass-binding-guard");
     admin.ok(&["delete", "role", &name, "-n", &namespace]).await;
-    let why = cluster.until(&namespace, "one", State::Revoked).await.status.unwrap().message.unwrap();
-    assert!(why.contains("was deleted by hand"), "{why}");
+    let status = cluster.until(&namespace, "one", State::Revoked).await.status.unwrap();
+    assert_eq!(why_over(&status), GrantLoss::RoleDeleted(status.bindings[0].clone()).to_string());
     cluster.until_unbound(&namespace).await;
 }
 
@@ -230,6 +249,8 @@ async fn edited(cluster: Arc<Cluster>) {
     .await;
     let request = cluster.until(&namespace, "one", State::Active).await;
     let events = cluster.until_events(&request, &["Granted", "BindingRestored"]).await;
-    assert!(events[1].note.as_ref().unwrap().contains("somebody changed the rules of its role"), "{events:?}");
+    let binding = request.status.as_ref().unwrap().bindings[0].clone();
+    let put_back = Happened::PutBack { binding, what: ChangedPart::RoleRules };
+    assert_says(events[1].note.as_ref().unwrap(), &put_back);
     assert_eq!(cluster.our_bindings(&namespace).await.len(), 1, "the loan is given back");
 }

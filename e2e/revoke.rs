@@ -3,11 +3,23 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use daypass::api::request::AccessRequestStatus;
+use daypass::api::subject::Subject;
+use daypass::core::decision::answer::Lapse;
+use daypass::core::decision::period::NoTime;
+use daypass::core::decision::shortfall::{Denial, Requesters, Shortfall};
+use daypass::core::lifecycle::drift::GrantLoss;
+use daypass::core::lifecycle::granted::NoLonger;
+use daypass::core::lifecycle::hindrance::Hindrance;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::{ScopeProblem, TimeProblem};
+use daypass::core::model::schedule::Schedule;
+use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::{SOON, policy};
+use crate::harness::cast::{SOON, assert_says, cluster_role, denies, falls_short, lacks, no_longer, policy, why_over};
 use crate::harness::users::{ADMIN, ALICE, EVE, GITOPS, MALLORY};
 use crate::harness::wait::now;
 use crate::harness::{Cluster, eventually, shared};
@@ -38,23 +50,45 @@ async fn over(cluster: &Cluster, namespace: &str) {
     assert!(!cluster.kubectl(ALICE).can_i("create", "pods", Some(namespace)).await);
 }
 
+fn not_a_requester(who: &str, kind: &str, named: &str) -> Shortfall {
+    let named: Subject = serde_json::from_value(json!({ "kind": kind, "name": named })).expect("a subject");
+    Shortfall::Requester { who: who.to_owned(), wanted: Requesters::of(&[named]), near: None }
+}
+
+fn not_among(asked: &str, listed: &str) -> Shortfall {
+    Shortfall::Role { asked: cluster_role(asked), listed: vec![cluster_role(listed)] }
+}
+
+/// In minutes.
+fn longer(asked: i64, most: i64) -> Shortfall {
+    Shortfall::Length { asked: SignedDuration::from_mins(asked), most: SignedDuration::from_mins(most) }
+}
+
 async fn denied_never_has_a_binding(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("denied").await;
     cluster.allow(&namespace, &namespace, json!({})).await;
+    let short = |shortfall| falls_short(&namespace, [shortfall]).to_string();
+    let missing = FieldError::new("spec.scope.namespaces", ScopeProblem::Missing(vec!["nowhere".to_owned()]));
+    let unnamed = Denial::NamesNone { name: "nowhere".to_owned(), near: Vec::new() };
     let cases = [
-        ("mallory-asks", MALLORY, json!({}), "mallory is not among its requesters (Group/dev)"),
-        ("other-role", ALICE, json!({ "role": { "name": "admin" } }), "ClusterRole/admin is not among its roles"),
-        ("too-long", ALICE, json!({ "duration": "2h" }), "2h is longer than its maximum of 1h"),
-        ("no-such-policy", ALICE, json!({ "policy": "nowhere" }), "there is no policy nowhere"),
-        ("no-such-namespace", ALICE, json!({ "scope": { "namespaces": ["nowhere"] } }), "no such namespace: nowhere"),
-        ("other-place", ALICE, json!({ "scope": { "namespaces": ["default"] } }), "does not cover namespace default"),
-        ("cluster", EVE, json!({ "scope": { "cluster": true } }), "does not cover the whole cluster"),
-        ("past", ALICE, json!({ "startTime": "2020-01-01T00:00:00Z", "duration": "1h" }), "the time asked for is over"),
+        ("mallory-asks", MALLORY, json!({}), short(not_a_requester("mallory", "Group", "dev"))),
+        ("other-role", ALICE, json!({ "role": { "name": "admin" } }), short(not_among("admin", "edit"))),
+        ("too-long", ALICE, json!({ "duration": "2h" }), short(longer(120, 60))),
+        ("no-such-policy", ALICE, json!({ "policy": "nowhere" }), unnamed.to_string()),
+        ("no-such-namespace", ALICE, json!({ "scope": { "namespaces": ["nowhere"] } }), missing.to_string()),
+        (
+            "other-place",
+            ALICE,
+            json!({ "scope": { "namespaces": ["default"] } }),
+            short(Shortfall::Namespaces(vec!["default".to_owned()])),
+        ),
+        ("cluster", EVE, json!({ "scope": { "cluster": true } }), short(Shortfall::Cluster)),
+        ("past", ALICE, json!({ "startTime": "2020-01-01T00:00:00Z", "duration": "1h" }), Lapse::Time.to_string()),
         (
             "narrow",
             ALICE,
             json!({ "rules": [{ "verbs": ["get"], "resources": ["nodes"], "apiGroups": [""] }] }),
-            "spec.rules: the role does not allow get on nodes",
+            Hindrance::Lacks(vec![lacks(&["get"], "", "nodes", None)]).to_string(),
         ),
     ];
     for (name, user, spec, why) in cases {
@@ -62,7 +96,7 @@ async fn denied_never_has_a_binding(cluster: Arc<Cluster>) {
         let wanted = if name == "past" { State::Lapsed } else { State::Denied };
         let denied = cluster.until(&namespace, name, wanted).await;
         let status = denied.status.clone().unwrap();
-        assert!(status.message.as_ref().unwrap().contains(why), "{name}: {:?}", status.message);
+        assert_says(status.message.as_ref().unwrap(), &why);
         assert!(status.bindings.is_empty() && status.granted_at.is_none());
         let events = cluster.until_events(&denied, &[if name == "past" { "Lapsed" } else { "Denied" }]).await;
         assert_eq!(events[0].type_.as_deref(), Some("Warning"));
@@ -77,9 +111,10 @@ async fn denied_never_has_a_binding(cluster: Arc<Cluster>) {
 async fn a_deny_wins(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("deny").await;
     granted(&cluster, &namespace).await;
-    cluster.deny(&format!("{namespace}-freeze"), &namespace).await;
+    let freeze = format!("{namespace}-freeze");
+    cluster.deny(&freeze, &namespace).await;
     let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
-    assert!(revoked.status.unwrap().message.unwrap().contains("freeze denies it"));
+    assert_eq!(why_over(&revoked.status.unwrap()), NoLonger::Denied(denies(&freeze)).to_string());
     over(&cluster, &namespace).await;
     cluster.ask(ALICE, &namespace, "again", json!({})).await;
     cluster.until(&namespace, "again", State::Denied).await;
@@ -105,7 +140,7 @@ async fn deleting_the_policy(cluster: Arc<Cluster>) {
     granted(&cluster, &namespace).await;
     cluster.kubectl(GITOPS).ok(&["delete", "apol", &namespace]).await;
     let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
-    assert!(revoked.status.as_ref().unwrap().message.as_ref().unwrap().contains("is gone"));
+    assert_eq!(why_over(revoked.status.as_ref().unwrap()), NoLonger::PolicyGone(namespace.clone()).to_string());
     over(&cluster, &namespace).await;
     cluster.until_events(&revoked, &["Granted", "Revoked"]).await;
 }
@@ -126,26 +161,52 @@ fn nowhere() -> Value {
 }
 
 async fn making_the_policy_narrower(cluster: Arc<Cluster>) {
-    let cases = [
-        ("duration", json!({ "max": "30m" }), "1h is longer than its maximum of 30m"),
-        ("requesters", json!([{ "kind": "User", "name": "bob" }]), "alice is not among its requesters"),
-        ("roles", json!([{ "name": "view" }]), "ClusterRole/edit is not among its roles"),
-        ("scope", json!({ "namespaces": ["elsewhere"] }), "it does not cover namespace"),
-        ("schedule", closed_now(), "access is for"),
-        ("schedule", nowhere(), "is not ready any more: spec.schedule.timeZone"),
-        ("conditions", json!([{ "expression": "request.ticket != ''", "message": "name a ticket" }]), "name a ticket"),
+    type Narrowed<'a> = (&'a str, Value, Box<dyn Fn(&str) -> NoLonger + Send>);
+    let short = |shortfall: Shortfall| Box::new(move |policy: &str| no_longer(policy, shortfall.clone()));
+    let ticket = "name a ticket".to_owned();
+    let no_zone = FieldError::new("spec.schedule.timeZone", TimeProblem::NoZone("Europe/Berln".to_owned()));
+    let cases: [Narrowed<'_>; 6] = [
+        ("duration", json!({ "max": "30m" }), short(longer(60, 30))),
+        ("requesters", json!([{ "kind": "User", "name": "bob" }]), short(not_a_requester("alice", "User", "bob"))),
+        ("roles", json!([{ "name": "view" }]), short(not_among("edit", "view"))),
+        (
+            "scope",
+            json!({ "namespaces": ["elsewhere"] }),
+            Box::new(|own| no_longer(own, Shortfall::Namespaces(vec![own.to_owned()]))),
+        ),
+        (
+            "schedule",
+            nowhere(),
+            Box::new(move |own| NoLonger::PolicyNotReady { policy: own.to_owned(), faults: vec![no_zone.clone()] }),
+        ),
+        (
+            "conditions",
+            json!([{ "expression": "request.ticket != ''", "message": ticket }]),
+            short(Shortfall::Condition(ticket)),
+        ),
     ];
     for (field, value, why) in cases {
-        let namespace = cluster.namespace("narrow").await;
-        granted(&cluster, &namespace).await;
-        let mut narrower = policy(&namespace, &namespace);
-        narrower["spec"][field] = value;
-        cluster.kubectl(GITOPS).apply(&narrower.to_string()).await;
-        let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
-        let message = revoked.status.unwrap().message.unwrap();
-        assert!(message.contains(why), "{field}: {message}");
-        over(&cluster, &namespace).await;
+        let (namespace, status) = narrowed(&cluster, field, value).await;
+        assert_eq!(why_over(&status), why(&namespace).to_string(), "{field}");
     }
+    let (namespace, status) = narrowed(&cluster, "schedule", closed_now()).await;
+    let raw = serde_json::from_value(closed_now()).expect("a schedule");
+    let windows = Schedule::read(&raw, "spec.schedule").expect("a schedule").describe();
+    let at = status.history.last().expect("an entry").at.0;
+    let closed = no_longer(&namespace, Shortfall::NoTime(NoTime::NotOpen { windows, at }));
+    assert_eq!(why_over(&status), closed.to_string());
+}
+
+/// Grants, makes one field of the policy narrower and waits until that has ended the access: where, and its record then.
+async fn narrowed(cluster: &Cluster, field: &str, value: Value) -> (String, AccessRequestStatus) {
+    let namespace = cluster.namespace("narrow").await;
+    granted(cluster, &namespace).await;
+    let mut narrower = policy(&namespace, &namespace);
+    narrower["spec"][field] = value;
+    cluster.kubectl(GITOPS).apply(&narrower.to_string()).await;
+    let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
+    over(cluster, &namespace).await;
+    (namespace, revoked.status.expect("a status"))
 }
 
 async fn deleted_by_hand(cluster: Arc<Cluster>) {
@@ -153,7 +214,8 @@ async fn deleted_by_hand(cluster: Arc<Cluster>) {
     let binding = granted(&cluster, &namespace).await.name.unwrap();
     cluster.kubectl(ADMIN).ok(&["delete", "rolebinding", &binding, "-n", &namespace]).await;
     let revoked = cluster.until(&namespace, "fix", State::Revoked).await;
-    assert!(revoked.status.as_ref().unwrap().message.as_ref().unwrap().contains("was deleted by hand"));
+    let status = revoked.status.as_ref().unwrap();
+    assert_eq!(why_over(status), GrantLoss::Deleted(status.bindings[0].clone()).to_string());
     over(&cluster, &namespace).await;
     let audit = cluster.control_plane.audit_log();
     let created = audit.iter().filter(|e| {

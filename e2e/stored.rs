@@ -273,7 +273,7 @@ async fn windows_count_once_they_are_written_anew(control_plane: &ControlPlane) 
     {
         let patch = ["patch", "apol", "frozen", "--subresource=status", "--type=merge", "-p", status];
         let refused = admin.refused(&patch).await;
-        assert!(refused.contains("only Daypass writes the status of a policy"), "{refused}");
+        cast::assert_refused_by(&refused, "daypass-policy-status-guard");
     }
     answer("still", "Denied").await;
     until("False").await;

@@ -8,11 +8,14 @@ use daypass::api::policy_reason::{PolicyReason, UnusableReason};
 use daypass::api::reason::Reason;
 use daypass::api::word::Vocabulary;
 use daypass::api::{AccessPolicy, AccessRequest, RoleKind, RoleName, State};
+use daypass::core::decision::answer::HeldBy;
+use daypass::core::decision::shortfall::Shortfall;
+use daypass::core::policies::usable::{ListedRole, Sought, Unusable};
 use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::harness::cast::{SOON, policy};
+use crate::harness::cast::{SOON, assert_says, cluster_role, denies, falls_short, not_bindable, policy};
 use crate::harness::install::{CONTROLLER, Daypass};
 use crate::harness::plugin::Plugin;
 use crate::harness::users::{ADMIN, ALICE, CAROL};
@@ -81,12 +84,14 @@ async fn told_live(cluster: Arc<Cluster>) {
     let ops = json!({ "name": "ops" });
     allow(&cluster, &namespace, json!([{ "name": "edit" }, ops])).await;
     let gone = [("ops", UnusableReason::Missing)];
+    let missing =
+        ListedRole { index: 1, why: Unusable::Missing { role: cluster_role("ops"), sought: Sought::Cluster } };
     let message = until_usable(&cluster, &namespace, PolicyReason::RoleMissing, &gone).await;
-    assert!(message.starts_with("spec.roles[1]: there is no ClusterRole/ops: create it"), "{message}");
+    assert_says(&message, &missing);
     admin.ok(&["wait", "--for=condition=Ready", "--timeout=30s", "apol", &namespace]).await;
     until_events(&cluster, &namespace, &[("Warning", "RoleMissing", "spec.roles[1]")]).await;
     let why = denied_at_once(&cluster, &namespace, "missing", ops.clone()).await;
-    assert!(why.contains("spec.roles[1]: there is no ClusterRole/ops: create it"), "{why}");
+    assert_says(&why, &falls_short(&namespace, [Shortfall::RoleUnusable(missing)]));
     cluster.ask(ALICE, &namespace, "other", json!({ "duration": "1h" })).await;
     cluster.until_reason(&namespace, "other", "Approved", "ApprovalNeeded").await;
     the_command_line_says_the_same(&cluster, &namespace).await;
@@ -95,9 +100,9 @@ async fn told_live(cluster: Arc<Cluster>) {
     admin.ok(&role).await;
     let refused = [("ops", UnusableReason::NotBindable)];
     let message = until_usable(&cluster, &namespace, PolicyReason::RoleNotBindable, &refused).await;
-    assert!(message.contains("add ops to bindableClusterRoles in the chart's values"), "{message}");
+    assert_says(&message, &not_bindable(1, "ops"));
     let why = denied_at_once(&cluster, &namespace, "unbindable", ops.clone()).await;
-    assert!(why.contains("spec.roles[1]: Daypass may not bind ClusterRole/ops"), "{why}");
+    assert_says(&why, &falls_short(&namespace, [Shortfall::RoleUnusable(not_bindable(1, "ops"))]));
     the_command_line_says_the_same(&cluster, &namespace).await;
 
     let before = version(&cluster, &namespace).await;
@@ -144,7 +149,8 @@ async fn waits_for_its_role(cluster: &Cluster, namespace: &str) {
     eventually("it says what it waits for", SOON, async || {
         let request = cluster.requests(namespace).await.get("waits").await.map_err(|error| error.to_string())?;
         let message = request.status.and_then(|status| status.message).unwrap_or_default();
-        if message.contains("Daypass may not bind ClusterRole/ops") { Ok(()) } else { Err(message) }
+        let waits = HeldBy::Role(not_bindable(1, "ops").why).to_string();
+        if message.contains(&waits) { Ok(()) } else { Err(message) }
     })
     .await;
     cluster.review(CAROL, namespace, "waits", "Approve", "").await;
@@ -173,7 +179,7 @@ async fn the_command_line_says_the_same(cluster: &Cluster, namespace: &str) {
     let policies: Api<AccessPolicy> = Api::all(cluster.client(ADMIN).await);
     let status = policies.get(namespace).await.expect("the policy").status.expect("a status");
     let unusable: Vec<UnusableRole> = status.unusable_roles;
-    let told = daypass::core::policies::usable::Unusable::recorded(&unusable[0]).expect("a word of this version");
+    let told = Unusable::recorded(&unusable[0]).expect("a word of this version");
     let (_, linted, err) = Plugin::of(cluster, ADMIN).run(&["policy", "lint", "--cluster"]).await;
     let warned = format!("{namespace}: spec.roles[1]: {}\n    way out: {}\n", told.why(), told.way_out());
     assert!(linted.contains(&warned), "{warned}: {linted}{err}");
@@ -196,7 +202,10 @@ async fn of_namespaces(cluster: Arc<Cluster>) {
     admin.ok(&create(&elsewhere).each_ref().map(String::as_str)).await;
     until_usable(&cluster, &namespace, PolicyReason::RoleMissing, &gone).await;
     let why = denied_at_once(&cluster, &namespace, "missing", deployer.clone()).await;
-    assert!(why.contains(&format!("spec.roles[0]: there is no Role/deployer in namespace {namespace}")), "{why}");
+    let role = RoleName { kind: RoleKind::Role, name: "deployer".to_owned() };
+    let sought = Sought::Namespaces([namespace.clone()].into());
+    let missing = Shortfall::RoleUnusable(ListedRole { index: 0, why: Unusable::Missing { role, sought } });
+    assert_says(&why, &falls_short(&namespace, [missing]));
     admin.ok(&create(&namespace).each_ref().map(String::as_str)).await;
     until_usable(&cluster, &namespace, PolicyReason::AllUsable, &[]).await;
     cluster.ask(ALICE, &namespace, "there", json!({ "role": deployer, "duration": "1h" })).await;
@@ -220,5 +229,5 @@ async fn denied_ahead(cluster: Arc<Cluster>) {
     cluster.ask(ALICE, &namespace, "fix", json!({ "role": { "name": role.name } })).await;
     let why = cluster.until(&namespace, "fix", State::Denied).await.status.and_then(|status| status.message);
     let why = why.expect("a message");
-    assert!(why.contains(&format!("policy {namespace} denies it")), "{why}");
+    assert_says(&why, &denies(&namespace));
 }

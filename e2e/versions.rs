@@ -6,7 +6,7 @@ pub mod table;
 use std::process::Command;
 use std::sync::Arc;
 
-use daypass::controller::loops::canary::OLDEST_KUBERNETES;
+use daypass::core::guard::missing::OLDEST_KUBERNETES;
 use libtest_mimic::{Failed, Trial};
 
 use crate::harness::binaries::{Version, repository};

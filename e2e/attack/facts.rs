@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use daypass::core::lifecycle::hindrance::Hindrance;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::RequestProblem;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::attempt::is_truly;
 use super::call::{Call, create, delete, merge, put};
 use super::ground::{Ground, Scene, group};
-use crate::harness::cast::{SOON, request};
+use crate::harness::cast::{SOON, assert_says, lacks, request};
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, CROWDED, User, VOTERS, with_odd_names};
 use crate::harness::wait::now_plus_seconds;
 use crate::harness::{Cluster, eventually, shared};
@@ -137,7 +140,7 @@ async fn answer(cluster: &Arc<Cluster>, spec: Value, state: State) -> String {
 async fn far_start(cluster: Arc<Cluster>) {
     let at = |time: String| json!({ "duration": "1h", "startTime": time });
     let answered = answer(&cluster, at("9998-12-31T23:59:59Z".to_owned()), State::Denied).await;
-    assert!(answered.contains("spec.startTime: must be within a year"), "{answered}");
+    assert_says(&answered, &FieldError::new("spec.startTime", RequestProblem::StartsTooLate));
     answer(&cluster, at(now_plus_seconds(86_400)), State::Scheduled).await;
 }
 
@@ -148,9 +151,13 @@ async fn narrow_rules(cluster: Arc<Cluster>) {
     let mut for_no_name = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["nodes"] });
     for_no_name["resourceNames"] = json!([]);
     let escalate = json!({ "verbs": ["escalate"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"] });
-    for rules in [json!([all]), json!([fine, for_no_name]), json!([fine, escalate])] {
+    for (rules, lack) in [
+        (json!([all]), lacks(&["*"], "*", "*", None)),
+        (json!([fine, for_no_name]), lacks(&["get"], "", "nodes", None)),
+        (json!([fine, escalate]), lacks(&["escalate"], "rbac.authorization.k8s.io", "roles", None)),
+    ] {
         let answered = answer(&cluster, json!({ "rules": rules }), State::Denied).await;
-        assert!(answered.contains("spec.rules: the role does not allow"), "{answered}");
+        assert_says(&answered, &Hindrance::Lacks(vec![lack]));
     }
     answer(&cluster, json!({ "rules": [] }), State::Active).await;
 }

@@ -14,6 +14,9 @@ use crate::harness::users::{
 };
 use crate::harness::{Cluster, eventually, shared};
 use daypass::api::State;
+use daypass::api::reason::Reason;
+use daypass::api::request::AccessRequestStatus;
+use daypass::core::decision::approvals::Eligibility;
 
 /// Who asks, under which stages, and what is said: by whom and which verdict, in this order.
 struct Case {
@@ -22,12 +25,41 @@ struct Case {
     submitted: Vec<(User, &'static str)>,
 }
 
-/// A case that must wait, with words that the record then has, and one that must be granted.
+/// A case that must wait, with what is then on record, and one that must be granted.
 struct Contrast {
     name: &'static str,
     waits: Case,
-    words: &'static [&'static str],
+    record: Vec<Noted>,
     granted: Case,
+}
+
+/// Something on the record of a request.
+#[derive(Clone, Debug)]
+enum Noted {
+    /// The review of this person counts.
+    Counts(&'static str),
+    /// The review of this person has no effect, and why.
+    InVain(String, Eligibility),
+    /// So many approvals are missing in the open stage.
+    Missing(i32),
+    /// The stage of this name is open.
+    Open(&'static str),
+}
+
+impl Noted {
+    fn is_on(&self, status: &AccessRequestStatus) -> bool {
+        let said = |reason: Reason, by: &str| {
+            status.history.iter().find(|entry| entry.event == reason && entry.by.as_deref() == Some(by))
+        };
+        match self {
+            Self::Counts(by) => said(Reason::Reviewed, by).is_some(),
+            Self::InVain(by, why) => {
+                said(Reason::ReviewIgnored, by).is_some_and(|e| e.message.contains(&why.to_string()))
+            }
+            Self::Missing(n) => status.stage.as_ref().is_some_and(|stage| stage.required - stage.approved == *n),
+            Self::Open(name) => status.stage.as_ref().is_some_and(|stage| stage.name == *name),
+        }
+    }
 }
 
 pub fn trials() -> Vec<Trial> {
@@ -64,35 +96,39 @@ fn contrasts() -> Vec<Contrast> {
         stage["escalateTo"] = person("dave");
         json!([stage])
     };
-    let own = &["nobody reviews their own request"];
-    let nobody = &["has no effect: no stage of the policy names this person"];
-    let waits = &["bob says Approve", "stage second is open"];
-    let one_more = &["bob says Approve", "one more approval"];
-    let contrast = |name, waits, words, granted| Contrast { name, waits, words, granted };
+    let own = |by: &str| vec![Noted::InVain(by.to_owned(), Eligibility::OwnRequest)];
+    let nobody = |by: &str| vec![Noted::InVain(by.to_owned(), Eligibility::NotAnApprover)];
+    let one_more = vec![Noted::Counts("bob"), Noted::Missing(1)];
+    let contrast = |name, waits, record, granted| Contrast { name, waits, record, granted };
     vec![
         contrast(
             "nobody_approves_their_own_request",
             case(ALICE, alice(), &[ALICE]),
-            own,
+            own("alice"),
             case(EVE, alice(), &[ALICE]),
         ),
-        contrast("nor_as_one_of_everybody", case(ALICE, everybody(), &[ALICE]), own, case(EVE, everybody(), &[ALICE])),
+        contrast(
+            "nor_as_one_of_everybody",
+            case(ALICE, everybody(), &[ALICE]),
+            own("alice"),
+            case(EVE, everybody(), &[ALICE]),
+        ),
         contrast(
             "nor_by_a_second_group",
             case(ALICE, leads(1), &[ALICE_APPROVES]),
-            own,
+            own("alice"),
             case(EVE, leads(1), &[ALICE_APPROVES]),
         ),
         contrast(
             "nor_under_another_name",
             case(ALICE, leads(1), &[ALICE_RENAMED]),
-            own,
+            own("alice-renamed"),
             case(ALICE, leads(1), &[NOT_ALICE]),
         ),
         contrast(
             "a_person_has_one_seat_in_two_stages",
             case(ALICE, two(), &[BOB]),
-            waits,
+            vec![Noted::Counts("bob"), Noted::Open("second")],
             case(ALICE, two(), &[BOB, CAROL]),
         ),
         contrast(
@@ -104,26 +140,31 @@ fn contrasts() -> Vec<Contrast> {
         contrast(
             "nor_under_two_names_of_one_login",
             case(EVE, leads(2), &[ALICE_APPROVES, ALICE_RENAMED]),
-            &["alice says Approve", "alice-renamed says Approve", "one more approval"],
+            vec![Noted::Counts("alice"), Noted::Counts("alice-renamed"), Noted::Missing(1)],
             case(EVE, leads(2), &[ALICE_APPROVES, NOT_ALICE]),
         ),
-        contrast("a_stranger_does_not_count", case(ALICE, leads(1), &[DAVE]), nobody, case(ALICE, leads(1), &[BOB])),
+        contrast(
+            "a_stranger_does_not_count",
+            case(ALICE, leads(1), &[DAVE]),
+            nobody("dave"),
+            case(ALICE, leads(1), &[BOB]),
+        ),
         contrast(
             "who_has_left_the_group_does_not_count",
             case(ALICE, leads(1), &[BOB_LEFT]),
-            nobody,
+            nobody("bob"),
             case(ALICE, leads(1), &[BOB]),
         ),
         contrast(
             "who_approves_leaves_the_group_and_says_it_again_does_not_count",
             case(ALICE, leads(2), &[BOB, BOB_LEFT, CAROL]),
-            &["has no effect: no stage of the policy names this person", "carol says Approve", "one more approval"],
+            [nobody("bob"), vec![Noted::Counts("carol"), Noted::Missing(1)]].concat(),
             case(ALICE, leads(2), &[BOB, BOB, CAROL]),
         ),
         contrast(
             "a_second_line_does_not_count_before_its_time",
             case(ALICE, escalating("1h"), &[DAVE]),
-            nobody,
+            nobody("dave"),
             case(ALICE, escalating("1s"), &[DAVE]),
         ),
     ]
@@ -144,7 +185,7 @@ async fn holds(cluster: Arc<Cluster>, contrast: Contrast) {
     for (user, verdict) in contrast.waits.submitted {
         ground.submit_review(user, verdict).await;
     }
-    until_on_record(&ground, contrast.words).await;
+    until_on_record(&ground, &contrast.record).await;
     let waiting = cluster.until(&ground.namespace, "fix", State::Pending).await;
     assert!(waiting.status.expect("a status").granted_at.is_none());
     assert!(cluster.our_bindings(&ground.namespace).await.is_empty());
@@ -156,11 +197,12 @@ async fn holds(cluster: Arc<Cluster>, contrast: Contrast) {
     cluster.until(&ground.namespace, "fix", State::Active).await;
 }
 
-/// Waits until the record of the request has all of these words.
-async fn until_on_record(ground: &Ground, words: &[&str]) {
-    eventually(&format!("{words:?} are on record"), SOON, async || {
-        let status = ground.read(&ground.areq("fix")).await.expect("the request")["status"].to_string();
-        if words.iter().all(|words| status.contains(words)) { Ok(()) } else { Err(status) }
+/// Waits until all of this is on the record of the request.
+async fn until_on_record(ground: &Ground, record: &[Noted]) {
+    eventually(&format!("{record:?} are on record"), SOON, async || {
+        let status = ground.read(&ground.areq("fix")).await.expect("the request")["status"].take();
+        let read = serde_json::from_value(status.clone()).map_err(|error| error.to_string())?;
+        if record.iter().all(|noted| noted.is_on(&read)) { Ok(()) } else { Err(status.to_string()) }
     })
     .await;
 }
@@ -194,7 +236,7 @@ async fn a_service_account(cluster: Arc<Cluster>) {
         if named {
             cluster.until(&ground.namespace, "fix", State::Active).await;
         } else {
-            until_on_record(&ground, &["has no effect: no stage of the policy names this service account"]).await;
+            until_on_record(&ground, &[Noted::InVain(name, Eligibility::UnnamedServiceAccount)]).await;
             cluster.until(&ground.namespace, "fix", State::Pending).await;
             assert!(cluster.our_bindings(&ground.namespace).await.is_empty());
         }
@@ -209,7 +251,7 @@ async fn made_again(cluster: Arc<Cluster>) {
     ground.ok(&delete(ADMIN, ground.areq("fix"))).await;
     let again = request(&ground.namespace, "fix", json!({ "duration": "30m" }));
     ground.ok(&create(ALICE, ground.requests(), again)).await;
-    until_on_record(&ground, &["stage leads is open"]).await;
+    until_on_record(&ground, &[Noted::Open("leads")]).await;
     let waiting = cluster.until(&ground.namespace, "fix", State::Pending).await;
     assert!(waiting.status.expect("a status").reviews.is_empty());
     cluster.until_unbound(&ground.namespace).await;
@@ -221,7 +263,8 @@ async fn a_stranger(cluster: Arc<Cluster>) {
     let ground = asked(&cluster, ALICE, leads(2)).await;
     ground.submit_review(MALLORY, "Deny").await;
     ground.submit_review(DAVE, "Revoke").await;
-    until_on_record(&ground, &["Deny of mallory has no effect", "Revoke of dave has no effect"]).await;
+    let nobody = |by: &str| Noted::InVain(by.to_owned(), Eligibility::NotAnApprover);
+    until_on_record(&ground, &[nobody("mallory"), nobody("dave")]).await;
     cluster.until(&ground.namespace, "fix", State::Pending).await;
     ground
         .ok(&merge(CAROL, ground.status(), json!({ "status": { "reviews": { "carol": { "verdict": "Deny" } } } })))

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use daypass::api::conditions::{FINISHED, find};
 use daypass::api::request::AccessRequestStatus;
-use daypass::api::{AccessRequest, State};
+use daypass::api::{AccessRequest, RoleKind, RoleName, State};
 use daypass::controller::loops::reaper::SWEEP;
+use daypass::core::decision::freeze::Denying;
 use daypass::core::decision::shortfall::{Denial, Shortfall};
-use daypass::core::lifecycle::active::NoLonger;
+use daypass::core::lifecycle::granted::NoLonger;
+use daypass::core::policies::usable::{ListedRole, Unusable};
+use daypass::core::rbac::role::Lack;
+use daypass::core::rbac::rules::Uncovered;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::ListParams;
@@ -271,6 +275,36 @@ pub fn why_over(status: &AccessRequestStatus) -> String {
 #[track_caller]
 pub fn assert_says(message: &str, what: &dyn Display) {
     assert!(message.contains(&what.to_string()), "{what}\nis not in\n{message}");
+}
+
+/// That an admission policy of this name refused it, as the API server says. Why it does is for people to read.
+#[track_caller]
+pub fn assert_refused_by(refusal: &str, policy: &str) {
+    let by = format!("ValidatingAdmissionPolicy '{policy}'");
+    assert!(refusal.contains(&by), "{policy} is not who refuses\n{refusal}");
+}
+
+/// That a policy denies it, whatever the time.
+pub fn denies(policy: &str) -> Denying {
+    Denying { policy: policy.to_owned(), unevaluated: None, window: None }
+}
+
+/// That the role of this place in the list of a policy, a ClusterRole, may not be bound.
+pub fn not_bindable(index: usize, name: &str) -> ListedRole {
+    let role = cluster_role(name);
+    ListedRole { index, why: Unusable::NotBindable { role, namespace: None } }
+}
+
+/// A ClusterRole.
+pub fn cluster_role(name: &str) -> RoleName {
+    RoleName { kind: RoleKind::ClusterRole, name: name.to_owned() }
+}
+
+/// That a role does not have these verbs on a resource; of a Role, in which namespace.
+pub fn lacks(verbs: &[&str], group: &str, resource: &str, namespace: Option<&str>) -> Lack {
+    let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
+    let what = Uncovered::Resource { verbs, group: group.to_owned(), resource: resource.to_owned(), name: None };
+    Lack::Right { what, namespace: namespace.map(str::to_owned) }
 }
 
 /// That a policy falls short of a request in these things.

@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::wait::eventually;
 
 /// Clocks there are off by five hours and three quarters.
-pub const ZONE: &str = "Asia/Kathmandu";
+const ZONE: &str = "Asia/Kathmandu";
 
 /// How long to wait for a window to open or close.
 pub const WITHIN: Duration = Duration::from_secs(150);

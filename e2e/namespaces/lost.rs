@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use daypass::core::lifecycle::reap::Stray;
+use daypass::core::model::field_error::FieldError;
+use daypass::core::model::problem::ScopeProblem;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::{SERVED, limited, make, much};
-use crate::harness::cast::{SOON, request, why_over};
+use crate::harness::cast::{SOON, assert_says, request, why_over};
 use crate::harness::cluster::limits;
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
@@ -34,9 +37,12 @@ pub async fn one_is_missing(control_plane: Arc<ControlPlane>) {
     cluster.until("bank", "fix", State::Expired).await;
     cluster.ask(ALICE, "bank", "there", json!({ "scope": { "namespaces": ["late"] } })).await;
     let denied = cluster.until("bank", "there", State::Denied).await.status.expect("a status");
-    assert_eq!(why_over(&denied), "spec.scope.namespaces: no such namespace: late");
+    let missing = FieldError::new("spec.scope.namespaces", ScopeProblem::Missing(vec!["late".to_owned()]));
+    assert_eq!(why_over(&denied), missing.to_string());
     let log = cluster.controller.log();
-    let warnings = log.lines().filter(|line| line.contains("cannot be read, so requests there wait")).count();
+    let is_warning =
+        |line: &&str| [r#""WARN""#, r#""kind":"#, r#""namespace":"late""#].iter().all(|part| line.contains(part));
+    let warnings = log.lines().filter(is_warning).count();
     assert_eq!(warnings, 3, "each kind is told once: {log}");
 
     eventually("it is asked for less and less often", SOON, async || {
@@ -119,7 +125,7 @@ pub async fn unread(control_plane: Arc<ControlPlane>) {
     .await;
     assert!(now() >= end, "it went before its end");
     let log = cluster.controller.log();
-    assert!(log.contains("its request cannot be read, and the end that is noted on it has come"), "{log}");
+    assert_says(&log, &Stray::NotedEnd);
 
     // What happened meanwhile goes on record, and the other is ended as ever.
     Daypass::install(&cluster.control_plane, &["bindableRoles={deployer}", &limits(&SERVED).0]).await;

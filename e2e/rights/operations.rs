@@ -366,7 +366,7 @@ impl Ground {
             let events = self.events_of(request).await?;
             let announced = |event: &Event| {
                 let note = event.note.as_deref().unwrap_or_default();
-                event.reason.as_deref() == Some("Hindered") && note.contains("cannot go on") && note.contains("cannot ")
+                event.reason.as_deref() == Some("Hindered") && note.contains("cannot ")
             };
             if events.iter().any(announced) { Ok(()) } else { Err(format!("it says {events:?}")) }
         })

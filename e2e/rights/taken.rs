@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use daypass::controller::loops::canary::CanaryRemark;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use kube::Api;
@@ -14,6 +15,7 @@ use super::operations::Deed::{self, Decide, End, Grant, Judge, Leave, Refuse, Re
 use super::operations::Form::{Edit, Everywhere, Narrow, NarrowEverywhere, Whole};
 use super::operations::Ground;
 use crate::chart;
+use crate::guards::believed_by_sight;
 use crate::harness::cast::SOON;
 use crate::harness::users::ADMIN;
 use crate::harness::{Cluster, eventually, install};
@@ -29,8 +31,26 @@ enum Need {
     ToBeReady(&'static str),
     /// The same where Daypass has never run: no Lease, and nothing that the canary left.
     ToBeReadyFirst(&'static str),
-    /// To prove something that is believed without it. The words that `/readyz` has of it, ready or not.
-    ToProve(&'static str),
+    /// To prove something that is believed without it, which `/readyz` says, ready or not.
+    ToProve(Unproven),
+}
+
+/// What is believed without a right.
+#[derive(Clone, Copy)]
+enum Unproven {
+    /// That guards are as they were seen last. They are looked at all the same, now and then.
+    Unchanged,
+    /// That the guard of this name refuses what it should.
+    Guard(&'static str),
+}
+
+impl Unproven {
+    fn words(self) -> String {
+        match self {
+            Self::Unchanged => CanaryRemark::Late(String::new()).to_string(),
+            Self::Guard(name) => believed_by_sight(name),
+        }
+    }
 }
 use Need::{For, FromTheStart, ToBeReady, ToBeReadyFirst, ToProve};
 
@@ -45,9 +65,9 @@ const NEEDED: [(&str, Need); 52] = [
     ("daypass may watch accesspolicies", FromTheStart(Judge)),
     ("daypass may patch accesspolicies/status", For(Judge)),
     ("daypass may list validatingadmissionpolicies", ToBeReady(GUARD)),
-    ("daypass may watch validatingadmissionpolicies", ToProve(BLIND)),
+    ("daypass may watch validatingadmissionpolicies", ToProve(Unproven::Unchanged)),
     ("daypass may list validatingadmissionpolicybindings", ToBeReady(GUARD)),
-    ("daypass may watch validatingadmissionpolicybindings", ToProve(BLIND)),
+    ("daypass may watch validatingadmissionpolicybindings", ToProve(Unproven::Unchanged)),
     ("daypass may list namespaces", ToBeReady("namespaces (")),
     ("daypass may watch namespaces", FromTheStart(Leave)),
     ("daypass may get roles", For(Refuse(Whole))),
@@ -85,16 +105,14 @@ const NEEDED: [(&str, Need); 52] = [
     ("daypass-canary may create accessrequests", ToBeReadyFirst(GUARD)),
     ("daypass-canary may get accessrequests daypass-canary", ToBeReady(GUARD)),
     ("daypass-canary may patch accessrequests daypass-canary", ToBeReadyFirst(GUARD)),
-    ("daypass-canary may patch accessrequests/status daypass-canary", ToProve("status-guard is believed by sight")),
-    ("daypass-canary may create configmaps", ToProve("self-guard is believed by sight")),
-    ("daypass-canary may patch leases daypass", ToProve("lease-guard is believed by sight")),
-    ("daypass-canary may create rolebindings", ToProve("binding-guard is believed by sight")),
+    ("daypass-canary may patch accessrequests/status daypass-canary", ToProve(Unproven::Guard("daypass-status-guard"))),
+    ("daypass-canary may create configmaps", ToProve(Unproven::Guard("daypass-self-guard"))),
+    ("daypass-canary may patch leases daypass", ToProve(Unproven::Guard("daypass-lease-guard"))),
+    ("daypass-canary may create rolebindings", ToProve(Unproven::Guard("daypass-binding-guard"))),
 ];
 
-/// What `/readyz` says when the guard may be there and cannot be tried. Nothing is granted then.
-const GUARD: &str = "guard (the guard cannot be tried";
-/// What it says when changes of guards cannot be watched. They are looked at all the same, now and then.
-const BLIND: &str = "changes of guards are noticed late";
+/// What `/readyz` waits for when the guard may be there and cannot be tried. Nothing is granted then.
+const GUARD: &str = "guard (";
 
 /// One verb on one resource, on one name where the rule has names.
 struct Right {
@@ -315,7 +333,7 @@ async fn is_missed(ground: &Ground, right: &Right, need: Need) {
     }
     match (need, &begun) {
         (ToBeReady(words) | ToBeReadyFirst(words), _) => ground.until_it_waits_for(words, &name).await,
-        (ToProve(words), _) => ground.until_it_says(words, &name).await,
+        (ToProve(unproven), _) => ground.until_it_says(&unproven.words(), &name).await,
         (FromTheStart(_), Some((operation, outcome))) => ground.has_not_come(*operation, outcome, &name).await,
         (For(_), Some((operation, outcome))) => ground.has_failed(*operation, outcome, &name).await,
         (_, None) => unreachable!("every deed has begun"),

@@ -19,6 +19,7 @@ mod roles;
 pub(crate) mod simulator;
 mod strategies;
 mod suspension;
+mod texts;
 mod wording;
 
 use std::collections::BTreeMap;
