@@ -2,14 +2,14 @@
 //!
 //! Owns how long a call may take and how a call that failed is told. It must not know any kind of Daypass's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use http::HeaderValue;
 use http::header::USER_AGENT;
 use k8s_openapi::jiff::SignedDuration;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::error::{PluginError, said};
@@ -164,12 +164,29 @@ impl Cluster {
     }
 }
 
+/// The contexts of the kubeconfig, in its order.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn context_names(connection: &Connection) -> Result<Vec<String>, PluginError> {
+    let path = connection.kubeconfig.as_deref();
+    let file = kubeconfig(path).map_err(|error| ClientError::Kubeconfig(name_of(path), error))?;
+    Ok(file.contexts.into_iter().map(|context| context.name).collect())
+}
+
+fn kubeconfig(path: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
+    path.map_or_else(Kubeconfig::read, Kubeconfig::read_from)
+}
+
+fn name_of(path: Option<&Path>) -> String {
+    path.map_or_else(|| "that kubectl uses".to_owned(), |path| path.display().to_string())
+}
+
 /// What the kubeconfig says, with the command line on top.
 async fn config(connection: &Connection) -> Result<Config, ClientError> {
     let path = connection.kubeconfig.as_deref();
-    let name = path.map_or_else(|| "that kubectl uses".to_owned(), |path| path.display().to_string());
-    let failed = |error| ClientError::Kubeconfig(name.clone(), error);
-    let mut file = path.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(failed)?;
+    let failed = |error| ClientError::Kubeconfig(name_of(path), error);
+    let mut file = kubeconfig(path).map_err(failed)?;
     lay_over(&mut file, connection);
     let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
     let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?;

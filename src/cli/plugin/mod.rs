@@ -1,11 +1,13 @@
 //! The kubectl plugin: its command line, and which module runs which command.
 //!
 //! It decides with `core` and acts with the caller's own rights only. [`cluster`] talks to the API server, [`identity`] asks
-//! who the caller is, [`refused`] reads what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and
+//! who the caller is, [`contexts`] asks several clusters at once, [`refused`] reads what was refused, [`seen`] what the core
+//! decides by, [`mod@write`] is all that is written, [`output`] prints, and
 //! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`explain`], [`policy`].
 
 pub mod ask;
 pub mod cluster;
+pub mod contexts;
 pub mod decide;
 pub mod error;
 pub mod exit;

@@ -10,6 +10,7 @@ use crate::api::policy::Stage;
 use crate::api::request::{AccessRequest, ReviewVerdict, State};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::{Cluster, Connection, quoted};
+use crate::cli::plugin::contexts::{ContextAnswer, ContextsArgs};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::identity::caller;
@@ -38,6 +39,8 @@ pub struct PendingArgs {
     #[command(flatten)]
     installation: InstallationArgs,
     #[command(flatten)]
+    contexts: ContextsArgs,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -63,43 +66,36 @@ struct PendingRequest {
 /// # Errors
 /// When requests cannot be read.
 pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, PluginError> {
-    let cluster = Cluster::connect(&args.connection).await?;
-    let who = caller(&cluster).await?;
-    let requests = args.requests(&cluster, console).await?;
-    let policies = match PoliciesRead::read(&cluster).await {
-        Ok(policies) => Some(policies),
-        Err(error) if error.is_forbidden() => {
-            console.note("you may not list policies, so deadlines are not known");
-            None
-        }
-        Err(error) => return Err(error),
-    };
-    let now = Clock::wall().now();
-    let mut waiting = Vec::new();
-    for request in requests {
-        let Some(asked) = asked(&request, policies.as_ref().map(|policies| &policies.set), &who) else { continue };
-        let by = match (&asked, &policies) {
-            (ReviewTask::Review { by }, _) => Some(*by),
-            (ReviewTask::Stage(_), Some(policies)) => {
-                deadline(&cluster, &request, policies, &args.installation, now).await?
-            }
-            (ReviewTask::Stage(_), None) => None,
-        };
-        waiting.push(PendingRequest { request, asked, by });
-    }
-    waiting.sort_by(|a, b| sooner(a.by, b.by));
-    let objects: Vec<&AccessRequest> = waiting.iter().map(|waiting| &waiting.request).collect();
-    match (args.format.format().list(&objects)?, waiting.first()) {
+    let read = async |cluster: Cluster, console: &mut Console| args.waiting(&cluster, console).await;
+    let pending = args.contexts.ask(&args.connection, console, read).await?;
+    let mut waiting: Vec<(&ContextAnswer<Vec<PendingRequest>>, &PendingRequest)> =
+        pending.answers.iter().flat_map(|of| of.answer.iter().map(move |waiting| (of, waiting))).collect();
+    waiting.sort_by(|(_, a), (_, b)| sooner(a.by, b.by));
+    let objects: Vec<_> = waiting.iter().map(|(of, waiting)| (of.context.as_deref(), &waiting.request)).collect();
+    match (args.format.format().side_by_side(&objects, &pending.failed)?, waiting.first()) {
         (Some(document), _) => console.print(&document),
+        (None, None) if pending.answers.is_empty() => {}
         (None, None) => console.say("nothing waits for your decision"),
-        (None, Some(first)) => {
-            console.show(&args.table(&waiting, now));
+        (None, Some((of, first))) => {
+            console.show(&args.table(pending.head(), &waiting, Clock::wall().now()));
             let (namespace, name) = (first.request.namespace().unwrap_or_default(), first.request.name_any());
-            let flags = args.connection.flags();
+            let flags = of.connection.flags();
             console.next(&format!("kubectl daypass approve {} -n {namespace}{flags}", quoted(&name)));
         }
     }
-    Ok(Exit::Done)
+    Ok(pending.exit())
+}
+
+/// The policies, as far as they may be read.
+async fn policies(cluster: &Cluster, console: &mut Console) -> Result<Option<PoliciesRead>, PluginError> {
+    match PoliciesRead::read(cluster).await {
+        Ok(policies) => Ok(Some(policies)),
+        Err(error) if error.is_forbidden() => {
+            console.note("you may not list policies, so deadlines are not known");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What is due earlier first; what nobody knows the end of comes last.
@@ -146,6 +142,27 @@ fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) 
 }
 
 impl PendingArgs {
+    /// What waits for the caller in one cluster.
+    async fn waiting(&self, cluster: &Cluster, console: &mut Console) -> Result<Vec<PendingRequest>, PluginError> {
+        let who = caller(cluster).await?;
+        let requests = self.requests(cluster, console).await?;
+        let policies = policies(cluster, console).await?;
+        let now = Clock::wall().now();
+        let mut waiting = Vec::new();
+        for request in requests {
+            let Some(asked) = asked(&request, policies.as_ref().map(|policies| &policies.set), &who) else { continue };
+            let by = match (&asked, &policies) {
+                (ReviewTask::Review { by }, _) => Some(*by),
+                (ReviewTask::Stage(_), Some(policies)) => {
+                    deadline(cluster, &request, policies, &self.installation, now).await?
+                }
+                (ReviewTask::Stage(_), None) => None,
+            };
+            waiting.push(PendingRequest { request, asked, by });
+        }
+        Ok(waiting)
+    }
+
     /// All requests that are looked at. What is left out is said.
     async fn requests(&self, cluster: &Cluster, console: &mut Console) -> Result<Vec<AccessRequest>, PluginError> {
         let named = self.namespace.iter().cloned().map(Where::Namespace).collect::<Vec<_>>();
@@ -167,11 +184,17 @@ impl PendingArgs {
         Ok(requests)
     }
 
-    fn table(&self, waiting: &[PendingRequest], now: Timestamp) -> Text {
+    fn table(
+        &self,
+        head: &[&'static str],
+        waiting: &[(&ContextAnswer<Vec<PendingRequest>>, &PendingRequest)],
+        now: Timestamp,
+    ) -> Text {
         let heads = ["NAMESPACE", "NAME", "REQUESTER", "ROLE", "FOR", "RISK", "DEADLINE", "AGE", "REASON"];
-        let mut table = self.format.table(&heads, &["STAGE", "WHERE"]);
-        for PendingRequest { request, asked, by } in waiting {
-            let mut row: Vec<TextSpan> = vec![
+        let mut table = self.format.table(&[head, &heads].concat(), &["STAGE", "WHERE"]);
+        for (of, PendingRequest { request, asked, by }) in waiting {
+            let mut row: Vec<TextSpan> = of.cell().into_iter().collect();
+            row.extend([
                 request.namespace().unwrap_or_default().into(),
                 request.name_any().into(),
                 words::requester(request).into(),
@@ -181,7 +204,7 @@ impl PendingArgs {
                 by.map(|by| by.to_string()).unwrap_or_default().into(),
                 words::age(request, now).into(),
                 request.spec.reason.clone().into(),
-            ];
+            ]);
             if self.format.is_wide() {
                 let stage = match asked {
                     ReviewTask::Stage(name) => name.clone(),

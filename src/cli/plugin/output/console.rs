@@ -15,6 +15,10 @@ pub struct Console {
     is_live: bool,
     /// What was said last where there is no terminal to write over.
     said: String,
+    /// What everything that is said beside the result begins with.
+    about: Option<String>,
+    /// Whether nothing is said beside the result.
+    is_silent: bool,
 }
 
 impl Default for Console {
@@ -24,12 +28,24 @@ impl Default for Console {
             err: AutoStream::auto(std::io::stderr()),
             is_live: false,
             said: String::new(),
+            about: None,
+            is_silent: false,
         }
     }
 }
 
 // Whoever reads may have gone, as `head` does, so that nothing can be written is no failure.
 impl Console {
+    /// The same streams, where what is said beside the result begins with what it is about.
+    pub fn about(what: &str) -> Self {
+        Self { about: Some(what.to_owned()), ..Self::default() }
+    }
+
+    /// The same streams, where nothing is said beside the result: for what was said before.
+    pub fn silent() -> Self {
+        Self { is_silent: true, ..Self::default() }
+    }
+
     /// A result, for people.
     pub fn show(&mut self, text: &Text) {
         self.end_live();
@@ -46,8 +62,13 @@ impl Console {
 
     /// Something beside the result: what happens, what could not be read.
     pub fn say(&mut self, words: impl Into<TextSpan>) {
+        if self.is_silent {
+            return;
+        }
         self.end_live();
-        let _ = write!(self.err, "{}", Text::of(words));
+        let words: TextSpan = words.into();
+        let about = self.about.as_ref().map(|about| format!("{about}: ")).unwrap_or_default();
+        let _ = write!(self.err, "{}", Text::of(TextSpan { words: about + &words.words, ..words }));
     }
 
     /// Something that bears on the result and that one might not expect.

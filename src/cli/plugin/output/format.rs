@@ -64,6 +64,11 @@ impl FormatArgs {
         Table::new(&[heads, more].concat()).without_heads(self.no_headers)
     }
 
+    /// Whether it is for people: a table, or sentences.
+    pub fn is_for_people(&self) -> bool {
+        matches!(self.format(), Format::People | Format::Wide)
+    }
+
     /// Whether the columns of `-o wide` are wanted.
     pub fn is_wide(&self) -> bool {
         self.output == Some(Format::Wide)
@@ -103,6 +108,32 @@ impl Format {
             return Ok(Some(items.iter().map(name).collect()));
         }
         self.document(json!({ "apiVersion": "v1", "kind": "List", "metadata": {}, "items": items }))
+    }
+
+    /// The objects of several clusters in one List: each with the context that it is of, and the contexts that failed beside
+    /// them, each with why. Without a context an object is as it is.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn side_by_side<T: Serialize>(
+        &self,
+        objects: &[(Option<&str>, T)],
+        failed: &[(String, String)],
+    ) -> Result<Option<String>, FormatError> {
+        let item = |(context, object): &(Option<&str>, T)| {
+            let mut item = serde_json::to_value(object)?;
+            if let (Some(context), Some(fields)) = (context, item.as_object_mut()) {
+                fields.insert("context".to_owned(), json!(context));
+            }
+            Ok(item)
+        };
+        let items = objects.iter().map(item).collect::<Result<Vec<Value>, FormatError>>()?;
+        if failed.is_empty() || *self == Self::Name {
+            return self.list(&items);
+        }
+        let failed: Vec<Value> =
+            failed.iter().map(|(context, why)| json!({ "context": context, "error": why })).collect();
+        self.document(json!({ "apiVersion": "v1", "kind": "List", "metadata": {}, "items": items, "failed": failed }))
     }
 
     fn document(&self, value: Value) -> Result<Option<String>, FormatError> {
@@ -147,6 +178,21 @@ mod tests {
             "accessrequest.daypass.dev/fix\n"
         );
         assert_eq!(Format::Wide.object(&fix()).unwrap(), None);
+    }
+
+    #[test]
+    fn objects_of_several_clusters_say_which_they_are_of() {
+        let written = |objects: &[(Option<&str>, Value)], failed: &[(String, String)]| -> Value {
+            serde_json::from_str(&Format::Json.side_by_side(objects, failed).unwrap().unwrap()).unwrap()
+        };
+        let alone = written(&[(None, fix())], &[]);
+        assert_eq!((&alone["items"][0], alone.get("failed")), (&fix(), None));
+        let several = written(&[(Some("eu"), fix())], &[("us".to_owned(), "it is away".to_owned())]);
+        assert_eq!(
+            (&several["items"][0]["context"], &several["items"][0]["kind"]),
+            (&json!("eu"), &json!("AccessRequest"))
+        );
+        assert_eq!(several["failed"], json!([{ "context": "us", "error": "it is away" }]));
     }
 
     #[test]
