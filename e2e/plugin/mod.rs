@@ -2,6 +2,7 @@
 
 mod anew;
 mod connect;
+mod contexts;
 mod decide;
 mod end;
 mod explain;
@@ -14,6 +15,7 @@ mod policy;
 mod readers;
 mod request;
 mod watch;
+mod who;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -23,6 +25,7 @@ use crate::harness::cast;
 pub fn trials() -> Vec<Trial> {
     let trials = [
         connect::trials(),
+        contexts::trials(),
         request::trials(),
         options::trials(),
         manifest::trials(),
@@ -33,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
         pending::trials(),
         decide::trials(),
         end::trials(),
+        who::trials(),
         explain::trials(),
         policy::trials(),
         readers::trials(),

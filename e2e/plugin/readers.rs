@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daypass::api::State;
 use libtest_mimic::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::draft;
 use crate::harness::cast::SOON;
@@ -62,7 +62,22 @@ async fn promises(cluster: Arc<Cluster>) {
     // A role of the values can be read, and no other.
     assert!(cluster.kubectl(ALICE).can_i("get", "clusterroles/view", None).await);
     assert!(!cluster.kubectl(ALICE).can_i("get", "clusterroles/admin", None).await);
+    grants(&cluster, &namespace, &name).await;
     labels(&cluster, &namespace).await;
+}
+
+/// Who has what is told as far as a namespace goes, with the roles of the values read one by one.
+async fn grants(cluster: &Cluster, namespace: &str, name: &str) {
+    let eve = Plugin::of(cluster, EVE);
+    let (out, err) = eve.ends(&["who", "--can=delete:pods", "-n", namespace, "-o", "json"], 0).await;
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let row = &json["items"][0];
+    assert_eq!((&row["request"]["name"], &row["state"]), (&json!(name), &json!("onRecord")), "{err}");
+    assert_eq!(row["roleUnread"], json!(false), "{err}");
+    assert!(err.contains("note: you may not list the requests of all namespaces"), "{err}");
+    let out = eve.done(&["who", "--can=get:nodes", "-n", namespace, "-o", "name"]).await;
+    assert_eq!(out, "");
+    eve.ends(&["who", "-A"], 1).await;
 }
 
 /// What hangs on labels is promised to whoever may read them.

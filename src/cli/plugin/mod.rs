@@ -3,7 +3,7 @@
 //! It decides with `core` and acts with the caller's own rights only. [`cluster`] talks to the API server, [`identity`] asks
 //! who the caller is, [`contexts`] asks several clusters at once, [`refused`] reads what was refused, [`seen`] what the core
 //! decides by, [`mod@write`] is all that is written, [`output`] prints, and
-//! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`explain`], [`policy`].
+//! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`].
 
 pub mod ask;
 pub mod cluster;
@@ -20,6 +20,7 @@ pub mod refused;
 pub mod requests;
 pub mod see;
 pub mod seen;
+pub mod who;
 pub mod write;
 
 use std::process::ExitCode;
@@ -53,6 +54,8 @@ enum Command {
     Watch(see::choice::Choice),
     /// Show one request on a page: who, what, why, who may approve, and what happened.
     Show(see::show::ShowArgs),
+    /// Tell who can do what now, until when and through which request.
+    Who(who::WhoArgs),
     /// List what waits for your decision, what is due first at the top.
     Pending(decide::pending::PendingArgs),
     /// Approve requests.
@@ -99,6 +102,7 @@ impl Plugin {
             Command::Again(args) => ask::anew::again(args, console).await,
             Command::List(args) => see::list::run(args, console).await,
             Command::Watch(choice) => see::watch::run(choice, console).await,
+            Command::Who(args) => who::run(args, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::ReviewCommand::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::ReviewCommand::Deny, console).await,

@@ -3,6 +3,7 @@
 //! It must not know a policy, or say whether a binding should be there.
 
 pub mod bind_refusal;
+pub mod allowed;
 pub mod binding;
 pub mod changed;
 pub mod made_role;

@@ -7,6 +7,7 @@ pub mod events;
 pub mod explain;
 pub mod lint;
 pub mod offers;
+pub mod who;
 
 #[cfg(test)]
 mod golden;

@@ -7,22 +7,20 @@ use crate::api::request::NarrowRule;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 
-const FLAG: &str = "--rule";
-
 /// A resource that the API server serves, and its group.
 type Served = (String, String);
 
-/// The rules of these rights, each with its group. Nothing is asked when all name theirs.
+/// The rules of these rights, which a flag names, each with its group. Nothing is asked when all name theirs.
 ///
 /// # Errors
 /// When the API server cannot be asked, or serves none or several of a name.
-pub async fn rules(cluster: &Cluster, rights: &[RuleArg]) -> Result<Vec<NarrowRule>, PluginError> {
+pub async fn rules(cluster: &Cluster, flag: &'static str, rights: &[RuleArg]) -> Result<Vec<NarrowRule>, PluginError> {
     let served = if rights.iter().any(|right| right.group.is_none()) { served(cluster).await? } else { Vec::new() };
     let of = |right: &RuleArg| match &right.group {
         Some(group) => Ok(right.rule(group.clone())),
         None => group(&right.resource, &served).map(|group| right.rule(group)),
     };
-    rights.iter().map(of).collect::<Result<_, String>>().map_err(|problem| PluginError::Flag { flag: FLAG, problem })
+    rights.iter().map(of).collect::<Result<_, String>>().map_err(|problem| PluginError::Flag { flag, problem })
 }
 
 async fn served(cluster: &Cluster) -> Result<Vec<Served>, PluginError> {

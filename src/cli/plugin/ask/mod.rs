@@ -12,12 +12,12 @@ mod ending;
 mod every;
 mod forecast;
 mod from_error;
-mod groups;
+pub mod groups;
 mod line;
 mod manifest;
 pub mod options;
 mod pick;
-mod rule;
+pub mod rule;
 pub mod send;
 mod wait;
 
@@ -163,7 +163,7 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
         recurrence: args.every.as_ref().map(|every| every.for_weeks(args.weeks)),
         reason: reason(args.reason.clone(), console)?,
         ticket: args.ticket.clone(),
-        rules: groups::rules(&cluster, &args.rules).await?,
+        rules: groups::rules(&cluster, "--rule", &args.rules).await?,
         scope: args.scope(),
         policy: args.policy.clone(),
         break_glass: args.break_glass,

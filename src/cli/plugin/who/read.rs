@@ -1,0 +1,218 @@
+//! What "who can do what" is answered from: requests, bindings and roles, as far as the caller may read them. What may not be
+//! read is said.
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use crate::api::request::{AccessRequest, BindingKind};
+use crate::api::subject::{RoleKind, RoleName};
+use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::requests::{self, Where};
+use crate::core::rbac::binding::Observed;
+use crate::core::report::who::{KnownRoles, KnownRules, WhoSeen, is_active};
+use crate::runtime::clock::Clock;
+
+/// All that was read.
+#[derive(Debug)]
+pub struct WhoRead {
+    pub requests: Vec<AccessRequest>,
+    has_all_requests: bool,
+    bindings: Vec<Observed>,
+    /// The kinds of bindings that could be listed.
+    pub kinds: Vec<BindingKind>,
+    roles: KnownRoles,
+    now: Timestamp,
+}
+
+impl WhoRead {
+    /// The same for the core.
+    pub fn seen(&self) -> WhoSeen<'_> {
+        WhoSeen {
+            requests: &self.requests,
+            has_all_requests: self.has_all_requests,
+            bindings: &self.bindings,
+            kinds: &self.kinds,
+            roles: &self.roles,
+            now: self.now,
+        }
+    }
+}
+
+/// What to read, and where.
+pub struct WhoReading<'a> {
+    pub cluster: &'a Cluster,
+    pub place: &'a Where,
+    /// Whether a right is asked about, so that the rules of roles matter.
+    pub right: bool,
+    /// Whether somebody is asked about.
+    pub subject: bool,
+}
+
+/// Where a role is looked up, and its name. A ClusterRole has no namespace.
+type RolePlace = (Option<String>, String);
+
+impl WhoReading<'_> {
+    /// Reads it. What may not be read is said on the console.
+    ///
+    /// # Errors
+    /// When requests may not be read, or the API server cannot be asked.
+    pub async fn read(&self, console: &mut Console) -> Result<WhoRead, PluginError> {
+        let (requests, has_all_requests) = self.requests(console).await?;
+        let (bindings, kinds) = self.bindings(console).await?;
+        let roles = self.roles(&requests, &bindings, console).await?;
+        Ok(WhoRead { requests, has_all_requests, bindings, kinds, roles, now: Clock::wall().now() })
+    }
+
+    /// The requests of all namespaces, since those of others may hold here; or else those of the namespace.
+    async fn requests(&self, console: &mut Console) -> Result<(Vec<AccessRequest>, bool), PluginError> {
+        match requests::list(self.cluster, &Where::Everywhere, console).await {
+            Ok(all) => Ok((all, true)),
+            Err(error) if error.is_forbidden() && *self.place != Where::Everywhere => {
+                let some = requests::list(self.cluster, self.place, console).await?;
+                console.note(&format!(
+                    "you may not list the requests of all namespaces: access that was asked for in others, and holds{}, is not \
+                     told",
+                    self.place.words()
+                ));
+                Ok((some, false))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bindings that hold in the place, and the kinds of them that may be listed.
+    async fn bindings(&self, console: &mut Console) -> Result<(Vec<Observed>, Vec<BindingKind>), PluginError> {
+        let client = || self.cluster.client.clone();
+        let here: Api<RoleBinding> = match self.place {
+            Where::Namespace(name) => Api::namespaced(client(), name),
+            Where::Everywhere => Api::all(client()),
+        };
+        let everywhere: Api<ClusterRoleBinding> = Api::all(client());
+        let what = format!("rolebindings{}", self.place.words());
+        let (mut bindings, mut kinds, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+        match allowed(self.cluster.call(format!("list {what}"), here.list(&ListParams::default())).await)? {
+            Some(list) => {
+                kinds.push(BindingKind::RoleBinding);
+                bindings.extend(list.items.iter().map(Observed::from));
+            }
+            None => unseen.push(what.as_str()),
+        }
+        match allowed(self.cluster.call("list clusterrolebindings", everywhere.list(&ListParams::default())).await)? {
+            Some(list) => {
+                kinds.push(BindingKind::ClusterRoleBinding);
+                bindings.extend(list.items.iter().map(Observed::from));
+            }
+            None => unseen.push("clusterrolebindings"),
+        }
+        if !unseen.is_empty() {
+            console.note(&format!(
+                "you may not list {}: access is told as requests have it on record, and what others than Daypass gave is not \
+                 told",
+                unseen.join(" and ")
+            ));
+        }
+        Ok((bindings, kinds))
+    }
+
+    /// The roles whose rules matter.
+    async fn roles(
+        &self,
+        requests: &[AccessRequest],
+        bindings: &[Observed],
+        console: &mut Console,
+    ) -> Result<KnownRoles, PluginError> {
+        let mut roles = KnownRoles::default();
+        // Who is asked about without a right has whatever they have.
+        if !self.right && (self.subject || bindings.is_empty()) {
+            return Ok(roles);
+        }
+        if !bindings.is_empty() {
+            self.list_roles(&mut roles).await?;
+        }
+        for (namespace, name) in needed(requests, bindings) {
+            if !roles.contains(namespace.as_deref(), &name) {
+                let rules = self.rules(namespace.as_deref(), &name).await;
+                roles.insert(namespace, name, rules);
+            }
+        }
+        if self.right {
+            for (namespace, name, why) in roles.unread() {
+                let role = match namespace {
+                    Some(namespace) => format!("Role/{name} in namespace {namespace}"),
+                    None => format!("ClusterRole/{name}"),
+                };
+                console.note(&format!("{role} could not be read ({why}): whether it allows that is not known"));
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Reads as many roles as may be listed.
+    async fn list_roles(&self, roles: &mut KnownRoles) -> Result<(), PluginError> {
+        let client = || self.cluster.client.clone();
+        let all: Api<ClusterRole> = Api::all(client());
+        let listed = self.cluster.call("list clusterroles", all.list(&ListParams::default())).await;
+        for role in allowed(listed)?.into_iter().flat_map(|list| list.items) {
+            roles.insert(None, role.name_any(), KnownRules::Rules(role.rules.unwrap_or_default()));
+        }
+        let here: Api<Role> = match self.place {
+            Where::Namespace(name) => Api::namespaced(client(), name),
+            Where::Everywhere => Api::all(client()),
+        };
+        let listed = self.cluster.call("list roles", here.list(&ListParams::default())).await;
+        for role in allowed(listed)?.into_iter().flat_map(|list| list.items) {
+            roles.insert(role.namespace(), role.name_any(), KnownRules::Rules(role.rules.unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    async fn rules(&self, namespace: Option<&str>, name: &str) -> KnownRules {
+        let client = self.cluster.client.clone();
+        let read = match namespace {
+            Some(namespace) => {
+                let api: Api<Role> = Api::namespaced(client, namespace);
+                self.cluster.read(api.get_opt(name)).await.map(|found| found.map(|role| role.rules))
+            }
+            None => {
+                let api: Api<ClusterRole> = Api::all(client);
+                self.cluster.read(api.get_opt(name)).await.map(|found| found.map(|role| role.rules))
+            }
+        };
+        match read {
+            Ok(Some(rules)) => KnownRules::Rules(rules.unwrap_or_default()),
+            Ok(None) => KnownRules::Gone,
+            Err(why) => KnownRules::Unread(why),
+        }
+    }
+}
+
+/// What was answered; nothing when the right to ask is missing.
+fn allowed<T>(answer: Result<T, PluginError>) -> Result<Option<T>, PluginError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_forbidden() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The roles that running requests give as a whole, and those that bindings name.
+fn needed(requests: &[AccessRequest], bindings: &[Observed]) -> Vec<RolePlace> {
+    let whole = requests.iter().filter(|request| is_active(request) && request.spec.rules.is_empty());
+    let granted = whole.flat_map(|request| {
+        let RoleName { kind, name } = request.spec.role.clone();
+        let places = request.status.iter().flat_map(|status| &status.bindings);
+        places.map(move |place| (place.namespace.clone().filter(|_| kind == RoleKind::Role), name.clone()))
+    });
+    let bound = bindings.iter().map(|binding| {
+        let namespace = binding.metadata.namespace.clone().filter(|_| binding.role.kind == "Role");
+        (namespace, binding.role.name.clone())
+    });
+    let mut all: Vec<RolePlace> = granted.chain(bound).collect();
+    all.sort();
+    all.dedup();
+    all
+}
