@@ -44,7 +44,7 @@ pub(crate) fn are_the_same(listed: &BTreeSet<String>, called: &BTreeSet<String>)
 }
 
 /// Rights one by one, as `verb resource`. Whether `bind` is needed the API server asks itself: it is no call.
-fn single(rights: &[String]) -> BTreeSet<String> {
+pub(crate) fn single(rights: &[String]) -> BTreeSet<String> {
     let mut single = BTreeSet::new();
     for right in rights {
         let (resource, verbs) = right.trim_start_matches("here: ").split_once(": ").expect("a right");

@@ -4,6 +4,7 @@ mod anew;
 mod connect;
 mod contexts;
 mod decide;
+mod doctor;
 mod end;
 mod explain;
 mod forbidden;
@@ -40,6 +41,7 @@ pub fn trials() -> Vec<Trial> {
         explain::trials(),
         policy::trials(),
         readers::trials(),
+        doctor::trials(),
     ];
     trials.into_iter().flatten().collect()
 }

@@ -38,7 +38,7 @@ impl Interceptor for Hearing {
 }
 
 /// The time that an answer was given at; none when it says none, or nonsense.
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(headers.get(DATE)?.as_bytes()).ok()
 }
 

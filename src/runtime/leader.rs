@@ -42,7 +42,7 @@ use kube::ResourceExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{info, warn};
 
-use self::record::LeaseRecord;
+pub use self::record::{LeaseRecord, pod_of};
 use self::sight::{ElectionStep, LeaseRead, LeaseSight, STANDS};
 use super::clock::Clock;
 use super::gate::Seat;

@@ -4,11 +4,14 @@
 //! who the caller is, [`contexts`] asks several clusters at once, [`refused`] reads what was refused, [`seen`] what the core
 //! decides by, [`mod@write`] is all that is written, [`output`] prints, and
 //! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`].
+//!
+//! [`doctor`] examines the installation that they all need.
 
 pub mod ask;
 pub mod cluster;
 pub mod contexts;
 pub mod decide;
+pub mod doctor;
 pub mod error;
 pub mod exit;
 pub mod explain;
@@ -68,6 +71,8 @@ enum Command {
     Drop(decide::drop::DropArgs),
     /// Tell how a request is decided and why; with -f, one that is not made yet.
     Explain(explain::ExplainArgs),
+    /// Look at the installation: what is wrong, and how to mend it. Begin with this when something does not work.
+    Doctor(doctor::DoctorArgs),
     /// Look at policies before they are applied.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -110,6 +115,7 @@ impl Plugin {
             Command::Drop(args) => decide::drop::run(args, console).await,
             Command::Pending(args) => decide::pending::run(args, console).await,
             Command::Explain(args) => explain::run(args, console).await,
+            Command::Doctor(args) => doctor::run(args, console).await,
             Command::Policy(command) => policy::run(command, console).await,
         };
         let exit = ended.unwrap_or_else(|error| {

@@ -54,6 +54,13 @@ impl Default for InstallationArgs {
     }
 }
 
+impl InstallationArgs {
+    /// Namespace that it is installed in.
+    pub fn release(&self) -> &str {
+        &self.release_namespace
+    }
+}
+
 /// Something that the controller knows and the caller may not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unseen {

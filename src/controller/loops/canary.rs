@@ -31,6 +31,7 @@ use self::account::{CanaryAccount, who_and_when};
 pub use self::report::{CanaryRemark, Report, in_one_line};
 use self::report::{log_change, publish};
 use self::sight::Blind;
+pub(crate) use self::sight::read_guards;
 use self::tries::{CANARY, Tries};
 use crate::api::AccessRequest;
 use crate::controller::stores::doubts::Doubts;

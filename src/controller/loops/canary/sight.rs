@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{CanaryRemark, CannotTry};
+use super::CanaryRemark;
 use crate::controller::watch::patience::patient;
 use crate::core::guard::missing::UnservedKind;
 use crate::core::guard::sight::{Expected, SeenGuard, Stored};
 use crate::core::model::revision::{Revision, revision};
 
 /// What a look at the guards found.
-pub(super) struct Sighted {
+pub(crate) struct Sighted {
     /// Policy and binding of each guard.
     pub guards: BTreeMap<String, SeenGuard>,
     /// The state of the cluster that the policies were read in. The bindings were read after it.
@@ -32,7 +32,7 @@ pub(super) struct Sighted {
 }
 
 /// Policy and binding of each guard, read from the API server and from no cache.
-pub(super) async fn read_guards(client: &Client, guards: &[Expected]) -> Result<Sighted, CannotTry> {
+pub(crate) async fn read_guards(client: &Client, guards: &[Expected]) -> kube::Result<Sighted> {
     let policies = named::<ValidatingAdmissionPolicy>(client, guards).await?;
     let bindings = named::<ValidatingAdmissionPolicyBinding>(client, guards).await?;
     let mut seen: BTreeMap<String, SeenGuard> = BTreeMap::new();
@@ -55,7 +55,7 @@ struct Named {
     unserved: Option<UnservedKind>,
 }
 
-async fn named<K>(client: &Client, guards: &[Expected]) -> Result<Named, CannotTry>
+async fn named<K>(client: &Client, guards: &[Expected]) -> kube::Result<Named>
 where
     K: Resource<DynamicType = ()>,
 {
