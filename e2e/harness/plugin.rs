@@ -26,6 +26,7 @@ pub type Ran = (Option<i32>, String, String);
 pub struct Plugin {
     program: PathBuf,
     kubeconfig: PathBuf,
+    env: Vec<(&'static str, String)>,
 }
 
 impl Plugin {
@@ -36,7 +37,7 @@ impl Plugin {
 
     /// With a kubeconfig, or several with a colon between them.
     pub fn with(kubeconfig: &Path) -> Self {
-        Self { program: PROGRAM.into(), kubeconfig: kubeconfig.to_owned() }
+        Self { program: PROGRAM.into(), kubeconfig: kubeconfig.to_owned(), env: Vec::new() }
     }
 
     /// With no cluster to talk to.
@@ -49,14 +50,22 @@ impl Plugin {
         Self { program: program.to_owned(), ..self }
     }
 
+    /// The same with a variable in its environment.
+    pub fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let folder = Path::new(PROGRAM).parent().expect("a folder").display().to_string();
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new(&self.program);
         command.args(args).env("KUBECONFIG", &self.kubeconfig).env("PATH", path).env_remove("NO_COLOR");
-        for variable in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+        for variable in proxies.into_iter().flat_map(|name| [name.to_owned(), name.to_lowercase()]) {
             command.env_remove(variable);
         }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(binaries::repository()).stdin(Stdio::null()).kill_on_drop(true);
         command
     }

@@ -94,6 +94,32 @@ where
     })
 }
 
+/// Runs the body of a trial in the cluster that most trials share.
+pub fn within<F>(body: impl FnOnce(Arc<Cluster>) -> F) -> Result<(), Failed>
+where
+    F: Future<Output = ()>,
+{
+    let cluster = cluster::shared_cluster();
+    run(body(cluster.clone()), &cluster.control_plane)
+}
+
+/// Runs the body of a trial that starts a control plane itself.
+pub fn private_control_plane<F>(body: impl FnOnce() -> F) -> Result<(), Failed>
+where
+    F: Future<Output = ()>,
+{
+    let runtime = runtime();
+    let _turn = runtime.block_on(PRIVATE_WORLDS.acquire()).expect("the semaphore is never closed");
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async { tokio::time::timeout(LIMIT, body()).await })
+    }));
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(format!("no end after {LIMIT:?}").into()),
+        Err(panic) => Err(message(panic.as_ref()).into()),
+    }
+}
+
 /// Runs the body of a trial; its panic is its failure.
 fn run(body: impl Future<Output = ()>, control_plane: &ControlPlane) -> Result<(), Failed> {
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {

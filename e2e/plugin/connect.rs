@@ -97,7 +97,10 @@ async fn as_others(cluster: Arc<Cluster>) {
 async fn away(cluster: Arc<Cluster>) {
     let greta = Plugin::of(&cluster, GRETA);
     let (_, err) = greta.ends(&["list", "--server", "https://127.0.0.1:1"], 1).await;
-    assert!(err.contains("cannot list accessrequests in namespace default"), "{err}");
+    assert!(
+        err.contains("cannot list accessrequests in namespace default: https://127.0.0.1:1 (context e2e)"),
+        "{err}"
+    );
     let (_, err) = greta.ends(&["list", "--token", "of-yesterday"], 1).await;
-    assert!(err.contains("the cluster does not accept your login: sign in again"), "{err}");
+    assert!(err.contains("does not accept the token of --token: get a new one"), "{err}");
 }

@@ -13,6 +13,7 @@ mod manifest;
 mod options;
 mod pending;
 mod policy;
+mod reach;
 mod readers;
 mod request;
 mod watch;
@@ -27,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
     let trials = [
         connect::trials(),
         contexts::trials(),
+        reach::trials(),
         request::trials(),
         options::trials(),
         manifest::trials(),

@@ -103,6 +103,11 @@ pub enum ClientError {
     /// Not in a pod, and no kubeconfig given.
     #[error("not running in a cluster ({0}); give --kubeconfig to run outside")]
     InCluster(#[from] kube::config::InClusterError),
+    /// The controller stands in the cluster that it serves.
+    #[error(
+        "proxy-url or HTTPS_PROXY leads through {0}, and the controller goes to the API server directly: leave it out"
+    )]
+    Proxy(http::Uri),
     /// The name of this process is no text for a header.
     #[error("{0:?} cannot be the name of this process")]
     Name(String),
@@ -131,6 +136,9 @@ pub async fn clients(
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?
         }
     };
+    if let Some(proxy) = config.proxy_url.take() {
+        return Err(ClientError::Proxy(proxy));
+    }
     let agent = HeaderValue::from_str(&format!("daypass/{} ({instance})", env!("CARGO_PKG_VERSION")))
         .map_err(|_| ClientError::Name(instance.to_owned()))?;
     config.headers.push((USER_AGENT, agent));

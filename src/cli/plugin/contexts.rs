@@ -5,11 +5,12 @@
 
 use futures::future::join_all;
 
-use super::cluster::{Cluster, Connection, context_names};
+use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
 use super::output::text::{TextSpan, Tone};
+use super::reach::context_names;
 
 /// Which contexts are asked, if more than one.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::output::format::FormatError;
-use crate::runtime::client::ClientError;
+use super::reach::failure::{ReachError, reason};
 
 /// Files or documents that cannot be used: every fault, with the file and field.
 #[derive(Debug, thiserror::Error)]
@@ -101,13 +101,35 @@ pub enum PluginError {
         /// Its answer.
         source: kube::Error,
     },
+    /// The API server cannot be reached.
+    #[error(
+        "cannot {what}: {server} cannot be reached ({why}): see that it is there, and that this is the cluster you mean"
+    )]
+    Away {
+        /// Verb and resource.
+        what: String,
+        /// The API server, with its context.
+        server: String,
+        /// What is wrong with the line to it.
+        why: String,
+    },
+    /// The cluster does not know who calls.
+    #[error("cannot {what}: {why}")]
+    NotLoggedIn {
+        /// Verb and resource.
+        what: String,
+        /// Whose login it is, what is wrong with it, and the way out.
+        why: String,
+    },
     /// The API server did not answer in time.
-    #[error("cannot {what}: no answer within {within:?}: see that the cluster is there, or give --request-timeout")]
+    #[error("cannot {what}: no answer of {server} within {within:?}: see that it is there, or give --request-timeout")]
     NoAnswer {
         /// Verb and resource.
         what: String,
         /// How long it was waited for.
         within: Duration,
+        /// The API server, with its context.
+        server: String,
     },
     /// A watch came to its end, which it never should.
     #[error("the watch of accessrequests in namespace {namespace} ended: run the command again")]
@@ -123,7 +145,7 @@ pub enum PluginError {
     NamespacesNotListed,
     /// No cluster to talk to.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Reach(#[from] ReachError),
     /// The result cannot be written.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -178,9 +200,6 @@ fn way_out(what: &str, error: &kube::Error) -> String {
             "you may not {what}: have an admin {}, which has that right (the API server says: {said})",
             role_to_have(&said)
         ),
-        kube::Error::Api(status) if status.code == 401 => {
-            format!("cannot {what}: the cluster does not accept your login: sign in again ({said})")
-        }
         kube::Error::Api(status) if status.reason == "AlreadyExists" => {
             format!("cannot {what}: {said}: give it another name, or metadata.generateName in its place")
         }
@@ -211,7 +230,7 @@ pub fn said(error: &(dyn std::error::Error + 'static)) -> String {
         kube::Error::Api(status) => Some(status.message.clone()),
         _ => None,
     });
-    status.unwrap_or_else(|| error.to_string())
+    status.unwrap_or_else(|| reason(error))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The kubectl plugin: its command line, and which module runs which command.
 //!
-//! It decides with `core` and acts with the caller's own rights only. [`cluster`] talks to the API server, [`identity`] asks
-//! who the caller is, [`contexts`] asks several clusters at once, [`refused`] reads what was refused, [`seen`] what the core
-//! decides by, [`mod@write`] is all that is written, [`output`] prints, and
-//! [`exit`] has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`].
+//! It decides with `core` and acts with the caller's own rights only. [`reach`] finds the cluster and logs in, [`cluster`]
+//! talks to the API server, [`contexts`] asks several clusters at once, [`identity`] asks who the caller is, [`refused`] reads
+//! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
+//! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`].
 //!
 //! [`doctor`] examines the installation that they all need.
 
@@ -19,6 +19,7 @@ pub mod identity;
 pub mod manifests;
 pub mod output;
 pub mod policy;
+pub mod reach;
 pub mod refused;
 pub mod requests;
 pub mod see;

@@ -10,6 +10,7 @@ use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
 use super::output::text::{TextSpan, Tone};
+use super::reach::failure::login_failure;
 use crate::api::request::AccessRequest;
 use crate::api::subject::Identity;
 use crate::controller::observe::DecodedRequest;
@@ -116,7 +117,8 @@ pub fn refusal(error: watcher::Error) -> Result<kube::Error, watcher::Error> {
         watcher::Error::InitialListFailed(source)
         | watcher::Error::WatchStartFailed(source)
         | watcher::Error::WatchFailed(source)
-            if matches!(&source, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404)) =>
+            if matches!(&source, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404))
+                || login_failure(&source).is_some() =>
         {
             Ok(source)
         }

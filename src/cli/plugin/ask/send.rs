@@ -214,7 +214,7 @@ impl<'a> RequestRun<'a> {
         }
     }
 
-    /// The end: words for people, the request for programs.
+    /// The end: words for people, and for programs the request with the words beside it.
     fn end(
         &mut self,
         request: &AccessRequest,
@@ -225,7 +225,12 @@ impl<'a> RequestRun<'a> {
         let words = words.into();
         match self.how.format.format().object(request)? {
             Some(_) if self.several => self.ended.push(request.clone()),
-            Some(document) => console.print(&document),
+            Some(document) => {
+                if !words.words.is_empty() {
+                    console.remark(&Text::of(words));
+                }
+                console.print(&document);
+            }
             None if words.words.is_empty() => {}
             None if self.several => {
                 let mut text = Text::default();

@@ -70,7 +70,7 @@ pub async fn until_answered(
                 Err(error) => match requests::refusal(error) {
                     Ok(source) => {
                         let what = format!("watch accessrequests in namespace {namespace}");
-                        return Err(PluginError::Api { what, source });
+                        return Err(cluster.failed(what, source));
                     }
                     // The watch comes back by itself.
                     Err(error) => heard.unheard = Some(error.to_string()),

@@ -60,10 +60,8 @@ pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginEr
             Some(Err(error)) => {
                 match requests::refusal(error) {
                     Ok(source) => {
-                        return Err(PluginError::Api {
-                            what: format!("watch accessrequests{}", place.words()),
-                            source,
-                        });
+                        let what = format!("watch accessrequests{}", place.words());
+                        return Err(cluster.failed(what, source));
                     }
                     Err(error) => console.wait_line(&format!("the cluster cannot be heard: {error}"), ""),
                 }

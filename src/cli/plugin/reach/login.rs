@@ -1,0 +1,218 @@
+//! The login that each call carries: had once, renewed when it ends, had anew when the cluster no longer takes it.
+//!
+//! It must not judge what the API server answers beyond that; [`super::place`] has the words for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use futures::future::BoxFuture;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::client::Body;
+use kube::config::AuthInfo;
+use tokio::sync::Mutex;
+use tower::{BoxError, Layer, Service, ServiceExt};
+
+use super::exec::{ExecGiven, ExecLogin};
+use super::failure::LoginFailure;
+use super::oidc::OidcLogin;
+
+/// A token that ends so soon may have ended when it arrives.
+const SOON: SignedDuration = SignedDuration::from_secs(10);
+/// How long a token that was read from a file is good for: whoever writes the file may change it.
+const FILE_IS_NEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Where a login comes from.
+#[derive(Clone, Debug)]
+pub enum LoginSource {
+    /// From the connection, such as its client certificate, or from nowhere.
+    Connection,
+    /// A header from the kubeconfig or the command line.
+    Fixed(String),
+    /// From a file that somebody else writes.
+    File {
+        /// The user of the kubeconfig.
+        user: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// From a program.
+    Exec(ExecLogin),
+    /// From an issuer.
+    Oidc(OidcLogin),
+}
+
+/// A login that is renewed as calls are made.
+#[derive(Clone)]
+pub struct KubeLogin(Arc<Mutex<LoginState>>);
+
+struct LoginState {
+    source: LoginSource,
+    /// The token that is carried, and until when it is good.
+    had: Option<(HeaderValue, Timestamp)>,
+}
+
+impl KubeLogin {
+    /// Has a login for the first time. A program may ask a person for it. A certificate that it gives is put into `auth`.
+    ///
+    /// # Errors
+    /// When there is no login to be had.
+    pub async fn first(source: LoginSource, auth: &mut AuthInfo) -> Result<Self, LoginFailure> {
+        let mut state = LoginState { source, had: None };
+        if let LoginSource::Exec(login) = &state.source {
+            let given = run(login.clone()).await?;
+            if let (Some(certificate), Some(key)) = (&given.client_certificate_data, &given.client_key_data) {
+                auth.client_certificate_data = Some(BASE64_STANDARD.encode(certificate));
+                auth.client_key_data = Some(BASE64_STANDARD.encode(key).into());
+            }
+            state.source = if given.token.is_none() { LoginSource::Connection } else { state.source };
+            state.take(given)?;
+        } else {
+            state.header(Timestamp::now()).await?;
+        }
+        Ok(Self(Arc::new(Mutex::new(state))))
+    }
+}
+
+/// Runs the program beside what else is done.
+async fn run(login: ExecLogin) -> Result<ExecGiven, LoginFailure> {
+    let (user, command) = (login.user.clone(), login.line());
+    let ran = tokio::task::spawn_blocking(move || login.run()).await;
+    ran.unwrap_or_else(|error| Err(LoginFailure::CommandFailed { user, command, why: error.to_string() }))
+}
+
+impl LoginState {
+    /// What to send, if anything is.
+    async fn header(&mut self, now: Timestamp) -> Result<Option<HeaderValue>, LoginFailure> {
+        if let Some((header, end)) = &self.had
+            && now + SOON < *end
+        {
+            return Ok(Some(header.clone()));
+        }
+        match &mut self.source {
+            LoginSource::Connection => return Ok(None),
+            LoginSource::Fixed(whole) => self.had = Some((sensitive("of the kubeconfig", whole)?, Timestamp::MAX)),
+            LoginSource::File { user, path } => match std::fs::read_to_string(&*path) {
+                Ok(token) => self.had = Some((bearer(user, token.trim())?, now + FILE_IS_NEW)),
+                // Some remove the file once it was read.
+                Err(_) if self.had.is_some() => {}
+                Err(error) => {
+                    let why = format!("tokenFile: {}: {error}", path.display());
+                    return Err(LoginFailure::BadLogin { user: user.clone(), why });
+                }
+            },
+            LoginSource::Exec(login) => {
+                let given = run(login.clone()).await?;
+                self.take(given)?;
+            }
+            LoginSource::Oidc(login) => {
+                let token = match login.kept(now + SOON) {
+                    Some(token) => token.to_owned(),
+                    None => login.renew().await?,
+                };
+                let end = super::oidc::end_of(&token).unwrap_or(Timestamp::MAX);
+                self.had = Some((bearer(&login.user, &token)?, end));
+            }
+        }
+        Ok(self.had.as_ref().map(|(header, _)| header.clone()))
+    }
+
+    fn take(&mut self, given: ExecGiven) -> Result<(), LoginFailure> {
+        let user = if let LoginSource::Exec(login) = &self.source { login.user.as_str() } else { "" };
+        if let Some(token) = &given.token {
+            self.had = Some((bearer(user, token)?, given.expiration_timestamp.unwrap_or(Timestamp::MAX)));
+        }
+        Ok(())
+    }
+
+    /// What to send where the cluster does not take what was sent, if that is something else.
+    async fn anew(&mut self, sent: Option<&HeaderValue>, now: Timestamp) -> Result<Option<HeaderValue>, LoginFailure> {
+        if !matches!(self.source, LoginSource::Exec(_) | LoginSource::File { .. }) {
+            return Ok(None);
+        }
+        // Another call may have it already.
+        if self.had.as_ref().map(|(header, _)| header) == sent {
+            self.had = None;
+        }
+        Ok(self.header(now).await?.filter(|header| Some(header) != sent))
+    }
+}
+
+/// The same call once more, if its body can be sent twice.
+fn copied(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+fn bearer(user: &str, token: &str) -> Result<HeaderValue, LoginFailure> {
+    sensitive(user, &format!("Bearer {token}"))
+}
+
+fn sensitive(user: &str, header: &str) -> Result<HeaderValue, LoginFailure> {
+    let mut header = HeaderValue::try_from(header).map_err(|_| LoginFailure::BadLogin {
+        user: user.to_owned(),
+        why: "its token has characters that no token has".to_owned(),
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+impl<S> Layer<S> for KubeLogin {
+    type Service = LoginCalls<S>;
+
+    fn layer(&self, inner: S) -> LoginCalls<S> {
+        LoginCalls { inner, login: self.clone() }
+    }
+}
+
+/// A service whose calls carry a login.
+#[derive(Clone)]
+pub struct LoginCalls<S> {
+    inner: S,
+    login: KubeLogin,
+}
+
+impl<S, B> Service<Request<Body>> for LoginCalls<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<B>, BoxError>>;
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The one that is ready makes the call, and the copy gets ready for the next one.
+        let copy = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, copy);
+        let login = self.login.clone();
+        Box::pin(async move {
+            let header = login.0.lock().await.header(Timestamp::now()).await?;
+            if let Some(header) = &header {
+                request.headers_mut().insert(AUTHORIZATION, header.clone());
+            }
+            let (spare, now) = (copied(&request), Timestamp::now());
+            let answer = inner.call(request).await?;
+            if answer.status() != StatusCode::UNAUTHORIZED {
+                return Ok(answer);
+            }
+            // A login may end without having said when.
+            let Some(anew) = login.0.lock().await.anew(header.as_ref(), now).await? else { return Ok(answer) };
+            let Some(mut spare) = spare else { return Ok(answer) };
+            spare.headers_mut().insert(AUTHORIZATION, anew);
+            inner.ready().await?.call(spare).await
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! How the cluster is reached, in all of kubectl's ways: which kubeconfig, which proxy, which login.
+//!
+//! [`flags`] are what the command line says, [`chosen`] what files and environment make of it, [`proxy`] makes the
+//! connections, [`login`] what each call carries, from a program ([`exec`]) or an issuer ([`oidc`]); [`place`] and
+//! [`failure`] have the words for what goes wrong. It must not know any kind of Daypass's.
+
+mod chosen;
+mod exec;
+pub mod failure;
+pub mod flags;
+mod login;
+mod oidc;
+pub mod place;
+mod proxy;
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::USER_AGENT;
+use kube::Client;
+use kube::client::ClientBuilder;
+use tower::{Layer, ServiceExt};
+
+use self::chosen::choose;
+pub use self::chosen::context_names;
+use self::failure::ReachError;
+use self::flags::Connection;
+use self::login::KubeLogin;
+use self::place::ClusterPlace;
+use self::proxy::connections;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A way to a cluster.
+pub struct ReachedCluster {
+    /// Carries the login with each call.
+    pub client: Client,
+    /// The namespace that is meant when none is named.
+    pub namespace: String,
+    /// Where calls go and as whom.
+    pub place: ClusterPlace,
+}
+
+/// Chooses the cluster and logs in, but asks the API server nothing.
+///
+/// # Errors
+/// When there is no usable kubeconfig, or no login.
+pub async fn reach(connection: &Connection) -> Result<ReachedCluster, ReachError> {
+    let mut chosen = choose(connection).await?;
+    let config = &mut chosen.config;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("kubectl-daypass/", env!("CARGO_PKG_VERSION")))));
+    // Each call has its own limit; a watch may stay silent for minutes.
+    (config.connect_timeout, config.read_timeout) = (Some(CONNECT), None);
+    let login = KubeLogin::first(chosen.login, &mut config.auth_info).await?;
+    let namespace = config.default_namespace.clone();
+    // Without retries: who waits at a terminal wants the first answer, and pipelines know better when to try again.
+    let service = login.layer(connections(config, chosen.proxy.as_ref())?);
+    let client = ClientBuilder::new(service.boxed_clone(), namespace.clone()).build();
+    Ok(ReachedCluster { client, namespace, place: chosen.place })
+}
