@@ -10,6 +10,7 @@ mod bench;
 mod break_glass;
 mod cert_manager;
 mod chart;
+mod ci;
 mod clock;
 mod crash;
 mod demo;
@@ -31,6 +32,7 @@ mod image;
 mod leader;
 mod namespaces;
 mod narrow;
+mod newcomer;
 mod operate;
 mod own_namespace;
 mod picture;
@@ -111,6 +113,7 @@ fn trials() -> Vec<Trial> {
         policy::trials(),
         protected::trials(),
         plugin::trials(),
+        newcomer::trials(),
         rules::trials(),
         risk_table::trials(),
         tutorial::trials(),
@@ -120,6 +123,7 @@ fn trials() -> Vec<Trial> {
         examples::trials(),
         uninstall::trials(),
         chart::trials(),
+        ci::trials(),
         spread::trials(),
         release::trials(),
         stored::trials(),

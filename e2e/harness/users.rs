@@ -73,6 +73,10 @@ pub const KUBELET: User = login("kubelet", "system:node:n1", "u-node-n1", &["sys
 pub const SCHEDULER: User = login("scheduler", "system:kube-scheduler", "u-scheduler", &[]);
 /// May edit everything in every namespace, and so act as any service account.
 pub const EDDA: User = user("edda", "u-edda", &[]);
+/// A job of GitHub Actions, by the name that its ID token has at a cluster.
+pub const GITHUB_JOB: User = login("github-job", "github:repo:acme/shop:environment:production", "u-github-job", &[]);
+/// A job of GitLab CI, likewise.
+pub const GITLAB_JOB: User = login("gitlab-job", "gitlab:acme/shop:production", "u-gitlab-job", &[]);
 /// Somebody whose name has a character that no terminal shows.
 pub const HIDDEN: User = login("hidden", "ali\u{202e}ce", "u-hidden", &["dev"]);
 
@@ -133,6 +137,8 @@ pub fn token_file() -> String {
         KUBELET,
         SCHEDULER,
         HIDDEN,
+        GITHUB_JOB,
+        GITLAB_JOB,
         GRETA,
         *TOO_LONG,
         *CROWDED,
