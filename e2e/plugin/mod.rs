@@ -14,7 +14,10 @@ mod options;
 mod pending;
 mod policy;
 mod reach;
+mod policy_diff;
+mod policy_init;
 mod readers;
+mod refused;
 mod request;
 mod watch;
 mod who;
@@ -33,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
         options::trials(),
         manifest::trials(),
         forbidden::trials(),
+        refused::trials(),
         anew::trials(),
         list::trials(),
         watch::trials(),
@@ -42,6 +46,8 @@ pub fn trials() -> Vec<Trial> {
         who::trials(),
         explain::trials(),
         policy::trials(),
+        policy_diff::trials(),
+        policy_init::trials(),
         readers::trials(),
         doctor::trials(),
     ];

@@ -72,6 +72,12 @@ pub enum PluginError {
         /// What is wrong, and the way out.
         problem: String,
     },
+    /// Answers that no flag gives, and nobody who could be asked.
+    #[error("nobody is there who could be asked, and these answers are missing: {}", flags.join(", "))]
+    Unanswered {
+        /// The flags that give them.
+        flags: Vec<&'static str>,
+    },
     /// Nobody is there who could be asked.
     #[error("this is no terminal, so nobody can be asked: give --yes to go on without")]
     NobodyToAsk,
@@ -163,6 +169,7 @@ impl PluginError {
             | Self::AsSomebodyElse { .. }
             | Self::NoRefusal
             | Self::RefusedToSomebodyElse { .. }
+            | Self::Unanswered { .. }
             | Self::NobodyToAsk => Exit::Usage,
             _ => Exit::Error,
         }

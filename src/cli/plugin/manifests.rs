@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use self::schema::faults;
+pub use self::schema::faults;
 use super::error::{InvalidInput, PluginError};
 use crate::api::{AccessPolicy, AccessRequest};
 
@@ -90,7 +90,7 @@ pub fn documents(paths: &[PathBuf]) -> Result<Vec<Document>, InvalidInput> {
         for file in files(path)? {
             let name = file.display().to_string();
             let text = std::fs::read_to_string(&file).map_err(|error| InvalidInput::one(&name, error))?;
-            documents.extend(parse(&name, &text)?);
+            documents.extend(documents_in(&name, &text)?);
         }
     }
     Ok(documents)
@@ -106,7 +106,7 @@ pub fn from_file_or_input(path: &Path) -> Result<Vec<Document>, InvalidInput> {
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map_err(|error| InvalidInput::one("standard input", error))?;
-    parse("standard input", &text)
+    documents_in("standard input", &text)
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, InvalidInput> {
@@ -127,8 +127,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, InvalidInput> {
     Ok(found)
 }
 
-/// The documents of a text; the items of a List are documents too.
-fn parse(name: &str, text: &str) -> Result<Vec<Document>, InvalidInput> {
+/// The documents of a text; the items of a List are documents too. `name` is that of the text.
+///
+/// # Errors
+/// When it is no YAML.
+pub fn documents_in(name: &str, text: &str) -> Result<Vec<Document>, InvalidInput> {
     let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| InvalidInput::one(name, error))?;
     let mut documents = Vec::new();
     for (index, value) in values.into_iter().enumerate().filter(|(_, value)| !value.is_null()) {

@@ -45,7 +45,14 @@ pub struct InstallationArgs {
     watch_namespaces: Vec<String>,
     /// Namespace that the cluster's Daypass is installed in: it is protected, as kube-system is.
     #[arg(long, value_name = "NAME", default_value = USUAL_RELEASE)]
-    release_namespace: String,
+    pub release_namespace: String,
+}
+
+impl InstallationArgs {
+    /// Where requests are served.
+    pub fn reach(&self) -> ServedNamespaces {
+        ServedNamespaces::of(self.watch_namespaces.clone())
+    }
 }
 
 impl Default for InstallationArgs {
@@ -134,7 +141,18 @@ impl PoliciesRead {
         let listed = cluster.call("list accesspolicies", api.list(&ListParams::default())).await?;
         let rights = BindRights::on_record(listed.items.iter().filter_map(|policy| policy.0.as_ref().ok()));
         let set = observe::policy_set(&PolicySet::default(), &listed.items, origin::doubt_on_record);
-        Ok(Self { set, rights, namespaces: OnceCell::new(), requests: OnceCell::new(), roles: Mutex::default() })
+        Ok(Self { rights, ..Self::of(set) })
+    }
+
+    /// Policies that are not those of the cluster: nothing is known of what can be bound for them.
+    pub fn of(set: PolicySet) -> Self {
+        Self {
+            set,
+            rights: BindRights::default(),
+            namespaces: OnceCell::new(),
+            requests: OnceCell::new(),
+            roles: Mutex::default(),
+        }
     }
 
     async fn namespaces(&self, cluster: &Cluster) -> Result<Option<&Namespaces>, PluginError> {
@@ -262,7 +280,7 @@ impl<'a> Seen<'a> {
         installation: &'a InstallationArgs,
     ) -> Result<Self, PluginError> {
         let mut reading = Reading { cluster, request, policies, gaps: Vec::new() };
-        let reach = ServedNamespaces::of(installation.watch_namespaces.clone());
+        let reach = installation.reach();
         let release = installation.release_namespace.as_str();
         let extended = reading.extended().await;
         let namespaces = reach.known(reading.namespaces(extended.as_ref()).await?);

@@ -4,6 +4,7 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::difference::UpshotGiven;
 use super::explain::{Because, Explanation, explain};
 use super::lint::Oddity;
 use crate::api::policy::AccessPolicy;
@@ -199,5 +200,29 @@ fn what_looks_wrong_in_a_policy_and_the_way_out() {
         ),
     ] {
         assert_eq!((oddity.to_string().as_str(), oddity.way_out().as_ref()), (why, way_out));
+    }
+}
+
+#[test]
+fn what_a_request_comes_to() {
+    let stage = |name: &str, group: &str| json!({ "name": name, "approvers": [{ "kind": "Group", "name": group }] });
+    let asks = json!({ "approval": { "stages": [stage("leads", "leads"), stage("on-call", "sre")] } });
+    let glass = json!({ "breakGlass": { "reviewWithin": "1h", "reviewers": [{ "kind": "Group", "name": "leads" }] } });
+    let emergency = request(json!({ "breakGlass": true }));
+    let plain = request(json!({}));
+    let guard = Guard::since(Timestamp::MIN);
+    for (request, spec, upshot, why) in [
+        (&plain, json!({}), "granted at once, for 1h", "policy p"),
+        (&plain, asks, "needs 1 of Group/leads (leads), then 1 of Group/sre (on-call), for 1h", "policy p"),
+        (&emergency, glass, "granted at once, for 1h, reviewed by Group/leads", "policy p"),
+        (
+            &plain,
+            json!({ "roles": [{ "name": "view" }] }),
+            "denied",
+            "denied because policy p: ClusterRole/edit is not among its roles (ClusterRole/view)",
+        ),
+    ] {
+        let given = UpshotGiven::of(&explained(request, &[policy("p", spec)], &guard));
+        assert_eq!((given.upshot.to_string().as_str(), given.why().as_str()), (upshot, why));
     }
 }

@@ -7,7 +7,7 @@
 //! here decides.
 
 pub mod anew;
-mod draft;
+pub mod draft;
 mod ending;
 mod every;
 mod forecast;

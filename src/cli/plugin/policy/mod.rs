@@ -1,5 +1,7 @@
 //! `kubectl daypass policy ...`: policies looked at before they are applied. Each command is in its own module.
 
+pub mod diff;
+pub mod init;
 pub mod lint;
 pub mod policy_test;
 
@@ -27,6 +29,15 @@ pub enum PolicyCommand {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Write a first policy and its PolicyTest from a few answers: flags, or questions on a terminal.
+    ///
+    /// What is written passes `policy lint` and `policy test`. Nothing is sent to the cluster.
+    Init(Box<init::InitArgs>),
+    /// Tell which requests two sets of policies decide differently, and how.
+    ///
+    /// Compared are the answer, who must agree, for how long access would be, and who must review it afterwards.
+    /// Exit code: 0, or with --exit-code 1 when a request is decided differently, 2 when something cannot be used or read.
+    Diff(Box<diff::DiffArgs>),
     /// Warn of what looks wrong in policies that are in order.
     ///
     /// Exit code: 0 without warnings, 1 with, 2 when the files cannot be used.
@@ -63,6 +74,8 @@ pub async fn run(command: PolicyCommand, console: &mut Console) -> Result<Exit, 
             console.print(&report.text);
             Ok(if report.failed > 0 { Exit::Error } else { Exit::Done })
         }
+        PolicyCommand::Init(args) => init::run(*args, console).await,
+        PolicyCommand::Diff(args) => diff::run(*args, console).await,
         PolicyCommand::Lint(args) => {
             let release = &args.release_namespace;
             let warnings = match args.cluster {

@@ -9,17 +9,18 @@ mod reading;
 
 use std::path::PathBuf;
 
-use self::deciding::{TestCase, TestCluster};
+pub use self::deciding::{TestCase, TestCluster, decided};
 use crate::cli::plugin::error::{InvalidInput, PluginError};
-use crate::cli::plugin::manifests::documents;
+use crate::cli::plugin::manifests::{Document, documents, documents_in};
 use crate::core::model::namespaces::Namespace;
 use crate::core::policies::{Entry, PolicySet};
 
 /// A PolicyTest document.
 pub struct PolicyTest {
     from: String,
-    place: TestCluster,
-    cases: Vec<TestCase>,
+    /// The cluster that its cases are decided for.
+    pub place: TestCluster,
+    pub cases: Vec<TestCase>,
 }
 
 impl PolicyTest {
@@ -42,9 +43,20 @@ pub struct TestReport {
 /// # Errors
 /// When the files or the policies in them cannot be used.
 pub fn run(paths: &[PathBuf]) -> Result<TestReport, PluginError> {
-    let documents = documents(paths)?;
+    tested(&documents(paths)?)
+}
+
+/// Runs every case of a text that is in no file yet.
+///
+/// # Errors
+/// When the text or the policies in it cannot be used.
+pub fn of_text(text: &str) -> Result<TestReport, PluginError> {
+    tested(&documents_in("what is to be written", text)?)
+}
+
+fn tested(documents: &[Document]) -> Result<TestReport, PluginError> {
     let (mut policies, mut tests, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-    for document in &documents {
+    for document in documents {
         if document.is("AccessPolicy") {
             match document.policy() {
                 Ok(policy) => {
@@ -55,7 +67,7 @@ pub fn run(paths: &[PathBuf]) -> Result<TestReport, PluginError> {
                 Err(InvalidInput(found)) => faults.extend(found),
             }
         } else if document.is("PolicyTest") {
-            match PolicyTest::read(document, &documents) {
+            match PolicyTest::read(document, documents) {
                 Ok(test) => tests.push(test),
                 Err(InvalidInput(found)) => faults.extend(found),
             }

@@ -18,6 +18,7 @@ use crate::core::rbac::role::RoleSeen;
 use crate::core::report::explain::{Explanation, Outcome, explain};
 
 /// The cluster that cases are decided for.
+#[derive(Clone)]
 pub struct TestCluster {
     pub namespaces: Namespaces,
     pub reach: ServedNamespaces,
@@ -95,7 +96,8 @@ fn binding(namespace: &str) -> BindingRef {
     BindingRef { kind: BindingKind::RoleBinding, namespace, name: String::new(), uid: None, role: None }
 }
 
-fn decided(
+/// How a request is decided at a time, after what was before.
+pub fn decided(
     request: &AccessRequest,
     policies: &PolicySet,
     place: &TestCluster,
