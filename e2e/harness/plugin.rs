@@ -27,6 +27,8 @@ pub struct Plugin {
     program: PathBuf,
     kubeconfig: PathBuf,
     env: Vec<(&'static str, String)>,
+    /// Where kubectl finds it.
+    folder: PathBuf,
 }
 
 impl Plugin {
@@ -37,7 +39,8 @@ impl Plugin {
 
     /// With a kubeconfig, or several with a colon between them.
     pub fn with(kubeconfig: &Path) -> Self {
-        Self { program: PROGRAM.into(), kubeconfig: kubeconfig.to_owned(), env: Vec::new() }
+        let folder = Path::new(PROGRAM).parent().expect("a folder").to_owned();
+        Self { program: PROGRAM.into(), kubeconfig: kubeconfig.to_owned(), folder, env: Vec::new() }
     }
 
     /// With no cluster to talk to.
@@ -56,9 +59,13 @@ impl Plugin {
         self
     }
 
+    /// The same with this folder at the head of $PATH.
+    pub fn found_in(self, folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ..self }
+    }
+
     fn command(&self, args: &[&str]) -> Command {
-        let folder = Path::new(PROGRAM).parent().expect("a folder").display().to_string();
-        let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+        let path = format!("{}:{}", self.folder.display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new(&self.program);
         command.args(args).env("KUBECONFIG", &self.kubeconfig).env("PATH", path).env_remove("NO_COLOR");
         let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];

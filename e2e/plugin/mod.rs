@@ -1,6 +1,7 @@
 //! The kubectl plugin, as people run it: one file a command, and [`connect`] for what all have in common.
 
 mod anew;
+mod completion;
 mod connect;
 mod contexts;
 mod decide;
@@ -50,6 +51,7 @@ pub fn trials() -> Vec<Trial> {
         policy_init::trials(),
         readers::trials(),
         doctor::trials(),
+        completion::trials(),
     ];
     trials.into_iter().flatten().collect()
 }

@@ -81,6 +81,9 @@ pub enum PluginError {
     /// Nobody is there who could be asked.
     #[error("this is no terminal, so nobody can be asked: give --yes to go on without")]
     NobodyToAsk,
+    /// What completes the command line is in no folder, why, and the way out.
+    #[error("kubectl will not find what completes the command line:\n{0}")]
+    CompleterNotInstalled(String),
     /// A request that the cluster does not have.
     #[error("there is no request {name} in namespace {namespace}: see kubectl daypass list -n {namespace} --everyone")]
     NoSuchRequest {

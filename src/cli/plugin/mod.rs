@@ -5,10 +5,11 @@
 //! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
 //! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`].
 //!
-//! [`doctor`] examines the installation that they all need.
+//! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
 pub mod ask;
 pub mod cluster;
+pub mod completion;
 pub mod contexts;
 pub mod decide;
 pub mod doctor;
@@ -77,6 +78,9 @@ enum Command {
     /// Look at policies before they are applied.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Make the tab key complete what is typed.
+    #[command(subcommand)]
+    Completion(completion::CompletionCommand),
 }
 
 impl Plugin {
@@ -118,6 +122,7 @@ impl Plugin {
             Command::Explain(args) => explain::run(args, console).await,
             Command::Doctor(args) => doctor::run(args, console).await,
             Command::Policy(command) => policy::run(command, console).await,
+            Command::Completion(command) => completion::run(command, console),
         };
         let exit = ended.unwrap_or_else(|error| {
             for line in format!("kubectl daypass: {error}").lines() {
@@ -136,6 +141,17 @@ mod tests {
     #[test]
     fn the_command_line_is_in_order() {
         Plugin::command().debug_assert();
+    }
+
+    /// Whoever adds an argument says where its values come from, or gives its value a name that says that it is free text.
+    #[test]
+    fn every_value_has_a_source_of_candidates() {
+        let mut tree = Plugin::command();
+        tree.build();
+        let gaps = completion::sources::gaps(&tree);
+        assert!(gaps.is_empty(), "see completion/sources.rs:\n{}", gaps.join("\n"));
+        let nameless = tree.mut_subcommand("list", |list| list.mut_arg("requester", |arg| arg.id("whoever")));
+        assert_eq!(completion::sources::gaps(&nameless).len(), 1, "nobody has said where it comes from");
     }
 
     /// What kubectl's users type must mean the same here.

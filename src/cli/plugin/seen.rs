@@ -230,7 +230,7 @@ async fn one_by_one(cluster: &Cluster, names: &[String]) -> Result<(Namespaces, 
 ///
 /// # Errors
 /// Why they cannot be listed.
-async fn decodable(cluster: &Cluster, api: Api<DecodedRequest>) -> Result<Vec<AccessRequest>, String> {
+pub async fn decodable(cluster: &Cluster, api: Api<DecodedRequest>) -> Result<Vec<AccessRequest>, String> {
     let listed = cluster.read(api.list(&ListParams::default())).await?;
     Ok(listed.items.into_iter().filter_map(|decoded| decoded.0.ok()).collect())
 }

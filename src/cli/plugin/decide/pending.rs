@@ -118,6 +118,11 @@ async fn deadline(
     }
 }
 
+/// Whether a request waits for somebody's decision; without the policies, by what the controller has put on record.
+pub fn waits_for(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) -> bool {
+    asked(request, policies, who).is_some()
+}
+
 /// What a request waits for from somebody; without the policies, by what the controller has put on record.
 fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) -> Option<ReviewTask> {
     let status = request.status.as_ref()?;

@@ -1,0 +1,216 @@
+//! Names of the cluster and the kubeconfig, read with the caller's own rights by the cluster flags that are on the line. What
+//! may not be read is not offered, without a word.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, FromArgMatches};
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::api::ListParams;
+use kube::config::Kubeconfig;
+use kube::{Api, ResourceExt};
+
+use super::candidate::Candidate;
+use super::line::CursorOnLine;
+use super::sources::{NameSource, RequestsMeant};
+use crate::api::policy::Effect;
+use crate::api::request::{AccessRequest, ReviewVerdict};
+use crate::api::subject::{Identity, RoleKind, RoleName};
+use crate::cli::plugin::cluster::{Cluster, Connection};
+use crate::cli::plugin::decide::pending::waits_for;
+use crate::cli::plugin::decide::review::{has_effect, review};
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::identity::caller;
+use crate::cli::plugin::requests::{self, Where};
+use crate::cli::plugin::see::words;
+use crate::cli::plugin::seen::{PoliciesRead, decodable};
+use crate::controller::observe::{self, DecodedPolicy};
+use crate::core::model::duration;
+use crate::core::model::namespaces::Namespaces;
+use crate::core::model::subjects::is_subject;
+use crate::core::policies::policy::Policy;
+
+/// What is looked for, and where.
+pub struct NamesWanted {
+    source: NameSource,
+    /// None when the flags on the line make no sense.
+    connection: Option<Connection>,
+    /// The namespaces that the line names.
+    namespaces: Vec<String>,
+    /// Whether access in the whole cluster is asked for.
+    cluster_wide: bool,
+}
+
+impl NamesWanted {
+    /// As the line says so far.
+    pub fn on(cursor: &CursorOnLine<'_>, source: NameSource) -> Self {
+        let named = ["namespaces", "namespace"].map(|id| cursor.values(id)).into_iter().find(|all| !all.is_empty());
+        Self {
+            source,
+            connection: connection(cursor),
+            namespaces: named.into_iter().flatten().map(str::to_owned).collect(),
+            cluster_wide: cursor.given().any(|(arg, _)| arg.get_id() == "cluster_wide"),
+        }
+    }
+
+    /// Looks for them.
+    ///
+    /// # Errors
+    /// Why nothing can be read.
+    pub async fn find(self) -> Result<Vec<Candidate>, PluginError> {
+        let Some(connection) = &self.connection else { return Ok(Vec::new()) };
+        if self.source == NameSource::Contexts {
+            return Ok(contexts(connection));
+        }
+        let cluster = Cluster::connect(connection).await?;
+        match self.source {
+            NameSource::Requests(meant) => self.requests(&cluster, meant).await,
+            NameSource::Requesters => self.requesters(&cluster).await,
+            NameSource::Namespaces => Ok(namespaces(&cluster, connection).await),
+            NameSource::Roles => self.roles(&cluster).await,
+            NameSource::Policies => policies(&cluster).await,
+            NameSource::Contexts => Ok(Vec::new()),
+        }
+    }
+
+    fn place<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
+        self.namespaces.first().map_or(&cluster.namespace, |name| name.as_str())
+    }
+
+    /// The newest first.
+    async fn stored(&self, cluster: &Cluster) -> Vec<AccessRequest> {
+        let place = Where::Namespace(self.place(cluster).to_owned());
+        let mut stored = decodable(cluster, requests::api(cluster, &place)).await.unwrap_or_default();
+        stored.sort_by_key(|request| std::cmp::Reverse(request.creation_timestamp().map(|made| made.0)));
+        stored
+    }
+
+    async fn requests(&self, cluster: &Cluster, meant: RequestsMeant) -> Result<Vec<Candidate>, PluginError> {
+        let (stored, who) = futures::join!(self.stored(cluster), caller(cluster));
+        let who = who?;
+        let policies = match meant {
+            RequestsMeant::ToDecide | RequestsMeant::ToRevoke => PoliciesRead::read(cluster).await.ok(),
+            _ => None,
+        };
+        let chosen = stored.iter().filter(|request| is_meant(request, meant, policies.as_ref(), &who));
+        Ok(chosen.map(candidate).collect())
+    }
+
+    async fn requesters(&self, cluster: &Cluster) -> Result<Vec<Candidate>, PluginError> {
+        let stored = self.stored(cluster).await;
+        let names: BTreeSet<&str> = stored.iter().map(words::requester).collect();
+        Ok(names.into_iter().map(|name| Candidate::new(name, "")).collect())
+    }
+
+    /// Those that a policy lets the caller ask for there.
+    async fn roles(&self, cluster: &Cluster) -> Result<Vec<Candidate>, PluginError> {
+        let (who, policies) = futures::join!(caller(cluster), PoliciesRead::read(cluster));
+        let (who, policies) = (who?, policies?);
+        let names = if self.namespaces.is_empty() { vec![cluster.namespace.clone()] } else { self.namespaces.clone() };
+        let known = labels(cluster, &names).await;
+        let covers = |policy: &Policy| {
+            if self.cluster_wide { policy.scope.cluster } else { names.iter().all(|name| policy.covers(name, &known)) }
+        };
+        let mut offered: Vec<Candidate> = Vec::new();
+        for policy in policies.set.valid(Effect::Allow).filter(|policy| is_for(policy, &who)).filter(|p| covers(p)) {
+            for role in &policy.roles {
+                let about = format!("up to {}, policy {}", duration::format(policy.longest), policy.reference.name);
+                let candidate = Candidate::new(typed(role), about);
+                if offered.iter().all(|known| known.value != candidate.value) {
+                    offered.push(candidate);
+                }
+            }
+        }
+        offered.sort_by(|a, b| a.value.cmp(&b.value));
+        Ok(offered)
+    }
+}
+
+/// The cluster flags of the line, read as a command would read them.
+fn connection(cursor: &CursorOnLine<'_>) -> Option<Connection> {
+    let flags = Connection::augment_args(clap::Command::new("kubectl")).no_binary_name(true);
+    let is_one = |long: &str| flags.get_arguments().any(|arg| arg.get_long() == Some(long));
+    let given = cursor.given().filter_map(|(arg, value)| Some((arg.get_long()?, value)));
+    let line: Vec<String> =
+        given.filter(|(long, _)| is_one(long)).map(|(long, value)| format!("--{long}={value}")).collect();
+    Connection::from_arg_matches(&flags.try_get_matches_from(line).ok()?).ok()
+}
+
+fn is_meant(request: &AccessRequest, meant: RequestsMeant, policies: Option<&PoliciesRead>, who: &Identity) -> bool {
+    let set = policies.map(|policies| &policies.set);
+    match meant {
+        RequestsMeant::All => true,
+        RequestsMeant::Own => requests::is_of(request, who),
+        RequestsMeant::OwnOpen => requests::is_of(request, who) && !request.is_over(),
+        RequestsMeant::OwnRunning => requests::is_of(request, who) && request.has_grant(),
+        RequestsMeant::ToDecide => waits_for(request, set, who),
+        RequestsMeant::ToRevoke => has_effect(request, set, who, &review(ReviewVerdict::Revoke, None, who)).is_ok(),
+    }
+}
+
+/// A request, and in a few words what it is.
+fn candidate(request: &AccessRequest) -> Candidate {
+    let about = format!("{}: {}, {}", words::requester(request), words::what(request), words::state(request).words);
+    Candidate::new(request.name_any(), about)
+}
+
+fn is_for(policy: &Policy, who: &Identity) -> bool {
+    policy.requesters.iter().any(|subject| is_subject(who, subject))
+}
+
+/// A role as it is typed.
+fn typed(role: &RoleName) -> String {
+    match role.kind {
+        RoleKind::ClusterRole => role.name.clone(),
+        RoleKind::Role => format!("role/{}", role.name),
+    }
+}
+
+/// These namespaces, with their labels where the caller may read them.
+async fn labels(cluster: &Cluster, names: &[String]) -> Namespaces {
+    let api: Api<NamespaceObject> = Api::all(cluster.client.clone());
+    let reads = names.iter().map(|name| cluster.read(api.get_metadata(name)));
+    let found = futures::future::join_all(reads).await;
+    found.iter().flatten().map(observe::namespace).collect()
+}
+
+/// All namespaces; for whoever may not list them, those that the kubeconfig and the policies name.
+async fn namespaces(cluster: &Cluster, connection: &Connection) -> Vec<Candidate> {
+    let api: Api<NamespaceObject> = Api::all(cluster.client.clone());
+    let names: BTreeSet<String> = match cluster.read(api.list_metadata(&ListParams::default())).await {
+        Ok(all) => all.items.iter().map(ResourceExt::name_any).collect(),
+        Err(_) => {
+            let api: Api<DecodedPolicy> = Api::all(cluster.client.clone());
+            let policies = cluster.read(api.list(&ListParams::default())).await;
+            let policies = policies.into_iter().flatten().filter_map(|policy| policy.0.ok());
+            let of_policies = policies.flat_map(|policy| policy.spec.scope.namespaces);
+            let of_contexts = kubeconfig(connection).contexts.into_iter().filter_map(|named| named.context?.namespace);
+            let named = of_policies.filter(|name| !name.contains('*')).chain(of_contexts);
+            named.chain([cluster.namespace.clone()]).collect()
+        }
+    };
+    names.into_iter().map(|name| Candidate::new(name, "")).collect()
+}
+
+async fn policies(cluster: &Cluster) -> Result<Vec<Candidate>, PluginError> {
+    let policies = PoliciesRead::read(cluster).await?;
+    let about = |name: &str| match policies.set.get(name).and_then(|entry| entry.readable()) {
+        Some(policy) if policy.effect == Effect::Deny => "denies",
+        Some(policy) if policy.is_for_break_glass_only() => "break-glass",
+        _ => "",
+    };
+    Ok(policies.set.all().map(|(name, _)| Candidate::new(name, about(name))).collect())
+}
+
+fn contexts(connection: &Connection) -> Vec<Candidate> {
+    let named = kubeconfig(connection).contexts.into_iter();
+    let cluster = |context: Option<kube::config::Context>| context.map(|context| context.cluster).unwrap_or_default();
+    let mut contexts: Vec<Candidate> =
+        named.map(|named| Candidate::new(named.name, format!("cluster {}", cluster(named.context)))).collect();
+    contexts.sort_by(|a, b| a.value.cmp(&b.value));
+    contexts
+}
+
+/// Without one, there is nothing in it.
+fn kubeconfig(connection: &Connection) -> Kubeconfig {
+    connection.kubeconfig.as_deref().map_or_else(Kubeconfig::read, Kubeconfig::read_from).unwrap_or_default()
+}
