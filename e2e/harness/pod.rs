@@ -20,7 +20,7 @@ pub fn can_be_one() -> bool {
 }
 
 /// The arguments of `unshare` before a program and its arguments.
-pub fn before<'a>(account: &'a TempDir) -> [&'a str; 5] {
+pub fn before(account: &TempDir) -> [&str; 5] {
     ["-rm", "sh", "-c", MOUNT, account.path().to_str().expect("a path")]
 }
 

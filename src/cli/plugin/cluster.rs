@@ -2,7 +2,6 @@
 //!
 //! It must not know any kind of Daypass's, nor how the cluster is reached: [`super::reach`] does.
 
-use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use super::error::{PluginError, said};
@@ -10,6 +9,7 @@ use super::reach::failure::{login_failure, reason};
 pub use super::reach::flags::{Connection, Timeout, quoted, timeout};
 use super::reach::place::ClusterPlace;
 use super::reach::{ReachedCluster, reach};
+use crate::runtime::clock::Clock;
 
 /// A cluster that can be talked to.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Cluster {
         }
         match &source {
             kube::Error::Api(status) if status.code == 401 => {
-                PluginError::NotLoggedIn { what, why: self.place.not_accepted(Timestamp::now()) }
+                PluginError::NotLoggedIn { what, why: self.place.not_accepted(Clock::wall().now()) }
             }
             kube::Error::Service(_) | kube::Error::HyperError(_) => {
                 PluginError::Away { what, server: self.place.words(), why: reason(&source) }

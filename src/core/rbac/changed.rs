@@ -10,7 +10,7 @@ use super::made_role::{ObservedRole, WantedRole};
 use super::ownership::{carries, has, has_finalizers, over, owners};
 
 /// A part that is not as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangedPart {
     /// The role that is bound.
     Role,

@@ -2,8 +2,8 @@
 //!
 //! It must not know a policy, or say whether a binding should be there.
 
-pub mod bind_refusal;
 pub mod allowed;
+pub mod bind_refusal;
 pub mod binding;
 pub mod changed;
 pub mod made_role;

@@ -16,6 +16,7 @@ use crate::core::lifecycle::expiry::has_come;
 use crate::core::model::subjects::service_account;
 use crate::core::rbac::allowed::{AllowedOn, AskedRight};
 use crate::core::rbac::binding::{self, Observed};
+use crate::core::rbac::changed::ChangedPart;
 use crate::core::rbac::rules::from_narrow;
 
 /// What is asked: who, can do what, where.
@@ -83,7 +84,7 @@ pub enum Evidence {
     /// The binding is not there.
     Missing,
     /// The binding is there and differs in this.
-    Changed(&'static str),
+    Changed(ChangedPart),
 }
 
 impl WhoSeen<'_> {

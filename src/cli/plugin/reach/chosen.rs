@@ -283,7 +283,7 @@ fn source(auth: &mut AuthInfo, place: &ClusterPlace, files: &[PathBuf]) -> Login
             let file = files.iter().find(|file| has_user(file, &user)).cloned();
             LoginSource::Oidc(OidcLogin { user, provider: provider.name, fields: provider.config, file })
         }),
-        LoginKind::Exec(_) => exec.map(|config| LoginSource::Exec(ExecLogin { user, config })),
+        LoginKind::Exec(_) => exec.map(|config| LoginSource::Exec(Box::new(ExecLogin { user, config }))),
         LoginKind::Nothing | LoginKind::Certificate => None,
     }
     .unwrap_or(LoginSource::Connection)

@@ -20,6 +20,7 @@ use tower::{BoxError, Layer, Service, ServiceExt};
 use super::exec::{ExecGiven, ExecLogin};
 use super::failure::LoginFailure;
 use super::oidc::OidcLogin;
+use crate::runtime::clock::Clock;
 
 /// A token that ends so soon may have ended when it arrives.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
@@ -41,7 +42,7 @@ pub enum LoginSource {
         path: PathBuf,
     },
     /// From a program.
-    Exec(ExecLogin),
+    Exec(Box<ExecLogin>),
     /// From an issuer.
     Oidc(OidcLogin),
 }
@@ -72,14 +73,14 @@ impl KubeLogin {
             state.source = if given.token.is_none() { LoginSource::Connection } else { state.source };
             state.take(given)?;
         } else {
-            state.header(Timestamp::now()).await?;
+            state.header(Clock::wall().now()).await?;
         }
         Ok(Self(Arc::new(Mutex::new(state))))
     }
 }
 
 /// Runs the program beside what else is done.
-async fn run(login: ExecLogin) -> Result<ExecGiven, LoginFailure> {
+async fn run(login: Box<ExecLogin>) -> Result<ExecGiven, LoginFailure> {
     let (user, command) = (login.user.clone(), login.line());
     let ran = tokio::task::spawn_blocking(move || login.run()).await;
     ran.unwrap_or_else(|error| Err(LoginFailure::CommandFailed { user, command, why: error.to_string() }))
@@ -199,11 +200,11 @@ where
         let mut inner = std::mem::replace(&mut self.inner, copy);
         let login = self.login.clone();
         Box::pin(async move {
-            let header = login.0.lock().await.header(Timestamp::now()).await?;
+            let header = login.0.lock().await.header(Clock::wall().now()).await?;
             if let Some(header) = &header {
                 request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
-            let (spare, now) = (copied(&request), Timestamp::now());
+            let (spare, now) = (copied(&request), Clock::wall().now());
             let answer = inner.call(request).await?;
             if answer.status() != StatusCode::UNAUTHORIZED {
                 return Ok(answer);

@@ -185,8 +185,8 @@ impl WhoArgs {
 
 /// The groups of somebody, by the last of their requests that can be read.
 fn recorded_groups(requests: &[AccessRequest], username: &str) -> Option<Vec<String>> {
-    let theirs = requests.iter().filter_map(|request| request.spec.requester.as_ref());
-    theirs.filter(|who| who.username == username).last().map(|who| who.groups.clone())
+    let mut theirs = requests.iter().filter_map(|request| request.spec.requester.as_ref());
+    theirs.rfind(|who| who.username == username).map(|who| who.groups.clone())
 }
 
 fn rows(read: &WhoRead, question: &WhoQuestion) -> Vec<WhoRow> {
@@ -219,8 +219,9 @@ mod tests {
             })
         };
         let (missing, bound) = (row(Evidence::Missing), row(Evidence::Bound));
-        assert_eq!(again_so(&[missing.clone()], vec![missing.clone()]), [missing.clone()]);
-        assert_eq!(again_so(&[missing.clone()], vec![bound.clone()]), [bound.clone()]);
+        let was_missing = std::slice::from_ref(&missing);
+        assert_eq!(again_so(was_missing, vec![missing.clone()]), was_missing);
+        assert_eq!(again_so(was_missing, vec![bound.clone()]), std::slice::from_ref(&bound));
         assert_eq!(again_so(&[bound], vec![missing]), [row(Evidence::OnRecord)], "it may have ended just now");
     }
 }
