@@ -10,14 +10,20 @@ use super::wording::{SEARCHES, Token, files, is_word, literals, parts, runs, sai
 
 /// Parts of the sentence with which RBAC refuses. Neither its code nor its reason tells what was forbidden to whom.
 const RBAC: [&str; 5] = ["User ", " cannot", "resource ", "path ", "is attempting to grant RBAC permissions"];
+/// What takes that sentence apart, for all others.
+const READS_RBAC: &str = "src/cli/plugin/refused";
 /// Other texts by which code decides all the same: where, which, and why there is no other form.
-const NO_OTHER_FORM: [(&str, &str, &str); 2] = [
+const NO_OTHER_FORM: [(&str, &str, &str); 4] = [
+    ("src/cli/plugin/reach/chosen.rs", "in this pod", "a made-up context"),
+    ("src/cli/plugin/reach/chosen.rs", "of the command line", "a made-up context"),
     ("src/cli/plugin/error.rs", "requested resource", "both are 404: an unserved kind, and no such object"),
     ("src/cli/plugin/output/jsonpath.rs", "range ", "the word of a template that somebody wrote"),
 ];
 /// Trials that hold sentences of the program, and why.
-const TRIALS: [(&str, &str); 8] = [
+const TRIALS: [(&str, &str); 10] = [
     ("e2e/plugin", "what people read of the plugin is golden there"),
+    ("e2e/ci.rs", "golden, as e2e/plugin"),
+    ("e2e/archive", "golden, as e2e/plugin"),
     ("e2e/approve.rs", "warnings of the chart's admission policies, which have no name but their text"),
     ("e2e/attack", "refusals of the chart's admission policies, each told from others of the same policy"),
     ("e2e/policy.rs", "a finding in a role is known by its text"),
@@ -34,12 +40,12 @@ fn nothing_is_decided_by_the_words_of_a_text() {
         let name = name(file);
         found.extend(decides(&parts(file).0).into_iter().map(|(line, text)| (name.clone(), line, text)));
     }
-    found.retain(|(_, _, text)| !RBAC.iter().any(|words| text.contains(words)));
+    found.retain(|(name, _, text)| !name.starts_with(READS_RBAC) && !RBAC.iter().any(|words| text.contains(words)));
     let is_listed =
         |name: &str, text: &str| NO_OTHER_FORM.iter().any(|(file, words, _)| *file == name && *words == text);
     let (listed, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(name, _, text)| is_listed(name, text));
     assert!(others.is_empty(), "decide by a value, and have it shown by Display:\n{others:#?}");
-    for (file, words, why) in NO_OTHER_FORM {
+    for (file, words, why) in NO_OTHER_FORM.iter().filter(|(file, _, _)| root().join(file).exists()) {
         assert!(
             listed.iter().any(|(name, _, text)| name == file && text == words),
             "{file} is past it: {words} ({why})"
