@@ -139,7 +139,7 @@ fn make(program: &Path, _target: &Path, file: &Path) -> io::Result<()> {
     std::fs::copy(program, file).map(drop)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;

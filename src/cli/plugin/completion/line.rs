@@ -15,6 +15,8 @@ pub struct CursorOnLine<'a> {
     commands: Vec<&'a str>,
     given: Vec<(&'a Arg, &'a str)>,
     typed: &'a str,
+    /// Whether a word means nothing here, so that nobody knows what may follow.
+    is_lost: bool,
 }
 
 /// What may stand where the cursor is.
@@ -30,8 +32,14 @@ impl<'a> CursorOnLine<'a> {
     /// Reads the words behind the program, the last of which is being typed. The tree must be built.
     pub fn read(tree: &'a Command, words: &'a [String]) -> Self {
         let (last, before) = words.split_last().map_or(("", words), |(last, before)| (last.as_str(), before));
-        let mut cursor =
-            Self { command: tree, wanted: WordWanted::Nothing, commands: Vec::new(), given: Vec::new(), typed: last };
+        let mut cursor = Self {
+            command: tree,
+            wanted: WordWanted::Nothing,
+            commands: Vec::new(),
+            given: Vec::new(),
+            typed: last,
+            is_lost: false,
+        };
         let mut open: Option<&'a Arg> = None;
         let mut only_values = false;
         for word in before {
@@ -101,6 +109,8 @@ impl<'a> CursorOnLine<'a> {
             self.commands.push(command.get_name());
         } else if let Some(arg) = self.positional() {
             self.given.push((arg, word));
+        } else {
+            self.is_lost = true;
         }
     }
 
@@ -151,6 +161,7 @@ impl<'a> CursorOnLine<'a> {
 
     fn plain_wanted(&self) -> WordWanted<'a> {
         match self.positional() {
+            _ if self.is_lost => WordWanted::Nothing,
             Some(arg) => WordWanted::Value(arg),
             None if self.command.has_subcommands() => WordWanted::Command,
             None => WordWanted::Nothing,
