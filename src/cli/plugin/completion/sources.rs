@@ -51,7 +51,7 @@ pub enum RequestsMeant {
 }
 
 /// Arguments of one command.
-const OF_COMMANDS: [(&str, &str, NameSource); 8] = [
+const OF_COMMANDS: [(&str, &str, NameSource); 9] = [
     ("show", "name", NameSource::Requests(RequestsMeant::All)),
     ("explain", "name", NameSource::Requests(RequestsMeant::All)),
     ("again", "name", NameSource::Requests(RequestsMeant::Own)),
@@ -60,21 +60,41 @@ const OF_COMMANDS: [(&str, &str, NameSource); 8] = [
     ("approve", "names", NameSource::Requests(RequestsMeant::ToDecide)),
     ("deny", "names", NameSource::Requests(RequestsMeant::ToDecide)),
     ("revoke", "names", NameSource::Requests(RequestsMeant::ToRevoke)),
+    ("who", "who", NameSource::Requesters),
 ];
 /// Arguments that mean the same in every command.
-const EVERYWHERE: [(&str, NameSource); 8] = [
+const EVERYWHERE: [(&str, NameSource); 9] = [
     ("namespace", NameSource::Namespaces),
     ("namespaces", NameSource::Namespaces),
     ("watch_namespaces", NameSource::Namespaces),
     ("release_namespace", NameSource::Namespaces),
     ("context", NameSource::Contexts),
+    ("contexts", NameSource::Contexts),
     ("policy", NameSource::Policies),
     ("role", NameSource::Roles),
     ("requester", NameSource::Requesters),
 ];
 /// Names of values that nobody can list.
-const FREE_TEXT: [&str; 11] =
-    ["DURATION", "GROUP", "NUMBER", "RULE", "TEXT", "TIME", "TOKEN", "UID", "URL", "USER", "WINDOWS"];
+const FREE_TEXT: [&str; 14] = [
+    "DURATION",
+    "GROUP",
+    "KEY=VALUE",
+    "NUMBER",
+    "RIGHT",
+    "ROLES",
+    "RULE",
+    "TEXT",
+    "TIME",
+    "TOKEN",
+    "UID",
+    "URL",
+    "USER",
+    "WINDOWS",
+];
+/// Arguments whose value is called a name, and is of nothing that there is.
+const NEW_NAMES: [(&str, &str); 1] = [("policy init", "name")];
+/// The same in every command.
+const NEW_NAMES_EVERYWHERE: [&str; 1] = ["tls_server_name"];
 
 impl ValueSource {
     /// Of an argument of a command, which is named from the first word on, such as `policy lint`. None: nobody has said.
@@ -93,7 +113,10 @@ impl ValueSource {
             return Some(Self::Files);
         }
         let names = arg.get_value_names().unwrap_or_default();
-        names.iter().any(|name| FREE_TEXT.contains(&name.as_str())).then_some(Self::FreeText)
+        let is_free = names.iter().any(|name| FREE_TEXT.contains(&name.as_str()))
+            || NEW_NAMES.contains(&(command, id))
+            || NEW_NAMES_EVERYWHERE.contains(&id);
+        is_free.then_some(Self::FreeText)
     }
 }
 
