@@ -144,17 +144,17 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn world() -> (tempfile::TempDir, PathBuf, PathBuf, PathBuf) {
-        let world = tempfile::tempdir().unwrap();
-        let [store, own, other] = ["store", "own", "other"].map(|name| world.path().join(name));
+    fn three_folders() -> (tempfile::TempDir, PathBuf, PathBuf, PathBuf) {
+        let kept = tempfile::tempdir().unwrap();
+        let [store, own, other] = ["store", "own", "other"].map(|name| kept.path().join(name));
         [&store, &own, &other].iter().for_each(|folder| fs::create_dir(folder).unwrap());
         fs::write(store.join("program"), "").unwrap();
-        (world, store, own, other)
+        (kept, store, own, other)
     }
 
     #[test]
     fn it_goes_beside_the_link_that_a_package_manager_made() {
-        let (_world, store, own, other) = world();
+        let (_kept, store, own, other) = three_folders();
         std::os::unix::fs::symlink(store.join("program"), own.join(PLUGIN)).unwrap();
         let path = [other.clone(), own.clone()];
         let program = as_found(&store.join("program"), &path);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn it_goes_into_the_first_folder_that_takes_it() {
-        let (_world, store, own, other) = world();
+        let (_kept, store, own, other) = three_folders();
         let program = store.join("program");
         let missing = own.join("missing");
         let placed = first(&program, &[missing.clone(), other.clone(), own]).unwrap();
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_not_its_own_is_left_alone() {
-        let (_world, store, own, _) = world();
+        let (_kept, store, own, _) = three_folders();
         let program = store.join("program");
         let file = own.join(COMPLETER);
         fs::write(&file, "mine").unwrap();
