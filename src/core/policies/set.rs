@@ -299,7 +299,9 @@ mod tests {
         assert!(!asks(json!({ "scope": by_label }), Some("shop")), "its name keeps it out");
         assert!(!asks(json!({ "scope": by_label }), None), "the whole cluster is not chosen by label");
         assert!(asks(json!({ "conditions": label }), Some("shop")) && asks(json!({ "conditions": label }), None));
-        assert!(asks(json!({ "approval": { "automaticWhen": "label('env') == []" } }), Some("shop")));
+        let stage = json!({ "name": "s", "approvers": [{ "kind": "User", "name": "bob" }] });
+        let automatic = json!({ "approval": { "automaticWhen": "label('env') == []", "stages": [stage] } });
+        assert!(asks(automatic, Some("shop")));
         let of_others = json!({ "conditions": label, "roles": [{ "name": "view" }] });
         assert!(!asks(of_others.clone(), Some("shop")));
         let denies = json!({ "effect": "Deny", "conditions": label, "requesters": [], "roles": [], "duration": null });

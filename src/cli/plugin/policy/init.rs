@@ -7,7 +7,7 @@ mod answers;
 mod cluster;
 mod written;
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -135,12 +135,6 @@ fn write(path: &Path, text: &str, over: bool) -> Result<(), InvalidInput> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut how = OpenOptions::new();
-    how.write(true);
-    if over {
-        how.create(true).truncate(true)
-    } else {
-        how.create_new(true)
-    };
-    how.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
+    let file = if over { File::create(path) } else { File::create_new(path) };
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
 }

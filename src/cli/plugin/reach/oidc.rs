@@ -260,7 +260,7 @@ mod tests {
     fn only_the_login_of_the_user_changes_in_the_kubeconfig() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
-        let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\nmine: kept\n\
+        let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: []\nmine: kept\n\
              clusters: [{name: c, cluster: {server: 'https://a:1', certificate-authority: ca.crt}}]\n\
              users:\n- {name: alice, user: {auth-provider: {name: oidc, config: {id-token: old, client-id: k}}}}\n\
              - {name: bob, user: {token: t, odd: kept}}\n";

@@ -159,7 +159,9 @@ namespaces:
             quote(&self.name),
             approvers.join(", ")
         );
-        let agreed = format!("reviews:\n      bob: {{verdict: Approve, groups: [{}]}}", quote(&self.approvers[0]));
+        let group = quote(&self.approvers[0]);
+        let agreed =
+            |who: &str| format!("risk: High\n    reviews:\n      {who}: {{verdict: Approve, groups: [{group}]}}");
         let mut cases = Vec::new();
         for (index, team) in self.teams.iter().enumerate() {
             let of_team = FirstCase { team: self.team(index), ..first.clone() };
@@ -169,9 +171,8 @@ namespaces:
             let of_role = FirstCase { role: role(name), ..first.clone() };
             cases.push(of_role.written(&format!("so does who asks for {}", name.name), "risk: High", &waits));
         }
-        cases.push(first.written("one approver is enough", &format!("risk: High\n    {agreed}"), "{outcome: Granted}"));
-        let own = format!("risk: High\n    {}", agreed.replace("bob", "alice"));
-        cases.push(first.written("nobody approves their own request", &own, "{outcome: Waiting}"));
+        cases.push(first.written("one approver is enough", &agreed("bob"), "{outcome: Granted}"));
+        cases.push(first.written("nobody approves their own request", &agreed("alice"), "{outcome: Waiting}"));
         cases.push(match self.low_risk {
             LowRisk::AtOnce => first.written("little harm waits for nobody", "risk: Low", "{outcome: Granted}"),
             LowRisk::Approval => first.written("little harm waits too", "risk: Low", "{outcome: Waiting}"),
