@@ -13,7 +13,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench faults lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table
+.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench faults lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -61,7 +61,8 @@ fuzz:
 	DAYPASS_FUZZ_CASES=$(or $(CASES),5000) DAYPASS_FUZZ_SEED=$(or $(SEED),0) cargo test --test fuzz
 
 ## Latencies and throughput beside a bare client that only writes RoleBindings, on a control plane without Daypass in the
-## same run. `make bench ONLY=one,burst` runs some sections of one, burst, ends, waiting, restart, policies and live;
+## same run. `make bench ONLY=one,burst` runs some sections of plugin, one, burst, ends, waiting, restart,
+## policies and live;
 ## `make bench ONLY=live LIVE=50000` goes up to so many live grants,
 ## and PROGRAM=target/x86_64-unknown-linux-musl/release/daypass measures what `make image-binary` made, which takes less memory.
 bench: controlplane
@@ -116,3 +117,23 @@ cert-manager-check: controlplane
 		(cd "$(CERT_MANAGER)/cmd/$$name" && CGO_ENABLED=0 go build -o "$(CURDIR)/target/cert-manager/$$name" .) || exit 1; \
 	done
 	cargo test --quiet --test e2e -- cert-manager "$(abspath $(CERT_MANAGER))" "$(CURDIR)/target/cert-manager"
+
+## The archive of the plugin for a platform, in target/archives: the program, the licence, man pages and completions:
+## `make archive PROGRAM=target/release/kubectl-daypass PLATFORM=linux_amd64`.
+archive:
+	@test -n "$(PROGRAM)" -a -n "$(PLATFORM)" || { echo "of which program, for what? make archive PROGRAM=FILE PLATFORM=linux_amd64" >&2; exit 1; }
+	@cargo test --quiet --test e2e -- archive "$(abspath $(PROGRAM))" $(PLATFORM) target/archives
+
+## The manifest by which krew installs the archives of all platforms, beside them.
+krew:
+	@cargo test --quiet --test e2e -- archive target/archives
+
+## Whether the plugin compiles for other systems. It links nothing, so that what is C of the TLS library is left out: its
+## build script, which looks for a compiler, is told away. Needs `rustup target add $(PLUGIN_TARGETS)`.
+PLUGIN_TARGETS ?= aarch64-apple-darwin x86_64-apple-darwin x86_64-pc-windows-gnu
+TLS_LIBRARY = aws_lc_$(shell sed -n '/^name = "aws-lc-sys"$$/{n;s/version = "\(.*\)"/\1/;s/\./_/g;p}' Cargo.lock)
+plugin-check:
+	for target in $(PLUGIN_TARGETS); do \
+		cargo check --quiet --locked --target $$target --bin kubectl-daypass \
+			--config "target.$$target.$(TLS_LIBRARY).rustc-cfg = ['universal']" || exit 1; \
+	done

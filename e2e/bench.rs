@@ -4,6 +4,7 @@
 
 mod bare;
 mod live;
+mod plugin;
 mod policies;
 mod same_writes;
 mod seen;
@@ -42,7 +43,10 @@ const OVERDUE: usize = 200;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
-const SECTIONS: [&str; 7] = ["one", "burst", "ends", "waiting", "restart", "policies", "live"];
+const SECTIONS: [&str; 8] = ["plugin", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
+
+/// The one that has nothing to do with the controller.
+const PLUGIN: &str = "plugin";
 
 /// Measures and prints; only these sections, if some are named. `live`: how many live grants there are at last, if not as
 /// many as usual.
@@ -68,6 +72,12 @@ async fn measure(only: &[&str], live: Option<usize>) {
     println!("daypass {} ({profile})", env!("CARGO_PKG_VERSION"));
     let other = std::env::var(PROGRAM).ok().filter(|program| !program.is_empty());
     println!("{}\n", other.map_or_else(String::new, |program| format!("the controller is {program}")));
+    if only.contains(&PLUGIN) {
+        plugin::measure().await;
+    }
+    if only.iter().all(|only| *only == PLUGIN) {
+        return;
+    }
     println!(
         "Bare: a client that only creates and deletes RoleBindings, on a control plane of its own without Daypass."
     );
@@ -94,7 +104,7 @@ async fn measure(only: &[&str], live: Option<usize>) {
         cluster: cluster.clone(),
     };
     println!("{:<54} {:>9} {:>9} {:>9} {:>7} {:>7}", "", "p50", "p99", "max", "x p50", "x p99");
-    for section in SECTIONS.into_iter().filter(|section| only.contains(section)) {
+    for section in SECTIONS.into_iter().filter(|section| *section != PLUGIN && only.contains(section)) {
         match section {
             "one" => bench.one_at_a_time().await,
             "burst" => bench.burst().await,

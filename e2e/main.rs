@@ -3,6 +3,7 @@
 
 mod admission;
 mod approve;
+mod archive;
 mod attack;
 mod audit;
 mod behind;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         Some("picture") => picture::run(),
         Some("tutorial") => tutorial::print(),
         Some("stored") => stored::write(),
+        Some("archive") => archive::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("risk-table") => risk_table::write(),
         Some("image") => image::run(std::env::args().nth(2)),
         Some("cert-manager") => cert_manager::run(&std::env::args().skip(2).collect::<Vec<_>>()),
@@ -119,6 +121,7 @@ fn trials() -> Vec<Trial> {
         tutorial::trials(),
         dockerfile::trials(),
         docs::trials(),
+        archive::trials(),
         picture::trials(),
         examples::trials(),
         uninstall::trials(),
