@@ -161,7 +161,7 @@ struct RequestRun<'a> {
     how: &'a SendArgs,
     /// Whether there is more than one request, so that each is told by its name.
     several: bool,
-    /// Until when answers are waited for.
+    /// Until when answers are waited for; none before the first is.
     until: Option<Instant>,
     /// Whether somebody has had enough of waiting.
     interrupted: bool,
@@ -171,8 +171,7 @@ struct RequestRun<'a> {
 
 impl<'a> RequestRun<'a> {
     fn new(cluster: Cluster, how: &'a SendArgs, several: bool) -> Self {
-        let until = how.timeout.and_then(|timeout| timeout.0).map(|long| Instant::now() + long);
-        Self { cluster, how, several, until, interrupted: false, ended: Vec::new() }
+        Self { cluster, how, several, until: None, interrupted: false, ended: Vec::new() }
     }
 
     /// Says what would be decided about a draft, and makes it unless that is in vain.
@@ -244,7 +243,10 @@ impl<'a> RequestRun<'a> {
 
     async fn wait(&mut self, sent: AccessRequest, console: &mut Console) -> Result<Exit, PluginError> {
         let flags = self.how.connection.flags();
-        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let long = self.how.timeout.and_then(|timeout| timeout.0);
+        let left = long.map(|long| {
+            self.until.get_or_insert_with(|| Instant::now() + long).saturating_duration_since(Instant::now())
+        });
         // Whoever has had enough is not kept by the next one.
         let left = if self.interrupted { Some(Duration::ZERO) } else { left };
         match wait::until_answered(&self.cluster, &sent, left, console).await? {
