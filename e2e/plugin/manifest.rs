@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::request::stages;
-use crate::harness::plugin::{Plugin, only_request};
+use crate::harness::plugin::Plugin;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::GRETA;
 use crate::harness::{Cluster, ControlPlane, alone, shared};
@@ -125,12 +125,6 @@ async fn weekly(cluster: Arc<Cluster>) {
         let (_, err) = greta.ends(&asks(windows, "1"), 2).await;
         assert!(err.contains(why) && err.contains("such as 'Mon-Fri 09:00-17:00 Europe/Berlin'"), "{windows}: {err}");
     }
-    // Access that is asked for rests until its window comes, or runs in it.
-    let args = ["request", "edit", "-n", n, "--reason=x", "--every", "Mon-Sun 00:00-08:00 UTC"];
-    greta.done(&args).await;
-    let name = only_request(&cluster, n).await;
-    let status = cluster.requests(n).await.get(&name).await.unwrap().status.unwrap();
-    assert!(matches!(status.state, State::Active | State::Suspended | State::Scheduled), "{:?}", status.state);
 }
 
 async fn not_stamped(control_plane: Arc<ControlPlane>) {
