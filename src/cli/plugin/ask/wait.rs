@@ -96,7 +96,10 @@ fn is_answered(request: &AccessRequest, now: Timestamp) -> bool {
     let begins = request.spec.start_time.as_ref().or(status.window.as_ref().map(|window| &window.opens_at));
     match status.state {
         State::Pending => false,
-        State::Scheduled => begins.is_some_and(|begins| begins.0 > now),
+        // Without a begin on record it is approved, and waits for a window; but the move of an end comes at once.
+        State::Scheduled => {
+            begins.map_or(status.granted_at.is_none() && request.spec.extends.is_none(), |at| at.0 > now)
+        }
         _ => true,
     }
 }
@@ -162,10 +165,13 @@ mod tests {
         let soon = noon() + SignedDuration::from_hours(1);
         let begun = noon() - SignedDuration::from_secs(1);
         let at = |instant: Timestamp| json!({ "startTime": instant.to_string() });
-        let scheduled = || json!({ "state": "Scheduled" });
+        let scheduled = || json!({ "state": "Scheduled", "grantedAt": noon().to_string() });
         assert!(!answered(json!({}), scheduled()));
         assert!(!answered(at(begun), scheduled()));
         assert!(answered(at(soon), scheduled()));
+        let approved = || json!({ "state": "Scheduled" });
+        assert!(answered(json!({}), approved()), "its first window is still to come");
+        assert!(!answered(json!({ "extends": "x", "duration": "1h" }), approved()));
         let window = json!({ "opensAt": soon.to_string(), "closesAt": soon.to_string() });
         assert!(answered(json!({}), json!({ "state": "Scheduled", "window": window })));
         for (state, expected) in [("Pending", false), ("Active", true), ("Denied", true), ("Suspended", true)] {
