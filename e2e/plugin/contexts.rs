@@ -46,9 +46,9 @@ async fn with_requests(cluster: &Cluster) -> String {
     let namespace = cluster.namespace("side").await;
     let leads = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] }]);
     cluster.allow(&namespace, &namespace, json!({ "approval": { "stages": leads } })).await;
-    cluster.allow(&format!("{namespace}-look"), &namespace, json!({ "roles": [{ "name": "view" }] })).await;
-    cluster.ask(ALICE, &namespace, "look", json!({ "role": { "name": "view" }, "duration": "40m" })).await;
-    cluster.until(&namespace, "look", State::Active).await;
+    cluster.allow(&format!("{namespace}-early"), &namespace, json!({ "roles": [{ "name": "view" }] })).await;
+    cluster.ask(ALICE, &namespace, "early", json!({ "role": { "name": "view" }, "duration": "40m" })).await;
+    cluster.until(&namespace, "early", State::Active).await;
     cluster.ask(ALICE, &namespace, "fix", json!({})).await;
     cluster.until_reason(&namespace, "fix", "Approved", "ApprovalNeeded").await;
     namespace
@@ -77,9 +77,9 @@ async fn side_by_side(eu: Arc<Cluster>) {
     let head = row("CONTEXT", "NAMESPACE", "NAME");
     let expected = [
         head.clone(),
-        row("eu", &in_eu, "look"),
+        row("eu", &in_eu, "early"),
         row("eu", &in_eu, "fix"),
-        row("us", &in_us, "look"),
+        row("us", &in_us, "early"),
         row("us", &in_us, "fix"),
     ];
     assert_eq!(cells(&out, 3), expected);
@@ -102,7 +102,7 @@ async fn side_by_side(eu: Arc<Cluster>) {
         assert!(err.lines().any(|line| line.starts_with("away: cannot ")), "{err}");
     }
     let (out, err) = carol.ends(&["list", "--everyone", "--contexts=us,nix"], 1).await;
-    assert_eq!(cells(&out, 3)[1..], [row("us", &in_us, "look"), row("us", &in_us, "fix")]);
+    assert_eq!(cells(&out, 3)[1..], [row("us", &in_us, "early"), row("us", &in_us, "fix")]);
     assert!(err.lines().any(|line| line.starts_with("nix: ")), "{err}");
     for wrong in [["--watch", "--contexts=eu"], ["--context=eu", "--contexts=us"], ["--all-contexts", "--token=x"]] {
         carol.ends(&[&["list"][..], &wrong].concat(), 2).await;
