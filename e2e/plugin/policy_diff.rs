@@ -19,28 +19,40 @@ pub fn trials() -> Vec<Trial> {
 
 async fn offline(_: Arc<Cluster>) {
     let folder = tempfile::tempdir().unwrap();
-    let old = "examples/chain";
-    let policy = std::fs::read_to_string(binaries::repository().join("examples/chain/policy.yaml")).unwrap();
-    let new = folder.path().join("policy.yaml");
-    std::fs::write(&new, policy.replace("default: 30m", "default: 20m").replace("name: sre", "name: ops")).unwrap();
+    let (old, tests) = ("examples/gitops/policies", "examples/gitops/tests");
+    let read = |name: &str| std::fs::read_to_string(binaries::repository().join(old).join(name)).unwrap();
+    let policy = read("shop.yaml");
+    let new = folder.path().join("new");
+    std::fs::create_dir(&new).unwrap();
+    std::fs::write(new.join("protect.yaml"), read("protect.yaml")).unwrap();
+    std::fs::write(new.join("shop.yaml"), policy.replace("name: approvers", "name: sre")).unwrap();
     let new = new.display().to_string();
     let plugin = Plugin::without_cluster();
-    let diff = ["policy", "diff", old, &new, "-f", "examples/tests/payments.yaml"];
+    let diff = ["policy", "diff", old, &new, "-f", tests];
     let out = plugin.done(&diff).await;
     let page = std::fs::read_to_string(binaries::repository().join("examples/README.md")).unwrap();
-    assert!(
-        page.contains(&format!("policy diff examples/chain new.yaml -f examples/tests/payments.yaml\n{out}")),
-        "{out}"
-    );
+    assert!(page.contains(&format!("policy diff {old} new -f {tests}\n{out}```")), "examples/README.md: {out}");
     plugin.ends(&[&diff[..], &["--exit-code"]].concat(), 1).await;
-    let same = ["policy", "diff", old, old, "-f", "examples/tests/payments.yaml", "--exit-code"];
-    assert_eq!(plugin.done(&same).await, "7 requests looked at, 0 decided differently, 0 undecidable\n");
+    let same = plugin.done(&["policy", "diff", old, old, "-f", tests, "--exit-code"]).await;
+    assert_eq!(same, "3 requests looked at, 0 decided differently, 0 undecidable\n");
     // For programs.
     let json: Value = serde_json::from_str(&plugin.done(&[&diff[..], &["-o", "json"]].concat()).await).unwrap();
-    let first = &json["differences"][0];
-    assert_eq!(json["lookedAt"], 7);
-    assert_eq!((&first["before"]["duration"], &first["after"]["duration"]), (&json!("30m"), &json!("20m")));
-    assert_eq!(first["before"]["stages"][1]["approvers"], json!(["Group/sre"]));
+    let given = |group: &str| {
+        let stage = json!({ "name": "leads", "required": 1, "approvers": [group] });
+        let policy = "gitops-shop-edit";
+        json!({ "outcome": "Waiting", "stages": [stage], "duration": "30m", "policy": policy })
+    };
+    let mut difference = json["differences"][0].clone();
+    for side in ["before", "after"] {
+        let summary = difference[side].as_object_mut().unwrap().remove("summary");
+        assert!(summary.is_some_and(|summary| summary.as_str().unwrap().starts_with("waits for ")));
+    }
+    let request = json!({ "request": "a change waits for a lead", "requester": "alice", "what": "edit" });
+    assert_eq!((&json["lookedAt"], &json["undecidable"]), (&json!(3), &json!([])));
+    for (key, value) in request.as_object().unwrap() {
+        assert_eq!(&difference[key], value);
+    }
+    assert_eq!((&difference["before"], &difference["after"]), (&given("Group/approvers"), &given("Group/sre")));
     // What cannot be decided is counted and told, and what cannot be used is refused.
     let nobody = folder.path().join("nobody.json");
     std::fs::write(&nobody, cast::request("payments", "fix", json!({})).to_string()).unwrap();
@@ -52,7 +64,7 @@ async fn offline(_: Arc<Cluster>) {
     std::fs::write(&broken, policy.replace("deadline: 24h", "deadlin: 24h")).unwrap();
     let broken = broken.display().to_string();
     let (_, err) = plugin.ends(&["policy", "diff", old, &broken, "-f", &nobody], 2).await;
-    assert!(err.contains("broken.yaml: spec.approval.deadlin: unknown field"), "{err}");
+    assert!(err.contains("spec.approval.deadlin: unknown field"), "{err}");
     let (_, err) = plugin.ends(&["policy", "diff", old, "-f", &nobody], 2).await;
     assert!(err.contains("give the policies of OLD and of NEW, or --cluster"), "{err}");
 }

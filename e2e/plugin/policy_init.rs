@@ -32,6 +32,8 @@ async fn works(cluster: Arc<Cluster>) {
     args.extend(ANSWERS.iter().filter(|answer| !answer.starts_with("--namespaces")));
     args.push(&into);
     let admin = Plugin::of(&cluster, ADMIN);
+    let binding = ["create", "clusterrolebinding", &namespace, "--clusterrole=daypass-requester", "--group=dev"];
+    cluster.kubectl(ADMIN).ok(&binding).await;
     let (out, err) = admin.ends(&args, 0).await;
     let [policy, test] = ["policies", "tests"].map(|part| format!("{dir}/{part}/{namespace}.yaml"));
     assert_eq!(out, format!("wrote {policy}\nwrote {test}\n"), "{err}");
@@ -72,7 +74,7 @@ async fn at_a_terminal(_: Arc<Cluster>) {
         ("Which groups approve (several with commas; one person of them is enough)? ", "dev"),
         ("only those who ask may approve", "leads"),
         ("For how long at most? [2h] ", "soon"),
-        ("is not hours, minutes and seconds", ""),
+        ("must be hours, minutes and seconds", ""),
         ("without an approver (yes or no)? [yes] ", "no"),
     ] {
         terminal.until_shown(question).await;
@@ -122,7 +124,8 @@ async fn missing(_: Arc<Cluster>) {
         ("--name=Dev", "--name: "),
     ] {
         let (flag, _) = wrong.split_once('=').unwrap();
-        let mut args: Vec<&str> = ANSWERS.into_iter().filter(|answer| !answer.starts_with(flag)).collect();
+        let is_other = |answer: &&str| answer.split_once('=').is_some_and(|(other, _)| other != flag);
+        let mut args: Vec<&str> = ANSWERS.into_iter().filter(is_other).collect();
         args.push(wrong);
         let err = init(&args).await;
         assert!(err.contains(said), "{wrong}: {err}");
@@ -138,7 +141,7 @@ async fn missing(_: Arc<Cluster>) {
 
 async fn not_there(cluster: Arc<Cluster>) {
     let answers = [
-        "--team=dev",
+        "--team=system:authenticated",
         "--team=def",
         "--namespaces=default,no-such-*",
         "--role=edit,no-such-role,role/no-such",

@@ -43,17 +43,22 @@ pub struct UpshotStage {
 impl Upshot {
     /// What an account comes to.
     pub fn of(explanation: &Explanation) -> Self {
-        let asked = explanation.stages.iter().filter(|stage| stage.state != StageState::Spared);
+        // Of one that waits, what is still to come; of one that is granted, who agreed.
+        let counts = |state: StageState| match explanation.outcome {
+            Outcome::Waiting => matches!(state, StageState::Open | StageState::Later),
+            Outcome::Granted => state == StageState::Full,
+            _ => false,
+        };
+        let asked = explanation.stages.iter().filter(|stage| counts(stage.state));
         let stages = asked.map(|stage| UpshotStage {
             name: stage.name.clone(),
             required: stage.required,
             approvers: stage.approvers.iter().map(|approver| approver.subject.clone()).collect(),
             escalates_at: stage.escalates_at.clone(),
         });
-        let open = matches!(explanation.outcome, Outcome::Granted | Outcome::Waiting);
         Self {
             outcome: explanation.outcome,
-            stages: if open { stages.collect() } else { Vec::new() },
+            stages: stages.collect(),
             duration: explanation.grant.as_ref().map(|grant| grant.duration.clone()),
             reviewers: explanation.review.as_ref().map(|review| review.reviewers.clone()).unwrap_or_default(),
         }

@@ -52,8 +52,7 @@ impl FirstPolicy {
     pub fn policy(&self) -> String {
         let automatic = match self.low_risk {
             LowRisk::AtOnce => {
-                "\
-    # What can do little harm waits for nobody: risk.score is 0 for Low, 1 for Medium, 2 for High, 3 for Critical.
+                "    # What can do little harm waits for nobody: risk.score is 0 for Low, 1 for Medium, 2 for High, 3 for Critical.
     # An approver can still deny it.
     automaticWhen: risk.score == 0
 "
@@ -91,7 +90,7 @@ spec:
             requesters = groups(&self.teams, 4),
             roles = self.roles.iter().map(|name| format!("    - {}\n", role(name))).collect::<String>(),
             scope = self.scope(),
-            max = quote(&self.max),
+            max = duration::parse(&self.max).map_or_else(|_| quote(&self.max), |_| self.max.clone()),
             approvers = groups(&self.approvers, 10),
         )
     }
