@@ -164,7 +164,7 @@ fn holds_all() {
     let ran = Command::new(unpacked.path().join(PLUGIN)).arg("--version").output().unwrap();
     assert!(String::from_utf8_lossy(&ran.stdout).contains(env!("CARGO_PKG_VERSION")), "{ran:?}");
     let licence = |folder: &Path| fs::read_to_string(folder.join(LICENCE)).unwrap();
-    assert_eq!(licence(unpacked.path()), licence(&binaries::repository()));
+    assert_eq!(licence(unpacked.path()), licence(binaries::repository()));
     let page = fs::read_to_string(unpacked.path().join("man/man1/kubectl-daypass-request.1")).unwrap();
     assert!(page.contains("Ask for a role for a while"), "{page}");
     let bash = Command::new("bash").arg("-n").arg(unpacked.path().join("completions/kubectl-daypass.bash")).status();
