@@ -40,14 +40,14 @@ struct LastTold {
 /// Tells of changes until it is interrupted.
 ///
 /// # Errors
-/// When requests may not be watched.
+/// When requests may not be watched, or the cluster cannot be reached at the start.
 pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&choice.connection).await?;
     let place = choice.place(&cluster);
     let whose = choice.whose(&cluster).await?;
     let api = requests::api(&cluster, &place);
     let mut changes = watcher(api, watcher::Config::default()).default_backoff().boxed();
-    let mut known = LastTold::default();
+    let (mut known, mut was_heard) = (LastTold::default(), false);
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -58,17 +58,18 @@ pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginEr
         let event = match change {
             Some(Ok(event)) => event,
             Some(Err(error)) => {
+                let failed = |source| cluster.failed(format!("watch accessrequests{}", place.words()), source);
                 match requests::refusal(error) {
-                    Ok(source) => {
-                        let what = format!("watch accessrequests{}", place.words());
-                        return Err(cluster.failed(what, source));
-                    }
+                    Ok(source) => return Err(failed(source)),
+                    // It may be another cluster that is meant.
+                    Err(watcher::Error::InitialListFailed(source)) if !was_heard => return Err(failed(source)),
                     Err(error) => console.wait_line(&format!("the cluster cannot be heard: {error}"), ""),
                 }
                 continue;
             }
             None => return Ok(Exit::Done),
         };
+        was_heard |= matches!(event, Event::InitDone);
         for news in decoded(event, &mut known, console).map(|event| known.after(event)).unwrap_or_default() {
             let (News::Stands(request) | News::Gone(request)) = &news;
             if choice.wants(request, &whose) {
