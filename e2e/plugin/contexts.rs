@@ -101,6 +101,23 @@ async fn side_by_side(eu: Arc<Cluster>) {
         assert_eq!(json["failed"][0]["context"], json!("away"), "{out}");
         assert!(err.lines().any(|line| line.starts_with("away: cannot ")), "{err}");
     }
+    // To the doctor it is a finding.
+    let examined = ["doctor", "--all-contexts"];
+    let (out, _) = carol.ends(&[&examined[..], &["-o", "json"]].concat(), 1).await;
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let away = |report: &Value| {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().any(|finding| finding["check"] == "api-server" && finding["level"] == "error")
+    };
+    let of = |report: &Value| (report["context"].as_str().unwrap().to_owned(), away(report));
+    let reports: Vec<(String, bool)> = json["items"].as_array().unwrap().iter().map(of).collect();
+    assert_eq!(reports, [("eu".to_owned(), false), ("us".to_owned(), false), ("away".to_owned(), true)]);
+    let (out, _) = carol.ends(&examined, 1).await;
+    for line in ["CONTEXT LEVEL CHECK", "eu ok api-server", "us ok api-server", "away error api-server"] {
+        assert!(cells(&out, 3).iter().any(|cells| cells == line), "{line}: {out}");
+    }
+    carol.ends(&[&examined[..], &["--bundle=x.json"]].concat(), 2).await;
+
     let (out, err) = carol.ends(&["list", "--everyone", "--contexts=us,nix"], 1).await;
     assert_eq!(cells(&out, 3)[1..], [row("us", &in_us, "early"), row("us", &in_us, "fix")]);
     assert!(err.lines().any(|line| line.starts_with("nix: ")), "{err}");

@@ -10,7 +10,7 @@ use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
 use super::output::text::{TextSpan, Tone};
-use super::reach::context_names;
+use super::reach;
 
 /// Which contexts are asked, if more than one.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -86,7 +86,11 @@ impl ContextsArgs {
 
     /// The contexts that are asked for, each once.
     fn names(&self, connection: &Connection) -> Result<Vec<String>, PluginError> {
-        let all = if self.all_contexts { context_names(connection)? } else { self.contexts.clone() };
+        let all = if self.all_contexts {
+            reach::kubeconfig(connection)?.contexts.into_iter().map(|context| context.name).collect()
+        } else {
+            self.contexts.clone()
+        };
         let mut names: Vec<String> = Vec::new();
         for name in all {
             if !names.contains(&name) {

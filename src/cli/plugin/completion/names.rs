@@ -20,14 +20,13 @@ use crate::cli::plugin::decide::pending::waits_for;
 use crate::cli::plugin::decide::review::{has_effect, review};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::identity::caller;
+use crate::cli::plugin::reach;
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::{PoliciesRead, decodable};
-use crate::controller::observe::{self, DecodedPolicy};
+use crate::controller::observe::DecodedPolicy;
 use crate::core::model::duration;
-use crate::core::model::namespaces::Namespaces;
-use crate::core::model::subjects::is_subject;
-use crate::core::policies::policy::Policy;
+use crate::core::report::offers::{Offer, OfferPlace, offers};
 
 /// What is looked for, and where.
 pub struct NamesWanted {
@@ -106,18 +105,20 @@ impl NamesWanted {
         let (who, policies) = futures::join!(caller(cluster), PoliciesRead::read(cluster));
         let (who, policies) = (who?, policies?);
         let names = if self.namespaces.is_empty() { vec![cluster.namespace.clone()] } else { self.namespaces.clone() };
-        let known = labels(cluster, &names).await;
-        let covers = |policy: &Policy| {
-            if self.cluster_wide { policy.scope.cluster } else { names.iter().all(|name| policy.covers(name, &known)) }
+        let (known, _) = policies.namespaces_or(cluster, &names).await?;
+        let offered_in = |name: &String| -> Vec<Offer> {
+            let all = offers(&policies.set, &who, name, &known).into_iter();
+            all.filter(|offer| (offer.place == OfferPlace::Cluster) == self.cluster_wide).collect()
         };
+        let same = |a: &Offer, b: &Offer| (&a.role, &a.policy) == (&b.role, &b.policy);
+        let places: Vec<Vec<Offer>> = names.iter().map(offered_in).collect();
+        let everywhere = |offer: &&Offer| places.iter().all(|place| place.iter().any(|other| same(offer, other)));
         let mut offered: Vec<Candidate> = Vec::new();
-        for policy in policies.set.valid(Effect::Allow).filter(|policy| is_for(policy, &who)).filter(|p| covers(p)) {
-            for role in &policy.roles {
-                let about = format!("up to {}, policy {}", duration::format(policy.longest), policy.reference.name);
-                let candidate = Candidate::new(typed(role), about);
-                if offered.iter().all(|known| known.value != candidate.value) {
-                    offered.push(candidate);
-                }
+        for offer in places.iter().flatten().filter(everywhere) {
+            let about = format!("up to {}, policy {}", duration::format(offer.longest), offer.policy);
+            let candidate = Candidate::new(typed(&offer.role), about);
+            if offered.iter().all(|known| known.value != candidate.value) {
+                offered.push(candidate);
             }
         }
         offered.sort_by(|a, b| a.value.cmp(&b.value));
@@ -153,24 +154,12 @@ fn candidate(request: &AccessRequest) -> Candidate {
     Candidate::new(request.name_any(), about)
 }
 
-fn is_for(policy: &Policy, who: &Identity) -> bool {
-    policy.requesters.iter().any(|subject| is_subject(who, subject))
-}
-
 /// A role as it is typed.
 fn typed(role: &RoleName) -> String {
     match role.kind {
         RoleKind::ClusterRole => role.name.clone(),
         RoleKind::Role => format!("role/{}", role.name),
     }
-}
-
-/// These namespaces, with their labels where the caller may read them.
-async fn labels(cluster: &Cluster, names: &[String]) -> Namespaces {
-    let api: Api<NamespaceObject> = Api::all(cluster.client.clone());
-    let reads = names.iter().map(|name| cluster.read(api.get_metadata(name)));
-    let found = futures::future::join_all(reads).await;
-    found.iter().flatten().map(observe::namespace).collect()
 }
 
 /// All namespaces; for whoever may not list them, those that the kubeconfig and the policies name.
@@ -212,5 +201,5 @@ fn contexts(connection: &Connection) -> Vec<Candidate> {
 
 /// Without one, there is nothing in it.
 fn kubeconfig(connection: &Connection) -> Kubeconfig {
-    connection.kubeconfig.as_deref().map_or_else(Kubeconfig::read, Kubeconfig::read_from).unwrap_or_default()
+    reach::kubeconfig(connection).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use self::facts::HealthFacts;
 use self::finding::HealthReport;
 use super::cluster::{Cluster, Connection};
+use super::contexts::ContextsArgs;
 use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
@@ -33,7 +34,7 @@ pub struct DoctorArgs {
     strict: bool,
     /// Also write what was found to this file, as JSON, for people outside: names of users, groups, namespaces, objects and
     /// hosts are replaced, each by the same everywhere, and nothing that anybody wrote is in it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["contexts", "all_contexts"])]
     bundle: Option<PathBuf>,
     #[command(flatten)]
     format: FormatArgs,
@@ -41,19 +42,14 @@ pub struct DoctorArgs {
     installation: InstallationArgs,
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    contexts: ContextsArgs,
 }
 
-/// Looks at a cluster, and judges what was seen.
-///
-/// # Errors
-/// When there is no cluster to look at.
-pub async fn examine(connection: &Connection, installation: &InstallationArgs) -> Result<HealthReport, PluginError> {
-    look(connection, installation).await.map(|facts| report(&facts))
-}
-
-async fn look(connection: &Connection, installation: &InstallationArgs) -> Result<HealthFacts, PluginError> {
-    let cluster = Cluster::connect(connection).await?;
-    Ok(reading::facts(&cluster, installation).await)
+/// A cluster that was looked at.
+pub struct ExaminedCluster {
+    facts: HealthFacts,
+    pub report: HealthReport,
 }
 
 fn report(facts: &HealthFacts) -> HealthReport {
@@ -71,15 +67,25 @@ fn report(facts: &HealthFacts) -> HealthReport {
 /// # Errors
 /// When there is no cluster to look at, or the result cannot be written.
 pub async fn run(args: DoctorArgs, console: &mut Console) -> Result<Exit, PluginError> {
-    let facts = look(&args.connection, &args.installation).await?;
-    let report = report(&facts);
-    if let Some(path) = &args.bundle {
-        bundle::write(path, &facts, &report)?;
+    let look = async |cluster: Cluster, _: &mut Console| -> Result<ExaminedCluster, PluginError> {
+        let facts = reading::facts(&cluster, &args.installation).await;
+        Ok(ExaminedCluster { report: report(&facts), facts })
+    };
+    let all = args.contexts.ask(&args.connection, console, look).await?;
+    if let (Some(path), Some(only)) = (&args.bundle, all.answers.first()) {
+        bundle::write(path, &only.answer.facts, &only.answer.report)?;
         console.note(&format!("{} has the report without names: look through it before you send it", path.display()));
     }
-    match args.format.format().object(&printed::document(&report))? {
+    let documents = all.answers.iter().map(|of| (of.context.as_deref(), printed::document(&of.answer.report)));
+    let (documents, format): (Vec<_>, _) = (documents.collect(), args.format.format());
+    let document = match documents.as_slice() {
+        [(None, document)] => format.object(document)?,
+        several => format.side_by_side(several, &all.failed)?,
+    };
+    match document {
         Some(document) => console.print(&document),
-        None => console.show(&printed::text(&report, &args.format)),
+        None => console.show(&printed::text(&all, &args.format)),
     }
-    Ok(if report.is_well(args.strict) { Exit::Done } else { Exit::Error })
+    let well = all.answers.iter().all(|of| of.answer.report.is_well(args.strict));
+    Ok(if well { all.exit() } else { Exit::Error })
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::ExaminedCluster;
 use super::finding::{FindingLevel, HealthReport};
+use crate::cli::plugin::contexts::ContextAnswers;
 use crate::cli::plugin::output::format::FormatArgs;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
 
@@ -17,21 +19,25 @@ pub fn document(report: &HealthReport) -> Value {
     document
 }
 
-/// A line for each finding, its way out below it, and how many there are.
-pub fn text(report: &HealthReport, format: &FormatArgs) -> Text {
-    let mut table = format.table(&["LEVEL", "CHECK", "OBJECT", "FINDING"], &[]);
-    for finding in &report.findings {
+/// A line for each finding of each cluster, its way out below it, and how many there are.
+pub fn text(all: &ContextAnswers<ExaminedCluster>, format: &FormatArgs) -> Text {
+    let heads = [all.head(), &["LEVEL", "CHECK", "OBJECT", "FINDING"]].concat();
+    let mut table = format.table(&heads, &[]);
+    let findings = all.answers.iter().flat_map(|of| of.answer.report.findings.iter().map(move |finding| (of, finding)));
+    for (of, finding) in findings {
+        let row = |cells: [TextSpan; 4]| of.cell().into_iter().chain(cells).collect();
         let object = finding.object.as_ref().map(ToString::to_string).unwrap_or_default();
         let (level, check) = (TextSpan::new(finding.level.as_str(), tone(finding.level)), finding.check.name());
-        table.row(vec![level, check.into(), object.into(), finding.message.to_string().into()]);
+        table.row(row([level, check.into(), object.into(), finding.message.to_string().into()]));
         if let Some(fix) = &finding.fix {
             let fix = TextSpan::new(format!("fix: {fix}"), Tone::Dim);
-            table.row(vec!["".into(), "".into(), "".into(), fix]);
+            table.row(row(["".into(), "".into(), "".into(), fix]));
         }
     }
     let mut text = table.text();
     text.gap();
-    let counts = FindingLevel::ALL.map(|level| format!("{} {}", report.count(level), level.as_str()));
+    let count = |level| all.answers.iter().map(|of| of.answer.report.count(level)).sum::<usize>();
+    let counts = FindingLevel::ALL.map(|level| format!("{} {}", count(level), level.as_str()));
     text.line(counts.join(", "));
     text
 }

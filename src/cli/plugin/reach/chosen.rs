@@ -77,13 +77,13 @@ const IN_POD: &str = "in this pod";
 /// Name of the context that only flags make.
 const BARE: &str = "of the command line";
 
-/// The contexts of the kubeconfig, in its order.
+/// The files of the kubeconfig, merged as kubectl does.
 ///
 /// # Errors
-/// When it cannot be read.
-pub fn context_names(connection: &Connection) -> Result<Vec<String>, ReachError> {
+/// When one cannot be read.
+pub fn kubeconfig(connection: &Connection) -> Result<Kubeconfig, ReachError> {
     let (files, named) = files_of(connection);
-    Ok(read(&files, named)?.contexts.into_iter().map(|context| context.name).collect())
+    read(&files, named)
 }
 
 /// The files to read, and whether each must be there.
@@ -132,7 +132,7 @@ fn without_kubeconfig(
     if connection.server.is_none() {
         return Err(ReachError::NoKubeconfig(files.to_owned()));
     }
-    Ok(Some(kubeconfig(BARE, kube::config::Cluster::default(), AuthInfo::default(), None)))
+    Ok(Some(made_of(BARE, kube::config::Cluster::default(), AuthInfo::default(), None)))
 }
 
 fn pod(folder: &Path, host: &str, port: &str) -> Result<Kubeconfig, ReachError> {
@@ -147,10 +147,10 @@ fn pod(folder: &Path, host: &str, port: &str) -> Result<Kubeconfig, ReachError> 
     };
     let token_file = Some(folder.join("token").display().to_string());
     let user = AuthInfo { token_file, ..AuthInfo::default() };
-    Ok(kubeconfig(IN_POD, cluster, user, Some(namespace.trim().to_owned())))
+    Ok(made_of(IN_POD, cluster, user, Some(namespace.trim().to_owned())))
 }
 
-fn kubeconfig(name: &str, cluster: kube::config::Cluster, user: AuthInfo, namespace: Option<String>) -> Kubeconfig {
+fn made_of(name: &str, cluster: kube::config::Cluster, user: AuthInfo, namespace: Option<String>) -> Kubeconfig {
     let context = Context { cluster: name.to_owned(), user: Some(name.to_owned()), namespace, ..Context::default() };
     Kubeconfig {
         clusters: vec![NamedCluster { name: name.to_owned(), cluster: Some(cluster), ..NamedCluster::default() }],

@@ -22,7 +22,7 @@ use kube::client::ClientBuilder;
 use tower::{Layer, ServiceExt};
 
 use self::chosen::choose;
-pub use self::chosen::context_names;
+pub use self::chosen::kubeconfig;
 use self::failure::ReachError;
 use self::flags::Connection;
 use self::login::KubeLogin;
