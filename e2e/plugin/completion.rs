@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::harness::plugin::{PROGRAM, Plugin};
 use crate::harness::users::{ALICE, BOB, CAROL, EVE, GRETA, MALLORY, User};
-use crate::harness::{Cluster, binaries, shared};
+use crate::harness::{Cluster, binaries, private, shared};
 
 /// Longer than anybody waits at a prompt, and shorter than a call may take.
 const AT_A_PROMPT: Duration = Duration::from_secs(8);
@@ -18,7 +18,7 @@ const AT_A_PROMPT: Duration = Duration::from_secs(8);
 pub fn trials() -> Vec<Trial> {
     vec![
         shared("plugin::kubectl_completes_requests_for_whoever_types", requests),
-        shared("plugin::kubectl_completes_places_roles_and_policies", places),
+        private("plugin::kubectl_completes_places_roles_and_policies", places),
         shared("plugin::completion_says_nothing_of_a_cluster_that_is_away", away),
         shared("plugin::completion_is_installed_where_kubectl_finds_it", installed),
     ]

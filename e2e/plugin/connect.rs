@@ -30,7 +30,7 @@ async fn exit_codes(_: Arc<Cluster>) {
     let plugin = Plugin::without_cluster();
     let help = plugin.done(&["--help"]).await;
     assert!(help.contains("Exit codes:\n  0  done\n  1  error\n  2  "), "{help}");
-    for args in [&["request"][..], &["nonsense"], &["list", "--as-group=dev"], &["list", "--state=Done"], &[]] {
+    for args in [&["show"][..], &["nonsense"], &["list", "--as-group=dev"], &["list", "--state=Done"], &[]] {
         plugin.ends(args, 2).await;
     }
     let (_, err) = plugin.ends(&["request", "edit", "--reason=x", "--for=soon"], 2).await;

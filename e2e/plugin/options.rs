@@ -10,15 +10,15 @@ use super::request::stages;
 use crate::harness::plugin::{Plugin, only_request};
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, GRETA, MALLORY};
-use crate::harness::{Cluster, ControlPlane, alone, shared};
+use crate::harness::{Cluster, ControlPlane, alone, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        shared("plugin::options::lists_what_one_may_ask_for_and_the_line_that_asks", listed),
-        shared("plugin::options::says_where_a_ticket_is_needed_and_what_is_denied_now", terms),
+        private("plugin::options::lists_what_one_may_ask_for_and_the_line_that_asks", listed),
+        private("plugin::options::says_where_a_ticket_is_needed_and_what_is_denied_now", terms),
         shared("plugin::options::says_what_may_not_be_read", unread),
-        shared("plugin::options::says_where_there_is_something_when_there_is_nothing_here", elsewhere),
-        shared("plugin::options::asks_at_a_terminal_for_what_is_picked", picked),
+        private("plugin::options::says_where_there_is_something_when_there_is_nothing_here", elsewhere),
+        private("plugin::options::asks_at_a_terminal_for_what_is_picked", picked),
         alone("plugin::options::are_not_told_to_who_may_not_read_policies", AUDIT_POLICY, no_rights),
     ]
 }

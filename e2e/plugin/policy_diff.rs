@@ -94,14 +94,17 @@ async fn recent(cluster: Arc<Cluster>) {
     let because = format!("policy {namespace}");
     let (short, long) = (format!("{namespace}/short"), format!("{namespace}/long"));
     assert_eq!(lines[0], ["REQUEST", "REQUESTER", "ROLE", "BEFORE", "AFTER", "WHY"], "{out}");
-    assert_eq!(lines[1], [&*short, "alice", "edit", "granted at once, for 10m", needs, &because], "{out}");
-    assert_eq!(lines[2][..5], [&*long, "eve", "edit", "granted at once, for 1h", "denied"], "{out}");
+    // Those of the same second have no order.
+    let row = |name: &str| lines.iter().find(|line| line.first() == Some(&name)).expect("a row");
+    assert_eq!(*row(&short), [&*short, "alice", "edit", "granted at once, for 10m", needs, &because], "{out}");
+    assert_eq!(row(&long)[..5], [&*long, "eve", "edit", "granted at once, for 1h", "denied"], "{out}");
     assert!(out.ends_with("2 requests looked at, 2 decided differently, 0 undecidable\n"), "{out}");
     greta.ends(&[&diff[..], &["--exit-code"]].concat(), 1).await;
     // What is in force is no different from itself, and in its place nothing is given.
     std::fs::write(file.path(), cast::policy(&namespace, &namespace).to_string()).unwrap();
     let out = greta.done(&[&diff[..], &["--exit-code"]].concat()).await;
-    assert_eq!(out, "2 requests looked at, 0 decided differently, 0 undecidable\n");
+    // Policies of other trials may have limits, and that is noted.
+    assert!(out.ends_with("2 requests looked at, 0 decided differently, 0 undecidable\n"), "{out}");
     // Written to a file they are looked at too, by whoever has no cluster.
     let stored = cluster.kubectl(GRETA).ok(&["get", "areq", "-n", &namespace, "-o", "json"]).await;
     let requests = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
@@ -115,7 +118,7 @@ async fn recent(cluster: Arc<Cluster>) {
     assert!(out.contains(&format!("note: namespace {namespace} is in no PolicyTest of the files")), "{out}");
     // A login that is over, and a cluster that is away.
     let (_, err) = greta.ends(&[&diff[..], &["--token=of-yesterday"]].concat(), 2).await;
-    assert!(err.contains("the cluster does not accept your login: sign in again"), "{err}");
+    assert!(err.contains("does not accept the token of --token"), "{err}");
     let (_, err) = greta.ends(&[&diff[..], &["--server=https://127.0.0.1:1"]].concat(), 2).await;
     assert!(err.contains("cannot list accesspolicies"), "{err}");
 }

@@ -94,7 +94,7 @@ async fn one_person(cluster: &Cluster, shop: &str, until: &str) {
     assert_eq!(greta.done(&["who", "-A", "--can=delete:pods/db-0", "eve", "-o", path]).await, "");
     // Whose groups nobody can tell, of them it is said.
     let (out, err) = greta.ends(&["who", "dave", "-n", shop, "--no-headers"], 0).await;
-    assert!(out.starts_with("User/dave  admin"), "{out}");
+    assert!(lines(&out)[0].starts_with("User/dave  admin"), "{out}");
     assert!(err.contains("note: which groups dave is in is not known here"), "{err}");
     let (out, err) = greta.ends(&["who", "-n", "nowhere"], 0).await;
     assert_eq!((out.as_str(), err.contains("nobody has access through Daypass now in namespace nowhere")), ("", true));
