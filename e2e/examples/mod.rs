@@ -12,10 +12,10 @@ mod table;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::harness::{binaries, private, shared};
+use crate::harness::{binaries, private, shared, without_cluster};
 
 /// Folder of the examples of fields.
 const FIELDS: &str = "examples/fields";
@@ -23,17 +23,11 @@ const FIELDS: &str = "examples/fields";
 const TESTS: &str = "examples/fields/tests";
 
 pub fn trials() -> Vec<Trial> {
-    let doc = |name: &str, body: fn()| {
-        Trial::test(name, move || {
-            body();
-            Ok::<(), Failed>(())
-        })
-    };
     let mut trials = vec![
-        doc("examples::the_readme_has_a_row_for_every_field", table::is_complete),
-        doc("examples::a_gap_in_the_table_is_told_with_a_way_out", table::tells_gaps),
-        doc("examples::gitops_files_fit_together", gitops::fit_together),
-        doc("examples::gitops_checks_pass_in_ci", gitops::checks_pass),
+        without_cluster("examples::the_readme_has_a_row_for_every_field", table::is_complete),
+        without_cluster("examples::a_gap_in_the_table_is_told_with_a_way_out", table::tells_gaps),
+        without_cluster("examples::gitops_files_fit_together", gitops::fit_together),
+        without_cluster("examples::gitops_checks_pass_in_ci", gitops::checks_pass),
         private("examples::every_file_applied_again_changes_nothing", again::changes_nothing),
         private("examples::what_was_stored_with_defaults_is_clean_after_one_apply", again::is_clean_after_one_apply),
         private("examples::gitops_tools_see_whether_a_policy_is_ready", gitops::see_readiness),

@@ -28,5 +28,5 @@ pub mod windows;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use install::{Controller, Daypass};
-pub use trial::{alone, bare, flagged, private, shared};
+pub use trial::{alone, bare, flagged, private, shared, without_cluster};
 pub use wait::eventually;

@@ -20,6 +20,14 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Each private cluster is a control plane of 400 MB; more at a time would only slow each other down.
 static PRIVATE_WORLDS: Semaphore = Semaphore::const_new(2);
 
+/// A trial that needs no cluster.
+pub fn without_cluster(name: &str, body: fn()) -> Trial {
+    Trial::test(name, move || {
+        body();
+        Ok::<(), Failed>(())
+    })
+}
+
 /// A trial in the cluster that most trials share. It keeps to a namespace of its own.
 pub fn shared<F>(name: &str, body: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
 where
