@@ -2,20 +2,15 @@
 //!
 //! Owns which requests and policies are queued after a change. It must not decide a request or write to the cluster.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::reflector::store::Writer as StoreWriter;
 use tokio::sync::Notify;
 
-use super::observe::{DecodedPolicy, FreshRules, Rules};
+use super::observe::FreshRules;
 use super::queues::{Lane, Queues};
-use super::stores::bind_rights::BindRightsStore;
-use super::stores::listed::{KINDS, Listed};
 use super::stores::packed::{PackedRequest, Summary, reference};
-use super::stores::policies::Policies;
-use super::stores::rbac::{Rbac, RbacFeeds};
-use super::stores::requests::Requests;
+use super::stores::{Feeds, Stores};
 use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
 use crate::api::request::AccessRequest;
@@ -24,7 +19,6 @@ use crate::api::{AccessPolicy, RoleKind};
 use crate::core::decision::dependence::Change;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
-use crate::core::model::namespaces::Namespaces;
 use crate::core::model::own_clock::WrongClock;
 use crate::runtime::judged_clock::{ClockState, JudgedClock};
 
@@ -42,29 +36,12 @@ pub struct Context {
     pub release: String,
     /// What to look at next.
     pub queues: Queues,
-    /// Requests as last seen.
-    pub requests: Requests,
-    /// Policies as last seen, and the guards.
-    pub policies: Policies,
-    /// Roles and bindings as last seen.
-    pub rbac: Rbac,
-    /// What this process may bind.
-    pub bind_rights: BindRightsStore,
-    /// Which kinds have been seen as a whole.
-    pub listed: Listed,
+    /// The cluster as last seen.
+    pub stores: Stores,
     /// Policies and namespaces straight from the API server.
     pub fresh_rules: FreshRules,
     /// Asks the canary for a round: a new request was seen, or a policy that has yet to be judged.
     pub round_wanted: Arc<Notify>,
-    namespaces: RwLock<Option<Arc<Namespaces>>>,
-}
-
-/// The writing ends of the stores, for the watches.
-pub struct Feeds {
-    pub requests: StoreWriter<PackedRequest>,
-    pub policies: StoreWriter<DecodedPolicy>,
-    /// Of roles and bindings.
-    pub rbac: RbacFeeds,
 }
 
 /// For whom a controller works.
@@ -84,9 +61,7 @@ impl Context {
         clock: JudgedClock,
         Reach { served, release }: Reach,
     ) -> (Self, Feeds) {
-        let (requests, requests_feed) = Requests::new();
-        let (policies, policies_feed) = Policies::new();
-        let (rbac, rbac_feeds) = Rbac::new();
+        let (stores, feeds) = Stores::new();
         let context = Self {
             reader,
             writer,
@@ -95,35 +70,16 @@ impl Context {
             served,
             release,
             queues,
-            requests,
-            policies,
-            rbac,
-            bind_rights: BindRightsStore::default(),
-            listed: Listed::default(),
+            stores,
             fresh_rules: FreshRules::default(),
             round_wanted: Arc::default(),
-            namespaces: RwLock::default(),
         };
-        (context, Feeds { requests: requests_feed, policies: policies_feed, rbac: rbac_feeds })
+        (context, feeds)
     }
 
     /// What only policies that say so reach.
     pub fn protected(&self) -> Protected<'_> {
         Protected::with_release(&self.release)
-    }
-
-    /// Policies and namespaces as the watches have them, once everything has been listed that a plan needs.
-    pub fn rules(&self) -> Option<Rules> {
-        if !self.listed.has(&KINDS) {
-            return None;
-        }
-        let policies = self.policies.set()?;
-        Some(Rules { policies, namespaces: self.namespaces()? })
-    }
-
-    /// All namespaces, once they have been listed.
-    pub fn namespaces(&self) -> Option<Arc<Namespaces>> {
-        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with this process's clock, if it is.
@@ -136,14 +92,9 @@ impl Context {
         }
     }
 
-    /// Replaces the namespaces.
-    pub fn set_namespaces(&self, namespaces: Namespaces) {
-        *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(namespaces));
-    }
-
     /// Asks for a pass over a request, beside running access when its own runs.
     pub fn enqueue(&self, request: ObjectRef<PackedRequest>) {
-        let packed = self.requests.store.get(&request);
+        let packed = self.stores.requests.store.get(&request);
         self.queues.enqueue(packed.map_or(Lane::Decisions, |packed| Self::lane(&packed)), request);
     }
 
@@ -155,14 +106,14 @@ impl Context {
     /// Whether limits count this request before it is granted. It is told of an open request alone, so that thousands can
     /// be put into a queue without being unpacked: its pass puts it into the lane for those.
     pub fn is_limited(&self, request: &AccessRequest) -> bool {
-        !request.is_decided() && self.policies.set().is_some_and(|policies| policies.may_limit(request))
+        !request.is_decided() && self.stores.policies.set().is_some_and(|policies| policies.may_limit(request))
     }
 
     /// Puts into the queue what depends on this request: the one that it extends, those that extend it, and the
     /// policy that must say whether its review is overdue.
     pub fn enqueue_related(&self, request: &AccessRequest) {
-        let extended = self.requests.extensions.note(request);
-        let extensions = self.requests.extensions.of(request);
+        let extended = self.stores.requests.extensions.note(request);
+        let extensions = self.stores.requests.extensions.of(request);
         extended.into_iter().chain(extensions).for_each(|other| self.enqueue(other));
         let policy = request.status.as_ref().filter(|s| s.break_glass.is_some()).and_then(|s| s.policy.as_ref());
         if let Some(policy) = policy {
@@ -186,12 +137,12 @@ impl Context {
     }
 
     fn enqueue_those(&self, concerned: impl Fn(&Summary) -> bool) {
-        self.requests.which(concerned).iter().for_each(|packed| self.enqueue(reference(&**packed)));
+        self.stores.requests.which(concerned).iter().for_each(|packed| self.enqueue(reference(&**packed)));
     }
 
     /// Puts every policy into the queue.
     pub fn enqueue_policies(&self) {
-        let policies = self.policies.store.state();
+        let policies = self.stores.policies.store.state();
         policies.iter().for_each(|policy| self.queues.enqueue_policy(ObjectRef::from_obj(&**policy)));
     }
 
@@ -206,13 +157,13 @@ impl Context {
     }
 
     fn enqueue_policies_with(&self, concerned: impl Fn(&AccessPolicy) -> bool) {
-        let policies = self.policies.store.state_filter(|policy| policy.0.as_ref().is_ok_and(&concerned));
+        let policies = self.stores.policies.store.state_filter(|policy| policy.0.as_ref().is_ok_and(&concerned));
         policies.iter().for_each(|policy| self.queues.enqueue_policy(ObjectRef::from_obj(&**policy)));
     }
 
     /// A pass has dealt with a request in doubt.
     pub fn settle_doubt(&self, request: &ObjectRef<PackedRequest>) {
-        if self.requests.doubts.settle(request) {
+        if self.stores.requests.doubts.settle(request) {
             // The canary notes it.
             self.round_wanted.notify_one();
         }
@@ -220,7 +171,7 @@ impl Context {
 
     /// Forgets all about a request that is gone.
     pub fn forget(&self, request: &ObjectRef<PackedRequest>, uid: &str) {
-        self.requests.forget(request, uid);
+        self.stores.requests.forget(request, uid);
         self.metrics.forget(request);
     }
 }

@@ -26,7 +26,7 @@ const STATES: [State; 10] = [
 /// What the stores and the queues have now. Requests that cannot be decoded are in no state.
 pub fn count(context: &Context) -> Gauges {
     let mut requests = STATES.map(|state| (state.as_str(), 0));
-    for summary in context.requests.store.state().iter().filter_map(|packed| packed.summary.as_ref()) {
+    for summary in context.stores.requests.store.state().iter().filter_map(|packed| packed.summary.as_ref()) {
         requests[index(summary.state)].1 += 1;
     }
     let owners = owners(context);
@@ -58,7 +58,8 @@ fn index(state: State) -> usize {
 
 /// UIDs of the requests that bindings with our mark name; none for one that names no request, so that it is not ours.
 fn owners(context: &Context) -> Vec<Option<Box<str>>> {
-    let (roles, cluster_roles) = (context.rbac.role_bindings.state(), context.rbac.cluster_role_bindings.state());
+    let (roles, cluster_roles) =
+        (context.stores.rbac.role_bindings.state(), context.stores.rbac.cluster_role_bindings.state());
     let of_namespaces = roles.iter().map(|packed| packed.summary.clone());
     of_namespaces.chain(cluster_roles.iter().map(|packed| packed.summary.clone())).collect()
 }
@@ -66,12 +67,13 @@ fn owners(context: &Context) -> Vec<Option<Box<str>>> {
 /// How many requests are past their end, or over, or gone, and have a binding.
 fn overdue(context: &Context, owners: &[Option<Box<str>>]) -> usize {
     // Before the requests are known, every binding would seem to have none.
-    if !context.listed.has(&[ACCESS_REQUESTS]) {
+    if !context.stores.listed.has(&[ACCESS_REQUESTS]) {
         return 0;
     }
     let now = context.clock.now();
     let may_stay = |uid: &str| {
-        let stored = context.requests.by_uid.get(uid).and_then(|reference| context.requests.store.get(&reference));
+        let stored =
+            context.stores.requests.by_uid.get(uid).and_then(|reference| context.stores.requests.store.get(&reference));
         let summary = stored.as_ref().and_then(|packed| packed.summary.as_ref());
         summary.is_some_and(|summary| !summary.state.is_final() && !summary.ends.is_some_and(|end| has_come(end, now)))
     };
@@ -94,7 +96,7 @@ mod tests {
     #[tokio::test]
     async fn a_binding_that_names_no_request_is_foreign_and_not_overdue() {
         let (context, mut feeds, _inbox) = context(&Script::default(), Clock::at(noon()));
-        context.listed.mark(ACCESS_REQUESTS);
+        context.stores.listed.mark(ACCESS_REQUESTS);
         for (name, labels) in [
             ("foreign", json!({ "app.kubernetes.io/managed-by": "daypass" })),
             ("stray", json!({ "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": "r-9" })),

@@ -112,8 +112,8 @@ pub async fn run(
         leadership: leadership.clone(),
         wanted: context.round_wanted.clone(),
         served: context.served.clone(),
-        requests: context.requests.store.clone(),
-        doubts: context.requests.doubts.clone(),
+        requests: context.stores.requests.store.clone(),
+        doubts: context.stores.requests.doubts.clone(),
         memory: tokio::sync::Mutex::<Memory>::default(),
     };
     // Weak, since Events end with the last who could write.
@@ -159,9 +159,9 @@ fn unused(context: &Arc<Context>) -> impl Fn() -> Option<bool> + Send + Sync + '
     // Weak, since Events end with the last who could write.
     let context = Arc::downgrade(context);
     move || {
-        let context = context.upgrade().filter(|context| context.listed.has(&[ACCESS_REQUESTS]))?;
+        let context = context.upgrade().filter(|context| context.stores.listed.has(&[ACCESS_REQUESTS]))?;
         let undecided = |summary: &Summary| summary.state == State::Pending;
-        let requests = context.requests.store.state();
+        let requests = context.stores.requests.store.state();
         Some(requests.iter().all(|packed| packed.summary.as_ref().is_some_and(undecided)))
     }
 }
@@ -196,13 +196,13 @@ async fn apply_guard(
             Guard::Missing(why) => readiness.wait_for(GUARD, &why.to_string()),
         }
         readiness.remark(GUARD, in_one_line(&remarks).as_deref());
-        if context.policies.guard() != guard {
-            context.policies.set_guard(guard);
+        if context.stores.policies.guard() != guard {
+            context.stores.policies.set_guard(guard);
             context.enqueue_open_requests();
             context.enqueue_policies();
         }
         // After the guard: whoever sees this round sees the gaps that it found.
-        context.policies.set_sound(sound);
+        context.stores.policies.set_sound(sound);
         if reports.changed().await.is_err() {
             return;
         }

@@ -15,8 +15,9 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
-use super::context::{Context, Feeds, Reach};
+use super::context::{Context, Reach};
 use super::queues::{Inbox, Incoming, Queues};
+use super::stores::Feeds;
 use super::stores::packed::{PackedRequest, pack};
 use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
@@ -153,7 +154,7 @@ pub fn asked(queue: &Incoming<PackedRequest>) -> Vec<String> {
 pub fn bring(context: &Context, feeds: &mut Feeds, request: AccessRequest) {
     let request = DeserializeGuard(Ok(request));
     feeds.requests.apply_watcher_event(&pack(&Event::Apply(request.clone())));
-    context.requests.came(&request);
+    context.stores.requests.came(&request);
 }
 
 /// Whether a value has all that another one has.

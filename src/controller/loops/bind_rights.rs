@@ -44,7 +44,7 @@ const CONCURRENT_QUESTIONS: usize = 8;
 /// Runs for as long as the process, also while it stands by.
 pub async fn run(context: &Context) {
     loop {
-        let wanted = timeout(ROUND, context.bind_rights.round_wanted.notified()).await.is_ok();
+        let wanted = timeout(ROUND, context.stores.bind_rights.round_wanted.notified()).await.is_ok();
         round(context).await;
         if wanted {
             sleep(LAG).await;
@@ -55,12 +55,12 @@ pub async fn run(context: &Context) {
 
 /// Asks again about every role that a policy allows.
 async fn round(context: &Context) {
-    let Some(policies) = context.policies.set() else { return };
+    let Some(policies) = context.stores.policies.set() else { return };
     let listed: BTreeSet<RoleName> = policies.listed_roles().cloned().collect();
-    let known = context.bind_rights.answers();
+    let known = context.stores.bind_rights.answers();
     let asked = known.questions().filter(|question| listed.contains(&question.role)).cloned();
     let all: BTreeSet<MayBind> = listed.iter().flat_map(|role| questions(role, &context.served)).chain(asked).collect();
-    context.bind_rights.lock_questions().await.keep(|question| all.contains(question));
+    context.stores.bind_rights.lock_questions().await.keep(|question| all.contains(question));
     if let Err(error) = ask(context, all.into_iter().collect(), Instant::now()).await {
         warn!(%error, "it is not known which roles can be bound");
     }
@@ -71,7 +71,7 @@ async fn round(context: &Context) {
 /// # Errors
 /// When a question could not be asked. What was answered is known all the same.
 async fn ask(context: &Context, wanted: Vec<MayBind>, since: Instant) -> Result<(), Error> {
-    let mut lock = context.bind_rights.lock_questions().await;
+    let mut lock = context.stores.bind_rights.lock_questions().await;
     let open = wanted.into_iter().filter(|question| !lock.was_asked_since(question, since));
     let at = Instant::now();
     let question = |question: MayBind| async {
@@ -132,7 +132,7 @@ pub async fn learn(context: &Context, roles: impl IntoIterator<Item = &RoleName>
 }
 
 async fn learn_these(context: &Context, wanted: impl IntoIterator<Item = MayBind>) {
-    let known = context.bind_rights.answers();
+    let known = context.stores.bind_rights.answers();
     let unknown: Vec<MayBind> = wanted.into_iter().filter(|question| known.answer(question).is_none()).collect();
     if unknown.is_empty() {
         return;
@@ -146,7 +146,7 @@ async fn learn_these(context: &Context, wanted: impl IntoIterator<Item = MayBind
 /// Asks what is not known yet of the role that a request is for, where it would be bound. A right that the cluster as a
 /// whole does not give may have been given in a namespace.
 pub async fn learn_for(context: &Context, request: &AccessRequest, rules: &Rules) {
-    let (role, known) = (&request.spec.role, context.bind_rights.answers());
+    let (role, known) = (&request.spec.role, context.stores.bind_rights.answers());
     // Every step of a pass asks this, and there may be a thousand policies to look through.
     let is_known = questions_for(context, request, &rules.namespaces).iter().all(|q| known.answer(q).is_some());
     if is_known || !rules.policies.listed_roles().any(|listed| listed == role) {
@@ -165,7 +165,7 @@ fn questions_for(context: &Context, request: &AccessRequest, namespaces: &Namesp
 /// What a refusal for the whole cluster leaves to be asked for a request: its namespaces.
 fn in_its_places(context: &Context, request: &AccessRequest, namespaces: &Namespaces) -> Vec<MayBind> {
     let role = &request.spec.role;
-    let refused = context.bind_rights.answers().may_bind(role, None) == Some(false);
+    let refused = context.stores.bind_rights.answers().may_bind(role, None) == Some(false);
     if context.served != ServedNamespaces::Cluster || !refused {
         return Vec::new();
     }
@@ -186,7 +186,7 @@ pub async fn ask_again(
 ) -> Result<(), Error> {
     let wanted = questions_for(context, request, namespaces);
     let refused = || {
-        let known = context.bind_rights.answers();
+        let known = context.stores.bind_rights.answers();
         wanted.iter().filter(|question| known.answer(question) == Some(false)).cloned().collect::<Vec<_>>()
     };
     let doubtful = refused();

@@ -48,7 +48,7 @@ async fn follow(context: &Context, readiness: &Readiness, was_set: &Notify) {
         }
         if let Some(step) = judged.step(reading.now) {
             info!(seconds = step.as_secs_f64(), "the time that counts was set; looking at everything again");
-            context.requests.ends.clock_was_set();
+            context.stores.requests.ends.clock_was_set();
             takeover::enqueue_all(context);
         } else if reading.standing != last.standing {
             context.enqueue_open_requests();

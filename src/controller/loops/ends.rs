@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub async fn run(context: &Context) {
     // Until then the store has none of what the list brings.
     until_listed(context).await;
-    let ends = &context.requests.ends;
+    let ends = &context.stores.requests.ends;
     let mut ending = FuturesUnordered::new();
     let mut ended = Vec::new();
     let (mut record_at, mut record_by) = (None, None);
@@ -73,7 +73,7 @@ pub async fn run(context: &Context) {
 pub async fn first_are_gone(context: &Context) {
     until_listed(context).await;
     let gone = async {
-        while context.requests.ends.are_due(context.clock.now()) {
+        while context.stores.requests.ends.are_due(context.clock.now()) {
             sleep(LOOK).await;
         }
     };
@@ -83,7 +83,7 @@ pub async fn first_are_gone(context: &Context) {
 }
 
 async fn until_listed(context: &Context) {
-    while !context.listed.has(&[ACCESS_REQUESTS]) {
+    while !context.stores.listed.has(&[ACCESS_REQUESTS]) {
         sleep(LOOK).await;
     }
 }
@@ -91,7 +91,7 @@ async fn until_listed(context: &Context) {
 /// Takes away the access of one request. Its pass deletes again what could not be deleted here, and tells people.
 async fn end(context: &Context, due: Due) -> Due {
     let Due { uid, request, .. } = &due;
-    let stored = context.requests.open(request).filter(|r| r.metadata.uid.as_deref() == Some(&**uid));
+    let stored = context.stores.requests.open(request).filter(|r| r.metadata.uid.as_deref() == Some(&**uid));
     let gone = match stored.and_then(|request| request.status) {
         Some(status) => {
             let span = error_span!("end", namespace = request.namespace, name = request.name, uid = &**uid);
@@ -99,7 +99,7 @@ async fn end(context: &Context, due: Due) -> Due {
         }
         None => None,
     };
-    context.requests.ends.done(&due, gone);
+    context.stores.requests.ends.done(&due, gone);
     due
 }
 

@@ -14,12 +14,12 @@ use crate::core::rbac::binding::Observed;
 
 /// Whether the API server has no such namespace. It is asked only when the watch has none.
 async fn is_gone(context: &Context, namespace: &str) -> Result<bool, Error> {
-    if context.rules().is_none_or(|rules| rules.namespaces.contains_key(namespace)) {
+    if context.stores.rules().is_none_or(|rules| rules.namespaces.contains_key(namespace)) {
         return Ok(false);
     }
-    let known = context.policies.set().unwrap_or_default();
+    let known = context.stores.policies.set().unwrap_or_default();
     let Context { fresh_rules, reader, served, .. } = context;
-    let rules = fresh_rules.since(Instant::now(), &known, || context.policies.guard(), reader, served).await?;
+    let rules = fresh_rules.since(Instant::now(), &known, || context.stores.policies.guard(), reader, served).await?;
     Ok(!rules.namespaces.contains_key(namespace))
 }
 

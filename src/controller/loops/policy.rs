@@ -46,10 +46,10 @@ pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Re
         }
     };
     let now = context.clock.now();
-    let first_seen = context.policies.first_seen.of(policy);
+    let first_seen = context.stores.policies.first_seen.of(policy);
     // Before the guard: a round that is known by then has told its gaps.
-    let proven = context.policies.sound().is_some_and(|began| began > first_seen);
-    let origin = match context.policies.guard() {
+    let proven = context.stores.policies.sound().is_some_and(|began| began > first_seen);
+    let origin = match context.stores.policies.guard() {
         Guard::InForce(gaps) => {
             let judged = origin::judge(policy, &gaps, proven, &token());
             if judged.is_none() {
@@ -63,7 +63,7 @@ pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Re
     let unjudged = origin.is_none();
     let mut status = readiness(policy, origin, now);
     // Before the requests are known, none would seem to be overdue.
-    let wake = context.listed.has(&[ACCESS_REQUESTS]).then(|| {
+    let wake = context.stores.listed.has(&[ACCESS_REQUESTS]).then(|| {
         let unreviewed = unreviewed(&context, &policy.name_any());
         let unreviewed: Vec<&AccessRequest> = unreviewed.iter().collect();
         reviews(&mut status, policy, &unreviewed, now)
@@ -83,10 +83,11 @@ async fn unusable(policy: &AccessPolicy, context: &Context) -> Option<Vec<Listed
         return None;
     }
     bind_rights::learn(context, &policy.spec.roles).await;
-    let namespaces = context.namespaces().filter(|_| context.listed.has(&[NAMESPACES, CLUSTER_ROLES, ROLES]))?;
-    let place = |role: &RoleName| (role.clone(), context.rbac.whereabouts(role, &namespaces));
+    let namespaces =
+        context.stores.namespaces().filter(|_| context.stores.listed.has(&[NAMESPACES, CLUSTER_ROLES, ROLES]))?;
+    let place = |role: &RoleName| (role.clone(), context.stores.rbac.whereabouts(role, &namespaces));
     let roles: Whereabouts = policy.spec.roles.iter().map(place).collect();
-    let rights = context.bind_rights.answers();
+    let rights = context.stores.bind_rights.answers();
     unusable_roles(policy, Known { roles: &roles, rights: &rights, namespaces: &namespaces, served: &context.served })
 }
 
@@ -100,7 +101,7 @@ fn unreviewed(context: &Context, policy: &str) -> Vec<AccessRequest> {
     let under_it = |request: &AccessRequest| {
         request.status.as_ref().and_then(|s| s.policy.as_ref()).is_some_and(|decided| decided.name == policy)
     };
-    let unreviewed = context.requests.which(|summary| summary.unreviewed);
+    let unreviewed = context.stores.requests.which(|summary| summary.unreviewed);
     unreviewed.iter().filter_map(|packed| packed.open()).filter(under_it).collect()
 }
 

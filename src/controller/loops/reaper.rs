@@ -48,7 +48,7 @@ pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Re
     let sweeps = async {
         let mut reported = BTreeSet::new();
         loop {
-            let well = !context.listed.has(&[ACCESS_REQUESTS]) || sweep(context, &mut reported).await;
+            let well = !context.stores.listed.has(&[ACCESS_REQUESTS]) || sweep(context, &mut reported).await;
             let _ = timeout(if well { SWEEP } else { RETRY }, everything.notified()).await;
         }
     };
@@ -61,7 +61,7 @@ pub async fn run(context: Arc<Context>, mut suspects: mpsc::UnboundedReceiver<Re
 async fn inspect(context: &Context, suspect: ReapTask, everything: &Notify) {
     let all_well = match &suspect {
         // Without the requests, every binding would look like one that nobody knows.
-        _ if !context.listed.has(&[ACCESS_REQUESTS]) => return,
+        _ if !context.stores.listed.has(&[ACCESS_REQUESTS]) => return,
         ReapTask::Everything => return everything.notify_one(),
         ReapTask::Binding(binding) => inspect_binding(context, binding).await,
         ReapTask::Deleted(request) => unbind_all(context, request).await,
@@ -76,7 +76,7 @@ async fn inspect(context: &Context, suspect: ReapTask, everything: &Notify) {
 async fn sweep(context: &Context, reported: &mut BTreeSet<String>) -> bool {
     let now = context.clock.now();
     let mut suspicious = Vec::new();
-    for binding in context.rbac.bindings() {
+    for binding in context.stores.rbac.bindings() {
         // Many thousand take seconds, and ends must not wait for them.
         consume_budget().await;
         if binding.request_uid().is_none() {
@@ -91,7 +91,7 @@ async fn sweep(context: &Context, reported: &mut BTreeSet<String>) -> bool {
             continue;
         }
         let reference = owner_ref(context, &binding.metadata);
-        let request = reference.as_ref().and_then(|r| context.requests.store.get(r)?.open());
+        let request = reference.as_ref().and_then(|r| context.stores.requests.store.get(r)?.open());
         let request = request.as_ref();
         if verdict(&binding, request.map_or(Owner::Gone, Owner::Found), now).is_none() {
             continue;
@@ -115,11 +115,12 @@ async fn sweep(context: &Context, reported: &mut BTreeSet<String>) -> bool {
 /// Deletes made roles that no binding needs any more. True when nothing failed.
 async fn clear_litter(context: &Context) -> bool {
     let mut tidy = true;
-    for (place, role) in context.rbac.made_roles() {
-        let request =
-            role.request_uid().and_then(|uid| context.requests.store.get(&context.requests.by_uid.get(uid)?)?.open());
+    for (place, role) in context.stores.rbac.made_roles() {
+        let request = role
+            .request_uid()
+            .and_then(|uid| context.stores.requests.store.get(&context.stores.requests.by_uid.get(uid)?)?.open());
         let owner = request.as_ref().map_or(Owner::Gone, Owner::Found);
-        if context.rbac.binding(&place).is_none() && is_litter(&role, owner) {
+        if context.stores.rbac.binding(&place).is_none() && is_litter(&role, owner) {
             tidy &= inspect_role(context, &place, &role).await;
         }
     }
@@ -146,7 +147,7 @@ fn knows(request: &AccessRequest, binding: &Observed) -> bool {
 
 /// Where the request of an object of ours is: by its UID, or where the object itself says.
 fn owner_ref(context: &Context, metadata: &ObjectMeta) -> Option<ObjectRef<PackedRequest>> {
-    let by_uid = possible_request_uids(metadata).find_map(|uid| context.requests.by_uid.get(uid));
+    let by_uid = possible_request_uids(metadata).find_map(|uid| context.stores.requests.by_uid.get(uid));
     let label = |key| metadata.labels.as_ref().and_then(|l| l.get(key));
     let name = metadata.annotations.as_ref().and_then(|a| a.get(keys::REQUEST_NAME));
     by_uid.or_else(|| Some(ObjectRef::new(name?).within(label(keys::REQUEST_NAMESPACE)?)))
@@ -200,11 +201,11 @@ async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
         .instrument(span.clone())
         .await;
     let Some(error) = results.into_iter().find_map(Result::err).map(Error::cannot_end) else {
-        context.requests.failures.forget(&reference);
+        context.stores.requests.failures.forget(&reference);
         return true;
     };
     span.in_scope(|| error!(%error, "cannot remove a binding; trying again soon"));
-    if context.requests.failures.count(reference, &error).1 {
+    if context.stores.requests.failures.count(reference, &error).1 {
         context.writer.announce_hindrance(request, &error.to_string());
     }
     false

@@ -26,13 +26,21 @@ impl Related {
     /// As the store has them.
     pub fn seen(context: &Context, request: &AccessRequest) -> Self {
         let namespace = request.namespace().unwrap_or_default();
-        let stored = |reference: &ObjectRef<PackedRequest>| context.requests.open(reference);
+        let stored = |reference: &ObjectRef<PackedRequest>| context.stores.requests.open(reference);
         let of = |name: &String| stored(&ObjectRef::new(name).within(&namespace));
         let name = request.name_any();
         let extends_it = |other: &AccessRequest| !other.is_over() && other.spec.extends.as_ref() == Some(&name);
         Self {
             extended: request.spec.extends.as_ref().and_then(of),
-            extensions: context.requests.extensions.of(request).iter().filter_map(stored).filter(extends_it).collect(),
+            extensions: context
+                .stores
+                .requests
+                .extensions
+                .of(request)
+                .iter()
+                .filter_map(stored)
+                .filter(extends_it)
+                .collect(),
             unreviewed: unreviewed(context, request),
         }
     }
@@ -65,6 +73,6 @@ fn unreviewed(context: &Context, request: &AccessRequest) -> Vec<AccessRequest> 
     let theirs = |other: &AccessRequest| {
         other.uid() != request.uid() && other.spec.requester.as_ref().is_some_and(|other| is_same_person(other, who))
     };
-    let unreviewed = context.requests.which(|summary| summary.unreviewed);
+    let unreviewed = context.stores.requests.which(|summary| summary.unreviewed);
     unreviewed.iter().filter_map(|packed| packed.open()).filter(theirs).collect()
 }

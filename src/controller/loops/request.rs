@@ -57,27 +57,29 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
     let reference = reference(&*packed);
     // The watch has yet to bring what a pass wrote, and planning on the old version would only end in a conflict. An end
     // does not wait for a watch, though: when one has come, the API server is asked.
-    let ahead = packed.version().and_then(|version| context.requests.expectations.ahead_of(&reference, version));
+    let ahead = packed.version().and_then(|version| context.stores.requests.expectations.ahead_of(&reference, version));
     let now = context.clock.now();
     if let Some(wake) = ahead.filter(|wake| wake.is_none_or(|wake| wake > now)) {
         return Ok(look_again(wake, now));
     }
     // The loop of ends takes it away first, and asks for a pass then.
-    if packed_uid(&packed).is_some_and(|uid| context.requests.ends.is_due(uid, now)) {
+    if packed_uid(&packed).is_some_and(|uid| context.stores.requests.ends.is_due(uid, now)) {
         return Ok(NextPass::after(LEFT_TO_ENDS));
     }
     // An echo that came since this was taken from the store is in the store by now, and no other pass is made for it.
-    let newest = context.requests.store.get(&reference).unwrap_or(packed);
+    let newest = context.stores.requests.store.get(&reference).unwrap_or(packed);
     // The reaper takes its bindings: a request that cannot be read grants nothing.
     let Some(request) = newest.open() else { return Ok(NextPass::when_asked()) };
     if lane == Lane::Decisions && context.is_limited(&request) {
         context.queues.enqueue(Lane::Limited, reference);
         return Ok(NextPass::when_asked());
     }
-    let guard = context.policies.guard();
+    let guard = context.stores.policies.guard();
     // After the guard: whoever sees it in force again sees what was written without it.
-    let doubted = matches!(guard, Guard::InForce(_)) && context.requests.doubts.has(&reference);
-    let Some(_working) = context.requests.worked_on.begin(&reference) else { return Ok(NextPass::after(WORKED_ON)) };
+    let doubted = matches!(guard, Guard::InForce(_)) && context.stores.requests.doubts.has(&reference);
+    let Some(_working) = context.stores.requests.worked_on.begin(&reference) else {
+        return Ok(NextPass::after(WORKED_ON));
+    };
     let mut pass = Pass::begin(&context, request, guard, doubted);
     if ahead.is_some() && !pass.refresh().await? {
         return Ok(NextPass::when_asked());
@@ -85,10 +87,10 @@ pub async fn reconcile(lane: Lane, packed: Arc<PackedRequest>, context: Arc<Cont
     for _ in 0..MOST_STEPS {
         let step = pass.next_step().await?;
         if step.is_settled() {
-            context.requests.failures.forget(&reference);
+            context.stores.requests.failures.forget(&reference);
             pass.settle_doubt();
             if let Some(version) = version(&pass.request).filter(|_| pass.fresh) {
-                context.requests.settled(&reference, version, step.wake);
+                context.stores.requests.settled(&reference, version, step.wake);
             }
             return Ok(look_again(step.wake, context.clock.now()));
         }
@@ -105,7 +107,7 @@ pub fn after_error(packed: Arc<PackedRequest>, error: &Error, context: Arc<Conte
     if matches!(error, Error::Conflict) {
         return NextPass::after(FIRST_RETRY);
     }
-    let (failures, report) = context.requests.failures.count(reference(&*packed), error);
+    let (failures, report) = context.stores.requests.failures.count(reference(&*packed), error);
     if report {
         packed.open().iter().for_each(|request| context.writer.announce_hindrance(request, &error.to_string()));
     }
@@ -140,7 +142,7 @@ fn begin_to_move_end<'c>(
 ) -> Result<Option<Moving<'c>>, Error> {
     let (before, after) = (request.status.as_ref().and_then(bound_until), bound_until(new));
     let uid = request.metadata.uid.as_deref().filter(|_| before.is_some() && after > before);
-    let begin = |uid| context.requests.ends.begin_to_move(uid, context.clock.now()).ok_or(Error::Conflict);
+    let begin = |uid| context.stores.requests.ends.begin_to_move(uid, context.clock.now()).ok_or(Error::Conflict);
     uid.map(begin).transpose()
 }
 
@@ -177,7 +179,7 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn begin(context: &'a Context, request: AccessRequest, guard: Guard, doubted: bool) -> Self {
-        let (began, ends) = (Instant::now(), &context.requests.ends);
+        let (began, ends) = (Instant::now(), &context.stores.requests.ends);
         let uid = request.metadata.uid.as_deref();
         let gone = uid.and_then(|uid| ends.gone(uid));
         let unbound = gone.as_ref().map(|gone| gone.bindings.clone()).unwrap_or_default();
@@ -313,8 +315,8 @@ impl<'a> Pass<'a> {
         let on = version(&self.request);
         let _moving = begin_to_move_end(self.context, &self.request, &status)?;
         self.request = self.context.writer.record(&self.request, status, info).await?;
-        let limits = self.context.policies.set().is_some_and(|policies| policies.any_limits());
-        let requests = &self.context.requests;
+        let limits = self.context.stores.policies.set().is_some_and(|policies| policies.any_limits());
+        let requests = &self.context.stores.requests;
         requests.ledger.note(&self.request, limits);
         requests.ends.note(&self.request);
         (self.fresh, self.end) = (true, EndBefore { come: None, gone: None });

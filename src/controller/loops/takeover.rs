@@ -37,7 +37,7 @@ pub async fn discard(inbox: &mut Inbox) {
 
 /// Looks at everything that the stores have.
 pub fn enqueue_all(context: &Context) {
-    context.requests.store.state().iter().for_each(|request| context.enqueue(reference(&**request)));
+    context.stores.requests.store.state().iter().for_each(|request| context.enqueue(reference(&**request)));
     context.enqueue_policies();
     context.queues.reap(ReapTask::Everything);
 }
@@ -47,7 +47,7 @@ pub fn enqueue_all(context: &Context) {
 /// nothing to wait for.
 pub async fn catch_up(context: &Context) {
     let any_limits = loop {
-        match context.policies.set() {
+        match context.stores.policies.set() {
             Some(policies) => break policies.any_limits(),
             None => sleep(LOOK).await,
         }
@@ -64,7 +64,7 @@ pub async fn catch_up(context: &Context) {
             read_at = Instant::now();
         }
     }
-    context.requests.ledger.complete();
+    context.stores.requests.ledger.complete();
     context.enqueue_open_requests();
 }
 
@@ -81,7 +81,7 @@ async fn listed(context: &Context) -> Versions {
 
 /// Whether the store has a request in this version or a later one.
 fn has(context: &Context, request: &ObjectRef<PackedRequest>, version: u64) -> bool {
-    let stored = context.requests.store.get(request);
+    let stored = context.stores.requests.store.get(request);
     let stored = stored.and_then(|packed| revision(packed.meta().resource_version.as_ref()));
     stored.is_some_and(|stored| stored >= version)
 }

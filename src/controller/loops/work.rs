@@ -51,7 +51,7 @@ pub async fn work(
     takeover::enqueue_all(&context);
     let requests = |lane: Lane, queue: Incoming<PackedRequest>, concurrency: usize| {
         let passes = Passes {
-            store: context.requests.store.clone(),
+            store: context.stores.requests.store.clone(),
             queue,
             concurrency,
             span: |request| {
@@ -70,7 +70,7 @@ pub async fn work(
         }
     };
     let policies = Passes {
-        store: context.policies.store.clone(),
+        store: context.stores.policies.store.clone(),
         queue: inbox.policies,
         concurrency: CONCURRENT_POLICIES,
         span: |policy| error_span!("pass", policy = policy.name_any(), policy_uid = policy.uid()),

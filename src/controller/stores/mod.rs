@@ -16,3 +16,76 @@ pub mod policies;
 pub mod rbac;
 pub mod requests;
 pub mod worked_on;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kube::runtime::reflector::store::Writer as StoreWriter;
+
+use self::bind_rights::BindRightsStore;
+use self::listed::{KINDS, Listed};
+use self::packed::PackedRequest;
+use self::policies::Policies;
+use self::rbac::{Rbac, RbacFeeds};
+use self::requests::Requests;
+use super::observe::{DecodedPolicy, Rules};
+use crate::core::model::namespaces::Namespaces;
+
+/// The cluster as this process last saw it.
+pub struct Stores {
+    /// Requests, and what passes noted of them.
+    pub requests: Requests,
+    /// Policies, and the guards.
+    pub policies: Policies,
+    /// Roles and bindings.
+    pub rbac: Rbac,
+    /// What this process may bind.
+    pub bind_rights: BindRightsStore,
+    /// Which kinds have been seen as a whole.
+    pub listed: Listed,
+    namespaces: RwLock<Option<Arc<Namespaces>>>,
+}
+
+/// The writing ends of the stores, for the watches.
+pub struct Feeds {
+    pub requests: StoreWriter<PackedRequest>,
+    pub policies: StoreWriter<DecodedPolicy>,
+    /// Of roles and bindings.
+    pub rbac: RbacFeeds,
+}
+
+impl Stores {
+    /// Empty stores, and their writing ends.
+    pub fn new() -> (Self, Feeds) {
+        let (requests, requests_feed) = Requests::new();
+        let (policies, policies_feed) = Policies::new();
+        let (rbac, rbac_feeds) = Rbac::new();
+        let stores = Self {
+            requests,
+            policies,
+            rbac,
+            bind_rights: BindRightsStore::default(),
+            listed: Listed::default(),
+            namespaces: RwLock::default(),
+        };
+        (stores, Feeds { requests: requests_feed, policies: policies_feed, rbac: rbac_feeds })
+    }
+
+    /// Policies and namespaces as the watches have them, once everything has been listed that a plan needs.
+    pub fn rules(&self) -> Option<Rules> {
+        if !self.listed.has(&KINDS) {
+            return None;
+        }
+        let policies = self.policies.set()?;
+        Some(Rules { policies, namespaces: self.namespaces()? })
+    }
+
+    /// All namespaces, once they have been listed.
+    pub fn namespaces(&self) -> Option<Arc<Namespaces>> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the namespaces.
+    pub fn set_namespaces(&self, namespaces: Namespaces) {
+        *self.namespaces.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(namespaces));
+    }
+}

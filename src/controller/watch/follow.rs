@@ -68,6 +68,6 @@ impl<K: Resource<DynamicType = ()> + Clone> Listing<K> {
 
 /// A kind has been read as a whole.
 pub fn listed(kind: &'static str, context: &Context, readiness: &Readiness) {
-    context.listed.mark(kind);
+    context.stores.listed.mark(kind);
     readiness.done(kind);
 }

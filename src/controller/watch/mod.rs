@@ -27,9 +27,10 @@ use self::requests::watch_requests;
 use self::sight::WatchedCluster;
 use crate::api::subject::RoleName;
 use crate::api::{RoleKind, keys};
-use crate::controller::context::{Context, Feeds};
+use crate::controller::context::Context;
 use crate::controller::observe;
 use crate::controller::queues::ReapTask;
+use crate::controller::stores::Feeds;
 use crate::controller::stores::listed::{
     ACCESS_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS, ROLES,
 };
@@ -90,7 +91,7 @@ async fn watch_namespaces(
             }
             Event::InitDone => {
                 known = std::mem::take(&mut listing);
-                context.set_namespaces(known.clone());
+                context.stores.set_namespaces(known.clone());
                 listed(NAMESPACES, context, readiness);
                 context.enqueue_open_requests();
                 context.enqueue_policies();
@@ -103,7 +104,7 @@ async fn watch_namespaces(
             Event::Delete(namespace) => known.remove(&namespace.name_any()).map(|_| namespace.name_any()),
         };
         if let Some(name) = changed {
-            context.set_namespaces(known.clone());
+            context.stores.set_namespaces(known.clone());
             context.enqueue_concerned(&Change::Namespace(&name));
             context.enqueue_policies_of_namespaces();
         }
@@ -128,16 +129,16 @@ async fn watch_roles<K>(
             listed(kind, context, readiness);
             context.enqueue_open_requests();
             context.enqueue_policies();
-            context.bind_rights.round_wanted.notify_one();
+            context.stores.bind_rights.round_wanted.notify_one();
         }
         Event::Apply(role) | Event::Delete(role) => {
-            match read(&role).possible_request_uids().find_map(|uid| context.requests.by_uid.get(uid)) {
+            match read(&role).possible_request_uids().find_map(|uid| context.stores.requests.by_uid.get(uid)) {
                 Some(request) => context.enqueue(request),
                 None => {
                     let name = role.name_any();
                     context.enqueue_requests_for(role_kind, &name);
                     context.enqueue_policies_that_list(&RoleName { kind: role_kind, name });
-                    context.bind_rights.round_wanted.notify_one();
+                    context.stores.bind_rights.round_wanted.notify_one();
                 }
             }
         }
@@ -182,5 +183,5 @@ fn seen(binding: Observed, context: &Context) {
 }
 
 fn owners<'a>(binding: &'a Observed, context: &'a Context) -> impl Iterator<Item = ObjectRef<PackedRequest>> + 'a {
-    binding.possible_request_uids().filter_map(|uid| context.requests.by_uid.get(uid))
+    binding.possible_request_uids().filter_map(|uid| context.stores.requests.by_uid.get(uid))
 }

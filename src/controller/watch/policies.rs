@@ -32,7 +32,7 @@ pub async fn watch_policies(
                 known.insert(policy.name_any(), SpecVersion::of(policy));
             }
             Event::InitDone => {
-                context.policies.renew();
+                context.stores.policies.renew();
                 listed(ACCESS_POLICIES, context, readiness);
                 context.enqueue_open_requests();
             }
@@ -41,10 +41,10 @@ pub async fn watch_policies(
                 let before = known.insert(name.clone(), after.clone());
                 let may_deny = after.may_deny || before.as_ref().is_some_and(|before| before.may_deny);
                 // Of what a status says, only whether the policy is believed bears on a decision.
-                let doubts = || context.policies.set().is_some_and(|policies| policies.doubts(&name));
+                let doubts = || context.stores.policies.set().is_some_and(|policies| policies.doubts(&name));
                 let (edited, doubted) = (before != Some(after), doubts());
                 if edited || doubted || is_doubted(policy) {
-                    context.policies.renew();
+                    context.stores.policies.renew();
                 }
                 if edited || doubted != doubts() {
                     context.enqueue_concerned(&Change::Policy { name: &name, may_deny });
@@ -53,8 +53,8 @@ pub async fn watch_policies(
             Event::Delete(policy) => {
                 let name = policy.name_any();
                 let may_deny = known.remove(&name).is_none_or(|before| before.may_deny);
-                context.policies.first_seen.forget(policy.uid().as_deref());
-                context.policies.renew();
+                context.stores.policies.first_seen.forget(policy.uid().as_deref());
+                context.stores.policies.renew();
                 context.enqueue_concerned(&Change::Policy { name: &name, may_deny });
             }
         }

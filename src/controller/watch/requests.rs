@@ -31,12 +31,12 @@ pub async fn watch_requests(
             Event::InitApply(request) => {
                 uids.extend(request.uid());
                 warn_if_broken(request);
-                context.requests.came(request);
+                context.stores.requests.came(request);
             }
             Event::InitDone => {
-                context.requests.by_uid.retain(|uid| uids.contains(uid));
-                context.requests.extensions.clear();
-                let stored = context.requests.store.state();
+                context.stores.requests.by_uid.retain(|uid| uids.contains(uid));
+                context.stores.requests.extensions.clear();
+                let stored = context.stores.requests.store.state();
                 stored.iter().filter_map(|packed| packed.open()).for_each(|request| context.enqueue_related(&request));
                 listed(ACCESS_REQUESTS, context, readiness);
                 context.enqueue_policies();
@@ -44,7 +44,7 @@ pub async fn watch_requests(
             }
             Event::Apply(request) => {
                 warn_if_broken(request);
-                context.requests.came(request);
+                context.stores.requests.came(request);
                 request.0.iter().for_each(|request| {
                     context.metrics.came(request, context.clock.now());
                     if request.status.is_none() {
@@ -57,7 +57,7 @@ pub async fn watch_requests(
                 context.forget(&reference(request), &request.uid().unwrap_or_default());
                 if let Ok(request) = &request.0 {
                     context.enqueue_related(request);
-                    context.requests.extensions.forget(request);
+                    context.stores.requests.extensions.forget(request);
                     context.queues.reap(ReapTask::Deleted(Box::new(request.clone())));
                 }
             }
@@ -82,5 +82,5 @@ fn warn_if_broken(request: &DecodedRequest) {
 /// Whether a request comes as a pass has just left it.
 fn is_echo(request: &DecodedRequest, context: &Context) -> bool {
     let version = request.0.as_ref().ok().and_then(observe::version);
-    version.is_some_and(|version| context.requests.expectations.is_echo(&reference(request), version))
+    version.is_some_and(|version| context.stores.requests.expectations.is_echo(&reference(request), version))
 }

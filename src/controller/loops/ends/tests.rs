@@ -64,7 +64,7 @@ fn there(uid: &str) -> Value {
 
 /// A story that is told while the loop runs.
 async fn while_it_runs(context: &Context, story: impl Future<Output = ()>) {
-    context.listed.mark(ACCESS_REQUESTS);
+    context.stores.listed.mark(ACCESS_REQUESTS);
     from_the_start(context, story).await;
 }
 
@@ -81,7 +81,7 @@ async fn a_binding_is_deleted_at_the_end_and_the_pass_is_asked_for_after_that() 
     let script = deletes(Script::default(), "r-1").taking(millis(200));
     let clock = Clock::at(noon());
     let (context, mut feeds, inbox) = context(&script, clock);
-    let ends = &context.requests.ends;
+    let ends = &context.stores.requests.ends;
     bring(&context, &mut feeds, fix());
     while_it_runs(&context, async {
         sleep(seconds(60) - MOMENT * 2).await;
@@ -114,8 +114,8 @@ async fn gone_after(script: Script, request: AccessRequest) -> Option<Gone> {
     while_it_runs(&context, sleep(seconds(60) + MOMENT)).await;
     script.is_over();
     assert_eq!(asked(&inbox.grants), ["fix"]);
-    assert!(!context.requests.ends.is_due("r-1", clock.now()), "nothing keeps its pass waiting");
-    context.requests.ends.gone("r-1")
+    assert!(!context.stores.requests.ends.is_due("r-1", clock.now()), "nothing keeps its pass waiting");
+    context.stores.requests.ends.gone("r-1")
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,7 +194,7 @@ async fn a_clock_that_is_set_brings_ends_near_and_far() {
         while_it_runs(&context, async {
             sleep(MOMENT).await;
             clock.set_by(SignedDuration::from_secs(set));
-            context.requests.ends.clock_was_set();
+            context.stores.requests.ends.clock_was_set();
             if wait > 0 {
                 sleep(seconds(wait) - MOMENT * 2).await;
                 assert_eq!(script.left(), 1, "{set}");
@@ -216,7 +216,7 @@ async fn nothing_is_recorded_while_more_is_deleted_but_for_a_second_at_most() {
     }
     while_it_runs(&context, async {
         sleep(seconds(60) + millis(200)).await;
-        assert!(context.requests.ends.gone("r-2").is_some());
+        assert!(context.stores.requests.ends.gone("r-2").is_some());
         assert_eq!(asked(&inbox.grants), Vec::<String>::new(), "another is being deleted");
         sleep(millis(200)).await;
         assert_eq!(asked(&inbox.grants), ["b", "a"]);
@@ -236,9 +236,9 @@ async fn nothing_is_deleted_of_another_request_that_has_the_name_by_now() {
     let script = Script::default();
     let (context, mut feeds, _inbox) = context(&script, Clock::at(noon()));
     bring(&context, &mut feeds, active("fix", "r-2", 9, 7200));
-    context.requests.ends.note(&fix());
+    context.stores.requests.ends.note(&fix());
     while_it_runs(&context, sleep(seconds(3600))).await;
-    assert!(context.requests.ends.gone("r-1").is_none(), "its bindings are the reaper's");
+    assert!(context.stores.requests.ends.gone("r-1").is_none(), "its bindings are the reaper's");
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +249,7 @@ async fn what_is_overdue_when_a_replica_begins_to_lead_goes_first_for_two_second
         from_the_start(&context, async {
             assert!(timeout(MOMENT, first_are_gone(&context)).await.is_err(), "requests have yet to be listed");
             bring(&context, &mut feeds, fix());
-            context.listed.mark(ACCESS_REQUESTS);
+            context.stores.listed.mark(ACCESS_REQUESTS);
             let began = Instant::now();
             first_are_gone(&context).await;
             let waited = began.elapsed();
@@ -264,10 +264,10 @@ async fn what_is_overdue_when_a_replica_begins_to_lead_goes_first_for_two_second
 async fn nothing_is_taken_before_the_list_is_whole() {
     let script = Script::default();
     let (context, ..) = context(&script, Clock::at(noon() + seconds(90)));
-    context.requests.ends.note(&fix());
+    context.stores.requests.ends.note(&fix());
     let soon = tokio::time::timeout(seconds(1), run(&context)).await;
-    assert!(soon.is_err() && context.requests.ends.gone("r-1").is_none());
-    assert!(context.requests.ends.take_due(context.clock.now()).is_some(), "it was left");
+    assert!(soon.is_err() && context.stores.requests.ends.gone("r-1").is_none());
+    assert!(context.stores.requests.ends.take_due(context.clock.now()).is_some(), "it was left");
 }
 
 /// The pass knows what to delete, and the store does not.
@@ -275,7 +275,10 @@ async fn nothing_is_taken_before_the_list_is_whole() {
 async fn what_the_store_does_not_have_is_left_to_the_pass() {
     let script = Script::default();
     let (context, _feeds, _inbox) = context(&script, Clock::at(noon() + seconds(90)));
-    context.requests.ends.note(&fix());
+    context.stores.requests.ends.note(&fix());
     while_it_runs(&context, tokio::time::sleep(MOMENT)).await;
-    assert!(context.requests.ends.gone("r-1").is_none() && !context.requests.ends.is_due("r-1", context.clock.now()));
+    assert!(
+        context.stores.requests.ends.gone("r-1").is_none()
+            && !context.stores.requests.ends.is_due("r-1", context.clock.now())
+    );
 }

@@ -27,7 +27,7 @@ async fn whoever_came_first_is_next_however_many_come_again() {
         bring(&context, &mut feeds, request);
     }
     let context = Arc::new(context);
-    let store = context.requests.store.clone();
+    let store = context.stores.requests.store.clone();
     let begun: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
     let enough = Arc::new(Notify::new());
     let pass = |request: Arc<_>, context: Arc<Context>| {
@@ -92,7 +92,7 @@ fn asked_for(
     let (start, begun, pass) = (Instant::now(), Begun::default(), Arc::new(pass));
     let seen = begun.clone();
     let passes = Passes {
-        store: context.requests.store.clone(),
+        store: context.stores.requests.store.clone(),
         queue: inbox.decisions,
         concurrency,
         span: |_| Span::none(),

@@ -51,7 +51,7 @@ impl<'a> PassBindings<'a> {
     /// # Errors
     /// When the API server cannot be asked.
     pub(super) async fn seen(&self, status: Option<&AccessRequestStatus>) -> Result<Vec<Observed>, Error> {
-        let rbac = &self.context.rbac;
+        let rbac = &self.context.stores.rbac;
         let mut seen = Vec::new();
         let Some(status) = status else { return Ok(self.with_own_writes(seen)) };
         for recorded in &status.bindings {

@@ -70,13 +70,13 @@ impl<'a> Facts<'a> {
 
     /// Policies and namespaces; none while the stores are not filled.
     pub(super) fn rules(&self) -> Option<Rules> {
-        self.fresh_rules.clone().or_else(|| self.context.rules())
+        self.fresh_rules.clone().or_else(|| self.context.stores.rules())
     }
 
     /// Counts what limits count, under the lock, until the request is granted or over. Where no policy that could allow
     /// it has limits, nobody waits for anybody. False when it cannot be counted yet.
     pub(super) async fn count_others(&mut self, request: &AccessRequest, policies: &PolicySet) -> bool {
-        let requests = &self.context.requests;
+        let requests = &self.context.stores.requests;
         // Moving an end is counted by the request that has it, which takes the lock for itself.
         let extends = !requests.extensions.of(request).is_empty();
         if (request.is_decided() && !extends) || !policies.may_limit(request) {
@@ -100,7 +100,7 @@ impl<'a> Facts<'a> {
         if !request.is_over() && !request.has_grant() {
             bind_rights::learn_for(self.context, request, rules).await;
         }
-        self.bind_rights = self.context.bind_rights.answers();
+        self.bind_rights = self.context.stores.bind_rights.answers();
     }
 
     /// Takes role and related requests from the stores, unless this pass has read them.
@@ -109,7 +109,7 @@ impl<'a> Facts<'a> {
             return;
         }
         self.related = Related::seen(self.context, request);
-        let role = (!request.is_over()).then(|| self.context.rbac.role(request, namespaces));
+        let role = (!request.is_over()).then(|| self.context.stores.rbac.role(request, namespaces));
         self.see_role(request, role, namespaces);
     }
 
@@ -118,9 +118,10 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// When it cannot be asked.
     pub(super) async fn read(&mut self, request: &AccessRequest) -> Result<(), Error> {
-        let known = self.context.policies.set().unwrap_or_default();
+        let known = self.context.stores.policies.set().unwrap_or_default();
         let Context { fresh_rules, reader, served, .. } = self.context;
-        let rules = fresh_rules.since(self.began, &known, || self.context.policies.guard(), reader, served).await?;
+        let rules =
+            fresh_rules.since(self.began, &known, || self.context.stores.policies.guard(), reader, served).await?;
         self.related.refresh(self.context, request).await?;
         let role = observe::role(&self.context.reader, request, &rules.namespaces).await?;
         self.see_role(request, Some(role), &rules.namespaces);

@@ -38,7 +38,7 @@ async fn only_the_end_of_access_that_goes_on_is_moved() {
     let status = request.status.as_mut().unwrap();
     (status.state, status.expires_at) = (State::Active, Some(end(-1)));
     let now = status.clone();
-    context.requests.ends.note(&request);
+    context.stores.requests.ends.note(&request);
     let suspended = AccessRequestStatus { state: State::Suspended, expires_at: Some(end(60)), ..now.clone() };
     assert!(begin_to_move_end(&context, &request, &suspended).unwrap().is_none());
     let goes_on = AccessRequestStatus { expires_at: Some(end(60)), ..now };
@@ -61,13 +61,13 @@ async fn an_end_that_has_come_stays_come() {
     let clock = Clock::at(end);
     let (context, mut feeds, _inbox) = context(&script, clock);
     bring(&context, &mut feeds, request.clone());
-    let ends = &context.requests.ends;
+    let ends = &context.stores.requests.ends;
     let due = ends.take_due(context.clock.now()).unwrap();
     ends.done(&due, Some(Gone { bindings, at: end }));
     ends.release(&due.uid);
     clock.set_by(k8s_openapi::jiff::SignedDuration::from_secs(-4));
     assert!(ends.begin_to_move("r-1", context.clock.now()).is_none(), "it is not moved any more");
-    let stored = context.requests.store.get(&reference(&request)).unwrap();
+    let stored = context.stores.requests.store.get(&reference(&request)).unwrap();
     reconcile(Lane::Grants, stored, Arc::new(context)).await.unwrap();
     script.is_over();
 }
