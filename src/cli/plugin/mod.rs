@@ -23,6 +23,7 @@ pub mod policy;
 pub mod reach;
 pub mod refused;
 pub mod requests;
+pub mod run;
 pub mod see;
 pub mod seen;
 pub mod who;
