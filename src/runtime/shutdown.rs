@@ -38,5 +38,7 @@ fn asked() -> std::io::Result<impl Future<Output = ()>> {
 #[cfg(windows)]
 fn asked() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move { drop(interrupt.recv().await) })
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }
