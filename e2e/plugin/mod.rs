@@ -20,6 +20,7 @@ mod reach;
 mod readers;
 mod refused;
 mod request;
+mod unstamped;
 mod watch;
 mod who;
 
@@ -39,6 +40,7 @@ pub fn trials() -> Vec<Trial> {
         forbidden::trials(),
         refused::trials(),
         anew::trials(),
+        unstamped::trials(),
         list::trials(),
         watch::trials(),
         pending::trials(),
