@@ -63,6 +63,10 @@ async fn extends(cluster: Arc<Cluster>) {
         "{out}{err}"
     );
     assert_eq!(other(&cluster, &namespace, &["fix"]).await.name_any(), name);
+    // Nor has what is over a later end.
+    Plugin::of(&cluster, CAROL).done(&["revoke", "fix", "-n", &namespace, "--yes"]).await;
+    let (out, err) = greta.ends(&extend, 3).await;
+    assert!(out.starts_with("would be denied") && out.contains("fix"), "{out}{err}");
     let (_, err) = greta.ends(&["extend", "fix", "--by", "soon", "-n", &namespace], 2).await;
     assert!(err.contains("--by: ") && err.contains("write 30m or 1h30m"), "{err}");
     let (_, err) = greta.ends(&["extend", "nix", "--by", "5m", "-n", &namespace], 1).await;

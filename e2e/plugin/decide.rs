@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::cast::SOON;
 use crate::harness::plugin::Plugin;
-use crate::harness::users::{ALICE, BOB, CAROL, EVE};
+use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, EVE};
 use crate::harness::{Cluster, eventually, private, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::asks_an_approver_at_a_terminal_and_nobody_elsewhere", asks),
         shared("plugin::refuses_a_review_that_would_have_no_effect", in_vain),
         shared("plugin::approves_what_was_shown_and_nothing_else", as_shown),
+        shared("plugin::says_nothing_to_what_was_decided_meanwhile", meanwhile),
         shared("plugin::decides_on_namespaces_by_label_without_a_look_at_namespaces", by_label),
         private("plugin::holds_a_policy_against_what_daypass_has_recorded_of_it", unrecorded),
     ]
@@ -175,4 +176,42 @@ async fn as_shown(cluster: Arc<Cluster>) {
     assert_eq!(code, Some(1), "{screen}");
     assert!(screen.contains("another policy decides than the one that you were shown, or it was changed"), "{screen}");
     assert!(seen(&cluster, &namespace, "fix").await.status.unwrap().reviews.is_empty(), "{screen}");
+}
+
+/// While carol reads what she is shown, somebody else decides, or the requester does.
+async fn meanwhile(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("meanwhile").await;
+    waiting(&cluster, &namespace, &["denied", "granted", "dropped", "deleted"]).await;
+    let (admin, bob) = (cluster.kubectl(ADMIN), Plugin::of(&cluster, BOB));
+    let decided = async |name: &str| match name {
+        "denied" => {
+            bob.done(&["deny", name, "-n", &namespace, "--yes"]).await;
+            cluster.until(&namespace, name, State::Denied).await;
+        }
+        "granted" => {
+            bob.done(&["approve", name, "-n", &namespace, "--yes"]).await;
+            cluster.until(&namespace, name, State::Active).await;
+        }
+        "deleted" => drop(admin.ok(&["delete", "areq", name, "-n", &namespace]).await),
+        _ => {
+            Plugin::of(&cluster, ALICE).done(&["drop", name, "-n", &namespace]).await;
+        }
+    };
+    for (command, name, why) in [
+        ("approve", "denied", "it is over (Denied)"),
+        ("deny", "granted", "its access runs: only a review of Revoke has an effect now"),
+        ("approve", "dropped", "it is over (Revoked)"),
+        ("approve", "deleted", "accessrequests.daypass.dev \"deleted\" not found"),
+    ] {
+        let mut terminal = Plugin::of(&cluster, CAROL).start_at_terminal(&[command, name, "-n", &namespace]);
+        terminal.until_shown(&format!("{command} it? [y/N]")).await;
+        decided(name).await;
+        terminal.types("y\r").await;
+        let (code, screen) = terminal.end().await;
+        assert!(code == Some(1) && screen.contains(why), "{command} {name}: {code:?} {screen}");
+        let reviews =
+            cluster.requests(&namespace).await.get_opt(name).await.unwrap().and_then(|request| request.status);
+        let reviews = reviews.map(|status| status.reviews).unwrap_or_default();
+        assert!(!reviews.contains_key("carol"), "{command} {name}: {reviews:?}");
+    }
 }

@@ -1,9 +1,18 @@
-//! What every command says to whoever may not do it, or has no cluster.
+//! What every command says to whoever may not do it, has no cluster, or no login any longer.
+//!
+//! [`COMMANDS`] has each command that talks to a cluster, which is held against the command line itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use clap::{Command, CommandFactory};
+use daypass::api::State;
+use daypass::cli::plugin::Plugin as CommandLine;
+use futures::future::join_all;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use super::draft;
 use crate::harness::plugin::Plugin;
@@ -14,27 +23,91 @@ pub fn trials() -> Vec<Trial> {
     vec![
         shared("plugin::each_command_names_the_right_that_is_missing", no_rights),
         shared("plugin::each_command_says_that_the_cluster_is_away", away),
+        shared("plugin::each_command_says_that_the_cluster_gives_no_answer_in_time", silent),
+        shared("plugin::each_command_says_that_the_login_is_over", logged_out),
         private("plugin::each_command_copes_with_a_cluster_without_policies", no_policy),
     ]
 }
 
-/// Every command that talks to a cluster, with the exit code of its errors, and the call that it makes first.
-const COMMANDS: [(&[&str], i32, &str); 14] = [
-    (&["request", "edit", "--reason=x"], 1, "create selfsubjectreviews"),
-    (&["extend", "fix", "--by=5m"], 1, "get accessrequests in namespace default"),
-    (&["again", "fix"], 1, "get accessrequests in namespace default"),
-    (&["list"], 1, "list accessrequests in namespace default"),
-    (&["list", "-A"], 1, "list accessrequests in all namespaces"),
-    (&["watch", "--everyone"], 1, "watch accessrequests in namespace default"),
-    (&["show", "fix"], 1, "get accessrequests in namespace default"),
-    (&["pending", "-A"], 1, "create selfsubjectreviews"),
-    (&["approve", "fix", "--yes"], 1, "create selfsubjectreviews"),
-    (&["deny", "fix", "--yes"], 1, "create selfsubjectreviews"),
-    (&["revoke", "fix", "--yes"], 1, "create selfsubjectreviews"),
-    (&["drop", "fix"], 1, "create selfsubjectreviews"),
-    (&["explain", "fix"], 1, "get accessrequests in namespace default"),
-    (&["policy", "lint", "--cluster"], 2, "list accesspolicies"),
+/// How a command tells that a call failed, and which: the first that it makes.
+#[derive(Clone, Copy)]
+enum FailureTold {
+    /// It prints nothing, and ends with this code.
+    Error(i32, &'static str),
+    /// In a note: it goes on without the cluster.
+    Note(&'static str),
+    /// As what it found. Whoever may nothing may make this call; the second is the first that they may not.
+    Finding(&'static str, &'static str),
+}
+
+/// Every command that talks to a cluster, with what it takes to do so.
+const COMMANDS: [(&str, &[&str], FailureTold); 21] = [
+    ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
+    ("request", &["--from-error"], FailureTold::Error(1, WHO)),
+    ("request", &[], FailureTold::Error(1, WHO)),
+    ("options", &[], FailureTold::Error(1, WHO)),
+    ("extend", &["fix", "--by=5m"], FailureTold::Error(1, "get accessrequests in namespace default")),
+    ("again", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
+    ("list", &[], FailureTold::Error(1, "list accessrequests in namespace default")),
+    ("list", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
+    ("watch", &["--everyone"], FailureTold::Error(1, "watch accessrequests in namespace default")),
+    ("show", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
+    ("who", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
+    ("pending", &["-A"], FailureTold::Error(1, WHO)),
+    ("approve", &["fix", "--yes"], FailureTold::Error(1, WHO)),
+    ("deny", &["fix", "--yes"], FailureTold::Error(1, WHO)),
+    ("revoke", &["fix", "--yes"], FailureTold::Error(1, WHO)),
+    ("drop", &["fix"], FailureTold::Error(1, WHO)),
+    ("explain", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
+    ("doctor", &[], FailureTold::Finding("ask the API server for its version", WHO)),
+    ("policy lint", &["--cluster"], FailureTold::Error(2, "list accesspolicies")),
+    (
+        "policy diff",
+        &["--cluster", "examples/gitops/policies", "-f", "examples/gitops/tests"],
+        FailureTold::Error(2, "list accesspolicies"),
+    ),
+    (
+        "policy init",
+        &["--team=dev", "--namespaces=shop", "--role=edit", "--approver=sre", "--max=2h", "--low-risk=at-once"],
+        FailureTold::Note(WHO),
+    ),
 ];
+/// The call that says who calls.
+const WHO: &str = "create selfsubjectreviews";
+
+/// Runs each command; what it says of the call that fails is what `says` makes of it.
+async fn each(plugin: &Plugin, more: &[&str], may_ask: bool, says: impl Fn(&str) -> String) {
+    assert_eq!(COMMANDS.iter().map(|(path, ..)| (*path).to_owned()).collect::<BTreeSet<_>>(), talking());
+    let runs = COMMANDS.iter().map(async |(path, args, told)| {
+        let line: Vec<&str> = path.split(' ').chain(args.iter().chain(more).copied()).collect();
+        let (code, out, err) = plugin.run(&line).await;
+        let (expected, text, what) = match *told {
+            FailureTold::Error(code, what) => (code, &err, what),
+            FailureTold::Note(what) => (0, &err, what),
+            FailureTold::Finding(_, what) if may_ask => (0, &out, what),
+            FailureTold::Finding(what, _) => (1, &out, what),
+        };
+        assert_eq!(code, Some(expected), "{line:?}: {out}{err}");
+        assert!(text.contains(&says(what)), "{line:?}: {:?} is not in {out}{err}", says(what));
+        assert_eq!(out.is_empty(), matches!(told, FailureTold::Error(..)), "{line:?}: {out}{err}");
+    });
+    join_all(runs).await;
+}
+
+/// The commands of the command line that take a cluster, by the words that choose them.
+fn talking() -> BTreeSet<String> {
+    fn collect(command: &Command, path: &str, found: &mut BTreeSet<String>) {
+        if command.get_arguments().any(|arg| arg.get_id() == "context") {
+            found.insert(path.to_owned());
+        }
+        for below in command.get_subcommands() {
+            collect(below, format!("{path} {}", below.get_name()).trim(), found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(&CommandLine::command(), "", &mut found);
+    found
+}
 
 async fn no_rights(cluster: Arc<Cluster>) {
     let kubeconfig = cluster.control_plane.kubeconfig(MALLORY);
@@ -43,19 +116,38 @@ async fn no_rights(cluster: Arc<Cluster>) {
     kubeconfig["users"][0]["user"] = json!({});
     let nobody = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(nobody.path(), kubeconfig.to_string()).unwrap();
-    let nobody = Plugin::with(nobody.path());
-    for (args, code, what) in COMMANDS {
-        let (out, err) = nobody.ends(args, code).await;
-        assert!(out.is_empty() && err.contains(&format!("you may not {what}")), "{args:?}: {out}{err}");
-    }
+    each(&Plugin::with(nobody.path()), &[], true, |what| format!("you may not {what}")).await;
 }
 
 async fn away(cluster: Arc<Cluster>) {
+    let says = |what: &str| format!("cannot {what}: https://127.0.0.1:1 (context e2e) cannot be reached (");
+    each(&Plugin::of(&cluster, GRETA), &["--server=https://127.0.0.1:1"], false, says).await;
+}
+
+/// Somebody listens, and says nothing.
+async fn silent(cluster: Arc<Cluster>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("https://{}", listener.local_addr().unwrap());
+    let flags = ["--server", &server, "--request-timeout=1s"];
+    let says = |what: &str| format!("cannot {what}: no answer of {server} (context e2e) within 1s");
     let greta = Plugin::of(&cluster, GRETA);
-    for (args, code, what) in COMMANDS {
-        let (out, err) = greta.ends(&[args, &["--server=https://127.0.0.1:1"]].concat(), code).await;
-        assert!(out.is_empty() && err.contains(&format!("cannot {what}")), "{args:?}: {out}{err}");
-    }
+    each(&greta, &flags, false, says).await;
+    // The doctor, who asks for so much, does not wait for each answer when the first two do not come.
+    let (listener, calls) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let (server, held) = (format!("--server=https://{}", listener.local_addr().unwrap()), calls.clone());
+    tokio::spawn(async move {
+        while let Ok((call, _)) = listener.accept().await {
+            held.lock().await.push(call);
+        }
+    });
+    greta.ends(&["doctor", &server, "--request-timeout=1s"], 1).await;
+    assert_eq!(calls.lock().await.len(), 2);
+}
+
+async fn logged_out(cluster: Arc<Cluster>) {
+    let server = cluster.control_plane.address().0;
+    let says = |what: &str| format!("cannot {what}: {server} (context e2e) does not accept the token of --token: get");
+    each(&Plugin::of(&cluster, GRETA), &["--token=of-yesterday"], false, says).await;
 }
 
 async fn no_policy(cluster: Arc<Cluster>) {
@@ -71,4 +163,12 @@ async fn no_policy(cluster: Arc<Cluster>) {
     let (out, err) = admin.ends(&["pending", "-A"], 0).await;
     assert!(out.is_empty(), "{out}{err}");
     assert_eq!(admin.done(&["policy", "lint", "--cluster"]).await, "0 policies, 0 warnings\n");
+    let out = admin.done(&["options", "-n", &namespace]).await;
+    assert!(out.starts_with(&format!("no policy lets admin ask for anything in namespace {namespace}")), "{out}");
+    cluster.ask(ADMIN, &namespace, "fix", json!({})).await;
+    cluster.until(&namespace, "fix", State::Denied).await;
+    let (out, err) = admin.ends(&["again", "fix", "-n", &namespace], 3).await;
+    assert!(out.starts_with("would be denied"), "{out}{err}");
+    let (_, err) = admin.ends(&["approve", "fix", "-n", &namespace, "--yes"], 1).await;
+    assert!(err.contains("it is over (Denied)"), "{err}");
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::plugin::{Plugin, only_request};
 use crate::harness::servers::AUDIT_POLICY;
-use crate::harness::users::{ALICE, CAROL, GRETA};
+use crate::harness::users::{ADMIN, ALICE, CAROL, GRETA};
 use crate::harness::{Cluster, ControlPlane, alone, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::asks_for_one_right_on_one_object", narrow),
         shared("plugin::asks_nothing_in_a_dry_run", dry_run),
         shared("plugin::leaves_the_request_when_nobody_waits_any_more", interrupted),
+        shared("plugin::says_that_the_request_was_deleted_while_it_waited", deleted),
         shared("plugin::every_flag_of_a_request_is_in_it", flags),
         shared("plugin::waits_no_longer_than_it_is_told", timeout),
         alone("plugin::writes_who_asks_where_the_cluster_does_not", AUDIT_POLICY, not_stamped),
@@ -191,6 +192,17 @@ async fn interrupted(cluster: Arc<Cluster>) {
     assert!(err.contains(&format!("to come back: kubectl daypass show {name} -n {namespace}\n")), "{err}");
     let request = cluster.requests(&namespace).await.get(&name).await.unwrap();
     assert_eq!(request.status.unwrap().state, State::Pending);
+}
+
+async fn deleted(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("gone").await;
+    cluster.allow(&namespace, &namespace, stages()).await;
+    let mut asking = Plugin::of(&cluster, GRETA).start(&["request", "edit", "--reason=x", "-n", &namespace]);
+    asking.until_said("waiting: stage leads of policy").await;
+    let name = only_request(&cluster, &namespace).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "areq", &name, "-n", &namespace]).await;
+    let (code, out, err) = asking.end().await;
+    assert!(code == Some(3) && err.ends_with("the request was deleted before it was decided\n"), "{code:?} {out}{err}");
 }
 
 async fn flags(cluster: Arc<Cluster>) {

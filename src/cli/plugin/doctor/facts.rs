@@ -60,7 +60,9 @@ impl UnreadFact {
         };
         let said = match error {
             PluginError::Api { source, .. } => said(source),
-            PluginError::NoAnswer { within, .. } => format!("no answer within {within:?}"),
+            PluginError::NoAnswer { within, server, .. } => format!("no answer of {server} within {within:?}"),
+            PluginError::Away { server, why, .. } => format!("{server} cannot be reached ({why})"),
+            PluginError::NotLoggedIn { why, .. } => why.clone(),
             other => other.to_string(),
         };
         Self { what, why, said: Some(said) }
@@ -209,6 +211,44 @@ pub struct HealthFacts {
     pub requests: Looked<RequestsSeen>,
     /// Those with Daypass's label that were there before the requests were read, and after.
     pub bindings: Looked<Vec<Observed>>,
+}
+
+impl HealthFacts {
+    /// Of an API server that answers nothing: neither what it is, nor who the caller is, each with why.
+    pub fn of_nothing(
+        release: &str,
+        setup: OwnSetup,
+        clock: ClockReading,
+        kubernetes: UnreadFact,
+        me: UnreadFact,
+    ) -> Self {
+        let unread = || UnreadFact::hangs_on("what the API server does not say");
+        Self {
+            release: release.to_owned(),
+            setup,
+            kubernetes: Err(kubernetes),
+            clock,
+            me: Err(me),
+            kinds: Err(unread()),
+            definitions: Err(unread()),
+            controller: Err(unread()),
+            guards: Err(unread()),
+            stamp: StampSeen { policies: Err(unread()), webhook: Err(unread()) },
+            controller_rights: Err(unread()),
+            own_rights: Err(unread()),
+            lease: Err(unread()),
+            pods: Err(unread()),
+            probes: Vec::new(),
+            policies: Err(unread()),
+            requests: Err(unread()),
+            bindings: Err(unread()),
+        }
+    }
+
+    /// Whether nothing could be asked at all.
+    pub fn is_away(&self) -> bool {
+        self.kubernetes.is_err() && self.me.is_err()
+    }
 }
 
 /// Splits what was listed into what can be decoded and the places of what cannot.

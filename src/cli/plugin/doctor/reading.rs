@@ -52,11 +52,17 @@ const CONCURRENT_READS: usize = 8;
 /// Name of the port of probes and figures.
 const PORT: &str = "http";
 
-/// Reads everything.
+/// Reads everything. From an API server that says nothing at first, nothing more is asked: each question would take as long.
 pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> HealthFacts {
     let reader = Reader { cluster, release: installation.release() };
     let clock = JudgedClock::new(Clock::wall());
-    let kubernetes = reader.version(&clock).await;
+    let setup = OwnSetup::on(&std::env::var_os("PATH").unwrap_or_default());
+    let (kubernetes, me) = match tokio::join!(reader.version(&clock), reader.me()) {
+        (Err(kubernetes), Err(me)) => {
+            return HealthFacts::of_nothing(reader.release, setup, clock.read(), kubernetes, me);
+        }
+        asked => asked,
+    };
     let controller = reader.controller().await;
     let known = controller.as_ref().ok().and_then(Option::as_ref);
     let rights = async {
@@ -65,8 +71,8 @@ pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> Health
         let asked = [rights::needed(known, reader.release), rights::excessive()].concat();
         rights::of_account(cluster, account, asked).await
     };
-    let (me, kinds, definitions, guards, stamp) =
-        tokio::join!(reader.me(), reader.kinds(), reader.definitions(), reader.guards(known), reader.stamp(known),);
+    let (kinds, definitions, guards, stamp) =
+        tokio::join!(reader.kinds(), reader.definitions(), reader.guards(known), reader.stamp(known),);
     let (controller_rights, own_rights, lease, pods) = tokio::join!(
         rights,
         rights::own(cluster, rights::of_people(&cluster.namespace)),
@@ -81,10 +87,9 @@ pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> Health
         (Ok(before), Ok(after)) => Ok(in_both(before, &after)),
         (Err(unread), _) | (_, Err(unread)) => Err(unread),
     };
-    let path = std::env::var_os("PATH").unwrap_or_default();
     HealthFacts {
         release: reader.release.to_owned(),
-        setup: OwnSetup::on(&path),
+        setup,
         kubernetes,
         clock: clock.read(),
         me,

@@ -40,7 +40,7 @@ struct LastTold {
 /// Tells of changes until it is interrupted.
 ///
 /// # Errors
-/// When requests may not be watched, or the cluster cannot be reached at the start.
+/// When requests may not be watched, or the cluster cannot be reached at the start, or gives no answer then.
 pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&choice.connection).await?;
     let place = choice.place(&cluster);
@@ -48,17 +48,24 @@ pub async fn run(choice: Choice, console: &mut Console) -> Result<Exit, PluginEr
     let api = requests::api(&cluster, &place);
     let mut changes = watcher(api, watcher::Config::default()).default_backoff().boxed();
     let (mut known, mut was_heard) = (LastTold::default(), false);
+    let what = || format!("watch accessrequests{}", place.words());
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
+        let next = async {
+            match was_heard {
+                true => Ok(changes.next().await),
+                false => cluster.call(what(), async { Ok(changes.next().await) }).await,
+            }
+        };
         let change = tokio::select! {
-            change = changes.next() => change,
+            change = next => change?,
             _ = &mut interrupted => return Ok(Exit::Done),
         };
         let event = match change {
             Some(Ok(event)) => event,
             Some(Err(error)) => {
-                let failed = |source| cluster.failed(format!("watch accessrequests{}", place.words()), source);
+                let failed = |source| cluster.failed(what(), source);
                 match requests::refusal(error) {
                     Ok(source) => return Err(failed(source)),
                     // It may be another cluster that is meant.

@@ -51,13 +51,6 @@ pub fn api_server(facts: &HealthFacts) -> CheckFinding {
     }
 }
 
-impl HealthFacts {
-    /// Whether nothing could be asked at all.
-    pub fn is_away(&self) -> bool {
-        self.kubernetes.is_err() && self.me.is_err()
-    }
-}
-
 /// The minor of `v1.37.2`.
 fn minor(version: &str) -> Option<u32> {
     let mut parts = version.strip_prefix('v').unwrap_or(version).split('.');
