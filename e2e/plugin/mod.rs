@@ -9,7 +9,9 @@ mod doctor;
 mod end;
 mod explain;
 mod forbidden;
+mod kubefile;
 mod list;
+mod login;
 mod manifest;
 mod options;
 mod pending;
@@ -34,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
         connect::trials(),
         contexts::trials(),
         reach::trials(),
+        login::trials(),
         request::trials(),
         options::trials(),
         manifest::trials(),
