@@ -141,6 +141,13 @@ async fn lacks(cluster: Arc<Cluster>) {
         let (_, err) = file.plugin().ends(&LISTS, 1).await;
         assert!(err.contains(&format!("there is no {kind} ")) && err.contains("it has other"), "{err}");
     }
+    // A context is named whatever it is called, also by the words for a cluster that no context names.
+    file.value = whole.clone();
+    for name in ["of the command line", "in this pod"] {
+        (file.value["current-context"], file.value["contexts"][0]["name"]) = (json!(name), json!(name));
+        let (_, err) = file.plugin().ends(&["list", "--token=of-yesterday"], 1).await;
+        assert!(err.contains(&format!("(context {name}) does not accept")), "{err}");
+    }
     // kubectl passes over files that are not there, and takes what the flags say when none is.
     let here = cluster.control_plane.kubeconfig(ALICE).display().to_string();
     Plugin::with(format!("/nowhere/first:{here}:/nowhere/last").as_ref()).done(&LISTS).await;

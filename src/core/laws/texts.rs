@@ -13,9 +13,7 @@ const RBAC: [&str; 5] = ["User ", " cannot", "resource ", "path ", "is attemptin
 /// What takes that sentence apart, for all others.
 const READS_RBAC: &str = "src/cli/plugin/refused";
 /// Other texts by which code decides all the same: where, which, and why there is no other form.
-const NO_OTHER_FORM: [(&str, &str, &str); 4] = [
-    ("src/cli/plugin/reach/chosen.rs", "in this pod", "a made-up context"),
-    ("src/cli/plugin/reach/chosen.rs", "of the command line", "a made-up context"),
+const NO_OTHER_FORM: [(&str, &str, &str); 2] = [
     ("src/cli/plugin/error.rs", "requested resource", "both are 404: an unserved kind, and no such object"),
     ("src/cli/plugin/output/jsonpath.rs", "range ", "the word of a template that somebody wrote"),
 ];

@@ -41,8 +41,10 @@ pub struct ChosenContext {
 /// When nothing is there to choose, or what is chosen cannot be used.
 pub async fn choose(connection: &Connection) -> Result<ChosenContext, ReachError> {
     let (files, named) = files_of(connection);
-    let mut file =
-        if let Some(bare) = without_kubeconfig(connection, &files, named)? { bare } else { read(&files, named)? };
+    let (made, mut file) = match without_kubeconfig(connection, &files, named)? {
+        Some((made, file)) => (Some(made), file),
+        None => (None, read(&files, named)?),
+    };
     let name = context_name(connection, &file, &files)?;
     let context = context_of(&file, &name, &files)?;
     lay_over(&mut file, &context, connection);
@@ -63,7 +65,7 @@ pub async fn choose(connection: &Connection) -> Result<ChosenContext, ReachError
     config.proxy_url = None;
     let place = ClusterPlace {
         server: server.to_string().trim_end_matches('/').to_owned(),
-        context: Some(name).filter(|name| name != IN_POD && name != BARE),
+        context: made.is_none().then_some(name),
         login: kind(connection, &written.unwrap_or_default(), &user),
         proxy: proxy.as_ref().map(shown),
         user,
@@ -72,10 +74,40 @@ pub async fn choose(connection: &Connection) -> Result<ChosenContext, ReachError
     Ok(ChosenContext { config, login, proxy, place })
 }
 
-/// Name of the context of a pod.
-const IN_POD: &str = "in this pod";
-/// Name of the context that only flags make.
-const BARE: &str = "of the command line";
+/// What makes a context where no kubeconfig has one.
+#[derive(Clone, Copy, Debug)]
+enum MadeContext {
+    /// The service account of the pod.
+    Pod,
+    /// The flags of the command line.
+    Flags,
+}
+
+impl MadeContext {
+    /// What it is called in a sentence, and its cluster and user with it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pod => "in this pod",
+            Self::Flags => "of the command line",
+        }
+    }
+
+    fn of(self, cluster: kube::config::Cluster, user: AuthInfo, namespace: Option<String>) -> (Self, Kubeconfig) {
+        let name = self.name().to_owned();
+        let context = Context { cluster: name.clone(), user: Some(name.clone()), namespace, ..Context::default() };
+        let clusters = NamedCluster { name: name.clone(), cluster: Some(cluster), ..NamedCluster::default() };
+        let users = NamedAuthInfo { name: name.clone(), auth_info: Some(user), ..NamedAuthInfo::default() };
+        let contexts = NamedContext { name: name.clone(), context: Some(context), ..NamedContext::default() };
+        let file = Kubeconfig {
+            clusters: vec![clusters],
+            auth_infos: vec![users],
+            contexts: vec![contexts],
+            current_context: Some(name),
+            ..Kubeconfig::default()
+        };
+        (self, file)
+    }
+}
 
 /// The files of the kubeconfig, merged as kubectl does.
 ///
@@ -115,7 +147,7 @@ fn without_kubeconfig(
     connection: &Connection,
     files: &[PathBuf],
     named: bool,
-) -> Result<Option<Kubeconfig>, ReachError> {
+) -> Result<Option<(MadeContext, Kubeconfig)>, ReachError> {
     if named || connection.context.is_some() {
         return Ok(None);
     }
@@ -132,10 +164,10 @@ fn without_kubeconfig(
     if connection.server.is_none() {
         return Err(ReachError::NoKubeconfig(files.to_owned()));
     }
-    Ok(Some(made_of(BARE, kube::config::Cluster::default(), AuthInfo::default(), None)))
+    Ok(Some(MadeContext::Flags.of(kube::config::Cluster::default(), AuthInfo::default(), None)))
 }
 
-fn pod(folder: &Path, host: &str, port: &str) -> Result<Kubeconfig, ReachError> {
+fn pod(folder: &Path, host: &str, port: &str) -> Result<(MadeContext, Kubeconfig), ReachError> {
     let namespace = folder.join("namespace");
     let namespace = std::fs::read_to_string(&namespace)
         .map_err(|error| ReachError::Pod(format!("{}: {error}", namespace.display())))?;
@@ -147,18 +179,7 @@ fn pod(folder: &Path, host: &str, port: &str) -> Result<Kubeconfig, ReachError> 
     };
     let token_file = Some(folder.join("token").display().to_string());
     let user = AuthInfo { token_file, ..AuthInfo::default() };
-    Ok(made_of(IN_POD, cluster, user, Some(namespace.trim().to_owned())))
-}
-
-fn made_of(name: &str, cluster: kube::config::Cluster, user: AuthInfo, namespace: Option<String>) -> Kubeconfig {
-    let context = Context { cluster: name.to_owned(), user: Some(name.to_owned()), namespace, ..Context::default() };
-    Kubeconfig {
-        clusters: vec![NamedCluster { name: name.to_owned(), cluster: Some(cluster), ..NamedCluster::default() }],
-        auth_infos: vec![NamedAuthInfo { name: name.to_owned(), auth_info: Some(user), ..NamedAuthInfo::default() }],
-        contexts: vec![NamedContext { name: name.to_owned(), context: Some(context), ..NamedContext::default() }],
-        current_context: Some(name.to_owned()),
-        ..Kubeconfig::default()
-    }
+    Ok(MadeContext::Pod.of(cluster, user, Some(namespace.trim().to_owned())))
 }
 
 fn context_name(connection: &Connection, file: &Kubeconfig, files: &[PathBuf]) -> Result<String, ReachError> {
