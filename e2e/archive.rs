@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::CommandFactory;
-use clap_complete::Shell;
 use daypass::cli::plugin::Plugin;
+use daypass::cli::plugin::completion::shells::ShellScript;
 use libtest_mimic::Trial;
 
 use crate::harness::{binaries, plugin, without_cluster};
@@ -122,9 +122,9 @@ fn stage(program: &Path, platform: Platform, folder: &Path) -> std::io::Result<(
     fs::create_dir_all(&man)?;
     fs::create_dir_all(&completions)?;
     let command = Plugin::command().name(PLUGIN).bin_name(PLUGIN).display_name(PLUGIN);
-    clap_mangen::generate_to(command.clone(), &man)?;
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell] {
-        clap_complete::generate_to(shell, &mut command.clone(), PLUGIN, &completions)?;
+    clap_mangen::generate_to(command, &man)?;
+    for shell in ShellScript::ALL {
+        fs::write(completions.join(shell.file_name()), shell.text())?;
     }
     Ok(())
 }

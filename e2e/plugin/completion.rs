@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daypass::api::State;
-use libtest_mimic::Trial;
+use libtest_mimic::{Completion, Trial};
 use serde_json::json;
 use tokio::time::{Duration, Instant};
 
+use super::request::stages;
 use crate::harness::plugin::{PROGRAM, Plugin};
+use crate::harness::trial::within;
 use crate::harness::users::{ALICE, BOB, CAROL, EVE, GRETA, MALLORY, User};
 use crate::harness::{Cluster, binaries, private, shared};
 
@@ -21,7 +23,47 @@ pub fn trials() -> Vec<Trial> {
         private("plugin::kubectl_completes_places_roles_and_policies", places),
         shared("plugin::completion_says_nothing_of_a_cluster_that_is_away", away),
         shared("plugin::completion_is_installed_where_kubectl_finds_it", installed),
+        in_shell("bash", &["--norc", "--noprofile", "-i"], "source <(kubectl-daypass completion bash)"),
+        in_shell(
+            "zsh",
+            &["-f", "-i"],
+            "autoload -Uz compinit; compinit -u -D; source <(kubectl-daypass completion zsh)",
+        ),
+        in_shell("fish", &["--no-config", "-i"], "kubectl-daypass completion fish | source"),
     ]
+}
+
+/// A trial with a real shell, where the machine has it.
+fn in_shell(shell: &'static str, flags: &'static [&'static str], loads: &'static str) -> Trial {
+    Trial::ignorable_test(format!("plugin::{shell}_completes_the_program_itself"), move || {
+        if std::process::Command::new(shell).arg("--version").output().is_err() {
+            return Ok(Completion::ignored_with("this machine does not have that shell"));
+        }
+        let body = async move |cluster: Arc<Cluster>| completes(&cluster, shell, flags, loads).await;
+        within(body).map(|()| Completion::Completed)
+    })
+}
+
+/// What the tab key makes of a line is run: the request is approved.
+async fn completes(cluster: &Cluster, shell: &str, flags: &[&str], loads: &str) {
+    let (folder, namespace) = (folder().await, cluster.namespace(shell).await);
+    cluster.allow(&namespace, &namespace, stages()).await;
+    for name in ["fix", "other"] {
+        cluster.ask(ALICE, &namespace, name, json!({})).await;
+        cluster.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
+    }
+    let carol = Plugin::of(cluster, CAROL).found_in(folder.path()).through(Path::new(shell));
+    let mut terminal = carol.variable("HOME", folder.path().display().to_string()).start_at_terminal(flags);
+    terminal.types(&format!("{loads}\r")).await;
+    let almost = &namespace[..namespace.len() - 1];
+    terminal.types(&format!("kubectl-daypass appr\t--namespace={almost}\t fi\t--ye\t\r")).await;
+    terminal.until_shown(&format!("approved {namespace}/fix")).await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    terminal.types("exit\r").await;
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, Some(0), "{screen}");
+    let other = cluster.requests(&namespace).await.get("other").await.unwrap().status.unwrap();
+    assert_eq!(other.state, State::Pending, "{screen}");
 }
 
 /// A folder with the plugin and what completes it.

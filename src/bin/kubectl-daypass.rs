@@ -6,14 +6,14 @@ use clap::CommandFactory;
 use daypass::cli::plugin::{Plugin, completion};
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os();
-    if args.next().is_some_and(|program| completion::is_completer(&program)) {
+    let args: Vec<_> = std::env::args_os().collect();
+    if let Some(words) = completion::words_to_complete(&args) {
         provide_tls();
-        completion::answer(Plugin::command(), &args.collect::<Vec<_>>());
+        completion::answer(Plugin::command(), words);
         return ExitCode::SUCCESS;
     }
     // Before anything else is made: help and a mistyped flag need none of it.
-    let plugin = match Plugin::read(std::env::args_os()) {
+    let plugin = match Plugin::read(args) {
         Ok(plugin) => plugin,
         Err(code) => return code,
     };

@@ -155,13 +155,33 @@ mod tests {
         assert_eq!(completion::sources::gaps(&nameless).len(), 1, "nobody has said where it comes from");
     }
 
-    /// What kubectl's users type must mean the same here.
+    /// The commands that have no commands below them, by the words that choose them.
+    fn leaves<'a>(command: &'a clap::Command, path: &str, found: &mut Vec<(String, &'a clap::Command)>) {
+        if !command.has_subcommands() {
+            found.push((path.to_owned(), command));
+        }
+        for below in command.get_subcommands() {
+            leaves(below, format!("{path} {}", below.get_name()).trim(), found);
+        }
+    }
+
+    /// What kubectl's users type must mean the same here. A command has all of these flags, or talks to no cluster and has none.
     #[test]
     fn impersonation_flags_mean_what_they_mean_to_kubectl() {
-        for command in Plugin::command().get_subcommands().filter(|command| !command.has_subcommands()) {
-            for flag in ["as", "as_group", "as_uid", "context", "kubeconfig", "token"] {
-                assert!(command.get_arguments().any(|arg| arg.get_id() == flag), "{}: {flag}", command.get_name());
+        let (tree, mut commands) = (Plugin::command(), Vec::new());
+        leaves(&tree, "", &mut commands);
+        let (mut offline, flags) = (Vec::new(), ["as", "as_group", "as_uid", "context", "kubeconfig", "token"]);
+        for (path, command) in &commands {
+            let missing = |flag: &&str| !command.get_arguments().any(|arg| arg.get_id() == *flag);
+            match flags.into_iter().filter(missing).count() {
+                0 => {}
+                all if all == flags.len() => offline.push(path.as_str()),
+                _ => panic!("{path} has some of {flags:?}"),
             }
         }
+        let shells = ["bash", "zsh", "fish", "powershell"].map(|shell| format!("completion {shell}"));
+        let shells = shells.iter().map(String::as_str);
+        let expected: Vec<&str> = ["policy test", "completion install"].into_iter().chain(shells).collect();
+        assert_eq!(offline, expected);
     }
 }

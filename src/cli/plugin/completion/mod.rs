@@ -2,7 +2,8 @@
 //!
 //! kubectl runs `kubectl_complete-daypass` with the words so far, and takes cobra's protocol: a candidate a line, after a tab
 //! what it is, and in the last line what the shell may do besides. This program answers under that name; [`install`] sees to
-//! it that it is found. [`line`](mod@line) reads the words by the tree of commands, [`sources`] says where the values of an
+//! it that it is found. A shell without kubectl asks in the same way by the scripts of [`shells`], behind the word
+//! `__complete`. [`line`](mod@line) reads the words by the tree of commands, [`sources`] says where the values of an
 //! argument come from, and [`names`] reads those of the cluster with the caller's own rights. Nothing here complains: at a
 //! prompt nobody has asked for anything yet, and nobody waits.
 
@@ -10,6 +11,7 @@ mod candidate;
 pub mod install;
 pub mod line;
 mod names;
+pub mod shells;
 pub mod sources;
 
 use std::ffi::{OsStr, OsString};
@@ -24,6 +26,7 @@ use self::candidate::Candidate;
 use self::install::COMPLETER;
 use self::line::{CursorOnLine, WordWanted};
 use self::names::NamesWanted;
+use self::shells::ShellScript;
 use self::sources::ValueSource;
 use super::error::PluginError;
 use super::exit::Exit;
@@ -32,6 +35,9 @@ use super::output::text::visible;
 
 /// How long somebody waits at a prompt.
 const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The argument behind which the words of a command line to complete come; kubectl has it too.
+const COMPLETE: &str = "__complete";
 
 /// What the shell may do besides, as cobra counts it.
 const MAY_OFFER_FILES: u8 = 0;
@@ -48,6 +54,15 @@ pub enum CompletionCommand {
     /// Puts this program under the name kubectl_complete-daypass into a folder of $PATH, where kubectl from 1.26 on looks for
     /// it. The shell must have kubectl's own completion: see kubectl completion --help.
     Install(install::InstallArgs),
+    /// Print what makes bash complete `kubectl-daypass`: source <(kubectl-daypass completion bash). Needs no completion of kubectl's.
+    Bash,
+    /// Print what makes zsh complete `kubectl-daypass`: source <(kubectl-daypass completion zsh), after compinit.
+    Zsh,
+    /// Print what makes fish complete `kubectl-daypass`: kubectl-daypass completion fish | source.
+    Fish,
+    /// Print what makes PowerShell complete `kubectl-daypass`: kubectl-daypass completion powershell | Out-String | Invoke-Expression.
+    #[command(name = "powershell")]
+    PowerShell,
 }
 
 /// Runs one of them.
@@ -55,13 +70,28 @@ pub enum CompletionCommand {
 /// # Errors
 /// Why it cannot.
 pub fn run(command: CompletionCommand, console: &mut Console) -> Result<Exit, PluginError> {
-    match command {
-        CompletionCommand::Install(args) => install::run(&args, console),
-    }
+    let shell = match command {
+        CompletionCommand::Install(args) => return install::run(&args, console),
+        CompletionCommand::Bash => ShellScript::Bash,
+        CompletionCommand::Zsh => ShellScript::Zsh,
+        CompletionCommand::Fish => ShellScript::Fish,
+        CompletionCommand::PowerShell => ShellScript::PowerShell,
+    };
+    console.print(shell.text());
+    Ok(Exit::Done)
 }
 
-/// Whether the program was started to complete a command line, by the name that it was started under.
-pub fn is_completer(program: &OsStr) -> bool {
+/// The words of the command line that the program was started to complete, if it was: by the name that it was started under, or by
+/// its first argument.
+pub fn words_to_complete(args: &[OsString]) -> Option<&[OsString]> {
+    let (program, rest) = args.split_first()?;
+    if is_completer(program) {
+        return Some(rest);
+    }
+    rest.split_first().filter(|(first, _)| *first == COMPLETE).map(|(_, words)| words)
+}
+
+fn is_completer(program: &OsStr) -> bool {
     Path::new(program).file_stem().is_some_and(|name| name == COMPLETER)
 }
 
@@ -150,6 +180,20 @@ mod tests {
         assert_eq!(completed_at(&["fetch", "--state", "Active,Den"]), "Active,Denied\n:36\n");
         assert_eq!(completed_at(&["fetch", "--state=Pen"]), "Pending\n:36\n");
         assert_eq!(completed_at(&["fetch", "--state", "Active,Active"]), ":36\n", "it is there already");
+    }
+
+    #[test]
+    fn the_words_to_complete_come_behind_the_name_or_the_word_for_it() {
+        let words = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            words_to_complete(&args).map(<[OsString]>::to_vec)
+        };
+        let one = Some(vec![OsString::from("li")]);
+        assert_eq!(words(&["/bin/kubectl_complete-daypass", "li"]), one);
+        assert_eq!(words(&["kubectl-daypass", "__complete", "li"]), one);
+        assert_eq!(words(&["kubectl-daypass", "__complete"]), Some(Vec::new()));
+        assert_eq!(words(&["kubectl-daypass", "show", "__complete"]), None);
+        assert_eq!(words(&["kubectl-daypass"]), None);
     }
 
     #[test]
