@@ -24,7 +24,6 @@ use crate::cli::plugin::reach;
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::{PoliciesRead, decodable};
-use crate::controller::observe::DecodedPolicy;
 use crate::core::model::duration;
 use crate::core::report::offers::{Offer, OfferPlace, offers};
 
@@ -168,13 +167,11 @@ async fn namespaces(cluster: &Cluster, connection: &Connection) -> Vec<Candidate
     let names: BTreeSet<String> = match cluster.read(api.list_metadata(&ListParams::default())).await {
         Ok(all) => all.items.iter().map(ResourceExt::name_any).collect(),
         Err(_) => {
-            let api: Api<DecodedPolicy> = Api::all(cluster.client.clone());
-            let policies = cluster.read(api.list(&ListParams::default())).await;
-            let policies = policies.into_iter().flatten().filter_map(|policy| policy.0.ok());
-            let of_policies = policies.flat_map(|policy| policy.spec.scope.namespaces);
+            let policies = PoliciesRead::read(cluster).await.map(|read| read.set).unwrap_or_default();
+            let readable = policies.all().filter_map(|(_, entry)| entry.readable());
+            let of_policies = readable.flat_map(|policy| policy.scope.named()).map(str::to_owned);
             let of_contexts = kubeconfig(connection).contexts.into_iter().filter_map(|named| named.context?.namespace);
-            let named = of_policies.filter(|name| !name.contains('*')).chain(of_contexts);
-            named.chain([cluster.namespace.clone()]).collect()
+            of_policies.chain(of_contexts).chain([cluster.namespace.clone()]).collect()
         }
     };
     names.into_iter().map(|name| Candidate::new(name, "")).collect()
