@@ -90,6 +90,11 @@ async fn side_by_side(eu: Arc<Cluster>) {
     let out = carol.done(&[&["who", "--no-headers"][..], &two].concat()).await;
     assert_eq!(cells(&out, 3), [row("eu", "User/alice", "view"), row("us", "User/alice", "view")]);
 
+    let out = carol.done(&[&["list", "--everyone", "-o", "name"][..], &two].concat()).await;
+    let name = |name: &str, context: &str| format!("accessrequest.daypass.dev/{name} {context}");
+    let names = [name("early", "eu"), name("fix", "eu"), name("early", "us"), name("fix", "us")];
+    assert_eq!(out.lines().collect::<Vec<_>>(), names);
+
     // One that is away is told, and hides nothing of the others.
     for command in [&["list", "--everyone"][..], &["pending"], &["who"]] {
         let asked = [command, &["--all-contexts", "-o", "json"]].concat();

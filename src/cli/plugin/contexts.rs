@@ -16,8 +16,8 @@ use super::reach;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ContextsArgs {
-    /// Ask these contexts of the kubeconfig at the same time, separated by commas, and show them side by side. When one fails the
-    /// exit code is 1, and the others are shown all the same.
+    /// Ask these contexts of the kubeconfig at the same time, separated by commas, and show them side by side; with -o name the
+    /// context is behind each name. When one fails the exit code is 1, and the others are shown all the same.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with_all = ["context", "server", "token"])]
     contexts: Vec<String>,
     /// Ask all contexts of the kubeconfig, as --contexts does.

@@ -147,12 +147,13 @@ impl Format {
     }
 }
 
-/// Kind, group and name, as kubectl takes them.
+/// Kind, group and name, as kubectl takes them; behind them the context of one of several clusters.
 fn name(object: &Value) -> String {
+    let context = object["context"].as_str().map(|context| format!(" {context}")).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kind = text(&object["kind"]).to_lowercase();
     let group = text(&object["apiVersion"]).split_once('/').map(|(group, _)| format!(".{group}")).unwrap_or_default();
-    format!("{kind}{group}/{}\n", text(&object["metadata"]["name"]))
+    format!("{kind}{group}/{}{context}\n", text(&object["metadata"]["name"]))
 }
 
 #[cfg(test)]
@@ -193,6 +194,8 @@ mod tests {
             (&json!("eu"), &json!("AccessRequest"))
         );
         assert_eq!(several["failed"], json!([{ "context": "us", "error": "it is away" }]));
+        let names = Format::Name.side_by_side(&[(Some("eu"), fix()), (None, fix())], &[]).unwrap().unwrap();
+        assert_eq!(names, "accessrequest.daypass.dev/fix eu\naccessrequest.daypass.dev/fix\n");
     }
 
     #[test]
