@@ -101,6 +101,15 @@ async fn away(cluster: Arc<Cluster>) {
         err.contains("cannot list accessrequests in namespace default: https://127.0.0.1:1 (context e2e)"),
         "{err}"
     );
+    // What the doctor proposes leads to the same cluster, and the report for strangers does not say which that is.
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("bundle.json").display().to_string();
+    let flags = ["--context", "e2e", "--server", "https://127.0.0.1:1"];
+    let (out, err) = greta.ends(&[&["doctor", "--bundle", &bundle][..], &flags].concat(), 1).await;
+    let fix = "see that the cluster is there (kubectl version --context e2e --server https://127.0.0.1:1), and sign in";
+    assert!(out.contains(fix), "{out}{err}");
+    let bundle = std::fs::read_to_string(&bundle).unwrap();
+    assert!(bundle.contains("see that the cluster is there (kubectl version), and sign in"), "{bundle}");
     let (_, err) = greta.ends(&["list", "--token", "of-yesterday"], 1).await;
     assert!(err.contains("does not accept the token of --token: get a new one"), "{err}");
 }

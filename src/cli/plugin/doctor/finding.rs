@@ -178,6 +178,14 @@ impl HealthReport {
         self.findings.iter().filter(|finding| finding.level == level).count()
     }
 
+    /// The same with the flags that lead to the cluster behind each command of a way out.
+    pub fn leading_to(mut self, flags: &str) -> Self {
+        for finding in &mut self.findings {
+            finding.fix = finding.fix.take().map(|fix| fix.with_flags(flags));
+        }
+        self
+    }
+
     /// Whether nothing is wrong; in a strict view, whether nothing may be wrong.
     pub fn is_well(&self, strict: bool) -> bool {
         let worst = self.findings.iter().map(|finding| finding.level).max().unwrap_or(FindingLevel::Ok);
@@ -198,6 +206,20 @@ mod tests {
         let well = |strict| FindingLevel::ALL.map(|level| report(level).is_well(strict));
         assert_eq!(well(false), [true, true, true, true, false]);
         assert_eq!(well(true), [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn each_command_of_a_way_out_leads_to_the_cluster() {
+        let fix = MarkedText::of("kubectl get pods").flags().words(", kubectl logs").flags().words(" tell");
+        let finding = HealthCheck::Leader.error("x").fix(fix.clone());
+        let findings = vec![finding, HealthCheck::Setup.ok("y")];
+        let report = HealthReport { plugin: String::new(), kubernetes: None, controller: None, findings };
+        let led = report.leading_to(" --context c").findings[0].fix.clone();
+        assert_eq!(
+            led.map(|fix| fix.to_string()).as_deref(),
+            Some("kubectl get pods --context c, kubectl logs --context c tell")
+        );
+        assert_eq!(fix.to_string(), "kubectl get pods, kubectl logs tell");
     }
 
     #[test]

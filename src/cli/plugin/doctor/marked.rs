@@ -38,6 +38,8 @@ impl NameKind {
 enum MarkedSpan {
     Public(String),
     Name(NameKind, String),
+    /// Where flags go that lead a command to the cluster.
+    Flags,
 }
 
 /// A sentence whose names are marked.
@@ -82,6 +84,20 @@ impl MarkedText {
         self.name(NameKind::Said, said)
     }
 
+    /// Ends a command of kubectl's or of this plugin: it may take flags that lead it to the cluster.
+    pub fn flags(mut self) -> Self {
+        self.0.push(MarkedSpan::Flags);
+        self
+    }
+
+    /// The same with these flags at the end of each command. They are for the caller alone: they may have names in them.
+    pub fn with_flags(mut self, flags: &str) -> Self {
+        for span in self.0.iter_mut().filter(|span| **span == MarkedSpan::Flags) {
+            *span = MarkedSpan::Name(NameKind::Said, flags.to_owned());
+        }
+        self
+    }
+
     /// Goes on with another such sentence.
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
@@ -93,6 +109,7 @@ impl MarkedText {
         let span = |span: &MarkedSpan| match span {
             MarkedSpan::Public(words) => words.clone(),
             MarkedSpan::Name(kind, name) => pseudonyms.of(*kind, name),
+            MarkedSpan::Flags => String::new(),
         };
         self.0.iter().map(span).collect()
     }
@@ -108,6 +125,7 @@ impl fmt::Display for MarkedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|span| match span {
             MarkedSpan::Public(words) | MarkedSpan::Name(_, words) => f.write_str(words),
+            MarkedSpan::Flags => Ok(()),
         })
     }
 }

@@ -71,10 +71,14 @@ pub async fn run(args: DoctorArgs, console: &mut Console) -> Result<Exit, Plugin
         let facts = reading::facts(&cluster, &args.installation).await;
         Ok(ExaminedCluster { report: report(&facts), facts })
     };
-    let all = args.contexts.ask(&args.connection, console, look).await?;
+    let mut all = args.contexts.ask(&args.connection, console, look).await?;
     if let (Some(path), Some(only)) = (&args.bundle, all.answers.first()) {
         bundle::write(path, &only.answer.facts, &only.answer.report)?;
         console.note(&format!("{} has the report without names: look through it before you send it", path.display()));
+    }
+    // Not in the report for strangers: they name things.
+    for of in &mut all.answers {
+        of.answer.report = of.answer.report.clone().leading_to(&of.connection.flags());
     }
     let documents = all.answers.iter().map(|of| (of.context.as_deref(), printed::document(&of.answer.report)));
     let (documents, format): (Vec<_>, _) = (documents.collect(), args.format.format());

@@ -50,9 +50,15 @@ pub fn controller_rights(facts: &HealthFacts) -> Vec<CheckFinding> {
     });
     let has = beyond.iter().filter(|(_, allowed)| *allowed).map(|(right, _)| {
         check
-            .warning(MarkedText::of("the controller may ").and(right.sentence()).words(", which the chart does not give"))
+            .warning(
+                MarkedText::of("the controller may ").and(right.sentence()).words(", which the chart does not give"),
+            )
             .of(right.sentence())
-            .fix("find the binding that gives it, and take its account out: kubectl get rolebindings,clusterrolebindings -A -o wide")
+            .fix(
+                MarkedText::of("find the binding that gives it, and take its account out: ")
+                    .words("kubectl get rolebindings,clusterrolebindings -A -o wide")
+                    .flags(),
+            )
     });
     or_ok(lacks.chain(has).collect(), || {
         check.ok(MarkedText::of("the controller has the ").value(needed.len()).words(" rights that the chart gives"))

@@ -46,7 +46,9 @@ pub fn api_server(facts: &HealthFacts) -> CheckFinding {
     match (&facts.kubernetes, &facts.me) {
         (Ok(_), _) | (_, Ok(_)) => check.ok("the API server answers"),
         (Err(unread), Err(_)) => check.error(unread.sentence()).fix(
-            "see that the cluster is there (kubectl version), and sign in again where it does not accept your login",
+            MarkedText::of("see that the cluster is there (kubectl version")
+                .flags()
+                .words("), and sign in again where it does not accept your login"),
         ),
     }
 }
@@ -124,7 +126,7 @@ fn definition(ours: &CustomResourceDefinition, stored: &[CustomResourceDefinitio
     let finding = if !established {
         check
             .error("the API server has not established it")
-            .fix(MarkedText::of("read its conditions: kubectl describe crd ").value(&name))
+            .fix(MarkedText::of("read its conditions: kubectl describe crd ").value(&name).flags())
     } else if !served.iter().any(|name| name == VERSION) {
         let text = MarkedText::of("serves ").value(versions(served)).words(", and not ").words(VERSION);
         check.error(text).fix("use the plugin of the version that is installed, or apply the chart again")
@@ -198,10 +200,14 @@ fn replicas(controller: &InstalledController, release: &str) -> CheckFinding {
         (HealthCheck::Controller, controller);
     let text = MarkedText::of("Deployment ").object(name).words(" has ").value(ready_replicas).words(" of ");
     let text = text.value(wanted_replicas).words(" replicas available");
-    let fix = MarkedText::of("kubectl describe deployment,pods -n ").namespace(release);
+    let fix = MarkedText::of("kubectl describe deployment,pods -n ").namespace(release).flags();
     match (*wanted_replicas, *ready_replicas) {
         (0, _) => check.error(text.words(": it is scaled to none")).fix(
-            MarkedText::of("kubectl scale deployment ").object(name).words(" --replicas=2 -n ").namespace(release),
+            MarkedText::of("kubectl scale deployment ")
+                .object(name)
+                .words(" --replicas=2 -n ")
+                .namespace(release)
+                .flags(),
         ),
         (_, 0) => check.error(text).fix(fix),
         (wanted, ready) if ready < wanted => check.warning(text).fix(fix),

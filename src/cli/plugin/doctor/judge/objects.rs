@@ -70,7 +70,8 @@ fn one_policy(policy: &AccessPolicy, now: Timestamp) -> Vec<CheckFinding> {
     };
     let ready = match find(&status.conditions, READY) {
         Some(ready) if ready.status != ConditionStatus::True => {
-            let fix = "the message names the field and the rule; kubectl daypass policy lint --cluster has all of them";
+            let fix = MarkedText::of("the message names the field and the rule; kubectl daypass policy lint --cluster");
+            let fix = fix.flags().words(" has all of them");
             Some(check.error(told(ready, "is not ready (")).fix(fix))
         }
         Some(_) => None,
@@ -81,7 +82,8 @@ fn one_policy(policy: &AccessPolicy, now: Timestamp) -> Vec<CheckFinding> {
         check.warning(told(condition, "lists a role that cannot be granted (")).fix(fix)
     });
     let reviewed = holds_not(REVIEWED).map(|condition| {
-        let fix = "have a reviewer answer: kubectl daypass pending shows them what waits";
+        let fix = MarkedText::of("have a reviewer answer: kubectl daypass pending").flags();
+        let fix = fix.words(" shows them what waits");
         check.warning(told(condition, "a review of emergency access is overdue (")).fix(fix)
     });
     let schedule = holds_not(SCHEDULE_IN_FORCE).map(|condition| {
@@ -104,7 +106,12 @@ pub fn requests(requests: &Looked<RequestsSeen>, now: Timestamp) -> Vec<CheckFin
         check
             .error("cannot be read as the CRD of this version has it, so nobody decides about it")
             .of(MarkedText::default().namespace(namespace).words("/").object(name))
-            .fix("look at it: kubectl get accessrequests -o yaml; then have somebody with purge delete it")
+            .fix(
+                MarkedText::of("look at it: kubectl get accessrequests -o yaml -n ")
+                    .namespace(namespace)
+                    .flags()
+                    .words("; then have somebody with purge delete it"),
+            )
     });
     let mut findings = or_ok(hanging.chain(undecodable).collect(), || {
         let text = MarkedText::of("none hangs");

@@ -17,8 +17,11 @@ const USUAL_LEASE: Duration = Duration::from_secs(15);
 /// What the API server writes of a renewal, and its clock, are in whole seconds.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const NTP: &str = "run NTP on that machine";
-const LOOK_AT_PODS: &str =
-    "look at its pods and their logs: kubectl get pods, kubectl logs, in the namespace of Daypass";
+
+fn look_at_pods() -> MarkedText {
+    let fix = MarkedText::of("look at its pods and their logs, in the namespace of Daypass: kubectl get pods").flags();
+    fix.words(", kubectl logs").flags()
+}
 
 /// The clock of this machine against the API server's.
 pub fn own_clock(clock: &ClockReading) -> CheckFinding {
@@ -61,7 +64,7 @@ pub fn leader(lease: &Looked<Option<Lease>>, now: Timestamp) -> Vec<CheckFinding
     let lasts = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
     let lasts = SignedDuration::try_from(lasts.map_or(USUAL_LEASE, Duration::from_secs)).unwrap_or(SECOND);
     let age = stored.map_or(SignedDuration::MAX, |stored| now.duration_since(stored));
-    let error = |text: MarkedText| check.error(text).fix(LOOK_AT_PODS);
+    let error = |text: MarkedText| check.error(text).fix(look_at_pods());
     let ago = |text: MarkedText| text.words(", ").value(age.as_secs().max(0)).words(" s ago");
     let leads = match record {
         LeaseRecord::Absent => error("there is no Lease, so no replica has ever led".into()),
@@ -108,7 +111,7 @@ pub fn probes(facts: &HealthFacts) -> Vec<CheckFinding> {
         return vec![unread, HealthCheck::Metrics.unknown_as(&facts.pods)];
     }
     if facts.probes.is_empty() {
-        return vec![check.error("no pod of the controller runs").fix(LOOK_AT_PODS)];
+        return vec![check.error("no pod of the controller runs").fix(look_at_pods())];
     }
     facts.probes.iter().flat_map(|probe| [readiness(probe), metrics(probe)]).collect()
 }
@@ -140,9 +143,9 @@ fn metrics(probe: &ProbeSeen) -> CheckFinding {
                 .error(MarkedText::of("grants that run: ").value(live).words(", and that are overdue: ").value(overdue))
                 .fix("see why bindings cannot be deleted: Events Hindered of requests, and the log of the replica that leads"),
             (Some(live), Some(_)) => check.ok(MarkedText::of("figures can be read; grants that run: ").value(live)),
-            _ => check.warning("it serves figures of something else").fix(LOOK_AT_PODS),
+            _ => check.warning("it serves figures of something else").fix(look_at_pods()),
         },
-        Ok((status, _)) => check.warning(MarkedText::of("figures cannot be read: status ").value(status)).fix(LOOK_AT_PODS),
+        Ok((status, _)) => check.warning(MarkedText::of("figures cannot be read: status ").value(status)).fix(look_at_pods()),
     };
     finding.of(MarkedText::default().object(&probe.pod))
 }
