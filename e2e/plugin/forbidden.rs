@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::request::stages;
-use crate::harness::cast::SOON;
+use crate::harness::cast::{self, SOON};
 use crate::harness::plugin::{Plugin, only_request};
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, ALICE, GRETA, MALLORY, User};
@@ -23,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::forbidden::proposes_to_whom_roles_are_hidden", hidden),
         shared("plugin::forbidden::asks_at_a_terminal_where_the_error_is_pasted", pasted),
         alone("plugin::forbidden::works_where_the_cluster_stamps_nobody", AUDIT_POLICY, not_stamped),
+        alone("plugin::forbidden::asks_for_a_path_that_is_no_resource", AUDIT_POLICY, path),
     ]
 }
 
@@ -190,4 +191,33 @@ async fn not_stamped(control_plane: Arc<ControlPlane>) {
         if output.ok { Ok(()) } else { Err(output.stderr) }
     })
     .await;
+}
+
+async fn path(control_plane: Arc<ControlPlane>) {
+    let cluster = Cluster::with(control_plane, &["bindableClusterRoles={view,meter}"]).await;
+    let admin = cluster.kubectl(ADMIN);
+    admin.ok(&["create", "clusterrole", "meter", "--verb=get", "--non-resource-url=/metrics,/version/*"]).await;
+    let mut policy = cast::policy("meter", "default");
+    policy["spec"]["roles"] = json!([{ "name": "meter" }]);
+    policy["spec"]["scope"] = json!({ "cluster": true });
+    admin.apply(&policy.to_string()).await;
+    let greta = Plugin::of(&cluster, GRETA);
+    let get = ["get", "--raw", "/metrics"];
+    let said = error(&cluster, GRETA, &get).await;
+    let (code, out, err) = greta.fed(&["request", "--from-error"], &said).await;
+    let line = "kubectl daypass request meter -n default --rule get:/metrics --cluster-wide --reason WHY";
+    assert!(code == Some(0) && out.is_empty() && err.lines().any(|said| said.trim() == line), "{code:?} {out}{err}");
+    let words: Vec<&str> = line.split(' ').skip(2).collect();
+    let (out, err) = greta.ends(&words, 0).await;
+    assert!(out.starts_with("granted at once"), "{out}{err}");
+    let name = only_request(&cluster, "default").await;
+    let rules = cluster.until("default", &name, State::Active).await.spec.rules;
+    assert_eq!(json!(rules), json!([{ "verbs": ["get"], "nonResourceURLs": ["/metrics"] }]));
+    eventually("the path can be read", SOON, async || {
+        let output = cluster.kubectl(GRETA).run(&get).await;
+        if output.ok { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
+    let (_, err) = greta.ends(&["who", "--can=get:/metrics"], 2).await;
+    assert!(err.contains("--can: /metrics is no resource"), "{err}");
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use k8s_openapi::jiff::Zoned;
+use k8s_openapi::jiff::tz::TimeZone;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -10,6 +12,7 @@ use super::request::stages;
 use crate::harness::plugin::Plugin;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::GRETA;
+use crate::harness::wait::now;
 use crate::harness::{Cluster, ControlPlane, alone, shared};
 
 pub fn trials() -> Vec<Trial> {
@@ -17,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::manifest::asks_for_all_that_a_file_asks_for", several),
         shared("plugin::manifest::refuses_what_contradicts_the_file", wrong),
         shared("plugin::manifest::asks_for_windows_that_come_back", weekly),
+        shared("plugin::manifest::waits_for_no_window_that_opens_later", later),
         alone("plugin::manifest::writes_who_asks_where_the_cluster_does_not", AUDIT_POLICY, not_stamped),
     ]
 }
@@ -125,6 +129,19 @@ async fn weekly(cluster: Arc<Cluster>) {
         let (_, err) = greta.ends(&asks(windows, "1"), 2).await;
         assert!(err.contains(why) && err.contains("such as 'Mon-Fri 09:00-17:00 Europe/Berlin'"), "{windows}: {err}");
     }
+}
+
+async fn later(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("later").await;
+    cluster.allow(&namespace, &namespace, json!({ "recurrence": { "weeks": 4 } })).await;
+    // At noon of tomorrow, so that it is not open now.
+    let tomorrow = Zoned::new(now(), TimeZone::UTC).tomorrow().unwrap().date();
+    let opens = tomorrow.at(12, 0, 0, 0).to_zoned(TimeZone::UTC).unwrap().timestamp();
+    let windows = format!("{} 12:00-13:00 UTC", tomorrow.strftime("%a"));
+    let asks = ["request", "edit", "-n", &namespace, "--reason=x", "--every", &windows, "--weeks=2"];
+    let (out, err) = Plugin::of(&cluster, GRETA).ends(&asks, 0).await;
+    let ends = format!("approved: policy {namespace} allows it; access begins at {opens}\n");
+    assert!(out.ends_with(&ends), "{out}{err}");
 }
 
 async fn not_stamped(control_plane: Arc<ControlPlane>) {

@@ -31,8 +31,11 @@ pub fn line(request: &AccessRequest) -> TextSpan {
             None => format!("granted{by}"),
         },
         State::Scheduled => {
-            let begin = request.spec.start_time.as_ref().map(|start| format!(": access begins at {}", start.0));
-            format!("approved{by}{}", begin.unwrap_or_default())
+            let begin =
+                request.spec.start_time.as_ref().map(|start| format!("approved{by}: access begins at {}", start.0));
+            // When the first window of access that recurs opens is on record in these words alone.
+            let told = status.message.as_ref().map(|message| format!("approved: {message}"));
+            begin.or(told).unwrap_or_else(|| format!("approved{by}"))
         }
         State::Suspended => {
             let opens = status.window.as_ref().map(|window| format!(": access comes at {}", window.opens_at.0));
@@ -74,13 +77,19 @@ pub fn to_try(request: &AccessRequest, flags: &str) -> String {
 
 /// Whether a shell would hand a word of a rule to kubectl as a flag.
 fn has_flags(rule: &NarrowRule) -> bool {
-    let words = [&rule.verbs, &rule.resources, &rule.resource_names];
+    let words = [&rule.verbs, &rule.resources, &rule.resource_names, &rule.non_resource_urls];
     words.iter().filter_map(|list| list.first()).any(|word| word.starts_with('-'))
 }
 
 /// A rule as a command of kubectl's: the thing itself where kubectl has a verb of that name, or else the question.
 fn command(rule: &NarrowRule) -> String {
     let text = |list: &[String]| list.first().cloned().unwrap_or_default();
+    if let Some(url) = rule.non_resource_urls.first() {
+        return match rule.verbs.first().map(String::as_str) {
+            Some("get") if !url.contains('*') => format!("get --raw {}", quoted(url)),
+            verb => format!("auth can-i {} {}", quoted(verb.unwrap_or_default()), quoted(url)),
+        };
+    }
     let (verb, resource, group) = (text(&rule.verbs), text(&rule.resources), text(&rule.api_groups));
     let (kind, subresource) = resource.split_once('/').unwrap_or((&resource, ""));
     let full = quoted(&if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") });
@@ -107,6 +116,7 @@ mod tests {
     #[test]
     fn what_to_try_is_what_was_asked_for() {
         let rule = |verb: &str, group: &str, resource: &str, names: &[&str]| json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource], "resourceNames": names });
+        let url = |verb: &str, url: &str| json!({ "scope": { "cluster": true }, "rules": [{ "verbs": [verb], "nonResourceURLs": [url] }] });
         for (spec, expected) in [
             (json!({}), "kubectl auth can-i --list -n shop"),
             (json!({ "scope": { "cluster": true } }), "kubectl auth can-i --list"),
@@ -123,10 +133,32 @@ mod tests {
                 "kubectl auth can-i 'x;id' 'pods;id.$(id)' --subresource='a b' -n shop",
             ),
             (json!({ "rules": [rule("get", "", "--kubeconfig=/tmp/x", &[])] }), "kubectl auth can-i --list -n shop"),
+            (url("get", "/metrics"), "kubectl get --raw /metrics"),
+            (url("get", "/logs/*"), "kubectl auth can-i get '/logs/*'"),
+            (url("post", "/reset"), "kubectl auth can-i post /reset"),
+            (url("get", "--kubeconfig=/tmp/x"), "kubectl auth can-i --list"),
             (json!({ "scope": { "namespaces": ["a;id"] } }), "kubectl auth can-i --list -n 'a;id'"),
         ] {
             assert_eq!(to_try(&request(spec.clone()), ""), expected, "{spec}");
         }
+    }
+
+    #[test]
+    fn what_is_approved_says_when_it_begins() {
+        let told = |spec: serde_json::Value, message: Option<&str>| {
+            let mut request = request(spec);
+            let policy = json!({ "name": "p", "uid": "u", "generation": 1 });
+            let status = json!({ "state": "Scheduled", "policy": policy, "message": message });
+            request.status = serde_json::from_value(status).unwrap();
+            line(&request).words
+        };
+        let later = json!({ "startTime": "2026-11-23T13:00:00Z" });
+        assert_eq!(told(later, Some("x")), "approved, allowed by policy p: access begins at 2026-11-23T13:00:00Z");
+        assert_eq!(
+            told(json!({}), Some("p allows it; access begins soon")),
+            "approved: p allows it; access begins soon"
+        );
+        assert_eq!(told(json!({}), None), "approved, allowed by policy p");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use kube::discovery::Discovery;
 
-use super::rule::RuleArg;
+use super::rule::{RuleArg, RuleTarget};
 use crate::api::request::NarrowRule;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
@@ -15,10 +15,12 @@ type Served = (String, String);
 /// # Errors
 /// When the API server cannot be asked, or serves none or several of a name.
 pub async fn rules(cluster: &Cluster, flag: &'static str, rights: &[RuleArg]) -> Result<Vec<NarrowRule>, PluginError> {
-    let served = if rights.iter().any(|right| right.group.is_none()) { served(cluster).await? } else { Vec::new() };
-    let of = |right: &RuleArg| match &right.group {
-        Some(group) => Ok(right.rule(group.clone())),
-        None => group(&right.resource, &served).map(|group| right.rule(group)),
+    let is_open = |right: &RuleArg| matches!(right.on, RuleTarget::Resource { group: None, .. });
+    let served = if rights.iter().any(is_open) { served(cluster).await? } else { Vec::new() };
+    let of = |right: &RuleArg| match &right.on {
+        RuleTarget::Url(_) => Ok(right.rule(String::new())),
+        RuleTarget::Resource { group: Some(group), .. } => Ok(right.rule(group.clone())),
+        RuleTarget::Resource { resource, group: None, .. } => group(resource, &served).map(|group| right.rule(group)),
     };
     rights.iter().map(of).collect::<Result<_, String>>().map_err(|problem| PluginError::Flag { flag, problem })
 }

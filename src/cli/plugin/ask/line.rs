@@ -10,7 +10,7 @@ use crate::cli::plugin::cluster::quoted;
 use crate::core::model::recurrence::Recurrence;
 
 /// The command line that asks for what this request asks for. `flags` lead to the cluster. None when there is no line for it:
-/// it asks for namespaces by label, or for URLs.
+/// it asks for namespaces by label, or for URLs that are no path.
 pub fn line(request: &AccessRequest, flags: &str) -> Option<String> {
     let spec = &request.spec;
     let by_label = spec.scope.as_ref().is_some_and(|scope| scope.namespace_selector.is_some());
@@ -61,12 +61,13 @@ fn place(spec: &AccessRequestSpec) -> Vec<String> {
 
 /// A rule as it is typed, once for each group, resource and name.
 fn rules(rule: &NarrowRule) -> Option<Vec<String>> {
+    let verbs = rule.verbs.join(",");
     if !rule.non_resource_urls.is_empty() {
-        return None;
+        let typed = |url: &String| url.starts_with('/').then(|| format!("{verbs}:{url}"));
+        return rule.non_resource_urls.iter().map(typed).collect();
     }
     let every = [String::new()];
     let names = if rule.resource_names.is_empty() { &every[..] } else { &rule.resource_names[..] };
-    let verbs = rule.verbs.join(",");
     let mut typed = Vec::new();
     for group in &rule.api_groups {
         for resource in &rule.resources {
@@ -121,6 +122,10 @@ mod tests {
                 "edit -n shop --every 'Mon,Wed 09:00-17:00 UTC' --weeks 4 --reason 'fix the shop'",
             ),
             (
+                json!({ "scope": { "cluster": true }, "rules": [{ "verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"] }] }),
+                "edit -n shop --rule get:/metrics --rule 'get:/logs/*' --cluster-wide --reason 'fix the shop'",
+            ),
+            (
                 json!({ "rules": [rule("pods/log", &[])] }),
                 "edit -n shop --rule 'get,list:pods/*/log' --rule 'get,list:pods.apps/*/log' --reason 'fix the shop'",
             ),
@@ -131,16 +136,22 @@ mod tests {
         let more = json!({ "extends": "x", "duration": "20m" });
         let more = line(&request(more), "");
         assert_eq!(more.as_deref(), Some("kubectl daypass extend x -n shop --by 20m --reason 'fix the shop'"));
-        assert_eq!(line(&request(json!({ "scope": { "namespaceSelector": {} } })), ""), None);
+        let no_path = json!({ "verbs": ["get"], "nonResourceURLs": ["*"] });
+        for spec in [json!({ "scope": { "namespaceSelector": {} } }), json!({ "rules": [no_path] })] {
+            assert_eq!(line(&request(spec.clone()), ""), None, "{spec}");
+        }
     }
 
     #[test]
     fn what_is_written_is_read_as_the_same() {
-        let rule =
-            json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods/exec"], "resourceNames": ["a"] });
-        let rule: NarrowRule = serde_json::from_value(rule).unwrap();
-        let typed: RuleArg = rules(&rule).unwrap()[0].parse().unwrap();
-        assert_eq!(typed.rule(String::new()), rule);
+        for rule in [
+            json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods/exec"], "resourceNames": ["a"] }),
+            json!({ "verbs": ["get", "head"], "nonResourceURLs": ["/metrics"] }),
+        ] {
+            let rule: NarrowRule = serde_json::from_value(rule).unwrap();
+            let typed: RuleArg = rules(&rule).unwrap()[0].parse().unwrap();
+            assert_eq!(typed.rule(String::new()), rule);
+        }
         for name in ["edit", "role/deployer"] {
             assert_eq!(role(&role_name(name)), name);
         }

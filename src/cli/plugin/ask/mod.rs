@@ -58,7 +58,7 @@ pub struct RequestArgs {
     #[arg(long, value_name = "TEXT")]
     ticket: Option<String>,
     /// Ask for less than the role: VERB[,VERB]:RESOURCE[.GROUP][/NAME[/SUBRESOURCE]], such as delete:pods/shop-0,
-    /// get,list:deployments.apps, create:pods/shop-0/exec. Can be given again.
+    /// get,list:deployments.apps, create:pods/shop-0/exec; or a path, as get:/metrics with --cluster-wide. Can be given again.
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<RuleArg>,
     /// Namespace to ask in. Left out: that of the context.

@@ -1,4 +1,4 @@
-//! One right as it is typed: `delete:pods/shop-0`, `get,list:deployments.apps`, `create:pods/shop-0/exec`.
+//! One right as it is typed: `delete:pods/shop-0`, `get,list:deployments.apps`, `create:pods/shop-0/exec`, `get:/metrics`.
 //!
 //! Reads the words. Which group a resource is in that names none, [`super::groups`] finds out.
 
@@ -9,63 +9,94 @@ use crate::api::request::NarrowRule;
 /// How a rule is written.
 pub const FORM: &str = "VERB[,VERB]:RESOURCE[.GROUP][/NAME[/SUBRESOURCE]]";
 
-/// A right on a resource.
+/// A right: what may be done, and to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleArg {
     pub verbs: Vec<String>,
-    /// In plural.
-    pub resource: String,
-    /// None when the command line names none; the empty one is the core group.
-    pub group: Option<String>,
-    /// None for all objects.
-    pub name: Option<String>,
-    pub subresource: Option<String>,
+    pub on: RuleTarget,
+}
+
+/// What a right is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleTarget {
+    /// A resource.
+    Resource {
+        /// In plural.
+        resource: String,
+        /// None when the command line names none; the empty one is the core group.
+        group: Option<String>,
+        /// None for all objects.
+        name: Option<String>,
+        subresource: Option<String>,
+    },
+    /// A URL path that is no resource, such as `/metrics`.
+    Url(String),
 }
 
 impl FromStr for RuleArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
-            |what: &str| format!("{what}: write {FORM}, such as delete:pods/shop-0 or get,list:deployments.apps");
+        let wrong = |what: &str| {
+            format!(
+                "{what}: write {FORM}, such as delete:pods/shop-0 or get,list:deployments.apps; or a path, as get:/metrics"
+            )
+        };
         let (verbs, rest) = text.split_once(':').ok_or_else(|| wrong("there is no verb before a colon"))?;
         let verbs: Vec<String> = verbs.split(',').map(|verb| verb.trim().to_lowercase()).collect();
-        let mut parts = rest.split('/');
-        let kind = parts.next().unwrap_or_default();
-        let (resource, group) = match kind.split_once('.') {
-            Some((resource, group)) => (resource, Some(group.to_owned())),
-            None => (kind, None),
-        };
-        let (name, subresource) = (parts.next(), parts.next());
-        if verbs.iter().any(String::is_empty) || resource.is_empty() {
+        if verbs.iter().any(String::is_empty) || rest.is_empty() {
             return Err(wrong("a verb or the resource is empty"));
         }
-        if parts.next().is_some() || name == Some("") || subresource == Some("") {
-            return Err(wrong("after the resource come a name and a subresource, and nothing more"));
-        }
-        Ok(Self {
-            verbs,
-            resource: resource.to_lowercase(),
-            group,
-            name: name.filter(|name| *name != "*").map(str::to_owned),
-            subresource: subresource.map(str::to_owned),
-        })
+        let on =
+            if rest.starts_with('/') { RuleTarget::Url(rest.to_owned()) } else { resource(rest).map_err(wrong)? };
+        Ok(Self { verbs, on })
     }
 }
 
+/// A resource as it is typed.
+///
+/// # Errors
+/// What is wrong with it.
+fn resource(typed: &str) -> Result<RuleTarget, &'static str> {
+    let mut parts = typed.split('/');
+    let kind = parts.next().unwrap_or_default();
+    let (resource, group) = match kind.split_once('.') {
+        Some((resource, group)) => (resource, Some(group.to_owned())),
+        None => (kind, None),
+    };
+    let (name, subresource) = (parts.next(), parts.next());
+    if resource.is_empty() {
+        return Err("a verb or the resource is empty");
+    }
+    if parts.next().is_some() || name == Some("") || subresource == Some("") {
+        return Err("after the resource come a name and a subresource, and nothing more");
+    }
+    Ok(RuleTarget::Resource {
+        resource: resource.to_lowercase(),
+        group,
+        name: name.filter(|name| *name != "*").map(str::to_owned),
+        subresource: subresource.map(str::to_owned),
+    })
+}
+
 impl RuleArg {
-    /// The rule of a request, on a resource of this group.
-    pub fn rule(&self, group: String) -> NarrowRule {
-        let resource = match &self.subresource {
-            Some(subresource) => format!("{}/{subresource}", self.resource),
-            None => self.resource.clone(),
-        };
-        NarrowRule {
-            verbs: self.verbs.clone(),
-            api_groups: vec![group],
-            resources: vec![resource],
-            resource_names: self.name.iter().cloned().collect(),
-            non_resource_urls: Vec::new(),
+    /// The rule of a request, on a resource of this group; a path is in none.
+    pub fn rule(&self, in_group: String) -> NarrowRule {
+        let verbs = self.verbs.clone();
+        match &self.on {
+            RuleTarget::Url(path) => {
+                NarrowRule { verbs, non_resource_urls: vec![path.clone()], ..NarrowRule::default() }
+            }
+            RuleTarget::Resource { resource, name, subresource, .. } => NarrowRule {
+                verbs,
+                api_groups: vec![in_group],
+                resources: vec![match subresource {
+                    Some(subresource) => format!("{resource}/{subresource}"),
+                    None => resource.clone(),
+                }],
+                resource_names: name.iter().cloned().collect(),
+                non_resource_urls: Vec::new(),
+            },
         }
     }
 }
@@ -80,7 +111,8 @@ mod tests {
     fn rule(text: &str) -> Result<Parts, String> {
         let right: RuleArg = text.parse()?;
         let rule = right.rule(String::new());
-        Ok((rule.verbs, rule.resources[0].clone(), right.group, rule.resource_names))
+        let RuleTarget::Resource { group, .. } = right.on else { return Err("it is a path".to_owned()) };
+        Ok((rule.verbs, rule.resources[0].clone(), group, rule.resource_names))
     }
 
     fn strings(texts: &[&str]) -> Vec<String> {
@@ -102,8 +134,17 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_a_right_on_no_resource() {
+        let rule = "GET,head:/healthz/Ready.x/*".parse::<RuleArg>().unwrap().rule("apps".to_owned());
+        let urls = vec!["/healthz/Ready.x/*".to_owned()];
+        let verbs = strings(&["get", "head"]);
+        assert_eq!(rule, NarrowRule { verbs, non_resource_urls: urls, ..NarrowRule::default() });
+    }
+
+    #[test]
     fn what_is_no_right_is_refused_with_the_form() {
-        for text in ["pods", ":pods", "get:", "get,:pods", "get:pods/", "get:pods/a/log/b", "get:pods/a/"] {
+        for text in ["pods", ":pods", "get:", "get,:pods", ":/metrics", "get:pods/", "get:pods/a/log/b", "get:pods/a/"]
+        {
             assert!(rule(text).is_err_and(|why| why.contains(FORM)), "{text}: {:?}", rule(text));
         }
     }

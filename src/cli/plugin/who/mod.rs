@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use self::read::{WhoRead, WhoReading};
 use self::row::WhoRow;
 use super::ask::groups;
-use super::ask::rule::RuleArg;
+use super::ask::rule::{RuleArg, RuleTarget};
 use super::cluster::{Cluster, Connection};
 use super::contexts::{ContextAnswer, ContextAnswers, ContextsArgs};
 use super::error::PluginError;
@@ -87,6 +87,10 @@ impl WhoArgs {
             (false, typed) => Where::Namespace(cluster.namespace_or(typed).to_owned()),
         };
         let right = match &self.can {
+            Some(RuleArg { on: RuleTarget::Url(path), .. }) => {
+                let problem = format!("{path} is no resource, and only access to resources is told: name a resource");
+                return Err(PluginError::Flag { flag: "--can", problem });
+            }
             Some(typed) => {
                 let rule = groups::rules(cluster, "--can", std::slice::from_ref(typed)).await?.pop();
                 rule.map(|rule| AskedRight {
