@@ -6,6 +6,7 @@ use std::error::Error;
 
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Bytes};
 use hyper::rt::{Read, Write};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -16,8 +17,8 @@ use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
 use tower::util::BoxCloneService;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
-/// The service under the layers of a client.
-pub type Unlayered = BoxCloneService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+/// The service under the layers of a client, for calls with such bodies.
+pub type Unlayered<B = Body> = BoxCloneService<Request<B>, Response<Box<DynBody>>, BoxError>;
 
 /// A client without layers and without retries, whose connections send each write at once (`TCP_NODELAY`, RFC 9293, section 3.7.4).
 ///
@@ -35,8 +36,10 @@ pub fn builder(config: Config) -> kube::Result<ClientBuilder<Unlayered>> {
 ///
 /// # Errors
 /// When the configuration has a certificate or a header that cannot be used.
-pub fn over<C>(config: &Config, connector: C) -> kube::Result<Unlayered>
+pub fn over<C, B>(config: &Config, connector: C) -> kube::Result<Unlayered<B>>
 where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
     C::Future: Send + 'static,

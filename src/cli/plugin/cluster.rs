@@ -5,10 +5,11 @@
 use kube::Client;
 
 use super::error::{PluginError, said};
+use super::reach::carried::CarriedCalls;
 use super::reach::failure::{login_failure, reason};
 pub use super::reach::flags::{Connection, Timeout, quoted, timeout};
 use super::reach::place::ClusterPlace;
-use super::reach::{ReachedCluster, reach};
+use super::reach::{ReachedCluster, reach, reach_for_others};
 use crate::runtime::clock::Clock;
 
 /// A cluster that can be talked to.
@@ -29,8 +30,21 @@ impl Cluster {
     /// # Errors
     /// When there is no usable kubeconfig, or no login.
     pub async fn connect(connection: &Connection) -> Result<Self, PluginError> {
-        let ReachedCluster { client, namespace, place } = reach(connection).await?;
-        Ok(Self { client, namespace, place, timeout: connection.request_timeout })
+        Ok(Self::of(reach(connection).await?, connection))
+    }
+
+    /// The same, and a way for calls of others that carry the same login.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn connect_for_others(connection: &Connection) -> Result<(Self, CarriedCalls), PluginError> {
+        let (reached, calls) = reach_for_others(connection).await?;
+        Ok((Self::of(reached, connection), calls))
+    }
+
+    fn of(reached: ReachedCluster, connection: &Connection) -> Self {
+        let ReachedCluster { client, namespace, place } = reached;
+        Self { client, namespace, place, timeout: connection.request_timeout }
     }
 
     /// The namespace that is meant by what was typed for -n, if anything.

@@ -152,6 +152,12 @@ pub enum PluginError {
          namespaces, or name them in spec.scope.namespaces"
     )]
     NamespacesNotListed,
+    /// A command has nothing to talk to, or cannot be waited for.
+    #[error("cannot serve the command on 127.0.0.1: {source}")]
+    NoEndpoint {
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// No cluster to talk to.
     #[error(transparent)]
     Reach(#[from] ReachError),

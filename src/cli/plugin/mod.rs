@@ -3,7 +3,7 @@
 //! It decides with `core` and acts with the caller's own rights only. [`reach`] finds the cluster and logs in, [`cluster`]
 //! talks to the API server, [`contexts`] asks several clusters at once, [`identity`] asks who the caller is, [`refused`] reads
 //! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
-//! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`].
+//! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`], [`run`].
 //!
 //! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
@@ -76,6 +76,9 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Look at the installation: what is wrong, and how to mend it. Begin with this when something does not work.
     Doctor(doctor::DoctorArgs),
+    /// Run a command whose refused calls are asked for, held and sent again.
+    #[command(hide = true)]
+    Run(run::RunArgs),
     /// Look at policies before they are applied.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -122,6 +125,10 @@ impl Plugin {
             Command::Pending(args) => decide::pending::run(args, console).await,
             Command::Explain(args) => explain::run(args, console).await,
             Command::Doctor(args) => doctor::run(args, console).await,
+            Command::Run(args) => match run::run(args, console).await {
+                Ok(code) => return code,
+                Err(error) => Err(error),
+            },
             Command::Policy(command) => policy::run(command, console).await,
             Command::Completion(command) => completion::run(command, console),
         };

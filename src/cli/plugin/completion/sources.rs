@@ -75,7 +75,8 @@ const EVERYWHERE: [(&str, NameSource); 9] = [
     ("requester", NameSource::Requesters),
 ];
 /// Names of values that nobody can list.
-const FREE_TEXT: [&str; 14] = [
+const FREE_TEXT: [&str; 15] = [
+    "COMMAND",
     "DURATION",
     "GROUP",
     "KEY=VALUE",

@@ -12,11 +12,11 @@ use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::client::Body;
 use kube::config::AuthInfo;
 use tokio::sync::Mutex;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
+use super::carried::RepeatableBody;
 use super::exec::{ExecGiven, ExecLogin};
 use super::failure::LoginFailure;
 use super::oidc::OidcLogin;
@@ -28,9 +28,10 @@ const SOON: SignedDuration = SignedDuration::from_secs(10);
 const FILE_IS_NEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Where a login comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum LoginSource {
     /// From the connection, such as its client certificate, or from nowhere.
+    #[default]
     Connection,
     /// A header from the kubeconfig or the command line.
     Fixed(String),
@@ -144,8 +145,8 @@ impl LoginState {
 }
 
 /// The same call once more, if its body can be sent twice.
-fn copied(request: &Request<Body>) -> Option<Request<Body>> {
-    let mut copy = Request::new(request.body().try_clone()?);
+fn copied<R: RepeatableBody>(request: &Request<R>) -> Option<Request<R>> {
+    let mut copy = Request::new(request.body().repeated()?);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
@@ -180,9 +181,10 @@ pub struct LoginCalls<S> {
     login: KubeLogin,
 }
 
-impl<S, B> Service<Request<Body>> for LoginCalls<S>
+impl<S, R, B> Service<Request<R>> for LoginCalls<S>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Clone + Send + 'static,
+    R: RepeatableBody + Send + 'static,
+    S: Service<Request<R>, Response = Response<B>, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Send + 'static,
 {
@@ -194,7 +196,7 @@ where
         self.inner.poll_ready(task)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<R>) -> Self::Future {
         // The one that is ready makes the call, and the copy gets ready for the next one.
         let copy = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, copy);

@@ -1,9 +1,10 @@
 //! How the cluster is reached, in all of kubectl's ways: which kubeconfig, which proxy, which login.
 //!
 //! [`flags`] are what the command line says, [`chosen`] what files and environment make of it, [`proxy`] makes the
-//! connections, [`login`] what each call carries, from a program ([`exec`]) or an issuer ([`oidc`]); [`place`] and
-//! [`failure`] have the words for what goes wrong. It must not know any kind of Daypass's.
+//! connections, [`login`] what each call carries, from a program ([`exec`]) or an issuer ([`oidc`]), and [`carried`] are calls
+//! of others that carry it too; [`place`] and [`failure`] have the words for what goes wrong. It must not know any kind of Daypass's.
 
+pub mod carried;
 mod chosen;
 mod exec;
 pub mod failure;
@@ -21,8 +22,9 @@ use kube::Client;
 use kube::client::ClientBuilder;
 use tower::{Layer, ServiceExt};
 
-use self::chosen::choose;
+use self::carried::CarriedCalls;
 pub use self::chosen::kubeconfig;
+use self::chosen::{ChosenContext, choose};
 use self::failure::ReachError;
 use self::flags::Connection;
 use self::login::KubeLogin;
@@ -47,12 +49,34 @@ pub struct ReachedCluster {
 /// # Errors
 /// When there is no usable kubeconfig, or no login.
 pub async fn reach(connection: &Connection) -> Result<ReachedCluster, ReachError> {
+    let (chosen, login) = logged_in(connection).await?;
+    reached(chosen, &login)
+}
+
+/// The same, and a way for calls of others: they carry the same login, and who is asked for it is asked once.
+///
+/// # Errors
+/// Likewise.
+pub async fn reach_for_others(connection: &Connection) -> Result<(ReachedCluster, CarriedCalls), ReachError> {
+    let (chosen, login) = logged_in(connection).await?;
+    let service = login.layer(connections(&chosen.config, chosen.proxy.as_ref())?).boxed_clone();
+    let api_server = chosen.config.cluster_url.clone();
+    let impersonates = chosen.config.auth_info.impersonate.is_some();
+    Ok((reached(chosen, &login)?, CarriedCalls::new(service, api_server, impersonates)))
+}
+
+async fn logged_in(connection: &Connection) -> Result<(ChosenContext, KubeLogin), ReachError> {
     let mut chosen = choose(connection).await?;
     let config = &mut chosen.config;
-    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("kubectl-daypass/", env!("CARGO_PKG_VERSION")))));
     // Each call has its own limit; a watch may stay silent for minutes.
     (config.connect_timeout, config.read_timeout) = (Some(CONNECT), None);
-    let login = KubeLogin::first(chosen.login, &mut config.auth_info).await?;
+    let login = KubeLogin::first(std::mem::take(&mut chosen.login), &mut config.auth_info).await?;
+    Ok((chosen, login))
+}
+
+fn reached(mut chosen: ChosenContext, login: &KubeLogin) -> Result<ReachedCluster, ReachError> {
+    let config = &mut chosen.config;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("kubectl-daypass/", env!("CARGO_PKG_VERSION")))));
     let namespace = config.default_namespace.clone();
     // Without retries: who waits at a terminal wants the first answer, and pipelines know better when to try again.
     let service = login.layer(connections(config, chosen.proxy.as_ref())?);

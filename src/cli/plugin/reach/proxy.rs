@@ -6,11 +6,13 @@
 use std::net::IpAddr;
 
 use http::Uri;
+use hyper::body::{Body, Bytes};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use kube::Config;
 use kube::client::ConfigExt;
+use tower::BoxError;
 
 use super::failure::ReachError;
 use crate::runtime::connection::{self, Unlayered};
@@ -77,7 +79,11 @@ pub fn shown(proxy: &Intercept) -> String {
 ///
 /// # Errors
 /// When the certificates of the configuration cannot be used.
-pub fn connections(config: &Config, proxy: Option<&Intercept>) -> kube::Result<Unlayered> {
+pub fn connections<B>(config: &Config, proxy: Option<&Intercept>) -> kube::Result<Unlayered<B>>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     let Some(proxy) = proxy else { return connection::over(config, connection::tcp()) };
     let uri = proxy.uri().clone();
     if uri.scheme_str().is_some_and(|scheme| scheme.starts_with("socks5")) {
