@@ -61,7 +61,7 @@ fuzz:
 	DAYPASS_FUZZ_CASES=$(or $(CASES),5000) DAYPASS_FUZZ_SEED=$(or $(SEED),0) cargo test --test fuzz
 
 ## Latencies and throughput beside a bare client that only writes RoleBindings, on a control plane without Daypass in the
-## same run. `make bench ONLY=one,burst` runs some sections of plugin, one, burst, ends, waiting, restart,
+## same run. `make bench ONLY=one,burst` runs some sections of plugin, run, one, burst, ends, waiting, restart,
 ## policies and live;
 ## `make bench ONLY=live LIVE=50000` goes up to so many live grants,
 ## and PROGRAM=target/x86_64-unknown-linux-musl/release/daypass measures what `make image-binary` made, which takes less memory.

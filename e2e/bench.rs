@@ -6,6 +6,7 @@ mod bare;
 mod live;
 mod plugin;
 mod policies;
+mod run;
 mod same_writes;
 mod seen;
 mod waiting;
@@ -43,10 +44,10 @@ const OVERDUE: usize = 200;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
-const SECTIONS: [&str; 8] = ["plugin", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
+const SECTIONS: [&str; 9] = ["plugin", "run", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
 
-/// The one that has nothing to do with the controller.
-const PLUGIN: &str = "plugin";
+/// Those that have nothing to do with the controller.
+const OF_PLUGIN: [&str; 2] = ["plugin", "run"];
 
 /// Measures and prints; only these sections, if some are named. `live`: how many live grants there are at last, if not as
 /// many as usual.
@@ -72,10 +73,13 @@ async fn measure(only: &[&str], live: Option<usize>) {
     println!("daypass {} ({profile})", env!("CARGO_PKG_VERSION"));
     let other = std::env::var(PROGRAM).ok().filter(|program| !program.is_empty());
     println!("{}\n", other.map_or_else(String::new, |program| format!("the controller is {program}")));
-    if only.contains(&PLUGIN) {
+    if only.contains(&"plugin") {
         plugin::measure().await;
     }
-    if only.iter().all(|only| *only == PLUGIN) {
+    if only.contains(&"run") {
+        run::measure().await;
+    }
+    if only.iter().all(|only| OF_PLUGIN.contains(only)) {
         return;
     }
     println!(
@@ -104,7 +108,7 @@ async fn measure(only: &[&str], live: Option<usize>) {
         cluster: cluster.clone(),
     };
     println!("{:<54} {:>9} {:>9} {:>9} {:>7} {:>7}", "", "p50", "p99", "max", "x p50", "x p99");
-    for section in SECTIONS.into_iter().filter(|section| *section != PLUGIN && only.contains(section)) {
+    for section in SECTIONS.into_iter().filter(|section| !OF_PLUGIN.contains(section) && only.contains(section)) {
         match section {
             "one" => bench.one_at_a_time().await,
             "burst" => bench.burst().await,

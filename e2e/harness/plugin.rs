@@ -113,7 +113,8 @@ impl Plugin {
     /// Starts it, to look at what it says while it runs.
     pub fn start(&self, args: &[&str]) -> Running {
         let mut command = self.command(args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Or who types at the terminal of the trials would type to it.
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         Running { child: command.spawn().expect("start the plugin") }
     }
 
@@ -201,10 +202,14 @@ impl Running {
         printed
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) {
-        let pid = self.child.id().expect("it runs").to_string();
-        super::process::signal("INT", &pid);
+        super::process::signal("INT", &self.pid().to_string());
     }
 
     /// Waits for the end: exit code, and the rest of standard output and of standard error.

@@ -22,6 +22,7 @@ mod reach;
 mod readers;
 mod refused;
 mod request;
+mod run;
 mod unstamped;
 mod watch;
 mod who;
@@ -57,6 +58,7 @@ pub fn trials() -> Vec<Trial> {
         readers::trials(),
         doctor::trials(),
         completion::trials(),
+        run::trials(),
     ];
     trials.into_iter().flatten().collect()
 }
