@@ -260,9 +260,14 @@ impl ControlPlane {
         Kubectl::new(Tool::new(&self.binaries.kubectl, self.dir(), kubeconfig))
     }
 
+    /// The folder in which kubectl and helm are.
+    pub fn tools(&self) -> PathBuf {
+        self.binaries.kubectl.parent().expect("a folder").to_owned()
+    }
+
     /// Runs a line in a shell as a user, whatever comes of it: `kubectl` is theirs there.
     pub async fn shell(&self, user: User, line: &str) -> Output {
-        let tools = self.binaries.kubectl.parent().expect("a folder").display().to_string();
+        let tools = self.tools().display().to_string();
         let line = format!("PATH='{tools}':\"$PATH\"\n{line}");
         Tool::new(Path::new("/bin/sh"), self.dir(), &self.kubeconfig(user)).run(&["-c", &line], "").await
     }

@@ -2,24 +2,25 @@
 //!
 //! [`draft`] makes the request of the command line, [`anew`] one of a request that there is, [`options`] says what there is to
 //! ask for and [`pick`] has somebody choose, [`manifest`] reads requests from a file and
-//! [`from_error`] makes them of what was refused. [`mod@send`] makes them: [`forecast`] asks
+//! [`from_error`] makes them of what was refused, by [`mod@propose`]. [`mod@send`] makes them: [`forecast`] asks
 //! the core, [`wait`] watches, and [`ending`] says how it went. [`mod@line`] is the way back, from a request to its line. Nothing
 //! here decides.
 
 pub mod anew;
 pub mod draft;
-mod ending;
+pub mod ending;
 mod every;
-mod forecast;
+pub mod forecast;
 mod from_error;
 pub mod groups;
-mod line;
+pub mod line;
 mod manifest;
 pub mod options;
 mod pick;
+pub mod propose;
 pub mod rule;
 pub mod send;
-mod wait;
+pub mod wait;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ use k8s_openapi::jiff::Timestamp;
 use self::draft::Wish;
 use self::every::EveryArg;
 use self::options::AskOptions;
+use self::propose::AskedTerms;
 use self::rule::RuleArg;
 use self::send::{SendArgs, check_length, send, send_all};
 use super::cluster::Cluster;
@@ -151,7 +153,7 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
     if args.from_error {
         let (RequestArgs { duration, reason, ticket, policy, namespace, how, .. }, who) = (args, requester);
         let namespace = cluster.namespace_or(&namespace).to_owned();
-        let terms = from_error::AskedTerms { duration, reason, ticket, policy, namespace };
+        let terms = AskedTerms { duration, reason, ticket, policy, namespace };
         return from_error::run(cluster, &terms, who, &how, console).await;
     }
     let Some(role) = args.role.clone() else { return choose(args, cluster, requester, console).await };

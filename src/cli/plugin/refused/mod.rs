@@ -6,6 +6,8 @@ pub mod message;
 
 use std::fmt;
 
+use k8s_openapi::api::authorization::v1::{NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReviewSpec};
+
 use crate::api::request::NarrowRule;
 
 /// A call that was refused because a right was missing.
@@ -65,6 +67,35 @@ impl RefusedCall {
                     resources: vec![path],
                     resource_names: name.iter().filter(|_| !unnamed).cloned().collect(),
                     non_resource_urls: Vec::new(),
+                }
+            }
+        }
+    }
+
+    /// The question whether the caller may make this call.
+    pub fn question(&self) -> SelfSubjectAccessReviewSpec {
+        let verb = Some(self.verb.clone());
+        match &self.target {
+            RefusedTarget::Path(path) => {
+                let path = NonResourceAttributes { path: Some(path.clone()), verb };
+                SelfSubjectAccessReviewSpec {
+                    non_resource_attributes: Some(path),
+                    ..SelfSubjectAccessReviewSpec::default()
+                }
+            }
+            RefusedTarget::Resource { group, resource, subresource, name, namespace } => {
+                let attributes = ResourceAttributes {
+                    group: Some(group.clone()),
+                    resource: Some(resource.clone()),
+                    subresource: subresource.clone(),
+                    name: name.clone(),
+                    namespace: namespace.clone(),
+                    verb,
+                    ..ResourceAttributes::default()
+                };
+                SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(attributes),
+                    ..SelfSubjectAccessReviewSpec::default()
                 }
             }
         }

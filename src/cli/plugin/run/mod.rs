@@ -1,10 +1,15 @@
 //! `kubectl daypass run`: runs a command whose refused calls are asked for, held and sent again.
 //!
 //! [`endpoint`] is what the command talks to in place of the API server, [`kubeconfig`] leads it there, [`child`] is the
-//! command itself. It must not decide who gets what: the core does.
+//! command itself. [`hold`] is the desk for what is refused: [`attributes`] says what a call is, [`known`] what goes with it, and
+//! [`allowed`] how far a script may go. It must not decide who gets what: the core does.
 
+pub mod allowed;
+pub mod attributes;
 mod child;
 pub mod endpoint;
+pub mod hold;
+pub mod known;
 mod kubeconfig;
 
 use std::ffi::OsString;
@@ -12,10 +17,11 @@ use std::process::ExitCode;
 
 use self::child::{CommandSignals, RunningCommand};
 use self::endpoint::Endpoint;
-use self::endpoint::desk::{AfterRefusal, HeldCall, RefusalDesk};
+use self::hold::{HoldArgs, Holding};
 use self::kubeconfig::RunKubeconfig;
 use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
+use super::exit::Exit;
 use super::output::console::Console;
 
 /// The command line of `run`.
@@ -25,6 +31,8 @@ pub struct RunArgs {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
     #[command(flatten)]
+    hold: HoldArgs,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -33,30 +41,31 @@ pub struct RunArgs {
 /// # Errors
 /// Why there is nothing for it to talk to.
 pub async fn run(args: RunArgs, console: &mut Console) -> Result<ExitCode, PluginError> {
-    let (cluster, calls) = Cluster::connect_for_others(&args.connection).await?;
+    let RunArgs { command, hold, connection } = args;
+    let (mut cluster, calls) = Cluster::connect_for_others(&connection).await?;
+    if let Some(namespace) = &hold.namespace {
+        cluster.namespace.clone_from(namespace);
+    }
     let failed = |source| PluginError::NoEndpoint { source };
     let mut signals = CommandSignals::listen().map_err(failed)?;
-    let endpoint = Endpoint::open(calls, PassesAll).await.map_err(failed)?;
+    let line = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (desk, holding) = Holding::open(cluster.clone(), hold, line, connection.flags()).await?;
+    let endpoint = Endpoint::open(calls, desk).await.map_err(failed)?;
     let kubeconfig = RunKubeconfig::write(&endpoint, &cluster).map_err(failed)?;
-    let code = match RunningCommand::start(&args.command, &kubeconfig.file(), &kubeconfig.cache()) {
-        Ok(mut command) => child::code_of(command.end(&mut signals).await.map_err(failed)?),
+    let ended = match RunningCommand::start(&command, &kubeconfig.file(), &kubeconfig.cache()) {
+        Ok(mut command) => command.end(&mut signals).await.map(child::code_of).map_err(failed),
         Err(error) => {
-            let program = args.command.first().map(|program| program.display().to_string()).unwrap_or_default();
+            let program = command.first().map(|program| program.display().to_string()).unwrap_or_default();
             console.say(format!("kubectl daypass run: cannot run {program}: {error}"));
-            child::code_of_failure(&error)
+            Ok(child::code_of_failure(&error))
         }
     };
     // What the command has left running can ask for nothing more.
     endpoint.close().await;
     drop(kubeconfig);
-    Ok(ExitCode::from(code))
-}
-
-/// Lets every refusal through.
-struct PassesAll;
-
-impl RefusalDesk for PassesAll {
-    async fn refused(&self, _: HeldCall) -> AfterRefusal {
-        AfterRefusal::Pass
+    let left = holding.close().await;
+    match ended? {
+        0 if left != Exit::Done => Ok(ExitCode::from(left.code())),
+        code => Ok(ExitCode::from(code)),
     }
 }

@@ -1,0 +1,206 @@
+//! What a known command calls beside the first call of it that was refused, so that it is asked for whole.
+//!
+//! [`line`] reads the command, [`table`] has what each calls, and this holds the one against the other. Of a command that is not
+//! in the table nothing is known but what was refused. It must not ask anybody, and nothing here gives a right.
+
+pub mod line;
+mod table;
+
+use self::line::{KnownTool, ToolLine};
+use self::table::{BesideObject, COMMANDS, CONNECTED, KnownCommand};
+use crate::cli::plugin::refused::{RefusedCall, RefusedTarget};
+
+/// The calls that a command makes beside a refused one, as far as it is known; `line` are its words, the program first.
+pub fn beside(line: &[String], refused: &RefusedCall) -> Vec<RefusedCall> {
+    let Some(object) = RefusedObject::of(refused) else { return Vec::new() };
+    let mut calls = connection(refused);
+    if let Some(line) = ToolLine::read(line) {
+        for command in COMMANDS.iter().filter(|command| is_given(command, &line, &object)) {
+            calls.extend(object.names(&line).into_iter().flat_map(|name| object.called(command, name)));
+        }
+    }
+    let mut seen = vec![RefusedCall { user: None, ..refused.clone() }];
+    calls.retain(|call| {
+        let is_new = !seen.contains(call);
+        seen.push(call.clone());
+        is_new
+    });
+    calls
+}
+
+/// Whether a command gets on without a call that it makes for its messages only.
+pub fn does_without(line: &[String], refused: &RefusedCall) -> bool {
+    let Some(line) = ToolLine::read(line) else { return false };
+    let RefusedTarget::Resource { group, resource, .. } = &refused.target else { return false };
+    // Of an object that is not there, kubectl looks whether its namespace is.
+    let is_of_namespace = refused.verb == "get" && group.is_empty() && resource == "namespaces";
+    let is_asked_for = line.words.iter().any(|word| word.starts_with("ns") || word.starts_with("namespace"));
+    line.tool == KnownTool::Kubectl && is_of_namespace && !is_asked_for
+}
+
+/// What a connection into a pod takes beside the call that opens it, whichever program opens it.
+fn connection(refused: &RefusedCall) -> Vec<RefusedCall> {
+    match &refused.target {
+        RefusedTarget::Resource { resource, subresource: Some(part), .. }
+            if resource == "pods"
+                && matches!(part.as_str(), "exec" | "attach" | "portforward")
+                && refused.verb == "get" =>
+        {
+            let call =
+                |verb: &&str| RefusedCall { user: None, verb: (*verb).to_owned(), target: refused.target.clone() };
+            CONNECTED.iter().map(call).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_given(command: &KnownCommand, line: &ToolLine<'_>, object: &RefusedObject<'_>) -> bool {
+    command.tool == line.tool
+        && line.words.starts_with(command.words)
+        && (command.with.is_empty() || command.with.iter().any(|flag| line.has(flag)))
+        && !command.without.iter().any(|flag| line.has(flag) || line.lacks(flag))
+        && (command.kinds.is_empty() || command.kinds.contains(&(object.group, object.resource)))
+        && (object.name.is_some() || !command.is_of_one)
+}
+
+/// The object that was refused, whatever was to be done with it.
+struct RefusedObject<'a> {
+    group: &'a str,
+    resource: &'a str,
+    name: Option<&'a str>,
+    namespace: Option<&'a str>,
+}
+
+impl<'a> RefusedObject<'a> {
+    fn of(refused: &'a RefusedCall) -> Option<Self> {
+        match &refused.target {
+            RefusedTarget::Path(_) => None,
+            RefusedTarget::Resource { group, resource, name, namespace, .. } => {
+                Some(Self { group, resource, name: name.as_deref(), namespace: namespace.as_deref() })
+            }
+        }
+    }
+
+    /// Its name, and those of the same kind that stand behind it in the command.
+    fn names(&self, line: &ToolLine<'a>) -> Vec<Option<&'a str>> {
+        let Some(own) = self.name else { return vec![None] };
+        let at = line.words.iter().position(|word| *word == own).filter(|at| *at > 1);
+        let behind = at.and_then(|at| line.words.get(at + 1..)).unwrap_or_default();
+        let others = behind.iter().filter(|word| !word.contains(['/', '=', ':']) && !word.ends_with('-'));
+        std::iter::once(own).chain(others.copied()).map(Some).collect()
+    }
+
+    /// What a command calls of the object of this name.
+    fn called(&self, command: &KnownCommand, name: Option<&str>) -> Vec<RefusedCall> {
+        let mut calls = Vec::new();
+        for beside in command.calls {
+            let own = (self.group, self.resource);
+            let ((group, resource), part, name) = match beside.on {
+                BesideObject::Same => (own, None, name),
+                BesideObject::Part(part) => (own, Some(part), name),
+                BesideObject::Kind(group, resource) => ((group, resource), None, None),
+            };
+            let (resource, part) = resource.split_once('/').map_or((resource, part), |(r, part)| (r, Some(part)));
+            let target = RefusedTarget::Resource {
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                subresource: part.map(str::to_owned),
+                name: name.map(str::to_owned),
+                namespace: self.namespace.map(str::to_owned),
+            };
+            calls.extend(beside.verbs.iter().map(|verb| RefusedCall {
+                user: None,
+                verb: (*verb).to_owned(),
+                target: target.clone(),
+            }));
+        }
+        calls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    fn call(verb: &str, path: &str, name: &str) -> RefusedCall {
+        let (path, group) = path.split_once('.').unwrap_or((path, ""));
+        let (resource, part) = path.split_once('/').map_or((path, None), |(r, p)| (r, Some(p.to_owned())));
+        let target = RefusedTarget::Resource {
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            subresource: part,
+            name: Some(name.to_owned()).filter(|name| !name.is_empty()),
+            namespace: Some("shop".to_owned()),
+        };
+        RefusedCall { user: None, verb: verb.to_owned(), target }
+    }
+
+    fn asked(line: &str, refused: &RefusedCall) -> String {
+        let called: Vec<String> = beside(&words(line), refused)
+            .iter()
+            .map(|call| call.to_string().replace(" in namespace shop", ""))
+            .collect();
+        called.join(", ")
+    }
+
+    #[test]
+    fn a_known_command_is_asked_for_whole() {
+        for (line, refused, expected) in [
+            ("kubectl get pods", call("list", "pods", ""), ""),
+            ("kubectl get pods -w", call("list", "pods", ""), "watch pods"),
+            ("kubectl get pods -owide", call("list", "pods", ""), ""),
+            ("kubectl describe pod a", call("get", "pods", "a"), "list events"),
+            ("kubectl describe pods", call("list", "pods", ""), "get pods, list events"),
+            ("kubectl delete cm a", call("delete", "configmaps", "a"), "get configmaps a"),
+            ("kubectl delete pod a", call("delete", "pods", "a"), "get pods a, watch pods a"),
+            ("kubectl delete pod a --wait=false", call("delete", "pods", "a"), ""),
+            (
+                "kubectl delete cm a b",
+                call("delete", "configmaps", "a"),
+                "get configmaps a, delete configmaps b, get configmaps b",
+            ),
+            ("kubectl label cm a x=y y-", call("get", "configmaps", "a"), "patch configmaps a"),
+            (
+                "kubectl scale deploy web --replicas 3",
+                call("get", "deployments.apps", "web"),
+                "patch deployments/scale.apps web",
+            ),
+            ("kubectl exec a -- ls", call("get", "pods", "a"), "get pods/exec a, create pods/exec a"),
+            ("k9s", call("get", "pods/exec", "a"), "create pods/exec a"),
+            ("kubectl create job x --from=cronjob/y", call("get", "cronjobs.batch", "y"), "create jobs.batch"),
+            ("helm upgrade x ./x", call("list", "secrets", ""), "create secrets, update secrets"),
+            ("helm upgrade x ./x", call("get", "configmaps", "a"), "patch configmaps a"),
+            ("terraform apply", call("get", "configmaps", "a"), ""),
+        ] {
+            assert_eq!(asked(line, &refused), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_kubectl_calls_for_its_messages_only_is_not_asked_for() {
+        let refused = call("get", "namespaces", "shop");
+        assert!(does_without(&words("kubectl apply -f x.yaml"), &refused));
+        assert!(!does_without(&words("kubectl get ns shop"), &refused));
+        assert!(!does_without(&words("helm upgrade x ./x"), &refused));
+        assert!(!does_without(&words("kubectl apply -f x.yaml"), &call("get", "pods", "a")));
+    }
+
+    proptest! {
+        /// Nothing is asked for in another place, nor what was refused twice.
+        #[test]
+        fn nothing_is_asked_for_elsewhere(index in 0..COMMANDS.len(), verb in "get|list|delete|patch", name in "[a-c]?") {
+            let command = &COMMANDS[index];
+            let (group, resource) = command.kinds.first().copied().unwrap_or(("", "configmaps"));
+            let refused = call(&verb, &format!("{resource}.{group}"), &name);
+            let program = if command.tool == KnownTool::Helm { "helm" } else { "kubectl" };
+            let line: Vec<String> = std::iter::once(program).chain(command.words.iter().copied()).map(str::to_owned).collect();
+            let called = beside(&line, &refused);
+            prop_assert!(called.iter().all(|call| call.namespace() == Some("shop") && *call != refused));
+        }
+    }
+}
