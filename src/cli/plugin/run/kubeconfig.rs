@@ -72,7 +72,7 @@ fn fresh_folder_in(parent: &Path) -> io::Result<PathBuf> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder)?;
+    std::fs::DirBuilder::create(&builder, &folder)?;
     Ok(folder)
 }
 
