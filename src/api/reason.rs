@@ -166,3 +166,17 @@ impl Reason {
         Vocabulary::as_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Conditions, Events and histories are read by programs: a word that is stored stays what it is.
+    #[test]
+    fn every_reason_is_stored_under_its_own_name() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.as_str(), format!("{reason:?}"));
+            assert_eq!(StoredReason::from(reason.as_str()).known(), Some(*reason));
+        }
+    }
+}

@@ -84,4 +84,23 @@ impl fmt::Display for Unguarded {
 }
 
 #[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::noon;
+    use k8s_openapi::jiff::SignedDuration;
+
+    #[test]
+    fn what_was_written_before_the_guard_or_in_a_gap_of_it_was_unguarded() {
+        let at = |seconds: i64| noon() + SignedDuration::from_secs(seconds);
+        let gaps = Gaps { since: at(0), between: vec![Gap { from: at(10), to: at(20) }] };
+        let gap = Some(Unguarded { from: Some(at(10)), to: at(20) });
+        for (seconds, expected) in
+            [(-1, Some(Unguarded { from: None, to: at(0) })), (0, None), (9, None), (10, gap), (19, gap), (20, None)]
+        {
+            assert_eq!(gaps.gap_at(at(seconds)), expected, "{seconds} s after noon");
+        }
+    }
+}
+
+#[cfg(test)]
 mod golden;

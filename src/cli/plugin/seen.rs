@@ -442,3 +442,32 @@ fn named(request: &AccessRequest, extended: Option<&AccessRequest>) -> Vec<Strin
     names.dedup();
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::request;
+    use serde_json::json;
+
+    #[test]
+    fn while_the_guard_or_the_clock_is_wrong_nothing_is_promised() {
+        let judged = |status: &str, reason: &str| {
+            let condition = json!({
+                "type": "Approved", "status": status, "reason": reason, "message": "m",
+                "lastTransitionTime": "2026-11-23T12:00:00Z"
+            });
+            let mut request = request(json!({}));
+            request.status = serde_json::from_value(json!({ "conditions": [condition] })).unwrap();
+            guard(&request)
+        };
+        let missing = Guard::Missing(NotInForce::OnRecord("m".to_owned()));
+        for (status, reason, expected) in [
+            ("Unknown", "GuardMissing", &missing),
+            ("Unknown", "ClockWrong", &missing),
+            ("Unknown", "ApprovalNeeded", &Guard::since(Timestamp::MIN)),
+            ("True", "GuardMissing", &Guard::since(Timestamp::MIN)),
+        ] {
+            assert_eq!(judged(status, reason), *expected, "{status} {reason}");
+        }
+    }
+}

@@ -215,3 +215,25 @@ async fn unbind_all(context: &Context, request: &AccessRequest) -> bool {
 fn message<T>(result: Result<T, Error>) -> Option<T> {
     result.inspect_err(|error| error!(%error, "cannot remove a binding; trying again soon")).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::scripted::{Script, context, failure, granted};
+    use crate::core::laws::fixtures::noon;
+    use crate::runtime::clock::Clock;
+    use http::Method;
+
+    /// A right that was taken away must not end what runs.
+    #[tokio::test]
+    async fn a_binding_whose_request_may_not_be_read_stays_and_is_looked_at_again() {
+        let (_, wanted) = granted();
+        let mut binding = Observed::from(&wanted.role_binding());
+        binding.metadata.uid = Some("b-1".to_owned());
+        let forbidden = failure(403, "Forbidden");
+        let script = Script::default().then(Method::GET, "/namespaces/shop/accessrequests/fix", 403, forbidden);
+        let (context, _feeds, _inbox) = context(&script, Clock::at(noon()));
+        assert!(!inspect_binding(&context, &binding).await, "nothing is known yet");
+        script.is_over();
+    }
+}

@@ -85,3 +85,22 @@ fn has(context: &Context, request: &ObjectRef<PackedRequest>, version: u64) -> b
     let stored = stored.and_then(|packed| revision(packed.meta().resource_version.as_ref()));
     stored.is_some_and(|stored| stored >= version)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::scripted::{Script, bring, context, granted};
+    use crate::core::laws::fixtures::noon;
+    use crate::runtime::clock::Clock;
+
+    /// A grant that the leader before made last would not be counted, and limits would let one more through.
+    #[tokio::test]
+    async fn only_a_version_as_new_as_the_one_that_is_stored_will_do() {
+        let (context, mut feeds, _inbox) = context(&Script::default(), Clock::at(noon()));
+        let (request, _) = granted();
+        let name = reference(&request);
+        assert!(!has(&context, &name, 7), "it has not come");
+        bring(&context, &mut feeds, request);
+        assert_eq!([6, 7, 8].map(|version| has(&context, &name, version)), [true, true, false]);
+    }
+}

@@ -295,4 +295,14 @@ mod tests {
         }
         assert_eq!(by("mallory", Some("u-mallory"), ReviewVerdict::Revoke), NotAnApprover);
     }
+
+    #[test]
+    fn one_denial_is_enough_whoever_approves() {
+        let stages = [stage("leads", 1, vec![user("bob"), user("carol")])];
+        let denies = |who: &str| (who.to_owned(), review(ReviewVerdict::Deny, &[]));
+        let both = progress(&stages, &[approve("bob"), denies("carol")].into(), &alice());
+        assert_eq!(both, Progress::Denied { by: "carol".to_owned(), comment: String::new() });
+        let vain = progress(&stages, &[approve("bob"), denies("mallory")].into(), &alice());
+        assert_eq!(vain, Progress::Complete(vec!["bob".to_owned()]));
+    }
 }

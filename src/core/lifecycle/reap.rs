@@ -215,4 +215,23 @@ mod tests {
         assert_eq!(verdict(&lent, Owner::Gone, noon() + LOAN), Some(Stray::RequestGone));
         assert_eq!(verdict(&lent, Owner::Unserved, noon()), None);
     }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_binding_is_not_that_binding() {
+        let request = granted();
+        let mut other = binding(&request);
+        other.metadata.uid = Some("b-2".to_owned());
+        let labels = other.metadata.labels.get_or_insert_default();
+        labels.insert(crate::api::keys::REQUEST_UID.to_owned(), "r-2".to_owned());
+        assert_eq!(verdict(&other, Owner::Found(&request), noon()), Some(Stray::RequestReplaced));
+    }
+
+    #[test]
+    fn a_binding_has_no_business_there_from_its_end_on() {
+        let mut request = granted();
+        request.spec.recurrence = None;
+        let (binding, end) = (binding(&request), noon() + SECOND * 24 * 3600);
+        assert_eq!(verdict(&binding, Owner::Found(&request), end - SECOND), None);
+        assert_eq!(verdict(&binding, Owner::Found(&request), end), Some(Stray::Ended));
+    }
 }

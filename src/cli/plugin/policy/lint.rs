@@ -101,3 +101,35 @@ fn all(
     let found = in_order([lint(policies, known, protected), unreadable].concat());
     Warnings { policies: count, found }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::decision::protected::USUAL_RELEASE;
+    use crate::core::laws::fixtures::policy;
+    use serde_json::json;
+
+    #[test]
+    fn the_namespaces_of_policy_tests_are_those_that_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let scope = json!({ "namespaces": ["shop", "shpo"] });
+        let stages = json!([{ "name": "leads", "approvers": [{ "kind": "Group", "name": "leads" }] }]);
+        let policy = policy("p", json!({ "scope": scope, "approval": { "stages": stages } }));
+        let test = json!({
+            "apiVersion": "daypass.dev/v1alpha1", "kind": "PolicyTest", "namespaces": [{ "name": "shop" }], "cases": []
+        });
+        let (alone, tested) = (folder.path().join("policy.json"), folder.path().join("test.json"));
+        std::fs::write(&alone, json!(policy).to_string()).unwrap();
+        std::fs::write(&tested, test.to_string()).unwrap();
+        let fits_nothing = |paths: &[PathBuf]| {
+            let found = files(paths, USUAL_RELEASE).unwrap().found.into_iter();
+            found
+                .filter(|warning| matches!(warning.what, Oddity::FitsNothing { .. }))
+                .map(|w| w.what)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(fits_nothing(std::slice::from_ref(&alone)), [], "no namespace is known");
+        let expected = Oddity::FitsNothing { glob: "shpo".to_owned(), known: 1 };
+        assert_eq!(fits_nothing(&[alone, tested]), [expected]);
+    }
+}

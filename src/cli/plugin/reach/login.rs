@@ -219,3 +219,57 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::noon;
+
+    fn of_file(path: &std::path::Path) -> LoginState {
+        LoginState { source: LoginSource::File { user: "alice".to_owned(), path: path.to_owned() }, had: None }
+    }
+
+    fn words(header: Option<HeaderValue>) -> Option<String> {
+        header.map(|header| header.to_str().unwrap().to_owned())
+    }
+
+    /// Whoever writes the file renews the token in it, and a command may wait for hours.
+    #[tokio::test]
+    async fn the_token_of_a_file_is_read_again_when_it_is_no_longer_new() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut login = of_file(file.path());
+        for (token, after, sent) in [
+            (Some("one"), 0, "Bearer one"),
+            (Some("two"), 40, "Bearer one"),
+            (Some("two"), 55, "Bearer two"),
+            // Some remove the file once it was read.
+            (None, 600, "Bearer two"),
+        ] {
+            match token {
+                Some(token) => std::fs::write(file.path(), token).unwrap(),
+                None => std::fs::remove_file(file.path()).unwrap(),
+            }
+            let header = login.header(noon() + SignedDuration::from_secs(after)).await.unwrap();
+            assert_eq!(words(header).as_deref(), Some(sent), "after {after} s");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_was_refused_is_had_anew_where_it_can_be_another() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "one").unwrap();
+        let mut login = of_file(file.path());
+        let sent = login.header(noon()).await.unwrap();
+        assert_eq!(words(login.anew(sent.as_ref(), noon()).await.unwrap()), None, "it would be refused again");
+        std::fs::write(file.path(), "two").unwrap();
+        let anew = login.anew(sent.as_ref(), noon()).await.unwrap();
+        assert_eq!(words(anew).as_deref(), Some("Bearer two"));
+        // Another call was refused as well, with the token of before: it takes what is there by now.
+        std::fs::write(file.path(), "three").unwrap();
+        let anew = login.anew(sent.as_ref(), noon()).await.unwrap();
+        assert_eq!(words(anew).as_deref(), Some("Bearer two"));
+        let mut fixed = LoginState { source: LoginSource::Fixed("Bearer one".to_owned()), had: None };
+        let sent = fixed.header(noon()).await.unwrap();
+        assert_eq!(words(fixed.anew(sent.as_ref(), noon()).await.unwrap()), None);
+    }
+}

@@ -412,6 +412,19 @@ fn every_try() -> [(&'static str, Method, &'static str, Value, Value); 7] {
     ]
 }
 
+/// What a guard leaves open that lets its try through.
+fn loophole(guard: &str) -> Loophole {
+    match guard {
+        "x-identity-check" => Loophole::Requests,
+        "x-status-guard" => Loophole::Statuses,
+        "x-binding-guard" => Loophole::Bindings,
+        "x-metadata-guard" => Loophole::Finalizers,
+        "x-lease-guard" => Loophole::Lease,
+        "x-self-guard" => Loophole::BesideController,
+        other => panic!("{other} is tried by nothing"),
+    }
+}
+
 #[tokio::test]
 async fn every_guard_is_tried_by_what_it_must_refuse_as_a_dry_run() {
     let tries = every_try();
@@ -447,7 +460,7 @@ async fn every_guard_is_tried_by_what_it_must_refuse_as_a_dry_run() {
             Some(index) => match missing(reply) {
                 NotInForce::Wanting(faults) => {
                     let named = faults.iter().map(|fault| (fault.guard.as_str(), fault.flaw)).collect::<Vec<_>>();
-                    assert!(matches!(named[..], [(name, GuardFlaw::Passed(_))] if name == tries[index].0), "{named:?}");
+                    assert_eq!(named, [(tries[index].0, GuardFlaw::Passed(loophole(tries[index].0)))]);
                 }
                 other => panic!("{other:?}"),
             },

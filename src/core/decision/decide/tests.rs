@@ -1,13 +1,15 @@
 use super::*;
 use crate::api::policy::AccessPolicy;
+use crate::api::request::ReviewVerdict;
 use crate::api::subject::{RoleKind, RoleName};
 use crate::core::decision::approvals::Reviews;
 use crate::core::decision::freeze::{Denying, NoAnswer};
 use crate::core::decision::shortfall::Requesters;
 use crate::core::decision::validate::validate;
 use crate::core::guard::NotInForce;
-use crate::core::laws::fixtures::{denied_by, deny, falls_short, group, namespaces, noon, policy, request};
+use crate::core::laws::fixtures::{denied_by, deny, falls_short, group, namespaces, noon, policy, request, review};
 use crate::core::laws::simulator::Simulator;
+use crate::core::model::ask::{RequestKind, RunningGrant};
 use crate::core::model::duration;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::problem::PolicyProblem;
@@ -353,4 +355,33 @@ fn a_broken_allow_grants_nobody_anything() {
 fn a_broken_allow_is_no_hindrance_to_a_sound_one() {
     let unread = policy("a", json!({ "duration": { "max": "soon" } }));
     assert_eq!(answer(json!({}), &[unread, policy("b", json!({}))]), by("b", "1h"));
+}
+
+#[test]
+fn who_has_a_say_still_refuses_what_waits_for_nobody() {
+    let set = PolicySet::new(&[policy("p", staged("true"))]);
+    let simulator = Simulator::new(request(json!({})), Vec::new(), namespaces(), noon());
+    let answer = |groups: &[&str]| {
+        let reviews: Reviews = [("bob".to_owned(), review(ReviewVerdict::Deny, groups))].into();
+        let log = ReviewLog { reviews: &reviews, escalated: &[], counted: &[] };
+        match decide(&validate(&simulator.request).unwrap(), &simulator.snapshot(&set, &[]), log, noon()) {
+            Decision::Approved(_) => None,
+            Decision::Refused { refusal, .. } => Some(refusal.by),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(answer(&["leads"]).as_deref(), Some("bob"));
+    assert_eq!(answer(&["dev"]), None);
+}
+
+#[test]
+fn an_extension_that_comes_too_late_says_of_what() {
+    let set = PolicySet::new(&[policy("p", json!({ "extension": { "max": "1h", "count": 1 } }))]);
+    let simulator = Simulator::new(request(json!({ "extends": "first" })), Vec::new(), namespaces(), noon());
+    let aim = RequestKind::Extension { of: "first", running: Some(RunningGrant { extended: 0, end: noon() }) };
+    let ask = ValidRequest { aim, ..validate(&simulator.request).unwrap() };
+    let log = ReviewLog { reviews: &Reviews::new(), escalated: &[], counted: &[] };
+    let answer = decide(&ask, &simulator.snapshot(&set, &[]), log, noon());
+    let Decision::Lapsed(why) = answer else { panic!("{answer:?}") };
+    assert_eq!(why, Lapse::Grant("first".to_owned()));
 }

@@ -12,6 +12,7 @@ use crate::core::decision::shortfall::{Denial, Shortfall};
 use crate::core::decision::validate::validate;
 use crate::core::laws::fixtures::{deny, falls_short, namespaces, noon, policy, request};
 use crate::core::laws::simulator::Simulator;
+use crate::core::model::ask::RunningGrant;
 use crate::core::policies::PolicySet;
 
 /// Noon of the samples is a Monday.
@@ -139,4 +140,28 @@ fn it_denies_only_what_it_is_about() {
     assert_eq!(asked(when("request.role == 'edit'")), Answer::Waits(at("30T00:00")));
     // One that cannot be evaluated lets nobody in while the window is open.
     assert_eq!(asked(when("1 / 0 == 1")), Answer::Waits(at("30T00:00")));
+}
+
+#[test]
+fn each_kind_of_request_is_held_against_the_moment_that_is_fixed() {
+    let (now, end) = (at("23T12:00"), at("23T15:00"));
+    let moment = |spec: Value, running: Option<RunningGrant>| {
+        let request = request(spec);
+        let ask = validate(&request).unwrap();
+        let aim = match ask.aim {
+            RequestKind::Extension { of, .. } => RequestKind::Extension { of, running },
+            other => other,
+        };
+        fixed_moment(&ValidRequest { aim, ..ask }, now)
+    };
+    let running = Some(RunningGrant { extended: 0, end });
+    for (spec, running, expected) in [
+        (json!({}), None, None),
+        (json!({ "startTime": end.to_string() }), None, Some((Moment::Start, end))),
+        (json!({ "breakGlass": true }), None, Some((Moment::Emergency, now))),
+        (json!({ "extends": "first" }), running, Some((Moment::EndOfGrant, end))),
+        (json!({ "extends": "first" }), None, None),
+    ] {
+        assert_eq!(moment(spec.clone(), running), expected, "{spec}");
+    }
 }

@@ -711,6 +711,8 @@ fn a_policy_that_is_doubted_ends_nothing_that_runs() {
         assert!(ended(&policies, None).is_some(), "{policies:?}");
         assert_eq!(ended(&policies, gap()), None);
     }
+    let elsewhere = deny("base", json!({ "roles": [{ "name": "admin" }] }));
+    assert_eq!(ended(&[&elsewhere], None), Some(NoLonger::PolicyDenies("base".to_owned())));
     let mut anew = base.clone();
     anew.metadata.uid = Some("another".to_owned());
     assert_eq!(ended(&[&anew], gap()), Some(NoLonger::PolicyMadeAnew("base".to_owned())));
@@ -784,4 +786,30 @@ fn a_slip_in_an_expression_of_its_policy_ends_no_grant() {
     let shortfalls = vec![Shortfall::Role { asked, listed: vec![view] }];
     let why = NoLonger::FallsShort { policy: "base".to_owned(), shortfalls };
     assert_eq!(message(&simulator), why.to_string());
+}
+
+#[test]
+fn a_binding_that_somebody_made_anew_is_not_the_one_that_was_granted() {
+    let mut simulator = granted_in_both();
+    let recorded = simulator.status().bindings[1].clone();
+    let standing = simulator.bindings.iter_mut().find(|standing| standing.object.is_at(&recorded)).unwrap();
+    standing.object.metadata.uid = Some("another".to_owned());
+    simulator.settle();
+    assert_eq!((simulator.state(), message(&simulator)), (State::Revoked, GrantLoss::Replaced(recorded).to_string()));
+}
+
+#[test]
+fn what_comes_back_after_a_rest_is_bound_anew() {
+    let window = json!({ "days": ["Mon"], "start": "12:00", "end": "13:00" });
+    let asked = request(json!({ "recurrence": { "timeZone": "UTC", "windows": [window], "weeks": 2 } }));
+    let allows = policy("base", json!({ "recurrence": { "weeks": 4 } }));
+    let mut simulator = Simulator::new(asked, vec![allows], namespaces(), noon());
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
+    go_to(&mut simulator, "13:00:00");
+    assert_eq!((simulator.state(), simulator.ours()), (State::Suspended, 0));
+    assert!(simulator.status().bindings.iter().all(|binding| binding.uid.is_none()));
+    simulator.now = noon() + SignedDuration::from_hours(7 * 24);
+    simulator.settle();
+    assert_eq!((simulator.state(), simulator.ours()), (State::Active, 1));
 }

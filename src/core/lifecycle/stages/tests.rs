@@ -1,5 +1,6 @@
 //! What goes on record while people are asked.
 
+use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::api::policy::AccessPolicy;
@@ -237,4 +238,16 @@ fn when_the_policy_changes_the_new_one_decides_and_that_is_on_record() {
     assert_eq!(policy_changes(&again(vec![anew])), [change(("p", "another", 1))]);
     let same = again(vec![asking("p", &["bob", "carol"], 1)]);
     assert_eq!(policy_changes(&same), Vec::<String>::new());
+}
+
+/// A stage with hours asks when an approval came: not when it was looked at last.
+#[test]
+fn an_approval_counts_since_it_first_did() {
+    let mut simulator = asked();
+    submit_review(&mut simulator, "bob", ReviewVerdict::Approve);
+    let first = simulator.status().counted_reviews;
+    assert_eq!(first.iter().map(|counted| counted.counted_at.0).collect::<Vec<_>>(), [noon()]);
+    simulator.now += SignedDuration::from_mins(5);
+    submit_review(&mut simulator, "eve", ReviewVerdict::Approve);
+    assert_eq!(simulator.status().counted_reviews, first);
 }

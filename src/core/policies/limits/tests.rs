@@ -178,3 +178,18 @@ fn what_was_never_let_in_does_not_count() {
         assert!(Counted::of(&other).is_none(), "{state}");
     }
 }
+
+#[test]
+fn of_several_namespaces_each_counts() {
+    let request = request(json!({}));
+    let place = GrantScope::Namespaces(["bank".to_owned(), "shop".to_owned()].into());
+    let exceeded = |there: &Counted| {
+        let limits = limits(json!({ "liveGrantsPerNamespace": 1 }));
+        limits.exceeded(&validate(&request).unwrap(), &place, minutes(10), &[there], noon())
+    };
+    for name in ["bank", "shop"] {
+        let full = Exceeded::Full { what: Count::GrantsIn(name.to_owned()), there: 1, most: 1 };
+        assert_eq!(exceeded(&running("bob", -5, 5, name)), [full]);
+    }
+    assert_eq!(exceeded(&running("bob", -5, 5, "elsewhere")), []);
+}
