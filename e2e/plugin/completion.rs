@@ -137,10 +137,13 @@ async fn places(cluster: Arc<Cluster>) {
     let policy = format!("policy {namespace}");
     let roles = format!("edit\tup to 1h, {policy}\nrole/deployer\tup to 1h, {policy}\n");
     let (start, half) = (&namespace[..namespace.len() - 1], format!("default,{}", &namespace[..namespace.len() - 1]));
+    let both = format!("{namespace},default");
     for (user, words, expected) in [
         (ALICE, &["request", "-n", &namespace, ""][..], format!("{roles}:36\n")),
         (ALICE, &["request", "--namespaces", &namespace, "e"], format!("edit\tup to 1h, {policy}\n:36\n")),
         (ALICE, &["request", "-n", &namespace, "--cluster-wide", ""], ":36\n".to_owned()),
+        // Nothing is to be had in both.
+        (GRETA, &["request", "--namespaces", &both, ""], ":36\n".to_owned()),
         (MALLORY, &["request", "-n", &namespace, ""], ":36\n".to_owned()),
         (ALICE, &["request", "edit", "--policy", &namespace], format!("{namespace}\n:36\n")),
         // alice may not list namespaces: those that policies name. greta may.

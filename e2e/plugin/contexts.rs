@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         shared("plugin::shows_several_clusters_side_by_side", side_by_side),
         shared("plugin::asks_several_clusters_at_the_same_time", at_the_same_time),
+        shared("plugin::says_which_context_a_note_and_a_hint_are_of", named),
     ]
 }
 
@@ -152,4 +153,21 @@ async fn at_the_same_time(cluster: Arc<Cluster>) {
     let starts: Vec<&str> = err.lines().filter_map(|line| line.split_once(": cannot ")).map(|(name, _)| name).collect();
     assert_eq!(starts, ["one", "two"], "{err}");
     assert!(!err.contains("no answer within"), "{err}");
+}
+
+async fn named(cluster: Arc<Cluster>) {
+    let namespace = with_requests(&cluster).await;
+    let mut all = empty();
+    add(&mut all, "few", &cluster.control_plane.kubeconfig(ALICE), &namespace);
+    add(&mut all, "main", &cluster.control_plane.kubeconfig(CAROL), &namespace);
+    all["current-context"] = json!("few");
+    let file = written(&all);
+    let plugin = Plugin::with(file.path());
+    let (_, err) = plugin.ends(&["who", "--contexts=few"], 0).await;
+    assert!(err.contains("few: note: you may not list rolebindings"), "{err}");
+    // What is typed as it stands goes where the request is, and not to the context that is usual.
+    let asks = ["pending", "-n", &namespace, "--contexts=few,main"];
+    let (code, screen) = plugin.start_at_terminal(&asks).end().await;
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains(&format!("kubectl daypass approve fix -n {namespace} --context main")), "{screen}");
 }

@@ -1,6 +1,7 @@
 //! The kubectl plugin, as people run it: one file a command, and [`connect`] for what all have in common.
 
 mod anew;
+mod as_shown;
 mod completion;
 mod connect;
 mod contexts;
@@ -24,6 +25,7 @@ mod refused;
 mod request;
 mod run;
 mod unstamped;
+mod waits;
 mod watch;
 mod who;
 
@@ -39,6 +41,7 @@ pub fn trials() -> Vec<Trial> {
         reach::trials(),
         login::trials(),
         request::trials(),
+        waits::trials(),
         options::trials(),
         manifest::trials(),
         forbidden::trials(),
@@ -49,6 +52,7 @@ pub fn trials() -> Vec<Trial> {
         watch::trials(),
         pending::trials(),
         decide::trials(),
+        as_shown::trials(),
         end::trials(),
         who::trials(),
         explain::trials(),

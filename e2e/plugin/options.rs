@@ -138,6 +138,15 @@ async fn picked(cluster: Arc<Cluster>) {
     terminal.types("\n").await;
     assert_eq!(terminal.end().await.0, Some(2));
     assert_eq!(cluster.requests(&namespace).await.list(&Default::default()).await.unwrap().items.len(), 1);
+    // A number stands for the line that has it.
+    let mut terminal = greta.start_at_terminal(&["request", "-n", &namespace, "--reason=to look"]);
+    terminal.until_shown("which one (1 to 3").await;
+    terminal.types("3\n").await;
+    terminal.until_shown("for how long (at most 1h) [1h]? ").await;
+    terminal.types("\n").await;
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains(&format!("request {namespace}/view-")), "{screen}");
     let mut terminal = greta.start_at_terminal(&["request", "view", "-n", &namespace]);
     terminal.until_shown("why is access needed? ").await;
     terminal.types("to look\n").await;

@@ -33,6 +33,13 @@ async fn offline(_: Arc<Cluster>) {
     let page = std::fs::read_to_string(binaries::repository().join("examples/README.md")).unwrap();
     assert!(page.contains(&format!("policy diff {old} new -f {tests}\n{out}```")), "examples/README.md: {out}");
     plugin.ends(&[&diff[..], &["--exit-code"]].concat(), 1).await;
+    // What NEW does not name goes on as it is, where NEW goes on top; without that it is gone.
+    let protect = format!("{new}/protect.yaml");
+    let alone = ["policy", "diff", old, &protect, "-f", tests];
+    let out = plugin.done(&[&alone[..], &["--on-top"]].concat()).await;
+    assert_eq!(out, "3 requests looked at, 0 decided differently, 0 undecidable\n");
+    let out = plugin.done(&alone).await;
+    assert!(out.ends_with("3 requests looked at, 2 decided differently, 0 undecidable\n"), "{out}");
     let same = plugin.done(&["policy", "diff", old, old, "-f", tests, "--exit-code"]).await;
     assert_eq!(same, "3 requests looked at, 0 decided differently, 0 undecidable\n");
     // For programs.

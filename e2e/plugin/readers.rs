@@ -64,6 +64,7 @@ async fn promises(cluster: Arc<Cluster>) {
     assert!(!cluster.kubectl(ALICE).can_i("get", "clusterroles/admin", None).await);
     grants(&cluster, &namespace, &name).await;
     labels(&cluster, &namespace).await;
+    limits(&cluster, &namespace).await;
 }
 
 /// Who has what is told as far as a namespace goes, with the roles of the values read one by one.
@@ -107,4 +108,14 @@ async fn labels(cluster: &Cluster, namespace: &str) {
     let (out, err) = eve.ends(&[&asks[..], &["--cluster-wide"]].concat(), 0).await;
     assert!(out.starts_with("policy wide would allow it at once, but you do not see all that decides\n"), "{out}");
     assert!(err.contains("note: you may not list namespaces"), "{err}");
+}
+
+/// Limits count what other namespaces have too.
+async fn limits(cluster: &Cluster, namespace: &str) {
+    let few = json!({ "roles": [{ "name": "view" }], "scope": { "cluster": true }, "limits": { "liveGrants": 5 } });
+    cluster.allow("few", namespace, few).await;
+    let asks = ["request", "view", "--for=20m", "--reason=x", "-n", namespace, "--cluster-wide", "--policy=few"];
+    let (out, err) = Plugin::of(cluster, EVE).ends(&[&asks[..], &["--dry-run"]].concat(), 0).await;
+    assert!(out.starts_with("policy few would allow it at once, but you do not see all that decides\n"), "{out}{err}");
+    assert!(err.contains("note: the requests of all namespaces could not be listed"), "{err}");
 }

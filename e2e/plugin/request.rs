@@ -129,6 +129,9 @@ async fn nearest(cluster: Arc<Cluster>) {
         let (out, err) = greta.ends(&words, 0).await;
         assert!(out.starts_with("granted at once"), "{line}: {out}{err}");
     }
+    // Neither of the two roles has it, so the other one is not near.
+    let (out, _) = greta.ends(&["request", "edit", "--rule=delete:nodes", "--reason=x", "-n", &namespace], 3).await;
+    assert!(out.starts_with("would be denied") && !out.contains("the nearest"), "{out}");
     // Whom no policy means, nothing is near.
     let (out, _) = greta.ends(&["request", "edit", "--reason=x", "-n", &other], 3).await;
     assert!(!out.contains("the nearest"), "{out}");
