@@ -1,7 +1,10 @@
 //! A command that is run with its refused calls held: [`endpoint`] is what it talks to, and [`attacks`] what others try there.
+//! [`calls`] is what a call is, [`hold`] what is asked for and whom.
 
 mod attacks;
+mod calls;
 mod endpoint;
+mod hold;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +25,8 @@ use crate::harness::plugin::{Plugin, Running};
 use crate::harness::trial::runtime;
 
 pub fn trials() -> Vec<Trial> {
-    [endpoint::trials(), attacks::trials()].into_iter().flatten().collect()
+    let trials = [endpoint::trials(), attacks::trials(), calls::trials(), hold::trials()];
+    trials.into_iter().flatten().collect()
 }
 
 /// No trial without a cluster takes longer.

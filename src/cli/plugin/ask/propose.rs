@@ -107,7 +107,10 @@ impl ProposalReading<'_> {
             }
             seen.push(draft.spec.role.clone());
             let foreseen = self.reading.of(&draft).await?;
-            let key = (foreseen.forecast.rank(), foreseen.rights_of_role.unwrap_or(usize::MAX), reads(&draft));
+            // A role that cannot be read is taken to cover everything, which `view` never does.
+            let is_short = foreseen.rights_of_role.is_none() && only_looks_in_vain(&draft);
+            let rank = foreseen.forecast.rank();
+            let key = (is_short, rank, foreseen.rights_of_role.unwrap_or(usize::MAX), reads(&draft));
             if best.as_ref().is_none_or(|(least, _)| key < *least) {
                 best = Some((key, (draft, foreseen)));
             }
@@ -135,12 +138,19 @@ impl ProposalReading<'_> {
     }
 }
 
-/// For roles that cannot be read, and so are not known to cover anything: `view` is tried first for what looks, and last for
-/// what does not.
+/// For roles that cannot be read, and so are not known to cover anything: `view` is tried first for what looks.
 fn reads(draft: &AccessRequest) -> bool {
+    (draft.spec.role.name == "view") != looks(draft)
+}
+
+/// Whether it asks `view` for more than to look.
+fn only_looks_in_vain(draft: &AccessRequest) -> bool {
+    draft.spec.role.name == "view" && !looks(draft)
+}
+
+fn looks(draft: &AccessRequest) -> bool {
     let looks = |verb: &String| ["get", "list", "watch"].contains(&verb.as_str());
-    let looks = draft.spec.rules.iter().all(|rule| rule.verbs.iter().all(looks));
-    (draft.spec.role.name == "view") != looks
+    draft.spec.rules.iter().all(|rule| rule.verbs.iter().all(looks))
 }
 
 impl Proposal {

@@ -31,7 +31,6 @@ fn is_nameable(target: &RefusedTarget) -> bool {
                     .into_iter()
                     .flatten()
                     .all(|text| is_plain(text))
-                && subresource.as_ref().is_none_or(|part| !part.is_empty())
         }
     }
 }
@@ -96,7 +95,7 @@ impl<'a> ResourcePath<'a> {
         let target = RefusedTarget::Resource {
             group: self.group.to_owned(),
             resource: part(0).unwrap_or_default(),
-            subresource: part(2).filter(|_| verb != "proxy"),
+            subresource: part(2).filter(|part| verb != "proxy" && !part.is_empty()),
             name,
             namespace: self.namespace.map(str::to_owned),
         };
@@ -242,6 +241,7 @@ mod tests {
             ("GET", "SHOP/pods/a%2Fb", "get pods/b a in namespace shop"),
             ("GET", "SHOP/pods/a%2520b", "get pods a%20b in namespace shop"),
             ("GET", "SHOP/pods/a+b", "get pods a+b in namespace shop"),
+            ("GET", "SHOP/pods/a//exec", "get pods a in namespace shop"),
             ("GET", "SHOP/pods/..", "get pods .. in namespace shop"),
             ("GET", "SHOP/services/http:web:80/proxy/x/y", "get services/proxy http:web:80 in namespace shop"),
             ("GET", "/api/v1", "get /api/v1"),
