@@ -84,6 +84,9 @@ impl fmt::Display for Unguarded {
 }
 
 #[cfg(test)]
+mod golden;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::laws::fixtures::noon;
@@ -101,6 +104,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-mod golden;
