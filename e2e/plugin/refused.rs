@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Command, CommandFactory};
 use daypass::api::State;
 use daypass::cli::plugin::Plugin as CommandLine;
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -72,14 +72,17 @@ const COMMANDS: [(&str, &[&str], FailureTold); 21] = [
         FailureTold::Note(WHO),
     ),
 ];
+/// Those that ask nothing themselves: the calls of what they run are tried in [`super::run`].
+const FOR_OTHERS: [&str; 1] = ["run"];
 /// The call that says who calls.
 const WHO: &str = "create selfsubjectreviews";
 
 /// Runs each command; what it says of the call that fails is what `says` makes of it.
 async fn each(plugin: &Plugin, more: &[&str], may_ask: bool, says: impl Fn(&str) -> String) {
-    assert_eq!(COMMANDS.iter().map(|(path, ..)| (*path).to_owned()).collect::<BTreeSet<_>>(), talking());
-    let runs = COMMANDS.iter().map(async |(path, args, told)| {
-        let line: Vec<&str> = path.split(' ').chain(args.iter().chain(more).copied()).collect();
+    let paths = COMMANDS.iter().map(|(path, ..)| *path).chain(FOR_OTHERS);
+    assert_eq!(paths.map(str::to_owned).collect::<BTreeSet<_>>(), talking());
+    let run = async |(path, args, told): &(&str, &[&str], FailureTold)| {
+        let line: Vec<&str> = path.split(' ').chain(more.iter().chain(*args).copied()).collect();
         let (code, out, err) = plugin.run(&line).await;
         let (expected, text, what) = match *told {
             FailureTold::Error(code, what) => (code, &err, what),
@@ -90,8 +93,9 @@ async fn each(plugin: &Plugin, more: &[&str], may_ask: bool, says: impl Fn(&str)
         assert_eq!(code, Some(expected), "{line:?}: {out}{err}");
         assert!(text.contains(&says(what)), "{line:?}: {:?} is not in {out}{err}", says(what));
         assert_eq!(out.is_empty(), matches!(told, FailureTold::Error(..)), "{line:?}: {out}{err}");
-    });
-    join_all(runs).await;
+    };
+    // More at a time would only keep each other from being heard in time.
+    stream::iter(&COMMANDS).for_each_concurrent(4, run).await;
 }
 
 /// The commands of the command line that take a cluster, by the words that choose them.
