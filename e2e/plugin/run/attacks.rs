@@ -7,6 +7,7 @@ use std::time::Duration;
 use libtest_mimic::{Completion, Trial};
 
 use super::{OpenRun, StandIn, alone, answered, timed};
+use crate::harness::eventually;
 use crate::harness::plugin::Plugin;
 
 /// Somebody else of this machine: nobody.
@@ -97,15 +98,23 @@ async fn lists() {
     let stand_in = StandIn::kind().await;
     let folder = tempfile::tempdir().unwrap();
     let run = OpenRun::start(&stand_in.plugin(&folder)).await;
+    // A process has no environment for a moment while it becomes another program.
+    eventually("the command is what it becomes", UNANSWERED, async || {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", run.command)).unwrap_or_default();
+        if name.trim() == "tail" { Ok(()) } else { Err(name) }
+    })
+    .await;
+    let list = |process: u32, list: &str| {
+        String::from_utf8_lossy(&std::fs::read(format!("/proc/{process}/{list}")).unwrap()).into_owned()
+    };
     for process in [run.running.pid(), run.command] {
-        for list in ["cmdline", "environ"] {
-            let list = std::fs::read(format!("/proc/{process}/{list}")).unwrap();
-            let list = String::from_utf8_lossy(&list);
-            assert!(!list.is_empty() && !list.contains(&run.token), "{process}: {list}");
+        for name in ["cmdline", "environ"] {
+            let list = list(process, name);
+            // Not shown: it is the environment of whoever runs the trials.
+            assert!(!list.is_empty() && !list.contains(&run.token), "{name} of {process}");
         }
     }
-    let environ = std::fs::read(format!("/proc/{}/environ", run.command)).unwrap();
-    assert!(String::from_utf8_lossy(&environ).contains(run.kubeconfig.to_str().unwrap()), "only where the file is");
+    assert!(list(run.command, "environ").contains(run.kubeconfig.to_str().unwrap()), "only where the file is");
 }
 
 async fn outlives() {

@@ -7,7 +7,7 @@ mod endpoint;
 mod hold;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::harness::plugin::{Plugin, Running};
+use crate::harness::process::signal;
 use crate::harness::trial::runtime;
 
 pub fn trials() -> Vec<Trial> {
@@ -56,6 +57,17 @@ struct OpenRun {
     host: String,
     token: String,
     authority: Vec<u8>,
+    _remains: Remains,
+}
+
+/// What a run leaves that is killed when its trial is over: its command and its folder.
+struct Remains(String, PathBuf);
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        signal("KILL", &self.0);
+        let _ = std::fs::remove_dir_all(&self.1);
+    }
 }
 
 impl OpenRun {
@@ -68,6 +80,7 @@ impl OpenRun {
         let authority = cluster["certificate-authority-data"].as_str().unwrap();
         Self {
             running,
+            _remains: Remains(command.to_owned(), Path::new(kubeconfig).parent().unwrap().to_owned()),
             kubeconfig: kubeconfig.into(),
             command: command.parse().unwrap(),
             host: cluster["server"].as_str().unwrap().trim_start_matches("https://").to_owned(),
