@@ -1,6 +1,6 @@
 //! What a known command calls beside the first call of it that was refused, so that it is asked for whole.
 //!
-//! [`line`] reads the command, [`table`] has what each calls, and this holds the one against the other. Of a command that is not
+//! [`mod@line`] reads the command, [`table`] has what each calls, and this holds the one against the other. Of a command that is not
 //! in the table nothing is known but what was refused. It must not ask anybody, and nothing here gives a right.
 
 pub mod line;
