@@ -69,6 +69,7 @@ fn fresh_folder_in(parent: &Path) -> io::Result<PathBuf> {
     let provider = CryptoProvider::get_default().ok_or_else(|| io::Error::other("no cryptography is installed"))?;
     provider.secure_random.fill(&mut name).map_err(|_| io::Error::other("there are no random numbers"))?;
     let folder = parent.join(format!("daypass-run-{}", BASE64_URL_SAFE_NO_PAD.encode(name)));
+    #[cfg_attr(not(unix), expect(unused_mut))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -3,7 +3,9 @@
 //! The token decides; this only keeps other people of the machine from holding connections open. Root may read the
 //! kubeconfig anyway, so it passes.
 
-use std::net::{IpAddr, SocketAddr};
+#[cfg(any(target_os = "linux", test))]
+use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// Whether a connection comes from a process of the same user or of root. So it counts where the system does not say.
 pub fn is_own(listener: SocketAddr, peer: SocketAddr) -> bool {
