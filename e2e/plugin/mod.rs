@@ -25,7 +25,6 @@ mod refused;
 mod request;
 mod run;
 mod unstamped;
-mod waits;
 mod watch;
 mod who;
 
@@ -41,7 +40,6 @@ pub fn trials() -> Vec<Trial> {
         reach::trials(),
         login::trials(),
         request::trials(),
-        waits::trials(),
         options::trials(),
         manifest::trials(),
         forbidden::trials(),

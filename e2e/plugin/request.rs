@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::asks_nothing_in_a_dry_run", dry_run),
         shared("plugin::leaves_the_request_when_nobody_waits_any_more", interrupted),
         shared("plugin::says_that_the_request_was_deleted_while_it_waited", deleted),
+        shared("plugin::does_not_wait_for_who_does_not_want_to", not_at_all),
         shared("plugin::every_flag_of_a_request_is_in_it", flags),
         shared("plugin::waits_no_longer_than_it_is_told", timeout),
         alone("plugin::writes_who_asks_where_the_cluster_does_not", AUDIT_POLICY, not_stamped),
@@ -195,6 +196,19 @@ async fn interrupted(cluster: Arc<Cluster>) {
     assert!(err.contains(&format!("to come back: kubectl daypass show {name} -n {namespace}\n")), "{err}");
     let request = cluster.requests(&namespace).await.get(&name).await.unwrap();
     assert_eq!(request.status.unwrap().state, State::Pending);
+}
+
+async fn not_at_all(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("nowait").await;
+    cluster.allow(&namespace, &namespace, stages()).await;
+    let asks = ["request", "edit", "--reason=x", "--no-wait", "-n", &namespace];
+    let (code, screen) = Plugin::of(&cluster, GRETA).start_at_terminal(&asks).end().await;
+    let name = only_request(&cluster, &namespace).await;
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains(&format!("request {namespace}/{name} is made")) && !screen.contains("waiting"), "{screen}");
+    assert!(screen.contains(&format!("kubectl daypass show {name} -n {namespace}")), "no way back: {screen}");
+    let request = cluster.requests(&namespace).await.get(&name).await.unwrap();
+    assert_eq!(request.status.unwrap_or_default().state, State::Pending);
 }
 
 async fn deleted(cluster: Arc<Cluster>) {
