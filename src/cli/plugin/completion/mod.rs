@@ -54,15 +54,8 @@ pub enum CompletionCommand {
     /// Puts this program under the name kubectl_complete-daypass into a folder of $PATH, where kubectl from 1.26 on looks for
     /// it. The shell must have kubectl's own completion: see kubectl completion --help.
     Install(install::InstallArgs),
-    /// Print what makes bash complete `kubectl-daypass`: source <(kubectl-daypass completion bash). Needs no completion of kubectl's.
-    Bash,
-    /// Print what makes zsh complete `kubectl-daypass`: source <(kubectl-daypass completion zsh), after compinit.
-    Zsh,
-    /// Print what makes fish complete `kubectl-daypass`: kubectl-daypass completion fish | source.
-    Fish,
-    /// Print what makes PowerShell complete `kubectl-daypass`: kubectl-daypass completion powershell | Out-String | Invoke-Expression.
-    #[command(name = "powershell")]
-    PowerShell,
+    #[command(flatten)]
+    Script(ShellScript),
 }
 
 /// Runs one of them.
@@ -70,15 +63,13 @@ pub enum CompletionCommand {
 /// # Errors
 /// Why it cannot.
 pub fn run(command: CompletionCommand, console: &mut Console) -> Result<Exit, PluginError> {
-    let shell = match command {
-        CompletionCommand::Install(args) => return install::run(&args, console),
-        CompletionCommand::Bash => ShellScript::Bash,
-        CompletionCommand::Zsh => ShellScript::Zsh,
-        CompletionCommand::Fish => ShellScript::Fish,
-        CompletionCommand::PowerShell => ShellScript::PowerShell,
-    };
-    console.print(shell.text());
-    Ok(Exit::Done)
+    match command {
+        CompletionCommand::Install(args) => install::run(&args, console),
+        CompletionCommand::Script(shell) => {
+            console.print(shell.text());
+            Ok(Exit::Done)
+        }
+    }
 }
 
 /// The words of the command line that the program was started to complete, if it was: by the name that it was started under, or by

@@ -1,12 +1,17 @@
 //! The scripts by which a shell completes the command line of `kubectl-daypass` itself. Each hands its words to this program and
 //! shows what that answers, so none knows a command or a flag.
 
-/// A shell that there is a script for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A shell that there is a script for, and the command that prints it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum ShellScript {
+    /// Print what makes bash complete `kubectl-daypass`: source <(kubectl-daypass completion bash). Needs no completion of kubectl's.
     Bash,
+    /// Print what makes zsh complete `kubectl-daypass`: source <(kubectl-daypass completion zsh), after compinit.
     Zsh,
+    /// Print what makes fish complete `kubectl-daypass`: kubectl-daypass completion fish | source.
     Fish,
+    /// Print what makes PowerShell complete `kubectl-daypass`: kubectl-daypass completion powershell | Out-String | Invoke-Expression.
+    #[command(name = "powershell")]
     PowerShell,
 }
 
