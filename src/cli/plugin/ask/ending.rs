@@ -75,6 +75,11 @@ pub fn to_try(request: &AccessRequest, flags: &str) -> String {
     }
 }
 
+/// How a request ended that is not there any more.
+pub fn deleted() -> TextSpan {
+    TextSpan::new("the request was deleted before it was decided", Tone::Bad)
+}
+
 /// Whether a shell would hand a word of a rule to kubectl as a flag.
 fn has_flags(rule: &NarrowRule) -> bool {
     let words = [&rule.verbs, &rule.resources, &rule.resource_names, &rule.non_resource_urls];

@@ -261,7 +261,7 @@ impl<'a> RequestRun<'a> {
                 Ok(ended)
             }
             Waited::Deleted => {
-                console.say(TextSpan::new("the request was deleted before it was decided", Tone::Bad));
+                console.say(ending::deleted());
                 Ok(Exit::Refused)
             }
             Waited::StillOpen(why) => {

@@ -114,8 +114,7 @@ impl Console {
 
     /// Asks for a yes; anything else, and no answer, is a no.
     pub fn confirm(&mut self, question: &str) -> bool {
-        let answer = self.ask(&format!("{question} [y/N] "));
-        answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+        self.ask(&yes_or_no(question)).is_some_and(|answer| is_yes(&answer))
     }
 
     /// Asks for a line; none when there is no more input.
@@ -138,6 +137,16 @@ impl Console {
             let _ = write!(self.err, "\r\x1b[2K");
         }
     }
+}
+
+/// A question to which anything but a yes is a no.
+pub fn yes_or_no(question: &str) -> String {
+    format!("{question} [y/N] ")
+}
+
+/// Whether an answer to it is a yes.
+pub fn is_yes(answer: &str) -> bool {
+    matches!(answer.to_lowercase().as_str(), "y" | "yes")
 }
 
 /// Whether a line can be wiped: where colours are not wanted or not there, no escape gets through.

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 
 use tokio::sync::oneshot;
 
+use crate::cli::plugin::output::console::{is_yes, yes_or_no};
 use crate::cli::plugin::output::text::visible;
 
 /// The terminal of the process, whatever its streams are.
@@ -32,8 +33,7 @@ pub async fn ask(question: &str) -> Option<String> {
 
 /// Asks for a yes; anything else, and no answer, is a no.
 pub async fn confirm(question: &str) -> bool {
-    let answer = ask(&format!("{question} [y/N] ")).await;
-    answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    ask(&yes_or_no(question)).await.is_some_and(|answer| is_yes(&answer))
 }
 
 fn asked(question: &str) -> Option<String> {

@@ -288,7 +288,7 @@ impl HoldWorker {
                 let state = request.status.clone().unwrap_or_default().state;
                 (ending::line(request), ending::exit(state) == Exit::Done)
             }
-            Waited::Deleted => (TextSpan::new("the request was deleted before it was decided", Tone::Bad), false),
+            Waited::Deleted => (ending::deleted(), false),
             Waited::StillOpen(Why::Timeout) => (TextSpan::new("no answer in time", Tone::Bad), false),
             // The run ends.
             Waited::StillOpen(Why::Interrupted) => return Ok(false),
