@@ -122,7 +122,8 @@ impl Plugin {
     pub fn start_at_terminal(&self, args: &[&str]) -> Terminal {
         let quoted = |word: &&str| format!("'{}'", word.replace('\'', r"'\''"));
         let line: Vec<String> = args.iter().map(quoted).collect();
-        let line = format!("{} {}", self.program.display(), line.join(" "));
+        // In place of the shell, which Ctrl-C would end too.
+        let line = format!("exec {} {}", self.program.display(), line.join(" "));
         let mut command = Self { program: "script".into(), ..self.clone() }.command(&["-qec", &line, "/dev/null"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).env("TERM", "xterm-256color");
         let child = command.spawn().expect("start script, which makes a terminal");
