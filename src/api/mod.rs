@@ -11,6 +11,7 @@ pub mod keys;
 pub mod policy;
 pub mod policy_reason;
 pub mod reason;
+pub mod record;
 pub mod request;
 pub mod risk;
 mod schema;
