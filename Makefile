@@ -13,7 +13,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench faults lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
+.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench faults held-call lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -74,6 +74,11 @@ bench: controlplane
 ## At least FAULTS faults on the line, with killed controllers and wrong clocks; SEED repeats a run. Some ten minutes.
 faults: controlplane
 	cargo test --quiet --test e2e -- faults "$(SEED)" "$(FAULTS)"
+
+## A call of `kubectl daypass run` that is approved after so many minutes, and goes on.
+held-call: MINUTES = 10
+held-call: controlplane
+	DAYPASS_HELD_MINUTES=$(MINUTES) cargo test --quiet --test e2e -- plugin::run::held
 
 ## From an earlier version, with its own chart and program, to this one and back, while requests wait and run.
 upgrade-check: FORMER = target/upgrade/$(FROM)

@@ -1,6 +1,8 @@
 //! Who else tries the endpoint: another user of the machine, a web page, what the command leaves behind, whoever sends calls
 //! that can be read in two ways, and an API server that lies.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -50,6 +52,9 @@ async fn another_user() {
     let file = run.kubeconfig.to_str().unwrap();
     let reads = |user: &[&str]| shell(user, "cat \"$0\"; ls \"${0%/*}\"", &[file]);
     assert!(String::from_utf8_lossy(&reads(&[]).stdout).contains(&run.token));
+    // Each would do without the other.
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&run.kubeconfig), mode(run.kubeconfig.parent().unwrap())), (0o600, 0o700));
     assert!(reads(&NOBODY).stdout.is_empty(), "neither the file nor the folder");
     // What is no TLS is answered by an alert, to whom it is answered at all.
     let knock = "exec 3<>/dev/tcp/${0%:*}/${0#*:}; printf 'GET / HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3";
@@ -78,7 +83,8 @@ async fn page() {
         (format!("{rebound}{login}"), 421),
         (format!("Host: localhost:{}\r\n{login}", host.rsplit(':').next().unwrap()), 421),
         (format!("{good}{login}Origin: https://evil.example\r\n"), 403),
-        (format!("{good}{login}Origin: https://{host}\r\n"), 403),
+        (format!("{good}{login}Origin: http://{host}\r\n"), 403),
+        (format!("{good}{login}Origin: https://{host}\r\nSec-Fetch-Site: same-origin\r\n"), 403),
         (format!("{good}{login}Sec-Fetch-Mode: no-cors\r\n"), 403),
     ] {
         for line in ["GET /api/v1/secrets", "OPTIONS /api/v1/secrets", "POST /api/v1/namespaces"] {
@@ -92,6 +98,9 @@ async fn page() {
     assert!(run.answer(&by_address).await.starts_with("HTTP/1.1 401 "));
     assert_eq!(stand_in.heard(), Vec::<String>::new());
     assert!(run.answer(&run.head("GET /api", "")).await.starts_with("HTTP/1.1 200 "));
+    // Clients of WebSockets that are no browser write the origin of whom they call.
+    let own = format!("Origin: https://{host}\r\n");
+    assert!(run.answer(&run.head("GET /api", &own)).await.starts_with("HTTP/1.1 200 "));
 }
 
 async fn lists() {

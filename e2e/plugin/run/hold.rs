@@ -28,33 +28,33 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// The plugin, or by way of `env` another program, where kubectl is found.
-fn run_as(cluster: &Cluster, user: User) -> Plugin {
+pub(super) fn run_as(cluster: &Cluster, user: User) -> Plugin {
     let home = cluster.control_plane.dir().join("home").display().to_string();
     let program = Plugin::of(cluster, user).through(Path::new("env"));
     program.found_in(&cluster.control_plane.tools()).variable("HOME", home)
 }
 
 /// Runs `kubectl daypass run FLAGS -- COMMAND`.
-async fn run(cluster: &Cluster, namespace: &str, flags: &[&str], command: &[&str]) -> Ran {
+pub(super) async fn run(cluster: &Cluster, namespace: &str, flags: &[&str], command: &[&str]) -> Ran {
     run_as(cluster, ALICE).run(&line(namespace, flags, command)).await
 }
 
-fn line<'a>(namespace: &'a str, flags: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn line<'a>(namespace: &'a str, flags: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
     [&[crate::harness::plugin::PROGRAM, "run", "-n", namespace][..], flags, &["--"], command].concat()
 }
 
 /// The rules of all requests of a namespace, a request each, sorted by their text.
-async fn asked_for(cluster: &Cluster, namespace: &str) -> Vec<Value> {
+pub(super) async fn asked_for(cluster: &Cluster, namespace: &str) -> Vec<Value> {
     let requests = cluster.requests(namespace).await.list(&Default::default()).await.unwrap().items;
     sorted(requests.iter().map(|request| json!(request.spec.rules)).collect())
 }
 
-fn sorted(mut rules: Vec<Value>) -> Vec<Value> {
+pub(super) fn sorted(mut rules: Vec<Value>) -> Vec<Value> {
     rules.sort_by_key(Value::to_string);
     rules
 }
 
-fn rule(verbs: &[&str], resource: &str, names: &[&str]) -> Value {
+pub(super) fn rule(verbs: &[&str], resource: &str, names: &[&str]) -> Value {
     let mut rule = json!({ "verbs": verbs, "apiGroups": [""], "resources": [resource] });
     if !names.is_empty() {
         rule["resourceNames"] = json!(names);
@@ -63,7 +63,7 @@ fn rule(verbs: &[&str], resource: &str, names: &[&str]) -> Value {
 }
 
 /// That all requests of a namespace are over, and nothing is bound.
-async fn nothing_is_left(cluster: &Cluster, namespace: &str) {
+pub(super) async fn nothing_is_left(cluster: &Cluster, namespace: &str) {
     let requests = cluster.requests(namespace).await.list(&Default::default()).await.unwrap().items;
     let open: Vec<String> =
         requests.iter().filter(|request| !request.is_over()).filter_map(|r| r.metadata.name.clone()).collect();
@@ -71,11 +71,11 @@ async fn nothing_is_left(cluster: &Cluster, namespace: &str) {
     assert!(cluster.our_bindings(namespace).await.is_empty(), "something is bound");
 }
 
-async fn configmap(cluster: &Cluster, namespace: &str) {
+pub(super) async fn configmap(cluster: &Cluster, namespace: &str) {
     cluster.kubectl(ADMIN).ok(&["create", "configmap", "app", "-n", namespace]).await;
 }
 
-const SCRIPT: [&str; 4] = ["--yes", "--reason=fix it", "--max-risk=Critical", "--for=20m"];
+pub(super) const SCRIPT: [&str; 4] = ["--yes", "--reason=fix it", "--max-risk=Critical", "--for=20m"];
 
 async fn goes_on(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("run").await;

@@ -1,10 +1,14 @@
 //! A command that is run with its refused calls held: [`endpoint`] is what it talks to, and [`attacks`] what others try there.
-//! [`calls`] is what a call is, [`hold`] what is asked for and whom.
+//! [`calls`] is what a call is, [`hold`] what is asked for and whom, [`together`] how few questions that takes, [`held`] how long a
+//! call may wait, and [`breaks`] what an interrupt leaves at each step.
 
 mod attacks;
+mod breaks;
 mod calls;
 mod endpoint;
+mod held;
 mod hold;
+mod together;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,7 +30,15 @@ use crate::harness::process::signal;
 use crate::harness::trial::runtime;
 
 pub fn trials() -> Vec<Trial> {
-    let trials = [endpoint::trials(), attacks::trials(), calls::trials(), hold::trials()];
+    let trials = [
+        endpoint::trials(),
+        attacks::trials(),
+        calls::trials(),
+        hold::trials(),
+        together::trials(),
+        held::trials(),
+        breaks::trials(),
+    ];
     trials.into_iter().flatten().collect()
 }
 

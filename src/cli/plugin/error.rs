@@ -189,6 +189,11 @@ impl PluginError {
         matches!(self, Self::Api { source, .. } if is_forbidden(source))
     }
 
+    /// Whether it is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 404)
+    }
+
     /// Whether somebody else wrote in between.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 409)

@@ -12,7 +12,7 @@ use crate::api::selector::RequestScope;
 use crate::api::subject::Identity;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
-use crate::cli::plugin::refused::{RefusedCall, rules};
+use crate::cli::plugin::refused::{RefusedCall, listed, rules};
 use crate::core::report::offers::{Offer, OfferPlace, offers};
 
 /// What the command line says of the requests that are proposed.
@@ -169,8 +169,7 @@ impl Proposal {
         flags: &str,
         as_line: bool,
     ) -> Result<(Text, Option<AccessRequest>), PluginError> {
-        let calls: Vec<String> = self.calls.iter().map(ToString::to_string).collect();
-        let calls = calls.join(", ");
+        let calls = listed(&self.calls);
         let Some((draft, foreseen)) = &self.answer else {
             let none = format!("{calls}: no policy lets you ask for anything there");
             return Ok((Text::of(TextSpan::new(none, Tone::Bad)), None));

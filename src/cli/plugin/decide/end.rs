@@ -4,6 +4,7 @@ use super::review::{Vain, fail, give, refuse};
 use crate::api::request::{AccessRequest, Review};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
@@ -26,6 +27,24 @@ impl Revocation<'_> {
             Ok(()) => give(self.cluster, request, self.who, self.review).await,
             Err(why) => Ok(Err(why)),
         };
+        self.see(request, given, console).await
+    }
+
+    /// The same for what may be over already, of which nothing is said then.
+    pub async fn end_if_open(&self, request: &AccessRequest, console: &mut Console) -> Exit {
+        match give(self.cluster, request, self.who, self.review).await {
+            Ok(Err(Vain::Over(_))) => Exit::Done,
+            Err(error) if error.is_not_found() => was_deleted(request, console),
+            given => self.see(request, given, console).await,
+        }
+    }
+
+    async fn see(
+        &self,
+        request: &AccessRequest,
+        given: Result<Result<AccessRequest, Vain>, PluginError>,
+        console: &mut Console,
+    ) -> Exit {
         match given {
             Ok(Ok(told)) => see_end(self.cluster, &told, self.done, console).await,
             Ok(Err(Vain::Said)) => see_end(self.cluster, request, self.done, console).await,
@@ -43,14 +62,16 @@ async fn see_end(cluster: &Cluster, told: &AccessRequest, done: &str, console: &
             console.show(&Text::of(TextSpan::new(format!("{done} {name}{gone}"), Tone::Good)));
             Exit::Done
         }
-        Ok(EndSeen::Deleted) => {
-            let words = format!("{name} was deleted: access that it gave ends when Daypass sees that");
-            console.say(TextSpan::new(words, Tone::Waiting));
-            Exit::Waiting
-        }
+        Ok(EndSeen::Deleted) => was_deleted(told, console),
         Err(why) => {
             console.say(TextSpan::new(format!("{name} is told to end, and has not ended yet: {why}"), Tone::Waiting));
             Exit::Waiting
         }
     }
+}
+
+fn was_deleted(request: &AccessRequest, console: &mut Console) -> Exit {
+    let words = format!("{} was deleted: access that it gave ends when Daypass sees that", words::name(request));
+    console.say(TextSpan::new(words, Tone::Waiting));
+    Exit::Waiting
 }

@@ -19,6 +19,8 @@ pub struct Console {
     about: Option<String>,
     /// Whether nothing is said beside the result.
     is_silent: bool,
+    /// Whether results go to standard error too.
+    is_beside: bool,
 }
 
 impl Default for Console {
@@ -30,6 +32,7 @@ impl Default for Console {
             said: String::new(),
             about: None,
             is_silent: false,
+            is_beside: false,
         }
     }
 }
@@ -46,8 +49,16 @@ impl Console {
         Self { is_silent: true, ..Self::default() }
     }
 
+    /// The same streams, where results go to standard error too: standard output is that of a command that runs.
+    pub fn beside_a_command() -> Self {
+        Self { is_beside: true, ..Self::default() }
+    }
+
     /// A result, for people.
     pub fn show(&mut self, text: &Text) {
+        if self.is_beside {
+            return self.remark(text);
+        }
         self.end_live();
         let _ = write!(self.out, "{text}").and_then(|()| self.out.flush());
     }

@@ -47,6 +47,35 @@ impl RefusedCall {
         }
     }
 
+    /// Whether it is of one object that is there already.
+    pub fn is_of_one(&self) -> bool {
+        !self.rule().resource_names.is_empty()
+    }
+
+    /// The name of the object.
+    fn name(&self) -> Option<&str> {
+        match &self.target {
+            RefusedTarget::Resource { name, .. } => name.as_deref(),
+            RefusedTarget::Path(_) => None,
+        }
+    }
+
+    /// The same call of all objects of its kind.
+    pub fn of_all(&self) -> Self {
+        let mut all = self.clone();
+        if let RefusedTarget::Resource { name, .. } = &mut all.target {
+            *name = None;
+        }
+        all
+    }
+
+    fn of(mut self, its: &str) -> Self {
+        if let RefusedTarget::Resource { name, .. } = &mut self.target {
+            *name = Some(its.to_owned());
+        }
+        self
+    }
+
     /// The least rule that has the right. An object that is made has no name yet, as far as RBAC goes, and what deletes a
     /// collection names none.
     pub fn rule(&self) -> NarrowRule {
@@ -102,23 +131,49 @@ impl RefusedCall {
     }
 }
 
-/// The least rules for several calls: verbs on the same objects are one rule.
+/// The least rules for several calls: verbs on the same objects are one rule, and so are the same verbs on objects of a kind.
 pub fn rules(calls: &[RefusedCall]) -> Vec<NarrowRule> {
-    let mut rules: Vec<NarrowRule> = Vec::new();
-    for mut rule in calls.iter().map(RefusedCall::rule) {
-        let verbs = std::mem::take(&mut rule.verbs);
-        let same = |other: &NarrowRule| NarrowRule { verbs: Vec::new(), ..other.clone() } == rule;
-        let at = rules.iter().position(same).unwrap_or_else(|| {
-            rules.push(rule.clone());
-            rules.len() - 1
-        });
-        for verb in verbs {
-            if !rules[at].verbs.contains(&verb) {
-                rules[at].verbs.push(verb);
-            }
+    let (mut of_objects, mut rules): (Vec<NarrowRule>, Vec<NarrowRule>) = (Vec::new(), Vec::new());
+    for rule in calls.iter().map(RefusedCall::rule) {
+        let without_verbs = |rule: &NarrowRule| NarrowRule { verbs: Vec::new(), ..rule.clone() };
+        match of_objects.iter_mut().find(|other| without_verbs(other) == without_verbs(&rule)) {
+            Some(other) => add_missing(&mut other.verbs, rule.verbs),
+            None => of_objects.push(rule),
+        }
+    }
+    for rule in of_objects {
+        let without_names = |rule: &NarrowRule| NarrowRule { resource_names: Vec::new(), ..rule.clone() };
+        let is_same = |other: &NarrowRule| {
+            let both_have_names = !other.resource_names.is_empty() && !rule.resource_names.is_empty();
+            both_have_names && without_names(other) == without_names(&rule)
+        };
+        match rules.iter_mut().find(|other| is_same(other)) {
+            Some(other) => add_missing(&mut other.resource_names, rule.resource_names),
+            None => rules.push(rule),
         }
     }
     rules
+}
+
+fn add_missing(to: &mut Vec<String>, more: Vec<String>) {
+    to.extend(more.into_iter().filter(|one| !to.contains(one)).collect::<Vec<_>>());
+}
+
+/// Calls in a row of words; those that differ by their names only are one.
+pub fn listed(calls: &[RefusedCall]) -> String {
+    let mut together: Vec<(RefusedCall, Vec<&str>)> = Vec::new();
+    for call in calls {
+        let all = call.of_all();
+        match (call.name(), together.iter_mut().find(|(other, names)| *other == all && !names.is_empty())) {
+            (Some(name), Some((_, names))) => names.push(name),
+            (name, _) => together.push((all, name.into_iter().collect())),
+        }
+    }
+    let words = together.into_iter().map(|(call, names)| match names.is_empty() {
+        true => call.to_string(),
+        false => call.of(&names.join(",")).to_string(),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for RefusedCall {
@@ -185,5 +240,26 @@ mod tests {
         ];
         let verbs: Vec<String> = rules(&calls).iter().map(|rule| rule.verbs.join(",")).collect();
         assert_eq!(verbs, ["get,delete", "list"]);
+    }
+
+    #[test]
+    fn objects_with_the_same_verbs_are_one_rule() {
+        let mut calls: Vec<RefusedCall> = ["a", "b"]
+            .iter()
+            .flat_map(|name| ["get", "patch"].map(|verb| call(verb, "configmaps", Some(name))))
+            .collect();
+        calls.extend([
+            call("get", "configmaps", Some("c")),
+            call("list", "configmaps", None),
+            call("list", "pods", None),
+        ]);
+        let rules: Vec<(String, String)> =
+            rules(&calls).iter().map(|rule| (rule.verbs.join(","), rule.resource_names.join(","))).collect();
+        let expected = [("get,patch", "a,b"), ("get", "c"), ("list", ""), ("list", "")];
+        assert_eq!(rules, expected.map(|(verbs, names)| (verbs.to_owned(), names.to_owned())));
+        calls.drain(4..5);
+        let words = "get configmaps a,b in namespace shop, patch configmaps a,b in namespace shop, \
+            list configmaps in namespace shop, list pods in namespace shop";
+        assert_eq!(listed(&calls), words);
     }
 }

@@ -1,12 +1,15 @@
 //! The desk of `run`: a refused call becomes a request for the least that lets it pass, and waits until access is there.
 //!
-//! [`lacking`] finds what was refused for want of a right, [`plan`] what to ask for, [`question`] asks the person at the
-//! terminal, and [`worker`] does one thing after the other: however many calls are refused at the same time, they are one question.
+//! [`queue`] is where they come in, [`lacking`] finds what was refused for want of a right, [`objects`] what else the command
+//! names, [`plan`] what to ask for, [`question`] asks the person at the terminal, and [`worker`] does one thing after the other:
+//! however many calls are refused at the same time, they are one question.
 //! Who gets what the core and the cluster decide. What a run was given ends with it.
 
 mod lacking;
+mod objects;
 mod plan;
 mod question;
+mod queue;
 mod worker;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
@@ -14,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::queue::CallQueue;
 use self::worker::HoldWorker;
 use super::allowed::UnaskedLimit;
 use super::endpoint::desk::{AfterRefusal, HeldCall, RefusalDesk};
@@ -127,7 +131,7 @@ impl Holding {
         let (queue, calls) = mpsc::unbounded_channel();
         let (over, is_over) = watch::channel(false);
         let worker = HoldWorker::new(cluster, args, limit, line, flags);
-        let worker = tokio::spawn(worker.run(calls, is_over));
+        let worker = tokio::spawn(worker.run(CallQueue::new(calls), is_over));
         Ok((HoldingDesk(queue), Self { over, worker }))
     }
 

@@ -1,22 +1,29 @@
 //! Bodies that pass through: kept whole where they are small enough to be sent twice, and passed on as they come where not.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Body, Bytes, Frame};
+use tokio::time::{Instant, timeout_at};
 use tower::BoxError;
 
 use crate::cli::plugin::reach::carried::CarriedBody;
+
+/// How long a body may take whose length nobody has said. One that takes longer may wait for what is answered to its
+/// beginning, as streams through a proxy of the API server do.
+const UNTIL_STREAM: Duration = Duration::from_secs(1);
 
 /// A body that came in, up to a limit.
 pub enum BodyRead {
     /// All of it.
     Whole(Bytes),
-    /// What came until the limit was passed, with all that is still to come.
+    /// What came until one of the limits was passed, with all that is still to come.
     More(UnsyncBoxBody<Bytes, BoxError>),
 }
 
-/// Reads a body until it ends, or until it is longer than `limit`, in bytes.
+/// Reads a body until it ends, or until it is longer than `limit`, in bytes, or turns out to be a stream.
 ///
 /// # Errors
 /// When whoever sends it stops.
@@ -27,9 +34,15 @@ where
     if body.size_hint().lower() > limit as u64 {
         return Ok(BodyRead::More(body.boxed_unsync()));
     }
+    let until = body.size_hint().exact().is_none().then(|| Instant::now() + UNTIL_STREAM);
     let (mut pieces, mut length): (Vec<Bytes>, usize) = (Vec::new(), 0);
     while length <= limit {
-        match body.frame().await.transpose()?.map(Frame::into_data) {
+        let next = match until {
+            Some(until) => timeout_at(until, body.frame()).await,
+            None => Ok(body.frame().await),
+        };
+        let Ok(next) = next else { break };
+        match next.transpose()?.map(Frame::into_data) {
             Some(Ok(piece)) => {
                 length += piece.len();
                 pieces.push(piece);
@@ -85,5 +98,18 @@ mod tests {
         let long = read(Full::new(Bytes::from_static(b"abcde")).map_err(|never| match never {}), 4).await.unwrap();
         assert!(long.whole().is_none());
         assert_eq!(long.into_body().size_hint().exact(), Some(5), "its length goes on with it");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_passed_on_as_it_comes() {
+        let (sender, frames) = futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, BoxError>>();
+        let send = |text: &'static str| sender.unbounded_send(Ok(Frame::data(Bytes::from_static(text.as_bytes()))));
+        send("ask").unwrap();
+        let read = read(StreamBody::new(frames), 100).await.unwrap();
+        assert!(read.whole().is_none());
+        let mut body = read.into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ask");
+        send(" more").unwrap();
+        drop(sender);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), " more");
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! It must not know what a call asks of the API server.
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version};
 use sha2::{Digest, Sha256};
@@ -70,15 +70,26 @@ impl EndpointGuard {
     /// # Errors
     /// Why it is not.
     pub fn check(&self, call: &Parts) -> Result<(), NotTaken> {
+        self.rules(call).into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    /// Whether each rule holds for a call, in the order in which they count.
+    fn rules(&self, call: &Parts) -> [(bool, NotTaken); 5] {
         let headers = &call.headers;
-        let rules = [
+        [
             (self.has_token(headers), NotTaken::NoToken),
             (is_framed_once(call), NotTaken::Framing),
             (headers.get(HOST).is_some_and(|host| host.as_bytes() == self.host.as_bytes()), NotTaken::OtherHost),
-            (!headers.keys().any(is_of_page), NotTaken::FromPage),
+            (!headers.iter().any(|header| self.is_of_page(header)), NotTaken::FromPage),
             (has_plain_target(call), NotTaken::Target),
-        ];
-        rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
+        ]
+    }
+
+    /// Browsers write these, and pages cannot keep them from doing so. Some clients of WebSockets write the origin of the server
+    /// that they call; no page is of that one.
+    fn is_of_page(&self, (name, value): (&HeaderName, &HeaderValue)) -> bool {
+        let is_own = || value.as_bytes().strip_prefix(b"https://") == Some(self.host.as_bytes());
+        *name == ORIGIN && !is_own() || name.as_str().starts_with("sec-fetch-")
     }
 
     fn has_token(&self, headers: &HeaderMap) -> bool {
@@ -94,11 +105,6 @@ fn is_framed_once(call: &Parts) -> bool {
     let count = |name: HeaderName| call.headers.get_all(name).iter().count();
     let (lengths, codings) = (count(CONTENT_LENGTH), count(TRANSFER_ENCODING));
     call.version == Version::HTTP_11 && lengths + codings <= 1 && count(HOST) == 1
-}
-
-/// Browsers write these, and pages cannot keep them from doing so.
-fn is_of_page(name: &HeaderName) -> bool {
-    *name == ORIGIN || name.as_str().starts_with("sec-fetch-")
 }
 
 fn has_plain_target(call: &Parts) -> bool {
@@ -118,36 +124,57 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    const GOOD: [(&str, &str); 2] = [("host", "127.0.0.1:4711"), ("authorization", "Bearer t0ken")];
+
+    fn guard() -> EndpointGuard {
+        EndpointGuard::new("127.0.0.1:4711".to_owned(), "t0ken")
+    }
+
+    /// Each rule is what stops its attacks: without it nothing would.
     #[test]
-    fn a_call_is_taken_when_it_has_all_and_nothing_of_a_page() {
-        let guard = EndpointGuard::new("127.0.0.1:4711".to_owned(), "t0ken");
-        let good = [("host", "127.0.0.1:4711"), ("authorization", "Bearer t0ken")];
-        let check = |method: &str, target: &str, headers: &[(&'static str, &str)]| {
-            guard.check(&call(method, target, headers)).err()
-        };
-        assert_eq!(check("GET", "/api", &good), None);
+    fn every_attack_is_stopped_by_one_rule_alone() {
+        let [host, login] = GOOD;
+        let own = [host, login, ("origin", "https://127.0.0.1:4711")];
+        assert_eq!([&GOOD[..], &own].map(|headers| guard().check(&call("GET", "/api", headers))), [Ok(()); 2]);
         for (headers, why) in [
-            (vec![good[0]], NotTaken::NoToken),
-            (vec![good[0], ("authorization", "Bearer t0kem")], NotTaken::NoToken),
-            (vec![good[0], ("authorization", "Bearer t0ke")], NotTaken::NoToken),
-            (vec![good[0], ("authorization", "bearer t0ken")], NotTaken::NoToken),
-            (vec![good[0], good[1], good[1]], NotTaken::NoToken),
-            (vec![("host", "evil.example"), ("origin", "https://evil.example")], NotTaken::NoToken),
-            (vec![good[1]], NotTaken::Framing),
-            (vec![good[0], good[0], good[1]], NotTaken::Framing),
-            (vec![good[0], good[1], ("content-length", "1"), ("transfer-encoding", "chunked")], NotTaken::Framing),
-            (vec![good[1], ("host", "localhost:4711")], NotTaken::OtherHost),
-            (vec![good[1], ("host", "127.0.0.1")], NotTaken::OtherHost),
-            (vec![good[1], ("host", "127.0.0.1:4711.evil.example")], NotTaken::OtherHost),
-            (vec![good[0], good[1], ("origin", "null")], NotTaken::FromPage),
-            (vec![good[0], good[1], ("sec-fetch-site", "same-origin")], NotTaken::FromPage),
+            (vec![host], NotTaken::NoToken),
+            (vec![host, ("authorization", "Bearer t0kem")], NotTaken::NoToken),
+            (vec![host, ("authorization", "Bearer t0ke")], NotTaken::NoToken),
+            (vec![host, ("authorization", "bearer t0ken")], NotTaken::NoToken),
+            (vec![host, ("authorization", "Basic t0ken"), ("cookie", "token=t0ken")], NotTaken::NoToken),
+            (vec![host, login, login], NotTaken::NoToken),
+            (vec![host, host, login], NotTaken::Framing),
+            (vec![host, login, ("content-length", "1"), ("transfer-encoding", "chunked")], NotTaken::Framing),
+            (vec![host, login, ("content-length", "1"), ("content-length", "1")], NotTaken::Framing),
+            (vec![login, ("host", "localhost:4711")], NotTaken::OtherHost),
+            (vec![login, ("host", "127.0.0.1")], NotTaken::OtherHost),
+            (vec![login, ("host", "127.0.0.1:4711.evil.example")], NotTaken::OtherHost),
+            (vec![host, login, ("origin", "null")], NotTaken::FromPage),
+            (vec![host, login, ("origin", "http://127.0.0.1:4711")], NotTaken::FromPage),
+            (vec![host, login, ("origin", "https://127.0.0.1:47110")], NotTaken::FromPage),
+            (vec![host, login, ("sec-fetch-site", "same-origin")], NotTaken::FromPage),
         ] {
-            assert_eq!(check("GET", "/api", &headers), Some(why), "{headers:?}");
+            assert_eq!(stopped_by(&call("GET", "/api", &headers)), [why], "{headers:?}");
         }
         for (method, target) in
             [("GET", "https://10.0.0.1/api"), ("CONNECT", "10.0.0.1:443"), ("TRACE", "/api"), ("OPTIONS", "*")]
         {
-            assert_eq!(check(method, target, &good), Some(NotTaken::Target), "{method} {target}");
+            assert_eq!(stopped_by(&call(method, target, &GOOD)), [NotTaken::Target], "{method} {target}");
         }
+        let mut old = call("GET", "/api", &GOOD);
+        old.version = Version::HTTP_10;
+        assert_eq!(stopped_by(&old), [NotTaken::Framing]);
+    }
+
+    fn stopped_by(call: &Parts) -> Vec<NotTaken> {
+        let rules = guard().rules(call);
+        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, why)| why).collect()
+    }
+
+    #[test]
+    fn who_has_no_token_learns_nothing_else() {
+        let page = [("host", "evil.example"), ("origin", "https://evil.example")];
+        assert_eq!(guard().check(&call("CONNECT", "10.0.0.1:443", &page)), Err(NotTaken::NoToken));
+        assert_eq!(guard().check(&call("GET", "/api", &GOOD[1..])), Err(NotTaken::Framing), "no host at all");
     }
 }

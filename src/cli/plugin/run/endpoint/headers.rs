@@ -5,7 +5,8 @@
 
 use http::header::{
     ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue,
-    LOCATION, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA, WWW_AUTHENTICATE,
+    LOCATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Uri};
 
@@ -16,7 +17,7 @@ const OF_CONNECTION: [HeaderName; 5] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODI
 /// Likewise, without a name of their own in the library.
 const OF_CONNECTION_TOO: [&str; 2] = ["keep-alive", "proxy-connection"];
 /// Headers of a call that are made anew, or that say who calls or from where.
-const NOT_ONWARD: [HeaderName; 7] = [HOST, CONTENT_LENGTH, EXPECT, AUTHORIZATION, COOKIE, FORWARDED, VIA];
+const NOT_ONWARD: [HeaderName; 8] = [HOST, CONTENT_LENGTH, EXPECT, AUTHORIZATION, COOKIE, FORWARDED, ORIGIN, VIA];
 /// Beginnings of such headers; a front proxy is believed what it says in them.
 const NOT_ONWARD_FROM: [&str; 3] = ["x-remote-", "x-forwarded-", "proxy-"];
 /// Headers of an answer that would make the command keep something, log in, or go elsewhere.
@@ -143,6 +144,7 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("proxy-authorization", "Basic x"),
             ("via", "1.1 x"),
+            ("origin", "https://127.0.0.1:1"),
         ]);
         assert_eq!(names(&onward(&sent, None)), ["accept", "user-agent", "impersonate-user"]);
     }

@@ -66,3 +66,16 @@ fn server() -> CertificateParams {
     params.use_authority_key_identifier_extension = true;
     params
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_runs_have_the_same_keys() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let [one, other] = [(); 2].map(|()| EndpointKeys::make().unwrap());
+        assert!(one.token != other.token && one.authority != other.authority);
+        assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(one.token).unwrap().len(), 32);
+    }
+}

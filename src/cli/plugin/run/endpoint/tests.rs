@@ -26,19 +26,23 @@ type Heard = Arc<Mutex<Vec<(Method, String, usize)>>>;
 
 /// An API server that refuses so many calls of each path, and then answers with a word.
 fn refusing(times: usize) -> (CarriedCalls, Heard) {
+    refusing_with("no".to_owned(), times)
+}
+
+fn refusing_with(no: String, times: usize) -> (CarriedCalls, Heard) {
     let heard = Heard::default();
     let hears = heard.clone();
     let service = service_fn(move |request: Request<CarriedBody>| {
-        let hears = hears.clone();
+        let (hears, no) = (hears.clone(), no.clone());
         async move {
             let (head, body) = request.into_parts();
             let length = body.collect().await.unwrap().to_bytes().len();
             let mut heard = hears.lock().unwrap();
             let before = heard.iter().filter(|(_, path, _)| path == head.uri.path()).count();
             heard.push((head.method, head.uri.path().to_owned(), length));
-            let (code, said) = if before < times { (StatusCode::FORBIDDEN, "no") } else { (StatusCode::OK, "yes") };
-            let body: Box<DynBody> =
-                Box::new(Full::new(Bytes::from_static(said.as_bytes())).map_err(|never| match never {}));
+            let (code, said) =
+                if before < times { (StatusCode::FORBIDDEN, no) } else { (StatusCode::OK, "yes".to_owned()) };
+            let body: Box<DynBody> = Box::new(Full::new(Bytes::from(said)).map_err(|never| match never {}));
             let mut answer = Response::new(body);
             *answer.status_mut() = code;
             Ok::<_, BoxError>(answer)
@@ -156,6 +160,44 @@ async fn a_call_that_is_too_large_or_of_somebody_else_is_not_held() {
     assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 403")), "{answers:?}");
     assert!(opened.desk.asked.lock().unwrap().is_empty());
     assert_eq!(heard.lock().unwrap()[0].2, length, "it arrives whole all the same");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_held() {
+    let no = "x".repeat(65 << 10);
+    let (calls, _) = refusing_with(no.clone(), 1);
+    let opened = Opened::before(calls).await;
+    let answer = opened.answer(opened.head("GET /api", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains(&no), "{}", &answer[..200]);
+    assert!(opened.desk.asked.lock().unwrap().is_empty());
+}
+
+/// Somebody may take their time to approve.
+#[tokio::test]
+async fn a_call_is_held_for_as_long_as_it_takes() {
+    let (calls, heard) = refusing(1);
+    let opened = Opened::before(calls).await;
+    let mut stream = opened.connect().await;
+    stream.write_all(opened.head("GET /api", "").as_bytes()).await.unwrap();
+    opened.desk.came.notified().await;
+    // From here on time goes by as fast as nothing happens, so every timer that there is comes to its end.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_hours(24)).await;
+    assert_eq!(opened.desk.given_up.load(Ordering::SeqCst), 0);
+    opened.desk.may.notify_one();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("yes"), "{answer}");
+    assert_eq!(heard.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn who_says_nothing_holds_no_connection() {
+    let opened = Opened::before(refusing(0).0).await;
+    let mut stream = TcpStream::connect(opened.host()).await.unwrap();
+    tokio::time::pause();
+    let ended = tokio::time::timeout(Duration::from_hours(1), stream.read_u8()).await;
+    assert!(ended.is_ok_and(|read| read.is_err()));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead};
 use crate::runtime::clock::Clock;
 
 /// What to ask for.
+#[derive(Default)]
 pub struct HoldPlan {
     pub drafts: Vec<PlannedRequest>,
     /// Of what was refused, what nothing covers that one may ask for.
@@ -54,7 +55,7 @@ impl PlanReading<'_> {
         let is_wanted =
             |proposal: &Proposal| proposal.is_allowed() || proposal.calls.iter().any(|c| refused.contains(c));
         let proposals = merged(proposals.into_iter().filter(is_wanted).collect());
-        let mut plan = HoldPlan { drafts: Vec::new(), uncovered: Vec::new(), told: Text::default() };
+        let mut plan = HoldPlan::default();
         for proposal in proposals {
             let (text, draft) = proposal.told(&reading, self.flags, false).await?;
             plan.told.extend(text);

@@ -31,9 +31,24 @@ pub async fn ask(question: &str) -> Option<String> {
     answered.await.ok().flatten()
 }
 
-/// Asks for a yes; anything else, and no answer, is a no.
-pub async fn confirm(question: &str) -> bool {
-    ask(&yes_or_no(question)).await.is_some_and(|answer| is_yes(&answer))
+/// What somebody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TerminalReply {
+    Yes,
+    /// Yes to the wider one.
+    All,
+    /// Anything else, and no answer.
+    No,
+}
+
+/// Asks for a yes, or for a yes to all where that is offered.
+pub async fn reply(question: &str, offers_all: bool) -> TerminalReply {
+    let question = if offers_all { format!("{question} [y/N/a] ") } else { yes_or_no(question) };
+    match ask(&question).await.unwrap_or_default() {
+        answer if is_yes(&answer) => TerminalReply::Yes,
+        answer if offers_all && matches!(answer.to_lowercase().as_str(), "a" | "all") => TerminalReply::All,
+        _ => TerminalReply::No,
+    }
 }
 
 fn asked(question: &str) -> Option<String> {

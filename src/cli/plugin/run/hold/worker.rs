@@ -1,45 +1,51 @@
 //! Works off the calls that wait at the desk: one question at a time, and at the end nothing is left.
 //!
-//! It must not decide who gets what, nor ask for anything that [`super::plan`] did not plan.
+//! [`consent`] asks whoever is to be asked first. It must not decide who gets what, nor ask for anything that [`super::plan`] did
+//! not plan.
+
+mod consent;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::FutureExt;
 use kube::ResourceExt;
-use tokio::sync::{OnceCell, mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{OnceCell, watch};
+use tokio::time::{Instant, sleep};
 
 use super::lacking::{candidates, lacking};
+use super::objects::ObjectsOfLine;
 use super::plan::{HoldPlan, PlanReading, PlannedRequest};
-use super::{HoldArgs, WaitingCall, question};
-use crate::api::request::{AccessRequest, Review, ReviewVerdict};
+use super::queue::CallQueue;
+use super::{HoldArgs, WaitingCall};
+use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
 use crate::cli::plugin::ask::ending;
 use crate::cli::plugin::ask::propose::AskedTerms;
 use crate::cli::plugin::ask::wait::{self, Waited, Why};
 use crate::cli::plugin::cluster::{Cluster, Timeout};
-use crate::cli::plugin::decide::review::{Vain, give, review};
+use crate::cli::plugin::decide::end::Revocation;
+use crate::cli::plugin::decide::review::review;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::identity;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::cli::plugin::refused::RefusedCall;
-use crate::cli::plugin::requests::{self, EndSeen};
 use crate::cli::plugin::run::allowed::UnaskedLimit;
 use crate::cli::plugin::run::endpoint::desk::AfterRefusal;
-use crate::cli::plugin::run::known;
+use crate::cli::plugin::run::known::line::ToolLine;
+use crate::cli::plugin::run::known::{self, CommandScope};
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::InstallationArgs;
 use crate::cli::plugin::write;
-use crate::core::decision::protected::Protected;
 
-/// How long no further call must come for a question to be put. Programs call several things at the same time.
-const GATHERED: Duration = Duration::from_millis(75);
 /// How long RBAC may need to know of a binding that is there, before the call is sent again all the same.
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is asked whether it knows.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
+/// How often a plan is made anew because further calls came meanwhile.
+const MOST_PLANS: usize = 8;
 /// What is on record for the end of a run's access.
 const ENDED: &str = "the command that it was for has ended";
 
@@ -54,6 +60,8 @@ pub struct HoldWorker {
     patience: Option<Timeout>,
     /// The words of the command.
     line: Vec<String>,
+    /// What the command names, once something of it is refused.
+    named: OnceCell<ObjectsOfLine>,
     flags: String,
     console: Console,
     /// All requests of this run.
@@ -63,12 +71,24 @@ pub struct HoldWorker {
     granted_at: Option<Instant>,
     /// What nobody is asked for again.
     declined: BTreeSet<RefusedCall>,
+    /// What the person was offered for all objects of a kind; that happens once.
+    offered: BTreeSet<RefusedCall>,
 }
 
 /// A call that waits, and what it lacks.
 struct LackingCall {
     waiting: WaitingCall,
     lacks: Vec<RefusedCall>,
+}
+
+/// Calls that need a question, and what to ask for.
+struct OpenCalls {
+    calls: Vec<LackingCall>,
+    /// What they lack.
+    refused: Vec<RefusedCall>,
+    /// What the command lacks beside them, as far as that is known.
+    beside: Vec<RefusedCall>,
+    plan: HoldPlan,
 }
 
 impl HoldWorker {
@@ -84,11 +104,13 @@ impl HoldWorker {
         let namespace = cluster.namespace_or(&namespace).to_owned();
         Self {
             terms: AskedTerms { duration, reason, ticket, policy, namespace },
-            console: Console::default(),
+            console: Console::beside_a_command(),
             made: Vec::new(),
             granted: BTreeSet::new(),
             granted_at: None,
             declined: BTreeSet::new(),
+            offered: BTreeSet::new(),
+            named: OnceCell::new(),
             who: OnceCell::new(),
             cluster,
             installation,
@@ -100,66 +122,88 @@ impl HoldWorker {
     }
 
     /// Works until the run is over, and then ends everything that it asked for.
-    pub async fn run(
-        mut self,
-        mut calls: mpsc::UnboundedReceiver<WaitingCall>,
-        mut over: watch::Receiver<bool>,
-    ) -> Exit {
+    pub async fn run(mut self, mut queue: CallQueue, mut over: watch::Receiver<bool>) -> Exit {
         loop {
-            let first = tokio::select! {
+            let batch = tokio::select! {
                 biased;
                 () = until_over(&mut over) => break,
-                first = calls.recv() => first,
+                batch = queue.next() => batch,
             };
-            let Some(first) = first else { break };
-            let mut batch = vec![first];
-            while let Ok(Some(next)) = timeout(GATHERED, calls.recv()).await {
-                batch.push(next);
-            }
-            if let Err(error) = self.work_off(batch, &mut over).await {
+            let Some(batch) = batch else { break };
+            if let Err(error) = self.work_off(batch, &mut queue, &mut over).await {
                 self.console.say(TextSpan::new(format!("kubectl daypass: {error}"), Tone::Bad));
             }
         }
         // Whoever still waits gets the answer as it was.
-        drop(calls);
+        drop(queue);
         self.end_all().await
     }
 
-    /// Answers the calls of a batch; those that are dropped unanswered go through as they are.
-    async fn work_off(&mut self, batch: Vec<WaitingCall>, over: &mut watch::Receiver<bool>) -> Result<(), PluginError> {
-        let batch = batch.into_iter().filter(|waiting| !waiting.answer.is_closed()).collect();
-        let (open, plan) = tokio::select! {
-            biased;
-            () = until_over(over) => return Ok(()),
-            planned = self.planned(batch) => planned?,
+    /// Answers the calls of a batch, and of what comes while it is looked at; those that are dropped unanswered go through as
+    /// they are.
+    async fn work_off(
+        &mut self,
+        mut batch: Vec<WaitingCall>,
+        queue: &mut CallQueue,
+        over: &mut watch::Receiver<bool>,
+    ) -> Result<(), PluginError> {
+        let mut plans = 0;
+        let mut open = loop {
+            let Some(open) = self.open(batch, over).await? else { return Ok(()) };
+            plans += 1;
+            if plans == MOST_PLANS || !queue.has_more() {
+                break open;
+            }
+            batch = open.waiting(queue.until_quiet().await);
         };
-        let Some(plan) = plan else { return Ok(()) };
-        self.declined.extend(plan.uncovered.iter().cloned());
-        let calls: Vec<RefusedCall> = plan.drafts.iter().flat_map(|planned| planned.calls.clone()).collect();
-        if !plan.drafts.is_empty() {
-            self.ask_for(plan, over).await?;
-        } else {
-            self.console.remark(&plan.told);
-        }
+        self.declined.extend(open.plan.uncovered.iter().cloned());
+        let drafts = std::mem::take(&mut open.plan.drafts);
+        let wanted = match (drafts.is_empty(), self.limit.is_some()) {
+            (true, _) => {
+                self.console.remark(&open.plan.told);
+                Vec::new()
+            }
+            (false, true) => self.within_limit(drafts, &open.refused).await?,
+            (false, false) => {
+                open.plan.drafts = drafts;
+                self.agreed(&mut open, queue, over).await?
+            }
+        };
+        let calls: Vec<RefusedCall> = wanted.iter().flat_map(|planned| planned.calls.clone()).collect();
+        self.make(wanted, over).await?;
         if *over.borrow() {
             return Ok(());
         }
         self.until_known(&calls, over).await?;
-        for LackingCall { waiting, lacks } in open {
-            let all = lacks.iter().all(|call| self.granted.contains(call));
+        for LackingCall { waiting, lacks } in open.calls {
+            let all = lacks.iter().all(|call| self.has(call));
             let _ = waiting.answer.send(if all { AfterRefusal::SendAgain } else { AfterRefusal::Pass });
         }
         Ok(())
     }
 
-    /// Answers what needs no question; the calls that do, and what to ask for.
-    async fn planned(&self, batch: Vec<WaitingCall>) -> Result<(Vec<LackingCall>, Option<HoldPlan>), PluginError> {
+    /// Answers what needs no question; the calls that do, and what to ask for. None when there are none, or the run is over.
+    async fn open(
+        &self,
+        batch: Vec<WaitingCall>,
+        over: &mut watch::Receiver<bool>,
+    ) -> Result<Option<OpenCalls>, PluginError> {
+        let batch = batch.into_iter().filter(|waiting| !waiting.answer.is_closed()).collect();
+        tokio::select! {
+            biased;
+            () = until_over(over) => Ok(None),
+            // Boxed, or the compiler cannot tell that it may go from one thread to another.
+            open = self.planned(batch).boxed() => open,
+        }
+    }
+
+    async fn planned(&self, batch: Vec<WaitingCall>) -> Result<Option<OpenCalls>, PluginError> {
         let who = self.who.get_or_try_init(async || identity::caller(&self.cluster).await).await?;
         let (mut open, mut refused) = (Vec::new(), Vec::new());
         for waiting in batch {
             let calls = candidates(&waiting.call, who);
-            let was_granted = calls.iter().any(|call| self.granted.contains(call))
-                || self.granted_at.is_some_and(|at| waiting.since < at);
+            let was_granted =
+                calls.iter().any(|call| self.has(call)) || self.granted_at.is_some_and(|at| waiting.since < at);
             let lacks = lacking(&self.cluster, calls).await?;
             if lacks.is_empty() {
                 // It lacks nothing now: it was refused before access came, or for another reason.
@@ -170,43 +214,54 @@ impl HoldWorker {
             }
         }
         if refused.is_empty() {
-            return Ok((open, None));
+            return Ok(None);
         }
+        let beside = self.beside(&refused).await?;
+        let plan = self.plan(&refused, &beside).await?;
+        Ok(Some(OpenCalls { calls: open, refused, beside, plan }))
+    }
+
+    /// What the command lacks beside what was refused.
+    async fn beside(&self, refused: &[RefusedCall]) -> Result<Vec<RefusedCall>, PluginError> {
+        let named = self.named.get_or_try_init(|| ObjectsOfLine::find(&self.cluster, &self.line)).await?;
+        let tool = ToolLine::read(&self.line);
+        let typed = tool.as_ref().and_then(|line| line.values("--namespace", 'n').last().copied());
+        let namespace = typed.unwrap_or(&self.terms.namespace);
         let mut beside: Vec<RefusedCall> = Vec::new();
-        for call in refused.iter().flat_map(|call| known::beside(&self.line, call)) {
-            if !refused.contains(&call) && !beside.contains(&call) && !self.declined.contains(&call) {
-                beside.push(call);
+        for call in refused {
+            let mut objects = named.all();
+            if call.verb == "create" && tool.as_ref().is_some_and(|line| line.words.first() == Some(&"apply")) {
+                // What is there is not made.
+                let missing = named.missing(&self.cluster, namespace).await;
+                objects.retain(|object| missing.contains(object));
+            }
+            let scope = CommandScope { line: &self.line, named: &objects, namespace };
+            for call in scope.beside(call) {
+                if !refused.contains(&call) && !beside.contains(&call) && !self.declined.contains(&call) {
+                    beside.push(call);
+                }
             }
         }
-        let beside = lacking(&self.cluster, beside).await?;
-        let reading = PlanReading {
-            cluster: &self.cluster,
-            installation: &self.installation,
-            who,
-            terms: &self.terms,
-            flags: &self.flags,
-        };
-        Ok((open, Some(reading.plan(&refused, &beside).await?)))
+        lacking(&self.cluster, beside).await
+    }
+
+    async fn plan(&self, refused: &[RefusedCall], beside: &[RefusedCall]) -> Result<HoldPlan, PluginError> {
+        let who = self.who.get_or_try_init(async || identity::caller(&self.cluster).await).await?;
+        let (cluster, installation, terms, flags) = (&self.cluster, &self.installation, &self.terms, &*self.flags);
+        PlanReading { cluster, installation, who, terms, flags }.plan(refused, beside).await
+    }
+
+    /// Whether the run was given this, or the same for all objects of the kind.
+    fn has(&self, call: &RefusedCall) -> bool {
+        self.granted.contains(call) || self.granted.contains(&call.of_all())
     }
 
     fn is_not_asked_for(&self, call: &RefusedCall) -> bool {
         self.declined.contains(call) || known::does_without(&self.line, call)
     }
 
-    /// Asks whoever is to be asked, makes the requests, and waits for the answers.
-    async fn ask_for(&mut self, plan: HoldPlan, over: &mut watch::Receiver<bool>) -> Result<(), PluginError> {
-        let HoldPlan { drafts, told, .. } = plan;
-        let wanted = match self.limit.is_some() {
-            true => self.within_limit(drafts),
-            false => {
-                if !self.granted.is_empty() {
-                    let had: Vec<String> = self.granted.iter().map(ToString::to_string).collect();
-                    self.console.say(format!("the command needs more than it has ({})", had.join(", ")));
-                }
-                self.console.remark(&told);
-                self.confirmed(drafts, over).await
-            }
-        };
+    /// Makes the requests, and waits for the answers.
+    async fn make(&mut self, wanted: Vec<PlannedRequest>, over: &mut watch::Receiver<bool>) -> Result<(), PluginError> {
         for PlannedRequest { mut draft, calls } in wanted {
             draft.spec.reason = self.terms.reason.clone().unwrap_or_default();
             // Not given up halfway: what is made must be known, to be ended.
@@ -225,56 +280,6 @@ impl HoldWorker {
         Ok(())
     }
 
-    /// Those of the requests that may be made without asking anybody; of the others it is said.
-    fn within_limit(&mut self, drafts: Vec<PlannedRequest>) -> Vec<PlannedRequest> {
-        let Some(limit) = &self.limit else { return Vec::new() };
-        let release = self.installation.release_namespace.clone();
-        let mut within = Vec::new();
-        for planned in drafts {
-            let made = self.made.len() + within.len();
-            match limit.check(&planned.draft, Protected::with_release(&release), made) {
-                Ok(()) => within.push(planned),
-                Err(why) => {
-                    let calls: Vec<String> = planned.calls.iter().map(ToString::to_string).collect();
-                    let words = format!("kubectl daypass does not ask for {}: {why}", calls.join(", "));
-                    self.console.say(TextSpan::new(words, Tone::Bad));
-                    self.declined.extend(planned.calls);
-                }
-            }
-        }
-        within
-    }
-
-    /// The requests, if the person at the terminal wants them; without one nobody does.
-    async fn confirmed(
-        &mut self,
-        drafts: Vec<PlannedRequest>,
-        over: &mut watch::Receiver<bool>,
-    ) -> Vec<PlannedRequest> {
-        if !question::can_ask() {
-            self.console.say("nobody can be asked here: give --yes and --reason, and --allow or --max-risk");
-        } else {
-            let agreed = tokio::select! {
-                biased;
-                () = until_over(over) => false,
-                agreed = question::confirm("ask for it?") => agreed && self.has_reason().await,
-            };
-            if agreed {
-                return drafts;
-            }
-        }
-        self.declined.extend(drafts.into_iter().flat_map(|planned| planned.calls));
-        Vec::new()
-    }
-
-    /// Whether there is a reason to give, which is asked for once.
-    async fn has_reason(&mut self) -> bool {
-        if self.terms.reason.is_none() {
-            self.terms.reason = question::ask("why is access needed? ").await.filter(|reason| !reason.is_empty());
-        }
-        self.terms.reason.is_some()
-    }
-
     /// Waits until a request is decided: whether access is there.
     async fn waited(&mut self, sent: &AccessRequest, over: &mut watch::Receiver<bool>) -> Result<bool, PluginError> {
         let patience = self.patience.and_then(|patience| patience.0);
@@ -288,7 +293,11 @@ impl HoldWorker {
                 let state = request.status.clone().unwrap_or_default().state;
                 (ending::line(request), ending::exit(state) == Exit::Done)
             }
-            Waited::Deleted => (ending::deleted(), false),
+            Waited::Deleted => {
+                // There is nothing of it to end.
+                self.made.retain(|made| made.uid() != sent.uid());
+                (ending::deleted(), false)
+            }
             Waited::StillOpen(Why::Timeout) => (TextSpan::new("no answer in time", Tone::Bad), false),
             // The run ends.
             Waited::StillOpen(Why::Interrupted) => return Ok(false),
@@ -315,39 +324,28 @@ impl HoldWorker {
         // Who has asked for something is known.
         let Some(who) = self.who.get().cloned() else { return Exit::Done };
         let review = review(ReviewVerdict::Revoke, Some(ENDED), &who);
+        let revocation = Revocation { cluster: &self.cluster, who: &who, review: &review, done: "dropped" };
         let mut exit = Exit::Done;
         for made in std::mem::take(&mut self.made) {
-            exit = exit.or(match self.end(&made, &who, &review).await {
-                Ok(ended) => ended,
-                Err(error) => {
-                    let (name, namespace) = (made.name_any(), made.namespace().unwrap_or_default());
-                    self.console.say(TextSpan::new(format!("{}: {error}", words::name(&made)), Tone::Bad));
-                    self.console.say(format!("end it: kubectl daypass drop {name} -n {namespace}{}", self.flags));
-                    error.exit()
-                }
-            });
+            let ended = revocation.end_if_open(&made, &mut self.console).boxed().await;
+            if !matches!(ended, Exit::Done | Exit::Waiting) {
+                let (name, namespace) = (made.name_any(), made.namespace().unwrap_or_default());
+                self.console.say(format!("end it: kubectl daypass drop {name} -n {namespace}{}", self.flags));
+            }
+            exit = exit.or(ended);
         }
         exit
     }
+}
 
-    async fn end(&mut self, made: &AccessRequest, who: &Identity, review: &Review) -> Result<Exit, PluginError> {
-        let name = words::name(made);
-        let told = match give(&self.cluster, made, who, review).await? {
-            Ok(told) => told,
-            Err(Vain::Over(_)) => return Ok(Exit::Done),
-            Err(why) => {
-                self.console.say(TextSpan::new(format!("{name}: {why}"), Tone::Bad));
-                return Ok(Exit::Error);
-            }
-        };
-        let (words, exit) = match requests::until_over(&self.cluster, &told).await {
-            Ok(EndSeen::Over) if told.has_grant() => (format!("dropped {name}: its access is gone"), Exit::Done),
-            Ok(EndSeen::Over | EndSeen::Deleted) => (format!("dropped {name}"), Exit::Done),
-            Err(why) => (format!("{name} is told to end, and has not ended yet: {why}"), Exit::Waiting),
-        };
-        let tone = if exit == Exit::Done { Tone::Good } else { Tone::Waiting };
-        self.console.say(TextSpan::new(words, tone));
-        Ok(exit)
+impl OpenCalls {
+    fn none() -> Self {
+        Self { calls: Vec::new(), refused: Vec::new(), beside: Vec::new(), plan: HoldPlan::default() }
+    }
+
+    /// The calls, and further ones behind them.
+    fn waiting(self, more: Vec<WaitingCall>) -> Vec<WaitingCall> {
+        self.calls.into_iter().map(|call| call.waiting).chain(more).collect()
     }
 }
 

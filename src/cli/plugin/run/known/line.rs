@@ -71,6 +71,8 @@ pub struct ToolLine<'a> {
     pub words: Vec<&'a str>,
     /// Long flags with their values, and each letter of short ones.
     flags: Vec<&'a str>,
+    /// Flags and the words behind them that belong to them.
+    pairs: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> ToolLine<'a> {
@@ -83,7 +85,7 @@ impl<'a> ToolLine<'a> {
             "helm" => KnownTool::Helm,
             _ => return None,
         };
-        let (mut words, mut flags) = (Vec::new(), Vec::new());
+        let (mut words, mut flags, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
         let mut rest = args.iter().map(String::as_str).take_while(|arg| *arg != "--");
         while let Some(arg) = rest.next() {
             if !arg.starts_with('-') || arg == "-" {
@@ -92,10 +94,24 @@ impl<'a> ToolLine<'a> {
             }
             flags.push(arg);
             if takes_next(arg, words.first().copied().unwrap_or_default()) {
-                rest.next();
+                pairs.extend(rest.next().map(|value| (arg, value)));
             }
         }
-        Some(Self { tool, words, flags })
+        Some(Self { tool, words, flags, pairs })
+    }
+
+    /// The values that a flag is given, by its name or by its letter.
+    pub fn values(&self, long: &str, letter: char) -> Vec<&'a str> {
+        let behind = self.pairs.iter().filter(|(flag, _)| match flag.strip_prefix("--") {
+            Some(_) => *flag == long,
+            None => flag.ends_with(letter),
+        });
+        let within = self.flags.iter().filter_map(|flag| match flag.split_once('=') {
+            Some((name, value)) if !is_short(flag) => Some(value).filter(|_| name == long),
+            _ if is_short(flag) => flag[1..].strip_prefix(letter).map(|value| value.trim_start_matches('=')),
+            _ => None,
+        });
+        behind.map(|(_, value)| *value).chain(within.filter(|value| !value.is_empty())).collect()
     }
 
     /// Whether a flag is there, and not turned off. Of one letter, also among others.
@@ -131,11 +147,15 @@ fn takes_next(flag: &str, command: &str) -> bool {
     if !is_short(flag) {
         return WITH_VALUE.contains(&flag);
     }
+    // One before the last has the rest of the word for its value.
+    if letters_of(flag).count() + 1 != flag.chars().count() {
+        return false;
+    }
     match flag.chars().last() {
         // logs -f follows, and logs -p looks at the one before.
         Some('f') => command != "logs",
         Some('p') => command == "patch",
-        Some(letter) => flag.len() == 2 && LETTERS_WITH_VALUE.contains(&letter),
+        Some(letter) => LETTERS_WITH_VALUE.contains(&letter),
         None => false,
     }
 }
@@ -163,6 +183,17 @@ mod tests {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             assert_eq!(read(line), (words, follows), "{line}");
         }
+    }
+
+    #[test]
+    fn a_flag_has_its_values_behind_it_or_within() {
+        let line: Vec<String> =
+            ["kubectl", "apply", "-f", "a", "-fb", "-f=c", "--filename", "d", "--filename=e", "-nf", "-n", "g"]
+                .map(str::to_owned)
+                .into();
+        let read = ToolLine::read(&line).unwrap();
+        assert_eq!(read.values("--filename", 'f'), ["a", "d", "b", "c", "e"]);
+        assert_eq!(read.values("--namespace", 'n'), ["g", "f"]);
     }
 
     #[test]

@@ -1,31 +1,81 @@
 //! What a known command calls beside the first call of it that was refused, so that it is asked for whole.
 //!
-//! [`mod@line`] reads the command, [`table`] has what each calls, and this holds the one against the other. Of a command that is not
-//! in the table nothing is known but what was refused. It must not ask anybody, and nothing here gives a right.
+//! [`mod@line`] reads the command, [`named`] what it names, [`table`] has what each calls, and this holds the one against the
+//! other. Of a command that is not in the table nothing is known but what was refused. It must not ask anybody, and nothing here
+//! gives a right.
 
 pub mod line;
+pub mod named;
 mod table;
 
 use self::line::{KnownTool, ToolLine};
 use self::table::{BesideObject, COMMANDS, CONNECTED, KnownCommand};
 use crate::cli::plugin::refused::{RefusedCall, RefusedTarget};
 
-/// The calls that a command makes beside a refused one, as far as it is known; `line` are its words, the program first.
-pub fn beside(line: &[String], refused: &RefusedCall) -> Vec<RefusedCall> {
-    let Some(object) = RefusedObject::of(refused) else { return Vec::new() };
-    let mut calls = connection(refused);
-    if let Some(line) = ToolLine::read(line) {
-        for command in COMMANDS.iter().filter(|command| is_given(command, &line, &object)) {
-            calls.extend(object.names(&line).into_iter().flat_map(|name| object.called(command, name)));
+/// An object or a kind that a command names, as the API server serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandObject {
+    pub group: String,
+    /// In plural.
+    pub resource: String,
+    /// None for all of the kind.
+    pub name: Option<String>,
+    /// Where its file says that it is.
+    pub namespace: Option<String>,
+    /// Whether it is in a namespace at all.
+    pub is_namespaced: bool,
+}
+
+/// What a command is known to be for.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandScope<'a> {
+    /// Its words, the program first.
+    pub line: &'a [String],
+    /// What it names, as far as that is more than one object.
+    pub named: &'a [CommandObject],
+    /// Namespace of what does not say its own.
+    pub namespace: &'a str,
+}
+
+impl CommandScope<'_> {
+    /// The calls that the command makes beside a refused one, as far as it is known.
+    pub fn beside(&self, refused: &RefusedCall) -> Vec<RefusedCall> {
+        let Some(object) = RefusedObject::of(refused) else { return Vec::new() };
+        let mut calls = connection(refused);
+        if let Some(line) = ToolLine::read(self.line) {
+            let others = self.others(refused, &object);
+            for other in std::iter::once(&object).chain(&others) {
+                for command in COMMANDS.iter().filter(|command| is_given(command, &line, other)) {
+                    calls.extend(other.names(&line).into_iter().flat_map(|name| other.called(command, name)));
+                }
+            }
+            calls.extend(others.iter().map(|other| other.call(&refused.verb)));
         }
+        let mut seen = vec![RefusedCall { user: None, ..refused.clone() }];
+        calls.retain(|call| {
+            let is_new = !seen.contains(call);
+            seen.push(call.clone());
+            is_new
+        });
+        calls
     }
-    let mut seen = vec![RefusedCall { user: None, ..refused.clone() }];
-    calls.retain(|call| {
-        let is_new = !seen.contains(call);
-        seen.push(call.clone());
-        is_new
-    });
-    calls
+
+    /// What else the command names, where it names what was refused: it does the same with all of it.
+    fn others<'b>(&'b self, refused: &'b RefusedCall, object: &RefusedObject<'_>) -> Vec<RefusedObject<'b>> {
+        let is_part = matches!(&refused.target, RefusedTarget::Resource { subresource: Some(_), .. });
+        let Some(own) = self.named.iter().find(|named| !is_part && object.is(named)) else { return Vec::new() };
+        // What is listed in the whole cluster is so for every kind.
+        let usual = if own.is_namespaced { refused.namespace() } else { Some(self.namespace) };
+        let others = self.named.iter().filter(|other| *other != own);
+        let of = |other: &'b CommandObject| RefusedObject {
+            group: &other.group,
+            resource: &other.resource,
+            // What is made has no name yet.
+            name: other.name.as_deref().filter(|_| refused.verb != "create"),
+            namespace: other.namespace.as_deref().or(usual).filter(|_| other.is_namespaced),
+        };
+        others.map(of).collect()
+    }
 }
 
 /// Whether a command gets on without a call that it makes for its messages only.
@@ -79,6 +129,23 @@ impl<'a> RefusedObject<'a> {
                 Some(Self { group, resource, name: name.as_deref(), namespace: namespace.as_deref() })
             }
         }
+    }
+
+    /// Whether it is the one that a command names.
+    fn is(&self, named: &CommandObject) -> bool {
+        let is_kind = (self.group, self.resource) == (named.group.as_str(), named.resource.as_str());
+        is_kind && (self.name.is_none() || self.name == named.name.as_deref())
+    }
+
+    fn call(&self, verb: &str) -> RefusedCall {
+        let target = RefusedTarget::Resource {
+            group: self.group.to_owned(),
+            resource: self.resource.to_owned(),
+            subresource: None,
+            name: self.name.map(str::to_owned),
+            namespace: self.namespace.map(str::to_owned),
+        };
+        RefusedCall { user: None, verb: verb.to_owned(), target }
     }
 
     /// Its name, and those of the same kind that stand behind it in the command.
@@ -141,7 +208,13 @@ mod tests {
     }
 
     fn asked(line: &str, refused: &RefusedCall) -> String {
-        let called: Vec<String> = beside(&words(line), refused)
+        asked_beside(line, refused, &[])
+    }
+
+    fn asked_beside(line: &str, refused: &RefusedCall, named: &[CommandObject]) -> String {
+        let line = words(line);
+        let called: Vec<String> = CommandScope { line: &line, named, namespace: "shop" }
+            .beside(refused)
             .iter()
             .map(|call| call.to_string().replace(" in namespace shop", ""))
             .collect();
@@ -182,6 +255,50 @@ mod tests {
     }
 
     #[test]
+    fn what_a_command_names_is_asked_for_with_the_first_of_it() {
+        let object = |kind: &str, name: Option<&str>, namespace: Option<&str>| {
+            let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
+            CommandObject {
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                name: name.map(str::to_owned),
+                namespace: namespace.map(str::to_owned),
+                is_namespaced: resource != "namespaces",
+            }
+        };
+        let kinds = [object("pods", None, None), object("services", None, None)];
+        assert_eq!(asked_beside("kubectl get pods,svc", &call("list", "pods", ""), &kinds), "list services");
+        let beside = asked_beside("kubectl get pods,svc -w", &call("list", "pods", ""), &kinds);
+        assert_eq!(beside, "watch pods, watch services, list services");
+        let everywhere = RefusedCall { target: in_cluster("pods"), ..call("list", "pods", "") };
+        let beside = asked_beside("kubectl get pods,svc -A", &everywhere, &kinds);
+        assert_eq!(beside, "list services in the whole cluster");
+        let applied = [
+            object("namespaces", Some("shop"), None),
+            object("configmaps", Some("a"), None),
+            object("deployments.apps", Some("web"), Some("bank")),
+        ];
+        let apply = |refused: &RefusedCall| asked_beside("kubectl apply -f x", refused, &applied);
+        let bank = "get deployments.apps web in namespace bank, patch deployments.apps web in namespace bank";
+        let all = "get namespaces shop in the whole cluster, patch namespaces shop in the whole cluster";
+        assert_eq!(apply(&call("get", "configmaps", "a")), format!("patch configmaps a, {all}, {bank}"));
+        let namespace = RefusedCall { target: in_cluster("namespaces"), ..call("create", "namespaces", "") };
+        let made = "create configmaps, create deployments.apps in namespace bank";
+        assert_eq!(apply(&namespace), made, "in the namespace of the command");
+        assert_eq!(apply(&call("get", "secrets", "a")), "patch secrets a", "which is not what the files are for");
+    }
+
+    fn in_cluster(resource: &str) -> RefusedTarget {
+        RefusedTarget::Resource {
+            group: String::new(),
+            resource: resource.to_owned(),
+            subresource: None,
+            name: None,
+            namespace: None,
+        }
+    }
+
+    #[test]
     fn what_kubectl_calls_for_its_messages_only_is_not_asked_for() {
         let refused = call("get", "namespaces", "shop");
         assert!(does_without(&words("kubectl apply -f x.yaml"), &refused));
@@ -199,7 +316,7 @@ mod tests {
             let refused = call(&verb, &format!("{resource}.{group}"), &name);
             let program = if command.tool == KnownTool::Helm { "helm" } else { "kubectl" };
             let line: Vec<String> = std::iter::once(program).chain(command.words.iter().copied()).map(str::to_owned).collect();
-            let called = beside(&line, &refused);
+            let called = CommandScope { line: &line, named: &[], namespace: "elsewhere" }.beside(&refused);
             prop_assert!(called.iter().all(|call| call.namespace() == Some("shop") && *call != refused));
         }
     }
