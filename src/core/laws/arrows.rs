@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use super::purity::{code, mentions, root, sources_in};
 
 /// The parts of the program, and which of the others each may use.
-const PARTS: [(&str, &[&str]); 6] = [
+const PARTS: [(&str, &[&str]); 7] = [
     ("api", &[]),
     ("core", &["api"]),
     ("runtime", &[]),
     ("stamp", &["api"]),
     ("controller", &["api", "core", "runtime"]),
-    ("cli", &["api", "core", "runtime", "controller", "stamp"]),
+    ("archive", &["api", "core", "runtime"]),
+    ("cli", &["api", "core", "runtime", "controller", "stamp", "archive"]),
 ];
 /// The rooms of the core: each may use those before it.
 const ROOMS: [&str; 7] = ["model", "guard", "rbac", "policies", "decision", "lifecycle", "report"];

@@ -1,0 +1,108 @@
+//! Owns a PostgreSQL server of the system's package, in a folder of its own, gone when it is dropped. Its clients use a
+//! socket in that folder. Stands by itself, since the trials of the store within the library use it too.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long it may take to start.
+const START: Duration = Duration::from_secs(60);
+
+/// A running server.
+pub struct PostgresServer {
+    folder: tempfile::TempDir,
+    programs: PathBuf,
+    process: Child,
+}
+
+impl PostgresServer {
+    /// The folder of its programs, if the package is installed: that of the newest version.
+    pub fn programs() -> Option<PathBuf> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+        let mut found: Vec<PathBuf> = versions.filter_map(|version| Some(version.ok()?.path().join("bin"))).collect();
+        found.retain(|programs| programs.join("initdb").exists());
+        found.sort();
+        found.pop()
+    }
+
+    /// Says on the terminal, past what a test runner holds back, what is left out where the package is not installed.
+    pub fn say_left_out(what: &str) {
+        use std::io::Write;
+        let line = format!("left out, since PostgreSQL is not installed (Debian: postgresql): {what}\n");
+        std::io::stderr().write_all(line.as_bytes()).expect("a standard error");
+    }
+
+    /// Starts one with these settings, if the package is installed.
+    pub fn start(settings: &[&str]) -> Option<Self> {
+        let programs = Self::programs()?;
+        let folder = tempfile::Builder::new().prefix("daypass-pg-").tempdir_in("/tmp").expect("make a folder");
+        if is_root() {
+            assert!(run(Command::new("chown").arg("postgres").arg(folder.path())), "give postgres its folder");
+        }
+        let data = folder.path().join("data");
+        let mut made = as_postgres(&programs.join("initdb"));
+        made.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "--no-sync", "-D"])
+            .arg(&data);
+        assert!(run(&mut made), "initdb");
+        let mut server = as_postgres(&programs.join("postgres"));
+        server.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-c", "listen_addresses="]);
+        for setting in settings {
+            server.args(["-c", setting]);
+        }
+        let log = std::fs::File::create(folder.path().join("log")).expect("make a log");
+        let process = server.stdout(Stdio::null()).stderr(log).spawn().expect("start postgres");
+        let server = Self { folder, programs, process };
+        server.until_ready();
+        Some(server)
+    }
+
+    fn until_ready(&self) {
+        let began = Instant::now();
+        while !run(self.client("pg_isready").arg("-q")) {
+            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(began.elapsed() < START, "postgres does not start: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// One of the programs of the package, told where the server is.
+    pub fn client(&self, program: &str) -> Command {
+        let mut client = Command::new(self.programs.join(program));
+        client.arg("-h").arg(self.folder.path()).args(["-U", "postgres"]);
+        client
+    }
+
+    /// Makes a database. How to get to it.
+    pub fn database(&self, name: &str) -> String {
+        assert!(run(self.client("createdb").arg(name)), "make the database {name}");
+        format!("host={} user=postgres dbname={name}", self.folder.path().display())
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        // SIGQUIT: at once. Its data goes with it.
+        let _ = run(Command::new("kill").args(["-s", "QUIT", &self.process.id().to_string()]));
+        let _ = self.process.wait();
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().expect("run id");
+    id.stdout.trim_ascii() == b"0"
+}
+
+/// The server refuses to run as root.
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program).current_dir("/");
+    command
+}
+
+fn run(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}

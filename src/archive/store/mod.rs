@@ -1,0 +1,101 @@
+//! Where records are kept: one file of SQLite, or a database of PostgreSQL.
+//!
+//! Owns what a store does, the same for both: what it answered to be held is on disk. Statements that both understand are
+//! in [`search`], tables in [`schema`]. It must not judge what arrives: [`super::judge`] does.
+
+pub mod postgres;
+pub mod schema;
+pub mod search;
+pub mod sqlite;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::collections::HashMap;
+
+use self::postgres::PostgresStore;
+use self::search::{FoundPage, Search};
+use self::sqlite::SqliteStore;
+use super::intake::Delivery;
+use super::judge::{ChainAnswer, HeldChain};
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite says so.
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL, or the way there.
+    #[error("PostgreSQL: {}", with_cause(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// The address of the database cannot be used.
+    #[error("{0}")]
+    Address(String),
+    /// A later version of the archive made the tables.
+    #[error(
+        "the tables are of version {found}, and this archive knows none after {known}; run the version that made them"
+    )]
+    Newer { found: i64, known: i64 },
+    /// The thread that writes has ended.
+    #[error("the writer of the store has ended; restart the archive")]
+    Ended,
+}
+
+/// Its own message says only at what; the cause says why.
+fn with_cause(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
+/// A store.
+#[derive(Clone, Debug)]
+pub enum ArchiveStore {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+impl ArchiveStore {
+    /// Keeps what fits of a delivery of one cluster, all at once, and says what is held of each of its requests.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing of it is kept.
+    pub async fn take(&self, cluster: &str, delivery: Delivery) -> Result<Vec<ChainAnswer>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.take(cluster, delivery).await,
+            Self::Postgres(store) => store.take(cluster, delivery).await,
+        }
+    }
+
+    /// What is held of these requests of a cluster, by UID. Those of which nothing is held are left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn held(&self, cluster: &str, uids: Vec<String>) -> Result<HashMap<String, HeldChain>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.held(cluster, uids).await,
+            Self::Postgres(store) => store.held(cluster, uids).await,
+        }
+    }
+
+    /// A page of what is found.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn search(&self, search: Search) -> Result<FoundPage, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.search(search).await,
+            Self::Postgres(store) => store.search(search).await,
+        }
+    }
+
+    /// The text that has this digest.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn text(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.text(digest).await,
+            Self::Postgres(store) => store.text(digest).await,
+        }
+    }
+}

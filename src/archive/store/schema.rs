@@ -1,0 +1,65 @@
+//! The tables, and how those of an earlier version become those of this one.
+//!
+//! Owns the steps. They go forward only, and one that is released is never changed. `record.n` is the place of a record in
+//! the archive: later ones have higher numbers, and those of one request follow its order.
+
+use super::StoreError;
+
+/// The version table, which both engines understand.
+pub const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS archive_schema (version BIGINT NOT NULL)";
+/// The version that the tables have; none before the first step.
+pub const VERSION: &str = "SELECT MAX(version) FROM archive_schema";
+
+/// The steps of SQLite, from version 0 on.
+pub const SQLITE: &[&str] = &["
+CREATE TABLE cluster (n INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE);
+CREATE TABLE request (n INTEGER PRIMARY KEY, cluster INTEGER NOT NULL REFERENCES cluster (n), uid TEXT NOT NULL,
+    held INTEGER NOT NULL, digest TEXT NOT NULL, UNIQUE (uid, cluster));
+CREATE TABLE record (n INTEGER PRIMARY KEY, request INTEGER NOT NULL REFERENCES request (n), idx INTEGER NOT NULL,
+    cluster INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, outcome TEXT NOT NULL, role TEXT NOT NULL,
+    policy TEXT, body TEXT NOT NULL, UNIQUE (request, idx));
+CREATE INDEX record_at ON record (at);
+CREATE INDEX record_role ON record (role, at);
+CREATE INDEX record_policy ON record (policy, at) WHERE policy IS NOT NULL;
+CREATE TABLE person (username TEXT NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (username, at, n)) WITHOUT ROWID;
+CREATE TABLE place (namespace TEXT NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (namespace, at, n)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE word USING fts5 (words, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
+CREATE TABLE text (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+"];
+
+/// The steps of PostgreSQL, from version 0 on.
+pub const POSTGRES: &[&str] = &["
+CREATE TABLE cluster (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, uid TEXT NOT NULL UNIQUE);
+CREATE TABLE request (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, cluster BIGINT NOT NULL REFERENCES cluster (n),
+    uid TEXT NOT NULL, held BIGINT NOT NULL, digest TEXT NOT NULL, UNIQUE (uid, cluster));
+CREATE TABLE record (n BIGINT PRIMARY KEY, request BIGINT NOT NULL REFERENCES request (n), idx BIGINT NOT NULL,
+    cluster BIGINT NOT NULL, at BIGINT NOT NULL, kind TEXT NOT NULL, outcome TEXT NOT NULL, role TEXT NOT NULL,
+    policy TEXT, words TEXT[] NOT NULL, body TEXT NOT NULL, UNIQUE (request, idx));
+CREATE INDEX record_at ON record (at, n);
+CREATE INDEX record_role ON record (role, at, n);
+CREATE INDEX record_policy ON record (policy, at, n) WHERE policy IS NOT NULL;
+CREATE INDEX record_words ON record USING gin (words);
+CREATE TABLE person (username TEXT NOT NULL, at BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (username, at, n));
+CREATE TABLE place (namespace TEXT NOT NULL, at BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (namespace, at, n));
+CREATE TABLE text (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
+"];
+
+/// The steps that tables of version `found` still need, each with the version that it leads to.
+///
+/// # Errors
+/// When a later version of the archive has been here.
+pub fn outstanding(steps: &[&'static str], found: i64) -> Result<Vec<(i64, &'static str)>, StoreError> {
+    let numbered: Vec<(i64, &str)> = (1..).zip(steps.iter().copied()).collect();
+    let known = numbered.last().map_or(0, |(version, _)| *version);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    Ok(numbered.into_iter().filter(|(version, _)| *version > found).collect())
+}
+
+/// Says that the tables have this version now.
+pub fn reached(version: i64) -> String {
+    format!("INSERT INTO archive_schema (version) VALUES ({version})")
+}

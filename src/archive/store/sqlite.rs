@@ -1,0 +1,289 @@
+//! One file of SQLite. A thread writes, a few connections read beside it.
+//!
+//! Owns the file: with a write-ahead log and a sync at each commit, what is committed outlives a power cut.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, Value};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, Transaction, params, params_from_iter};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
+use super::super::judge::{ChainAnswer, HeldBytes, HeldChain, judge};
+use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, WordIndex};
+use super::{StoreError, schema};
+
+/// How many readers there are at a time.
+const READERS: usize = 2;
+/// How long a connection waits for another program that has locked the file: a backup.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A handle on the file; clones share it.
+#[derive(Clone)]
+pub struct SqliteStore {
+    file: PathBuf,
+    jobs: mpsc::Sender<Job>,
+    readers: Arc<[Mutex<Connection>; READERS]>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// A delivery for the writer, and where its answer goes.
+struct Job {
+    cluster: String,
+    delivery: Delivery,
+    answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it, and brings its tables to this version.
+    ///
+    /// # Errors
+    /// When it cannot be used, or is of a later version.
+    pub fn open(file: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(file)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", "ON")?;
+        connection.set_prepared_statement_cache_capacity(32);
+        migrate(&mut connection)?;
+        let readers: [Mutex<Connection>; READERS] = [reader(file)?.into(), reader(file)?.into()];
+        let (jobs, queue) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("sqlite".to_owned())
+            .spawn(move || write(&mut connection, &queue))
+            .map_err(|_| StoreError::Ended)?;
+        Ok(Self { file: file.to_owned(), jobs, readers: Arc::new(readers) })
+    }
+
+    pub(super) async fn take(&self, cluster: &str, delivery: Delivery) -> Result<Vec<ChainAnswer>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { cluster: cluster.to_owned(), delivery, answer };
+        self.jobs.send(job).map_err(|_| StoreError::Ended)?;
+        answered.await.map_err(|_| StoreError::Ended)?
+    }
+
+    pub(super) async fn held(
+        &self,
+        cluster: &str,
+        uids: Vec<String>,
+    ) -> Result<HashMap<String, HeldChain>, StoreError> {
+        let cluster = cluster.to_owned();
+        self.read(move |connection| held(connection, &cluster, uids.iter().map(String::as_str))).await
+    }
+
+    pub(super) async fn search(&self, search: Search) -> Result<FoundPage, StoreError> {
+        self.read(move |connection| {
+            let statement = search.statement(WordIndex::Fts5);
+            let mut prepared = connection.prepare_cached(&statement.sql)?;
+            let found = prepared.query_map(params_from_iter(statement.values), |row| {
+                Ok(FoundRecord { place: PagePlace { at: row.get(0)?, n: row.get(1)? }, bytes: row.get(2)? })
+            })?;
+            Ok(search.page(found.collect::<Result<_, _>>()?))
+        })
+        .await
+    }
+
+    pub(super) async fn text(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        let digest = digest.to_owned();
+        self.read(move |connection| {
+            let mut prepared = connection.prepare_cached("SELECT body FROM text WHERE digest = $1")?;
+            Ok(prepared.query_row([digest], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    /// Reads on whichever connection is free.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = self.readers.clone();
+        let read = spawn_blocking(move || {
+            let free = readers.iter().find_map(|reader| reader.try_lock().ok());
+            let reader = free.unwrap_or_else(|| readers[0].lock().unwrap_or_else(PoisonError::into_inner));
+            read(&reader)
+        });
+        read.await.map_err(|_| StoreError::Ended)?
+    }
+}
+
+impl ToSql for BoundValue {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Text(text) => ToSqlOutput::from(text.as_str()),
+            Self::Number(number) => ToSqlOutput::Owned(Value::Integer(*number)),
+        })
+    }
+}
+
+fn reader(file: &Path) -> Result<Connection, StoreError> {
+    let connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(schema::VERSION_TABLE)?;
+    let found: Option<i64> = transaction.query_row(schema::VERSION, [], |row| row.get(0))?;
+    for (version, step) in schema::outstanding(schema::SQLITE, found.unwrap_or(0))? {
+        transaction.execute_batch(step)?;
+        transaction.execute_batch(&schema::reached(version))?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Writes one delivery after the other until nobody can send any more.
+fn write(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
+        let answer = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate);
+        let answer = answer.map_err(StoreError::from).and_then(|transaction| {
+            let answers = take(&transaction, &job.cluster, job.delivery)?;
+            transaction.commit()?;
+            Ok(answers)
+        });
+        // Whoever asked may have gone; what is held is held.
+        let _ = job.answer.send(answer);
+    }
+}
+
+fn take(transaction: &Transaction<'_>, cluster: &str, delivery: Delivery) -> Result<Vec<ChainAnswer>, StoreError> {
+    keep_texts(transaction, &delivery.texts)?;
+    let uids = delivery.records.iter().map(|arrival| arrival.record.request.uid.as_str());
+    let held = held(transaction, cluster, uids)?;
+    let bytes = held_bytes(transaction, cluster, &delivery.records, &held)?;
+    let judged = judge(delivery.records, &held, bytes);
+    if !judged.new.is_empty() {
+        let cluster = cluster_number(transaction, cluster)?;
+        let requests = keep_heads(transaction, cluster, &judged.new, &judged.answers)?;
+        keep_records(transaction, cluster, &judged.new, &requests)?;
+    }
+    Ok(judged.answers)
+}
+
+fn keep_texts(transaction: &Transaction<'_>, texts: &[ArrivedText]) -> Result<(), StoreError> {
+    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO text (digest, body) VALUES ($1, $2)")?;
+    for text in texts {
+        insert.execute([&text.digest, &text.text])?;
+    }
+    Ok(())
+}
+
+fn held<'a>(
+    connection: &Connection,
+    cluster: &str,
+    uids: impl Iterator<Item = &'a str>,
+) -> Result<HashMap<String, HeldChain>, StoreError> {
+    let mut prepared = connection.prepare_cached(
+        "SELECT held, digest FROM request WHERE uid = $1 AND cluster = (SELECT n FROM cluster WHERE uid = $2)",
+    )?;
+    let mut all = HashMap::new();
+    for uid in uids {
+        if all.contains_key(uid) {
+            continue;
+        }
+        let found = prepared.query_row([uid, cluster], |row| Ok(HeldChain { held: row.get(0)?, digest: row.get(1)? }));
+        if let Some(found) = found.optional()? {
+            all.insert(uid.to_owned(), found);
+        }
+    }
+    Ok(all)
+}
+
+/// What is held under the ids that arrive once more.
+fn held_bytes(
+    transaction: &Transaction<'_>,
+    cluster: &str,
+    arrivals: &[Arrival],
+    held: &HashMap<String, HeldChain>,
+) -> Result<HeldBytes, StoreError> {
+    let mut prepared = transaction.prepare_cached(
+        "SELECT r.body FROM record r JOIN request q ON q.n = r.request
+         WHERE q.uid = $1 AND q.cluster = (SELECT n FROM cluster WHERE uid = $2) AND r.idx = $3",
+    )?;
+    let mut bytes = HeldBytes::new();
+    for Arrival { record, .. } in arrivals {
+        let uid = &record.request.uid;
+        if held.get(uid).is_some_and(|held| record.index < held.held) {
+            let body = prepared.query_row(params![uid, cluster, record.index], |row| row.get(0))?;
+            bytes.insert((uid.clone(), record.index), body);
+        }
+    }
+    Ok(bytes)
+}
+
+fn cluster_number(transaction: &Transaction<'_>, uid: &str) -> Result<i64, StoreError> {
+    transaction.prepare_cached("INSERT OR IGNORE INTO cluster (uid) VALUES ($1)")?.execute([uid])?;
+    let mut prepared = transaction.prepare_cached("SELECT n FROM cluster WHERE uid = $1")?;
+    Ok(prepared.query_row([uid], |row| row.get(0))?)
+}
+
+/// Moves the heads of requests that have new records. Their numbers, by UID.
+fn keep_heads(
+    transaction: &Transaction<'_>,
+    cluster: i64,
+    new: &[Arrival],
+    answers: &[ChainAnswer],
+) -> Result<HashMap<String, i64>, StoreError> {
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO request (cluster, uid, held, digest) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (uid, cluster) DO UPDATE SET held = excluded.held, digest = excluded.digest RETURNING n",
+    )?;
+    let changed: std::collections::HashSet<&str> = new.iter().map(|new| new.record.request.uid.as_str()).collect();
+    let mut numbers = HashMap::new();
+    for answer in answers.iter().filter(|answer| changed.contains(answer.uid.as_str())) {
+        let row = params![cluster, answer.uid, answer.held.held, answer.held.digest];
+        numbers.insert(answer.uid.clone(), upsert.query_row(row, |row| row.get(0))?);
+    }
+    Ok(numbers)
+}
+
+fn keep_records(
+    transaction: &Transaction<'_>,
+    cluster: i64,
+    new: &[Arrival],
+    requests: &HashMap<String, i64>,
+) -> Result<(), StoreError> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO record (request, idx, cluster, at, kind, outcome, role, policy, body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )?;
+    let mut person = transaction.prepare_cached("INSERT INTO person (username, at, n) VALUES ($1, $2, $3)")?;
+    let mut place = transaction.prepare_cached("INSERT INTO place (namespace, at, n) VALUES ($1, $2, $3)")?;
+    let mut word = transaction.prepare_cached("INSERT INTO word (rowid, words) VALUES ($1, $2)")?;
+    for Arrival { record, bytes } in new {
+        let by = FoundBy::of(record);
+        let request = requests.get(&record.request.uid);
+        insert.execute(params![
+            request,
+            record.index,
+            cluster,
+            by.at,
+            by.kind,
+            by.outcome,
+            by.role,
+            by.policy,
+            bytes
+        ])?;
+        let n = transaction.last_insert_rowid();
+        for name in &by.people {
+            person.execute(params![name, by.at, n])?;
+        }
+        for name in &by.places {
+            place.execute(params![name, by.at, n])?;
+        }
+        word.execute(params![n, by.words])?;
+    }
+    Ok(())
+}
