@@ -155,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_in_a_system_namespace_does_more_harm() {
+        let medium = limit(json!(null), Some(RiskLevel::Medium));
+        let mut patch = draft(&[rule("patch", "configmaps", &["a"])]);
+        assert_eq!(check(&medium, &patch), Ok(()));
+        patch.metadata.namespace = Some("kube-system".to_owned());
+        let there = UnaskedLimit { namespaces: BTreeSet::from(["kube-system".to_owned()]), ..medium };
+        assert!(matches!(check(&there, &patch), Err(OverLimit::Risk { .. })));
+    }
+
+    #[test]
     fn no_other_place_is_asked_in_and_no_end_of_requests_is_made() {
         let low = limit(json!(null), Some(RiskLevel::Low));
         let mut there = draft(&[rule("get", "pods", &[])]);

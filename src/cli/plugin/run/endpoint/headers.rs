@@ -128,7 +128,7 @@ mod tests {
             ("accept", "application/json"),
             ("user-agent", "kubectl"),
             ("impersonate-user", "bob"),
-            ("connection", "keep-alive, X-Hop"),
+            ("connection", "X-Hop"),
             ("x-hop", "1"),
             ("keep-alive", "5"),
             ("te", "trailers"),

@@ -238,6 +238,7 @@ mod tests {
             r#"{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Namespace"}]}"#,
         );
         write("c.yaml", "{apiVersion: apps/v1, kind: Gadget, metadata: {name: unknown}}");
+        write("c.yml", "{apiVersion: events.k8s.io/v1, kind: Namespace, metadata: {name: of-another-group}}");
         write("d.yaml", "{");
         write("e.txt", &object("text"));
         let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("e.yaml")).status();
