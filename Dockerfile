@@ -26,10 +26,12 @@ COPY e2e/fuzz/main.rs e2e/fuzz/main.rs
 COPY e2e/otlp/main.rs e2e/otlp/main.rs
 # `otlp`: with traces.
 ARG FEATURES=
+# `daypass-archive`: the image of the archive.
+ARG BINARY=daypass
 # The time of the commit, for whatever would write the time of the build.
 ARG SOURCE_DATE_EPOCH=0
-RUN make image-binary IMAGE_TARGET="$(cat /target)" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" FEATURES="$FEATURES" \
-    && install -D -m 0555 "target/$(cat /target)/release/daypass" /image/daypass
+RUN make image-binary IMAGE_TARGET="$(cat /target)" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" FEATURES="$FEATURES" BINARY="$BINARY" \
+    && install -D -m 0555 "target/$(cat /target)/release/$BINARY" /image/daypass
 
 FROM scratch
 ARG VERSION=0.0.0

@@ -107,11 +107,13 @@ controlplane:
 
 ## The program of the image, static. Needs musl-gcc (Debian: musl-tools), cargo-auditable
 ## and `rustup target add` of the target. FEATURES=otlp: with traces.
+## BINARY=daypass-archive: the program of the archive.
+image-binary: BINARY ?= daypass
 image-binary: export SOURCE_DATE_EPOCH ?= 0
 image-binary: export CFLAGS = -ffile-prefix-map=$(CARGO_HOME)=/cargo -ffile-prefix-map=$(CURDIR)=/src
 image-binary: export RUSTFLAGS = --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/src -C strip=symbols
 image-binary:
-	cargo auditable build --locked --release --target $(IMAGE_TARGET) --bin daypass $(if $(FEATURES),--features $(FEATURES))
+	cargo auditable build --locked --release --target $(IMAGE_TARGET) --bin $(BINARY) $(if $(FEATURES),--features $(FEATURES))
 
 ## That program at work in an empty root as nobody, against a real API server. Needs user namespaces, no container runtime.
 image-check: controlplane image-binary

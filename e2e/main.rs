@@ -40,6 +40,7 @@ mod picture;
 mod plugin;
 mod policy;
 mod protected;
+mod receiver;
 mod recur;
 mod release;
 mod revoke;
@@ -123,6 +124,7 @@ fn trials() -> Vec<Trial> {
         docs::trials(),
         archive::trials(),
         picture::trials(),
+        receiver::trials(),
         examples::trials(),
         uninstall::trials(),
         chart::trials(),

@@ -24,7 +24,7 @@
 //! | [`api`] | The kinds `AccessRequest` and `AccessPolicy` as types, their CRDs and their limits |
 //! | [`core`] | Every decision, as pure functions: no client, no clock, no environment |
 //! | [`controller`] | Watches, the loops that grant, end and prove, and in [`mod@controller::write`] every write to the cluster |
-//! | [`archive`] | The store of records, which outlive their objects, and how they are searched |
+//! | [`archive`] | The receiver of records, which outlive their objects, and how they are searched: `daypass-archive` |
 //! | [`stamp`] | The webhook that writes identities where MutatingAdmissionPolicy cannot: `daypass stamp` |
 //! | [`runtime`] | The process: clock, clients, leader election, probes, metrics, logs, traces |
 //! | [`cli`] | The commands: `daypass`, and in [`cli::plugin`] `kubectl daypass` |

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use daypass::stamp::certificate::Certificate;
+use daypass::runtime::certificate::Certificate;
 use daypass::stamp::server::BOUNDS;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;

@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+
 use super::users;
 
 /// Every request is recorded once, when it is complete, without bodies.
@@ -18,6 +20,28 @@ rules:
 /// What the tests need of the controller manager.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
     serviceaccount-token-controller,clusterrole-aggregation-controller,validatingadmissionpolicy-status-controller";
+
+/// Common name of the certificate that the API server shows to others, as kubeadm makes it.
+const FRONT_PROXY: &str = "front-proxy-client";
+
+/// Writes the authority of that certificate, the certificate and its key.
+fn write_front_proxy(folder: &Path) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority");
+    let mut client = CertificateParams::default();
+    client.distinguished_name.push(DnType::CommonName, FRONT_PROXY);
+    client.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = client.signed_by(&key, &authority).expect("a certificate").pem();
+    for (name, text) in [
+        ("front-proxy-ca.crt", authority.pem()),
+        ("front-proxy.crt", certificate),
+        ("front-proxy.key", key.serialize_pem()),
+    ] {
+        std::fs::write(folder.join(name), text).expect("write a file of the front proxy");
+    }
+}
 
 /// Ports of this machine that nobody listened on a moment ago.
 pub fn free_ports<const N: usize>() -> [u16; N] {
@@ -41,6 +65,7 @@ impl Layout {
         let [etcd_client, etcd_peer, api_server] = free_ports();
         std::fs::write(folder.join("tokens.csv"), users::token_file()).expect("write the token file");
         std::fs::write(folder.join("audit-policy.yaml"), audit_policy).expect("write the audit policy");
+        write_front_proxy(folder);
         std::fs::create_dir_all(folder.join("home")).expect("create the home folder of the tools");
         Self { folder: folder.to_owned(), etcd_client, etcd_peer, api_server, more_api_flags }
     }
@@ -105,6 +130,14 @@ impl Layout {
             "--allow-privileged".to_owned(),
             // It finds a webhook by the endpoints of its Service: nothing here routes the addresses of Services.
             "--enable-aggregator-routing=true".to_owned(),
+            // By these it proves itself to servers of other API groups, and says for whom it asks.
+            format!("--requestheader-client-ca-file={}", path("front-proxy-ca.crt")),
+            format!("--requestheader-allowed-names={FRONT_PROXY}"),
+            "--requestheader-username-headers=X-Remote-User".to_owned(),
+            "--requestheader-group-headers=X-Remote-Group".to_owned(),
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
+            format!("--proxy-client-cert-file={}", path("front-proxy.crt")),
+            format!("--proxy-client-key-file={}", path("front-proxy.key")),
         ];
         flags.into_iter().chain(self.more_api_flags.iter().map(|flag| (*flag).to_owned())).collect()
     }

@@ -69,10 +69,15 @@ impl Webhook {
 
 /// Puts an address of this machine behind the webhook's Service, as Kubernetes does for the addresses of pods.
 pub async fn lead_to(control_plane: &ControlPlane, address: IpAddr, port: u16) {
+    lead(control_plane, NAME, address, port).await;
+}
+
+/// The same for a Service of this name.
+pub async fn lead(control_plane: &ControlPlane, name: &str, address: IpAddr, port: u16) {
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {
-            "name": NAME, "namespace": NAMESPACE, "labels": { "kubernetes.io/service-name": NAME }
+            "name": name, "namespace": NAMESPACE, "labels": { "kubernetes.io/service-name": name }
         },
         "addressType": "IPv4",
         "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
@@ -82,7 +87,7 @@ pub async fn lead_to(control_plane: &ControlPlane, address: IpAddr, port: u16) {
     admin.apply_server_side(&slice.to_string()).await;
     // The older form, by which API servers of 1.33 find a webhook.
     let endpoints = json!({
-        "apiVersion": "v1", "kind": "Endpoints", "metadata": { "name": NAME, "namespace": NAMESPACE },
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": { "name": name, "namespace": NAMESPACE },
         "subsets": [{ "addresses": [{ "ip": address }], "ports": [{ "name": "https", "port": port, "protocol": "TCP" }] }]
     });
     admin.apply_server_side(&endpoints.to_string()).await;

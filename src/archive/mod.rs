@@ -1,10 +1,13 @@
-//! The archive: it keeps records when their objects are gone, and finds them again.
+//! The archive: it receives records, keeps them when their objects are gone, and lets auditors search them.
 //!
-//! Owns what may come in ([`intake`], [`judge`]) and where it is kept ([`store`]). It must not change a record, or write
+//! Owns what may come in ([`intake`], [`judge`]), where it is kept ([`store`]), how it is called ([`server`]) and by whom
+//! ([`who`]). It must not change a record, or write
 //! anything to a cluster. What a record says is for `core::record`, its bytes for [`crate::api::record`].
 
 pub mod intake;
 pub mod judge;
+pub mod server;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod who;

@@ -1,5 +1,6 @@
-//! The commands of the `daypass` binary, and in [`plugin`] those of the kubectl plugin.
+//! The commands of the `daypass` binary, in [`archive`] the program of the archive, and in [`plugin`] those of the kubectl plugin.
 
+pub mod archive;
 pub mod check;
 pub mod controller;
 pub mod log;
@@ -12,8 +13,8 @@ use clap::{Parser, Subcommand};
 
 use crate::api;
 use crate::controller::error::Error as ControllerError;
+use crate::runtime::certificate::CertificateError;
 use crate::runtime::client;
-use crate::stamp::certificate::CertificateError;
 
 /// Just-in-time access for Kubernetes.
 #[derive(Debug, Parser)]

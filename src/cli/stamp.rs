@@ -9,8 +9,8 @@ use tracing::{error, info};
 
 use super::CliError;
 use super::log::LogArgs;
+use crate::runtime::certificate::Certificate;
 use crate::runtime::{server as probes, shutdown};
-use crate::stamp::certificate::Certificate;
 use crate::stamp::server::{self, BOUNDS};
 
 /// Time between two looks at the certificate.

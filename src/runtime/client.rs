@@ -128,6 +128,27 @@ pub async fn clients(
     leadership: Leadership,
     hearers: &Hearers,
 ) -> Result<Clients, ClientError> {
+    let mut config = config(kubeconfig, instance).await?;
+    let watches = heard(config.clone(), hearers)?;
+    config.read_timeout = Some(ANSWER);
+    config.reset_reader_on_write = true;
+    let calls = || heard(config.clone(), hearers);
+    let writes = gated(config.clone(), hearers, leadership)?;
+    Ok(Clients { watches, calls: calls()?, writes, lease: calls()?, config })
+}
+
+/// A client for single calls, found like those of [`clients`], for a program whose calls nobody counts.
+///
+/// # Errors
+/// When there is no such cluster to be found.
+pub async fn of(kubeconfig: Option<&Path>, instance: &str) -> Result<Client, ClientError> {
+    let mut config = config(kubeconfig, instance).await?;
+    config.read_timeout = Some(ANSWER);
+    config.reset_reader_on_write = true;
+    Ok(connection::builder(config)?.build())
+}
+
+async fn config(kubeconfig: Option<&Path>, instance: &str) -> Result<Config, ClientError> {
     let mut config = match kubeconfig {
         None => Config::incluster()?,
         Some(path) => {
@@ -145,10 +166,5 @@ pub async fn clients(
     config.connect_timeout = Some(CONNECT);
     // It would wait longer and longer, for minutes, where nobody sees it. Whoever calls knows better when to try again.
     config.default_retry = false;
-    let watches = heard(config.clone(), hearers)?;
-    config.read_timeout = Some(ANSWER);
-    config.reset_reader_on_write = true;
-    let calls = || heard(config.clone(), hearers);
-    let writes = gated(config.clone(), hearers, leadership)?;
-    Ok(Clients { watches, calls: calls()?, writes, lease: calls()?, config })
+    Ok(config)
 }

@@ -1,6 +1,8 @@
-//! The process around the controller: clock, clients, election, probes, metrics, logs, traces, signals. Decides nothing.
+//! The process around the controller: clock, clients, election, probes, certificates, metrics, logs, traces, signals. Decides
+//! nothing.
 
 pub mod calls;
+pub mod certificate;
 pub mod client;
 pub mod clock;
 pub mod connection;

@@ -26,8 +26,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::certificate::Certificate;
 use super::patch::answer;
+use crate::runtime::certificate::Certificate;
 
 /// Where the API server posts its reviews.
 pub const PATH: &str = "/stamp";

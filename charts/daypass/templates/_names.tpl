@@ -171,6 +171,12 @@ app.kubernetes.io/name: {{ .Chart.Name }}-stamp
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Nor is the archive. */}}
+{{- define "daypass.archiveLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-archive
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "daypass.spread" -}}
 {{- range .root.Values.topologySpreadConstraints }}
 - {{- toYaml . | nindent 2 }}

@@ -25,6 +25,8 @@ use super::{StoreError, schema};
 const READERS: usize = 2;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long the other side may say nothing to what is sent before it is taken for gone.
+const SILENCE: Duration = Duration::from_secs(15);
 /// What the lock of the writers is known by in the database.
 const LOCK: i64 = 0x6461_7970_6173_7301;
 
@@ -54,7 +56,11 @@ impl Way {
     /// means; without one nothing is encrypted.
     fn read(url: &str, authority: Option<&Path>) -> Result<Self, StoreError> {
         let mut config: Config = url.parse()?;
-        config.application_name("daypass-archive").connect_timeout(CONNECT);
+        config
+            .application_name("daypass-archive")
+            .connect_timeout(CONNECT)
+            .tcp_user_timeout(SILENCE)
+            .keepalives_idle(SILENCE);
         let tls = match (config.get_ssl_mode(), authority) {
             (SslMode::Disable, Some(_)) => {
                 let why = "sslmode=disable and --database-ca do not go together; leave one of them out";

@@ -10,7 +10,7 @@ const PARTS: [(&str, &[&str]); 7] = [
     ("api", &[]),
     ("core", &["api"]),
     ("runtime", &[]),
-    ("stamp", &["api"]),
+    ("stamp", &["api", "runtime"]),
     ("controller", &["api", "core", "runtime"]),
     ("archive", &["api", "core", "runtime"]),
     ("cli", &["api", "core", "runtime", "controller", "stamp", "archive"]),

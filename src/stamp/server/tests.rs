@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::stamp::certificate::{CHAIN, KEY};
+use crate::runtime::certificate::{CHAIN, KEY};
 
 /// No call of these tests takes so long unless it hangs.
 const LIMIT: Duration = Duration::from_secs(20);

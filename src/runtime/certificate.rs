@@ -1,4 +1,4 @@
-//! The certificate that the webhook is called under, from files that are mounted, and followed while they change.
+//! The certificate that a server of ours is called under, from files that are mounted, and followed while they change.
 //!
 //! Owns reading them and saying what is wrong with them. It must not make a certificate: the chart, cert-manager or the
 //! admin does. A pair that cannot be used never takes the place of one that can.

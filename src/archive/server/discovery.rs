@@ -1,0 +1,36 @@
+//! What the API server asks to know what is served here. It says nothing of any record, so anybody may ask.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::super::who::readers::{GROUP, RESOURCE, VERSION};
+use super::answer;
+
+/// `GET /apis`.
+pub async fn groups() -> Response {
+    answer::json(json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": [described()] }).to_string())
+}
+
+/// `GET /apis/GROUP`.
+pub async fn group() -> Response {
+    let mut group = described();
+    (group["kind"], group["apiVersion"]) = (json!("APIGroup"), json!("v1"));
+    answer::json(group.to_string())
+}
+
+/// `GET /apis/GROUP/VERSION`.
+pub async fn resources() -> Response {
+    let records = json!({
+        "name": RESOURCE, "singularName": "record", "namespaced": true, "kind": "Record", "verbs": ["list"],
+    });
+    let list = json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{GROUP}/{VERSION}"),
+        "resources": [records],
+    });
+    answer::json(list.to_string())
+}
+
+fn described() -> Value {
+    let version = json!({ "groupVersion": format!("{GROUP}/{VERSION}"), "version": VERSION });
+    json!({ "name": GROUP, "versions": [version], "preferredVersion": version })
+}

@@ -1,0 +1,114 @@
+//! All that is found, as a stream of lines.
+//!
+//! Owns the columns of CSV. A page at a time is in memory.
+
+use std::collections::VecDeque;
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use serde_json::Value;
+
+use super::super::store::search::{PagePlace, Search};
+use super::super::store::{ArchiveStore, StoreError};
+use super::answer::FailedCall;
+use super::query::ExportFormat;
+
+/// Records read at a time.
+const PAGE: usize = 500;
+/// The columns, each with its place in a record.
+const COLUMNS: [(&str, &str); 19] = [
+    ("id", "/id"),
+    ("at", "/at"),
+    ("cluster", "/cluster"),
+    ("namespace", "/request/namespace"),
+    ("name", "/request/name"),
+    ("kind", "/kind"),
+    ("outcome", "/outcome"),
+    ("subject", "/subject/username"),
+    ("actor", "/actor/username"),
+    ("roleKind", "/access/role/kind"),
+    ("role", "/access/role/name"),
+    ("namespaces", "/access/namespaces"),
+    ("clusterWide", "/access/clusterWide"),
+    ("breakGlass", "/access/breakGlass"),
+    ("policy", "/policy/name"),
+    ("from", "/given/from"),
+    ("until", "/given/until"),
+    ("reason", "/asked/reason"),
+    ("message", "/message"),
+];
+
+/// Where an export is.
+struct Way {
+    store: ArchiveStore,
+    search: Search,
+    format: ExportFormat,
+    ready: VecDeque<String>,
+    /// The next page, until there is none.
+    next: Option<Option<PagePlace>>,
+}
+
+/// Answers with all of them. One that breaks off is cut short, which a reader sees.
+///
+/// # Errors
+/// When the first page cannot be read.
+pub async fn all(store: ArchiveStore, search: Search, format: ExportFormat) -> Result<Response, FailedCall> {
+    let next = Some(search.after);
+    let search = Search { limit: PAGE, ..search };
+    let mut way = Way { store, search, format, ready: VecDeque::new(), next };
+    let kind = match format {
+        ExportFormat::JsonLines => "application/jsonl",
+        ExportFormat::Csv => {
+            way.ready.push_back(line(COLUMNS.iter().map(|(name, _)| (*name).to_owned())));
+            "text/csv; charset=utf-8"
+        }
+    };
+    way.read().await?;
+    let lines = stream::try_unfold(way, async |mut way| {
+        while way.ready.is_empty() && way.next.is_some() {
+            way.read().await?;
+        }
+        let lines: String = way.ready.drain(..).collect();
+        Ok::<_, StoreError>((!lines.is_empty()).then_some((lines, way)))
+    });
+    Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(lines)).into_response())
+}
+
+impl Way {
+    async fn read(&mut self) -> Result<(), StoreError> {
+        let Some(after) = self.next else { return Ok(()) };
+        let page = self.store.search(Search { after, ..self.search.clone() }).await?;
+        self.next = page.next.map(Some);
+        let format = self.format;
+        self.ready.extend(page.records.into_iter().map(|found| match format {
+            ExportFormat::JsonLines => found.bytes + "\n",
+            ExportFormat::Csv => as_csv(&found.bytes),
+        }));
+        Ok(())
+    }
+}
+
+fn as_csv(bytes: &str) -> String {
+    let record: Value = serde_json::from_str(bytes).unwrap_or_default();
+    line(COLUMNS.iter().map(|(_, place)| record.pointer(place).map(in_cell).unwrap_or_default()))
+}
+
+fn in_cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(in_cell).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+/// A line by RFC 4180. A spreadsheet would calculate what begins like a formula, so that gets a quote in front.
+fn line(cells: impl Iterator<Item = String>) -> String {
+    let quoted = cells.map(|cell| {
+        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+        let cell = format!("{guard}{cell}");
+        if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+    });
+    quoted.collect::<Vec<_>>().join(",") + "\r\n"
+}

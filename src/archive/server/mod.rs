@@ -1,0 +1,53 @@
+//! How the archive is called: HTTP/1.1 over TLS.
+//!
+//! Owns the routes. Writers call [`writing`] with their token; the API server calls [`reading`] for people. Who calls is for
+//! [`super::who`], the port and its bounds for [`door`].
+
+pub mod answer;
+pub mod discovery;
+pub mod door;
+pub mod export;
+pub mod figures;
+pub mod query;
+pub mod reading;
+#[cfg(test)]
+mod tests;
+pub mod writing;
+
+use axum::Router;
+use axum::routing::{get, post};
+use kube::Client;
+
+use self::figures::ArchiveFigures;
+use super::store::ArchiveStore;
+use super::who::writers::RecordWriters;
+
+/// What is served, for other programs.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// What every call is answered with.
+#[derive(Clone)]
+pub struct ArchiveDesk {
+    pub store: ArchiveStore,
+    /// Of the cluster that the archive runs in.
+    pub client: Client,
+    /// UID of that cluster: a right in one of its namespaces is none in another cluster's.
+    pub home: String,
+    pub writers: RecordWriters,
+    pub figures: ArchiveFigures,
+}
+
+/// All of them.
+pub fn routes(desk: ArchiveDesk) -> Router {
+    Router::new()
+        .route("/v1/records", post(writing::deliver))
+        .route("/v1/heads", get(writing::heads))
+        .route("/apis", get(discovery::groups))
+        .route("/apis/archive.daypass.dev", get(discovery::group))
+        .route("/apis/archive.daypass.dev/v1", get(discovery::resources))
+        .route("/apis/archive.daypass.dev/v1/records", get(reading::everywhere))
+        .route("/apis/archive.daypass.dev/v1/namespaces/{namespace}/records", get(reading::in_namespace))
+        .route("/apis/archive.daypass.dev/v1/texts/{digest}", get(reading::text))
+        .route("/openapi.json", get(async || answer::json(OPENAPI.to_owned())))
+        .with_state(desk)
+}

@@ -1,0 +1,98 @@
+//! What a reader asks for, from the parameters of a call.
+//!
+//! Owns their names. One that it does not know is refused: a filter with a slip in its name would show everything.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::super::store::search::Search;
+use super::answer::FailedCall;
+
+/// Most records on a page.
+const MOST: usize = 1000;
+/// How many there are where nobody says.
+const PLAIN: usize = 500;
+/// What Kubernetes clients send with any list, and makes no difference here.
+const OF_KUBERNETES: [&str; 4] = ["pretty", "resourceVersion", "resourceVersionMatch", "timeout"];
+/// Parameters that are texts, in the order of [`texts`].
+pub(super) const NAMES: [&str; 9] =
+    ["cluster", "request", "person", "role", "namespace", "policy", "kind", "outcome", "text"];
+
+/// A form to export in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Each record as it came, on a line.
+    JsonLines,
+    /// A line with the columns of [`super::export`] for each.
+    Csv,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedList {
+    pub search: Search,
+    /// Left out: a page, as a list of Kubernetes.
+    pub format: Option<ExportFormat>,
+}
+
+impl AskedList {
+    /// From the query of a call.
+    ///
+    /// # Errors
+    /// On a parameter that is none, or has a value that is none.
+    pub fn read(query: &str) -> Result<Self, FailedCall> {
+        let mut listing = Self { search: Search { limit: PLAIN, ..Search::default() }, format: None };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let wrong = |why: String| FailedCall::bad(format!("{name}: {why}"));
+            let search = &mut listing.search;
+            match name.as_ref() {
+                "since" => search.since = Some(instant(&value).map_err(wrong)?),
+                "until" => search.until = Some(instant(&value).map_err(wrong)?),
+                "continue" if value.is_empty() => {}
+                "continue" => search.after = Some(value.parse().map_err(wrong)?),
+                "limit" => search.limit = limit(&value).map_err(wrong)?,
+                "format" => listing.format = Some(format(&value).map_err(wrong)?),
+                name if OF_KUBERNETES.contains(&name) => {}
+                name => match NAMES.iter().zip(texts(search)).find(|(known, _)| **known == name) {
+                    Some((_, text)) => *text = Some(value.into_owned()),
+                    None => return Err(wrong(format!("it is no parameter; there are {}", NAMES.join(", ")))),
+                },
+            }
+        }
+        Ok(listing)
+    }
+}
+
+fn texts(search: &mut Search) -> [&mut Option<String>; 9] {
+    [
+        &mut search.cluster,
+        &mut search.request,
+        &mut search.person,
+        &mut search.role,
+        &mut search.namespace,
+        &mut search.policy,
+        &mut search.kind,
+        &mut search.outcome,
+        &mut search.text,
+    ]
+}
+
+fn instant(text: &str) -> Result<i64, String> {
+    let instant = text.parse::<Timestamp>();
+    instant.map(Timestamp::as_microsecond).map_err(|_| format!("{text:?} is no time; write it as 2026-11-29T16:00:00Z"))
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Ok(PLAIN),
+        Ok(limit) if limit <= MOST => Ok(limit),
+        _ => Err(format!("{text:?} is not a number up to {MOST}; use continue for more")),
+    }
+}
+
+fn format(text: &str) -> Result<ExportFormat, String> {
+    match text {
+        "jsonl" => Ok(ExportFormat::JsonLines),
+        "csv" => Ok(ExportFormat::Csv),
+        _ => Err(format!("{text:?} is neither jsonl nor csv")),
+    }
+}

@@ -1,0 +1,120 @@
+//! What the API server calls for people who list records.
+//!
+//! Owns the order: first who, then whether they may, then what. A path of a namespace shows records about that namespace
+//! of the archive's own cluster, and nothing else.
+
+use axum::Extension;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::super::store::search::{FoundPage, FoundRecord};
+use super::super::who::readers::{GROUP, RESOURCE, VERSION, may_list};
+use super::ArchiveDesk;
+use super::answer::{self, FailedCall};
+use super::door::CalledBy;
+use super::export;
+use super::query::AskedList;
+
+/// `GET .../records`: of every namespace and every cluster.
+pub async fn everywhere(
+    State(desk): State<ArchiveDesk>,
+    Extension(by): Extension<CalledBy>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, FailedCall> {
+    admit(&desk, &by, &headers, None).await?;
+    list(desk, AskedList::read(&query.unwrap_or_default())?).await
+}
+
+/// `GET .../namespaces/NAMESPACE/records`: about one namespace of the archive's own cluster.
+pub async fn in_namespace(
+    State(desk): State<ArchiveDesk>,
+    Extension(by): Extension<CalledBy>,
+    Path(namespace): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, FailedCall> {
+    admit(&desk, &by, &headers, Some(&namespace)).await?;
+    let mut listing = AskedList::read(&query.unwrap_or_default())?;
+    for (name, asked, only) in
+        [("namespace", &listing.search.namespace, &namespace), ("cluster", &listing.search.cluster, &desk.home)]
+    {
+        if asked.as_ref().is_some_and(|asked| asked != only) {
+            return Err(FailedCall::bad(format!("{name}: this path has records of {only} alone; leave it out")));
+        }
+    }
+    (listing.search.namespace, listing.search.cluster) = (Some(namespace), Some(desk.home.clone()));
+    list(desk, listing).await
+}
+
+/// `GET .../texts/DIGEST`: what a digest in a record is the digest of, for those who may list all records.
+pub async fn text(
+    State(desk): State<ArchiveDesk>,
+    Extension(by): Extension<CalledBy>,
+    Path(digest): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, FailedCall> {
+    admit(&desk, &by, &headers, None).await?;
+    let text = desk.store.text(&digest).await?.ok_or_else(|| FailedCall {
+        code: axum::http::StatusCode::NOT_FOUND,
+        reason: "NotFound",
+        message: format!("digest: no text of {digest} is held; take it from a record"),
+    })?;
+    Ok(answer::json(json!({ "kind": "Text", "apiVersion": version(), "digest": digest, "text": text }).to_string()))
+}
+
+/// Lets nobody in but those whom the API server brings and who have the right.
+async fn admit(
+    desk: &ArchiveDesk,
+    by: &CalledBy,
+    headers: &HeaderMap,
+    namespace: Option<&str>,
+) -> Result<(), FailedCall> {
+    let reader = by.0.as_ref().and_then(|proxy| proxy.reader(headers)).ok_or_else(|| {
+        let path = format!("/apis/{GROUP}/{VERSION}/{RESOURCE}");
+        FailedCall::unknown(format!("only the API server may ask for people; use kubectl get --raw {path}"))
+    })?;
+    let allowed = may_list(&desk.client, &reader, namespace).await;
+    if allowed.map_err(|error| FailedCall::away(format!("cannot ask who may read: {error}")))? {
+        tracing::info!(user = reader.username, namespace, "reads records");
+        return Ok(());
+    }
+    let place = namespace.map_or_else(|| "in the whole cluster".to_owned(), |name| format!("in namespace {name}"));
+    let user = &reader.username;
+    let message = format!("user {user:?} needs a role with verb list on {RESOURCE}.{GROUP} {place}; ask for one");
+    Err(FailedCall::forbidden(message))
+}
+
+async fn list(desk: ArchiveDesk, listing: AskedList) -> Result<Response, FailedCall> {
+    match listing.format {
+        None => Ok(answer::json(as_list(&desk.store.search(listing.search).await?))),
+        Some(format) => export::all(desk.store, listing.search, format).await,
+    }
+}
+
+fn version() -> String {
+    format!("{GROUP}/{VERSION}")
+}
+
+/// As Kubernetes lists objects. Each has its record as it came, byte for byte.
+fn as_list(page: &FoundPage) -> String {
+    let metadata = match page.next {
+        Some(next) => json!({ "continue": next.to_string() }),
+        None => json!({}),
+    };
+    let items: Vec<String> = page.records.iter().map(as_object).collect();
+    let kind = json!("RecordList");
+    format!(r#"{{"apiVersion":"{}","items":[{}],"kind":{kind},"metadata":{metadata}}}"#, version(), items.join(","))
+}
+
+fn as_object(found: &FoundRecord) -> String {
+    let record: Value = serde_json::from_str(&found.bytes).unwrap_or_default();
+    let metadata = json!({
+        "name": record["id"].as_str().unwrap_or_default().replace('/', "."),
+        "namespace": record["request"]["namespace"],
+        "creationTimestamp": record["at"],
+    });
+    format!(r#"{{"apiVersion":"{}","kind":"Record","metadata":{metadata},"record":{}}}"#, version(), found.bytes)
+}

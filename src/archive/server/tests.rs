@@ -1,0 +1,310 @@
+//! The archive over real connections, with an API server that knows a few tokens and rights.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use kube::client::Body as KubeBody;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsConnector;
+use tower::service_fn;
+
+use super::super::store::sqlite::SqliteStore;
+use super::super::tests::Story;
+use super::super::who::front_proxy::FrontProxy;
+use super::door::ArchiveDoor;
+use super::writing::DELIVERY;
+use super::*;
+use crate::runtime::certificate::{CHAIN, Certificate, KEY};
+
+const WRITER: &str = "system:serviceaccount:daypass-system:daypass";
+const RECORDS: &str = "/apis/archive.daypass.dev/v1/records";
+const OF_SHOP: &str = "/apis/archive.daypass.dev/v1/namespaces/shop/records";
+
+/// Answers reviews: `push` is a token of the writer for the archive, `stray` one of somebody else, `login` one for the API
+/// server. `auditor` may list everywhere, `shopkeeper` in namespace shop.
+fn api_server() -> Client {
+    let server = service_fn(async |request: Request<KubeBody>| {
+        let (parts, body) = request.into_parts();
+        let mut review: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+        let spec = &review["spec"];
+        let status = if parts.uri.path().ends_with("/tokenreviews") {
+            let here = ["daypass-archive"];
+            match spec["token"].as_str().unwrap() {
+                "push" => json!({ "authenticated": true, "audiences": here, "user": { "username": WRITER } }),
+                "stray" => json!({ "authenticated": true, "audiences": here, "user": { "username": "mallory" } }),
+                "login" => json!({ "authenticated": true, "user": { "username": WRITER } }),
+                _ => json!({ "authenticated": false }),
+            }
+        } else {
+            let asked = &spec["resourceAttributes"];
+            let records = [("group", "archive.daypass.dev"), ("resource", "records"), ("verb", "list")];
+            let about_records = records.iter().all(|(name, value)| asked[*name] == *value);
+            let allowed = match spec["user"].as_str().unwrap() {
+                "auditor" => true,
+                "shopkeeper" => asked["namespace"] == "shop",
+                _ => false,
+            };
+            json!({ "allowed": allowed && about_records })
+        };
+        review["status"] = status;
+        Ok::<_, Infallible>(axum::http::Response::new(KubeBody::from(review.to_string().into_bytes())))
+    });
+    Client::new(server, "default")
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A certificate of a caller, and its key.
+type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+fn shown(by: &CertifiedIssuer<'static, KeyPair>, name: &str) -> Shown {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, by).unwrap();
+    (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+}
+
+/// An archive at work.
+struct OpenArchive {
+    address: SocketAddr,
+    root: CertificateDer<'static>,
+    authority: CertifiedIssuer<'static, KeyPair>,
+    proxy: Shown,
+    store: ArchiveStore,
+    _stop: watch::Sender<bool>,
+    _folder: tempfile::TempDir,
+}
+
+impl OpenArchive {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["archive.test".to_owned()]).unwrap();
+        std::fs::write(folder.path().join(CHAIN), made.cert.pem()).unwrap();
+        std::fs::write(folder.path().join(KEY), made.signing_key.serialize_pem()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let certificate = Certificate::read(folder.path(), provider.clone()).unwrap();
+        let authority = authority();
+        let stated = [
+            ("requestheader-client-ca-file", authority.pem()),
+            ("requestheader-allowed-names", r#"["front-proxy-client"]"#.to_owned()),
+        ];
+        let stated = stated.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let door = ArchiveDoor::new(certificate, provider, FrontProxy::read(&stated).unwrap()).unwrap();
+        let store = ArchiveStore::Sqlite(SqliteStore::open(&folder.path().join("archive.db")).unwrap());
+        let writers = RecordWriters { clusters: [(WRITER.to_owned(), "here".to_owned())].into() };
+        let (home, figures) = ("here".to_owned(), ArchiveFigures::default());
+        let desk = ArchiveDesk { store: store.clone(), client: api_server(), home, writers, figures };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(door.serve(listener, routes(desk), stopped));
+        let root = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap();
+        let proxy = shown(&authority, "front-proxy-client");
+        Self { address, root, authority, proxy, store, _stop: stop, _folder: folder }
+    }
+
+    /// Calls it, showing a certificate or none. None: there was no answer.
+    async fn call(&self, shown: Option<&Shown>, request: Request<Full<Bytes>>) -> Option<(StatusCode, String)> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.root.clone()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots);
+        let config = match shown {
+            Some((certificate, key)) => {
+                config.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = ServerName::try_from("archive.test").unwrap();
+        let stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, stream).await.ok()?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Some((parts.status, String::from_utf8(body.to_vec()).unwrap()))
+    }
+
+    async fn push(&self, token: &str, body: String) -> (StatusCode, Value) {
+        let request = Request::post("/v1/records").header("authorization", format!("Bearer {token}"));
+        let (code, body) = self.call(None, request.header("host", "a").body(body.into()).unwrap()).await.unwrap();
+        (code, serde_json::from_str(&body).unwrap())
+    }
+
+    /// As the API server asks for somebody.
+    async fn read(&self, user: &str, path: &str) -> (StatusCode, String) {
+        self.call(Some(&self.proxy), get_for(user, path)).await.unwrap()
+    }
+}
+
+fn get_for(user: &str, path: &str) -> Request<Full<Bytes>> {
+    let request = Request::get(path).header("host", "a").header("x-remote-user", user);
+    request.body(Full::default()).unwrap()
+}
+
+fn ids(list: &str) -> Vec<String> {
+    let list: Value = serde_json::from_str(list).unwrap();
+    let ids = list["items"].as_array().unwrap().iter().map(|item| item["record"]["id"].as_str().unwrap().to_owned());
+    ids.collect()
+}
+
+#[tokio::test]
+async fn a_writer_writes_of_its_cluster_and_reads_nothing() {
+    let archive = OpenArchive::start().await;
+    let story = Story::of("uid", 2);
+    let body = story.bytes().join("\n");
+    for (token, code) in [("none", 401), ("login", 401), ("stray", 403)] {
+        assert_eq!(archive.push(token, body.clone()).await.0.as_u16(), code, "{token}");
+    }
+    let (code, answer) = archive.push("push", body.clone()).await;
+    assert_eq!(code, StatusCode::OK, "{answer}");
+    let held = json!({ "uid": "uid", "held": 2, "digest": story.held(2).digest });
+    assert_eq!(answer, json!({ "requests": [held] }));
+    let of_another = Story::told("other", 1, |record| record.cluster = "there".to_owned());
+    let (code, answer) = archive.push("push", of_another.bytes().join("\n")).await;
+    assert_eq!((code, &answer["reason"]), (StatusCode::FORBIDDEN, &json!("Forbidden")), "{answer}");
+    assert_eq!(archive.store.held("there", vec!["other".into()]).await.unwrap().len(), 0);
+    let (code, answer) = archive.push("push", Story::of("gap", 2).bytes().remove(1)).await;
+    assert_eq!((code, &answer["requests"][0]["refused"]["sendFrom"]), (StatusCode::OK, &json!(0)), "{answer}");
+    assert_eq!(archive.push("push", "x".repeat(DELIVERY + 1)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let asks = async |path: &str| {
+        let request = Request::get(path).header("authorization", "Bearer push").header("x-remote-user", "auditor");
+        archive.call(None, request.header("host", "a").body(Full::default()).unwrap()).await.unwrap()
+    };
+    let (code, answer) = asks("/v1/heads?uid=uid&uid=none").await;
+    let none = json!({ "uid": "none", "held": 0 });
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((code, answer), (StatusCode::OK, json!({ "requests": [held, none] })));
+    for path in [RECORDS, OF_SHOP, "/apis/archive.daypass.dev/v1/texts/sha256:x"] {
+        assert_eq!(asks(path).await.0, StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_whom_the_api_server_brings_and_who_has_the_right_may_read() {
+    let archive = OpenArchive::start().await;
+    archive.push("push", Story::of("uid", 2).bytes().join("\n")).await;
+    for (user, everywhere, of_shop) in [("auditor", 200, 200), ("shopkeeper", 403, 200), ("alice", 403, 403)] {
+        assert_eq!(archive.read(user, RECORDS).await.0.as_u16(), everywhere, "{user}");
+        assert_eq!(archive.read(user, OF_SHOP).await.0.as_u16(), of_shop, "{user}");
+    }
+    assert_eq!(ids(&archive.read("auditor", RECORDS).await.1), ["uid/1", "uid/0"]);
+    // The authority of the API server, and another name; and the name, of another authority.
+    let other_name = shown(&archive.authority, "kubelet");
+    let other_authority = shown(&authority(), "front-proxy-client");
+    for shown in [None, Some(&other_name)] {
+        let answer = archive.call(shown, get_for("auditor", RECORDS)).await.unwrap();
+        assert_eq!(answer.0, StatusCode::UNAUTHORIZED, "{}", answer.1);
+    }
+    assert_eq!(archive.call(Some(&other_authority), get_for("auditor", RECORDS)).await, None);
+    let nobody = Request::get(RECORDS).header("host", "a").body(Full::default()).unwrap();
+    assert_eq!(archive.call(Some(&archive.proxy), nobody).await.unwrap().0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn the_path_of_a_namespace_shows_that_of_the_home_cluster_alone() {
+    let archive = OpenArchive::start().await;
+    let here = Story::of("here", 1);
+    let bank = Story::told("bank", 1, |record| {
+        record.request.namespace = "bank".to_owned();
+        record.access.namespaces = vec!["bank".to_owned()];
+    });
+    let there = Story::told("there", 1, |record| record.cluster = "there".to_owned());
+    for story in [&here, &bank, &there] {
+        archive.store.take(&story.cluster, story.delivery()).await.unwrap();
+    }
+    assert_eq!(ids(&archive.read("shopkeeper", OF_SHOP).await.1), ["here/0"]);
+    for escape in ["namespace=bank", "cluster=there"] {
+        let answer = archive.read("shopkeeper", &format!("{OF_SHOP}?{escape}")).await;
+        assert_eq!(answer.0, StatusCode::BAD_REQUEST, "{escape}: {}", answer.1);
+    }
+    assert_eq!(ids(&archive.read("shopkeeper", &format!("{OF_SHOP}?namespace=shop&cluster=here")).await.1), ["here/0"]);
+    assert_eq!(ids(&archive.read("auditor", RECORDS).await.1).len(), 3);
+    assert_eq!(ids(&archive.read("auditor", &format!("{RECORDS}?cluster=there")).await.1), ["there/0"]);
+}
+
+#[tokio::test]
+async fn lists_go_page_by_page_and_exports_are_whole() {
+    let archive = OpenArchive::start().await;
+    let story = Story::told("uid", 5, |record| record.message = Some("=1+1, \"so\"".to_owned()));
+    archive.store.take("here", story.delivery()).await.unwrap();
+    let (mut found, mut path) = (Vec::new(), format!("{RECORDS}?limit=2"));
+    for _ in 0..3 {
+        let (_, list) = archive.read("auditor", &path).await;
+        found.extend(ids(&list));
+        let list: Value = serde_json::from_str(&list).unwrap();
+        path = format!("{RECORDS}?limit=2&continue={}", list["metadata"]["continue"].as_str().unwrap_or("none"));
+    }
+    assert_eq!(found, ["uid/4", "uid/3", "uid/2", "uid/1", "uid/0"]);
+    assert!(path.ends_with("none"), "{path}");
+    let newest_first: Vec<String> = story.bytes().into_iter().rev().collect();
+    let (_, lines) = archive.read("auditor", &format!("{RECORDS}?format=jsonl")).await;
+    assert_eq!(lines.lines().collect::<Vec<_>>(), newest_first);
+    let (_, table) = archive.read("auditor", &format!("{RECORDS}?format=csv&request=uid")).await;
+    let rows: Vec<&str> = table.split("\r\n").collect();
+    assert_eq!(rows.len(), 7, "{table}");
+    assert!(rows[1].starts_with("uid/4,2026-11-29T16:00:04.000001Z,here,shop,fix,"), "{table}");
+    assert!(rows[1].ends_with(",\"'=1+1, \"\"so\"\"\""), "{table}");
+    for wrong in ["persn=alice", "limit=1001", "since=today", "continue=x", "format=xml", "watch=true"] {
+        let (code, answer) = archive.read("auditor", &format!("{RECORDS}?{wrong}")).await;
+        assert_eq!(code, StatusCode::BAD_REQUEST, "{wrong}");
+        let name = wrong.split('=').next().unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert!(answer["message"].as_str().unwrap().starts_with(&format!("{name}: ")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn anybody_may_ask_what_is_served() {
+    let archive = OpenArchive::start().await;
+    for path in ["/apis", "/apis/archive.daypass.dev", "/apis/archive.daypass.dev/v1"] {
+        let request = Request::builder().method(Method::GET).uri(path).header("host", "a");
+        let (code, body) = archive.call(None, request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(code, StatusCode::OK);
+        assert!(body.contains("archive.daypass.dev"), "{path}: {body}");
+    }
+}
+
+#[test]
+fn what_is_served_is_what_the_document_says() {
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let said: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())))
+        .collect();
+    let source = include_str!("mod.rs").split(".route(\"").skip(1);
+    let served: BTreeSet<(String, String)> = source
+        .map(|route| {
+            let (path, rest) = route.split_once("\", ").unwrap();
+            (path.to_owned(), rest.split_once('(').unwrap().0.to_owned())
+        })
+        .collect();
+    assert_eq!(said, served);
+    let parameters = |path: &str| -> BTreeSet<String> {
+        let all = document["paths"][path]["get"]["parameters"].as_array().unwrap().iter();
+        all.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let known = query::NAMES.iter().chain(&["since", "until", "limit", "continue", "format"]);
+    let known: BTreeSet<String> = known.map(|name| (*name).to_owned()).collect();
+    for path in [RECORDS, "/apis/archive.daypass.dev/v1/namespaces/{namespace}/records"] {
+        assert_eq!(parameters(path), known, "{path}");
+    }
+}

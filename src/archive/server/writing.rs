@@ -1,0 +1,75 @@
+//! What writers call: they deliver records, and ask how far the archive is. They read nothing else.
+
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::super::intake::read;
+use super::super::judge::ChainAnswer;
+use super::ArchiveDesk;
+use super::answer::{self, FailedCall};
+
+/// Most bytes of a delivery.
+pub const DELIVERY: usize = 8 << 20;
+/// How long the body of one may take.
+const ARRIVAL: Duration = Duration::from_secs(30);
+/// Most requests that are asked about at a time.
+const ASKED: usize = 500;
+
+/// `POST /v1/records`: records and texts, one on each line. What is answered to be held is on disk.
+pub async fn deliver(State(desk): State<ArchiveDesk>, request: Request) -> Result<Response, FailedCall> {
+    let (parts, body) = request.into_parts();
+    // Before a byte of the body takes memory.
+    let cluster = desk.writers.cluster(&desk.client, &parts.headers).await?;
+    let body = timeout(ARRIVAL, to_bytes(body, DELIVERY)).await.map_err(|_| FailedCall {
+        code: StatusCode::REQUEST_TIMEOUT,
+        reason: "Timeout",
+        message: format!("body: it did not arrive within {} s; send less at a time", ARRIVAL.as_secs()),
+    })?;
+    let body = body.map_err(|why| FailedCall {
+        code: StatusCode::PAYLOAD_TOO_LARGE,
+        reason: "RequestEntityTooLarge",
+        message: format!("body: {why}; send at most {DELIVERY} bytes at a time"),
+    })?;
+    let delivery = read(&body, &cluster)?;
+    let records = delivery.records.len();
+    let answers = desk.store.take(&cluster, delivery).await?;
+    desk.figures.delivered(records, &answers);
+    for ChainAnswer { uid, refused, .. } in answers.iter().filter(|answer| answer.refused.is_some()) {
+        let why = refused.as_ref().map(|refused| refused.message.as_str());
+        tracing::warn!(cluster, request = uid, why, "does not keep a record");
+    }
+    Ok(answer::json(json!({ "requests": answers }).to_string()))
+}
+
+/// `GET /v1/heads?uid=...&uid=...`: what is held of these requests of the writer's cluster.
+pub async fn heads(
+    State(desk): State<ArchiveDesk>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, FailedCall> {
+    let cluster = desk.writers.cluster(&desk.client, &headers).await?;
+    let mut uids = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if name != "uid" {
+            return Err(FailedCall::bad(format!(
+                "{name}: it is no parameter here; ask with uid=UID, for each request"
+            )));
+        }
+        uids.push(value.into_owned());
+    }
+    if uids.is_empty() || uids.len() > ASKED {
+        return Err(FailedCall::bad(format!("uid: there are {}; ask about 1 to {ASKED} at a time", uids.len())));
+    }
+    let held = desk.store.held(&cluster, uids.clone()).await?;
+    let answers = uids.into_iter().map(|uid| {
+        let held = held.get(&uid).cloned().unwrap_or_default();
+        ChainAnswer { uid, held, refused: None }
+    });
+    Ok(answer::json(json!({ "requests": answers.collect::<Vec<_>>() }).to_string()))
+}

@@ -1,0 +1,44 @@
+//! Whether a reader may list records, by the roles of the cluster.
+//!
+//! Owns asking. The API server has asked the same before it passed the call on; it is asked once more, so that nothing but
+//! a right in the cluster opens the archive.
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+use super::front_proxy::ArchiveReader;
+
+/// The API group of the archive.
+pub const GROUP: &str = "archive.daypass.dev";
+/// Its only version.
+pub const VERSION: &str = "v1";
+/// What is listed.
+pub const RESOURCE: &str = "records";
+
+/// Whether this person may list the records about a namespace, or without one all of them.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn may_list(client: &Client, reader: &ArchiveReader, namespace: Option<&str>) -> kube::Result<bool> {
+    let attributes = ResourceAttributes {
+        group: Some(GROUP.to_owned()),
+        version: Some(VERSION.to_owned()),
+        resource: Some(RESOURCE.to_owned()),
+        verb: Some("list".to_owned()),
+        namespace: namespace.map(str::to_owned),
+        ..ResourceAttributes::default()
+    };
+    let spec = SubjectAccessReviewSpec {
+        user: Some(reader.username.clone()),
+        uid: reader.uid.clone(),
+        groups: Some(reader.groups.clone()),
+        extra: Some(reader.extra.clone()),
+        resource_attributes: Some(attributes),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let answer = reviews.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
+}

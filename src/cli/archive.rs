@@ -1,0 +1,182 @@
+//! The program of the archive: its flags, and how the parts of the process are put together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use clap::Parser;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::{Api, Client};
+use tracing::{error, info, warn};
+
+use super::CliError;
+use super::log::LogArgs;
+use crate::archive::server::door::ArchiveDoor;
+use crate::archive::server::figures::ArchiveFigures;
+use crate::archive::server::{self, ArchiveDesk};
+use crate::archive::store::postgres::PostgresStore;
+use crate::archive::store::search::Search;
+use crate::archive::store::sqlite::SqliteStore;
+use crate::archive::store::{ArchiveStore, StoreError};
+use crate::archive::who::front_proxy::{self, FrontProxy, NoFrontProxy};
+use crate::archive::who::writers::RecordWriters;
+use crate::runtime::certificate::{Certificate, CertificateError};
+use crate::runtime::{client, metrics, server as probes, shutdown};
+
+/// Time between two looks at the certificate, and at what the API server states of itself.
+const LOOKS: Duration = Duration::from_secs(5);
+/// Name of the namespace by whose UID a cluster is known.
+const CLUSTER: &str = "kube-system";
+
+/// Keeps the records of what happened to AccessRequests, and shows them to auditors.
+///
+/// Controllers push them with a token of audience daypass-archive. People read through the API server, which has
+/// authenticated them: `kubectl get --raw /apis/archive.daypass.dev/v1/records?person=alice`, with the right to list
+/// records.archive.daypass.dev in a namespace or everywhere.
+#[derive(Debug, Parser)]
+#[command(name = "daypass-archive", version)]
+pub struct ArchiveArgs {
+    /// Address at which it is called, over TLS.
+    #[arg(long, default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    /// Address for /livez, /readyz and /metrics, over plain HTTP.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    probes: SocketAddr,
+    /// Folder with the certificate as tls.crt and its key as tls.key, in PEM. They are read again when they change.
+    #[arg(long, value_name = "FOLDER")]
+    certificates: PathBuf,
+    /// File of the SQLite database. It is made when it is not there.
+    #[arg(long, value_name = "FILE", required_unless_present = "database_url", conflicts_with = "database_url")]
+    database: Option<PathBuf>,
+    /// PostgreSQL instead of SQLite, as postgresql://USER:PASSWORD@HOST/NAME. Passwords belong into the environment.
+    #[arg(long, value_name = "URL", env = "DAYPASS_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Authority of PostgreSQL's certificate, in PEM. With it the connection is encrypted and the certificate verified;
+    /// without it nothing is encrypted, and sslmode=require is refused.
+    #[arg(long, value_name = "FILE", requires = "database_url")]
+    database_ca: Option<PathBuf>,
+    /// Account of this cluster that may write its records; repeat for more.
+    #[arg(long, value_name = "USERNAME", default_value = "system:serviceaccount:daypass-system:daypass")]
+    writer: Vec<String>,
+    /// Kubeconfig of the cluster that the archive runs in. Left out: the pod's own.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Why the archive ends.
+#[derive(Debug, thiserror::Error)]
+enum ArchiveEnd {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Client(#[from] client::ClientError),
+    #[error("the API server does not answer: {0}")]
+    ApiServer(#[from] kube::Error),
+    #[error(transparent)]
+    FrontProxy(#[from] NoFrontProxy),
+    #[error("namespace {CLUSTER} has no UID")]
+    NoCluster,
+    #[error("{0}: {1}")]
+    Io(String, #[source] std::io::Error),
+}
+
+/// Runs the archive until it is asked to stop, or a part of it fails.
+///
+/// # Errors
+/// When it failed; what it failed of is in the log then.
+pub async fn run(args: ArchiveArgs) -> Result<(), CliError> {
+    args.log.start(tracing_subscriber::layer::Identity::new());
+    run_on(args).await.map_err(|error| {
+        error!(%error, "ends");
+        CliError::Logged
+    })
+}
+
+async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
+    let stop = shutdown::requested().map_err(|e| ArchiveEnd::Io("cannot listen for signals".to_owned(), e))?;
+    let store = open(&args).await?;
+    let client = client::of(args.kubeconfig.as_deref(), "archive").await?;
+    let home = cluster_of(&client).await?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let certificate = Certificate::read(&args.certificates, provider.clone())?;
+    let proxy = front_proxy_of(&client).await?;
+    let unusable = |e| ArchiveEnd::Io("cannot use the authority of the API server".to_owned(), e);
+    let door = ArchiveDoor::new(certificate.clone(), provider, proxy).map_err(unusable)?;
+    let cannot_listen = |address: SocketAddr| move |e| ArchiveEnd::Io(format!("cannot listen on {address}"), e);
+    let calls = probes::listen(args.listen).await.map_err(cannot_listen(args.listen))?;
+    let probed = probes::listen(args.probes).await.map_err(cannot_listen(args.probes))?;
+    let clusters: BTreeMap<String, String> = args.writer.into_iter().map(|writer| (writer, home.clone())).collect();
+    let figures = ArchiveFigures::default();
+    let writers = RecordWriters { clusters };
+    let desk = ArchiveDesk { store: store.clone(), client: client.clone(), home, writers, figures: figures.clone() };
+    info!(address = %args.listen, cluster = desk.home, "receives records");
+    tokio::select! {
+        () = door.clone().serve(calls, server::routes(desk), stop) => Ok(()),
+        served = axum::serve(probed, probe_routes(store, figures)) => served.map_err(cannot_listen(args.probes)),
+        () = certificate.follow(LOOKS) => Ok(()),
+        () = follow(&door, &client) => Ok(()),
+    }
+}
+
+async fn open(args: &ArchiveArgs) -> Result<ArchiveStore, StoreError> {
+    match (&args.database_url, &args.database) {
+        (Some(url), _) => Ok(ArchiveStore::Postgres(PostgresStore::open(url, args.database_ca.as_deref()).await?)),
+        (None, Some(file)) => Ok(ArchiveStore::Sqlite(SqliteStore::open(file)?)),
+        (None, None) => Err(StoreError::Address("give --database or --database-url".to_owned())),
+    }
+}
+
+async fn cluster_of(client: &Client) -> Result<String, ArchiveEnd> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.get(CLUSTER).await?.metadata.uid.ok_or(ArchiveEnd::NoCluster)
+}
+
+async fn front_proxy_of(client: &Client) -> Result<FrontProxy, ArchiveEnd> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), front_proxy::NAMESPACE);
+    let map = maps.get(front_proxy::CONFIG_MAP).await?;
+    Ok(FrontProxy::read(&map.data.unwrap_or_default())?)
+}
+
+/// Takes up what the API server states of itself, which changes when its certificates are renewed.
+async fn follow(door: &ArchiveDoor, client: &Client) {
+    loop {
+        tokio::time::sleep(LOOKS).await;
+        let changed = match front_proxy_of(client).await {
+            Ok(proxy) => door.changed(proxy).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = changed {
+            warn!("{error}; what the API server stated before holds on");
+        }
+    }
+}
+
+fn probe_routes(store: ArchiveStore, figures: ArchiveFigures) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(move || ready(store)))
+        .route("/metrics", get(move || scraped(figures)))
+}
+
+/// Ready is who can read its store.
+async fn ready(store: ArchiveStore) -> (StatusCode, String) {
+    match store.search(Search { limit: 1, ..Search::default() }).await {
+        Ok(_) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: store ({error})\n")),
+    }
+}
+
+async fn scraped(figures: ArchiveFigures) -> Result<Response, StatusCode> {
+    let text = figures.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
