@@ -10,6 +10,7 @@ mod crd;
 pub mod keys;
 pub mod policy;
 pub mod policy_reason;
+pub mod precise_time;
 pub mod reason;
 pub mod record;
 pub mod request;

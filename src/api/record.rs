@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::reason::Reason;
-use super::request::{NarrowRule, ReviewVerdict};
+use super::request::{NarrowRule, Recurrence, ReviewVerdict};
 use super::subject::RoleName;
 use super::word::Word;
 
@@ -148,9 +148,9 @@ pub struct RecordedQuestion {
     /// From when on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<MicroTime>,
-    /// In which windows, as people write them.
+    /// In which windows it comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub windows: Option<String>,
+    pub recurrence: Option<Recurrence>,
     /// Name of the policy asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,

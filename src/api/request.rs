@@ -17,9 +17,11 @@ use super::schema;
 use super::selector::{RequestScope, is_false};
 use super::subject::{Identity, RoleName, Subject};
 
+mod facts;
 mod grant;
 mod review;
 
+pub use facts::{NotedFacts, NotedGap, NotedIdentity};
 pub use grant::{
     BindingKind, BindingRef, DecidedRole, ExtendedRequest, FreezeAhead, GrantExtension, MadeRole, PolicyRef,
     RecurringWindow, RoleRisk,
@@ -350,6 +352,11 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub history_dropped: Option<i64>,
+    /// SHA-256 over the entries that were left out and counted: over the digest before and the entry, in canonical JSON.
+    /// Who has the entries, from Events or from the log, can show that none is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 80))]
+    pub history_dropped_digest: Option<String>,
 }
 
 impl AccessRequestStatus {

@@ -11,6 +11,7 @@
 //! | [`policies`] | Policies as they are read: conditions, limits, scope, faults |
 //! | [`decision`] | Whether a request may be granted, and under which policy |
 //! | [`lifecycle`] | What happens next to a request, until its end and its review |
+//! | [`record`] | What happened to a request, as records that can be made again |
 //! | [`report`] | Events, explanations, findings in policies |
 //!
 //! A room uses those above it and none below. The tests in `laws` hold that, the purity, and ten properties over a
@@ -22,6 +23,7 @@ pub mod lifecycle;
 pub mod model;
 pub mod policies;
 pub mod rbac;
+pub mod record;
 pub mod report;
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::facts::{NotedFacts, NotedIdentity};
+use crate::api::precise_time::PreciseTime;
 use crate::api::reason::StoredReason;
 use crate::api::subject::Subject;
 
@@ -124,8 +126,8 @@ impl BreakGlassReview {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
-    /// When it happened.
-    pub at: Time,
+    /// When it happened, to the microsecond.
+    pub at: PreciseTime,
     /// What, in one word: the reason of the Event that announced it.
     #[schemars(length(max = 64))]
     pub event: StoredReason,
@@ -133,9 +135,19 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub by: Option<String>,
+    /// Who that was, as their login said then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<NotedIdentity>,
+    /// The approval stage that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub stage: Option<String>,
     /// Of a review: what it said when it was noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<NotedReview>,
+    /// What is new since the entry before, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Box<NotedFacts>>,
     /// A sentence for people.
     #[schemars(length(max = 4096))]
     pub message: String,

@@ -101,6 +101,7 @@ in_every_story! {
     access_rests_outside_of_its_windows_and_while_its_role_is_another: Rest,
     there_is_no_access_while_a_policy_denies_it: Freeze,
     what_is_made_of_a_role_gives_no_more_than_it: Narrow,
+    what_was_recorded_stays_as_it_was: Records,
 }
 
 proptest! {

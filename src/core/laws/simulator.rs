@@ -5,6 +5,7 @@
 //! `judge`.
 
 mod judge;
+mod records;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -63,6 +64,8 @@ pub enum Law {
     Narrow,
     /// Not one of the ten: nothing new is granted by a wrong clock.
     Clock,
+    /// Not one of the ten: what was recorded once is recorded the same for good.
+    Records,
 }
 
 /// A binding in the cluster, and whether a `Bind` made it.
@@ -325,6 +328,7 @@ impl Simulator {
             return Err(Refused);
         }
         self.judge_record(new);
+        self.judge_records(new);
         let text = serde_json::to_string(new).unwrap();
         self.request.status = Some(serde_json::from_str(&text).unwrap());
         self.version += 1;

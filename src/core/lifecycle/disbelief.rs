@@ -15,7 +15,12 @@ use crate::core::model::history;
 /// What is left of the status of a request that is not granted: where it came from, and nothing of where it stood.
 pub fn start_over(status: AccessRequestStatus, now: Timestamp) -> AccessRequestStatus {
     let marked = without_reviews(status, now);
-    AccessRequestStatus { history: marked.history, ..AccessRequestStatus::default() }
+    AccessRequestStatus {
+        history: marked.history,
+        history_dropped: marked.history_dropped,
+        history_dropped_digest: marked.history_dropped_digest,
+        ..AccessRequestStatus::default()
+    }
 }
 
 /// The status without what reviewers said, and with a mark that says so.

@@ -1,6 +1,8 @@
 //! What versions of Daypass before this one stored, read as this one would have written it. Nothing here is written any
 //! more, and each part goes when no version that wrote it is served.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, CountedReview, Review};
 use crate::core::lifecycle::disbelief::believed;
@@ -25,7 +27,7 @@ fn counted(status: &AccessRequestStatus, username: &str, review: &Review) -> Opt
         reviewer: username.to_owned(),
         uid: review.uid.clone(),
         verdict: review.verdict,
-        counted_at: last.at.clone(),
+        counted_at: Time(last.at.0),
         stage: None,
     })
 }
@@ -35,16 +37,11 @@ mod tests {
     use super::*;
     use crate::api::request::{HistoryEntry, ReviewVerdict};
     use crate::core::laws::fixtures::{noon, review};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
 
     fn stored(event: &str, message: &str) -> AccessRequestStatus {
-        let entry = HistoryEntry {
-            review: None,
-            at: Time(noon()),
-            event: event.into(),
-            by: Some("bob".to_owned()),
-            message: message.to_owned(),
-        };
+        let entry = json!({ "at": noon().to_string(), "event": event, "by": "bob", "message": message });
+        let entry: HistoryEntry = serde_json::from_value(entry).unwrap();
         let mut answer = review(ReviewVerdict::Approve, &["leads"]);
         answer.comment = Some("go".to_owned());
         AccessRequestStatus {

@@ -12,8 +12,8 @@ use crate::api::reason::Reason;
 use crate::api::request::AccessRequestStatus;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::lifecycle::happened::Happened;
-use crate::core::model::history;
 use crate::core::model::instants::whole_second;
+use crate::core::model::{facts, history};
 use crate::core::policies::Policy;
 
 /// A record is written only when it says something new.
@@ -22,10 +22,11 @@ pub fn if_changed(s: &Snapshot<'_>, status: AccessRequestStatus) -> Option<Box<A
     (s.request.status.as_ref() != Some(&*status)).then_some(status)
 }
 
-/// A record with as much history as there is room for.
+/// A record with as much history as there is room for, and with what is new in it.
 pub fn bounded(s: &Snapshot<'_>, mut status: AccessRequestStatus) -> Box<AccessRequestStatus> {
     let before = s.request.status.as_ref().map_or(0, |status| status.history.len());
     history::bound(&mut status, before);
+    facts::note(s.request, &mut status, before, |decided| s.policies.digest(decided));
     Box::new(status)
 }
 

@@ -53,7 +53,7 @@ pub fn ask(
         escalate_at = None;
         status.escalated.push(stage.name.clone());
         let why = Asking::Escalated { stage: stage.name.clone(), to: stage.escalate_to.clone() };
-        history::add(&mut status.history, now, Reason::Escalated, None, &why);
+        history::add_of_stage(&mut status.history, now, Reason::Escalated, &stage.name, &why);
         may.extend(stage.escalate_to.clone());
     }
     if let Some(open) = &mut status.stage {
@@ -165,7 +165,7 @@ fn note(
         if !last.is_some_and(|entry| records(entry, reason, &noted))
             && words_of(&status.history, username).filter(|e| e.event == reason).count() < most
         {
-            history::add_review(&mut status.history, now, reason, username, noted, &what);
+            history::add_review(&mut status.history, now, reason, username, status.stage.as_ref(), noted, &what);
         }
     }
 }
@@ -246,7 +246,7 @@ fn open(status: &mut AccessRequestStatus, stage: &Stage, approved: i32, now: Tim
         Some(open) if open.name == stage.name => open.opened_at.clone(),
         _ => {
             let what = Asking::Opened { stage: stage.name.clone(), required: stage.required };
-            history::add(&mut status.history, now, Reason::ApprovalNeeded, None, &what);
+            history::add_of_stage(&mut status.history, now, Reason::ApprovalNeeded, &stage.name, &what);
             Time(whole_second(now))
         }
     };

@@ -5,12 +5,12 @@
 
 use std::fmt::Display;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::api::precise_time::PreciseTime;
 use crate::api::reason::Reason;
-use crate::api::request::{AccessRequestStatus, HistoryEntry, NotedReview};
-use crate::core::model::instants::whole_second;
+use crate::api::record::{canonical, digest};
+use crate::api::request::{AccessRequestStatus, HistoryEntry, NotedReview, OpenStage};
 
 /// How many entries the schema allows.
 const MOST_ENTRIES: usize = 128;
@@ -24,24 +24,34 @@ pub fn add(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, by: O
     history.push(entry(at, reason, by, what));
 }
 
-/// Adds what somebody has said.
+/// Adds what happened to an approval stage.
+pub fn add_of_stage(history: &mut Vec<HistoryEntry>, at: Timestamp, reason: Reason, stage: &str, what: &dyn Display) {
+    history.push(HistoryEntry { stage: Some(stage.to_owned()), ..entry(at, reason, None, what) });
+}
+
+/// Adds what somebody has said, while this stage was open or none.
 pub fn add_review(
     history: &mut Vec<HistoryEntry>,
     at: Timestamp,
     reason: Reason,
     by: &str,
+    stage: Option<&OpenStage>,
     review: NotedReview,
     what: &dyn Display,
 ) {
-    history.push(HistoryEntry { review: Some(review), ..entry(at, reason, Some(by), what) });
+    let stage = stage.map(|stage| stage.name.clone());
+    history.push(HistoryEntry { stage, review: Some(review), ..entry(at, reason, Some(by), what) });
 }
 
 fn entry(at: Timestamp, reason: Reason, by: Option<&str>, what: &dyn Display) -> HistoryEntry {
     HistoryEntry {
-        at: Time(whole_second(at)),
+        at: PreciseTime::of(at),
         event: reason.into(),
         by: by.map(str::to_owned),
+        identity: None,
+        stage: None,
         review: None,
+        facts: None,
         message: shorten(&what.to_string()),
     }
 }
@@ -59,7 +69,7 @@ pub fn bound(status: &mut AccessRequestStatus, before: usize) {
         }
         // What is not on record is said again in every pass, so that nobody could tell how often it was left out.
         if !added.event.known().is_some_and(is_of_review) {
-            status.history_dropped = Some(status.history_dropped.unwrap_or(0).saturating_add(1));
+            leave_out(status, &added);
         }
         let noted = status.history.iter().any(|entry| entry.event == Reason::HistoryFull);
         if !noted && status.history.len() < MOST_ENTRIES {
@@ -68,6 +78,15 @@ pub fn bound(status: &mut AccessRequestStatus, before: usize) {
             status.history.push(entry(added.at.0, Reason::HistoryFull, None, &why));
         }
     }
+}
+
+/// Counts an entry that there is no room for, and makes it part of the digest of all of them.
+fn leave_out(status: &mut AccessRequestStatus, entry: &HistoryEntry) {
+    // What a version before this one left out has no digest, and neither has what follows it.
+    let all_are_known = status.history_dropped.is_none() || status.history_dropped_digest.is_some();
+    let before = status.history_dropped_digest.take().unwrap_or_default();
+    status.history_dropped_digest = all_are_known.then(|| digest((before + &canonical(entry)).as_bytes()));
+    status.history_dropped = Some(status.history_dropped.unwrap_or(0).saturating_add(1));
 }
 
 /// Whether an entry says what a reviewer said, or took back.

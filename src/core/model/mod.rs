@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod duration;
+pub mod facts;
 pub mod field_error;
 pub mod grant_scope;
 pub mod history;

@@ -23,6 +23,8 @@ use crate::core::model::subjects::is_subject;
 pub struct Policy {
     /// Name, UID and generation.
     pub reference: PolicyRef,
+    /// SHA-256 over its spec, in canonical JSON: by it the text is found again.
+    pub digest: String,
     pub effect: Effect,
     /// Who may ask; none in a Deny means everybody.
     pub requesters: Vec<Subject>,

@@ -15,6 +15,7 @@ use super::written_for::schedule_counts;
 use crate::api::policy::{
     AccessPolicy, AccessPolicySpec, Approval, Effect, OnBreakGlass, OnRoleChange, PolicyCondition, Stage,
 };
+use crate::api::record::{canonical, digest};
 use crate::api::request::PolicyRef;
 use crate::api::subject::RoleKind;
 use crate::core::model::duration;
@@ -98,6 +99,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
             uid: policy.metadata.uid.clone().unwrap_or_default(),
             generation: policy.metadata.generation.unwrap_or_default(),
         },
+        digest: digest(canonical(spec).as_bytes()),
         effect: *effect,
         requesters: requesters.clone(),
         roles: roles.clone(),

@@ -11,7 +11,7 @@ use super::policy::Policy;
 use super::read::read;
 use super::written_for::schedule_counts;
 use crate::api::policy::{AccessPolicy, Effect};
-use crate::api::request::AccessRequest;
+use crate::api::request::{AccessRequest, PolicyRef};
 use crate::api::subject::RoleName;
 use crate::core::model::field_error::FieldError;
 use crate::core::model::problem::FieldProblem;
@@ -81,6 +81,12 @@ impl PolicySet {
     /// The policy of this name.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
+    }
+
+    /// Digest of the text of a policy, if it can be read and is still this version.
+    pub fn digest(&self, version: &PolicyRef) -> Option<String> {
+        let policy = self.get(&version.name)?.readable()?;
+        (policy.reference == *version).then(|| policy.digest.clone())
     }
 
     /// All policies, in the order of their names.
