@@ -41,6 +41,7 @@ mod plugin;
 mod policy;
 mod protected;
 mod receiver;
+mod record;
 mod recur;
 mod release;
 mod revoke;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     let trials = [
         harness_check::trials(),
+        record::trials(),
         recur::trials(),
         freeze::trials(),
         grant::trials(),

@@ -18,6 +18,16 @@ use super::word::Word;
 /// The schema that this version writes.
 pub const SCHEMA: &str = "daypass.dev/record/v1";
 
+/// Name of the file that has the JSON schema.
+pub const SCHEMA_FILE: &str = "record.v1.schema.json";
+
+/// The JSON schema of records.
+pub fn schema_as_json() -> String {
+    let mut schema = schemars::schema_for!(Record);
+    schema.insert("$id".to_owned(), format!("https://{SCHEMA}").into());
+    format!("{:#}\n", schema.to_value())
+}
+
 /// One transition of a request.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -313,5 +323,24 @@ impl Record {
 impl fmt::Display for StoredRecordKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_in_the_examples_is_what_the_types_say() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/record").join(SCHEMA_FILE);
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == schema_as_json(), "{} is not what src/api says: run `make crds`", path.display());
+    }
+
+    #[test]
+    fn canonical_json_is_sorted_and_has_no_white_space() {
+        let value = serde_json::json!({ "b": [1, { "d": null, "c": "\u{1}\n\"ü" }], "a": true });
+        assert_eq!(canonical(&value), r#"{"a":true,"b":[1,{"c":"\u0001\n\"ü","d":null}]}"#);
+        assert_eq!(digest(b""), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 }

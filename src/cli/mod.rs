@@ -40,6 +40,12 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Write the JSON schema of records, which the controller prints on standard output.
+    RecordSchema {
+        /// Folder to write to.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Ask a probe of a running controller whether it is well; exit code 1 when it is not.
     Check(check::CheckArgs),
 }
@@ -82,7 +88,10 @@ impl Cli {
         match self.command {
             Command::Controller(args) => controller::run(args).await,
             Command::Stamp(args) => stamp::run(args).await,
-            Command::Crds { out } => write_crds(&out),
+            Command::Crds { out } => write_all(&out, api::crds_as_yaml()?),
+            Command::RecordSchema { out } => {
+                write_all(&out, [(api::record::SCHEMA_FILE.to_owned(), api::record::schema_as_json())])
+            }
             Command::Check(args) => {
                 println!("{}", check::run(&args)?);
                 Ok(())
@@ -91,8 +100,8 @@ impl Cli {
     }
 }
 
-fn write_crds(out: &Path) -> Result<(), CliError> {
-    for (name, text) in api::crds_as_yaml()? {
+fn write_all(out: &Path, files: impl IntoIterator<Item = (String, String)>) -> Result<(), CliError> {
+    for (name, text) in files {
         let path = out.join(name);
         std::fs::write(&path, text).map_err(|e| CliError::Io(format!("cannot write {}", path.display()), e))?;
     }

@@ -8,7 +8,7 @@
 //! | [`loops`] | Ends, passes, the reaper, the canary, and the questions what can be bound |
 //!
 //! Beside them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
-//! share, and [`gauges`] what `/metrics` says of it.
+//! share, [`records`] go to standard output, and [`gauges`] is what `/metrics` says.
 
 pub mod bind_error;
 pub mod context;
@@ -17,6 +17,7 @@ pub mod gauges;
 pub mod loops;
 pub mod observe;
 pub mod queues;
+pub mod records;
 pub mod refusal;
 #[cfg(test)]
 pub mod scripted;
@@ -36,11 +37,12 @@ use self::error::Error;
 use self::loops::canary::{Canary, Memory, Report, in_one_line};
 use self::loops::work::work;
 use self::queues::Queues;
+use self::records::RecordPrinter;
 use self::stores::listed::ACCESS_REQUESTS;
 use self::stores::packed::Summary;
-use self::write::Writer;
 use self::write::lease::Leases;
 use self::write::transition_metrics::TransitionMetrics;
+use self::write::{Beside, Writer};
 use crate::api::State;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
@@ -98,7 +100,9 @@ pub async fn run(
     let (report, reports) = signal::channel(untried);
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
-    let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), transitions.clone());
+    let (records, printer) = RecordPrinter::new(clients.calls.clone());
+    let beside = Beside { transitions: transitions.clone(), records };
+    let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), beside);
     let scope = Reach { served, release: namespace.clone() };
     let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);
@@ -126,6 +130,7 @@ pub async fn run(
     let rights = loops::bind_rights::run(&context);
     let working = work(context.clone(), inbox, &leadership, stop.clone());
     let announcing = tokio::spawn(announcer.run());
+    let printing = tokio::spawn(printer.run());
     let (nothing_is_written, over) = oneshot::channel::<()>();
     let over = over.map(drop);
     let mut electing = tokio::spawn(elect(election, readiness.clone(), unused(&context), over));
@@ -144,8 +149,8 @@ pub async fn run(
     };
     drop(context);
     let _ = tokio::time::timeout(write::LAST_WORDS, canary.store_last()).await;
-    // What has been done is still told; the queue ends with the last writer.
-    let _ = tokio::time::timeout(write::LAST_WORDS, announcing).await;
+    // What has been done is still told; the queues end with the last writer.
+    let _ = tokio::time::timeout(write::LAST_WORDS, async { tokio::join!(announcing, printing) }).await;
     drop(nothing_is_written);
     let _ = electing.await;
     match ended {

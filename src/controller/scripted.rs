@@ -17,10 +17,11 @@ use tower::{BoxError, service_fn};
 
 use super::context::{Context, Reach};
 use super::queues::{Inbox, Incoming, Queues};
+use super::records::RecordPrinter;
 use super::stores::Feeds;
 use super::stores::packed::{PackedRequest, pack};
-use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
+use super::write::{Beside, Writer};
 use crate::api::AccessRequest;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::laws::fixtures::{namespaces, noon, policy, request};
@@ -122,7 +123,8 @@ pub fn writer(script: &Script, clock: Clock) -> (Writer, Arc<TransitionMetrics>)
     let (seat, leadership) = seat();
     seat.take_for_good();
     let metrics = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
-    (Writer::new(script.client(), "test".to_owned(), JudgedClock::new(clock), metrics.clone()).0, metrics)
+    let beside = Beside { transitions: metrics.clone(), records: RecordPrinter::new(script.client()).0 };
+    (Writer::new(script.client(), "test".to_owned(), JudgedClock::new(clock), beside).0, metrics)
 }
 
 /// A grant on record whose binding is about to be made, and what that is.

@@ -33,6 +33,7 @@ use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, Bindi
 use crate::controller::bind_error::BindError;
 use crate::controller::error::Error;
 use crate::controller::observe;
+use crate::controller::records::TransitionQueue;
 use crate::controller::refusal::Refusing;
 use crate::controller::write::transition_metrics::{PassInfo, TransitionMetrics};
 use crate::core::rbac::binding::{Observed, Wanted};
@@ -47,8 +48,7 @@ const LONGEST_NAME: usize = 200;
 /// Writes for the controller.
 #[derive(Clone)]
 pub struct Writer {
-    /// Where what is stored is counted.
-    transitions: Arc<TransitionMetrics>,
+    beside: Beside,
     client: Client,
     events: EventQueue,
     instance: Arc<str>,
@@ -57,17 +57,21 @@ pub struct Writer {
     account: Arc<OnceCell<String>>,
 }
 
+/// Where it is told beside the cluster what was stored.
+#[derive(Clone)]
+pub struct Beside {
+    /// Counted.
+    pub transitions: Arc<TransitionMetrics>,
+    /// Printed.
+    pub records: TransitionQueue,
+}
+
 impl Writer {
     /// A writer, and the announcer that sends its Events.
-    pub fn new(
-        client: Client,
-        instance: String,
-        clock: JudgedClock,
-        transitions: Arc<TransitionMetrics>,
-    ) -> (Self, Announcer) {
+    pub fn new(client: Client, instance: String, clock: JudgedClock, beside: Beside) -> (Self, Announcer) {
         let (events, announcer) = Announcer::new(client.clone());
         let account = Arc::default();
-        (Self { transitions, client, events, instance: instance.into(), clock, account }, announcer)
+        (Self { beside, client, events, instance: instance.into(), clock, account }, announcer)
     }
 
     /// Stores a status and announces what is new in it. Reviews belong to reviewers: they are left as they are, or all
@@ -93,7 +97,8 @@ impl Writer {
                 return Err(Error::of_write("store the status of a request", error, sent, now).await);
             }
         };
-        self.transitions.recorded(request, &status, pass, now);
+        self.beside.transitions.recorded(request, &status, pass, now);
+        self.beside.records.push(&stored, request.status.as_ref().map_or(0, |status| status.history.len()));
         let regarding = stored.object_ref(&());
         for announcement in request_events(request.status.as_ref(), &status) {
             let (request, uid) = (format!("{namespace}/{name}"), request.uid());

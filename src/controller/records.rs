@@ -1,0 +1,103 @@
+//! Prints the record of each transition that this process stores: one JSON line on standard output, beside the passes.
+//!
+//! Owns that queue, and the UID by which records tell clusters apart. Decides nothing and delays no pass. A reader of standard
+//! output that stands still, or a process that is killed, costs lines; the histories of the requests have them all.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
+use tokio::io::{AsyncWriteExt, stdout};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::api::AccessRequest;
+use crate::core::record::v1::records;
+
+/// The namespace that every cluster has, and that is never deleted.
+const KUBE_SYSTEM: &str = "kube-system";
+/// How many transitions may wait to be printed. What goes over is dropped and logged.
+const WAITING: usize = 20_000;
+/// First wait after a failure; doubles each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait after a failure.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Where transitions are put to be printed.
+#[derive(Clone)]
+pub struct TransitionQueue(mpsc::Sender<StoredTransition>);
+
+/// Prints records from a queue.
+pub struct RecordPrinter {
+    client: Client,
+    queue: mpsc::Receiver<StoredTransition>,
+}
+
+struct StoredTransition {
+    request: AccessRequest,
+    /// How many of its records were printed before.
+    printed: usize,
+}
+
+impl TransitionQueue {
+    /// Has what is new in a request printed. `before` is how many entries its history had.
+    pub fn push(&self, request: &AccessRequest, before: usize) {
+        let entries = request.status.as_ref().map_or(0, |status| status.history.len());
+        if entries <= before {
+            return;
+        }
+        // That it was made is told together with the first entry.
+        let printed = if before == 0 { 0 } else { before + 1 };
+        if let Err(error) = self.0.try_send(StoredTransition { request: request.clone(), printed }) {
+            warn!(%error, "records are not printed; the history in status has them");
+        }
+    }
+}
+
+impl RecordPrinter {
+    /// A printer, and its queue.
+    pub fn new(client: Client) -> (TransitionQueue, Self) {
+        let (sender, queue) = mpsc::channel(WAITING);
+        (TransitionQueue(sender), Self { client, queue })
+    }
+
+    /// Prints records until the last who could store is gone and the queue is empty.
+    pub async fn run(mut self) {
+        let Some(first) = self.queue.recv().await else { return };
+        let cluster = uid_of_cluster(&self.client).await;
+        let mut next = Some(first);
+        while let Some(transition) = next {
+            if let Err(error) = print(&transition, &cluster).await {
+                warn!(%error, "records are not printed; the history in status has them");
+            }
+            next = self.queue.recv().await;
+        }
+    }
+}
+
+async fn print(transition: &StoredTransition, cluster: &str) -> std::io::Result<()> {
+    let new = records(&transition.request, cluster).into_iter().skip(transition.printed);
+    let lines: String = new.map(|record| record.bytes() + "\n").collect();
+    let mut out = stdout();
+    out.write_all(lines.as_bytes()).await?;
+    out.flush().await
+}
+
+/// UID of the namespace kube-system, once it can be read.
+async fn uid_of_cluster(client: &Client) -> String {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let mut wait = FIRST_WAIT;
+    loop {
+        let error = match namespaces.get_metadata(KUBE_SYSTEM).await {
+            Ok(namespace) => match namespace.metadata.uid {
+                Some(uid) => return uid,
+                None => "it has no UID".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        warn!(error, "cannot read namespace {KUBE_SYSTEM}, whose UID is in each record: none is printed until then");
+        sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
