@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
 use kube::{Api, Client};
 use tokio::io::{AsyncWriteExt, stdout};
 use tokio::sync::mpsc;
@@ -87,12 +88,14 @@ async fn print(transition: &StoredTransition, cluster: &str) -> std::io::Result<
 /// UID of the namespace kube-system, once it can be read.
 async fn uid_of_cluster(client: &Client) -> String {
     let namespaces: Api<Namespace> = Api::all(client.clone());
+    let by_name = ListParams::default().fields(&format!("metadata.name={KUBE_SYSTEM}"));
     let mut wait = FIRST_WAIT;
     loop {
-        let error = match namespaces.get_metadata(KUBE_SYSTEM).await {
-            Ok(namespace) => match namespace.metadata.uid {
+        // A list, since namespaces are listed anyway and no further right is needed.
+        let error = match namespaces.list_metadata(&by_name).await {
+            Ok(found) => match found.items.into_iter().find_map(|namespace| namespace.metadata.uid) {
                 Some(uid) => return uid,
-                None => "it has no UID".to_owned(),
+                None => "it is not there".to_owned(),
             },
             Err(error) => error.to_string(),
         };
