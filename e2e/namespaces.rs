@@ -159,6 +159,7 @@ async fn each_right_is_used(control_plane: Arc<ControlPlane>) {
         "list accesspolicies",
         "list clusterroles",
         "list namespaces bank",
+        "list namespaces kube-system",
         "list namespaces shop",
         "list validatingadmissionpolicies",
         "list validatingadmissionpolicybindings",
