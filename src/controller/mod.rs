@@ -7,7 +7,7 @@
 //! | [`mod@write`] | Every write to the cluster |
 //! | [`loops`] | Ends, passes, the reaper, the canary, and the questions what can be bound |
 //!
-//! Beside them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
+//! TransitionListeners them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
 //! share, [`records`] go to standard output, and [`gauges`] is what `/metrics` says.
 
 pub mod bind_error;
@@ -42,7 +42,7 @@ use self::stores::listed::ACCESS_REQUESTS;
 use self::stores::packed::Summary;
 use self::write::lease::Leases;
 use self::write::transition_metrics::TransitionMetrics;
-use self::write::{Beside, Writer};
+use self::write::{TransitionListeners, Writer};
 use crate::api::State;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
@@ -101,8 +101,8 @@ pub async fn run(
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
     let (records, printer) = RecordPrinter::new(clients.calls.clone());
-    let beside = Beside { transitions: transitions.clone(), records };
-    let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), beside);
+    let listeners = TransitionListeners { transitions: transitions.clone(), records };
+    let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), listeners);
     let scope = Reach { served, release: namespace.clone() };
     let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);

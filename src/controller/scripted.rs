@@ -21,7 +21,7 @@ use super::records::RecordPrinter;
 use super::stores::Feeds;
 use super::stores::packed::{PackedRequest, pack};
 use super::write::transition_metrics::TransitionMetrics;
-use super::write::{Beside, Writer};
+use super::write::{TransitionListeners, Writer};
 use crate::api::AccessRequest;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::laws::fixtures::{namespaces, noon, policy, request};
@@ -123,8 +123,9 @@ pub fn writer(script: &Script, clock: Clock) -> (Writer, Arc<TransitionMetrics>)
     let (seat, leadership) = seat();
     seat.take_for_good();
     let metrics = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
-    let beside = Beside { transitions: metrics.clone(), records: RecordPrinter::new(script.client()).0 };
-    (Writer::new(script.client(), "test".to_owned(), JudgedClock::new(clock), beside).0, metrics)
+    let listeners =
+        TransitionListeners { transitions: metrics.clone(), records: RecordPrinter::new(script.client()).0 };
+    (Writer::new(script.client(), "test".to_owned(), JudgedClock::new(clock), listeners).0, metrics)
 }
 
 /// A grant on record whose binding is about to be made, and what that is.

@@ -48,7 +48,7 @@ const LONGEST_NAME: usize = 200;
 /// Writes for the controller.
 #[derive(Clone)]
 pub struct Writer {
-    beside: Beside,
+    listeners: TransitionListeners,
     client: Client,
     events: EventQueue,
     instance: Arc<str>,
@@ -59,7 +59,7 @@ pub struct Writer {
 
 /// Where it is told beside the cluster what was stored.
 #[derive(Clone)]
-pub struct Beside {
+pub struct TransitionListeners {
     /// Counted.
     pub transitions: Arc<TransitionMetrics>,
     /// Printed.
@@ -68,10 +68,10 @@ pub struct Beside {
 
 impl Writer {
     /// A writer, and the announcer that sends its Events.
-    pub fn new(client: Client, instance: String, clock: JudgedClock, beside: Beside) -> (Self, Announcer) {
+    pub fn new(client: Client, instance: String, clock: JudgedClock, beside: TransitionListeners) -> (Self, Announcer) {
         let (events, announcer) = Announcer::new(client.clone());
         let account = Arc::default();
-        (Self { beside, client, events, instance: instance.into(), clock, account }, announcer)
+        (Self { listeners, client, events, instance: instance.into(), clock, account }, announcer)
     }
 
     /// Stores a status and announces what is new in it. Reviews belong to reviewers: they are left as they are, or all
@@ -97,8 +97,8 @@ impl Writer {
                 return Err(Error::of_write("store the status of a request", error, sent, now).await);
             }
         };
-        self.beside.transitions.recorded(request, &status, pass, now);
-        self.beside.records.push(&stored, request.status.as_ref().map_or(0, |status| status.history.len()));
+        self.listeners.transitions.recorded(request, &status, pass, now);
+        self.listeners.records.push(&stored, request.status.as_ref().map_or(0, |status| status.history.len()));
         let regarding = stored.object_ref(&());
         for announcement in request_events(request.status.as_ref(), &status) {
             let (request, uid) = (format!("{namespace}/{name}"), request.uid());
