@@ -14,11 +14,11 @@ use crate::harness::users::ADMIN;
 use crate::harness::{Cluster, ControlPlane, Controller, Daypass, binaries, eventually, private, shell, trial};
 
 /// A part of a text that is run: everything below a heading, up to the next one of the second level.
-struct Part {
-    file: &'static str,
-    heading: &'static str,
+pub struct Part {
+    pub file: &'static str,
+    pub heading: &'static str,
     /// It has more commands than that, or they were not found.
-    more_than: usize,
+    pub more_than: usize,
 }
 
 const TUTORIAL: Part = Part { file: "examples/README.md", heading: "\n## Tutorial", more_than: 20 };
@@ -138,13 +138,14 @@ impl Kept {
 }
 
 /// A command of a text, and what it says that it answers.
-struct Command {
-    line: String,
-    answer: String,
+pub struct Command {
+    pub line: String,
+    pub answer: String,
 }
 
 impl Command {
-    fn is_answered(&self, file: &str, answer: &str) -> Result<(), String> {
+    /// Whether it is answered as the text says; or else both.
+    pub fn is_answered(&self, file: &str, answer: &str) -> Result<(), String> {
         let (printed, check) = (timeless(answer), timeless(&self.answer));
         if printed == check { Ok(()) } else { Err(format!("it answers:\n{printed}\n\nbut {file} says:\n{check}")) }
     }
@@ -152,7 +153,7 @@ impl Command {
 
 impl Part {
     /// The commands of its console blocks, in their order.
-    fn commands(&self) -> Vec<Command> {
+    pub fn commands(&self) -> Vec<Command> {
         let Self { file, heading, more_than } = self;
         let text = std::fs::read_to_string(binaries::repository().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
         let below = text.split(heading).nth(1).unwrap_or_else(|| panic!("{file} has no {}", heading.trim()));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
-use super::{Bench, CLIENTS, Spread, ms};
+use super::figures::{Spread, ms};
+use super::{Bench, CLIENTS};
 use crate::harness::install::CONTROLLER;
 use crate::harness::wait::eventually;
 

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Builds the pinned control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl) and helm
-# into the folder given as $1. What is there already, built from these go.mod and go.sum files, is not built again,
-# nor what the folder that KUBEBUILDER_ASSETS names has. Go is asked for only when something is left to build.
+# Builds the pinned control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl), helm, and the
+# client-go program in the folder client into the folder given as $1. What is there already, built from these go.mod and
+# go.sum files, is not built again, nor what the folder that KUBEBUILDER_ASSETS names has. Go is asked for only when
+# something is left to build.
 #
 # With a version of Kubernetes as $2, such as 1.33, API server, controller manager and scheduler are those of that version.
 # If it is not the one that go.mod pins, its own go.mod and go.sum are in the folder of that name beside this script,
@@ -25,7 +26,7 @@ minor_of() { # minor_of RELEASE
     printf '%s' "$1" | sed 's/^v\([0-9]*\.[0-9]*\)\..*/\1/'
 }
 
-tools="etcd kubectl helm"
+tools="etcd kubectl helm client-go"
 servers="kube-apiserver kube-controller-manager kube-scheduler"
 release=$(release_of "$here")
 default=$(minor_of "$release")
@@ -68,6 +69,9 @@ drop_others "$out" "$(cat "$here/go.mod" "$here/go.sum" "$here/helm/go.mod" "$he
 # shellcheck disable=SC2086
 [ "$pins" = "$here" ] || drop_others "$servers_out" "$(cat "$pins/go.mod" "$pins/go.sum" | cksum)" $servers
 
+# Its source is here, and changes without the pins.
+changed=$(find "$here/client" -name '*.go' -newer "$out/client-go" 2>/dev/null || true)
+[ -z "$changed" ] || rm -f "$out/client-go"
 assets=${KUBEBUILDER_ASSETS:-$out}
 needed=""
 for name in $tools; do
@@ -119,6 +123,8 @@ for name in $needed; do
     case $name in
     etcd) build etcd "$here" go.etcd.io/etcd/server/v3 "$out" "$(release_of "$here")" ;;
     kubectl) build kubectl "$here" k8s.io/kubernetes/cmd/kubectl "$out" "$(release_of "$here")" ;;
+    # Behind kubectl, which has compiled all that it is made of.
+    client-go) build client-go "$here" ./client "$out" "$(release_of "$here")" ;;
     helm) build helm "$here/helm" helm.sh/helm/v4/cmd/helm "$out" "$(release_of "$here")" ;;
     *) build "$name" "$pins" "k8s.io/kubernetes/cmd/$name" "$servers_out" "$release" ;;
     esac

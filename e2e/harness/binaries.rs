@@ -103,19 +103,9 @@ impl Binaries {
     }
 
     fn of(version: Option<&Version>) -> Result<Self, String> {
-        let mut folders = Vec::new();
-        if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|assets| !assets.is_empty()) {
-            folders.push(PathBuf::from(assets));
-        }
-        folders.push(repository().join("target/controlplane"));
+        let folders = folders();
         let servers = version.map_or_else(|| folders.clone(), |version| vec![version.folder.clone()]);
-        let find = |folders: &[PathBuf], name: &str| {
-            folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
-                let looked: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-                let of = version.map(|version| format!(" KUBERNETES={}", version.minor)).unwrap_or_default();
-                format!("{name} is not built (looked in {}): run `make controlplane{of}`", looked.join(" and "))
-            })
-        };
+        let find = |folders: &[PathBuf], name: &str| find(folders, name, version);
         Ok(Self {
             etcd: find(&folders, "etcd")?,
             kube_apiserver: find(&servers, "kube-apiserver")?,
@@ -125,4 +115,23 @@ impl Binaries {
             helm: find(&folders, "helm")?,
         })
     }
+}
+
+/// The program of `e2e/controlplane/client`, which no control plane needs.
+pub fn client_go() -> PathBuf {
+    find(&folders(), "client-go", None).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Where programs are looked for, the first first.
+fn folders() -> Vec<PathBuf> {
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|assets| !assets.is_empty()).map(PathBuf::from);
+    assets.into_iter().chain([repository().join("target/controlplane")]).collect()
+}
+
+fn find(folders: &[PathBuf], name: &str, version: Option<&Version>) -> Result<PathBuf, String> {
+    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
+        let looked: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        let of = version.map(|version| format!(" KUBERNETES={}", version.minor)).unwrap_or_default();
+        format!("{name} is not built (looked in {}): run `make controlplane{of}`", looked.join(" and "))
+    })
 }

@@ -16,8 +16,9 @@ use tokio::sync::Mutex;
 
 use super::draft;
 use crate::harness::plugin::Plugin;
+use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, GRETA, MALLORY};
-use crate::harness::{Cluster, private, shared};
+use crate::harness::{Cluster, ControlPlane, alone, private, shared};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -25,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::each_command_says_that_the_cluster_is_away", away),
         shared("plugin::each_command_says_that_the_cluster_gives_no_answer_in_time", silent),
         shared("plugin::each_command_says_that_the_login_is_over", logged_out),
+        alone("plugin::each_command_says_that_daypass_is_not_installed", AUDIT_POLICY, not_installed),
         private("plugin::each_command_copes_with_a_cluster_without_policies", no_policy),
     ]
 }
@@ -152,6 +154,18 @@ async fn logged_out(cluster: Arc<Cluster>) {
     let server = cluster.control_plane.address().0;
     let says = |what: &str| format!("cannot {what}: {server} (context e2e) does not accept the token of --token: get");
     each(&Plugin::of(&cluster, GRETA), &["--token=of-yesterday"], false, says).await;
+}
+
+/// Nothing of the chart is there, and nothing of its group is served.
+async fn not_installed(control_plane: Arc<ControlPlane>) {
+    let admin = Plugin::with(&control_plane.kubeconfig(ADMIN));
+    let looks = COMMANDS.iter().filter(|(.., told)| matches!(told, FailureTold::Error(..)));
+    for (path, args, _) in looks.filter(|(_, args, _)| !args.contains(&"--from-error")) {
+        let line: Vec<&str> = path.split(' ').chain(args.iter().copied()).collect();
+        let (code, out, err) = admin.run(&line).await;
+        assert!(code != Some(0) && out.is_empty(), "{line:?}: {code:?} {out}{err}");
+        assert!(err.contains("Daypass is not installed in this cluster"), "{line:?}: {err}");
+    }
 }
 
 async fn no_policy(cluster: Arc<Cluster>) {

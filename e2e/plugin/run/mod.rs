@@ -1,13 +1,17 @@
 //! A command that is run with its refused calls held: [`endpoint`] is what it talks to, and [`attacks`] what others try there.
 //! [`calls`] is what a call is, [`hold`] what is asked for and whom, [`together`] how few questions that takes, [`held`] how long a
-//! call may wait, and [`breaks`] what an interrupt leaves at each step.
+//! call may wait, and [`breaks`] what an interrupt leaves at each step. [`commands`] has what real commands need, [`ground`] what
+//! they work on, and [`story`] plays the page that tells of it.
 
 mod attacks;
 mod breaks;
 mod calls;
+mod commands;
 mod endpoint;
+mod ground;
 mod held;
 mod hold;
+mod story;
 mod together;
 
 use std::net::SocketAddr;
@@ -38,6 +42,8 @@ pub fn trials() -> Vec<Trial> {
         together::trials(),
         held::trials(),
         breaks::trials(),
+        commands::trials(),
+        story::trials(),
     ];
     trials.into_iter().flatten().collect()
 }

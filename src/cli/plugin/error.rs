@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use kube::Resource;
+use kube::core::Status;
+
 use super::exit::Exit;
 use super::output::format::FormatError;
 use super::reach::failure::{ReachError, reason};
+use crate::api::policy::AccessPolicy;
+use crate::api::request::AccessRequest;
 
 /// Files or documents that cannot be used: every fault, with the file and field.
 #[derive(Debug, thiserror::Error)]
@@ -224,12 +229,19 @@ fn way_out(what: &str, error: &kube::Error) -> String {
         kube::Error::Api(status) if status.reason == "AlreadyExists" => {
             format!("cannot {what}: {said}: give it another name, or metadata.generateName in its place")
         }
-        // A kind that is not served; an object that is not there names itself.
-        kube::Error::Api(status) if status.code == 404 && status.message.contains("requested resource") => {
-            format!("cannot {what}: Daypass is not installed in this cluster ({said})")
-        }
+        kube::Error::Api(status) if is_not_served(what, status) => format!(
+            "cannot {what}: Daypass is not installed in this cluster: have an admin install its chart, or choose another \
+             cluster with --context (the API server says: {said})"
+        ),
         _ => format!("cannot {what}: {said}"),
     }
+}
+
+/// Whether the API server does not know the kind of Daypass that a call is about. Of an object that is not there it says the name.
+fn is_not_served(what: &str, status: &Status) -> bool {
+    let names_one = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+    let kinds = [AccessRequest::plural(&()), AccessPolicy::plural(&())];
+    status.code == 404 && !names_one && kinds.iter().any(|kind| what.contains(&**kind))
 }
 
 /// Which role of the chart gives what an authorizer refused. What belongs to the cluster takes a ClusterRoleBinding.
@@ -257,11 +269,29 @@ pub fn said(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::Status;
 
     fn answer(code: u16, message: &str) -> PluginError {
         let status = Status { code, message: message.to_owned(), ..Status::default() };
-        PluginError::Api { what: "patch accessrequests/status".to_owned(), source: kube::Error::Api(Box::new(status)) }
+        failed("patch accessrequests/status", status)
+    }
+
+    fn failed(what: &str, status: Status) -> PluginError {
+        PluginError::Api { what: what.to_owned(), source: kube::Error::Api(Box::new(status)) }
+    }
+
+    #[test]
+    fn a_cluster_without_daypass_is_told_from_an_object_that_is_not_there() {
+        let of = |name: &str| Some(serde_json::from_value(serde_json::json!({ "name": name })).unwrap());
+        for (what, details, told) in [
+            // As the API server says it where the group is not served, and where only the kind is not.
+            ("list accessrequests in namespace shop", None, true),
+            ("list accesspolicies", of(""), true),
+            ("get accessrequests in namespace shop", of("fix"), false),
+            ("create selfsubjectreviews", None, false),
+        ] {
+            let error = failed(what, Status { code: 404, details, ..Status::default() }).to_string();
+            assert_eq!(error.contains("Daypass is not installed in this cluster"), told, "{error}");
+        }
     }
 
     #[test]

@@ -77,7 +77,6 @@ enum Command {
     /// Look at the installation: what is wrong, and how to mend it. Begin with this when something does not work.
     Doctor(doctor::DoctorArgs),
     /// Run a command whose refused calls are asked for, held and sent again.
-    #[command(hide = true)]
     Run(run::RunArgs),
     /// Look at policies before they are applied.
     #[command(subcommand)]

@@ -24,8 +24,19 @@ use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
 
+const EXAMPLES: &str = "\
+Examples:
+  kubectl daypass run -n shop -- kubectl delete pod shop-0
+  kubectl daypass run -n shop --yes --reason 'deploy 1.2' --allow get,patch:deployments.apps/web -- \\
+      kubectl rollout restart deployment web
+  kubectl daypass run --yes --reason 'look around' -- k9s
+
+The command finds a kubeconfig in KUBECONFIG that leads to an endpoint on this machine. Its access ends with it.
+Killed with SIGKILL, this program cannot end it: kubectl daypass drop --all does, or its time runs out.";
+
 /// The command line of `run`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct RunArgs {
     /// The command with its arguments, after --.
     #[arg(last = true, required = true, value_name = "COMMAND")]
