@@ -68,7 +68,12 @@ pub struct TransitionListeners {
 
 impl Writer {
     /// A writer, and the announcer that sends its Events.
-    pub fn new(client: Client, instance: String, clock: JudgedClock, beside: TransitionListeners) -> (Self, Announcer) {
+    pub fn new(
+        client: Client,
+        instance: String,
+        clock: JudgedClock,
+        listeners: TransitionListeners,
+    ) -> (Self, Announcer) {
         let (events, announcer) = Announcer::new(client.clone());
         let account = Arc::default();
         (Self { listeners, client, events, instance: instance.into(), clock, account }, announcer)
