@@ -12,6 +12,7 @@ use daypass::core::lifecycle::drift::GrantLoss;
 use daypass::core::lifecycle::granted::NoLonger;
 use daypass::core::lifecycle::hindrance::Hindrance;
 use daypass::core::model::field_error::FieldError;
+use daypass::core::model::instants::whole_second;
 use daypass::core::model::problem::{ScopeProblem, TimeProblem};
 use daypass::core::model::schedule::Schedule;
 use k8s_openapi::jiff::SignedDuration;
@@ -192,7 +193,8 @@ async fn making_the_policy_narrower(cluster: Arc<Cluster>) {
     let (namespace, status) = narrowed(&cluster, "schedule", closed_now()).await;
     let raw = serde_json::from_value(closed_now()).expect("a schedule");
     let windows = Schedule::read(&raw, "spec.schedule").expect("a schedule").describe();
-    let at = status.history.last().expect("an entry").at.0;
+    // What runs is judged by whole seconds.
+    let at = whole_second(status.history.last().expect("an entry").at.0);
     let closed = no_longer(&namespace, Shortfall::NoTime(NoTime::NotOpen { windows, at }));
     assert_eq!(why_over(&status), closed.to_string());
 }
