@@ -90,8 +90,8 @@ async fn rows(control_plane: Arc<ControlPlane>, part: &str, rows: &[Row]) {
     let mut table = String::new();
     for row in rows {
         let trial = RowTrial { ground: &ground, row };
-        let rules = trial.asked_for().await;
-        write!(table, "{}\n{}", row.0, words(&rules)).unwrap();
+        let (asked, rules) = trial.asked_for().await;
+        write!(table, "{}{}\n{}", row.0, trial.times(asked), words(&rules)).unwrap();
         trial.is_enough(&rules).await;
         for right in rights(&rules) {
             trial.is_used(&rules, &right).await;
@@ -201,8 +201,14 @@ impl RowTrial<'_> {
         std::future::pending().await
     }
 
-    /// What the command asks for when it runs as somebody who may do nothing.
-    async fn asked_for(&self) -> Vec<AskedRule> {
+    /// How often a known command asks: another one may make its calls in any order, and at the same time.
+    fn times(&self, asked: usize) -> String {
+        let is_known = ["kubectl ", "helm "].iter().any(|tool| self.row.0.starts_with(tool));
+        if is_known && asked != 1 { format!(" (in {asked} requests)") } else { String::new() }
+    }
+
+    /// What the command asks for when it runs as somebody who may do nothing, and in how many requests.
+    async fn asked_for(&self) -> (usize, Vec<AskedRule>) {
         self.ground.restore().await;
         let n = self.ground.namespace.as_str();
         let before: BTreeSet<String> = self.requests().await.iter().map(ResourceExt::name_any).collect();
@@ -212,15 +218,17 @@ impl RowTrial<'_> {
         let told = self.ran(&line(n, &flags, &words), ALICE, self.calls_of(ALICE).len()).await;
         assert!(!told.contains("does not ask for"), "{told}");
         nothing_is_left(self.ground.cluster, n).await;
-        let asked = self.requests().await.into_iter().filter(|request| !before.contains(&request.name_any()));
+        let mut asked = self.requests().await;
+        asked.retain(|request| !before.contains(&request.name_any()));
+        let times = asked.len();
         let of = |request: AccessRequest| {
             let in_cluster = request.spec.scope.is_some_and(|scope| scope.cluster);
             request.spec.rules.into_iter().map(move |rule| AskedRule { in_cluster, rule })
         };
-        let mut rules: Vec<AskedRule> = asked.flat_map(of).collect();
+        let mut rules: Vec<AskedRule> = asked.into_iter().flat_map(of).collect();
         // A program that calls several things at the same time is refused in any order.
         rules.sort_by_key(words_of);
-        rules
+        (times, rules)
     }
 
     async fn requests(&self) -> Vec<AccessRequest> {

@@ -22,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::run::hold::the_person_at_the_terminal_is_asked", asked),
         shared("plugin::run::hold::asks_nothing_where_nobody_can_be_asked", nobody),
         shared("plugin::run::hold::a_script_gets_no_more_than_it_was_allowed", harvest),
+        shared("plugin::run::hold::asks_for_nothing_where_what_was_refused_is_not_covered", not_covered),
+        shared("plugin::run::hold::does_without_what_nothing_covers_beside", does_without),
         shared("plugin::run::hold::what_is_no_refusal_of_rbac_goes_through", admission),
         shared("plugin::run::hold::an_interrupt_leaves_no_access", interrupted),
     ]
@@ -206,6 +208,33 @@ async fn harvest(cluster: Arc<Cluster>) {
     let all = sorted([&low[..], &[app("delete"), app("get")]].concat());
     assert_eq!(asked_for(&cluster, n).await, all, "{err}");
     nothing_is_left(&cluster, n).await;
+}
+
+/// To read what is to be deleted would be covered, and to delete it is not.
+async fn not_covered(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("run-uncovered").await;
+    let n = &namespace;
+    cluster.allow(n, n, json!({ "roles": [{ "name": "view" }] })).await;
+    configmap(&cluster, n).await;
+    let (code, _, err) = run(&cluster, n, &SCRIPT, &["kubectl", "delete", "configmap", "app"]).await;
+    assert!(code == Some(1) && err.contains("(Forbidden)"), "{code:?} {err}");
+    assert!(asked_for(&cluster, n).await.is_empty(), "{err}");
+}
+
+/// To delete it is covered, and to read it, which kubectl does when it waits for the end, is not.
+async fn does_without(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("run-beside").await;
+    let n = &namespace;
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "deployer", "namespace": n },
+        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["delete"] }]
+    });
+    cluster.kubectl(ADMIN).apply(&role.to_string()).await;
+    cluster.allow(n, n, json!({ "roles": [{ "kind": "Role", "name": "deployer" }] })).await;
+    configmap(&cluster, n).await;
+    let (code, _, err) = run(&cluster, n, &SCRIPT, &["kubectl", "delete", "configmap", "app"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(asked_for(&cluster, n).await, [json!([rule(&["delete"], "configmaps", &["app"])])], "{err}");
 }
 
 /// alice may make pods, and admission takes none that is privileged.

@@ -60,14 +60,18 @@ async fn files(cluster: Arc<Cluster>) {
     // What is there already is not made.
     let read = json!([rule(&["get", "patch"], "configmaps", &["app", "new"]), in_apps(&["get", "patch"], &["web"])]);
     let made = json!([rule(&["create"], "configmaps", &[]), in_apps(&["create"], &[])]);
-    assert_eq!(asked_for(&cluster, n).await, sorted(vec![read, made]), "{err}");
+    assert_eq!(asked_for(&cluster, n).await, sorted(vec![read.clone(), made]), "{err}");
     nothing_is_left(&cluster, n).await;
-    // Now all of it is there.
+    // Now all of it is there, so nothing is made.
+    let (code, _, err) = run(&cluster, n, &SCRIPT, &["kubectl", "apply", "-f", &folder]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let asked = asked_for(&cluster, n).await;
+    assert!(asked.len() == 3 && asked.iter().filter(|rules| **rules == read).count() == 2, "{asked:?} {err}");
     let (code, _, err) = run(&cluster, n, &SCRIPT, &["kubectl", "delete", "--wait=false", "-f", &folder]).await;
     assert_eq!(code, Some(0), "{err}");
     let deleted = json!([rule(&["delete"], "configmaps", &["app", "new"]), in_apps(&["delete"], &["web"])]);
     let asked = asked_for(&cluster, n).await;
-    assert!(asked.len() == 3 && asked.contains(&deleted), "{asked:?} {err}");
+    assert!(asked.len() == 4 && asked.contains(&deleted), "{asked:?} {err}");
 }
 
 async fn kinds(cluster: Arc<Cluster>) {
