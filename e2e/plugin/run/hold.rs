@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::request::stages;
 use crate::harness::cast::SOON;
 use crate::harness::plugin::{Plugin, Ran, only_request};
-use crate::harness::users::{ADMIN, ALICE, CAROL, User};
+use crate::harness::users::{ADMIN, ALICE, CAROL, GRETA, User};
 use crate::harness::wait::eventually;
 use crate::harness::{Cluster, shared};
 
@@ -210,13 +210,14 @@ async fn harvest(cluster: Arc<Cluster>) {
     nothing_is_left(&cluster, n).await;
 }
 
-/// To read what is to be deleted would be covered, and to delete it is not.
+/// To read what is to be deleted would be covered, and to delete it is not. greta may read roles, so she is told.
 async fn not_covered(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("run-uncovered").await;
     let n = &namespace;
     cluster.allow(n, n, json!({ "roles": [{ "name": "view" }] })).await;
     configmap(&cluster, n).await;
-    let (code, _, err) = run(&cluster, n, &SCRIPT, &["kubectl", "delete", "configmap", "app"]).await;
+    let (code, _, err) =
+        run_as(&cluster, GRETA).run(&line(n, &SCRIPT, &["kubectl", "delete", "configmap", "app"])).await;
     assert!(code == Some(1) && err.contains("(Forbidden)"), "{code:?} {err}");
     assert!(asked_for(&cluster, n).await.is_empty(), "{err}");
 }
@@ -232,7 +233,8 @@ async fn does_without(cluster: Arc<Cluster>) {
     cluster.kubectl(ADMIN).apply(&role.to_string()).await;
     cluster.allow(n, n, json!({ "roles": [{ "kind": "Role", "name": "deployer" }] })).await;
     configmap(&cluster, n).await;
-    let (code, _, err) = run(&cluster, n, &SCRIPT, &["kubectl", "delete", "configmap", "app"]).await;
+    let (code, _, err) =
+        run_as(&cluster, GRETA).run(&line(n, &SCRIPT, &["kubectl", "delete", "configmap", "app"])).await;
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(asked_for(&cluster, n).await, [json!([rule(&["delete"], "configmaps", &["app"])])], "{err}");
 }
