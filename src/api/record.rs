@@ -298,7 +298,11 @@ pub enum RecordOutcome {
 
 /// The digest of some bytes, as records write it: `sha256:` and 64 hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
+    digest_of_sum(&Sha256::digest(bytes))
+}
+
+/// The same, of a SHA-256 that is computed already.
+pub fn digest_of_sum(sum: &[u8]) -> String {
     format!("sha256:{}", sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 

@@ -87,8 +87,7 @@ pub fn read(body: &[u8], cluster: &str) -> Result<Delivery, UnreadableDelivery> 
     let mut delivery = Delivery::default();
     for (index, bytes) in text.lines().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
         let line = index + 1;
-        let why = |error: serde_json::Error| UnreadableDelivery::NotARecord { line, why: error.to_string() };
-        let value: Value = serde_json::from_str(bytes).map_err(why)?;
+        let value: Value = serde_json::from_str(bytes).map_err(no_record(line))?;
         match value["schema"].as_str().unwrap_or_default() {
             SCHEMA => delivery.records.push(arrival(line, bytes, value, cluster)?),
             TEXT_SCHEMA => delivery.texts.push(arrived_text(line, value)?),
@@ -98,13 +97,17 @@ pub fn read(body: &[u8], cluster: &str) -> Result<Delivery, UnreadableDelivery> 
     Ok(delivery)
 }
 
+/// What is wrong with a line that does not hold what it must.
+fn no_record(line: usize) -> impl Fn(serde_json::Error) -> UnreadableDelivery {
+    move |error| UnreadableDelivery::NotARecord { line, why: error.to_string() }
+}
+
 fn arrival(line: usize, bytes: &str, value: Value, cluster: &str) -> Result<Arrival, UnreadableDelivery> {
     let canonical = value.to_string();
     if canonical != bytes {
         return Err(UnreadableDelivery::NotCanonical { line });
     }
-    let why = |error: serde_json::Error| UnreadableDelivery::NotARecord { line, why: error.to_string() };
-    let record: Record = serde_json::from_value(value).map_err(why)?;
+    let record: Record = serde_json::from_value(value).map_err(no_record(line))?;
     if record.id != format!("{}/{}", record.request.uid, record.index) {
         return Err(UnreadableDelivery::OtherId { line, id: record.id });
     }
@@ -115,8 +118,7 @@ fn arrival(line: usize, bytes: &str, value: Value, cluster: &str) -> Result<Arri
 }
 
 fn arrived_text(line: usize, value: Value) -> Result<ArrivedText, UnreadableDelivery> {
-    let why = |error: serde_json::Error| UnreadableDelivery::NotARecord { line, why: error.to_string() };
-    let text: ArrivedText = serde_json::from_value(value).map_err(why)?;
+    let text: ArrivedText = serde_json::from_value(value).map_err(no_record(line))?;
     if text.text.contains('\0') {
         return Err(UnreadableDelivery::NotARecord { line, why: "text: it has a zero character".to_owned() });
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use sha2::{Digest, Sha256};
 
+use crate::api::record::digest_of_sum;
 use crate::api::request::{NarrowRule, RoleRisk};
 use crate::core::rbac::risk::{Extent, Risk, risk, unreadable};
 use crate::core::rbac::rules::{self, Uncovered, covers};
@@ -125,8 +126,7 @@ impl RoleSeen {
                 sha.update([0]);
             }
         }
-        let digest = sha.finalize();
-        format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        digest_of_sum(&sha.finalize())
     }
 }
 
