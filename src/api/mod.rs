@@ -7,6 +7,7 @@
 
 pub mod conditions;
 mod crd;
+pub mod delivery;
 pub mod keys;
 pub mod policy;
 pub mod policy_reason;

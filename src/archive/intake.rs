@@ -8,10 +8,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::delivery::TEXT_SCHEMA;
 use crate::api::record::{Record, SCHEMA, digest};
-
-/// The schema of a line that holds a text: what a digest in a record is the digest of.
-pub const TEXT_SCHEMA: &str = "daypass.dev/text/v1";
 
 /// A record as it came.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,58 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
-
 use super::intake::Arrival;
+use crate::api::delivery::{ChainAnswer, ChainRefusal, ChainRule, HeldChain};
 use crate::api::record::digest;
-
-/// How much of a request is held.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct HeldChain {
-    /// How many records, from index 0 on without a gap.
-    pub held: u32,
-    /// Digest of the last of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-}
-
-/// The rule that a record breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub enum ChainRule {
-    /// A record before it is not held.
-    Gap,
-    /// Other bytes are held under its id.
-    Conflict,
-    /// It does not continue the record before it.
-    Previous,
-}
-
-/// A record that is not kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ChainRefusal {
-    /// Its index. What came behind it is not kept either.
-    pub index: u32,
-    /// Which rule it breaks.
-    pub rule: ChainRule,
-    /// The index to go on from.
-    pub send_from: u32,
-    /// For people.
-    pub message: String,
-}
-
-/// What became of the records of one request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ChainAnswer {
-    /// UID of the request.
-    pub uid: String,
-    /// What is held now, on disk.
-    #[serde(flatten)]
-    pub held: HeldChain,
-    /// Why the rest is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<ChainRefusal>,
-}
 
 /// What to do with a delivery.
 #[derive(Clone, Debug, Default, PartialEq)]

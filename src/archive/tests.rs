@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::intake::{Arrival, Delivery, UnreadableDelivery, read, words};
-use super::judge::HeldChain;
+use crate::api::delivery::HeldChain;
 use crate::api::record::{Record, digest};
 
 /// The records of a request.

@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::super::judge::ChainAnswer;
+use crate::api::delivery::ChainAnswer;
 
 /// A handle on the figures; clones share them.
 #[derive(Clone)]

@@ -23,8 +23,8 @@ use super::super::store::sqlite::SqliteStore;
 use super::super::tests::Story;
 use super::super::who::front_proxy::FrontProxy;
 use super::door::ArchiveDoor;
-use super::writing::DELIVERY;
 use super::*;
+use crate::api::delivery::MOST_BYTES;
 use crate::runtime::certificate::{CHAIN, Certificate, KEY};
 
 const WRITER: &str = "system:serviceaccount:daypass-system:daypass";
@@ -183,7 +183,7 @@ async fn a_writer_writes_of_its_cluster_and_reads_nothing() {
     assert_eq!(archive.store.held("there", vec!["other".into()]).await.unwrap().len(), 0);
     let (code, answer) = archive.push("push", Story::of("gap", 2).bytes().remove(1)).await;
     assert_eq!((code, &answer["requests"][0]["refused"]["sendFrom"]), (StatusCode::OK, &json!(0)), "{answer}");
-    assert_eq!(archive.push("push", "x".repeat(DELIVERY + 1)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(archive.push("push", "x".repeat(MOST_BYTES + 1)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let asks = async |path: &str| {
         let request = Request::get(path).header("authorization", "Bearer push").header("x-remote-user", "auditor");
         archive.call(None, request.header("host", "a").body(Full::default()).unwrap()).await.unwrap()

@@ -10,23 +10,19 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::super::intake::read;
-use super::super::judge::ChainAnswer;
 use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
+use crate::api::delivery::{ChainAnswer, ChainAnswers, MOST_ASKED, MOST_BYTES};
 
-/// Most bytes of a delivery.
-pub const DELIVERY: usize = 8 << 20;
 /// How long the body of one may take.
 const ARRIVAL: Duration = Duration::from_secs(30);
-/// Most requests that are asked about at a time.
-const ASKED: usize = 500;
 
 /// `POST /v1/records`: records and texts, one on each line. What is answered to be held is on disk.
 pub async fn deliver(State(desk): State<ArchiveDesk>, request: Request) -> Result<Response, FailedCall> {
     let (parts, body) = request.into_parts();
     // Before a byte of the body takes memory.
     let cluster = desk.writers.cluster(&desk.client, &parts.headers).await?;
-    let body = timeout(ARRIVAL, to_bytes(body, DELIVERY)).await.map_err(|_| FailedCall {
+    let body = timeout(ARRIVAL, to_bytes(body, MOST_BYTES)).await.map_err(|_| FailedCall {
         code: StatusCode::REQUEST_TIMEOUT,
         reason: "Timeout",
         message: format!("body: it did not arrive within {} s; send less at a time", ARRIVAL.as_secs()),
@@ -34,7 +30,7 @@ pub async fn deliver(State(desk): State<ArchiveDesk>, request: Request) -> Resul
     let body = body.map_err(|why| FailedCall {
         code: StatusCode::PAYLOAD_TOO_LARGE,
         reason: "RequestEntityTooLarge",
-        message: format!("body: {why}; send at most {DELIVERY} bytes at a time"),
+        message: format!("body: {why}; send at most {MOST_BYTES} bytes at a time"),
     })?;
     let delivery = read(&body, &cluster)?;
     let records = delivery.records.len();
@@ -44,7 +40,7 @@ pub async fn deliver(State(desk): State<ArchiveDesk>, request: Request) -> Resul
         let why = refused.as_ref().map(|refused| refused.message.as_str());
         tracing::warn!(cluster, request = uid, why, "does not keep a record");
     }
-    Ok(answer::json(json!({ "requests": answers }).to_string()))
+    Ok(answer::json(json!(ChainAnswers { requests: answers }).to_string()))
 }
 
 /// `GET /v1/heads?uid=...&uid=...`: what is held of these requests of the writer's cluster.
@@ -63,13 +59,13 @@ pub async fn heads(
         }
         uids.push(value.into_owned());
     }
-    if uids.is_empty() || uids.len() > ASKED {
-        return Err(FailedCall::bad(format!("uid: there are {}; ask about 1 to {ASKED} at a time", uids.len())));
+    if uids.is_empty() || uids.len() > MOST_ASKED {
+        return Err(FailedCall::bad(format!("uid: there are {}; ask about 1 to {MOST_ASKED} at a time", uids.len())));
     }
     let held = desk.store.held(&cluster, uids.clone()).await?;
     let answers = uids.into_iter().map(|uid| {
         let held = held.get(&uid).cloned().unwrap_or_default();
         ChainAnswer { uid, held, refused: None }
     });
-    Ok(answer::json(json!({ "requests": answers.collect::<Vec<_>>() }).to_string()))
+    Ok(answer::json(json!(ChainAnswers { requests: answers.collect() }).to_string()))
 }

@@ -17,7 +17,7 @@ use self::postgres::PostgresStore;
 use self::search::{FoundPage, Search};
 use self::sqlite::SqliteStore;
 use super::intake::Delivery;
-use super::judge::{ChainAnswer, HeldChain};
+use crate::api::delivery::{ChainAnswer, HeldChain};
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]

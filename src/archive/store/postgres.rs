@@ -16,10 +16,11 @@ use tokio_postgres::{Client, Config, NoTls, Row, Transaction};
 use tracing::warn;
 
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
-use super::super::judge::{ChainAnswer, HeldBytes, HeldChain, judge};
+use super::super::judge::{HeldBytes, judge};
 use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, WordIndex};
 use super::tls::VerifiedTls;
 use super::{StoreError, schema};
+use crate::api::delivery::{ChainAnswer, HeldChain};
 
 /// How many read at a time.
 const READERS: usize = 2;

@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
-use super::super::judge::{ChainAnswer, HeldBytes, HeldChain, judge};
+use super::super::judge::{HeldBytes, judge};
 use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, WordIndex};
 use super::{StoreError, schema};
+use crate::api::delivery::{ChainAnswer, HeldChain};
 
 /// How many readers there are at a time.
 const READERS: usize = 2;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::judge::ChainRule;
 use super::super::tests::{Story, delivery};
 use super::*;
+use crate::api::delivery::ChainRule;
 
 #[path = "../../../e2e/harness/postgres.rs"]
 mod server;

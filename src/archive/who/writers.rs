@@ -11,8 +11,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-/// What a token must be made for.
-pub const AUDIENCE: &str = "daypass-archive";
+use crate::api::delivery::AUDIENCE;
 
 /// Which account writes what.
 #[derive(Clone, Debug)]
