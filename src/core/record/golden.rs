@@ -6,8 +6,8 @@ use crate::api::request::AccessRequest;
 use crate::core::laws::fixtures::noon;
 use crate::core::record::v1::{deleted, records};
 
-const REQUESTS: &str = include_str!("golden/requests.jsonl");
-const RECORDS: &str = include_str!("golden/records.jsonl");
+pub const REQUESTS: &str = include_str!("golden/requests.jsonl");
+pub const RECORDS: &str = include_str!("golden/records.jsonl");
 
 #[test]
 fn records_are_the_same_in_every_version() {
