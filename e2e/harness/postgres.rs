@@ -13,6 +13,8 @@ pub struct PostgresServer {
     folder: tempfile::TempDir,
     programs: PathBuf,
     process: Child,
+    /// Of its socket, and of 127.0.0.1 where it has TLS.
+    pub port: u16,
 }
 
 impl PostgresServer {
@@ -34,10 +36,28 @@ impl PostgresServer {
 
     /// Starts one with these settings, if the package is installed.
     pub fn start(settings: &[&str]) -> Option<Self> {
+        Self::start_as(5432, settings, &[])
+    }
+
+    /// The same, called on 127.0.0.1 too, under a certificate with its key, in PEM.
+    #[allow(dead_code, reason = "not every program that has this module does")]
+    pub fn start_with_tls(settings: &[&str], chain: &str, key: &str) -> Option<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).ok()?.port();
+        let tls = ["listen_addresses=127.0.0.1", "ssl=on", "ssl_cert_file=../tls.crt", "ssl_key_file=../tls.key"];
+        Self::start_as(port, &[settings, &tls].concat(), &[("tls.crt", chain), ("tls.key", key)])
+    }
+
+    fn start_as(port: u16, settings: &[&str], files: &[(&str, &str)]) -> Option<Self> {
         let programs = Self::programs()?;
         let folder = tempfile::Builder::new().prefix("daypass-pg-").tempdir_in("/tmp").expect("make a folder");
+        for (name, text) in files {
+            use std::os::unix::fs::PermissionsExt;
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).expect("write a file of the server");
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("close it for others");
+        }
         if is_root() {
-            assert!(run(Command::new("chown").arg("postgres").arg(folder.path())), "give postgres its folder");
+            assert!(run(Command::new("chown").args(["-R", "postgres"]).arg(folder.path())), "give postgres its folder");
         }
         let data = folder.path().join("data");
         let mut made = as_postgres(&programs.join("initdb"));
@@ -45,13 +65,18 @@ impl PostgresServer {
             .arg(&data);
         assert!(run(&mut made), "initdb");
         let mut server = as_postgres(&programs.join("postgres"));
-        server.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-c", "listen_addresses="]);
+        server.arg("-D").arg(&data).arg("-k").arg(folder.path()).args([
+            "-c",
+            "listen_addresses=",
+            "-p",
+            &port.to_string(),
+        ]);
         for setting in settings {
             server.args(["-c", setting]);
         }
         let log = std::fs::File::create(folder.path().join("log")).expect("make a log");
         let process = server.stdout(Stdio::null()).stderr(log).spawn().expect("start postgres");
-        let server = Self { folder, programs, process };
+        let server = Self { folder, programs, process, port };
         server.until_ready();
         Some(server)
     }
@@ -68,14 +93,14 @@ impl PostgresServer {
     /// One of the programs of the package, told where the server is.
     pub fn client(&self, program: &str) -> Command {
         let mut client = Command::new(self.programs.join(program));
-        client.arg("-h").arg(self.folder.path()).args(["-U", "postgres"]);
+        client.arg("-h").arg(self.folder.path()).args(["-U", "postgres", "-p", &self.port.to_string()]);
         client
     }
 
     /// Makes a database. How to get to it.
     pub fn database(&self, name: &str) -> String {
         assert!(run(self.client("createdb").arg(name)), "make the database {name}");
-        format!("host={} user=postgres dbname={name}", self.folder.path().display())
+        format!("host={} port={} user=postgres dbname={name}", self.folder.path().display(), self.port)
     }
 }
 

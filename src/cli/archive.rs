@@ -1,5 +1,7 @@
 //! The program of the archive: its flags, and how the parts of the process are put together.
 
+mod backup;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::CliError;
 use super::log::LogArgs;
+use crate::archive::config::{ArchiveConfig, BadConfig};
 use crate::archive::server::door::ArchiveDoor;
 use crate::archive::server::figures::ArchiveFigures;
 use crate::archive::server::{self, ArchiveDesk};
@@ -27,6 +30,7 @@ use crate::archive::store::{ArchiveStore, StoreError};
 use crate::archive::who::front_proxy::{self, FrontProxy, NoFrontProxy};
 use crate::archive::who::writers::RecordWriters;
 use crate::runtime::certificate::{Certificate, CertificateError};
+use crate::runtime::server::NoListener;
 use crate::runtime::{client, metrics, server as probes, shutdown};
 
 /// Time between two looks at the certificate, and at what the API server states of itself.
@@ -40,8 +44,10 @@ const CLUSTER: &str = "kube-system";
 /// authenticated them: `kubectl get --raw /apis/archive.daypass.dev/v1/records?person=alice`, with the right to list
 /// records.archive.daypass.dev in a namespace or everywhere.
 #[derive(Debug, Parser)]
-#[command(name = "daypass-archive", version)]
+#[command(name = "daypass-archive", version, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub struct ArchiveArgs {
+    #[command(subcommand)]
+    command: Option<ArchiveCommand>,
     /// Address at which it is called, over TLS.
     #[arg(long, default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
@@ -49,8 +55,8 @@ pub struct ArchiveArgs {
     #[arg(long, default_value = "0.0.0.0:8080")]
     probes: SocketAddr,
     /// Folder with the certificate as tls.crt and its key as tls.key, in PEM. They are read again when they change.
-    #[arg(long, value_name = "FOLDER")]
-    certificates: PathBuf,
+    #[arg(long, value_name = "FOLDER", required = true)]
+    certificates: Option<PathBuf>,
     /// File of the SQLite database. It is made when it is not there.
     #[arg(long, value_name = "FILE", required_unless_present = "database_url", conflicts_with = "database_url")]
     database: Option<PathBuf>,
@@ -61,6 +67,10 @@ pub struct ArchiveArgs {
     /// without it nothing is encrypted, and sslmode=require is refused.
     #[arg(long, value_name = "FILE", requires = "database_url")]
     database_ca: Option<PathBuf>,
+    /// File with other clusters that may write, and readers outside of the cluster, in YAML. It is read at the start; the
+    /// files of keys that it names are read again when they change.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Account of this cluster that may write its records; repeat for more.
     #[arg(long, value_name = "USERNAME", default_value = "system:serviceaccount:daypass-system:daypass")]
     writer: Vec<String>,
@@ -71,11 +81,21 @@ pub struct ArchiveArgs {
     log: LogArgs,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum ArchiveCommand {
+    /// Write a copy of a SQLite database, while the archive works on it.
+    ///
+    /// The copy is whole, and has what was answered to be held before this began. Of PostgreSQL, pg_dump makes one.
+    Backup(backup::BackupArgs),
+}
+
 /// Why the archive ends.
 #[derive(Debug, thiserror::Error)]
 enum ArchiveEnd {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Config(#[from] BadConfig),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
@@ -84,17 +104,22 @@ enum ArchiveEnd {
     ApiServer(#[from] kube::Error),
     #[error(transparent)]
     FrontProxy(#[from] NoFrontProxy),
+    #[error(transparent)]
+    Listener(#[from] NoListener),
     #[error("namespace {CLUSTER} has no UID")]
     NoCluster,
     #[error("{0}: {1}")]
     Io(String, #[source] std::io::Error),
 }
 
-/// Runs the archive until it is asked to stop, or a part of it fails.
+/// Runs the archive until it is asked to stop, or a part of it fails; or the command beside it.
 ///
 /// # Errors
-/// When it failed; what it failed of is in the log then.
+/// When it failed; what the archive failed of is in the log then.
 pub async fn run(args: ArchiveArgs) -> Result<(), CliError> {
+    if let Some(ArchiveCommand::Backup(args)) = args.command {
+        return args.run();
+    }
     args.log.start(tracing_subscriber::layer::Identity::new());
     run_on(args).await.map_err(|error| {
         error!(%error, "ends");
@@ -104,25 +129,28 @@ pub async fn run(args: ArchiveArgs) -> Result<(), CliError> {
 
 async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     let stop = shutdown::requested().map_err(|e| ArchiveEnd::Io("cannot listen for signals".to_owned(), e))?;
+    let config = args.config.as_deref().map(ArchiveConfig::read).transpose()?.unwrap_or_default();
     let store = open(&args).await?;
     let client = client::of(args.kubeconfig.as_deref(), "archive").await?;
     let home = cluster_of(&client).await?;
+    let believed = config.believed(&home)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certificate = Certificate::read(&args.certificates, provider.clone())?;
+    let certificate = Certificate::read(&args.certificates.unwrap_or_default(), provider.clone())?;
     let proxy = front_proxy_of(&client).await?;
     let unusable = |e| ArchiveEnd::Io("cannot use the authority of the API server".to_owned(), e);
     let door = ArchiveDoor::new(certificate.clone(), provider, proxy).map_err(unusable)?;
-    let cannot_listen = |address: SocketAddr| move |e| ArchiveEnd::Io(format!("cannot listen on {address}"), e);
-    let calls = probes::listen(args.listen).await.map_err(cannot_listen(args.listen))?;
-    let probed = probes::listen(args.probes).await.map_err(cannot_listen(args.probes))?;
+    let (calls, probed) = (probes::listen(args.listen).await?, probes::listen(args.probes).await?);
     let clusters: BTreeMap<String, String> = args.writer.into_iter().map(|writer| (writer, home.clone())).collect();
     let figures = ArchiveFigures::default();
-    let writers = RecordWriters { clusters };
-    let desk = ArchiveDesk { store: store.clone(), client: client.clone(), home, writers, figures: figures.clone() };
+    let writers = RecordWriters { clusters, others: believed.clusters };
+    let (store_of_desk, outside) = (store.clone(), believed.readers);
+    let figures_of_desk = figures.clone();
+    let desk =
+        ArchiveDesk { store: store_of_desk, client: client.clone(), home, writers, outside, figures: figures_of_desk };
     info!(address = %args.listen, cluster = desk.home, "receives records");
     tokio::select! {
         () = door.clone().serve(calls, server::routes(desk), stop) => Ok(()),
-        served = axum::serve(probed, probe_routes(store, figures)) => served.map_err(cannot_listen(args.probes)),
+        served = axum::serve(probed, probe_routes(store, figures)) => Ok(served.map_err(NoListener::on(args.probes))?),
         () = certificate.follow(LOOKS) => Ok(()),
         () = follow(&door, &client) => Ok(()),
     }

@@ -21,7 +21,7 @@ use crate::runtime::gate::seat;
 use crate::runtime::judged_clock::JudgedClock;
 use crate::runtime::leader::{ELECTION, Election, LeaseTimings};
 use crate::runtime::metrics::Metrics;
-use crate::runtime::server::{self, Readiness};
+use crate::runtime::server::{self, NoListener, Readiness};
 #[cfg(feature = "otlp")]
 use crate::runtime::traces::{self, Traces};
 use crate::runtime::{client, shutdown};
@@ -131,8 +131,7 @@ fn instance(args: &ControllerArgs) -> &str {
 
 async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(), CliError> {
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
-    let cannot_listen = |e| CliError::Io(format!("cannot listen on {}", args.listen), e);
-    let listener = server::listen(args.listen).await.map_err(cannot_listen)?;
+    let listener = server::listen(args.listen).await?;
     let (seat, leadership) = seat();
     let parts = stores::listed::KINDS.into_iter().chain([CLOCK]).chain(terms.map(|_| ELECTION));
     let readiness = Readiness::waiting_for(parts, leadership.clone());
@@ -155,7 +154,7 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(),
     let identity = controller::Installation { instance, namespace: args.namespace, served, guards: args.guards };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
-        served = server::serve(listener, readiness, metrics) => served.map_err(cannot_listen),
+        served = server::serve(listener, readiness, metrics) => Ok(served.map_err(NoListener::on(args.listen))?),
         ended = controller::run(clients, identity, process, stop) => Ok(ended?),
     }
 }

@@ -15,6 +15,7 @@ use crate::api;
 use crate::controller::error::Error as ControllerError;
 use crate::runtime::certificate::CertificateError;
 use crate::runtime::client;
+use crate::runtime::server::NoListener;
 
 /// Just-in-time access for Kubernetes.
 #[derive(Debug, Parser)]
@@ -65,7 +66,10 @@ pub enum CliError {
     /// A part of the controller ended.
     #[error(transparent)]
     Controller(#[from] ControllerError),
-    /// A file or port cannot be used.
+    /// A port cannot be used.
+    #[error(transparent)]
+    Listener(#[from] NoListener),
+    /// A file or signal cannot be used.
     #[error("{0}: {1}")]
     Io(String, #[source] std::io::Error),
     /// The CRDs cannot be written as YAML.

@@ -10,6 +10,7 @@ use tracing::{error, info};
 use super::CliError;
 use super::log::LogArgs;
 use crate::runtime::certificate::Certificate;
+use crate::runtime::server::NoListener;
 use crate::runtime::{server as probes, shutdown};
 use crate::stamp::server::{self, BOUNDS};
 
@@ -48,15 +49,13 @@ async fn run_on(args: StampArgs) -> Result<(), CliError> {
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let certificate = Certificate::read(&args.certificates, provider.clone())?;
-    let cannot_listen = |address: SocketAddr| move |e| CliError::Io(format!("cannot listen on {address}"), e);
-    let calls = probes::listen(args.listen).await.map_err(cannot_listen(args.listen))?;
-    let probed = probes::listen(args.probes).await.map_err(cannot_listen(args.probes))?;
+    let (calls, probed) = (probes::listen(args.listen).await?, probes::listen(args.probes).await?);
     info!(address = %args.listen, "answers reviews");
     tokio::select! {
         served = server::serve(calls, certificate.clone(), provider, BOUNDS, stop.clone()) => {
-            served.map_err(cannot_listen(args.listen))
+            Ok(served.map_err(NoListener::on(args.listen))?)
         }
-        probed = server::serve_probes(probed, stop) => probed.map_err(cannot_listen(args.probes)),
+        probed = server::serve_probes(probed, stop) => Ok(probed.map_err(NoListener::on(args.probes))?),
         () = certificate.follow(LOOKS) => Ok(()),
     }
 }

@@ -112,12 +112,28 @@ impl Readiness {
     }
 }
 
-/// Opens the port for the probes and the metrics.
+/// A port that cannot be opened, or is lost.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {why}")]
+pub struct NoListener {
+    address: SocketAddr,
+    #[source]
+    why: std::io::Error,
+}
+
+impl NoListener {
+    /// What an error about the port at this address comes to.
+    pub fn on(address: SocketAddr) -> impl FnOnce(std::io::Error) -> Self + Copy {
+        move |why| Self { address, why }
+    }
+}
+
+/// Opens a port.
 ///
 /// # Errors
 /// When the address cannot be used.
-pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, NoListener> {
+    TcpListener::bind(address).await.map_err(NoListener::on(address))
 }
 
 /// Answers `/livez`, `/readyz` and `/metrics` for as long as the process runs.

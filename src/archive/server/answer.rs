@@ -6,6 +6,7 @@ use kube::core::Status;
 
 use super::super::intake::UnreadableDelivery;
 use super::super::store::StoreError;
+use super::super::who::token::BadToken;
 use super::super::who::writers::NotAWriter;
 
 /// A call that failed.
@@ -43,7 +44,14 @@ impl FailedCall {
 
 impl From<StoreError> for FailedCall {
     fn from(error: StoreError) -> Self {
-        Self::away(error.to_string())
+        match error {
+            StoreError::Full(_) => Self {
+                code: StatusCode::INSUFFICIENT_STORAGE,
+                reason: "InsufficientStorage",
+                ..Self::away(error.to_string())
+            },
+            _ => Self::away(error.to_string()),
+        }
     }
 }
 
@@ -57,10 +65,18 @@ impl From<NotAWriter> for FailedCall {
     fn from(error: NotAWriter) -> Self {
         let message = error.to_string();
         match error {
+            NotAWriter::Token(bad) => bad.into(),
             NotAWriter::Unknown => Self::unknown(message),
-            NotAWriter::Stranger(_) => Self::forbidden(message),
+            NotAWriter::Stranger(_) | NotAWriter::StrangerThere(..) => Self::forbidden(message),
             NotAWriter::NoAnswer(_) => Self::away(message),
         }
+    }
+}
+
+impl From<BadToken> for FailedCall {
+    fn from(error: BadToken) -> Self {
+        let message = error.to_string();
+        if matches!(error, BadToken::NoKeys(..)) { Self::away(message) } else { Self::unknown(message) }
     }
 }
 

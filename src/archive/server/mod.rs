@@ -20,6 +20,7 @@ use kube::Client;
 
 use self::figures::ArchiveFigures;
 use super::store::ArchiveStore;
+use super::who::oidc::OidcReaders;
 use super::who::writers::RecordWriters;
 
 /// What is served, for other programs.
@@ -34,6 +35,8 @@ pub struct ArchiveDesk {
     /// UID of that cluster: a right in one of its namespaces is none in another cluster's.
     pub home: String,
     pub writers: RecordWriters,
+    /// Who reads without the API server, if anybody does.
+    pub outside: Option<OidcReaders>,
     pub figures: ArchiveFigures,
 }
 

@@ -1,4 +1,4 @@
-//! What the API server calls for people who list records.
+//! What people call who list records, by the API server or with a token of the readers' issuer.
 //!
 //! Owns the order: first who, then whether they may, then what. A path of a namespace shows records about that namespace
 //! of the archive's own cluster, and nothing else.
@@ -65,26 +65,43 @@ pub async fn text(
     Ok(answer::json(json!({ "kind": "Text", "apiVersion": version(), "digest": digest, "text": text }).to_string()))
 }
 
-/// Lets nobody in but those whom the API server brings and who have the right.
+/// Lets nobody in but those whom the API server brings and who have the right there, and those whom a token of the readers'
+/// issuer names.
 async fn admit(
     desk: &ArchiveDesk,
     by: &CalledBy,
     headers: &HeaderMap,
     namespace: Option<&str>,
 ) -> Result<(), FailedCall> {
-    let reader = by.0.as_ref().and_then(|proxy| proxy.reader(headers)).ok_or_else(|| {
-        let path = format!("/apis/{GROUP}/{VERSION}/{RESOURCE}");
-        FailedCall::unknown(format!("only the API server may ask for people; use kubectl get --raw {path}"))
-    })?;
-    let allowed = may_list(&desk.client, &reader, namespace).await;
-    if allowed.map_err(|error| FailedCall::away(format!("cannot ask who may read: {error}")))? {
-        tracing::info!(user = reader.username, namespace, "reads records");
+    let (username, allowed) = match (&by.0, &desk.outside) {
+        (Some(proxy), _) => {
+            let reader = proxy.reader(headers).ok_or_else(from_nobody)?;
+            let allowed = may_list(&desk.client, &reader, namespace).await;
+            let allowed = allowed.map_err(|error| FailedCall::away(format!("cannot ask who may read: {error}")))?;
+            (reader.username, allowed)
+        }
+        (None, Some(outside)) => {
+            let reader = outside.reader(headers).await?;
+            let allowed = reader.may_list(namespace);
+            (reader.username, allowed)
+        }
+        (None, None) => return Err(from_nobody()),
+    };
+    if allowed {
+        tracing::info!(user = username, namespace, "reads records");
         return Ok(());
     }
     let place = namespace.map_or_else(|| "in the whole cluster".to_owned(), |name| format!("in namespace {name}"));
-    let user = &reader.username;
-    let message = format!("user {user:?} needs a role with verb list on {RESOURCE}.{GROUP} {place}; ask for one");
-    Err(FailedCall::forbidden(message))
+    let way_out = match by.0 {
+        Some(_) => format!("needs a role with verb list on {RESOURCE}.{GROUP} {place}; ask for one"),
+        None => format!("is in no group that may read {place}; ask for one, or read a namespace of yours"),
+    };
+    Err(FailedCall::forbidden(format!("user {username:?} {way_out}")))
+}
+
+fn from_nobody() -> FailedCall {
+    let path = format!("/apis/{GROUP}/{VERSION}/{RESOURCE}");
+    FailedCall::unknown(format!("only the API server may ask for people; use kubectl get --raw {path}"))
 }
 
 async fn list(desk: ArchiveDesk, listing: AskedList) -> Result<Response, FailedCall> {

@@ -107,9 +107,9 @@ impl OpenArchive {
         let stated = stated.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let door = ArchiveDoor::new(certificate, provider, FrontProxy::read(&stated).unwrap()).unwrap();
         let store = ArchiveStore::Sqlite(SqliteStore::open(&folder.path().join("archive.db")).unwrap());
-        let writers = RecordWriters { clusters: [(WRITER.to_owned(), "here".to_owned())].into() };
+        let writers = RecordWriters { clusters: [(WRITER.to_owned(), "here".to_owned())].into(), others: Vec::new() };
         let (home, figures) = ("here".to_owned(), ArchiveFigures::default());
-        let desk = ArchiveDesk { store: store.clone(), client: api_server(), home, writers, figures };
+        let desk = ArchiveDesk { store: store.clone(), client: api_server(), home, writers, outside: None, figures };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);

@@ -3,6 +3,8 @@
 //! Owns what a store does, the same for both: what it answered to be held is on disk. Statements that both understand are
 //! in [`search`], tables in [`schema`]. It must not judge what arrives: [`super::judge`] does.
 
+#[cfg(test)]
+mod lives;
 pub mod postgres;
 pub mod schema;
 pub mod search;
@@ -24,10 +26,13 @@ use crate::api::delivery::{ChainAnswer, HeldChain};
 pub enum StoreError {
     /// SQLite says so.
     #[error("SQLite: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// PostgreSQL, or the way there.
     #[error("PostgreSQL: {}", with_cause(.0))]
-    Postgres(#[from] tokio_postgres::Error),
+    Postgres(tokio_postgres::Error),
+    /// There is no space left.
+    #[error("the store is full ({0}), and nothing of the delivery is kept; give its volume more space")]
+    Full(String),
     /// The address of the database cannot be used.
     #[error("{0}")]
     Address(String),
@@ -39,6 +44,20 @@ pub enum StoreError {
     /// The thread that writes has ended.
     #[error("the writer of the store has ended; restart the archive")]
     Ended,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        if full { Self::Full(error.to_string()) } else { Self::Sqlite(error) }
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let full = error.code() == Some(&tokio_postgres::error::SqlState::DISK_FULL);
+        if full { Self::Full(with_cause(&error)) } else { Self::Postgres(error) }
+    }
 }
 
 /// Its own message says only at what; the cause says why.

@@ -53,9 +53,13 @@ struct Way {
 }
 
 impl Way {
-    /// What `sslmode` means here: `require` verifies the server against the authority that is given, and is what giving one
-    /// means; without one nothing is encrypted.
+    /// What `sslmode` means here: `require` verifies the server and its name against the authority that is given, as
+    /// `verify-full` does, and is what giving one means; without one nothing is encrypted.
     fn read(url: &str, authority: Option<&Path>) -> Result<Self, StoreError> {
+        // The library knows no other word for it.
+        let words = ["sslmode=verify-full", "sslmode=verify-ca"];
+        let url =
+            words.iter().fold(url.to_owned(), |url, word| url.split(word).collect::<Vec<_>>().join("sslmode=require"));
         let mut config: Config = url.parse()?;
         config
             .application_name("daypass-archive")

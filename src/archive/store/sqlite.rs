@@ -50,6 +50,16 @@ impl SqliteStore {
     /// # Errors
     /// When it cannot be used, or is of a later version.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
+        Self::open_as(file, |_| Ok(()))
+    }
+
+    /// One that is full at so many pages.
+    #[cfg(test)]
+    pub(super) fn open_within(file: &Path, pages: i64) -> Result<Self, StoreError> {
+        Self::open_as(file, |connection| Ok(connection.pragma_update(None, "max_page_count", pages)?))
+    }
+
+    fn open_as(file: &Path, set: impl FnOnce(&Connection) -> Result<(), StoreError>) -> Result<Self, StoreError> {
         let mut connection = Connection::open(file)?;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -57,6 +67,7 @@ impl SqliteStore {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.set_prepared_statement_cache_capacity(32);
         migrate(&mut connection)?;
+        set(&connection)?;
         let readers: [Mutex<Connection>; READERS] = [reader(file)?.into(), reader(file)?.into()];
         let (jobs, queue) = mpsc::channel();
         std::thread::Builder::new()
@@ -116,6 +127,16 @@ impl SqliteStore {
         });
         read.await.map_err(|_| StoreError::Ended)?
     }
+}
+
+/// Writes a copy of the file as it is now, while others write to it, into a new file.
+///
+/// # Errors
+/// When it cannot be read, or the copy is there already or cannot be written.
+pub fn copy(file: &Path, into: &Path) -> Result<(), StoreError> {
+    let connection = reader(file)?;
+    connection.execute("VACUUM INTO $1", [into.to_string_lossy()])?;
+    Ok(())
 }
 
 impl ToSql for BoundValue {

@@ -9,7 +9,7 @@ use crate::api::delivery::ChainRule;
 #[path = "../../../e2e/harness/postgres.rs"]
 mod server;
 
-use server::PostgresServer;
+pub(super) use server::PostgresServer;
 
 /// Each on an empty store.
 async fn try_all(mut empty: impl AsyncFnMut(&str) -> ArchiveStore) {
@@ -39,13 +39,13 @@ async fn postgres_is_a_store() {
         .await;
 }
 
-async fn all(store: &ArchiveStore, search: Search) -> Vec<String> {
+pub(super) async fn all(store: &ArchiveStore, search: Search) -> Vec<String> {
     let page = store.search(Search { limit: 1000, ..search }).await.unwrap();
     page.records.into_iter().map(|record| record.bytes).collect()
 }
 
 /// Keeps all records of a story.
-async fn keep(store: &ArchiveStore, story: &Story) {
+pub(super) async fn keep(store: &ArchiveStore, story: &Story) {
     let answers = store.take(&story.cluster, story.delivery()).await.unwrap();
     assert!(answers.iter().all(|answer| answer.refused.is_none()), "{answers:?}");
 }
