@@ -1,6 +1,7 @@
 //! The chart renders what it should, refuses values that would be unsafe, and gives the controller no right
 //! beyond its list. Nothing here is installed.
 
+mod archive;
 pub mod metrics;
 mod readers;
 mod states;
@@ -28,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::identities_are_written_in_the_way_that_the_cluster_has", webhook::stamps),
         bare("chart::the_webhook_has_no_rights_and_only_its_pods", webhook::webhook_of_the_chart),
         alone("chart::the_certificate_of_the_webhook_is_kept_and_renewed", AUDIT_POLICY, webhook::certificate_is_kept),
+        bare("chart::the_archive_is_what_its_values_say", archive::is_what_its_values_say),
         bare("chart::what_speaks_of_states_knows_all_of_them", states::knows_all_states),
         Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
         Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", metrics::asks_for_known_metrics),

@@ -1,10 +1,14 @@
 //! The archive beside a real API server: controllers push records with a token that is good for nothing else, and people
 //! read through the API server, by the roles of the cluster.
 
+mod outside;
+mod volume;
+
 use std::time::Duration;
 
 use http::Request;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Config};
 use libtest_mimic::Trial;
 use rustls::pki_types::CertificateDer;
@@ -20,14 +24,18 @@ use crate::harness::{Cluster, alone, eventually, http as probes, webhook};
 pub fn trials() -> Vec<Trial> {
     vec![
         with_archive("receiver::a_push_token_writes_its_own_cluster_and_reads_nothing", async |c| push(c).await),
-        with_archive("receiver::people_read_by_their_roles_through_the_api_server_alone", async |c| read(c).await),
+        with_archive("receiver::people_read_by_their_roles_through_the_api_server_alone", async |c| {
+            read(c).await;
+            volume::is_bound_and_nothing_else_changes(c).await;
+        }),
+        alone("receiver::each_cluster_writes_of_itself_and_an_issuer_names_readers", AUDIT_POLICY, outside::believes),
     ]
 }
 
 /// A trial in a cluster of its own, whose chart has the archive.
 fn with_archive(name: &str, body: impl AsyncFnOnce(&Cluster) + Send + 'static) -> Trial {
     alone(name, AUDIT_POLICY, |control_plane| async move {
-        body(&Cluster::with(control_plane, &["archive.enabled=true"]).await).await;
+        body(&Cluster::with(control_plane, &["archive.enabled=true", "clusterName=trial"]).await).await;
     })
 }
 
@@ -60,13 +68,26 @@ impl<'a> Receiver<'a> {
         webhook::lead(&cluster.control_plane, NAME, address, port).await;
         let token = admin.ok(&["create", "token", NAME, "-n", NAMESPACE]).await;
         let kubeconfig = cluster.control_plane.kubeconfig_for_token("service-account-daypass-archive", token.trim());
-        let args = [
-            format!("--listen={address}:{port}"),
-            format!("--probes=127.0.0.1:{probed}"),
-            format!("--certificates={}", folder.display()),
-            format!("--database={}", folder.join("archive.db").display()),
-            format!("--kubeconfig={}", kubeconfig.display()),
-        ];
+        let at = |name: &str| folder.join(name).display().to_string();
+        // As its pod would be started, in places of this machine.
+        let mut args = arguments(cluster).await;
+        for (of_pod, here) in [
+            ("--listen=0.0.0.0:8443", format!("--listen={address}:{port}")),
+            ("--probes=0.0.0.0:8080", format!("--probes=127.0.0.1:{probed}")),
+            ("--certificates=/certificates", format!("--certificates={}", folder.display())),
+            ("--database=/data/archive.db", format!("--database={}", at("archive.db"))),
+            ("--config=/config/archive.yaml", format!("--config={}", at("archive.yaml"))),
+        ] {
+            args.iter_mut().filter(|arg| *arg == of_pod).for_each(|arg| here.clone_into(arg));
+        }
+        args.push(format!("--kubeconfig={}", kubeconfig.display()));
+        let maps: Api<ConfigMap> = Api::namespaced(cluster.client(ADMIN).await, NAMESPACE);
+        for (file, text) in
+            maps.get_opt(NAME).await.expect("ask for its files").and_then(|map| map.data).into_iter().flatten()
+        {
+            let text = text.replace("/config/", &at(""));
+            std::fs::write(folder.join(file), text).expect("write a file of the ConfigMap");
+        }
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_daypass-archive"));
         let mut process = Process::spawn(cluster.control_plane.dir(), NAME, program, &args, &[]);
         eventually("the archive is ready", LIMIT, async || {
@@ -119,6 +140,14 @@ impl<'a> Receiver<'a> {
             "access": { "role": { "kind": "ClusterRole", "name": "edit" }, "namespaces": [namespace] },
         })
     }
+}
+
+/// What the container of the archive is started with.
+async fn arguments(cluster: &Cluster) -> Vec<String> {
+    let deployments: Api<Deployment> = Api::namespaced(cluster.client(ADMIN).await, NAMESPACE);
+    let deployment = deployments.get(NAME).await.expect("the Deployment of the archive");
+    let containers = deployment.spec.and_then(|spec| spec.template.spec).expect("a pod").containers;
+    containers.into_iter().find_map(|container| container.args).expect("arguments")
 }
 
 /// The code of a refusal.

@@ -67,6 +67,11 @@ impl Issuer {
         self.state.token(who, seconds)
     }
 
+    /// A token of other claims than those of an ID token of kubectl; `exp` is added, and `iss` where there is none.
+    pub fn signed(&self, claims: Value) -> String {
+        self.state.signed(claims, now().as_second() + 600)
+    }
+
     /// The `auth-provider` of a kubeconfig for somebody who holds this ID token and the first refresh token.
     pub fn provider(&self, id_token: &str) -> Value {
         json!({ "name": "oidc", "config": {
@@ -93,8 +98,15 @@ pub fn acceptor(own: &rcgen::CertifiedKey<KeyPair>) -> tokio_rustls::TlsAcceptor
 impl IssuerState {
     fn token(&self, who: &str, seconds: i64) -> String {
         let end = now().as_second() + seconds;
+        self.signed(json!({ "aud": CLIENT, "sub": who, "iat": end - 7200 }), end)
+    }
+
+    fn signed(&self, mut claims: Value, end: i64) -> String {
         let head = json!({ "alg": "ES256", "typ": "JWT", "kid": "one" });
-        let claims = json!({ "iss": self.url, "aud": CLIENT, "sub": who, "iat": end - 7200, "exp": end });
+        claims["exp"] = json!(end);
+        if claims["iss"].is_null() {
+            claims["iss"] = json!(self.url);
+        }
         let signed = [head, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
         let signature = self.key.sign(signed.as_bytes()).expect("sign");
         format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(bare(&signature)))

@@ -102,6 +102,17 @@ spec:
               || (o.?type.orValue('Opaque') in ['Opaque', 'kubernetes.io/tls']
                 && (o.metadata.?generateName.orValue('') + o.metadata.?name.orValue('')).startsWith('{{ include "daypass.name" . }}-stamp'))))))
     {{- end }}
+    {{- if and .Values.archive.enabled (not .Values.archive.database.urlSecret) }}
+    {{- $claim := .Values.archive.storage.existingClaim | default (printf "%s-archive" (include "daypass.name" .)) }}
+    # They bind the volume of the archive, and let go of it when it is deleted. They change that one claim, and neither make
+    # nor delete anything.
+    - name: not-the-volume-of-the-archive
+      expression: >-
+        !(request.userInfo.username in ['system:serviceaccount:kube-system:persistent-volume-binder', 'system:serviceaccount:kube-system:pvc-protection-controller']
+          && {{ include "daypass.hasCredential" . }}
+          && request.operation == 'UPDATE' && request.resource.group == '' && request.resource.resource == 'persistentvolumeclaims'
+          && request.?subResource.orValue('') in ['', 'status'] && oldObject.metadata.name == '{{ $claim }}')
+    {{- end }}
     {{- with .Values.selfGuard.managers }}
     # Value selfGuard.managers.
     - name: not-a-manager
@@ -152,8 +163,8 @@ request.userInfo.username in {{ toJson $parts.users }}
 {{- end }}
 
 {{- /*
-Controllers with nothing to do for this chart are left out: those of Jobs, StatefulSets, DaemonSets and volumes, and the
-autoscaler of pods, which would make replicas of a controller of which one works.
+Controllers with nothing to do for this chart are left out: those of Jobs, StatefulSets and DaemonSets, those of volumes but
+for the archive's (an exception above), and the autoscaler of pods, which would make replicas of a controller of which one works.
 */}}
 {{- define "daypass.partsOfKubernetes" }}
 # Users of certificates, whom `edit` cannot impersonate.
