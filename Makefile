@@ -64,12 +64,12 @@ fuzz:
 	DAYPASS_FUZZ_CASES=$(or $(CASES),5000) DAYPASS_FUZZ_SEED=$(or $(SEED),0) cargo test --test fuzz
 
 ## Latencies and throughput beside a bare client that only writes RoleBindings, on a control plane without Daypass in the
-## same run. `make bench ONLY=one,burst` runs some sections of plugin, run, one, burst, ends, waiting, restart,
-## policies and live;
+## same run. `make bench ONLY=one,burst` runs some sections of plugin, run, archive, one, burst, ends, waiting,
+## restart, policies and live; `make bench ONLY=archive RECORDS=100000` keeps so many records instead of a million;
 ## `make bench ONLY=live LIVE=50000` goes up to so many live grants,
 ## and PROGRAM=target/x86_64-unknown-linux-musl/release/daypass measures what `make image-binary` made, which takes less memory.
 bench: controlplane
-	DAYPASS_PROGRAM=$(abspath $(PROGRAM)) cargo test --quiet --release --test e2e -- bench $(ONLY) $(LIVE)
+	DAYPASS_RECORDS=$(RECORDS) DAYPASS_PROGRAM=$(abspath $(PROGRAM)) cargo test --quiet --release --test e2e -- bench $(ONLY) $(LIVE)
 
 ## At least FAULTS faults on the line, with killed controllers and wrong clocks; SEED repeats a run. Some ten minutes.
 faults: controlplane

@@ -2,6 +2,7 @@
 //! control plane of its own without Daypass, just before in the same run. It prints figures and judges none. Some sections
 //! of it: `make bench ONLY=one,burst`.
 
+mod archive;
 mod bare;
 mod figures;
 mod live;
@@ -46,10 +47,11 @@ const OVERDUE: usize = 200;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
-const SECTIONS: [&str; 9] = ["plugin", "run", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
+const SECTIONS: [&str; 10] =
+    ["plugin", "run", "archive", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
 
 /// Those that have nothing to do with the controller.
-const OF_PLUGIN: [&str; 2] = ["plugin", "run"];
+const WITHOUT_CONTROLLER: [&str; 3] = ["plugin", "run", "archive"];
 
 /// Measures and prints; only these sections, if some are named. `live`: how many live grants there are at last, if not as
 /// many as usual.
@@ -81,7 +83,10 @@ async fn measure(only: &[&str], live: Option<usize>) {
     if only.contains(&"run") {
         run::measure().await;
     }
-    if only.iter().all(|only| OF_PLUGIN.contains(only)) {
+    if only.contains(&"archive") {
+        archive::measure().await;
+    }
+    if only.iter().all(|only| WITHOUT_CONTROLLER.contains(only)) {
         return;
     }
     println!(
@@ -110,7 +115,9 @@ async fn measure(only: &[&str], live: Option<usize>) {
         cluster: cluster.clone(),
     };
     println!("{:<54} {:>9} {:>9} {:>9} {:>7} {:>7}", "", "p50", "p99", "max", "x p50", "x p99");
-    for section in SECTIONS.into_iter().filter(|section| !OF_PLUGIN.contains(section) && only.contains(section)) {
+    for section in
+        SECTIONS.into_iter().filter(|section| !WITHOUT_CONTROLLER.contains(section) && only.contains(section))
+    {
         match section {
             "one" => bench.one_at_a_time().await,
             "burst" => bench.burst().await,
