@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::run::hold::a_script_gets_no_more_than_it_was_allowed", harvest),
         shared("plugin::run::hold::asks_for_nothing_where_what_was_refused_is_not_covered", not_covered),
         shared("plugin::run::hold::does_without_what_nothing_covers_beside", does_without),
+        shared("plugin::run::hold::asks_for_less_where_policy_denies_the_whole", whole_denied),
         shared("plugin::run::hold::what_is_no_refusal_of_rbac_goes_through", admission),
         shared("plugin::run::hold::an_interrupt_leaves_no_access", interrupted),
     ]
@@ -222,21 +223,72 @@ async fn not_covered(cluster: Arc<Cluster>) {
     assert!(asked_for(&cluster, n).await.is_empty(), "{err}");
 }
 
-/// To delete it is covered, and to read it, which kubectl does when it waits for the end, is not.
+/// A policy that gives these rights alone.
+async fn allow_only(cluster: &Cluster, namespace: &str, rules: Value) {
+    let metadata = json!({ "name": "deployer", "namespace": namespace });
+    let kind = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role" });
+    let role = json!({ "apiVersion": kind["apiVersion"], "kind": kind["kind"], "metadata": metadata, "rules": rules });
+    cluster.kubectl(ADMIN).apply(&role.to_string()).await;
+    cluster.allow(namespace, namespace, json!({ "roles": [{ "kind": "Role", "name": "deployer" }] })).await;
+}
+
+/// To delete is covered, and to read, which kubectl does when it waits for the end, is not.
 async fn does_without(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("run-beside").await;
     let n = &namespace;
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "deployer", "namespace": n },
-        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["delete"] }]
-    });
-    cluster.kubectl(ADMIN).apply(&role.to_string()).await;
-    cluster.allow(n, n, json!({ "roles": [{ "kind": "Role", "name": "deployer" }] })).await;
+    allow_only(&cluster, n, json!([rule(&["delete"], "configmaps", &[])])).await;
     configmap(&cluster, n).await;
-    let (code, _, err) =
-        run_as(&cluster, GRETA).run(&line(n, &SCRIPT, &["kubectl", "delete", "configmap", "app"])).await;
-    assert_eq!(code, Some(0), "{err}");
-    assert_eq!(asked_for(&cluster, n).await, [json!([rule(&["delete"], "configmaps", &["app"])])], "{err}");
+    cluster.kubectl(ADMIN).ok(&["create", "configmap", "other", "-n", n]).await;
+    let greta = Plugin::of(&cluster, GRETA).found_in(&cluster.control_plane.tools());
+    let delete = line(n, &["--reason=fix it"], &["kubectl", "delete", "configmap", "app", "other"]);
+    let mut terminal = greta.start_at_terminal(&delete[1..]);
+    terminal.until_shown("ask for it? [y/N] ").await;
+    terminal.types("y\n").await;
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(asked_for(&cluster, n).await, [json!([rule(&["delete"], "configmaps", &["app", "other"])])], "{screen}");
+    // What is left out is told of when it is refused.
+    let question = screen.split("ask for it?").next().unwrap_or_default();
+    assert!(!question.contains("get configmaps"), "{screen}");
+}
+
+/// alice cannot read roles: that hers lacks what goes with a command she learns by the denial.
+async fn whole_denied(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("run-whole").await;
+    let n = &namespace;
+    let mut of_deployments = rule(&["get"], "deployments", &[]);
+    of_deployments["apiGroups"] = json!(["apps"]);
+    let mut of_replicas = rule(&["list"], "replicasets", &[]);
+    of_replicas["apiGroups"] = json!(["apps"]);
+    let rules = json!([rule(&["delete"], "configmaps", &[]), of_deployments, of_replicas]);
+    allow_only(&cluster, n, rules).await;
+    configmap(&cluster, n).await;
+    let (code, _, err) = run(&cluster, n, &SCRIPT, &["kubectl", "delete", "configmap", "app"]).await;
+    assert!(
+        code == Some(0) && err.contains(&format!("now it asks for delete configmaps app in namespace {n} alone")),
+        "{code:?} {err}"
+    );
+    let of_app = |verbs: &[&str]| json!([rule(verbs, "configmaps", &["app"])]);
+    // To read it is all that can have been too much.
+    let asked = sorted(vec![of_app(&["delete", "get"]), of_app(&["delete"])]);
+    assert_eq!(asked_for(&cluster, n).await, asked, "{err}");
+    nothing_is_left(&cluster, n).await;
+    // Of several, each is asked for as it is refused: events are not to be had, and replica sets are.
+    cluster.kubectl(ADMIN).ok(&["create", "deployment", "web", "--image=x", "-n", n]).await;
+    let (code, out, err) = run(&cluster, n, &SCRIPT, &["kubectl", "describe", "deployment", "web"]).await;
+    assert!(code == Some(0) && out.contains("StrategyType:"), "{code:?} {out}{err}");
+    assert_eq!((err.matches(": denied: ").count(), err.matches(": granted until ").count()), (2, 2), "{err}");
+    nothing_is_left(&cluster, n).await;
+    // Whom an approver denies it has had an answer.
+    let namespace = cluster.namespace("run-no").await;
+    let n = &namespace;
+    cluster.allow(n, n, stages()).await;
+    let running = run_as(&cluster, ALICE).start(&line(n, &SCRIPT, &["kubectl", "delete", "configmap", "app"]));
+    let name = only_request(&cluster, n).await;
+    cluster.until(n, &name, State::Pending).await;
+    cluster.review(CAROL, n, &name, "Deny", "not today").await;
+    let (_, _, err) = running.end().await;
+    assert_eq!(asked_for(&cluster, n).await, [json!([rule(&["delete", "get"], "configmaps", &["app"])])], "{err}");
 }
 
 /// alice may make pods, and admission takes none that is privileged.

@@ -1,9 +1,10 @@
 //! Works off the calls that wait at the desk: one question at a time, and at the end nothing is left.
 //!
-//! [`consent`] asks whoever is to be asked first. It must not decide who gets what, nor ask for anything that [`super::plan`] did
+//! [`consent`] asks whoever is to be asked first, and [`requests`] makes what was agreed. It must not decide who gets what, nor ask for anything that [`super::plan`] did
 //! not plan.
 
 mod consent;
+mod requests;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,14 +16,12 @@ use tokio::time::{Instant, sleep};
 
 use super::lacking::{candidates, lacking};
 use super::objects::ObjectsOfLine;
-use super::plan::{HoldPlan, PlanReading, PlannedRequest};
+use super::plan::{HoldPlan, PlanReading};
 use super::queue::CallQueue;
 use super::{HoldArgs, WaitingCall};
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::Identity;
-use crate::cli::plugin::ask::ending;
 use crate::cli::plugin::ask::propose::AskedTerms;
-use crate::cli::plugin::ask::wait::{self, Waited, Why};
 use crate::cli::plugin::cluster::{Cluster, Timeout};
 use crate::cli::plugin::decide::end::Revocation;
 use crate::cli::plugin::decide::review::review;
@@ -36,9 +35,7 @@ use crate::cli::plugin::run::allowed::UnaskedLimit;
 use crate::cli::plugin::run::endpoint::desk::AfterRefusal;
 use crate::cli::plugin::run::known::line::ToolLine;
 use crate::cli::plugin::run::known::{self, CommandScope};
-use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::InstallationArgs;
-use crate::cli::plugin::write;
 
 /// How long RBAC may need to know of a binding that is there, before the call is sent again all the same.
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
@@ -71,6 +68,8 @@ pub struct HoldWorker {
     granted_at: Option<Instant>,
     /// What nobody is asked for again.
     declined: BTreeSet<RefusedCall>,
+    /// Whether policy denied what was asked for whole: from then on only what is refused is asked for.
+    asks_for_parts: bool,
     /// What the person was offered for all objects of a kind; that happens once.
     offered: BTreeSet<RefusedCall>,
 }
@@ -109,6 +108,7 @@ impl HoldWorker {
             granted: BTreeSet::new(),
             granted_at: None,
             declined: BTreeSet::new(),
+            asks_for_parts: false,
             offered: BTreeSet::new(),
             named: OnceCell::new(),
             who: OnceCell::new(),
@@ -170,7 +170,7 @@ impl HoldWorker {
             }
         };
         let calls: Vec<RefusedCall> = wanted.iter().flat_map(|planned| planned.calls.clone()).collect();
-        self.make(wanted, over).await?;
+        self.make(wanted, &open.refused, over).await?;
         if *over.borrow() {
             return Ok(());
         }
@@ -223,6 +223,9 @@ impl HoldWorker {
 
     /// What the command lacks beside what was refused.
     async fn beside(&self, refused: &[RefusedCall]) -> Result<Vec<RefusedCall>, PluginError> {
+        if self.asks_for_parts {
+            return Ok(Vec::new());
+        }
         let named = self.named.get_or_try_init(|| ObjectsOfLine::find(&self.cluster, &self.line)).await?;
         let tool = ToolLine::read(&self.line);
         let typed = tool.as_ref().and_then(|line| line.values("--namespace", 'n').last().copied());
@@ -258,52 +261,6 @@ impl HoldWorker {
 
     fn is_not_asked_for(&self, call: &RefusedCall) -> bool {
         self.declined.contains(call) || known::does_without(&self.line, call)
-    }
-
-    /// Makes the requests, and waits for the answers.
-    async fn make(&mut self, wanted: Vec<PlannedRequest>, over: &mut watch::Receiver<bool>) -> Result<(), PluginError> {
-        for PlannedRequest { mut draft, calls } in wanted {
-            draft.spec.reason = self.terms.reason.clone().unwrap_or_default();
-            // Not given up halfway: what is made must be known, to be ended.
-            let sent = write::request(&self.cluster, &draft, false).await?;
-            self.made.push(sent.clone());
-            if self.waited(&sent, over).await? {
-                self.granted.extend(calls);
-                self.granted_at = Some(Instant::now());
-            } else {
-                self.declined.extend(calls);
-            }
-            if *over.borrow() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until a request is decided: whether access is there.
-    async fn waited(&mut self, sent: &AccessRequest, over: &mut watch::Receiver<bool>) -> Result<bool, PluginError> {
-        let patience = self.patience.and_then(|patience| patience.0);
-        let waited = tokio::select! {
-            biased;
-            () = until_over(over) => return Ok(false),
-            waited = wait::until_answered(&self.cluster, sent, patience, &mut self.console) => waited?,
-        };
-        let (words, is_granted) = match &waited {
-            Waited::Answered(request) => {
-                let state = request.status.clone().unwrap_or_default().state;
-                (ending::line(request), ending::exit(state) == Exit::Done)
-            }
-            Waited::Deleted => {
-                // There is nothing of it to end.
-                self.made.retain(|made| made.uid() != sent.uid());
-                (ending::deleted(), false)
-            }
-            Waited::StillOpen(Why::Timeout) => (TextSpan::new("no answer in time", Tone::Bad), false),
-            // The run ends.
-            Waited::StillOpen(Why::Interrupted) => return Ok(false),
-        };
-        self.console.say(TextSpan { words: format!("{}: {}", words::name(sent), words.words), ..words });
-        Ok(is_granted)
     }
 
     /// Waits until RBAC knows of what was granted, for as long as that may take.
