@@ -66,9 +66,10 @@ const IN_PODS: [Row; 5] = [
     Row("kubectl cp FOLDER/app.yaml web-0:/tmp/app.yaml", None),
     Row("kubectl debug web-0 --image=busybox -c trial", None),
 ];
-const MORE: [Row; 3] = [
+const MORE: [Row; 4] = [
     Row("client-go -l app=shop", None),
     Row("helm upgrade shop FOLDER/chart --set a=c", None),
+    Row("helm install other FOLDER/chart --set name=of-the-other", None),
     Row("kubectl drain n1 --force --ignore-daemonsets --grace-period=0", None),
 ];
 

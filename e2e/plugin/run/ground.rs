@@ -159,8 +159,9 @@ fn files() -> tempfile::TempDir {
     let chart = folder.path().join("chart");
     std::fs::create_dir_all(chart.join("templates")).unwrap();
     std::fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: shop\nversion: 0.1.0\n").unwrap();
-    std::fs::write(chart.join("values.yaml"), "a: b\n").unwrap();
-    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-the-chart}\ndata: {a: '{{ .Values.a }}'}\n";
+    std::fs::write(chart.join("values.yaml"), "a: b\nname: of-the-chart\n").unwrap();
+    let template =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Values.name }}'}\ndata: {a: '{{ .Values.a }}'}\n";
     std::fs::write(chart.join("templates/app.yaml"), template).unwrap();
     folder
 }

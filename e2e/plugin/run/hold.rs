@@ -283,7 +283,7 @@ async fn whole_denied(cluster: Arc<Cluster>) {
     let namespace = cluster.namespace("run-no").await;
     let n = &namespace;
     cluster.allow(n, n, stages()).await;
-    let running = run_as(&cluster, ALICE).start(&line(n, &SCRIPT, &["kubectl", "delete", "configmap", "app"]));
+    let running = run_as(&cluster, ALICE).start(&line(n, &SCRIPT, &["sh", "-c", "kubectl delete configmap app"]));
     let name = only_request(&cluster, n).await;
     cluster.until(n, &name, State::Pending).await;
     cluster.review(CAROL, n, &name, "Deny", "not today").await;

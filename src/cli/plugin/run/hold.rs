@@ -1,7 +1,7 @@
 //! The desk of `run`: a refused call becomes a request for the least that lets it pass, and waits until access is there.
 //!
-//! [`queue`] is where they come in, [`lacking`] finds what was refused for want of a right, [`objects`] what else the command
-//! names, [`plan`] what to ask for, [`question`] asks the person at the terminal, and [`worker`] does one thing after the other:
+//! [`queue`] is where they come in, [`lacking`] finds what was refused for want of a right, [`objects`] and [`rendered`] what else the
+//! command names, [`plan`] what to ask for, [`question`] asks the person at the terminal, and [`worker`] does one thing after the other:
 //! however many calls are refused at the same time, they are one question.
 //! Who gets what the core and the cluster decide. What a run was given ends with it.
 
@@ -10,6 +10,7 @@ mod objects;
 mod plan;
 mod question;
 mod queue;
+mod rendered;
 mod worker;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use self::child::{CommandSignals, RunningCommand};
 use self::endpoint::Endpoint;
 use self::hold::{HoldArgs, Holding};
+use self::known::shell::unwrapped;
 use self::kubeconfig::RunKubeconfig;
 use super::cluster::{Cluster, Connection};
 use super::error::PluginError;
@@ -32,6 +33,7 @@ Examples:
   kubectl daypass run --yes --reason 'look around' -- k9s
 
 The command finds a kubeconfig in KUBECONFIG that leads to an endpoint on this machine. Its access ends with it.
+kubectl and helm are asked for whole, by sh -c too where that is one plain command; of other programs, each call.
 Killed with SIGKILL, this program cannot end it: kubectl daypass drop --all does, or its time runs out.";
 
 /// The command line of `run`.
@@ -59,7 +61,7 @@ pub async fn run(args: RunArgs, console: &mut Console) -> Result<ExitCode, Plugi
     }
     let failed = |source| PluginError::NoEndpoint { source };
     let mut signals = CommandSignals::listen().map_err(failed)?;
-    let line = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let line = unwrapped(command.iter().map(|word| word.to_string_lossy().into_owned()).collect());
     let (desk, holding) = Holding::open(cluster.clone(), hold, line, connection.flags()).await?;
     let endpoint = Endpoint::open(calls, desk).await.map_err(failed)?;
     let kubeconfig = RunKubeconfig::write(&endpoint, &cluster).map_err(failed)?;

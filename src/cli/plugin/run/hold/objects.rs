@@ -1,6 +1,6 @@
 //! The objects and kinds that a command names, found in its files and by what the API server serves.
 //!
-//! Reads what the command itself is about to read, as the same user, and only where a line names more than one thing. What
+//! Reads what the command itself is about to read, as the same user, and only where a line names more than one thing, or a chart. What
 //! cannot be read is left out: then it is asked for when it is refused.
 
 use std::path::{Path, PathBuf};
@@ -11,11 +11,12 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::core::discovery::v2::{APIGroupDiscoveryList, APIResourceDiscovery};
 use serde_json::Value;
 
+use super::rendered::rendered;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::manifests::documents;
 use crate::cli::plugin::run::known::CommandObject;
-use crate::cli::plugin::run::known::line::ToolLine;
+use crate::cli::plugin::run::known::line::{KnownTool, ToolLine};
 use crate::cli::plugin::run::known::named::TypedObjects;
 
 /// More of a command is asked for as it is refused.
@@ -44,11 +45,12 @@ impl ObjectsOfLine {
     /// # Errors
     /// When the API server does not say what it serves.
     pub async fn find(cluster: &Cluster, line: &[String]) -> Result<Self, PluginError> {
-        let Some(typed) = ToolLine::read(line).and_then(|line| TypedObjects::of(&line)) else {
-            return Ok(Self(Vec::new()));
-        };
-        let values = values(&typed.files, typed.is_recursive);
-        if typed.objects.len() + values.len() < 2 {
+        let typed = ToolLine::read(line).and_then(|line| TypedObjects::of(&line)).unwrap_or_default();
+        let of_chart = rendered(line, &cluster.namespace).await;
+        let values = [values(&typed.files, typed.is_recursive), of_chart].concat();
+        // Of one object kubectl calls the very one that is refused.
+        let is_of_one = ToolLine::read(line).is_none_or(|line| line.tool == KnownTool::Kubectl);
+        if typed.objects.len() + values.len() < if is_of_one { 2 } else { 1 } {
             return Ok(Self(Vec::new()));
         }
         let served = served(cluster).await?;

@@ -10,7 +10,7 @@ pub enum KnownTool {
 }
 
 /// Flags that take the word behind them, where it is not behind an equals sign.
-const WITH_VALUE: [&str; 48] = [
+const WITH_VALUE: [&str; 52] = [
     "--namespace",
     "--context",
     "--kube-context",
@@ -57,6 +57,10 @@ const WITH_VALUE: [&str; 48] = [
     "--set",
     "--set-string",
     "--set-file",
+    "--set-json",
+    "--set-literal",
+    "--post-renderer",
+    "--description",
     "--version",
     "--history-max",
 ];
@@ -143,7 +147,7 @@ fn letters_of(flag: &str) -> impl Iterator<Item = char> {
 }
 
 /// Whether the word behind a flag belongs to it.
-fn takes_next(flag: &str, command: &str) -> bool {
+pub fn takes_next(flag: &str, command: &str) -> bool {
     if !is_short(flag) {
         return WITH_VALUE.contains(&flag);
     }

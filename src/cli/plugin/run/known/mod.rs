@@ -1,11 +1,13 @@
 //! What a known command calls beside the first call of it that was refused, so that it is asked for whole.
 //!
-//! [`mod@line`] reads the command, [`named`] what it names, [`table`] has what each calls, and this holds the one against the
-//! other. Of a command that is not in the table nothing is known but what was refused. It must not ask anybody, and nothing here
+//! [`mod@line`] reads the command, [`shell`] the one that a shell is for, [`named`] and [`chart`] what it names, [`table`] has what each
+//! calls, and this holds the one against the other. Of a command that is not in the table nothing is known but what was refused. It must not ask anybody, and nothing here
 //! gives a right.
 
+pub mod chart;
 pub mod line;
 pub mod named;
+pub mod shell;
 mod table;
 
 use self::line::{KnownTool, ToolLine};
@@ -43,13 +45,21 @@ impl CommandScope<'_> {
         let Some(object) = RefusedObject::of(refused) else { return Vec::new() };
         let mut calls = connection(refused);
         if let Some(line) = ToolLine::read(self.line) {
-            let others = self.others(refused, &object);
-            for other in std::iter::once(&object).chain(&others) {
-                for command in COMMANDS.iter().filter(|command| is_given(command, &line, other)) {
+            let others = self.others(refused, &object, line.tool);
+            let own = COMMANDS.iter().filter(|command| is_given(command, &line, &object));
+            for command in own {
+                calls.extend(object.names(&line).into_iter().flat_map(|name| object.called(command, name)));
+            }
+            for other in &others {
+                // What helm does with its releases it does not do with what is in a chart.
+                let is_of_it = |command: &&KnownCommand| line.tool == KnownTool::Kubectl || command.is_of_one;
+                for command in COMMANDS.iter().filter(is_of_it).filter(|command| is_given(command, &line, other)) {
                     calls.extend(other.names(&line).into_iter().flat_map(|name| other.called(command, name)));
                 }
             }
-            calls.extend(others.iter().map(|other| other.call(&refused.verb)));
+            if line.tool == KnownTool::Kubectl {
+                calls.extend(others.iter().map(|other| other.call(&refused.verb)));
+            }
         }
         let mut seen = vec![RefusedCall { user: None, ..refused.clone() }];
         calls.retain(|call| {
@@ -60,13 +70,24 @@ impl CommandScope<'_> {
         calls
     }
 
-    /// What else the command names, where it names what was refused: it does the same with all of it.
-    fn others<'b>(&'b self, refused: &'b RefusedCall, object: &RefusedObject<'_>) -> Vec<RefusedObject<'b>> {
+    /// What else the command names, where it names what was refused: it does the same with all of it. helm turns to what is in
+    /// a chart when it has read its releases.
+    fn others<'b>(
+        &'b self,
+        refused: &'b RefusedCall,
+        object: &RefusedObject<'_>,
+        tool: KnownTool,
+    ) -> Vec<RefusedObject<'b>> {
         let is_part = matches!(&refused.target, RefusedTarget::Resource { subresource: Some(_), .. });
-        let Some(own) = self.named.iter().find(|named| !is_part && object.is(named)) else { return Vec::new() };
+        let is_release = tool == KnownTool::Helm && (object.group, object.resource) == ("", "secrets");
+        let is_all = is_release && object.name.is_none();
+        let own = self.named.iter().find(|named| !is_part && !is_all && object.is(named));
+        if own.is_none() && !is_release {
+            return Vec::new();
+        }
         // What is listed in the whole cluster is so for every kind.
-        let usual = if own.is_namespaced { refused.namespace() } else { Some(self.namespace) };
-        let others = self.named.iter().filter(|other| *other != own);
+        let usual = if own.is_none_or(|own| own.is_namespaced) { refused.namespace() } else { Some(self.namespace) };
+        let others = self.named.iter().filter(|other| Some(*other) != own);
         let of = |other: &'b CommandObject| RefusedObject {
             group: &other.group,
             resource: &other.resource,
@@ -175,11 +196,9 @@ impl<'a> RefusedObject<'a> {
                 name: name.map(str::to_owned),
                 namespace: self.namespace.map(str::to_owned),
             };
-            calls.extend(beside.verbs.iter().map(|verb| RefusedCall {
-                user: None,
-                verb: (*verb).to_owned(),
-                target: target.clone(),
-            }));
+            let call = |verb: &&str| RefusedCall { user: None, verb: (*verb).to_owned(), target: target.clone() };
+            let unnamed = |call: RefusedCall| if call.is_of_one() { call } else { call.of_all() };
+            calls.extend(beside.verbs.iter().map(call).map(unnamed));
         }
         calls
     }
@@ -248,6 +267,7 @@ mod tests {
             ("kubectl create job x --from=cronjob/y", call("get", "cronjobs.batch", "y"), "create jobs.batch"),
             ("helm upgrade x ./x", call("list", "secrets", ""), "create secrets, update secrets"),
             ("helm upgrade x ./x", call("get", "configmaps", "a"), "patch configmaps a"),
+            ("helm install x ./x", call("get", "configmaps", "a"), "patch configmaps a, create configmaps"),
             ("terraform apply", call("get", "configmaps", "a"), ""),
         ] {
             assert_eq!(asked(line, &refused), expected, "{line}");
@@ -286,6 +306,24 @@ mod tests {
         let made = "create configmaps, create deployments.apps in namespace bank";
         assert_eq!(apply(&namespace), made, "in the namespace of the command");
         assert_eq!(apply(&call("get", "secrets", "a")), "patch secrets a", "which is not what the files are for");
+    }
+
+    #[test]
+    fn a_chart_is_asked_for_with_the_release() {
+        let object = |name: &str| CommandObject {
+            group: String::new(),
+            resource: name.split('/').next().unwrap_or_default().to_owned(),
+            name: name.split('/').nth(1).map(str::to_owned),
+            namespace: None,
+            is_namespaced: true,
+        };
+        let chart = [object("configmaps/a"), object("secrets/b")];
+        let upgrade = |refused| asked_beside("helm upgrade x ./x", &refused, &chart);
+        let release = "create secrets, update secrets";
+        let named = "get configmaps a, patch configmaps a, get secrets b, patch secrets b";
+        assert_eq!(upgrade(call("list", "secrets", "")), format!("{release}, {named}"));
+        assert_eq!(upgrade(call("get", "configmaps", "a")), "patch configmaps a, get secrets b, patch secrets b");
+        assert_eq!(upgrade(call("get", "services", "a")), "patch services a", "which is not in the chart");
     }
 
     fn in_cluster(resource: &str) -> RefusedTarget {

@@ -152,7 +152,7 @@ pub const COMMANDS: &[KnownCommand] = &[
     of(SECRETS, of_all(helm(&["upgrade"], RELEASE))),
     of(SECRETS, of_all(helm(&["rollback"], RELEASE_READ))),
     of(SECRETS, of_all(helm(&["uninstall"], &[same(&["list", "get", "update", "delete"])]))),
-    helm(&["install"], GET_AND_PATCH),
+    helm(&["install"], &[same(&["get", "patch", "create"])]),
     helm(&["upgrade"], GET_AND_PATCH),
     helm(&["rollback"], GET_AND_PATCH),
     helm(&["uninstall"], &[same(&["get", "delete"])]),
