@@ -228,9 +228,29 @@ async fn postgres_is_spoken_to_by_tls_that_verifies_it_or_not_at_all() {
         let refused = PostgresStore::open(&url("localhost", mode), None).await.unwrap_err();
         assert!(matches!(refused, StoreError::Address(_)), "{mode}: {refused}");
     }
+    says_nothing_to_a_server_without_tls(&right).await;
     // There is no TLS on a socket, and an authority demands it.
     assert!(PostgresStore::open(&by_socket, Some(&right)).await.is_err());
     assert!(PostgresStore::open(&by_socket, None).await.is_ok());
+}
+
+/// Neither a name nor a password goes to whoever answers that it speaks no TLS.
+async fn says_nothing_to_a_server_without_tls(authority: &Path) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgresql://postgres:secret@localhost:{}/archive", listener.local_addr().unwrap().port());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 8];
+        stream.read_exact(&mut asked).await.unwrap();
+        stream.write_all(b"N").await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        rest
+    });
+    let refused = PostgresStore::open(&url, Some(authority)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Postgres(_)), "{refused}");
+    assert_eq!(server.await.unwrap(), b"", "it was told something in the clear");
 }
 
 /// An authority that signs certificates of servers.
