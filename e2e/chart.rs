@@ -100,6 +100,12 @@ async fn refuses_unsafe_values(control_plane: Arc<ControlPlane>) {
             "metrics.service.enabled=false,metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.force=true",
             "metrics.serviceMonitor.enabled needs metrics.service.enabled",
         ),
+        ("records.cloudEvents.url=collector", "at '/records/cloudEvents/url'"),
+        ("records.cloudEvents.url=http://collector/", "name a Secret in records.cloudEvents.secretName"),
+        (
+            "records.cloudEvents.url=https://c/,records.cloudEvents.secretName=a",
+            "ca.crt in records.cloudEvents.caSecret",
+        ),
         ("leaderElection.leaseDuration=10s", "leaseDuration"),
         ("leaderElection.retryPeriod=6s", "retryPeriod"),
         ("leaderElection.leaseDuration=15", "leaseDuration"),

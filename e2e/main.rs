@@ -35,6 +35,7 @@ mod namespaces;
 mod narrow;
 mod newcomer;
 mod operate;
+mod outputs;
 mod own_namespace;
 mod picture;
 mod plugin;
@@ -94,6 +95,7 @@ fn trials() -> Vec<Trial> {
     let trials = [
         harness_check::trials(),
         record::trials(),
+        outputs::trials(),
         recur::trials(),
         freeze::trials(),
         grant::trials(),
@@ -151,5 +153,5 @@ fn run_trials(mut arguments: Arguments, trials: Vec<Trial>) -> ExitCode {
     arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
     let conclusion = libtest_mimic::run(&arguments, trials);
     harness::cluster::end();
-    conclusion.exit_code()
+    harness::records::verdict(conclusion.exit_code())
 }

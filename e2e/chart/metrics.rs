@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::folder;
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 14] = [
+pub const METRICS: [&str; 15] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
@@ -23,6 +23,7 @@ pub const METRICS: [&str; 14] = [
     "daypass_clock_difference_seconds",
     "daypass_api_calls_total",
     "daypass_pass_errors_total",
+    "daypass_cloud_events_total",
     "daypass_leader",
     "daypass_build_info",
 ];

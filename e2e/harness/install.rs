@@ -15,6 +15,7 @@ use super::binaries::{self, Version};
 use super::control_plane::ControlPlane;
 use super::http;
 use super::process::{Process, signal};
+use super::records;
 use super::servers::free_ports;
 use super::users;
 use super::wait::eventually;
@@ -330,6 +331,13 @@ impl Controller {
 
     fn running(&self) -> MutexGuard<'_, Running> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.kill();
+        records::check(&format!("{}/{}.log", self.launch.folder.display(), self.launch.name), &self.log());
     }
 }
 

@@ -16,6 +16,7 @@ pub mod pod;
 pub mod process;
 pub mod proxy;
 pub mod readiness;
+pub mod records;
 pub mod servers;
 pub mod shell;
 pub mod trial;

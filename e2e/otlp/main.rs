@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     harness::cluster::end();
-    conclusion.exit_code()
+    harness::records::verdict(conclusion.exit_code())
 }
 
 /// What a collector has got, as it came.

@@ -9,6 +9,7 @@ use tracing::error;
 
 use super::CliError;
 use super::log::LogArgs;
+use super::outputs::OutputArgs;
 use crate::controller::loops::clock::CLOCK;
 use crate::controller::write::lease::Leases;
 use crate::controller::{self, stores};
@@ -52,6 +53,8 @@ pub struct ControllerArgs {
     guards: Vec<Expected>,
     #[command(flatten)]
     election: ElectionArgs,
+    #[command(flatten)]
+    outputs: OutputArgs,
     /// Collector to send traces to, in OTLP over plain HTTP. Left out or empty: none are made.
     #[cfg(feature = "otlp")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
@@ -151,7 +154,13 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(),
         }
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
-    let identity = controller::Installation { instance, namespace: args.namespace, served, guards: args.guards };
+    let identity = controller::Installation {
+        instance,
+        namespace: args.namespace,
+        served,
+        guards: args.guards,
+        outputs: args.outputs.settings(),
+    };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => Ok(served.map_err(NoListener::on(args.listen))?),

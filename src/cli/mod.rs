@@ -4,6 +4,7 @@ pub mod archive;
 pub mod check;
 pub mod controller;
 pub mod log;
+pub mod outputs;
 pub mod plugin;
 pub mod stamp;
 

@@ -8,7 +8,7 @@
 //! | [`loops`] | Ends, passes, the reaper, the canary, and the questions what can be bound |
 //!
 //! TransitionListeners them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
-//! share, [`records`] go to standard output, and [`gauges`] is what `/metrics` says.
+//! share, [`records`] go to standard output and to [`outputs`], and [`gauges`] is what `/metrics` says.
 
 pub mod bind_error;
 pub mod context;
@@ -16,6 +16,7 @@ pub mod error;
 pub mod gauges;
 pub mod loops;
 pub mod observe;
+pub mod outputs;
 pub mod queues;
 pub mod records;
 pub mod refusal;
@@ -36,6 +37,7 @@ use self::context::{Context, Reach};
 use self::error::Error;
 use self::loops::canary::{Canary, Memory, Report, in_one_line};
 use self::loops::work::work;
+use self::outputs::{OutputSettings, RecordOutputs};
 use self::queues::Queues;
 use self::records::RecordPrinter;
 use self::stores::listed::ACCESS_REQUESTS;
@@ -66,6 +68,8 @@ pub struct Installation {
     pub served: ServedNamespaces,
     /// The guards that its chart made.
     pub guards: Vec<Expected>,
+    /// Where records go besides standard output.
+    pub outputs: OutputSettings,
 }
 
 /// What the process around the controller has to do with it.
@@ -92,7 +96,7 @@ pub async fn run(
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Installation { instance, namespace, served, guards } = identity;
+    let Installation { instance, namespace, served, guards, outputs } = identity;
     let Process { readiness, hearers, leadership, election } = process;
     let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
@@ -101,6 +105,8 @@ pub async fn run(
     let (queues, inbox) = Queues::new();
     let transitions = Arc::new(TransitionMetrics::new(metrics.clone(), leadership.clone()));
     let (records, printer) = RecordPrinter::new(clients.calls.clone());
+    let (outputs, sending) = RecordOutputs::start(outputs, &metrics);
+    let printer = printer.beside(outputs);
     let listeners = TransitionListeners { transitions: transitions.clone(), records };
     let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), listeners);
     let scope = Reach { served, release: namespace.clone() };
@@ -131,6 +137,7 @@ pub async fn run(
     let working = work(context.clone(), inbox, &leadership, stop.clone());
     let announcing = tokio::spawn(announcer.run());
     let printing = tokio::spawn(printer.run());
+    let sending = tokio::spawn(sending);
     let (nothing_is_written, over) = oneshot::channel::<()>();
     let over = over.map(drop);
     let mut electing = tokio::spawn(elect(election, readiness.clone(), unused(&context), over));
@@ -153,6 +160,8 @@ pub async fn run(
     let _ = tokio::time::timeout(write::LAST_WORDS, async { tokio::join!(announcing, printing) }).await;
     drop(nothing_is_written);
     let _ = electing.await;
+    // Behind the Lease: another may lead while a receiver is waited for.
+    let _ = tokio::time::timeout(write::LAST_WORDS, sending).await;
     match ended {
         Ok(()) if !*stop.borrow() => Err(Error::PartEnded("the reconciler")),
         other => other,

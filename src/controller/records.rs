@@ -1,4 +1,5 @@
-//! Prints the record of each transition that this process stores: one JSON line on standard output, beside the passes.
+//! Prints the record of each transition that this process stores: one JSON line on standard output, beside the passes. Other
+//! outputs get it too, and before, so that none waits for who reads the lines.
 //!
 //! Owns that queue, and the UID by which records tell clusters apart. Decides nothing and delays no pass. A reader of standard
 //! output that stands still, or a process that is killed, costs lines; the histories of the requests have them all.
@@ -13,7 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::warn;
 
+use super::outputs::RecordOutputs;
 use crate::api::AccessRequest;
+use crate::api::record::Record;
 use crate::core::record::v1::records;
 
 /// The namespace that every cluster has, and that is never deleted.
@@ -32,6 +35,7 @@ pub struct TransitionQueue(mpsc::Sender<StoredTransition>);
 /// Prints records from a queue.
 pub struct RecordPrinter {
     client: Client,
+    outputs: RecordOutputs,
     queue: mpsc::Receiver<StoredTransition>,
 }
 
@@ -60,7 +64,12 @@ impl RecordPrinter {
     /// A printer, and its queue.
     pub fn new(client: Client) -> (TransitionQueue, Self) {
         let (sender, queue) = mpsc::channel(WAITING);
-        (TransitionQueue(sender), Self { client, queue })
+        (TransitionQueue(sender), Self { client, outputs: RecordOutputs::default(), queue })
+    }
+
+    /// The same, with other outputs beside it.
+    pub fn beside(self, outputs: RecordOutputs) -> Self {
+        Self { outputs, ..self }
     }
 
     /// Prints records until the last who could store is gone and the queue is empty.
@@ -69,7 +78,10 @@ impl RecordPrinter {
         let cluster = uid_of_cluster(&self.client).await;
         let mut next = Some(first);
         while let Some(transition) = next {
-            if let Err(error) = print(&transition, &cluster).await {
+            let all = records(&transition.request, &cluster);
+            let new = all.get(transition.printed..).unwrap_or_default();
+            self.outputs.push(new);
+            if let Err(error) = print(new).await {
                 warn!(%error, "records are not printed; the history in status has them");
             }
             next = self.queue.recv().await;
@@ -77,9 +89,8 @@ impl RecordPrinter {
     }
 }
 
-async fn print(transition: &StoredTransition, cluster: &str) -> std::io::Result<()> {
-    let new = records(&transition.request, cluster).into_iter().skip(transition.printed);
-    let lines: String = new.map(|record| record.bytes() + "\n").collect();
+async fn print(new: &[Record]) -> std::io::Result<()> {
+    let lines: String = new.iter().map(|record| record.bytes() + "\n").collect();
     let mut out = stdout();
     out.write_all(lines.as_bytes()).await?;
     out.flush().await

@@ -42,6 +42,7 @@ pub struct Metrics {
     revoke: Histogram,
     pass_errors: Family<KindLabels, Counter>,
     api_calls: Family<CallLabels, Counter>,
+    cloud_events: Family<SentLabels, Counter>,
     count: Arc<OnceLock<CountGauges>>,
 }
 
@@ -78,6 +79,28 @@ pub enum RoundOutcome {
 
 impl RoundOutcome {
     const ALL: [Self; 3] = [Self::Sound, Self::Missing, Self::CannotTry];
+}
+
+/// What came of a CloudEvent, or of one call with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloudEventOutcome {
+    /// The receiver has it.
+    Delivered,
+    /// A call failed, and is made again.
+    Failed,
+    /// The receiver says that it will never take it.
+    Refused,
+    /// Too many waited already.
+    Dropped,
+}
+
+impl CloudEventOutcome {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Failed, Self::Refused, Self::Dropped];
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SentLabels {
+    result: CloudEventOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -121,6 +144,17 @@ impl EncodeLabelValue for RoundOutcome {
     }
 }
 
+impl EncodeLabelValue for CloudEventOutcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+        })
+    }
+}
+
 impl Debug for Metrics {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
@@ -148,11 +182,15 @@ impl Default for Metrics {
             revoke: histogram(),
             pass_errors: Family::default(),
             api_calls: Family::default(),
+            cloud_events: Family::default(),
             count: Arc::default(),
         };
         // A counter that first appears with its first event has no increase to alert on.
         for result in RoundOutcome::ALL {
             metrics.guard_tries.get_or_create(&TryLabels { result }).inc_by(0);
+        }
+        for result in CloudEventOutcome::ALL {
+            metrics.cloud_events.get_or_create(&SentLabels { result }).inc_by(0);
         }
         metrics.registry = Arc::new(metrics.registered());
         metrics
@@ -180,6 +218,7 @@ impl Metrics {
             revoke,
             pass_errors,
             api_calls,
+            cloud_events,
             count: _,
         } = self;
         let mut r = Registry::with_prefix("daypass");
@@ -213,6 +252,8 @@ impl Metrics {
         r.register("pass_errors", "Passes that failed and are tried again, by kind of error", pass_errors.clone());
         let help = "Calls that the API server has answered, by verb and HTTP status; none where no answer came";
         r.register("api_calls", help, api_calls.clone());
+        let help = "CloudEvents of records, by what came of them; failed are calls that are made again";
+        r.register("cloud_events", help, cloud_events.clone());
         r
     }
 
@@ -276,6 +317,11 @@ impl Metrics {
     pub fn called(&self, verb: &'static str, code: Option<u16>) {
         let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
         self.api_calls.get_or_create(&CallLabels { verb, code }).inc();
+    }
+
+    /// That came of a CloudEvent.
+    pub fn cloud_event(&self, result: CloudEventOutcome) {
+        self.cloud_events.get_or_create(&SentLabels { result }).inc();
     }
 
     /// From now on this is asked for what can be counted at any time. Only the first time counts.

@@ -206,3 +206,20 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{/* Where CloudEvents go, as values.yaml has it, with the port of the address; nothing where none are sent. */}}
+{{- define "daypass.cloudEvents" -}}
+{{- with (.Values.records).cloudEvents }}
+{{- if .url }}
+{{- $url := urlParse .url }}
+{{- if not .secretName }}
+{{- fail "records.cloudEvents.url is set, and nothing signs: name a Secret in records.cloudEvents.secretName" }}
+{{- end }}
+{{- if and (eq $url.scheme "https") (not .caSecret) }}
+{{- fail "records.cloudEvents.url is https, and the image knows no authorities: name a Secret with ca.crt in records.cloudEvents.caSecret" }}
+{{- end }}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- merge (dict "port" (int $port)) . | toYaml }}
+{{- end }}
+{{- end }}
+{{- end }}

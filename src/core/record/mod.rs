@@ -1,11 +1,12 @@
 //! What happened to a request, as records: made from what can no longer change of it, so that they can be made again.
 //!
-//! [`v1`] is the one schema so far; [`ocsf`] says the same in the words of others. It must not read what may change of a
+//! [`v1`] is the one schema so far; [`ocsf`] and [`cloud_event`] say the same in forms of others. It must not read what may change of a
 //! request: its spec, its names and the entries of its history are all that a record is made of, and an entry's record only
 //! of the entries up to it.
 
+pub mod cloud_event;
 pub mod ocsf;
 pub mod v1;
 
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
