@@ -29,7 +29,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the controller.
-    Controller(controller::ControllerArgs),
+    Controller(Box<controller::ControllerArgs>),
     /// Run the webhook that writes who asks and who reviews, for clusters without MutatingAdmissionPolicy.
     ///
     /// The API server calls it with each new AccessRequest and each review, and it answers with the caller's own username,
@@ -91,7 +91,7 @@ impl Cli {
     /// When it failed; the message is for people.
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
-            Command::Controller(args) => controller::run(args).await,
+            Command::Controller(args) => controller::run(*args).await,
             Command::Stamp(args) => stamp::run(args).await,
             Command::Crds { out } => write_all(&out, api::crds_as_yaml()?),
             Command::RecordSchema { out } => {
