@@ -35,6 +35,7 @@ mod namespaces;
 mod narrow;
 mod newcomer;
 mod operate;
+mod outbox;
 mod outputs;
 mod own_namespace;
 mod picture;
@@ -116,6 +117,7 @@ fn trials() -> Vec<Trial> {
         clock::trials(),
         faults::trials(),
         operate::trials(),
+        outbox::trials(),
         own_namespace::trials(),
         policy::trials(),
         protected::trials(),

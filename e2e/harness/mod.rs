@@ -1,6 +1,7 @@
 //! Owns what every test against a real API server needs: the control plane, its users, the tools that
 //! talk to it, the installed product, and the clusters that trials run in.
 
+pub mod archive;
 pub mod binaries;
 pub mod cast;
 pub mod cluster;

@@ -357,6 +357,11 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 80))]
     pub history_dropped_digest: Option<String>,
+    /// How many entries of the history an archive has acknowledged. Written once the request is over and reviewed and the
+    /// archive holds all of them, and only where there is an archive. After the retention time the request is removed then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub recorded: Option<i64>,
 }
 
 impl AccessRequestStatus {

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
+use http::Uri;
+use http::uri::Scheme;
+use k8s_openapi::jiff::SignedDuration;
 use tracing::error;
 
 use super::CliError;
 use super::log::LogArgs;
 use super::outputs::OutputArgs;
+use crate::controller::archive::ArchivePlace;
 use crate::controller::loops::clock::CLOCK;
 use crate::controller::write::lease::Leases;
 use crate::controller::{self, stores};
@@ -55,6 +59,7 @@ pub struct ControllerArgs {
     election: ElectionArgs,
     #[command(flatten)]
     outputs: OutputArgs,
+    outbox: OutboxArgs,
     /// Collector to send traces to, in OTLP over plain HTTP. Left out or empty: none are made.
     #[cfg(feature = "otlp")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
@@ -76,6 +81,44 @@ struct ElectionArgs {
     /// Time between two renewals. At most half of the deadline.
     #[arg(long, value_parser = length, default_value = "2s")]
     lease_retry: Duration,
+}
+
+/// Where records are delivered.
+#[derive(Debug, clap::Args)]
+struct OutboxArgs {
+    /// Archive to deliver records to, as https://HOST:PORT. Left out: they go to standard output alone.
+    #[arg(long, value_name = "URL", requires = "archive_ca", requires = "archive_token")]
+    archive: Option<Uri>,
+    /// Authority of its certificate, in PEM.
+    #[arg(long, value_name = "FILE")]
+    archive_ca: Option<PathBuf>,
+    /// Token of audience daypass-archive to deliver with. It is read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    archive_token: Option<PathBuf>,
+    /// Name in its certificate, where that is not the host of the URL.
+    #[arg(long, value_name = "NAME")]
+    archive_server_name: Option<String>,
+    /// For how long a request stays in the cluster that is over, reviewed and wholly acknowledged by the archive; longer where a
+    /// policy counts it. Left out: for good.
+    #[arg(long, value_name = "DURATION", value_parser = retention, requires = "archive")]
+    retention: Option<SignedDuration>,
+}
+
+impl OutboxArgs {
+    fn place(&self) -> Result<Option<ArchivePlace>, CliError> {
+        let (Some(url), Some(authority), Some(token)) = (&self.archive, &self.archive_ca, &self.archive_token) else {
+            return Ok(None);
+        };
+        if url.scheme() != Some(&Scheme::HTTPS) {
+            return Err(CliError::Flags(format!("--archive: {url} is not https://HOST:PORT, and a token goes there")));
+        }
+        let server_name = self.archive_server_name.clone();
+        Ok(Some(ArchivePlace { url: url.clone(), server_name, authority: authority.clone(), token: token.clone() }))
+    }
+}
+
+fn retention(text: &str) -> Result<SignedDuration, String> {
+    duration::parse(text).map_err(|error| error.to_string())
 }
 
 fn length(text: &str) -> Result<Duration, String> {
@@ -133,6 +176,7 @@ fn instance(args: &ControllerArgs) -> &str {
 }
 
 async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(), CliError> {
+    let archive = args.outbox.place()?;
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
     let listener = server::listen(args.listen).await?;
     let (seat, leadership) = seat();
@@ -154,13 +198,9 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(),
         }
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
-    let identity = controller::Installation {
-        instance,
-        namespace: args.namespace,
-        served,
-        guards: args.guards,
-        outputs: args.outputs.settings(),
-    };
+    let (namespace, guards, outputs) = (args.namespace, args.guards, args.outputs.settings());
+    let retention = args.outbox.retention;
+    let identity = controller::Installation { instance, namespace, served, guards, outputs, archive, retention };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, metrics) => Ok(served.map_err(NoListener::on(args.listen))?),

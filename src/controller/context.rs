@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::observe::FreshRules;
 use super::queues::{Lane, Queues};
+use super::stores::outbox::OutboxSettings;
 use super::stores::packed::{PackedRequest, Summary, reference};
 use super::stores::{Feeds, Stores};
 use super::write::Writer;
@@ -20,6 +21,7 @@ use crate::core::decision::dependence::Change;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::own_clock::WrongClock;
+use crate::core::record::retention::{kept_for, was_due};
 use crate::runtime::judged_clock::{ClockState, JudgedClock};
 
 /// What all loops share.
@@ -50,6 +52,8 @@ pub struct Reach {
     pub served: ServedNamespaces,
     /// Namespace that Daypass is installed in.
     pub release: String,
+    /// What is to be done with records.
+    pub outbox: OutboxSettings,
 }
 
 impl Context {
@@ -59,9 +63,9 @@ impl Context {
         (writer, metrics): (Writer, Arc<TransitionMetrics>),
         queues: Queues,
         clock: JudgedClock,
-        Reach { served, release }: Reach,
+        Reach { served, release, outbox }: Reach,
     ) -> (Self, Feeds) {
-        let (stores, feeds) = Stores::new();
+        let (stores, feeds) = Stores::new(outbox);
         let context = Self {
             reader,
             writer,
@@ -169,9 +173,31 @@ impl Context {
         }
     }
 
+    /// A request was seen; what is new of it is to be delivered by the replica that leads.
+    pub fn to_outbox(&self, request: &AccessRequest) {
+        if self.metrics.leads() {
+            self.stores.outbox.came(request);
+        }
+    }
+
+    /// A request is gone. That is recorded, unless its removal was due.
+    pub fn went(&self, request: &AccessRequest) {
+        let (now, leads) = (self.clock.now(), self.metrics.leads());
+        let retention = self.stores.outbox.retention();
+        let kept_for = retention.zip(self.stores.policies.set()).and_then(|(time, policies)| kept_for(time, &policies));
+        if was_due(request, kept_for, now) {
+            return;
+        }
+        if leads {
+            self.writer.tell_gone(request, now);
+        }
+        self.stores.outbox.went(request, now, leads);
+    }
+
     /// Forgets all about a request that is gone.
     pub fn forget(&self, request: &ObjectRef<PackedRequest>, uid: &str) {
         self.stores.requests.forget(request, uid);
+        self.stores.outbox.forget(request);
         self.metrics.forget(request);
     }
 }

@@ -6,9 +6,11 @@ use std::collections::HashSet;
 
 use super::context::Context;
 use super::stores::listed::ACCESS_REQUESTS;
+use super::stores::outbox::OutboxCount;
 use crate::api::request::State;
 use crate::core::lifecycle::expiry::has_come;
 use crate::runtime::metrics::Gauges;
+use crate::runtime::metrics::records::RecordsBehind;
 
 const STATES: [State; 10] = [
     State::Pending,
@@ -38,7 +40,15 @@ pub fn count(context: &Context) -> Gauges {
         foreign_bindings: owners.iter().filter(|owner| owner.is_none()).count(),
         queue_depth: context.queues.depth(),
         clock_ahead: context.clock.read().ahead,
+        records: behind(context),
     }
+}
+
+/// How far the archive is behind, as far as this replica knows.
+fn behind(context: &Context) -> RecordsBehind {
+    let OutboxCount { waiting, since, stuck } = context.stores.outbox.count();
+    let oldest = since.map(|since| context.clock.now().duration_since(since));
+    RecordsBehind { waiting, stuck, oldest: oldest.and_then(|age| age.try_into().ok()).unwrap_or_default() }
 }
 
 fn index(state: State) -> usize {

@@ -7,9 +7,11 @@
 //! | [`mod@write`] | Every write to the cluster |
 //! | [`loops`] | Ends, passes, the reaper, the canary, and the questions what can be bound |
 //!
-//! TransitionListeners them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
-//! share, [`records`] go to standard output and to [`outputs`], and [`gauges`] is what `/metrics` says.
+//! Beside them: [`observe`] reads from the API server, [`queues`] hold what to look at next, [`context`] is what all loops
+//! share, [`records`] go to standard output and to [`outputs`], [`archive`] is called by the loops that deliver and remove, and
+//! [`gauges`] is what `/metrics` says.
 
+pub mod archive;
 pub mod bind_error;
 pub mod context;
 pub mod error;
@@ -31,8 +33,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use k8s_openapi::jiff::SignedDuration;
 use tokio::sync::{oneshot, watch as signal};
 
+use self::archive::{Archive, ArchivePlace};
 use self::context::{Context, Reach};
 use self::error::Error;
 use self::loops::canary::{Canary, Memory, Report, in_one_line};
@@ -41,6 +45,7 @@ use self::outputs::{OutputSettings, RecordOutputs};
 use self::queues::Queues;
 use self::records::RecordPrinter;
 use self::stores::listed::ACCESS_REQUESTS;
+use self::stores::outbox::OutboxSettings;
 use self::stores::packed::Summary;
 use self::write::lease::Leases;
 use self::write::transition_metrics::TransitionMetrics;
@@ -70,6 +75,10 @@ pub struct Installation {
     pub guards: Vec<Expected>,
     /// Where records go besides standard output.
     pub outputs: OutputSettings,
+    /// Where records are delivered, if they are.
+    pub archive: Option<ArchivePlace>,
+    /// For how long a request stays that is over and recorded; none for good.
+    pub retention: Option<SignedDuration>,
 }
 
 /// What the process around the controller has to do with it.
@@ -96,7 +105,7 @@ pub async fn run(
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Installation { instance, namespace, served, guards, outputs } = identity;
+    let Installation { instance, namespace, served, guards, outputs, archive, retention } = identity;
     let Process { readiness, hearers, leadership, election } = process;
     let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
@@ -109,7 +118,8 @@ pub async fn run(
     let printer = printer.beside(outputs);
     let listeners = TransitionListeners { transitions: transitions.clone(), records };
     let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), listeners);
-    let scope = Reach { served, release: namespace.clone() };
+    let outbox = OutboxSettings { delivers: archive.is_some(), retention };
+    let scope = Reach { served, release: namespace.clone(), outbox };
     let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);
     let canary = Canary {
@@ -134,7 +144,7 @@ pub async fn run(
     let guarding = async { tokio::join!(canary.run(report), apply_guard(reports, &context, &readiness, &metrics)) };
     let clocks = loops::clock::run(&context, &readiness);
     let rights = loops::bind_rights::run(&context);
-    let working = work(context.clone(), inbox, &leadership, stop.clone());
+    let working = work(context.clone(), inbox, archive.map(Archive::at), &leadership, stop.clone());
     let announcing = tokio::spawn(announcer.run());
     let printing = tokio::spawn(printer.run());
     let sending = tokio::spawn(sending);

@@ -107,7 +107,7 @@ impl<K: kube::Resource<DynamicType: Hash + Eq + Clone>> Incoming<K> {
     }
 }
 
-/// TransitionListeners which others a request is worked on. Whatever decisions wait for, passes over running access do not wait for it.
+/// Beside which others a request is worked on. Whatever decisions wait for, passes over running access do not wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Access runs, or rests.

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use tokio::io::{AsyncWriteExt, stdout};
@@ -17,7 +18,7 @@ use tracing::warn;
 use super::outputs::RecordOutputs;
 use crate::api::AccessRequest;
 use crate::api::record::Record;
-use crate::core::record::v1::records;
+use crate::core::record::v1::{deleted, records};
 
 /// The namespace that every cluster has, and that is never deleted.
 const KUBE_SYSTEM: &str = "kube-system";
@@ -43,6 +44,17 @@ struct StoredTransition {
     request: AccessRequest,
     /// How many of its records were printed before.
     printed: usize,
+    /// When it was seen to be gone: only that is told then.
+    gone: Option<Timestamp>,
+}
+
+impl StoredTransition {
+    fn records(&self, cluster: &str) -> Vec<Record> {
+        match self.gone {
+            Some(at) => vec![deleted(&self.request, cluster, at)],
+            None => records(&self.request, cluster).into_iter().skip(self.printed).collect(),
+        }
+    }
 }
 
 impl TransitionQueue {
@@ -54,7 +66,16 @@ impl TransitionQueue {
         }
         // That it was made is told together with the first entry.
         let printed = if before == 0 { 0 } else { before + 1 };
-        if let Err(error) = self.0.try_send(StoredTransition { request: request.clone(), printed }) {
+        self.send(StoredTransition { request: request.clone(), printed, gone: None });
+    }
+
+    /// Has it printed that a request is gone.
+    pub fn push_gone(&self, request: &AccessRequest, at: Timestamp) {
+        self.send(StoredTransition { request: request.clone(), printed: 0, gone: Some(at) });
+    }
+
+    fn send(&self, transition: StoredTransition) {
+        if let Err(error) = self.0.try_send(transition) {
             warn!(%error, "records are not printed; the history in status has them");
         }
     }
@@ -78,10 +99,9 @@ impl RecordPrinter {
         let cluster = uid_of_cluster(&self.client).await;
         let mut next = Some(first);
         while let Some(transition) = next {
-            let all = records(&transition.request, &cluster);
-            let new = all.get(transition.printed..).unwrap_or_default();
-            self.outputs.push(new);
-            if let Err(error) = print(new).await {
+            let new = transition.records(&cluster);
+            self.outputs.push(&new);
+            if let Err(error) = print(&new).await {
                 warn!(%error, "records are not printed; the history in status has them");
             }
             next = self.queue.recv().await;
@@ -97,7 +117,7 @@ async fn print(new: &[Record]) -> std::io::Result<()> {
 }
 
 /// UID of the namespace kube-system, once it can be read.
-async fn uid_of_cluster(client: &Client) -> String {
+pub async fn uid_of_cluster(client: &Client) -> String {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let by_name = ListParams::default().fields(&format!("metadata.name={KUBE_SYSTEM}"));
     let mut wait = FIRST_WAIT;

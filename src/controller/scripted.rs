@@ -19,6 +19,7 @@ use super::context::{Context, Reach};
 use super::queues::{Inbox, Incoming, Queues};
 use super::records::RecordPrinter;
 use super::stores::Feeds;
+use super::stores::outbox::OutboxSettings;
 use super::stores::packed::{PackedRequest, pack};
 use super::write::transition_metrics::TransitionMetrics;
 use super::write::{TransitionListeners, Writer};
@@ -142,7 +143,11 @@ pub fn granted() -> (AccessRequest, Wanted) {
 /// What all loops share, at a server that follows the script, with the ends that feed it and that hear from it.
 pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
     let (queues, inbox) = Queues::new();
-    let scope = Reach { served: ServedNamespaces::Cluster, release: "daypass-system".to_owned() };
+    let scope = Reach {
+        served: ServedNamespaces::Cluster,
+        release: "daypass-system".to_owned(),
+        outbox: OutboxSettings::default(),
+    };
     let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, JudgedClock::new(clock), scope);
     (context, feeds, inbox)
 }

@@ -2,6 +2,8 @@
 //! nothing; those who know a figure hold a handle and tell it, and what can be counted at any time is asked for when it
 //! is wanted. Labels are closed sets: no name of a user, an object or a namespace becomes one.
 
+pub mod records;
+
 use std::fmt::{self, Debug, Formatter, Write};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use self::records::{RecordFigures, RecordsBehind};
 
 /// What [`Metrics::text`] is served as.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -43,6 +47,8 @@ pub struct Metrics {
     pass_errors: Family<KindLabels, Counter>,
     api_calls: Family<CallLabels, Counter>,
     cloud_events: Family<SentLabels, Counter>,
+    /// Of the delivery of records.
+    pub records: RecordFigures,
     count: Arc<OnceLock<CountGauges>>,
 }
 
@@ -65,6 +71,8 @@ pub struct Gauges {
     pub queue_depth: usize,
     /// By how much the clock of this process is ahead of the API server's at least, negative when behind.
     pub clock_ahead: SignedDuration,
+    /// How far the archive is behind.
+    pub records: RecordsBehind,
 }
 
 /// What came of trying the guard.
@@ -183,6 +191,7 @@ impl Default for Metrics {
             pass_errors: Family::default(),
             api_calls: Family::default(),
             cloud_events: Family::default(),
+            records: RecordFigures::default(),
             count: Arc::default(),
         };
         // A counter that first appears with its first event has no increase to alert on.
@@ -219,6 +228,7 @@ impl Metrics {
             pass_errors,
             api_calls,
             cloud_events,
+            records,
             count: _,
         } = self;
         let mut r = Registry::with_prefix("daypass");
@@ -254,6 +264,7 @@ impl Metrics {
         r.register("api_calls", help, api_calls.clone());
         let help = "CloudEvents of records, by what came of them; failed are calls that are made again";
         r.register("cloud_events", help, cloud_events.clone());
+        records.register(&mut r);
         r
     }
 
@@ -353,6 +364,7 @@ impl Metrics {
         self.foreign_bindings.set(number(counted.foreign_bindings));
         self.queue_depth.set(number(counted.queue_depth));
         self.clock_difference.set(counted.clock_ahead.as_secs_f64());
+        self.records.show(counted.records);
     }
 }
 

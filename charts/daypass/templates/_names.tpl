@@ -92,6 +92,11 @@ leave {{ .what }} out; the cluster fills {{ .it }} in from your login. If you di
 ['Scheduled', 'Active', 'Suspended']
 {{- end }}
 
+{{/* CEL: the states in which a request is over. Nothing more is granted by it. */}}
+{{- define "daypass.finalStates" -}}
+['Denied', 'Expired', 'Revoked', 'Lapsed', 'Failed', 'Extended']
+{{- end }}
+
 {{/* CEL: the caller's name and groups fit the fields that record them (the bounds stand in the CRD). */}}
 {{- define "daypass.recordable" -}}
 size(request.userInfo.username) <= 253
@@ -169,6 +174,24 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "daypass.stampLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-stamp
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Where records are delivered; empty where there is no archive. */}}
+{{- define "daypass.archiveURL" -}}
+{{- if .Values.archive.url -}}
+{{- .Values.archive.url -}}
+{{- else if .Values.archive.enabled -}}
+https://{{ include "daypass.name" . }}-archive.{{ .Release.Namespace }}.svc
+{{- end -}}
+{{- end }}
+
+{{/* The authority of its certificate, where it is not in the Secret of that. */}}
+{{- define "daypass.archiveAuthority" -}}
+{{- if .Values.archive.url -}}
+{{- .Values.archive.urlAuthority | required "archive.urlAuthority: the controller sends its token to archive.url and must know it by its certificate; set it to the PEM of the authority" -}}
+{{- else if .Values.archive.enabled -}}
+{{- .Values.archive.certificate.caBundle -}}
+{{- end -}}
 {{- end }}
 
 {{/* Nor is the archive. */}}

@@ -2,17 +2,19 @@
 //!
 //! [`work`] starts them all. [`ends`] takes access away on the second; [`request`] and [`policy`] take one object through a
 //! pass; [`reaper`] looks from the bindings' side; [`canary`] proves the guards, on every replica; [`takeover`] is for the
-//! replica that has just begun to lead. Every write goes through [`mod@super::write`].
+//! replica that has just begun to lead. [`outbox`] delivers records to an archive, and [`retention`] removes what it holds. Every write goes through [`mod@super::write`].
 
 pub mod bind_rights;
 pub mod canary;
 pub mod clock;
 pub mod ends;
 pub mod lost_namespace;
+pub mod outbox;
 pub mod passes;
 pub mod policy;
 pub mod reaper;
 pub mod related;
 pub mod request;
+pub mod retention;
 pub mod takeover;
 pub mod work;

@@ -11,10 +11,12 @@ use tokio::task::JoinSet;
 use tracing::error_span;
 
 use super::passes::Passes;
-use super::{ends, policy, reaper, request, takeover};
+use super::{ends, outbox, policy, reaper, request, retention, takeover};
+use crate::controller::archive::Archive;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::queues::{Inbox, Incoming, Lane};
+use crate::controller::records::uid_of_cluster;
 use crate::controller::stores::packed::PackedRequest;
 use crate::runtime::gate::Leadership;
 
@@ -32,6 +34,7 @@ const CONCURRENT_POLICIES: usize = 4;
 pub async fn work(
     context: Arc<Context>,
     mut inbox: Inbox,
+    archive: Option<Archive>,
     leadership: &Leadership,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
@@ -93,7 +96,17 @@ pub async fn work(
     let mut ending = JoinSet::new();
     let for_ends = context.clone();
     ending.spawn(async move { ends::run(&for_ends).await });
+    // Nor does what is computed for records hold up a pass.
+    let mut delivering = JoinSet::new();
+    if let Some(archive) = archive {
+        let context = context.clone();
+        delivering.spawn(async move {
+            let cluster = uid_of_cluster(&context.reader).await;
+            tokio::join!(outbox::run(&context, &archive, &cluster), retention::run(&context, &archive, &cluster));
+        });
+    }
     tokio::select! {
+        Some(_) = delivering.join_next() => Err(Error::PartEnded("the outbox")),
         _ = ending.join_next() => Err(Error::PartEnded("the loop of ends")),
         () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
         ((), (), (), ()) = passes => Ok(()),

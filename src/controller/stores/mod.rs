@@ -11,6 +11,7 @@ pub mod failures;
 pub mod first_seen;
 pub mod ledger;
 pub mod listed;
+pub mod outbox;
 pub mod packed;
 pub mod policies;
 pub mod rbac;
@@ -23,6 +24,7 @@ use kube::runtime::reflector::store::Writer as StoreWriter;
 
 use self::bind_rights::BindRightsStore;
 use self::listed::{KINDS, Listed};
+use self::outbox::{Outbox, OutboxSettings};
 use self::packed::PackedRequest;
 use self::policies::Policies;
 use self::rbac::{Rbac, RbacFeeds};
@@ -40,6 +42,8 @@ pub struct Stores {
     pub rbac: Rbac,
     /// What this process may bind.
     pub bind_rights: BindRightsStore,
+    /// Records that have yet to be delivered.
+    pub outbox: Outbox,
     /// Which kinds have been seen as a whole.
     pub listed: Listed,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
@@ -55,7 +59,7 @@ pub struct Feeds {
 
 impl Stores {
     /// Empty stores, and their writing ends.
-    pub fn new() -> (Self, Feeds) {
+    pub fn new(outbox: OutboxSettings) -> (Self, Feeds) {
         let (requests, requests_feed) = Requests::new();
         let (policies, policies_feed) = Policies::new();
         let (rbac, rbac_feeds) = Rbac::new();
@@ -64,6 +68,7 @@ impl Stores {
             policies,
             rbac,
             bind_rights: BindRightsStore::default(),
+            outbox: Outbox::new(outbox),
             listed: Listed::default(),
             namespaces: RwLock::default(),
         };

@@ -24,6 +24,7 @@ use crate::core::lifecycle::break_glass::is_unreviewed;
 use crate::core::model::revision::{Revision, revision};
 use crate::core::policies::limits::Counted;
 use crate::core::rbac::ownership::request_uid;
+use crate::core::record::retention::rests_since;
 
 /// What a store can keep.
 pub trait Pack: Resource<DynamicType = ()> {
@@ -159,6 +160,8 @@ pub struct Summary {
     pub unreviewed: bool,
     /// What limits count of it.
     pub counted: Option<Counted>,
+    /// Since when nothing can happen to it any more, if an archive holds its whole history.
+    pub rests_since: Option<Timestamp>,
     /// What its decision depends on.
     pub depends: Dependence,
     role: (RoleKind, Box<str>),
@@ -173,6 +176,7 @@ impl Summary {
             is_granted: request.has_grant(),
             unreviewed: is_unreviewed(request),
             counted: Counted::of(request),
+            rests_since: rests_since(request),
             depends: Dependence::of(request),
             role: (request.spec.role.kind, request.spec.role.name.as_str().into()),
         }

@@ -25,9 +25,14 @@ pub async fn watch_requests(
 ) {
     let mut listing = Listing::new();
     let mut uids = HashSet::new();
+    // Those that were there when a list began: what it does not bring has gone.
+    let mut before = Vec::new();
     for_each((ACCESS_REQUESTS, readiness), stream, |event| {
         match &event {
-            Event::Init => uids.clear(),
+            Event::Init => {
+                uids.clear();
+                before = context.stores.requests.store.state();
+            }
             Event::InitApply(request) => {
                 uids.extend(request.uid());
                 warn_if_broken(request);
@@ -37,7 +42,13 @@ pub async fn watch_requests(
                 context.stores.requests.by_uid.retain(|uid| uids.contains(uid));
                 context.stores.requests.extensions.clear();
                 let stored = context.stores.requests.store.state();
-                stored.iter().filter_map(|packed| packed.open()).for_each(|request| context.enqueue_related(&request));
+                stored.iter().filter_map(|packed| packed.open()).for_each(|request| {
+                    context.enqueue_related(&request);
+                    context.to_outbox(&request);
+                });
+                for packed in before.drain(..).filter(|packed| packed.uid().is_some_and(|uid| !uids.contains(&uid))) {
+                    packed.open().iter().for_each(|request| context.went(request));
+                }
                 listed(ACCESS_REQUESTS, context, readiness);
                 context.enqueue_policies();
                 context.queues.reap(ReapTask::Everything);
@@ -51,6 +62,7 @@ pub async fn watch_requests(
                         context.round_wanted.notify_one();
                     }
                     context.enqueue_related(request);
+                    context.to_outbox(request);
                 });
             }
             Event::Delete(request) => {
@@ -59,6 +71,7 @@ pub async fn watch_requests(
                     context.enqueue_related(request);
                     context.stores.requests.extensions.forget(request);
                     context.queues.reap(ReapTask::Deleted(Box::new(request.clone())));
+                    context.went(request);
                 }
             }
         }

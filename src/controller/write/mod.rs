@@ -1,5 +1,5 @@
-//! The only module that writes to the cluster: statuses, bindings and the roles made for them, Events, what the canary
-//! stores of itself, and the Lease. `core/laws/purity.rs` holds the code to it.
+//! The only module that writes to the cluster: statuses, bindings and the roles made for them, Events, the removal of what is
+//! recorded, what the canary stores of itself, and the Lease. `core/laws/purity.rs` holds the code to it.
 //!
 //! Each write is safe to repeat: statuses carry the version they were planned from, bindings have fixed
 //! names, deletions name the UID. Events are sent on the side; they are announcements, the record is in status.
@@ -8,6 +8,7 @@ mod announcer;
 pub mod canary;
 pub mod lease;
 mod made_role;
+mod recorded;
 pub mod transition_metrics;
 
 use std::fmt::Debug;
@@ -18,6 +19,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -115,6 +117,11 @@ impl Writer {
             self.announce(&regarding, &namespace, announcement);
         }
         Ok(stored)
+    }
+
+    /// Tells that a request is gone, to whom it is told beside the cluster.
+    pub fn tell_gone(&self, request: &AccessRequest, at: Timestamp) {
+        self.listeners.records.push_gone(request, at);
     }
 
     /// Tells the people of a request that the API server does not let the controller do what comes next.

@@ -122,6 +122,12 @@ impl Limits {
         }
     }
 
+    /// For how long it matters that a grant was there which is over.
+    pub fn looks_back(&self) -> SignedDuration {
+        let day = self.time_per_day.map(|_| DAY);
+        self.cooldown.into_iter().chain(day).max().unwrap_or_default()
+    }
+
     /// Whether there are any.
     pub fn are_set(&self) -> bool {
         let open = [self.open_per_person, self.open_per_namespace, self.open];

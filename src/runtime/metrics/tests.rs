@@ -45,6 +45,7 @@ fn what_can_be_counted_is_counted_anew_each_time() {
         foreign_bindings: 7,
         queue_depth: 6,
         clock_ahead: SignedDuration::from_millis(-7_500),
+        records: RecordsBehind { waiting: 8, oldest: Duration::from_secs(9), stuck: 1 },
     });
     assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 3"#.to_owned()));
     n.store(0, Ordering::SeqCst);
@@ -55,6 +56,9 @@ fn what_can_be_counted_is_counted_anew_each_time() {
     assert_eq!(sample("overdue_grants"), "daypass_overdue_grants 5");
     assert_eq!(sample("foreign_bindings"), "daypass_foreign_bindings 7");
     assert_eq!(sample("queue_depth"), "daypass_queue_depth 6");
+    assert_eq!(sample("unrecorded_requests"), "daypass_unrecorded_requests 8");
+    assert_eq!(sample("oldest_unrecorded_seconds"), "daypass_oldest_unrecorded_seconds 9");
+    assert_eq!(sample("unrecordable_requests"), "daypass_unrecordable_requests 1");
     assert_eq!(sample("clock_difference_seconds"), "daypass_clock_difference_seconds -7.5");
 }
 

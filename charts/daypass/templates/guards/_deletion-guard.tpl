@@ -1,6 +1,7 @@
 {{- /*
 A request that gave access is the record of it, so it is deleted by holders of the verb `purge` only: access ends by a
-review of Revoke, and the record stays. What was never granted is deleted by the person who made it.
+review of Revoke, and the record stays. What was never granted is deleted by the person who made it. The controller removes
+what is over, reviewed and recorded to the length of its history; how old that must be is its own word.
 */}}
 {{- define "daypass.guard.deletion-guard" }}
 spec:
@@ -35,6 +36,13 @@ spec:
           || variables.status.?breakGlass.hasValue()
           || (has(oldObject.spec.extends) && !(variables.state in ['Denied', 'Lapsed'])
             && variables.status.?history.orValue([]).exists(entry, entry.event == 'Approved'))
+    - name: removesWhatIsRecorded
+      expression: >-
+        {{ include "daypass.isController" . }} && request.namespace != '{{ .Release.Namespace }}'
+          && variables.state in {{ include "daypass.finalStates" . }}
+          && (!variables.status.?breakGlass.hasValue() || variables.status.?breakGlass.?closedAt.hasValue())
+          && variables.status.?history.orValue([]).size() > 0
+          && variables.status.?recorded.orValue(-1) == variables.status.?history.orValue([]).size()
     - name: needed
       expression: "'the verb purge on accessrequests.daypass.dev in namespace ' + request.namespace"
     # The caller's review: the name is escaped for JSON, then all of it for a shell. The name of a request or a
@@ -52,6 +60,7 @@ spec:
     # wildcard; nothing of this chart gives it.
     - expression: >-
         has(namespaceObject.metadata.deletionTimestamp)
+          || variables.removesWhatIsRecorded
           || (!variables.granted && (variables.own || variables.requester == ''))
           || authorizer.group('daypass.dev').resource('accessrequests').namespace(request.namespace)
             .check('purge').allowed()

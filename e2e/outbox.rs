@@ -1,0 +1,230 @@
+//! Records reach the archive, whatever ends meanwhile; what the archive holds is removed from the cluster, and nothing else.
+
+use std::sync::Arc;
+
+use daypass::api::State;
+use daypass::api::record::Record;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::archive::RunningArchive;
+use crate::harness::cast::SOON;
+use crate::harness::install::{Controller, NAMESPACE};
+use crate::harness::servers::AUDIT_POLICY;
+use crate::harness::users::{ADMIN, ALICE, DAVE};
+use crate::harness::{Cluster, ControlPlane, Daypass, alone, cast, eventually};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        with_archive("outbox::what_is_over_is_recorded_and_removed_and_nothing_else_is", Some("2s"), removed),
+        with_archive("outbox::an_archive_that_is_away_delays_nothing_and_misses_nothing", None, away),
+        with_archive("outbox::what_is_deleted_by_others_is_recorded_as_it_was_last_seen", None, deleted),
+    ]
+}
+
+/// A trial in a cluster of its own, whose controller delivers to an archive.
+fn with_archive<F>(name: &str, retention: Option<&'static str>, body: fn(Recorded) -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    alone(name, AUDIT_POLICY, move |control_plane| async move {
+        body(Recorded::start(control_plane, retention).await).await;
+    })
+}
+
+/// A cluster and its archive.
+struct Recorded {
+    cluster: Cluster,
+    archive: RunningArchive,
+}
+
+impl Recorded {
+    async fn start(control_plane: Arc<ControlPlane>, retention: Option<&str>) -> Self {
+        Daypass::install(&control_plane, &["bindableRoles={deployer}", "archive.enabled=true"]).await;
+        cast::give_rights(&control_plane.kubectl(ADMIN)).await;
+        let archive = RunningArchive::start(&control_plane).await;
+        let mut flags = archive.flags();
+        flags.extend(retention.map(|time| format!("--retention={time}")));
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let token = Controller::token(&control_plane).await;
+        let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
+        let controller = Controller::start_as(&control_plane, "controller", &kubeconfig, &flags).await;
+        let cluster = Cluster { controller, control_plane };
+        cast::until_stamped(&cluster.kubectl(crate::harness::users::MALLORY)).await;
+        Self { cluster, archive }
+    }
+
+    /// The records about a namespace, oldest first, as the archive has them.
+    async fn records(&self, namespace: &str) -> Vec<Record> {
+        let path = format!("/apis/archive.daypass.dev/v1/namespaces/{namespace}/records?limit=500");
+        let list: Value =
+            serde_json::from_str(&self.cluster.kubectl(ADMIN).ok(&["get", "--raw", &path]).await).unwrap();
+        let items = list["items"].as_array().expect("a list").iter();
+        let mut records: Vec<Record> =
+            items.map(|item| serde_json::from_value(item["record"].clone()).expect("a record")).collect();
+        records.sort_by_key(|record| (record.request.uid.clone(), record.index));
+        records
+    }
+
+    /// What became of one request, once the archive has it to the end.
+    async fn until_recorded(&self, namespace: &str, name: &str, kinds: &[&str]) -> Vec<Record> {
+        eventually("the archive has the whole chain", SOON, async || {
+            let records = self.records(namespace).await.into_iter().filter(|record| record.request.name == name);
+            let records: Vec<Record> = records.collect();
+            let found: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
+            if found == kinds { Ok(records) } else { Err(format!("{found:?}")) }
+        })
+        .await
+    }
+
+    async fn until_gone(&self, namespace: &str, name: &str) {
+        let requests = self.cluster.requests(namespace).await;
+        eventually("the request is removed", SOON, async || match requests.get_opt(name).await.expect("an answer") {
+            None => Ok(()),
+            Some(there) => Err(format!("{:?}", there.status)),
+        })
+        .await;
+    }
+}
+
+/// The records of a request as they were printed.
+fn printed(cluster: &Cluster, uid: &str) -> Vec<String> {
+    let log = cluster.controller.log();
+    log.lines().filter(|line| line.contains("daypass.dev/record/v1") && line.contains(uid)).map(str::to_owned).collect()
+}
+
+async fn removed(recorded: Recorded) {
+    let cluster = &recorded.cluster;
+    let namespace = cluster.namespace("shop").await;
+    let stages = json!([{ "name": "dave", "approvers": [{ "kind": "User", "name": "dave" }] }]);
+    let review = json!({ "reviewers": [{ "kind": "User", "name": "dave" }], "reviewWithin": "1h" });
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    let emergency = format!("{namespace}-emergency");
+    let spec = json!({ "approval": { "stages": stages }, "breakGlass": review, "roles": [{ "name": "view" }] });
+    cluster.allow(&emergency, &namespace, spec).await;
+    cluster.ask(ALICE, &namespace, "runs", json!({ "duration": "10m" })).await;
+    cluster.until(&namespace, "runs", State::Active).await;
+    cluster
+        .ask(ALICE, &namespace, "urgent", json!({ "role": { "name": "view" }, "duration": "1s", "breakGlass": true }))
+        .await;
+    cluster.ask(ALICE, &namespace, "refused", json!({ "role": { "name": "cluster-admin" } })).await;
+    cluster.ask(ALICE, &namespace, "over", json!({ "duration": "1s" })).await;
+    recorded.until_gone(&namespace, "over").await;
+    recorded.until_gone(&namespace, "refused").await;
+    let records = recorded.until_recorded(&namespace, "over", &["Requested", "Granted", "Expired"]).await;
+    let lines: Vec<String> = records.iter().map(Record::bytes).collect();
+    assert_eq!(lines, printed(cluster, &records[0].request.uid), "what is held is what was printed");
+    assert!(records.windows(2).all(|pair| pair[1].previous == Some(pair[0].digest())), "one chain");
+    recorded.until_recorded(&namespace, "refused", &["Requested", "Denied"]).await;
+
+    // Access that runs, and access that nobody has reviewed, stays; so does what the controller itself may not touch.
+    let urgent = cluster.until(&namespace, "urgent", State::Expired).await;
+    assert_eq!(urgent.status.unwrap().recorded, None, "its review is open");
+    let requests = cluster.requests(&namespace).await;
+    for name in ["runs", "urgent"] {
+        assert!(requests.get_opt(name).await.unwrap().is_some(), "{name} is gone");
+        let refusal = as_controller(cluster, &["delete", "areq", name, "-n", &namespace]).await;
+        cast::assert_refused_by(&refusal, "daypass-deletion-guard");
+    }
+    cluster.review(DAVE, &namespace, "urgent", "Approve", "it burned").await;
+    recorded.until_gone(&namespace, "urgent").await;
+    let records = recorded.records(&namespace).await;
+    let last = records.iter().rfind(|record| record.request.name == "urgent").unwrap();
+    assert_eq!(last.kind.as_str(), "Justified", "{last:?}");
+    assert!(records.iter().all(|record| record.kind.as_str() != "Deleted"), "a removal that was due is no news");
+    assert_eq!(cluster.controller.metric("daypass_removed_requests_total").await, 3.0);
+    let canary = cluster.kubectl(ADMIN).ok(&["get", "areq", "-n", NAMESPACE, "-o", "name"]).await;
+    assert!(!canary.is_empty(), "what the canary notes is on its request");
+}
+
+/// What a call is refused with that the controller's account makes.
+async fn as_controller(cluster: &Cluster, args: &[&str]) -> String {
+    let token = Controller::token(&cluster.control_plane).await;
+    let kubeconfig = cluster.control_plane.kubeconfig_for_token("thief-of-the-controller", &token);
+    cluster.control_plane.kubectl_with(&kubeconfig).refused(args).await
+}
+
+async fn away(mut recorded: Recorded) {
+    let namespace = recorded.cluster.namespace("shop").await;
+    recorded.cluster.allow(&namespace, &namespace, json!({})).await;
+    recorded.cluster.ask(ALICE, &namespace, "before", json!({ "duration": "10m" })).await;
+    recorded.until_recorded(&namespace, "before", &["Requested", "Granted"]).await;
+    recorded.archive.kill();
+    let cluster = &recorded.cluster;
+    cluster.ask(ALICE, &namespace, "meanwhile", json!({ "duration": "1s" })).await;
+    cluster.review(ALICE, &namespace, "before", "Revoke", "done").await;
+    let over = cluster.until(&namespace, "meanwhile", State::Expired).await;
+    let revoked = cluster.until(&namespace, "before", State::Revoked).await;
+    assert!([&over, &revoked].iter().all(|request| request.status.as_ref().unwrap().recorded.is_none()));
+    eventually("the figures say what waits", SOON, async || {
+        let waits = cluster.controller.metric("daypass_unrecorded_requests").await;
+        let failures = cluster.controller.metric("daypass_record_failures_total").await;
+        if waits == 2.0 && failures > 0.0 { Ok(()) } else { Err(format!("{waits} wait after {failures} failures")) }
+    })
+    .await;
+    // Whoever leads next has nothing but the histories.
+    cluster.controller.restart().await;
+    cluster.ask(ALICE, &namespace, "later", json!({ "duration": "1s" })).await;
+    cluster.until(&namespace, "later", State::Expired).await;
+    recorded.archive.run().await;
+    for (name, end) in [("meanwhile", "Expired"), ("before", "Revoked"), ("later", "Expired")] {
+        recorded.until_recorded(&namespace, name, &["Requested", "Granted", end]).await;
+    }
+    let requests = recorded.cluster.requests(&namespace).await;
+    eventually("it is noted of all of them", SOON, async || {
+        let all = requests.list(&Default::default()).await.expect("requests").items;
+        let noted = all.iter().all(|request| {
+            let status = request.status.as_ref().expect("a status");
+            status.recorded == i64::try_from(status.history.len()).ok()
+        });
+        if noted && all.len() == 3 { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    // An archive that was restored from an older copy is given again what it lacks.
+    recorded.archive.kill();
+    for file in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{file}", recorded.archive.database().display()));
+    }
+    recorded.archive.run().await;
+    recorded.cluster.controller.restart().await;
+    recorded.until_recorded(&namespace, "meanwhile", &["Requested", "Granted", "Expired"]).await;
+    let figures = ["daypass_unrecorded_requests", "daypass_unrecordable_requests", "daypass_oldest_unrecorded_seconds"];
+    eventually("nothing waits any more", SOON, async || {
+        for figure in figures {
+            let value = recorded.cluster.controller.metric(figure).await;
+            if value != 0.0 {
+                return Err(format!("{figure} is {value}"));
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn deleted(recorded: Recorded) {
+    let cluster = &recorded.cluster;
+    let (namespace, going) = (cluster.namespace("shop").await, cluster.namespace("going").await);
+    for place in [&namespace, &going] {
+        cluster.allow(place, place, json!({})).await;
+        cluster.ask(ALICE, place, "fix", json!({ "duration": "10m" })).await;
+        cluster.until(place, "fix", State::Active).await;
+    }
+    cluster.ask(ALICE, &namespace, "own", json!({ "role": { "name": "cluster-admin" } })).await;
+    cluster.until(&namespace, "own", State::Denied).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "areq", "fix", "-n", &namespace]).await;
+    cluster.kubectl(ALICE).ok(&["delete", "areq", "own", "-n", &namespace]).await;
+    cluster.kubectl(ADMIN).ok(&["delete", "namespace", &going, "--wait=false"]).await;
+    let records = recorded.until_recorded(&namespace, "fix", &["Requested", "Granted", "Deleted"]).await;
+    assert_eq!(records[2].access.role, records[1].access.role);
+    assert_eq!(records[2].previous, Some(records[1].digest()));
+    let printed = printed(cluster, &records[0].request.uid);
+    assert_eq!(printed.last(), Some(&records[2].bytes()), "what is held is what was printed");
+    recorded.until_recorded(&namespace, "own", &["Requested", "Denied", "Deleted"]).await;
+    // Access ends with the namespace, and that is written down while there is time.
+    let last = eventually("the archive has the end of what the namespace held", SOON, async || {
+        let last = recorded.records(&going).await.pop();
+        last.filter(|last| last.kind.as_str() == "Deleted").ok_or_else(|| "not yet".to_owned())
+    })
+    .await;
+    assert!(last.actor.is_none() && last.given.is_some(), "{last:?}");
+}

@@ -1,0 +1,137 @@
+//! The calls of an archive: what it holds, and the delivery of records.
+//!
+//! Owns the connection, its certificate and its token. It must not judge an answer: `core::record::outbox` does. A redirect is
+//! not followed, and no proxy is used.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use http::{Request, Uri, header};
+use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::api::delivery::{ChainAnswer, ChainAnswers, HEADS_PATH, RECORDS_PATH};
+use crate::runtime::connection;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a call may stay without an answer, or stand still while it is sent.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Where an archive is, and how it and this process know each other.
+#[derive(Clone, Debug)]
+pub struct ArchivePlace {
+    /// Its address, as https://HOST:PORT.
+    pub url: Uri,
+    /// Name in its certificate, where that is not the host.
+    pub server_name: Option<String>,
+    /// File with the authority of its certificate, in PEM. It may change.
+    pub authority: PathBuf,
+    /// File with the token to deliver with. It may change.
+    pub token: PathBuf,
+}
+
+/// An archive.
+pub struct Archive {
+    place: ArchivePlace,
+    /// Made anew after a failure: its authority may have changed.
+    client: Mutex<Option<Client>>,
+}
+
+/// Why there is no answer that says anything.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A file cannot be used.
+    #[error("cannot use {0}: {1}")]
+    File(PathBuf, String),
+    /// It cannot be called, or its answer is none.
+    #[error("no answer: {0}")]
+    Away(#[source] kube::Error),
+    /// It refuses the call as a whole.
+    #[error("{message} ({code})")]
+    Refused {
+        /// As of HTTP.
+        code: u16,
+        message: String,
+    },
+    /// It takes nothing of what it is given, without a reason.
+    #[error("it holds no more than before the delivery")]
+    NoProgress,
+}
+
+impl ArchiveError {
+    /// Whether it is the fault of what was sent: less of it may pass.
+    pub fn is_of_content(&self) -> bool {
+        matches!(self, Self::Refused { code: 400 | 413 | 422, .. })
+    }
+}
+
+impl Archive {
+    /// One that is there. It is not called yet.
+    pub fn at(place: ArchivePlace) -> Self {
+        Self { place, client: Mutex::default() }
+    }
+
+    /// What it holds of these requests, by UID.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn heads(&self, uids: impl Iterator<Item = &str>) -> Result<Vec<ChainAnswer>, ArchiveError> {
+        let query: Vec<String> = uids.map(|uid| format!("uid={uid}")).collect();
+        self.call(Request::get(format!("{HEADS_PATH}?{}", query.join("&"))), Vec::new()).await
+    }
+
+    /// Delivers lines of JSON. What it holds afterwards of each request that they are about.
+    ///
+    /// # Errors
+    /// When it does not say: all, some or none of the lines may be held then.
+    pub async fn deliver(&self, lines: String) -> Result<Vec<ChainAnswer>, ArchiveError> {
+        let request = Request::post(RECORDS_PATH).header(header::CONTENT_TYPE, "application/x-ndjson");
+        self.call(request, lines.into_bytes()).await
+    }
+
+    async fn call(&self, request: http::request::Builder, body: Vec<u8>) -> Result<Vec<ChainAnswer>, ArchiveError> {
+        let request = request.body(body).map_err(|error| ArchiveError::Away(kube::Error::HttpError(error)))?;
+        let client = self.client()?;
+        let answer: Result<ChainAnswers, kube::Error> = client.request(request).await;
+        answer.map(|answers| answers.requests).map_err(|error| match error {
+            kube::Error::Api(status) => ArchiveError::Refused { code: status.code, message: status.message },
+            error => {
+                *self.lock() = None;
+                ArchiveError::Away(error)
+            }
+        })
+    }
+
+    fn client(&self) -> Result<Client, ArchiveError> {
+        let mut known = self.lock();
+        if let Some(client) = &*known {
+            return Ok(client.clone());
+        }
+        let ArchivePlace { url, server_name, authority, token } = &self.place;
+        let unusable = |error: String| ArchiveError::File(authority.clone(), error);
+        let pem = std::fs::read(authority).map_err(|error| unusable(error.to_string()))?;
+        let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let authorities = authorities.map_err(|error| unusable(error.to_string()))?;
+        if authorities.is_empty() {
+            return Err(unusable("no certificate is in it".to_owned()));
+        }
+        let mut config = Config::new(url.clone());
+        config.root_cert = Some(authorities.iter().map(|authority| authority.to_vec()).collect());
+        config.tls_server_name = server_name.clone();
+        config.auth_info.token_file = Some(token.display().to_string());
+        (config.connect_timeout, config.read_timeout, config.write_timeout) =
+            (Some(CONNECT), Some(ANSWER), Some(ANSWER));
+        config.default_retry = false;
+        let made = connection::builder(config).map_err(ArchiveError::Away)?.build();
+        *known = Some(made.clone());
+        Ok(made)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Client>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
