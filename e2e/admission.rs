@@ -277,6 +277,12 @@ async fn bad_policies(cluster: Arc<Cluster>) {
             r#"supported values: "Warn", "Suspend""#,
         ),
         (
+            "a word for whether the archive comes first",
+            json!({ "requireRecord": "yes" }),
+            "spec.requireRecord",
+            "must be of type boolean",
+        ),
+        (
             "an extension that can never be had",
             json!({ "extension": { "max": "1h", "count": 0 } }),
             "spec.extension.count",

@@ -52,8 +52,8 @@ use super::subject::{RoleName, Subject};
         .message("a policy that allows must list its roles"),
     validation = Rule::new("self.effect == 'Deny' || has(self.duration)")
         .message("a policy that allows must set duration.max"),
-    validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits) || has(self.onRoleChange) || has(self.recurrence))")
-        .message("a policy that denies takes no duration, approval, limits, breakGlass, extension, recurrence or onRoleChange: remove them"),
+    validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits) || has(self.onRoleChange) || has(self.recurrence) || has(self.requireRecord))")
+        .message("a policy that denies takes no duration, approval, limits, breakGlass, extension, recurrence, onRoleChange or requireRecord: remove them"),
     validation = Rule::new("self.effect == 'Deny' || !has(self.onBreakGlass)")
         .message("onBreakGlass says what a policy that denies does to emergencies: remove it, or to allow break-glass access set breakGlass"),
     validation = Rule::new("self.effect == 'Allow' || !has(self.scope.systemNamespaces) || !self.scope.systemNamespaces")
@@ -120,6 +120,15 @@ pub struct AccessPolicySpec {
     /// Whether and how far a running grant may be made longer, by a request with `extends`. Left out: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<Extension>,
+    /// Whether access begins only when the archive has acknowledged the decision. While it is away nothing new is granted, and
+    /// a request waits as long as for approvers. Running access is left alone; break-glass access begins at once, with a
+    /// warning when the archive is away. Left out: access waits for no archive.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_record: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What a matching policy does.

@@ -32,6 +32,10 @@ pub enum Reason {
     Approved,
     /// Approved, and the start lies ahead.
     WaitingForStart,
+    /// Approved, and access waits until the archive has acknowledged that.
+    AwaitingRecord,
+    /// Access begins in an emergency though the archive, which should have the decision first, does not answer.
+    Unrecorded,
     /// Approved, and a policy denies it for now: access waits until its window closes.
     Frozen,
     /// Its role is gone, or cannot be bound any more, since people were asked: access waits until it can.
@@ -94,6 +98,8 @@ impl Vocabulary for Reason {
         Self::PolicyChanged,
         Self::Approved,
         Self::WaitingForStart,
+        Self::AwaitingRecord,
+        Self::Unrecorded,
         Self::Frozen,
         Self::RoleUnusable,
         Self::RightUnknown,
@@ -133,6 +139,8 @@ impl Vocabulary for Reason {
             Self::PolicyChanged => "PolicyChanged",
             Self::Approved => "Approved",
             Self::WaitingForStart => "WaitingForStart",
+            Self::AwaitingRecord => "AwaitingRecord",
+            Self::Unrecorded => "Unrecorded",
             Self::Frozen => "Frozen",
             Self::RoleUnusable => "RoleUnusable",
             Self::RightUnknown => "RightUnknown",

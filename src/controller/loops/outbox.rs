@@ -20,6 +20,7 @@ use crate::controller::error::Error;
 use crate::controller::stores::listed::ACCESS_REQUESTS;
 use crate::controller::stores::outbox::GoneRequest;
 use crate::controller::stores::packed::reference;
+use crate::core::lifecycle::recorded_first::awaits_record;
 use crate::core::record::outbox::{Owed, owed, to_note};
 use crate::core::record::v1::{deleted, records};
 
@@ -80,6 +81,7 @@ pub async fn run(context: &Context, archive: &Archive, cluster: &str) {
                 () = tokio::time::sleep_until(look_at) => Ok(()),
             }
         };
+        context.stores.outbox.answers(!matches!(worked, Err(RoundError::Archive(_))));
         match worked {
             Ok(()) => {
                 if failures > 0 {
@@ -260,7 +262,12 @@ async fn settle(context: &Context, parcels: &mut Vec<Parcel>) -> Result<(), Erro
 
 /// Notes on a request that is over that all of it is recorded.
 async fn note(context: &Context, request: &AccessRequest) -> Result<(), Error> {
-    let Some(length) = to_note(request) else { return Ok(()) };
+    let Some(length) = to_note(request) else {
+        if awaits_record(request) {
+            context.enqueue(reference(request));
+        }
+        return Ok(());
+    };
     match context.writer.note_recorded(request, length).await {
         // The watch brings the version that it has now, or has brought it.
         Ok(()) | Err(Error::Conflict) => Ok(()),

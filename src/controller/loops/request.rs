@@ -285,6 +285,7 @@ impl<'a> Pass<'a> {
             extensions: &related.extensions,
             unreviewed: &related.unreviewed,
             others,
+            archive: self.request.metadata.uid.as_deref().and_then(|uid| self.context.stores.outbox.sight(uid)),
             role: role.as_ref(),
             bind_rights: Some(bind_rights),
             risk: risk.as_ref(),

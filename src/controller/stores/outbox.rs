@@ -3,6 +3,7 @@
 //! Nothing of it is stored: after a restart, all is asked for again. It must not call the archive: `loops::outbox` does.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 use super::packed::{PackedRequest, reference};
 use crate::api::delivery::HeldChain;
 use crate::api::request::AccessRequest;
+use crate::core::decision::snapshot::ArchiveSight;
 use crate::core::record::outbox::is_noted;
 
 /// For how long a replica that stands by remembers requests that went: the one that leads may end before it has told of them.
@@ -26,6 +28,8 @@ pub struct Outbox {
     unsent: Mutex<Unsent>,
     changed: Notify,
     rested: Notify,
+    /// Whether the archive answered when it was last called.
+    answers: AtomicBool,
 }
 
 /// What is to be done with records.
@@ -70,7 +74,13 @@ pub struct OutboxCount {
 impl Outbox {
     /// With nothing in it.
     pub fn new(settings: OutboxSettings) -> Self {
-        Self { settings, unsent: Mutex::default(), changed: Notify::new(), rested: Notify::new() }
+        Self {
+            settings,
+            unsent: Mutex::default(),
+            changed: Notify::new(),
+            rested: Notify::new(),
+            answers: AtomicBool::new(true),
+        }
     }
 
     /// For how long a request stays that is over and recorded; none where it stays for good.
@@ -196,6 +206,19 @@ impl Outbox {
     /// What it holds is not asked for any more.
     pub fn forget_held(&self, uid: &str) {
         self.lock().held.remove(uid);
+    }
+
+    /// Whether the archive answers.
+    pub fn answers(&self, answers: bool) {
+        self.answers.store(answers, Ordering::Relaxed);
+    }
+
+    /// What is known of the archive when the request of this UID is decided; none where there is none.
+    pub fn sight(&self, uid: &str) -> Option<ArchiveSight> {
+        let records = self.held(uid).and_then(|held| usize::try_from(held.held).ok()).unwrap_or_default();
+        // The first record is no entry of the history.
+        let (holds, answers) = (records.saturating_sub(1), self.answers.load(Ordering::Relaxed));
+        self.settings.delivers.then_some(ArchiveSight { holds, answers })
     }
 
     /// How far the archive is behind.

@@ -34,8 +34,10 @@ fn shown_as_zero(reason: Reason) -> bool {
         | Reason::Lapsed
         | Reason::ReviewOverdue
         | Reason::Revoked
-        | Reason::Unjustified => true,
+        | Reason::Unjustified
+        | Reason::Unrecorded => true,
         Reason::ApprovalNeeded
+        | Reason::AwaitingRecord
         | Reason::Binding
         | Reason::ClockWrong
         | Reason::Extending

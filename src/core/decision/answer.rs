@@ -68,6 +68,8 @@ pub enum Lapse {
     Grant(String),
     /// The role could not be handed out in time.
     Role(Unusable),
+    /// The archive did not have the decision in time.
+    Record,
 }
 
 impl fmt::Display for Lapse {
@@ -77,6 +79,7 @@ impl fmt::Display for Lapse {
             Self::Time => f.write_str("the time asked for is over"),
             Self::Grant(of) => write!(f, "{of} came to its end first"),
             Self::Role(why) => write!(f, "its role did not come in time: {why}"),
+            Self::Record => f.write_str("the archive did not acknowledge the decision in time"),
         }
     }
 }

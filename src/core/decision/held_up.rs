@@ -2,6 +2,8 @@
 //!
 //! Owns when such a wait counts and how long it may take. It must not say whether the request is approved.
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::core::decision::answer::RoleAway;
 use crate::core::decision::context::EvalContext;
 use crate::core::decision::freeze::FreezeEdge;
@@ -20,8 +22,12 @@ pub fn role_away(
 ) -> Option<RoleAway> {
     let is_due = matches!(ask.aim, RequestKind::Extension { .. }) || period.begin <= context.at;
     let why = context.role_away().filter(|_| is_due)?.clone();
-    let deadline = ask.start.map_or(later(ask.created, policy.deadline), |_| period.end);
-    Some(RoleAway { why, deadline })
+    Some(RoleAway { why, deadline: deadline(ask, policy, period) })
+}
+
+/// By when what holds up access that is due must be out of the way.
+pub fn deadline(ask: &ValidRequest<'_>, policy: &Policy, period: Period) -> Timestamp {
+    ask.start.map_or(later(ask.created, policy.deadline), |_| period.end)
 }
 
 /// The policy that keeps access waiting now, and until when. What begins later anyway waits for its start.

@@ -41,6 +41,8 @@ pub struct Snapshot<'a> {
     pub extensions: &'a [AccessRequest],
     /// Other break-glass requests of the same person whose review is open.
     pub unreviewed: &'a [AccessRequest],
+    /// What is known of the archive; none where there is none.
+    pub archive: Option<ArchiveSight>,
     /// Whether the cluster keeps people from writing in another's name.
     pub guard: &'a Guard,
     /// What is wrong with the controller's clock, if it is.
@@ -49,6 +51,15 @@ pub struct Snapshot<'a> {
     pub doubted: bool,
     /// Why a binding of this request cannot be made, when the API server said so for good.
     pub bind_failure: Option<&'a BindRefusal>,
+}
+
+/// What is known of the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArchiveSight {
+    /// How many entries of the request's history it holds.
+    pub holds: usize,
+    /// Whether it answers.
+    pub answers: bool,
 }
 
 impl<'a> Snapshot<'a> {
@@ -75,6 +86,7 @@ impl<'a> Snapshot<'a> {
             extended: None,
             extensions: &[],
             unreviewed: &[],
+            archive: None,
             wrong_clock: None,
             doubted: false,
             bind_failure: None,

@@ -19,12 +19,13 @@ use crate::core::policies::limits::Counted;
 use crate::core::report::explain::{Explanation, explain};
 
 /// Fields that `policy lint` says nothing of, and why.
-const CANNOT_LOOK_WRONG: [(&str, &str); 6] = [
+const CANNOT_LOOK_WRONG: [(&str, &str); 7] = [
     ("conditions", "whether an expression can hold is not proven; a slip in one is a fault, and lint prints those"),
     ("description", "people alone read it"),
     ("effect", "what a Deny leaves of an Allow is a warning about the scope of that Allow"),
     ("limits", "each number within its bounds is a choice"),
     ("onRoleChange", "both words are safe"),
+    ("requireRecord", "whether there is an archive, no policy says; a request that waits for one says it"),
     ("recurrence", "the schema bounds the weeks, and duration.max each time"),
 ];
 /// Fields that say nothing to a requester or an approver, and why.
@@ -101,6 +102,7 @@ fn every_field_of_a_policy_is_explained_where_it_makes_a_difference() {
             one(nothing()),
             one(json!({ "extension": { "max": "1h", "count": 1 } })),
         ),
+        ("requireRecord", nothing(), one(nothing()), one(json!({ "requireRecord": true }))),
         // What is excused must be so.
         ("description", nothing(), one(nothing()), one(json!({ "description": "for the shop" }))),
         ("onRoleChange", nothing(), one(nothing()), one(json!({ "onRoleChange": "Suspend" }))),

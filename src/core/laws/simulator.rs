@@ -14,7 +14,7 @@ use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
-use crate::core::decision::snapshot::Snapshot;
+use crate::core::decision::snapshot::{ArchiveSight, Snapshot};
 use crate::core::guard::Guard;
 use crate::core::lifecycle::plan::{ends, plan};
 use crate::core::lifecycle::reap::{Owner, verdict};
@@ -90,6 +90,8 @@ pub struct Simulator {
     pub unreviewed: Vec<AccessRequest>,
     /// Other requests under policies that have limits.
     pub others: Vec<Counted>,
+    /// What is known of the archive.
+    pub archive: Option<ArchiveSight>,
     /// How much harm the role can do.
     pub risk: Option<RoleRisk>,
     /// The role asked for.
@@ -132,6 +134,7 @@ impl Simulator {
             extensions: Vec::new(),
             unreviewed: Vec::new(),
             others: Vec::new(),
+            archive: None,
             risk: None,
             role: Some(RoleSeen::that_only_looks()),
             bind_rights: None,
@@ -196,6 +199,7 @@ impl Simulator {
             extensions: &self.extensions,
             unreviewed: &self.unreviewed,
             others: &self.others,
+            archive: self.archive,
             risk: self.risk.as_ref(),
             role: self.role.as_ref(),
             bind_rights: self.bind_rights.as_ref(),

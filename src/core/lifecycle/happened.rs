@@ -31,6 +31,8 @@ pub enum Happened {
     EndMoved { by: String, from: Timestamp, to: Timestamp, allowed: AllowedBy },
     /// A policy will deny it before its end.
     FreezeAhead(FreezeAhead),
+    /// Access begins in an emergency before an archive has the decision, which this policy asks for.
+    Unrecorded(String),
     /// Somebody may have written to it while the guard was missing. These have reviewed it by then.
     WrittenInGap { reviewers: Vec<String> },
     /// The same, and it had been granted, so it ends.
@@ -60,6 +62,11 @@ pub enum Next {
         by: SignedDuration,
     },
     Begins(Timestamp),
+    /// The archive acknowledges the decision, if there is one.
+    Recorded {
+        /// Whether there is.
+        archive: bool,
+    },
 }
 
 impl fmt::Display for Happened {
@@ -97,6 +104,11 @@ impl fmt::Display for Happened {
                     who => write!(f, ", also not what was said as {}: who meant it may say it again", who.join(", ")),
                 }
             }
+            Self::Unrecorded(policy) => write!(
+                f,
+                "policy {policy} asks that the archive has the decision first, and it does not answer: access begins all the \
+                 same, since it is an emergency"
+            ),
             Self::NotBelieved => f.write_str(
                 "somebody may have written to its record while the cluster's guard was not in place, so neither the \
                  grant nor its end is believed: make the request again",
@@ -118,6 +130,11 @@ impl fmt::Display for Next {
             Self::Held(hold) => write!(f, "{hold}"),
             Self::EndMoves { of, by } => write!(f, "the end of {of} moves by {}", duration::format(*by)),
             Self::Begins(at) => write!(f, "access begins at {at}"),
+            Self::Recorded { archive: true } => f.write_str("access begins when the archive has acknowledged that"),
+            Self::Recorded { archive: false } => f.write_str(
+                "access waits for an archive to acknowledge that, and there is none: set archive.enabled or archive.url \
+                 of the chart, or take requireRecord out of the policy",
+            ),
         }
     }
 }

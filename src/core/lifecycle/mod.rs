@@ -22,6 +22,7 @@ pub mod policy_finding;
 pub mod policy_status;
 pub mod reap;
 pub mod record;
+pub mod recorded_first;
 pub mod roles_usable;
 pub mod stages;
 pub mod step;

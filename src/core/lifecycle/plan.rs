@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::conditions;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequestStatus, ExtendedRequest, ReviewVerdict, State};
-use crate::core::decision::answer::{Approved, Decision, HeldBy};
+use crate::core::decision::answer::{Approved, Decision, HeldBy, Lapse};
 use crate::core::decision::approvals::{ReviewLog, said_by};
 use crate::core::decision::decide::decide;
 use crate::core::decision::snapshot::Snapshot;
@@ -27,6 +27,7 @@ use crate::core::lifecycle::freeze::freeze_ahead;
 use crate::core::lifecycle::happened::{Happened, Next, Rest};
 use crate::core::lifecycle::hindrance::{Hindrance, prepare};
 use crate::core::lifecycle::record;
+use crate::core::lifecycle::recorded_first;
 use crate::core::lifecycle::stages;
 use crate::core::lifecycle::step::Step;
 use crate::core::lifecycle::suspend::{decide_on_role, suspend};
@@ -199,7 +200,15 @@ fn consider(s: &Snapshot<'_>, status: AccessRequestStatus, ask: &ValidRequest<'_
                     let why = Happened::AllowedAnd(approved.allowed_by(), Next::Begins(begin));
                     ahead(s, status, Reason::WaitingForStart, &why, Some(begin), now)
                 }
-                (_, None) => grant(s, status, &ask, &approved, now),
+                (_, None) => match recorded_first::by(s, &status, &ask, &approved) {
+                    None => grant(s, status, &ask, &approved, now),
+                    Some(by) if by <= now => finish(s, status, Ending::Lapsed, None, &Lapse::Record, now),
+                    Some(by) => {
+                        let next = Next::Recorded { archive: s.archive.is_some() };
+                        let why = Happened::AllowedAnd(approved.allowed_by(), next);
+                        ahead(s, status, Reason::AwaitingRecord, &why, Some(by), now)
+                    }
+                },
             }
         }
     }
@@ -294,6 +303,7 @@ fn grant(
     status.freeze_ahead = freeze_ahead(&status, &approved.freezes, ask, now);
     status.bindings = binding::references(s.request, &approved.place);
     status.namespace_uids = approved.place.namespace_uids(s.namespaces);
+    recorded_first::warn(s, &mut status, ask, approved.policy, now);
     if matches!(ask.aim, RequestKind::BreakGlass) {
         open_review(s, &mut status, approved.policy, begin);
     }

@@ -108,9 +108,11 @@ fn happens_once(reason: Reason) -> bool {
         | Reason::Lapsed
         | Reason::ReviewOverdue
         | Reason::Revoked
-        | Reason::Unjustified => true,
+        | Reason::Unjustified
+        | Reason::Unrecorded => true,
         Reason::Approved
         | Reason::ApprovalNeeded
+        | Reason::AwaitingRecord
         | Reason::Binding
         | Reason::BindingRestored
         | Reason::ClockWrong
@@ -182,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// What a request can have once, beside that its history is full.
-    const ONCE: [Reason; 10] = [
+    const ONCE: [Reason; 11] = [
         Reason::BreakGlass,
         Reason::Granted,
         Reason::Revoked,
@@ -193,6 +195,7 @@ mod tests {
         Reason::ReviewOverdue,
         Reason::Justified,
         Reason::Unjustified,
+        Reason::Unrecorded,
     ];
 
     /// The status after one more entry of each of these kinds.

@@ -63,6 +63,8 @@ pub struct Policy {
     pub suspends: bool,
     /// When approvals count, by the name of the stage; at any time in one that is not here.
     pub hours: BTreeMap<String, Schedule>,
+    /// Whether access waits until an archive has the decision.
+    pub requires_record: bool,
 }
 
 /// A condition, and what the requester is told when it does not hold.

@@ -56,6 +56,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         recurrence: weeks,
         on_role_change,
         extension: _,
+        require_record,
     } = spec;
     let mut faults = Vec::new();
     let schedule = schedule
@@ -120,6 +121,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         weeks: weeks.as_ref().map(|recurrence| recurrence.weeks),
         suspends: *on_role_change == Some(OnRoleChange::Suspend),
         hours,
+        requires_record: *require_record,
     })
 }
 

@@ -199,6 +199,7 @@ fn outcome(reason: Reason) -> RecordOutcome {
         Reason::Suspended => RecordOutcome::Rested,
         Reason::Expired | Reason::Revoked => RecordOutcome::Ended,
         Reason::ApprovalNeeded
+        | Reason::AwaitingRecord
         | Reason::Binding
         | Reason::BindingRestored
         | Reason::BreakGlass
@@ -221,6 +222,7 @@ fn outcome(reason: Reason) -> RecordOutcome {
         | Reason::RoleChanged
         | Reason::RoleUnusable
         | Reason::Unjustified
+        | Reason::Unrecorded
         | Reason::WaitingForStart
         | Reason::WrittenInGap => RecordOutcome::Noted,
     }

@@ -58,9 +58,11 @@ fn is_warning(event: Reason) -> bool {
         | Reason::RoleChanged
         | Reason::RoleUnusable
         | Reason::Unjustified
+        | Reason::Unrecorded
         | Reason::WrittenInGap => true,
         Reason::Approved
         | Reason::ApprovalNeeded
+        | Reason::AwaitingRecord
         | Reason::Binding
         | Reason::ClockWrong
         | Reason::Escalated

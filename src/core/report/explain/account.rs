@@ -73,6 +73,9 @@ impl Account<'_, '_> {
                 let when = match (ask.aim, Some(approved.period.begin).filter(|begin| *begin > now)) {
                     (RequestKind::Extension { of, .. }, _) => format!("granted: the end of {of} moves"),
                     (_, Some(start)) => format!("scheduled for {start}"),
+                    (RequestKind::Grant, None) if approved.policy.requires_record => {
+                        "granted when the archive has acknowledged that".to_owned()
+                    }
                     (_, None) => "granted at once".to_owned(),
                 };
                 let by = approved.approvers.clone();
