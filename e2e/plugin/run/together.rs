@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         shared("plugin::run::together::a_script_gets_no_more_by_it", scripts),
         shared("plugin::run::together::one_object_after_the_other_is_offered_for_all", offered),
         shared("plugin::run::together::what_waits_for_the_same_goes_on_with_it", same),
+        shared("plugin::run::together::a_program_that_asks_first_is_told_yes", asks_first),
         shared("plugin::run::together::what_is_refused_while_somebody_thinks_is_asked_for_too", meanwhile),
     ]
 }
@@ -199,4 +200,22 @@ async fn same(cluster: Arc<Cluster>) {
     let (code, out, err) = running.end().await;
     assert_eq!((code, out.matches("\"kind\":\"PodList\"").count()), (Some(0), 2), "{out}{err}");
     assert_eq!(asked_for(&cluster, n).await.len(), 1);
+}
+
+/// kubectl under the name of a program that is known to ask before it calls, and under its own.
+async fn asks_first(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("run-asks").await;
+    let n = &namespace;
+    cluster.allow(n, n, json!({})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let k9s = folder.path().join("k9s");
+    std::os::unix::fs::symlink(cluster.control_plane.tools().join("kubectl"), &k9s).unwrap();
+    let asks = ["auth", "can-i", "list", "pods"];
+    let (_, out, err) = run(&cluster, n, &SCRIPT, &[&["kubectl"], &asks[..]].concat()).await;
+    assert_eq!(out, "no\n", "{err}");
+    assert!(asked_for(&cluster, n).await.is_empty(), "{err}");
+    let (code, out, err) = run(&cluster, n, &SCRIPT, &[&[k9s.to_str().unwrap()], &asks[..]].concat()).await;
+    assert_eq!((code, out.as_str()), (Some(0), "yes\n"), "{err}");
+    assert_eq!(asked_for(&cluster, n).await, [json!([rule(&["list"], "pods", &[])])], "{err}");
+    nothing_is_left(&cluster, n).await;
 }

@@ -1,6 +1,7 @@
 //! The desk of `run`: a refused call becomes a request for the least that lets it pass, and waits until access is there.
 //!
-//! [`queue`] is where they come in, [`lacking`] finds what was refused for want of a right, [`objects`] and [`rendered`] what else the
+//! [`queue`] is where they come in, [`lacking`] finds what was refused for want of a right, [`reviewed`] what a command was told that
+//! it may not do, [`objects`] and [`rendered`] what else the
 //! command names, [`plan`] what to ask for, [`question`] asks the person at the terminal, and [`worker`] does one thing after the other:
 //! however many calls are refused at the same time, they are one question.
 //! Who gets what the core and the cluster decide. What a run was given ends with it.
@@ -11,14 +12,17 @@ mod plan;
 mod question;
 mod queue;
 mod rendered;
+mod reviewed;
 mod worker;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use http::StatusCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::queue::CallQueue;
+use self::reviewed::{OWN_REVIEWS, asks_first, denied_by_review};
 use self::worker::HoldWorker;
 use super::allowed::UnaskedLimit;
 use super::endpoint::desk::{AfterRefusal, HeldCall, RefusalDesk};
@@ -106,7 +110,11 @@ struct WaitingCall {
 }
 
 /// Where refused calls of one run come to.
-pub struct HoldingDesk(mpsc::UnboundedSender<WaitingCall>);
+pub struct HoldingDesk {
+    queue: mpsc::UnboundedSender<WaitingCall>,
+    /// Whether the command asks what it may do, and does not try what it may not.
+    asks_first: bool,
+}
 
 /// What one run asks for and has, until it is closed.
 pub struct Holding {
@@ -131,9 +139,10 @@ impl Holding {
         let limit = args.limit(&cluster).await?;
         let (queue, calls) = mpsc::unbounded_channel();
         let (over, is_over) = watch::channel(false);
+        let asks_first = asks_first(&line);
         let worker = HoldWorker::new(cluster, args, limit, line, flags);
         let worker = tokio::spawn(worker.run(CallQueue::new(calls), is_over));
-        Ok((HoldingDesk(queue), Self { over, worker }))
+        Ok((HoldingDesk { queue, asks_first }, Self { over, worker }))
     }
 
     /// Closes the desk: what waits goes through as it is, and everything that the run has asked for ends, decided or not. Says
@@ -145,10 +154,21 @@ impl Holding {
 }
 
 impl RefusalDesk for HoldingDesk {
+    fn looks_at(&self, path: &str, code: StatusCode) -> bool {
+        code == StatusCode::FORBIDDEN || (code.is_success() && self.reads(path))
+    }
+
+    fn reads(&self, path: &str) -> bool {
+        self.asks_first && path == OWN_REVIEWS
+    }
+
     async fn refused(&self, call: HeldCall) -> AfterRefusal {
+        if call.path == OWN_REVIEWS && denied_by_review(&call.answer).is_none() {
+            return AfterRefusal::Pass;
+        }
         let (answer, answered) = oneshot::channel();
         // Once the desk is closed nobody answers any more.
-        let _ = self.0.send(WaitingCall { call, since: Instant::now(), answer });
+        let _ = self.queue.send(WaitingCall { call, since: Instant::now(), answer });
         answered.await.unwrap_or(AfterRefusal::Pass)
     }
 }

@@ -30,7 +30,7 @@ Examples:
   kubectl daypass run -n shop -- kubectl delete pod shop-0
   kubectl daypass run -n shop --yes --reason 'deploy 1.2' --allow get,patch:deployments.apps/web -- \\
       kubectl rollout restart deployment web
-  kubectl daypass run --yes --reason 'look around' -- kubectl get pods,services,events
+  kubectl daypass run -n shop --yes --reason 'look around' -- k9s
 
 The command finds a kubeconfig in KUBECONFIG that leads to an endpoint on this machine. Its access ends with it.
 kubectl and helm are asked for whole, by sh -c too where that is one plain command; of other programs, each call.

@@ -2,10 +2,10 @@
 //!
 //! The endpoint keeps the call while the desk decides. It must not know how a right is asked for.
 
-use http::Method;
+use http::{Method, StatusCode};
 use hyper::body::Bytes;
 
-/// A call that was answered 403, and whose answer the command has not seen yet.
+/// A call that was refused, and whose answer the command has not seen yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldCall {
     pub method: Method,
@@ -22,12 +22,22 @@ pub struct HeldCall {
 pub enum AfterRefusal {
     /// It is sent once more, and whatever is answered then goes to the command.
     SendAgain,
-    /// The command gets the 403.
+    /// The command gets the answer that was first.
     Pass,
 }
 
 /// Decides what becomes of refused calls.
 pub trait RefusalDesk: Send + Sync + 'static {
+    /// Whether an answer may be a refusal, by the path of the call and the code.
+    fn looks_at(&self, _path: &str, code: StatusCode) -> bool {
+        code == StatusCode::FORBIDDEN
+    }
+
+    /// Whether it reads what is answered at this path, and so needs it as JSON.
+    fn reads(&self, _path: &str) -> bool {
+        false
+    }
+
     /// Decides on one call, which waits for as long as that takes. Several may wait at the same time.
     ///
     /// Calls that impersonate somebody, and those whose body is too large to be sent twice, are not brought here. When the

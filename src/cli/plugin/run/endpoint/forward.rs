@@ -2,6 +2,7 @@
 //!
 //! It must not know why a call is refused: the desk does.
 
+use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -55,7 +56,10 @@ impl<D: RefusalDesk> Forwarding<D> {
         let upgrade = headers::upgrade_of(&head.headers);
         let upgraded = head.extensions.remove::<OnUpgrade>();
         let read = body::read(body.map_err(BoxError::from), KEPT).await?;
-        let call = TakenCall::new(head, upgrade.as_ref(), &read);
+        let mut call = TakenCall::new(head, upgrade.as_ref(), &read);
+        if self.desk.reads(call.head.uri.path()) {
+            call.takes_json();
+        }
         Ok(match self.send(&call, read, calls).await {
             Ok(answer) => self.told(answer, upgrade.zip(upgraded), slot),
             Err(error) => {
@@ -79,7 +83,7 @@ impl<D: RefusalDesk> Forwarding<D> {
         calls: &CarriedCalls,
     ) -> Result<Response<AnswerBody>, BoxError> {
         let first = calls.send(call.request(read.into_body())).await?;
-        if first.status() != StatusCode::FORBIDDEN {
+        if !self.desk.looks_at(call.head.uri.path(), first.status()) {
             return Ok(first.map(BodyExt::boxed_unsync));
         }
         let (head, body) = first.into_parts();
@@ -124,6 +128,14 @@ struct TakenCall {
 impl TakenCall {
     fn new(head: Parts, upgrade: Option<&HeaderValue>, read: &BodyRead) -> Self {
         Self { sent: headers::onward(&head.headers, upgrade), kept: read.whole().cloned(), head }
+    }
+
+    /// Has it answered in JSON, where its client takes that too.
+    fn takes_json(&mut self) {
+        let is_json = |types: &HeaderValue| types.to_str().is_ok_and(|types| types.contains("application/json"));
+        if self.sent.get(ACCEPT).is_some_and(is_json) {
+            self.sent.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        }
     }
 
     fn request(&self, body: CarriedBody) -> Request<CarriedBody> {

@@ -3,6 +3,7 @@
 //! Admission and quota answer 403 too; the API server is asked whether the caller may make the call, and its answer counts. Asks
 //! for nothing.
 
+use super::reviewed::{OWN_REVIEWS, denied_by_review};
 use crate::api::subject::Identity;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
@@ -15,6 +16,9 @@ use crate::cli::plugin::run::endpoint::desk::HeldCall;
 /// What a held call may have been refused for: the call itself, and what the answer names of the same caller. The API server asks
 /// for more than the call where it opens a connection into a pod.
 pub fn candidates(held: &HeldCall, who: &Identity) -> Vec<RefusedCall> {
+    if held.path == OWN_REVIEWS {
+        return denied_by_review(&held.answer).into_iter().collect();
+    }
     let said = refused_calls(&message(&held.answer));
     let is_own = |call: &RefusedCall| call.user.as_ref().is_some_and(|user| *user == who.username);
     let (own, others): (Vec<_>, Vec<_>) = said.into_iter().partition(is_own);
