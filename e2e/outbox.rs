@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use daypass::api::State;
+use daypass::api::reason::Reason;
 use daypass::api::record::Record;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -149,8 +150,20 @@ async fn away(mut recorded: Recorded) {
     recorded.cluster.allow(&namespace, &namespace, json!({})).await;
     recorded.cluster.ask(ALICE, &namespace, "before", json!({ "duration": "10m" })).await;
     recorded.until_recorded(&namespace, "before", &["Requested", "Granted"]).await;
+    let first = recorded.cluster.namespace("first").await;
+    recorded.cluster.allow(&first, &first, json!({ "requireRecord": true })).await;
+    recorded.cluster.ask(ALICE, &first, "with", json!({ "duration": "10m" })).await;
+    recorded.cluster.until(&first, "with", State::Active).await;
+    recorded.until_recorded(&first, "with", &["Requested", "Approved", "Granted"]).await;
     recorded.archive.kill();
     let cluster = &recorded.cluster;
+    cluster.ask(ALICE, &first, "without", json!({ "duration": "10m" })).await;
+    cluster.until_reason(&first, "without", "Granted", Reason::AwaitingRecord.as_str()).await;
+    assert_eq!(
+        cluster.our_bindings(&first).await.len(),
+        1,
+        "what ran runs on, and nothing is bound before it is recorded"
+    );
     cluster.ask(ALICE, &namespace, "meanwhile", json!({ "duration": "1s" })).await;
     cluster.review(ALICE, &namespace, "before", "Revoke", "done").await;
     let over = cluster.until(&namespace, "meanwhile", State::Expired).await;
@@ -159,7 +172,7 @@ async fn away(mut recorded: Recorded) {
     eventually("the figures say what waits", SOON, async || {
         let waits = cluster.controller.metric("daypass_unrecorded_requests").await;
         let failures = cluster.controller.metric("daypass_record_failures_total").await;
-        if waits == 2.0 && failures > 0.0 { Ok(()) } else { Err(format!("{waits} wait after {failures} failures")) }
+        if waits == 3.0 && failures > 0.0 { Ok(()) } else { Err(format!("{waits} wait after {failures} failures")) }
     })
     .await;
     // Whoever leads next has nothing but the histories.
@@ -170,6 +183,7 @@ async fn away(mut recorded: Recorded) {
     for (name, end) in [("meanwhile", "Expired"), ("before", "Revoked"), ("later", "Expired")] {
         recorded.until_recorded(&namespace, name, &["Requested", "Granted", end]).await;
     }
+    recorded.cluster.until(&first, "without", State::Active).await;
     let requests = recorded.cluster.requests(&namespace).await;
     eventually("it is noted of all of them", SOON, async || {
         let all = requests.list(&Default::default()).await.expect("requests").items;

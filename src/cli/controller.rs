@@ -59,6 +59,7 @@ pub struct ControllerArgs {
     election: ElectionArgs,
     #[command(flatten)]
     outputs: OutputArgs,
+    #[command(flatten)]
     outbox: OutboxArgs,
     /// Collector to send traces to, in OTLP over plain HTTP. Left out or empty: none are made.
     #[cfg(feature = "otlp")]

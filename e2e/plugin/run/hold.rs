@@ -142,7 +142,8 @@ async fn asked(cluster: Arc<Cluster>) {
     let get = ["run", "-n", n, "--", "kubectl", "get", "configmap", "app", "-o", "name"];
     let mut terminal = alice.start_at_terminal(&get);
     terminal.until_shown("ask for it? [y/N] ").await;
-    terminal.types("n\n").await;
+    // Enter alone is no yes.
+    terminal.types("\n").await;
     let (code, screen) = terminal.end().await;
     assert!(code == Some(1) && screen.contains("(Forbidden)"), "{code:?} {screen}");
     assert!(asked_for(&cluster, n).await.is_empty());

@@ -164,7 +164,7 @@ async fn send(context: &Context, archive: &Archive, all: Vec<Parcel>) -> (Result
                 parts.push(part);
             }
             Err(RoundError::Archive(error)) if error.is_of_content() => {
-                part.into_iter().for_each(|parcel| parcel.is_stuck(context, &error.to_string()));
+                part.into_iter().for_each(|parcel| parcel.give_up(context, &error.to_string()));
             }
             sent => {
                 left.append(&mut part);
@@ -195,7 +195,7 @@ async fn deliver(context: &Context, archive: &Archive, parcels: &mut Vec<Parcel>
         let is_new = parcel.hear(context, &answer.held);
         moved |= is_new;
         match answer.refused.as_ref().filter(|_| !is_new) {
-            Some(refused) => parcel.is_stuck(context, &refused.message),
+            Some(refused) => parcel.give_up(context, &refused.message),
             None => parcels.push(parcel),
         }
     }
@@ -253,8 +253,8 @@ async fn settle(context: &Context, parcels: &mut Vec<Parcel>) -> Result<(), Erro
                     parcels.push(parcel);
                 }
             }
-            (Owed::More, _) => parcel.is_stuck(context, "it holds more than the history has"),
-            (Owed::Other, _) => parcel.is_stuck(context, "it holds something else under the same ids"),
+            (Owed::More, _) => parcel.give_up(context, "it holds more than the history has"),
+            (Owed::Other, _) => parcel.give_up(context, "it holds something else under the same ids"),
         }
     }
     failed
@@ -313,7 +313,7 @@ impl Parcel {
     }
 
     /// It is not sent again before it changes.
-    fn is_stuck(self, context: &Context, why: &str) {
+    fn give_up(self, context: &Context, why: &str) {
         let request = match &self.from {
             Origin::Stored(request) => &**request,
             Origin::Gone(gone) => &gone.request,

@@ -33,7 +33,11 @@ impl Simulator {
                 other.digest.is_some() && (&other.uid, other.generation) == (&policy.uid, policy.generation)
             };
             let is_named = before.iter().filter_map(|record| record.policy.as_ref()).any(is_same);
-            is_named || self.policies.iter().any(|there| there.metadata.uid.as_ref() == Some(&policy.uid))
+            is_named
+                || self.policies.iter().any(|there| {
+                    there.metadata.uid.as_ref() == Some(&policy.uid)
+                        && there.metadata.generation == Some(policy.generation)
+                })
         };
         if last.policy.as_ref().is_some_and(|policy| policy.digest.is_none() && has_text(policy)) {
             self.breach(Law::Records, format!("the text of the policy is not named: {last:#?}"));

@@ -64,6 +64,7 @@ fn activity_of_entry(reason: Reason) -> OcsfActivity {
         Reason::Resumed => OcsfActivity::Resume,
         Reason::ApprovalNeeded
         | Reason::Approved
+        | Reason::AwaitingRecord
         | Reason::Binding
         | Reason::BindingRestored
         | Reason::BreakGlass
@@ -89,6 +90,7 @@ fn activity_of_entry(reason: Reason) -> OcsfActivity {
         | Reason::RoleChanged
         | Reason::RoleUnusable
         | Reason::Unjustified
+        | Reason::Unrecorded
         | Reason::WaitingForStart
         | Reason::WrittenInGap => OcsfActivity::Update,
     }
