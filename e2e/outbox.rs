@@ -109,7 +109,8 @@ async fn removed(recorded: Recorded) {
         .ask(ALICE, &namespace, "urgent", json!({ "role": { "name": "view" }, "duration": "1s", "breakGlass": true }))
         .await;
     cluster.ask(ALICE, &namespace, "refused", json!({ "role": { "name": "cluster-admin" } })).await;
-    cluster.ask(ALICE, &namespace, "over", json!({ "duration": "1s" })).await;
+    cluster.ask(ALICE, &namespace, "over", json!({ "duration": "5s" })).await;
+    cluster.until(&namespace, "over", State::Active).await;
     recorded.until_gone(&namespace, "over").await;
     recorded.until_gone(&namespace, "refused").await;
     let records = recorded.until_recorded(&namespace, "over", &["Requested", "Granted", "Expired"]).await;
@@ -164,7 +165,8 @@ async fn away(mut recorded: Recorded) {
         1,
         "what ran runs on, and nothing is bound before it is recorded"
     );
-    cluster.ask(ALICE, &namespace, "meanwhile", json!({ "duration": "1s" })).await;
+    cluster.ask(ALICE, &namespace, "meanwhile", json!({ "duration": "5s" })).await;
+    cluster.until(&namespace, "meanwhile", State::Active).await;
     cluster.review(ALICE, &namespace, "before", "Revoke", "done").await;
     let over = cluster.until(&namespace, "meanwhile", State::Expired).await;
     let revoked = cluster.until(&namespace, "before", State::Revoked).await;
@@ -177,7 +179,8 @@ async fn away(mut recorded: Recorded) {
     .await;
     // Whoever leads next has nothing but the histories.
     cluster.controller.restart().await;
-    cluster.ask(ALICE, &namespace, "later", json!({ "duration": "1s" })).await;
+    cluster.ask(ALICE, &namespace, "later", json!({ "duration": "5s" })).await;
+    cluster.until(&namespace, "later", State::Active).await;
     cluster.until(&namespace, "later", State::Expired).await;
     recorded.archive.run().await;
     for (name, end) in [("meanwhile", "Expired"), ("before", "Revoked"), ("later", "Expired")] {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::folder;
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 15] = [
+pub const METRICS: [&str; 20] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
@@ -24,11 +24,16 @@ pub const METRICS: [&str; 15] = [
     "daypass_api_calls_total",
     "daypass_pass_errors_total",
     "daypass_cloud_events_total",
+    "daypass_unrecorded_requests",
+    "daypass_oldest_unrecorded_seconds",
+    "daypass_unrecordable_requests",
+    "daypass_record_failures_total",
+    "daypass_removed_requests_total",
     "daypass_leader",
     "daypass_build_info",
 ];
-pub const HISTOGRAMS: [&str; 3] =
-    ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds"];
+pub const HISTOGRAMS: [&str; 4] =
+    ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds", "daypass_record_seconds"];
 
 /// What Prometheus is asked for them: the histograms by their parts.
 fn series() -> BTreeSet<String> {

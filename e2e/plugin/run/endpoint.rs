@@ -255,7 +255,7 @@ async fn ctrl_c(cluster: Arc<Cluster>) {
     assert!(code == Some(0) && shown.contains("got-1-of-them"), "{code:?}: {shown}");
     // Two that come at once would look like one. A command in a session of its own gets what is handed on, and nothing else:
     // here what it sends to its parent itself, after Ctrl-C.
-    let script = "n=0; trap 'n=$((n+1))' INT; trap 'echo got-$n-of-them; exit' USR1; echo rea''dy; \
+    let script = "n=0; trap 'n=$((n+1))' INT; trap 'echo got-$n-of-them; exit 0' USR1; echo rea''dy; \
         read line; kill -USR1 $PPID; while read line; do :; done";
     let mut terminal = Plugin::of(&cluster, ADMIN).start_at_terminal(&["run", "--", "setsid", "sh", "-c", script]);
     terminal.until_shown("ready").await;

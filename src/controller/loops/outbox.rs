@@ -245,8 +245,11 @@ async fn settle(context: &Context, parcels: &mut Vec<Parcel>) -> Result<(), Erro
     for parcel in std::mem::take(parcels) {
         match (parcel.owed(context), &parcel.from) {
             (Owed::From(_), _) => parcels.push(parcel),
-            // With more, another replica has told that it is gone.
             (Owed::Nothing | Owed::More, Origin::Gone(_)) => context.stores.outbox.forget_held(&parcel.uid),
+            // Another replica has told that it is gone, by its own clock.
+            (Owed::Other, Origin::Gone(_)) if parcel.is_as_long_as_held(context) => {
+                context.stores.outbox.forget_held(&parcel.uid);
+            }
             (Owed::Nothing, Origin::Stored(request)) => {
                 if let Err(error) = note(context, request).await {
                     failed = Err(error);
@@ -294,6 +297,11 @@ impl Parcel {
         owed(&self.all, &context.stores.outbox.held(&self.uid).unwrap_or_default())
     }
 
+    fn is_as_long_as_held(&self, context: &Context) -> bool {
+        let held = context.stores.outbox.held(&self.uid).unwrap_or_default();
+        usize::try_from(held.held) == Ok(self.all.len())
+    }
+
     /// Takes in what the archive holds now. False when it is no other than before.
     fn hear(&self, context: &Context, held: &HeldChain) -> bool {
         let before = context.stores.outbox.held(&self.uid).unwrap_or_default();
@@ -321,5 +329,33 @@ impl Parcel {
         let (namespace, name) = (request.namespace(), request.name_any());
         warn!(namespace, name, uid = self.uid, why, "the archive cannot take a request's records as they are");
         context.stores.outbox.stuck(reference(request), self.since);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::scripted::{Script, context, granted};
+    use crate::core::laws::fixtures::noon;
+    use crate::runtime::clock::Clock;
+
+    /// The replica that led before may have told it in its last moment, by its own clock.
+    #[tokio::test]
+    async fn that_a_request_is_gone_is_told_once_whoever_tells_it() {
+        let (context, _feeds, _inbox) = context(&Script::default(), Clock::at(noon()));
+        let (request, _) = granted();
+        let outbox = &context.stores.outbox;
+        let settled = async |held: HeldChain| {
+            let mut parcels = vec![Parcel::gone(GoneRequest { request: request.clone(), at: noon() }, "c")];
+            outbox.holds(&parcels[0].uid, held);
+            settle(&context, &mut parcels).await.unwrap();
+            (parcels.len(), outbox.count().stuck)
+        };
+        let all = u32::try_from(records(&request, "c").len()).unwrap();
+        let other = |held| HeldChain { held, digest: Some("sha256:other".to_owned()) };
+        assert_eq!(settled(HeldChain::default()).await, (1, 0), "nothing is held");
+        assert_eq!(settled(other(all + 1)).await, (0, 0), "another has told it");
+        assert_eq!(settled(other(all + 2)).await, (0, 0), "and more");
+        assert_eq!(settled(other(all)).await, (0, 1), "what was held before that is something else");
     }
 }

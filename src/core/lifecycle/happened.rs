@@ -106,7 +106,7 @@ impl fmt::Display for Happened {
             }
             Self::Unrecorded(policy) => write!(
                 f,
-                "policy {policy} asks that the archive has the decision first, and it does not answer: access begins all the \
+                "policy {policy} asks that the archive has the decision first, and it is away: access begins all the \
                  same, since it is an emergency"
             ),
             Self::NotBelieved => f.write_str(
@@ -133,7 +133,7 @@ impl fmt::Display for Next {
             Self::Recorded { archive: true } => f.write_str("access begins when the archive has acknowledged that"),
             Self::Recorded { archive: false } => f.write_str(
                 "access waits for an archive to acknowledge that, and there is none: set archive.enabled or archive.url \
-                 of the chart, or take requireRecord out of the policy",
+                 in the chart's values, or take requireRecord out of the policy",
             ),
         }
     }
