@@ -19,7 +19,7 @@ use crate::harness::install::NAMESPACE;
 use crate::harness::process::Process;
 use crate::harness::servers::{AUDIT_POLICY, free_ports};
 use crate::harness::users::{ADMIN, BOB, CAROL, MALLORY};
-use crate::harness::{Cluster, alone, eventually, http as probes, webhook};
+use crate::harness::{Cluster, alone, eventually, readiness, webhook};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -90,16 +90,7 @@ impl<'a> Receiver<'a> {
         }
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_daypass-archive"));
         let mut process = Process::spawn(cluster.control_plane.dir(), NAME, program, &args, &[]);
-        eventually("the archive is ready", LIMIT, async || {
-            if let Some(end) = process.gone() {
-                panic!("{end}");
-            }
-            match probes::get(probed, "/readyz").await? {
-                (200, _) => Ok(()),
-                (status, body) => Err(format!("/readyz answers {status}: {body}")),
-            }
-        })
-        .await;
+        readiness::process("the archive is ready", &mut process, probed).await;
         admin.ok(&["wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1.archive.daypass.dev"]).await;
         let home = admin.ok(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]).await;
         let certificate = CertificateDer::from_pem_slice(&data["ca.crt"].0).expect("a certificate");

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -12,13 +11,10 @@ use super::install::NAMESPACE;
 use super::process::Process;
 use super::servers::free_ports;
 use super::users::ADMIN;
-use super::wait::eventually;
-use super::{http, webhook};
+use super::{readiness, webhook};
 
 /// Name of the archive's objects and of its account.
 pub const ARCHIVE: &str = "daypass-archive";
-/// How long it may take to work.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// An archive on a control plane whose chart has one.
 pub struct RunningArchive {
@@ -67,16 +63,7 @@ impl RunningArchive {
         ];
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_daypass-archive"));
         let mut process = Process::spawn(&self.dir, ARCHIVE, program, &args, &[]);
-        eventually("the archive is ready", LIMIT, async || {
-            if let Some(end) = process.gone() {
-                panic!("{end}");
-            }
-            match http::get(probed, "/readyz").await? {
-                (200, _) => Ok(()),
-                (status, body) => Err(format!("/readyz answers {status}: {body}")),
-            }
-        })
-        .await;
+        readiness::process("the archive is ready", &mut process, probed).await;
         self.process = Some(process);
     }
 

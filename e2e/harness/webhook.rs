@@ -4,7 +4,6 @@
 use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,12 +11,11 @@ use kube::Api;
 use serde_json::json;
 
 use super::control_plane::ControlPlane;
-use super::http;
 use super::install::{Controller, NAMESPACE};
 use super::process::Process;
+use super::readiness;
 use super::servers::free_ports;
 use super::users;
-use super::wait::eventually;
 
 /// Name of its Deployment, its Service and the Secret with its certificate.
 pub const NAME: &str = "daypass-stamp";
@@ -47,16 +45,7 @@ impl Webhook {
         let args: Vec<String> = args.map(here).collect();
         let process = Process::spawn(control_plane.dir(), NAME, &Controller::program(), &args, &[("RUST_LOG", "info")]);
         let mut webhook = Self { process };
-        eventually("the webhook is ready", Duration::from_secs(60), async || {
-            if let Some(end) = webhook.process.gone() {
-                panic!("{end}");
-            }
-            match http::get(probes, "/readyz").await? {
-                (200, _) => Ok(()),
-                (status, body) => Err(format!("/readyz answers {status}: {body}")),
-            }
-        })
-        .await;
+        readiness::process("the webhook is ready", &mut webhook.process, probes).await;
         lead_to(control_plane, address, calls).await;
         Some(webhook)
     }

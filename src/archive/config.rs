@@ -5,8 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use super::who::keys::{IssuerKeys, KeySource};
@@ -14,6 +12,7 @@ use super::who::oidc::{OidcReaders, ReadableRecords};
 use super::who::token::TokenIssuer;
 use super::who::writers::WritingCluster;
 use crate::api::delivery::AUDIENCE;
+use crate::runtime::connection;
 
 /// The file.
 #[derive(Debug, Default, Deserialize)]
@@ -160,13 +159,10 @@ impl KeysEntry {
     fn source(self, at: &str) -> Result<IssuerKeys, BadConfig> {
         let source = match (self.url, self.certificate_authority, self.file) {
             (Some(url), Some(pem), None) => {
-                let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-                let certificates: Vec<Vec<u8>> =
-                    certificates.unwrap_or_default().into_iter().map(|certificate| certificate.to_vec()).collect();
-                if certificates.is_empty() {
+                let Ok(certificates) = connection::authorities(pem.as_bytes()) else {
                     let why = "it holds no certificate in PEM; give that of who signed the certificate of the server";
                     return wrong(format!("{at}.certificateAuthority"), why.to_owned());
-                }
+                };
                 KeySource::at(&url, certificates).map_err(|why| BadConfig::Field { field: format!("{at}.url"), why })?
             }
             (None, None, Some(file)) => KeySource::File(file),

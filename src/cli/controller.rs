@@ -101,7 +101,7 @@ struct OutboxArgs {
     archive_server_name: Option<String>,
     /// For how long a request stays in the cluster that is over, reviewed and wholly acknowledged by the archive; longer where a
     /// policy counts it. Left out: for good.
-    #[arg(long, value_name = "DURATION", value_parser = retention, requires = "archive")]
+    #[arg(long, value_name = "DURATION", value_parser = span, requires = "archive")]
     retention: Option<SignedDuration>,
 }
 
@@ -118,13 +118,12 @@ impl OutboxArgs {
     }
 }
 
-fn retention(text: &str) -> Result<SignedDuration, String> {
+fn span(text: &str) -> Result<SignedDuration, String> {
     duration::parse(text).map_err(|error| error.to_string())
 }
 
 fn length(text: &str) -> Result<Duration, String> {
-    let length = duration::parse(text).map_err(|error| error.to_string())?;
-    Duration::try_from(length).map_err(|error| error.to_string())
+    Duration::try_from(span(text)?).map_err(|error| error.to_string())
 }
 
 impl ElectionArgs {

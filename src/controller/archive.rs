@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use http::{Request, Uri, header};
 use kube::{Client, Config};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::api::delivery::{ChainAnswer, ChainAnswers, HEADS_PATH, RECORDS_PATH};
 use crate::runtime::connection;
@@ -114,13 +112,9 @@ impl Archive {
         let ArchivePlace { url, server_name, authority, token } = &self.place;
         let unusable = |error: String| ArchiveError::File(authority.clone(), error);
         let pem = std::fs::read(authority).map_err(|error| unusable(error.to_string()))?;
-        let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let authorities = authorities.map_err(|error| unusable(error.to_string()))?;
-        if authorities.is_empty() {
-            return Err(unusable("no certificate is in it".to_owned()));
-        }
+        let authorities = connection::authorities(&pem).map_err(|error| unusable(error.to_string()))?;
         let mut config = Config::new(url.clone());
-        config.root_cert = Some(authorities.iter().map(|authority| authority.to_vec()).collect());
+        config.root_cert = Some(authorities);
         config.tls_server_name = server_name.clone();
         config.auth_info.token_file = Some(token.display().to_string());
         (config.connect_timeout, config.read_timeout, config.write_timeout) =

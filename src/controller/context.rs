@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::SignedDuration;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
@@ -180,12 +181,16 @@ impl Context {
         }
     }
 
+    /// For how long a request stays that is at rest; none for good, or while policies do not say.
+    pub fn kept_for(&self) -> Option<SignedDuration> {
+        let policies = self.stores.policies.set()?;
+        kept_for(self.stores.outbox.retention()?, &policies)
+    }
+
     /// A request is gone. That is recorded, unless its removal was due.
     pub fn went(&self, request: &AccessRequest) {
         let (now, leads) = (self.clock.now(), self.metrics.leads());
-        let retention = self.stores.outbox.retention();
-        let kept_for = retention.zip(self.stores.policies.set()).and_then(|(time, policies)| kept_for(time, &policies));
-        if was_due(request, kept_for, now) {
+        if was_due(request, self.kept_for(), now) {
             return;
         }
         if leads {

@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tower::util::BoxCloneService;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
@@ -57,6 +59,28 @@ where
         .service(HttpClient::builder(TokioExecutor::new()).build(connector))
         .map_response(|response| response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>));
     Ok(service.boxed_clone())
+}
+
+/// Why nobody can be known by a text.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAuthorities {
+    /// It is no PEM.
+    #[error("{0}")]
+    NotPem(String),
+    /// It has none.
+    #[error("no certificate is in it")]
+    Empty,
+}
+
+/// The certificates in a PEM text, of those by whom a server is known, as [`Config::root_cert`] takes them.
+///
+/// # Errors
+/// When there is none.
+pub fn authorities(pem: &[u8]) -> Result<Vec<Vec<u8>>, NoAuthorities> {
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(pem).map(|found| found.map(|certificate| certificate.to_vec())).collect();
+    let found = found.map_err(|error| NoAuthorities::NotPem(error.to_string()))?;
+    if found.is_empty() { Err(NoAuthorities::Empty) } else { Ok(found) }
 }
 
 /// Connections whose every write is sent at once.

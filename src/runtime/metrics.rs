@@ -354,7 +354,6 @@ impl Metrics {
     }
 
     fn show(&self, counted: Gauges) {
-        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.leader.set(i64::from(counted.leads));
         for (state, n) in counted.requests {
             self.requests.get_or_create(&StateLabels { state }).set(number(n));
@@ -366,6 +365,11 @@ impl Metrics {
         self.clock_difference.set(counted.clock_ahead.as_secs_f64());
         self.records.show(counted.records);
     }
+}
+
+/// A count as a gauge has it.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

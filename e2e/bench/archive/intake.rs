@@ -1,7 +1,5 @@
 //! The archive's own program, and clients that push to it and search in it over TLS.
 
-use std::time::Duration;
-
 use futures::{StreamExt, stream};
 use http::Request;
 use kube::{Client, Config};
@@ -15,12 +13,11 @@ use crate::harness::issuer::Issuer;
 use crate::harness::process::Process;
 use crate::harness::servers::free_ports;
 use crate::harness::users::ADMIN;
-use crate::harness::{ControlPlane, eventually, http as probes};
+use crate::harness::{ControlPlane, readiness};
 
 /// How many push at a time.
 pub const CLIENTS: usize = 4;
 const ACCOUNT: &str = "system:serviceaccount:daypass-system:daypass";
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running archive.
 pub struct BenchArchive {
@@ -58,16 +55,7 @@ impl BenchArchive {
         ];
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_daypass-archive"));
         let mut process = Process::spawn(&folder, "archive", program, &[&flags, store].concat(), &[]);
-        eventually("the archive is ready", LIMIT, async || {
-            if let Some(end) = process.gone() {
-                panic!("{end}");
-            }
-            match probes::get(probed, "/readyz").await? {
-                (200, _) => Ok(()),
-                (status, body) => Err(format!("/readyz answers {status}: {body}")),
-            }
-        })
-        .await;
+        readiness::process("the archive is ready", &mut process, probed).await;
         let client = |claims: Value| {
             let mut config = Config::new(format!("https://127.0.0.1:{port}").parse().expect("a URL"));
             let root = CertificateDer::from_pem_slice(own.cert.pem().as_bytes()).expect("a certificate");

@@ -82,7 +82,8 @@ pub async fn first_are_gone(context: &Context) {
     }
 }
 
-async fn until_listed(context: &Context) {
+/// Waits until the requests are known.
+pub(super) async fn until_listed(context: &Context) {
     while !context.stores.listed.has(&[ACCESS_REQUESTS]) {
         sleep(LOOK).await;
     }

@@ -2,7 +2,8 @@
 //!
 //! [`work`] starts them all. [`ends`] takes access away on the second; [`request`] and [`policy`] take one object through a
 //! pass; [`reaper`] looks from the bindings' side; [`canary`] proves the guards, on every replica; [`takeover`] is for the
-//! replica that has just begun to lead. [`outbox`] delivers records to an archive, and [`retention`] removes what it holds. Every write goes through [`mod@super::write`].
+//! replica that has just begun to lead. [`outbox`] delivers records to an archive, and
+//! [`retention`] removes what it holds. Every write goes through [`mod@super::write`].
 
 pub mod bind_rights;
 pub mod canary;

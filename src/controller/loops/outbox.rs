@@ -11,13 +11,13 @@ use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::ends::until_listed;
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_BYTES};
 use crate::api::record::Record;
 use crate::api::request::AccessRequest;
 use crate::controller::archive::{Archive, ArchiveError};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::stores::listed::ACCESS_REQUESTS;
 use crate::controller::stores::outbox::GoneRequest;
 use crate::controller::stores::packed::reference;
 use crate::core::lifecycle::recorded_first::awaits_record;
@@ -34,8 +34,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Time between two looks at whether the archive still holds what it has acknowledged: it may have been restored.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
-/// Time between two looks at whether the requests are known.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// One request of a round.
 struct Parcel {
@@ -63,9 +61,7 @@ pub(super) enum RoundError {
 
 /// Runs for as long as this replica leads. `cluster`: its UID, which is in each record.
 pub async fn run(context: &Context, archive: &Archive, cluster: &str) {
-    while !context.stores.listed.has(&[ACCESS_REQUESTS]) {
-        sleep(LOOK).await;
-    }
+    until_listed(context).await;
     enqueue_all(context);
     let (mut failures, mut look_at) = (0_u32, Instant::now());
     loop {
@@ -133,8 +129,9 @@ pub(super) async fn held(
     let answers = archive.heads(parcels.iter().map(|parcel| parcel.uid.as_str())).await?;
     let mut all_held = Vec::new();
     for parcel in parcels {
-        match (owed(&parcel.all, &held_in(&answers, &parcel.uid)), &parcel.from) {
-            (Owed::Nothing, Origin::Stored(request)) => all_held.push(AccessRequest::clone(request)),
+        let is_held = owed(&parcel.all, &held_in(&answers, &parcel.uid)) == Owed::Nothing;
+        match parcel.from {
+            Origin::Stored(request) if is_held => all_held.push(*request),
             _ => parcel.put_back(context),
         }
     }

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -19,7 +18,7 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::stores::packed::Summary;
 use crate::core::model::instants::sleep_until;
-use crate::core::record::retention::{due, kept_for};
+use crate::core::record::retention::due;
 
 /// The least time between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,9 +29,11 @@ const CONCURRENT: usize = 4;
 
 /// Runs for as long as this replica leads.
 pub async fn run(context: &Context, archive: &Archive, cluster: &str) {
-    let Some(retention) = context.stores.outbox.retention() else { return std::future::pending().await };
+    if context.stores.outbox.retention().is_none() {
+        std::future::pending::<()>().await;
+    }
     loop {
-        let wait = match look(context, archive, cluster, retention).await {
+        let wait = match look(context, archive, cluster).await {
             Ok(wait) => wait,
             Err(error) => {
                 warn!(%error, "cannot remove requests that are over; trying again");
@@ -48,14 +49,8 @@ pub async fn run(context: &Context, archive: &Archive, cluster: &str) {
 }
 
 /// Removes what is due. How long it is until more is.
-async fn look(
-    context: &Context,
-    archive: &Archive,
-    cluster: &str,
-    retention: SignedDuration,
-) -> Result<Duration, RoundError> {
-    let kept_for = context.stores.policies.set().and_then(|policies| kept_for(retention, &policies));
-    let Some(kept_for) = kept_for else { return Ok(LONGEST_PAUSE) };
+async fn look(context: &Context, archive: &Archive, cluster: &str) -> Result<Duration, RoundError> {
+    let Some(kept_for) = context.kept_for() else { return Ok(LONGEST_PAUSE) };
     let now = context.clock.now();
     let due_at = |summary: &Summary| summary.rests_since.map(|since| due(since, kept_for));
     let all = context.stores.requests.which(|summary| due_at(summary).is_some_and(|due| due <= now));

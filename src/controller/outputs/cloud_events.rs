@@ -15,8 +15,6 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use kube::Config;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tower::{BoxError, ServiceExt};
@@ -259,11 +257,7 @@ fn read(path: &Path) -> Result<Vec<u8>, SendError> {
 }
 
 fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, SendError> {
-    let pem = read(path)?;
-    let all: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(&pem).map(|found| found.map(|der| der.to_vec())).collect();
-    let all = all.ok().filter(|all| !all.is_empty());
-    all.ok_or_else(|| SendError::NoAuthority(path.to_owned()))
+    connection::authorities(&read(path)?).map_err(|_| SendError::NoAuthority(path.to_owned()))
 }
 
 /// An error with what it comes from: the outermost says little of a connection.

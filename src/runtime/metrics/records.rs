@@ -8,6 +8,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::number;
+
 /// Upper bounds of the time until a record is acknowledged, in seconds.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0];
 
@@ -80,7 +82,6 @@ impl RecordFigures {
     }
 
     pub(super) fn show(&self, behind: RecordsBehind) {
-        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.waiting.set(number(behind.waiting));
         self.stuck.set(number(behind.stuck));
         self.oldest.set(i64::try_from(behind.oldest.as_secs()).unwrap_or(i64::MAX));
