@@ -1,5 +1,6 @@
 //! Records reach the archive, whatever ends meanwhile; what the archive holds is removed from the cluster, and nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use daypass::api::State;
@@ -7,19 +8,20 @@ use daypass::api::reason::Reason;
 use daypass::api::record::Record;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::harness::archive::RunningArchive;
 use crate::harness::cast::SOON;
 use crate::harness::install::{Controller, NAMESPACE};
 use crate::harness::servers::AUDIT_POLICY;
-use crate::harness::users::{ADMIN, ALICE, DAVE};
+use crate::harness::users::{ADMIN, ALICE, DAVE, GITOPS};
 use crate::harness::{Cluster, ControlPlane, Daypass, alone, cast, eventually};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         with_archive("outbox::what_is_over_is_recorded_and_removed_and_nothing_else_is", Some("2s"), removed),
         with_archive("outbox::an_archive_that_is_away_delays_nothing_and_misses_nothing", None, away),
-        with_archive("outbox::what_is_deleted_by_others_is_recorded_as_it_was_last_seen", None, deleted),
+        with_archive("outbox::what_is_deleted_or_changed_is_recorded_as_it_was_last_seen", None, deleted),
     ]
 }
 
@@ -76,6 +78,33 @@ impl Recorded {
             if found == kinds { Ok(records) } else { Err(format!("{found:?}")) }
         })
         .await
+    }
+
+    /// The last record about a namespace, once it is of this kind.
+    async fn until_last(&self, namespace: &str, kind: &str) -> Record {
+        eventually(&format!("the archive has {kind}"), SOON, async || {
+            let last = self.records(namespace).await.pop();
+            last.filter(|last| last.kind.as_str() == kind).ok_or_else(|| "not yet".to_owned())
+        })
+        .await
+    }
+
+    /// The texts that the records about a namespace name, by their digests, each as it was hashed.
+    async fn texts(&self, namespace: &str) -> BTreeMap<String, String> {
+        let records = self.records(namespace).await;
+        let policies = records.iter().filter_map(|record| record.policy.as_ref()?.digest.clone());
+        let roles = records.iter().filter_map(|record| record.access.role_digest.clone());
+        let mut texts = BTreeMap::new();
+        for digest in policies.chain(roles) {
+            let path = format!("/apis/archive.daypass.dev/v1/texts/{digest}");
+            let text = self.cluster.kubectl(ADMIN).ok(&["get", "--raw", &path]).await;
+            let text: Value = serde_json::from_str(&text).expect("JSON");
+            let text = text["text"].as_str().expect("a text").to_owned();
+            let sum: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digest, format!("sha256:{sum}"), "{text}");
+            texts.insert(digest, text);
+        }
+        texts
     }
 
     async fn until_gone(&self, namespace: &str, name: &str) {
@@ -155,6 +184,7 @@ async fn away(mut recorded: Recorded) {
     recorded.cluster.allow(&first, &first, json!({ "requireRecord": true })).await;
     recorded.cluster.ask(ALICE, &first, "with", json!({ "duration": "10m" })).await;
     recorded.cluster.until(&first, "with", State::Active).await;
+    assert_eq!(recorded.texts(&first).await.len(), 2, "it begins when the archive has what it was decided by");
     recorded.until_recorded(&first, "with", &["Requested", "Approved", "Granted"]).await;
     recorded.archive.kill();
     let cluster = &recorded.cluster;
@@ -218,7 +248,8 @@ async fn away(mut recorded: Recorded) {
     .await;
 }
 
-async fn deleted(recorded: Recorded) {
+async fn deleted(mut recorded: Recorded) {
+    changed(&mut recorded).await;
     let cluster = &recorded.cluster;
     let (namespace, going) = (cluster.namespace("shop").await, cluster.namespace("going").await);
     for place in [&namespace, &going] {
@@ -238,10 +269,49 @@ async fn deleted(recorded: Recorded) {
     assert_eq!(printed.last(), Some(&records[2].bytes()), "what is held is what was printed");
     recorded.until_recorded(&namespace, "own", &["Requested", "Denied", "Deleted"]).await;
     // Access ends with the namespace, and that is written down while there is time.
-    let last = eventually("the archive has the end of what the namespace held", SOON, async || {
-        let last = recorded.records(&going).await.pop();
-        last.filter(|last| last.kind.as_str() == "Deleted").ok_or_else(|| "not yet".to_owned())
+    let last = recorded.until_last(&going, "Deleted").await;
+    assert!(last.actor.is_none() && last.given.is_some(), "{last:?}");
+}
+
+/// What a request was decided by is found by its digest, though it was changed and deleted while the archive was away.
+async fn changed(recorded: &mut Recorded) {
+    let namespace = recorded.cluster.namespace("texts").await;
+    let admin = recorded.cluster.kubectl(ADMIN);
+    recorded.archive.kill();
+    let cluster = &recorded.cluster;
+    let name = json!({ "kind": "Role", "name": "deployer" });
+    let policy = |description: &str| json!({ "roles": [name.clone()], "description": description });
+    admin.apply(&deployer(&namespace, "get").to_string()).await;
+    cluster.allow(&namespace, &namespace, policy("as it was")).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "role": name, "duration": "10m" })).await;
+    cluster.until(&namespace, "fix", State::Active).await;
+    admin.apply(&deployer(&namespace, "list").to_string()).await;
+    let requests = cluster.requests(&namespace).await;
+    eventually("the role's change is noted", SOON, async || {
+        let status = requests.get("fix").await.expect("the request").status.expect("a status");
+        let noted = status.history.iter().any(|entry| entry.event == Reason::RoleChanged);
+        if noted { Ok(()) } else { Err(json!(status).to_string()) }
     })
     .await;
-    assert!(last.actor.is_none() && last.given.is_some(), "{last:?}");
+    cluster.allow(&namespace, &namespace, policy("as it is now")).await;
+    cluster.kubectl(GITOPS).ok(&["delete", "apol", &namespace]).await;
+    cluster.until(&namespace, "fix", State::Revoked).await;
+    admin.ok(&["delete", "role", "deployer", "-n", &namespace]).await;
+    recorded.archive.run().await;
+    admin.ok(&["wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1.archive.daypass.dev"]).await;
+    recorded.until_last(&namespace, "Revoked").await;
+    let texts = recorded.texts(&namespace).await;
+    for part in ["as it was", r#""verbs":["get"]"#, r#""verbs":["list"]"#] {
+        assert!(texts.values().any(|text| text.contains(part)), "{part} is not in {texts:?}");
+    }
+    assert_eq!(recorded.cluster.controller.metric("daypass_lost_texts_total").await, 0.0);
+}
+
+/// A Role of this verb on pods.
+fn deployer(namespace: &str, verb: &str) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": { "name": "deployer", "namespace": namespace },
+        "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": [verb] }]
+    })
 }

@@ -23,6 +23,27 @@ pub const HEADS_PATH: &str = "/v1/heads";
 pub struct ChainAnswers {
     /// One for each request that was delivered or asked about.
     pub requests: Vec<ChainAnswer>,
+    /// Digests that the delivered records name and of which no text is held. An archive of an earlier version does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
+}
+
+/// A text as it is delivered, on a line before the first record that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TextLine<'a> {
+    /// [`TEXT_SCHEMA`].
+    pub schema: &'static str,
+    /// Digest of the text.
+    pub digest: &'a str,
+    /// What the digest is of, to the byte.
+    pub text: &'a str,
+}
+
+impl<'a> TextLine<'a> {
+    /// Of a text and its digest.
+    pub fn of(digest: &'a str, text: &'a str) -> Self {
+        Self { schema: TEXT_SCHEMA, digest, text }
+    }
 }
 
 /// How much of a request is held.

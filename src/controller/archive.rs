@@ -79,23 +79,24 @@ impl Archive {
     /// When it does not say.
     pub async fn heads(&self, uids: impl Iterator<Item = &str>) -> Result<Vec<ChainAnswer>, ArchiveError> {
         let query: Vec<String> = uids.map(|uid| format!("uid={uid}")).collect();
-        self.call(Request::get(format!("{HEADS_PATH}?{}", query.join("&"))), Vec::new()).await
+        let asked = self.call(Request::get(format!("{HEADS_PATH}?{}", query.join("&"))), Vec::new()).await;
+        asked.map(|answers| answers.requests)
     }
 
-    /// Delivers lines of JSON. What it holds afterwards of each request that they are about.
+    /// Delivers lines of JSON. What it holds afterwards of each request that they are about, and which texts it lacks.
     ///
     /// # Errors
     /// When it does not say: all, some or none of the lines may be held then.
-    pub async fn deliver(&self, lines: String) -> Result<Vec<ChainAnswer>, ArchiveError> {
+    pub async fn deliver(&self, lines: String) -> Result<ChainAnswers, ArchiveError> {
         let request = Request::post(RECORDS_PATH).header(header::CONTENT_TYPE, "application/x-ndjson");
         self.call(request, lines.into_bytes()).await
     }
 
-    async fn call(&self, request: http::request::Builder, body: Vec<u8>) -> Result<Vec<ChainAnswer>, ArchiveError> {
+    async fn call(&self, request: http::request::Builder, body: Vec<u8>) -> Result<ChainAnswers, ArchiveError> {
         let request = request.body(body).map_err(|error| ArchiveError::Away(kube::Error::HttpError(error)))?;
         let client = self.client()?;
         let answer: Result<ChainAnswers, kube::Error> = client.request(request).await;
-        answer.map(|answers| answers.requests).map_err(|error| match error {
+        answer.map_err(|error| match error {
             kube::Error::Api(status) => ArchiveError::Refused { code: status.code, message: status.message },
             error => {
                 *self.lock() = None;

@@ -15,6 +15,7 @@ use super::stores::packed::{PackedRequest, Summary, reference};
 use super::stores::{Feeds, Stores};
 use super::write::Writer;
 use super::write::transition_metrics::TransitionMetrics;
+use crate::api::record::digest as digest_of;
 use crate::api::request::AccessRequest;
 use crate::api::subject::RoleName;
 use crate::api::{AccessPolicy, RoleKind};
@@ -22,7 +23,9 @@ use crate::core::decision::dependence::Change;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::model::own_clock::WrongClock;
+use crate::core::record::outbox::is_noted;
 use crate::core::record::retention::{kept_for, was_due};
+use crate::core::record::texts::named_in;
 use crate::runtime::judged_clock::{ClockState, JudgedClock};
 
 /// What all loops share.
@@ -174,8 +177,41 @@ impl Context {
         }
     }
 
+    /// Reads policies anew, and keeps the texts of those that are gone or changed: something may have been decided by them.
+    pub fn renew_policies(&self) {
+        let before = self.stores.policies.set();
+        self.stores.policies.renew();
+        if let Some((before, after)) = before.zip(self.stores.policies.set()) {
+            before.gone_from(&after).for_each(|policy| self.stores.texts.keep(&policy.digest, policy.text.clone()));
+        }
+    }
+
+    /// The text with this digest that a request was decided by, if it is kept or still in force.
+    pub fn text(&self, request: &AccessRequest, digest: &str) -> Option<Arc<str>> {
+        let of_policy = || self.stores.policies.set()?.text(digest);
+        let of_role = || {
+            let role = self.stores.rbac.role(request, &*self.stores.namespaces()?).text()?;
+            (digest_of(role.as_bytes()) == digest).then(|| role.into())
+        };
+        self.stores.texts.kept(digest).or_else(of_policy).or_else(of_role)
+    }
+
+    /// Keeps the texts that a request was decided by and that the archive has yet to be given.
+    fn keep_texts(&self, request: &AccessRequest) {
+        let history = request.status.as_ref().filter(|_| !is_noted(request)).map(|status| &status.history);
+        for digest in history.into_iter().flat_map(|history| named_in(history)) {
+            if self.stores.texts.wants(digest)
+                && let Some(text) = self.text(request, digest)
+            {
+                self.stores.texts.keep(digest, text);
+            }
+        }
+    }
+
     /// A request was seen; what is new of it is to be delivered by the replica that leads.
     pub fn to_outbox(&self, request: &AccessRequest) {
+        // By every replica: the one that leads may end before it has delivered them.
+        self.keep_texts(request);
         if self.metrics.leads() {
             self.stores.outbox.came(request);
         }

@@ -15,6 +15,7 @@ pub struct ArchiveFigures {
     registry: Arc<Registry>,
     delivered: Counter,
     refused: Family<RuleLabels, Counter>,
+    lacking: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,7 +29,10 @@ impl Default for ArchiveFigures {
         let (delivered, refused) = (Counter::default(), Family::<RuleLabels, Counter>::default());
         registry.register("records_delivered", "Records that arrived, again or not", delivered.clone());
         registry.register("requests_refused", "Answers that left records out, by the rule they break", refused.clone());
-        Self { registry: Arc::new(registry), delivered, refused }
+        let lacking = Counter::default();
+        let help = "Answers that a text is not held which a delivered record names";
+        registry.register("texts_lacking", help, lacking.clone());
+        Self { registry: Arc::new(registry), delivered, refused, lacking }
     }
 }
 
@@ -39,6 +43,11 @@ impl ArchiveFigures {
         for refused in answers.iter().filter_map(|answer| answer.refused.as_ref()) {
             self.refused.get_or_create(&RuleLabels { rule: format!("{:?}", refused.rule) }).inc();
         }
+    }
+
+    /// So many texts were answered to be missing.
+    pub fn lack(&self, texts: usize) {
+        self.lacking.inc_by(texts as u64);
     }
 
     /// As OpenMetrics.

@@ -60,7 +60,10 @@ pub async fn text(
     let text = desk.store.text(&digest).await?.ok_or_else(|| FailedCall {
         code: axum::http::StatusCode::NOT_FOUND,
         reason: "NotFound",
-        message: format!("digest: no text of {digest} is held; take it from a record"),
+        message: format!(
+            "digest: no text of {digest} is held; take it from a record. One that a record names was gone before it could be \
+             delivered"
+        ),
     })?;
     Ok(answer::json(json!({ "kind": "Text", "apiVersion": version(), "digest": digest, "text": text }).to_string()))
 }

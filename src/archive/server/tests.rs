@@ -24,7 +24,8 @@ use super::super::tests::Story;
 use super::super::who::front_proxy::FrontProxy;
 use super::door::ArchiveDoor;
 use super::*;
-use crate::api::delivery::MOST_BYTES;
+use crate::api::delivery::{MOST_BYTES, TextLine};
+use crate::api::record::digest;
 use crate::runtime::certificate::{CHAIN, Certificate, KEY};
 
 const WRITER: &str = "system:serviceaccount:daypass-system:daypass";
@@ -87,6 +88,7 @@ struct OpenArchive {
     authority: CertifiedIssuer<'static, KeyPair>,
     proxy: Shown,
     store: ArchiveStore,
+    figures: ArchiveFigures,
     _stop: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
@@ -109,14 +111,21 @@ impl OpenArchive {
         let store = ArchiveStore::Sqlite(SqliteStore::open(&folder.path().join("archive.db")).unwrap());
         let writers = RecordWriters { clusters: [(WRITER.to_owned(), "here".to_owned())].into(), others: Vec::new() };
         let (home, figures) = ("here".to_owned(), ArchiveFigures::default());
-        let desk = ArchiveDesk { store: store.clone(), client: api_server(), home, writers, outside: None, figures };
+        let desk = ArchiveDesk {
+            store: store.clone(),
+            client: api_server(),
+            home,
+            writers,
+            outside: None,
+            figures: figures.clone(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(door.serve(listener, routes(desk), stopped));
         let root = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap();
         let proxy = shown(&authority, "front-proxy-client");
-        Self { address, root, authority, proxy, store, _stop: stop, _folder: folder }
+        Self { address, root, authority, proxy, store, figures, _stop: stop, _folder: folder }
     }
 
     /// Calls it, showing a certificate or none. None: there was no answer.
@@ -195,6 +204,31 @@ async fn a_writer_writes_of_its_cluster_and_reads_nothing() {
     for path in [RECORDS, OF_SHOP, "/apis/archive.daypass.dev/v1/texts/sha256:x"] {
         assert_eq!(asks(path).await.0, StatusCode::UNAUTHORIZED, "{path}");
     }
+}
+
+#[tokio::test]
+async fn it_says_which_texts_it_lacks_until_they_come() {
+    let archive = OpenArchive::start().await;
+    let (rules, spec) = ("[]", "{}");
+    let story = Story::told("uid", 2, |record| {
+        record.policy.as_mut().unwrap().digest = Some(digest(spec.as_bytes()));
+        record.access.role_digest = Some(if record.index == 0 { "none".to_owned() } else { digest(rules.as_bytes()) });
+    });
+    let text = |text: &str| json!(TextLine::of(&digest(text.as_bytes()), text)).to_string();
+    let lacks = async |lines: Vec<String>| archive.push("push", lines.join("\n")).await.1["lacks"].clone();
+    let mut both = vec![digest(spec.as_bytes()), digest(rules.as_bytes())];
+    both.sort();
+    assert_eq!(lacks(story.bytes()).await, json!(both));
+    assert_eq!(lacks(vec![text(rules)]).await, Value::Null, "no record is delivered");
+    assert_eq!(lacks(story.bytes()).await, json!([digest(spec.as_bytes())]), "it comes again");
+    let path = |text: &str| format!("/apis/archive.daypass.dev/v1/texts/{}", digest(text.as_bytes()));
+    assert_eq!(archive.read("auditor", &path(spec)).await.0, StatusCode::NOT_FOUND);
+    let together = [vec![text(spec), text(rules)], story.bytes()].concat();
+    assert_eq!(lacks(together).await, Value::Null);
+    let (code, answer) = archive.read("auditor", &path(spec)).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((code, &answer["text"]), (StatusCode::OK, &json!(spec)));
+    assert!(archive.figures.text().unwrap().contains("daypass_archive_texts_lacking_total 3"));
 }
 
 #[tokio::test]

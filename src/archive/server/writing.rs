@@ -13,6 +13,7 @@ use super::super::intake::read;
 use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
 use crate::api::delivery::{ChainAnswer, ChainAnswers, MOST_ASKED, MOST_BYTES};
+use crate::core::record::texts::named;
 
 /// How long the body of one may take.
 const ARRIVAL: Duration = Duration::from_secs(30);
@@ -34,13 +35,16 @@ pub async fn deliver(State(desk): State<ArchiveDesk>, request: Request) -> Resul
     })?;
     let delivery = read(&body, &cluster)?;
     let records = delivery.records.len();
+    let named = delivery.records.iter().flat_map(|arrival| named(&arrival.record)).map(str::to_owned).collect();
     let answers = desk.store.take(&cluster, delivery).await?;
     desk.figures.delivered(records, &answers);
     for ChainAnswer { uid, refused, .. } in answers.iter().filter(|answer| answer.refused.is_some()) {
         let why = refused.as_ref().map(|refused| refused.message.as_str());
         tracing::warn!(cluster, request = uid, why, "does not keep a record");
     }
-    Ok(answer::json(json!(ChainAnswers { requests: answers }).to_string()))
+    let lacks = desk.store.lacking(named).await?;
+    desk.figures.lack(lacks.len());
+    Ok(answer::json(json!(ChainAnswers { requests: answers, lacks }).to_string()))
 }
 
 /// `GET /v1/heads?uid=...&uid=...`: what is held of these requests of the writer's cluster.
@@ -67,5 +71,5 @@ pub async fn heads(
         let held = held.get(&uid).cloned().unwrap_or_default();
         ChainAnswer { uid, held, refused: None }
     });
-    Ok(answer::json(json!(ChainAnswers { requests: answers.collect() }).to_string()))
+    Ok(answer::json(json!(ChainAnswers { requests: answers.collect(), lacks: Vec::new() }).to_string()))
 }

@@ -13,7 +13,7 @@ pub mod sqlite;
 mod tests;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use self::postgres::PostgresStore;
 use self::search::{FoundPage, Search};
@@ -104,6 +104,20 @@ impl ArchiveStore {
         match self {
             Self::Sqlite(store) => store.search(search).await,
             Self::Postgres(store) => store.search(search).await,
+        }
+    }
+
+    /// Those of these digests of which there is no text, sorted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn lacking(&self, digests: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        if digests.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Sqlite(store) => store.lacking(digests).await,
+            Self::Postgres(store) => store.lacking(digests).await,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Owns the connections. Writers take turns by a lock in the database, whichever replica they are of, so each judges what
 //! the one before has committed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -147,6 +147,15 @@ impl PostgresStore {
             Ok(FoundRecord { place, bytes: row.try_get(2)? })
         });
         Ok(search.page(found.collect::<Result<_, StoreError>>()?))
+    }
+
+    pub(super) async fn lacking(&self, digests: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        let mut place = self.reader().await;
+        let client = self.connected(&mut place).await?;
+        let asked: Vec<&String> = digests.iter().collect();
+        let rows = client.query("SELECT digest FROM text WHERE digest = ANY ($1)", &[&asked]).await?;
+        let found: BTreeSet<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        Ok(digests.difference(&found).cloned().collect())
     }
 
     pub(super) async fn text(&self, digest: &str) -> Result<Option<String>, StoreError> {

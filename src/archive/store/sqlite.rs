@@ -2,7 +2,7 @@
 //!
 //! Owns the file: with a write-ahead log and a sync at each commit, what is committed outlives a power cut.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -101,6 +101,20 @@ impl SqliteStore {
                 Ok(FoundRecord { place: PagePlace { at: row.get(0)?, n: row.get(1)? }, bytes: row.get(2)? })
             })?;
             Ok(search.page(found.collect::<Result<_, _>>()?))
+        })
+        .await
+    }
+
+    pub(super) async fn lacking(&self, digests: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        self.read(move |connection| {
+            let mut prepared = connection.prepare_cached("SELECT 1 FROM text WHERE digest = $1")?;
+            let mut lacking = Vec::new();
+            for digest in digests {
+                if !prepared.exists([&digest])? {
+                    lacking.push(digest);
+                }
+            }
+            Ok(lacking)
         })
         .await
     }

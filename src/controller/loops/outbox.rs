@@ -11,8 +11,9 @@ use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use self::body::{DeliveryBody, supply};
 use super::ends::until_listed;
-use crate::api::delivery::{ChainAnswer, HeldChain, MOST_BYTES};
+use crate::api::delivery::{ChainAnswer, ChainAnswers, HeldChain};
 use crate::api::record::Record;
 use crate::api::request::AccessRequest;
 use crate::controller::archive::{Archive, ArchiveError};
@@ -22,12 +23,13 @@ use crate::controller::stores::outbox::GoneRequest;
 use crate::controller::stores::packed::reference;
 use crate::core::lifecycle::recorded_first::awaits_record;
 use crate::core::record::outbox::{Owed, owed, to_note};
+use crate::core::record::texts::named;
 use crate::core::record::v1::{deleted, records};
+
+mod body;
 
 /// How many requests are sent, or asked about, at a time.
 pub(super) const REQUESTS: usize = 200;
-/// How much is sent at a time: half of what an archive takes.
-const BYTES: usize = MOST_BYTES / 2;
 /// First wait after a failure; doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Longest wait after failures.
@@ -182,7 +184,10 @@ async fn deliver(context: &Context, archive: &Archive, parcels: &mut Vec<Parcel>
     if parcels.is_empty() {
         return Ok(());
     }
-    let answers = archive.deliver(lines(context, parcels)).await?;
+    let body = DeliveryBody::of(context, parcels);
+    let ChainAnswers { requests: answers, lacks } = archive.deliver(body.lines).await?;
+    context.stores.texts.hold(body.texts.iter().map(String::as_str));
+    supply(context, archive, parcels, &lacks).await?;
     let mut moved = false;
     for parcel in std::mem::take(parcels) {
         let Some(answer) = answers.iter().find(|answer| answer.uid == parcel.uid) else {
@@ -198,25 +203,6 @@ async fn deliver(context: &Context, archive: &Archive, parcels: &mut Vec<Parcel>
     }
     settle(context, parcels).await?;
     if moved || parcels.is_empty() { Ok(()) } else { Err(ArchiveError::NoProgress.into()) }
-}
-
-/// What these lack, as much as goes into one delivery.
-fn lines(context: &Context, parcels: &[Parcel]) -> String {
-    let owed = parcels.iter().filter_map(|parcel| match parcel.owed(context) {
-        Owed::From(first) => parcel.all.get(first..),
-        Owed::Nothing | Owed::More | Owed::Other => None,
-    });
-    let mut lines = String::new();
-    for record in owed.flatten() {
-        let line = record.bytes();
-        // The rest of a chain of which a record has no room must not be sent without it.
-        if !lines.is_empty() && lines.len() + line.len() >= BYTES {
-            break;
-        }
-        lines += &line;
-        lines.push('\n');
-    }
-    lines
 }
 
 /// Asks what the archive holds of those of which it is not known.
@@ -290,6 +276,13 @@ impl Parcel {
         Self { from: Origin::Gone(Box::new(gone)), uid, all, since }
     }
 
+    fn request(&self) -> &AccessRequest {
+        match &self.from {
+            Origin::Stored(request) => request,
+            Origin::Gone(gone) => &gone.request,
+        }
+    }
+
     fn owed(&self, context: &Context) -> Owed {
         owed(&self.all, &context.stores.outbox.held(&self.uid).unwrap_or_default())
     }
@@ -307,6 +300,9 @@ impl Parcel {
         let new = self.all.iter().skip(first).take(count);
         new.for_each(|record| context.metrics.shown.records.acknowledged(now.duration_since(record.at.0)));
         context.stores.outbox.holds(&self.uid, held.clone());
+        let last = usize::try_from(held.held).ok().and_then(|held| self.all.get(held.checked_sub(1)?));
+        let is_textless = last.is_some_and(|last| named(last).any(|digest| context.stores.texts.is_lost(digest)));
+        context.stores.outbox.set_textless(&self.uid, is_textless);
         *held != before
     }
 
@@ -319,10 +315,7 @@ impl Parcel {
 
     /// It is not sent again before it changes.
     fn give_up(self, context: &Context, why: &str) {
-        let request = match &self.from {
-            Origin::Stored(request) => &**request,
-            Origin::Gone(gone) => &gone.request,
-        };
+        let request = self.request();
         let (namespace, name) = (request.namespace(), request.name_any());
         warn!(namespace, name, uid = self.uid, why, "the archive cannot take a request's records as they are");
         context.stores.outbox.stuck(reference(request), self.since);

@@ -315,6 +315,7 @@ impl<'a> Pass<'a> {
         let info = PassInfo { began: self.began, wake, unbound_at };
         let on = version(&self.request);
         let _moving = begin_to_move_end(self.context, &self.request, &status)?;
+        self.facts.keep_texts(&status);
         self.request = self.context.writer.record(&self.request, status, info).await?;
         let limits = self.context.stores.policies.set().is_some_and(|policies| policies.any_limits());
         let requests = &self.context.stores.requests;

@@ -16,6 +16,7 @@ pub mod packed;
 pub mod policies;
 pub mod rbac;
 pub mod requests;
+pub mod texts;
 pub mod worked_on;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -29,6 +30,7 @@ use self::packed::PackedRequest;
 use self::policies::Policies;
 use self::rbac::{Rbac, RbacFeeds};
 use self::requests::Requests;
+use self::texts::DecisionTexts;
 use super::observe::{DecodedPolicy, Rules};
 use crate::core::model::namespaces::Namespaces;
 
@@ -44,6 +46,8 @@ pub struct Stores {
     pub bind_rights: BindRightsStore,
     /// Records that have yet to be delivered.
     pub outbox: Outbox,
+    /// Texts that they name.
+    pub texts: DecisionTexts,
     /// Which kinds have been seen as a whole.
     pub listed: Listed,
     namespaces: RwLock<Option<Arc<Namespaces>>>,
@@ -69,6 +73,7 @@ impl Stores {
             rbac,
             bind_rights: BindRightsStore::default(),
             outbox: Outbox::new(outbox),
+            texts: DecisionTexts::new(outbox.delivers),
             listed: Listed::default(),
             namespaces: RwLock::default(),
         };

@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is stored: after a restart, all is asked for again. It must not call the archive: `loops::outbox` does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,6 +56,8 @@ struct Unsent {
     gone: Vec<GoneRequest>,
     /// What the archive holds, of requests that are not noted to be recorded.
     held: HashMap<String, HeldChain>,
+    /// Those of these whose last record names a text that nobody has any more.
+    textless: HashSet<String>,
     /// Those of which it holds something else than there is, or which it refuses.
     stuck: HashMap<ObjectRef<PackedRequest>, Timestamp>,
 }
@@ -99,6 +101,7 @@ impl Outbox {
         if is_noted(request) {
             unsent.waiting.remove(&at);
             unsent.held.remove(&request.uid().unwrap_or_default());
+            unsent.textless.remove(&request.uid().unwrap_or_default());
             drop(unsent);
             self.rested.notify_one();
             return;
@@ -203,9 +206,21 @@ impl Outbox {
         self.lock().held.insert(uid.to_owned(), held);
     }
 
+    /// Whether it lacks a text that the last record of a request names, and nobody can give it that.
+    pub fn set_textless(&self, uid: &str, is_textless: bool) {
+        let mut unsent = self.lock();
+        if is_textless {
+            unsent.textless.insert(uid.to_owned());
+        } else {
+            unsent.textless.remove(uid);
+        }
+    }
+
     /// What it holds is not asked for any more.
     pub fn forget_held(&self, uid: &str) {
-        self.lock().held.remove(uid);
+        let mut unsent = self.lock();
+        unsent.held.remove(uid);
+        unsent.textless.remove(uid);
     }
 
     /// Whether the archive answers.
@@ -215,7 +230,9 @@ impl Outbox {
 
     /// What is known of the archive when the request of this UID is decided; none where there is none.
     pub fn sight(&self, uid: &str) -> Option<ArchiveSight> {
-        let records = self.held(uid).and_then(|held| usize::try_from(held.held).ok()).unwrap_or_default();
+        // A decision is held with the texts that it was made by, or not at all.
+        let held = self.held(uid).filter(|_| !self.lock().textless.contains(uid));
+        let records = held.and_then(|held| usize::try_from(held.held).ok()).unwrap_or_default();
         // The first record is no entry of the history.
         let (holds, answers) = (records.saturating_sub(1), self.answers.load(Ordering::Relaxed));
         self.settings.delivers.then_some(ArchiveSight { holds, answers })

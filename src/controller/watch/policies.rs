@@ -32,7 +32,7 @@ pub async fn watch_policies(
                 known.insert(policy.name_any(), SpecVersion::of(policy));
             }
             Event::InitDone => {
-                context.stores.policies.renew();
+                context.renew_policies();
                 listed(ACCESS_POLICIES, context, readiness);
                 context.enqueue_open_requests();
             }
@@ -44,7 +44,7 @@ pub async fn watch_policies(
                 let doubts = || context.stores.policies.set().is_some_and(|policies| policies.doubts(&name));
                 let (edited, doubted) = (before != Some(after), doubts());
                 if edited || doubted || is_doubted(policy) {
-                    context.stores.policies.renew();
+                    context.renew_policies();
                 }
                 if edited || doubted != doubts() {
                     context.enqueue_concerned(&Change::Policy { name: &name, may_deny });
@@ -54,7 +54,7 @@ pub async fn watch_policies(
                 let name = policy.name_any();
                 let may_deny = known.remove(&name).is_none_or(|before| before.may_deny);
                 context.stores.policies.first_seen.forget(policy.uid().as_deref());
-                context.stores.policies.renew();
+                context.renew_policies();
                 context.enqueue_concerned(&Change::Policy { name: &name, may_deny });
             }
         }

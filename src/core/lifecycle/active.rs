@@ -172,7 +172,7 @@ fn risk_decided_on<'s>(s: &Snapshot<'s>, status: &'s AccessRequestStatus) -> Opt
     if s.risk == status.risk.as_ref() {
         return s.risk;
     }
-    let same = status.role.as_ref().zip(s.role).is_some_and(|(decided, role)| decided.digest == role.digest());
+    let same = status.role.as_ref().zip(s.role).is_some_and(|(decided, role)| role.has_digest(&decided.digest));
     if same { status.risk.as_ref().or(s.risk) } else { s.risk }
 }
 

@@ -21,7 +21,6 @@ use crate::core::model::instants::whole_second;
 use crate::core::model::openings::Openings;
 use crate::core::model::recurrence::{Opening, Recurrence, is_open};
 use crate::core::policies::Policy;
-use crate::core::rbac::role::RoleSeen;
 
 /// Access rests: its bindings go, and the record says that it comes back. Nothing is done where that is so already.
 pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &dyn Display, now: Timestamp) -> Step {
@@ -91,22 +90,29 @@ pub fn in_window(
 
 /// What the role is at the decision, for comparison afterwards. That it changed while people were asked goes on record.
 pub fn decide_on_role(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Timestamp) {
-    let Some(digest) = s.role.map(RoleSeen::digest) else { return };
-    if status.role.as_ref().is_some_and(|decided| decided.digest != digest) {
+    let Some(role) = s.role else { return };
+    let decided = status.role.take().map(|decided| decided.digest);
+    let is_same = decided.as_ref().is_some_and(|decided| role.has_digest(decided));
+    if decided.is_some() && !is_same {
         let why = Rest::RoleChangedBefore(s.request.spec.role.clone());
         history::add(&mut status.history, now, Reason::RoleChanged, None, &why);
     }
+    let digest = decided.filter(|_| is_same).unwrap_or_else(|| role.digest());
     status.role = Some(DecidedRole { digest, changed_to: None });
 }
 
 /// Puts on record that the role is not what was decided on any more, or that it is again.
 pub fn note_role_change(s: &Snapshot<'_>, status: &mut AccessRequestStatus, now: Timestamp) {
-    let Some((decided, digest)) = status.role.as_mut().zip(s.role.map(RoleSeen::digest)) else { return };
-    let changed_to = Some(digest).filter(|digest| *digest != decided.digest);
-    if changed_to != decided.changed_to {
+    let Some((decided, seen)) = status.role.as_mut().zip(s.role) else { return };
+    let is_restored = seen.has_digest(&decided.digest);
+    let is_noted = match &decided.changed_to {
+        Some(changed_to) => !is_restored && seen.has_digest(changed_to),
+        None => is_restored,
+    };
+    if !is_noted {
         let role = s.request.spec.role.clone();
-        let why = if changed_to.is_some() { Rest::RoleChanged(role) } else { Rest::RoleRestored(role) };
-        decided.changed_to = changed_to;
+        let why = if is_restored { Rest::RoleRestored(role) } else { Rest::RoleChanged(role) };
+        decided.changed_to = (!is_restored).then(|| seen.digest());
         history::add(&mut status.history, now, Reason::RoleChanged, None, &why);
     }
 }

@@ -3,6 +3,7 @@
 //! It must not read a spec: `read` does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::SignedDuration;
 
@@ -23,7 +24,9 @@ use crate::core::model::subjects::is_subject;
 pub struct Policy {
     /// Name, UID and generation.
     pub reference: PolicyRef,
-    /// SHA-256 over its spec, in canonical JSON: by it the text is found again.
+    /// Its spec, in canonical JSON.
+    pub text: Arc<str>,
+    /// SHA-256 over that: by it the text is found again.
     pub digest: String,
     pub effect: Effect,
     /// Who may ask; none in a Deny means everybody.

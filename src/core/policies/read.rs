@@ -5,6 +5,7 @@
 //! whom and what it touches.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::SignedDuration;
 
@@ -94,13 +95,15 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         faults.extend(in_expressions);
         return Err(faults);
     }
+    let text: Arc<str> = canonical(spec).into();
     Ok(Policy {
         reference: PolicyRef {
             name: policy.metadata.name.clone().unwrap_or_default(),
             uid: policy.metadata.uid.clone().unwrap_or_default(),
             generation: policy.metadata.generation.unwrap_or_default(),
         },
-        digest: digest(canonical(spec).as_bytes()),
+        digest: digest(text.as_bytes()),
+        text,
         effect: *effect,
         requesters: requesters.clone(),
         roles: roles.clone(),

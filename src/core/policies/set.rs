@@ -89,6 +89,21 @@ impl PolicySet {
         (policy.reference == *version).then(|| policy.digest.clone())
     }
 
+    /// The text with this digest, if it is that of a policy as it is now.
+    pub fn text(&self, digest: &str) -> Option<Arc<str>> {
+        let mut readable = self.entries.values().filter_map(Entry::readable);
+        readable.find(|policy| policy.digest == digest).map(|policy| policy.text.clone())
+    }
+
+    /// The policies of which another set has no longer this text.
+    pub fn gone_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Policy> {
+        let readable = self.entries.iter().filter_map(|(name, entry)| Some((name, entry.readable()?)));
+        readable.filter_map(|(name, policy)| {
+            let still = other.get(name).and_then(Entry::readable).is_some_and(|now| now.digest == policy.digest);
+            (!still).then_some(policy)
+        })
+    }
+
     /// All policies, in the order of their names.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry))
@@ -274,6 +289,20 @@ mod tests {
         assert!(!same(&after, "a") && same(&after, "b"));
         assert!(!same(&before.renewed([&anew], |_| None), "b"));
         assert!(before.renewed([&anew], |_| None).get("a").is_none());
+    }
+
+    #[test]
+    fn texts_are_found_by_their_digest_and_missed_when_they_go() {
+        let before = PolicySet::new([&policy("a", json!({})), &policy("b", json!({})), &policy("c", json!({}))]);
+        let mut edited = policy("a", json!({ "duration": { "max": "2h" } }));
+        edited.metadata.generation = Some(2);
+        let after = before.renewed([&edited, &policy("b", json!({}))], |_| None);
+        let gone: Vec<&str> = before.gone_from(&after).map(|policy| policy.reference.name.as_str()).collect();
+        assert_eq!(gone, ["a", "c"]);
+        let now = after.get("a").and_then(Entry::readable).unwrap();
+        assert_eq!(crate::api::record::digest(now.text.as_bytes()), now.digest);
+        assert_eq!(after.text(&now.digest), Some(now.text.clone()));
+        assert_eq!(before.text(&now.digest), None);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::api::record::digest_of_sum;
+use crate::api::record::{digest, digest_of_sum};
 use crate::api::request::{NarrowRule, RoleRisk};
 use crate::core::rbac::risk::{Extent, Risk, risk, unreadable};
 use crate::core::rbac::rules::{self, Uncovered, covers};
@@ -108,9 +109,30 @@ impl RoleSeen {
         self.places().into_iter().map(lacks).find(|lacks| !lacks.is_empty()).unwrap_or_default()
     }
 
-    /// What the rules are, in one word that changes when they do: SHA-256 over all places. The order in which
-    /// somebody wrote them changes nothing.
+    /// The rules in canonical JSON: a list of the places where it is looked up, each with its namespace, if it has one, and its
+    /// rules, which are null where it is not there. The order in which somebody wrote them changes nothing. None when it is
+    /// nowhere.
+    pub fn text(&self) -> Option<String> {
+        let places = self.places();
+        if places.iter().all(|(_, rules)| rules.is_none()) {
+            return None;
+        }
+        let places: Vec<String> = places.into_iter().map(|(namespace, rules)| place_text(namespace, rules)).collect();
+        Some(format!("[{}]", places.join(",")))
+    }
+
+    /// What the rules are, in one word that changes when they do: SHA-256 over [`RoleSeen::text`].
     pub fn digest(&self) -> String {
+        self.text().map_or_else(|| NO_ROLE.to_owned(), |text| digest(text.as_bytes()))
+    }
+
+    /// Whether this digest, which may be stored by an earlier version, is of these rules.
+    pub fn has_digest(&self, stored: &str) -> bool {
+        self.digest() == stored || self.earlier_digest() == stored
+    }
+
+    /// As versions made it that kept no texts.
+    fn earlier_digest(&self) -> String {
         let places = self.places();
         if places.iter().all(|(_, rules)| rules.is_none()) {
             return NO_ROLE.to_owned();
@@ -167,14 +189,43 @@ impl fmt::Display for Lack {
     }
 }
 
-/// A rule as text, its lists sorted. Each word is quoted, so that no two rules have the same text.
+/// A place in canonical JSON.
+fn place_text(namespace: Option<&str>, rules: Option<&[PolicyRule]>) -> String {
+    let namespace = namespace.map(|name| format!(r#""namespace":{},"#, json!(name))).unwrap_or_default();
+    let rules = rules.map_or_else(
+        || "null".to_owned(),
+        |rules| {
+            let mut texts: Vec<String> = rules.iter().map(rule_text).collect();
+            texts.sort();
+            format!("[{}]", texts.join(","))
+        },
+    );
+    format!(r#"{{{namespace}"rules":{rules}}}"#)
+}
+
+/// A rule in canonical JSON, each list sorted and none empty.
+fn rule_text(rule: &PolicyRule) -> String {
+    let lists = [
+        ("apiGroups", rules::list(&rule.api_groups)),
+        ("nonResourceURLs", rules::list(&rule.non_resource_urls)),
+        ("resourceNames", rules::list(&rule.resource_names)),
+        ("resources", rules::list(&rule.resources)),
+        ("verbs", rule.verbs.as_slice()),
+    ];
+    let members = lists.into_iter().filter(|(_, words)| !words.is_empty());
+    let members: Vec<String> = members.map(|(name, words)| format!(r#""{name}":{}"#, sorted(words))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+fn sorted(words: &[String]) -> String {
+    let mut words: Vec<&String> = words.iter().collect();
+    words.sort();
+    words.dedup();
+    json!(words).to_string()
+}
+
+/// A rule as earlier versions wrote it, its lists sorted. Each word is quoted, so that no two rules have the same text.
 fn in_order(rule: &PolicyRule) -> String {
-    let sorted = |texts: &[String]| {
-        let mut texts: Vec<&String> = texts.iter().collect();
-        texts.sort();
-        texts.dedup();
-        serde_json::json!(texts).to_string()
-    };
     let lists = [
         rule.verbs.as_slice(),
         rules::list(&rule.api_groups),
@@ -188,8 +239,11 @@ fn in_order(rule: &PolicyRule) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::record::canonical;
     use crate::api::risk::RiskLevel;
-    use serde_json::json;
+
+    /// Of the role in the test below, as it was stored.
+    const EARLIER: &str = "sha256:adfb1b583a6084980283afc405aca071f00d178c300874b8219762d6678864a8";
 
     fn cluster(rules: serde_json::Value) -> RoleSeen {
         let role = serde_json::from_value(json!({ "metadata": { "name": "edit" }, "rules": rules })).unwrap();
@@ -228,6 +282,33 @@ mod tests {
         };
         assert_ne!(in_two(&empty, &None), in_two(&empty, &empty), "one that is gone is not one without rules");
         assert!(first.starts_with("sha256:") && first.len() <= 80);
+    }
+
+    #[test]
+    fn the_text_is_canonical_json_that_the_digest_is_of() {
+        let odd = json!({ "verbs": ["list", "get", "get"], "apiGroups": [""], "resources": ["p\"ods"] });
+        let urls = json!({ "verbs": ["get"], "nonResourceURLs": ["/ü\u{1}"], "resourceNames": [] });
+        let named: Role = serde_json::from_value(json!({ "rules": [odd, urls] })).unwrap();
+        let roles = [("a".to_owned(), Some(Arc::new(named))), ("b".to_owned(), None)];
+        for role in [cluster(json!([odd, urls])), cluster(json!([])), RoleSeen::OfNamespaces(roles.into())] {
+            let text = role.text().unwrap();
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(canonical(&value), text);
+            assert_eq!(digest(text.as_bytes()), role.digest());
+            assert!(role.has_digest(&role.digest()) && role.has_digest(&role.earlier_digest()));
+            assert!(!role.has_digest(&cluster(json!([odd])).digest()) && !role.has_digest(NO_ROLE));
+        }
+        let rules = r#"[{"rules":[{"apiGroups":[""],"resources":["pods"],"verbs":["get"]}]}]"#;
+        assert_eq!(cluster(json!([pods(&["get"])])).text().unwrap(), rules);
+        assert_eq!(RoleSeen::OfCluster(None).text(), None);
+        assert!(RoleSeen::OfCluster(None).has_digest(NO_ROLE));
+    }
+
+    /// What a grant of an earlier version was decided on must not seem to have changed.
+    #[test]
+    fn digests_of_earlier_versions_are_still_known() {
+        let role = cluster(json!([pods(&["get", "list"]), pods(&["delete"])]));
+        assert_eq!(role.earlier_digest(), EARLIER);
     }
 
     #[test]

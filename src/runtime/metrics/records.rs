@@ -22,6 +22,7 @@ pub struct RecordFigures {
     took: Histogram,
     failures: Counter,
     removed: Counter,
+    lost_texts: Counter,
 }
 
 /// How far an archive is behind, when it is asked for.
@@ -44,6 +45,7 @@ impl Default for RecordFigures {
             took: Histogram::new(SECONDS),
             failures: Counter::default(),
             removed: Counter::default(),
+            lost_texts: Counter::default(),
         }
     }
 }
@@ -52,7 +54,7 @@ impl RecordFigures {
     /// Has them shown.
     pub(super) fn register(&self, r: &mut Registry) {
         // Without `..`, so that a figure that is not registered below is an unused variable.
-        let Self { waiting, stuck, oldest, took, failures, removed } = self;
+        let Self { waiting, stuck, oldest, took, failures, removed, lost_texts } = self;
         r.register("unrecorded_requests", "Requests with records that no archive has acknowledged", waiting.clone());
         let help =
             "Requests of which the archive holds something else than their history says, or refuses what it says";
@@ -64,6 +66,8 @@ impl RecordFigures {
         r.register("record_failures", "Deliveries of records that failed and are tried again", failures.clone());
         let help = "Requests that were removed from the cluster since they were over, recorded and old enough";
         r.register("removed_requests", help, removed.clone());
+        let help = "Texts that records name and that were gone before an archive had them";
+        r.register("lost_texts", help, lost_texts.clone());
     }
 
     /// A record was acknowledged that long after what it tells of.
@@ -79,6 +83,11 @@ impl RecordFigures {
     /// So many requests were removed.
     pub fn removed(&self, requests: u64) {
         self.removed.inc_by(requests);
+    }
+
+    /// A text is gone that a record names and the archive lacks.
+    pub fn lost_text(&self) {
+        self.lost_texts.inc();
     }
 
     pub(super) fn show(&self, behind: RecordsBehind) {

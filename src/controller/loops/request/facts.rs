@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use crate::api::request::{AccessRequest, RoleRisk};
+use crate::api::request::{AccessRequest, AccessRequestStatus, RoleRisk};
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::loops::bind_rights;
@@ -19,6 +19,7 @@ use crate::core::policies::limits::Counted;
 use crate::core::policies::usable::BindRights;
 use crate::core::rbac::risk::Extent;
 use crate::core::rbac::role::RoleSeen;
+use crate::core::record::texts::named_in;
 
 /// What one request is decided by.
 pub(super) struct Facts<'a> {
@@ -130,6 +131,18 @@ impl<'a> Facts<'a> {
         self.learn_bind_rights(request, &rules).await;
         self.fresh_rules = Some(rules);
         Ok(())
+    }
+
+    /// Keeps the texts that a status names which was planned from these facts: they may change at any moment.
+    pub(super) fn keep_texts(&self, status: &AccessRequestStatus) {
+        let texts = &self.context.stores.texts;
+        for digest in named_in(&status.history).filter(|digest| texts.wants(digest)) {
+            let of_policy = || self.rules()?.policies.text(digest);
+            let of_role = || self.role.as_ref().filter(|role| role.digest() == digest)?.text().map(Arc::from);
+            if let Some(text) = of_policy().or_else(of_role) {
+                texts.keep(digest, text);
+            }
+        }
     }
 
     fn see_role(&mut self, request: &AccessRequest, role: Option<RoleSeen>, namespaces: &Namespaces) {
