@@ -71,9 +71,10 @@ fuzz:
 bench: controlplane
 	DAYPASS_RECORDS=$(RECORDS) DAYPASS_PROGRAM=$(abspath $(PROGRAM)) cargo test --quiet --release --test e2e -- bench $(ONLY) $(LIVE)
 
-## At least FAULTS faults on the line, with killed controllers and wrong clocks; SEED repeats a run. Some ten minutes.
+## At least FAULTS faults on the line, with killed controllers and wrong clocks; SEED repeats a run. Then the API server, etcd,
+## and the archive and its database go. Some fifteen minutes; `make faults ONLY=archive` is a part: weather, stories or archive.
 faults: controlplane
-	cargo test --quiet --test e2e -- faults "$(SEED)" "$(FAULTS)"
+	cargo test --quiet --test e2e -- faults "$(SEED)" "$(FAULTS)" "$(ONLY)"
 
 ## A call of `kubectl daypass run` that is approved after so many minutes, and goes on.
 held-call: MINUTES = 10

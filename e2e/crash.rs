@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::{SOON, why_over};
 use crate::harness::install::CONTROLLER;
-use crate::harness::proxy::{Fault, Moment, Way};
+use crate::harness::proxy::{Fault, Way, deaths};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::now;
 use crate::harness::{Cluster, eventually, private};
@@ -24,8 +24,7 @@ use crate::harness::{Cluster, eventually, private};
 pub fn trials() -> Vec<Trial> {
     vec![
         private("crash::killed_at_every_write_of_a_grant_and_a_revoke", killed_at_every_write),
-        private("crash::killed_before_every_write_of_a_narrow_grant", killed_before_a_narrow_write),
-        private("crash::killed_after_every_write_of_a_narrow_grant", killed_after_a_narrow_write),
+        private("crash::killed_at_every_write_of_a_narrow_grant", killed_at_every_narrow_write),
         private("crash::a_namespace_made_anew_unseen_is_not_the_one_that_was_granted", namespace_made_anew),
         private("crash::overdue_grants_go_when_the_controller_starts", overdue_grants),
         private("crash::an_end_that_comes_while_the_api_server_is_away", api_server_away),
@@ -44,23 +43,15 @@ const WRITES: usize = 7;
 const NARROW_WRITES: usize = 12;
 
 async fn killed_at_every_write(cluster: Arc<Cluster>) {
-    killed(cluster, &json!({ "duration": "3s" }), WRITES, &[Moment::Before, Moment::After]).await;
+    killed(cluster, &json!({ "duration": "3s" }), WRITES).await;
 }
 
-fn narrow() -> Value {
+async fn killed_at_every_narrow_write(cluster: Arc<Cluster>) {
     let rule = json!({ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web-0"] });
-    json!({ "duration": "3s", "rules": [rule] })
+    killed(cluster, &json!({ "duration": "3s", "rules": [rule] }), NARROW_WRITES).await;
 }
 
-async fn killed_before_a_narrow_write(cluster: Arc<Cluster>) {
-    killed(cluster, &narrow(), NARROW_WRITES, &[Moment::Before]).await;
-}
-
-async fn killed_after_a_narrow_write(cluster: Arc<Cluster>) {
-    killed(cluster, &narrow(), NARROW_WRITES, &[Moment::After]).await;
-}
-
-async fn killed(cluster: Arc<Cluster>, spec: &Value, writes: usize, moments: &[Moment]) {
+async fn killed(cluster: Arc<Cluster>, spec: &Value, writes: usize) {
     // The controller under test speaks through the proxy; the one that the cluster came with is not needed.
     cluster.controller.kill();
     let (proxy, controller) = cluster.controller_through_proxy().await;
@@ -68,34 +59,32 @@ async fn killed(cluster: Arc<Cluster>, spec: &Value, writes: usize, moments: &[M
     let namespace = cluster.namespace("crash").await;
     cluster.allow(&namespace, &namespace, json!({})).await;
 
-    for write in 0..writes {
-        for &moment in moments {
-            let name = format!("die-{write}-{moment:?}").to_lowercase();
-            let seen = AtomicUsize::new(0);
-            let died = Arc::new(Mutex::new(None));
-            let (death, victim) = (died.clone(), controller.clone());
-            proxy.watch(move |at, request| {
-                if death.lock().unwrap().is_some() {
-                    return Way::Cut;
-                }
-                if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
-                    return Way::On;
-                }
-                victim.kill();
-                *death.lock().unwrap() = Some(format!("{} {}", request.method, request.path));
-                Way::Cut
-            });
-            cluster.ask(ALICE, &namespace, &name, spec.clone()).await;
-            eventually(&format!("it dies at write {write}"), SOON, async || {
-                died.lock().unwrap().clone().ok_or_else(|| "it lives".to_owned())
-            })
-            .await;
-            proxy.pass_all();
-            controller.restart().await;
-            let ended = cluster.until(&namespace, &name, State::Expired).await;
-            let at = died.lock().unwrap().clone().unwrap();
-            whole(&cluster, &namespace, &ended, &format!("{moment:?} {at}")).await;
-        }
+    for (write, moment) in deaths(writes) {
+        let name = format!("die-{write}-{moment:?}").to_lowercase();
+        let seen = AtomicUsize::new(0);
+        let died = Arc::new(Mutex::new(None));
+        let (death, victim) = (died.clone(), controller.clone());
+        proxy.watch(move |at, request| {
+            if death.lock().unwrap().is_some() {
+                return Way::Cut;
+            }
+            if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
+                return Way::On;
+            }
+            victim.kill();
+            *death.lock().unwrap() = Some(format!("{} {}", request.method, request.path));
+            Way::Cut
+        });
+        cluster.ask(ALICE, &namespace, &name, spec.clone()).await;
+        eventually(&format!("it dies at write {write}"), SOON, async || {
+            died.lock().unwrap().clone().ok_or_else(|| "it lives".to_owned())
+        })
+        .await;
+        proxy.pass_all();
+        controller.restart().await;
+        let ended = cluster.until(&namespace, &name, State::Expired).await;
+        let at = died.lock().unwrap().clone().unwrap();
+        whole(&cluster, &namespace, &ended, &format!("{moment:?} {at}")).await;
     }
 }
 

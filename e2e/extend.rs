@@ -17,7 +17,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::cast::{SOON, falls_short, no_longer, why_over};
-use crate::harness::proxy::{Moment, Way};
+use crate::harness::proxy::{Way, deaths};
 use crate::harness::users::{ALICE, CAROL, EVE};
 use crate::harness::wait::now;
 use crate::harness::{Cluster, eventually, private, shared};
@@ -171,34 +171,32 @@ async fn killed_at_every_write(cluster: Arc<Cluster>) {
     cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "1h" })).await;
     let mut before = cluster.until(&namespace, "fix", State::Active).await;
     cluster.until_events(&before, &["Granted"]).await;
-    for write in 0..WRITES {
-        for moment in [Moment::Before, Moment::After] {
-            let (seen, died) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
-            let (flag, victim) = (died.clone(), controller.clone());
-            proxy.watch(move |at, _| {
-                if flag.load(Ordering::SeqCst) {
-                    return Way::Cut;
-                }
-                if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
-                    return Way::On;
-                }
-                victim.kill();
-                flag.store(true, Ordering::SeqCst);
-                Way::Cut
-            });
-            let name = format!("more-{write}-{moment:?}").to_lowercase();
-            cluster.ask(ALICE, &namespace, &name, more("fix", "1m")).await;
-            eventually(&format!("it dies at write {write}"), SOON, async || {
-                if died.load(Ordering::SeqCst) { Ok(()) } else { Err("it lives".to_owned()) }
-            })
-            .await;
-            proxy.pass_all();
-            controller.restart().await;
-            cluster.until(&namespace, &name, State::Extended).await;
-            let after = cluster.until(&namespace, "fix", State::Active).await;
-            assert_eq!(end(&after), end(&before) + SignedDuration::from_mins(1), "{moment:?} write {write}");
-            before = after;
-        }
+    for (write, moment) in deaths(WRITES) {
+        let (seen, died) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+        let (flag, victim) = (died.clone(), controller.clone());
+        proxy.watch(move |at, _| {
+            if flag.load(Ordering::SeqCst) {
+                return Way::Cut;
+            }
+            if at != moment || seen.fetch_add(1, Ordering::SeqCst) != write {
+                return Way::On;
+            }
+            victim.kill();
+            flag.store(true, Ordering::SeqCst);
+            Way::Cut
+        });
+        let name = format!("more-{write}-{moment:?}").to_lowercase();
+        cluster.ask(ALICE, &namespace, &name, more("fix", "1m")).await;
+        eventually(&format!("it dies at write {write}"), SOON, async || {
+            if died.load(Ordering::SeqCst) { Ok(()) } else { Err("it lives".to_owned()) }
+        })
+        .await;
+        proxy.pass_all();
+        controller.restart().await;
+        cluster.until(&namespace, &name, State::Extended).await;
+        let after = cluster.until(&namespace, "fix", State::Active).await;
+        assert_eq!(end(&after), end(&before) + SignedDuration::from_mins(1), "{moment:?} write {write}");
+        before = after;
     }
     let restored = |entry: &daypass::api::request::HistoryEntry| entry.event.as_str() == "BindingRestored";
     assert!(!before.status.as_ref().unwrap().history.iter().any(restored), "nobody had changed the binding by hand");

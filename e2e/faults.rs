@@ -5,6 +5,7 @@
 //! A seed repeats what is asked for, and the weather: when storms come, who is killed, how clocks are set, and the order
 //! of faults on each line. Which request a fault falls on depends on the timing of the run.
 
+mod archive;
 mod judge;
 mod people;
 mod stories;
@@ -64,25 +65,40 @@ struct Size {
     verbose: bool,
 }
 
-/// Runs it with `[SEED [FAULTS]]`, then tells the stories.
+/// The parts of a run.
+const PARTS: [&str; 3] = ["weather", "stories", "archive"];
+
+/// Runs it with `[SEED [FAULTS [PART]]]`: a part, or all of them.
 pub fn run(arguments: &[String]) -> ExitCode {
-    let number = |index: usize| arguments.get(index).filter(|text| !text.is_empty());
-    let parsed = |index: usize, otherwise: u64| number(index).map_or(Ok(otherwise), |text| text.parse());
-    let (Ok(seed), Ok(faults)) = (parsed(0, random()), parsed(1, 1_000)) else {
-        eprintln!("make faults SEED=number FAULTS=number");
+    let given = |index: usize| arguments.get(index).filter(|text| !text.is_empty());
+    let parsed = |index: usize, otherwise: u64| given(index).map_or(Ok(otherwise), |text| text.parse());
+    let only = given(2).map(String::as_str);
+    let (Ok(seed), Ok(faults), true) =
+        (parsed(0, random()), parsed(1, 1_000), only.is_none_or(|only| PARTS.contains(&only)))
+    else {
+        eprintln!("make faults SEED=number FAULTS=number ONLY={}", PARTS.join("|"));
         return ExitCode::FAILURE;
     };
     let faults = usize::try_from(faults).unwrap_or(usize::MAX);
     let runtime = trial::runtime();
-    let cluster = runtime.block_on(Cluster::private());
-    let verdict = runtime.block_on(endure(&cluster, &Size { seed, faults, longest_step: 3_600_000, verbose: true }));
+    let mut complaints = Vec::new();
+    for part in PARTS.into_iter().filter(|part| only.is_none_or(|only| only == *part)) {
+        match part {
+            "weather" => complaints.extend(runtime.block_on(weathered(seed, faults))),
+            "stories" => runtime.block_on(stories::play()),
+            _ => complaints.extend(runtime.block_on(archive::play(seed))),
+        }
+    }
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn weathered(seed: u64, faults: usize) -> Vec<String> {
+    let cluster = Cluster::private().await;
+    let verdict = endure(&cluster, &Size { seed, faults, longest_step: 3_600_000, verbose: true }).await;
     if !verdict.complaints.is_empty() {
         cluster.control_plane.keep();
-        return ExitCode::FAILURE;
     }
-    drop(cluster);
-    runtime.block_on(stories::play());
-    ExitCode::SUCCESS
+    verdict.complaints
 }
 
 async fn short(cluster: Arc<Cluster>) {

@@ -7,19 +7,17 @@ mod volume;
 use std::time::Duration;
 
 use http::Request;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 use libtest_mimic::Trial;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
+use crate::harness::archive::{ARCHIVE, RunningArchive};
 use crate::harness::install::NAMESPACE;
-use crate::harness::process::Process;
-use crate::harness::servers::{AUDIT_POLICY, free_ports};
+use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::users::{ADMIN, BOB, CAROL, MALLORY};
-use crate::harness::{Cluster, alone, eventually, readiness, webhook};
+use crate::harness::{Cluster, alone, eventually};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -41,67 +39,29 @@ fn with_archive(name: &str, body: impl AsyncFnOnce(&Cluster) + Send + 'static) -
 
 /// How long a part may take to work.
 const LIMIT: Duration = Duration::from_secs(60);
-const NAME: &str = "daypass-archive";
 const RECORDS: &str = "/apis/archive.daypass.dev/v1/records";
 
 /// An archive that is installed and runs as its own account.
 struct Receiver<'a> {
     cluster: &'a Cluster,
-    _process: Process,
-    url: String,
-    certificate: CertificateDer<'static>,
+    archive: RunningArchive,
     /// UID of the cluster.
     home: String,
 }
 
 impl<'a> Receiver<'a> {
     async fn start(cluster: &'a Cluster) -> Self {
-        let (address, [port], [probed]) = (webhook::address(), free_ports(), free_ports());
-        let folder = cluster.control_plane.dir().join("archive");
-        std::fs::create_dir_all(&folder).expect("make a folder");
-        let admin = cluster.kubectl(ADMIN);
-        let secrets: Api<Secret> = Api::namespaced(cluster.client(ADMIN).await, NAMESPACE);
-        let data = secrets.get(NAME).await.expect("the Secret of the archive").data.expect("data");
-        for file in ["tls.crt", "tls.key"] {
-            std::fs::write(folder.join(file), &data[file].0).expect("write a file of the Secret");
-        }
-        webhook::lead(&cluster.control_plane, NAME, address, port).await;
-        let token = admin.ok(&["create", "token", NAME, "-n", NAMESPACE]).await;
-        let kubeconfig = cluster.control_plane.kubeconfig_for_token("service-account-daypass-archive", token.trim());
-        let at = |name: &str| folder.join(name).display().to_string();
-        // As its pod would be started, in places of this machine.
-        let mut args = arguments(cluster).await;
-        for (of_pod, here) in [
-            ("--listen=0.0.0.0:8443", format!("--listen={address}:{port}")),
-            ("--probes=0.0.0.0:8080", format!("--probes=127.0.0.1:{probed}")),
-            ("--certificates=/certificates", format!("--certificates={}", folder.display())),
-            ("--database=/data/archive.db", format!("--database={}", at("archive.db"))),
-            ("--config=/config/archive.yaml", format!("--config={}", at("archive.yaml"))),
-        ] {
-            args.iter_mut().filter(|arg| *arg == of_pod).for_each(|arg| here.clone_into(arg));
-        }
-        args.push(format!("--kubeconfig={}", kubeconfig.display()));
-        let maps: Api<ConfigMap> = Api::namespaced(cluster.client(ADMIN).await, NAMESPACE);
-        for (file, text) in
-            maps.get_opt(NAME).await.expect("ask for its files").and_then(|map| map.data).into_iter().flatten()
-        {
-            let text = text.replace("/config/", &at(""));
-            std::fs::write(folder.join(file), text).expect("write a file of the ConfigMap");
-        }
-        let program = std::path::Path::new(env!("CARGO_BIN_EXE_daypass-archive"));
-        let mut process = Process::spawn(cluster.control_plane.dir(), NAME, program, &args, &[]);
-        readiness::process("the archive is ready", &mut process, probed).await;
-        admin.ok(&["wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1.archive.daypass.dev"]).await;
-        let home = admin.ok(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]).await;
-        let certificate = CertificateDer::from_pem_slice(&data["ca.crt"].0).expect("a certificate");
-        Self { cluster, _process: process, url: format!("https://{address}:{port}"), certificate, home }
+        let archive = RunningArchive::start(&cluster.control_plane).await;
+        let uid = ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"];
+        Self { cluster, archive, home: cluster.kubectl(ADMIN).ok(&uid).await }
     }
 
     /// A client of the archive itself, with a token.
     fn client(&self, token: &str) -> Client {
-        let mut config = Config::new(self.url.parse().expect("a URL"));
-        config.root_cert = Some(vec![self.certificate.to_vec()]);
-        config.tls_server_name = Some(format!("{NAME}.{NAMESPACE}.svc"));
+        let certificate = CertificateDer::from_pem_slice(&self.archive.authority()).expect("a certificate");
+        let mut config = Config::new(self.archive.url().parse().expect("a URL"));
+        config.root_cert = Some(vec![certificate.to_vec()]);
+        config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
         config.auth_info.token = Some(token.to_owned().into());
         Client::try_from(config).expect("make a client")
     }
@@ -133,14 +93,6 @@ impl<'a> Receiver<'a> {
     }
 }
 
-/// What the container of the archive is started with.
-async fn arguments(cluster: &Cluster) -> Vec<String> {
-    let deployments: Api<Deployment> = Api::namespaced(cluster.client(ADMIN).await, NAMESPACE);
-    let deployment = deployments.get(NAME).await.expect("the Deployment of the archive");
-    let containers = deployment.spec.and_then(|spec| spec.template.spec).expect("a pod").containers;
-    containers.into_iter().find_map(|container| container.args).expect("arguments")
-}
-
 /// The code of a refusal.
 fn code(error: kube::Error) -> u16 {
     match error {
@@ -154,7 +106,7 @@ async fn push(cluster: &Cluster) {
     let (good, push) = (archive.record("uid", "shop"), archive.push_token().await);
     assert_eq!(archive.push("nobody", &good).await, Err(401));
     assert_eq!(archive.push(&archive.token("daypass", &[]).await, &good).await, Err(401), "a login of the API server");
-    let stranger = archive.token(NAME, &["--audience=daypass-archive"]).await;
+    let stranger = archive.token(ARCHIVE, &["--audience=daypass-archive"]).await;
     assert_eq!(archive.push(&stranger, &good).await, Err(403), "another account");
     let mut of_another = archive.record("other", "shop");
     of_another["cluster"] = json!("another");

@@ -19,11 +19,7 @@ use super::figures::Spread;
 use super::in_millis;
 use crate::harness::ControlPlane;
 use crate::harness::issuer::Issuer;
-
-#[path = "../harness/postgres.rs"]
-mod server;
-
-use server::PostgresServer;
+use crate::harness::postgres::PostgresServer;
 
 /// How many records are kept, if nobody says otherwise.
 const RECORDS: usize = 1_000_000;

@@ -15,6 +15,7 @@ pub struct PostgresServer {
     process: Child,
     /// Of its socket, and of 127.0.0.1 where it has TLS.
     pub port: u16,
+    settings: Vec<String>,
 }
 
 impl PostgresServer {
@@ -64,21 +65,24 @@ impl PostgresServer {
         made.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "--no-sync", "-D"])
             .arg(&data);
         assert!(run(&mut made), "initdb");
-        let mut server = as_postgres(&programs.join("postgres"));
-        server.arg("-D").arg(&data).arg("-k").arg(folder.path()).args([
-            "-c",
-            "listen_addresses=",
-            "-p",
-            &port.to_string(),
-        ]);
-        for setting in settings {
-            server.args(["-c", setting]);
-        }
-        let log = std::fs::File::create(folder.path().join("log")).expect("make a log");
-        let process = server.stdout(Stdio::null()).stderr(log).spawn().expect("start postgres");
-        let server = Self { folder, programs, process, port };
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let process = serve(&programs, folder.path(), port, &settings);
+        let server = Self { folder, programs, process, port, settings };
         server.until_ready();
         Some(server)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn stop(&mut self) {
+        let _ = run(Command::new("kill").args(["-s", "QUIT", &self.process.id().to_string()]));
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again on its data, and waits until it is ready.
+    #[allow(dead_code, reason = "not every program that has this module does")]
+    pub fn start_again(&mut self) {
+        self.process = serve(&self.programs, self.folder.path(), self.port, &self.settings);
+        self.until_ready();
     }
 
     fn until_ready(&self) {
@@ -106,10 +110,20 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // SIGQUIT: at once. Its data goes with it.
-        let _ = run(Command::new("kill").args(["-s", "QUIT", &self.process.id().to_string()]));
-        let _ = self.process.wait();
+        // Its data goes with it.
+        self.stop();
     }
+}
+
+fn serve(programs: &Path, folder: &Path, port: u16, settings: &[String]) -> Child {
+    let mut server = as_postgres(&programs.join("postgres"));
+    server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+    server.args(["-c", "listen_addresses=", "-p", &port.to_string()]);
+    for setting in settings {
+        server.args(["-c", setting]);
+    }
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("make a log");
+    server.stdout(Stdio::null()).stderr(log).spawn().expect("start postgres")
 }
 
 fn is_root() -> bool {

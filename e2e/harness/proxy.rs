@@ -33,6 +33,12 @@ pub enum Moment {
     After,
 }
 
+/// The points of so many writes at which a controller may die. A death before a write leaves what one after the write before
+/// it leaves.
+pub fn deaths(writes: usize) -> impl Iterator<Item = (usize, Moment)> {
+    std::iter::once((0, Moment::Before)).chain((0..writes).map(|write| (write, Moment::After)))
+}
+
 /// What to do with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {

@@ -18,7 +18,7 @@ use super::servers::AUDIT_POLICY;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Each private cluster is a control plane of 400 MB; more at a time would only slow each other down.
-static PRIVATE_WORLDS: Semaphore = Semaphore::const_new(2);
+static PRIVATE_WORLDS: Semaphore = Semaphore::const_new(3);
 
 /// A trial that needs no cluster.
 pub fn without_cluster(name: &str, body: fn()) -> Trial {

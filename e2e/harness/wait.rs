@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 
-/// How often a condition is looked at.
-const EVERY: Duration = Duration::from_millis(25);
+/// The shortest and the longest time between two looks at a condition. In between it is an eighth of what was waited for so
+/// far: most of the calls of the trials, and of the work of their API servers, were looks that came to nothing.
+const SHORTEST: Duration = Duration::from_millis(25);
+const LONGEST: Duration = Duration::from_millis(250);
 
 /// Waits until `check` returns `Ok` and returns its value. When the time is up it panics with `what` and
 /// the last reason why not.
@@ -25,12 +27,13 @@ pub async fn eventually<T>(what: &str, within: Duration, mut check: impl AsyncFn
 /// Calls `check` until it breaks, and returns what it broke with; or, when the time is up, the last
 /// reason to go on. A check may break with a failure, so that a lost cause is not waited for.
 pub async fn poll<T>(within: Duration, mut check: impl AsyncFnMut() -> ControlFlow<T, String>) -> Result<T, String> {
-    let deadline = Instant::now() + within;
+    let began = Instant::now();
+    let deadline = began + within;
     let mut last = "the condition was never answered".to_owned();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // A check that hangs must not outlast the deadline either.
-        match tokio::time::timeout(left.max(EVERY), check()).await {
+        match tokio::time::timeout(left.max(SHORTEST), check()).await {
             Ok(ControlFlow::Break(value)) => return Ok(value),
             Ok(ControlFlow::Continue(reason)) => last = reason,
             Err(_) => return Err(format!("{last}; the last look did not end in time")),
@@ -38,7 +41,7 @@ pub async fn poll<T>(within: Duration, mut check: impl AsyncFnMut() -> ControlFl
         if Instant::now() >= deadline {
             return Err(last);
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep((began.elapsed() / 8).clamp(SHORTEST, LONGEST)).await;
     }
 }
 

@@ -65,7 +65,7 @@ async fn writers(archive: &Receiver<'_>, there: &Issuer, login: &Issuer, push_th
         record
     };
     let (at_home, home) = (archive.record("home", "shop"), archive.push_token().await);
-    let alias = archive.token(super::NAME, &["--audience=daypass-archive"]).await;
+    let alias = archive.token(crate::harness::archive::ARCHIVE, &["--audience=daypass-archive"]).await;
     for (token, own) in [(&home, &at_home), (&push_there.to_owned(), &of("there")), (&alias, &of("alias"))] {
         for record in [&at_home, &of("there"), &of("alias")] {
             let answer = archive.push(token, record).await.map(|answer| answer["requests"][0]["held"] == 1);

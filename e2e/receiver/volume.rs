@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::NAME;
+use crate::harness::archive::ARCHIVE;
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, TRUDY};
@@ -31,14 +31,14 @@ pub async fn is_bound_and_nothing_else_changes(cluster: &Cluster) {
     admin.apply(GROUND).await;
     let controllers = ["persistentvolume-binder-controller", "persistentvolumeclaim-protection-controller"];
     cluster.control_plane.run_more_controllers(&controllers).await;
-    let of_claim = |path: &'static str| ["get", "pvc", NAME, "-n", NAMESPACE, "--ignore-not-found", "-o", path];
+    let of_claim = |path: &'static str| ["get", "pvc", ARCHIVE, "-n", NAMESPACE, "--ignore-not-found", "-o", path];
     eventually("the claim is bound", SOON, async || {
         let printed = admin.ok(&of_claim("jsonpath={.status.phase} {.spec.volumeName}")).await;
         if printed == "Bound of-the-archive" { Ok(()) } else { Err(printed) }
     })
     .await;
     attacks(cluster).await;
-    admin.ok(&["delete", "pvc", NAME, "-n", NAMESPACE, "--wait=false"]).await;
+    admin.ok(&["delete", "pvc", ARCHIVE, "-n", NAMESPACE, "--wait=false"]).await;
     eventually("what protects the claim lets go of it", SOON, async || {
         let printed = admin.ok(&of_claim("name")).await;
         if printed.is_empty() { Ok(()) } else { Err(printed) }
@@ -78,7 +78,7 @@ async fn attacks(cluster: &Cluster) {
         }
     }
     // Without its token, somebody who may impersonate it.
-    let patch = http::Request::patch(format!("/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/{NAME}"))
+    let patch = http::Request::patch(format!("/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/{ARCHIVE}"))
         .header("content-type", "application/merge-patch+json")
         .header("impersonate-user", format!("system:serviceaccount:kube-system:{BINDER}"))
         .body(annotation("as-another").into_bytes());
