@@ -271,6 +271,45 @@ async fn deleted(mut recorded: Recorded) {
     // Access ends with the namespace, and that is written down while there is time.
     let last = recorded.until_last(&going, "Deleted").await;
     assert!(last.actor.is_none() && last.given.is_some(), "{last:?}");
+    unseen(&recorded).await;
+}
+
+/// What went while no controller ran is missed by the next one, once; what is there, or over, is not.
+async fn unseen(recorded: &Recorded) {
+    let cluster = &recorded.cluster;
+    let namespace = cluster.namespace("unseen").await;
+    cluster.allow(&namespace, &namespace, json!({})).await;
+    let requests = [("went", json!({ "duration": "10m" })), ("stays", json!({ "duration": "10m" }))];
+    for (name, spec) in requests {
+        cluster.ask(ALICE, &namespace, name, spec).await;
+        recorded.until_recorded(&namespace, name, &["Requested", "Granted"]).await;
+    }
+    cluster.ask(ALICE, &namespace, "over", json!({ "role": { "name": "cluster-admin" } })).await;
+    recorded.until_recorded(&namespace, "over", &["Requested", "Denied"]).await;
+    cluster.controller.kill();
+    for name in ["went", "over"] {
+        cluster.kubectl(ADMIN).ok(&["delete", "areq", name, "-n", &namespace]).await;
+    }
+    // Another of its name is another.
+    cluster.ask(ALICE, &namespace, "went", json!({ "duration": "10m" })).await;
+    let kinds = ["Requested", "Granted", "Deleted", "Requested", "Granted"];
+    for round in ["first", "second"] {
+        cluster.controller.restart().await;
+        cluster.ask(ALICE, &namespace, round, json!({ "duration": "10m" })).await;
+        // It is sent behind the look at what is missing.
+        recorded.until_recorded(&namespace, round, &["Requested", "Granted"]).await;
+        let records = recorded.records(&namespace).await;
+        let of = |name: &'static str| records.iter().filter(move |record| record.request.name == name);
+        let first = records.iter().filter(|record| record.request.name == "went").min_by_key(|record| record.at.0);
+        let uid = &first.expect("records of it").request.uid;
+        let (mut went, again): (Vec<&Record>, Vec<&Record>) = of("went").partition(|one| one.request.uid == *uid);
+        went.extend(again);
+        assert_eq!(went.iter().map(|record| record.kind.as_str()).collect::<Vec<_>>(), kinds, "{round}");
+        assert!(went[2].message.is_some() && went[2].previous == Some(went[1].digest()), "{:?}", went[2]);
+        assert_eq!(of("stays").count() + of("over").count(), 4, "{round}");
+        let missing = printed(cluster, uid).into_iter().filter(|line| *line == went[2].bytes()).count();
+        assert_eq!(missing, 1, "it is printed once");
+    }
 }
 
 /// What a request was decided by is found by its digest, though it was changed and deleted while the archive was away.

@@ -16,10 +16,26 @@ fn conditions(objects: &[Value]) -> Vec<&str> {
     conditions.filter_map(|condition| condition["name"].as_str()).collect()
 }
 
+/// Whether the controller may delete requests: it needs that for the retention alone.
+fn may_remove(objects: &[Value]) -> bool {
+    let of_controller =
+        objects.iter().find(|object| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "daypass");
+    let rules = of_controller.and_then(|role| role["rules"].as_array()).expect("the rules of the controller");
+    rules.iter().any(|rule| {
+        let has = |field: &str, word: &str| rule[field].as_array().is_some_and(|words| words.contains(&json!(word)));
+        has("resources", "accessrequests") && has("verbs", "delete")
+    })
+}
+
 pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
     let none = render(&control_plane, &[]).await;
     assert!(find(&none, "Deployment", "-archive").is_none());
     assert!(!conditions(&none).contains(&"not-the-volume-of-the-archive"));
+    let elsewhere = "archive.url=https://archive,archive.urlAuthority=PEM";
+    for (values, may) in [(elsewhere, true), (SQLITE, true), ("archive.enabled=true,archive.retention=", false)] {
+        assert_eq!(may_remove(&render(&control_plane, &["--set", values]).await), may, "{values}");
+    }
+    assert!(!may_remove(&none), "nothing is removed without an archive");
 
     let sqlite = render(&control_plane, &["--set", SQLITE]).await;
     let deployment = find(&sqlite, "Deployment", "-archive").expect("a Deployment");

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Record;
+
 /// The schema of a line that holds a text: what a digest in a record is the digest of.
 pub const TEXT_SCHEMA: &str = "daypass.dev/text/v1";
 /// Most bytes of a delivery.
@@ -17,6 +19,30 @@ pub const AUDIENCE: &str = "daypass-archive";
 pub const RECORDS_PATH: &str = "/v1/records";
 /// Where it is asked what is held.
 pub const HEADS_PATH: &str = "/v1/heads";
+
+/// Where it is asked which requests have records that do not end.
+pub const OPEN_PATH: &str = "/v1/open";
+/// How many of them are answered at a time.
+pub const MOST_OPEN: usize = 200;
+
+/// What is answered to the question which requests have records that do not end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpenChains {
+    /// In the order that the archive came to know them.
+    pub chains: Vec<OpenChain>,
+    /// What to ask on after, where there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+}
+
+/// The records of a request, which say neither that it is over nor that it is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenChain {
+    /// Digest of the last of them.
+    pub digest: String,
+    /// The last of them.
+    pub last: Record,
+}
 
 /// What is answered to a delivery, and to the question what is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

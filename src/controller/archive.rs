@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use http::{Request, Uri, header};
 use kube::{Client, Config};
+use serde::de::DeserializeOwned;
 
-use crate::api::delivery::{ChainAnswer, ChainAnswers, HEADS_PATH, RECORDS_PATH};
+use crate::api::delivery::{ChainAnswer, ChainAnswers, HEADS_PATH, OPEN_PATH, OpenChains, RECORDS_PATH};
 use crate::runtime::connection;
 
 /// How long connecting may take.
@@ -79,8 +80,17 @@ impl Archive {
     /// When it does not say.
     pub async fn heads(&self, uids: impl Iterator<Item = &str>) -> Result<Vec<ChainAnswer>, ArchiveError> {
         let query: Vec<String> = uids.map(|uid| format!("uid={uid}")).collect();
-        let asked = self.call(Request::get(format!("{HEADS_PATH}?{}", query.join("&"))), Vec::new()).await;
+        let asked: Result<ChainAnswers, _> =
+            self.call(Request::get(format!("{HEADS_PATH}?{}", query.join("&"))), Vec::new()).await;
         asked.map(|answers| answers.requests)
+    }
+
+    /// Requests whose records do not end, known to it after this place.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn open(&self, after: i64) -> Result<OpenChains, ArchiveError> {
+        self.call(Request::get(format!("{OPEN_PATH}?after={after}")), Vec::new()).await
     }
 
     /// Delivers lines of JSON. What it holds afterwards of each request that they are about, and which texts it lacks.
@@ -92,10 +102,14 @@ impl Archive {
         self.call(request, lines.into_bytes()).await
     }
 
-    async fn call(&self, request: http::request::Builder, body: Vec<u8>) -> Result<ChainAnswers, ArchiveError> {
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: http::request::Builder,
+        body: Vec<u8>,
+    ) -> Result<T, ArchiveError> {
         let request = request.body(body).map_err(|error| ArchiveError::Away(kube::Error::HttpError(error)))?;
         let client = self.client()?;
-        let answer: Result<ChainAnswers, kube::Error> = client.request(request).await;
+        let answer: Result<T, kube::Error> = client.request(request).await;
         answer.map_err(|error| match error {
             kube::Error::Api(status) => ArchiveError::Refused { code: status.code, message: status.message },
             error => {

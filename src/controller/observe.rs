@@ -165,6 +165,16 @@ pub async fn request(client: &Client, namespace: &str, name: &str) -> Result<Opt
     Ok(found.and_then(|decoded| decoded.0.ok()))
 }
 
+/// The UID of the request of this name as the API server has it now, though it may not be decodable; none when it is gone.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn request_uid(client: &Client, namespace: &str, name: &str) -> Result<Option<String>, Error> {
+    let api: Api<AccessRequest> = Api::namespaced(client.clone(), namespace);
+    let found = api.get_metadata_opt(name).await.map_err(Error::api("see whether a request is there"))?;
+    Ok(found.and_then(|there| there.metadata.uid))
+}
+
 /// In which namespaces the Role is looked up that a request is for: where it is granted, or else where it is asked for.
 pub fn places_of(request: &AccessRequest, namespaces: &Namespaces) -> BTreeSet<String> {
     let recorded = request.status.iter().flat_map(|status| &status.bindings);

@@ -40,19 +40,21 @@ pub struct RecordPrinter {
     queue: mpsc::Receiver<StoredTransition>,
 }
 
-struct StoredTransition {
-    request: AccessRequest,
-    /// How many of its records were printed before.
-    printed: usize,
-    /// When it was seen to be gone: only that is told then.
-    gone: Option<Timestamp>,
+enum StoredTransition {
+    /// A request has a new status; so many of its records were printed before.
+    Stored(Box<AccessRequest>, usize),
+    /// It was seen to be gone.
+    Gone(Box<AccessRequest>, Timestamp),
+    /// It went unseen, and this was made of its last record.
+    Unseen(Box<Record>),
 }
 
 impl StoredTransition {
-    fn records(&self, cluster: &str) -> Vec<Record> {
-        match self.gone {
-            Some(at) => vec![deleted(&self.request, cluster, at)],
-            None => records(&self.request, cluster).into_iter().skip(self.printed).collect(),
+    fn records(self, cluster: &str) -> Vec<Record> {
+        match self {
+            Self::Stored(request, printed) => records(&request, cluster).into_iter().skip(printed).collect(),
+            Self::Gone(request, at) => vec![deleted(&request, cluster, at)],
+            Self::Unseen(record) => vec![*record],
         }
     }
 }
@@ -66,12 +68,17 @@ impl TransitionQueue {
         }
         // That it was made is told together with the first entry.
         let printed = if before == 0 { 0 } else { before + 1 };
-        self.send(StoredTransition { request: request.clone(), printed, gone: None });
+        self.send(StoredTransition::Stored(Box::new(request.clone()), printed));
     }
 
     /// Has it printed that a request is gone.
     pub fn push_gone(&self, request: &AccessRequest, at: Timestamp) {
-        self.send(StoredTransition { request: request.clone(), printed: 0, gone: Some(at) });
+        self.send(StoredTransition::Gone(Box::new(request.clone()), at));
+    }
+
+    /// Has the last record of a request printed that went unseen.
+    pub fn push_last(&self, record: Record) {
+        self.send(StoredTransition::Unseen(Box::new(record)));
     }
 
     fn send(&self, transition: StoredTransition) {

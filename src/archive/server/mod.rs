@@ -45,6 +45,7 @@ pub fn routes(desk: ArchiveDesk) -> Router {
     Router::new()
         .route("/v1/records", post(writing::deliver))
         .route("/v1/heads", get(writing::heads))
+        .route("/v1/open", get(writing::open))
         .route("/apis", get(discovery::groups))
         .route("/apis/archive.daypass.dev", get(discovery::group))
         .route("/apis/archive.daypass.dev/v1", get(discovery::resources))

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::super::intake::read;
 use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
-use crate::api::delivery::{ChainAnswer, ChainAnswers, MOST_ASKED, MOST_BYTES};
+use crate::api::delivery::{ChainAnswer, ChainAnswers, MOST_ASKED, MOST_BYTES, MOST_OPEN};
 use crate::core::record::texts::named;
 
 /// How long the body of one may take.
@@ -72,4 +72,26 @@ pub async fn heads(
         ChainAnswer { uid, held, refused: None }
     });
     Ok(answer::json(json!(ChainAnswers { requests: answers.collect(), lacks: Vec::new() }).to_string()))
+}
+
+/// `GET /v1/open?after=...`: requests of the writer's cluster whose records do not end, each with the last of them.
+pub async fn open(
+    State(desk): State<ArchiveDesk>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, FailedCall> {
+    let cluster = desk.writers.cluster(&desk.client, &headers).await?;
+    let mut after = 0;
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let number = value.parse().ok().filter(|_| name == "after");
+        after = number.ok_or_else(|| {
+            FailedCall::bad(format!("{name}: {value:?} is no number to go on after; take `next` of the answer before"))
+        })?;
+    }
+    let found = desk.store.open_chains(&cluster, after).await?;
+    let next = found.last().filter(|_| found.len() == MOST_OPEN).map(|end| end.n);
+    let next = next.map(|next| format!(r#","next":{next}"#)).unwrap_or_default();
+    // The record byte for byte as it came: its digest is of that.
+    let chains = found.iter().map(|end| format!(r#"{{"digest":{},"last":{}}}"#, json!(end.digest), end.bytes));
+    Ok(answer::json(format!(r#"{{"chains":[{}]{next}}}"#, chains.collect::<Vec<_>>().join(","))))
 }

@@ -188,6 +188,8 @@ async fn a_file_of_the_first_version_is_taken_over_as_it_is() {
     let file = folder.path().join("archive.db");
     std::fs::write(&file, SCHEMA_1).unwrap();
     let (store, story) = (open(&file), Story::of("uid", 9));
+    let ends = store.open_chains("here", 0).await.unwrap();
+    assert_eq!(ends.iter().map(|end| &end.bytes).collect::<Vec<_>>(), [&story.bytes()[2]]);
     is_made_whole_again(&store, &story).await;
     for search in [
         Search { person: Some("carol".into()), ..Search::default() },

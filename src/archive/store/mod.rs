@@ -18,8 +18,9 @@ use std::collections::{BTreeSet, HashMap};
 use self::postgres::PostgresStore;
 use self::search::{FoundPage, Search};
 use self::sqlite::SqliteStore;
-use super::intake::Delivery;
+use super::intake::{Arrival, Delivery};
 use crate::api::delivery::{ChainAnswer, HeldChain};
+use crate::core::record::v1::closes;
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,23 @@ fn with_cause(error: &tokio_postgres::Error) -> String {
     format!("{error}{}", cause.unwrap_or_default())
 }
 
+/// The last record that is held of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldEnd {
+    /// Number of the request.
+    pub n: i64,
+    /// Digest of the record.
+    pub digest: String,
+    /// The record, as it came.
+    pub bytes: String,
+}
+
+/// Which requests some of these records close, by UID.
+fn closed_by(new: &[Arrival]) -> BTreeSet<&str> {
+    let closing = new.iter().filter(|arrival| closes(&arrival.record));
+    closing.map(|arrival| arrival.record.request.uid.as_str()).collect()
+}
+
 /// A store.
 #[derive(Clone, Debug)]
 pub enum ArchiveStore {
@@ -93,6 +111,17 @@ impl ArchiveStore {
         match self {
             Self::Sqlite(store) => store.held(cluster, uids).await,
             Self::Postgres(store) => store.held(cluster, uids).await,
+        }
+    }
+
+    /// Requests of a cluster whose records do not end, known to the archive after the one with this number.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open_chains(&self, cluster: &str, after: i64) -> Result<Vec<HeldEnd>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.open_chains(cluster, after).await,
+            Self::Postgres(store) => store.open_chains(cluster, after).await,
         }
     }
 

@@ -19,8 +19,8 @@ use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
 use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, WordIndex};
 use super::tls::VerifiedTls;
-use super::{StoreError, schema};
-use crate::api::delivery::{ChainAnswer, HeldChain};
+use super::{HeldEnd, StoreError, closed_by, schema};
+use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
 /// How many read at a time.
 const READERS: usize = 2;
@@ -134,6 +134,19 @@ impl PostgresStore {
         let client = self.connected(&mut place).await?;
         let rows = client.query(&client.prepare(HELD).await?, &[&uids, &cluster]).await?;
         rows.iter().map(held_row).collect()
+    }
+
+    pub(super) async fn open_chains(&self, cluster: &str, after: i64) -> Result<Vec<HeldEnd>, StoreError> {
+        let mut place = self.reader().await;
+        let client = self.connected(&mut place).await?;
+        let select =
+            "SELECT q.n, q.digest, r.body FROM request q JOIN record r ON r.request = q.n AND r.idx = q.held - 1
+            WHERE q.cluster = (SELECT n FROM cluster WHERE uid = $1) AND NOT q.closed AND q.n > $2
+            ORDER BY q.n LIMIT $3";
+        let rows = client.query(select, &[&cluster, &after, &(MOST_OPEN as i64)]).await?;
+        let found =
+            rows.iter().map(|row| Ok(HeldEnd { n: row.try_get(0)?, digest: row.try_get(1)?, bytes: row.try_get(2)? }));
+        found.collect()
     }
 
     pub(super) async fn search(&self, search: Search) -> Result<FoundPage, StoreError> {
@@ -275,10 +288,14 @@ async fn keep_heads(
     let uids: Vec<&str> = moved.iter().map(|answer| answer.uid.as_str()).collect();
     let held: Vec<i64> = moved.iter().map(|answer| i64::from(answer.held.held)).collect();
     let digests: Vec<&str> = moved.iter().filter_map(|answer| answer.held.digest.as_deref()).collect();
-    let upsert = "INSERT INTO request (cluster, uid, held, digest)
-        SELECT $1, a.uid, a.held, a.digest FROM unnest($2::text[], $3::bigint[], $4::text[]) AS a (uid, held, digest)
-        ON CONFLICT (uid, cluster) DO UPDATE SET held = excluded.held, digest = excluded.digest RETURNING uid, n";
-    let rows = transaction.query(upsert, &[&cluster, &uids, &held, &digests]).await?;
+    let closing = closed_by(new);
+    let closed: Vec<bool> = uids.iter().map(|uid| closing.contains(uid)).collect();
+    let upsert = "INSERT INTO request (cluster, uid, held, digest, closed)
+        SELECT $1, a.uid, a.held, a.digest, a.closed
+        FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bool[]) AS a (uid, held, digest, closed)
+        ON CONFLICT (uid, cluster) DO UPDATE SET held = excluded.held, digest = excluded.digest,
+            closed = request.closed OR excluded.closed RETURNING uid, n";
+    let rows = transaction.query(upsert, &[&cluster, &uids, &held, &digests, &closed]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 

@@ -1,7 +1,8 @@
 //! The tables, and how those of an earlier version become those of this one.
 //!
 //! Owns the steps. They go forward only, and one that is released is never changed. `record.n` is the place of a record in
-//! the archive: later ones have higher numbers, and those of one request follow its order.
+//! the archive: later ones have higher numbers, and those of one request follow its order. `request.closed` is as
+//! `core::record::v1::closes` says of any of its records.
 
 use super::StoreError;
 
@@ -11,7 +12,8 @@ pub const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS archive_schema (vers
 pub const VERSION: &str = "SELECT MAX(version) FROM archive_schema";
 
 /// The steps of SQLite, from version 0 on.
-pub const SQLITE: &[&str] = &["
+pub const SQLITE: &[&str] = &[
+    "
 CREATE TABLE cluster (n INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE);
 CREATE TABLE request (n INTEGER PRIMARY KEY, cluster INTEGER NOT NULL REFERENCES cluster (n), uid TEXT NOT NULL,
     held INTEGER NOT NULL, digest TEXT NOT NULL, UNIQUE (uid, cluster));
@@ -27,10 +29,18 @@ CREATE TABLE place (namespace TEXT NOT NULL, at INTEGER NOT NULL, n INTEGER NOT 
     PRIMARY KEY (namespace, at, n)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE word USING fts5 (words, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
 CREATE TABLE text (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-"];
+",
+    "
+ALTER TABLE request ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+UPDATE request SET closed = 1 WHERE EXISTS (SELECT 1 FROM record r WHERE r.request = request.n
+    AND (r.outcome IN ('Ended', 'Refused') OR r.kind = 'Deleted'));
+CREATE INDEX request_open ON request (cluster, n) WHERE closed = 0;
+",
+];
 
 /// The steps of PostgreSQL, from version 0 on.
-pub const POSTGRES: &[&str] = &["
+pub const POSTGRES: &[&str] = &[
+    "
 CREATE TABLE cluster (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, uid TEXT NOT NULL UNIQUE);
 CREATE TABLE request (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, cluster BIGINT NOT NULL REFERENCES cluster (n),
     uid TEXT NOT NULL, held BIGINT NOT NULL, digest TEXT NOT NULL, UNIQUE (uid, cluster));
@@ -44,7 +54,14 @@ CREATE INDEX record_words ON record USING gin (words);
 CREATE TABLE person (username TEXT NOT NULL, at BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (username, at, n));
 CREATE TABLE place (namespace TEXT NOT NULL, at BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (namespace, at, n));
 CREATE TABLE text (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
-"];
+",
+    "
+ALTER TABLE request ADD COLUMN closed BOOLEAN NOT NULL DEFAULT FALSE;
+UPDATE request SET closed = TRUE WHERE EXISTS (SELECT 1 FROM record r WHERE r.request = request.n
+    AND (r.outcome IN ('Ended', 'Refused') OR r.kind = 'Deleted'));
+CREATE INDEX request_open ON request (cluster, n) WHERE NOT closed;
+",
+];
 
 /// The steps that tables of version `found` still need, each with the version that it leads to.
 ///

@@ -15,8 +15,8 @@ use tokio::task::spawn_blocking;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
 use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, WordIndex};
-use super::{StoreError, schema};
-use crate::api::delivery::{ChainAnswer, HeldChain};
+use super::{HeldEnd, StoreError, closed_by, schema};
+use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
 /// How many readers there are at a time.
 const READERS: usize = 2;
@@ -91,6 +91,22 @@ impl SqliteStore {
     ) -> Result<HashMap<String, HeldChain>, StoreError> {
         let cluster = cluster.to_owned();
         self.read(move |connection| held(connection, &cluster, uids.iter().map(String::as_str))).await
+    }
+
+    pub(super) async fn open_chains(&self, cluster: &str, after: i64) -> Result<Vec<HeldEnd>, StoreError> {
+        let cluster = cluster.to_owned();
+        self.read(move |connection| {
+            let mut prepared = connection.prepare_cached(
+                "SELECT q.n, q.digest, r.body FROM request q JOIN record r ON r.request = q.n AND r.idx = q.held - 1
+                 WHERE q.cluster = (SELECT n FROM cluster WHERE uid = $1) AND q.closed = 0 AND q.n > $2
+                 ORDER BY q.n LIMIT $3",
+            )?;
+            let found = prepared.query_map(params![cluster, after, MOST_OPEN as i64], |row| {
+                Ok(HeldEnd { n: row.get(0)?, digest: row.get(1)?, bytes: row.get(2)? })
+            })?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     pub(super) async fn search(&self, search: Search) -> Result<FoundPage, StoreError> {
@@ -273,13 +289,16 @@ fn keep_heads(
     answers: &[ChainAnswer],
 ) -> Result<HashMap<String, i64>, StoreError> {
     let mut upsert = transaction.prepare_cached(
-        "INSERT INTO request (cluster, uid, held, digest) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (uid, cluster) DO UPDATE SET held = excluded.held, digest = excluded.digest RETURNING n",
+        "INSERT INTO request (cluster, uid, held, digest, closed) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (uid, cluster) DO UPDATE SET held = excluded.held, digest = excluded.digest,
+             closed = MAX(request.closed, excluded.closed) RETURNING n",
     )?;
+    let closed = closed_by(new);
     let changed: std::collections::HashSet<&str> = new.iter().map(|new| new.record.request.uid.as_str()).collect();
     let mut numbers = HashMap::new();
     for answer in answers.iter().filter(|answer| changed.contains(answer.uid.as_str())) {
-        let row = params![cluster, answer.uid, answer.held.held, answer.held.digest];
+        let is_closed = closed.contains(answer.uid.as_str());
+        let row = params![cluster, answer.uid, answer.held.held, answer.held.digest, is_closed];
         numbers.insert(answer.uid.clone(), upsert.query_row(row, |row| row.get(0))?);
     }
     Ok(numbers)

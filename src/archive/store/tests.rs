@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use super::super::tests::{Story, delivery};
 use super::*;
 use crate::api::delivery::ChainRule;
+use crate::api::record::RecordOutcome;
+use crate::core::record::v1::deleted_unseen;
 
 #[path = "../../../e2e/harness/postgres.rs"]
 mod server;
@@ -20,6 +22,7 @@ async fn try_all(mut empty: impl AsyncFnMut(&str) -> ArchiveStore) {
     a_search_finds_what_fits_all_of_it(&empty("search").await).await;
     pages_do_not_shift(&empty("pages").await).await;
     texts_are_found_by_their_digest(&empty("texts").await).await;
+    what_has_not_ended_is_told_of_its_cluster(&empty("open").await).await;
     those_who_write_at_once_lose_nothing(&empty("race").await).await;
     a_zero_character_harms_nothing(&empty("zero").await).await;
 }
@@ -196,6 +199,31 @@ async fn texts_are_found_by_their_digest(store: &ArchiveStore) {
     assert_eq!(store.text("sha256:none").await.unwrap(), None);
 }
 
+async fn what_has_not_ended_is_told_of_its_cluster(store: &ArchiveStore) {
+    let ended = Story::told("ended", 3, |record| {
+        record.outcome = if record.index == 1 { RecordOutcome::Ended } else { RecordOutcome::Noted };
+    });
+    let there = Story::told("there", 1, |record| record.cluster = "there".to_owned());
+    let (first, second) = (Story::of("first", 3), Story::of("second", 2));
+    for story in [&first, &ended, &there, &second] {
+        keep(store, story).await;
+    }
+    let open = async |after: i64| {
+        let found = store.open_chains("here", after).await.unwrap();
+        found.into_iter().map(|end| (end.n, end.digest, end.bytes)).collect::<Vec<_>>()
+    };
+    let found = open(0).await;
+    let ends = |story: &Story| (story.records.last().unwrap().digest(), story.bytes().pop().unwrap());
+    let told: Vec<_> = found.iter().map(|(_, digest, bytes)| (digest.clone(), bytes.clone())).collect();
+    assert_eq!(told, [ends(&first), ends(&second)]);
+    assert_eq!(open(found[0].0).await, found[1..]);
+    let last = deleted_unseen(first.records[2].clone(), ends(&first).0, first.records[2].at.0);
+    store.take("here", delivery(vec![last])).await.unwrap();
+    assert_eq!(open(0).await, found[1..], "it is told no more when it is said to be gone");
+    assert_eq!(open(i64::MAX).await, []);
+    assert_eq!(store.open_chains("nowhere", 0).await.unwrap(), []);
+}
+
 async fn those_who_write_at_once_lose_nothing(store: &ArchiveStore) {
     let story = Story::of("uid", 40);
     let writers = (0..8).map(|writer| {
@@ -239,7 +267,7 @@ async fn what_is_committed_to_sqlite_is_on_disk_and_a_later_version_is_left_alon
     assert_eq!(mode, "wal");
     beside.execute_batch(&schema::reached(99)).unwrap();
     let refused = SqliteStore::open(&file).unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 99, known: 1 }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 99, known: 2 }), "{refused}");
 }
 
 #[tokio::test]
@@ -256,5 +284,5 @@ async fn postgres_of_a_later_version_is_left_alone_and_tls_is_verified_or_refuse
     let sql = schema::reached(99);
     assert!(server.client("psql").args(["-q", "-d", "later", "-c", &sql]).status().unwrap().success());
     let refused = PostgresStore::open(&url, None).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 99, known: 1 }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 99, known: 2 }), "{refused}");
 }

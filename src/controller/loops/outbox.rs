@@ -27,6 +27,7 @@ use crate::core::record::texts::named;
 use crate::core::record::v1::{deleted, records};
 
 mod body;
+mod unseen;
 
 /// How many requests are sent, or asked about, at a time.
 pub(super) const REQUESTS: usize = 200;
@@ -59,6 +60,9 @@ pub(super) enum RoundError {
     /// It holds all of a request, and that could not be noted.
     #[error("cannot note that a request is recorded: {0}")]
     Note(#[from] Error),
+    /// Nobody knows which requests are there.
+    #[error("cannot see which requests are gone: {0}")]
+    Look(#[source] Error),
 }
 
 /// Runs for as long as this replica leads. `cluster`: its UID, which is in each record.
@@ -117,7 +121,15 @@ async fn look_again(context: &Context, archive: &Archive, cluster: &str) -> Resu
     if held_still < asked {
         warn!(requests = asked - held_still, "the archive has lost what it had acknowledged; it is sent again");
     }
-    Ok(())
+    match unseen::tell(context, archive).await {
+        Err(RoundError::Archive(error @ ArchiveError::Away(_))) => Err(error.into()),
+        // Deliveries do not wait for it.
+        Err(error) => {
+            warn!(%error, "cannot tell of requests that went while no controller ran; trying again in an hour");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Those of these requests of which the archive holds everything. The others are sent again.

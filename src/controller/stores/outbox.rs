@@ -134,6 +134,11 @@ impl Outbox {
         self.changed.notify_one();
     }
 
+    /// Whether the request of this UID was seen to go, and that has yet to be sent.
+    pub fn saw_go(&self, uid: &str) -> bool {
+        self.lock().gone.iter().any(|gone| gone.request.metadata.uid.as_deref() == Some(uid))
+    }
+
     /// A request is gone, whatever that means.
     pub fn forget(&self, request: &ObjectRef<PackedRequest>) {
         let mut unsent = self.lock();

@@ -31,6 +31,7 @@ use tracing::{info, warn};
 use self::announcer::{Announcer, EventQueue};
 use crate::api::keys;
 use crate::api::policy::{AccessPolicy, AccessPolicyStatus};
+use crate::api::record::Record;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingKind, BindingRef};
 use crate::controller::bind_error::BindError;
 use crate::controller::error::Error;
@@ -122,6 +123,11 @@ impl Writer {
     /// Tells that a request is gone, to whom it is told beside the cluster.
     pub fn tell_gone(&self, request: &AccessRequest, at: Timestamp) {
         self.listeners.records.push_gone(request, at);
+    }
+
+    /// Tells that a request is gone that nobody saw go, in its last record.
+    pub fn tell_unseen(&self, last: Record) {
+        self.listeners.records.push_last(last);
     }
 
     /// Tells the people of a request that the API server does not let the controller do what comes next.

@@ -94,6 +94,26 @@ async fn a_status_that_is_refused_is_tried_again_and_people_are_told() {
     }
 }
 
+/// A review that opens, or an entry that comes, between the look and the removal makes another version of the request.
+#[tokio::test]
+async fn a_request_is_removed_in_the_version_that_was_looked_at_or_not_at_all() {
+    let (request, _) = granted();
+    let removes = async |script: Script| {
+        let result = writer(&script).remove(&request).await;
+        script.is_over();
+        result
+    };
+    let exactly = json!({ "preconditions": { "uid": request.uid(), "resourceVersion": "7" } });
+    let answers = |code, body| Script::default().then(Method::DELETE, REQUEST, code, body).sending(exactly.clone());
+    removes(answers(200, stored(&request, "7"))).await.unwrap();
+    let conflict = || answers(409, failure(409, "Conflict"));
+    let changed = removes(conflict().then(Method::GET, REQUEST, 200, stored(&request, "8"))).await;
+    assert!(matches!(changed, Err(Error::Conflict)), "it is looked at again");
+    let of_another = removes(conflict().then(Method::GET, REQUEST, 200, stored(&request, "7"))).await;
+    assert!(matches!(of_another, Err(Error::Api { .. })));
+    assert!(matches!(removes(answers(404, failure(404, "NotFound"))).await, Err(Error::Conflict)), "it is gone");
+}
+
 async fn binds(script: &Script) -> Result<Observed, BindError> {
     let result = writer(script).bind(granted().1).await;
     script.is_over();

@@ -16,6 +16,10 @@ use crate::api::request::{AccessRequest, HistoryEntry, NotedFacts};
 use crate::api::selector::{LabelOperator, LabelSelector};
 use crate::core::model::facts;
 
+/// What is said of a request that went while no controller ran.
+const UNSEEN: &str =
+    "The request was gone when a controller looked again. It went at some time since the record before.";
+
 /// All records of a request, in order: that it was made, and one for each entry of its history. `cluster` is the UID of the
 /// namespace kube-system.
 pub fn records(request: &AccessRequest, cluster: &str) -> Vec<Record> {
@@ -36,6 +40,37 @@ pub fn deleted(request: &AccessRequest, cluster: &str, at: Timestamp) -> Record 
     let known = facts::known(request.status.as_ref().map_or(&[], |status| &status.history));
     let frame = following(request, &all);
     with_facts(Record { at: MicroTime(at), kind: RecordKind::Deleted.into(), ..frame }, &known)
+}
+
+/// The same of a request that nobody saw go, from its last record and the digest of that. `at` is when it was missed.
+pub fn deleted_unseen(last: Record, digest: String, at: Timestamp) -> Record {
+    let index = last.index.saturating_add(1);
+    Record {
+        id: format!("{}/{index}", last.request.uid),
+        index,
+        at: MicroTime(at),
+        kind: RecordKind::Deleted.into(),
+        outcome: RecordOutcome::Noted,
+        actor: None,
+        asked: None,
+        stage: None,
+        review: None,
+        message: Some(UNSEEN.to_owned()),
+        previous: Some(digest),
+        ..last
+    }
+}
+
+/// Whether no more need be told of a request after this record: its access is over, or it is gone.
+pub fn closes(record: &Record) -> bool {
+    let access = &record.access;
+    // An extension names no place of its own; where one is named, this is the grant that goes on.
+    let has_place = access.cluster_wide || access.selector.is_some() || !access.namespaces.is_empty();
+    match record.kind.known() {
+        Some(RecordKind::Deleted) => true,
+        Some(RecordKind::Entry(Reason::Extended)) => !has_place,
+        _ => matches!(record.outcome, RecordOutcome::Ended | RecordOutcome::Refused),
+    }
 }
 
 fn requested(request: &AccessRequest, cluster: &str) -> Record {
@@ -225,5 +260,50 @@ fn outcome(reason: Reason) -> RecordOutcome {
         | Reason::Unrecorded
         | Reason::WaitingForStart
         | Reason::WrittenInGap => RecordOutcome::Noted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::noon;
+    use crate::core::record::golden::{RECORDS, REQUESTS};
+
+    #[test]
+    fn one_that_nobody_saw_go_ends_as_one_that_was_seen_but_for_what_is_said() {
+        for line in REQUESTS.lines() {
+            let request: AccessRequest = serde_json::from_str(line).unwrap();
+            let last = records(&request, "c").pop().unwrap();
+            let digest = last.digest();
+            let unseen = deleted_unseen(last, digest, noon());
+            assert!(unseen.message.is_some() && closes(&unseen));
+            assert_eq!(Record { message: None, ..unseen }, deleted(&request, "c", noon()));
+        }
+    }
+
+    #[test]
+    fn what_closes_a_chain() {
+        let record = |kind: &str, outcome, namespaces: &[&str]| {
+            let mut record: Record = serde_json::from_str(RECORDS.lines().next().unwrap()).unwrap();
+            record.kind = (&crate::api::word::Word::<Reason>::from(kind)).into();
+            record.outcome = outcome;
+            record.access.selector = None;
+            record.access.cluster_wide = false;
+            record.access.namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+            record
+        };
+        for (kind, outcome, places, closed) in [
+            ("Granted", RecordOutcome::Begun, &["shop"][..], false),
+            ("Suspended", RecordOutcome::Rested, &["shop"], false),
+            ("Reviewed", RecordOutcome::Noted, &["shop"], false),
+            ("Expired", RecordOutcome::Ended, &["shop"], true),
+            ("Denied", RecordOutcome::Refused, &["shop"], true),
+            ("Extended", RecordOutcome::Moved, &["shop"], false),
+            ("Extended", RecordOutcome::Moved, &[], true),
+            ("Deleted", RecordOutcome::Noted, &[], true),
+            ("OfTomorrow", RecordOutcome::Noted, &[], false),
+        ] {
+            assert_eq!(closes(&record(kind, outcome, places)), closed, "{kind}");
+        }
     }
 }
