@@ -26,7 +26,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A trial in a cluster of its own, whose controller delivers to an archive.
-fn with_archive<F>(name: &str, retention: Option<&'static str>, body: fn(Recorded) -> F) -> Trial
+pub fn with_archive<F>(name: &str, retention: Option<&'static str>, body: fn(Recorded) -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,
 {
@@ -36,9 +36,9 @@ where
 }
 
 /// A cluster and its archive.
-struct Recorded {
-    cluster: Cluster,
-    archive: RunningArchive,
+pub struct Recorded {
+    pub cluster: Cluster,
+    pub archive: RunningArchive,
 }
 
 impl Recorded {
@@ -58,7 +58,7 @@ impl Recorded {
     }
 
     /// The records about a namespace, oldest first, as the archive has them.
-    async fn records(&self, namespace: &str) -> Vec<Record> {
+    pub async fn records(&self, namespace: &str) -> Vec<Record> {
         let path = format!("/apis/archive.daypass.dev/v1/namespaces/{namespace}/records?limit=500");
         let list: Value =
             serde_json::from_str(&self.cluster.kubectl(ADMIN).ok(&["get", "--raw", &path]).await).unwrap();
@@ -70,7 +70,7 @@ impl Recorded {
     }
 
     /// What became of one request, once the archive has it to the end.
-    async fn until_recorded(&self, namespace: &str, name: &str, kinds: &[&str]) -> Vec<Record> {
+    pub async fn until_recorded(&self, namespace: &str, name: &str, kinds: &[&str]) -> Vec<Record> {
         eventually("the archive has the whole chain", SOON, async || {
             let records = self.records(namespace).await.into_iter().filter(|record| record.request.name == name);
             let records: Vec<Record> = records.collect();

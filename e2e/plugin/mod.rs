@@ -10,6 +10,7 @@ mod doctor;
 mod end;
 mod explain;
 mod forbidden;
+mod history;
 mod kubefile;
 mod list;
 mod login;
@@ -53,6 +54,7 @@ pub fn trials() -> Vec<Trial> {
         as_shown::trials(),
         end::trials(),
         who::trials(),
+        history::trials(),
         explain::trials(),
         policy::trials(),
         policy_diff::trials(),

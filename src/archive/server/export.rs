@@ -61,7 +61,7 @@ pub async fn all(store: ArchiveStore, search: Search, format: ExportFormat) -> R
     let kind = match format {
         ExportFormat::JsonLines => "application/jsonl",
         ExportFormat::Csv => {
-            way.ready.push_back(line(COLUMNS.iter().map(|(name, _)| (*name).to_owned())));
+            way.ready.push_back(csv_heads());
             "text/csv; charset=utf-8"
         }
     };
@@ -84,14 +84,19 @@ impl Way {
         let format = self.format;
         self.ready.extend(page.records.into_iter().map(|found| match format {
             ExportFormat::JsonLines => found.bytes + "\n",
-            ExportFormat::Csv => as_csv(&found.bytes),
+            ExportFormat::Csv => csv_line(&serde_json::from_str(&found.bytes).unwrap_or_default()),
         }));
         Ok(())
     }
 }
 
-fn as_csv(bytes: &str) -> String {
-    let record: Value = serde_json::from_str(bytes).unwrap_or_default();
+/// The line of heads.
+pub fn csv_heads() -> String {
+    line(COLUMNS.iter().map(|(name, _)| (*name).to_owned()))
+}
+
+/// The line of a record.
+pub fn csv_line(record: &Value) -> String {
     line(COLUMNS.iter().map(|(_, place)| record.pointer(place).map(in_cell).unwrap_or_default()))
 }
 

@@ -1,6 +1,6 @@
 //! What a reader asks for, from the parameters of a call.
 //!
-//! Owns their names. One that it does not know is refused: a filter with a slip in its name would show everything.
+//! Owns their names, for who writes a call and for who reads it. One that it does not know is refused: a filter with a slip in its name would show everything.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -62,6 +62,28 @@ impl AskedList {
     }
 }
 
+/// The query that asks for a page of this, as [`AskedList::read`] reads it.
+pub fn written(search: &Search) -> String {
+    let mut search = search.clone();
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, time) in [("since", search.since), ("until", search.until)] {
+        // A time that no clock has is no bound.
+        if let Some(time) = time.and_then(|time| Timestamp::from_microsecond(time).ok()) {
+            query.append_pair(name, &time.to_string());
+        }
+    }
+    if let Some(after) = search.after {
+        query.append_pair("continue", &after.to_string());
+    }
+    query.append_pair("limit", &search.limit.to_string());
+    for (name, text) in NAMES.iter().zip(texts(&mut search)) {
+        if let Some(text) = text {
+            query.append_pair(name, text);
+        }
+    }
+    query.finish()
+}
+
 fn texts(search: &mut Search) -> [&mut Option<String>; 9] {
     [
         &mut search.cluster,
@@ -94,5 +116,22 @@ fn format(text: &str) -> Result<ExportFormat, String> {
         "jsonl" => Ok(ExportFormat::JsonLines),
         "csv" => Ok(ExportFormat::Csv),
         _ => Err(format!("{text:?} is neither jsonl nor csv")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_it_was_meant() {
+        let mut search = Search { limit: 7, since: Some(1_000_001), until: Some(-5), ..Search::default() };
+        search.after = Some("5.6".parse().unwrap());
+        for (n, text) in texts(&mut search).into_iter().enumerate() {
+            *text = Some(format!("a b&c=%2f+\u{e9} {n}"));
+        }
+        for search in [search, Search { limit: PLAIN, ..Search::default() }] {
+            assert_eq!(AskedList::read(&written(&search)), Ok(AskedList { search, format: None }));
+        }
     }
 }

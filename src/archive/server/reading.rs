@@ -17,6 +17,9 @@ use super::door::CalledBy;
 use super::export;
 use super::query::AskedList;
 
+/// Of a record as an object.
+pub const KIND: &str = "Record";
+
 /// `GET .../records`: of every namespace and every cluster.
 pub async fn everywhere(
     State(desk): State<ArchiveDesk>,
@@ -114,7 +117,8 @@ async fn list(desk: ArchiveDesk, listing: AskedList) -> Result<Response, FailedC
     }
 }
 
-fn version() -> String {
+/// The group and version of what is listed.
+pub fn version() -> String {
     format!("{GROUP}/{VERSION}")
 }
 
@@ -131,10 +135,15 @@ fn as_list(page: &FoundPage) -> String {
 
 fn as_object(found: &FoundRecord) -> String {
     let record: Value = serde_json::from_str(&found.bytes).unwrap_or_default();
-    let metadata = json!({
+    let metadata = metadata(&record);
+    format!(r#"{{"apiVersion":"{}","kind":"{KIND}","metadata":{metadata},"record":{}}}"#, version(), found.bytes)
+}
+
+/// The metadata of a record as an object.
+pub fn metadata(record: &Value) -> Value {
+    json!({
         "name": record["id"].as_str().unwrap_or_default().replace('/', "."),
         "namespace": record["request"]["namespace"],
         "creationTimestamp": record["at"],
-    });
-    format!(r#"{{"apiVersion":"{}","kind":"Record","metadata":{metadata},"record":{}}}"#, version(), found.bytes)
+    })
 }

@@ -3,10 +3,12 @@
 //! Owns the meaning of a search, the same in both stores. What is found comes newest first, and a page goes on from a
 //! place that later records do not move: the time of the last one found, and its number in the archive.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use super::super::intake::words;
+use super::super::intake::{FoundBy, words};
+use crate::api::record::Record;
 
 /// What to look for. All that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -196,6 +198,31 @@ impl Search {
             }
             (None, _) => {}
         }
+    }
+
+    /// Whether it finds a record, wherever that stands: `after` and `limit` are not asked.
+    pub fn holds(&self, record: &Record) -> bool {
+        let found = FoundBy::of(record);
+        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        let among = |wanted: &Option<String>, values: &BTreeSet<String>| {
+            wanted.as_ref().is_none_or(|wanted| values.contains(wanted))
+        };
+        let role = self
+            .role
+            .as_deref()
+            .is_none_or(|role| found.role == role || found.role.split_once('/').is_some_and(|(_, name)| name == role));
+        let wanted = self.text.as_deref().map(words).unwrap_or_default();
+        let said: BTreeSet<&str> = found.words.split(' ').collect();
+        role && is(&self.cluster, &record.cluster)
+            && is(&self.request, &record.request.uid)
+            && is(&self.kind, &found.kind)
+            && is(&self.outcome, &found.outcome)
+            && is(&self.policy, found.policy.as_deref().unwrap_or_default())
+            && among(&self.person, &found.people)
+            && among(&self.namespace, &found.places)
+            && self.since.is_none_or(|since| since <= found.at)
+            && self.until.is_none_or(|until| found.at < until)
+            && wanted.split(' ').all(|word| word.is_empty() || said.contains(word))
     }
 
     /// The page that these records make.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::tests::{Story, delivery};
 use super::*;
 use crate::api::delivery::ChainRule;
-use crate::api::record::RecordOutcome;
+use crate::api::record::{Record, RecordOutcome};
 use crate::core::record::v1::deleted_unseen;
 
 #[path = "../../../e2e/harness/postgres.rs"]
@@ -133,7 +133,14 @@ async fn a_search_finds_what_fits_all_of_it(store: &ArchiveStore) {
     keep(store, &alice).await;
     keep(store, &bob).await;
     let find = async |search: Search| {
-        let found = all(store, search).await;
+        let found = all(store, search.clone()).await;
+        let all = alice.records.iter().chain(&bob.records);
+        let held: BTreeSet<String> = all.filter(|record| search.holds(record)).map(Record::bytes).collect();
+        assert_eq!(
+            found.iter().cloned().collect::<BTreeSet<_>>(),
+            held,
+            "{search:?} means something else without a store"
+        );
         let ids = found.iter().map(|bytes| serde_json::from_str::<serde_json::Value>(bytes).unwrap()["id"].clone());
         ids.map(|id| id.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };

@@ -97,6 +97,28 @@ pub enum PluginError {
         /// Its name.
         name: String,
     },
+    /// A request that neither the cluster nor the archive knows, as far as the caller may read them.
+    #[error("nothing is known of a request {request}{place}: -A looks in all namespaces")]
+    NoRecords {
+        /// Its name or UID.
+        request: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The archive has a record of a schema that this version does not know.
+    #[error("a record of the archive cannot be read, so nothing would be whole: upgrade the plugin ({problem})")]
+    UnknownRecord {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The archive answered at first, and then no more.
+    #[error("cannot {what} to the end, so what is here is not all: {why}")]
+    ArchiveBrokeOff {
+        /// Verb and resource.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A stored request that is not as its CRD says.
     #[error("request {namespace}/{name} cannot be read: {problem}")]
     Undecodable {

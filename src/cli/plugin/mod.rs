@@ -3,7 +3,8 @@
 //! It decides with `core` and acts with the caller's own rights only. [`reach`] finds the cluster and logs in, [`cluster`]
 //! talks to the API server, [`contexts`] asks several clusters at once, [`identity`] asks who the caller is, [`refused`] reads
 //! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
-//! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`who`], [`explain`], [`policy`], [`run`].
+//! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`history`], [`who`], [`explain`],
+//! [`policy`], [`run`].
 //!
 //! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
@@ -16,6 +17,7 @@ pub mod doctor;
 pub mod error;
 pub mod exit;
 pub mod explain;
+pub mod history;
 pub mod identity;
 pub mod manifests;
 pub mod output;
@@ -60,6 +62,8 @@ enum Command {
     Watch(see::choice::Choice),
     /// Show one request on a page: who, what, why, who may approve, and what happened.
     Show(see::show::ShowArgs),
+    /// Tell what happened to requests, also to those that are long gone: from the archive where there is one.
+    History(history::HistoryArgs),
     /// Tell who can do what now, until when and through which request.
     Who(who::WhoArgs),
     /// List what waits for your decision, what is due first at the top.
@@ -116,6 +120,7 @@ impl Plugin {
             Command::List(args) => see::list::run(args, console).await,
             Command::Watch(choice) => see::watch::run(choice, console).await,
             Command::Who(args) => who::run(args, console).await,
+            Command::History(args) => history::run(args, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::ReviewCommand::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::ReviewCommand::Deny, console).await,

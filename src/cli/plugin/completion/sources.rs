@@ -51,9 +51,10 @@ pub enum RequestsMeant {
 }
 
 /// Arguments of one command.
-const OF_COMMANDS: [(&str, &str, NameSource); 9] = [
+const OF_COMMANDS: [(&str, &str, NameSource); 10] = [
     ("show", "name", NameSource::Requests(RequestsMeant::All)),
     ("explain", "name", NameSource::Requests(RequestsMeant::All)),
+    ("history", "request", NameSource::Requests(RequestsMeant::All)),
     ("again", "name", NameSource::Requests(RequestsMeant::Own)),
     ("drop", "names", NameSource::Requests(RequestsMeant::OwnOpen)),
     ("extend", "name", NameSource::Requests(RequestsMeant::OwnRunning)),
@@ -63,7 +64,7 @@ const OF_COMMANDS: [(&str, &str, NameSource); 9] = [
     ("who", "who", NameSource::Requesters),
 ];
 /// Arguments that mean the same in every command.
-const EVERYWHERE: [(&str, NameSource); 9] = [
+const EVERYWHERE: [(&str, NameSource); 10] = [
     ("namespace", NameSource::Namespaces),
     ("namespaces", NameSource::Namespaces),
     ("watch_namespaces", NameSource::Namespaces),
@@ -73,6 +74,7 @@ const EVERYWHERE: [(&str, NameSource); 9] = [
     ("policy", NameSource::Policies),
     ("role", NameSource::Roles),
     ("requester", NameSource::Requesters),
+    ("person", NameSource::Requesters),
 ];
 /// Names of values that nobody can list.
 const FREE_TEXT: [&str; 15] = [

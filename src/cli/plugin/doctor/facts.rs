@@ -107,6 +107,27 @@ pub struct InstalledController {
     pub served: ServedNamespaces,
     pub wanted_replicas: i32,
     pub ready_replicas: i32,
+    /// Where its records go, if anywhere.
+    pub archive: Option<DeliverySetup>,
+}
+
+/// Where a controller delivers records, and what becomes of a request that is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliverySetup {
+    pub url: String,
+    /// For how long a request stays then. None: for good.
+    pub retention: Option<String>,
+}
+
+/// What the API server says of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArchiveSeen {
+    /// It serves none.
+    NotServed,
+    /// It passes calls on, and they are answered.
+    Answers,
+    /// It serves one that does not answer, and why.
+    Silent(String),
 }
 
 impl InstalledController {
@@ -123,7 +144,10 @@ impl InstalledController {
         let label = |key: &str| deployment.labels().get(key).cloned().unwrap_or_default();
         let namespaces = values("--watch-namespaces").flat_map(|names| names.split(',')).map(str::to_owned);
         let status = deployment.status.as_ref();
+        let retention = || values("--retention").next().map(str::to_owned);
+        let archive = values("--archive").next();
         Some(Self {
+            archive: archive.map(|url| DeliverySetup { url: url.to_owned(), retention: retention() }),
             name: deployment.name_any(),
             image: container.image.clone().unwrap_or_default(),
             version: label("app.kubernetes.io/version"),
@@ -205,6 +229,7 @@ pub struct HealthFacts {
     pub controller_rights: Looked<Vec<(RightAsked, bool)>>,
     pub own_rights: Looked<Vec<(RightAsked, bool)>>,
     pub lease: Looked<Option<Lease>>,
+    pub archive: Looked<ArchiveSeen>,
     pub pods: Looked<Vec<Pod>>,
     pub probes: Vec<ProbeSeen>,
     pub policies: Looked<Vec<DecodedPolicy>>,
@@ -237,6 +262,7 @@ impl HealthFacts {
             controller_rights: Err(unread()),
             own_rights: Err(unread()),
             lease: Err(unread()),
+            archive: Err(unread()),
             pods: Err(unread()),
             probes: Vec::new(),
             policies: Err(unread()),

@@ -47,6 +47,8 @@ pub enum HealthCheck {
     Readiness,
     /// The figures of a replica.
     Metrics,
+    /// What becomes of records and of requests that are over.
+    Archive,
     /// A policy.
     Policy,
     /// A request.

@@ -17,8 +17,8 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
 
 use super::facts::{
-    HealthFacts, InstalledController, Looked, ProbeSeen, RequestStanding, RequestsSeen, StampSeen, UnreadFact,
-    WhyUnread, decoded,
+    ArchiveSeen, HealthFacts, InstalledController, Looked, ProbeSeen, RequestStanding, RequestsSeen, StampSeen,
+    UnreadFact, WhyUnread, decoded,
 };
 use super::judge::guards::{expected, stamp_webhook};
 use super::judge::objects::GRACE;
@@ -29,7 +29,9 @@ use crate::api::crds;
 use crate::api::keys;
 use crate::api::request::{AccessRequest, State};
 use crate::api::subject::Identity;
+use crate::archive::who::readers::{GROUP, VERSION};
 use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::history::archived::{self, NoArchive};
 use crate::cli::plugin::identity;
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen};
@@ -73,10 +75,11 @@ pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> Health
     };
     let (kinds, definitions, guards, stamp) =
         tokio::join!(reader.kinds(), reader.definitions(), reader.guards(known), reader.stamp(known),);
-    let (controller_rights, own_rights, lease, pods) = tokio::join!(
+    let (controller_rights, own_rights, lease, archive, pods) = tokio::join!(
         rights,
         rights::own(cluster, rights::of_people(&cluster.namespace)),
         reader.lease(),
+        reader.archive(known),
         reader.pods(known),
     );
     let probes = reader.probes(pods.as_deref().unwrap_or_default()).await;
@@ -101,6 +104,7 @@ pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> Health
         controller_rights,
         own_rights,
         lease,
+        archive,
         pods,
         probes,
         policies,
@@ -239,6 +243,33 @@ impl Reader<'_> {
     async fn lease(&self) -> Looked<Option<Lease>> {
         let api: Api<Lease> = Api::namespaced(self.client(), self.release);
         self.look(self.here("get leases"), api.get_opt(LEASE)).await
+    }
+
+    /// What the API server says of the archive that the controller delivers to. Of one elsewhere it knows nothing.
+    async fn archive(&self, known: Option<&InstalledController>) -> Looked<ArchiveSeen> {
+        if known.is_none_or(|known| known.archive.is_none()) {
+            return Ok(ArchiveSeen::NotServed);
+        }
+        match archived::answers(self.cluster).await {
+            Ok(()) => Ok(ArchiveSeen::Answers),
+            Err(NoArchive::NotServed) => Ok(ArchiveSeen::NotServed),
+            Err(NoArchive::Silent(why)) => Ok(ArchiveSeen::Silent(self.unavailable().await.unwrap_or(why))),
+            Err(NoArchive::Failed(error)) => Err(UnreadFact::of("ask the archive".into(), &error)),
+            Err(NoArchive::Forbidden) => {
+                Err(UnreadFact { what: "ask the archive".into(), why: WhyUnread::Forbidden, said: None })
+            }
+        }
+    }
+
+    /// Why the API server does not pass calls on to the archive, if it says so and the caller may read it.
+    async fn unavailable(&self) -> Option<String> {
+        let kind = GroupVersionKind::gvk("apiregistration.k8s.io", "v1", "APIService");
+        let kind = ApiResource::from_gvk_with_plural(&kind, "apiservices");
+        let api: Api<DynamicObject> = Api::all_with(self.client(), &kind);
+        let service = self.look("get apiservices".into(), api.get(&format!("{VERSION}.{GROUP}"))).await.ok()?;
+        let conditions = service.data["status"]["conditions"].as_array()?.clone();
+        let unavailable = conditions.iter().find(|one| one["type"] == "Available" && one["status"] != "True")?;
+        unavailable["message"].as_str().map(str::to_owned)
     }
 
     async fn pods(&self, known: Option<&InstalledController>) -> Looked<Vec<Pod>> {

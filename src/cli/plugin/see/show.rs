@@ -1,24 +1,32 @@
-//! `kubectl daypass show`: one request on a page.
+//! `kubectl daypass show`: one request on a page. Of one that is gone, what the archive has.
 
+use clap::builder::NonEmptyStringValueParser;
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 
 use super::words;
 use crate::api::request::{AccessRequest, AccessRequestStatus};
 use crate::cli::plugin::cluster::{Cluster, Connection};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
+use crate::cli::plugin::history::lives::{self, WantedLife};
+use crate::cli::plugin::history::printed;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatArgs;
 use crate::cli::plugin::output::table::Table;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
-use crate::cli::plugin::requests;
+use crate::cli::plugin::requests::{self, Where};
 use crate::runtime::clock::Clock;
 
 /// The command line of `show`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
     /// Name of the request.
-    name: String,
+    #[arg(required_unless_present = "uid")]
+    name: Option<String>,
+    /// UID of the request, where others have had its name, or the name is not known.
+    #[arg(long, value_name = "UID", value_parser = NonEmptyStringValueParser::new())]
+    uid: Option<String>,
     /// Namespace of the request. Left out: that of the context.
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
@@ -35,12 +43,60 @@ pub struct ShowArgs {
 pub async fn run(args: ShowArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let namespace = cluster.namespace_or(&args.namespace);
-    let request = requests::get(&cluster, namespace, &args.name).await?;
+    let Some(request) = args.there(&cluster, namespace, console).await? else {
+        return args.gone(&cluster, namespace, console).await;
+    };
     match args.format.format().object(&request)? {
         Some(document) => console.print(&document),
         None => console.show(&page(&request, Clock::wall().now())),
     }
     Ok(Exit::Done)
+}
+
+impl ShowArgs {
+    /// The request, if it is there.
+    async fn there(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        console: &mut Console,
+    ) -> Result<Option<AccessRequest>, PluginError> {
+        let Some(name) = &self.name else {
+            let all = requests::list(cluster, &Where::Namespace(namespace.to_owned()), console).await?;
+            return Ok(all.into_iter().find(|request| request.uid() == self.uid));
+        };
+        match requests::get(cluster, namespace, name).await {
+            Ok(request) => Ok(Some(request).filter(|request| self.uid.is_none() || request.uid() == self.uid)),
+            Err(PluginError::NoSuchRequest { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Shows what the archive has of it: of several that had its name the last.
+    async fn gone(&self, cluster: &Cluster, namespace: &str, console: &mut Console) -> Result<Exit, PluginError> {
+        let (place, name) = (Where::Namespace(namespace.to_owned()), self.name.clone().unwrap_or_default());
+        let wanted = match &self.uid {
+            Some(uid) => WantedLife::Uid(uid.clone()),
+            None => WantedLife::Name(name.clone()),
+        };
+        let mut lives = lives::archived(cluster, &place, &wanted, console).await?;
+        let Some(life) = lives.pop() else {
+            return Err(match &self.uid {
+                Some(uid) => PluginError::NoRecords { request: uid.clone(), place: place.words() },
+                None => PluginError::NoSuchRequest { namespace: namespace.to_owned(), name },
+            });
+        };
+        console.note("the request is gone from the cluster, and this is what the archive has of it");
+        if !lives.is_empty() {
+            console
+                .note(&format!("{} before it had that name: kubectl daypass history {name} tells of all", lives.len()));
+        }
+        match self.format.format().list(&life.items)? {
+            Some(document) => console.print(&document),
+            None => console.show(&printed::life(&life, &self.format)),
+        }
+        Ok(Exit::Done)
+    }
 }
 
 /// A request, in words.

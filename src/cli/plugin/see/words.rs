@@ -3,9 +3,9 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use crate::api::request::{AccessRequest, State};
+use crate::api::request::{AccessRequest, NarrowRule, State};
 use crate::api::risk::RiskLevel;
-use crate::api::subject::RoleKind;
+use crate::api::subject::{RoleKind, RoleName};
 use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::core::model::duration;
 use crate::core::model::namespaces::selector;
@@ -24,11 +24,16 @@ pub fn requester(request: &AccessRequest) -> &str {
 
 /// The role, and what of it.
 pub fn what(request: &AccessRequest) -> String {
-    let role = match request.spec.role.kind {
-        RoleKind::ClusterRole => request.spec.role.name.clone(),
-        RoleKind::Role => format!("role/{}", request.spec.role.name),
+    role(&request.spec.role, &request.spec.rules)
+}
+
+/// A role, and what of it.
+pub fn role(role: &RoleName, rules: &[NarrowRule]) -> String {
+    let name = match role.kind {
+        RoleKind::ClusterRole => role.name.clone(),
+        RoleKind::Role => format!("role/{}", role.name),
     };
-    if request.spec.rules.is_empty() { role } else { format!("{role}: {}", describe(&request.spec.rules)) }
+    if rules.is_empty() { name } else { format!("{name}: {}", describe(rules)) }
 }
 
 /// Where: its own namespace unless it says otherwise. An extension says nothing of its own: it holds where the request does

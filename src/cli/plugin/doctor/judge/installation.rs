@@ -316,6 +316,7 @@ mod tests {
             account: "daypass".to_owned(),
             guards: Vec::new(),
             served: crate::core::decision::served::ServedNamespaces::Cluster,
+            archive: None,
             wanted_replicas,
             ready_replicas,
         };

@@ -2,6 +2,7 @@
 //! that rule.
 
 pub mod access;
+pub mod archive;
 pub mod guards;
 pub mod installation;
 pub mod objects;
@@ -29,6 +30,7 @@ pub fn judged(facts: &HealthFacts) -> Vec<CheckFinding> {
     findings.extend(access::own_rights(&facts.own_rights));
     findings.extend(running::leader(&facts.lease, facts.clock.now));
     findings.extend(running::probes(facts));
+    findings.extend(archive::archive(facts));
     findings.extend(objects::policies(&facts.policies, facts.clock.now));
     findings.extend(objects::requests(&facts.requests, facts.clock.now));
     findings.extend(objects::bindings(facts));

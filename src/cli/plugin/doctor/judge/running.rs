@@ -18,7 +18,7 @@ const USUAL_LEASE: Duration = Duration::from_secs(15);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const NTP: &str = "run NTP on that machine";
 
-fn look_at_pods() -> MarkedText {
+pub(super) fn look_at_pods() -> MarkedText {
     let fix = MarkedText::of("look at its pods and their logs, in the namespace of Daypass: kubectl get pods").flags();
     fix.words(", kubectl logs").flags()
 }
@@ -151,7 +151,7 @@ fn metrics(probe: &ProbeSeen) -> CheckFinding {
 }
 
 /// A figure without labels.
-fn figure(text: &str, name: &str) -> Option<f64> {
+pub(super) fn figure(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 

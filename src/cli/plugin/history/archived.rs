@@ -1,0 +1,172 @@
+//! Records as the archive hands them over, asked through the API server with the caller's own login.
+//!
+//! Owns the paths, and what it means when there is no answer. It must not decide what is done without one.
+
+use http::Request;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::item::HistoryItem;
+use crate::archive::server::query;
+use crate::archive::store::search::{PagePlace, Search};
+use crate::archive::who::readers::{GROUP, RESOURCE, VERSION};
+use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::requests::Where;
+
+/// Most records of a page.
+pub const PAGE: usize = 500;
+
+/// Records, the newest first, and where the next ones begin.
+#[derive(Debug, Default)]
+pub struct ArchivedPage {
+    pub items: Vec<HistoryItem>,
+    /// None: there are no more.
+    pub next: Option<PagePlace>,
+}
+
+/// Why the archive tells nothing.
+#[derive(Debug)]
+pub enum NoArchive {
+    /// The cluster has none.
+    NotServed,
+    /// The caller may not list records there.
+    Forbidden,
+    /// It does not answer, and why.
+    Silent(String),
+    /// The question is wrong, or the API server answers nothing else either.
+    Failed(PluginError),
+}
+
+#[derive(Deserialize)]
+struct ArchivedList {
+    metadata: ListPlace,
+    items: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct ListPlace {
+    #[serde(default)]
+    r#continue: String,
+}
+
+/// A page of what is looked for.
+///
+/// # Errors
+/// Why there is none.
+pub async fn page(cluster: &Cluster, place: &Where, search: &Search) -> Result<ArchivedPage, NoArchive> {
+    let path = format!("{}?{}", path(place), query::written(search));
+    let list: Result<ArchivedList, PluginError> = get(cluster, &what(place), &path).await;
+    match list {
+        Ok(list) => list.page().map_err(NoArchive::Failed),
+        Err(error) => Err(why(cluster, error).await),
+    }
+}
+
+/// Whether the archive itself answers what the API server passes on. It says so to anybody.
+///
+/// # Errors
+/// Why it does not.
+pub async fn answers(cluster: &Cluster) -> Result<(), NoArchive> {
+    let resources: Result<Value, PluginError> =
+        get(cluster, "ask the archive what it lists", &format!("/apis/{GROUP}/{VERSION}")).await;
+    match resources {
+        Ok(_) => Ok(()),
+        Err(error) => Err(why(cluster, error).await),
+    }
+}
+
+/// What is asked, by verb and resource.
+fn what(place: &Where) -> String {
+    format!("list {RESOURCE}.{GROUP}{}", place.words())
+}
+
+fn path(place: &Where) -> String {
+    match place {
+        Where::Everywhere => format!("/apis/{GROUP}/{VERSION}/{RESOURCE}"),
+        Where::Namespace(name) => {
+            let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+            format!("/apis/{GROUP}/{VERSION}/namespaces/{name}/{RESOURCE}")
+        }
+    }
+}
+
+async fn get<T: DeserializeOwned>(cluster: &Cluster, what: &str, path: &str) -> Result<T, PluginError> {
+    let ask = async {
+        let question = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        cluster.client.request(question).await
+    };
+    cluster.call(what, ask).await
+}
+
+async fn why(cluster: &Cluster, error: PluginError) -> NoArchive {
+    match &error {
+        _ if error.is_not_found() => NoArchive::NotServed,
+        // Who has no right is told so before anybody looks whether there is such an API.
+        _ if error.is_forbidden() => match is_served(cluster).await {
+            Ok(true) => NoArchive::Forbidden,
+            Ok(false) => NoArchive::NotServed,
+            Err(error) => NoArchive::Failed(error),
+        },
+        PluginError::Away { .. } | PluginError::NotLoggedIn { .. } => NoArchive::Failed(error),
+        PluginError::Api { source: kube::Error::Api(status), .. } if status.code == 400 => NoArchive::Failed(error),
+        _ => NoArchive::Silent(error.to_string()),
+    }
+}
+
+/// Whether the cluster has an archive, whatever the caller may read of it.
+///
+/// # Errors
+/// When the API server does not say.
+async fn is_served(cluster: &Cluster) -> Result<bool, PluginError> {
+    let group: Result<Value, PluginError> = get(cluster, "ask which APIs are served", &format!("/apis/{GROUP}")).await;
+    match group {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() || error.is_forbidden() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl ArchivedList {
+    fn page(self) -> Result<ArchivedPage, PluginError> {
+        let items = self.items.into_iter().map(HistoryItem::archived).collect::<Result<Vec<_>, _>>();
+        let items = items.map_err(|error| PluginError::UnknownRecord { problem: error.to_string() })?;
+        Ok(ArchivedPage { items, next: self.metadata.r#continue.parse().ok() })
+    }
+}
+
+impl NoArchive {
+    /// Says why what follows is not from the archive, where that is worth saying.
+    ///
+    /// # Errors
+    /// When nothing can follow.
+    pub fn say(self, place: &Where, console: &mut Console) -> Result<(), PluginError> {
+        let instead = "so this is what the requests say that are still there";
+        match self {
+            Self::NotServed => {}
+            Self::Forbidden => {
+                let binding = if *place == Where::Everywhere { "ClusterRoleBinding" } else { "RoleBinding" };
+                console.note(&format!(
+                    "you may not {}, {instead}: ask for a {binding} to ClusterRole daypass-archive-reader",
+                    what(place)
+                ));
+            }
+            Self::Silent(why) => console.note(&format!("the archive does not answer, {instead} ({why})")),
+            Self::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// That it stopped answering, where what was read is not to be taken for all.
+    pub fn error(self, place: &Where) -> PluginError {
+        match self {
+            Self::Failed(error) => error,
+            Self::Silent(why) => PluginError::ArchiveBrokeOff { what: what(place), why },
+            Self::NotServed | Self::Forbidden => {
+                PluginError::ArchiveBrokeOff { what: what(place), why: "it may not be read any more".to_owned() }
+            }
+        }
+    }
+}
