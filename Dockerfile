@@ -6,6 +6,9 @@
 # Each platform builds natively, by `make image-binary`.
 
 ARG RUST=1.95.0
+# `daypass-archive`: the image of the archive.
+ARG BINARY=daypass
+
 FROM docker.io/library/rust:${RUST}-slim-bookworm AS build
 # The C compiler for musl: the TLS library is C.
 RUN apt-get update && apt-get install -y --no-install-recommends make musl-tools && rm -rf /var/lib/apt/lists/*
@@ -26,14 +29,13 @@ COPY e2e/fuzz/main.rs e2e/fuzz/main.rs
 COPY e2e/otlp/main.rs e2e/otlp/main.rs
 # `otlp`: with traces.
 ARG FEATURES=
-# `daypass-archive`: the image of the archive.
-ARG BINARY=daypass
+ARG BINARY
 # The time of the commit, for whatever would write the time of the build.
 ARG SOURCE_DATE_EPOCH=0
 RUN make image-binary IMAGE_TARGET="$(cat /target)" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" FEATURES="$FEATURES" BINARY="$BINARY" \
     && install -D -m 0555 "target/$(cat /target)/release/$BINARY" /image/daypass
 
-FROM scratch
+FROM scratch AS image
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="daypass" \
@@ -47,4 +49,14 @@ COPY --from=build /image/daypass /daypass
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/daypass"]
+
+FROM image AS daypass
 CMD ["controller"]
+
+# Where its certificate and its database are, its flags must say.
+FROM image AS daypass-archive
+LABEL org.opencontainers.image.title="daypass-archive" \
+      org.opencontainers.image.description="The archive of Daypass: what happened to requests, when they are gone"
+EXPOSE 8443
+
+FROM ${BINARY}

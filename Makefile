@@ -18,7 +18,7 @@ CARGO_HOME ?= $(HOME)/.cargo
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
 	@echo "Building Daypass ..."
-	@cargo build --quiet --bin daypass --test e2e
+	@cargo build --quiet --bins --test e2e
 	@cargo test --quiet --test e2e -- demo $(if $(KEEP),--keep)
 
 ## The cluster of the demo with nothing done in it yet, for the quick start of the README. It runs until Ctrl-C.
@@ -117,9 +117,11 @@ image-binary: export RUSTFLAGS = --remap-path-prefix=$(CARGO_HOME)=/cargo --rema
 image-binary:
 	cargo auditable build --locked --release --target $(IMAGE_TARGET) --bin $(BINARY) $(if $(FEATURES),--features $(FEATURES))
 
-## That program at work in an empty root as nobody, against a real API server. Needs user namespaces, no container runtime.
+## That program and the archive's at work in an empty root as nobody, against a real API server. Needs user namespaces, no
+## container runtime.
 image-check: controlplane image-binary
-	cargo test --quiet --test e2e -- image $(CURDIR)/target/$(IMAGE_TARGET)/release/daypass
+	$(MAKE) image-binary BINARY=daypass-archive
+	cargo test --quiet --test e2e -- image $(CURDIR)/target/$(IMAGE_TARGET)/release/daypass $(CURDIR)/target/$(IMAGE_TARGET)/release/daypass-archive
 
 ## cert-manager at work on the certificate of the webhook: `make cert-manager-check CERT_MANAGER=FOLDER`, a checkout of
 ## github.com/cert-manager/cert-manager. Builds its controller and its cainjector there first.

@@ -4,20 +4,30 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::harness::archive::RunningArchive;
 use crate::harness::cast::SOON;
+use crate::harness::plugin::Plugin;
 use crate::harness::users::{self, ADMIN, ALICE, CAROL, GITOPS};
 use crate::harness::{ControlPlane, Controller, Daypass, binaries, cast, eventually, shell, trial};
 
 /// Where the kubeconfig of the demo is, below the repository.
 pub const KUBECONFIG: &str = "target/demo/kubeconfig";
 
+/// For how long a request of the story stays that is over and recorded.
+const RETENTION: &str = "10s";
+
 /// Tells the story. With `keep`, the control plane stays until Ctrl-C.
 pub fn run(keep: bool) -> ExitCode {
     trial::runtime().block_on(async {
+        // What somebody tries by hand stays as long as it would in their cluster.
+        let retention = if keep { "720h" } else { RETENTION };
+        let stage = Stage::with(Voice::Loud, Some(retention)).await;
+        let fix = stage.play().await;
+        stage.tell_of_the_archive(&fix, keep).await;
         if keep {
-            Stage::after_the_story(Voice::Loud).await.until_interrupted().await;
+            stage.clear().await;
+            stage.until_interrupted().await;
         } else {
-            Stage::set(Voice::Loud).await.play().await;
             println!("\n`make demo KEEP=1` leaves it running so that you can go on by hand.");
         }
     });
@@ -40,8 +50,9 @@ pub enum Voice {
 
 /// A control plane with the chart, a controller and the people of the story, in which nobody has asked for anything.
 pub struct Stage {
-    // Dropped first, or it would complain about an API server that went before.
+    // Dropped first, or they would complain about an API server that went before.
     _controller: Controller,
+    _archive: Option<RunningArchive>,
     pub control_plane: ControlPlane,
     pub kubeconfig: PathBuf,
     voice: Voice,
@@ -50,21 +61,37 @@ pub struct Stage {
 impl Stage {
     /// Its kubeconfig is [`KUBECONFIG`], or when nobody is to hear of it one in the control plane's own folder.
     pub async fn set(voice: Voice) -> Self {
+        Self::with(voice, None).await
+    }
+
+    /// The same with an archive, where a request stays for so long that is over and recorded.
+    async fn with(voice: Voice, retention: Option<&str>) -> Self {
         voice.print("Starting etcd, a Kubernetes API server and its controller manager on this machine ...");
         let control_plane = ControlPlane::start().await;
         voice.print("Installing the chart and starting the controller ...");
-        Daypass::install(&control_plane, &[]).await;
+        let values: &[&str] = if retention.is_some() { &["archive.enabled=true"] } else { &[] };
+        Daypass::install(&control_plane, values).await;
         let admin = control_plane.kubectl(ADMIN);
         cast::give_rights(&admin).await;
         admin.ok(&["create", "namespace", "shop"]).await;
         cast::until_stamped(&control_plane.kubectl(users::MALLORY)).await;
-        let controller = Controller::start(&control_plane).await;
+        let (mut archive, mut flags) = (None, Vec::new());
+        if let Some(retention) = retention {
+            let running = RunningArchive::start(&control_plane).await;
+            flags = running.flags();
+            flags.push(format!("--retention={retention}"));
+            archive = Some(running);
+        }
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let token = Controller::token(&control_plane).await;
+        let account = control_plane.kubeconfig_for_token("service-account-daypass", &token);
+        let controller = Controller::start_as(&control_plane, "controller", &account, &flags).await;
         let kubeconfig = match voice {
             Voice::Loud => binaries::repository().join(KUBECONFIG),
             Voice::Silent => control_plane.dir().join("demo.kubeconfig"),
         };
         shell::contexts(&control_plane, &kubeconfig).await;
-        Self { _controller: controller, control_plane, kubeconfig, voice }
+        Self { _controller: controller, _archive: archive, control_plane, kubeconfig, voice }
     }
 
     /// What `make demo KEEP=1` leaves: the story was told, and its names are free again.
@@ -151,6 +178,24 @@ impl Stage {
         self.run(ADMIN.name, &format!("events -n shop --for {fix}")).await;
         self.run(ADMIN.name, &format!("get {fix} -n shop -o yaml")).await;
         fix.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// What becomes of a request that is over. Where it is removed soon, that is waited for.
+    async fn tell_of_the_archive(&self, name: &str, keep: bool) {
+        if keep {
+            self.narrate("The archive has all of it, so the request may go: 30 days after its end.");
+        } else {
+            self.narrate(
+                "The archive has all of it, so the request may go: after ten seconds here, and 30 days elsewhere.",
+            );
+            self.run(ADMIN.name, &format!("wait --for=delete areq/{name} -n shop --timeout=60s")).await;
+            self.run(ADMIN.name, &format!("get areq {name} -n shop")).await;
+        }
+        self.narrate("Whoever may read the archive follows it from request to end all the same.");
+        let words = ["history", name, "-n", "shop", "--context", ADMIN.name];
+        self.voice.print(&format!("\n  $ kubectl daypass {}", words.join(" ")));
+        let told = Plugin::with(&self.kubeconfig).done(&words).await;
+        told.lines().for_each(|line| self.voice.print(&format!("    {line}")));
     }
 
     /// Creates a request as a person; what kubectl calls it from then on. Each time it is another one, so that the story can

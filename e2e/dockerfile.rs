@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use clap::Parser;
+use daypass::cli::Cli;
+use daypass::cli::archive::ArchiveArgs;
 use libtest_mimic::Trial;
 use regex::Regex;
 
@@ -14,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         without_cluster("dockerfile::what_it_copies_is_let_through", copies_are_let_through),
         without_cluster("dockerfile::cargo_finds_what_the_manifest_names", manifest_is_whole),
+        without_cluster("dockerfile::each_program_is_started_as_it_can_be", programs_are_started),
         without_cluster("dockerfile::what_is_held_back_is_told_by_its_line", tells_what_is_held_back),
         without_cluster("dockerfile::dockerignore_is_read_as_docker_reads_it", read_as_docker_reads_it),
     ]
@@ -34,6 +38,44 @@ fn manifest_is_whole() {
     assert!(wanted.len() > 5, "Cargo.toml names its targets in another form: {wanted:?}");
     let missing: Vec<&String> = wanted.difference(&copied).collect();
     assert!(missing.is_empty(), "Cargo.toml names {missing:?}, which the Dockerfile does not copy");
+}
+
+/// Of each program that there is an image of, the last stage: by name, and what it is started with where nobody says more.
+fn programs_are_started() {
+    let dockerfile = read("Dockerfile");
+    let plain = started(&dockerfile, "daypass");
+    assert_eq!(plain, (vec!["/daypass".to_owned()], vec!["controller".to_owned()]));
+    Cli::try_parse_from(plain.0.into_iter().chain(plain.1)).expect("the controller starts without a word");
+    let (entry, archive) = started(&dockerfile, "daypass-archive");
+    assert_eq!((entry, &archive), (vec!["/daypass".to_owned()], &Vec::new()));
+    let flags = ["--certificates=/certificates", "--database=/data/archive.db"].map(str::to_owned);
+    let all = ["daypass-archive".to_owned()].into_iter().chain(archive).chain(flags);
+    ArchiveArgs::try_parse_from(all).expect("the archive starts with its own flags alone");
+    let chosen = instructions(&dockerfile).last().map(|(_, line)| line.clone());
+    assert_eq!(chosen.as_deref(), Some("FROM ${BINARY}"), "the program that was built is not what is chosen by");
+    let built = dockerfile.contains("ARG BINARY=daypass\n") && dockerfile.contains("BINARY=\"$BINARY\"");
+    assert!(built, "the stage that builds is not told which program");
+}
+
+/// ENTRYPOINT and CMD of a stage, or of the one that it stands on.
+fn started(dockerfile: &str, stage: &str) -> (Vec<String>, Vec<String>) {
+    let (mut entry, mut command, mut wanted) = (None, None, Some(stage.to_owned()));
+    let lines: Vec<String> = instructions(dockerfile).into_iter().map(|(_, line)| line).collect();
+    while let Some(name) = wanted.take() {
+        let begins = lines.iter().position(|line| line.starts_with("FROM ") && line.ends_with(&format!(" AS {name}")));
+        let Some(begins) = begins else { break };
+        let body = lines[begins + 1..].iter().take_while(|line| !line.starts_with("FROM "));
+        for line in body {
+            let words = |rest: &str| serde_json::from_str::<Vec<String>>(rest).expect("a list of words");
+            match line.split_once(' ') {
+                Some(("ENTRYPOINT", rest)) if entry.is_none() => entry = Some(words(rest)),
+                Some(("CMD", rest)) if command.is_none() => command = Some(words(rest)),
+                _ => {}
+            }
+        }
+        wanted = lines[begins].split(' ').nth(1).map(str::to_owned);
+    }
+    (entry.unwrap_or_default(), command.unwrap_or_default())
 }
 
 /// Each of these would go unseen if the check above could not fail.

@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         Some("stored") => stored::write(),
         Some("archive") => archive::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("risk-table") => risk_table::write(),
-        Some("image") => image::run(std::env::args().nth(2)),
+        Some("image") => image::run(std::env::args().nth(2), std::env::args().nth(3)),
         Some("cert-manager") => cert_manager::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("upgrade") => upgrade::run(std::env::args().nth(2)),
         // What comes after that word is as ever: a filter, flags.

@@ -159,7 +159,7 @@ impl RunningArchive {
 }
 
 /// The files that its pod mounts, of its Secret and of its ConfigMap.
-async fn write_files(control_plane: &ControlPlane, folder: &Path) {
+pub async fn write_files(control_plane: &ControlPlane, folder: &Path) {
     let client = control_plane.client(ADMIN).await;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
     let data = secrets.get(ARCHIVE).await.expect("the Secret of the archive").data.expect("data");
