@@ -8,6 +8,7 @@ mod figures;
 mod live;
 mod plugin;
 mod policies;
+mod retention;
 mod run;
 mod same_writes;
 mod seen;
@@ -35,7 +36,7 @@ use crate::harness::cast;
 use crate::harness::install::{CONTROLLER, PROGRAM};
 use crate::harness::users::{ADMIN, ALICE};
 use crate::harness::wait::{eventually, now};
-use crate::harness::{Cluster, trial};
+use crate::harness::{Cluster, process, trial};
 
 const ONE_AT_A_TIME: usize = 200;
 const BURST: usize = 1000;
@@ -47,11 +48,11 @@ const OVERDUE: usize = 200;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
-const SECTIONS: [&str; 10] =
-    ["plugin", "run", "archive", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
+const SECTIONS: [&str; 11] =
+    ["plugin", "run", "archive", "retention", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
 
-/// Those that have nothing to do with the controller.
-const WITHOUT_CONTROLLER: [&str; 3] = ["plugin", "run", "archive"];
+/// Those that are beside no bare client.
+const BY_THEMSELVES: [&str; 4] = ["plugin", "run", "archive", "retention"];
 
 /// Measures and prints; only these sections, if some are named. `live`: how many live grants there are at last, if not as
 /// many as usual.
@@ -86,7 +87,10 @@ async fn measure(only: &[&str], live: Option<usize>) {
     if only.contains(&"archive") {
         archive::measure().await;
     }
-    if only.iter().all(|only| WITHOUT_CONTROLLER.contains(only)) {
+    if only.contains(&"retention") {
+        retention::measure().await;
+    }
+    if only.iter().all(|only| BY_THEMSELVES.contains(only)) {
         return;
     }
     println!(
@@ -115,9 +119,7 @@ async fn measure(only: &[&str], live: Option<usize>) {
         cluster: cluster.clone(),
     };
     println!("{:<54} {:>9} {:>9} {:>9} {:>7} {:>7}", "", "p50", "p99", "max", "x p50", "x p99");
-    for section in
-        SECTIONS.into_iter().filter(|section| !WITHOUT_CONTROLLER.contains(section) && only.contains(section))
-    {
+    for section in SECTIONS.into_iter().filter(|section| !BY_THEMSELVES.contains(section) && only.contains(section)) {
         match section {
             "one" => bench.one_at_a_time().await,
             "burst" => bench.burst().await,
@@ -296,21 +298,12 @@ impl Bench {
 
     /// Resident memory of the controller now, as the kernel tells it.
     fn memory(&self) -> String {
-        self.kernel_says("VmRSS:")
+        process::size(self.cluster.controller.pid(), "VmRSS")
     }
 
     /// The most that it has been since the process began.
     fn most_memory(&self) -> String {
-        self.kernel_says("VmHWM:")
-    }
-
-    /// A size out of proc_pid_status(5).
-    fn kernel_says(&self, size: &str) -> String {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.cluster.controller.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(size)).unwrap_or_default();
-        let kilobytes: Option<f64> = line.trim().trim_end_matches(" kB").parse().ok();
-        kilobytes.map_or("unknown".to_owned(), |kb| format!("{:.1} MiB", kb / 1024.0))
+        process::size(self.cluster.controller.pid(), "VmHWM")
     }
 }
 

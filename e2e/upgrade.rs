@@ -1,5 +1,6 @@
 //! `make upgrade-check FROM=COMMIT`: an earlier version with its own chart and program, upgraded to this one by Helm and
-//! rolled back, while requests wait, are scheduled and run. Nothing is lost and nothing denied, either way.
+//! rolled back, while requests wait, are scheduled and run. Nothing is lost and nothing denied, either way. In between it is
+//! given an archive, which receives what the earlier version decided too.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use daypass::api::State;
 use serde_json::{Value, json};
 
+use crate::harness::archive::RunningArchive;
 use crate::harness::cast::{self, SOON};
 use crate::harness::install::NAMESPACE;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
@@ -18,6 +20,8 @@ use crate::harness::{Cluster, ControlPlane, Controller, binaries, eventually, tr
 const LIMIT: Duration = Duration::from_secs(300);
 /// Where people work.
 const PLACE: &str = "shop";
+/// The release of the earlier version with policies, behind the one with its definitions.
+const OF_FORMER: &str = "2";
 /// The policies, as they stand in the chart's values.
 const POLICIES: [&str; 2] = ["shop-view", "shop-edit"];
 
@@ -39,15 +43,15 @@ async fn there_and_back(former: &Path) {
     let values = values(control_plane.dir());
     let chart = |folder: &Path| folder.join("charts/daypass").display().to_string();
     let release = ["-n", NAMESPACE, "--create-namespace"];
-    let upgrade = async |chart: &str| {
-        let args = [&["upgrade", "daypass", chart, "-f", &values], &release[..]].concat();
+    let upgrade = async |chart: &str, more: &[&str]| {
+        let args = [&["upgrade", "daypass", chart, "-f", &values], &release[..], more].concat();
         control_plane.helm(&args).await
     };
     admin.apply_namespace(PLACE).await;
     // The definitions first: Helm knows no policy before.
     control_plane.helm(&[&["install", "daypass", &chart(former)], &release[..]].concat()).await;
     admin.until_established().await;
-    upgrade(&chart(former)).await;
+    upgrade(&chart(former), &[]).await;
     cast::give_rights(&admin).await;
     control_plane.run_webhook().await;
     cast::until_stamped(&control_plane.kubectl(MALLORY)).await;
@@ -55,25 +59,33 @@ async fn there_and_back(former: &Path) {
     let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
     let program = former.join("target/debug/daypass");
     let controller = Controller::start_program(&program, &control_plane, "controller", &kubeconfig, &[]).await;
-    let cluster = Cluster { controller, control_plane: control_plane.clone() };
+    let mut cluster = Cluster { controller, control_plane: control_plane.clone() };
 
     ask_for_one_of_each(&cluster, "before").await;
     let before = stored(&cluster).await;
     println!("the former version runs; upgrading");
     cluster.controller.terminate().await;
-    upgrade(&chart(binaries::repository())).await;
+    upgrade(&chart(binaries::repository()), &[]).await;
     cluster.controller.become_program(&Controller::program(), &control_plane).await;
     cluster.controller.restart().await;
     is_as_before(&cluster, &before).await;
     go_on(&cluster, "before").await;
 
+    println!("this version runs; giving it an archive");
+    cluster.controller.terminate().await;
+    upgrade(&chart(binaries::repository()), &["--set", "archive.enabled=true"]).await;
+    let archive = RunningArchive::start(&control_plane).await;
+    let flags = archive.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    cluster.controller = Controller::start_as(&control_plane, "recorded", &kubeconfig, &flags).await;
+    is_held(&cluster, &["pending", "scheduled", "running", "over"].map(|what| format!("{what}-before"))).await;
+
     ask_for_one_of_each(&cluster, "after").await;
     let before = stored(&cluster).await;
     println!("this version runs; rolling back");
     cluster.controller.terminate().await;
-    control_plane.helm(&["rollback", "daypass", "-n", NAMESPACE]).await;
-    cluster.controller.become_program(&program, &control_plane).await;
-    cluster.controller.restart().await;
+    control_plane.helm(&["rollback", "daypass", OF_FORMER, "-n", NAMESPACE]).await;
+    cluster.controller = Controller::start_program(&program, &control_plane, "former", &kubeconfig, &[]).await;
     is_as_before(&cluster, &before).await;
     go_on(&cluster, "after").await;
 }
@@ -156,6 +168,29 @@ async fn is_as_before(cluster: &Cluster, before: &[Value]) {
     let now = stored(cluster).await;
     assert_eq!(now, before, "the upgrade changes nothing that is stored");
     assert_eq!(cluster.our_bindings(PLACE).await.len(), before.iter().filter(|it| it["state"] == "Active").count());
+}
+
+/// The archive has the whole history of these requests, and of those that are over it is noted.
+async fn is_held(cluster: &Cluster, names: &[String]) {
+    let requests = cluster.requests(PLACE).await;
+    let path = format!("/apis/archive.daypass.dev/v1/namespaces/{PLACE}/records?limit=500");
+    eventually("what is stored is held", SOON, async || {
+        let held = cluster.kubectl(ADMIN).ok(&["get", "--raw", &path]).await;
+        let held: Value = serde_json::from_str(&held).map_err(|error| error.to_string())?;
+        for name in names {
+            let status = requests.get(name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+            let items = held["items"].as_array().into_iter().flatten();
+            let there = items.filter(|item| item["record"]["request"]["name"] == name.as_str()).count();
+            // The request itself is its first record.
+            let noted =
+                !status.state.is_final() || usize::try_from(status.recorded.unwrap_or(-1)) == Ok(status.history.len());
+            if there != status.history.len() + 1 || !noted {
+                return Err(format!("{name}: {there} of {} and one, noted: {noted}", status.history.len()));
+            }
+        }
+        Ok(())
+    })
+    .await;
 }
 
 /// What was asked for before goes on as if nothing had been.

@@ -148,6 +148,14 @@ pub fn signal(name: &str, target: &str) {
     let _ = Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
 }
 
+/// A size of a process, as proc_pid_status(5) names it: `VmRSS` is what it has of the memory now, `VmHWM` the most that it had.
+pub fn size(pid: u32, name: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kilobytes: Option<f64> = line.unwrap_or_default().trim().trim_end_matches(" kB").parse().ok();
+    kilobytes.map_or("unknown".to_owned(), |kb| format!("{:.1} MiB", kb / 1024.0))
+}
+
 /// True while the process runs. One that ended but was not yet collected by its parent does not run.
 pub fn alive(pid: u32) -> bool {
     let ps = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("run ps");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::PAGE;
 use super::records::Batch;
 use crate::harness::issuer::Issuer;
-use crate::harness::process::Process;
+use crate::harness::process::{self, Process};
 use crate::harness::servers::free_ports;
 use crate::harness::users::ADMIN;
 use crate::harness::{ControlPlane, readiness};
@@ -91,9 +91,6 @@ impl BenchArchive {
 
     /// The most that it has been resident, as the kernel tells it.
     pub fn memory(&self) -> String {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-        let kilobytes: Option<f64> = line.trim().trim_end_matches(" kB").parse().ok();
-        kilobytes.map_or("unknown".to_owned(), |kb| format!("{:.1} MiB", kb / 1024.0))
+        process::size(self.process.pid(), "VmHWM")
     }
 }
