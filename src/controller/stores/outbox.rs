@@ -264,3 +264,21 @@ fn last_of(request: &AccessRequest) -> Option<Timestamp> {
     let entry = request.status.as_ref().and_then(|status| status.history.last());
     entry.map(|entry| entry.at.0).or_else(|| request.creation_timestamp().map(|made| made.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_not_held_without_the_texts_that_it_was_made_by() {
+        let outbox = Outbox::new(OutboxSettings { delivers: true, retention: None });
+        outbox.holds("u", HeldChain { held: 3, digest: None });
+        let holds = || outbox.sight("u").map(|sight| sight.holds);
+        assert_eq!(holds(), Some(2));
+        outbox.set_textless("u", true);
+        assert_eq!(holds(), Some(0));
+        outbox.set_textless("u", false);
+        assert_eq!(holds(), Some(2), "it has come");
+        assert_eq!(Outbox::new(OutboxSettings::default()).sight("u"), None, "there is no archive");
+    }
+}
