@@ -60,8 +60,13 @@ impl Recorded {
     /// The records about a namespace, oldest first, as the archive has them.
     pub async fn records(&self, namespace: &str) -> Vec<Record> {
         let path = format!("/apis/archive.daypass.dev/v1/namespaces/{namespace}/records?limit=500");
-        let list: Value =
-            serde_json::from_str(&self.cluster.kubectl(ADMIN).ok(&["get", "--raw", &path]).await).unwrap();
+        // The API server learns some time after it that an archive is there again.
+        let list = eventually("the archive answers", SOON, async || {
+            let got = self.cluster.kubectl(ADMIN).run(&["get", "--raw", &path]).await;
+            if got.ok { Ok(got.stdout) } else { Err(got.stderr) }
+        })
+        .await;
+        let list: Value = serde_json::from_str(&list).unwrap();
         let items = list["items"].as_array().expect("a list").iter();
         let mut records: Vec<Record> =
             items.map(|item| serde_json::from_value(item["record"].clone()).expect("a record")).collect();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::folder;
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 20] = [
+pub const METRICS: [&str; 21] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
@@ -28,6 +28,7 @@ pub const METRICS: [&str; 20] = [
     "daypass_oldest_unrecorded_seconds",
     "daypass_unrecordable_requests",
     "daypass_record_failures_total",
+    "daypass_lost_texts_total",
     "daypass_removed_requests_total",
     "daypass_leader",
     "daypass_build_info",

@@ -1,5 +1,5 @@
-//! Traces of a build that has them: passes of a controller at work on a real API server, as a collector gets them; and
-//! what becomes of access while the collector does not answer.
+//! What a build with OTLP sends: passes of a controller at work on a real API server as traces, records as logs, as a
+//! collector gets them; and what becomes of access while the collector does not answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[allow(dead_code, unused_imports, reason = "shared with the trials of everything else")]
@@ -17,6 +17,7 @@ use axum::extract::State as Shared;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
 use daypass::api::State;
+use daypass::api::record::Record;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use libtest_mimic::Arguments;
@@ -26,13 +27,13 @@ use tokio::net::TcpListener;
 use harness::cast::SOON;
 use harness::users::ALICE;
 use harness::{Cluster, Controller, eventually, private};
-use wire::{Export, Span};
+use wire::{Export, Log, Span};
 
 fn main() -> ExitCode {
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let trials = vec![
-        private("otlp::a_pass_is_a_trace_with_the_calls_that_it_made", traced),
+        private("otlp::a_pass_is_a_trace_with_its_calls_and_a_record_is_a_log", traced),
         private("otlp::a_collector_that_never_answers_holds_nothing_up", never_answers),
     ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
@@ -41,15 +42,21 @@ fn main() -> ExitCode {
 }
 
 /// What a collector has got, as it came.
-type Got = Arc<Mutex<Vec<Bytes>>>;
+#[derive(Clone, Default)]
+struct Got {
+    traces: Arc<Mutex<Vec<Bytes>>>,
+    logs: Arc<Mutex<Vec<Bytes>>>,
+}
 
 async fn collector() -> (String, Got) {
     let got = Got::default();
-    let take = async |Shared(got): Shared<Got>, headers: axum::http::HeaderMap, body: Bytes| {
+    let take = async |Shared(got): Shared<Arc<Mutex<Vec<Bytes>>>>, headers: axum::http::HeaderMap, body: Bytes| {
         assert_eq!(headers[CONTENT_TYPE], "application/x-protobuf");
         got.lock().unwrap().push(body);
     };
-    let routes = Router::new().route("/v1/traces", post(take)).with_state(got.clone());
+    let traces = Router::new().route("/v1/traces", post(take)).with_state(got.traces.clone());
+    let logs = Router::new().route("/v1/logs", post(take)).with_state(got.logs.clone());
+    let routes = traces.merge(logs);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -59,7 +66,7 @@ async fn collector() -> (String, Got) {
 /// The only controller, which sends its traces to this URL.
 async fn controller(cluster: &Cluster, url: &str) -> Controller {
     cluster.controller.terminate().await;
-    cluster.replica("traced", &[&format!("--otlp-endpoint={url}"), "--cluster=eu-1"]).await
+    cluster.replica("traced", &[&format!("--otlp-endpoint={url}"), "--otlp-records", "--cluster=eu-1"]).await
 }
 
 async fn traced(cluster: Arc<Cluster>) {
@@ -72,7 +79,7 @@ async fn traced(cluster: Arc<Cluster>) {
     let uid = granted.uid().expect("a UID");
     let is_it = |span: &&Span| span.name == "pass" && span.has("uid", &uid);
     let spans = eventually("the calls of its grant are with the collector", SOON, async || {
-        let exports: Vec<Export> = got.lock().unwrap().iter().map(|body| wire::read(body)).collect();
+        let exports: Vec<Export> = got.traces.lock().unwrap().iter().map(|body| wire::read(body)).collect();
         for export in &exports {
             for (key, value) in
                 [("service.name", "daypass"), ("service.instance.id", "traced"), ("k8s.cluster.name", "eu-1")]
@@ -105,12 +112,35 @@ async fn traced(cluster: Arc<Cluster>) {
     cluster.until(&namespace, "fix", State::Revoked).await;
     let status = controller.terminate().await;
     assert!(status.success(), "{status}: {}", controller.log());
-    let all: Vec<Bytes> = got.lock().unwrap().clone();
+    let all: Vec<Bytes> = got.traces.lock().unwrap().clone();
     let unbound = |export: &Export| export.spans.iter().any(|span| span.name == "DELETE rolebindings");
     assert!(all.iter().map(|body| wire::read(body)).any(|export| unbound(&export)), "the last pass is lost");
     for word in ["alice", "secret reason"] {
         let appears = all.iter().any(|body| body.windows(word.len()).any(|part| part == word.as_bytes()));
         assert!(!appears, "{word:?} is in a trace");
+    }
+    records_are_logs(&controller, &got, &uid);
+}
+
+/// Each record that was printed is a log record, whole.
+fn records_are_logs(controller: &Controller, got: &Got, uid: &str) {
+    let logs: Vec<Log> = got.logs.lock().unwrap().iter().flat_map(|body| wire::logs(body)).collect();
+    let sent: Vec<&Log> = logs.iter().filter(|log| log.body.contains(uid)).collect();
+    let printed = controller.log();
+    let printed: Vec<&str> =
+        printed.lines().filter(|line| line.starts_with("{\"access\"") && line.contains(uid)).collect();
+    assert_eq!(sent.iter().map(|log| log.body.as_str()).collect::<Vec<_>>(), printed);
+    let records: Vec<Record> = printed.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
+    assert_eq!(kinds, ["Requested", "Granted", "Revoked"]);
+    for (log, record) in sent.iter().zip(&records) {
+        assert_eq!(log.event, "dev.daypass.record.v1");
+        assert_eq!(i128::from(log.at), record.at.0.as_nanosecond());
+        let said = |key: &str| log.attributes.get(key).map(String::as_str);
+        assert_eq!(said("daypass.record.id"), Some(record.id.as_str()));
+        assert_eq!(said("daypass.record.kind"), Some(record.kind.as_str()));
+        assert_eq!(said("k8s.cluster.uid"), Some(record.cluster.as_str()));
+        assert_eq!(said("k8s.namespace.name"), Some(record.request.namespace.as_str()));
     }
 }
 

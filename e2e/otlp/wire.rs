@@ -1,5 +1,5 @@
 //! Reads what an OTLP exporter sends, from its bytes and the numbers of the published protocol: no code is shared with
-//! the exporter. (opentelemetry-proto, trace/v1/trace.proto; protobuf.dev, "Encoding".)
+//! the exporter. (opentelemetry-proto, trace/v1/trace.proto and logs/v1/logs.proto; protobuf.dev, "Encoding".)
 
 use std::collections::BTreeMap;
 
@@ -31,6 +31,37 @@ impl Span {
     pub fn is_child_of_one(&self, spans: &[Span], which: impl Fn(&&Span) -> bool) -> bool {
         spans.iter().filter(which).any(|parent| self.parent == parent.id && self.trace == parent.trace)
     }
+}
+
+/// A log record.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// Nanoseconds since 1970.
+    pub at: u64,
+    pub event: String,
+    pub body: String,
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Reads an `ExportLogsServiceRequest`.
+pub fn logs(body: &[u8]) -> Vec<Log> {
+    let of_resources = all(body, 1).into_iter().flat_map(|of_resource| all(of_resource.bytes(), 2));
+    of_resources.flat_map(|scope| all(scope.bytes(), 2)).map(|message| log(message.bytes())).collect()
+}
+
+fn log(message: &[u8]) -> Log {
+    let mut log = Log::default();
+    for (number, value) in fields(message) {
+        match number {
+            1 => log.at = value.number(),
+            // An AnyValue, whose first kind is a string.
+            5 => log.body = all(value.bytes(), 1)[0].text(),
+            6 => log.attributes.extend([attribute(value.bytes())]),
+            12 => log.event = value.text(),
+            _ => {}
+        }
+    }
+    log
 }
 
 /// The value of a field.

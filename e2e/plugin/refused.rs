@@ -36,6 +36,8 @@ pub fn trials() -> Vec<Trial> {
 enum FailureTold {
     /// It prints nothing, and ends with this code.
     Error(i32, &'static str),
+    /// The same of the archive; and of the objects, for whoever may not read the archive.
+    Behind(&'static str, &'static str),
     /// In a note: it goes on without the cluster.
     Note(&'static str),
     /// As what it found. Whoever may nothing may make this call; the second is the first that they may not.
@@ -43,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 21] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 22] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -54,6 +56,14 @@ const COMMANDS: [(&str, &[&str], FailureTold); 21] = [
     ("list", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("watch", &["--everyone"], FailureTold::Error(1, "watch accessrequests in namespace default")),
     ("show", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
+    (
+        "history",
+        &[],
+        FailureTold::Behind(
+            "list records.archive.daypass.dev in namespace default",
+            "list accessrequests in namespace default",
+        ),
+    ),
     ("who", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("pending", &["-A"], FailureTold::Error(1, WHO)),
     ("approve", &["fix", "--yes"], FailureTold::Error(1, WHO)),
@@ -88,13 +98,16 @@ async fn each(plugin: &Plugin, more: &[&str], may_ask: bool, says: impl Fn(&str)
         let (code, out, err) = plugin.run(&line).await;
         let (expected, text, what) = match *told {
             FailureTold::Error(code, what) => (code, &err, what),
+            FailureTold::Behind(_, what) if may_ask => (1, &err, what),
+            FailureTold::Behind(what, _) => (1, &err, what),
             FailureTold::Note(what) => (0, &err, what),
             FailureTold::Finding(_, what) if may_ask => (0, &out, what),
             FailureTold::Finding(what, _) => (1, &out, what),
         };
         assert_eq!(code, Some(expected), "{line:?}: {out}{err}");
         assert!(text.contains(&says(what)), "{line:?}: {:?} is not in {out}{err}", says(what));
-        assert_eq!(out.is_empty(), matches!(told, FailureTold::Error(..)), "{line:?}: {out}{err}");
+        let is_error = matches!(told, FailureTold::Error(..) | FailureTold::Behind(..));
+        assert_eq!(out.is_empty(), is_error, "{line:?}: {out}{err}");
     };
     // More at a time would only keep each other from being heard in time.
     stream::iter(&COMMANDS).for_each_concurrent(4, run).await;
@@ -159,7 +172,7 @@ async fn logged_out(cluster: Arc<Cluster>) {
 /// Nothing of the chart is there, and nothing of its group is served.
 async fn not_installed(control_plane: Arc<ControlPlane>) {
     let admin = Plugin::with(&control_plane.kubeconfig(ADMIN));
-    let looks = COMMANDS.iter().filter(|(.., told)| matches!(told, FailureTold::Error(..)));
+    let looks = COMMANDS.iter().filter(|(.., told)| matches!(told, FailureTold::Error(..) | FailureTold::Behind(..)));
     for (path, args, _) in looks.filter(|(_, args, _)| !args.contains(&"--from-error")) {
         let line: Vec<&str> = path.split(' ').chain(args.iter().copied()).collect();
         let (code, out, err) = admin.run(&line).await;

@@ -15,6 +15,9 @@ use super::log::LogArgs;
 use super::outputs::OutputArgs;
 use crate::controller::archive::ArchivePlace;
 use crate::controller::loops::clock::CLOCK;
+use crate::controller::outputs::OutputSettings;
+#[cfg(feature = "otlp")]
+use crate::controller::outputs::otlp::RecordLogs;
 use crate::controller::write::lease::Leases;
 use crate::controller::{self, stores};
 use crate::core::decision::served::ServedNamespaces;
@@ -22,13 +25,15 @@ use crate::core::guard::sight::Expected;
 use crate::core::model::duration;
 use crate::runtime::client::Hearers;
 use crate::runtime::clock::Clock;
+#[cfg(feature = "otlp")]
+use crate::runtime::collector;
 use crate::runtime::gate::seat;
 use crate::runtime::judged_clock::JudgedClock;
 use crate::runtime::leader::{ELECTION, Election, LeaseTimings};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, NoListener, Readiness};
 #[cfg(feature = "otlp")]
-use crate::runtime::traces::{self, Traces};
+use crate::runtime::traces::Traces;
 use crate::runtime::{client, shutdown};
 
 /// Flags of `daypass controller`.
@@ -65,6 +70,10 @@ pub struct ControllerArgs {
     #[cfg(feature = "otlp")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
+    /// Send each record to that collector too, as a log record. Traces name no people; records do.
+    #[cfg(feature = "otlp")]
+    #[arg(long)]
+    otlp_records: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,13 +153,16 @@ impl ElectionArgs {
 pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     let terms = args.election.terms()?;
     #[cfg(feature = "otlp")]
-    let traces = traces_of(&args)?;
+    let (traces, logs) = sent_to_collector(&args)?;
     #[cfg(feature = "otlp")]
     let beside = traces.as_ref().map(Traces::layer);
     #[cfg(not(feature = "otlp"))]
     let beside = tracing_subscriber::layer::Identity::new();
     args.log.start(beside);
-    let ended = run_on(args, terms).await.map_err(|error| {
+    let outputs = args.outputs.clone().settings();
+    #[cfg(feature = "otlp")]
+    let outputs = OutputSettings { logs: logs.clone(), ..outputs };
+    let ended = run_on(args, terms, outputs).await.map_err(|error| {
         error!(%error, "ends");
         CliError::Logged
     });
@@ -159,23 +171,33 @@ pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
     if let Some(traces) = traces {
         traces.end().await;
     }
+    #[cfg(feature = "otlp")]
+    if let Some(logs) = logs {
+        logs.end().await;
+    }
     ended
 }
 
+/// What goes to a collector, if there is one: traces, and records where that is asked for.
 #[cfg(feature = "otlp")]
-fn traces_of(args: &ControllerArgs) -> Result<Option<Traces>, CliError> {
-    let Some(given) = args.otlp_endpoint.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
-    let wrong = |why: String| CliError::Flags(format!("cannot send traces to {given:?}: {why}"));
-    let endpoint = traces::endpoint(given).map_err(wrong)?;
-    let traces = Traces::to(&endpoint, args.log.cluster.as_deref(), instance(args));
-    traces.map(Some).map_err(|error| wrong(error.to_string()))
+fn sent_to_collector(args: &ControllerArgs) -> Result<(Option<Traces>, Option<RecordLogs>), CliError> {
+    let Some(given) = args.otlp_endpoint.as_deref().filter(|url| !url.is_empty()) else {
+        let refusal = "--otlp-records: give --otlp-endpoint too, the collector that they go to";
+        return if args.otlp_records { Err(CliError::Flags(refusal.to_owned())) } else { Ok((None, None)) };
+    };
+    let wrong = |why: String| CliError::Flags(format!("cannot send to {given:?}: {why}"));
+    let base = collector::endpoint(given).map_err(wrong)?;
+    let (cluster, instance) = (args.log.cluster.as_deref(), instance(args));
+    let traces = Traces::to(&base, cluster, instance).map_err(|error| wrong(error.to_string()))?;
+    let logs = args.otlp_records.then(|| RecordLogs::to(&base, cluster, instance)).transpose();
+    Ok((Some(traces), logs.map_err(|error| wrong(error.to_string()))?))
 }
 
 fn instance(args: &ControllerArgs) -> &str {
     args.instance.as_deref().unwrap_or("daypass")
 }
 
-async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(), CliError> {
+async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>, outputs: OutputSettings) -> Result<(), CliError> {
     let archive = args.outbox.place()?;
     let stop = shutdown::requested().map_err(|e| CliError::Io("cannot listen for signals".to_owned(), e))?;
     let listener = server::listen(args.listen).await?;
@@ -198,7 +220,7 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>) -> Result<(),
         }
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
-    let (namespace, guards, outputs) = (args.namespace, args.guards, args.outputs.settings());
+    let (namespace, guards) = (args.namespace, args.guards);
     let retention = args.outbox.retention;
     let identity = controller::Installation { instance, namespace, served, guards, outputs, archive, retention };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };

@@ -11,7 +11,7 @@ use crate::core::record::cloud_event::CloudEventData;
 use crate::core::record::ocsf::OcsfVersion;
 
 /// Where records go besides standard output.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct OutputArgs {
     /// Receiver to post each record to, as a CloudEvent that is signed as Standard Webhooks say: https://HOST/PATH. Nothing
     /// waits for it, and it is no archive: what it does not take for long is dropped.
@@ -47,6 +47,10 @@ impl OutputArgs {
         let cloud_events = self.cloud_events.zip(self.cloud_events_secrets).map(|(receiver, secrets)| {
             CloudEventSettings { receiver, secrets, authorities: self.cloud_events_ca, data }
         });
-        OutputSettings { cloud_events }
+        OutputSettings {
+            cloud_events,
+            #[cfg(feature = "otlp")]
+            logs: None,
+        }
     }
 }

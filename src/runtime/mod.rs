@@ -5,6 +5,8 @@ pub mod calls;
 pub mod certificate;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod connection;
 pub mod dates;
 pub mod gate;

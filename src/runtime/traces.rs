@@ -1,84 +1,45 @@
-//! Traces over OTLP: each pass is a trace, each call of the API server in it a span. Owns their way to the collector.
+//! Traces over OTLP: each pass is a trace, each call of the API server in it a span. Owns what is a span.
 //! A collector that is slow or away costs spans and nothing else: what does not fit into a queue of fixed length is
 //! dropped, and one thread of its own waits for answers.
 //!
 //! A span names objects, and never people: it has no event, no body and no path.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use async_trait::async_trait;
-use http::uri::Scheme;
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use kube::client::Body;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{Status, TracerProvider};
-use opentelemetry_http::{Bytes, HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
-use tokio::runtime::Handle;
 use tower::BoxError;
-use tracing::{Instrument, Span, Subscriber, error_span, field, info, warn};
+use tracing::{Instrument, Span, Subscriber, error_span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::collector::{ANSWER, Collector, EVERY, LAST, Signal, resource};
 use super::layer::{Interceptor, ResponseFuture};
 
 /// How many spans wait to be sent. What goes over is dropped.
 const WAITING: usize = 4096;
 /// How many spans are sent at once.
 const BATCH: usize = 512;
-/// Time between two sendings, unless a batch is full before.
-const EVERY: Duration = Duration::from_secs(2);
-/// How long the collector may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
-/// How long the process waits at its end for spans that are on their way.
-const LAST: Duration = Duration::from_secs(2);
-/// How much of an answer is read, in bytes.
-const LONGEST_ANSWER: usize = 64 * 1024;
 /// What the targets of this program's own spans begin with. The client library has spans too, with whole URLs.
 const OWN: &str = "daypass::";
-
-/// The base URL of a collector that speaks OTLP over plain HTTP, as `OTEL_EXPORTER_OTLP_ENDPOINT` has it.
-///
-/// # Errors
-/// A sentence that says what is wrong with it.
-pub fn endpoint(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    if uri.scheme() != Some(&Scheme::HTTP) {
-        return Err(
-            "it must be http://HOST:PORT; a collector in the cluster is meant, TLS is for it to speak".to_owned()
-        );
-    }
-    // They would be lost, and a fragment the path with it.
-    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if uri.query().is_some() || text.contains('#') || has_user {
-        return Err("it must have no query, no fragment and no user".to_owned());
-    }
-    format!("{}/v1/traces", text.trim_end_matches('/')).parse().map_err(|error| format!("{error}"))
-}
 
 /// The traces of this process.
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Traces that go to this endpoint, in the name of this process. Must be called on the runtime.
+    /// Traces that go to the collector with this base URL, in the name of this process. Must be called on the runtime.
     ///
     /// # Errors
     /// When other `OTEL_EXPORTER_OTLP_` variables ask for what this build has not.
-    pub fn to(endpoint: &Uri, cluster: Option<&str>, instance: &str) -> Result<Self, ExporterBuildError> {
+    pub fn to(collector: &Uri, cluster: Option<&str>, instance: &str) -> Result<Self, ExporterBuildError> {
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Collector::new())
+            .with_http_client(Collector::taking(Signal::Traces))
             .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(endpoint.to_string())
+            .with_endpoint(Signal::Traces.url(collector))
             .with_timeout(ANSWER)
             .build()?;
         let queue = BatchConfigBuilder::default()
@@ -86,15 +47,10 @@ impl Traces {
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(EVERY)
             .build();
-        let cluster = cluster.map(|cluster| KeyValue::new("k8s.cluster.name", cluster.to_owned()));
-        let resource = Resource::builder_empty()
-            .with_attribute(KeyValue::new("service.name", "daypass"))
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .with_attribute(KeyValue::new("service.instance.id", instance.to_owned()))
-            .with_attributes(cluster)
-            .build();
         let queue = BatchSpanProcessor::builder(exporter).with_batch_config(queue).build();
-        Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_span_processor(queue).build()))
+        Ok(Self(
+            SdkTracerProvider::builder().with_resource(resource(cluster, instance)).with_span_processor(queue).build(),
+        ))
     }
 
     /// Makes traces of this program's spans. Not of its events: log lines may name people.
@@ -120,56 +76,6 @@ pub fn pass_failed(kind: &'static str) {
     Span::current().set_status(Status::error(kind));
 }
 
-/// Sends for the exporter, whose thread has no runtime of its own.
-#[derive(Debug)]
-struct Collector {
-    client: Client<HttpConnector, Full<Bytes>>,
-    runtime: Handle,
-    /// Whether the last sending failed: what has been said is not said again.
-    away: AtomicBool,
-}
-
-impl Collector {
-    fn new() -> Self {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client, runtime: Handle::current(), away: AtomicBool::new(false) }
-    }
-
-    fn record_outcome(&self, answer: &Result<Response<Bytes>, HttpError>) {
-        let why = match answer {
-            Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) => Some(format!("the collector answers {}", answer.status())),
-            Err(error) => Some(error.to_string()),
-        };
-        let was_away = self.away.swap(why.is_some(), Ordering::Relaxed);
-        match why {
-            Some(why) if !was_away => warn!("traces are lost: {why}"),
-            None if was_away => info!("traces are sent again"),
-            _ => {}
-        }
-    }
-}
-
-#[async_trait]
-impl HttpClient for Collector {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let client = self.client.clone();
-        let exchange = async move {
-            let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
-            Ok::<_, HttpError>(Response::from_parts(head, body))
-        };
-        let exchange = self.runtime.spawn(async move { tokio::time::timeout(ANSWER, exchange).await });
-        let answer = match exchange.await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(format!("the collector does not answer within {ANSWER:?}").into()),
-            Err(error) => Err(error.into()),
-        };
-        self.record_outcome(&answer);
-        answer
-    }
-}
-
 /// Has the calls of a client traced that belong to some work. Changes none of them.
 #[derive(Clone)]
 pub struct Tracing;
@@ -187,7 +93,7 @@ impl Interceptor for Tracing {
         if Span::current().is_none() {
             return Box::pin(call(request));
         }
-        let (method, resource) = (request.method().as_str(), resource(request.uri().path()));
+        let (method, resource) = (request.method().as_str(), resource_of(request.uri().path()));
         let span = error_span!(
             "call",
             otel.name = format!("{method} {resource}"),
@@ -216,7 +122,7 @@ impl Interceptor for Tracing {
 }
 
 /// The resource that a path of the API server is about, with its subresource and without any name.
-fn resource(path: &str) -> String {
+fn resource_of(path: &str) -> String {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     let versions = match parts.next() {
         Some("api") => 1,
@@ -235,6 +141,8 @@ fn resource(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::collector::endpoint;
+    use opentelemetry_http::Bytes;
     use std::sync::{Arc, Mutex};
     use std::time::Instant;
     use tokio::net::TcpListener;
@@ -293,27 +201,7 @@ mod tests {
             ("/version", "other"),
             ("/apis", "other"),
         ] {
-            assert_eq!(resource(path), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn an_endpoint_is_a_base_url_in_plain_http() {
-        let whole = |text| endpoint(text).map(|uri| uri.to_string());
-        assert_eq!(whole("http://collector:4318").unwrap(), "http://collector:4318/v1/traces");
-        assert_eq!(whole("http://collector:4318/otlp/").unwrap(), "http://collector:4318/otlp/v1/traces");
-        for wrong in [
-            "https://collector:4318",
-            "collector:4318",
-            "/v1/traces",
-            "http://collector?x=1",
-            "",
-            "http://",
-            "http://collector#x",
-            "http://collector/otlp#",
-            "http://me:secret@collector",
-        ] {
-            assert!(whole(wrong).is_err(), "{wrong}");
+            assert_eq!(resource_of(path), expected, "{path}");
         }
     }
 }

@@ -4,12 +4,16 @@
 //! kept: what is not taken in time is dropped and counted. `status.history` has it all, and an archive acknowledges.
 
 pub mod cloud_events;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod signature;
 
 #[cfg(test)]
 mod tests;
 
 use self::cloud_events::{CloudEventQueue, CloudEventSender, CloudEventSettings};
+#[cfg(feature = "otlp")]
+use self::otlp::RecordLogs;
 use crate::api::record::Record;
 use crate::runtime::metrics::Metrics;
 
@@ -18,12 +22,17 @@ use crate::runtime::metrics::Metrics;
 pub struct OutputSettings {
     /// Where CloudEvents go.
     pub cloud_events: Option<CloudEventSettings>,
+    /// Their way to a collector.
+    #[cfg(feature = "otlp")]
+    pub logs: Option<RecordLogs>,
 }
 
 /// Where records are put to go out.
 #[derive(Default)]
 pub struct RecordOutputs {
     cloud_events: Option<CloudEventQueue>,
+    #[cfg(feature = "otlp")]
+    logs: Option<RecordLogs>,
 }
 
 impl RecordOutputs {
@@ -35,13 +44,22 @@ impl RecordOutputs {
                 sender.run().await;
             }
         };
-        (Self { cloud_events: queue }, sending)
+        let outputs = Self {
+            cloud_events: queue,
+            #[cfg(feature = "otlp")]
+            logs: settings.logs,
+        };
+        (outputs, sending)
     }
 
     /// Has records sent. Waits for nothing.
     pub fn push(&self, records: &[Record]) {
         if let Some(queue) = &self.cloud_events {
             records.iter().for_each(|record| queue.push(record));
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(logs) = &self.logs {
+            records.iter().for_each(|record| logs.push(record));
         }
     }
 }
