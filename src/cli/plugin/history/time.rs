@@ -8,6 +8,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// Units of a length of time, in seconds.
 const UNITS: [(&str, i64); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
+/// A day as ISO 8601 has it.
+const DAY: &str = "%Y-%m-%d";
 /// The most digits that a length of time may have.
 const MOST_DIGITS: usize = 5;
 
@@ -33,7 +35,8 @@ impl FromStr for TimeGiven {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
+        // A day alone: what follows it may be a time that says no zone.
+        let day = || Date::strptime(DAY, text).ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
         let ago = || length(text).map(Self::Ago);
         let at = || text.parse().ok().or_else(day).map(Self::At);
         ago().or_else(at).ok_or_else(|| {
