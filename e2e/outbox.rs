@@ -49,9 +49,7 @@ impl Recorded {
         let mut flags = archive.flags();
         flags.extend(retention.map(|time| format!("--retention={time}")));
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let token = Controller::token(&control_plane).await;
-        let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
-        let controller = Controller::start_as(&control_plane, "controller", &kubeconfig, &flags).await;
+        let controller = Controller::start_with(&control_plane, "controller", &flags).await;
         let cluster = Cluster { controller, control_plane };
         cast::until_stamped(&cluster.kubectl(crate::harness::users::MALLORY)).await;
         Self { cluster, archive }

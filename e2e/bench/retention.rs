@@ -40,7 +40,7 @@ pub async fn measure() {
     Daypass::install(&control_plane, &["bindableRoles={deployer}", "archive.enabled=true"]).await;
     cast::give_rights(&control_plane.kubectl(ADMIN)).await;
     let archive = RunningArchive::start(&control_plane).await;
-    let mut bench = RetentionBench::start(control_plane, Vec::new()).await;
+    let mut bench = RetentionBench::start(control_plane).await;
     bench.row("nothing", Duration::ZERO, 0).await;
 
     let (took, most) = bench.live("kept", many, many).await;
@@ -69,8 +69,8 @@ struct RetentionBench {
 }
 
 impl RetentionBench {
-    async fn start(control_plane: Arc<ControlPlane>, flags: Vec<String>) -> Self {
-        let controller = controller(&control_plane, &flags, "without").await;
+    async fn start(control_plane: Arc<ControlPlane>) -> Self {
+        let controller = controller(&control_plane, &[], "without").await;
         let cluster = Cluster { controller, control_plane };
         cast::until_stamped(&cluster.kubectl(MALLORY)).await;
         let namespace = cluster.namespace("bench").await;
@@ -185,8 +185,6 @@ impl RetentionBench {
 }
 
 async fn controller(control_plane: &ControlPlane, flags: &[String], name: &str) -> Controller {
-    let token = Controller::token(control_plane).await;
-    let kubeconfig = control_plane.kubeconfig_for_token(&format!("service-account-{name}"), &token);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    Controller::start_as(control_plane, name, &kubeconfig, &flags).await
+    Controller::start_with(control_plane, name, &flags).await
 }

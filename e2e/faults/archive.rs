@@ -81,9 +81,7 @@ impl Delivering {
         let mut flags = archive.flags_by(line.address);
         flags.extend(["--retention=5s", "--no-leader-election"].map(str::to_owned));
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let token = Controller::token(&control_plane).await;
-        let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
-        let start = async |name: &str| Controller::start_as(&control_plane, name, &kubeconfig, &flags).await;
+        let start = async |name: &str| Controller::start_with(&control_plane, name, &flags).await;
         let controllers = [start("one").await, start("two").await];
         let idle = start("idle").await;
         idle.kill();

@@ -53,9 +53,7 @@ impl Cluster {
         // Everybody who is logged in is the controller too: what it may do shall come from the chart alone.
         let subjects = r#"{"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "dev"}]}"#;
         admin.ok(&["patch", "clusterrolebinding", "everybody-may-ask", "--type=merge", "-p", subjects]).await;
-        let token = Controller::token(&control_plane).await;
-        let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
-        let controller = Controller::start_as(&control_plane, "controller", &kubeconfig, &[&flag]).await;
+        let controller = Controller::start_with(&control_plane, "controller", &[&flag]).await;
         Self { controller, control_plane }
     }
 
@@ -76,9 +74,7 @@ impl Cluster {
 
     /// One more controller.
     pub async fn replica(&self, name: &str, flags: &[&str]) -> Controller {
-        let token = Controller::token(&self.control_plane).await;
-        let kubeconfig = self.control_plane.kubeconfig_for_token(&format!("service-account-of-{name}"), &token);
-        Controller::start_as(&self.control_plane, name, &kubeconfig, flags).await
+        Controller::start_with(&self.control_plane, name, flags).await
     }
 
     /// A new namespace, `PREFIX-` and something that no other trial has.

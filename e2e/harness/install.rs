@@ -160,9 +160,14 @@ struct Launch {
 impl Controller {
     /// Starts the controller as the chart's service account and waits until it says that it is ready.
     pub async fn start(control_plane: &ControlPlane) -> Self {
+        Self::start_with(control_plane, "controller", &[]).await
+    }
+
+    /// The same as the pod `name`, with more flags.
+    pub async fn start_with(control_plane: &ControlPlane, name: &str, flags: &[&str]) -> Self {
         let token = Self::token(control_plane).await;
-        let kubeconfig = control_plane.kubeconfig_for_token("service-account-daypass", &token);
-        Self::start_as(control_plane, "controller", &kubeconfig, &[]).await
+        let kubeconfig = control_plane.kubeconfig_for_token(&format!("service-account-of-{name}"), &token);
+        Self::start_as(control_plane, name, &kubeconfig, flags).await
     }
 
     /// Starts a controller as the pod `name`, with a kubeconfig and more flags, and waits until it is ready. Its log

@@ -19,7 +19,6 @@ pub const AUDIENCE: &str = "daypass-archive";
 pub const RECORDS_PATH: &str = "/v1/records";
 /// Where it is asked what is held.
 pub const HEADS_PATH: &str = "/v1/heads";
-
 /// Where it is asked which requests have records that do not end.
 pub const OPEN_PATH: &str = "/v1/open";
 /// How many of them are answered at a time.

@@ -1,6 +1,7 @@
 //! What a reader asks for, from the parameters of a call.
 //!
-//! Owns their names, for who writes a call and for who reads it. One that it does not know is refused: a filter with a slip in its name would show everything.
+//! Owns their names, for who writes a call and for who reads it. One that it does not know is refused: a filter with a slip
+//! in its name would show everything.
 
 use k8s_openapi::jiff::Timestamp;
 

@@ -28,8 +28,7 @@ pub fn table(items: &[HistoryItem], format: &FormatArgs) -> Text {
         ]);
         if format.is_wide() {
             let policy = record.policy.as_ref().map(|policy| policy.name.as_str()).unwrap_or_default();
-            let said = record.message.as_deref().or(record.asked.as_ref().map(|asked| asked.reason.as_str()));
-            row.extend([policy.into(), record.request.uid.as_str().into(), said.unwrap_or_default().into()]);
+            row.extend([policy.into(), record.request.uid.as_str().into(), said(record).into()]);
         }
         table.row(row);
     }
@@ -49,9 +48,8 @@ pub fn life(life: &RequestLife, format: &FormatArgs) -> Text {
     text.gap();
     let mut table = format.table(&["WHEN", "WHAT", "BY", "WORDS"], &[]);
     for record in records {
-        let said = record.message.as_deref().or(record.asked.as_ref().map(|asked| asked.reason.as_str()));
         let by = username(record.actor.as_ref());
-        table.row(vec![record.at.0.to_string().into(), what(record), by.into(), said.unwrap_or_default().into()]);
+        table.row(vec![record.at.0.to_string().into(), what(record), by.into(), said(record).into()]);
     }
     text.extend(table.text());
     text
@@ -102,6 +100,12 @@ fn what(record: &Record) -> TextSpan {
         RecordOutcome::Noted => Tone::Plain,
     };
     TextSpan::new(record.kind.as_str(), tone)
+}
+
+/// What was said of it, or asked for with it.
+fn said(record: &Record) -> &str {
+    let reason = record.asked.as_ref().map(|asked| asked.reason.as_str());
+    record.message.as_deref().or(reason).unwrap_or_default()
 }
 
 fn username(person: Option<&crate::api::record::RecordedPerson>) -> String {
