@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
+#[cfg(feature = "otlp")]
+use futures::future::{OptionFuture, join};
 use http::Uri;
 use http::uri::Scheme;
 use k8s_openapi::jiff::SignedDuration;
@@ -166,15 +168,9 @@ pub async fn run(args: ControllerArgs) -> Result<(), CliError> {
         error!(%error, "ends");
         CliError::Logged
     });
-    // When all is done: the lease is given back by now.
+    // When all is done: the lease is given back by now. Both wait for one collector, so they wait at once.
     #[cfg(feature = "otlp")]
-    if let Some(traces) = traces {
-        traces.end().await;
-    }
-    #[cfg(feature = "otlp")]
-    if let Some(logs) = logs {
-        logs.end().await;
-    }
+    join(OptionFuture::from(traces.map(Traces::end)), OptionFuture::from(logs.map(RecordLogs::end))).await;
     ended
 }
 
