@@ -13,6 +13,7 @@
 //! | [`lifecycle`] | What happens next to a request, until its end and its review |
 //! | [`record`] | What happened to a request, as records that can be made again |
 //! | [`report`] | Events, explanations, findings in policies |
+//! | [`notice`] | What of a request is told to people who are not looking |
 //!
 //! A room uses those above it and none below. The tests in `laws` hold that, the purity, and ten properties over a
 //! simulated cluster.
@@ -21,6 +22,7 @@ pub mod decision;
 pub mod guard;
 pub mod lifecycle;
 pub mod model;
+pub mod notice;
 pub mod policies;
 pub mod rbac;
 pub mod record;

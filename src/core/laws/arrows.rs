@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use super::purity::{code, mentions, root, sources_in};
 
 /// The parts of the program, and which of the others each may use.
-const PARTS: [(&str, &[&str]); 7] = [
+const PARTS: [(&str, &[&str]); 8] = [
     ("api", &[]),
     ("core", &["api"]),
     ("runtime", &[]),
     ("stamp", &["api", "runtime"]),
     ("controller", &["api", "core", "runtime"]),
     ("archive", &["api", "core", "runtime"]),
-    ("cli", &["api", "core", "runtime", "controller", "stamp", "archive"]),
+    ("notify", &["api", "core", "runtime"]),
+    ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify"]),
 ];
 /// The rooms of the core: each may use those before it.
-const ROOMS: [&str; 8] = ["model", "guard", "rbac", "policies", "decision", "lifecycle", "record", "report"];
+const ROOMS: [&str; 9] = ["model", "guard", "rbac", "policies", "decision", "lifecycle", "record", "report", "notice"];
 
 #[test]
 fn no_part_of_the_program_uses_one_that_is_built_on_it() {

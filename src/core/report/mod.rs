@@ -6,6 +6,7 @@ pub mod alternatives;
 pub mod difference;
 pub mod events;
 pub mod explain;
+pub mod in_words;
 pub mod lint;
 pub mod offers;
 pub mod who;

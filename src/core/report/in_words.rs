@@ -1,0 +1,121 @@
+//! A request in a few words, the same wherever one is shown or told.
+//!
+//! It must not judge a request, and knows no colours.
+
+use kube::ResourceExt;
+
+use crate::api::request::{AccessRequest, NarrowRule};
+use crate::api::subject::{RoleKind, RoleName};
+use crate::core::model::namespaces::selector;
+use crate::core::model::recurrence::Recurrence;
+use crate::core::rbac::rules::describe;
+
+/// Its namespace and name.
+pub fn name(request: &AccessRequest) -> String {
+    format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
+}
+
+/// Who asks.
+pub fn requester(request: &AccessRequest) -> &str {
+    request.spec.requester.as_ref().map_or("", |who| who.username.as_str())
+}
+
+/// The role, and what of it.
+pub fn what(request: &AccessRequest) -> String {
+    role(&request.spec.role, &request.spec.rules)
+}
+
+/// A role, and what of it.
+pub fn role(role: &RoleName, rules: &[NarrowRule]) -> String {
+    let name = match role.kind {
+        RoleKind::ClusterRole => role.name.clone(),
+        RoleKind::Role => format!("role/{}", role.name),
+    };
+    if rules.is_empty() { name } else { format!("{name}: {}", describe(rules)) }
+}
+
+/// Where: its own namespace unless it says otherwise. An extension says nothing of its own: it holds where the request does
+/// that it extends.
+pub fn place(request: &AccessRequest) -> String {
+    let scope = request.spec.scope.as_ref();
+    let labels = scope.and_then(|scope| scope.namespace_selector.as_ref());
+    match (&request.spec.extends, scope, labels) {
+        (Some(extended), ..) => format!("where {extended} holds"),
+        (_, Some(scope), _) if scope.cluster => "the whole cluster".to_owned(),
+        (_, Some(scope), _) if !scope.namespaces.is_empty() => scope.namespaces.join(", "),
+        (.., Some(labels)) => {
+            let labels = match selector(labels).to_string() {
+                all if all.is_empty() => "all namespaces".to_owned(),
+                labels => format!("namespaces with {labels}"),
+            };
+            let granted = granted_in(request);
+            if granted.is_empty() { labels } else { format!("{} ({labels})", granted.join(", ")) }
+        }
+        _ => request.namespace().unwrap_or_default(),
+    }
+}
+
+fn granted_in(request: &AccessRequest) -> Vec<String> {
+    let bindings = request.status.iter().flat_map(|status| &status.bindings);
+    bindings.filter_map(|binding| binding.namespace.clone()).collect()
+}
+
+/// For how long access was asked for: an extension for so much more, and what recurs for the windows of so many weeks.
+pub fn length(request: &AccessRequest) -> String {
+    let spec = &request.spec;
+    match (&spec.recurrence, &spec.duration, &spec.extends) {
+        (Some(raw), ..) => {
+            let windows = Recurrence::read(raw).map(|windows| windows.describe());
+            let windows = windows.unwrap_or_else(|_| "in windows that cannot be read".to_owned());
+            format!("every {windows}, for {} {}", raw.weeks, if raw.weeks == 1 { "week" } else { "weeks" })
+        }
+        (None, Some(length), None) => length.clone(),
+        (None, Some(more), Some(_)) => format!("{more} more"),
+        (None, None, _) => "as long as the policy says".to_owned(),
+    }
+}
+
+/// When access begins, if not as soon as it is approved.
+pub fn begins(request: &AccessRequest) -> String {
+    request.spec.start_time.as_ref().map(|start| start.0.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::laws::fixtures::{noon, request};
+    use serde_json::{Value, json};
+
+    /// What an approver reads of a request: where, for how long, from when on.
+    fn read(spec: Value) -> [String; 3] {
+        let request = request(spec);
+        [place(&request), length(&request), begins(&request)]
+    }
+
+    #[test]
+    fn where_when_and_how_long_is_what_is_asked_for() {
+        let tuesdays = json!({ "timeZone": "Europe/Berlin", "windows": [{ "days": ["Tue"], "start": "02:00", "end": "04:00" }], "weeks": 4 });
+        let labels = json!({ "matchLabels": { "team": "pay" }, "matchExpressions": [{ "key": "env", "operator": "NotIn", "values": ["prod"] }] });
+        for (spec, expected) in [
+            (json!({}), ["shop", "as long as the policy says", ""]),
+            (json!({ "duration": "30m", "startTime": noon().to_string() }), ["shop", "30m", "2026-11-23T12:00:00Z"]),
+            (json!({ "extends": "fix-1", "duration": "30m" }), ["where fix-1 holds", "30m more", ""]),
+            (json!({ "recurrence": tuesdays }), ["shop", "every Tue 02:00-04:00 Europe/Berlin, for 4 weeks", ""]),
+            (
+                json!({ "scope": { "namespaceSelector": labels } }),
+                ["namespaces with team=pay,env notin (prod)", "as long as the policy says", ""],
+            ),
+            (json!({ "scope": { "namespaceSelector": {} } }), ["all namespaces", "as long as the policy says", ""]),
+        ] {
+            assert_eq!(read(spec.clone()), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn namespaces_by_label_are_named_once_they_are_granted() {
+        let mut request = request(json!({ "scope": { "namespaceSelector": { "matchLabels": { "team": "pay" } } } }));
+        let binding = |name: &str| json!({ "kind": "RoleBinding", "namespace": name, "name": "b" });
+        request.status = serde_json::from_value(json!({ "bindings": [binding("bank"), binding("shop")] })).unwrap();
+        assert_eq!(place(&request), "bank, shop (namespaces with team=pay)");
+    }
+}

@@ -1,0 +1,12 @@
+//! Tells people in chat, by mail and through webhooks what waits for them. Outbound only: nothing that is received decides.
+//!
+//! | Module | What it owns |
+//! | --- | --- |
+//! | [`message`] | A notice in words, the same for every provider |
+//! | [`providers`] | How each place wants it, and what it answers |
+//!
+//! What is worth telling is decided by [`crate::core::notice`]. This part reads requests and policies and writes the one
+//! ConfigMap of what was told; it must not write anything else, and no link that it sends has any power.
+
+pub mod message;
+pub mod providers;
