@@ -3,6 +3,7 @@
 //! | Module | What it owns |
 //! | --- | --- |
 //! | [`message`] | A notice in words, the same for every provider |
+//! | [`routes`] | Which notices go where |
 //! | [`providers`] | How each place wants it, and what it answers |
 //!
 //! What is worth telling is decided by [`crate::core::notice`]. This part reads requests and policies and writes the one
@@ -10,3 +11,4 @@
 
 pub mod message;
 pub mod providers;
+pub mod routes;

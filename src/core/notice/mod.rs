@@ -6,6 +6,9 @@
 mod history;
 mod told;
 
+#[cfg(test)]
+mod tests;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -68,7 +68,7 @@ pub fn is_pointless(notice: &Notice, request: &AccessRequest) -> bool {
 }
 
 /// Something that time brings.
-struct Due {
+struct TimelyNotice {
     event: NoticeEvent,
     /// From when on it is told.
     told_at: Timestamp,
@@ -76,30 +76,30 @@ struct Due {
     about: Timestamp,
 }
 
-fn due(status: &AccessRequestStatus, foresight: Foresight) -> Vec<Due> {
+fn due(status: &AccessRequestStatus, foresight: Foresight) -> Vec<TimelyNotice> {
     let mut all = Vec::new();
     if let Some(missing) = guard_missing(status) {
-        all.push(Due { event: NoticeEvent::GuardMissing, told_at: missing, about: missing });
+        all.push(TimelyNotice { event: NoticeEvent::GuardMissing, told_at: missing, about: missing });
     }
     let begin = status.granted_at.as_ref().map(|begin| begin.0);
     if let (true, Some(begin), Some(end)) = (runs(status), begin, status.expires_at.as_ref().map(|end| end.0)) {
         let told_at = end - foresight.end;
         // Of access that is shorter than that, everybody knows that it ends soon.
         if told_at > begin {
-            all.push(Due { event: NoticeEvent::EndsSoon, told_at, about: end });
+            all.push(TimelyNotice { event: NoticeEvent::EndsSoon, told_at, about: end });
         }
     }
     if let Some(by) = open_review(status) {
         let told_at = by - foresight.review;
         let ended = status.state.is_final();
         if ended {
-            all.push(Due { event: NoticeEvent::ReviewDue, told_at, about: by });
+            all.push(TimelyNotice { event: NoticeEvent::ReviewDue, told_at, about: by });
         }
     }
     all
 }
 
-fn of_time(request: &AccessRequest, due: &Due) -> Notice {
+fn of_time(request: &AccessRequest, due: &TimelyNotice) -> Notice {
     let told = noticed(request);
     // Of the missing guard all requests say the same: who tells it picks one of them.
     let id = match due.event {

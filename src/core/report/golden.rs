@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::difference::UpshotGiven;
 use super::explain::{Because, Explanation, explain};
+use super::in_words::{begins, length, place};
 use super::lint::Oddity;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::AccessRequest;
@@ -225,4 +226,37 @@ fn what_a_request_comes_to() {
         let given = UpshotGiven::of(&explained(request, &[policy("p", spec)], &guard));
         assert_eq!((given.upshot.to_string().as_str(), given.why().as_str()), (upshot, why));
     }
+}
+
+/// What an approver reads of a request: where, for how long, from when on.
+fn read(spec: Value) -> [String; 3] {
+    let request = request(spec);
+    [place(&request), length(&request), begins(&request)]
+}
+
+#[test]
+fn where_when_and_how_long_is_what_is_asked_for() {
+    let tuesdays = json!({ "timeZone": "Europe/Berlin", "windows": [{ "days": ["Tue"], "start": "02:00", "end": "04:00" }], "weeks": 4 });
+    let labels = json!({ "matchLabels": { "team": "pay" }, "matchExpressions": [{ "key": "env", "operator": "NotIn", "values": ["prod"] }] });
+    for (spec, expected) in [
+        (json!({}), ["shop", "as long as the policy says", ""]),
+        (json!({ "duration": "30m", "startTime": noon().to_string() }), ["shop", "30m", "2026-11-23T12:00:00Z"]),
+        (json!({ "extends": "fix-1", "duration": "30m" }), ["where fix-1 holds", "30m more", ""]),
+        (json!({ "recurrence": tuesdays }), ["shop", "every Tue 02:00-04:00 Europe/Berlin, for 4 weeks", ""]),
+        (
+            json!({ "scope": { "namespaceSelector": labels } }),
+            ["namespaces with team=pay,env notin (prod)", "as long as the policy says", ""],
+        ),
+        (json!({ "scope": { "namespaceSelector": {} } }), ["all namespaces", "as long as the policy says", ""]),
+    ] {
+        assert_eq!(read(spec.clone()), expected, "{spec}");
+    }
+}
+
+#[test]
+fn namespaces_by_label_are_named_once_they_are_granted() {
+    let mut request = request(json!({ "scope": { "namespaceSelector": { "matchLabels": { "team": "pay" } } } }));
+    let binding = |name: &str| json!({ "kind": "RoleBinding", "namespace": name, "name": "b" });
+    request.status = serde_json::from_value(json!({ "bindings": [binding("bank"), binding("shop")] })).unwrap();
+    assert_eq!(place(&request), "bank, shop (namespaces with team=pay)");
 }
