@@ -23,6 +23,7 @@ mod policy_init;
 mod reach;
 mod readers;
 mod refused;
+mod report;
 mod request;
 mod run;
 mod unstamped;
@@ -41,6 +42,7 @@ pub fn trials() -> Vec<Trial> {
         reach::trials(),
         login::trials(),
         request::trials(),
+        report::trials(),
         options::trials(),
         manifest::trials(),
         forbidden::trials(),

@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 22] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 23] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -58,6 +58,14 @@ const COMMANDS: [(&str, &[&str], FailureTold); 22] = [
     ("show", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
     (
         "history",
+        &[],
+        FailureTold::Behind(
+            "list records.archive.daypass.dev in namespace default",
+            "list accessrequests in namespace default",
+        ),
+    ),
+    (
+        "report decisions",
         &[],
         FailureTold::Behind(
             "list records.archive.daypass.dev in namespace default",

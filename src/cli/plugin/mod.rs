@@ -24,6 +24,7 @@ pub mod output;
 pub mod policy;
 pub mod reach;
 pub mod refused;
+pub mod report;
 pub mod requests;
 pub mod run;
 pub mod see;
@@ -64,6 +65,9 @@ enum Command {
     Show(see::show::ShowArgs),
     /// Tell what happened to requests, also to those that are long gone: from the archive where there is one.
     History(history::HistoryArgs),
+    /// Tell what happened in sum.
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Tell who can do what now, until when and through which request.
     Who(who::WhoArgs),
     /// List what waits for your decision, what is due first at the top.
@@ -121,6 +125,7 @@ impl Plugin {
             Command::Watch(choice) => see::watch::run(choice, console).await,
             Command::Who(args) => who::run(args, console).await,
             Command::History(args) => history::run(args, console).await,
+            Command::Report(command) => report::run(command, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::ReviewCommand::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::ReviewCommand::Deny, console).await,
