@@ -20,7 +20,6 @@ use crate::controller::loops::clock::CLOCK;
 use crate::controller::outputs::OutputSettings;
 #[cfg(feature = "otlp")]
 use crate::controller::outputs::otlp::RecordLogs;
-use crate::controller::write::lease::Leases;
 use crate::controller::{self, stores};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
@@ -31,7 +30,8 @@ use crate::runtime::clock::Clock;
 use crate::runtime::collector;
 use crate::runtime::gate::seat;
 use crate::runtime::judged_clock::JudgedClock;
-use crate::runtime::leader::{ELECTION, Election, LeaseTimings};
+use crate::runtime::leader::{ELECTION, Election, LEASE, LeaseTimings};
+use crate::runtime::leases::Leases;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::{self, NoListener, Readiness};
 #[cfg(feature = "otlp")]
@@ -206,7 +206,7 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>, outputs: Outp
     let clients = client::clients(args.kubeconfig.as_deref(), &instance, leadership.clone(), &hearers).await?;
     let election = match terms {
         Some(terms) => {
-            let leases = Leases::new(clients.lease.clone(), &args.namespace);
+            let leases = Leases::new(clients.lease.clone(), &args.namespace, LEASE);
             let pod = args.instance.as_deref();
             Some(Election::new(seat, leases, pod, terms, Clock::wall()))
         }

@@ -47,7 +47,6 @@ use self::records::RecordPrinter;
 use self::stores::listed::ACCESS_REQUESTS;
 use self::stores::outbox::OutboxSettings;
 use self::stores::packed::Summary;
-use self::write::lease::Leases;
 use self::write::transition_metrics::TransitionMetrics;
 use self::write::{TransitionListeners, Writer};
 use crate::api::State;
@@ -57,6 +56,7 @@ use crate::core::guard::{Guard, NotInForce};
 use crate::runtime::client::{Clients, Hearers};
 use crate::runtime::gate::Leadership;
 use crate::runtime::leader::{Election, LeadershipLost};
+use crate::runtime::leases::Leases;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::server::Readiness;
 

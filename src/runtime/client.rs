@@ -148,6 +148,14 @@ pub async fn of(kubeconfig: Option<&Path>, instance: &str) -> Result<Client, Cli
     Ok(connection::builder(config)?.build())
 }
 
+/// A client for lists and watches, found like that of [`of`]: they may stay silent for minutes.
+///
+/// # Errors
+/// When there is no such cluster to be found.
+pub async fn watching(kubeconfig: Option<&Path>, instance: &str) -> Result<Client, ClientError> {
+    Ok(connection::builder(config(kubeconfig, instance).await?)?.build())
+}
+
 async fn config(kubeconfig: Option<&Path>, instance: &str) -> Result<Config, ClientError> {
     let mut config = match kubeconfig {
         None => Config::incluster()?,

@@ -1,6 +1,6 @@
-//! Which replica writes: it holds the Lease `daypass`, and renews it. The others keep their watches warm and stand by.
+//! Which replica writes: it holds the Lease of its election, and renews it. The others keep their watches warm and stand by.
 //! Owns what the Lease says, and when it is written; decides nothing about access. It reads and writes it by a
-//! [`LeaseStore`] alone, and must have no client: all that writes to the cluster stands in one place, above this one.
+//! [`LeaseStore`] alone, and must have no client: what calls the API server for it is [`super::leases`].
 //!
 //! What protects what:
 //! - The lease keeps two replicas from working at once. A holder believes in it until the renew deadline, counted
@@ -48,7 +48,7 @@ use super::clock::Clock;
 use super::gate::Seat;
 use super::server::Readiness;
 
-/// Name of the Lease.
+/// Name of the controller's Lease.
 pub const LEASE: &str = "daypass";
 /// Name of the election in readiness.
 pub const ELECTION: &str = "lease";
@@ -105,7 +105,7 @@ pub trait LeaseStore: Send + Sync {
     /// The Lease, if there is one.
     fn read(&self) -> impl Future<Output = kube::Result<Option<Lease>>> + Send;
 
-    /// Makes it. A conflict when there is one.
+    /// Makes it, in the name that it has here. A conflict when there is one.
     fn make(&self, lease: &Lease) -> impl Future<Output = kube::Result<Lease>> + Send;
 
     /// Writes over the version that it was read in. A conflict when there is another by now.

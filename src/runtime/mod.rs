@@ -13,6 +13,7 @@ pub mod gate;
 pub mod judged_clock;
 pub mod layer;
 pub mod leader;
+pub mod leases;
 pub mod metrics;
 pub mod server;
 pub mod shutdown;

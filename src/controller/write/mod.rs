@@ -1,12 +1,11 @@
-//! The only module that writes to the cluster: statuses, bindings and the roles made for them, Events, the removal of what is
-//! recorded, what the canary stores of itself, and the Lease. `core/laws/purity.rs` holds the code to it.
+//! The only module of the controller that writes to the cluster: statuses, bindings and the roles made for them, Events, the removal of what is
+//! recorded, and what the canary stores of itself. `core/laws/purity.rs` holds the code to it.
 //!
 //! Each write is safe to repeat: statuses carry the version they were planned from, bindings have fixed
 //! names, deletions name the UID. Events are sent on the side; they are announcements, the record is in status.
 
 mod announcer;
 pub mod canary;
-pub mod lease;
 mod made_role;
 mod recorded;
 pub mod transition_metrics;

@@ -7,7 +7,7 @@
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 
-use super::{LEASE, LeaseTimings};
+use super::LeaseTimings;
 
 /// Says on a Lease without a holder which replica gave it back.
 const GIVEN_BACK: &str = "daypass.dev/given-back-by";
@@ -103,8 +103,8 @@ pub fn held(found: Option<Lease>, me: &str, terms: &LeaseTimings, settled: bool,
         lease_transitions: Some(before.lease_transitions.map_or(0, |n| n.saturating_add(i32::from(!mine)))),
         ..LeaseSpec::default()
     };
-    let mut metadata = found
-        .map_or_else(|| ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() }, |lease| lease.metadata);
+    // A new one is named by who stores it.
+    let mut metadata = found.map_or_else(ObjectMeta::default, |lease| lease.metadata);
     if let Some(annotations) = &mut metadata.annotations {
         annotations.remove(GIVEN_BACK);
     }

@@ -1,33 +1,38 @@
-//! The Lease, as the election reads and writes it ([`crate::runtime::leader`]). Decides nothing, and must not be given a
-//! client that holds writes back: whoever does not lead writes the Lease in order to.
+//! A Lease, as an election reads and writes it ([`super::leader`]). Decides nothing, must write nothing else, and must not be
+//! given a client that holds writes back: whoever does not lead writes the Lease in order to.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use kube::{Api, Client, Result};
 
-use crate::runtime::leader::{LEASE, LeaseStore};
+use super::leader::LeaseStore;
 
-/// The Lease in the API server.
-pub struct Leases(Api<Lease>);
+/// The Lease of one election in the API server.
+pub struct Leases {
+    api: Api<Lease>,
+    name: &'static str,
+}
 
 impl Leases {
-    /// The Lease in this namespace.
-    pub fn new(client: Client, namespace: &str) -> Self {
-        Self(Api::namespaced(client, namespace))
+    /// The Lease with this name in this namespace.
+    pub fn new(client: Client, namespace: &str, name: &'static str) -> Self {
+        Self { api: Api::namespaced(client, namespace), name }
     }
 }
 
 impl LeaseStore for Leases {
     async fn read(&self) -> Result<Option<Lease>> {
-        self.0.get_opt(LEASE).await
+        self.api.get_opt(self.name).await
     }
 
     async fn make(&self, lease: &Lease) -> Result<Lease> {
-        self.0.create(&PostParams::default(), lease).await
+        let mut named = lease.clone();
+        named.metadata.name = Some(self.name.to_owned());
+        self.api.create(&PostParams::default(), &named).await
     }
 
     async fn write_over(&self, lease: &Lease) -> Result<Lease> {
-        self.0.replace(LEASE, &PostParams::default(), lease).await
+        self.api.replace(self.name, &PostParams::default(), lease).await
     }
 }
 
@@ -35,6 +40,7 @@ impl LeaseStore for Leases {
 mod tests {
     use super::*;
     use crate::controller::scripted::{Script, failure};
+    use crate::runtime::leader::LEASE;
     use http::Method;
     use kube::core::ObjectMeta;
     use serde_json::{Value, json};
@@ -47,7 +53,7 @@ mod tests {
     }
 
     fn stored(script: &Script) -> Leases {
-        Leases::new(script.client(), "daypass-system")
+        Leases::new(script.client(), "daypass-system", LEASE)
     }
 
     fn code<T>(answer: Result<T>) -> u16 {
@@ -75,15 +81,29 @@ mod tests {
     #[tokio::test]
     async fn a_lease_is_made_and_written_over_the_version_it_was_read_in() {
         let lease_of = |version| serde_json::from_value::<Lease>(lease(version)).unwrap();
-        let new = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
         let script = Script::default()
             .then(Method::POST, ANY, 201, lease("1"))
             .sending(json!({ "metadata": { "name": "daypass" }, "spec": { "holderIdentity": "a" } }))
             .then(Method::PUT, THERE, 200, lease("2"))
             .sending(json!({ "metadata": { "resourceVersion": "1" }, "spec": { "holderIdentity": "a" } }));
         let leases = stored(&script);
-        let made = leases.make(&Lease { metadata: new, ..lease_of("0") }).await.unwrap();
+        let made = leases.make(&Lease { metadata: ObjectMeta::default(), ..lease_of("0") }).await.unwrap();
         assert_eq!(leases.write_over(&made).await.unwrap(), lease_of("2"));
+        script.is_over();
+    }
+
+    #[tokio::test]
+    async fn each_election_has_a_lease_of_its_own() {
+        let of_another = "/namespaces/daypass-system/leases/daypass-other";
+        let script = Script::default()
+            .then(Method::GET, of_another, 404, failure(404, "NotFound"))
+            .then(Method::POST, ANY, 201, lease("1"))
+            .sending(json!({ "metadata": { "name": "daypass-other" } }))
+            .then(Method::PUT, of_another, 200, lease("2"));
+        let leases = Leases::new(script.client(), "daypass-system", "daypass-other");
+        assert!(leases.read().await.unwrap().is_none());
+        let made = leases.make(&Lease::default()).await.unwrap();
+        leases.write_over(&made).await.unwrap();
         script.is_over();
     }
 
