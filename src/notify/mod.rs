@@ -4,11 +4,17 @@
 //! | --- | --- |
 //! | [`message`] | A notice in words, the same for every provider |
 //! | [`routes`] | Which notices go where |
+//! | [`pending`] | What each route has yet to tell, and when it may |
+//! | [`ledger`] | What was told |
+//! | [`state`] | The ConfigMap that has it |
 //! | [`providers`] | How each place wants it, and what it answers |
 //!
 //! What is worth telling is decided by [`crate::core::notice`]. This part reads requests and policies and writes the one
 //! ConfigMap of what was told; it must not write anything else, and no link that it sends has any power.
 
+pub mod ledger;
 pub mod message;
+pub mod pending;
 pub mod providers;
 pub mod routes;
+pub mod state;

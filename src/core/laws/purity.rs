@@ -56,7 +56,7 @@ const WRITES: [&str; 8] = [
 /// A character in place of a name: text is replaced, and no object.
 const NO_WRITE: &str = ".replace('";
 /// Where such calls may stand, and why.
-const MAY_WRITE: [(&str, &str); 9] = [
+const MAY_WRITE: [(&str, &str); 10] = [
     ("controller/write", "writes are its business"),
     ("runtime/leases.rs", "an election writes its Lease, and must before anybody leads"),
     ("archive/who", "reviews of tokens and rights store nothing"),
@@ -64,6 +64,7 @@ const MAY_WRITE: [(&str, &str); 9] = [
     ("controller/loops/canary/tries.rs", "dry runs alone"),
     ("controller/loops/canary/account.rs", "a SelfSubjectReview stores nothing"),
     ("controller/loops/bind_rights.rs", "a SelfSubjectAccessReview stores nothing"),
+    ("notify/state.rs", "what was told, in the one ConfigMap that is for it"),
     ("cli/plugin/identity.rs", "reviews of the caller store nothing"),
     ("cli/plugin/write.rs", "a person's own request and review, with their own rights"),
 ];
