@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::{Law, Simulator};
 use crate::api::record::{Record, RecordedPolicy};
 use crate::api::request::{AccessRequest, AccessRequestStatus};
+use crate::core::policies::Entry;
 use crate::core::record::v1::records;
 
 impl Simulator {
@@ -34,9 +35,10 @@ impl Simulator {
             };
             let is_named = before.iter().filter_map(|record| record.policy.as_ref()).any(is_same);
             is_named
+                // The policies of this cluster are changed without a new generation, also to what cannot be read.
                 || self.policies.iter().any(|there| {
-                    there.metadata.uid.as_ref() == Some(&policy.uid)
-                        && there.metadata.generation == Some(policy.generation)
+                    let version = Entry::read(there).readable().map(|policy| policy.reference.clone());
+                    version.is_some_and(|there| (&there.uid, there.generation) == (&policy.uid, policy.generation))
                 })
         };
         if last.policy.as_ref().is_some_and(|policy| policy.digest.is_none() && has_text(policy)) {
