@@ -126,7 +126,7 @@ fn printed(cluster: &Cluster, uid: &str) -> Vec<String> {
     log.lines().filter(|line| line.contains("daypass.dev/record/v1") && line.contains(uid)).map(str::to_owned).collect()
 }
 
-async fn removed(recorded: Recorded) {
+async fn removed(mut recorded: Recorded) {
     let cluster = &recorded.cluster;
     let namespace = cluster.namespace("shop").await;
     let stages = json!([{ "name": "dave", "approvers": [{ "kind": "User", "name": "dave" }] }]);
@@ -169,6 +169,39 @@ async fn removed(recorded: Recorded) {
     assert_eq!(cluster.controller.metric("daypass_removed_requests_total").await, 3.0);
     let canary = cluster.kubectl(ADMIN).ok(&["get", "areq", "-n", NAMESPACE, "-o", "name"]).await;
     assert!(!canary.is_empty(), "what the canary notes is on its request");
+    asked_again(&mut recorded, &namespace).await;
+}
+
+/// An archive that has lost what it had acknowledged gets it again before anything is removed.
+async fn asked_again(recorded: &mut Recorded, namespace: &str) {
+    let requests = recorded.cluster.requests(namespace).await;
+    let mut lost = None;
+    for name in ["lost-1", "lost-2", "lost-3", "lost-4"] {
+        recorded.cluster.ask(ALICE, namespace, name, json!({ "duration": "2s" })).await;
+        let is_recorded = eventually("it is recorded, or removed already", SOON, async || {
+            let status = requests.get_opt(name).await.map_err(|error| error.to_string())?.map(|found| found.status);
+            match status {
+                None => Ok(false),
+                Some(Some(status)) if status.recorded.is_some() => Ok(true),
+                Some(status) => Err(format!("{status:?}")),
+            }
+        })
+        .await;
+        recorded.archive.kill();
+        if is_recorded && requests.get_opt(name).await.expect("an answer").is_some() {
+            lost = Some(name);
+            break;
+        }
+        // It was removed in the meantime, as it may be.
+        recorded.archive.run().await;
+    }
+    let lost = lost.expect("one that was recorded and not yet removed");
+    recorded.archive.forget_all();
+    recorded.archive.run().await;
+    // What comes to rest has the controller look again at once.
+    recorded.cluster.ask(ALICE, namespace, "another", json!({ "duration": "1s" })).await;
+    recorded.until_gone(namespace, lost).await;
+    recorded.until_recorded(namespace, lost, &["Requested", "Granted", "Expired"]).await;
 }
 
 /// What a call is refused with that the controller's account makes.
@@ -232,9 +265,7 @@ async fn away(mut recorded: Recorded) {
     .await;
     // An archive that was restored from an older copy is given again what it lacks.
     recorded.archive.kill();
-    for file in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{file}", recorded.archive.database().display()));
-    }
+    recorded.archive.forget_all();
     recorded.archive.run().await;
     recorded.cluster.controller.restart().await;
     recorded.until_recorded(&namespace, "meanwhile", &["Requested", "Granted", "Expired"]).await;

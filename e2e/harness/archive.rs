@@ -103,6 +103,14 @@ impl RunningArchive {
         self.process = None;
     }
 
+    /// Takes its database away. It must not run.
+    pub fn forget_all(&self) {
+        assert!(self.process.is_none(), "the archive runs");
+        for file in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{file}", self.database().display()));
+        }
+    }
+
     /// Stops it in its tracks, until it is thawed.
     pub fn freeze(&self) {
         self.send("STOP");
