@@ -9,6 +9,7 @@ pub mod explain;
 pub mod in_words;
 pub mod lint;
 pub mod offers;
+pub mod spelled;
 pub mod stage_waits;
 pub mod who;
 

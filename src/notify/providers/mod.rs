@@ -3,6 +3,15 @@
 //! Owns the shape that each place wants a [`Message`] in, and what its answers mean. It must not make connections, wait or try
 //! again: who sends does. What people wrote must never become markup, a mention or a link.
 
+mod answers;
+mod fitted;
+pub mod slack;
+pub mod teams;
+pub mod webhook;
+
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -10,13 +19,20 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use super::message::Message;
 
 /// A call of HTTP that tells something. Headers with a secret are marked as sensitive.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpCall {
     pub method: Method,
     /// Where to. It may hold a secret itself, so it must appear in no log line and in no error.
     pub url: Uri,
     pub headers: HeaderMap,
     pub body: String,
+}
+
+/// Shows no address, which may be a secret as a whole, and nothing that people wrote.
+impl std::fmt::Debug for HttpCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpCall").field("method", &self.method).field("headers", &self.headers).finish_non_exhaustive()
+    }
 }
 
 /// What was answered to it.
@@ -49,12 +65,16 @@ pub enum Reception {
     Later { why: String, after: Option<Duration> },
     /// It will never be taken as it is. The reason holds no secret.
     Never(String),
+    /// The earlier message that it changes, or answers to, is gone, or can be changed no more. Told anew, without it, it may be
+    /// taken.
+    Gone,
 }
 
 /// A place that takes messages over HTTP.
 pub trait HttpProvider: Send + Sync {
     /// The calls that tell this, in order. `earlier` is how the place knows the message about the same request that was
-    /// posted first, if there is one. The last call's answer counts for [`HttpProvider::read`], and so does each before it.
+    /// posted first, if there is one: a place that answers to a later notice knows another message, which must not be kept instead.
+    /// The last call's answer counts for [`HttpProvider::read`], and so does each before it.
     ///
     /// # Errors
     /// A sentence that says what is missing or wrong of the settings, without any secret.

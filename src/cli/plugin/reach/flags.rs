@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use k8s_openapi::jiff::SignedDuration;
 
+pub use crate::core::report::spelled::quoted;
+
 /// How long a call may take unless the command line says otherwise.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -69,16 +71,6 @@ impl Connection {
         let insecure = self.insecure_skip_tls_verify.then_some(" --insecure-skip-tls-verify".to_owned());
         let with_value = files.into_iter().flatten().chain(one).chain(groups);
         with_value.map(|(flag, value)| format!(" --{flag} {}", quoted(&value))).chain(insecure).collect()
-    }
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.split('\'').collect::<Vec<_>>().join(r"'\''"))
     }
 }
 
