@@ -97,9 +97,10 @@ lint:
 	cargo clippy --all-targets --features otlp -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
 
-## Writes the CRDs from the Rust types into crds/ and the chart, and the schema of records into examples/.
+## Writes the CRDs from the Rust types into crds/ and the chart, and the schemas of records and notices into examples/.
 crds:
 	cargo run --quiet -- record-schema --out examples/record
+	cargo run --quiet -- notice-schema --out examples/notice
 	cargo run --quiet -- crds --out crds
 	cargo run --quiet -- crds --out charts/daypass/files/crds
 

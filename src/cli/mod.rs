@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::api;
 use crate::controller::error::Error as ControllerError;
+use crate::core::notice;
 use crate::runtime::certificate::CertificateError;
 use crate::runtime::client;
 use crate::runtime::server::NoListener;
@@ -44,6 +45,12 @@ enum Command {
     },
     /// Write the JSON schema of records, which the controller prints on standard output.
     RecordSchema {
+        /// Folder to write to.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write the JSON schema of notices, which CloudEvents of a route carry.
+    NoticeSchema {
         /// Folder to write to.
         #[arg(long)]
         out: PathBuf,
@@ -96,6 +103,9 @@ impl Cli {
             Command::Crds { out } => write_all(&out, api::crds_as_yaml()?),
             Command::RecordSchema { out } => {
                 write_all(&out, [(api::record::SCHEMA_FILE.to_owned(), api::record::schema_as_json())])
+            }
+            Command::NoticeSchema { out } => {
+                write_all(&out, [(notice::NOTICE_SCHEMA_FILE.to_owned(), notice::notice_schema_as_json())])
             }
             Command::Check(args) => {
                 println!("{}", check::run(&args)?);

@@ -1,5 +1,5 @@
-//! The process around the controller: clock, clients, election, probes, certificates, metrics, logs, traces, signals. Decides
-//! nothing.
+//! The process around the controller: clock, clients, election, probes, certificates, metrics, logs, traces, signals,
+//! signatures. Decides nothing.
 
 pub mod calls;
 pub mod certificate;
@@ -17,6 +17,7 @@ pub mod leases;
 pub mod metrics;
 pub mod server;
 pub mod shutdown;
+pub mod signature;
 pub mod telemetry;
 #[cfg(feature = "otlp")]
 pub mod traces;

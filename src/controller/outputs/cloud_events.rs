@@ -20,12 +20,12 @@ use tokio::time::{sleep, timeout};
 use tower::{BoxError, ServiceExt};
 use tracing::{info, warn};
 
-use super::signature::{SecretFault, SigningSecrets};
 use crate::api::record::Record;
 use crate::core::record::cloud_event::{self, CloudEvent, CloudEventData};
 use crate::runtime::clock::Clock;
 use crate::runtime::connection::{self, Unlayered};
 use crate::runtime::metrics::{CloudEventOutcome, Metrics};
+use crate::runtime::signature::{SecretFault, SigningSecrets};
 
 /// How many events may wait. What goes over is dropped and counted.
 const WAITING: usize = 8_192;

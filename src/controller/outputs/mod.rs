@@ -6,7 +6,6 @@
 pub mod cloud_events;
 #[cfg(feature = "otlp")]
 pub mod otlp;
-mod signature;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! Owns which entries of a history are worth a notice, what time alone brings, and what has become pointless to tell. It must
 //! not know who is told, nor how: routes and providers do.
 
+mod cloud_event;
 mod history;
 mod told;
 
@@ -13,6 +14,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::cloud_event::{NOTICE_SCHEMA_FILE, event_of_notice, notice_schema_as_json};
 pub use self::history::of_history;
 pub use self::told::{by_time, deleted, is_pointless, next_by_time};
 use crate::api::risk::StoredRiskLevel;

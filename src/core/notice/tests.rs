@@ -184,6 +184,12 @@ fn what_is_deleted_before_its_end_is_told_and_what_is_over_is_not() {
     assert_eq!(deleted(&with_history(json!({}), json!({ "state": "Expired" }), &[]), at(3)), None);
 }
 
+#[test]
+fn the_schema_of_notices_in_the_examples_is_what_the_types_say() {
+    let stored = include_str!("../../../examples/notice/notice.v1.schema.json");
+    assert!(stored == notice_schema_as_json(), "{NOTICE_SCHEMA_FILE} is not what src/core says: run `make crds`");
+}
+
 /// A topic that no event belongs to could be asked for and would never come.
 #[test]
 fn every_topic_has_an_event_and_every_event_is_known_by_its_word() {

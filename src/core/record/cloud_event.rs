@@ -1,7 +1,7 @@
 //! Records as CloudEvents 1.0, in the structured mode of JSON.
 //!
-//! Owns the attributes of an event. The same record gives the same event, so that one that is sent twice is known by its
-//! source and id. It must not send anything.
+//! Owns the attributes of an event, for others too that make some. The same record gives the same event, so that one that is
+//! sent twice is known by its source and id. It must not send anything.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -24,18 +24,25 @@ pub enum CloudEventData {
 /// A CloudEvent.
 #[derive(Serialize, Clone, Debug, PartialEq)]
 pub struct CloudEvent {
-    specversion: &'static str,
-    /// UID of the request and the index of the record. No other event of its source has it.
+    /// Version of CloudEvents.
+    pub specversion: &'static str,
+    /// UID of the request and what tells its events apart, such as the index of the record. No other event of its source has it.
     pub id: String,
-    /// UID of the cluster.
-    source: String,
+    /// By what the cluster is known: for records its UID.
+    pub source: String,
+    /// What happened, as a name under `dev.daypass`.
     #[serde(rename = "type")]
-    kind: String,
-    subject: String,
-    time: String,
-    datacontenttype: &'static str,
-    dataschema: String,
-    data: Value,
+    pub kind: String,
+    /// Namespace and name of the request, with a slash between them.
+    pub subject: String,
+    /// When it happened, in UTC.
+    pub time: String,
+    /// What the data is written in.
+    pub datacontenttype: &'static str,
+    /// By which schema the data is read.
+    pub dataschema: String,
+    /// What is told.
+    pub data: Value,
 }
 
 impl CloudEvent {

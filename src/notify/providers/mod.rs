@@ -4,7 +4,9 @@
 //! again: who sends does. What people wrote must never become markup, a mention or a link.
 
 mod answers;
+pub mod cloud_events;
 mod fitted;
+pub mod pager_duty;
 pub mod slack;
 pub mod teams;
 pub mod webhook;
