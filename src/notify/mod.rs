@@ -8,12 +8,14 @@
 //! | [`ledger`] | What was told |
 //! | [`state`] | The ConfigMap that has it |
 //! | [`providers`] | How each place wants it, and what it answers |
+//! | [`outbound`] | Calls over HTTP, and which addresses they may reach |
 //!
 //! What is worth telling is decided by [`crate::core::notice`]. This part reads requests and policies and writes the one
 //! ConfigMap of what was told; it must not write anything else, and no link that it sends has any power.
 
 pub mod ledger;
 pub mod message;
+pub mod outbound;
 pub mod pending;
 pub mod providers;
 pub mod routes;
