@@ -21,7 +21,7 @@ const SEED: usize = 32;
 pub struct SigningSecrets(Vec<SignatureKey>);
 
 enum SignatureKey {
-    Shared(Key),
+    Shared(Box<Key>),
     Private(Ed25519KeyPair),
 }
 
@@ -60,7 +60,7 @@ impl SignatureKey {
     fn read(secret: &str) -> Option<Self> {
         if let Some(secret) = secret.strip_prefix(SHARED) {
             let bytes = STANDARD.decode(secret).ok().filter(|bytes| BYTES.contains(&bytes.len()))?;
-            return Some(Self::Shared(Key::new(HMAC_SHA256, &bytes)));
+            return Some(Self::Shared(Box::new(Key::new(HMAC_SHA256, &bytes))));
         }
         let bytes = STANDARD.decode(secret.strip_prefix(PRIVATE)?).ok()?;
         let pair = match bytes.split_at_checked(SEED)? {
