@@ -101,6 +101,7 @@ fn own_link(text: &Value, message: &Message) -> Result<i32, String> {
 pub struct CardSchema(jsonschema::Validator);
 
 impl CardSchema {
+    /// As it is published.
     pub fn new() -> Self {
         let run = json!({
             "type": "object", "required": ["type", "text"], "additionalProperties": false,
