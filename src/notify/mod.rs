@@ -10,8 +10,9 @@
 //! | [`providers`] | How each place wants it, and what it answers |
 //! | [`outbound`] | Calls over HTTP, and which addresses they may reach |
 //!
-//! What is worth telling is decided by [`crate::core::notice`]. This part reads requests and policies and writes the one
-//! ConfigMap of what was told; it must not write anything else, and no link that it sends has any power.
+//! What is worth telling is decided by [`crate::core::notice`]. This part reads requests and writes the one ConfigMap of what
+//! was told; it must not write anything else, and no link that it sends has any power. No program runs it yet: what joins these
+//! modules is still to come.
 
 pub mod ledger;
 pub mod message;
