@@ -177,7 +177,7 @@ async fn asked_again(recorded: &mut Recorded, namespace: &str) {
     let requests = recorded.cluster.requests(namespace).await;
     let mut lost = None;
     for name in ["lost-1", "lost-2", "lost-3", "lost-4"] {
-        recorded.cluster.ask(ALICE, namespace, name, json!({ "duration": "2s" })).await;
+        recorded.cluster.ask(ALICE, namespace, name, json!({ "duration": "4s" })).await;
         let is_recorded = eventually("it is recorded, or removed already", SOON, async || {
             let status = requests.get_opt(name).await.map_err(|error| error.to_string())?.map(|found| found.status);
             match status {
