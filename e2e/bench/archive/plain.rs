@@ -136,7 +136,9 @@ impl PlainPostgres {
                 }
             }
             let transaction = self.client.transaction().await.expect("begin");
-            for (table, rows) in [("request", requests), ("record", records), ("person", people), ("place", places)] {
+            // Whether it is closed has a default.
+            let request = "request (n, cluster, uid, held, digest)";
+            for (table, rows) in [(request, requests), ("record", records), ("person", people), ("place", places)] {
                 copy(&transaction, table, rows).await;
             }
             transaction.commit().await.expect("commit");
