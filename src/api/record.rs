@@ -6,7 +6,7 @@
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,8 +23,12 @@ pub const SCHEMA_FILE: &str = "record.v1.schema.json";
 
 /// The JSON schema of records.
 pub fn schema_as_json() -> String {
-    let mut schema = schemars::schema_for!(Record);
-    schema.insert("$id".to_owned(), format!("https://{SCHEMA}").into());
+    published(schemars::schema_for!(Record), SCHEMA)
+}
+
+/// A JSON schema as it is published, with its name as its `$id`.
+pub fn published(mut schema: Schema, name: &str) -> String {
+    schema.insert("$id".to_owned(), format!("https://{name}").into());
     format!("{:#}\n", schema.to_value())
 }
 

@@ -6,7 +6,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::core::notice::{Notice, NoticeEvent, NoticedRequest};
-use crate::core::report::spelled::{quoted, visible};
+use crate::core::report::spelled::{percent_encoded, quoted, visible};
 
 #[cfg(test)]
 pub(in crate::notify) mod golden;
@@ -179,15 +179,9 @@ fn command(notice: &Notice) -> String {
 
 fn link(notice: &Notice, base: &str) -> Option<String> {
     let request = &notice.request;
-    let [namespace, name, uid] = [&request.namespace, &request.name, &request.uid].map(|part| encoded(part));
+    let [namespace, name, uid] =
+        [&request.namespace, &request.name, &request.uid].map(|part| percent_encoded(part, b""));
     (notice.event != NoticeEvent::GuardMissing).then(|| format!("{base}/r/{namespace}/{name}?uid={uid}"))
-}
-
-/// A part of a URL, with everything as percent and digits that could mean something else there. (RFC 3986, section 2.3)
-fn encoded(part: &str) -> String {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let one = |byte: u8| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    part.bytes().map(one).collect()
 }
 
 fn instant(at: Timestamp) -> String {

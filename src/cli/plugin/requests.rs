@@ -24,6 +24,11 @@ pub enum Where {
 }
 
 impl Where {
+    /// What the flags say: all namespaces, or the one that was typed, or that of the context.
+    pub fn of(cluster: &Cluster, all_namespaces: bool, typed: &Option<String>) -> Self {
+        if all_namespaces { Self::Everywhere } else { Self::Namespace(cluster.namespace_or(typed).to_owned()) }
+    }
+
     /// The place, as it stands behind what is looked for.
     pub fn words(&self) -> String {
         match self {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{NOTICE_SCHEMA, Notice, NoticeEvent};
+use crate::api::record::published;
 use crate::core::record::cloud_event::CloudEvent;
 
 /// Name of the file that has the JSON schema.
@@ -24,9 +25,7 @@ struct NoticeData<'a> {
 
 /// The JSON schema of notices.
 pub fn notice_schema_as_json() -> String {
-    let mut schema = schemars::schema_for!(NoticeData<'_>);
-    schema.insert("$id".to_owned(), format!("https://{NOTICE_SCHEMA}").into());
-    format!("{:#}\n", schema.to_value())
+    published(schemars::schema_for!(NoticeData<'_>), NOTICE_SCHEMA)
 }
 
 /// The event of a notice. `source` is by what the cluster is known; it must not be empty.

@@ -13,6 +13,7 @@ use crate::core::report::in_words;
 /// The notices of the entries from this index on, in their order, each with the index of its entry.
 pub fn of_history(request: &AccessRequest, from: usize) -> Vec<(usize, Notice)> {
     let history = request.status.as_ref().map_or(&[][..], |status| &status.history);
+    let automatic = is_automatic(request);
     let mut known = NotedFacts::default();
     let mut notices = Vec::new();
     for (index, entry) in history.iter().enumerate() {
@@ -23,7 +24,7 @@ pub fn of_history(request: &AccessRequest, from: usize) -> Vec<(usize, Notice)> 
             id: format!("{}/{index}", told.uid),
             event,
             at: entry.at.0,
-            automatic: is_automatic(request),
+            automatic,
             by: entry.by.clone(),
             comment: entry.by.as_deref().and_then(|by| said(request, by)),
             message: Some(entry.message.clone()),

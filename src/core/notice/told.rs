@@ -9,6 +9,7 @@ use super::{Foresight, Notice, NoticeEvent};
 use crate::api::conditions;
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, AccessRequestStatus, State};
+use crate::core::lifecycle::break_glass::review_due;
 
 /// What time alone has brought by now, in order: that access ends soon, that its review is due, that the guard is missing.
 pub fn by_time(request: &AccessRequest, foresight: Foresight, now: Timestamp) -> Vec<Notice> {
@@ -51,7 +52,7 @@ pub fn is_pointless(notice: &Notice, request: &AccessRequest) -> bool {
             status.stage.as_ref().map(|stage| &stage.name) != notice.request.stage.as_ref()
         }
         NoticeEvent::EndsSoon => !runs(status) || status.expires_at.as_ref().map(|end| end.0) != notice.request.ends,
-        NoticeEvent::ReviewDue | NoticeEvent::ReviewOverdue => open_review(status).is_none(),
+        NoticeEvent::ReviewDue | NoticeEvent::ReviewOverdue => review_due(status).is_none(),
         NoticeEvent::GuardMissing => guard_missing(status).is_none(),
         NoticeEvent::Approved
         | NoticeEvent::Denied
@@ -89,7 +90,7 @@ fn due(status: &AccessRequestStatus, foresight: Foresight) -> Vec<TimelyNotice> 
             all.push(TimelyNotice { event: NoticeEvent::EndsSoon, told_at, about: end });
         }
     }
-    if let Some(by) = open_review(status) {
+    if let Some(by) = review_due(status) {
         let told_at = by - foresight.review;
         let ended = status.state.is_final();
         if ended {
@@ -120,11 +121,6 @@ fn of_time(request: &AccessRequest, due: &TimelyNotice) -> Notice {
 
 fn runs(status: &AccessRequestStatus) -> bool {
     matches!(status.state, State::Active | State::Suspended)
-}
-
-/// By when the review must be closed that is open.
-fn open_review(status: &AccessRequestStatus) -> Option<Timestamp> {
-    status.break_glass.as_ref().filter(|review| review.is_open()).map(|review| review.review_by.0)
 }
 
 /// Since when the request waits for the guard.

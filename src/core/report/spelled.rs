@@ -25,6 +25,14 @@ pub fn visible(words: &str) -> String {
     words.chars().map(|c| if hidden(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
+/// A text as a part of a URL, with everything as percent and digits that is neither unreserved (RFC 3986, section 2.3) nor
+/// `kept`.
+pub fn percent_encoded(text: &str, kept: &[u8]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte);
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

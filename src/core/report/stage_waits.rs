@@ -184,7 +184,7 @@ fn summary(waits: &[&StageRun], now: Timestamp) -> WaitSummary {
 }
 
 /// How long a stage waited for its answer, if it got one.
-pub fn answer_after(wait: &StageRun) -> Option<SignedDuration> {
+fn answer_after(wait: &StageRun) -> Option<SignedDuration> {
     let (at, end) = wait.closed?;
     matches!(end, StageEnd::Approved | StageEnd::Denied).then(|| at.duration_since(wait.opened))
 }

@@ -2,14 +2,15 @@
 //!
 //! Owns the call. What an event says, and that the same notice gives the same event, is [`event_of_notice`]'s.
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Uri};
+use http::header::{HeaderName, HeaderValue};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::fitted::secret_address;
 use super::{HttpAnswer, HttpCall, HttpProvider, Posted, Reception};
 use crate::core::notice::event_of_notice;
 use crate::core::record::cloud_event;
+use crate::core::report::spelled::percent_encoded;
 use crate::notify::message::Message;
 use crate::runtime::signature::SigningSecrets;
 
@@ -27,24 +28,22 @@ pub struct NoticeReceiver {
 
 impl HttpProvider for NoticeReceiver {
     fn calls(&self, message: &Message, _earlier: Option<&Posted>, now: Timestamp) -> Result<Vec<HttpCall>, String> {
-        let url: Option<Uri> = self.url.expose_secret().trim().parse().ok();
-        let url = url.filter(|url| url.scheme().is_some() && url.host().is_some());
-        let url = url.ok_or("cloudEvents.urlFile: it holds no address, such as https://HOST/PATH")?;
+        let url = secret_address("cloudEvents.urlFile", &self.url)?;
         let secrets = SigningSecrets::read(self.secrets.expose_secret());
         let secrets = secrets.map_err(|fault| format!("cloudEvents.secretsFile: {fault}"))?;
         let event = event_of_notice(&message.notice, source(message.cluster.as_deref()));
         let (body, sent_at) = (event.bytes(), now.as_second());
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(cloud_event::CONTENT_TYPE));
+        let signature = secrets.sign(&event.id, sent_at, &body);
+        let mut call = HttpCall::post(url, cloud_event::CONTENT_TYPE, body);
         for (name, value) in [
             ("webhook-id", event.id.clone()),
             ("webhook-timestamp", sent_at.to_string()),
-            ("webhook-signature", secrets.sign(&event.id, sent_at, &body)),
+            ("webhook-signature", signature),
         ] {
             let value = HeaderValue::from_str(&value).map_err(|_| format!("{name}: it cannot be in a header"))?;
-            headers.insert(HeaderName::from_static(name), value);
+            call.headers.insert(HeaderName::from_static(name), value);
         }
-        Ok(vec![HttpCall { method: Method::POST, url, headers, body }])
+        Ok(vec![call])
     }
 
     fn read(&self, answer: &HttpAnswer) -> Reception {
@@ -66,9 +65,7 @@ impl HttpProvider for NoticeReceiver {
 /// The name of a cluster as a reference that any URI may be. (RFC 3986, section 4.1)
 fn source(cluster: Option<&str>) -> String {
     let Some(cluster) = cluster.filter(|name| !name.is_empty()) else { return NAMELESS.to_owned() };
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    let one = |byte: u8| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    cluster.bytes().map(one).collect()
+    percent_encoded(cluster, b"/")
 }
 
 /// A message, an instant and answers for tests.

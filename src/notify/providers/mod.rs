@@ -16,9 +16,13 @@ mod tests;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 use super::message::Message;
+
+/// JSON, as a body that says how its letters are written.
+const JSON: &str = "application/json; charset=utf-8";
 
 /// A call of HTTP that tells something. Headers with a secret are marked as sensitive.
 #[derive(Clone)]
@@ -28,6 +32,14 @@ pub struct HttpCall {
     pub url: Uri,
     pub headers: HeaderMap,
     pub body: String,
+}
+
+impl HttpCall {
+    /// A POST of a body of this media type.
+    pub fn post(url: Uri, media_type: &'static str, body: String) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+        Self { method: Method::POST, url, headers, body }
+    }
 }
 
 /// Shows no address, which may be a secret as a whole, and nothing that people wrote.

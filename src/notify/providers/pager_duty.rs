@@ -2,12 +2,12 @@
 //!
 //! Owns the events of its Events API v2, and which notices are one. Most are none: nobody is woken for an approval.
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+use super::fitted::fitted;
 use super::{HttpAnswer, HttpCall, HttpProvider, Posted, Reception};
 use crate::core::notice::NoticeEvent;
 use crate::notify::message::Message;
@@ -95,9 +95,7 @@ impl PagerDuty {
         event["routing_key"] = json!(key);
         let url = format!("{}/v2/enqueue", self.base.trim_end_matches('/')).parse();
         let url = url.map_err(|_| format!("pagerDuty.url: it is no address, such as {PAGER_DUTY_EVENTS}"))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(HttpCall { method: Method::POST, url, headers, body: event.to_string() })
+        Ok(HttpCall::post(url, "application/json", event.to_string()))
     }
 }
 
@@ -106,7 +104,8 @@ fn trigger(message: &Message, kind: IncidentKind) -> Value {
         IncidentKind::BreakGlass | IncidentKind::GuardMissing => "critical",
         IncidentKind::ReviewOverdue => "error",
     };
-    let facts = message.facts.iter().map(|fact| (fact.label.to_owned(), json!(cut(&fact.value, DETAIL))));
+    let facts =
+        message.facts.iter().map(|fact| (fact.label.to_owned(), json!(fitted(&fact.value, DETAIL, str::to_owned))));
     // A command that is cut does something else.
     let command = message.command.iter().filter(|command| command.chars().count() <= DETAIL);
     let command = command.map(|command| ("Command".to_owned(), json!(command)));
@@ -115,7 +114,7 @@ fn trigger(message: &Message, kind: IncidentKind) -> Value {
         "dedup_key": dedup_key(message, kind),
         "client": CLIENT,
         "payload": {
-            "summary": cut(&message.title, SUMMARY),
+            "summary": fitted(&message.title, SUMMARY, str::to_owned),
             "source": message.cluster.as_deref().filter(|name| !name.is_empty()).unwrap_or(CLIENT),
             "severity": severity,
             "timestamp": message.notice.at.to_string(),
@@ -143,14 +142,6 @@ fn dedup_key(message: &Message, kind: IncidentKind) -> String {
         IncidentKind::BreakGlass | IncidentKind::ReviewOverdue => &message.notice.request.uid,
     };
     format!("daypass/{kind:?}/{about}")
-}
-
-/// Its first characters, with a sign for the rest.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
-    }
 }
 
 #[cfg(test)]

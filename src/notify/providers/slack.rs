@@ -3,15 +3,15 @@
 //! Owns the calls of Slack's Web API and what its errors mean. Nothing that people wrote is markup there: blocks hold it as plain
 //! text, and what Slack would obey in any text is escaped.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode, Uri};
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{StatusCode, Uri};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::answers::{FirstFields, refused};
 use super::fitted::fitted;
-use super::{HttpAnswer, HttpCall, HttpProvider, Posted, Reception};
+use super::{HttpAnswer, HttpCall, HttpProvider, JSON, Posted, Reception};
 use crate::notify::message::{Message, MessageFact};
 
 /// Where Slack's API is for most.
@@ -113,10 +113,9 @@ impl Slack {
             "slack.tokenFile: it holds more than one line, or other letters than a token has".to_owned()
         })?;
         bearer.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, bearer);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        Ok(HttpCall { method: Method::POST, url, headers, body: body.to_string() })
+        let mut call = HttpCall::post(url, JSON, body.to_string());
+        call.headers.insert(AUTHORIZATION, bearer);
+        Ok(call)
     }
 }
 

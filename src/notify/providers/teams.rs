@@ -3,15 +3,13 @@
 //! Owns the card. A workflow takes no change of what it posted, so each notice is a card of its own. What people wrote stands in
 //! runs of text, which render no Markdown, unlike text blocks and fact sets.
 
-use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::answers::by_status;
 use super::fitted::{fitted, secret_address};
-use super::{HttpAnswer, HttpCall, HttpProvider, Posted, Reception};
+use super::{HttpAnswer, HttpCall, HttpProvider, JSON, Posted, Reception};
 use crate::notify::message::Message;
 
 /// Most bytes of a body. Teams counts two for each unit of UTF-16.
@@ -31,9 +29,7 @@ pub struct Teams {
 impl HttpProvider for Teams {
     fn calls(&self, message: &Message, _earlier: Option<&Posted>, _now: Timestamp) -> Result<Vec<HttpCall>, String> {
         let url = secret_address("teams.urlFile", &self.url)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        Ok(vec![HttpCall { method: Method::POST, url, headers, body: body(message) }])
+        Ok(vec![HttpCall::post(url, JSON, body(message))])
     }
 
     fn read(&self, answer: &HttpAnswer) -> Reception {

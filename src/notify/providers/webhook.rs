@@ -3,15 +3,13 @@
 //! Owns the text that they show. What people wrote stands in code, where these chats know no markup, mentions or links; what could
 //! end the code, or is obeyed in it all the same, is replaced.
 
-use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::answers::by_status;
 use super::fitted::{fitted, secret_address};
-use super::{HttpAnswer, HttpCall, HttpProvider, Posted, Reception};
+use super::{HttpAnswer, HttpCall, HttpProvider, JSON, Posted, Reception};
 use crate::notify::message::Message;
 use crate::notify::routes::WebhookFormat;
 
@@ -34,9 +32,7 @@ pub struct IncomingWebhook {
 impl HttpProvider for IncomingWebhook {
     fn calls(&self, message: &Message, _earlier: Option<&Posted>, _now: Timestamp) -> Result<Vec<HttpCall>, String> {
         let url = secret_address("webhook.urlFile", &self.url)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        Ok(vec![HttpCall { method: Method::POST, url, headers, body: body(self.format, message).to_string() }])
+        Ok(vec![HttpCall::post(url, JSON, body(self.format, message).to_string())])
     }
 
     fn read(&self, answer: &HttpAnswer) -> Reception {

@@ -66,11 +66,11 @@ impl DropArgs {
         who: &Identity,
         console: &mut Console,
     ) -> Result<(Vec<AccessRequest>, Exit), PluginError> {
-        let namespace = cluster.namespace_or(&self.namespace);
         if !self.all {
+            let namespace = cluster.namespace_or(&self.namespace);
             return Ok(requests::named(cluster, namespace, &self.names, console).await);
         }
-        let place = if self.all_namespaces { Where::Everywhere } else { Where::Namespace(namespace.to_owned()) };
+        let place = Where::of(cluster, self.all_namespaces, &self.namespace);
         let requests = requests::list(cluster, &place, console).await?;
         let own = requests.into_iter().filter(|request| requests::is_of(request, who) && !request.is_over()).collect();
         Ok((own, Exit::Done))

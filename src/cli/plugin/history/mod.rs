@@ -109,14 +109,6 @@ impl HistoryFilter {
 }
 
 impl HistoryArgs {
-    fn place(&self, cluster: &Cluster) -> Where {
-        if self.all_namespaces {
-            Where::Everywhere
-        } else {
-            Where::Namespace(cluster.namespace_or(&self.namespace).to_owned())
-        }
-    }
-
     /// Whether programs read the result.
     fn is_for_programs(&self) -> bool {
         self.export.is_some() || !self.format.is_for_people()
@@ -129,7 +121,7 @@ impl HistoryArgs {
 /// When neither the archive nor the requests can be read.
 pub async fn run(args: HistoryArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
-    let place = args.place(&cluster);
+    let place = Where::of(&cluster, args.all_namespaces, &args.namespace);
     match &args.request {
         Some(named) => one(&args, named, &cluster, &place, console).await,
         None => many(&args, &cluster, &place, console).await,

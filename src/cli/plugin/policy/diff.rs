@@ -119,10 +119,7 @@ pub async fn run(args: DiffArgs, console: &mut Console) -> Result<Exit, PluginEr
     let (both, mut stored) = (PoliciesRead::of(both(&old, &new)), Vec::new());
     let mut asked = asked::of_files(&args.files, &args.installation)?;
     if let Some(cluster) = cluster.as_ref().filter(|_| args.recent) {
-        let place = match (args.all_namespaces, &args.namespace) {
-            (true, _) => Where::Everywhere,
-            (false, typed) => Where::Namespace(cluster.namespace_or(typed).to_owned()),
-        };
+        let place = Where::of(cluster, args.all_namespaces, &args.namespace);
         let listed = requests::list(cluster, &place, console).await?;
         stored.extend(listed.iter().map(asked::as_if_new));
         asked.extend(asked::of_cluster(cluster, &stored, &both, &args.installation).await?);

@@ -112,10 +112,7 @@ impl From<&WaitSummary> for StageFigures {
 /// When neither the archive nor the requests can be read.
 pub async fn run(args: DecisionsArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
-    let place = match args.all_namespaces {
-        true => Where::Everywhere,
-        false => Where::Namespace(cluster.namespace_or(&args.namespace).to_owned()),
-    };
+    let place = Where::of(&cluster, args.all_namespaces, &args.namespace);
     let now = Clock::wall().now();
     let since = args.since.instant(now);
     let runs = runs(&cluster, &place, since, console).await?;

@@ -59,11 +59,7 @@ fn state(text: &str) -> Result<State, String> {
 impl Choice {
     /// Where to look.
     pub fn place(&self, cluster: &Cluster) -> Where {
-        match (self.all_namespaces, &self.namespace) {
-            (true, _) => Where::Everywhere,
-            (false, Some(name)) => Where::Namespace(name.clone()),
-            (false, None) => Where::Namespace(cluster.namespace.clone()),
-        }
+        Where::of(cluster, self.all_namespaces, &self.namespace)
     }
 
     /// Whose to look at.

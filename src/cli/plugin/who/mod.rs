@@ -82,10 +82,7 @@ pub async fn run(args: WhoArgs, console: &mut Console) -> Result<Exit, PluginErr
 impl WhoArgs {
     /// The access that one cluster tells of.
     async fn answer(&self, cluster: &Cluster, console: &mut Console) -> Result<Vec<WhoRow>, PluginError> {
-        let place = match (self.all_namespaces, &self.namespace) {
-            (true, _) => Where::Everywhere,
-            (false, typed) => Where::Namespace(cluster.namespace_or(typed).to_owned()),
-        };
+        let place = Where::of(cluster, self.all_namespaces, &self.namespace);
         let right = match &self.can {
             Some(RuleArg { on: RuleTarget::Url(path), .. }) => {
                 let problem = format!("{path} is no resource, and only access to resources is told: name a resource");
