@@ -54,7 +54,10 @@ async fn completes(cluster: &Cluster, shell: &str, flags: &[&str], loads: &str) 
     }
     let carol = Plugin::of(cluster, CAROL).found_in(folder.path()).through(Path::new(shell));
     let mut terminal = carol.variable("HOME", folder.path().display().to_string()).start_at_terminal(flags);
-    terminal.types(&format!("{loads}\r")).await;
+    // While it loads, the terminal is not the shell's, and a key may be taken for something else. What is typed does not show
+    // the word that is waited for.
+    terminal.types(&format!("{loads}; echo lo''aded\r")).await;
+    terminal.until_shown("loaded").await;
     let almost = &namespace[..namespace.len() - 1];
     terminal.types(&format!("kubectl-daypass appr\t--namespace={almost}\t fi\t--ye\t\r")).await;
     terminal.until_shown(&format!("approved {namespace}/fix")).await;
