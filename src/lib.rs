@@ -25,7 +25,7 @@
 //! | [`core`] | Every decision, as pure functions: no client, no clock, no environment |
 //! | [`controller`] | Watches, the loops that grant, end and prove, and in [`mod@controller::write`] every write to the cluster |
 //! | [`archive`] | The receiver of records, which outlive their objects, and how they are searched: `daypass-archive` |
-//! | [`notify`] | Notices in chat, by mail and through webhooks to those who must act; no program runs it yet |
+//! | [`notify`] | Notices in chat, by mail and through webhooks to those who must act |
 //! | [`stamp`] | The webhook that writes identities where MutatingAdmissionPolicy cannot: `daypass stamp` |
 //! | [`runtime`] | The process: clock, clients, leader election, probes, metrics, logs, traces |
 //! | [`cli`] | The commands: `daypass`, and in [`cli::plugin`] `kubectl daypass` |

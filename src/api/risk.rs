@@ -1,11 +1,11 @@
 //! How much harm a role can do, as a level that is stored, shown and compared.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::word::{Vocabulary, Word};
 
 /// How much harm rights can do, in order.
-#[derive(Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RiskLevel {
     /// Reads what is no secret, tells or asks.
     #[default]

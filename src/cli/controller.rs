@@ -221,7 +221,7 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>, outputs: Outp
     let identity = controller::Installation { instance, namespace, served, guards, outputs, archive, retention };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
-        served = server::serve(listener, readiness, metrics) => Ok(served.map_err(NoListener::on(args.listen))?),
+        served = server::serve(listener, readiness, move || metrics.text()) => Ok(served.map_err(NoListener::on(args.listen))?),
         ended = controller::run(clients, identity, process, stop) => Ok(ended?),
     }
 }

@@ -1,9 +1,10 @@
-//! The commands of the `daypass` binary, in [`archive`] the program of the archive, and in [`plugin`] those of the kubectl plugin.
+//! The commands of the `daypass` binary, in [`archive`] and [`notify`] the programs beside it, and in [`plugin`] those of the kubectl plugin.
 
 pub mod archive;
 pub mod check;
 pub mod controller;
 pub mod log;
+pub mod notify;
 pub mod outputs;
 pub mod plugin;
 pub mod stamp;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 use crate::api;
 use crate::controller::error::Error as ControllerError;
 use crate::core::notice;
+use crate::notify::routes::BadRoutes;
 use crate::runtime::certificate::CertificateError;
 use crate::runtime::client;
 use crate::runtime::server::NoListener;
@@ -86,6 +88,12 @@ pub enum CliError {
     /// The webhook has no certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// A file of routes cannot be used, or has no such route.
+    #[error(transparent)]
+    Routes(#[from] BadRoutes),
+    /// A route does not tell a test message.
+    #[error("{route}: {why}")]
+    RouteTest { route: String, why: String },
     /// A probe does not say that all is well.
     #[error(transparent)]
     Check(#[from] check::CheckError),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::api::risk::RiskLevel;
 use crate::core::model::duration;
@@ -185,7 +185,8 @@ pub struct NoticeRoute {
     pub reach: RouteReach,
     /// Least time between two calls.
     pub pace: SignedDuration,
-    filter: RouteFilter,
+    /// What it carries.
+    pub filter: RouteFilter,
 }
 
 /// Where its connections may lead.
@@ -200,8 +201,9 @@ pub struct RouteReach {
 }
 
 /// Which notices a route carries.
-#[derive(Clone, Debug)]
-struct RouteFilter {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteFilter {
     events: BTreeSet<NoticeTopic>,
     namespaces: Vec<String>,
     policies: Vec<String>,

@@ -24,6 +24,14 @@ impl ToldState {
         Self { maps: Api::namespaced(client, namespace), name: name.to_owned(), version: None }
     }
 
+    /// Whether nothing was ever noted in it.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    pub async fn is_unused(&self) -> kube::Result<bool> {
+        Ok(self.maps.get(&self.name).await?.data.is_none_or(|data| data.is_empty()))
+    }
+
     /// What it says.
     ///
     /// # Errors
@@ -40,10 +48,10 @@ impl ToldState {
     /// A conflict when somebody else has written it; any other when it may be tried again.
     pub async fn store(&mut self, ledger: &mut NoticeLedger) -> kube::Result<()> {
         let Some(changes) = ledger.changes() else { return Ok(()) };
-        let patch = json!({ "metadata": { "resourceVersion": self.version }, "data": changes });
+        let patch = json!({ "metadata": { "resourceVersion": self.version }, "data": &changes });
         let stored = self.maps.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
         self.version = stored.metadata.resource_version;
-        ledger.stored();
+        ledger.stored(&changes);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::gate::Leadership;
-use super::metrics::{self, Metrics};
+use super::metrics;
 
 /// The longest that an answer may be asked to wait, in seconds: whoever has gone away meanwhile is still waited for.
 const LONGEST_WAIT: u64 = 60;
@@ -136,15 +136,19 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, NoListener> {
     TcpListener::bind(address).await.map_err(NoListener::on(address))
 }
 
-/// Answers `/livez`, `/readyz` and `/metrics` for as long as the process runs.
+/// Answers `/livez`, `/readyz` and `/metrics` for as long as the process runs. `scrape` gives the figures as OpenMetrics.
 ///
 /// # Errors
 /// When the port is lost.
-pub async fn serve(listener: TcpListener, readiness: Readiness, metrics: Metrics) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    scrape: impl Fn() -> Result<String, std::fmt::Error> + Clone + Send + Sync + 'static,
+) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(move |uri: Uri| async move { ready(&readiness, &uri).await }))
-        .route("/metrics", get(move || async move { scraped(&metrics) }));
+        .route("/metrics", get(move || async move { scraped(&scrape) }));
     axum::serve(listener, routes).await
 }
 
@@ -163,8 +167,8 @@ fn wait(query: &str) -> Result<Duration, String> {
     whole.map(Duration::from_secs).ok_or_else(why)
 }
 
-fn scraped(metrics: &Metrics) -> Result<Response, StatusCode> {
-    let text = metrics.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+fn scraped(scrape: impl Fn() -> Result<String, std::fmt::Error>) -> Result<Response, StatusCode> {
+    let text = scrape().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
@@ -246,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_scrape_says_that_it_is_open_metrics() {
-        let answer = scraped(&Metrics::default()).into_response();
+        let answer = scraped(|| metrics::Metrics::default().text()).into_response();
         assert_eq!(answer.status(), StatusCode::OK);
         let content_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
         assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"), "{content_type}");

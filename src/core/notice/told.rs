@@ -90,12 +90,11 @@ fn due(status: &AccessRequestStatus, foresight: Foresight) -> Vec<TimelyNotice> 
             all.push(TimelyNotice { event: NoticeEvent::EndsSoon, told_at, about: end });
         }
     }
-    if let Some(by) = review_due(status) {
-        let told_at = by - foresight.review;
-        let ended = status.state.is_final();
-        if ended {
-            all.push(TimelyNotice { event: NoticeEvent::ReviewDue, told_at, about: by });
-        }
+    let ended = conditions::find(&status.conditions, conditions::FINISHED).map(|over| over.last_transition_time.0);
+    if let (true, Some(by)) = (status.state.is_final(), review_due(status)) {
+        let early = by - foresight.review;
+        let told_at = ended.map_or(early, |ended| early.max(ended));
+        all.push(TimelyNotice { event: NoticeEvent::ReviewDue, told_at, about: by });
     }
     all
 }

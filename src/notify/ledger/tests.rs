@@ -3,6 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::core::laws::fixtures::{noon, request};
 use crate::core::notice::of_history;
+use crate::notify::routes::NotifyConfig;
 
 fn at(minutes: i64) -> Timestamp {
     noon() + SignedDuration::from_mins(minutes)
@@ -31,6 +32,15 @@ fn stored(ledger: &NoticeLedger, data: &BTreeMap<String, String>) -> BTreeMap<St
 
 fn again(ledger: &NoticeLedger, data: &BTreeMap<String, String>) -> NoticeLedger {
     NoticeLedger::read(&stored(ledger, data), at(9999))
+}
+
+/// A route to a place that does not matter, which carries this.
+fn route(name: &str, carries: &str) -> NoticeRoute {
+    let mut route: Value = serde_json::from_str(carries).unwrap();
+    (route["name"], route["teams"]) = (json!(name), json!({ "urlFile": "/secrets/teams" }));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), json!({ "routes": [route] }).to_string()).unwrap();
+    NotifyConfig::read(file.path()).unwrap().routes.remove(0)
 }
 
 #[test]
@@ -68,11 +78,15 @@ fn a_notice_of_time_is_told_by_its_id() {
     let mut ledger = NoticeLedger::read(&empty, noon());
     let (_, mut soon) = of_history(&decided(), 0).remove(0);
     soon.id = "r-1/EndsSoon/2026".to_owned();
-    assert!(!ledger.was_told("chat", "r-1", &soon));
+    assert!(ledger.is_due("chat", "r-1", &soon) && !ledger.has_told("chat", "r-1"));
     ledger.dealt_with("chat", "r-1", &soon, None, None);
-    assert!(again(&ledger, &empty).was_told("chat", "r-1", &soon));
+    let mut ledger = again(&ledger, &empty);
+    assert!(!ledger.is_due("chat", "r-1", &soon) && ledger.has_told("chat", "r-1"));
+    assert!(ledger.is_due("mail", "r-1", &soon));
     soon.id = "r-1/EndsSoon/2027".to_owned();
-    assert!(!ledger.was_told("chat", "r-1", &soon));
+    assert!(ledger.is_due("chat", "r-1", &soon));
+    ledger.begin(&[route("chat", "{}")], at(30));
+    assert!(!ledger.is_due("chat", "r-1", &soon), "it was due before the route was there");
 }
 
 #[test]
@@ -83,16 +97,16 @@ fn what_is_over_is_left_out_when_nothing_of_it_can_arrive_any_more_and_is_not_to
         ledger.dealt_with("chat", "r-1", &notice, Some(index), None);
     }
     ledger.leave_out(None, at(60));
-    assert_eq!(ledger.len(), 1, "it is not over");
+    assert_eq!(ledger.requests.len(), 1, "it is not over");
     ledger.note_over("r-1", true);
     ledger.leave_out(None, at(6));
-    assert_eq!(ledger.len(), 1, "more of it may arrive");
+    assert_eq!(ledger.requests.len(), 1, "more of it may arrive");
     ledger.leave_out(Some(at(1)), at(60));
-    assert_eq!(ledger.len(), 1, "what waits is older, and would count as told");
+    assert_eq!(ledger.requests.len(), 1, "what waits is older, and would count as told");
     ledger.leave_out(Some(at(3)), at(60));
-    assert!(ledger.is_empty());
+    assert!(ledger.requests.is_empty());
     let ledger = again(&ledger, &empty);
-    assert!(ledger.is_empty());
+    assert!(ledger.requests.is_empty());
     assert_eq!(ledger.first_due("chat", &decided(), "r-1"), 2, "it would be told again");
 }
 
@@ -101,13 +115,13 @@ fn only_what_has_changed_is_stored() {
     let empty = BTreeMap::new();
     let mut ledger = NoticeLedger::read(&empty, noon());
     assert_eq!(ledger.changes(), Some(json!({ "since": noon() })));
-    ledger.stored();
+    ledger.stored(&ledger.changes().unwrap());
     assert_eq!(ledger.changes(), None);
     let (index, notice) = of_history(&decided(), 0).remove(0);
     ledger.dealt_with("chat", "r-1", &notice, Some(index), None);
     let keys: Vec<String> = ledger.changes().unwrap().as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys, ["r-1"]);
-    ledger.stored();
+    ledger.stored(&ledger.changes().unwrap());
     ledger.forget("r-1");
     assert_eq!(ledger.changes(), Some(json!({ "r-1": null })));
 }
@@ -136,4 +150,58 @@ fn the_last_that_no_place_took_can_be_looked_at() {
     }
     let dead = again(&ledger, &empty).dead;
     assert_eq!((dead.len(), dead[0].at), (MOST_DEAD, at(5)));
+}
+
+#[test]
+fn a_route_does_not_tell_what_happened_before_it_carried_that() {
+    let empty = BTreeMap::new();
+    let mut ledger = NoticeLedger::read(&empty, noon());
+    ledger.begin(&[route("chat", r#"{ "events": ["Waits"] }"#)], noon());
+    let (index, waits) = of_history(&decided(), 0).remove(0);
+    ledger.dealt_with("chat", "r-1", &waits, Some(index), None);
+    let stored = stored(&ledger, &empty);
+    for (route, due) in [
+        (route("chat", r#"{ "events": ["Waits"] }"#), 1),
+        (route("chat", r#"{ "events": ["Waits", "Decided"] }"#), 2),
+        (route("mail", r#"{ "events": ["Waits"] }"#), 2),
+    ] {
+        let mut ledger = NoticeLedger::read(&stored, at(30));
+        ledger.begin(std::slice::from_ref(&route), at(30));
+        assert_eq!(ledger.first_due(&route.name, &decided(), "r-1"), due, "{route:?}");
+    }
+}
+
+#[test]
+fn an_answer_in_a_thread_does_not_take_the_place_of_the_message() {
+    let empty = BTreeMap::new();
+    let mut ledger = NoticeLedger::read(&empty, noon());
+    let posted = |id: &str| Some(Posted { place: None, id: Some(id.to_owned()) });
+    for (notice, id) in of_history(&decided(), 0).into_iter().zip(["first", "second"]) {
+        ledger.dealt_with("chat", "r-1", &notice.1, Some(notice.0), posted(id));
+    }
+    assert_eq!(ledger.posted("chat", "r-1"), posted("first").as_ref());
+}
+
+#[test]
+fn what_is_stored_fits_into_a_config_map_and_what_is_over_goes_first() {
+    let mut data = BTreeMap::new();
+    let mut ledger = NoticeLedger::read(&data, noon());
+    let (index, notice) = of_history(&decided(), 0).remove(0);
+    let posted = || Some(Posted { place: None, id: Some("x".repeat(1000)) });
+    let uid = |n: usize| format!("r-{n:04}");
+    for n in 0..1200 {
+        let notice = Notice { at: at(n), ..notice.clone() };
+        let n = usize::try_from(n).unwrap();
+        ledger.dealt_with("chat", &uid(n), &notice, Some(index), posted());
+        ledger.note_over(&uid(n), n % 2 == 1);
+        let changes = ledger.changes().unwrap();
+        data = stored(&ledger, &data);
+        ledger.stored(&changes);
+        let bytes = data.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>();
+        assert!(bytes <= MOST_BYTES && bytes == ledger.bytes(), "{bytes}");
+    }
+    let kept = NoticeLedger::read(&data, at(9999));
+    assert!(kept.requests.len() > 800 && (0..600).all(|n| kept.has_told("chat", &uid(2 * n))), "what is open stays");
+    assert!(!kept.has_told("chat", &uid(1)) && kept.has_told("chat", &uid(1199)), "the oldest goes first");
+    assert!(ledger.has_told("chat", &uid(1)), "here it is known");
 }
