@@ -6,7 +6,7 @@
 # Each platform builds natively, by `make image-binary`.
 
 ARG RUST=1.95.0
-# `daypass-archive`: the image of the archive.
+# `daypass-archive`: the image of the archive. `daypass-notify`: that of the notifier.
 ARG BINARY=daypass
 
 FROM docker.io/library/rust:${RUST}-slim-bookworm AS build
@@ -58,5 +58,10 @@ FROM image AS daypass-archive
 LABEL org.opencontainers.image.title="daypass-archive" \
       org.opencontainers.image.description="The archive of Daypass: what happened to requests, when they are gone"
 EXPOSE 8443
+
+# Where its routes are, its flags must say.
+FROM image AS daypass-notify
+LABEL org.opencontainers.image.title="daypass-notify" \
+      org.opencontainers.image.description="The notifier of Daypass: tells people what waits for them"
 
 FROM ${BINARY}

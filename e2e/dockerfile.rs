@@ -51,6 +51,7 @@ fn programs_are_started() {
     let flags = ["--certificates=/certificates", "--database=/data/archive.db"].map(str::to_owned);
     let all = ["daypass-archive".to_owned()].into_iter().chain(archive).chain(flags);
     ArchiveArgs::try_parse_from(all).expect("the archive starts with its own flags alone");
+    assert_eq!(started(&dockerfile, "daypass-notify"), (vec!["/daypass".to_owned()], Vec::new()));
     let chosen = instructions(&dockerfile).last().map(|(_, line)| line.clone());
     assert_eq!(chosen.as_deref(), Some("FROM ${BINARY}"), "the program that was built is not what is chosen by");
     let built = dockerfile.contains("ARG BINARY=daypass\n") && dockerfile.contains("BINARY=\"$BINARY\"");

@@ -200,6 +200,12 @@ app.kubernetes.io/name: {{ .Chart.Name }}-archive
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Nor is the notifier. */}}
+{{- define "daypass.notifyLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-notify
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "daypass.spread" -}}
 {{- range .root.Values.topologySpreadConstraints }}
 - {{- toYaml . | nindent 2 }}

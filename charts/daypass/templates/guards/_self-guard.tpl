@@ -113,6 +113,20 @@ spec:
           && request.operation == 'UPDATE' && request.resource.group == '' && request.resource.resource == 'persistentvolumeclaims'
           && request.?subResource.orValue('') in ['', 'status'] && oldObject.metadata.name == '{{ $claim }}')
     {{- end }}
+    {{- if .Values.notify.enabled }}
+    # Who tells by its Lease, and what was told. It deletes neither, and gives them nothing that keeps them from going or takes
+    # them along.
+    - name: not-the-notifier
+      expression: >-
+        !({{ include "daypass.isNotifier" . }} && request.?subResource.orValue('') == ''
+          && ((request.operation in ['CREATE', 'UPDATE'] && request.resource.group == 'coordination.k8s.io'
+              && request.resource.resource == 'leases' && object.metadata.?name.orValue('') == 'daypass-notify')
+            || (request.operation == 'UPDATE' && request.resource.group == '' && request.resource.resource == 'configmaps'
+              && object.metadata.?name.orValue('') == 'daypass-notify-state'
+              && object.?binaryData == oldObject.?binaryData && object.?immutable == oldObject.?immutable))
+          && ['labels', 'annotations', 'finalizers', 'ownerReferences'].all(k,
+            object.metadata[?k] == (oldObject == null ? optional.none() : oldObject.metadata[?k])))
+    {{- end }}
     {{- with .Values.selfGuard.managers }}
     # Value selfGuard.managers.
     - name: not-a-manager
@@ -136,6 +150,11 @@ spec:
 {{- /* CEL: the caller is the canary, signed in with a token that only the controller can have asked for. */}}
 {{- define "daypass.isCanary" -}}
 (request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:daypass-canary' && {{ include "daypass.hasCredential" . }})
+{{- end }}
+
+{{- /* CEL: the caller is the notifier itself, by a token of its account. */}}
+{{- define "daypass.isNotifier" -}}
+(request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "daypass.name" . }}-notify' && {{ include "daypass.hasCredential" . }})
 {{- end }}
 
 {{- /*
