@@ -3,6 +3,7 @@
 
 mod archive;
 pub mod metrics;
+mod notify;
 mod readers;
 mod states;
 mod webhook;
@@ -30,6 +31,13 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::the_webhook_has_no_rights_and_only_its_pods", webhook::webhook_of_the_chart),
         alone("chart::the_certificate_of_the_webhook_is_kept_and_renewed", AUDIT_POLICY, webhook::certificate_is_kept),
         bare("chart::the_archive_is_what_its_values_say", archive::is_what_its_values_say),
+        bare("chart::the_notifier_is_what_its_values_say", notify::is_what_its_values_say),
+        bare("chart::the_notifier_has_only_the_rights_of_its_list", notify::has_only_the_rights_of_its_list),
+        bare("chart::the_notifier_reaches_what_its_routes_name", notify::reaches_what_its_routes_name),
+        bare("chart::routes_that_cannot_work_are_refused_by_field", notify::refuses_routes_that_cannot_work),
+        bare("chart::routes_are_written_as_the_program_reads_them", notify::writes_what_the_program_reads),
+        Trial::test("chart::the_words_of_routes_are_those_of_the_program", notify::schema_has_the_words_of_the_program),
+        alone("chart::an_upgrade_keeps_what_was_told", AUDIT_POLICY, notify::an_upgrade_keeps_what_was_told),
         bare("chart::what_speaks_of_states_knows_all_of_them", states::knows_all_states),
         Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
         Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", metrics::asks_for_known_metrics),

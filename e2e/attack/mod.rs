@@ -15,6 +15,7 @@ mod ground;
 mod guard;
 mod impersonation;
 mod metadata;
+mod notifier;
 mod people;
 mod policies;
 mod requester;
@@ -66,6 +67,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(schema::trials());
     trials.extend(self_guard::trials());
     trials.extend(impersonation::trials());
+    trials.extend(notifier::trials());
     trials
 }
 

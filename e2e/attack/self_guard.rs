@@ -19,7 +19,7 @@ use crate::harness::{Cluster, eventually, private, shared};
 pub const OURS: &str =
     "'daypass-self-guard' with binding 'daypass-self-guard' denied request: Daypass runs in namespace";
 /// What the guard of the Lease says.
-const LEASE: &str = "says which replica of Daypass writes, and is written by Daypass alone";
+pub const THEIR_LEASE: &str = "says which replica of Daypass writes, and is written by Daypass alone";
 
 pub fn attempts() -> Vec<Attempt> {
     [workload(), settings(), rights(), the_lease()].into_iter().flatten().collect()
@@ -183,19 +183,20 @@ fn rights() -> Vec<Attempt> {
     ]
 }
 
-fn leases() -> String {
+/// Where Leases are.
+pub fn leases() -> String {
     home("coordination.k8s.io/v1", "leases")
 }
 
 /// Where the Lease is.
-fn lease() -> String {
+pub fn lease() -> String {
     home("coordination.k8s.io/v1", "leases/daypass")
 }
 
 /// Without the guard these are made one after the other: what is deleted has to be made again for the next.
 fn the_lease() -> Vec<Attempt> {
     let attempt = |name: &str, act: fn(&Ground) -> Call| {
-        Attempt::refused(format!("lease::{name}"), Guard::Lease, Scene::Home, LEASE, act)
+        Attempt::refused(format!("lease::{name}"), Guard::Lease, Scene::Home, THEIR_LEASE, act)
     };
     vec![
         attempt("is_held_by_nobody_for_a_day", |_| {

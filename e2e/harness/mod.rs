@@ -13,6 +13,7 @@ pub mod issuer;
 pub mod kubeconfig;
 pub mod kubectl;
 pub mod line;
+pub mod notifier;
 pub mod plugin;
 pub mod pod;
 pub mod postgres;
