@@ -34,6 +34,7 @@ mod leader;
 mod namespaces;
 mod narrow;
 mod newcomer;
+mod notices;
 mod operate;
 mod outbox;
 mod outputs;
@@ -118,6 +119,7 @@ fn trials() -> Vec<Trial> {
         faults::trials(),
         operate::trials(),
         outbox::trials(),
+        notices::trials(),
         own_namespace::trials(),
         policy::trials(),
         protected::trials(),

@@ -29,7 +29,7 @@ pub fn trials() -> Vec<Trial> {
     )]
 }
 
-const KEY: &[u8; 24] = b"twenty-four random bytes";
+pub(crate) const KEY: &[u8; 24] = b"twenty-four random bytes";
 
 /// A receiver that keeps every delivery, and answers what it is told to.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl Collector {
 }
 
 /// RFC 2104 over SHA-256, by the book and not by the library that signs.
-fn hmac(text: &[u8]) -> Vec<u8> {
+pub(crate) fn hmac(text: &[u8]) -> Vec<u8> {
     let padded = |with: u8| {
         let mut block = [with; 64];
         block.iter_mut().zip(KEY).for_each(|(byte, key)| *byte ^= key);

@@ -56,12 +56,17 @@ pub(crate) fn single(rights: &[String]) -> BTreeSet<String> {
 
 /// What the controller called, in the same words. Who one is, and what one may, everybody may ask.
 pub(crate) fn call(event: &Value) -> Option<String> {
+    call_by(CONTROLLER, event)
+}
+
+/// The same of another account.
+pub(crate) fn call_by(account: &str, event: &Value) -> Option<String> {
     let object = &event["objectRef"];
     let asks = ["selfsubjectreviews", "selfsubjectaccessreviews"];
     let resource = object["resource"].as_str().filter(|resource| !asks.contains(resource))?;
     let part = object["subresource"].as_str().map(|part| format!("/{part}")).unwrap_or_default();
     let verb = event["verb"].as_str().expect("a verb");
-    (event["user"]["username"] == CONTROLLER).then(|| format!("{verb} {resource}{part}"))
+    (event["user"]["username"] == account).then(|| format!("{verb} {resource}{part}"))
 }
 
 /// Grants of every form, each edited by hand and put back, and ended.

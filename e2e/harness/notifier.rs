@@ -1,19 +1,30 @@
-//! Owns what the pod of the notifier of an installed chart is started with and as whom, in places of this machine.
+//! Owns what the pod of the notifier of an installed chart is started with and as whom, in places of this machine, and a
+//! notifier that runs so.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, Secret};
 use kube::Api;
+use serde_json::Value;
 
 use super::control_plane::ControlPlane;
 use super::install::NAMESPACE;
+use super::process::Process;
+use super::servers::free_ports;
 use super::users::ADMIN;
+use super::wait::eventually;
+use super::{http, readiness};
 
 /// Name of the notifier's objects, of its account and of its Lease.
 pub const NOTIFIER: &str = "daypass-notify";
 /// The ConfigMap of what was told.
 pub const STATE: &str = "daypass-notify-state";
+/// Its program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_daypass-notify");
+/// How long it may take to end.
+const LIMIT: Duration = Duration::from_secs(60);
 /// The file of routes.
 const CONFIG: &str = "notify.yaml";
 /// Folders of the pod that files are mounted in.
@@ -95,5 +106,92 @@ async fn mount(control_plane: &ControlPlane, pod: &PodSpec, folder: &Path) {
                 std::fs::write(at.join(key), here(folder, &text)).expect("write a file of a ConfigMap");
             }
         }
+    }
+}
+
+/// A notifier of an installed chart, started as its pod would be and as its own account.
+pub struct RunningNotifier {
+    /// Of the control plane.
+    dir: PathBuf,
+    name: String,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    probed: u16,
+    process: Option<Process>,
+}
+
+impl RunningNotifier {
+    /// Starts the replica of this name with these routes, and waits until it is ready. Secrets that routes name stand in `dir`
+    /// already.
+    pub async fn start(control_plane: &ControlPlane, name: &str, config: &Value) -> Self {
+        let folder = control_plane.dir().join(name);
+        let pod = NotifierPod::of(control_plane, &folder).await;
+        std::fs::write(pod.routes(), config.to_string()).expect("write the routes");
+        let token = pod.token(control_plane).await;
+        let kubeconfig = control_plane.kubeconfig_for_token(name, &token);
+        let [probed] = free_ports();
+        let listens = |arg: String| match arg.starts_with("--listen=") {
+            true => format!("--listen=127.0.0.1:{probed}"),
+            false => arg,
+        };
+        let mut args: Vec<String> = pod.args.into_iter().map(listens).collect();
+        args.extend([format!("--kubeconfig={}", kubeconfig.display()), format!("--instance={name}")]);
+        args.push(format!("--namespace={NAMESPACE}"));
+        let clock = folder.join("clock-offset").display().to_string();
+        let env = pod.env.into_iter().chain([("DAYPASS_CLOCK_OFFSET".to_owned(), clock)]).collect();
+        let dir = control_plane.dir().to_owned();
+        let mut notifier = Self { dir, name: name.to_owned(), args, env, probed, process: None };
+        notifier.run().await;
+        notifier
+    }
+
+    /// Starts it again, and waits until it is ready.
+    pub async fn run(&mut self) {
+        self.spawn();
+        let process = self.process.as_mut().expect("it runs");
+        readiness::process("the notifier is ready", process, self.probed).await;
+    }
+
+    /// Starts it again, without waiting.
+    pub fn spawn(&mut self) {
+        let env: Vec<(&str, &str)> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let process = Process::spawn(&self.dir, &self.name, Path::new(PROGRAM), &self.args, &env);
+        self.process = Some(process);
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn terminate(&mut self) {
+        let process = self.process.as_mut().expect("it runs");
+        process.ask_to_end();
+        let ended =
+            eventually("the notifier ends", LIMIT, async || process.exited().ok_or_else(|| "it runs".to_owned()));
+        assert!(ended.await.success(), "{}", process.log());
+    }
+
+    /// Sets its clock this much ahead.
+    pub fn ahead(&self, time: Duration) {
+        let file = self.dir.join(&self.name).join("clock-offset");
+        std::fs::write(file, time.as_millis().to_string()).expect("set the clock");
+    }
+
+    /// What it shows at a path of its probes.
+    pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        http::get(self.probed, path).await
+    }
+
+    /// A figure of its metrics, by its name and labels as they are written.
+    pub async fn figure(&self, series: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics").await.ok()?;
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+
+    /// Everything that it wrote, in all its lives.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join(format!("{}.log", self.name))).expect("read the log")
     }
 }

@@ -24,7 +24,7 @@ mod reach;
 mod readers;
 mod refused;
 mod report;
-mod request;
+pub(crate) mod request;
 mod run;
 mod unstamped;
 mod watch;
