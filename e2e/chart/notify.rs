@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use daypass::api::risk::RiskLevel;
+use daypass::api::word::Vocabulary;
 use daypass::core::notice::NoticeTopic;
 use daypass::notify::outbound::ranges::is_public;
 use daypass::notify::routes::NotifyConfig;
 use libtest_mimic::Failed;
-use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
 use super::{chart, chooses, find, folder, render, rights_of};
@@ -52,11 +52,18 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
         .iter()
         .map(|variable| (&variable["name"], &variable["valueFrom"]["fieldRef"]["fieldPath"]))
         .collect();
-    let (name, namespace) = ((json!("POD_NAME"), json!("metadata.name")), (json!("POD_NAMESPACE"), json!("metadata.namespace")));
+    let (name, namespace) =
+        ((json!("POD_NAME"), json!("metadata.name")), (json!("POD_NAMESPACE"), json!("metadata.namespace")));
     assert_eq!(variables[..2], [(&name.0, &name.1), (&namespace.0, &namespace.1)]);
     let security = &container["securityContext"];
-    assert_eq!((&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]), (&json!(true), &json!(false)));
-    assert_eq!((&security["capabilities"]["drop"], &pod["securityContext"]["runAsUser"]), (&json!(["ALL"]), &json!(65532)));
+    assert_eq!(
+        (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        (&security["capabilities"]["drop"], &pod["securityContext"]["runAsUser"]),
+        (&json!(["ALL"]), &json!(65532))
+    );
     assert_eq!((&pod["serviceAccountName"], &pod["automountServiceAccountToken"]), (&json!(NOTIFIER), &json!(true)));
     assert_eq!(named("ServiceAccount")["automountServiceAccountToken"], false);
     mounts(pod);
@@ -95,8 +102,8 @@ fn what_chooses_pods(objects: &[Value]) {
     let (notifier, controller) = (labels(NOTIFIER), labels("daypass"));
     let service = named("Service", "daypass-notify-metrics");
     let deployment = &named("Deployment", NOTIFIER)["spec"];
-    let apart =
-        &deployment["template"]["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0];
+    let apart = &deployment["template"]["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        [0];
     for selector in [
         &deployment["selector"]["matchLabels"],
         &service["spec"]["selector"],
@@ -121,7 +128,8 @@ fn state_has_no_data(objects: &[Value]) {
 
 async fn a_change_restarts_it(control_plane: &ControlPlane, before: &[Value]) {
     let template = |objects: &[Value]| {
-        find(objects, "Deployment", NOTIFIER).expect("a Deployment")["spec"]["template"]["metadata"]["annotations"].clone()
+        find(objects, "Deployment", NOTIFIER).expect("a Deployment")["spec"]["template"]["metadata"]["annotations"]
+            .clone()
     };
     let with = async |value: &str| template(&render(control_plane, &["-f", &all_providers(), "--set", value]).await);
     assert_eq!(with("replicas=3").await, template(before));
@@ -129,8 +137,11 @@ async fn a_change_restarts_it(control_plane: &ControlPlane, before: &[Value]) {
 }
 
 pub async fn has_only_the_rights_of_its_list(control_plane: Arc<ControlPlane>) {
-    let own =
-        ["here: configmaps: get,patch daypass-notify-state", "here: leases: create", "here: leases: get,update daypass-notify"];
+    let own = [
+        "here: configmaps: get,patch daypass-notify-state",
+        "here: leases: create",
+        "here: leases: get,update daypass-notify",
+    ];
     // Its state and its Lease have fixed names.
     for (values, account) in [("replicas=2", NOTIFIER), ("fullnameOverride=mine", "mine-notify")] {
         let objects = render(&control_plane, &["-f", &all_providers(), "--set", values]).await;
@@ -138,7 +149,10 @@ pub async fn has_only_the_rights_of_its_list(control_plane: Arc<ControlPlane>) {
         assert_eq!(json!(rights_of(&objects, account)), json!(expected), "{values}");
         let guard = find(&objects, "ValidatingAdmissionPolicy", "-self-guard").expect("the self-guard");
         let username = format!("'system:serviceaccount:daypass-system:{account}'");
-        assert!(guard["spec"]["matchConditions"].to_string().contains(&username), "{values}: it is let in by another name");
+        assert!(
+            guard["spec"]["matchConditions"].to_string().contains(&username),
+            "{values}: it is let in by another name"
+        );
         assert!(find(&objects, "ConfigMap", STATE).is_some(), "{values}");
     }
     let objects = render(&control_plane, &["-f", &all_providers(), "--set", "watchNamespaces={bank,shop}"]).await;
@@ -152,7 +166,8 @@ pub async fn has_only_the_rights_of_its_list(control_plane: Arc<ControlPlane>) {
         .map(|object| &object["metadata"]["namespace"])
         .collect();
     assert_eq!(places, [&json!("bank"), &json!("shop")]);
-    let args = &find(&objects, "Deployment", NOTIFIER).expect("a Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
+    let args = &find(&objects, "Deployment", NOTIFIER).expect("a Deployment")["spec"]["template"]["spec"]["containers"]
+        [0]["args"];
     assert!(args.as_array().expect("arguments").contains(&json!("--watch-namespaces=bank,shop")), "{args}");
 }
 
@@ -200,32 +215,73 @@ pub async fn refuses_routes_that_cannot_work(control_plane: Arc<ControlPlane>) {
         route.as_object_mut().expect("a route").extend(more.as_object().expect("fields").clone());
         format!("notify.config.routes={}", json!([route]))
     };
+    let sound = json!({
+        "enabled": true, "secrets": ["slack"], "authorities": { "configMap": "public-authorities" },
+        "config": { "routes": [{ "name": "platform", "slack": slack }] }
+    });
+    let sound = format!("notify={sound}");
+    render(&control_plane, &["--set-json", &sound]).await;
     let of_slack = |slack: Value| route(json!({ "slack": slack }));
     for (set, words) in [
         ("notify.config.routes=[]".to_owned(), "add routes to notify.config.routes, or set notify.enabled to false"),
-        (r#"notify.secrets=["chats"]"#.to_owned(), "routes[0].slack.tokenFile is /secrets/slack/token, and that Secret is not mounted: add slack to notify.secrets"),
-        (of_slack(json!({ "channel": "C1", "tokenFile": "/token" })), "notify.config.routes[0].slack.tokenFile is /token, where nothing is mounted: a Secret that notify.secrets lists is a folder, so write /secrets/NAME/KEY"),
-        (route(json!({ "caFile": "/secrets/theirs/ca.crt" })), "notify.config.routes[0].caFile is /secrets/theirs/ca.crt, and that Secret is not mounted: add theirs to notify.secrets"),
-        (r#"notify.authorities.configMap="""#.to_owned(), "notify.config.routes[0] (platform) names no caFile, and the image knows no authorities: name a ConfigMap or a Secret with them in notify.authorities"),
-        (r#"notify.authorities.secret="mine""#.to_owned(), "notify.authorities names a ConfigMap and a Secret: leave one"),
-        (format!("notify.config.routes={}", json!([{ "name": "a", "slack": slack }, { "name": "a", "slack": slack }])), "notify.config.routes[1].name is a, as of a route before it"),
-        (of_slack(json!({ "channel": "#general", "tokenFile": "/secrets/slack/token" })), "at '/notify/config/routes/0/slack/channel': '#general' does not match"),
-        (of_slack(json!({ "channel": "C1", "token": "xoxb-1" })), "at '/notify/config/routes/0/slack': missing property 'tokenFile'"),
+        (
+            r#"notify.secrets=["chats"]"#.to_owned(),
+            "routes[0].slack.tokenFile is /secrets/slack/token, and that Secret is not mounted: add slack to notify.secrets",
+        ),
+        (
+            of_slack(json!({ "channel": "C1", "tokenFile": "/token" })),
+            "notify.config.routes[0].slack.tokenFile is /token, where nothing is mounted: a Secret that notify.secrets lists is a folder, so write /secrets/NAME/KEY",
+        ),
+        (
+            route(json!({ "caFile": "/secrets/theirs/ca.crt" })),
+            "notify.config.routes[0].caFile is /secrets/theirs/ca.crt, and that Secret is not mounted: add theirs to notify.secrets",
+        ),
+        (
+            r#"notify.authorities.configMap="""#.to_owned(),
+            "notify.config.routes[0] (platform) names no caFile, and the image knows no authorities: name a ConfigMap or a Secret with them in notify.authorities",
+        ),
+        (
+            r#"notify.authorities.secret="mine""#.to_owned(),
+            "notify.authorities names a ConfigMap and a Secret: leave one",
+        ),
+        (
+            format!(
+                "notify.config.routes={}",
+                json!([{ "name": "a", "slack": slack }, { "name": "a", "slack": slack }])
+            ),
+            "notify.config.routes[1].name is a, as of a route before it",
+        ),
+        (
+            of_slack(json!({ "channel": "#general", "tokenFile": "/secrets/slack/token" })),
+            "at '/notify/config/routes/0/slack/channel': '#general' does not match",
+        ),
+        (
+            of_slack(json!({ "channel": "C1", "token": "xoxb-1" })),
+            "at '/notify/config/routes/0/slack': missing property 'tokenFile'",
+        ),
         (of_slack(Value::Null), "at '/notify/config/routes/0/slack': got null"),
-        (route(json!({ "teams": { "urlFile": "/secrets/slack/token" } })), "at '/notify/config/routes/0': 'oneOf' failed"),
+        (
+            route(json!({ "teams": { "urlFile": "/secrets/slack/token" } })),
+            "at '/notify/config/routes/0': 'oneOf' failed",
+        ),
         (route(json!({ "name": "A" })), "at '/notify/config/routes/0/name': 'A' does not match"),
         (route(json!({ "events": [] })), "at '/notify/config/routes/0/events': minItems"),
         (route(json!({ "events": ["Wait"] })), "at '/notify/config/routes/0/events/0': value must be one of"),
         (route(json!({ "minRisk": "high" })), "at '/notify/config/routes/0/minRisk': value must be one of"),
-        (route(json!({ "allowPrivate": ["10.0.0.0"] })), "at '/notify/config/routes/0/allowPrivate/0': '10.0.0.0' does not match"),
-        (route(json!({ "event": ["Waits"] })), "at '/notify/config/routes/0': additional properties 'event' not allowed"),
+        (
+            route(json!({ "allowPrivate": ["10.0.0.0"] })),
+            "at '/notify/config/routes/0/allowPrivate/0': '10.0.0.0' does not match",
+        ),
+        (
+            route(json!({ "event": ["Waits"] })),
+            "at '/notify/config/routes/0': additional properties 'event' not allowed",
+        ),
         (r#"notify.config.link="http://page""#.to_owned(), "at '/notify/config/link': 'http://page' does not match"),
         (r#"notify.config.endsSoon="soon""#.to_owned(), "at '/notify/config/endsSoon': 'soon' does not match"),
         (r#"notify.secrets=["a/b"]"#.to_owned(), "at '/notify/secrets/0': 'a/b' does not match"),
         ("notify.replicas=0".to_owned(), "at '/notify/replicas': minimum: got 0, want 1"),
     ] {
-        let on = VALUES.join(",");
-        let args = ["template", "daypass", &chart(), "-n", NAMESPACE, "--set", &on, "--set-json", &set];
+        let args = ["template", "daypass", &chart(), "-n", NAMESPACE, "--set-json", &sound, "--set-json", &set];
         let refusal = control_plane.helm_refused(&args).await;
         assert!(refusal.contains(words), "{set}: {refusal}");
     }
@@ -248,20 +304,12 @@ pub async fn writes_what_the_program_reads(control_plane: Arc<ControlPlane>) {
     assert_eq!(names, ["platform", "security", "in-house", "leads", "on-call", "siem"]);
 }
 
-/// The words of an enum.
-fn words_of<T: JsonSchema>() -> BTreeSet<String> {
-    let schema = serde_json::to_value(schema_for!(T)).expect("JSON");
-    let one_by_one = schema["oneOf"].as_array().into_iter().flatten().map(|one| one["const"].clone());
-    let listed = schema["enum"].as_array().into_iter().flatten().cloned();
-    one_by_one.chain(listed).filter_map(|word| Some(word.as_str()?.to_owned())).collect()
-}
-
 pub fn schema_has_the_words_of_the_program() -> Result<(), Failed> {
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(folder().join("values.schema.json"))?)?;
     let route = &schema["properties"]["notify"]["properties"]["config"]["properties"]["routes"]["items"]["properties"];
-    let words = |list: &Value| -> BTreeSet<String> { serde_json::from_value(list.clone()).expect("words") };
-    assert_eq!(words(&route["events"]["items"]["enum"]), words_of::<NoticeTopic>());
-    assert_eq!(words(&route["minRisk"]["enum"]), words_of::<RiskLevel>());
+    let levels: Vec<&str> = RiskLevel::ALL.iter().map(|level| level.as_str()).collect();
+    assert_eq!(route["events"]["items"]["enum"], json!(NoticeTopic::ALL));
+    assert_eq!(route["minRisk"]["enum"], json!(levels));
     Ok(())
 }
 
@@ -278,6 +326,7 @@ pub async fn an_upgrade_keeps_what_was_told(control_plane: Arc<ControlPlane>) {
     let settings = NotifyConfig::read(&pod.routes()).expect("the routes of the pod");
     assert_eq!(settings.routes[0].name, "platform");
     assert!(pod.args[0].ends_with("/notifier/etc/daypass-notify/notify.yaml"), "{:?}", pod.args);
+    assert!(pod.env[0].1.ends_with("/notifier/authorities/ca.crt"), "{:?}", pod.env);
     let token = pod.token(&control_plane).await;
     let notifier = control_plane.kubectl_with(&control_plane.kubeconfig_for_token("notifier", &token));
     let told = r#"{"data":{"since":"2026-11-23T12:00:00Z","dead":"[]"}}"#;
