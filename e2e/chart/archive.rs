@@ -81,6 +81,12 @@ async fn refusals(control_plane: &ControlPlane) {
         (&cluster, "/keys", json!({ "url": "https://i" }), "at '/archive/clusters/0/keys': 'oneOf' failed"),
         (&oidc, "/audience", json!("daypass-archive"), "at '/archive/readers/oidc/audience': 'not' failed"),
         (&oidc, "/groups/0", json!({ "name": "a" }), "at '/archive/readers/oidc/groups/0': 'oneOf' failed"),
+        (
+            &oidc,
+            "",
+            json!({ "issuer": "https://i" }),
+            "properties 'audience', 'keys', 'groups' required, if 'issuer' exists",
+        ),
         (&oidc, "/keys", Value::Null, "at '/archive/readers/oidc/keys': got null, want object"),
     ] {
         let mut value = of.clone();
