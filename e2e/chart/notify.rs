@@ -229,8 +229,16 @@ pub async fn refuses_routes_that_cannot_work(control_plane: Arc<ControlPlane>) {
             "routes[0].slack.tokenFile is /secrets/slack/token, and that Secret is not mounted: add slack to notify.secrets",
         ),
         (
-            of_slack(json!({ "channel": "C1", "tokenFile": "/token" })),
-            "notify.config.routes[0].slack.tokenFile is /token, where nothing is mounted: a Secret that notify.secrets lists is a folder, so write /secrets/NAME/KEY",
+            of_slack(json!({ "channel": "C1", "tokenFile": "/run/slack/token" })),
+            "notify.config.routes[0].slack.tokenFile is /run/slack/token, where nothing is mounted: a Secret that notify.secrets lists is a folder, so write /secrets/NAME/KEY",
+        ),
+        (
+            of_slack(json!({ "channel": "C1", "tokenFile": "/secrets/slack" })),
+            "is /secrets/slack, where nothing is mounted",
+        ),
+        (
+            of_slack(json!({ "channel": "C1", "tokenFile": "/secrets/slack/" })),
+            "is /secrets/slack/, where nothing is mounted",
         ),
         (
             route(json!({ "caFile": "/secrets/theirs/ca.crt" })),
