@@ -13,7 +13,7 @@
 //! | [`ledger`] | What was told |
 //! | [`state`] | The ConfigMap that has it |
 //! | [`providers`] | How each place wants it, and what it answers |
-//! | [`outbound`] | Calls over HTTP, and which addresses they may reach |
+//! | [`outbound`] | Calls over HTTP, mails over SMTP, and which addresses they may reach |
 //! | [`figures`] | What Prometheus reads |
 //!
 //! What is worth telling is decided by [`crate::core::notice`]. This part reads requests and writes the one ConfigMap of what

@@ -3,6 +3,8 @@
 //! Owns its fields and their rules, and which notices a route carries. It must not read a secret: a route names the file that
 //! holds one, and who sends reads it each time.
 
+mod mail;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,8 @@ use crate::api::risk::RiskLevel;
 use crate::core::model::duration;
 use crate::core::model::namespaces::glob_matches;
 use crate::core::notice::{Foresight, Notice, NoticeTopic};
+
+pub use self::mail::MailSettings;
 
 /// What a route carries that names no events: what somebody must act on, and what came of it.
 const USUAL: [NoticeTopic; 7] = [
@@ -69,7 +73,7 @@ pub struct RouteEntry {
     /// Ranges of private addresses that it may connect to, as 10.20.0.0/16. Left out: none.
     #[serde(default)]
     pub allow_private: Vec<String>,
-    /// Whether http:// is allowed, for a receiver within the cluster.
+    /// Whether http:// is allowed, and mail without encryption, for a receiver within the cluster.
     #[serde(default)]
     pub allow_plain: bool,
     /// File with the authorities of the receiver's certificate, in PEM. Left out: those of the machine; the image has none.
@@ -123,7 +127,9 @@ pub enum WebhookFormat {
 pub struct MailEntry {
     /// Server as HOST:PORT.
     pub server: String,
+    /// Whoever it is from, as an address or as `Daypass <daypass@corp.example>`.
     pub from: String,
+    /// Those who are written to, in the same way. Each sees the others.
     pub to: Vec<String>,
     /// How the connection is encrypted.
     #[serde(default)]
@@ -194,7 +200,7 @@ pub struct NoticeRoute {
 pub struct RouteReach {
     /// Ranges of private addresses, as they are written.
     pub allow_private: Vec<String>,
-    /// Whether http:// is allowed.
+    /// Whether http:// is allowed, and mail without encryption.
     pub allow_plain: bool,
     /// File with the authorities of the receiver's certificate.
     pub authorities: Option<PathBuf>,
@@ -299,6 +305,10 @@ impl RouteEntry {
                 places.len()
             ),
         })?;
+        if let RoutePlace::Mail(mail) = &place {
+            let checked = mail.settings(self.allow_plain);
+            checked.map_err(|bad| BadRoutes::Field { field: at(&format!("mail.{}", bad.field)), why: bad.why })?;
+        }
         let pace = match &place {
             RoutePlace::Slack(slack) => {
                 length(&at("slack.pace"), slack.pace.as_deref())?.unwrap_or(SignedDuration::from_secs(1))

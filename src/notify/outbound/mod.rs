@@ -1,15 +1,19 @@
-//! Calls over HTTP to where a route leads.
+//! Calls over HTTP, and mails over SMTP, to where a route leads.
 //!
 //! | Module | What it owns |
 //! | --- | --- |
 //! | [`ranges`] | Which addresses are public, and which others a route names |
 //! | [`dial`] | Names, addresses and connections: what is connected to is what was checked |
+//! | [`smtp`] | A conversation with a mail server |
+//! | [`mail`] | Mails of a route, and who has which already |
 //!
-//! Owns the limits of a call and what is read of its answer. It must not follow a redirect, use a proxy, try again, or put the
+//! Owns the limits of a call over HTTP and what is read of its answer. It must not follow a redirect, use a proxy, try again, or put the
 //! path or query of a URL into an error, since they hold secrets.
 
 pub mod dial;
+pub mod mail;
 pub mod ranges;
+pub mod smtp;
 
 use std::error::Error;
 use std::io;

@@ -1,4 +1,5 @@
-//! Texts and addresses as places take them: cut to a limit after they were escaped, and read from what a file holds.
+//! Texts and addresses as places take them: cut to a limit after they were escaped, without links, and read from what a file
+//! holds.
 //!
 //! It must not cut within an escape, since what is left over could be markup, and must show nothing of a secret.
 
@@ -7,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// What stands for the rest.
 const REST: char = '…';
+/// Stands between letters, has no width, and parts what would be a link.
+const GAP: char = '\u{200b}';
 
 /// A text as a place takes it, with at most so many characters after it was escaped, which makes no text shorter.
 pub fn fitted(text: &str, most: usize, escaped: impl Fn(&str) -> String) -> String {
@@ -20,6 +23,24 @@ pub fn fitted(text: &str, most: usize, escaped: impl Fn(&str) -> String) -> Stri
     let too_long = ends.partition_point(|end| fits(&escaped(&text[..*end]), most.saturating_sub(1)));
     let end = too_long.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or_default();
     format!("{}{REST}", escaped(&text[..end]))
+}
+
+/// A text of which a place that makes links of what looks like one makes none.
+pub fn unlinked(text: &str) -> String {
+    parted(&parted(text, "://"), "www.")
+}
+
+/// A text with a gap in each of these words, in whatever case they are written.
+fn parted(text: &str, word: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let mut from = 0;
+    let mut parts: Vec<&str> = Vec::new();
+    for (at, _) in lower.match_indices(word) {
+        parts.push(&text[from..=at]);
+        from = at + 1;
+    }
+    parts.push(&text[from..]);
+    parts.join(&GAP.to_string())
 }
 
 /// The address that a file holds.

@@ -6,6 +6,7 @@
 mod answers;
 pub mod cloud_events;
 mod fitted;
+pub mod mail;
 pub mod pager_duty;
 pub mod slack;
 pub mod teams;

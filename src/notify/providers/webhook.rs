@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::answers::by_status;
-use super::fitted::{fitted, secret_address};
+use super::fitted::{fitted, secret_address, unlinked};
 use super::{HttpAnswer, HttpCall, HttpProvider, JSON, Posted, Reception};
 use crate::notify::message::Message;
 use crate::notify::routes::WebhookFormat;
@@ -17,8 +17,6 @@ use crate::notify::routes::WebhookFormat;
 const VALUES: [usize; 7] = [2000, 1000, 500, 250, 120, 60, 15];
 /// Most characters of a title.
 const TITLE: usize = 250;
-/// Stands between letters, has no width, and parts what would be a link.
-const GAP: char = '\u{200b}';
 
 /// An incoming webhook.
 #[derive(Debug)]
@@ -92,19 +90,6 @@ fn inert(format: WebhookFormat, text: &str) -> String {
     match format {
         WebhookFormat::Mattermost | WebhookFormat::Discord => text,
         // It knows `<users/all>` by the brackets, and makes links of what looks like one.
-        WebhookFormat::GoogleChat => parted(&parted(&text.replace('<', "\u{2039}"), "://"), "www."),
+        WebhookFormat::GoogleChat => unlinked(&text.replace('<', "\u{2039}")),
     }
-}
-
-/// A text with a gap in each of these words, in whatever case they are written.
-fn parted(text: &str, word: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let mut from = 0;
-    let mut parts: Vec<&str> = Vec::new();
-    for (at, _) in lower.match_indices(word) {
-        parts.push(&text[from..=at]);
-        from = at + 1;
-    }
-    parts.push(&text[from..]);
-    parts.join(&GAP.to_string())
 }
