@@ -13,13 +13,15 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
+use crate::harness::plugin::Plugin;
 use crate::harness::proxy::{Moment, Way};
-use crate::harness::users::{ADMIN, ALICE, BOB};
+use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, DAVE};
 use crate::harness::{Cluster, Controller, eventually, private};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         private("operate::figures_tell_a_known_story_and_name_nobody", figures),
+        private("operate::each_stage_that_people_decide_is_told_once_and_goes_with_its_policy", stages),
         private("operate::every_log_line_about_a_request_has_its_uid", logs),
         private("operate::liveness_does_not_depend_on_the_cluster", probes),
         private("operate::a_kubelet_has_no_failed_probe_to_tell_of_at_a_start", first_probe),
@@ -130,6 +132,79 @@ async fn overdue(cluster: &Cluster, controller: &Controller, namespace: &str) {
     cluster.control_plane.start_api_server().await;
     cluster.until(namespace, "late", State::Expired).await;
     until(0.0).await;
+}
+
+/// How many stages of this policy were decided so, by the replica that runs; none where it shows nothing of it.
+async fn decided(cluster: &Cluster, stage: &str, outcome: &str) -> Option<f64> {
+    let (_, text) = cluster.controller.get("/metrics").await.expect("an answer");
+    let sample =
+        format!("daypass_stage_decision_seconds_count{{policy=\"staged\",stage=\"{stage}\",outcome=\"{outcome}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&sample)?.parse().ok())
+}
+
+/// Waits until that many were. What a write tells is told when it is answered, so that others may see the write before.
+async fn until_decided(cluster: &Cluster, stage: &str, outcome: &str, n: f64) {
+    eventually(&format!("{n} stages {stage} were {outcome}"), SOON, async || {
+        let now = decided(cluster, stage, outcome).await;
+        if now == Some(n) { Ok(()) } else { Err(format!("{now:?} were")) }
+    })
+    .await;
+}
+
+async fn stages(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("stages").await;
+    let shows_none = async || {
+        let (_, text) = cluster.controller.get("/metrics").await.expect("an answer");
+        assert!(!text.contains("daypass_stage_decision_seconds_count"), "{text}");
+    };
+    cluster.allow("at-once", &namespace, json!({ "roles": [{ "name": "view" }] })).await;
+    let stages = json!([
+        { "name": "leads", "approvers": [{ "kind": "Group", "name": "approvers" }] },
+        { "name": "sre", "approvers": [{ "kind": "User", "name": "dave" }] },
+    ]);
+    cluster.allow("staged", &namespace, json!({ "approval": { "stages": stages } })).await;
+    cluster.ask(ALICE, &namespace, "auto", json!({ "role": { "name": "view" } })).await;
+    cluster.until(&namespace, "auto", State::Active).await;
+    shows_none().await;
+
+    for name in ["lumen", "umbra", "vesper"] {
+        cluster.ask(ALICE, &namespace, name, json!({})).await;
+        cluster.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
+    }
+    until_decided(&cluster, "leads", "approved", 0.0).await;
+    assert_eq!(decided(&cluster, "sre", "approved").await, None, "no such stage waits");
+    cluster.review(BOB, &namespace, "lumen", "Approve", "yes").await;
+    until_decided(&cluster, "leads", "approved", 1.0).await;
+    cluster.review(CAROL, &namespace, "umbra", "Deny", "no").await;
+    cluster.until(&namespace, "umbra", State::Denied).await;
+    cluster.review(ALICE, &namespace, "vesper", "Revoke", "no more").await;
+    cluster.until(&namespace, "vesper", State::Revoked).await;
+    until_decided(&cluster, "leads", "denied", 1.0).await;
+    assert_eq!(decided(&cluster, "leads", "approved").await, Some(1.0));
+    assert_eq!(decided(&cluster, "leads", "lapsed").await, Some(0.0));
+    assert_eq!(decided(&cluster, "sre", "approved").await, Some(0.0), "it waits");
+    let report = Plugin::of(&cluster, CAROL).done(&["report", "decisions", "-n", &namespace, "-o", "json"]).await;
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let of_leads = &report["stages"][0];
+    assert_eq!(json!([of_leads["stage"], of_leads["answered"], of_leads["denied"]]), json!(["leads", 2, 1]));
+
+    // What was told is not told again, and what waits still is when it is decided.
+    cluster.controller.terminate().await;
+    cluster.controller.restart().await;
+    shows_none().await;
+    cluster.review(DAVE, &namespace, "lumen", "Approve", "yes").await;
+    cluster.until(&namespace, "lumen", State::Active).await;
+    until_decided(&cluster, "sre", "approved", 1.0).await;
+    assert_eq!(decided(&cluster, "leads", "approved").await, None);
+    let waited = r#"daypass_stage_decision_seconds_sum{policy="staged",stage="sre",outcome="approved"}"#;
+    assert!(cluster.controller.metric(waited).await > 0.0);
+
+    cluster.kubectl(ADMIN).ok(&["delete", "apol", "staged"]).await;
+    eventually("the series go with their policy", SOON, async || match decided(&cluster, "sre", "approved").await {
+        None => Ok(()),
+        Some(n) => Err(format!("{n}")),
+    })
+    .await;
 }
 
 async fn logs(cluster: Arc<Cluster>) {

@@ -33,8 +33,13 @@ pub const METRICS: [&str; 21] = [
     "daypass_leader",
     "daypass_build_info",
 ];
-pub const HISTOGRAMS: [&str; 4] =
-    ["daypass_grant_seconds", "daypass_revoke_lateness_seconds", "daypass_revoke_seconds", "daypass_record_seconds"];
+pub const HISTOGRAMS: [&str; 5] = [
+    "daypass_grant_seconds",
+    "daypass_revoke_lateness_seconds",
+    "daypass_revoke_seconds",
+    "daypass_record_seconds",
+    "daypass_stage_decision_seconds",
+];
 
 /// What Prometheus is asked for them: the histograms by their parts.
 fn series() -> BTreeSet<String> {

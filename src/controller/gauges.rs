@@ -41,6 +41,7 @@ pub fn count(context: &Context) -> Gauges {
         queue_depth: context.queues.depth(),
         clock_ahead: context.clock.read().ahead,
         records: behind(context),
+        policies: context.stores.policies.set().map(|set| set.all().map(|(name, _)| name.to_owned()).collect()),
     }
 }
 

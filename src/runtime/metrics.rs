@@ -1,9 +1,12 @@
 //! What the process tells Prometheus: the names, the labels and the text. Measures nothing by itself and decides
 //! nothing; those who know a figure hold a handle and tell it, and what can be counted at any time is asked for when it
-//! is wanted. Labels are closed sets: no name of a user, an object or a namespace becomes one.
+//! is wanted. Labels are closed sets, but for the policies and stages of [`stages`]: no name of a user, a request or a
+//! namespace becomes one.
 
 pub mod records;
+pub mod stages;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Debug, Formatter, Write};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +22,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use self::records::{RecordFigures, RecordsBehind};
+use self::stages::StageDecisions;
 
 /// What [`Metrics::text`] is served as.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -49,6 +53,8 @@ pub struct Metrics {
     cloud_events: Family<SentLabels, Counter>,
     /// Of the delivery of records.
     pub records: RecordFigures,
+    /// Of approval stages.
+    pub stages: StageDecisions,
     count: Arc<OnceLock<CountGauges>>,
 }
 
@@ -73,6 +79,8 @@ pub struct Gauges {
     pub clock_ahead: SignedDuration,
     /// How far the archive is behind.
     pub records: RecordsBehind,
+    /// Names of the policies that there are; none while that is not known.
+    pub policies: Option<BTreeSet<String>>,
 }
 
 /// What came of trying the guard.
@@ -192,6 +200,7 @@ impl Default for Metrics {
             api_calls: Family::default(),
             cloud_events: Family::default(),
             records: RecordFigures::default(),
+            stages: StageDecisions::default(),
             count: Arc::default(),
         };
         // A counter that first appears with its first event has no increase to alert on.
@@ -229,6 +238,7 @@ impl Metrics {
             api_calls,
             cloud_events,
             records,
+            stages,
             count: _,
         } = self;
         let mut r = Registry::with_prefix("daypass");
@@ -265,6 +275,7 @@ impl Metrics {
         let help = "CloudEvents of records, by what came of them; failed are calls that are made again";
         r.register("cloud_events", help, cloud_events.clone());
         records.register(&mut r);
+        stages.register(&mut r);
         r
     }
 
@@ -364,6 +375,9 @@ impl Metrics {
         self.queue_depth.set(number(counted.queue_depth));
         self.clock_difference.set(counted.clock_ahead.as_secs_f64());
         self.records.show(counted.records);
+        if let Some(policies) = &counted.policies {
+            self.stages.keep(policies);
+        }
     }
 }
 

@@ -15,8 +15,10 @@ use crate::api::word::Vocabulary;
 use crate::controller::error::Error;
 use crate::controller::stores::packed::{PackedRequest, reference};
 use crate::core::lifecycle::expiry::has_come;
+use crate::core::report::stage_waits::{StageEnd, since};
 use crate::runtime::gate::Leadership;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::stages::StageOutcome;
 
 /// Whether somebody may want to alert on the first of it in a history: it is shown as zero before it happens.
 fn shown_as_zero(reason: Reason) -> bool {
@@ -127,6 +129,7 @@ impl TransitionMetrics {
                 _ => {}
             }
         }
+        self.tell_stages(new, old.history.len());
         let mut waits = self.waits();
         match new.state {
             State::Active => {
@@ -146,8 +149,34 @@ impl TransitionMetrics {
         }
     }
 
+    /// The stages that what is new in a history opens and decides, as `report decisions` reads it.
+    fn tell_stages(&self, new: &AccessRequestStatus, before: usize) {
+        if new.history.len() == before {
+            return;
+        }
+        let news = since(&new.history, before);
+        news.opened.iter().for_each(|run| self.shown.stages.opened(&run.policy, &run.stage));
+        for run in news.closed {
+            if let Some((end, waited)) = run.waited()
+                && let Some(outcome) = outcome(end)
+            {
+                self.shown.stages.decided(&run.policy, &run.stage, outcome, waited.try_into().unwrap_or_default());
+            }
+        }
+    }
+
     fn waits(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectRef<PackedRequest>, Timestamp>> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was decided; none where nobody decided, since the request was taken back or began anew.
+fn outcome(end: StageEnd) -> Option<StageOutcome> {
+    match end {
+        StageEnd::Approved => Some(StageOutcome::Approved),
+        StageEnd::Denied => Some(StageOutcome::Denied),
+        StageEnd::Lapsed => Some(StageOutcome::Lapsed),
+        StageEnd::Withdrawn | StageEnd::Replaced => None,
     }
 }
 
@@ -162,6 +191,7 @@ mod tests {
     use crate::runtime::gate::seat;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::SignedDuration;
+    use serde_json::json;
 
     const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -181,7 +211,7 @@ mod tests {
             if leads {
                 seat.take_for_good();
             }
-            let request = serde_json::json!({
+            let request = json!({
                 "apiVersion": "daypass.dev/v1alpha1", "kind": "AccessRequest",
                 "metadata": { "name": "fix", "namespace": "shop" },
                 "spec": { "role": { "name": "edit" }, "reason": "a test" }
@@ -202,6 +232,17 @@ mod tests {
                 (status.granted_at, status.expires_at) = (Some(Time(now)), Some(Time(noon() + SECOND * 60)));
             }
             let pass = PassInfo { began: Instant::now(), wake, unbound_at: None };
+            self.figures.recorded(&self.request, &status, pass, now);
+            self.request.status = Some(status);
+        }
+
+        /// A stage is open, under policy `shop`.
+        fn becomes_in_stage(&mut self, stage: &str, now: Timestamp) {
+            let mut status = self.request.status.clone().unwrap_or_default();
+            history::add_of_stage(&mut status.history, now, Reason::ApprovalNeeded, stage, &"so");
+            let facts = json!({ "policy": { "name": "shop", "uid": "p", "generation": 1 } });
+            status.history.last_mut().unwrap().facts = serde_json::from_value(facts).unwrap();
+            let pass = PassInfo { began: Instant::now(), wake: None, unbound_at: None };
             self.figures.recorded(&self.request, &status, pass, now);
             self.request.status = Some(status);
         }
@@ -249,6 +290,53 @@ mod tests {
         story.becomes(State::Scheduled, None, None, noon() + SECOND * 20);
         story.becomes(State::Active, Some(Reason::Granted), None, noon() + SECOND * 21);
         assert_eq!(story.answer("daypass_grant_seconds_count"), "0");
+    }
+
+    /// What a status says of its history, stored entry by entry as passes do; each stage is told at the write that decides it.
+    #[test]
+    fn a_stage_is_told_once_at_the_write_that_decides_it() {
+        let mut story = Story::new(true);
+        let count = |story: &Story, labels: &str| {
+            let name = format!("daypass_stage_decision_seconds_count{{policy=\"shop\",{labels}}} ");
+            let text = story.figures.shown.text().unwrap();
+            text.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok())
+        };
+        let (leads, sre) = (r#"stage="leads",outcome="approved""#, r#"stage="sre",outcome="denied""#);
+        story.becomes_in_stage("leads", noon());
+        story.becomes(State::Pending, Some(Reason::Reviewed), None, noon() + SECOND * 5);
+        assert_eq!((count(&story, leads), count(&story, sre)), (Some(0), None));
+        story.becomes_in_stage("sre", noon() + SECOND * 90);
+        assert_eq!((count(&story, leads), count(&story, sre)), (Some(1), Some(0)));
+        assert_eq!(
+            story.answer(r#"daypass_stage_decision_seconds_sum{policy="shop",stage="leads",outcome="approved"}"#),
+            "90.0"
+        );
+        story.becomes(State::Pending, None, None, noon() + SECOND * 91);
+        story.becomes(State::Denied, Some(Reason::Denied), None, noon() + SECOND * 100);
+        story.becomes(State::Denied, None, None, noon() + SECOND * 101);
+        assert_eq!((count(&story, leads), count(&story, sre)), (Some(1), Some(1)));
+
+        let mut taken_back = Story::new(true);
+        taken_back.becomes_in_stage("leads", noon());
+        taken_back.becomes(State::Revoked, Some(Reason::Revoked), None, noon() + SECOND);
+        for outcome in ["approved", "denied", "lapsed"] {
+            let labels = format!("stage=\"leads\",outcome=\"{outcome}\"");
+            assert_eq!(count(&taken_back, &labels), Some(0), "{outcome}");
+        }
+    }
+
+    /// A replica that takes over counts from its first write on.
+    #[test]
+    fn what_another_replica_has_recorded_is_not_told_again() {
+        let mut story = Story::new(true);
+        story.becomes_in_stage("leads", noon());
+        story.becomes(State::Scheduled, Some(Reason::Approved), Some(noon() + SECOND * 20), noon() + SECOND * 9);
+        let mut next = Story::new(true);
+        next.request = story.request.clone();
+        next.becomes(State::Scheduled, None, None, noon() + SECOND * 20);
+        next.becomes(State::Active, Some(Reason::Granted), None, noon() + SECOND * 21);
+        next.becomes(State::Expired, Some(Reason::Expired), None, noon() + SECOND * 63);
+        assert!(!next.figures.shown.text().unwrap().contains("daypass_stage_decision_seconds_count"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How long approval stages waited, and for what: read from records, so that it is known of requests that are gone too.
+//! How long approval stages waited, and for what: read from records, so that it is known of requests that are gone too, or
+//! from the history that records are made of. One rule reads both.
 //!
 //! It must not judge who was slow: it has instants and names only.
 
@@ -8,6 +9,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::reason::Reason;
 use crate::api::record::{Record, RecordKind};
+use crate::api::request::{HistoryEntry, NotedFacts};
+use crate::core::model::facts;
 
 /// One approval stage of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +39,72 @@ pub enum StageEnd {
     Replaced,
 }
 
+impl StageRun {
+    /// What came of it, and after how long; none while it waits.
+    pub fn waited(&self) -> Option<(StageEnd, SignedDuration)> {
+        self.closed.map(|(at, end)| (end, at.duration_since(self.opened)))
+    }
+}
+
+/// What happened to a request, as far as stages go by it.
+struct StageNote {
+    at: Timestamp,
+    kind: RecordKind,
+    policy: String,
+    stage: String,
+}
+
 /// The stages of one request, from its records in their order.
-pub fn of_request<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<StageRun> {
+pub fn of_records<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<StageRun> {
+    let note = |record: &Record| {
+        Some(StageNote {
+            at: record.at.0,
+            kind: record.kind.known()?,
+            policy: record.policy.as_ref().map(|policy| policy.name.clone()).unwrap_or_default(),
+            stage: record.stage.clone().unwrap_or_default(),
+        })
+    };
+    runs(records.into_iter().filter_map(note))
+}
+
+/// The stages of one request, from its history.
+pub fn of_history(history: &[HistoryEntry]) -> Vec<StageRun> {
+    let note = |known: &mut NotedFacts, entry: &HistoryEntry| {
+        *known = facts::with_entry(std::mem::take(known), entry);
+        let note = entry.event.known().map(|reason| StageNote {
+            at: entry.at.0,
+            kind: RecordKind::Entry(reason),
+            policy: known.policy.as_ref().map(|policy| policy.name.clone()).unwrap_or_default(),
+            stage: entry.stage.clone().unwrap_or_default(),
+        });
+        Some(note)
+    };
+    runs(history.iter().scan(NotedFacts::default(), note).flatten())
+}
+
+/// What is new of the stages of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StageNews {
+    /// Those that were opened; they may be over already.
+    pub opened: Vec<StageRun>,
+    /// Those that are over, and were not before.
+    pub closed: Vec<StageRun>,
+}
+
+/// What those entries of a history say that were added to the first `before`.
+pub fn since(history: &[HistoryEntry], before: usize) -> StageNews {
+    let known = of_history(history.get(..before).unwrap_or(history));
+    let over = known.iter().filter(|run| run.closed.is_some()).count();
+    let all = of_history(history);
+    // One stage is open at a time and none opens again, so those that were over before come first.
+    let closed = all.iter().filter(|run| run.closed.is_some()).skip(over).cloned().collect();
+    StageNews { opened: all.into_iter().skip(known.len()).collect(), closed }
+}
+
+fn runs(notes: impl Iterator<Item = StageNote>) -> Vec<StageRun> {
     let mut all: Vec<StageRun> = Vec::new();
     let mut policy_changed = None;
-    for record in records {
-        let Some(kind) = record.kind.known() else { continue };
-        let at = record.at.0;
+    for StageNote { at, kind, policy, stage } in notes {
         match kind {
             RecordKind::Entry(Reason::Escalated) => {
                 if let Some(open) = open(&mut all) {
@@ -54,8 +116,6 @@ pub fn of_request<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Stag
             RecordKind::Entry(Reason::ApprovalNeeded) => {
                 let end = if policy_changed == Some(at) { StageEnd::Replaced } else { StageEnd::Approved };
                 close(&mut all, at, end);
-                let policy = record.policy.as_ref().map(|policy| policy.name.clone()).unwrap_or_default();
-                let stage = record.stage.clone().unwrap_or_default();
                 all.push(StageRun { policy, stage, opened: at, escalated: None, closed: None });
             }
             _ => {
@@ -185,8 +245,8 @@ fn summary(waits: &[&StageRun], now: Timestamp) -> WaitSummary {
 
 /// How long a stage waited for its answer, if it got one.
 fn answer_after(wait: &StageRun) -> Option<SignedDuration> {
-    let (at, end) = wait.closed?;
-    matches!(end, StageEnd::Approved | StageEnd::Denied).then(|| at.duration_since(wait.opened))
+    let (end, after) = wait.waited()?;
+    matches!(end, StageEnd::Approved | StageEnd::Denied).then_some(after)
 }
 
 /// The least of these sorted lengths that so many of a hundred do not exceed (the nearest rank).
@@ -198,12 +258,14 @@ fn quantile(sorted: &[SignedDuration], of_hundred: usize) -> Option<SignedDurati
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::request::AccessRequest;
     use crate::core::laws::fixtures::{noon, request};
+    use crate::core::record::golden::REQUESTS;
     use crate::core::record::v1::records;
     use serde_json::json;
 
-    /// The records of a request whose history has these entries, so many minutes after noon.
-    fn recorded(entries: &[(i64, &str, Option<&str>)]) -> Vec<Record> {
+    /// A request whose history has these entries, so many minutes after noon.
+    fn recorded(entries: &[(i64, &str, Option<&str>)]) -> AccessRequest {
         let mut request = request(json!({}));
         let policy = json!({ "name": "edit-shop", "uid": "p", "generation": 1 });
         let history = entries.iter().map(|(minutes, event, stage)| {
@@ -211,7 +273,11 @@ mod tests {
         });
         let history: Vec<_> = history.collect();
         request.status = serde_json::from_value(json!({ "history": history })).unwrap();
-        records(&request, "c-1")
+        request
+    }
+
+    fn history(request: &AccessRequest) -> &[HistoryEntry] {
+        request.status.as_ref().map_or(&[], |status| &status.history)
     }
 
     fn at(minutes: i64) -> Timestamp {
@@ -219,7 +285,10 @@ mod tests {
     }
 
     fn waits(entries: &[(i64, &str, Option<&str>)]) -> Vec<StageRun> {
-        of_request(&recorded(entries))
+        let request = recorded(entries);
+        let waits = of_records(&records(&request, "c-1"));
+        assert_eq!(of_history(history(&request)), waits, "{entries:?}");
+        waits
     }
 
     fn wait(stage: &str, opened: i64, closed: Option<(i64, StageEnd)>) -> StageRun {
@@ -278,6 +347,46 @@ mod tests {
             (30, "Granted", None),
         ]);
         assert_eq!(waits, [StageRun { escalated: Some(at(10)), ..wait("leads", 0, Some((30, StageEnd::Approved))) }]);
+    }
+
+    /// Of a history that grows entry by entry, each stage is told once, as it is told of the whole.
+    #[test]
+    fn each_stage_is_opened_and_closed_by_one_entry_alone() {
+        let request = recorded(&[
+            (0, "ApprovalNeeded", LEADS),
+            (5, "Escalated", LEADS),
+            (6, "ApprovalNeeded", SECURITY),
+            (9, "Approved", None),
+            (9, "Granted", None),
+            (70, "Expired", None),
+        ]);
+        let history = history(&request);
+        let news = |before: usize| since(&history[..history.len().min(before + 1)], before);
+        let [leads, security] = of_history(history).try_into().unwrap();
+        let still_open = |run: &StageRun| StageRun { closed: None, escalated: None, ..run.clone() };
+        let opened = |run: &StageRun| StageNews { opened: vec![still_open(run)], closed: Vec::new() };
+        let closed = |run: &StageRun| StageNews { opened: Vec::new(), closed: vec![run.clone()] };
+        assert_eq!(news(0), opened(&leads));
+        assert_eq!(news(1), StageNews::default());
+        assert_eq!(news(2), StageNews { closed: vec![leads.clone()], ..opened(&security) });
+        assert_eq!(news(3), closed(&security));
+        for nothing in [4, 5, 6, 7] {
+            assert_eq!(news(nothing), StageNews::default(), "{nothing}");
+        }
+        let both = vec![leads, security];
+        assert_eq!(since(history, 0), StageNews { opened: both.clone(), closed: both });
+    }
+
+    #[test]
+    fn the_history_of_every_request_that_was_recorded_has_the_stages_of_its_records() {
+        let mut stages = 0;
+        for line in REQUESTS.lines() {
+            let request: AccessRequest = serde_json::from_str(line).unwrap();
+            let runs = of_records(&records(&request, "c"));
+            stages += runs.len();
+            assert_eq!(of_history(history(&request)), runs, "{line}");
+        }
+        assert!(stages > 0);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::stages::StageOutcome;
 use super::*;
 
 fn lines(metrics: &Metrics, about: &str) -> Vec<String> {
@@ -46,6 +47,7 @@ fn what_can_be_counted_is_counted_anew_each_time() {
         queue_depth: 6,
         clock_ahead: SignedDuration::from_millis(-7_500),
         records: RecordsBehind { waiting: 8, oldest: Duration::from_secs(9), stuck: 1 },
+        policies: None,
     });
     assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 3"#.to_owned()));
     n.store(0, Ordering::SeqCst);
@@ -89,4 +91,41 @@ fn what_is_told_is_added_up() {
     ] {
         assert!(text.lines().any(|sample| sample == line), "{line} is not in {text}");
     }
+}
+
+#[test]
+fn a_stage_is_shown_until_its_policy_is_gone() {
+    use std::sync::Mutex;
+    let (metrics, policies) = (Metrics::default(), Arc::new(Mutex::new(None)));
+    let seen = policies.clone();
+    metrics.count_with(move || Gauges { policies: seen.lock().unwrap().clone(), ..Gauges::default() });
+    metrics.stages.decided("shop", "leads", StageOutcome::Approved, Duration::from_secs(90));
+    metrics.stages.decided("shop", "leads", StageOutcome::Approved, Duration::from_secs(3 * 86_400 + 1));
+    metrics.stages.decided("shop", "leads", StageOutcome::Denied, Duration::from_secs(59));
+    metrics.stages.decided("bank", "sre", StageOutcome::Lapsed, Duration::from_secs(7 * 86_400));
+    let samples = || -> Vec<String> {
+        let shown = lines(&metrics, "stage_decision_seconds");
+        shown.into_iter().filter(|line| !line.starts_with('#')).collect()
+    };
+    let all = samples();
+    for line in [
+        r#"daypass_stage_decision_seconds_bucket{le="60.0",policy="shop",stage="leads",outcome="approved"} 0"#,
+        r#"daypass_stage_decision_seconds_bucket{le="300.0",policy="shop",stage="leads",outcome="approved"} 1"#,
+        r#"daypass_stage_decision_seconds_bucket{le="259200.0",policy="shop",stage="leads",outcome="approved"} 1"#,
+        r#"daypass_stage_decision_seconds_count{policy="shop",stage="leads",outcome="approved"} 2"#,
+        r#"daypass_stage_decision_seconds_bucket{le="60.0",policy="shop",stage="leads",outcome="denied"} 1"#,
+        r#"daypass_stage_decision_seconds_bucket{le="604800.0",policy="bank",stage="sre",outcome="lapsed"} 1"#,
+        r#"daypass_stage_decision_seconds_sum{policy="bank",stage="sre",outcome="lapsed"} 604800.0"#,
+    ] {
+        assert!(all.iter().any(|sample| sample == line), "{line} is not in {all:#?}");
+    }
+    *policies.lock().unwrap() = Some(BTreeSet::from(["bank".to_owned()]));
+    let left = samples();
+    let of_bank: Vec<String> = all.into_iter().filter(|sample| sample.contains(r#"policy="bank""#)).collect();
+    assert_eq!(left, of_bank);
+    // One that comes back begins anew.
+    metrics.stages.decided("shop", "leads", StageOutcome::Approved, Duration::from_secs(1));
+    *policies.lock().unwrap() = Some(BTreeSet::from(["shop".to_owned()]));
+    let count = r#"daypass_stage_decision_seconds_count{policy="shop",stage="leads",outcome="approved"} 1"#;
+    assert!(samples().iter().any(|sample| sample == count), "{:#?}", samples());
 }

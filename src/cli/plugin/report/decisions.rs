@@ -18,7 +18,7 @@ use crate::cli::plugin::output::text::TextSpan;
 use crate::cli::plugin::requests::Where;
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::PoliciesRead;
-use crate::core::report::stage_waits::{StageRun, WaitSummary, of_request, summaries};
+use crate::core::report::stage_waits::{StageRun, WaitSummary, of_records, summaries};
 use crate::runtime::clock::Clock;
 
 /// The command line of `report decisions`.
@@ -146,7 +146,7 @@ async fn runs(
             by_request.entry(key).or_insert_with(BTreeMap::new).insert(record.index, record);
         }
     }
-    Ok(by_request.values().flat_map(|records| of_request(records.values())).collect())
+    Ok(by_request.values().flat_map(|records| of_records(records.values())).collect())
 }
 
 /// Who may approve what, as the policies say now. Who may not read them is told so, and gets the stages without.
