@@ -15,6 +15,7 @@ mod kubefile;
 mod list;
 mod login;
 mod manifest;
+mod notify;
 mod options;
 mod pending;
 mod policy;
@@ -63,6 +64,7 @@ pub fn trials() -> Vec<Trial> {
         policy_init::trials(),
         readers::trials(),
         doctor::trials(),
+        notify::trials(),
         completion::trials(),
         run::trials(),
     ];

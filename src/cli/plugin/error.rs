@@ -173,6 +173,37 @@ pub enum PluginError {
         /// What was watched.
         namespace: String,
     },
+    /// The namespace that Daypass is said to be installed in has no notifier.
+    #[error(
+        "there is no notifier in namespace {namespace}: set notify.enabled in the values of the chart, or name the namespace \
+         that Daypass is installed in with --release-namespace"
+    )]
+    NoNotifier {
+        /// Where it was looked for.
+        namespace: String,
+    },
+    /// The notifier is there, and nothing of it runs.
+    #[error("no pod of the notifier in namespace {namespace} is ready ({why}): see {look}")]
+    NotifierNotReady {
+        /// Where it was looked for.
+        namespace: String,
+        /// How each of its pods is.
+        why: String,
+        /// The command that tells more.
+        look: String,
+    },
+    /// Nobody says how a program in a pod ended.
+    #[error(
+        "it is not known how the program in pod {pod} of namespace {namespace} ended ({why}): run the command again"
+    )]
+    NoExecEnd {
+        /// Where the pod is.
+        namespace: String,
+        /// Where the program ran.
+        pod: String,
+        /// What is known.
+        why: String,
+    },
     /// A selector cannot be evaluated by somebody who may not list namespaces.
     #[error(
         "the request asks for namespaces by label, and you may not list namespaces: have an admin give you `list` on \
@@ -244,10 +275,9 @@ fn way_out(what: &str, error: &kube::Error) -> String {
         kube::Error::Api(status) if status.code == 403 && status.message.contains(" cannot impersonate") => {
             format!("cannot {what}: you may not act as somebody else: leave --as out (the API server says: {said})")
         }
-        _ if is_forbidden(error) && is_missing_right(&said) => format!(
-            "you may not {what}: have an admin {}, which has that right (the API server says: {said})",
-            role_to_have(&said)
-        ),
+        _ if is_forbidden(error) && is_missing_right(&said) => {
+            format!("you may not {what}: have an admin {} (the API server says: {said})", who_has_it(&said))
+        }
         kube::Error::Api(status) if status.reason == "AlreadyExists" => {
             format!("cannot {what}: {said}: give it another name, or metadata.generateName in its place")
         }
@@ -266,15 +296,19 @@ fn is_not_served(what: &str, status: &Status) -> bool {
     status.code == 404 && !names_one && kinds.iter().any(|kind| what.contains(&**kind))
 }
 
-/// Which role of the chart gives what an authorizer refused. What belongs to the cluster takes a ClusterRoleBinding.
-fn role_to_have(said: &str) -> &'static str {
+/// What an admin is to do for whoever was refused this: which role of the chart gives it, if one does. What belongs to the
+/// cluster takes a ClusterRoleBinding.
+fn who_has_it(said: &str) -> &'static str {
     let is_about = |resource: &str| said.contains(&format!("resource \"{resource}\""));
     if is_about("accesspolicies") {
-        "add you to readers.subjects in the values of the chart, which binds you to ClusterRole daypass-reader"
+        "add you to readers.subjects in the values of the chart, which binds you to ClusterRole daypass-reader, which has that right"
     } else if is_about("rolebindings") || is_about("clusterrolebindings") {
-        "bind you to ClusterRole daypass-auditor"
+        "bind you to ClusterRole daypass-auditor, which has that right"
+    } else if is_about("pods") || is_about("pods/exec") {
+        "give you list on pods and create and get on pods/exec there, and what the self-guard of the chart asks of whoever enters its \
+         pods: administer on accesspolicies.daypass.dev, or your name in selfGuard.managers"
     } else {
-        "bind you to ClusterRole daypass-requester or daypass-approver"
+        "bind you to ClusterRole daypass-requester or daypass-approver, which has that right"
     }
 }
 
@@ -329,7 +363,10 @@ mod tests {
         assert!(!answer(409, authorizer).is_forbidden());
         let policies = "accesspolicies.daypass.dev is forbidden: User \"eve\" cannot list resource \"accesspolicies\"";
         let bindings = "rolebindings is forbidden: User \"eve\" cannot list resource \"rolebindings\"";
-        for (message, role) in [(policies, "daypass-reader"), (bindings, "daypass-auditor")] {
+        let exec = "pods \"n-1\" is forbidden: User \"eve\" cannot create resource \"pods/exec\" in API group \"\"";
+        for (message, role) in
+            [(policies, "daypass-reader"), (bindings, "daypass-auditor"), (exec, "selfGuard.managers")]
+        {
             assert!(answer(403, message).to_string().contains(role), "{message}");
         }
     }

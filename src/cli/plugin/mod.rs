@@ -4,7 +4,7 @@
 //! talks to the API server, [`contexts`] asks several clusters at once, [`identity`] asks who the caller is, [`refused`] reads
 //! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
 //! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`history`], [`who`], [`explain`],
-//! [`policy`], [`run`].
+//! [`policy`], [`run`], [`notify`].
 //!
 //! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
@@ -20,6 +20,7 @@ pub mod explain;
 pub mod history;
 pub mod identity;
 pub mod manifests;
+pub mod notify;
 pub mod output;
 pub mod policy;
 pub mod reach;
@@ -86,6 +87,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Run a command whose refused calls are asked for, held and sent again.
     Run(run::RunArgs),
+    /// Try what the notifier sends.
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Look at policies before they are applied.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -138,6 +142,7 @@ impl Plugin {
                 Ok(code) => return code,
                 Err(error) => Err(error),
             },
+            Command::Notify(command) => notify::run(command, console).await,
             Command::Policy(command) => policy::run(command, console).await,
             Command::Completion(command) => completion::run(command, console),
         };

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, FromArgMatches};
-use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceObject};
 use kube::api::ListParams;
 use kube::config::Kubeconfig;
 use kube::{Api, ResourceExt};
@@ -24,8 +24,13 @@ use crate::cli::plugin::reach;
 use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::{PoliciesRead, decodable};
+use crate::core::decision::protected::USUAL_RELEASE;
 use crate::core::model::duration;
 use crate::core::report::offers::{Offer, OfferPlace, offers};
+use crate::notify::routes::NotifyConfig;
+
+/// The key under which a ConfigMap of the chart has the routes of the notifier.
+const ROUTES: &str = "notify.yaml";
 
 /// What is looked for, and where.
 pub struct NamesWanted {
@@ -36,6 +41,8 @@ pub struct NamesWanted {
     namespaces: Vec<String>,
     /// Whether access in the whole cluster is asked for.
     cluster_wide: bool,
+    /// The namespace that Daypass is installed in.
+    release: String,
 }
 
 impl NamesWanted {
@@ -47,6 +54,7 @@ impl NamesWanted {
             connection: connection(cursor),
             namespaces: named.into_iter().flatten().map(str::to_owned).collect(),
             cluster_wide: cursor.given().any(|(arg, _)| arg.get_id() == "cluster_wide"),
+            release: cursor.values("release_namespace").last().copied().unwrap_or(USUAL_RELEASE).to_owned(),
         }
     }
 
@@ -66,6 +74,7 @@ impl NamesWanted {
             NameSource::Namespaces => Ok(namespaces(&cluster, connection).await),
             NameSource::Roles => self.roles(&cluster).await,
             NameSource::Policies => policies(&cluster).await,
+            NameSource::Routes => Ok(self.routes(&cluster).await),
             NameSource::Contexts => Ok(Vec::new()),
         }
     }
@@ -97,6 +106,16 @@ impl NamesWanted {
         let stored = self.stored(cluster).await;
         let names: BTreeSet<&str> = stored.iter().map(words::requester).collect();
         Ok(names.into_iter().map(|name| Candidate::new(name, "")).collect())
+    }
+
+    /// Those of the notifier's configuration.
+    async fn routes(&self, cluster: &Cluster) -> Vec<Candidate> {
+        let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &self.release);
+        let listed = cluster.read(api.list(&ListParams::default())).await;
+        let stored = listed.iter().flat_map(|all| &all.items).flat_map(|map| map.data.iter().flatten());
+        let written = stored.filter(|(file, _)| *file == ROUTES).map(|(_, text)| text);
+        let read = written.filter_map(|text| serde_saphyr::from_str::<NotifyConfig>(text).ok());
+        read.flat_map(|config| config.routes).map(|route| Candidate::new(route.name, "")).collect()
     }
 
     /// Those that a policy lets the caller ask for there.

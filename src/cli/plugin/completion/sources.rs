@@ -32,6 +32,8 @@ pub enum NameSource {
     Roles,
     Policies,
     Contexts,
+    /// Those that the notifier sends by.
+    Routes,
 }
 
 /// Which requests a command is for.
@@ -51,7 +53,7 @@ pub enum RequestsMeant {
 }
 
 /// Arguments of one command.
-const OF_COMMANDS: [(&str, &str, NameSource); 10] = [
+const OF_COMMANDS: [(&str, &str, NameSource); 11] = [
     ("show", "name", NameSource::Requests(RequestsMeant::All)),
     ("explain", "name", NameSource::Requests(RequestsMeant::All)),
     ("history", "request", NameSource::Requests(RequestsMeant::All)),
@@ -62,6 +64,7 @@ const OF_COMMANDS: [(&str, &str, NameSource); 10] = [
     ("deny", "names", NameSource::Requests(RequestsMeant::ToDecide)),
     ("revoke", "names", NameSource::Requests(RequestsMeant::ToRevoke)),
     ("who", "who", NameSource::Requesters),
+    ("notify test", "route", NameSource::Routes),
 ];
 /// Arguments that mean the same in every command.
 const EVERYWHERE: [(&str, NameSource); 10] = [
