@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use libtest_mimic::Trial;
 
-use crate::chart::metrics::{HISTOGRAMS, METRICS};
+use crate::chart::metrics::{HISTOGRAM_OF_NOTIFIER, HISTOGRAMS, METRICS, OF_NOTIFIER};
 use crate::harness::{binaries, without_cluster};
 
 /// The page that a visitor sees first, and how long it may be.
@@ -134,7 +134,11 @@ fn metrics_have_rows() {
     );
     let page = read(OPERATE);
     let rows = page.lines().filter(|line| line.starts_with("| `daypass_"));
-    let documented = rows.filter_map(|row| row.split(['`', '{']).nth(1)).map(registered_as).collect();
+    // The notifier shows its own, and a trial asks it.
+    let (of_notifier, rows): (Vec<_>, Vec<_>) = rows.partition(|row| row.starts_with("| `daypass_notify_"));
+    let documented: BTreeSet<_> = of_notifier.iter().filter_map(|row| row.split(['`', '{']).nth(1)).collect();
+    assert_eq!(documented, OF_NOTIFIER.into_iter().chain([HISTOGRAM_OF_NOTIFIER]).collect());
+    let documented = rows.into_iter().filter_map(|row| row.split(['`', '{']).nth(1)).map(registered_as).collect();
     assert_eq!(registered, documented, "what src/runtime/metrics.rs registers, and the table of metrics of {OPERATE}");
 }
 

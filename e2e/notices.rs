@@ -18,6 +18,7 @@ use tokio::time::Duration;
 
 use self::sink::{EventSink, SinkManner};
 use self::slack::{CHANNEL, SlackMessage, SlackWorkspace, TOKEN};
+use crate::chart::metrics::{HISTOGRAM_OF_NOTIFIER, OF_NOTIFIER};
 use crate::harness::cast::{self, SOON};
 use crate::harness::install::NAMESPACE;
 use crate::harness::notifier::{NOTIFIER, PROGRAM, RunningNotifier, STATE, VALUES};
@@ -200,7 +201,7 @@ async fn another_takes_over(
     let two = until_says(slack, "two", "Denied by carol").await;
     assert_eq!(two.versions.len(), 2, "{two:#?}");
     assert_eq!(second.figure(r#"daypass_notify_told_total{route="platform"}"#).await, Some(1.0));
-    first.spawn();
+    first.run().await;
 }
 
 /// An admin tries a route.
@@ -223,7 +224,10 @@ async fn a_test(slack: &SlackWorkspace, notifier: &RunningNotifier, folder: &Pat
 
 async fn nothing_shows_a_secret(cluster: &Cluster, notifier: &RunningNotifier) {
     let state = cluster.kubectl(ADMIN).ok(&["get", "configmap", STATE, "-n", NAMESPACE, "-o", "yaml"]).await;
-    let (_, figures) = notifier.get("/metrics").await.unwrap_or_default();
+    let (_, figures) = notifier.get("/metrics").await.expect("it answers");
+    for name in OF_NOTIFIER.into_iter().chain([HISTOGRAM_OF_NOTIFIER]) {
+        assert!(figures.contains(&format!("# TYPE {} ", name.trim_end_matches("_total"))), "no {name}: {figures}");
+    }
     for text in [state, figures, notifier.log()] {
         assert!(!text.contains("xoxb"), "{text}");
     }

@@ -41,10 +41,22 @@ pub const HISTOGRAMS: [&str; 5] = [
     "daypass_stage_decision_seconds",
 ];
 
+/// What /metrics of the notifier has, in the same way.
+pub const OF_NOTIFIER: [&str; 6] = [
+    "daypass_notify_told_total",
+    "daypass_notify_failures_total",
+    "daypass_notify_dead_total",
+    "daypass_notify_waiting",
+    "daypass_notify_oldest_waiting_seconds",
+    "daypass_notify_state_bytes",
+];
+pub const HISTOGRAM_OF_NOTIFIER: &str = "daypass_notify_delay_seconds";
+
 /// What Prometheus is asked for them: the histograms by their parts.
 fn series() -> BTreeSet<String> {
-    let parts = HISTOGRAMS.iter().flat_map(|name| ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")));
-    METRICS.iter().map(|name| (*name).to_owned()).chain(parts).collect()
+    let histograms = HISTOGRAMS.iter().chain([&HISTOGRAM_OF_NOTIFIER]);
+    let parts = histograms.flat_map(|name| ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")));
+    METRICS.iter().chain(&OF_NOTIFIER).map(|name| (*name).to_owned()).chain(parts).collect()
 }
 
 /// The expressions of a file of the chart. JSON is YAML.

@@ -28,6 +28,8 @@ const USUAL: [NoticeTopic; 7] = [
     NoticeTopic::ReviewDue,
     NoticeTopic::ReviewOverdue,
 ];
+/// A pace that is none.
+const NO_PACE: &str = "0s";
 /// How many routes there may be: each has a place in what is kept of every request.
 const MOST_ROUTES: usize = 32;
 
@@ -90,7 +92,8 @@ pub struct SlackEntry {
     pub token_file: PathBuf,
     /// Slack's API elsewhere, such as https://slack-gov.com/api.
     pub url: Option<String>,
-    /// Least time between two calls, as `1s`, which is what Slack allows a channel for long.
+    /// Least time between two calls, as `1s`, which is what Slack allows a channel for long, and what is kept when this is left
+    /// out. `0s`: none.
     pub pace: Option<String>,
 }
 
@@ -311,7 +314,9 @@ impl RouteEntry {
         }
         let pace = match &place {
             RoutePlace::Slack(slack) => {
-                length(&at("slack.pace"), slack.pace.as_deref())?.unwrap_or(SignedDuration::from_secs(1))
+                let given = slack.pace.as_deref().filter(|pace| *pace != NO_PACE);
+                let usual = if slack.pace.is_some() { SignedDuration::ZERO } else { SignedDuration::from_secs(1) };
+                length(&at("slack.pace"), given)?.unwrap_or(usual)
             }
             _ => SignedDuration::ZERO,
         };

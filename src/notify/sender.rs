@@ -3,7 +3,7 @@
 //! Owns which provider a route has, and that what changes a message which is gone is told anew. It must not wait or try again,
 //! and keeps no secret: each telling reads them, so that a new one counts at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::Uri;
 use k8s_openapi::jiff::Timestamp;
@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::message::Message;
 use super::outbound::Outbound;
+use super::outbound::mail::MailSender;
 use super::providers::cloud_events::NoticeReceiver;
 use super::providers::pager_duty::{PAGER_DUTY_EVENTS, PagerDuty};
 use super::providers::slack::{SLACK_API, Slack};
@@ -26,6 +27,8 @@ pub struct RouteSender {
     reach: RouteReach,
     /// Connections that are open; none after a failure, so that authorities are read again.
     outbound: Mutex<Option<Outbound>>,
+    /// What sends mails, and the file with its password, where the route leads to people by mail.
+    mail: Option<(MailSender, Option<PathBuf>)>,
 }
 
 /// What came of telling a notice.
@@ -39,7 +42,13 @@ pub struct Told {
 impl RouteSender {
     /// For this route.
     pub fn new(route: &NoticeRoute) -> Self {
-        Self { place: route.place.clone(), reach: route.reach.clone(), outbound: Mutex::new(None) }
+        let mail = match &route.place {
+            RoutePlace::Mail(entry) => {
+                Some((MailSender::new(entry.clone(), route.reach.clone()), entry.password_file.clone()))
+            }
+            _ => None,
+        };
+        Self { place: route.place.clone(), reach: route.reach.clone(), outbound: Mutex::new(None), mail }
     }
 
     /// Tells a message. `earlier` is how the place knows the one about the same request.
@@ -53,7 +62,11 @@ impl RouteSender {
     }
 
     async fn try_once(&self, message: &Message, earlier: Option<&Posted>, now: Timestamp) -> Reception {
-        match self.over_http(message, earlier, now).await {
+        let tried = match &self.mail {
+            Some((mail, password)) => by_mail(mail, password.as_deref(), message, earlier, now).await,
+            None => self.over_http(message, earlier, now).await,
+        };
+        match tried {
             Ok(reception) => reception,
             // Settings, files and connections can be mended, so nothing is lost for them.
             Err(why) => {
@@ -110,9 +123,20 @@ impl RouteSender {
                 url: secret("cloudEvents.urlFile", &events.url_file)?,
                 secrets: secret("cloudEvents.secretsFile", &events.secrets_file)?,
             }),
-            RoutePlace::Mail(_) => return Err("mail: it is not sent yet".to_owned()),
+            RoutePlace::Mail(_) => return Err("mail does not go over HTTP".to_owned()),
         })
     }
+}
+
+async fn by_mail(
+    mail: &MailSender,
+    password: Option<&Path>,
+    message: &Message,
+    earlier: Option<&Posted>,
+    now: Timestamp,
+) -> Result<Reception, String> {
+    let password = password.map(|file| secret("mail.passwordFile", file)).transpose()?;
+    Ok(mail.send(message, earlier, password.as_ref(), now).await)
 }
 
 fn slack_base(url: Option<&str>) -> Result<Uri, String> {
