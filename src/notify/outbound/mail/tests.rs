@@ -418,6 +418,18 @@ async fn whoever_is_refused_for_now_gets_it_later_and_nobody_else_gets_it_again(
 }
 
 #[tokio::test]
+async fn a_server_that_leaves_among_recipients_took_nothing() {
+    let post = Post::new(MailEncryption::StartTls).await;
+    post.server.says(&[(BOB, "421 4.3.2 leaving")]);
+    why_later(&post.send().await);
+    assert_eq!(post.recipients(), ALL[..2]);
+    post.server.says(&[]);
+    taken(&post.send().await);
+    assert_eq!(post.recipients(), ALL);
+    assert_eq!(post.server.mails().len(), 1);
+}
+
+#[tokio::test]
 async fn nobody_waits_for_long_for_the_address_of_another() {
     let post = Post::new(MailEncryption::StartTls).await;
     for answer in ["550 5.1.1 no such user", "552 5.2.2 no room", "354 what?"] {
