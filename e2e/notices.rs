@@ -1,6 +1,7 @@
 //! What people are told of requests on a real API server, by the notifier of the chart as its own account: each thing once and
 //! in order, whatever becomes of the notifier and of the places that it calls.
 
+mod post_office;
 mod sink;
 mod slack;
 
@@ -12,10 +13,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use daypass::api::State;
 use futures::{StreamExt, stream};
-use libtest_mimic::Trial;
+use libtest_mimic::{Completion, Trial};
 use serde_json::{Value, json};
 use tokio::time::Duration;
 
+use self::post_office::PostOffice;
 use self::sink::{EventSink, SinkManner};
 use self::slack::{CHANNEL, SlackMessage, SlackWorkspace, TOKEN};
 use crate::chart::metrics::{HISTOGRAM_OF_NOTIFIER, OF_NOTIFIER};
@@ -23,6 +25,7 @@ use crate::harness::cast::{self, SOON};
 use crate::harness::install::NAMESPACE;
 use crate::harness::notifier::{NOTIFIER, PROGRAM, RunningNotifier, STATE, VALUES};
 use crate::harness::servers::AUDIT_POLICY;
+use crate::harness::trial::private_control_plane;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
 use crate::harness::{Cluster, ControlPlane, alone, eventually};
 use crate::plugin::request::stages;
@@ -33,6 +36,10 @@ pub fn trials() -> Vec<Trial> {
         alone("notices::a_request_is_one_message_in_slack_that_changes_as_it_goes_on", AUDIT_POLICY, one_message),
         alone("notices::a_receiver_that_comes_and_goes_gets_each_event_in_order", AUDIT_POLICY, comes_and_goes),
         alone("notices::a_hundred_requests_are_told_whole_by_a_notifier_that_is_killed", AUDIT_POLICY, killed),
+        Trial::ignorable_test("notices::a_request_is_one_conversation_by_mail", || match post_office::is_missing() {
+            Some(why) => Ok(Completion::ignored_with(why)),
+            None => private_control_plane(by_mail).map(|()| Completion::Completed),
+        }),
     ]
 }
 
@@ -110,9 +117,9 @@ async fn one_message(control_plane: Arc<ControlPlane>) {
     a_life(&cluster, &namespace, &slack).await;
     told_to_whoever_heard(&cluster, &namespace, &slack).await;
     what_happened_meanwhile(&cluster, &namespace, &slack, &mut notifier).await;
-    another_takes_over(&cluster, &namespace, &slack, &mut notifier, &routes).await;
-    a_test(&slack, &notifier, &cluster.control_plane.dir().join(NOTIFIER)).await;
     nothing_shows_a_secret(&cluster, &notifier).await;
+    a_test(&slack, &cluster.control_plane.dir().join(NOTIFIER)).await;
+    another_takes_over(&cluster, &namespace, &slack, &mut notifier, &routes).await;
     each_right_is_used(&cluster).await;
 }
 
@@ -201,11 +208,10 @@ async fn another_takes_over(
     let two = until_says(slack, "two", "Denied by carol").await;
     assert_eq!(two.versions.len(), 2, "{two:#?}");
     assert_eq!(second.figure(r#"daypass_notify_told_total{route="platform"}"#).await, Some(1.0));
-    first.run().await;
 }
 
 /// An admin tries a route.
-async fn a_test(slack: &SlackWorkspace, notifier: &RunningNotifier, folder: &Path) {
+async fn a_test(slack: &SlackWorkspace, folder: &Path) {
     let config = folder.join("etc/daypass-notify/notify.yaml");
     let test = |route: &str| {
         let asked = Command::new(PROGRAM).args(["test", route, "--config"]).arg(&config).output().expect("run it");
@@ -219,7 +225,6 @@ async fn a_test(slack: &SlackWorkspace, notifier: &RunningNotifier, folder: &Pat
     assert!(messages[before].shown().contains("Nobody asks for access"), "{messages:#?}");
     let (code, text) = test("nowhere");
     assert!(code == Some(1) && text.contains("there is platform"), "{code:?}: {text}");
-    assert!(notifier.log().contains("leads"));
 }
 
 async fn nothing_shows_a_secret(cluster: &Cluster, notifier: &RunningNotifier) {
@@ -384,6 +389,42 @@ async fn killed(control_plane: Arc<ControlPlane>) {
     }
     println!("{again} of {} calls were made again after {KILLS} kills", 4 * HUNDRED);
     assert!(again <= 2 * KILLS, "each kill repeats what each route was telling, and no more: {again}");
+}
+
+async fn by_mail() {
+    let control_plane = Arc::new(ControlPlane::start_with(AUDIT_POLICY, &[]).await);
+    let (cluster, namespace) = install(control_plane).await;
+    let office = PostOffice::start(cluster.control_plane.dir()).await;
+    let password = secret(&cluster.control_plane, "mail-password", &format!("{}\n", post_office::PASSWORD));
+    let mail = json!({
+        "server": format!("localhost:{}", office.port), "from": "Daypass <daypass@corp.example>",
+        "to": ["leads@corp.example", "Security <security@corp.example>"],
+        "username": post_office::USERNAME, "passwordFile": password,
+    });
+    let events = json!(["Waits", "Decided"]);
+    let route = json!({
+        "name": "leads", "mail": mail, "caFile": office.authority, "allowPrivate": ["127.0.0.0/8"], "events": events,
+    });
+    let notifier = RunningNotifier::start(&cluster.control_plane, NOTIFIER, &json!({ "routes": [route] })).await;
+    // What a person writes is no header, no end of the mail, and arrives as it was written.
+    let reason = "prices 💶 are wrong\r\n.\r\nBcc: mallory@evil.example";
+    cluster.ask(ALICE, &namespace, "fix", json!({ "reason": reason })).await;
+    let asked = office.until(1).await.remove(0);
+    assert_eq!((&asked["from"], &asked["encrypted"]), (&json!("daypass@corp.example"), &json!(true)), "{asked}");
+    assert_eq!(asked["to"], json!(["leads@corp.example", "security@corp.example"]));
+    cluster.review(CAROL, &namespace, "fix", "Deny", "no").await;
+    let answered = office.until(2).await.remove(1);
+    let header = |mail: &Value, name: &str| {
+        let text = mail["text"].as_str().expect("a text");
+        let head = text.split("\r\n\r\n").next().expect("a head").replace("\r\n ", " ");
+        head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
+    };
+    assert_eq!((header(&asked, "Bcc"), header(&answered, "Bcc")), (None, None), "{asked}");
+    assert_eq!(header(&asked, "Auto-Submitted").as_deref(), Some("auto-generated"), "{asked}");
+    let first = header(&asked, "Message-ID").expect("a name");
+    assert_eq!(header(&answered, "In-Reply-To"), Some(first.clone()), "{answered}");
+    assert_ne!(header(&answered, "Message-ID"), Some(first));
+    assert!(!notifier.log().contains(post_office::PASSWORD), "{}", notifier.log());
 }
 
 /// How many events were told again, where all are there and in order.

@@ -64,6 +64,14 @@ impl Default for NoticeFigures {
 }
 
 impl NoticeFigures {
+    /// There is a route, of which nothing has happened yet: a figure that is missing is no zero.
+    pub fn begin(&self, route: &str) {
+        let label = RouteLabel::of(route);
+        for counter in [&self.told, &self.failed, &self.dead] {
+            drop(counter.get_or_create(&label));
+        }
+    }
+
     /// A place took a notice of something that happened at that time.
     pub fn told(&self, route: &str, happened: Timestamp, now: Timestamp) {
         self.told.get_or_create(&RouteLabel::of(route)).inc();

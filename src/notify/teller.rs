@@ -117,6 +117,7 @@ impl Teller {
         let now = clock.now();
         let mut ledger = state.read(now).await?;
         ledger.begin(&parts.settings.routes, now);
+        parts.settings.routes.iter().for_each(|route| parts.figures.begin(&route.name));
         let routes = parts.settings.routes.iter().map(|route| TellingRoute {
             pending: RoutePending::new(route.pace, parts.settings.give_up_after),
             sender: Arc::new(RouteSender::new(route)),

@@ -150,6 +150,14 @@ fn a_review_is_due_a_day_before_it_is_overdue_and_after_access() {
     assert_eq!(review.request.approvers[0].name, "security");
     assert!(by_time(&emergency("Expired", Some("Approve")), foresight, due).is_empty());
     assert!(is_pointless(&review, &emergency("Expired", Some("Approve"))));
+    // Where access ended later than that, it is due since then: what was due before it ended would count as told.
+    let mut late = emergency("Expired", None);
+    let finished = json!({
+        "type": "Finished", "status": "True", "reason": "Expired", "message": "",
+        "lastTransitionTime": at(25 * 60).to_string(),
+    });
+    late.status.as_mut().unwrap().conditions = serde_json::from_value(json!([finished])).unwrap();
+    assert_eq!(by_time(&late, foresight, at(26 * 60))[0].at, at(25 * 60));
     let runs = by_time(&emergency("Active", None), foresight, due);
     assert!(runs.iter().all(|notice| notice.event != NoticeEvent::ReviewDue), "{runs:?}");
 }
