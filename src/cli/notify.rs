@@ -45,7 +45,7 @@ const TIMINGS: LeaseTimings = LeaseTimings {
 #[command(name = "daypass-notify", version, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub struct NotifyArgs {
     #[command(subcommand)]
-    command: Option<NotifyCommand>,
+    command: Option<NotifierCommand>,
     /// File with the routes, in YAML. It is read at the start; the secrets that it names are read each time.
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
@@ -70,7 +70,7 @@ pub struct NotifyArgs {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum NotifyCommand {
+enum NotifierCommand {
     /// Tell a test message on one route, and say what came of it.
     Test {
         /// Name of the route.
@@ -110,7 +110,7 @@ enum NotifyEnd {
 /// # Errors
 /// When it failed; what the notifier failed of is in the log then.
 pub async fn run(args: NotifyArgs) -> Result<(), CliError> {
-    if let Some(NotifyCommand::Test { route, config, cluster }) = args.command {
+    if let Some(NotifierCommand::Test { route, config, cluster }) = args.command {
         return test(&config, &route, cluster.as_deref()).await;
     }
     args.log.start(tracing_subscriber::layer::Identity::new());
