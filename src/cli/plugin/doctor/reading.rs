@@ -46,7 +46,7 @@ use crate::runtime::judged_clock::{JudgedClock, Witness};
 use crate::runtime::leader::LEASE;
 
 /// Label of everything that the chart makes for the controller, and its value: the name of the chart.
-pub const CHART: &str = "app.kubernetes.io/name=daypass";
+const CHART: &str = "app.kubernetes.io/name=daypass";
 /// How many pods are asked how they are.
 const MOST_PODS: usize = 5;
 /// How many requests are looked into at a time.

@@ -9,7 +9,6 @@ use kube::{Api, ResourceExt};
 
 use crate::api::policy::AccessPolicy;
 use crate::cli::plugin::cluster::{Cluster, quoted};
-use crate::cli::plugin::doctor::reading::CHART;
 use crate::cli::plugin::error::PluginError;
 
 /// Label of the notifier's pods, and its value.
@@ -44,17 +43,17 @@ pub async fn ready(cluster: &Cluster, namespace: &str, flags: &str) -> Result<No
         why: if why.is_empty() { "it has none".to_owned() } else { why.join(", ") },
         look: format!("kubectl describe pods -n {} -l {selector}{flags}", quoted(namespace)),
     };
-    if pods.is_empty() && !is_installed(cluster, namespace).await? {
+    if pods.is_empty() && is_absent(deployments(cluster, namespace).await?.as_deref()) {
         return Err(PluginError::NoNotifier { namespace: namespace.to_owned() });
     }
     Err(not_ready(pods.iter().map(|pod| format!("{} {}", pod.name_any(), standing(pod).words())).collect()))
 }
 
-/// Whether there is a Deployment of the notifier. Who may not list them is not told so: to them it is not there.
+/// The Deployments of the namespace; none when they may not be listed.
 ///
 /// # Errors
 /// When nothing of Daypass is installed in the cluster.
-async fn is_installed(cluster: &Cluster, namespace: &str) -> Result<bool, PluginError> {
+async fn deployments(cluster: &Cluster, namespace: &str) -> Result<Option<Vec<Deployment>>, PluginError> {
     let policies: Api<AccessPolicy> = Api::all(cluster.client.clone());
     let asked = cluster.call("list accesspolicies", policies.list_metadata(&ListParams::default().limit(1))).await;
     if let Err(error) = asked
@@ -62,9 +61,13 @@ async fn is_installed(cluster: &Cluster, namespace: &str) -> Result<bool, Plugin
     {
         return Err(error);
     }
-    let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), namespace);
-    let listed = cluster.read(deployments.list(&ListParams::default().labels(CHART))).await;
-    Ok(listed.is_ok_and(|all| all.items.iter().any(runs_notifiers)))
+    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), namespace);
+    Ok(cluster.read(api.list(&ListParams::default())).await.ok().map(|all| all.items))
+}
+
+/// Whether it is known that the chart has made no notifier.
+fn is_absent(deployments: Option<&[Deployment]>) -> bool {
+    deployments.is_some_and(|all| !all.iter().any(runs_notifiers))
 }
 
 fn runs_notifiers(deployment: &Deployment) -> bool {
@@ -169,12 +172,16 @@ mod tests {
     }
 
     #[test]
-    fn the_deployment_of_the_notifier_is_known_by_its_pods() {
-        for (name, expected) in [("daypass-notify", true), ("daypass", false), ("daypass-archive", false)] {
+    fn the_notifier_is_absent_when_no_deployment_makes_its_pods() {
+        let deployment = |name: &str| -> Deployment {
             let labels = json!({ "app.kubernetes.io/name": name });
             let spec = json!({ "selector": { "matchLabels": labels }, "template": {} });
-            let deployment = serde_json::from_value(json!({ "metadata": {}, "spec": spec })).unwrap();
-            assert_eq!(runs_notifiers(&deployment), expected, "{name}");
-        }
+            serde_json::from_value(json!({ "metadata": {}, "spec": spec })).unwrap()
+        };
+        let (controller, notifier) = (deployment("daypass"), deployment("daypass-notify"));
+        assert!(is_absent(Some(&[])));
+        assert!(is_absent(Some(std::slice::from_ref(&controller))));
+        assert!(!is_absent(Some(&[controller, notifier])));
+        assert!(!is_absent(None), "nobody knows");
     }
 }
