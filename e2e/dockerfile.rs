@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use clap::Parser;
 use daypass::cli::Cli;
 use daypass::cli::archive::ArchiveArgs;
+use daypass::cli::notify::NotifyArgs;
 use libtest_mimic::Trial;
 use regex::Regex;
 
@@ -52,6 +53,8 @@ fn programs_are_started() {
     let all = ["daypass-archive".to_owned()].into_iter().chain(archive).chain(flags);
     ArchiveArgs::try_parse_from(all).expect("the archive starts with its own flags alone");
     assert_eq!(started(&dockerfile, "daypass-notify"), (vec!["/daypass".to_owned()], Vec::new()));
+    NotifyArgs::try_parse_from(["daypass-notify", "--config=notify.yaml"])
+        .expect("the notifier starts with its routes");
     let chosen = instructions(&dockerfile).last().map(|(_, line)| line.clone());
     assert_eq!(chosen.as_deref(), Some("FROM ${BINARY}"), "the program that was built is not what is chosen by");
     let built = dockerfile.contains("ARG BINARY=daypass\n") && dockerfile.contains("BINARY=\"$BINARY\"");

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use clap::Parser;
 use daypass::api::risk::RiskLevel;
 use daypass::api::word::Vocabulary;
+use daypass::cli::notify::NotifyArgs;
 use daypass::core::notice::NoticeTopic;
 use daypass::notify::outbound::ranges::is_public;
 use daypass::notify::routes::NotifyConfig;
@@ -155,7 +157,9 @@ pub async fn has_only_the_rights_of_its_list(control_plane: Arc<ControlPlane>) {
         );
         assert!(find(&objects, "ConfigMap", STATE).is_some(), "{values}");
     }
-    let objects = render(&control_plane, &["-f", &all_providers(), "--set", "watchNamespaces={bank,shop}"]).await;
+    let objects =
+        render(&control_plane, &["-f", &all_providers(), "--set", "watchNamespaces={bank,shop},clusterName=eu-1"])
+            .await;
     let here = "here: accessrequests: get,list,watch";
     let expected = [&[here, here], &own[..]].concat();
     assert_eq!(json!(rights_of(&objects, NOTIFIER)), json!(expected));
@@ -169,6 +173,8 @@ pub async fn has_only_the_rights_of_its_list(control_plane: Arc<ControlPlane>) {
     let args = &find(&objects, "Deployment", NOTIFIER).expect("a Deployment")["spec"]["template"]["spec"]["containers"]
         [0]["args"];
     assert!(args.as_array().expect("arguments").contains(&json!("--watch-namespaces=bank,shop")), "{args}");
+    let args = args.as_array().into_iter().flatten().filter_map(Value::as_str);
+    NotifyArgs::try_parse_from(std::iter::once(NOTIFIER).chain(args)).expect("the program takes its arguments");
 }
 
 pub async fn reaches_what_its_routes_name(control_plane: Arc<ControlPlane>) {
@@ -214,6 +220,12 @@ pub async fn refuses_routes_that_cannot_work(control_plane: Arc<ControlPlane>) {
         let mut route = json!({ "name": "a", "slack": slack });
         route.as_object_mut().expect("a route").extend(more.as_object().expect("fields").clone());
         format!("notify.config.routes={}", json!([route]))
+    };
+    let mail = json!({ "server": "mail.chat:25", "from": "a@b", "to": ["c@d"], "encryption": "none" });
+    let of_mail = |more: Value| {
+        let mut mail = mail.clone();
+        mail.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        format!("notify.config.routes={}", json!([{ "name": "a", "mail": mail }]))
     };
     let sound = json!({
         "enabled": true, "secrets": ["slack"], "authorities": { "configMap": "public-authorities" },
@@ -272,6 +284,16 @@ pub async fn refuses_routes_that_cannot_work(control_plane: Arc<ControlPlane>) {
             route(json!({ "teams": { "urlFile": "/secrets/slack/token" } })),
             "at '/notify/config/routes/0': 'oneOf' failed",
         ),
+        (of_mail(json!({})), "notify.config.routes[0].mail.encryption is none, which takes allowPlain of the route"),
+        (
+            of_mail(json!({ "username": "a", "passwordFile": "/secrets/slack/token" })),
+            "a password is sent to nobody without encryption",
+        ),
+        (
+            of_mail(json!({ "username": "a" })),
+            "at '/notify/config/routes/0/mail': properties 'passwordFile' required, if 'username' exists",
+        ),
+        (of_mail(json!({ "to": ["a@b", "a@b"] })), "at '/notify/config/routes/0/mail/to': items at 0 and 1 are equal"),
         (route(json!({ "name": "A" })), "at '/notify/config/routes/0/name': 'A' does not match"),
         (route(json!({ "events": [] })), "at '/notify/config/routes/0/events': minItems"),
         (route(json!({ "events": ["Wait"] })), "at '/notify/config/routes/0/events/0': value must be one of"),
@@ -293,9 +315,9 @@ pub async fn refuses_routes_that_cannot_work(control_plane: Arc<ControlPlane>) {
         let refusal = control_plane.helm_refused(&args).await;
         assert!(refusal.contains(words), "{set}: {refusal}");
     }
-    let mail = json!({ "server": "mail.chat:25", "from": "a@b", "to": ["c@d"], "encryption": "none" });
     // Who speaks no TLS needs no authorities.
-    for route in [json!({ "name": "a", "mail": mail }), json!({ "name": "a", "slack": slack, "allowPlain": true })] {
+    for place in [("mail", &mail), ("slack", &slack)] {
+        let route = json!({ "name": "a", "allowPlain": true, place.0: place.1 });
         let set = format!("notify.config.routes={}", json!([route]));
         render(&control_plane, &["--set", &VALUES[..2].join(","), "--set-json", &set]).await;
     }
