@@ -31,6 +31,7 @@ mod identity;
 mod identity_ways;
 mod image;
 mod leader;
+mod mail;
 mod namespaces;
 mod narrow;
 mod newcomer;
@@ -115,6 +116,7 @@ fn trials() -> Vec<Trial> {
         behind::trials(),
         hindered::trials(),
         leader::trials(),
+        mail::trials(),
         clock::trials(),
         faults::trials(),
         operate::trials(),
