@@ -16,17 +16,18 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+/// The Python of the system: Debian's python3-aiosmtpd is for it.
+const PYTHON: &str = "/usr/bin/python3";
 const SERVER: &str = include_str!("mail/server.py");
-const USERNAME: &str = "daypass";
-const PASSWORD: &str = "S3CRET pass";
+pub(crate) const USERNAME: &str = "daypass";
+pub(crate) const PASSWORD: &str = "S3CRET pass";
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn trials() -> Vec<Trial> {
     vec![Trial::ignorable_test("mail::a_server_of_others_takes_it_and_a_mail_program_of_others_reads_it", || {
-        let has = std::process::Command::new(python()).args(["-c", "import aiosmtpd"]).output();
-        if !has.is_ok_and(|output| output.status.success()) {
-            return Ok(Completion::ignored_with("the Python of this machine does not have aiosmtpd"));
+        if let Some(why) = is_missing() {
+            return Ok(Completion::ignored_with(why));
         }
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let ended = runtime.block_on(async { tokio::time::timeout(LIMIT, taken_and_read()).await });
@@ -34,12 +35,19 @@ pub fn trials() -> Vec<Trial> {
     })]
 }
 
+/// Why there is no mail server on this machine, if there is none.
+pub(crate) fn is_missing() -> Option<&'static str> {
+    let has = std::process::Command::new(python()).args(["-c", "import aiosmtpd"]).output();
+    let has = has.is_ok_and(|output| output.status.success());
+    (!has).then_some("this machine has no mail server: install Debian's python3-aiosmtpd, or set DAYPASS_PYTHON")
+}
+
 fn python() -> String {
-    std::env::var("DAYPASS_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+    std::env::var("DAYPASS_PYTHON").unwrap_or_else(|_| PYTHON.to_owned())
 }
 
 /// A server that runs until it is dropped.
-struct OthersServer {
+pub(crate) struct OthersServer {
     _child: Child,
     said: Lines<BufReader<ChildStdout>>,
     ports: Vec<u16>,
@@ -47,7 +55,7 @@ struct OthersServer {
 }
 
 impl OthersServer {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let [certificate, key, program] = ["ca.pem", "key.pem", "server.py"].map(|name| folder.path().join(name));
@@ -56,11 +64,23 @@ impl OthersServer {
         std::fs::write(&program, SERVER).expect("a file");
         let mut command = Command::new(python());
         command.args([&program, &certificate, &key]).args([USERNAME, PASSWORD]);
-        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("Python starts");
+        // It warns of half of what it is asked to do.
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().expect("Python starts");
         let mut said = BufReader::new(child.stdout.take().expect("its output")).lines();
         let ports = said.next_line().await.expect("a line").expect("its ports");
         let ports = ports.split(' ').map(|port| port.parse().expect("a port")).collect();
         Self { _child: child, said, ports, folder }
+    }
+
+    /// Where it takes mails that begin in the clear.
+    pub(crate) fn address(&self) -> String {
+        format!("localhost:{}", self.ports[0])
+    }
+
+    /// The file of the authority of its certificate.
+    pub(crate) fn authority(&self) -> std::path::PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     fn entry(&self, encryption: MailEncryption) -> MailEntry {
@@ -79,12 +99,12 @@ impl OthersServer {
 
     fn sender(&self, entry: MailEntry) -> MailSender {
         let allow_private = vec!["127.0.0.0/8".to_owned()];
-        let authorities = Some(self.folder.path().join("ca.pem"));
+        let authorities = Some(self.authority());
         MailSender::new(entry, RouteReach { allow_private, allow_plain: false, authorities })
     }
 
     /// The next mail that it took.
-    async fn mail(&mut self) -> Value {
+    pub(crate) async fn mail(&mut self) -> Value {
         let line = self.said.next_line().await.expect("a line").expect("a mail");
         serde_json::from_str(&line).expect("JSON")
     }

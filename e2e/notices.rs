@@ -1,7 +1,6 @@
 //! What people are told of requests on a real API server, by the notifier of the chart as its own account: each thing once and
 //! in order, whatever becomes of the notifier and of the places that it calls.
 
-mod post_office;
 mod sink;
 mod slack;
 
@@ -17,7 +16,6 @@ use libtest_mimic::{Completion, Trial};
 use serde_json::{Value, json};
 use tokio::time::Duration;
 
-use self::post_office::PostOffice;
 use self::sink::{EventSink, SinkManner};
 use self::slack::{CHANNEL, SlackMessage, SlackWorkspace, TOKEN};
 use crate::chart::metrics::{HISTOGRAM_OF_NOTIFIER, OF_NOTIFIER};
@@ -28,15 +26,16 @@ use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::trial::private_control_plane;
 use crate::harness::users::{ADMIN, ALICE, BOB, CAROL, MALLORY};
 use crate::harness::{Cluster, ControlPlane, alone, eventually};
+use crate::mail::OthersServer;
 use crate::plugin::request::stages;
-use crate::{chart, outputs, rights};
+use crate::{chart, mail, outputs, rights};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         alone("notices::a_request_is_one_message_in_slack_that_changes_as_it_goes_on", AUDIT_POLICY, one_message),
         alone("notices::a_receiver_that_comes_and_goes_gets_each_event_in_order", AUDIT_POLICY, comes_and_goes),
         alone("notices::a_hundred_requests_are_told_whole_by_a_notifier_that_is_killed", AUDIT_POLICY, killed),
-        Trial::ignorable_test("notices::a_request_is_one_conversation_by_mail", || match post_office::is_missing() {
+        Trial::ignorable_test("notices::a_request_is_one_conversation_by_mail", || match mail::is_missing() {
             Some(why) => Ok(Completion::ignored_with(why)),
             None => private_control_plane(by_mail).map(|()| Completion::Completed),
         }),
@@ -394,37 +393,30 @@ async fn killed(control_plane: Arc<ControlPlane>) {
 async fn by_mail() {
     let control_plane = Arc::new(ControlPlane::start_with(AUDIT_POLICY, &[]).await);
     let (cluster, namespace) = install(control_plane).await;
-    let office = PostOffice::start(cluster.control_plane.dir()).await;
-    let password = secret(&cluster.control_plane, "mail-password", &format!("{}\n", post_office::PASSWORD));
-    let mail = json!({
-        "server": format!("localhost:{}", office.port), "from": "Daypass <daypass@corp.example>",
+    let mut server = OthersServer::start().await;
+    let password = secret(&cluster.control_plane, "mail-password", &format!("{}\n", mail::PASSWORD));
+    let entry = json!({
+        "server": server.address(), "from": "Daypass <daypass@corp.example>",
         "to": ["leads@corp.example", "Security <security@corp.example>"],
-        "username": post_office::USERNAME, "passwordFile": password,
+        "username": mail::USERNAME, "passwordFile": password,
     });
     let events = json!(["Waits", "Decided"]);
     let route = json!({
-        "name": "leads", "mail": mail, "caFile": office.authority, "allowPrivate": ["127.0.0.0/8"], "events": events,
+        "name": "leads", "mail": entry, "caFile": server.authority(), "allowPrivate": ["127.0.0.0/8"], "events": events,
     });
     let notifier = RunningNotifier::start(&cluster.control_plane, NOTIFIER, &json!({ "routes": [route] })).await;
-    // What a person writes is no header, no end of the mail, and arrives as it was written.
-    let reason = "prices 💶 are wrong\r\n.\r\nBcc: mallory@evil.example";
+    // What a person writes is no header and no end of the mail.
+    let reason = "prices are wrong\r\n.\r\nBcc: mallory@evil.example";
     cluster.ask(ALICE, &namespace, "fix", json!({ "reason": reason })).await;
-    let asked = office.until(1).await.remove(0);
-    assert_eq!((&asked["from"], &asked["encrypted"]), (&json!("daypass@corp.example"), &json!(true)), "{asked}");
+    let asked = server.mail().await;
     assert_eq!(asked["to"], json!(["leads@corp.example", "security@corp.example"]));
+    assert_eq!((&asked["headers"]["Bcc"], &asked["defects"]), (&json!(null), &json!([])), "{asked}");
     cluster.review(CAROL, &namespace, "fix", "Deny", "no").await;
-    let answered = office.until(2).await.remove(1);
-    let header = |mail: &Value, name: &str| {
-        let text = mail["text"].as_str().expect("a text");
-        let head = text.split("\r\n\r\n").next().expect("a head").replace("\r\n ", " ");
-        head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
-    };
-    assert_eq!((header(&asked, "Bcc"), header(&answered, "Bcc")), (None, None), "{asked}");
-    assert_eq!(header(&asked, "Auto-Submitted").as_deref(), Some("auto-generated"), "{asked}");
-    let first = header(&asked, "Message-ID").expect("a name");
-    assert_eq!(header(&answered, "In-Reply-To"), Some(first.clone()), "{answered}");
-    assert_ne!(header(&answered, "Message-ID"), Some(first));
-    assert!(!notifier.log().contains(post_office::PASSWORD), "{}", notifier.log());
+    let answered = server.mail().await;
+    assert_eq!(answered["headers"]["In-Reply-To"], asked["headers"]["Message-ID"], "{answered}");
+    assert_ne!(answered["headers"]["Message-ID"], asked["headers"]["Message-ID"]);
+    assert!(answered["body"].as_str().is_some_and(|body| body.contains("carol: no")), "{answered}");
+    assert!(!notifier.log().contains(mail::PASSWORD), "{}", notifier.log());
 }
 
 /// How many events were told again, where all are there and in order.

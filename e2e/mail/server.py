@@ -29,7 +29,6 @@ class Handler:
                 {
                     "to": envelope.rcpt_tos,
                     "headers": {name: str(value) for name, value in mail.items()},
-                    "names": [name for name, _ in mail.items()],
                     "body": mail.get_content(),
                     "defects": [repr(defect) for defect in mail.defects]
                     + [repr(defect) for _, value in mail.items() for defect in value.defects],
@@ -41,7 +40,9 @@ class Handler:
 
 
 def known(server, session, envelope, mechanism, data):
-    return AuthResult(success=(data.login, data.password) == (username.encode(), password.encode()))
+    success = (data.login, data.password) == (username.encode(), password.encode())
+    # What is not handled here is answered by the server itself, with 535.
+    return AuthResult(success=success, handled=False)
 
 
 async def main():
