@@ -295,7 +295,8 @@ async fn comes_and_goes(control_plane: Arc<ControlPlane>) {
         .await;
     audit.behave(SinkManner::Takes);
     until_told("second", &["Waits"]).await;
-    ten_minutes(&notifier, &audit, ask, until_told).await;
+    ten_minutes(&notifier, &audit, &ask, &until_told).await;
+    never_taken(&cluster, &notifier, &audit, &ask, &until_told).await;
     // Whoever leads a route to the inside gets nothing, and the log says why.
     assert_eq!(elsewhere.calls(), 0, "{:#?}", elsewhere.taken());
     let log = notifier.log();
@@ -307,8 +308,8 @@ async fn comes_and_goes(control_plane: Arc<ControlPlane>) {
 async fn ten_minutes(
     notifier: &RunningNotifier,
     audit: &EventSink,
-    ask: impl AsyncFn(&str),
-    until_told: impl AsyncFn(&str, &[&str]),
+    ask: &impl AsyncFn(&str),
+    until_told: &impl AsyncFn(&str, &[&str]),
 ) {
     audit.behave(SinkManner::Refuses(429, Some(600)));
     let before = audit.calls();
@@ -327,6 +328,28 @@ async fn ten_minutes(
     let last: Vec<&str> =
         told[told.len() - 3..].iter().filter_map(|event| event["data"]["request"]["name"].as_str()).collect();
     assert_eq!(last, ["third", "fourth", "fifth"], "what happened first is told first");
+}
+
+/// What a receiver refuses for good is not tried again and can be looked at; what follows is told.
+async fn never_taken(
+    cluster: &Cluster,
+    notifier: &RunningNotifier,
+    audit: &EventSink,
+    ask: &impl AsyncFn(&str),
+    until_told: &impl AsyncFn(&str, &[&str]),
+) {
+    audit.behave(SinkManner::Refuses(422, None));
+    let before = audit.calls();
+    ask("sixth").await;
+    until_at_least(notifier, r#"daypass_notify_dead_total{route="audit"}"#, 1.0).await;
+    audit.behave(SinkManner::Takes);
+    ask("seventh").await;
+    until_told("seventh", &["Waits"]).await;
+    assert_eq!((audit.calls(), audit.of("sixth").len()), (before + 2, 0), "it was tried again");
+    let get = ["get", "configmap", STATE, "-n", NAMESPACE, "-o", "jsonpath={.data.dead}"];
+    let dead: Value = serde_json::from_str(&cluster.kubectl(ADMIN).ok(&get).await).expect("JSON");
+    assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
+    assert!(dead[0]["route"] == "audit" && dead[0]["why"].as_str().is_some_and(|why| why.contains("422")), "{dead}");
 }
 
 async fn until_at_least(notifier: &RunningNotifier, series: &str, least: f64) {
