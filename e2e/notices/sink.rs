@@ -68,6 +68,8 @@ impl EventSink {
     }
 
     async fn take(Shared(this): Shared<Self>, headers: HeaderMap, body: String) -> Response {
+        // Before the call counts: whoever sees that it came may change this.
+        let manner = this.manner.lock().expect("no panic").clone();
         *this.calls.lock().expect("no panic") += 1;
         let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let signed = format!("{}.{}.{body}", of("webhook-id"), of("webhook-timestamp"));
@@ -80,7 +82,6 @@ impl EventSink {
         if !is_sound {
             return StatusCode::UNAUTHORIZED.into_response();
         }
-        let manner = this.manner.lock().expect("no panic").clone();
         match manner {
             SinkManner::Takes => {
                 this.taken.lock().expect("no panic").push(event);

@@ -55,3 +55,62 @@ impl ToldState {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::controller::scripted::{Script, failure};
+    use crate::core::laws::fixtures::{noon, request};
+    use crate::core::notice::of_history;
+
+    const THERE: &str = "/namespaces/daypass-system/configmaps/daypass-notify-state";
+
+    fn map(version: &str, data: Value) -> Value {
+        json!({ "metadata": { "name": "daypass-notify-state", "resourceVersion": version }, "data": data })
+    }
+
+    fn asked() -> crate::api::request::AccessRequest {
+        let mut asked = request(json!({}));
+        let waits = json!({ "at": noon().to_string(), "event": "ApprovalNeeded", "message": "" });
+        asked.status = serde_json::from_value(json!({ "history": [waits] })).unwrap();
+        asked
+    }
+
+    fn state(script: &Script) -> ToldState {
+        ToldState::new(script.client(), "daypass-system", "daypass-notify-state")
+    }
+
+    #[tokio::test]
+    async fn each_write_names_the_version_that_was_read_or_written_last() {
+        let script = Script::default()
+            .then(Method::GET, THERE, 200, map("7", json!({})))
+            .then(Method::PATCH, THERE, 200, map("8", json!({})))
+            .sending(json!({ "metadata": { "resourceVersion": "7" }, "data": { "since": noon() } }))
+            .then(Method::PATCH, THERE, 409, failure(409, "Conflict"))
+            .sending(json!({ "metadata": { "resourceVersion": "8" }, "data": {} }));
+        let mut state = state(&script);
+        let mut ledger = state.read(noon()).await.unwrap();
+        state.store(&mut ledger).await.unwrap();
+        state.store(&mut ledger).await.unwrap();
+        assert!(ledger.changes().is_none(), "there is nothing to store, and nothing was sent");
+        let (_, notice) = of_history(&asked(), 0).remove(0);
+        ledger.bury("chat", &notice, "no such channel", noon());
+        assert!(matches!(state.store(&mut ledger).await, Err(kube::Error::Api(status)) if status.code == 409));
+        script.is_over();
+    }
+
+    #[tokio::test]
+    async fn it_is_unused_until_something_is_noted() {
+        let script = Script::default()
+            .then(Method::GET, THERE, 200, json!({ "metadata": { "name": "daypass-notify-state" } }))
+            .then(Method::GET, THERE, 200, map("2", json!({ "since": noon() })))
+            .then(Method::GET, THERE, 404, failure(404, "NotFound"));
+        let state = state(&script);
+        assert!(state.is_unused().await.unwrap() && !state.is_unused().await.unwrap());
+        assert!(state.is_unused().await.is_err(), "the chart makes it");
+        script.is_over();
+    }
+}
