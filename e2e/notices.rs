@@ -203,6 +203,7 @@ async fn another_takes_over(
     cluster.ask(ALICE, namespace, "two", json!({})).await;
     until_says(slack, "two", "alice asks for edit").await;
     first.terminate().await;
+    assert!(first.log().contains("the lease is given back"), "the other must not wait for it: {}", first.log());
     cluster.review(CAROL, namespace, "two", "Deny", "").await;
     let two = until_says(slack, "two", "Denied by carol").await;
     assert_eq!(two.versions.len(), 2, "{two:#?}");

@@ -124,19 +124,25 @@ async fn does_its_work(notifier: &Client) {
     let leases = Leases::new(notifier.clone(), NAMESPACE, NOTIFIER);
     let mut held = leases.read().await.expect("it reads its Lease").expect("a Lease");
     held.spec.get_or_insert_default().holder_identity = Some("notifier-0".to_owned());
-    leases.write_over(&held).await.expect("it renews its Lease");
+    let mut held = leases.write_over(&held).await.expect("it renews its Lease");
+    held.spec.get_or_insert_default().holder_identity = Some(String::new());
+    held.metadata.annotations = Some([("daypass.dev/given-back-by".to_owned(), "notifier-0".to_owned())].into());
+    leases.write_over(&held).await.expect("it gives its Lease back");
 }
 
 /// What would keep an object from going, take it along, or mark it.
-fn marks(path: &str) -> [Call; 4] {
+fn marks(path: &str) -> [Call; 3] {
     let nobody = json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000000" });
     [
         json!({ "labels": { "a": "b" } }),
-        json!({ "annotations": { "a": "b" } }),
         json!({ "finalizers": ["example.com/stays"] }),
         json!({ "ownerReferences": [nobody] }),
     ]
     .map(|metadata| merge(ADMIN, path.to_owned(), json!({ "metadata": metadata })))
+}
+
+fn annotated_state() -> Call {
+    merge(ADMIN, state(), json!({ "metadata": { "annotations": { "a": "b" } } }))
 }
 
 /// What decides who is told what, and all of it is more than the notifier itself may write.
@@ -146,6 +152,7 @@ fn takeovers() -> Vec<Call> {
     let pod = json!({ "containers": [{ "name": "it", "image": "theirs:1" }], "serviceAccountName": NOTIFIER });
     let theirs = json!({ "name": "theirs" });
     let more = vec![
+        annotated_state(),
         merge(ADMIN, state(), json!({ "immutable": true })),
         merge(ADMIN, state(), json!({ "binaryData": { "a": "AAAA" } })),
         delete(ADMIN, state()),
@@ -174,7 +181,7 @@ async fn stolen(control_plane: Arc<ControlPlane>) {
     refused("thief", &thief, &anew, THEIR_LEASE).await;
     let theirs = create(ADMIN, leases(), json!({ "metadata": { "name": "theirs" } }));
     refused("thief", &thief, &theirs, OURS).await;
-    for mark in marks(&state()) {
+    for mark in marks(&state()).into_iter().chain([annotated_state()]) {
         refused("thief", &thief, &mark, OURS).await;
     }
     for call in [

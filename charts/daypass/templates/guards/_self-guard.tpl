@@ -115,7 +115,7 @@ spec:
     {{- end }}
     {{- if .Values.notify.enabled }}
     # Who tells by its Lease, and what was told. It deletes neither, and gives them nothing that keeps them from going or takes
-    # them along.
+    # them along. An annotation of the Lease says who gave it back.
     - name: not-the-notifier
       expression: >-
         !({{ include "daypass.isNotifier" . }} && request.?subResource.orValue('') == ''
@@ -123,8 +123,9 @@ spec:
               && request.resource.resource == 'leases' && object.metadata.?name.orValue('') == 'daypass-notify')
             || (request.operation == 'UPDATE' && request.resource.group == '' && request.resource.resource == 'configmaps'
               && object.metadata.?name.orValue('') == 'daypass-notify-state'
-              && object.?binaryData == oldObject.?binaryData && object.?immutable == oldObject.?immutable))
-          && ['labels', 'annotations', 'finalizers', 'ownerReferences'].all(k,
+              && object.?binaryData == oldObject.?binaryData && object.?immutable == oldObject.?immutable
+              && object.metadata.?annotations == oldObject.metadata.?annotations))
+          && ['labels', 'finalizers', 'ownerReferences'].all(k,
             object.metadata[?k] == (oldObject == null ? optional.none() : oldObject.metadata[?k])))
     {{- end }}
     {{- with .Values.selfGuard.managers }}
