@@ -2,6 +2,7 @@
 //! signatures. Decides nothing.
 
 pub mod calls;
+pub mod carried;
 pub mod certificate;
 pub mod client;
 pub mod clock;
@@ -9,15 +10,19 @@ pub mod clock;
 pub mod collector;
 pub mod connection;
 pub mod dates;
+pub mod framing;
 pub mod gate;
 pub mod judged_clock;
 pub mod layer;
 pub mod leader;
 pub mod leases;
 pub mod metrics;
+pub mod peer;
+pub mod secret;
 pub mod server;
 pub mod shutdown;
 pub mod signature;
 pub mod telemetry;
+pub mod token_end;
 #[cfg(feature = "otlp")]
 pub mod traces;

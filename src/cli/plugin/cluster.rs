@@ -5,11 +5,11 @@
 use kube::Client;
 
 use super::error::{PluginError, said};
-use super::reach::carried::CarriedCalls;
 use super::reach::failure::{login_failure, reason};
 pub use super::reach::flags::{Connection, Timeout, quoted, timeout};
 use super::reach::place::ClusterPlace;
 use super::reach::{ReachedCluster, reach, reach_for_others};
+use crate::runtime::carried::CarriedCalls;
 use crate::runtime::clock::Clock;
 
 /// A cluster that can be talked to.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::purity::{code, mentions, root, sources_in};
 
 /// The parts of the program, and which of the others each may use.
-const PARTS: [(&str, &[&str]); 8] = [
+const PARTS: [(&str, &[&str]); 9] = [
     ("api", &[]),
     ("core", &["api"]),
     ("runtime", &[]),
@@ -14,7 +14,8 @@ const PARTS: [(&str, &[&str]); 8] = [
     ("controller", &["api", "core", "runtime"]),
     ("archive", &["api", "core", "runtime"]),
     ("notify", &["api", "core", "runtime"]),
-    ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify"]),
+    ("page", &["api", "core", "runtime"]),
+    ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify", "page"]),
 ];
 /// The rooms of the core: each may use those before it.
 const ROOMS: [&str; 9] = ["model", "guard", "rbac", "policies", "decision", "lifecycle", "record", "report", "notice"];

@@ -16,9 +16,10 @@ use super::exec::ExecLogin;
 use super::failure::{ReachError, bad_kubeconfig, reason};
 use super::flags::Connection;
 use super::login::LoginSource;
-use super::oidc::{OidcLogin, end_of};
+use super::oidc::OidcLogin;
 use super::place::{ClusterPlace, LoginKind};
 use super::proxy::{proxy_to, shown, variable};
+use crate::runtime::token_end::end_of;
 
 /// Where a pod finds its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

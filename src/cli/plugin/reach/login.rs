@@ -16,11 +16,12 @@ use kube::config::AuthInfo;
 use tokio::sync::Mutex;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
-use super::carried::RepeatableBody;
 use super::exec::{ExecGiven, ExecLogin};
 use super::failure::LoginFailure;
 use super::oidc::OidcLogin;
+use crate::runtime::carried::{LoginEnd, RepeatableBody};
 use crate::runtime::clock::Clock;
+use crate::runtime::token_end;
 
 /// A token that ends so soon may have ended when it arrives.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
@@ -80,6 +81,23 @@ impl KubeLogin {
     }
 }
 
+impl KubeLogin {
+    /// What a call carries now, and when that ends.
+    async fn carried(&self) -> Result<(Option<HeaderValue>, Option<LoginEnd>), LoginFailure> {
+        let mut state = self.0.lock().await;
+        let header = state.header(Clock::wall().now()).await?;
+        Ok((header, state.end()))
+    }
+}
+
+/// The answer, with the end of the login that its call carried.
+fn until<B>(mut answer: Response<B>, end: Option<LoginEnd>) -> Response<B> {
+    if let Some(end) = end {
+        answer.extensions_mut().insert(end);
+    }
+    answer
+}
+
 /// Runs the program beside what else is done.
 async fn run(login: Box<ExecLogin>) -> Result<ExecGiven, LoginFailure> {
     let (user, command) = (login.user.clone(), login.line());
@@ -116,7 +134,7 @@ impl LoginState {
                     Some(token) => token.to_owned(),
                     None => login.renew().await?,
                 };
-                let end = super::oidc::end_of(&token).unwrap_or(Timestamp::MAX);
+                let end = token_end::end_of(&token).unwrap_or(Timestamp::MAX);
                 self.had = Some((bearer(&login.user, &token)?, end));
             }
         }
@@ -129,6 +147,13 @@ impl LoginState {
             self.had = Some((bearer(user, token)?, given.expiration_timestamp.unwrap_or(Timestamp::MAX)));
         }
         Ok(())
+    }
+
+    /// When the login that is carried ends, as far as it or the program that gave it says so.
+    fn end(&self) -> Option<LoginEnd> {
+        let (header, good_until) = self.had.as_ref()?;
+        let said = Some(*good_until).filter(|end| matches!(self.source, LoginSource::Exec(_)) && *end < Timestamp::MAX);
+        token_end::end_of_bearer(header).into_iter().chain(said).min().map(LoginEnd)
     }
 
     /// What to send where the cluster does not take what was sent, if that is something else.
@@ -202,20 +227,22 @@ where
         let mut inner = std::mem::replace(&mut self.inner, copy);
         let login = self.login.clone();
         Box::pin(async move {
-            let header = login.0.lock().await.header(Clock::wall().now()).await?;
+            let (header, end) = login.carried().await?;
             if let Some(header) = &header {
                 request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
             let (spare, now) = (copied(&request), Clock::wall().now());
             let answer = inner.call(request).await?;
             if answer.status() != StatusCode::UNAUTHORIZED {
-                return Ok(answer);
+                return Ok(until(answer, end));
             }
             // A login may end without having said when.
             let Some(anew) = login.0.lock().await.anew(header.as_ref(), now).await? else { return Ok(answer) };
             let Some(mut spare) = spare else { return Ok(answer) };
             spare.headers_mut().insert(AUTHORIZATION, anew);
-            inner.ready().await?.call(spare).await
+            let answer = inner.ready().await?.call(spare).await?;
+            let end = login.0.lock().await.end();
+            Ok(until(answer, end))
         })
     }
 }

@@ -1,10 +1,9 @@
 //! How the cluster is reached, in all of kubectl's ways: which kubeconfig, which proxy, which login.
 //!
 //! [`flags`] are what the command line says, [`chosen`] what files and environment make of it, [`proxy`] makes the
-//! connections, [`login`] what each call carries, from a program ([`exec`]) or an issuer ([`oidc`]), and [`carried`] are calls
-//! of others that carry it too; [`place`] and [`failure`] have the words for what goes wrong. It must not know any kind of Daypass's.
+//! connections, [`login`] what each call carries, from a program ([`exec`]) or an issuer ([`oidc`]), calls of others too;
+//! [`place`] and [`failure`] have the words for what goes wrong. It must not know any kind of Daypass's.
 
-pub mod carried;
 mod chosen;
 mod exec;
 pub mod failure;
@@ -22,7 +21,6 @@ use kube::Client;
 use kube::client::ClientBuilder;
 use tower::{Layer, ServiceExt};
 
-use self::carried::CarriedCalls;
 pub use self::chosen::kubeconfig;
 use self::chosen::{ChosenContext, choose};
 use self::failure::ReachError;
@@ -30,6 +28,7 @@ use self::flags::Connection;
 use self::login::KubeLogin;
 use self::place::ClusterPlace;
 use self::proxy::connections;
+use crate::runtime::carried::CarriedCalls;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);

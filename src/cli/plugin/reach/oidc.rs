@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Uri};
 use http_body_util::BodyExt;
@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::failure::{LoginFailure, reason};
 use super::proxy::{connections, proxy_to, variable};
+use crate::runtime::token_end::end_of;
 
 /// How long the issuer may take to be connected to, and to answer.
 const ISSUER: std::time::Duration = std::time::Duration::from_secs(10);
@@ -43,16 +44,6 @@ struct OidcRenewed {
     refresh_token: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
-}
-
-/// When a JSON Web Token ends, if it is one and says so.
-pub fn end_of(token: &str) -> Option<Timestamp> {
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
-    let claims: Value = serde_json::from_slice(&claims).ok()?;
-    let end = claims.get("exp")?;
-    #[expect(clippy::cast_possible_truncation, reason = "issuers write whole seconds, some as 1.7e9")]
-    let seconds = end.as_i64().or_else(|| end.as_f64().map(|end| end as i64))?;
-    Timestamp::from_second(seconds).ok()
 }
 
 impl OidcLogin {
@@ -240,16 +231,6 @@ fn form_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_says_when_it_ends() {
-        let token = |claims: &str| format!("e30.{}.sig", BASE64_URL_SAFE_NO_PAD.encode(claims));
-        assert_eq!(end_of(&token(r#"{"exp":1700000000}"#)), Timestamp::from_second(1_700_000_000).ok());
-        assert_eq!(end_of(&token(r#"{"exp":1.7e9}"#)), Timestamp::from_second(1_700_000_000).ok());
-        for other in ["opaque", "a.b.c", &token("{}"), &token(r#"{"exp":"soon"}"#)] {
-            assert_eq!(end_of(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_form_has_no_word_that_means_something_else() {

@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes, Frame};
 use tokio::time::{Instant, timeout_at};
 use tower::BoxError;
 
-use crate::cli::plugin::reach::carried::CarriedBody;
+use crate::runtime::carried::CarriedBody;
 
 /// How long a body may take whose length nobody has said. One that takes longer may wait for what is answered to its
 /// beginning, as streams through a proxy of the API server do.

@@ -17,8 +17,8 @@ use super::desk::{AfterRefusal, HeldCall, RefusalDesk};
 use super::guard::{EndpointGuard, NotTaken};
 use super::headers;
 use super::splice::{Splice, SpliceSlot};
-use crate::cli::plugin::reach::carried::{CarriedBody, CarriedCalls};
 use crate::cli::plugin::reach::failure::reason;
+use crate::runtime::carried::{CarriedBody, CarriedCalls};
 
 /// Up to here a body is kept, so that it can be sent twice; in bytes.
 const KEPT: usize = 8 << 20;

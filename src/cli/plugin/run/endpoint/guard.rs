@@ -3,10 +3,12 @@
 //!
 //! It must not know what a call asks of the API server.
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
+
+use crate::runtime::framing::{has_plain_target, is_framed_once};
 
 /// What the calls of one command must carry.
 pub struct EndpointGuard {
@@ -100,20 +102,10 @@ impl EndpointGuard {
     }
 }
 
-/// One length, one host, and a version that has both.
-fn is_framed_once(call: &Parts) -> bool {
-    let count = |name: HeaderName| call.headers.get_all(name).iter().count();
-    let (lengths, codings) = (count(CONTENT_LENGTH), count(TRANSFER_ENCODING));
-    call.version == Version::HTTP_11 && lengths + codings <= 1 && count(HOST) == 1
-}
-
-fn has_plain_target(call: &Parts) -> bool {
-    let tunnels = [Method::CONNECT, Method::TRACE].contains(&call.method);
-    !tunnels && call.uri.scheme().is_none() && call.uri.authority().is_none() && call.uri.path().starts_with('/')
-}
-
 #[cfg(test)]
 mod tests {
+    use http::Version;
+
     use super::*;
 
     fn call(method: &str, target: &str, headers: &[(&'static str, &str)]) -> Parts {

@@ -4,8 +4,6 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SanType,
@@ -13,6 +11,8 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
+
+use crate::runtime::secret;
 
 /// Why there are no keys.
 type KeyFailure = Box<dyn std::error::Error + Send + Sync>;
@@ -23,7 +23,7 @@ pub struct EndpointKeys {
     pub tls: Arc<ServerConfig>,
     /// The certificate that proves the server, in PEM. What signed with it is gone already.
     pub authority: String,
-    /// What each call must carry: 32 random bytes.
+    /// What each call must carry.
     pub token: String,
 }
 
@@ -34,8 +34,6 @@ impl EndpointKeys {
     /// When there is no cryptography to make them with.
     pub fn make() -> Result<Self, KeyFailure> {
         let provider = CryptoProvider::get_default().ok_or("no cryptography is installed")?.clone();
-        let mut token = [0; 32];
-        provider.secure_random.fill(&mut token).map_err(|_| "there are no random numbers")?;
         let authority = CertifiedIssuer::self_signed(authority(), KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
         let certificate = server().signed_by(&key, &authority)?;
@@ -44,7 +42,7 @@ impl EndpointKeys {
         let mut tls = versions.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key)?;
         // kubectl upgrades calls to SPDY and WebSocket, which HTTP/2 has no way for that the API server knows.
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: Arc::new(tls), authority: authority.pem(), token: BASE64_URL_SAFE_NO_PAD.encode(token) })
+        Ok(Self { tls: Arc::new(tls), authority: authority.pem(), token: secret::random()? })
     }
 }
 
@@ -76,6 +74,5 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let [one, other] = [(); 2].map(|()| EndpointKeys::make().unwrap());
         assert!(one.token != other.token && one.authority != other.authority);
-        assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(one.token).unwrap().len(), 32);
     }
 }

@@ -1,8 +1,7 @@
 //! A server on this machine that forwards the calls of one command to the API server, with the caller's own login.
 //!
 //! [`keys`] are what both sides prove themselves with, [`guard`] says which calls are taken, [`headers`] and [`body`] what of
-//! them goes on, [`forward`] what becomes of one; [`splice`] carries what has become a stream of bytes, [`peer`] looks who
-//! connects. [`desk`] is who decides what becomes of a call that is refused. It must not know why a call is refused, nor any
+//! them goes on, [`forward`] what becomes of one; [`splice`] carries what has become a stream of bytes. [`desk`] is who decides what becomes of a call that is refused. It must not know why a call is refused, nor any
 //! kind of Daypass's.
 
 mod body;
@@ -11,7 +10,6 @@ mod forward;
 mod guard;
 mod headers;
 mod keys;
-mod peer;
 mod splice;
 #[cfg(test)]
 mod tests;
@@ -35,7 +33,8 @@ use self::forward::Forwarding;
 use self::guard::EndpointGuard;
 use self::keys::EndpointKeys;
 use self::splice::SpliceSlot;
-use crate::cli::plugin::reach::carried::CarriedCalls;
+use crate::runtime::carried::CarriedCalls;
+use crate::runtime::peer;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

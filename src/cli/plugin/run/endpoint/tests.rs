@@ -19,7 +19,7 @@ use tower::{BoxError, service_fn};
 
 use super::desk::{AfterRefusal, HeldCall};
 use super::*;
-use crate::cli::plugin::reach::carried::CarriedBody;
+use crate::runtime::carried::CarriedBody;
 
 /// A call as the API server got it: method, path and how long its body was.
 type Heard = Arc<Mutex<Vec<(Method, String, usize)>>>;

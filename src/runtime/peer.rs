@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection on this machine, as far as the system says so.
 //!
-//! The token decides; this only keeps other people of the machine from holding connections open. Root may read the
+//! A server's token decides; this only keeps other people of the machine from holding connections open. Root may read the
 //! kubeconfig anyway, so it passes.
 
 #[cfg(any(target_os = "linux", test))]

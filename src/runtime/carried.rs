@@ -1,4 +1,4 @@
-//! Calls that somebody else makes, and that go to the cluster with the caller's login.
+//! Calls that somebody else makes, and that go to the cluster with a login that they do not have themselves.
 //!
 //! It must not judge such calls, nor change them: whoever takes them does.
 
@@ -10,10 +10,11 @@ use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use k8s_openapi::jiff::Timestamp;
 use kube::client::{Body, DynBody};
 use tower::{BoxError, ServiceExt};
 
-use crate::runtime::connection::Unlayered;
+use super::connection::Unlayered;
 
 /// Body of a call: whole, or as it comes.
 pub struct CarriedBody {
@@ -21,6 +22,10 @@ pub struct CarriedBody {
     whole: Option<Bytes>,
     sent: UnsyncBoxBody<Bytes, BoxError>,
 }
+
+/// When the login ends that a call carried, in the extensions of its answer. Not there where nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginEnd(pub Timestamp);
 
 /// A way to the cluster for calls of others.
 #[derive(Clone)]

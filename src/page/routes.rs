@@ -1,0 +1,266 @@
+//! Where each call goes: to a file, to the session, to the desk, or by way of the table to the API server.
+//!
+//! All calls go through the guard first, and all but those for files through the session. It must not compute anything
+//! itself.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use kube::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tower::BoxError;
+
+use super::answer::{JSON, PageBody, bytes, kept_apart, refused, value};
+use super::assets::{self, PageAsset};
+use super::caller::{CallLogin, PageCaller};
+use super::desk::PageDesk;
+use super::forward::{MERGE_PATCH, forward, known};
+use super::guard::PageGuard;
+use super::refusal::PageRefusal;
+use super::review;
+use super::session::{EXCHANGED, PageSession};
+use super::table::{FORWARDED, TableCall, TableDeed, is_label, is_name};
+use crate::api::request::AccessRequest;
+
+/// Most bytes of a body.
+const MOST: usize = 64 << 10;
+/// How long a body may take.
+const UNTIL_BODY: Duration = Duration::from_secs(10);
+/// Paths of views, which the front end tells apart.
+const VIEWS: [&str; 7] = ["/", "/now", "/inbox", "/ask", "/policies", "/history", "/health"];
+
+/// A page at one address.
+pub struct PageServer<D> {
+    pub guard: PageGuard,
+    /// Whose browser it is; none where a proxy before the page says so with a token for each call.
+    pub session: Option<PageSession>,
+    pub caller: PageCaller,
+    pub desk: D,
+    /// What people call the cluster.
+    pub cluster: String,
+}
+
+/// What a browser exchanges for the cookie.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneTimeToken {
+    token: String,
+}
+
+/// Where a call goes.
+enum PageRoute {
+    File(&'static PageAsset),
+    Session,
+    Api(ApiCall),
+    Forward,
+}
+
+/// What is computed here.
+enum ApiCall {
+    Me,
+    Foresee,
+    Options,
+    Inbox,
+    Health,
+    Lint,
+}
+
+impl PageRoute {
+    fn of(method: &Method, path: &str) -> Result<Self, PageRefusal> {
+        let get = |route| if *method == Method::GET { Ok(route) } else { Err(PageRefusal::NoSuchPage) };
+        let post = |route| if *method == Method::POST { Ok(route) } else { Err(PageRefusal::NoSuchPage) };
+        match path {
+            "/session" => post(Self::Session),
+            "/api/foresee" => post(Self::Api(ApiCall::Foresee)),
+            "/api/me" => get(Self::Api(ApiCall::Me)),
+            "/api/options" => get(Self::Api(ApiCall::Options)),
+            "/api/inbox" => get(Self::Api(ApiCall::Inbox)),
+            "/api/health" => get(Self::Api(ApiCall::Health)),
+            "/api/lint" => get(Self::Api(ApiCall::Lint)),
+            _ if path.starts_with(FORWARDED) => Ok(Self::Forward),
+            _ if is_view(path) => get(Self::File(&assets::INDEX)),
+            _ => match path.strip_prefix("/assets/").and_then(assets::named) {
+                Some(asset) => get(Self::File(asset)),
+                None => Err(PageRefusal::NoSuchPage),
+            },
+        }
+    }
+}
+
+/// Whether a path is one of the page's own, that of a request among them.
+fn is_view(path: &str) -> bool {
+    let request = path.strip_prefix("/r/").and_then(|request| request.split_once('/'));
+    VIEWS.contains(&path) || request.is_some_and(|(namespace, name)| is_label(namespace) && is_name(name))
+}
+
+impl<D: PageDesk> PageServer<D> {
+    /// Answers a call.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<PageBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let body = body.map_err(Into::into).boxed_unsync();
+        kept_apart(self.led(&head, body).await.unwrap_or_else(|refusal| refused(&refusal)))
+    }
+
+    async fn led(&self, head: &Parts, body: PageBody) -> Result<Response<PageBody>, PageRefusal> {
+        self.guard.check_address(head)?;
+        match PageRoute::of(&head.method, head.uri.path())? {
+            PageRoute::File(asset) => Ok(file(asset)),
+            PageRoute::Session => {
+                self.guard.check_call(head)?;
+                self.exchanged(&whole(head, body, JSON).await?)
+            }
+            PageRoute::Api(call) => {
+                let login = self.login(head)?;
+                self.computed(&call, head, body, login).await
+            }
+            PageRoute::Forward => {
+                let login = self.login(head)?;
+                let call = TableCall::of(&head.method, head.uri.path(), head.uri.query())?;
+                let body = sent(&call, head, body, &login).await?;
+                forward(&login, call, body).await
+            }
+        }
+    }
+
+    /// The login of a call that may be made.
+    fn login(&self, head: &Parts) -> Result<CallLogin, PageRefusal> {
+        self.guard.check_call(head)?;
+        if let Some(session) = &self.session {
+            session.check(&head.headers)?;
+        }
+        self.caller.of(&head.headers)
+    }
+
+    fn exchanged(&self, body: &[u8]) -> Result<Response<PageBody>, PageRefusal> {
+        let session = self.session.as_ref().ok_or(PageRefusal::NoSuchPage)?;
+        // What is wrong with it is not said, since that might repeat it.
+        let wrong = |_| PageRefusal::BadBody("it is {\"token\": \"...\"}".to_owned());
+        let OneTimeToken { token } = serde_json::from_slice(body).map_err(wrong)?;
+        let cookie = session.exchange(&token)?;
+        let mut answer = bytes(EXCHANGED, JSON, Bytes::new());
+        answer.headers_mut().insert(SET_COOKIE, cookie);
+        Ok(answer)
+    }
+
+    async fn computed(
+        &self,
+        call: &ApiCall,
+        head: &Parts,
+        body: PageBody,
+        login: CallLogin,
+    ) -> Result<Response<PageBody>, PageRefusal> {
+        if let ApiCall::Foresee = call {
+            let draft = draft(&whole(head, body, JSON).await?)?;
+            return Ok(value(&self.desk.foresee(login.client, draft).await?));
+        }
+        none(head)?;
+        let namespace = only_parameter(head, call)?;
+        let client: Client = login.client.clone();
+        Ok(match call {
+            ApiCall::Me => value(&self.me(&login).await?),
+            ApiCall::Inbox => value(&self.desk.inbox(client).await?),
+            ApiCall::Health => value(&self.desk.health(client).await?),
+            ApiCall::Lint => value(&self.desk.lint(client).await?),
+            ApiCall::Options | ApiCall::Foresee => value(&self.desk.options(client, namespace).await?),
+        })
+    }
+
+    /// Who the caller is, and where.
+    async fn me(&self, login: &CallLogin) -> Result<Value, PageRefusal> {
+        let known = known(login).await?;
+        Ok(json!({
+            "username": known.who.username,
+            "groups": known.who.groups,
+            "cluster": self.cluster,
+            "place": self.caller.place(),
+            "expires": known.ends.map(|end| end.to_string()),
+            "version": env!("CARGO_PKG_VERSION"),
+        }))
+    }
+}
+
+/// The body that goes on with a call: checked, and made anew.
+async fn sent(call: &TableCall, head: &Parts, body: PageBody, login: &CallLogin) -> Result<Bytes, PageRefusal> {
+    match call.deed {
+        TableDeed::Read | TableDeed::Watch => none(head).map(|()| Bytes::new()),
+        TableDeed::Ask => {
+            let body = whole(head, body, JSON).await?;
+            // Read and written again, it can be read in one way only.
+            let manifest: Value = serde_json::from_slice(&body).map_err(bad)?;
+            Ok(manifest.to_string().into())
+        }
+        TableDeed::Review => {
+            let body = whole(head, body, MERGE_PATCH).await?;
+            review::patch(&body, &known(login).await?.who.username)
+        }
+    }
+}
+
+/// The namespace that options are asked for in; no other call has a parameter.
+fn only_parameter(head: &Parts, call: &ApiCall) -> Result<String, PageRefusal> {
+    let parameters: Vec<_> = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).collect();
+    match (&parameters[..], call) {
+        ([(key, value)], ApiCall::Options) if key == "namespace" && is_label(value) => Ok(value.to_string()),
+        ([], ApiCall::Options) => Err(PageRefusal::BadParameter("namespace".to_owned())),
+        ([(key, _), ..], _) => Err(PageRefusal::BadParameter(key.to_string())),
+        ([], _) => Ok(String::new()),
+    }
+}
+
+/// The request that a body has, as it would be sent.
+fn draft(body: &[u8]) -> Result<AccessRequest, PageRefusal> {
+    let manifest: Value = serde_json::from_slice(body).map_err(bad)?;
+    if manifest.get("status").is_some_and(|status| !status.is_null()) {
+        return Err(PageRefusal::BadBody("status is not for the caller to write: leave it out".to_owned()));
+    }
+    let draft: AccessRequest = serde_json::from_value(manifest).map_err(bad)?;
+    if draft.metadata.namespace.as_deref().is_some_and(is_label) {
+        Ok(draft)
+    } else {
+        Err(PageRefusal::BadBody("metadata.namespace is missing, or no name of a namespace".to_owned()))
+    }
+}
+
+fn bad(error: serde_json::Error) -> PageRefusal {
+    PageRefusal::BadBody(error.to_string())
+}
+
+/// That a call has no body.
+fn none(head: &Parts) -> Result<(), PageRefusal> {
+    let headers = &head.headers;
+    let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
+    if is_empty && !headers.contains_key(TRANSFER_ENCODING) { Ok(()) } else { Err(PageRefusal::NoBodyHere) }
+}
+
+/// The whole body, of this kind.
+async fn whole(head: &Parts, body: PageBody, kind: &'static str) -> Result<Bytes, PageRefusal> {
+    let mut kinds = head.headers.get_all(CONTENT_TYPE).iter().map(|kind| kind.to_str().unwrap_or_default());
+    let (Some(given), None) = (kinds.next(), kinds.next()) else { return Err(PageRefusal::ContentType(kind)) };
+    // A charset may stand behind it. Forms and plain texts, which any page may send, are of other kinds.
+    if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind) {
+        return Err(PageRefusal::ContentType(kind));
+    }
+    match timeout(UNTIL_BODY, Limited::new(body, MOST).collect().boxed()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(PageRefusal::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(PageRefusal::NoBody),
+    }
+}
+
+fn file(asset: &'static PageAsset) -> Response<PageBody> {
+    let mut answer = bytes(StatusCode::OK, asset.kind, Bytes::from_static(asset.bytes));
+    // Kept by the browser, but never shown by another version of the program.
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answer
+}
