@@ -52,7 +52,7 @@ pub enum PageOutcome {
 }
 
 /// What would be decided.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PageForecast {
     pub outcome: PageOutcome,
     /// Whether nothing is hidden from the caller that it hangs on.
@@ -164,7 +164,9 @@ pub struct PageHealth {
 pub enum PageLevel {
     Ok,
     Note,
-    /// Something is not as it should be, or could not be looked at.
+    /// It could not be looked at, so nothing is known.
+    Unknown,
+    /// Something is not as it should be.
     Warning,
     /// Something does not work.
     Problem,

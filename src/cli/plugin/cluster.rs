@@ -47,6 +47,11 @@ impl Cluster {
         Self { client, namespace, place, timeout: connection.request_timeout }
     }
 
+    /// The same cluster by way of another client.
+    pub fn through(&self, client: Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
     /// The namespace that is meant by what was typed for -n, if anything.
     pub fn namespace_or<'a>(&'a self, typed: &'a Option<String>) -> &'a str {
         typed.as_deref().unwrap_or(&self.namespace)

@@ -216,6 +216,14 @@ pub enum PluginError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// There is no port for the page.
+    #[error("cannot serve the page on {address}: {source}: leave --port out, and one that is free is taken")]
+    NoPage {
+        /// Where it was to be.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// No cluster to talk to.
     #[error(transparent)]
     Reach(#[from] ReachError),

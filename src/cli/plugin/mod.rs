@@ -4,7 +4,7 @@
 //! talks to the API server, [`contexts`] asks several clusters at once, [`identity`] asks who the caller is, [`refused`] reads
 //! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
 //! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`history`], [`who`], [`explain`],
-//! [`policy`], [`run`], [`notify`].
+//! [`policy`], [`run`], [`notify`], [`ui`].
 //!
 //! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
@@ -30,6 +30,7 @@ pub mod requests;
 pub mod run;
 pub mod see;
 pub mod seen;
+pub mod ui;
 pub mod who;
 pub mod write;
 
@@ -90,6 +91,8 @@ enum Command {
     /// Try what the notifier sends.
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
+    /// Ask, decide and look in a browser: a page on this machine, with your own login. Ctrl-C ends it.
+    Ui(ui::UiArgs),
     /// Look at policies before they are applied.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -143,6 +146,7 @@ impl Plugin {
                 Err(error) => Err(error),
             },
             Command::Notify(command) => notify::run(command, console).await,
+            Command::Ui(args) => ui::run(args, console).await,
             Command::Policy(command) => policy::run(command, console).await,
             Command::Completion(command) => completion::run(command, console),
         };

@@ -1,5 +1,7 @@
 //! Requests as the caller may read them: one by name, those of a namespace or of all.
 
+use std::fmt;
+
 use kube::api::{ListParams, ObjectMeta};
 use kube::runtime::wait::await_condition;
 use kube::runtime::watcher;
@@ -82,30 +84,61 @@ pub async fn named(
     (found, exit)
 }
 
+/// A request that cannot be decoded, and so is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutRequest {
+    namespace: String,
+    name: String,
+}
+
+impl LeftOutRequest {
+    fn of(undecodable: &ObjectMeta) -> Self {
+        let text = |part: &Option<String>| part.clone().unwrap_or_default();
+        Self { namespace: text(&undecodable.namespace), name: text(&undecodable.name) }
+    }
+}
+
+impl fmt::Display for LeftOutRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "request {}/{} cannot be read, and is left out", self.namespace, self.name)
+    }
+}
+
 /// Requests, oldest first. Those that cannot be decoded are left out, which is said.
 ///
 /// # Errors
 /// When they may not be listed.
 pub async fn list(cluster: &Cluster, place: &Where, console: &mut Console) -> Result<Vec<AccessRequest>, PluginError> {
+    let (requests, left_out) = listed(cluster, place).await?;
+    left_out.iter().for_each(|left_out| console.note(&left_out.to_string()));
+    Ok(requests)
+}
+
+/// Requests, oldest first, and those that cannot be decoded.
+///
+/// # Errors
+/// When they may not be listed.
+pub async fn listed(
+    cluster: &Cluster,
+    place: &Where,
+) -> Result<(Vec<AccessRequest>, Vec<LeftOutRequest>), PluginError> {
     let what = format!("list accessrequests{}", place.words());
     let listed = cluster.call(what, api(cluster, place).list(&ListParams::default())).await?;
-    let mut requests = Vec::new();
+    let (mut requests, mut left_out) = (Vec::new(), Vec::new());
     for decoded in listed.items {
         match decoded.0 {
             Ok(request) => requests.push(request),
-            Err(invalid) => left_out(&invalid.metadata, console),
+            Err(invalid) => left_out.push(LeftOutRequest::of(&invalid.metadata)),
         }
     }
     let made = |request: &AccessRequest| request.creation_timestamp().map(|time| time.0);
     requests.sort_by(|a, b| made(a).cmp(&made(b)).then_with(|| a.name_any().cmp(&b.name_any())));
-    Ok(requests)
+    Ok((requests, left_out))
 }
 
 /// Says that a request cannot be decoded.
 pub fn left_out(undecodable: &ObjectMeta, console: &mut Console) {
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    let (namespace, name) = (text(&undecodable.namespace), text(&undecodable.name));
-    console.note(&format!("request {namespace}/{name} cannot be read, and is left out"));
+    console.note(&LeftOutRequest::of(undecodable).to_string());
 }
 
 /// Whether somebody made a request, by whichever name of the same login.

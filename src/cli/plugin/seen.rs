@@ -335,6 +335,17 @@ impl<'a> Seen<'a> {
         Some(if rules.iter().any(lists) { usize::MAX } else { rules::rights(&rules) })
     }
 
+    /// What would be granted, in lines: what the request asks of its role, or else each rule of the role. None when that may not
+    /// be read.
+    pub fn rights_in_lines(&self) -> Option<Vec<String>> {
+        let asked = &self.request.spec.rules;
+        if !asked.is_empty() {
+            return Some(asked.iter().map(|rule| rules::describe(std::slice::from_ref(rule))).collect());
+        }
+        let role = self.role.as_ref().filter(|_| !self.gaps.iter().any(|gap| matches!(gap, Unseen::Role { .. })))?;
+        Some(role.rules_in_every_place()?.into_iter().map(|rule| rules::describe(&[rules::to_narrow(rule)])).collect())
+    }
+
     /// How the request stands, and why.
     pub fn explain(&self, now: Timestamp) -> Explanation {
         explain(&self.snapshot(), now)

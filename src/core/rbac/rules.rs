@@ -200,6 +200,18 @@ pub fn from_narrow(rule: &NarrowRule) -> PolicyRule {
     }
 }
 
+/// A rule of RBAC as a request would ask for it.
+pub fn to_narrow(rule: &PolicyRule) -> NarrowRule {
+    let all = |texts: &Option<Vec<String>>| texts.clone().unwrap_or_default();
+    NarrowRule {
+        verbs: rule.verbs.clone(),
+        api_groups: all(&rule.api_groups),
+        resources: all(&rule.resources),
+        resource_names: all(&rule.resource_names),
+        non_resource_urls: all(&rule.non_resource_urls),
+    }
+}
+
 /// The rules of a request in words: `delete on pods checkout-0`. Of many the first few, and how many more there are.
 pub fn describe(rules: &[NarrowRule]) -> String {
     const MOST_DESCRIBED: usize = 3;

@@ -128,8 +128,8 @@ impl AskOptions {
         self.notes().iter().for_each(|note| console.note(note));
     }
 
-    /// Roles that could not be read are told together: there may be many.
-    fn notes(&self) -> Vec<String> {
+    /// What could not be read, in sentences. Roles that could not be read are told together: there may be many.
+    pub fn notes(&self) -> Vec<String> {
         let unread: Vec<&RoleName> = self
             .gaps
             .iter()
@@ -248,8 +248,8 @@ impl AskOption {
         ]
     }
 
-    /// The line that asks for it.
-    fn line(&self, flags: &str) -> Option<String> {
+    /// The line that asks for it, with these flags; none for what no line asks for.
+    pub fn line(&self, flags: &str) -> Option<String> {
         let mut draft = self.draft.clone();
         draft.spec.reason = REASON_TO_GIVE.to_owned();
         draft.spec.ticket = self.needs_ticket.then(|| TICKET_TO_NAME.to_owned());

@@ -53,8 +53,9 @@ pub enum RequestsMeant {
 }
 
 /// Arguments of one command.
-const OF_COMMANDS: [(&str, &str, NameSource); 11] = [
+const OF_COMMANDS: [(&str, &str, NameSource); 12] = [
     ("show", "name", NameSource::Requests(RequestsMeant::All)),
+    ("ui", "request", NameSource::Requests(RequestsMeant::All)),
     ("explain", "name", NameSource::Requests(RequestsMeant::All)),
     ("history", "request", NameSource::Requests(RequestsMeant::All)),
     ("again", "name", NameSource::Requests(RequestsMeant::Own)),

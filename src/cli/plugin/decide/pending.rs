@@ -1,6 +1,7 @@
 //! `kubectl daypass pending`: the requests that wait for the caller's decision. Whose decision is missing, the core says.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -17,9 +18,9 @@ use crate::cli::plugin::identity::caller;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::FormatArgs;
 use crate::cli::plugin::output::text::{Text, TextSpan};
-use crate::cli::plugin::requests::{self, Where};
+use crate::cli::plugin::requests::{self, LeftOutRequest, Where};
 use crate::cli::plugin::see::words;
-use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen};
+use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen, Unseen};
 use crate::core::decision::approvals::{Eligibility, identity, review_stage};
 use crate::core::model::subjects::is_same_person;
 use crate::core::policies::PolicySet;
@@ -46,7 +47,7 @@ pub struct PendingArgs {
 
 /// What somebody is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum ReviewTask {
+pub enum ReviewTask {
     /// To decide in this stage.
     Stage(String),
     /// To review break-glass access, by then.
@@ -54,11 +55,58 @@ enum ReviewTask {
 }
 
 /// A request that waits for the caller.
-struct PendingRequest {
-    request: AccessRequest,
-    asked: ReviewTask,
+pub struct PendingRequest {
+    pub request: AccessRequest,
+    pub asked: ReviewTask,
     /// When the wait ends. None when the caller may not read what says so.
-    by: Option<Timestamp>,
+    pub by: Option<Timestamp>,
+    /// What would be granted, in lines; none where it is granted already, or may not be read.
+    pub rights: Option<Vec<String>>,
+    /// What could not be read of what decides it.
+    pub gaps: Vec<Unseen>,
+}
+
+/// What waits for the caller in one cluster.
+#[derive(Default)]
+pub struct PendingInCluster {
+    /// What is due earlier first; what nobody knows the end of comes last.
+    pub waiting: Vec<PendingRequest>,
+    /// What was not looked at.
+    pub gaps: Vec<PendingGap>,
+}
+
+/// Something that may hide what waits for the caller, or until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PendingGap {
+    /// A request that cannot be decoded.
+    LeftOut(LeftOutRequest),
+    /// Every namespace but this one.
+    OtherNamespaces(String),
+    /// The policies.
+    Policies,
+}
+
+impl fmt::Display for PendingGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LeftOut(request) => write!(f, "{request}"),
+            Self::OtherNamespaces(own) => write!(
+                f,
+                "you may not list the requests of all namespaces, so only those of {own} are shown: name others with -n"
+            ),
+            Self::Policies => f.write_str("you may not list policies, so deadlines are not known"),
+        }
+    }
+}
+
+/// Where what waits is looked for.
+#[derive(Clone, Debug)]
+pub struct PendingSearch<'a> {
+    /// Namespaces; none for all, or that of the context where the caller may not list them all.
+    pub namespaces: &'a [String],
+    /// Whether it fails where not all may be listed.
+    pub all_or_nothing: bool,
+    pub installation: &'a InstallationArgs,
 }
 
 /// Lists what waits for the caller's decision.
@@ -66,7 +114,16 @@ struct PendingRequest {
 /// # Errors
 /// When requests cannot be read.
 pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, PluginError> {
-    let read = async |cluster: Cluster, console: &mut Console| args.waiting(&cluster, console).await;
+    let search = PendingSearch {
+        namespaces: &args.namespace,
+        all_or_nothing: args.all_namespaces,
+        installation: &args.installation,
+    };
+    let read = async |cluster: Cluster, console: &mut Console| {
+        let found = search.read(&cluster).await?;
+        found.gaps.iter().for_each(|gap| console.note(&gap.to_string()));
+        Ok(found.waiting)
+    };
     let pending = args.contexts.ask(&args.connection, console, read).await?;
     let mut waiting: Vec<(&ContextAnswer<Vec<PendingRequest>>, &PendingRequest)> =
         pending.answers.iter().flat_map(|of| of.answer.iter().map(move |waiting| (of, waiting))).collect();
@@ -87,13 +144,10 @@ pub async fn run(args: PendingArgs, console: &mut Console) -> Result<Exit, Plugi
 }
 
 /// The policies, as far as they may be read.
-async fn policies(cluster: &Cluster, console: &mut Console) -> Result<Option<PoliciesRead>, PluginError> {
+async fn policies(cluster: &Cluster) -> Result<Option<PoliciesRead>, PluginError> {
     match PoliciesRead::read(cluster).await {
         Ok(policies) => Ok(Some(policies)),
-        Err(error) if error.is_forbidden() => {
-            console.note("you may not list policies, so deadlines are not known");
-            Ok(None)
-        }
+        Err(error) if error.is_forbidden() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -101,21 +155,6 @@ async fn policies(cluster: &Cluster, console: &mut Console) -> Result<Option<Pol
 /// What is due earlier first; what nobody knows the end of comes last.
 fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Ordering {
     a.is_none().cmp(&b.is_none()).then(a.cmp(&b))
-}
-
-/// When the wait for people ends, as far as the caller may read what says so.
-async fn deadline(
-    cluster: &Cluster,
-    request: &AccessRequest,
-    policies: &PoliciesRead,
-    installation: &InstallationArgs,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, PluginError> {
-    match Seen::of(cluster, request, policies, installation).await {
-        Ok(seen) => Ok(seen.explain(now).deadline.map(|deadline| deadline.0)),
-        Err(PluginError::NamespacesNotListed) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Whether a request waits for somebody's decision; without the policies, by what the controller has put on record.
@@ -146,41 +185,73 @@ fn asked(request: &AccessRequest, policies: Option<&PolicySet>, who: &Identity) 
     has_say(stage).then_some(ReviewTask::Review { by: review.review_by.0 })
 }
 
-impl PendingArgs {
-    /// What waits for the caller in one cluster.
-    async fn waiting(&self, cluster: &Cluster, console: &mut Console) -> Result<Vec<PendingRequest>, PluginError> {
+impl PendingSearch<'_> {
+    /// What waits for the caller.
+    ///
+    /// # Errors
+    /// When requests cannot be read.
+    pub async fn read(&self, cluster: &Cluster) -> Result<PendingInCluster, PluginError> {
         let who = caller(cluster).await?;
-        let requests = self.requests(cluster, console).await?;
-        let policies = policies(cluster, console).await?;
+        let mut found = PendingInCluster::default();
+        let requests = self.requests(cluster, &mut found.gaps).await?;
+        let policies = policies(cluster).await?;
+        if policies.is_none() {
+            found.gaps.push(PendingGap::Policies);
+        }
         let now = Clock::wall().now();
-        let mut waiting = Vec::new();
         for request in requests {
             let Some(asked) = asked(&request, policies.as_ref().map(|policies| &policies.set), &who) else { continue };
-            let by = match (&asked, &policies) {
-                (ReviewTask::Review { by }, _) => Some(*by),
-                (ReviewTask::Stage(_), Some(policies)) => {
-                    deadline(cluster, &request, policies, &self.installation, now).await?
+            found.waiting.push(match (&asked, &policies) {
+                (ReviewTask::Stage(_), Some(policies)) => self.looked_at(cluster, request, asked, policies, now).await?,
+                (ReviewTask::Stage(_), None) => PendingRequest::known(request, asked, None),
+                (ReviewTask::Review { by }, _) => {
+                    let by = *by;
+                    PendingRequest::known(request, asked, Some(by))
                 }
-                (ReviewTask::Stage(_), None) => None,
-            };
-            waiting.push(PendingRequest { request, asked, by });
+            });
         }
-        Ok(waiting)
+        found.waiting.sort_by(|a, b| sooner(a.by, b.by));
+        Ok(found)
     }
 
-    /// All requests that are looked at. What is left out is said.
-    async fn requests(&self, cluster: &Cluster, console: &mut Console) -> Result<Vec<AccessRequest>, PluginError> {
-        let named = self.namespace.iter().cloned().map(Where::Namespace).collect::<Vec<_>>();
+    /// A request with what it is decided by, as far as the caller may read that.
+    async fn looked_at(
+        &self,
+        cluster: &Cluster,
+        request: AccessRequest,
+        asked: ReviewTask,
+        policies: &PoliciesRead,
+        now: Timestamp,
+    ) -> Result<PendingRequest, PluginError> {
+        let (by, rights, gaps) = match Seen::of(cluster, &request, policies, self.installation).await {
+            Ok(seen) => {
+                let by = seen.explain(now).deadline.map(|deadline| deadline.0);
+                (by, seen.rights_in_lines(), seen.gaps)
+            }
+            Err(PluginError::NamespacesNotListed) => return Ok(PendingRequest::known(request, asked, None)),
+            Err(error) => return Err(error),
+        };
+        Ok(PendingRequest { request, asked, by, rights, gaps })
+    }
+
+    /// All requests that are looked at.
+    async fn requests(
+        &self,
+        cluster: &Cluster,
+        gaps: &mut Vec<PendingGap>,
+    ) -> Result<Vec<AccessRequest>, PluginError> {
+        let named = self.namespaces.iter().cloned().map(Where::Namespace).collect::<Vec<_>>();
         let mut places = if named.is_empty() { vec![Where::Everywhere] } else { named };
         let mut requests = Vec::new();
         while let Some(place) = places.pop() {
-            match requests::list(cluster, &place, console).await {
-                Ok(found) => requests.extend(found),
-                Err(error) if error.is_forbidden() && place == Where::Everywhere && !self.all_namespaces => {
+            match requests::listed(cluster, &place).await {
+                Ok((found, left_out)) => {
+                    requests.extend(found);
+                    gaps.extend(left_out.into_iter().map(PendingGap::LeftOut));
+                }
+                Err(error) if error.is_forbidden() && place == Where::Everywhere && !self.all_or_nothing => {
                     let own = &cluster.namespace;
-                    console.note(&format!(
-                        "you may not list the requests of all namespaces, so only those of {own} are shown: name others with -n"
-                    ));
+                    gaps.push(PendingGap::OtherNamespaces(own.clone()));
                     places.push(Where::Namespace(own.clone()));
                 }
                 Err(error) => return Err(error),
@@ -188,7 +259,16 @@ impl PendingArgs {
         }
         Ok(requests)
     }
+}
 
+impl PendingRequest {
+    /// One of which nothing is read but itself.
+    fn known(request: AccessRequest, asked: ReviewTask, by: Option<Timestamp>) -> Self {
+        Self { request, asked, by, rights: None, gaps: Vec::new() }
+    }
+}
+
+impl PendingArgs {
     fn table(
         &self,
         head: &[&'static str],
@@ -197,7 +277,7 @@ impl PendingArgs {
     ) -> Text {
         let heads = ["NAMESPACE", "NAME", "REQUESTER", "ROLE", "FOR", "RISK", "DEADLINE", "AGE", "REASON"];
         let mut table = self.format.table(&[head, &heads].concat(), &["STAGE", "WHERE"]);
-        for (of, PendingRequest { request, asked, by }) in waiting {
+        for (of, PendingRequest { request, asked, by, .. }) in waiting {
             let mut row: Vec<TextSpan> = of.cell().into_iter().collect();
             row.extend([
                 request.namespace().unwrap_or_default().into(),

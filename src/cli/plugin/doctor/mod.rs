@@ -52,6 +52,12 @@ pub struct ExaminedCluster {
     pub report: HealthReport,
 }
 
+/// Looks at a cluster.
+pub async fn examine(cluster: &Cluster, installation: &InstallationArgs) -> ExaminedCluster {
+    let facts = reading::facts(cluster, installation).await;
+    ExaminedCluster { report: report(&facts), facts }
+}
+
 fn report(facts: &HealthFacts) -> HealthReport {
     let controller = facts.controller.as_ref().ok().and_then(Option::as_ref);
     HealthReport {
@@ -68,8 +74,7 @@ fn report(facts: &HealthFacts) -> HealthReport {
 /// When there is no cluster to look at, or the result cannot be written.
 pub async fn run(args: DoctorArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let look = async |cluster: Cluster, _: &mut Console| -> Result<ExaminedCluster, PluginError> {
-        let facts = reading::facts(&cluster, &args.installation).await;
-        Ok(ExaminedCluster { report: report(&facts), facts })
+        Ok(examine(&cluster, &args.installation).await)
     };
     let mut all = args.contexts.ask(&args.connection, console, look).await?;
     if let (Some(path), Some(only)) = (&args.bundle, all.answers.first()) {

@@ -40,7 +40,14 @@ pub fn files(paths: &[PathBuf], release: &str) -> Result<Warnings, PluginError> 
 /// # Errors
 /// When they cannot be read.
 pub async fn cluster(connection: &Connection, release: &str) -> Result<Warnings, PluginError> {
-    let cluster = Cluster::connect(connection).await?;
+    stored(&Cluster::connect(connection).await?, release).await
+}
+
+/// The same of one that is connected already.
+///
+/// # Errors
+/// Likewise.
+pub async fn stored(cluster: &Cluster, release: &str) -> Result<Warnings, PluginError> {
     let stored: Api<DecodedPolicy> = Api::all(cluster.client.clone());
     let stored = cluster.call("list accesspolicies", stored.list(&ListParams::default())).await?.items;
     let (mut policies, mut unreadable) = (Vec::new(), Vec::new());
@@ -69,7 +76,7 @@ fn unread(invalid: &InvalidObject) -> Warning {
 /// What looks wrong, in how many policies.
 pub struct Warnings {
     policies: usize,
-    found: Vec<Warning>,
+    pub found: Vec<Warning>,
 }
 
 impl Warnings {

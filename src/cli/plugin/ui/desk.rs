@@ -1,0 +1,258 @@
+//! What the page tells beside objects, computed by the code of the commands with the client of its caller.
+//!
+//! What may not be read is told as a gap, and never taken for empty. It must not print.
+
+use kube::Client;
+use kube::ResourceExt;
+
+use crate::api::request::AccessRequest;
+use crate::api::subject::Identity;
+use crate::cli::plugin::ask::forecast::{Forecast, ForecastReading, Foreseen, StageAsked};
+use crate::cli::plugin::ask::options::{AskOption, AskOptions};
+use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::decide::pending::{PendingInCluster, PendingRequest, PendingSearch, ReviewTask};
+use crate::cli::plugin::doctor;
+use crate::cli::plugin::doctor::finding::{CheckFinding, FindingLevel};
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::identity;
+use crate::cli::plugin::policy::lint;
+use crate::cli::plugin::see::words;
+use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Unseen};
+use crate::core::model::duration;
+use crate::core::model::subjects::is_same_person;
+use crate::core::report::lint::{Oddity, Warning};
+use crate::core::report::offers::OfferPlace;
+use crate::page::desk::{
+    PageDesk, PageEscalation, PageFinding, PageForecast, PageHealth, PageInbox, PageLevel, PageLint, PageOddity,
+    PageOption, PageOptions, PageOutcome, PageStage, PageTask,
+};
+use crate::page::refusal::PageRefusal;
+use crate::runtime::clock::Clock;
+
+/// The desk of a page on this machine.
+pub struct UiDesk {
+    pub cluster: Cluster,
+    pub installation: InstallationArgs,
+    /// Flags that lead a command to the same cluster.
+    pub flags: String,
+}
+
+impl PageDesk for UiDesk {
+    async fn foresee(&self, client: Client, draft: AccessRequest) -> Result<PageForecast, PageRefusal> {
+        let cluster = self.cluster.through(client);
+        let who = identity::caller(&cluster).await.map_err(refusal)?;
+        let draft = asked_by(draft, who).map_err(refusal)?;
+        let policies = match PoliciesRead::read(&cluster).await {
+            Ok(policies) => policies,
+            Err(error) if error.is_forbidden() => return Ok(unknown(&error)),
+            Err(error) => return Err(refusal(error)),
+        };
+        let installation = &self.installation;
+        let reading =
+            ForecastReading { cluster: &cluster, policies: &policies, installation, now: Clock::wall().now() };
+        let foreseen = reading.of(&draft).await.map_err(refusal)?;
+        let nearest = reading.nearest(&foreseen).await.map_err(refusal)?;
+        Ok(PageForecast { nearest: nearest.map(|(request, _)| request), ..told(&draft, &foreseen) })
+    }
+
+    async fn options(&self, client: Client, namespace: String) -> Result<PageOptions, PageRefusal> {
+        let cluster = self.cluster.through(client);
+        let who = identity::caller(&cluster).await.map_err(refusal)?;
+        let read = AskOptions::read(&cluster, &self.installation, &namespace, &who, self.flags.clone()).await;
+        match read {
+            Ok(read) => {
+                let options = read.options.iter().map(|option| self.option(option)).collect();
+                Ok(PageOptions { options, gaps: read.notes() })
+            }
+            Err(error) if error.is_forbidden() => {
+                Ok(PageOptions { options: Vec::new(), gaps: vec![error.to_string()] })
+            }
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    async fn inbox(&self, client: Client) -> Result<PageInbox, PageRefusal> {
+        let cluster = self.cluster.through(client);
+        let search = PendingSearch { namespaces: &[], all_or_nothing: false, installation: &self.installation };
+        match search.read(&cluster).await {
+            Ok(found) => Ok(inbox(found)),
+            Err(error) if error.is_forbidden() => Ok(PageInbox { requests: Vec::new(), gaps: vec![error.to_string()] }),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    async fn health(&self, client: Client) -> Result<PageHealth, PageRefusal> {
+        let examined = doctor::examine(&self.cluster.through(client), &self.installation).await;
+        let report = examined.report.leading_to(&self.flags);
+        Ok(PageHealth { findings: report.findings.iter().map(finding).collect() })
+    }
+
+    async fn lint(&self, client: Client) -> Result<PageLint, PageRefusal> {
+        let warnings = lint::stored(&self.cluster.through(client), self.installation.release()).await;
+        let warnings = warnings.map_err(refusal)?;
+        Ok(PageLint { findings: warnings.found.iter().map(oddity).collect() })
+    }
+}
+
+/// The request as its caller would make it.
+fn asked_by(mut draft: AccessRequest, who: Identity) -> Result<AccessRequest, PluginError> {
+    if let Some(written) = draft.spec.requester.as_ref().filter(|written| !is_same_person(written, &who)) {
+        let (name, written) = (draft.name_any(), written.username.clone());
+        return Err(PluginError::AsSomebodyElse { name, written, caller: who.username });
+    }
+    draft.spec.requester = Some(who);
+    Ok(draft)
+}
+
+/// Why the page gets no answer.
+fn refusal(error: PluginError) -> PageRefusal {
+    match &error {
+        PluginError::NotLoggedIn { .. } => PageRefusal::SignInAgain(error.to_string()),
+        PluginError::Away { .. } | PluginError::NoAnswer { .. } => PageRefusal::Away(error.to_string()),
+        _ if error.is_forbidden() => PageRefusal::Forbidden(error.to_string()),
+        _ => PageRefusal::Unusable(error.to_string()),
+    }
+}
+
+/// What is said to somebody who may not read what decides.
+fn unknown(why: &PluginError) -> PageForecast {
+    PageForecast {
+        outcome: PageOutcome::Unknown,
+        sure: false,
+        policy: None,
+        begins: None,
+        ends: None,
+        stages: Vec::new(),
+        deadline: None,
+        reasons: Vec::new(),
+        gaps: vec![why.to_string()],
+        rights: None,
+        nearest: None,
+    }
+}
+
+fn outcome(forecast: &Forecast) -> PageOutcome {
+    match forecast {
+        Forecast::Granted { .. } => PageOutcome::Granted,
+        Forecast::Needs { .. } => PageOutcome::Needs,
+        Forecast::Waits { .. } => PageOutcome::Waits,
+        Forecast::Denied { .. } => PageOutcome::Denied,
+        Forecast::Unknown { .. } => PageOutcome::Unknown,
+    }
+}
+
+fn told(draft: &AccessRequest, foreseen: &Foreseen) -> PageForecast {
+    let forecast = &foreseen.forecast;
+    let mut told = PageForecast {
+        outcome: outcome(forecast),
+        sure: forecast.is_sure() && foreseen.gaps.is_empty(),
+        policy: None,
+        begins: draft.spec.start_time.as_ref().map(|start| start.0),
+        ends: None,
+        stages: Vec::new(),
+        deadline: None,
+        reasons: Vec::new(),
+        gaps: foreseen.gaps.iter().map(Unseen::to_string).collect(),
+        rights: foreseen.rights_of_role.filter(|rights| *rights < usize::MAX),
+        nearest: None,
+    };
+    match forecast {
+        Forecast::Granted { policy, grant, .. } => {
+            told.policy = Some(policy.clone());
+            told.begins = grant.as_ref().and_then(|grant| grant.from.as_ref()).map(|time| time.0);
+            told.ends = grant.as_ref().and_then(|grant| grant.until.as_ref()).map(|time| time.0);
+        }
+        Forecast::Needs { policy, stages, deadline } => {
+            told.policy = Some(policy.clone());
+            (told.stages, told.deadline) = (stages.iter().map(stage).collect(), *deadline);
+        }
+        Forecast::Denied { reasons, .. } => told.reasons.clone_from(reasons),
+        Forecast::Waits { summary: why } | Forecast::Unknown { why } => told.reasons.push(why.clone()),
+    }
+    told
+}
+
+fn stage(asked: &StageAsked) -> PageStage {
+    PageStage {
+        stage: asked.stage.clone(),
+        required: asked.required,
+        approvers: asked.approvers.clone(),
+        then: asked.then.as_ref().map(|(at, approvers)| PageEscalation { at: *at, approvers: approvers.clone() }),
+    }
+}
+
+impl UiDesk {
+    fn option(&self, option: &AskOption) -> PageOption {
+        let mut approvers: Vec<String> = match &option.forecast {
+            Forecast::Needs { stages, .. } => stages.iter().flat_map(|stage| stage.approvers.clone()).collect(),
+            _ => Vec::new(),
+        };
+        approvers.dedup();
+        PageOption {
+            role: option.offer.role.clone(),
+            policy: option.offer.policy.clone(),
+            cluster: option.offer.place == OfferPlace::Cluster,
+            break_glass: option.offer.break_glass,
+            longest: duration::format(option.offer.longest),
+            usual: duration::format(option.offer.usual),
+            needs_ticket: option.needs_ticket,
+            outcome: outcome(&option.forecast),
+            approvers,
+            line: option.line(&self.flags),
+        }
+    }
+}
+
+fn inbox(found: PendingInCluster) -> PageInbox {
+    let mut gaps: Vec<String> = found.gaps.iter().map(ToString::to_string).collect();
+    for gap in found.waiting.iter().flat_map(|waiting| &waiting.gaps).map(ToString::to_string) {
+        if !gaps.contains(&gap) {
+            gaps.push(gap);
+        }
+    }
+    PageInbox { requests: found.waiting.iter().map(task).collect(), gaps }
+}
+
+fn task(waiting: &PendingRequest) -> PageTask {
+    let request = &waiting.request;
+    let risk = request.status.as_ref().and_then(|status| status.risk.as_ref());
+    PageTask {
+        namespace: request.namespace().unwrap_or_default(),
+        name: request.name_any(),
+        uid: request.uid().unwrap_or_default(),
+        resource_version: request.resource_version().unwrap_or_default(),
+        why: match &waiting.asked {
+            ReviewTask::Stage(name) => format!("stage {name}"),
+            ReviewTask::Review { .. } => "review".to_owned(),
+        },
+        until: waiting.by,
+        risk: risk.map(|risk| risk.level.as_str().to_owned()),
+        rights: waiting.rights.clone().unwrap_or_else(|| vec![words::what(request)]),
+    }
+}
+
+fn finding(found: &CheckFinding) -> PageFinding {
+    let name = found.check.name();
+    PageFinding {
+        level: match found.level {
+            FindingLevel::Ok => PageLevel::Ok,
+            FindingLevel::Note => PageLevel::Note,
+            FindingLevel::Unknown => PageLevel::Unknown,
+            FindingLevel::Warning => PageLevel::Warning,
+            FindingLevel::Error => PageLevel::Problem,
+        },
+        subject: found.object.as_ref().map_or_else(|| name.clone(), |object| format!("{name} {object}")),
+        message: found.message.to_string(),
+        way_out: found.fix.as_ref().map(ToString::to_string),
+    }
+}
+
+fn oddity(warning: &Warning) -> PageOddity {
+    let Warning { policy, field, what } = warning;
+    PageOddity {
+        policy: policy.clone(),
+        severity: if matches!(what, Oddity::Undecodable(_)) { PageLevel::Problem } else { PageLevel::Warning },
+        message: format!("{field}: {what}"),
+        way_out: what.way_out().into_owned(),
+    }
+}
