@@ -150,7 +150,7 @@ impl RightAsked {
 /// When the API server cannot be asked.
 pub async fn own(cluster: &Cluster, rights: Vec<RightAsked>) -> Looked<Vec<(RightAsked, bool)>> {
     let reviews: &Api<SelfSubjectAccessReview> = &Api::all(cluster.client.clone());
-    each(rights, async |right| {
+    each(rights, |right| async move {
         let spec = SelfSubjectAccessReviewSpec {
             resource_attributes: Some(right.attributes()),
             ..SelfSubjectAccessReviewSpec::default()
@@ -158,7 +158,8 @@ pub async fn own(cluster: &Cluster, rights: Vec<RightAsked>) -> Looked<Vec<(Righ
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
         let what = "create selfsubjectaccessreviews";
         let answer = cluster.call(what, reviews.create(&PostParams::default(), &review)).await;
-        answer.map_err(|error| UnreadFact::of(what.into(), &error)).and_then(|answer| allowed(what, answer.status))
+        let answer = answer.map_err(|error| UnreadFact::of(what.into(), &error))?;
+        allowed(what, answer.status).map(|allowed| (right, allowed))
     })
     .await
 }
@@ -175,7 +176,8 @@ pub async fn of_account(
     let reviews: &Api<SubjectAccessReview> = &Api::all(cluster.client.clone());
     let groups = ["system:serviceaccounts", "system:authenticated"].map(str::to_owned);
     let groups: Vec<String> = groups.into_iter().chain([format!("system:serviceaccounts:{namespace}")]).collect();
-    each(rights, async |right| {
+    let groups = &groups;
+    each(rights, |right| async move {
         let spec = SubjectAccessReviewSpec {
             user: Some(format!("system:serviceaccount:{namespace}:{account}")),
             groups: Some(groups.clone()),
@@ -185,17 +187,17 @@ pub async fn of_account(
         let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
         let what = "create subjectaccessreviews";
         let answer = cluster.call(what, reviews.create(&PostParams::default(), &review)).await;
-        answer.map_err(|error| UnreadFact::of(what.into(), &error)).and_then(|answer| allowed(what, answer.status))
+        let answer = answer.map_err(|error| UnreadFact::of(what.into(), &error))?;
+        allowed(what, answer.status).map(|allowed| (right, allowed))
     })
     .await
 }
 
-async fn each(
-    rights: Vec<RightAsked>,
-    ask: impl AsyncFn(&RightAsked) -> Looked<bool>,
-) -> Looked<Vec<(RightAsked, bool)>> {
-    let ask = &ask;
-    let asked = rights.into_iter().map(|right| async move { ask(&right).await.map(|allowed| (right, allowed)) });
+async fn each<F>(rights: Vec<RightAsked>, ask: impl Fn(RightAsked) -> F) -> Looked<Vec<(RightAsked, bool)>>
+where
+    F: Future<Output = Looked<(RightAsked, bool)>>,
+{
+    let asked = rights.into_iter().map(ask);
     stream::iter(asked).buffered(CONCURRENT_QUESTIONS).collect::<Vec<_>>().await.into_iter().collect()
 }
 
