@@ -40,6 +40,7 @@ mod operate;
 mod outbox;
 mod outputs;
 mod own_namespace;
+mod page;
 mod picture;
 mod plugin;
 mod policy;
@@ -123,6 +124,7 @@ fn trials() -> Vec<Trial> {
         outbox::trials(),
         notices::trials(),
         own_namespace::trials(),
+        page::trials(),
         policy::trials(),
         protected::trials(),
         plugin::trials(),

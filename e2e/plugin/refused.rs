@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 24] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 25] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -81,6 +81,7 @@ const COMMANDS: [(&str, &[&str], FailureTold); 24] = [
     ("explain", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
     ("doctor", &[], FailureTold::Finding("ask the API server for its version", WHO)),
     ("notify test", &["ops"], FailureTold::Error(1, "list pods in namespace daypass-system")),
+    ("ui", &["--no-browser"], FailureTold::Error(1, WHO)),
     ("policy lint", &["--cluster"], FailureTold::Error(2, "list accesspolicies")),
     (
         "policy diff",

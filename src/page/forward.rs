@@ -7,9 +7,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use http::header::{
-    ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT, WARNING,
-};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT, WARNING};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, BodyStream, Limited, StreamBody};
 use hyper::body::Bytes;
@@ -125,8 +123,10 @@ fn end_of(login: &CallLogin, answer: &Response<Box<DynBody>>) -> Option<Timestam
 fn back(login: &CallLogin, answer: Response<Box<DynBody>>, watches: bool) -> Response<PageBody> {
     let ends = end_of(login, &answer);
     let (head, body) = answer.into_parts();
-    let mut headers: HeaderMap =
-        BACK.iter().flat_map(|name| head.headers.get_all(name).iter().map(move |v| (name.clone(), v.clone()))).collect();
+    let mut headers: HeaderMap = BACK
+        .iter()
+        .flat_map(|name| head.headers.get_all(name).iter().map(move |v| (name.clone(), v.clone())))
+        .collect();
     let body = match ends.filter(|_| watches && head.status.is_success()) {
         Some(end) => {
             let left = Duration::try_from(end.duration_since(Clock::wall().now())).unwrap_or_default();

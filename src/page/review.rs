@@ -46,8 +46,7 @@ struct WrittenReview {
 /// # Errors
 /// When it is anything else than one review of theirs, or does not say what was seen.
 pub fn patch(body: &[u8], me: &str) -> Result<Bytes, PageRefusal> {
-    let read: ReviewPatch =
-        serde_json::from_slice(body).map_err(|error| PageRefusal::BadBody(error.to_string()))?;
+    let read: ReviewPatch = serde_json::from_slice(body).map_err(|error| PageRefusal::BadBody(error.to_string()))?;
     let is_there = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let SeenObject { uid, resource_version } = read.metadata;
     if !is_there(&uid) || !is_there(&resource_version) {

@@ -25,8 +25,20 @@ const OF_WATCH: &[&str] = &[
 const OF_PAGES: &[&str] = &["limit", "continue"];
 /// Those of the archive, as its `openapi.json` has them.
 const OF_RECORDS: &[&str] = &[
-    "cluster", "request", "person", "role", "namespace", "policy", "kind", "outcome", "text", "since", "until", "limit",
-    "continue", "format",
+    "cluster",
+    "request",
+    "person",
+    "role",
+    "namespace",
+    "policy",
+    "kind",
+    "outcome",
+    "text",
+    "since",
+    "until",
+    "limit",
+    "continue",
+    "format",
 ];
 /// Parameters that have one value only here.
 const FIXED: [(&str, &[&str]); 2] = [("dryRun", &["All"]), ("watch", &["true", "false", "1", "0"])];
@@ -179,7 +191,9 @@ mod tests {
             ("GET", format!("{requests}?limit=500&continue=abc%3D"), TableDeed::Read),
             (
                 "GET",
-                format!("{requests}?watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="),
+                format!(
+                    "{requests}?watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="
+                ),
                 TableDeed::Watch,
             ),
             ("GET", format!("{requests}?watch=1"), TableDeed::Watch),
@@ -188,11 +202,19 @@ mod tests {
             ("POST", requests.to_owned(), TableDeed::Ask),
             ("POST", format!("{requests}?dryRun=All"), TableDeed::Ask),
             ("PATCH", format!("{requests}/fix/status"), TableDeed::Review),
-            ("GET", "apis/daypass.dev/v1alpha1/accesspolicies?watch=true&resourceVersion=5".to_owned(), TableDeed::Watch),
+            (
+                "GET",
+                "apis/daypass.dev/v1alpha1/accesspolicies?watch=true&resourceVersion=5".to_owned(),
+                TableDeed::Watch,
+            ),
             ("GET", "apis/daypass.dev/v1alpha1/accesspolicies/shop".to_owned(), TableDeed::Read),
             ("GET", "api/v1/namespaces?limit=5&continue=x".to_owned(), TableDeed::Read),
             ("GET", "apis/archive.daypass.dev/v1/records?person=alice&text=a+b%26c".to_owned(), TableDeed::Read),
-            ("GET", "apis/archive.daypass.dev/v1/namespaces/shop/records?since=2026-11-23T12%3A00%3A00Z".to_owned(), TableDeed::Read),
+            (
+                "GET",
+                "apis/archive.daypass.dev/v1/namespaces/shop/records?since=2026-11-23T12%3A00%3A00Z".to_owned(),
+                TableDeed::Read,
+            ),
         ] {
             let made = TableCall { method: method.parse().unwrap(), target: format!("/{target}"), deed };
             assert_eq!(of(method, &format!("/k/{target}")), Ok(made), "{method} {target}");

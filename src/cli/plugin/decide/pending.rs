@@ -202,7 +202,9 @@ impl PendingSearch<'_> {
         for request in requests {
             let Some(asked) = asked(&request, policies.as_ref().map(|policies| &policies.set), &who) else { continue };
             found.waiting.push(match (&asked, &policies) {
-                (ReviewTask::Stage(_), Some(policies)) => self.looked_at(cluster, request, asked, policies, now).await?,
+                (ReviewTask::Stage(_), Some(policies)) => {
+                    self.looked_at(cluster, request, asked, policies, now).await?
+                }
                 (ReviewTask::Stage(_), None) => PendingRequest::known(request, asked, None),
                 (ReviewTask::Review { by }, _) => {
                     let by = *by;
@@ -235,11 +237,7 @@ impl PendingSearch<'_> {
     }
 
     /// All requests that are looked at.
-    async fn requests(
-        &self,
-        cluster: &Cluster,
-        gaps: &mut Vec<PendingGap>,
-    ) -> Result<Vec<AccessRequest>, PluginError> {
+    async fn requests(&self, cluster: &Cluster, gaps: &mut Vec<PendingGap>) -> Result<Vec<AccessRequest>, PluginError> {
         let named = self.namespaces.iter().cloned().map(Where::Namespace).collect::<Vec<_>>();
         let mut places = if named.is_empty() { vec![Where::Everywhere] } else { named };
         let mut requests = Vec::new();

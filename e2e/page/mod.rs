@@ -1,0 +1,13 @@
+//! The page of `kubectl daypass ui`, by its calls: [`answers`] are right for each caller, [`attacks`] get nothing, and
+//! [`serving`] is how it begins, streams and ends. [`tab`] plays the browser.
+
+mod answers;
+mod attacks;
+mod serving;
+pub mod tab;
+
+use libtest_mimic::Trial;
+
+pub fn trials() -> Vec<Trial> {
+    [answers::trials(), attacks::trials(), serving::trials()].into_iter().flatten().collect()
+}
