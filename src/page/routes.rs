@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use futures::FutureExt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 use kube::Client;
 use serde::Deserialize;
@@ -31,6 +30,8 @@ use crate::api::request::AccessRequest;
 
 /// Most bytes of a body.
 const MOST: usize = 64 << 10;
+/// Up to here one that is longer is read and thrown away, or who sends it would see a broken connection and not why.
+const HEARD_OUT: usize = 1 << 20;
 /// How long a body may take.
 const UNTIL_BODY: Duration = Duration::from_secs(10);
 /// Paths of views, which the front end tells apart.
@@ -251,11 +252,21 @@ async fn whole(head: &Parts, body: PageBody, kind: &'static str) -> Result<Bytes
     if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind) {
         return Err(PageRefusal::ContentType(kind));
     }
-    match timeout(UNTIL_BODY, Limited::new(body, MOST).collect().boxed()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(PageRefusal::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(PageRefusal::NoBody),
+    timeout(UNTIL_BODY, up_to_most(body)).await.unwrap_or(Err(PageRefusal::NoBody))
+}
+
+async fn up_to_most(mut body: PageBody) -> Result<Bytes, PageRefusal> {
+    let (mut kept, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(|_| PageRefusal::NoBody)?.into_data() else { continue };
+        length += piece.len();
+        if length <= MOST {
+            kept.extend_from_slice(&piece);
+        } else if length > HEARD_OUT {
+            break;
+        }
     }
+    if length > MOST { Err(PageRefusal::TooLarge) } else { Ok(kept.into()) }
 }
 
 fn file(asset: &'static PageAsset) -> Response<PageBody> {

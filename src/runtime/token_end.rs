@@ -20,7 +20,7 @@ pub fn end_of(token: &str) -> Option<Timestamp> {
 
 /// The same of the token that a header `Authorization` carries.
 pub fn end_of_bearer(header: &HeaderValue) -> Option<Timestamp> {
-    end_of(header.to_str().ok()?.strip_prefix("Bearer ")?)
+    end_of(str::from_utf8(header.as_bytes().strip_prefix(b"Bearer ")?).ok()?)
 }
 
 #[cfg(test)]
