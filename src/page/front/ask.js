@@ -1,0 +1,177 @@
+// Asks for access: what the policies offer here, what would be decided, and then the request itself.
+
+import { html, useEffect, useMemo, useState } from './vendor/preact-htm.js';
+import { post, read, requestPath, withQuery } from './call.js';
+import { now } from './clock.js';
+import { BreakGlassMark, CheckField, Empty, Gaps, Head, Notice, SelectField, TextField, Waiting, say, useAnswer } from './controls.js';
+import { draftOf, emptyForm, formOf, worthRepeating, wrongsOf } from './draft.js';
+import { Forecast, useForecast } from './foresee.js';
+import { keyOf, lengthOf, roleName, what, where, windowsOf } from './request.js';
+import { go, linkTo } from './route.js';
+import { forget, keep, templates } from './templates.js';
+import { words } from './words.js';
+
+/** @typedef {import('./draft.js').Form} Form */
+/**
+ * @typedef {{ role: { kind?: string, name: string }, policy: string, cluster?: boolean, breakGlass?: boolean, longest: string, usual?: string,
+ * needsTicket?: boolean, outcome: string, approvers: string[], line?: string | null }} Option
+ */
+
+const MOST_AGAIN = 5;
+
+/** @param {{ page: import('./shell.js').Page, query: URLSearchParams }} props */
+export function Ask({ page, query }) {
+  const { me, seen } = page;
+  const [form, setForm] = useState(() => ({ ...emptyForm(), namespace: query.get('namespace') ?? seen.place, role: query.get('role') ?? '' }));
+  const set = (/** @type {Partial<Form>} */ change) => setForm((before) => ({ ...before, ...change }));
+  useAgain(query.get('again') ?? '', page, setForm);
+  const [sending, setSending] = useState(false);
+  const [error, setError] = useState('');
+  const wrong = wrongsOf(form);
+  const fine = Boolean(form.namespace.trim() && form.role.trim()) && !Object.keys(wrong).length;
+  const draft = fine ? draftOf(form) : null;
+  const foreseen = useForecast(draft, Boolean(form.reason.trim()));
+  const submit = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!draft || !form.reason.trim()) return;
+    setSending(true);
+    setError('');
+    try {
+      const made = await post(requestPath(draft.metadata.namespace), draft);
+      page.requests.take(made);
+      say(words.ask.sent(keyOf(made)));
+      go(linkTo(made));
+    } catch (why) {
+      setError(why instanceof Error ? why.message : String(why));
+      setSending(false);
+    }
+  };
+  return html`<${Head} title=${words.view.ask} />
+    <div class="halves">
+      <form onSubmit=${submit} aria-label=${words.ask.form}>
+        <${Templates} page=${page} form=${form} setForm=${setForm} />
+        <${Where} page=${page} form=${form} set=${set} />
+        <${Why} form=${form} set=${set} wrong=${wrong} />
+        <${More} form=${form} set=${set} wrong=${wrong} />
+        ${error && html`<${Notice} tone="bad" alert><p>${error}</p><//>`}
+        <p class="row"><button class="main" disabled=${sending || !draft || !form.reason.trim()}>${words.ask.send}</button>
+          ${!form.reason.trim() && html`<span class="dim">${words.ask.needsReason}</span>`}</p>
+      </form>
+      <${Forecast} foreseen=${foreseen} none=${words.ask.noDraft} onUse=${(/** @type {any} */ near) => setForm({ ...formOf(near, me.username, now()), reason: form.reason })} />
+    </div>`;
+}
+
+/** Fills the form with a request that there was. @param {string} again its namespace and name @param {import('./shell.js').Page} page @param {(form: Form) => void} setForm */
+function useAgain(again, page, setForm) {
+  useEffect(() => {
+    const [namespace, name] = again.split('/');
+    if (!name) return;
+    const known = page.seen.byKey.get(again);
+    const fill = (/** @type {any} */ request) => setForm(formOf(request, page.me.username, now()));
+    if (known) fill(known);
+    else read(requestPath(namespace, name)).then(fill, (error) => say(error.message));
+  }, [again]);
+}
+
+/** The namespace, and what may be asked for in it. @param {{ page: import('./shell.js').Page, form: Form, set: (change: Partial<Form>) => void }} props */
+function Where({ page, form, set }) {
+  const names = useAnswer(async () => (await read('/k/api/v1/namespaces?limit=500')).items.map((/** @type {any} */ item) => item.metadata.name), []);
+  const seen = useMemo(() => [...new Set(page.seen.all.map((request) => request.metadata.namespace))].sort(), [page.seen.all]);
+  return html`<${TextField} label=${words.field.namespace} value=${form.namespace} required list=${names.value ?? seen} onInput=${(/** @type {string} */ namespace) => set({ namespace })} />
+    <${Options} namespace=${form.namespace.trim()} form=${form} set=${set} />`;
+}
+
+/** @param {{ namespace: string, form: Form, set: (change: Partial<Form>) => void }} props */
+function Options({ namespace, form, set }) {
+  const valid = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(namespace);
+  const settled = useSettled(valid ? namespace : '');
+  const offered = useAnswer(async () => (settled ? read(withQuery('/api/options', { namespace: settled })) : null), [settled]);
+  if (!settled) return html`<${Empty}>${words.ask.noNamespace}<//>`;
+  if (!offered.value) return html`<${Waiting} of=${offered} />`;
+  /** @type {{ options: Option[], gaps: string[] }} */
+  const { options, gaps } = offered.value;
+  const choose = (/** @type {Option} */ option) => set({
+    role: roleName(option.role),
+    reach: option.cluster ? 'cluster' : 'here',
+    breakGlass: Boolean(option.breakGlass),
+    duration: option.usual ?? '',
+    rules: '',
+    policy: '',
+    recurrence: null,
+  });
+  const isChosen = (/** @type {Option} */ option) => form.role === roleName(option.role) && form.breakGlass === Boolean(option.breakGlass)
+    && (form.reach === 'cluster') === Boolean(option.cluster);
+  return html`<fieldset class="options"><legend>${words.ask.offered(settled)}</legend>
+      ${!options.length && html`<${Empty}>${words.ask.noOptions}<//>`}
+      ${options.map((option, index) => html`<label key=${index} class="option">
+        <input type="radio" name="option" checked=${isChosen(option)} onChange=${() => choose(option)} />
+        <span><strong>${roleName(option.role)}</strong> ${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
+          <span class="dim"> ${words.ask.upTo(option.longest)}</span><br />
+          <span class=${option.outcome === 'Granted' ? 'told good' : option.outcome === 'Denied' ? 'told bad' : 'told waiting'}>${words.ask.outcome(option.outcome, option.approvers.join(', '))}</span>
+          <span class="dim"> · ${words.ask.byPolicy(option.policy)}${option.needsTicket ? ` · ${words.ask.needsTicket}` : ''}</span></span>
+      </label>`)}
+    </fieldset>
+    <${Gaps} gaps=${gaps} />
+    <${TextField} label=${words.field.role} value=${form.role} required hint=${words.ask.roleHint} onInput=${(/** @type {string} */ role) => set({ role })} />`;
+}
+
+/** A text once nobody has typed for a moment. @param {string} text */
+function useSettled(text) {
+  const [settled, set] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => set(text), 250);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
+}
+
+/** @param {{ form: Form, set: (change: Partial<Form>) => void, wrong: Partial<Record<keyof Form, string>> }} props */
+function Why({ form, set, wrong }) {
+  return html`<${TextField} label=${words.field.reason} value=${form.reason} required lines=${3} hint=${words.ask.reasonHint} onInput=${(/** @type {string} */ reason) => set({ reason })} />
+    <div class="row">
+      ${form.recurrence
+        ? html`<p>${words.length.recurs(windowsOf(form.recurrence), form.recurrence.weeks)} <button type="button" class="quiet" onClick=${() => set({ recurrence: null })}>${words.ask.onceOnly}</button></p>`
+        : html`<${TextField} label=${words.field.length} value=${form.duration} wrong=${wrong.duration} placeholder="1h30m" onInput=${(/** @type {string} */ duration) => set({ duration })} />`}
+      <${TextField} label=${words.field.ticket} value=${form.ticket} onInput=${(/** @type {string} */ ticket) => set({ ticket })} />
+    </div>`;
+}
+
+/** @param {{ form: Form, set: (change: Partial<Form>) => void, wrong: Partial<Record<keyof Form, string>> }} props */
+function More({ form, set, wrong }) {
+  const filled = Boolean(form.rules || form.starts || form.reach !== 'here' || form.policy || form.breakGlass);
+  return html`<details open=${filled}><summary>${words.ask.more}</summary>
+    <${TextField} label=${words.field.rules} value=${form.rules} lines=${2} wrong=${wrong.rules} hint=${words.ask.rulesHint} onInput=${(/** @type {string} */ rules) => set({ rules })} />
+    <div class="row">
+      <${SelectField} label=${words.field.reach} value=${form.reach} options=${words.ask.reaches} onInput=${(/** @type {any} */ reach) => set({ reach })} />
+      ${form.reach === 'names' && html`<${TextField} label=${words.field.namespaces} value=${form.namespaces} wrong=${wrong.namespaces} onInput=${(/** @type {string} */ namespaces) => set({ namespaces })} />`}
+    </div>
+    <div class="row">
+      ${!form.breakGlass && html`<${TextField} label=${words.field.starts} type="datetime-local" value=${form.starts} onInput=${(/** @type {string} */ starts) => set({ starts })} />`}
+      <${TextField} label=${words.field.policy} value=${form.policy} hint=${words.ask.policyHint} onInput=${(/** @type {string} */ policy) => set({ policy })} />
+    </div>
+    <${CheckField} label=${words.ask.breakGlass} checked=${form.breakGlass} hint=${words.ask.breakGlassHint} onInput=${(/** @type {boolean} */ breakGlass) => set({ breakGlass })} />
+  </details>`;
+}
+
+/** What was kept, and what was asked for before. @param {{ page: import('./shell.js').Page, form: Form, setForm: (form: Form) => void }} props */
+function Templates({ page, form, setForm }) {
+  const { me, seen } = page;
+  const [kept, setKept] = useState(() => templates(me));
+  const [name, setName] = useState('');
+  const before = useMemo(() => worthRepeating(seen.all, me.username, MOST_AGAIN), [seen.all]);
+  const store = () => {
+    setKept(keep(me, name.trim(), form));
+    setName('');
+    say(words.ask.templateKept);
+  };
+  return html`<details class="again" open=${kept.length > 0}><summary>${words.ask.again(kept.length + before.length)}</summary>
+    ${!kept.length && !before.length && html`<${Empty}>${words.ask.noneAgain}<//>`}
+    <ul class="picks">
+      ${kept.map((each) => html`<li key=${each.name}><button type="button" class="quiet" onClick=${() => setForm({ ...emptyForm(), ...each.form })}>${each.name}</button>
+        <button type="button" class="quiet dim" aria-label=${words.ask.forget(each.name)} onClick=${() => setKept(forget(me, each.name))}>${words.ask.remove}</button></li>`)}
+      ${before.map((request) => html`<li key=${request.metadata.uid}><button type="button" class="quiet" onClick=${() => setForm(formOf(request, me.username, now()))}>${words.ask.againLike(what(request), where(request), lengthOf(request))}</button></li>`)}
+    </ul>
+    ${form.role.trim() && html`<div class="row"><${TextField} label=${words.ask.templateName} value=${name} onInput=${setName} />
+      <button type="button" disabled=${!name.trim()} onClick=${store}>${words.ask.keepTemplate}</button></div>`}
+  </details>`;
+}

@@ -1,0 +1,195 @@
+// Everything about one request: how it stands and what is next, who decides, who said what, what happened, and what this
+// person can do about it.
+
+import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { GROUP, Refused, post, read, requestPath } from './call.js';
+import { instant } from './clock.js';
+import { BreakGlassMark, Empty, Head, Left, Notice, Rights, Risk, State, TextField, Time, Waiting, say, useAnswer } from './controls.js';
+import { ChangedNotice, Decision, useShown } from './decide.js';
+import { extension } from './draft.js';
+import { Forecast, useForecast } from './foresee.js';
+import { RiskReasons } from './inbox.js';
+import { hasGrant, isOver, isUnreviewed, keyOf, lengthOf, person, rights, roleName, saysOf, state, subjectName, times, where } from './request.js';
+import { go, linkTo } from './route.js';
+import { words } from './words.js';
+
+/** @typedef {import('./request.js').Request} Request */
+/** @typedef {import('./shell.js').Page} Page */
+
+/** @param {{ page: Page, namespace: string, name: string, uid: string }} props */
+export function Details({ page, namespace, name, uid }) {
+  const key = `${namespace}/${name}`;
+  const { seen } = page;
+  const known = seen.byKey.get(key);
+  const [anyway, setAnyway] = useState(false);
+  const asked = useAnswer(async () => known ?? read(requestPath(namespace, name)), [Boolean(known), seen.phase === 'loading']);
+  const missing = asked.error instanceof Refused && asked.error.status === 404;
+  useEffect(() => {
+    // Where not all namespaces may be watched, that of the request is.
+    if (seen.phase === 'refused' && asked.value) page.requests.look(namespace);
+  }, [seen.phase, Boolean(asked.value)]);
+  const request = known ?? asked.value;
+  if (!request) {
+    const body = missing ? html`<${Empty}>${words.details.gone(key)} <a href=${`/history?text=${encodeURIComponent(name)}`}>${words.details.seeHistory}</a><//>` : html`<${Waiting} of=${asked} />`;
+    return html`<${Head} title=${key} />${body}`;
+  }
+  if (uid && request.metadata.uid !== uid && !anyway) {
+    return html`<${Head} title=${key} /><${Notice} tone="waiting" alert>
+      <p>${words.details.another}</p>
+      <p class="row"><button type="button" onClick=${() => setAnyway(true)}>${words.details.showAnother}</button>
+        <a href=${`/history?request=${encodeURIComponent(uid)}`}>${words.details.seeHistory}</a></p>
+    <//>`;
+  }
+  return html`<${One} key=${request.metadata.uid} page=${page} live=${request} />`;
+}
+
+/** @param {{ page: Page, live: Request }} props */
+function One({ page, live }) {
+  const { shown, changed, showNew } = useShown(live);
+  const task = page.inbox.value?.requests.find((each) => each.uid === shown.metadata.uid);
+  const { begins, ends } = times(shown);
+  const { spec, status } = shown;
+  return html`<${Head} title=${keyOf(shown)}><p class="row"><${State} request=${shown} />${spec.breakGlass && html`<${BreakGlassMark} />`}<${Risk} level=${status?.risk?.level} /></p><//>
+    <p class="lead">${words.details.lead(person(shown), roleName(spec.role), where(shown))}</p>
+    <${ChangedNotice} changed=${changed} showNew=${showNew} />
+    <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>${status?.message || words.details.notLooked} ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<${Left} at=${ends} />`}</p>
+      ${status?.freezeAhead && html`<p>${words.details.freeze(status.freezeAhead.policy)} <${Time} at=${instant(status.freezeAhead.opensAt)} /></p>`}<//>
+    <div class="halves">
+      <div>
+        <blockquote>${spec.reason}</blockquote>
+        <dl class="facts">
+          <dt>${words.field.length}</dt><dd>${lengthOf(shown)}</dd>
+          <dt>${words.field.begins}</dt><dd><${Time} at=${begins} /></dd>
+          ${!Number.isNaN(ends) && html`<dt>${words.field.ends}</dt><dd><${Time} at=${ends} /></dd>`}
+          ${status?.window && html`<dt>${words.field.window}</dt><dd><${Time} at=${instant(status.window.opensAt)} /> – <${Time} at=${instant(status.window.closesAt)} /></dd>`}
+          <dt>${words.field.asked}</dt><dd><${Time} at=${instant(shown.metadata.creationTimestamp)} /> <${Left} at=${instant(shown.metadata.creationTimestamp)} /></dd>
+          ${spec.ticket && html`<dt>${words.field.ticket}</dt><dd>${spec.ticket}</dd>`}
+          ${status?.policy && html`<dt>${words.field.policy}</dt><dd><a href=${`/policies?name=${encodeURIComponent(status.policy.name)}`}>${status.policy.name}</a></dd>`}
+          ${spec.extends && html`<dt>${words.field.extends}</dt><dd><a href=${`/r/${shown.metadata.namespace}/${spec.extends}`}>${spec.extends}</a></dd>`}
+          ${status?.recorded ? html`<dt>${words.field.recorded}</dt><dd>${words.details.recorded(status.recorded)}</dd>` : null}
+        </dl>
+        <h2>${isOver(shown) ? words.inbox.granted : words.inbox.wouldBeGranted}</h2>
+        <${Granted} request=${shown} lines=${task?.rights} />
+        <${RiskReasons} request=${shown} />
+        <${Stages} request=${shown} />
+        <${Bindings} request=${shown} />
+      </div>
+      <${Actions} page=${page} shown=${shown} changed=${changed} task=${task} />
+    </div>
+    <${Happened} request=${shown} />`;
+}
+
+/** @param {{ request: Request, lines?: string[] }} props */
+function Granted({ request, lines }) {
+  const { rules } = request.spec;
+  const all = lines ?? (rules?.length ? rights(rules) : []);
+  if (!all.length) return html`<p>${words.details.wholeRole(roleName(request.spec.role))}</p>`;
+  return html`<${Rights} lines=${all} label=${words.inbox.wouldBeGranted} />`;
+}
+
+/** @param {{ page: Page, shown: Request, changed: import('./decide.js').Changed, task?: import('./waiting.js').Task }} props */
+function Actions({ page, shown, changed, task }) {
+  const may = saysOf(shown, page.me);
+  const review = may.review || task?.why === 'review';
+  const decide = !review && (may.decide || Boolean(task));
+  const again = `/ask?again=${encodeURIComponent(keyOf(shown))}`;
+  return html`<div class="actions">
+    ${decide && html`<section><h2>${words.details.decide}</h2><${Decision} page=${page} shown=${shown} changed=${changed} task="decide" /></section>`}
+    ${review && html`<section><h2>${words.details.review}</h2><p>${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
+      <${Decision} page=${page} shown=${shown} changed=${changed} task="review" /></section>`}
+    ${may.extend && html`<section><h2>${words.details.extend}</h2><${Extend} page=${page} running=${shown} /></section>`}
+    ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2><${Decision} page=${page} shown=${shown} changed=${noPolicy(changed)} task="drop" /></section>`}
+    ${may.revoke && html`<section><h2>${words.details.revoke}</h2><${Decision} page=${page} shown=${shown} changed=${noPolicy(changed)} task="revoke" /></section>`}
+    ${!decide && !review && !may.drop && !may.revoke && html`<p class="dim">${may.own ? words.details.nothingToDoOwn : words.details.nothingToDo}</p>`}
+    <p class="row">${!shown.spec.extends && html`<a class="button" href=${again}>${words.details.again}</a>`}
+      <a href=${`/history?request=${encodeURIComponent(shown.metadata.uid)}`}>${words.details.seeHistory}</a></p>
+  </div>`;
+}
+
+/** To end access is right under whatever policy and role it runs; only that it is the same request matters. @param {import('./decide.js').Changed} changed */
+function noPolicy(changed) {
+  return changed.filter((each) => each === 'request' || each === 'gone');
+}
+
+/** @param {{ page: Page, running: Request }} props */
+function Extend({ page, running }) {
+  const [by, setBy] = useState('30m');
+  const [reason, setReason] = useState('');
+  const [error, setError] = useState('');
+  const [sending, setSending] = useState(false);
+  const fine = /^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(by.trim());
+  const draft = fine ? extension(running, by, reason) : null;
+  const foreseen = useForecast(draft);
+  const submit = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!draft) return;
+    setSending(true);
+    try {
+      const made = await post(requestPath(running.metadata.namespace), draft);
+      page.requests.take(made);
+      say(words.ask.sent(keyOf(made)));
+      go(linkTo(made));
+    } catch (why) {
+      setError(why instanceof Error ? why.message : String(why));
+      setSending(false);
+    }
+  };
+  return html`<form onSubmit=${submit} aria-label=${words.details.extend}>
+    <div class="row"><${TextField} label=${words.field.by} value=${by} onInput=${setBy} wrong=${fine ? '' : words.ask.wrong.duration} />
+      <${TextField} label=${words.field.whyLonger} value=${reason} onInput=${setReason} /></div>
+    <${Forecast} foreseen=${foreseen} none=${words.ask.noDraft} />
+    ${error && html`<${Notice} tone="bad" alert><p>${error}</p><//>`}
+    <button class="main" disabled=${sending || !draft}>${words.details.extendBy}</button>
+  </form>`;
+}
+
+/** The stages of the policy, which of them is open, and who said what. @param {{ request: Request }} props */
+function Stages({ request }) {
+  const { status } = request;
+  const name = status?.policy?.name ?? '';
+  const policy = useAnswer(async () => (name ? read(`${GROUP}/accesspolicies/${encodeURIComponent(name)}`) : null), [name]);
+  const open = status?.stage;
+  /** @type {any[]} */
+  const told = policy.value?.spec.approval?.stages ?? [];
+  const all = told.some((stage) => stage.name === open?.name) || !open ? told : [...told, open];
+  const reviews = Object.entries(status?.reviews ?? {});
+  if (!all.length && !reviews.length) return null;
+  const index = all.findIndex((stage) => stage.name === open?.name);
+  const decided = state(request) !== 'Pending';
+  return html`${all.length > 0 && html`<h2>${words.details.stages}</h2><ol class="stages">${all.map((stage, at) => {
+    const is = decided ? 'decided' : at === index ? 'open' : at < index ? 'done' : 'later';
+    const approvers = (at === index && open?.approvers) || stage.approvers || [];
+    return html`<li key=${stage.name} class=${is} aria-current=${is === 'open' ? 'step' : undefined}>
+      <strong>${stage.name}</strong> <span class="dim">${words.details.stageIs[is]}</span><br />
+      ${words.details.stage(is === 'open' ? (open?.approved ?? 0) : null, stage.required ?? 1, approvers.map(subjectName).join(', '))}
+      ${status?.escalated?.includes(stage.name) && html`<br /><span class="told waiting">${words.details.escalated}</span>`}
+    </li>`;
+  })}</ol>`}
+  ${reviews.length > 0 && html`<h2>${words.details.reviews}</h2><ul class="reasons">${reviews.map(([who, review]) => {
+    const counted = status?.countedReviews?.find((each) => each.reviewer === who);
+    return html`<li key=${who}><strong>${who}</strong> ${words.verdict[review.verdict] ?? review.verdict}${review.comment && html`: <q>${review.comment}</q>`}
+      <span class="dim"> ${counted ? words.details.counts : words.details.countsNot}</span></li>`;
+  })}</ul>`}
+  ${isUnreviewed(request) && html`<p>${words.details.reviewers((status?.breakGlass?.reviewers ?? []).map(subjectName).join(', '))}</p>`}`;
+}
+
+/** @param {{ request: Request }} props */
+function Bindings({ request }) {
+  const bindings = request.status?.bindings ?? [];
+  if (!bindings.length || isOver(request)) return null;
+  return html`<h2>${words.details.bindings}</h2><ul class="rights">${bindings.map((binding) => html`<li key=${`${binding.namespace}/${binding.name}`}><code>${binding.kind} ${binding.namespace ? `${binding.namespace}/` : ''}${binding.name}</code></li>`)}</ul>`;
+}
+
+/** @param {{ request: Request }} props */
+function Happened({ request }) {
+  const history = request.status?.history ?? [];
+  return html`<h2>${words.details.history}</h2>
+    ${request.status?.historyDropped ? html`<p>${words.details.dropped(request.status.historyDropped)}</p>` : null}
+    ${history.length
+      ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.details.history}><table class="plain">
+        <thead><tr>${words.details.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
+        <tbody>${history.map((entry, index) => html`<tr key=${index}><td><${Time} at=${instant(entry.at)} /></td><td>${words.event[entry.event] ?? entry.event}</td><td>${entry.by ?? words.details.controller}</td>
+          <td>${entry.message}${entry.review?.comment && html` <q>${entry.review.comment}</q>`}</td></tr>`)}</tbody>
+      </table></div>`
+      : html`<${Empty}>${words.details.noHistory}<//>`}`;
+}

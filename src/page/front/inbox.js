@@ -1,0 +1,129 @@
+// What waits for this person: exactly what would be granted, its risk and its reason; decided one by one, or several with
+// one look.
+
+import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { read, requestPath } from './call.js';
+import { instant } from './clock.js';
+import { BreakGlassMark, Dialog, Empty, Gaps, Head, Left, Rights, Risk, TextField, Time, Waiting, say, useAnswer } from './controls.js';
+import { ChangedNotice, Decision, sent, useShown } from './decide.js';
+import { isOver, keyOf, lengthOf, person, what, where } from './request.js';
+import { linkTo } from './route.js';
+import { words } from './words.js';
+
+/** @typedef {import('./request.js').Request} Request */
+/** @typedef {import('./waiting.js').Task} Task */
+/** @typedef {{ task: Task, shown: Request }} Chosen */
+
+/** @param {{ page: import('./shell.js').Page }} props */
+export function Inbox({ page }) {
+  const { inbox } = page;
+  const [chosen, choose] = useState(/** @type {Map<string, Chosen>} */ (new Map()));
+  const [open, setOpen] = useState(false);
+  const tasks = inbox.value?.requests ?? [];
+  const still = tasks.flatMap((task) => chosen.get(task.uid) ?? []);
+  const pick = (/** @type {Task} */ task, /** @type {Request | null} */ shown) => choose((before) => {
+    const next = new Map(before);
+    if (shown) next.set(task.uid, { task, shown });
+    else next.delete(task.uid);
+    return next;
+  });
+  return html`<${Head} title=${words.view.inbox}>
+      ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setOpen(true)}>${words.inbox.decideAll(still.length)}</button></p>`}
+    <//>
+    <${Waiting} of=${inbox} />
+    ${inbox.value && html`<${Gaps} gaps=${inbox.value.gaps} />`}
+    ${inbox.value && !tasks.length && html`<${Empty}>${words.inbox.none}<//>`}
+    <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task} picked=${chosen.has(task.uid)} pick=${pick} />`)}</ul>
+    ${open && still.length > 0 && html`<${Several} page=${page} chosen=${still} onClose=${() => setOpen(false)} />`}`;
+}
+
+/** @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void }} props */
+function Item({ page, task, picked, pick }) {
+  const known = page.seen.byKey.get(`${task.namespace}/${task.name}`);
+  const live = known?.metadata.uid === task.uid ? known : undefined;
+  const asked = useAnswer(async () => live ?? read(requestPath(task.namespace, task.name)), [task.resourceVersion, Boolean(live)]);
+  const request = live ?? asked.value;
+  if (!request) return html`<li class="card"><h2>${task.namespace}/${task.name}</h2><${Waiting} of=${asked} /></li>`;
+  return html`<${Card} page=${page} task=${task} live=${request} picked=${picked} pick=${pick} />`;
+}
+
+/** @param {{ page: import('./shell.js').Page, task: Task, live: Request, picked: boolean, pick: (task: Task, shown: Request | null) => void }} props */
+function Card({ page, task, live, picked, pick }) {
+  const { shown, changed, showNew } = useShown(live);
+  useEffect(() => {
+    if (picked) pick(task, changed.length ? null : shown);
+  }, [shown, changed.length]);
+  const title = words.inbox.title(person(shown), what(shown), where(shown));
+  const turn = (/** @type {any} */ event) => pick(task, event.currentTarget.checked ? shown : null);
+  return html`<li class="card">
+    <div class="card-head">
+      <input type="checkbox" aria-label=${words.inbox.choose(keyOf(shown))} checked=${picked} disabled=${changed.length > 0} onChange=${turn} />
+      <h2><a href=${linkTo(shown)}>${title}</a></h2>
+      ${shown.spec.breakGlass && html`<${BreakGlassMark} />`}
+      <${Risk} level=${task.risk} />
+    </div>
+    <${ChangedNotice} changed=${changed} showNew=${showNew} />
+    <div class="halves">
+      <div>
+        <blockquote>${shown.spec.reason}</blockquote>
+        <dl class="facts">
+          <dt>${words.field.asks}</dt><dd>${words.inbox.why(task.why)}${task.until && html` · ${words.inbox.until} <${Time} at=${instant(task.until)} /> <${Left} at=${instant(task.until)} />`}</dd>
+          <dt>${words.field.length}</dt><dd>${lengthOf(shown)}</dd>
+          ${shown.spec.startTime && html`<dt>${words.field.begins}</dt><dd><${Time} at=${instant(shown.spec.startTime)} /></dd>`}
+          <dt>${words.field.asked}</dt><dd><${Left} at=${instant(shown.metadata.creationTimestamp)} /></dd>
+          ${shown.spec.ticket && html`<dt>${words.field.ticket}</dt><dd>${shown.spec.ticket}</dd>`}
+        </dl>
+        <h3>${isOver(shown) ? words.inbox.granted : words.inbox.wouldBeGranted}</h3>
+        <${Rights} lines=${task.rights} label=${words.inbox.wouldBeGranted} />
+        <${RiskReasons} request=${shown} />
+      </div>
+      <${Decision} page=${page} shown=${shown} changed=${changed} task=${task.why === 'review' ? 'review' : 'decide'} />
+    </div>
+  </li>`;
+}
+
+/** Why a role is taken to be harmful. @param {{ request: Request }} props */
+export function RiskReasons({ request }) {
+  const reasons = request.status?.risk?.reasons ?? [];
+  if (!reasons.length) return null;
+  return html`<h3>${words.inbox.riskWhy}</h3><ul class="reasons">${reasons.map((reason) => html`<li key=${reason}>${reason}</li>`)}</ul>`;
+}
+
+/** @param {{ page: import('./shell.js').Page, chosen: Chosen[], onClose: () => void }} props */
+function Several({ page, chosen, onClose }) {
+  // What the dialog shows when it opens is what is decided, whatever becomes of it meanwhile.
+  const [all] = useState(chosen);
+  const [comment, setComment] = useState('');
+  const [results, setResults] = useState(/** @type {Record<string, { tone: string, sentence: string }>} */ ({}));
+  const [state, setState] = useState(/** @type {'asking' | 'sending' | 'done'} */ ('asking'));
+  const decide = async (/** @type {'Approve' | 'Deny'} */ verdict) => {
+    setState('sending');
+    for (const { shown } of all) {
+      const result = await sent(shown, page.me.username, verdict, comment);
+      if (result.latest) page.requests.take(result.latest);
+      setResults((before) => ({ ...before, [shown.metadata.uid]: result }));
+    }
+    setState('done');
+    say(words.inbox.allDone);
+    page.inbox.again();
+  };
+  return html`<${Dialog} title=${words.inbox.decideAll(all.length)} onClose=${onClose}>
+    <div class="scroll" tabindex="0" role="region" aria-label=${words.inbox.table}><table class="plain">
+      <thead><tr>${words.inbox.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
+      <tbody>${all.map(({ task, shown }) => html`<tr key=${task.uid}>
+        <th scope="row">${person(shown)}<br /><span class="dim">${keyOf(shown)}</span></th>
+        <td><strong>${what(shown)}</strong> ${words.inbox.in} ${where(shown)}, ${lengthOf(shown)}<${Rights} lines=${task.rights} label=${words.inbox.wouldBeGranted} /></td>
+        <td><${Risk} level=${task.risk} /></td>
+        <td>${shown.spec.reason}</td>
+        <td role="status">${results[task.uid] && html`<span class=${`told ${results[task.uid].tone}`}>${results[task.uid].sentence}</span>`}</td>
+      </tr>`)}</tbody>
+    </table></div>
+    ${state === 'done'
+      ? html`<p class="row"><button type="button" class="main" onClick=${onClose}>${words.close}</button></p>`
+      : html`<${TextField} label=${words.field.comment} value=${comment} onInput=${setComment} lines=${2} />
+        <p class="row">
+          <button type="button" class="main" disabled=${state === 'sending'} onClick=${() => decide('Approve')}>${words.inbox.approveAll(all.length)}</button>
+          <button type="button" class="no" disabled=${state === 'sending'} onClick=${() => decide('Deny')}>${words.inbox.denyAll(all.length)}</button>
+        </p>`}
+  <//>`;
+}

@@ -1,0 +1,184 @@
+// What is around every view: the name of who is signed in, the cluster, the connection, the way to each view; and what is
+// shown in place of them before anybody is signed in, or when the sign-in has ended.
+
+import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { MINUTE, SECOND, instant, now, useNow } from './clock.js';
+import { Announcer, Empty, Head, Left, Notice, SelectField, TextField, Time } from './controls.js';
+import { keepPlace, useRequests } from './requests.js';
+import { usePlace } from './route.js';
+import { words } from './words.js';
+import { useInbox } from './waiting.js';
+import { Now } from './now.js';
+import { Inbox } from './inbox.js';
+import { Ask } from './ask.js';
+import { Details } from './details.js';
+import { Policies } from './policies.js';
+import { History } from './history.js';
+import { Health } from './health.js';
+
+/** @typedef {import('./request.js').Me} Me */
+/** @typedef {{ me: Me, requests: import('./requests.js').Requests, seen: import('./requests.js').Seen, inbox: import('./waiting.js').Waiting }} Page */
+
+const VIEWS = /** @type {const} */ ([
+  ['now', Now],
+  ['inbox', Inbox],
+  ['ask', Ask],
+  ['policies', Policies],
+  ['history', History],
+  ['health', Health],
+]);
+/** So long before its end the sign-in is pointed at. */
+const SOON = 10 * MINUTE;
+const THEME = 'daypass.theme';
+
+/** @param {{ me: Me, requests: import('./requests.js').Requests }} props */
+export function Shell({ me, requests }) {
+  const seen = useRequests(requests);
+  const inbox = useInbox(seen);
+  const ends = instant(me.expires);
+  const ended = useNow(SECOND * 5) >= ends;
+  useEffect(() => {
+    if (ended) requests.stop();
+  }, [ended]);
+  if (ended) return html`<${SignedOut} why="" />`;
+  const page = { me, requests, seen, inbox };
+  return html`
+    <a class="skip" href="#main" data-plain>${words.shell.skip}</a>
+    <${Top} page=${page} />
+    <${Announcer} />
+    <main id="main" tabindex="-1">
+      <${Connection} page=${page} />
+      <${View} page=${page} />
+    </main>`;
+}
+
+/** @param {{ page: Page }} props */
+function View({ page }) {
+  const { path, query } = usePlace();
+  const [, first, namespace, name] = path.split('/').map(decodeURIComponent);
+  if (first === 'r' && namespace && name) {
+    return html`<${Details} key=${path} page=${page} namespace=${namespace} name=${name} uid=${query.get('uid') ?? ''} />`;
+  }
+  const [, Component] = VIEWS.find(([view]) => view === (first || 'now')) ?? [];
+  if (Component) return html`<${Component} key=${first} page=${page} query=${query} />`;
+  return html`<${Head} title=${words.shell.nowhere} /><${Empty}>${words.shell.nowhereWay}<//>`;
+}
+
+/** @param {{ page: Page }} props */
+function Top({ page }) {
+  const { path } = usePlace();
+  const { me, inbox } = page;
+  const current = path.split('/')[1] || 'now';
+  const waiting = inbox.value?.requests.length ?? 0;
+  return html`<header class="top">
+    <a class="brand" href="/now">${words.shell.name}</a>
+    <nav aria-label=${words.shell.views}>
+      ${VIEWS.map(
+        ([view]) => html`<a key=${view} href=${`/${view}`} aria-current=${view === current ? 'page' : undefined}>
+          ${words.view[view]}${view === 'inbox' && waiting ? html` <span class="count">${waiting}<span class="unseen"> ${words.shell.waiting}</span></span>` : null}
+        </a>`,
+      )}
+    </nav>
+    <div class="who">
+      <span title=${words.shell.cluster}><span class="unseen">${words.shell.cluster} </span>${me.cluster}</span>
+      <strong title=${words.shell.signedInAs}><span class="unseen">${words.shell.signedInAs} </span>${me.username}</strong>
+      <${SignInEnd} at=${instant(me.expires)} />
+      <${Live} page=${page} />
+      <${Theme} />
+    </div>
+  </header>`;
+}
+
+/** @param {{ at: number }} props */
+function SignInEnd({ at }) {
+  const present = useNow(15 * SECOND);
+  if (Number.isNaN(at)) return null;
+  return html`<span class=${at - present < SOON ? 'soon' : 'dim'}>${words.shell.signInEnds} ${at - present < SOON ? html`<${Left} at=${at} />` : html`<${Time} at=${at} />`}</span>`;
+}
+
+/** @param {{ page: Page }} props */
+function Live({ page }) {
+  const { phase } = page.seen;
+  return html`<span class=${`live ${phase}`} role="status">${words.shell.phase[phase]}</span>`;
+}
+
+function Theme() {
+  const [theme, set] = useState(document.documentElement.dataset.theme ?? '');
+  const choose = (/** @type {string} */ to) => {
+    set(to);
+    if (to) document.documentElement.dataset.theme = to;
+    else delete document.documentElement.dataset.theme;
+    try {
+      localStorage.setItem(THEME, to);
+    } catch {
+      // Then it holds until the page is loaded anew.
+    }
+  };
+  return html`<${SelectField} label=${words.shell.theme} value=${theme} onInput=${choose} options=${words.shell.themes} />`;
+}
+
+/** What is wrong with the connection, and which namespace is looked at where not all may be. @param {{ page: Page }} props */
+function Connection({ page }) {
+  const { seen, requests } = page;
+  if (seen.phase === 'lost') {
+    return html`<${Notice} tone="waiting" alert>
+      <p>${words.shell.lost} ${seen.why}</p>
+      <p><${Retry} at=${seen.retryAt} /> <button type="button" onClick=${() => requests.retry()}>${words.shell.retryNow}</button></p>
+    <//>`;
+  }
+  if (seen.phase === 'refused') return html`<${Narrow} page=${page} why=${seen.why} />`;
+  if (!seen.place) return null;
+  const all = () => look(requests, '');
+  return html`<p class="place">${words.shell.onlyIn(seen.place)} <button type="button" class="quiet" onClick=${all}>${words.shell.lookAtAll}</button></p>`;
+}
+
+/** @param {{ at: number }} props */
+function Retry({ at }) {
+  useNow(SECOND);
+  return html`<span>${words.shell.retryIn(Math.max(0, Math.ceil((at - now()) / SECOND)))}</span>`;
+}
+
+/** @param {{ page: Page, why: string }} props */
+function Narrow({ page, why }) {
+  const [place, set] = useState('');
+  const choose = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (place.trim()) look(page.requests, place.trim());
+  };
+  return html`<${Notice} tone="waiting" alert>
+    <p>${words.shell.notAll} ${why}</p>
+    <form class="row" onSubmit=${choose}>
+      <${TextField} label=${words.field.namespace} value=${place} onInput=${set} required />
+      <button>${words.shell.lookThere}</button>
+    </form>
+  <//>`;
+}
+
+/** @param {import('./requests.js').Requests} requests @param {string} place */
+function look(requests, place) {
+  keepPlace(place);
+  requests.look(place);
+}
+
+/** Before anything is known. @param {{ sentence: string, retry?: () => void }} props */
+export function Start({ sentence, retry }) {
+  return html`<main class="start" id="main">
+    <h1>${words.shell.name}</h1>
+    <p role="status">${sentence}</p>
+    ${retry && html`<button type="button" onClick=${retry}>${words.again}</button>`}
+  </main>`;
+}
+
+/** When nobody is signed in, and how to be. @param {{ why: string }} props */
+export function SignedOut({ why }) {
+  useEffect(() => {
+    document.title = words.shell.title(words.signedOut.title);
+  }, []);
+  return html`<main class="start" id="main">
+    <h1>${words.signedOut.title}</h1>
+    <p role="alert">${why || words.signedOut.ended}</p>
+    <p>${words.signedOut.loopback} <code>kubectl daypass ui</code></p>
+    <p>${words.signedOut.cluster} <button type="button" onClick=${() => location.reload()}>${words.signedOut.again}</button></p>
+  </main>`;
+}
+
