@@ -171,7 +171,7 @@ function Templates({ page, form, setForm }) {
         <button type="button" class="quiet dim" aria-label=${words.ask.forget(each.name)} onClick=${() => setKept(forget(me, each.name))}>${words.ask.remove}</button></li>`)}
       ${before.map((request) => html`<li key=${request.metadata.uid}><button type="button" class="quiet" onClick=${() => setForm(formOf(request, me.username, now()))}>${words.ask.againLike(what(request), where(request), lengthOf(request))}</button></li>`)}
     </ul>
-    ${form.role.trim() && html`<div class="row"><${TextField} label=${words.ask.templateName} value=${name} onInput=${setName} />
+    ${form.role.trim() && html`<div class="row end"><${TextField} label=${words.ask.templateName} value=${name} onInput=${setName} />
       <button type="button" disabled=${!name.trim()} onClick=${store}>${words.ask.keepTemplate}</button></div>`}
   </details>`;
 }

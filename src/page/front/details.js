@@ -9,7 +9,7 @@ import { ChangedNotice, Decision, useShown } from './decide.js';
 import { extension } from './draft.js';
 import { Forecast, useForecast } from './foresee.js';
 import { RiskReasons } from './inbox.js';
-import { hasGrant, isOver, isUnreviewed, keyOf, lengthOf, person, rights, roleName, saysOf, state, subjectName, times, where } from './request.js';
+import { beginsWhenApproved, hasGrant, isOver, isUnreviewed, keyOf, lengthOf, person, rights, roleName, saysOf, state, subjectName, tense, times, where } from './request.js';
 import { go, linkTo } from './route.js';
 import { words } from './words.js';
 
@@ -49,18 +49,19 @@ function One({ page, live }) {
   const task = page.inbox.value?.requests.find((each) => each.uid === shown.metadata.uid);
   const { begins, ends } = times(shown);
   const { spec, status } = shown;
+  const planned = !beginsWhenApproved(shown);
   return html`<${Head} title=${keyOf(shown)}><p class="row"><${State} request=${shown} />${spec.breakGlass && html`<${BreakGlassMark} />`}<${Risk} level=${status?.risk?.level} /></p><//>
-    <p class="lead">${words.details.lead(person(shown), roleName(spec.role), where(shown))}</p>
+    <p class="lead">${words.details.lead[tense(shown)](person(shown), roleName(spec.role), where(shown))}</p>
     <${ChangedNotice} changed=${changed} showNew=${showNew} />
-    <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>${status?.message || words.details.notLooked} ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<${Left} at=${ends} />`}</p>
+    <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>${status?.message || words.details.notLooked} ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<span class="dim">${words.details.endsIn} <${Left} at=${ends} /></span>`}</p>
       ${status?.freezeAhead && html`<p>${words.details.freeze(status.freezeAhead.policy)} <${Time} at=${instant(status.freezeAhead.opensAt)} /></p>`}<//>
     <div class="halves">
       <div>
         <blockquote>${spec.reason}</blockquote>
         <dl class="facts">
           <dt>${words.field.length}</dt><dd>${lengthOf(shown)}</dd>
-          <dt>${words.field.begins}</dt><dd><${Time} at=${begins} /></dd>
-          ${!Number.isNaN(ends) && html`<dt>${words.field.ends}</dt><dd><${Time} at=${ends} /></dd>`}
+          <dt>${words.field.begins}</dt><dd>${planned ? html`<${Time} at=${begins} />` : words.details.onApproval}</dd>
+          ${planned && !Number.isNaN(ends) && html`<dt>${words.field.ends}</dt><dd><${Time} at=${ends} /></dd>`}
           ${status?.window && html`<dt>${words.field.window}</dt><dd><${Time} at=${instant(status.window.opensAt)} /> – <${Time} at=${instant(status.window.closesAt)} /></dd>`}
           <dt>${words.field.asked}</dt><dd><${Time} at=${instant(shown.metadata.creationTimestamp)} /> <${Left} at=${instant(shown.metadata.creationTimestamp)} /></dd>
           ${spec.ticket && html`<dt>${words.field.ticket}</dt><dd>${spec.ticket}</dd>`}
@@ -68,7 +69,7 @@ function One({ page, live }) {
           ${spec.extends && html`<dt>${words.field.extends}</dt><dd><a href=${`/r/${shown.metadata.namespace}/${spec.extends}`}>${spec.extends}</a></dd>`}
           ${status?.recorded ? html`<dt>${words.field.recorded}</dt><dd>${words.details.recorded(status.recorded)}</dd>` : null}
         </dl>
-        <h2>${isOver(shown) ? words.inbox.granted : words.inbox.wouldBeGranted}</h2>
+        <h2>${words.details.what[tense(shown)]}</h2>
         <${Granted} request=${shown} lines=${task?.rights} />
         <${RiskReasons} request=${shown} />
         <${Stages} request=${shown} />
@@ -84,7 +85,7 @@ function Granted({ request, lines }) {
   const { rules } = request.spec;
   const all = lines ?? (rules?.length ? rights(rules) : []);
   if (!all.length) return html`<p>${words.details.wholeRole(roleName(request.spec.role))}</p>`;
-  return html`<${Rights} lines=${all} label=${words.inbox.wouldBeGranted} />`;
+  return html`<${Rights} lines=${all} label=${words.details.what[tense(request)]} />`;
 }
 
 /** @param {{ page: Page, shown: Request, changed: import('./decide.js').Changed, task?: import('./waiting.js').Task }} props */

@@ -6,7 +6,7 @@ import { read, requestPath } from './call.js';
 import { instant } from './clock.js';
 import { BreakGlassMark, Dialog, Empty, Gaps, Head, Left, Rights, Risk, TextField, Time, Waiting, say, useAnswer } from './controls.js';
 import { ChangedNotice, Decision, sent, useShown } from './decide.js';
-import { isOver, keyOf, lengthOf, person, what, where } from './request.js';
+import { keyOf, lengthOf, person, tense, what, where } from './request.js';
 import { linkTo } from './route.js';
 import { words } from './words.js';
 
@@ -53,7 +53,7 @@ function Card({ page, task, live, picked, pick }) {
   useEffect(() => {
     if (picked) pick(task, changed.length ? null : shown);
   }, [shown, changed.length]);
-  const title = words.inbox.title(person(shown), what(shown), where(shown));
+  const title = words.details.lead[tense(shown)](person(shown), what(shown), where(shown));
   const turn = (/** @type {any} */ event) => pick(task, event.currentTarget.checked ? shown : null);
   return html`<li class="card">
     <div class="card-head">
@@ -73,8 +73,8 @@ function Card({ page, task, live, picked, pick }) {
           <dt>${words.field.asked}</dt><dd><${Left} at=${instant(shown.metadata.creationTimestamp)} /></dd>
           ${shown.spec.ticket && html`<dt>${words.field.ticket}</dt><dd>${shown.spec.ticket}</dd>`}
         </dl>
-        <h3>${isOver(shown) ? words.inbox.granted : words.inbox.wouldBeGranted}</h3>
-        <${Rights} lines=${task.rights} label=${words.inbox.wouldBeGranted} />
+        <h3>${words.details.what[tense(shown)]}</h3>
+        <${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} />
         <${RiskReasons} request=${shown} />
       </div>
       <${Decision} page=${page} shown=${shown} changed=${changed} task=${task.why === 'review' ? 'review' : 'decide'} />

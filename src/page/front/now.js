@@ -4,7 +4,7 @@ import { html, useMemo } from './vendor/preact-htm.js';
 import { DAY, HOUR, SECOND, useNow } from './clock.js';
 import { BreakGlassMark, Empty, Head, Left, SelectField, State, TextField, Time } from './controls.js';
 import { useGrowth } from './growth.js';
-import { STATES, isOver, keyOf, namespacesOf, person, roleName, state, times, what, where } from './request.js';
+import { STATES, beginsWhenApproved, isOver, keyOf, lengthOf, namespacesOf, person, roleName, state, times, what, where } from './request.js';
 import { linkTo, setQuery } from './route.js';
 import { Axis, Bar, rangeAround } from './timeline.js';
 import { words } from './words.js';
@@ -70,15 +70,17 @@ function Rows({ all, length }) {
 /** @param {{ request: Request, range: import('./timeline.js').Range }} props */
 function Row({ request, range }) {
   return useMemo(() => {
-    const { begins, ends } = times(request);
+    const { asked, begins, ends } = times(request);
     const over = isOver(request);
     return html`<tr role="row" class=${over ? 'over' : ''}>
       <th role="rowheader" scope="row"><a href=${linkTo(request)}>${person(request)}</a></th>
       <td role="cell" class="role">${what(request)} ${request.spec.breakGlass && html`<${BreakGlassMark} />`}</td>
       <td role="cell" class="where">${where(request)}</td>
       <td role="cell"><${State} request=${request} /></td>
-      <td role="cell" class="when"><${Time} at=${begins} />${Number.isNaN(ends) ? null : html`<span class="dim"> – </span><${Time} at=${ends} />`}</td>
-      <td role="cell" class="when">${state(request) === 'Pending' ? null : html`<${Left} at=${state(request) === 'Scheduled' ? begins : ends} />`}</td>
+      <td role="cell" class="when">${beginsWhenApproved(request)
+        ? html`<span class="dim">${words.now.asked}</span> <${Time} at=${asked} />`
+        : html`<${Time} at=${begins} />${Number.isNaN(ends) ? null : html`<span class="dim"> – </span><${Time} at=${ends} />`}`}</td>
+      <td role="cell" class="when">${beginsWhenApproved(request) ? lengthOf(request) : html`<${Left} at=${state(request) === 'Scheduled' ? begins : ends} />`}</td>
       <td role="cell" class="chart"><${Bar} request=${request} range=${range} /></td>
     </tr>`;
   }, [request, range]);

@@ -84,6 +84,17 @@ export function hasGrant(request) {
   return ['Active', 'Suspended'].includes(state(request));
 }
 
+/** Whether it is not settled yet when access would begin: as soon as people agree. @param {Request} request */
+export function beginsWhenApproved(request) {
+  return state(request) === 'Pending' && !request.spec.startTime;
+}
+
+/** Whether somebody asks for it, has it, or did ask once. @param {Request} request @returns {'asks' | 'has' | 'asked'} */
+export function tense(request) {
+  if (isOver(request)) return 'asked';
+  return hasGrant(request) ? 'has' : 'asks';
+}
+
 /** Whether break-glass access has yet to be reviewed. @param {Request} request */
 export function isUnreviewed(request) {
   const review = request.status?.breakGlass;

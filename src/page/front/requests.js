@@ -20,6 +20,8 @@ import { keyOf } from './request.js';
 const PAGE = '500';
 /** How long changes are gathered before they are told: shorter than anybody sees, longer than a burst. */
 const GATHER = 40;
+/** So long a tab may be out of sight before it lets go of its connection. */
+const HIDDEN = 30_000;
 const LONGEST_PAUSE = 15_000;
 /** A watch that ends sooner is no good end, and is not begun again at once. */
 const SHORT = 1000;
@@ -33,6 +35,8 @@ export class Requests {
     this.told = new Set();
     this.gathering = 0;
     this.version = '';
+    /** @type {'stopped' | 'looking' | 'resting'} */
+    this.state = 'stopped';
     this.pause = 0;
     this.running = new AbortController();
     this.wake = () => {};
@@ -40,7 +44,17 @@ export class Requests {
     this.seen = { phase: 'loading', place: '', all: [], byKey: this.byKey, why: '', retryAt: 0 };
     addEventListener('online', () => this.wake());
     this.cut = new AbortController();
+    this.hiding = 0;
     addEventListener('offline', () => this.cut.abort());
+    // A browser opens six connections to a server. A tab that nobody looks at, or that is only kept to go back to, must not
+    // hold one of them.
+    addEventListener('pagehide', () => this.rest());
+    addEventListener('pageshow', (event) => event.persisted && this.resume());
+    document.addEventListener('visibilitychange', () => {
+      clearTimeout(this.hiding);
+      if (document.hidden) this.hiding = setTimeout(() => this.rest(), HIDDEN);
+      else this.resume();
+    });
   }
 
   /** Looks at all namespaces, or at this one, from now on. @param {string} place */
@@ -49,13 +63,30 @@ export class Requests {
     this.cut.abort();
     this.running = new AbortController();
     this.byKey.clear();
+    this.state = 'looking';
     this.tell({ phase: 'loading', place, why: '' });
-    this.run(place, this.running.signal);
+    this.run(place, this.running.signal, true);
   }
 
   /** Looks no more. */
   stop() {
+    this.state = 'stopped';
     this.running.abort();
+  }
+
+  /** Lets go of the connection until somebody looks again. */
+  rest() {
+    if (this.state !== 'looking') return;
+    this.state = 'resting';
+    this.running.abort();
+  }
+
+  /** Goes on where it rested. */
+  resume() {
+    if (this.state !== 'resting') return;
+    this.state = 'looking';
+    this.running = new AbortController();
+    this.run(this.seen.place, this.running.signal, this.seen.phase === 'loading');
   }
 
   /** Tries a lost connection again at once. */
@@ -71,9 +102,8 @@ export class Requests {
     this.gather();
   }
 
-  /** @param {string} place @param {AbortSignal} stop */
-  async run(place, stop) {
-    let fresh = true;
+  /** @param {string} place @param {AbortSignal} stop @param {boolean} fresh whether nothing is known yet that a watch goes on from */
+  async run(place, stop, fresh) {
     while (!stop.aborted) {
       this.cut = new AbortController();
       const signal = AbortSignal.any([stop, this.cut.signal]);
@@ -84,6 +114,7 @@ export class Requests {
       } catch (error) {
         if (stop.aborted) return;
         if (error instanceof Refused && !error.isAway && error.status !== 410) {
+          this.state = 'stopped';
           this.tell({ phase: 'refused', why: error.message });
           return;
         }

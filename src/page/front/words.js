@@ -81,18 +81,17 @@ const now = {
   more: (/** @type {number} */ left) => `Show more (${left} left)`,
   none: 'Nobody has asked for access here yet.',
   noneFits: 'No request fits these filters.',
+  asked: 'asked',
   refused: 'Requests cannot be shown before a namespace is chosen.',
   askOne: 'Ask for access',
 };
 
 const inbox = {
   none: 'Nothing waits for your decision.',
-  title: (/** @type {string} */ who, /** @type {string} */ what, /** @type {string} */ where) => `${who} asks for ${what} in ${where}`,
   choose: (/** @type {string} */ key) => `Choose ${key}`,
   why: (/** @type {string} */ why) => (why === 'review' ? 'Review of emergency access' : why),
   until: 'by',
   wouldBeGranted: 'What would be granted',
-  granted: 'What was asked for',
   riskWhy: 'Why that risk',
   decideAll: (/** @type {number} */ n) => `Decide ${n} together`,
   approveAll: (/** @type {number} */ n) => `Approve all ${n}`,
@@ -191,12 +190,19 @@ const foresee = {
 };
 
 const details = {
-  lead: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) => `${who} asks for ${role} in ${where}`,
+  lead: {
+    asks: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) => `${who} asks for ${role} in ${where}`,
+    has: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) => `${who} has ${role} in ${where}`,
+    asked: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) => `${who} asked for ${role} in ${where}`,
+  },
+  what: { asks: 'What would be granted', has: 'What is granted', asked: 'What was asked for' },
+  endsIn: 'It ends',
   gone: (/** @type {string} */ key) => `There is no request ${key}. It may have been removed after it was over.`,
   seeHistory: 'See its history',
   another: 'The link is for another request of the same name, which is not there any more.',
   showAnother: 'Show the one that is there now',
   notLooked: 'Daypass has not looked at it yet.',
+  onApproval: 'as soon as it is approved',
   freeze: (/** @type {string} */ policy) => `Policy ${policy} takes it away when its window opens:`,
   recorded: (/** @type {number} */ n) => `the archive has ${count(n, 'entry', 'entries')} of it`,
   wholeRole: (/** @type {string} */ role) => `All that role ${role} has.`,
