@@ -52,15 +52,16 @@ async function policyMoved(shown) {
 
 /**
  * What is shown of a request that changes while somebody looks. It follows what does not matter for a decision; what does
- * is held back until they ask for it, so that nobody approves what slid under the button.
- * @param {Request} live
+ * is held back until they ask for it, so that nobody approves what slid under the button. Who has nothing to decide sees
+ * everything as it comes.
+ * @param {Request} live @param {boolean} decides
  */
-export function useShown(live) {
+export function useShown(live, decides) {
   const [held, hold] = useState(live);
-  const changed = changes(held, live);
+  const changed = decides ? changes(held, live) : [];
   useEffect(() => {
     if (!changed.length && held !== live) hold(live);
-  }, [live]);
+  }, [live, decides]);
   return { shown: changed.length ? held : live, changed, showNew: () => hold(live) };
 }
 

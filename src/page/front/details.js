@@ -45,8 +45,9 @@ export function Details({ page, namespace, name, uid }) {
 
 /** @param {{ page: Page, live: Request }} props */
 function One({ page, live }) {
-  const { shown, changed, showNew } = useShown(live);
-  const task = page.inbox.value?.requests.find((each) => each.uid === shown.metadata.uid);
+  const task = page.inbox.value?.requests.find((each) => each.uid === live.metadata.uid);
+  const asks = tasksOf(live, page.me, task);
+  const { shown, changed, showNew } = useShown(live, asks.decide || asks.review);
   const { begins, ends } = times(shown);
   const { spec, status } = shown;
   const planned = !beginsWhenApproved(shown);
@@ -91,25 +92,26 @@ function Granted({ request, lines }) {
 /** @param {{ page: Page, shown: Request, changed: import('./decide.js').Changed, task?: import('./waiting.js').Task }} props */
 function Actions({ page, shown, changed, task }) {
   const may = saysOf(shown, page.me);
-  const review = may.review || task?.why === 'review';
-  const decide = !review && (may.decide || Boolean(task));
+  const { decide, review } = tasksOf(shown, page.me, task);
   const again = `/ask?again=${encodeURIComponent(keyOf(shown))}`;
   return html`<div class="actions">
     ${decide && html`<section><h2>${words.details.decide}</h2><${Decision} page=${page} shown=${shown} changed=${changed} task="decide" /></section>`}
     ${review && html`<section><h2>${words.details.review}</h2><p>${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
       <${Decision} page=${page} shown=${shown} changed=${changed} task="review" /></section>`}
     ${may.extend && html`<section><h2>${words.details.extend}</h2><${Extend} page=${page} running=${shown} /></section>`}
-    ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2><${Decision} page=${page} shown=${shown} changed=${noPolicy(changed)} task="drop" /></section>`}
-    ${may.revoke && html`<section><h2>${words.details.revoke}</h2><${Decision} page=${page} shown=${shown} changed=${noPolicy(changed)} task="revoke" /></section>`}
+    ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="drop" /></section>`}
+    ${may.revoke && html`<section><h2>${words.details.revoke}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="revoke" /></section>`}
     ${!decide && !review && !may.drop && !may.revoke && html`<p class="dim">${may.own ? words.details.nothingToDoOwn : words.details.nothingToDo}</p>`}
     <p class="row">${!shown.spec.extends && html`<a class="button" href=${again}>${words.details.again}</a>`}
       <a href=${`/history?request=${encodeURIComponent(shown.metadata.uid)}`}>${words.details.seeHistory}</a></p>
   </div>`;
 }
 
-/** To end access is right under whatever policy and role it runs; only that it is the same request matters. @param {import('./decide.js').Changed} changed */
-function noPolicy(changed) {
-  return changed.filter((each) => each === 'request' || each === 'gone');
+/** What this person is asked for, by the request itself or by what the server counts. @param {Request} request @param {import('./request.js').Me} me @param {import('./waiting.js').Task} [task] */
+function tasksOf(request, me, task) {
+  const may = saysOf(request, me);
+  const review = may.review || (isUnreviewed(request) && task?.why === 'review');
+  return { review, decide: !review && (may.decide || (state(request) === 'Pending' && Boolean(task))) };
 }
 
 /** @param {{ page: Page, running: Request }} props */
@@ -151,7 +153,7 @@ function Stages({ request }) {
   const policy = useAnswer(async () => (name ? read(`${GROUP}/accesspolicies/${encodeURIComponent(name)}`) : null), [name]);
   const open = status?.stage;
   /** @type {any[]} */
-  const told = policy.value?.spec.approval?.stages ?? [];
+  const told = request.spec.breakGlass ? [] : (policy.value?.spec.approval?.stages ?? []);
   const all = told.some((stage) => stage.name === open?.name) || !open ? told : [...told, open];
   const reviews = Object.entries(status?.reviews ?? {});
   if (!all.length && !reviews.length) return null;

@@ -18,7 +18,7 @@ import { words } from './words.js';
 export function Inbox({ page }) {
   const { inbox } = page;
   const [chosen, choose] = useState(/** @type {Map<string, Chosen>} */ (new Map()));
-  const [open, setOpen] = useState(false);
+  const [together, setTogether] = useState(/** @type {Chosen[] | null} */ (null));
   const tasks = inbox.value?.requests ?? [];
   const still = tasks.flatMap((task) => chosen.get(task.uid) ?? []);
   const pick = (/** @type {Task} */ task, /** @type {Request | null} */ shown) => choose((before) => {
@@ -27,14 +27,18 @@ export function Inbox({ page }) {
     else next.delete(task.uid);
     return next;
   });
+  const closed = () => {
+    setTogether(null);
+    choose(new Map());
+  };
   return html`<${Head} title=${words.view.inbox}>
-      ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setOpen(true)}>${words.inbox.decideAll(still.length)}</button></p>`}
+      ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setTogether(still)}>${words.inbox.decideAll(still.length)}</button></p>`}
     <//>
     <${Waiting} of=${inbox} />
     ${inbox.value && html`<${Gaps} gaps=${inbox.value.gaps} />`}
     ${inbox.value && !tasks.length && html`<${Empty}>${words.inbox.none}<//>`}
     <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task} picked=${chosen.has(task.uid)} pick=${pick} />`)}</ul>
-    ${open && still.length > 0 && html`<${Several} page=${page} chosen=${still} onClose=${() => setOpen(false)} />`}`;
+    ${together && html`<${Several} page=${page} all=${together} onClose=${closed} />`}`;
 }
 
 /** @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void }} props */
@@ -49,7 +53,7 @@ function Item({ page, task, picked, pick }) {
 
 /** @param {{ page: import('./shell.js').Page, task: Task, live: Request, picked: boolean, pick: (task: Task, shown: Request | null) => void }} props */
 function Card({ page, task, live, picked, pick }) {
-  const { shown, changed, showNew } = useShown(live);
+  const { shown, changed, showNew } = useShown(live, true);
   useEffect(() => {
     if (picked) pick(task, changed.length ? null : shown);
   }, [shown, changed.length]);
@@ -89,10 +93,11 @@ export function RiskReasons({ request }) {
   return html`<h3>${words.inbox.riskWhy}</h3><ul class="reasons">${reasons.map((reason) => html`<li key=${reason}>${reason}</li>`)}</ul>`;
 }
 
-/** @param {{ page: import('./shell.js').Page, chosen: Chosen[], onClose: () => void }} props */
-function Several({ page, chosen, onClose }) {
-  // What the dialog shows when it opens is what is decided, whatever becomes of it meanwhile.
-  const [all] = useState(chosen);
+/**
+ * What the dialog shows when it opens is what is decided, whatever becomes of it meanwhile.
+ * @param {{ page: import('./shell.js').Page, all: Chosen[], onClose: () => void }} props
+ */
+function Several({ page, all, onClose }) {
   const [comment, setComment] = useState('');
   const [results, setResults] = useState(/** @type {Record<string, { tone: string, sentence: string }>} */ ({}));
   const [state, setState] = useState(/** @type {'asking' | 'sending' | 'done'} */ ('asking'));
@@ -108,14 +113,14 @@ function Several({ page, chosen, onClose }) {
     page.inbox.again();
   };
   return html`<${Dialog} title=${words.inbox.decideAll(all.length)} onClose=${onClose}>
-    <div class="scroll" tabindex="0" role="region" aria-label=${words.inbox.table}><table class="plain">
-      <thead><tr>${words.inbox.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
-      <tbody>${all.map(({ task, shown }) => html`<tr key=${task.uid}>
-        <th scope="row">${person(shown)}<br /><span class="dim">${keyOf(shown)}</span></th>
-        <td><strong>${what(shown)}</strong> ${words.inbox.in} ${where(shown)}, ${lengthOf(shown)}<${Rights} lines=${task.rights} label=${words.inbox.wouldBeGranted} /></td>
-        <td><${Risk} level=${task.risk} /></td>
-        <td>${shown.spec.reason}</td>
-        <td role="status">${results[task.uid] && html`<span class=${`told ${results[task.uid].tone}`}>${results[task.uid].sentence}</span>`}</td>
+    <div class="scroll" tabindex="0" role="region" aria-label=${words.inbox.table}><table class="plain stacks" role="table">
+      <thead role="rowgroup"><tr role="row">${words.inbox.columns.map((column) => html`<th key=${column} role="columnheader" scope="col">${column}</th>`)}</tr></thead>
+      <tbody role="rowgroup">${all.map(({ task, shown }) => html`<tr key=${task.uid} role="row">
+        <th role="rowheader" scope="row">${person(shown)}<br /><span class="dim">${keyOf(shown)}</span></th>
+        <td role="cell"><strong>${what(shown)}</strong> ${words.inbox.in} ${where(shown)}, ${lengthOf(shown)}<${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} /></td>
+        <td role="cell"><${Risk} level=${task.risk} /></td>
+        <td role="cell">${shown.spec.reason}<br /><span class="dim">${words.inbox.why(task.why)}</span></td>
+        <td role="cell"><span role="status" class=${`told ${results[task.uid]?.tone ?? ''}`}>${results[task.uid]?.sentence}</span></td>
       </tr>`)}</tbody>
     </table></div>
     ${state === 'done'

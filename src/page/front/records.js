@@ -63,7 +63,8 @@ export function fromRequests(all, wish) {
       && (!wish.kind || record.kind === wish.kind) && (!wish.request || record.request.uid === wish.request)
       && wish.text.toLowerCase().split(/\s+/).every((word) => text.includes(word)) && !(at < since) && !(at >= until);
   });
-  return fits.sort((a, b) => instant(b.at) - instant(a.at));
+  const index = (/** @type {Kept} */ record) => Number(record.id.slice(record.id.lastIndexOf('/') + 1));
+  return fits.sort((a, b) => instant(b.at) - instant(a.at) || index(b) - index(a));
 }
 
 /** @param {Request} request @returns {Kept[]} */

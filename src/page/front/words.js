@@ -91,7 +91,6 @@ const inbox = {
   choose: (/** @type {string} */ key) => `Choose ${key}`,
   why: (/** @type {string} */ why) => (why === 'review' ? 'Review of emergency access' : why),
   until: 'by',
-  wouldBeGranted: 'What would be granted',
   riskWhy: 'Why that risk',
   decideAll: (/** @type {number} */ n) => `Decide ${n} together`,
   approveAll: (/** @type {number} */ n) => `Approve all ${n}`,
