@@ -65,12 +65,12 @@ export function useShown(live, decides) {
   return { shown: changed.length ? held : live, changed, showNew: () => hold(live) };
 }
 
-/** That what is shown is not what there is any more. @param {{ changed: Changed, showNew: () => void }} props */
-export function ChangedNotice({ changed, showNew }) {
+/** That what is shown is not what there is any more. @param {{ shown: Request, changed: Changed, showNew: () => void }} props */
+export function ChangedNotice({ shown, changed, showNew }) {
   if (!changed.length) return null;
   return html`<${Notice} tone="waiting" alert>
     <p>${changed.map((what) => words.decide.changed[what]).join(' ')} ${words.decide.lookAgain}</p>
-    <button type="button" onClick=${showNew}>${words.decide.showNew}</button>
+    <button type="button" onClick=${showNew}>${words.decide.showNew}<span class="unseen"> ${keyOf(shown)}</span></button>
   <//>`;
 }
 
@@ -116,8 +116,10 @@ export async function sent(shown, me, verdict, comment) {
   try {
     const outcome = await give(shown, me, verdict, comment);
     if ('given' in outcome) return { tone: 'good', sentence: words.decide.done(verdict, keyOf(shown)), given: outcome.given, latest: outcome.given };
-    const what = outcome.changed.map((each) => words.decide.changed[each]).join(' ') || words.decide.nothingThatMatters;
-    return { tone: 'waiting', sentence: `${words.decide.notSent} ${what} ${words.decide.decideAnew}`, latest: outcome.latest };
+    const { changed, latest } = outcome;
+    const what = changed.map((each) => words.decide.changed[each]).join(' ') || words.decide.nothingThatMatters;
+    const anew = changed.includes('gone') || changed.includes('policyNow') ? '' : words.decide.decideAnew;
+    return { tone: 'waiting', sentence: `${words.decide.notSent} ${what} ${anew}`, latest };
   } catch (error) {
     return { tone: 'bad', sentence: words.decide.failed(error instanceof Error ? error.message : String(error)) };
   }

@@ -53,7 +53,7 @@ function One({ page, live }) {
   const planned = !beginsWhenApproved(shown);
   return html`<${Head} title=${keyOf(shown)}><p class="row"><${State} request=${shown} />${spec.breakGlass && html`<${BreakGlassMark} />`}<${Risk} level=${status?.risk?.level} /></p><//>
     <p class="lead">${words.details.lead[tense(shown)](person(shown), roleName(spec.role), where(shown))}</p>
-    <${ChangedNotice} changed=${changed} showNew=${showNew} />
+    <${ChangedNotice} shown=${shown} changed=${changed} showNew=${showNew} />
     <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>${status?.message || words.details.notLooked} ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<span class="dim">${words.details.endsIn} <${Left} at=${ends} /></span>`}</p>
       ${status?.freezeAhead && html`<p>${words.details.freeze(status.freezeAhead.policy)} <${Time} at=${instant(status.freezeAhead.opensAt)} /></p>`}<//>
     <div class="halves">

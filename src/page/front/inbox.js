@@ -66,7 +66,7 @@ function Card({ page, task, live, picked, pick }) {
       ${shown.spec.breakGlass && html`<${BreakGlassMark} />`}
       <${Risk} level=${task.risk} />
     </div>
-    <${ChangedNotice} changed=${changed} showNew=${showNew} />
+    <${ChangedNotice} shown=${shown} changed=${changed} showNew=${showNew} />
     <div class="halves">
       <div>
         <blockquote>${shown.spec.reason}</blockquote>

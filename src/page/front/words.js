@@ -111,8 +111,8 @@ const decide = {
     request: 'It was deleted, and another request has its name.',
     role: 'The rules of its role are others than those that you were shown.',
     policy: 'Another policy decides than the one that you were shown, or it was changed.',
-    policyNow: 'The policy was changed, and the request is not judged by the new one yet.',
-    gone: 'It was deleted.',
+    policyNow: 'The policy was changed, and the request is not judged by the new one yet: wait until it is, and decide then.',
+    gone: 'It was deleted, so there is nothing to decide.',
   },
   lookAgain: 'Look at it again before you decide.',
   showNew: 'Show it as it is now',
@@ -398,7 +398,7 @@ export const words = {
   },
   where: {
     cluster: 'the whole cluster',
-    extended: (/** @type {string} */ name) => `where ${name} holds`,
+    extended: (/** @type {string} */ name) => `the scope of ${name}`,
     labels: (/** @type {string} */ labels) => (labels ? `namespaces with ${labels}` : 'all namespaces'),
   },
   length: {
