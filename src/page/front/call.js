@@ -21,10 +21,10 @@ export class Refused extends Error {
   }
 }
 
-/** @type {() => void} */
+/** @type {(why: string) => void} */
 let signedOut = () => {};
 
-/** Sets what happens when a call is answered with 401. @param {() => void} then */
+/** Sets what happens when a call is answered with 401. @param {(why: string) => void} then */
 export function onSignedOut(then) {
   signedOut = then;
 }
@@ -49,8 +49,9 @@ export async function send(path, how = {}) {
   }
   setClock(answer.headers.get('Date'));
   if (answer.ok) return answer;
-  if (answer.status === 401) signedOut();
-  throw await refusal(answer);
+  const refused = await refusal(answer);
+  if (answer.status === 401) signedOut(refused.message);
+  throw refused;
 }
 
 /** The JSON of a good answer. @param {string} path @param {Parameters<typeof send>[1]} [how] @returns {Promise<any>} */

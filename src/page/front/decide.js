@@ -53,16 +53,25 @@ async function policyMoved(shown) {
 /**
  * What is shown of a request that changes while somebody looks. It follows what does not matter for a decision; what does
  * is held back until they ask for it, so that nobody approves what slid under the button. Who has nothing to decide sees
- * everything as it comes.
- * @param {Request} live @param {boolean} decides
+ * everything as it comes. `reading` is true while the rights that are shown are those from before such a change.
+ * @param {Request} live @param {boolean} decides @param {string} [rightsOf] the version whose rights are shown
  */
-export function useShown(live, decides) {
+export function useShown(live, decides, rightsOf) {
   const [held, hold] = useState(live);
+  const [moved, setMoved] = useState(false);
   const changed = decides ? changes(held, live) : [];
   useEffect(() => {
     if (!changed.length && held !== live) hold(live);
   }, [live, decides]);
-  return { shown: changed.length ? held : live, changed, showNew: () => hold(live) };
+  const reading = decides && moved && rightsOf !== undefined && rightsOf !== live.metadata.resourceVersion;
+  useEffect(() => {
+    if (moved && rightsOf === live.metadata.resourceVersion) setMoved(false);
+  }, [moved, rightsOf, live]);
+  const showNew = () => {
+    setMoved(true);
+    hold(live);
+  };
+  return { shown: changed.length ? held : live, changed, showNew, reading };
 }
 
 /** That what is shown is not what there is any more. @param {{ shown: Request, changed: Changed, showNew: () => void }} props */
@@ -76,9 +85,9 @@ export function ChangedNotice({ shown, changed, showNew }) {
 
 /**
  * A comment and the buttons of a decision.
- * @param {{ page: import('./shell.js').Page, shown: Request, changed: Changed, task: 'decide' | 'review' | 'revoke' | 'drop', onGiven?: (request: Request) => void }} props
+ * @param {{ page: import('./shell.js').Page, shown: Request, changed: Changed, task: 'decide' | 'review' | 'revoke' | 'drop', reading?: boolean, onGiven?: (sentence: string) => void }} props
  */
-export function Decision({ page, shown, changed, task, onGiven }) {
+export function Decision({ page, shown, changed, task, reading = false, onGiven }) {
   const [comment, setComment] = useState('');
   const [sending, setSending] = useState(false);
   const [told, tell] = useState(/** @type {{ tone: string, sentence: string } | null} */ (null));
@@ -93,16 +102,17 @@ export function Decision({ page, shown, changed, task, onGiven }) {
     say(result.sentence);
     if (!result.given) return;
     page.inbox.again();
-    onGiven?.(result.given);
+    onGiven?.(result.sentence);
   };
   return html`<div class="decision" role="group" aria-label=${words.decide.group(keyOf(shown))}>
     <${TextField} label=${words.field.comment} value=${comment} onInput=${setComment} lines=${2} />
     <p class="row">
       ${buttons.map(
-        ([verdict, word]) => html`<button key=${verdict} type="button" class=${verdict === 'Approve' ? 'main' : 'no'} disabled=${sending || changed.length > 0}
+        ([verdict, word]) => html`<button key=${verdict} type="button" class=${verdict === 'Approve' ? 'main' : 'no'} disabled=${sending || reading || changed.length > 0}
           onClick=${() => decide(verdict)}>${word}<span class="unseen"> ${keyOf(shown)}</span></button>`,
       )}
     </p>
+    ${reading && html`<p class="hint">${words.decide.reading}</p>`}
     ${told && html`<${Notice} tone=${told.tone} alert=${told.tone === 'bad'}><p>${told.sentence}</p><//>`}
   </div>`;
 }

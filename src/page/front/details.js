@@ -47,7 +47,7 @@ export function Details({ page, namespace, name, uid }) {
 function One({ page, live }) {
   const task = page.inbox.value?.requests.find((each) => each.uid === live.metadata.uid);
   const asks = tasksOf(live, page.me, task);
-  const { shown, changed, showNew } = useShown(live, asks.decide || asks.review);
+  const { shown, changed, showNew, reading } = useShown(live, asks.decide || asks.review, task?.resourceVersion);
   const { begins, ends } = times(shown);
   const { spec, status } = shown;
   const planned = !beginsWhenApproved(shown);
@@ -76,7 +76,7 @@ function One({ page, live }) {
         <${Stages} request=${shown} />
         <${Bindings} request=${shown} />
       </div>
-      <${Actions} page=${page} shown=${shown} changed=${changed} task=${task} />
+      <${Actions} page=${page} shown=${shown} changed=${changed} reading=${reading} task=${task} />
     </div>
     <${Happened} request=${shown} />`;
 }
@@ -89,15 +89,15 @@ function Granted({ request, lines }) {
   return html`<${Rights} lines=${all} label=${words.details.what[tense(request)]} />`;
 }
 
-/** @param {{ page: Page, shown: Request, changed: import('./decide.js').Changed, task?: import('./waiting.js').Task }} props */
-function Actions({ page, shown, changed, task }) {
+/** @param {{ page: Page, shown: Request, changed: import('./decide.js').Changed, reading: boolean, task?: import('./waiting.js').Task }} props */
+function Actions({ page, shown, changed, reading, task }) {
   const may = saysOf(shown, page.me);
   const { decide, review } = tasksOf(shown, page.me, task);
   const again = `/ask?again=${encodeURIComponent(keyOf(shown))}`;
   return html`<div class="actions">
-    ${decide && html`<section><h2>${words.details.decide}</h2><${Decision} page=${page} shown=${shown} changed=${changed} task="decide" /></section>`}
+    ${decide && html`<section><h2>${words.details.decide}</h2><${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="decide" /></section>`}
     ${review && html`<section><h2>${words.details.review}</h2><p>${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
-      <${Decision} page=${page} shown=${shown} changed=${changed} task="review" /></section>`}
+      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="review" /></section>`}
     ${may.extend && html`<section><h2>${words.details.extend}</h2><${Extend} page=${page} running=${shown} /></section>`}
     ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="drop" /></section>`}
     ${may.revoke && html`<section><h2>${words.details.revoke}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="revoke" /></section>`}

@@ -4,7 +4,7 @@
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { read, requestPath } from './call.js';
 import { instant } from './clock.js';
-import { BreakGlassMark, Dialog, Empty, Gaps, Head, Left, Rights, Risk, TextField, Time, Waiting, say, useAnswer } from './controls.js';
+import { BreakGlassMark, Dialog, Empty, Gaps, Head, Left, Notice, Rights, Risk, TextField, Time, Waiting, say, useAnswer } from './controls.js';
 import { ChangedNotice, Decision, sent, useShown } from './decide.js';
 import { keyOf, lengthOf, person, tense, what, where } from './request.js';
 import { linkTo } from './route.js';
@@ -19,7 +19,12 @@ export function Inbox({ page }) {
   const { inbox } = page;
   const [chosen, choose] = useState(/** @type {Map<string, Chosen>} */ (new Map()));
   const [together, setTogether] = useState(/** @type {Chosen[] | null} */ (null));
+  const [last, setLast] = useState(/** @type {{ sentence: string, shown: Request } | null} */ (null));
   const tasks = inbox.value?.requests ?? [];
+  useEffect(() => {
+    // What had the focus is gone with what was decided: go on at the top, not at the start of the page.
+    if (last && document.activeElement === document.body) document.querySelector('h1')?.focus();
+  }, [tasks.length]);
   const still = tasks.flatMap((task) => chosen.get(task.uid) ?? []);
   const pick = (/** @type {Task} */ task, /** @type {Request | null} */ shown) => choose((before) => {
     const next = new Map(before);
@@ -34,34 +39,35 @@ export function Inbox({ page }) {
   return html`<${Head} title=${words.view.inbox}>
       ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setTogether(still)}>${words.inbox.decideAll(still.length)}</button></p>`}
     <//>
+    ${last && html`<${Notice} tone="good"><p>${last.sentence} <a href=${linkTo(last.shown)}>${words.inbox.seeIt}</a></p><//>`}
     <${Waiting} of=${inbox} />
     ${inbox.value && html`<${Gaps} gaps=${inbox.value.gaps} />`}
     ${inbox.value && !tasks.length && html`<${Empty}>${words.inbox.none}<//>`}
-    <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task} picked=${chosen.has(task.uid)} pick=${pick} />`)}</ul>
+    <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task} picked=${chosen.has(task.uid)} pick=${pick} onGiven=${(/** @type {string} */ sentence, /** @type {Request} */ shown) => setLast({ sentence, shown })} />`)}</ul>
     ${together && html`<${Several} page=${page} all=${together} onClose=${closed} />`}`;
 }
 
-/** @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void }} props */
-function Item({ page, task, picked, pick }) {
+/** @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props */
+function Item({ page, task, picked, pick, onGiven }) {
   const known = page.seen.byKey.get(`${task.namespace}/${task.name}`);
   const live = known?.metadata.uid === task.uid ? known : undefined;
   const asked = useAnswer(async () => live ?? read(requestPath(task.namespace, task.name)), [task.resourceVersion, Boolean(live)]);
   const request = live ?? asked.value;
   if (!request) return html`<li class="card"><h2>${task.namespace}/${task.name}</h2><${Waiting} of=${asked} /></li>`;
-  return html`<${Card} page=${page} task=${task} live=${request} picked=${picked} pick=${pick} />`;
+  return html`<${Card} page=${page} task=${task} live=${request} picked=${picked} pick=${pick} onGiven=${onGiven} />`;
 }
 
-/** @param {{ page: import('./shell.js').Page, task: Task, live: Request, picked: boolean, pick: (task: Task, shown: Request | null) => void }} props */
-function Card({ page, task, live, picked, pick }) {
-  const { shown, changed, showNew } = useShown(live, true);
+/** @param {{ page: import('./shell.js').Page, task: Task, live: Request, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props */
+function Card({ page, task, live, picked, pick, onGiven }) {
+  const { shown, changed, showNew, reading } = useShown(live, true, task.resourceVersion);
   useEffect(() => {
-    if (picked) pick(task, changed.length ? null : shown);
-  }, [shown, changed.length]);
+    if (picked) pick(task, changed.length || reading ? null : shown);
+  }, [shown, changed.length, reading]);
   const title = words.details.lead[tense(shown)](person(shown), what(shown), where(shown));
   const turn = (/** @type {any} */ event) => pick(task, event.currentTarget.checked ? shown : null);
   return html`<li class="card">
     <div class="card-head">
-      <input type="checkbox" aria-label=${words.inbox.choose(keyOf(shown))} checked=${picked} disabled=${changed.length > 0} onChange=${turn} />
+      <input type="checkbox" aria-label=${words.inbox.choose(keyOf(shown))} checked=${picked} disabled=${reading || changed.length > 0} onChange=${turn} />
       <h2><a href=${linkTo(shown)}>${title}</a></h2>
       ${shown.spec.breakGlass && html`<${BreakGlassMark} />`}
       <${Risk} level=${task.risk} />
@@ -81,7 +87,7 @@ function Card({ page, task, live, picked, pick }) {
         <${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} />
         <${RiskReasons} request=${shown} />
       </div>
-      <${Decision} page=${page} shown=${shown} changed=${changed} task=${task.why === 'review' ? 'review' : 'decide'} />
+      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task=${task.why === 'review' ? 'review' : 'decide'} onGiven=${(/** @type {string} */ sentence) => onGiven(sentence, shown)} />
     </div>
   </li>`;
 }

@@ -9,33 +9,44 @@ import { words } from './words.js';
 
 const page = /** @type {Element} */ (document.getElementById('page'));
 const requests = new Requests();
+page.replaceChildren();
 
-/** Takes the one-time token out of the address, so that it stays in no history, and gives it for a session. */
+/**
+ * Takes the one-time token out of the address, so that it stays in no history, and gives it for a session. Why that failed
+ * is answered: it matters only to a browser that has no session yet.
+ * @returns {Promise<string>}
+ */
 async function openSession() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (!token) return;
+  if (!token) return '';
   history.replaceState(null, '', location.pathname + location.search);
-  await post('/session', { token });
-}
-
-async function start() {
-  page.replaceChildren();
-  render(html`<${Start} sentence=${words.loading} />`, page);
   try {
-    await openSession();
-    const me = await read('/api/me');
-    render(html`<${Shell} me=${me} requests=${requests} />`, page);
-    requests.look(new URLSearchParams(location.search).get('in') ?? keptPlace());
+    await post('/session', { token });
+    return '';
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const out = error instanceof Refused && (error.status === 401 || error.status === 403);
-    render(out ? html`<${SignedOut} why=${message} />` : html`<${Start} sentence=${message} retry=${start} />`, page);
+    if (error instanceof Refused && !error.isAway) return error.message;
+    throw error;
   }
 }
 
-onSignedOut(() => {
+async function start() {
+  render(html`<${Start} sentence=${words.loading} />`, page);
+  let spent = '';
+  try {
+    spent = await openSession();
+    const me = await read('/api/me');
+    render(html`<${Shell} me=${me} requests=${requests} />`, page);
+    requests.look(keptPlace());
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const out = error instanceof Refused && (error.status === 401 || error.status === 403);
+    render(out ? html`<${SignedOut} why=${spent || message} />` : html`<${Start} sentence=${message} retry=${start} />`, page);
+  }
+}
+
+onSignedOut((why) => {
   requests.stop();
-  render(html`<${SignedOut} why="" />`, page);
+  render(html`<${SignedOut} why=${why} />`, page);
 });
 followLinks();
 start();

@@ -1,9 +1,9 @@
 // What is around every view: the name of who is signed in, the cluster, the connection, the way to each view; and what is
 // shown in place of them before anybody is signed in, or when the sign-in has ended.
 
-import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { MINUTE, SECOND, instant, now, useNow } from './clock.js';
-import { Announcer, Empty, Head, Left, Notice, SelectField, TextField, Time } from './controls.js';
+import { Announcer, Empty, Head, Left, Notice, SelectField, TextField, Time, say } from './controls.js';
 import { keepPlace, useRequests } from './requests.js';
 import { usePlace } from './route.js';
 import { words } from './words.js';
@@ -70,6 +70,11 @@ function Top({ page }) {
   const { me, inbox } = page;
   const current = path.split('/')[1] || 'now';
   const waiting = inbox.value?.requests.length ?? 0;
+  const before = useRef(waiting);
+  useEffect(() => {
+    if (waiting > before.current) say(words.inbox.come(waiting));
+    before.current = waiting;
+  }, [waiting]);
   return html`<header class="top">
     <a class="brand" href="/now">${words.shell.name}</a>
     <nav aria-label=${words.shell.views}>
