@@ -3,6 +3,7 @@
 import { html, useEffect, useId, useRef, useState } from './vendor/preact-htm.js';
 import { MINUTE, SECOND, clockTime, exactTime, span, useNow } from './clock.js';
 import { state, toneOf } from './request.js';
+import { hasMoved } from './route.js';
 import { words } from './words.js';
 
 /** @typedef {import('./vendor/preact-htm.js').Child} Child */
@@ -24,12 +25,13 @@ export function Announcer() {
   return html`<p class="unseen" role="status" aria-live="polite">${sentence}</p>`;
 }
 
-/** The heading of a view, which takes the focus when the view opens. @param {{ title: string, children?: Child }} props */
+/** The heading of a view, which takes the focus when one goes there from another. @param {{ title: string, children?: Child }} props */
 export function Head({ title, children }) {
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
     document.title = words.shell.title(title);
     const { activeElement } = document;
+    if (!hasMoved()) return;
     if (!activeElement || activeElement === document.body || activeElement.closest('nav')) heading.current?.focus({ preventScroll: true });
   }, [title]);
   return html`<header class="head"><h1 ref=${heading} tabindex="-1">${title}</h1>${children}</header>`;
@@ -67,11 +69,11 @@ export function BreakGlassMark() {
   return html`<span class="mark">${words.breakGlass}</span>`;
 }
 
-/** A time, with its seconds and its day when pointed at. @param {{ at: number }} props */
-export function Time({ at }) {
+/** A time; its seconds and its day when pointed at, or at once when it is to be exact. @param {{ at: number, exact?: boolean }} props */
+export function Time({ at, exact = false }) {
   const today = useNow(MINUTE);
   if (Number.isNaN(at)) return null;
-  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${clockTime(at, today)}</time>`;
+  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${exact ? exactTime(at) : clockTime(at, today)}</time>`;
 }
 
 /** How long it is until then, by the second when it is near. @param {{ at: number }} props */
@@ -143,7 +145,10 @@ export function Dialog({ title, onClose, children }) {
   useEffect(() => {
     const opener = document.activeElement;
     box.current.showModal();
-    return () => opener instanceof HTMLElement && opener.focus();
+    return () => {
+      const back = opener?.isConnected ? opener : document.querySelector('h1');
+      if (back instanceof HTMLElement) back.focus();
+    };
   }, []);
   return html`<dialog ref=${box} aria-labelledby=${id} onClose=${onClose}>
     <header><h2 id=${id}>${title}</h2><button type="button" class="quiet" onClick=${onClose}>${words.close}</button></header>

@@ -1,7 +1,7 @@
 // What happened, to be searched, printed and taken along.
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
-import { instant } from './clock.js';
+import { instant, now } from './clock.js';
 import { Empty, Head, Notice, SelectField, TextField, Time, Waiting, useAnswer } from './controls.js';
 import { growAll, useGrowth } from './growth.js';
 import { exported, find } from './records.js';
@@ -40,6 +40,7 @@ export function History({ page, query }) {
     setFurther({ records: [...(further?.records ?? []), ...next.records], more: next.more });
   };
   return html`<${Head} title=${words.view.history}>${found && html`<${Export} wish=${wish} found=${found} />`}<//>
+    <p class="paper">${words.history.paper(page.me.cluster, page.me.username, Object.entries(wish).filter((pair) => pair[1]).map(([key, value]) => `${words.field[/** @type {'text'} */ (key)] ?? key}: ${value}`).join(', '))} <${Time} at=${now()} exact /></p>
     <form class="filters" role="search" aria-label=${words.history.search} onSubmit=${search}>
       ${TEXTS.map((key) => html`<${TextField} key=${key} label=${words.field[key]} type="search" value=${typed[key]} onInput=${(/** @type {string} */ value) => type({ ...typed, [key]: value })} />`)}
       <${SelectField} label=${words.field.kind} value=${typed.kind} options=${words.history.kinds} onInput=${(/** @type {string} */ kind) => type({ ...typed, kind })} />
@@ -60,7 +61,7 @@ function Records({ records }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.history.table}><table class="plain records">
     <thead><tr>${words.history.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
     <tbody>${records.slice(0, many).map((record) => html`<tr key=${record.id}>
-      <td><${Time} at=${instant(record.at)} /></td>
+      <td><${Time} at=${instant(record.at)} exact /></td>
       <td>${words.event[record.kind] ?? record.kind}</td>
       <td>${record.subject?.username}</td>
       <td>${record.access && roleName(record.access.role)}</td>

@@ -32,10 +32,6 @@ export function Inbox({ page }) {
     else next.delete(task.uid);
     return next;
   });
-  const closed = () => {
-    setTogether(null);
-    choose(new Map());
-  };
   return html`<${Head} title=${words.view.inbox}>
       ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setTogether(still)}>${words.inbox.decideAll(still.length)}</button></p>`}
     <//>
@@ -44,7 +40,7 @@ export function Inbox({ page }) {
     ${inbox.value && html`<${Gaps} gaps=${inbox.value.gaps} />`}
     ${inbox.value && !tasks.length && html`<${Empty}>${words.inbox.none}<//>`}
     <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task} picked=${chosen.has(task.uid)} pick=${pick} onGiven=${(/** @type {string} */ sentence, /** @type {Request} */ shown) => setLast({ sentence, shown })} />`)}</ul>
-    ${together && html`<${Several} page=${page} all=${together} onClose=${closed} />`}`;
+    ${together && html`<${Several} page=${page} all=${together} onClose=${() => setTogether(null)} />`}`;
 }
 
 /** @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props */

@@ -13,8 +13,16 @@ export function here() {
   return { path: location.pathname, query: new URLSearchParams(location.search) };
 }
 
+let moved = false;
+
+/** Whether this is another view than the one that the page was opened with. */
+export function hasMoved() {
+  return moved;
+}
+
 function tell() {
   const place = here();
+  moved = true;
   for (const each of [...told]) each(place);
 }
 

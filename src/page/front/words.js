@@ -67,6 +67,7 @@ const field = {
   kind: 'What happened',
   since: 'From',
   until: 'Before',
+  request: 'Request',
 };
 
 const now = {
@@ -351,6 +352,7 @@ const history = {
   kinds: /** @type {[string, string][]} */ ([['', 'Anything'], ...Object.entries(event)]),
   ofOne: 'Only one request is shown.',
   ofAll: 'Show all',
+  paper: (/** @type {string} */ cluster, /** @type {string} */ who, /** @type {string} */ what) => `Cluster ${cluster}, read by ${who}${what ? `, ${what}` : ''}, printed`,
   jsonl: 'Export as JSON lines',
   csv: 'Export as CSV',
   print: 'Print',
