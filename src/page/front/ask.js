@@ -6,9 +6,10 @@ import { now } from './clock.js';
 import { BreakGlassMark, CheckField, Empty, Gaps, Head, Notice, SelectField, TextField, Waiting, say, useAnswer } from './controls.js';
 import { draftOf, emptyForm, formOf, worthRepeating, wrongsOf } from './draft.js';
 import { Forecast, useForecast } from './foresee.js';
-import { keyOf, lengthOf, roleName, what, where, windowsOf } from './request.js';
+import { keyOf, lengthOf, roleName, what, where } from './request.js';
 import { go, linkTo } from './route.js';
 import { forget, keep, templates } from './templates.js';
+import { Weekly } from './weekly.js';
 import { words } from './words.js';
 
 /** @typedef {import('./draft.js').Form} Form */
@@ -129,26 +130,29 @@ function useSettled(text) {
 function Why({ form, set, wrong }) {
   return html`<${TextField} label=${words.field.reason} value=${form.reason} required lines=${3} hint=${words.ask.reasonHint} onInput=${(/** @type {string} */ reason) => set({ reason })} />
     <div class="row">
-      ${form.recurrence
-        ? html`<p>${words.length.recurs(windowsOf(form.recurrence), form.recurrence.weeks)} <button type="button" class="quiet" onClick=${() => set({ recurrence: null })}>${words.ask.onceOnly}</button></p>`
-        : html`<${TextField} label=${words.field.length} value=${form.duration} wrong=${wrong.duration} placeholder="1h30m" onInput=${(/** @type {string} */ duration) => set({ duration })} />`}
+      ${!form.recurrence && html`<${TextField} label=${words.field.length} value=${form.duration} wrong=${wrong.duration} placeholder="1h30m"
+        onInput=${(/** @type {string} */ duration) => set({ duration })} />`}
       <${TextField} label=${words.field.ticket} value=${form.ticket} onInput=${(/** @type {string} */ ticket) => set({ ticket })} />
     </div>`;
 }
 
 /** @param {{ form: Form, set: (change: Partial<Form>) => void, wrong: Partial<Record<keyof Form, string>> }} props */
 function More({ form, set, wrong }) {
-  const filled = Boolean(form.rules || form.starts || form.reach !== 'here' || form.policy || form.breakGlass);
+  const filled = Boolean(form.rules || form.starts || form.reach !== 'here' || form.policy || form.recurrence || form.breakGlass);
   return html`<details open=${filled}><summary>${words.ask.more}</summary>
     <${TextField} label=${words.field.rules} value=${form.rules} lines=${2} wrong=${wrong.rules} hint=${words.ask.rulesHint} onInput=${(/** @type {string} */ rules) => set({ rules })} />
     <div class="row">
       <${SelectField} label=${words.field.reach} value=${form.reach} options=${words.ask.reaches} onInput=${(/** @type {any} */ reach) => set({ reach })} />
       ${form.reach === 'names' && html`<${TextField} label=${words.field.namespaces} value=${form.namespaces} wrong=${wrong.namespaces} onInput=${(/** @type {string} */ namespaces) => set({ namespaces })} />`}
+      ${form.reach === 'labels' && html`<${TextField} label=${words.field.labels} value=${form.labels} wrong=${wrong.labels} placeholder="env=dev"
+        onInput=${(/** @type {string} */ labels) => set({ labels })} />`}
     </div>
     <div class="row">
       ${!form.breakGlass && html`<${TextField} label=${words.field.starts} type="datetime-local" value=${form.starts} onInput=${(/** @type {string} */ starts) => set({ starts })} />`}
       <${TextField} label=${words.field.policy} value=${form.policy} hint=${words.ask.policyHint} onInput=${(/** @type {string} */ policy) => set({ policy })} />
     </div>
+    ${!form.breakGlass && html`<${Weekly} value=${form.recurrence} onInput=${(/** @type {any} */ recurrence) => set({ recurrence })} />`}
+    ${wrong.recurrence && html`<p class="wrong" role="alert">${wrong.recurrence}</p>`}
     <${CheckField} label=${words.ask.breakGlass} checked=${form.breakGlass} hint=${words.ask.breakGlassHint} onInput=${(/** @type {boolean} */ breakGlass) => set({ breakGlass })} />
   </details>`;
 }

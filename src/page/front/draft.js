@@ -1,7 +1,7 @@
 // A request before it is sent: from what a form holds, from one that there was, or to move the end of one that runs. Pure.
 
 import { instant } from './clock.js';
-import { isOver, person, roleName } from './request.js';
+import { isOver, labelsOf, person, roleName } from './request.js';
 import { words } from './words.js';
 
 /**
@@ -15,8 +15,9 @@ import { words } from './words.js';
  * @property {string} reason
  * @property {string} ticket
  * @property {string} starts as an input of date and time gives it, in local time
- * @property {'here' | 'cluster' | 'names'} reach
+ * @property {'here' | 'cluster' | 'names' | 'labels'} reach
  * @property {string} namespaces separated by commas, where `reach` is names
+ * @property {string} labels as kubectl writes a selector, where `reach` is labels
  * @property {string} rules one a line
  * @property {boolean} breakGlass
  * @property {string} policy
@@ -24,10 +25,25 @@ import { words } from './words.js';
  */
 
 const LONGEST_STEM = 150;
+const MOST_WEEKS = 48;
 
 /** @returns {Form} */
 export function emptyForm() {
-  return { namespace: '', role: '', duration: '', reason: '', ticket: '', starts: '', reach: 'here', namespaces: '', rules: '', breakGlass: false, policy: '', recurrence: null };
+  return {
+    namespace: '',
+    role: '',
+    duration: '',
+    reason: '',
+    ticket: '',
+    starts: '',
+    reach: 'here',
+    namespaces: '',
+    labels: '',
+    rules: '',
+    breakGlass: false,
+    policy: '',
+    recurrence: null,
+  };
 }
 
 /** The request that a form asks for. @param {Form} form @returns {Draft} */
@@ -37,6 +53,7 @@ export function draftOf(form) {
   if (form.rules.trim()) spec.rules = rulesOf(form.rules);
   if (form.reach === 'cluster') spec.scope = { cluster: true };
   if (form.reach === 'names') spec.scope = { namespaces: form.namespaces.split(/[\s,]+/).filter(Boolean) };
+  if (form.reach === 'labels') spec.scope = { namespaceSelector: selectorOf(form.labels) };
   if (form.duration.trim() && !form.recurrence) spec.duration = form.duration.trim();
   if (form.starts && !form.breakGlass) spec.startTime = new Date(form.starts).toISOString();
   if (form.recurrence && !form.breakGlass) spec.recurrence = form.recurrence;
@@ -63,8 +80,9 @@ export function formOf(before, me, present) {
     reason: spec.reason,
     ticket: spec.ticket ?? '',
     starts: begins > present ? localInput(begins) : '',
-    reach: scope?.cluster ? 'cluster' : scope?.namespaces ? 'names' : 'here',
+    reach: reachOf(scope),
     namespaces: (scope?.namespaces ?? []).join(', '),
+    labels: scope?.namespaceSelector ? labelsOf(scope.namespaceSelector) : '',
     rules: (spec.rules ?? []).map(ruleLine).join('\n'),
     breakGlass: false,
     policy: own && !spec.breakGlass ? (spec.policy ?? '') : '',
@@ -93,6 +111,8 @@ export function wrongsOf(form) {
     wrong.rules = error instanceof Error ? error.message : '';
   }
   if (form.reach === 'names' && !form.namespaces.trim()) wrong.namespaces = words.ask.wrong.namespaces;
+  if (form.reach === 'labels' && !isSelector(form.labels)) wrong.labels = words.ask.wrong.labels;
+  if (!isFilledIn(form.recurrence)) wrong.recurrence = words.weekly.wrong;
   return wrong;
 }
 
@@ -112,6 +132,54 @@ export function worthRepeating(all, me, most) {
     seen.add(thing);
     return seen.size <= most;
   });
+}
+
+/** Whether each window has a day and times. @param {Form['recurrence']} of */
+function isFilledIn(of) {
+  const fine = (/** @type {import('./request.js').Schedule['windows'][number]} */ window) =>
+    window.days.length > 0 && /^\d\d:\d\d$/.test(window.start) && /^\d\d:\d\d$/.test(window.end);
+  return !of || (of.windows.every(fine) && of.weeks >= 1 && of.weeks <= MOST_WEEKS && Boolean(of.timeZone));
+}
+
+/** @param {import('./request.js').Scope | undefined} scope @returns {Form['reach']} */
+function reachOf(scope) {
+  if (scope?.cluster) return 'cluster';
+  if (scope?.namespaces) return 'names';
+  return scope?.namespaceSelector ? 'labels' : 'here';
+}
+
+const KEY = '[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?';
+/** The ways to write one rule of a selector. */
+const EXACT = new RegExp(`^(?<key>${KEY})==?(?<value>[-A-Za-z0-9_.]*)$`);
+const THERE = new RegExp(`^(?<not>!?)(?<key>${KEY})$`);
+const AMONG = new RegExp(`^(?<key>${KEY}) (?<not>not)?in \\((?<values>[^()]*)\\)$`);
+
+/** The rules of a selector, each by itself: commas within brackets part nothing. @param {string} text */
+function partsOf(text) {
+  return text.split(/,(?![^(]*\))/).map((part) => part.trim().replace(/\s+/g, ' ')).filter(Boolean);
+}
+
+/** @param {string} text */
+function isSelector(text) {
+  const parts = partsOf(text);
+  return parts.length > 0 && parts.every((part) => [EXACT, THERE, AMONG].some((way) => way.test(part)));
+}
+
+/** A label selector as kubectl writes it: `env=dev, team in (a, b), critical, !old`. @param {string} text */
+function selectorOf(text) {
+  /** @type {import('./request.js').Selector} */
+  const selector = {};
+  for (const part of partsOf(text)) {
+    const exact = EXACT.exec(part)?.groups;
+    const there = THERE.exec(part)?.groups;
+    const among = AMONG.exec(part)?.groups;
+    if (exact) selector.matchLabels = { ...selector.matchLabels, [exact.key]: exact.value };
+    const rule = there
+      ? { key: there.key, operator: there.not ? 'DoesNotExist' : 'Exists' }
+      : among && { key: among.key, operator: among.not ? 'NotIn' : 'In', values: among.values.split(',').map((each) => each.trim()) };
+    if (rule) selector.matchExpressions = [...(selector.matchExpressions ?? []), rule];
+  }
+  return selector;
 }
 
 /** @param {string} typed */

@@ -41,6 +41,7 @@ const field = {
   person: 'Person',
   namespace: 'Namespace',
   namespaces: 'Namespaces',
+  labels: 'Labels',
   role: 'Role',
   state: 'State',
   reason: 'Reason',
@@ -138,7 +139,7 @@ const ask = {
   needsReason: 'Give a reason to send it.',
   upTo: (/** @type {string} */ longest) => `up to ${longest}`,
   byPolicy: (/** @type {string} */ name) => `policy ${name}`,
-  needsTicket: 'names a ticket',
+  needsTicket: 'needs a ticket',
   outcome: (/** @type {string} */ outcome, /** @type {string} */ approvers) =>
     ({
       Granted: 'granted at once',
@@ -147,13 +148,12 @@ const ask = {
       Denied: 'not now',
       Unknown: 'not known',
     })[outcome] ?? outcome,
-  more: 'Less, elsewhere, later, or an emergency',
+  more: 'Less, elsewhere, later, weekly, or an emergency',
   rulesHint: 'One a line: VERB[,VERB]:RESOURCE[.GROUP][/NAME], such as delete:pods/shop-0. Nothing else is granted then.',
-  reaches: /** @type {[string, string][]} */ ([['here', 'In this namespace'], ['names', 'In other namespaces'], ['cluster', 'In the whole cluster']]),
+  reaches: /** @type {[string, string][]} */ ([['here', 'In this namespace'], ['names', 'In other namespaces'], ['labels', 'In namespaces by label'], ['cluster', 'In the whole cluster']]),
   policyHint: 'Left empty: the one that asks least of it.',
   breakGlass: 'Emergency: access at once, reviewed afterwards',
   breakGlassHint: 'It is announced to everybody who watches, and reviewers ask why.',
-  onceOnly: 'Ask for once instead',
   someReason: 'not given yet',
   noDraft: 'Name a namespace and a role to see what would be decided.',
   send: 'Ask for access',
@@ -169,8 +169,23 @@ const ask = {
   wrong: {
     duration: 'Write hours, minutes and seconds, such as 30m or 1h30m.',
     namespaces: 'Name at least one namespace.',
+    labels: 'Write labels such as env=dev, team in (a, b), critical or !critical, with commas between.',
     rule: (/** @type {string} */ line) => `“${line}” is no rule: write VERB[,VERB]:RESOURCE[.GROUP][/NAME], such as delete:pods/shop-0, or get:/metrics.`,
   },
+};
+
+const weekly = {
+  turn: 'Comes back every week',
+  hint: 'Asked for and decided once; access is there while a window is open.',
+  window: (/** @type {number} */ n) => `Window ${n}`,
+  start: 'Opens at',
+  end: 'Closes at',
+  weeks: 'For so many weeks',
+  timeZone: 'Time zone',
+  add: 'Add a window',
+  remove: (/** @type {number} */ n) => `Remove window ${n}`,
+  day: { Mon: 'Mon', Tue: 'Tue', Wed: 'Wed', Thu: 'Thu', Fri: 'Fri', Sat: 'Sat', Sun: 'Sun' },
+  wrong: 'Give each window a day, and times such as 09:00 and 17:30; and 1 to 48 weeks.',
 };
 
 const foresee = {
@@ -366,6 +381,7 @@ export const words = {
   inbox,
   decide,
   ask,
+  weekly,
   foresee,
   details,
   policies,
