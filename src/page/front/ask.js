@@ -1,9 +1,21 @@
 // Asks for access: what the policies offer here, what would be decided, and then the request itself.
 
-import { html, useEffect, useMemo, useState } from './vendor/preact-htm.js';
+import { html, useEffect, useId, useMemo, useState } from './vendor/preact-htm.js';
 import { post, read, requestPath, withQuery } from './call.js';
 import { now } from './clock.js';
-import { BreakGlassMark, CheckField, Empty, Gaps, Head, Notice, SelectField, TextField, Waiting, say, useAnswer } from './controls.js';
+import {
+  BreakGlassMark,
+  CheckField,
+  Empty,
+  Gaps,
+  Head,
+  Notice,
+  SelectField,
+  TextField,
+  Waiting,
+  say,
+  useAnswer,
+} from './controls.js';
 import { draftOf, emptyForm, formOf, worthRepeating, wrongsOf } from './draft.js';
 import { Forecast, useForecast } from './foresee.js';
 import { keyOf, lengthOf, roleName, what, where } from './request.js';
@@ -20,11 +32,23 @@ import { words } from './words.js';
 
 const MOST_AGAIN = 5;
 
+/** Ways to change a form: several fields at once, or one with what a control has. @param {import('./vendor/preact-htm.js').Update<Form>} change */
+function setterOf(change) {
+  const all = (/** @type {Partial<Form>} */ to) => change((before) => ({ ...before, ...to }));
+  return { all, to: (/** @type {keyof Form} */ key) => (/** @type {unknown} */ value) => all({ [key]: value }) };
+}
+
+/** @typedef {ReturnType<typeof setterOf>} Setter */
+
 /** @param {{ page: import('./shell.js').Page, query: URLSearchParams }} props */
 export function Ask({ page, query }) {
   const { me, seen } = page;
-  const [form, setForm] = useState(() => ({ ...emptyForm(), namespace: query.get('namespace') ?? seen.place, role: query.get('role') ?? '' }));
-  const set = (/** @type {Partial<Form>} */ change) => setForm((before) => ({ ...before, ...change }));
+  const [form, setForm] = useState(() => ({
+    ...emptyForm(),
+    namespace: query.get('namespace') ?? seen.place,
+    role: query.get('role') ?? '',
+  }));
+  const set = setterOf(setForm);
   useAgain(query.get('again') ?? '', page, setForm);
   const [sending, setSending] = useState(false);
   const [error, setError] = useState('');
@@ -32,6 +56,8 @@ export function Ask({ page, query }) {
   const fine = Boolean(form.namespace.trim() && form.role.trim()) && !Object.keys(wrong).length;
   const draft = fine ? draftOf(form) : null;
   const foreseen = useForecast(draft, Boolean(form.reason.trim()));
+  const id = useId();
+  const take = (/** @type {any} */ near) => setForm({ ...formOf(near, me.username, now()), reason: form.reason });
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     if (!draft || !form.reason.trim()) return;
@@ -49,16 +75,20 @@ export function Ask({ page, query }) {
   };
   return html`<${Head} title=${words.view.ask} />
     <div class="halves">
-      <form onSubmit=${submit} aria-label=${words.ask.form}>
+      <form id=${id} onSubmit=${submit} aria-label=${words.ask.form}>
         <${Templates} page=${page} form=${form} setForm=${setForm} />
         <${Where} page=${page} form=${form} set=${set} />
         <${Why} form=${form} set=${set} wrong=${wrong} />
         <${More} form=${form} set=${set} wrong=${wrong} />
-        ${error && html`<${Notice} tone="bad" alert><p>${error}</p><//>`}
-        <p class="row"><button class="main" disabled=${sending || !draft || !form.reason.trim()}>${words.ask.send}</button>
-          ${!form.reason.trim() && html`<span class="dim">${words.ask.needsReason}</span>`}</p>
       </form>
-      <${Forecast} foreseen=${foreseen} none=${words.ask.noDraft} onUse=${(/** @type {any} */ near) => setForm({ ...formOf(near, me.username, now()), reason: form.reason })} />
+      <${Forecast} foreseen=${foreseen} none=${Object.keys(wrong).length ? words.ask.wrongDraft : words.ask.noDraft} onUse=${take} />
+      <div>
+        ${error && html`<${Notice} tone="bad" alert><p>${error}</p><//>`}
+        <p class="row">
+          <button class="main" form=${id} disabled=${sending || !draft || !form.reason.trim()}>${words.ask.send}</button>
+          ${!form.reason.trim() && html`<span class="dim">${words.ask.needsReason}</span>`}
+        </p>
+      </div>
     </div>`;
 }
 
@@ -74,46 +104,61 @@ function useAgain(again, page, setForm) {
   }, [again]);
 }
 
-/** The namespace, and what may be asked for in it. @param {{ page: import('./shell.js').Page, form: Form, set: (change: Partial<Form>) => void }} props */
+/** The namespace, and what may be asked for in it. @param {{ page: import('./shell.js').Page, form: Form, set: Setter }} props */
 function Where({ page, form, set }) {
-  const names = useAnswer(async () => (await read('/k/api/v1/namespaces?limit=500')).items.map((/** @type {any} */ item) => item.metadata.name), []);
-  const seen = useMemo(() => [...new Set(page.seen.all.map((request) => request.metadata.namespace))].sort(), [page.seen.all]);
-  return html`<${TextField} label=${words.field.namespace} value=${form.namespace} required list=${names.value ?? seen} onInput=${(/** @type {string} */ namespace) => set({ namespace })} />
+  const names = useAnswer(
+    async () =>
+      (await read('/k/api/v1/namespaces?limit=500')).items.map((/** @type {any} */ item) => item.metadata.name),
+    [],
+  );
+  const seen = useMemo(
+    () => [...new Set(page.seen.all.map((request) => request.metadata.namespace))].sort(),
+    [page.seen.all],
+  );
+  return html`<${TextField} label=${words.field.namespace} value=${form.namespace} required list=${names.value ?? seen} onInput=${set.to('namespace')} />
     <${Options} namespace=${form.namespace.trim()} form=${form} set=${set} />`;
 }
 
-/** @param {{ namespace: string, form: Form, set: (change: Partial<Form>) => void }} props */
+/** @param {{ namespace: string, form: Form, set: Setter }} props */
 function Options({ namespace, form, set }) {
   const valid = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(namespace);
   const settled = useSettled(valid ? namespace : '');
-  const offered = useAnswer(async () => (settled ? read(withQuery('/api/options', { namespace: settled })) : null), [settled]);
+  const offered = useAnswer(
+    async () => (settled ? read(withQuery('/api/options', { namespace: settled })) : null),
+    [settled],
+  );
   if (!settled) return html`<${Empty}>${words.ask.noNamespace}<//>`;
   if (!offered.value) return html`<${Waiting} of=${offered} />`;
   /** @type {{ options: Option[], gaps: string[] }} */
   const { options, gaps } = offered.value;
-  const choose = (/** @type {Option} */ option) => set({
-    role: roleName(option.role),
-    reach: option.cluster ? 'cluster' : 'here',
-    breakGlass: Boolean(option.breakGlass),
-    duration: option.usual ?? '',
-    rules: '',
-    policy: '',
-    recurrence: null,
-  });
-  const isChosen = (/** @type {Option} */ option) => form.role === roleName(option.role) && form.breakGlass === Boolean(option.breakGlass)
-    && (form.reach === 'cluster') === Boolean(option.cluster);
+  const choose = (/** @type {Option} */ option) =>
+    set.all({
+      role: roleName(option.role),
+      reach: option.cluster ? 'cluster' : 'here',
+      breakGlass: Boolean(option.breakGlass),
+      duration: option.usual ?? '',
+      rules: '',
+      policy: '',
+      recurrence: null,
+    });
+  const isChosen = (/** @type {Option} */ option) =>
+    form.role === roleName(option.role) &&
+    form.breakGlass === Boolean(option.breakGlass) &&
+    (form.reach === 'cluster') === Boolean(option.cluster);
   return html`<fieldset class="options"><legend>${words.ask.offered(settled)}</legend>
       ${!options.length && html`<${Empty}>${words.ask.noOptions}<//>`}
-      ${options.map((option, index) => html`<label key=${index} class="option">
+      ${options.map(
+        (option, index) => html`<label key=${index} class="option">
         <input type="radio" name="option" checked=${isChosen(option)} onChange=${() => choose(option)} />
         <span><strong>${roleName(option.role)}</strong> ${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
           <span class="dim"> ${words.ask.upTo(option.longest)}</span><br />
           <span class=${option.outcome === 'Granted' ? 'told good' : option.outcome === 'Denied' ? 'told bad' : 'told waiting'}>${words.ask.outcome(option.outcome, option.approvers.join(', '))}</span>
           <span class="dim"> · ${words.ask.byPolicy(option.policy)}${option.needsTicket ? ` · ${words.ask.needsTicket}` : ''}</span></span>
-      </label>`)}
+      </label>`,
+      )}
     </fieldset>
     <${Gaps} gaps=${gaps} />
-    <${TextField} label=${words.field.role} value=${form.role} required hint=${words.ask.roleHint} onInput=${(/** @type {string} */ role) => set({ role })} />`;
+    <${TextField} label=${words.field.role} value=${form.role} required hint=${words.ask.roleHint} onInput=${set.to('role')} />`;
 }
 
 /** A text once nobody has typed for a moment. @param {string} text */
@@ -126,34 +171,42 @@ function useSettled(text) {
   return settled;
 }
 
-/** @param {{ form: Form, set: (change: Partial<Form>) => void, wrong: Partial<Record<keyof Form, string>> }} props */
+/** @param {{ form: Form, set: Setter, wrong: Partial<Record<keyof Form, string>> }} props */
 function Why({ form, set, wrong }) {
-  return html`<${TextField} label=${words.field.reason} value=${form.reason} required lines=${3} hint=${words.ask.reasonHint} onInput=${(/** @type {string} */ reason) => set({ reason })} />
+  return html`<${TextField} label=${words.field.reason} value=${form.reason} required lines=${3} hint=${words.ask.reasonHint} onInput=${set.to('reason')} />
     <div class="row">
-      ${!form.recurrence && html`<${TextField} label=${words.field.length} value=${form.duration} wrong=${wrong.duration} placeholder="1h30m"
-        onInput=${(/** @type {string} */ duration) => set({ duration })} />`}
-      <${TextField} label=${words.field.ticket} value=${form.ticket} onInput=${(/** @type {string} */ ticket) => set({ ticket })} />
+      ${
+        !form.recurrence &&
+        html`<${TextField} label=${words.field.length} value=${form.duration} wrong=${wrong.duration} placeholder="1h30m"
+        onInput=${set.to('duration')} />`
+      }
+      <${TextField} label=${words.field.ticket} value=${form.ticket} onInput=${set.to('ticket')} />
     </div>`;
 }
 
-/** @param {{ form: Form, set: (change: Partial<Form>) => void, wrong: Partial<Record<keyof Form, string>> }} props */
+/** @param {{ form: Form, set: Setter, wrong: Partial<Record<keyof Form, string>> }} props */
 function More({ form, set, wrong }) {
-  const filled = Boolean(form.rules || form.starts || form.reach !== 'here' || form.policy || form.recurrence || form.breakGlass);
+  const filled = Boolean(
+    form.rules || form.starts || form.reach !== 'here' || form.policy || form.recurrence || form.breakGlass,
+  );
   return html`<details open=${filled}><summary>${words.ask.more}</summary>
-    <${TextField} label=${words.field.rules} value=${form.rules} lines=${2} wrong=${wrong.rules} hint=${words.ask.rulesHint} onInput=${(/** @type {string} */ rules) => set({ rules })} />
+    <${TextField} label=${words.field.rules} value=${form.rules} lines=${2} wrong=${wrong.rules} hint=${words.ask.rulesHint} onInput=${set.to('rules')} />
     <div class="row">
-      <${SelectField} label=${words.field.reach} value=${form.reach} options=${words.ask.reaches} onInput=${(/** @type {any} */ reach) => set({ reach })} />
-      ${form.reach === 'names' && html`<${TextField} label=${words.field.namespaces} value=${form.namespaces} wrong=${wrong.namespaces} onInput=${(/** @type {string} */ namespaces) => set({ namespaces })} />`}
-      ${form.reach === 'labels' && html`<${TextField} label=${words.field.labels} value=${form.labels} wrong=${wrong.labels} placeholder="env=dev"
-        onInput=${(/** @type {string} */ labels) => set({ labels })} />`}
+      <${SelectField} label=${words.field.reach} value=${form.reach} options=${words.ask.reaches} onInput=${set.to('reach')} />
+      ${form.reach === 'names' && html`<${TextField} label=${words.field.namespaces} value=${form.namespaces} wrong=${wrong.namespaces} onInput=${set.to('namespaces')} />`}
+      ${
+        form.reach === 'labels' &&
+        html`<${TextField} label=${words.field.labels} value=${form.labels} wrong=${wrong.labels} placeholder="env=dev"
+        onInput=${set.to('labels')} />`
+      }
     </div>
     <div class="row">
-      ${!form.breakGlass && html`<${TextField} label=${words.field.starts} type="datetime-local" value=${form.starts} onInput=${(/** @type {string} */ starts) => set({ starts })} />`}
-      <${TextField} label=${words.field.policy} value=${form.policy} hint=${words.ask.policyHint} onInput=${(/** @type {string} */ policy) => set({ policy })} />
+      ${!form.breakGlass && html`<${TextField} label=${words.field.starts} type="datetime-local" value=${form.starts} onInput=${set.to('starts')} />`}
+      <${TextField} label=${words.field.policy} value=${form.policy} hint=${words.ask.policyHint} onInput=${set.to('policy')} />
     </div>
-    ${!form.breakGlass && html`<${Weekly} value=${form.recurrence} onInput=${(/** @type {any} */ recurrence) => set({ recurrence })} />`}
+    ${!form.breakGlass && html`<${Weekly} value=${form.recurrence} onInput=${set.to('recurrence')} />`}
     ${wrong.recurrence && html`<p class="wrong" role="alert">${wrong.recurrence}</p>`}
-    <${CheckField} label=${words.ask.breakGlass} checked=${form.breakGlass} hint=${words.ask.breakGlassHint} onInput=${(/** @type {boolean} */ breakGlass) => set({ breakGlass })} />
+    <${CheckField} label=${words.ask.breakGlass} checked=${form.breakGlass} hint=${words.ask.breakGlassHint} onInput=${set.to('breakGlass')} />
   </details>`;
 }
 
@@ -171,11 +224,18 @@ function Templates({ page, form, setForm }) {
   return html`<details class="again" open=${kept.length > 0}><summary>${words.ask.again(kept.length + before.length)}</summary>
     ${!kept.length && !before.length && html`<${Empty}>${words.ask.noneAgain}<//>`}
     <ul class="picks">
-      ${kept.map((each) => html`<li key=${each.name}><button type="button" class="quiet" onClick=${() => setForm({ ...emptyForm(), ...each.form })}>${each.name}</button>
-        <button type="button" class="quiet dim" aria-label=${words.ask.forget(each.name)} onClick=${() => setKept(forget(me, each.name))}>${words.ask.remove}</button></li>`)}
+      ${kept.map(
+        (
+          each,
+        ) => html`<li key=${each.name}><button type="button" class="quiet" onClick=${() => setForm({ ...emptyForm(), ...each.form })}>${each.name}</button>
+        <button type="button" class="quiet dim" aria-label=${words.ask.forget(each.name)} onClick=${() => setKept(forget(me, each.name))}>${words.ask.remove}</button></li>`,
+      )}
       ${before.map((request) => html`<li key=${request.metadata.uid}><button type="button" class="quiet" onClick=${() => setForm(formOf(request, me.username, now()))}>${words.ask.againLike(what(request), where(request), lengthOf(request))}</button></li>`)}
     </ul>
-    ${form.role.trim() && html`<div class="row end"><${TextField} label=${words.ask.templateName} value=${name} onInput=${setName} />
-      <button type="button" disabled=${!name.trim()} onClick=${store}>${words.ask.keepTemplate}</button></div>`}
+    ${
+      form.role.trim() &&
+      html`<div class="row end"><${TextField} label=${words.ask.templateName} value=${name} onInput=${setName} />
+      <button type="button" disabled=${!name.trim()} onClick=${store}>${words.ask.keepTemplate}</button></div>`
+    }
   </details>`;
 }

@@ -48,10 +48,13 @@ function start(step) {
   let timer = 0;
   const next = () => {
     const at = now();
-    timer = setTimeout(() => {
-      for (const tell of [...told]) tell(now());
-      next();
-    }, step - (at % step) + 5);
+    timer = setTimeout(
+      () => {
+        for (const tell of [...told]) tell(now());
+        next();
+      },
+      step - (at % step) + 5,
+    );
   };
   next();
   const beat = { stop: () => clearTimeout(timer), told };
@@ -99,7 +102,12 @@ export function dayOf(at) {
 /** How long, in its two largest units. @param {number} length in milliseconds */
 export function span(length) {
   const seconds = Math.max(0, Math.round(length / SECOND));
-  const [d, h, m, s] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+  const [d, h, m, s] = [
+    Math.floor(seconds / 86400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+    seconds % 60,
+  ];
   if (d) return h ? `${words.unit.days(d)} ${words.unit.hours(h)}` : words.unit.days(d);
   if (h) return m ? `${words.unit.hours(h)} ${words.unit.minutes(m)}` : words.unit.hours(h);
   if (m) return m < 5 && s ? `${words.unit.minutes(m)} ${words.unit.seconds(s)}` : words.unit.minutes(m);

@@ -32,7 +32,8 @@ export function Head({ title, children }) {
     document.title = words.shell.title(title);
     const { activeElement } = document;
     if (!hasMoved()) return;
-    if (!activeElement || activeElement === document.body || activeElement.closest('nav')) heading.current?.focus({ preventScroll: true });
+    if (!activeElement || activeElement === document.body || activeElement.closest('nav'))
+      heading.current?.focus({ preventScroll: true });
   }, [title]);
   return html`<header class="head"><h1 ref=${heading} tabindex="-1">${title}</h1>${children}</header>`;
 }
@@ -90,7 +91,18 @@ export function Left({ at }) {
  * A line of text to fill in. @param {{ label: string, value: string, onInput: (value: string) => void, hint?: string, wrong?: string,
  * list?: string[], type?: string, required?: boolean, lines?: number, placeholder?: string }} props
  */
-export function TextField({ label, value, onInput, hint, wrong, list, type = 'text', required = false, lines = 0, placeholder }) {
+export function TextField({
+  label,
+  value,
+  onInput,
+  hint,
+  wrong,
+  list,
+  type = 'text',
+  required = false,
+  lines = 0,
+  placeholder,
+}) {
   const id = useId();
   const told = [hint && `${id}-hint`, wrong && `${id}-wrong`].filter(Boolean).join(' ') || undefined;
   const shared = {

@@ -24,7 +24,11 @@ export async function give(shown, me, verdict, comment) {
   const review = comment.trim() ? { verdict, comment: comment.trim() } : { verdict };
   const body = { metadata: { uid, resourceVersion }, status: { reviews: { [me]: review } } };
   try {
-    const given = await read(`${requestPath(namespace, name)}/status`, { method: 'PATCH', body, type: 'application/merge-patch+json' });
+    const given = await read(`${requestPath(namespace, name)}/status`, {
+      method: 'PATCH',
+      body,
+      type: 'application/merge-patch+json',
+    });
     return { given };
   } catch (error) {
     if (!(error instanceof Refused) || ![404, 409].includes(error.status)) throw error;
@@ -108,7 +112,10 @@ export function Decision({ page, shown, changed, task, reading = false, onGiven 
     <${TextField} label=${words.field.comment} value=${comment} onInput=${setComment} lines=${2} />
     <p class="row">
       ${buttons.map(
-        ([verdict, word]) => html`<button key=${verdict} type="button" class=${verdict === 'Approve' ? 'main' : 'no'} disabled=${sending || reading || changed.length > 0}
+        ([
+          verdict,
+          word,
+        ]) => html`<button key=${verdict} type="button" class=${verdict === 'Approve' ? 'main' : 'no'} disabled=${sending || reading || changed.length > 0}
           onClick=${() => decide(verdict)}>${word}<span class="unseen"> ${keyOf(shown)}</span></button>`,
       )}
     </p>
@@ -125,7 +132,13 @@ export function Decision({ page, shown, changed, task, reading = false, onGiven 
 export async function sent(shown, me, verdict, comment) {
   try {
     const outcome = await give(shown, me, verdict, comment);
-    if ('given' in outcome) return { tone: 'good', sentence: words.decide.done(verdict, keyOf(shown)), given: outcome.given, latest: outcome.given };
+    if ('given' in outcome)
+      return {
+        tone: 'good',
+        sentence: words.decide.done(verdict, keyOf(shown)),
+        given: outcome.given,
+        latest: outcome.given,
+      };
     const { changed, latest } = outcome;
     const what = changed.map((each) => words.decide.changed[each]).join(' ') || words.decide.nothingThatMatters;
     const anew = changed.includes('gone') || changed.includes('policyNow') ? '' : words.decide.decideAnew;

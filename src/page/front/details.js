@@ -4,12 +4,42 @@
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { GROUP, Refused, post, read, requestPath } from './call.js';
 import { instant } from './clock.js';
-import { BreakGlassMark, Empty, Head, Left, Notice, Rights, Risk, State, TextField, Time, Waiting, say, useAnswer } from './controls.js';
+import {
+  BreakGlassMark,
+  Empty,
+  Head,
+  Left,
+  Notice,
+  Rights,
+  Risk,
+  State,
+  TextField,
+  Time,
+  Waiting,
+  say,
+  useAnswer,
+} from './controls.js';
 import { ChangedNotice, Decision, useShown } from './decide.js';
 import { extension } from './draft.js';
 import { Forecast, useForecast } from './foresee.js';
 import { RiskReasons } from './inbox.js';
-import { beginsWhenApproved, hasGrant, isOver, isUnreviewed, keyOf, lengthOf, person, rights, roleName, saysOf, state, subjectName, tense, times, where } from './request.js';
+import {
+  beginsWhenApproved,
+  hasGrant,
+  isOver,
+  isUnreviewed,
+  keyOf,
+  lengthOf,
+  person,
+  rights,
+  roleName,
+  saysOf,
+  state,
+  subjectName,
+  tense,
+  times,
+  where,
+} from './request.js';
 import { go, linkTo } from './route.js';
 import { words } from './words.js';
 
@@ -22,7 +52,10 @@ export function Details({ page, namespace, name, uid }) {
   const { seen } = page;
   const known = seen.byKey.get(key);
   const [anyway, setAnyway] = useState(false);
-  const asked = useAnswer(async () => known ?? read(requestPath(namespace, name)), [Boolean(known), seen.phase === 'loading']);
+  const asked = useAnswer(
+    async () => known ?? read(requestPath(namespace, name)),
+    [Boolean(known), seen.phase === 'loading'],
+  );
   const missing = asked.error instanceof Refused && asked.error.status === 404;
   useEffect(() => {
     // Where not all namespaces may be watched, that of the request is.
@@ -30,7 +63,9 @@ export function Details({ page, namespace, name, uid }) {
   }, [seen.phase, Boolean(asked.value)]);
   const request = known ?? asked.value;
   if (!request) {
-    const body = missing ? html`<${Empty}>${words.details.gone(key)} <a href=${`/history?text=${encodeURIComponent(name)}`}>${words.details.seeHistory}</a><//>` : html`<${Waiting} of=${asked} />`;
+    const body = missing
+      ? html`<${Empty}>${words.details.gone(key)} <a href=${`/history?text=${encodeURIComponent(name)}`}>${words.details.seeHistory}</a><//>`
+      : html`<${Waiting} of=${asked} />`;
     return html`<${Head} title=${key} />${body}`;
   }
   if (uid && request.metadata.uid !== uid && !anyway) {
@@ -96,8 +131,11 @@ function Actions({ page, shown, changed, reading, task }) {
   const again = `/ask?again=${encodeURIComponent(keyOf(shown))}`;
   return html`<div class="actions">
     ${decide && html`<section><h2>${words.details.decide}</h2><${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="decide" /></section>`}
-    ${review && html`<section><h2>${words.details.review}</h2><p>${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
-      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="review" /></section>`}
+    ${
+      review &&
+      html`<section><h2>${words.details.review}</h2><p>${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
+      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="review" /></section>`
+    }
     ${may.extend && html`<section><h2>${words.details.extend}</h2><${Extend} page=${page} running=${shown} /></section>`}
     ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="drop" /></section>`}
     ${may.revoke && html`<section><h2>${words.details.revoke}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="revoke" /></section>`}
@@ -150,7 +188,10 @@ function Extend({ page, running }) {
 function Stages({ request }) {
   const { status } = request;
   const name = status?.policy?.name ?? '';
-  const policy = useAnswer(async () => (name ? read(`${GROUP}/accesspolicies/${encodeURIComponent(name)}`) : null), [name]);
+  const policy = useAnswer(
+    async () => (name ? read(`${GROUP}/accesspolicies/${encodeURIComponent(name)}`) : null),
+    [name],
+  );
   const open = status?.stage;
   /** @type {any[]} */
   const told = request.spec.breakGlass ? [] : (policy.value?.spec.approval?.stages ?? []);
@@ -159,20 +200,26 @@ function Stages({ request }) {
   if (!all.length && !reviews.length) return null;
   const index = all.findIndex((stage) => stage.name === open?.name);
   const decided = state(request) !== 'Pending';
-  return html`${all.length > 0 && html`<h2>${words.details.stages}</h2><ol class="stages">${all.map((stage, at) => {
-    const is = decided ? 'decided' : at === index ? 'open' : at < index ? 'done' : 'later';
-    const approvers = (at === index && open?.approvers) || stage.approvers || [];
-    return html`<li key=${stage.name} class=${is} aria-current=${is === 'open' ? 'step' : undefined}>
+  return html`${
+    all.length > 0 &&
+    html`<h2>${words.details.stages}</h2><ol class="stages">${all.map((stage, at) => {
+      const is = decided ? 'decided' : at === index ? 'open' : at < index ? 'done' : 'later';
+      const approvers = (at === index && open?.approvers) || stage.approvers || [];
+      return html`<li key=${stage.name} class=${is} aria-current=${is === 'open' ? 'step' : undefined}>
       <strong>${stage.name}</strong> <span class="dim">${words.details.stageIs[is]}</span><br />
       ${words.details.stage(is === 'open' ? (open?.approved ?? 0) : null, stage.required ?? 1, approvers.map(subjectName).join(', '))}
       ${status?.escalated?.includes(stage.name) && html`<br /><span class="told waiting">${words.details.escalated}</span>`}
     </li>`;
-  })}</ol>`}
-  ${reviews.length > 0 && html`<h2>${words.details.reviews}</h2><ul class="reasons">${reviews.map(([who, review]) => {
-    const counted = status?.countedReviews?.find((each) => each.reviewer === who);
-    return html`<li key=${who}><strong>${who}</strong> ${words.verdict[review.verdict] ?? review.verdict}${review.comment && html`: <q>${review.comment}</q>`}
+    })}</ol>`
+  }
+  ${
+    reviews.length > 0 &&
+    html`<h2>${words.details.reviews}</h2><ul class="reasons">${reviews.map(([who, review]) => {
+      const counted = status?.countedReviews?.find((each) => each.reviewer === who);
+      return html`<li key=${who}><strong>${who}</strong> ${words.verdict[review.verdict] ?? review.verdict}${review.comment && html`: <q>${review.comment}</q>`}
       <span class="dim"> ${counted ? words.details.counts : words.details.countsNot}</span></li>`;
-  })}</ul>`}
+    })}</ul>`
+  }
   ${isUnreviewed(request) && html`<p>${words.details.reviewers((status?.breakGlass?.reviewers ?? []).map(subjectName).join(', '))}</p>`}`;
 }
 
@@ -188,11 +235,18 @@ function Happened({ request }) {
   const history = request.status?.history ?? [];
   return html`<h2>${words.details.history}</h2>
     ${request.status?.historyDropped ? html`<p>${words.details.dropped(request.status.historyDropped)}</p>` : null}
-    ${history.length
-      ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.details.history}><table class="plain">
+    ${
+      history.length
+        ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.details.history}><table class="plain">
         <thead><tr>${words.details.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
-        <tbody>${history.map((entry, index) => html`<tr key=${index}><td><${Time} at=${instant(entry.at)} /></td><td>${words.event[entry.event] ?? entry.event}</td><td>${entry.by ?? words.details.controller}</td>
-          <td>${entry.message}${entry.review?.comment && html` <q>${entry.review.comment}</q>`}</td></tr>`)}</tbody>
+        <tbody>${history.map(
+          (
+            entry,
+            index,
+          ) => html`<tr key=${index}><td><${Time} at=${instant(entry.at)} /></td><td>${words.event[entry.event] ?? entry.event}</td><td>${entry.by ?? words.details.controller}</td>
+          <td>${entry.message}${entry.review?.comment && html` <q>${entry.review.comment}</q>`}</td></tr>`,
+        )}</tbody>
       </table></div>`
-      : html`<${Empty}>${words.details.noHistory}<//>`}`;
+        : html`<${Empty}>${words.details.noHistory}<//>`
+    }`;
 }

@@ -94,7 +94,12 @@ export function formOf(before, me, present) {
 export function extension(running, by, reason) {
   const { role, rules, ticket } = running.spec;
   /** @type {Spec} */
-  const spec = { role, reason: reason.trim() || running.spec.reason, duration: by.trim(), extends: running.metadata.name };
+  const spec = {
+    role,
+    reason: reason.trim() || running.spec.reason,
+    duration: by.trim(),
+    extends: running.metadata.name,
+  };
   if (rules?.length) spec.rules = rules;
   if (ticket) spec.ticket = ticket;
   return draft(running.metadata.namespace, stem(`${running.metadata.name}-more`), spec);
@@ -104,7 +109,8 @@ export function extension(running, by, reason) {
 export function wrongsOf(form) {
   /** @type {Partial<Record<keyof Form, string>>} */
   const wrong = {};
-  if (form.duration && !/^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(form.duration.trim())) wrong.duration = words.ask.wrong.duration;
+  if (form.duration && !/^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(form.duration.trim()))
+    wrong.duration = words.ask.wrong.duration;
   try {
     rulesOf(form.rules);
   } catch (error) {
@@ -156,7 +162,10 @@ const AMONG = new RegExp(`^(?<key>${KEY}) (?<not>not)?in \\((?<values>[^()]*)\\)
 
 /** The rules of a selector, each by itself: commas within brackets part nothing. @param {string} text */
 function partsOf(text) {
-  return text.split(/,(?![^(]*\))/).map((part) => part.trim().replace(/\s+/g, ' ')).filter(Boolean);
+  return text
+    .split(/,(?![^(]*\))/)
+    .map((part) => part.trim().replace(/\s+/g, ' '))
+    .filter(Boolean);
 }
 
 /** @param {string} text */
@@ -176,7 +185,11 @@ function selectorOf(text) {
     if (exact) selector.matchLabels = { ...selector.matchLabels, [exact.key]: exact.value };
     const rule = there
       ? { key: there.key, operator: there.not ? 'DoesNotExist' : 'Exists' }
-      : among && { key: among.key, operator: among.not ? 'NotIn' : 'In', values: among.values.split(',').map((each) => each.trim()) };
+      : among && {
+          key: among.key,
+          operator: among.not ? 'NotIn' : 'In',
+          values: among.values.split(',').map((each) => each.trim()),
+        };
     if (rule) selector.matchExpressions = [...(selector.matchExpressions ?? []), rule];
   }
   return selector;
@@ -191,20 +204,32 @@ function roleOf(typed) {
 
 /** Rules as kubectl daypass takes them: `get,list:deployments.apps/web`, one a line. @param {string} text */
 export function rulesOf(text) {
-  return text.split('\n').map((line) => line.trim()).filter(Boolean).map(ruleOf);
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .map(ruleOf);
 }
 
 /** @param {string} line @returns {import('./request.js').Rule} */
 function ruleOf(line) {
   const [, left, right] = line.match(/^([^:]+):(.+)$/) ?? [];
-  const verbs = (left ?? '').split(',').map((verb) => verb.trim().toLowerCase()).filter(Boolean);
+  const verbs = (left ?? '')
+    .split(',')
+    .map((verb) => verb.trim().toLowerCase())
+    .filter(Boolean);
   if (!verbs.length || !right) throw new Error(words.ask.wrong.rule(line));
   if (right.startsWith('/')) return { verbs, nonResourceURLs: [right.trim()] };
   const [kind, name, sub, ...rest] = right.trim().split('/');
   const [, resource, group = ''] = kind.match(/^([^.]+)(?:\.(.+))?$/) ?? [];
   if (!resource || rest.length || name === '' || sub === '') throw new Error(words.ask.wrong.rule(line));
   const names = name && name !== '*' ? { resourceNames: [name] } : {};
-  return { verbs, apiGroups: [group], resources: [sub ? `${resource.toLowerCase()}/${sub}` : resource.toLowerCase()], ...names };
+  return {
+    verbs,
+    apiGroups: [group],
+    resources: [sub ? `${resource.toLowerCase()}/${sub}` : resource.toLowerCase()],
+    ...names,
+  };
 }
 
 /** @param {import('./request.js').Rule} rule */
@@ -213,15 +238,23 @@ function ruleLine(rule) {
   if (rule.nonResourceURLs?.length) return rule.nonResourceURLs.map((url) => `${verbs}:${url}`).join('\n');
   const group = rule.apiGroups?.[0] ? `.${rule.apiGroups[0]}` : '';
   const names = rule.resourceNames?.length ? rule.resourceNames : [''];
-  return (rule.resources ?? []).flatMap((resource) => names.map((name) => {
-    const [kind, sub] = resource.split('/');
-    return `${verbs}:${kind}${group}${name || sub ? `/${name || '*'}` : ''}${sub ? `/${sub}` : ''}`;
-  })).join('\n');
+  return (rule.resources ?? [])
+    .flatMap((resource) =>
+      names.map((name) => {
+        const [kind, sub] = resource.split('/');
+        return `${verbs}:${kind}${group}${name || sub ? `/${name || '*'}` : ''}${sub ? `/${sub}` : ''}`;
+      }),
+    )
+    .join('\n');
 }
 
 /** What the generated name of a request begins with. @param {string} role */
 function stem(role) {
-  const name = role.toLowerCase().replace(/[^a-z0-9]/g, '-').slice(0, LONGEST_STEM).replace(/^-+|-+$/g, '');
+  const name = role
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, '-')
+    .slice(0, LONGEST_STEM)
+    .replace(/^-+|-+$/g, '');
   return name ? `${name}-` : 'access-';
 }
 

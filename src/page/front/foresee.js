@@ -46,7 +46,10 @@ export function useForecast(draft, dry = false) {
 /** @param {Draft} draft @param {boolean} dry @returns {Promise<Foreseen>} */
 async function ask(draft, dry) {
   try {
-    const [forecast, refused] = await Promise.all([post('/api/foresee', withSomeReason(draft)), dry ? refusalOf(draft) : '']);
+    const [forecast, refused] = await Promise.all([
+      post('/api/foresee', withSomeReason(draft)),
+      dry ? refusalOf(draft) : '',
+    ]);
     return { forecast, refused, busy: false };
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error), busy: false };
@@ -85,10 +88,15 @@ function Told({ forecast, onUse }) {
       <p><strong>${words.foresee.outcome[outcome] ?? outcome}</strong>${sure ? '' : ` ${words.foresee.unsure}`}</p>
       ${forecast.reasons?.length ? html`<ul>${forecast.reasons.map((reason) => html`<li key=${reason}>${reason}</li>`)}</ul>` : null}
     <//>
-    ${stages.length > 0 && html`<h3>${words.foresee.stages}</h3><ol class="stages">${stages.map((stage) => html`<li key=${stage.stage}>
+    ${
+      stages.length > 0 &&
+      html`<h3>${words.foresee.stages}</h3><ol class="stages">${stages.map(
+        (stage) => html`<li key=${stage.stage}>
       <strong>${stage.stage}</strong>: ${words.foresee.stage(stage.required, stage.approvers.join(', '))}
       ${stage.then && html` <span class="dim">${words.foresee.then} <${Time} at=${instant(stage.then.at)} />: ${stage.then.approvers.join(', ')}</span>`}
-    </li>`)}</ol>`}
+    </li>`,
+      )}</ol>`
+    }
     <dl class="facts">
       ${forecast.begins && html`<dt>${words.field.begins}</dt><dd><${Time} at=${instant(forecast.begins)} /></dd>`}
       ${forecast.ends && html`<dt>${words.field.ends}</dt><dd><${Time} at=${instant(forecast.ends)} /></dd>`}
@@ -98,8 +106,12 @@ function Told({ forecast, onUse }) {
       ${forecast.rights ? html`<dt>${words.field.rights}</dt><dd>${words.foresee.rights(forecast.rights)}</dd>` : null}
     </dl>
     <${Gaps} gaps=${forecast.gaps ?? []} />
-    ${nearest && onUse && html`<${Notice}>
+    ${
+      nearest &&
+      onUse &&
+      html`<${Notice}>
       <p>${words.foresee.nearest} <strong>${roleName(nearest.spec.role)}</strong>, ${nearest.metadata.namespace}, ${lengthOf(nearest)}</p>
       <button type="button" onClick=${() => onUse(nearest)}>${words.foresee.useNearest}</button>
-    <//>`}`;
+    <//>`
+    }`;
 }

@@ -29,13 +29,18 @@ export function useGrowth(all) {
       watched.current?.disconnect();
     };
   }, []);
-  const more = useMemo(() => (/** @type {Element | null} */ button) => {
-    watched.current?.disconnect();
-    if (!button) return;
-    const grow = () => set((before) => before + ROWS);
-    watched.current = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && grow(), { rootMargin: AHEAD });
-    watched.current.observe(button);
-    if (button instanceof HTMLElement) button.onclick = grow;
-  }, [many]);
+  const more = useMemo(
+    () => (/** @type {Element | null} */ button) => {
+      watched.current?.disconnect();
+      if (!button) return;
+      const grow = () => set((before) => before + ROWS);
+      watched.current = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && grow(), {
+        rootMargin: AHEAD,
+      });
+      watched.current.observe(button);
+      if (button instanceof HTMLElement) button.onclick = grow;
+    },
+    [many],
+  );
   return [Math.min(many, all), more];
 }

@@ -17,7 +17,17 @@ const TEXTS = /** @type {const} */ (['text', 'person', 'role', 'namespace', 'pol
 /** @param {URLSearchParams} query @returns {Wish} */
 function wishOf(query) {
   const get = (/** @type {string} */ key) => query.get(key) ?? '';
-  return { person: get('person'), role: get('role'), namespace: get('namespace'), policy: get('policy'), kind: get('kind'), text: get('text'), request: get('request'), since: get('since'), until: get('until') };
+  return {
+    person: get('person'),
+    role: get('role'),
+    namespace: get('namespace'),
+    policy: get('policy'),
+    kind: get('kind'),
+    text: get('text'),
+    request: get('request'),
+    since: get('since'),
+    until: get('until'),
+  };
 }
 
 /** @param {{ page: import('./shell.js').Page, query: URLSearchParams }} props */
@@ -25,7 +35,10 @@ export function History({ page, query }) {
   const wish = wishOf(query);
   const [typed, type] = useState(wish);
   const { seen } = page;
-  const asked = useAnswer(async () => (seen.phase === 'loading' ? undefined : find(wish, seen.all)), [query.toString(), seen.phase === 'loading']);
+  const asked = useAnswer(
+    async () => (seen.phase === 'loading' ? undefined : find(wish, seen.all)),
+    [query.toString(), seen.phase === 'loading'],
+  );
   const [further, setFurther] = useState(/** @type {{ records: Kept[], more: string } | null} */ (null));
   useEffect(() => setFurther(null), [asked.value]);
   const found = asked.value;
@@ -40,7 +53,14 @@ export function History({ page, query }) {
     setFurther({ records: [...(further?.records ?? []), ...next.records], more: next.more });
   };
   return html`<${Head} title=${words.view.history}>${found && html`<${Export} wish=${wish} found=${found} />`}<//>
-    <p class="paper">${words.history.paper(page.me.cluster, page.me.username, Object.entries(wish).filter((pair) => pair[1]).map(([key, value]) => `${words.field[/** @type {'text'} */ (key)] ?? key}: ${value}`).join(', '))} <${Time} at=${now()} exact /></p>
+    <p class="paper">${words.history.paper(
+      page.me.cluster,
+      page.me.username,
+      Object.entries(wish)
+        .filter((pair) => pair[1])
+        .map(([key, value]) => `${words.field[/** @type {'text'} */ (key)] ?? key}: ${value}`)
+        .join(', '),
+    )} <${Time} at=${now()} exact /></p>
     <form class="filters" role="search" aria-label=${words.history.search} onSubmit=${search}>
       ${TEXTS.map((key) => html`<${TextField} key=${key} label=${words.field[key]} type="search" value=${typed[key]} onInput=${(/** @type {string} */ value) => type({ ...typed, [key]: value })} />`)}
       <${SelectField} label=${words.field.kind} value=${typed.kind} options=${words.history.kinds} onInput=${(/** @type {string} */ kind) => type({ ...typed, kind })} />
@@ -48,7 +68,13 @@ export function History({ page, query }) {
       <${TextField} label=${words.field.until} type="datetime-local" value=${typed.until} onInput=${(/** @type {string} */ until) => type({ ...typed, until })} />
       <button class="main">${words.history.find}</button>
     </form>
-    ${wish.request && html`<p class="place">${words.history.ofOne} <button type="button" class="quiet" onClick=${() => { type({ ...typed, request: '' }); setQuery({ request: '' }); }}>${words.history.ofAll}</button></p>`}
+    ${
+      wish.request &&
+      html`<p class="place">${words.history.ofOne} <button type="button" class="quiet" onClick=${() => {
+        type({ ...typed, request: '' });
+        setQuery({ request: '' });
+      }}>${words.history.ofAll}</button></p>`
+    }
     <${Waiting} of=${asked} />
     ${found?.from === 'requests' && html`<${Notice}><p>${words.history.noArchive} ${found.why}</p><//>`}
     ${found && (records.length ? html`<${Records} records=${records} />` : html`<${Empty}>${words.history.none}<//>`)}
@@ -60,7 +86,8 @@ function Records({ records }) {
   const [many, more] = useGrowth(records.length);
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.history.table}><table class="plain records">
     <thead><tr>${words.history.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
-    <tbody>${records.slice(0, many).map((record) => html`<tr key=${record.id}>
+    <tbody>${records.slice(0, many).map(
+      (record) => html`<tr key=${record.id}>
       <td><${Time} at=${instant(record.at)} exact /></td>
       <td>${words.event[record.kind] ?? record.kind}</td>
       <td>${record.subject?.username}</td>
@@ -69,7 +96,8 @@ function Records({ records }) {
       <td>${record.actor?.username ?? words.details.controller}</td>
       <td>${record.message}${record.asked?.reason && record.kind === 'Requested' && html` <q>${record.asked.reason}</q>`}${record.review?.comment && html` <q>${record.review.comment}</q>`}</td>
       <td><a href=${linkTo({ metadata: record.request })}>${record.request.namespace}/${record.request.name}</a></td>
-    </tr>`)}</tbody>
+    </tr>`,
+    )}</tbody>
   </table></div>
   ${many < records.length && html`<button ref=${more} type="button" class="more">${words.now.more(records.length - many)}</button>`}`;
 }

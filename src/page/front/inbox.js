@@ -4,7 +4,22 @@
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { read, requestPath } from './call.js';
 import { instant } from './clock.js';
-import { BreakGlassMark, Dialog, Empty, Gaps, Head, Left, Notice, Rights, Risk, TextField, Time, Waiting, say, useAnswer } from './controls.js';
+import {
+  BreakGlassMark,
+  Dialog,
+  Empty,
+  Gaps,
+  Head,
+  Left,
+  Notice,
+  Rights,
+  Risk,
+  TextField,
+  Time,
+  Waiting,
+  say,
+  useAnswer,
+} from './controls.js';
 import { ChangedNotice, Decision, sent, useShown } from './decide.js';
 import { keyOf, lengthOf, person, tense, what, where } from './request.js';
 import { linkTo } from './route.js';
@@ -26,12 +41,13 @@ export function Inbox({ page }) {
     if (last && document.activeElement === document.body) document.querySelector('h1')?.focus();
   }, [tasks.length]);
   const still = tasks.flatMap((task) => chosen.get(task.uid) ?? []);
-  const pick = (/** @type {Task} */ task, /** @type {Request | null} */ shown) => choose((before) => {
-    const next = new Map(before);
-    if (shown) next.set(task.uid, { task, shown });
-    else next.delete(task.uid);
-    return next;
-  });
+  const pick = (/** @type {Task} */ task, /** @type {Request | null} */ shown) =>
+    choose((before) => {
+      const next = new Map(before);
+      if (shown) next.set(task.uid, { task, shown });
+      else next.delete(task.uid);
+      return next;
+    });
   return html`<${Head} title=${words.view.inbox}>
       ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setTogether(still)}>${words.inbox.decideAll(still.length)}</button></p>`}
     <//>
@@ -47,7 +63,10 @@ export function Inbox({ page }) {
 function Item({ page, task, picked, pick, onGiven }) {
   const known = page.seen.byKey.get(`${task.namespace}/${task.name}`);
   const live = known?.metadata.uid === task.uid ? known : undefined;
-  const asked = useAnswer(async () => live ?? read(requestPath(task.namespace, task.name)), [task.resourceVersion, Boolean(live)]);
+  const asked = useAnswer(
+    async () => live ?? read(requestPath(task.namespace, task.name)),
+    [task.resourceVersion, Boolean(live)],
+  );
   const request = live ?? asked.value;
   if (!request) return html`<li class="card"><h2>${task.namespace}/${task.name}</h2><${Waiting} of=${asked} /></li>`;
   return html`<${Card} page=${page} task=${task} live=${request} picked=${picked} pick=${pick} onGiven=${onGiven} />`;
@@ -117,20 +136,24 @@ function Several({ page, all, onClose }) {
   return html`<${Dialog} title=${words.inbox.decideAll(all.length)} onClose=${onClose}>
     <div class="scroll" tabindex="0" role="region" aria-label=${words.inbox.table}><table class="plain stacks" role="table">
       <thead role="rowgroup"><tr role="row">${words.inbox.columns.map((column) => html`<th key=${column} role="columnheader" scope="col">${column}</th>`)}</tr></thead>
-      <tbody role="rowgroup">${all.map(({ task, shown }) => html`<tr key=${task.uid} role="row">
+      <tbody role="rowgroup">${all.map(
+        ({ task, shown }) => html`<tr key=${task.uid} role="row">
         <th role="rowheader" scope="row">${person(shown)}<br /><span class="dim">${keyOf(shown)}</span></th>
         <td role="cell"><strong>${what(shown)}</strong> ${words.inbox.in} ${where(shown)}, ${lengthOf(shown)}<${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} /></td>
         <td role="cell"><${Risk} level=${task.risk} /></td>
         <td role="cell">${shown.spec.reason}<br /><span class="dim">${words.inbox.why(task.why)}</span></td>
         <td role="cell"><span role="status" class=${`told ${results[task.uid]?.tone ?? ''}`}>${results[task.uid]?.sentence}</span></td>
-      </tr>`)}</tbody>
+      </tr>`,
+      )}</tbody>
     </table></div>
-    ${state === 'done'
-      ? html`<p class="row"><button type="button" class="main" onClick=${onClose}>${words.close}</button></p>`
-      : html`<${TextField} label=${words.field.comment} value=${comment} onInput=${setComment} lines=${2} />
+    ${
+      state === 'done'
+        ? html`<p class="row"><button type="button" class="main" onClick=${onClose}>${words.close}</button></p>`
+        : html`<${TextField} label=${words.field.comment} value=${comment} onInput=${setComment} lines=${2} />
         <p class="row">
           <button type="button" class="main" disabled=${state === 'sending'} onClick=${() => decide('Approve')}>${words.inbox.approveAll(all.length)}</button>
           <button type="button" class="no" disabled=${state === 'sending'} onClick=${() => decide('Deny')}>${words.inbox.denyAll(all.length)}</button>
-        </p>`}
+        </p>`
+    }
   <//>`;
 }

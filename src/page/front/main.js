@@ -40,7 +40,10 @@ async function start() {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const out = error instanceof Refused && (error.status === 401 || error.status === 403);
-    render(out ? html`<${SignedOut} why=${spent || message} />` : html`<${Start} sentence=${message} retry=${start} />`, page);
+    render(
+      out ? html`<${SignedOut} why=${spent || message} />` : html`<${Start} sentence=${message} retry=${start} />`,
+      page,
+    );
   }
 }
 

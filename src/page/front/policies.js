@@ -19,7 +19,9 @@ export function Policies({ query }) {
   const wish = query.get('name') ?? '';
   /** @type {Policy[]} */
   const all = policies.value ?? [];
-  const shown = all.filter((policy) => `${policy.metadata.name} ${policy.spec.description ?? ''}`.toLowerCase().includes(wish.toLowerCase()));
+  const shown = all.filter((policy) =>
+    `${policy.metadata.name} ${policy.spec.description ?? ''}`.toLowerCase().includes(wish.toLowerCase()),
+  );
   return html`<${Head} title=${words.view.policies}><p class="dim">${policies.value && words.policies.count(shown.length, all.length)}</p><//>
     <${Try} />
     <div class="filters" role="search"><${TextField} label=${words.policies.find} type="search" value=${wish} onInput=${(/** @type {string} */ name) => setQuery({ name })} /></div>
@@ -32,7 +34,9 @@ export function Policies({ query }) {
 /** @param {{ policy: Policy, odd: Oddity[] }} props */
 function Card({ policy, odd }) {
   const deny = policy.spec.effect === 'Deny';
-  const wrong = (policy.status?.conditions ?? []).filter((condition) => condition.status !== 'True' && condition.message);
+  const wrong = (policy.status?.conditions ?? []).filter(
+    (condition) => condition.status !== 'True' && condition.message,
+  );
   return html`<li class="card policy">
     <div class="card-head"><h2>${policy.metadata.name}</h2><span class=${`state ${deny ? 'bad' : 'good'}`}>${deny ? words.policy.denies : words.policy.allows}</span></div>
     ${policy.spec.description && html`<p>${policy.spec.description}</p>`}

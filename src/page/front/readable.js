@@ -44,8 +44,14 @@ export function sentences(policy) {
     { term: w.breakGlass, says: emergencies(spec) },
     { term: w.extension, says: spec.extension ? [w.extended(spec.extension.max, spec.extension.count)] : [] },
     { term: w.recurrence, says: spec.recurrence ? [w.recurs(spec.recurrence.weeks)] : [] },
-    { term: w.limits, says: Object.entries(spec.limits ?? {}).map(([key, most]) => (w.limit[key] ?? ((n) => `${key}: ${n}`))(most)) },
-    { term: w.also, says: [...(spec.onRoleChange === 'Suspend' ? [w.suspends] : []), ...(spec.requireRecord ? [w.record] : [])] },
+    {
+      term: w.limits,
+      says: Object.entries(spec.limits ?? {}).map(([key, most]) => (w.limit[key] ?? ((n) => `${key}: ${n}`))(most)),
+    },
+    {
+      term: w.also,
+      says: [...(spec.onRoleChange === 'Suspend' ? [w.suspends] : []), ...(spec.requireRecord ? [w.record] : [])],
+    },
   ];
   return all.filter((each) => each.says.length);
 }

@@ -17,10 +17,25 @@ import { namespacesOf, person, roleName, what } from './request.js';
 export const PAGE = 200;
 /** The columns of CSV, as the archive's own export has them, each with its place in a record. */
 const COLUMNS = /** @type {const} */ ([
-  ['id', 'id'], ['at', 'at'], ['cluster', 'cluster'], ['namespace', 'request.namespace'], ['name', 'request.name'], ['kind', 'kind'],
-  ['outcome', 'outcome'], ['subject', 'subject.username'], ['actor', 'actor.username'], ['roleKind', 'access.role.kind'], ['role', 'access.role.name'],
-  ['namespaces', 'access.namespaces'], ['clusterWide', 'access.clusterWide'], ['breakGlass', 'access.breakGlass'], ['policy', 'policy.name'],
-  ['from', 'given.from'], ['until', 'given.until'], ['reason', 'asked.reason'], ['message', 'message'],
+  ['id', 'id'],
+  ['at', 'at'],
+  ['cluster', 'cluster'],
+  ['namespace', 'request.namespace'],
+  ['name', 'request.name'],
+  ['kind', 'kind'],
+  ['outcome', 'outcome'],
+  ['subject', 'subject.username'],
+  ['actor', 'actor.username'],
+  ['roleKind', 'access.role.kind'],
+  ['role', 'access.role.name'],
+  ['namespaces', 'access.namespaces'],
+  ['clusterWide', 'access.clusterWide'],
+  ['breakGlass', 'access.breakGlass'],
+  ['policy', 'policy.name'],
+  ['from', 'given.from'],
+  ['until', 'given.until'],
+  ['reason', 'asked.reason'],
+  ['message', 'message'],
 ]);
 
 /** @param {Wish} wish */
@@ -36,7 +51,11 @@ function query(wish) {
 export async function find(wish, all, after = '') {
   try {
     const list = await read(withQuery(`${ARCHIVE}/records`, { ...query(wish), limit: String(PAGE), continue: after }));
-    return { from: 'archive', records: list.items.map((/** @type {any} */ item) => item.record), more: list.metadata?.continue ?? '' };
+    return {
+      from: 'archive',
+      records: list.items.map((/** @type {any} */ item) => item.record),
+      more: list.metadata?.continue ?? '',
+    };
   } catch (error) {
     if (!(error instanceof Refused) || error.status === 400 || error.status === 401) throw error;
     return { from: 'requests', records: fromRequests(all, wish), more: '', why: error.message };
@@ -46,7 +65,8 @@ export async function find(wish, all, after = '') {
 /** All that is found, as a file. @param {'jsonl' | 'csv'} format @param {Wish} wish @param {Found} found @returns {Promise<Blob>} */
 export async function exported(format, wish, found) {
   if (found.from === 'archive') return (await send(withQuery(`${ARCHIVE}/records`, { ...query(wish), format }))).blob();
-  const text = format === 'csv' ? csv(found.records) : found.records.map((record) => `${JSON.stringify(record)}\n`).join('');
+  const text =
+    format === 'csv' ? csv(found.records) : found.records.map((record) => `${JSON.stringify(record)}\n`).join('');
   return new Blob([text], { type: format === 'csv' ? 'text/csv' : 'application/jsonl' });
 }
 
@@ -57,11 +77,22 @@ export function fromRequests(all, wish) {
   const fits = records.filter((record) => {
     const at = instant(record.at);
     const people = [record.subject?.username, record.actor?.username];
-    const text = `${record.message} ${record.asked?.reason} ${record.asked?.ticket} ${record.review?.comment} ${record.request.name}`.toLowerCase();
-    return (!wish.person || people.includes(wish.person)) && (!wish.role || [record.access?.role.name, record.access && roleName(record.access.role)].includes(wish.role))
-      && (!wish.namespace || record.access?.namespaces?.includes(wish.namespace)) && (!wish.policy || record.policy?.name === wish.policy)
-      && (!wish.kind || record.kind === wish.kind) && (!wish.request || record.request.uid === wish.request)
-      && wish.text.toLowerCase().split(/\s+/).every((word) => text.includes(word)) && !(at < since) && !(at >= until);
+    const text =
+      `${record.message} ${record.asked?.reason} ${record.asked?.ticket} ${record.review?.comment} ${record.request.name}`.toLowerCase();
+    return (
+      (!wish.person || people.includes(wish.person)) &&
+      (!wish.role || [record.access?.role.name, record.access && roleName(record.access.role)].includes(wish.role)) &&
+      (!wish.namespace || record.access?.namespaces?.includes(wish.namespace)) &&
+      (!wish.policy || record.policy?.name === wish.policy) &&
+      (!wish.kind || record.kind === wish.kind) &&
+      (!wish.request || record.request.uid === wish.request) &&
+      wish.text
+        .toLowerCase()
+        .split(/\s+/)
+        .every((word) => text.includes(word)) &&
+      !(at < since) &&
+      !(at >= until)
+    );
   });
   const index = (/** @type {Kept} */ record) => Number(record.id.slice(record.id.lastIndexOf('/') + 1));
   return fits.sort((a, b) => instant(b.at) - instant(a.at) || index(b) - index(a));
@@ -73,22 +104,42 @@ function recordsOf(request) {
   const shared = {
     request: { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
     subject: { username: person(request) },
-    access: { role: spec.role, namespaces: namespacesOf(request), clusterWide: Boolean(spec.scope?.cluster), breakGlass: Boolean(spec.breakGlass) },
+    access: {
+      role: spec.role,
+      namespaces: namespacesOf(request),
+      clusterWide: Boolean(spec.scope?.cluster),
+      breakGlass: Boolean(spec.breakGlass),
+    },
     asked: { reason: spec.reason, ticket: spec.ticket },
     policy: status?.policy ? { name: status.policy.name } : null,
     given: status?.grantedAt ? { from: status.grantedAt, until: status.expiresAt } : null,
   };
-  const made = { ...shared, id: `${metadata.uid}/0`, at: metadata.creationTimestamp, kind: 'Requested', outcome: 'Asked', message: `${person(request)}: ${what(request)}` };
+  const made = {
+    ...shared,
+    id: `${metadata.uid}/0`,
+    at: metadata.creationTimestamp,
+    kind: 'Requested',
+    outcome: 'Asked',
+    message: `${person(request)}: ${what(request)}`,
+  };
   const rest = (status?.history ?? []).map((entry, index) => ({
-    ...shared, id: `${metadata.uid}/${index + 1}`, at: entry.at, kind: entry.event, message: entry.message,
-    actor: entry.by ? { username: entry.by } : null, review: entry.review ?? null,
+    ...shared,
+    id: `${metadata.uid}/${index + 1}`,
+    at: entry.at,
+    kind: entry.event,
+    message: entry.message,
+    actor: entry.by ? { username: entry.by } : null,
+    review: entry.review ?? null,
   }));
   return [made, ...rest];
 }
 
 /** @param {Kept[]} records */
 function csv(records) {
-  const lines = [COLUMNS.map(([name]) => name), ...records.map((record) => COLUMNS.map(([, place]) => text(at(record, place))))];
+  const lines = [
+    COLUMNS.map(([name]) => name),
+    ...records.map((record) => COLUMNS.map(([, place]) => text(at(record, place)))),
+  ];
   return lines.map((cells) => `${cells.map(cell).join(',')}\r\n`).join('');
 }
 

@@ -59,7 +59,18 @@ import { words } from './words.js';
 
 const OVER = new Set(['Denied', 'Expired', 'Revoked', 'Lapsed', 'Failed', 'Extended']);
 /** The states of a request, as they follow one another. */
-export const STATES = ['Pending', 'Scheduled', 'Active', 'Suspended', 'Expired', 'Revoked', 'Denied', 'Lapsed', 'Failed', 'Extended'];
+export const STATES = [
+  'Pending',
+  'Scheduled',
+  'Active',
+  'Suspended',
+  'Expired',
+  'Revoked',
+  'Denied',
+  'Lapsed',
+  'Failed',
+  'Extended',
+];
 const WAITING = new Set(['Pending', 'Scheduled', 'Suspended']);
 
 /** @param {Request} request */
@@ -118,7 +129,8 @@ export function roleName(role) {
 
 /** The role, and what of it. @param {Request} request */
 export function what(request) {
-  const narrowed = request.status?.narrowedTo ?? (request.spec.rules?.length ? rights(request.spec.rules).join('; ') : '');
+  const narrowed =
+    request.status?.narrowedTo ?? (request.spec.rules?.length ? rights(request.spec.rules).join('; ') : '');
   return narrowed ? `${roleName(request.spec.role)}: ${narrowed}` : roleName(request.spec.role);
 }
 
@@ -199,7 +211,8 @@ function endOf(request, begins, until) {
 /** Whether a subject of a policy means this person. @param {Subject} subject @param {Me} me */
 export function means(subject, me) {
   if (subject.kind === 'Group') return me.groups.includes(subject.name);
-  const name = subject.kind === 'ServiceAccount' ? `system:serviceaccount:${subject.namespace}:${subject.name}` : subject.name;
+  const name =
+    subject.kind === 'ServiceAccount' ? `system:serviceaccount:${subject.namespace}:${subject.name}` : subject.name;
   return name === me.username;
 }
 
@@ -211,14 +224,19 @@ export function subjectName(subject) {
 /** What this person could say to a request, as far as it shows. @param {Request} request @param {Me} me */
 export function saysOf(request, me) {
   const own = person(request) === me.username;
-  const among = (/** @type {Subject[] | undefined} */ subjects) => !own && (subjects ?? []).some((subject) => means(subject, me));
+  const among = (/** @type {Subject[] | undefined} */ subjects) =>
+    !own && (subjects ?? []).some((subject) => means(subject, me));
   return {
     own,
     decide: state(request) === 'Pending' && among(request.status?.stage?.approvers),
     review: isUnreviewed(request) && among(request.status?.breakGlass?.reviewers),
     drop: own && !isOver(request),
     extend: own && state(request) === 'Active' && !request.spec.recurrence && !request.spec.breakGlass,
-    revoke: !own && !isOver(request) && (hasGrant(request) || state(request) === 'Scheduled') && among(request.status?.mayRevoke),
+    revoke:
+      !own &&
+      !isOver(request) &&
+      (hasGrant(request) || state(request) === 'Scheduled') &&
+      among(request.status?.mayRevoke),
   };
 }
 
@@ -233,5 +251,8 @@ export function changes(shown, now) {
   };
   const role = (/** @type {Request} */ of) => `${of.status?.role?.digest} ${of.status?.role?.changedTo}`;
   if (shown.metadata.uid !== now.metadata.uid) return ['request'];
-  return [...(role(shown) === role(now) ? [] : [/** @type {const} */ ('role')]), ...(policy(shown) === policy(now) ? [] : [/** @type {const} */ ('policy')])];
+  return [
+    ...(role(shown) === role(now) ? [] : [/** @type {const} */ ('role')]),
+    ...(policy(shown) === policy(now) ? [] : [/** @type {const} */ ('policy')]),
+  ];
 }

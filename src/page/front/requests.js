@@ -162,7 +162,8 @@ export class Requests {
 
   /** @param {{ type: string, object: any }} event */
   heed(event) {
-    if (event.type === 'ERROR') throw new Refused(event.object.code ?? 500, event.object.reason ?? '', event.object.message ?? '');
+    if (event.type === 'ERROR')
+      throw new Refused(event.object.code ?? 500, event.object.reason ?? '', event.object.message ?? '');
     this.version = event.object.metadata.resourceVersion;
     if (event.type === 'BOOKMARK') return;
     if (event.type === 'DELETED') this.byKey.delete(keyOf(event.object));
@@ -196,7 +197,9 @@ export class Requests {
 
   /** @param {Partial<Seen>} change */
   tell(change) {
-    const all = [...this.byKey.values()].sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1));
+    const all = [...this.byKey.values()].sort((a, b) =>
+      a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1,
+    );
     this.seen = { ...this.seen, ...change, all, byKey: this.byKey };
     for (const tell of [...this.told]) tell(this.seen);
   }

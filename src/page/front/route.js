@@ -60,7 +60,8 @@ export function followLinks() {
   document.addEventListener('click', (event) => {
     const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     const link = event.target instanceof Element ? event.target.closest('a') : null;
-    if (!plain || event.defaultPrevented || !link || link.target || link.download || link.hasAttribute('data-plain')) return;
+    if (!plain || event.defaultPrevented || !link || link.target || link.download || link.hasAttribute('data-plain'))
+      return;
     if (link.origin !== location.origin || link.hash) return;
     event.preventDefault();
     go(link.pathname + link.search);

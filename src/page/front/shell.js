@@ -186,4 +186,3 @@ export function SignedOut({ why }) {
     <p>${words.signedOut.cluster} <button type="button" onClick=${() => location.reload()}>${words.signedOut.again}</button></p>
   </main>`;
 }
-

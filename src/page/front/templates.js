@@ -25,7 +25,10 @@ export function keep(me, name, form) {
 
 /** @param {import('./request.js').Me} me @param {string} name */
 export function forget(me, name) {
-  return write(me, templates(me).filter((each) => each.name !== name));
+  return write(
+    me,
+    templates(me).filter((each) => each.name !== name),
+  );
 }
 
 /** @param {import('./request.js').Me} me @param {Template[]} all */

@@ -65,5 +65,8 @@ function moves(request, range) {
   const before = (request.status?.extensions ?? []).map((extension) => instant(extension.from));
   const freeze = instant(request.status?.freezeAhead?.opensAt);
   const marks = Number.isNaN(freeze) ? before : [...before, freeze];
-  return marks.map((at) => html`<line key=${at} class=${at === freeze ? 'freeze' : 'moved'} x1=${`${place(range, at)}%`} x2=${`${place(range, at)}%`} y1="20%" y2="80%" />`);
+  return marks.map(
+    (at) =>
+      html`<line key=${at} class=${at === freeze ? 'freeze' : 'moved'} x1=${`${place(range, at)}%`} x2=${`${place(range, at)}%`} y1="20%" y2="80%" />`,
+  );
 }

@@ -22,7 +22,10 @@ export function useInbox(seen) {
     if (at.busy) return;
     at.busy = true;
     read('/api/inbox')
-      .then((value) => set({ value, loading: false }), (error) => set((before) => ({ ...before, error, loading: false })))
+      .then(
+        (value) => set({ value, loading: false }),
+        (error) => set((before) => ({ ...before, error, loading: false })),
+      )
       .then(() => new Promise((done) => setTimeout(done, GAP)))
       .then(() => {
         at.busy = false;

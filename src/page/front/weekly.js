@@ -24,12 +24,15 @@ export function Weekly({ value, onInput }) {
 /** @param {{ value: Recurrence, onInput: (value: Recurrence) => void }} props */
 function Windows({ value, onInput }) {
   const change = (/** @type {number} */ at, /** @type {Partial<Recurrence['windows'][number]>} */ to) =>
-    onInput({ ...value, windows: value.windows.map((window, index) => (index === at ? { ...window, ...to } : window)) });
+    onInput({
+      ...value,
+      windows: value.windows.map((window, index) => (index === at ? { ...window, ...to } : window)),
+    });
   const add = () => onInput({ ...value, windows: [...value.windows, ...first().windows] });
   const remove = (/** @type {number} */ at) =>
     onInput({ ...value, windows: value.windows.filter((_, index) => index !== at) });
   return html`${value.windows.map(
-      (window, at) => html`<fieldset key=${at} class="window">
+    (window, at) => html`<fieldset key=${at} class="window">
         <legend>${words.weekly.window(at + 1)}</legend>
         <${Days} days=${window.days} onInput=${(/** @type {string[]} */ days) => change(at, { days })} />
         <div class="row">
@@ -37,11 +40,13 @@ function Windows({ value, onInput }) {
             onInput=${(/** @type {string} */ start) => change(at, { start })} />
           <${TextField} label=${words.weekly.end} value=${window.end}
             onInput=${(/** @type {string} */ end) => change(at, { end })} />
-          ${value.windows.length > 1 &&
-          html`<button type="button" class="quiet" onClick=${() => remove(at)}>${words.weekly.remove(at + 1)}</button>`}
+          ${
+            value.windows.length > 1 &&
+            html`<button type="button" class="quiet" onClick=${() => remove(at)}>${words.weekly.remove(at + 1)}</button>`
+          }
         </div>
       </fieldset>`,
-    )}
+  )}
     <p><button type="button" onClick=${add}>${words.weekly.add}</button></p>
     <div class="row">
       <${TextField} label=${words.weekly.weeks} type="number" value=${String(value.weeks)}

@@ -16,10 +16,15 @@ const shell = {
   signInEnds: 'Sign-in ends',
   waiting: 'waiting for you',
   theme: 'Theme',
-  themes: /** @type {[string, string][]} */ ([['', 'System'], ['light', 'Light'], ['dark', 'Dark']]),
+  themes: /** @type {[string, string][]} */ ([
+    ['', 'System'],
+    ['light', 'Light'],
+    ['dark', 'Dark'],
+  ]),
   phase: /** @type {Named} */ ({ loading: 'Loading', live: 'Live', lost: 'Connection lost', refused: 'Not live' }),
   lost: 'The connection to the cluster is lost. What you see may be out of date.',
-  retryIn: (/** @type {number} */ seconds) => (seconds ? `Trying again in ${count(seconds, 'second', 'seconds')}.` : 'Trying again now.'),
+  retryIn: (/** @type {number} */ seconds) =>
+    seconds ? `Trying again in ${count(seconds, 'second', 'seconds')}.` : 'Trying again now.',
   retryNow: 'Try now',
   notAll: 'You may not list the requests of all namespaces. Choose one that you may read.',
   lookThere: 'Show this namespace',
@@ -77,7 +82,12 @@ const now = {
   notOver: 'Not over',
   allStates: 'All',
   span: 'Time axis',
-  spans: /** @type {[string, string][]} */ ([['3h', '3 hours'], ['12h', '12 hours'], ['2d', '2 days'], ['14d', '2 weeks']]),
+  spans: /** @type {[string, string][]} */ ([
+    ['3h', '3 hours'],
+    ['12h', '12 hours'],
+    ['2d', '2 days'],
+    ['14d', '2 weeks'],
+  ]),
   columns: ['Person', 'Role', 'Where', 'State', 'From – until', 'Left'],
   count: (/** @type {number} */ shown, /** @type {number} */ all) => `${shown} of ${count(all, 'request', 'requests')}`,
   more: (/** @type {number} */ left) => `Show more (${left} left)`,
@@ -107,15 +117,22 @@ const inbox = {
 
 const decide = {
   group: (/** @type {string} */ key) => `Decide ${key}`,
-  decide: /** @type {const} */ ([['Approve', 'Approve'], ['Deny', 'Deny']]),
-  review: /** @type {const} */ ([['Approve', 'It was justified'], ['Deny', 'It was not justified']]),
+  decide: /** @type {const} */ ([
+    ['Approve', 'Approve'],
+    ['Deny', 'Deny'],
+  ]),
+  review: /** @type {const} */ ([
+    ['Approve', 'It was justified'],
+    ['Deny', 'It was not justified'],
+  ]),
   revoke: /** @type {const} */ ([['Revoke', 'Revoke']]),
   drop: /** @type {const} */ ([['Revoke', 'Drop']]),
   changed: {
     request: 'It was deleted, and another request has its name.',
     role: 'The rules of its role are others than those that you were shown.',
     policy: 'Another policy decides than the one that you were shown, or it was changed.',
-    policyNow: 'The policy was changed, and the request is not judged by the new one yet: wait until it is, and decide then.',
+    policyNow:
+      'The policy was changed, and the request is not judged by the new one yet: wait until it is, and decide then.',
     gone: 'It was deleted, so there is nothing to decide.',
   },
   reading: 'What would be granted is being read again.',
@@ -125,7 +142,8 @@ const decide = {
   nothingThatMatters: 'Somebody wrote to the request since you looked; role, policy and rights are the same.',
   decideAnew: 'It is shown as it is now: decide again.',
   done: (/** @type {string} */ verdict, /** @type {string} */ key) =>
-    ({ Approve: `You approved ${key}.`, Deny: `You denied ${key}.`, Revoke: `You ended ${key}.` })[verdict] ?? `${verdict}: ${key}`,
+    ({ Approve: `You approved ${key}.`, Deny: `You denied ${key}.`, Revoke: `You ended ${key}.` })[verdict] ??
+    `${verdict}: ${key}`,
   failed: (/** @type {string} */ why) => `It was not taken: ${why}`,
 };
 
@@ -149,18 +167,26 @@ const ask = {
       Unknown: 'not known',
     })[outcome] ?? outcome,
   more: 'Less, elsewhere, later, weekly, or an emergency',
-  rulesHint: 'One a line: VERB[,VERB]:RESOURCE[.GROUP][/NAME], such as delete:pods/shop-0. Nothing else is granted then.',
-  reaches: /** @type {[string, string][]} */ ([['here', 'In this namespace'], ['names', 'In other namespaces'], ['labels', 'In namespaces by label'], ['cluster', 'In the whole cluster']]),
+  rulesHint:
+    'One a line: VERB[,VERB]:RESOURCE[.GROUP][/NAME], such as delete:pods/shop-0. Nothing else is granted then.',
+  reaches: /** @type {[string, string][]} */ ([
+    ['here', 'In this namespace'],
+    ['names', 'In other namespaces'],
+    ['labels', 'In namespaces by label'],
+    ['cluster', 'In the whole cluster'],
+  ]),
   policyHint: 'Left empty: the one that asks least of it.',
   breakGlass: 'Emergency: access at once, reviewed afterwards',
   breakGlassHint: 'It is announced to everybody who watches, and reviewers ask why.',
   someReason: 'not given yet',
   noDraft: 'Name a namespace and a role to see what would be decided.',
+  wrongDraft: 'Correct what is marked to see what would be decided.',
   send: 'Ask for access',
   sent: (/** @type {string} */ key) => `${key} was sent.`,
   again: (/** @type {number} */ n) => `Templates and earlier requests (${n})`,
   noneAgain: 'You have kept no template, and none of your requests is over.',
-  againLike: (/** @type {string} */ what, /** @type {string} */ where, /** @type {string} */ length) => `${what} in ${where}, ${length}`,
+  againLike: (/** @type {string} */ what, /** @type {string} */ where, /** @type {string} */ length) =>
+    `${what} in ${where}, ${length}`,
   templateName: 'Name of a template',
   keepTemplate: 'Keep as template',
   templateKept: 'The template is kept in this browser.',
@@ -170,7 +196,8 @@ const ask = {
     duration: 'Write hours, minutes and seconds, such as 30m or 1h30m.',
     namespaces: 'Name at least one namespace.',
     labels: 'Write labels such as env=dev, team in (a, b), critical or !critical, with commas between.',
-    rule: (/** @type {string} */ line) => `“${line}” is no rule: write VERB[,VERB]:RESOURCE[.GROUP][/NAME], such as delete:pods/shop-0, or get:/metrics.`,
+    rule: (/** @type {string} */ line) =>
+      `“${line}” is no rule: write VERB[,VERB]:RESOURCE[.GROUP][/NAME], such as delete:pods/shop-0, or get:/metrics.`,
   },
 };
 
@@ -209,9 +236,12 @@ const foresee = {
 
 const details = {
   lead: {
-    asks: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) => `${who} asks for ${role} in ${where}`,
-    has: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) => `${who} has ${role} in ${where}`,
-    asked: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) => `${who} asked for ${role} in ${where}`,
+    asks: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) =>
+      `${who} asks for ${role} in ${where}`,
+    has: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) =>
+      `${who} has ${role} in ${where}`,
+    asked: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) =>
+      `${who} asked for ${role} in ${where}`,
   },
   what: { asks: 'What would be granted', has: 'What is granted', asked: 'What was asked for' },
   endsIn: 'It ends',
@@ -246,7 +276,8 @@ const details = {
   reviewers: (/** @type {string} */ who) => `Has yet to be reviewed by one of: ${who}`,
   bindings: 'Bindings that carry it',
   history: 'History',
-  dropped: (/** @type {number} */ n) => `${count(n, 'entry was', 'entries were')} left out because the history was full.`,
+  dropped: (/** @type {number} */ n) =>
+    `${count(n, 'entry was', 'entries were')} left out because the history was full.`,
   noHistory: 'Nothing has happened yet.',
   controller: 'Daypass',
   columns: ['When', 'What', 'By', 'In words'],
@@ -280,24 +311,29 @@ const policy = {
   recurrence: 'Every week',
   limits: 'Limits',
   also: 'Also',
-  subject: (/** @type {string} */ kind, /** @type {string} */ name) => ({ Group: `group ${name}`, ServiceAccount: `service account ${name}` })[kind] ?? name,
+  subject: (/** @type {string} */ kind, /** @type {string} */ name) =>
+    ({ Group: `group ${name}`, ServiceAccount: `service account ${name}` })[kind] ?? name,
   namespaces: (/** @type {string} */ names) => `namespaces ${names}`,
   labels: (/** @type {string} */ labels) => `namespaces with ${labels}`,
   anyLabel: 'any label',
   cluster: 'the whole cluster',
   system: 'also the namespaces of the cluster itself',
-  duration: (/** @type {string} */ max, /** @type {string | undefined} */ usual) => `up to ${max}${usual ? `; ${usual} where nothing is said` : ''}`,
+  duration: (/** @type {string} */ max, /** @type {string | undefined} */ usual) =>
+    `up to ${max}${usual ? `; ${usual} where nothing is said` : ''}`,
   nobody: 'Nobody: it is granted at once.',
   emergencyOnly: 'Nobody; it is for emergencies only.',
-  stage: (/** @type {string} */ name, /** @type {number} */ required, /** @type {string} */ who) => `${name}: ${required} of ${who}.`,
+  stage: (/** @type {string} */ name, /** @type {number} */ required, /** @type {string} */ who) =>
+    `${name}: ${required} of ${who}.`,
   escalates: (/** @type {string} */ after, /** @type {string} */ who) => `After ${after} also ${who}.`,
   hours: (/** @type {string} */ windows) => `Approvals count in ${windows}.`,
   automatic: (/** @type {string} */ expression) => `Nobody when ${expression}`,
   deadline: (/** @type {string} */ length) => `Undecided after ${length}, a request lapses.`,
-  reviewed: (/** @type {string} */ who, /** @type {string | undefined} */ within) => `Access at once; reviewed by ${who}${within ? ` within ${within}` : ''}.`,
+  reviewed: (/** @type {string} */ who, /** @type {string | undefined} */ within) =>
+    `Access at once; reviewed by ${who}${within ? ` within ${within}` : ''}.`,
   spares: 'It spares emergencies.',
   sparesNot: 'It denies emergencies too.',
-  extended: (/** @type {string} */ max, /** @type {number | undefined} */ times) => `${max} at a time${times ? `, ${count(times, 'time', 'times')} at most` : ''}`,
+  extended: (/** @type {string} */ max, /** @type {number | undefined} */ times) =>
+    `${max} at a time${times ? `, ${count(times, 'time', 'times')} at most` : ''}`,
   recurs: (/** @type {number} */ weeks) => `for at most ${count(weeks, 'week', 'weeks')}`,
   limit: /** @type {Record<string, (n: string | number) => string>} */ ({
     cooldown: (n) => `${n} between two grants of a person`,
@@ -367,7 +403,8 @@ const history = {
   kinds: /** @type {[string, string][]} */ ([['', 'Anything'], ...Object.entries(event)]),
   ofOne: 'Only one request is shown.',
   ofAll: 'Show all',
-  paper: (/** @type {string} */ cluster, /** @type {string} */ who, /** @type {string} */ what) => `Cluster ${cluster}, read by ${who}${what ? `, ${what}` : ''}, printed`,
+  paper: (/** @type {string} */ cluster, /** @type {string} */ who, /** @type {string} */ what) =>
+    `Cluster ${cluster}, read by ${who}${what ? `, ${what}` : ''}, printed`,
   jsonl: 'Export as JSON lines',
   csv: 'Export as CSV',
   print: 'Print',
@@ -393,7 +430,14 @@ export const words = {
   close: 'Close',
   breakGlass: 'emergency',
   gaps: 'You may not read all that this hangs on:',
-  view: /** @type {Named} */ ({ now: 'Now', inbox: 'Inbox', ask: 'Ask', policies: 'Policies', history: 'History', health: 'Health' }),
+  view: /** @type {Named} */ ({
+    now: 'Now',
+    inbox: 'Inbox',
+    ask: 'Ask',
+    policies: 'Policies',
+    history: 'History',
+    health: 'Health',
+  }),
   state: /** @type {Named} */ ({
     Pending: 'Pending',
     Scheduled: 'Scheduled',
@@ -407,7 +451,14 @@ export const words = {
     Extended: 'Extended',
   }),
   verdict: /** @type {Named} */ ({ Approve: 'approved', Deny: 'denied', Revoke: 'ended it' }),
-  level: /** @type {Named} */ ({ ok: 'Fine', note: 'Note', unknown: 'Not known', warning: 'Warning', problem: 'Problem', error: 'Problem' }),
+  level: /** @type {Named} */ ({
+    ok: 'Fine',
+    note: 'Note',
+    unknown: 'Not known',
+    warning: 'Warning',
+    problem: 'Problem',
+    error: 'Problem',
+  }),
   risk: (/** @type {string} */ level) => `${level} risk`,
   call: {
     unreachable: 'The page’s server does not answer.',
@@ -415,7 +466,8 @@ export const words = {
   },
   rights: {
     urls: (/** @type {string} */ verbs, /** @type {string} */ urls) => `${verbs} ${urls}`,
-    resources: (/** @type {string} */ verbs, /** @type {string} */ resources, /** @type {string} */ names) => `${verbs} ${resources}${names ? ` ${names}` : ''}`,
+    resources: (/** @type {string} */ verbs, /** @type {string} */ resources, /** @type {string} */ names) =>
+      `${verbs} ${resources}${names ? ` ${names}` : ''}`,
   },
   where: {
     cluster: 'the whole cluster',
@@ -425,7 +477,8 @@ export const words = {
   length: {
     byPolicy: 'as long as the policy says',
     more: (/** @type {string} */ length) => `${length} more`,
-    recurs: (/** @type {string} */ windows, /** @type {number} */ weeks) => `every ${windows}, for ${count(weeks, 'week', 'weeks')}`,
+    recurs: (/** @type {string} */ windows, /** @type {number} */ weeks) =>
+      `every ${windows}, for ${count(weeks, 'week', 'weeks')}`,
   },
   time: {
     in: (/** @type {string} */ length) => `in ${length}`,
