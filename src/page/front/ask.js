@@ -32,7 +32,10 @@ import { words } from './words.js';
 
 const MOST_AGAIN = 5;
 
-/** Ways to change a form: several fields at once, or one with what a control has. @param {import('./vendor/preact-htm.js').Update<Form>} change */
+/**
+ * Ways to change a form: several fields at once, or one with what a control has.
+ * @param {import('./vendor/preact-htm.js').Update<Form>} change
+ */
 function setterOf(change) {
   const all = (/** @type {Partial<Form>} */ to) => change((before) => ({ ...before, ...to }));
   return { all, to: (/** @type {keyof Form} */ key) => (/** @type {unknown} */ value) => all({ [key]: value }) };
@@ -81,18 +84,25 @@ export function Ask({ page, query }) {
         <${Why} form=${form} set=${set} wrong=${wrong} />
         <${More} form=${form} set=${set} wrong=${wrong} />
       </form>
-      <${Forecast} foreseen=${foreseen} none=${Object.keys(wrong).length ? words.ask.wrongDraft : words.ask.noDraft} onUse=${take} />
+      <${Forecast} foreseen=${foreseen} none=${Object.keys(wrong).length ? words.ask.wrongDraft : words.ask.noDraft}
+        onUse=${take} />
       <div>
         ${error && html`<${Notice} tone="bad" alert><p>${error}</p><//>`}
         <p class="row">
-          <button class="main" form=${id} disabled=${sending || !draft || !form.reason.trim()}>${words.ask.send}</button>
+          <button class="main" form=${id} disabled=${sending || !draft || !form.reason.trim()}>
+            ${words.ask.send}</button>
           ${!form.reason.trim() && html`<span class="dim">${words.ask.needsReason}</span>`}
         </p>
       </div>
     </div>`;
 }
 
-/** Fills the form with a request that there was. @param {string} again its namespace and name @param {import('./shell.js').Page} page @param {(form: Form) => void} setForm */
+/**
+ * Fills the form with a request that there was.
+ * @param {string} again its namespace and name
+ * @param {import('./shell.js').Page} page
+ * @param {(form: Form) => void} setForm
+ */
 function useAgain(again, page, setForm) {
   useEffect(() => {
     const [namespace, name] = again.split('/');
@@ -104,7 +114,10 @@ function useAgain(again, page, setForm) {
   }, [again]);
 }
 
-/** The namespace, and what may be asked for in it. @param {{ page: import('./shell.js').Page, form: Form, set: Setter }} props */
+/**
+ * The namespace, and what may be asked for in it.
+ * @param {{ page: import('./shell.js').Page, form: Form, set: Setter }} props
+ */
 function Where({ page, form, set }) {
   const names = useAnswer(
     async () =>
@@ -115,7 +128,8 @@ function Where({ page, form, set }) {
     () => [...new Set(page.seen.all.map((request) => request.metadata.namespace))].sort(),
     [page.seen.all],
   );
-  return html`<${TextField} label=${words.field.namespace} value=${form.namespace} required list=${names.value ?? seen} onInput=${set.to('namespace')} />
+  return html`<${TextField} label=${words.field.namespace} value=${form.namespace} required list=${names.value ?? seen}
+    onInput=${set.to('namespace')} />
     <${Options} namespace=${form.namespace.trim()} form=${form} set=${set} />`;
 }
 
@@ -150,9 +164,11 @@ function Options({ namespace, form, set }) {
       ${options.map(
         (option, index) => html`<label key=${index} class="option">
         <input type="radio" name="option" checked=${isChosen(option)} onChange=${() => choose(option)} />
-        <span><strong>${roleName(option.role)}</strong> ${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
+        <span><strong>
+          ${roleName(option.role)}</strong> ${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
           <span class="dim"> ${words.ask.upTo(option.longest)}</span><br />
-          <span class=${option.outcome === 'Granted' ? 'told good' : option.outcome === 'Denied' ? 'told bad' : 'told waiting'}>${words.ask.outcome(option.outcome, option.approvers.join(', '))}</span>
+          <span class=${option.outcome === 'Granted' ? 'told good' : option.outcome === 'Denied' ? 'told bad' : 'told waiting'}>
+            ${words.ask.outcome(option.outcome, option.approvers.join(', '))}</span>
           <span class="dim"> · ${words.ask.byPolicy(option.policy)}${option.needsTicket ? ` · ${words.ask.needsTicket}` : ''}</span></span>
       </label>`,
       )}
@@ -173,11 +189,13 @@ function useSettled(text) {
 
 /** @param {{ form: Form, set: Setter, wrong: Partial<Record<keyof Form, string>> }} props */
 function Why({ form, set, wrong }) {
-  return html`<${TextField} label=${words.field.reason} value=${form.reason} required lines=${3} hint=${words.ask.reasonHint} onInput=${set.to('reason')} />
+  return html`<${TextField} label=${words.field.reason} value=${form.reason} required lines=${3}
+    hint=${words.ask.reasonHint} onInput=${set.to('reason')} />
     <div class="row">
       ${
         !form.recurrence &&
-        html`<${TextField} label=${words.field.length} value=${form.duration} wrong=${wrong.duration} placeholder="1h30m"
+        html`<${TextField} label=${words.field.length} value=${form.duration} wrong=${wrong.duration}
+          placeholder="1h30m"
         onInput=${set.to('duration')} />`
       }
       <${TextField} label=${words.field.ticket} value=${form.ticket} onInput=${set.to('ticket')} />
@@ -190,10 +208,13 @@ function More({ form, set, wrong }) {
     form.rules || form.starts || form.reach !== 'here' || form.policy || form.recurrence || form.breakGlass,
   );
   return html`<details open=${filled}><summary>${words.ask.more}</summary>
-    <${TextField} label=${words.field.rules} value=${form.rules} lines=${2} wrong=${wrong.rules} hint=${words.ask.rulesHint} onInput=${set.to('rules')} />
+    <${TextField} label=${words.field.rules} value=${form.rules} lines=${2} wrong=${wrong.rules}
+      hint=${words.ask.rulesHint} onInput=${set.to('rules')} />
     <div class="row">
-      <${SelectField} label=${words.field.reach} value=${form.reach} options=${words.ask.reaches} onInput=${set.to('reach')} />
-      ${form.reach === 'names' && html`<${TextField} label=${words.field.namespaces} value=${form.namespaces} wrong=${wrong.namespaces} onInput=${set.to('namespaces')} />`}
+      <${SelectField} label=${words.field.reach} value=${form.reach} options=${words.ask.reaches}
+        onInput=${set.to('reach')} />
+      ${form.reach === 'names' && html`<${TextField} label=${words.field.namespaces} value=${form.namespaces}
+        wrong=${wrong.namespaces} onInput=${set.to('namespaces')} />`}
       ${
         form.reach === 'labels' &&
         html`<${TextField} label=${words.field.labels} value=${form.labels} wrong=${wrong.labels} placeholder="env=dev"
@@ -201,16 +222,22 @@ function More({ form, set, wrong }) {
       }
     </div>
     <div class="row">
-      ${!form.breakGlass && html`<${TextField} label=${words.field.starts} type="datetime-local" value=${form.starts} onInput=${set.to('starts')} />`}
-      <${TextField} label=${words.field.policy} value=${form.policy} hint=${words.ask.policyHint} onInput=${set.to('policy')} />
+      ${!form.breakGlass && html`<${TextField} label=${words.field.starts} type="datetime-local" value=${form.starts}
+        onInput=${set.to('starts')} />`}
+      <${TextField} label=${words.field.policy} value=${form.policy} hint=${words.ask.policyHint}
+        onInput=${set.to('policy')} />
     </div>
     ${!form.breakGlass && html`<${Weekly} value=${form.recurrence} onInput=${set.to('recurrence')} />`}
     ${wrong.recurrence && html`<p class="wrong" role="alert">${wrong.recurrence}</p>`}
-    <${CheckField} label=${words.ask.breakGlass} checked=${form.breakGlass} hint=${words.ask.breakGlassHint} onInput=${set.to('breakGlass')} />
+    <${CheckField} label=${words.ask.breakGlass} checked=${form.breakGlass} hint=${words.ask.breakGlassHint}
+      onInput=${set.to('breakGlass')} />
   </details>`;
 }
 
-/** What was kept, and what was asked for before. @param {{ page: import('./shell.js').Page, form: Form, setForm: (form: Form) => void }} props */
+/**
+ * What was kept, and what was asked for before.
+ * @param {{ page: import('./shell.js').Page, form: Form, setForm: (form: Form) => void }} props
+ */
 function Templates({ page, form, setForm }) {
   const { me, seen } = page;
   const [kept, setKept] = useState(() => templates(me));
@@ -221,16 +248,19 @@ function Templates({ page, form, setForm }) {
     setName('');
     say(words.ask.templateKept);
   };
-  return html`<details class="again" open=${kept.length > 0}><summary>${words.ask.again(kept.length + before.length)}</summary>
+  return html`<details class="again" open=${kept.length > 0}><summary>
+    ${words.ask.again(kept.length + before.length)}</summary>
     ${!kept.length && !before.length && html`<${Empty}>${words.ask.noneAgain}<//>`}
     <ul class="picks">
       ${kept.map(
         (
           each,
-        ) => html`<li key=${each.name}><button type="button" class="quiet" onClick=${() => setForm({ ...emptyForm(), ...each.form })}>${each.name}</button>
+        ) => html`<li key=${each.name}><button type="button" class="quiet"
+          onClick=${() => setForm({ ...emptyForm(), ...each.form })}>${each.name}</button>
         <button type="button" class="quiet dim" aria-label=${words.ask.forget(each.name)} onClick=${() => setKept(forget(me, each.name))}>${words.ask.remove}</button></li>`,
       )}
-      ${before.map((request) => html`<li key=${request.metadata.uid}><button type="button" class="quiet" onClick=${() => setForm(formOf(request, me.username, now()))}>${words.ask.againLike(what(request), where(request), lengthOf(request))}</button></li>`)}
+      ${before.map((request) => html`<li key=${request.metadata.uid}>
+        <button type="button" class="quiet" onClick=${() => setForm(formOf(request, me.username, now()))}>${words.ask.againLike(what(request), where(request), lengthOf(request))}</button></li>`)}
     </ul>
     ${
       form.role.trim() &&

@@ -13,7 +13,10 @@ const LEAST_SKEW = 2 * SECOND;
 
 let skew = 0;
 
-/** Learns how far this machine's clock is off. @param {string | null} date the Date header of an answer just received */
+/**
+ * Learns how far this machine's clock is off.
+ * @param {string | null} date the Date header of an answer just received
+ */
 export function setClock(date) {
   const said = date ? Date.parse(date) : NaN;
   if (Number.isNaN(said)) return;

@@ -25,7 +25,10 @@ export function Announcer() {
   return html`<p class="unseen" role="status" aria-live="polite">${sentence}</p>`;
 }
 
-/** The heading of a view, which takes the focus when one goes there from another. @param {{ title: string, children?: Child }} props */
+/**
+ * The heading of a view, which takes the focus when one goes there from another.
+ * @param {{ title: string, children?: Child }} props
+ */
 export function Head({ title, children }) {
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
@@ -46,7 +49,8 @@ export function Notice({ tone = 'plain', alert = false, children }) {
 /** What cannot be read of what a view shows, each in a sentence. @param {{ gaps: string[] }} props */
 export function Gaps({ gaps }) {
   if (!gaps.length) return null;
-  return html`<${Notice} tone="waiting"><p>${words.gaps}</p><ul>${gaps.map((gap) => html`<li key=${gap}>${gap}</li>`)}</ul><//>`;
+  return html`<${Notice} tone="waiting"><p>${words.gaps}</p><ul>${gaps.map((gap) => html`<li key=${gap}>
+    ${gap}</li>`)}</ul><//>`;
 }
 
 /** A sentence where there is nothing to show. @param {{ children?: Child }} props */
@@ -70,11 +74,15 @@ export function BreakGlassMark() {
   return html`<span class="mark">${words.breakGlass}</span>`;
 }
 
-/** A time; its seconds and its day when pointed at, or at once when it is to be exact. @param {{ at: number, exact?: boolean }} props */
+/**
+ * A time; its seconds and its day when pointed at, or at once when it is to be exact.
+ * @param {{ at: number, exact?: boolean }} props
+ */
 export function Time({ at, exact = false }) {
   const today = useNow(MINUTE);
   if (Number.isNaN(at)) return null;
-  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${exact ? exactTime(at) : clockTime(at, today)}</time>`;
+  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>
+    ${exact ? exactTime(at) : clockTime(at, today)}</time>`;
 }
 
 /** How long it is until then, by the second when it is near. @param {{ at: number }} props */
@@ -117,14 +125,18 @@ export function TextField({
   };
   return html`<div class="field">
     <label for=${id}>${label}</label>
-    ${lines ? html`<textarea ...${shared} rows=${lines} maxlength="1024"></textarea>` : html`<input ...${shared} type=${type} list=${list ? `${id}-list` : undefined} spellcheck="false" />`}
-    ${list && html`<datalist id=${`${id}-list`}>${list.map((item) => html`<option key=${item} value=${item}></option>`)}</datalist>`}
+    ${lines ? html`<textarea ...${shared} rows=${lines} maxlength="1024"></textarea>` : html`<input ...${shared}
+      type=${type} list=${list ? `${id}-list` : undefined} spellcheck="false" />`}
+    ${list && html`<datalist id=${`${id}-list`}>${list.map((item) => html`<option key=${item}
+      value=${item}></option>`)}</datalist>`}
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
     ${wrong && html`<p class="wrong" id=${`${id}-wrong`}>${wrong}</p>`}
   </div>`;
 }
 
-/** @param {{ label: string, value: string, onInput: (value: string) => void, options: [string, string][] }} props options as value and words */
+/**
+ * @param {{ label: string, value: string, onInput: (value: string) => void, options: [string, string][] }} props options as value and words
+ */
 export function SelectField({ label, value, onInput, options }) {
   const id = useId();
   const choose = (/** @type {any} */ event) => onInput(event.currentTarget.value);
@@ -141,7 +153,8 @@ export function CheckField({ label, checked, onInput, hint }) {
   const id = useId();
   const turn = (/** @type {any} */ event) => onInput(event.currentTarget.checked);
   return html`<div class="check">
-    <input id=${id} type="checkbox" checked=${checked} onChange=${turn} aria-describedby=${hint ? `${id}-hint` : undefined} />
+    <input id=${id} type="checkbox" checked=${checked} onChange=${turn}
+      aria-describedby=${hint ? `${id}-hint` : undefined} />
     <label for=${id}>${label}</label>
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
   </div>`;
@@ -163,17 +176,23 @@ export function Dialog({ title, onClose, children }) {
     };
   }, []);
   return html`<dialog ref=${box} aria-labelledby=${id} onClose=${onClose}>
-    <header><h2 id=${id}>${title}</h2><button type="button" class="quiet" onClick=${onClose}>${words.close}</button></header>
+    <header><h2 id=${id}>${title}</h2><button type="button" class="quiet" onClick=${onClose}>
+      ${words.close}</button></header>
     ${children}
   </dialog>`;
 }
 
 /** Rights, a line each. @param {{ lines: string[], label: string }} props */
 export function Rights({ lines, label }) {
-  return html`<ul class="rights" aria-label=${label}>${lines.map((line) => html`<li key=${line}><code>${line}</code></li>`)}</ul>`;
+  return html`<ul class="rights" aria-label=${label}>${lines.map((line) => html`<li key=${line}><code>
+    ${line}</code></li>`)}</ul>`;
 }
 
-/** Reads something once and then again with every change of what it hangs on. @param {() => Promise<any>} load @param {unknown[]} inputs */
+/**
+ * Reads something once and then again with every change of what it hangs on.
+ * @param {() => Promise<any>} load
+ * @param {unknown[]} inputs
+ */
 export function useAnswer(load, inputs) {
   const [answer, set] = useState(/** @type {{ value?: any, error?: any, loading: boolean }} */ ({ loading: true }));
   const [round, again] = useState(0);
@@ -191,10 +210,14 @@ export function useAnswer(load, inputs) {
   return { ...answer, again: () => again((n) => n + 1) };
 }
 
-/** A sentence for what is still loading or was refused; nothing when it is there. @param {{ of: { value?: any, error?: any, loading: boolean, again: () => void } }} props */
+/**
+ * A sentence for what is still loading or was refused; nothing when it is there.
+ * @param {{ of: { value?: any, error?: any, loading: boolean, again: () => void } }} props
+ */
 export function Waiting({ of }) {
   if (of.error) {
-    return html`<${Notice} tone="bad" alert><p>${of.error.message}</p><button type="button" onClick=${of.again}>${words.again}</button><//>`;
+    return html`<${Notice} tone="bad" alert><p>${of.error.message}</p><button type="button" onClick=${of.again}>
+      ${words.again}</button><//>`;
   }
   return of.value === undefined ? html`<${Empty}>${words.loading}<//>` : null;
 }

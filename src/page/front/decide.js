@@ -40,7 +40,10 @@ export async function give(shown, me, verdict, comment) {
   }
 }
 
-/** Whether the policy is another now than the one by which the request is being decided, as far as it may be read. @param {Request} shown */
+/**
+ * Whether the policy is another now than the one by which the request is being decided, as far as it may be read.
+ * @param {Request} shown
+ */
 async function policyMoved(shown) {
   const by = shown.status?.policy;
   if (!by || shown.status?.state !== 'Pending') return false;
@@ -78,12 +81,16 @@ export function useShown(live, decides, rightsOf) {
   return { shown: changed.length ? held : live, changed, showNew, reading };
 }
 
-/** That what is shown is not what there is any more. @param {{ shown: Request, changed: Changed, showNew: () => void }} props */
+/**
+ * That what is shown is not what there is any more.
+ * @param {{ shown: Request, changed: Changed, showNew: () => void }} props
+ */
 export function ChangedNotice({ shown, changed, showNew }) {
   if (!changed.length) return null;
   return html`<${Notice} tone="waiting" alert>
     <p>${changed.map((what) => words.decide.changed[what]).join(' ')} ${words.decide.lookAgain}</p>
-    <button type="button" onClick=${showNew}>${words.decide.showNew}<span class="unseen"> ${keyOf(shown)}</span></button>
+    <button type="button" onClick=${showNew}>${words.decide.showNew}
+      <span class="unseen"> ${keyOf(shown)}</span></button>
   <//>`;
 }
 
@@ -115,7 +122,8 @@ export function Decision({ page, shown, changed, task, reading = false, onGiven 
         ([
           verdict,
           word,
-        ]) => html`<button key=${verdict} type="button" class=${verdict === 'Approve' ? 'main' : 'no'} disabled=${sending || reading || changed.length > 0}
+        ]) => html`<button key=${verdict} type="button" class=${verdict === 'Approve' ? 'main' : 'no'}
+          disabled=${sending || reading || changed.length > 0}
           onClick=${() => decide(verdict)}>${word}<span class="unseen"> ${keyOf(shown)}</span></button>`,
       )}
     </p>

@@ -64,7 +64,8 @@ export function Details({ page, namespace, name, uid }) {
   const request = known ?? asked.value;
   if (!request) {
     const body = missing
-      ? html`<${Empty}>${words.details.gone(key)} <a href=${`/history?text=${encodeURIComponent(name)}`}>${words.details.seeHistory}</a><//>`
+      ? html`<${Empty}>${words.details.gone(key)} <a href=${`/history?text=${encodeURIComponent(name)}`}>
+        ${words.details.seeHistory}</a><//>`
       : html`<${Waiting} of=${asked} />`;
     return html`<${Head} title=${key} />${body}`;
   }
@@ -86,11 +87,15 @@ function One({ page, live }) {
   const { begins, ends } = times(shown);
   const { spec, status } = shown;
   const planned = !beginsWhenApproved(shown);
-  return html`<${Head} title=${keyOf(shown)}><p class="row"><${State} request=${shown} />${spec.breakGlass && html`<${BreakGlassMark} />`}<${Risk} level=${status?.risk?.level} /></p><//>
+  return html`<${Head} title=${keyOf(shown)}><p class="row"><${State} request=${shown} />
+    ${spec.breakGlass && html`<${BreakGlassMark} />`}<${Risk} level=${status?.risk?.level} /></p><//>
     <p class="lead">${words.details.lead[tense(shown)](person(shown), roleName(spec.role), where(shown))}</p>
     <${ChangedNotice} shown=${shown} changed=${changed} showNew=${showNew} />
-    <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>${status?.message || words.details.notLooked} ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<span class="dim">${words.details.endsIn} <${Left} at=${ends} /></span>`}</p>
-      ${status?.freezeAhead && html`<p>${words.details.freeze(status.freezeAhead.policy)} <${Time} at=${instant(status.freezeAhead.opensAt)} /></p>`}<//>
+    <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>
+      ${status?.message || words.details.notLooked} ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<span class="dim">
+      ${words.details.endsIn} <${Left} at=${ends} /></span>`}</p>
+      ${status?.freezeAhead && html`<p>
+        ${words.details.freeze(status.freezeAhead.policy)} <${Time} at=${instant(status.freezeAhead.opensAt)} /></p>`}<//>
     <div class="halves">
       <div>
         <blockquote>${spec.reason}</blockquote>
@@ -98,12 +103,17 @@ function One({ page, live }) {
           <dt>${words.field.length}</dt><dd>${lengthOf(shown)}</dd>
           <dt>${words.field.begins}</dt><dd>${planned ? html`<${Time} at=${begins} />` : words.details.onApproval}</dd>
           ${planned && !Number.isNaN(ends) && html`<dt>${words.field.ends}</dt><dd><${Time} at=${ends} /></dd>`}
-          ${status?.window && html`<dt>${words.field.window}</dt><dd><${Time} at=${instant(status.window.opensAt)} /> – <${Time} at=${instant(status.window.closesAt)} /></dd>`}
-          <dt>${words.field.asked}</dt><dd><${Time} at=${instant(shown.metadata.creationTimestamp)} /> <${Left} at=${instant(shown.metadata.creationTimestamp)} /></dd>
+          ${status?.window && html`<dt>${words.field.window}</dt><dd>
+            <${Time} at=${instant(status.window.opensAt)} /> – <${Time} at=${instant(status.window.closesAt)} /></dd>`}
+          <dt>${words.field.asked}</dt><dd>
+            <${Time} at=${instant(shown.metadata.creationTimestamp)} /> <${Left} at=${instant(shown.metadata.creationTimestamp)} /></dd>
           ${spec.ticket && html`<dt>${words.field.ticket}</dt><dd>${spec.ticket}</dd>`}
-          ${status?.policy && html`<dt>${words.field.policy}</dt><dd><a href=${`/policies?name=${encodeURIComponent(status.policy.name)}`}>${status.policy.name}</a></dd>`}
-          ${spec.extends && html`<dt>${words.field.extends}</dt><dd><a href=${`/r/${shown.metadata.namespace}/${spec.extends}`}>${spec.extends}</a></dd>`}
-          ${status?.recorded ? html`<dt>${words.field.recorded}</dt><dd>${words.details.recorded(status.recorded)}</dd>` : null}
+          ${status?.policy && html`<dt>${words.field.policy}</dt><dd>
+            <a href=${`/policies?name=${encodeURIComponent(status.policy.name)}`}>${status.policy.name}</a></dd>`}
+          ${spec.extends && html`<dt>${words.field.extends}</dt><dd>
+            <a href=${`/r/${shown.metadata.namespace}/${spec.extends}`}>${spec.extends}</a></dd>`}
+          ${status?.recorded ? html`<dt>${words.field.recorded}</dt><dd>
+            ${words.details.recorded(status.recorded)}</dd>` : null}
         </dl>
         <h2>${words.details.what[tense(shown)]}</h2>
         <${Granted} request=${shown} lines=${task?.rights} />
@@ -124,28 +134,41 @@ function Granted({ request, lines }) {
   return html`<${Rights} lines=${all} label=${words.details.what[tense(request)]} />`;
 }
 
-/** @param {{ page: Page, shown: Request, changed: import('./decide.js').Changed, reading: boolean, task?: import('./waiting.js').Task }} props */
+/**
+ * @param {{ page: Page, shown: Request, changed: import('./decide.js').Changed, reading: boolean, task?: import('./waiting.js').Task }} props
+ */
 function Actions({ page, shown, changed, reading, task }) {
   const may = saysOf(shown, page.me);
   const { decide, review } = tasksOf(shown, page.me, task);
   const again = `/ask?again=${encodeURIComponent(keyOf(shown))}`;
   return html`<div class="actions">
-    ${decide && html`<section><h2>${words.details.decide}</h2><${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="decide" /></section>`}
+    ${decide && html`<section><h2>${words.details.decide}</h2>
+      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="decide" /></section>`}
     ${
       review &&
-      html`<section><h2>${words.details.review}</h2><p>${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
+      html`<section><h2>${words.details.review}</h2><p>
+        ${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
       <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="review" /></section>`
     }
-    ${may.extend && html`<section><h2>${words.details.extend}</h2><${Extend} page=${page} running=${shown} /></section>`}
-    ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="drop" /></section>`}
-    ${may.revoke && html`<section><h2>${words.details.revoke}</h2><${Decision} page=${page} shown=${shown} changed=${[]} task="revoke" /></section>`}
-    ${!decide && !review && !may.drop && !may.revoke && html`<p class="dim">${may.own ? words.details.nothingToDoOwn : words.details.nothingToDo}</p>`}
+    ${may.extend && html`<section><h2>${words.details.extend}</h2>
+      <${Extend} page=${page} running=${shown} /></section>`}
+    ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2>
+      <${Decision} page=${page} shown=${shown} changed=${[]} task="drop" /></section>`}
+    ${may.revoke && html`<section><h2>${words.details.revoke}</h2>
+      <${Decision} page=${page} shown=${shown} changed=${[]} task="revoke" /></section>`}
+    ${!decide && !review && !may.drop && !may.revoke && html`<p class="dim">
+      ${may.own ? words.details.nothingToDoOwn : words.details.nothingToDo}</p>`}
     <p class="row">${!shown.spec.extends && html`<a class="button" href=${again}>${words.details.again}</a>`}
       <a href=${`/history?request=${encodeURIComponent(shown.metadata.uid)}`}>${words.details.seeHistory}</a></p>
   </div>`;
 }
 
-/** What this person is asked for, by the request itself or by what the server counts. @param {Request} request @param {import('./request.js').Me} me @param {import('./waiting.js').Task} [task] */
+/**
+ * What this person is asked for, by the request itself or by what the server counts.
+ * @param {Request} request
+ * @param {import('./request.js').Me} me
+ * @param {import('./waiting.js').Task} [task]
+ */
 function tasksOf(request, me, task) {
   const may = saysOf(request, me);
   const review = may.review || (isUnreviewed(request) && task?.why === 'review');
@@ -176,7 +199,8 @@ function Extend({ page, running }) {
     }
   };
   return html`<form onSubmit=${submit} aria-label=${words.details.extend}>
-    <div class="row"><${TextField} label=${words.field.by} value=${by} onInput=${setBy} wrong=${fine ? '' : words.ask.wrong.duration} />
+    <div class="row"><${TextField} label=${words.field.by} value=${by} onInput=${setBy}
+      wrong=${fine ? '' : words.ask.wrong.duration} />
       <${TextField} label=${words.field.whyLonger} value=${reason} onInput=${setReason} /></div>
     <${Forecast} foreseen=${foreseen} none=${words.ask.noDraft} />
     ${error && html`<${Notice} tone="bad" alert><p>${error}</p><//>`}
@@ -208,7 +232,8 @@ function Stages({ request }) {
       return html`<li key=${stage.name} class=${is} aria-current=${is === 'open' ? 'step' : undefined}>
       <strong>${stage.name}</strong> <span class="dim">${words.details.stageIs[is]}</span><br />
       ${words.details.stage(is === 'open' ? (open?.approved ?? 0) : null, stage.required ?? 1, approvers.map(subjectName).join(', '))}
-      ${status?.escalated?.includes(stage.name) && html`<br /><span class="told waiting">${words.details.escalated}</span>`}
+      ${status?.escalated?.includes(stage.name) && html`<br /><span class="told waiting">
+        ${words.details.escalated}</span>`}
     </li>`;
     })}</ol>`
   }
@@ -216,7 +241,9 @@ function Stages({ request }) {
     reviews.length > 0 &&
     html`<h2>${words.details.reviews}</h2><ul class="reasons">${reviews.map(([who, review]) => {
       const counted = status?.countedReviews?.find((each) => each.reviewer === who);
-      return html`<li key=${who}><strong>${who}</strong> ${words.verdict[review.verdict] ?? review.verdict}${review.comment && html`: <q>${review.comment}</q>`}
+      return html`<li key=${who}><strong>
+        ${who}</strong> ${words.verdict[review.verdict] ?? review.verdict}${review.comment && html`: <q>
+        ${review.comment}</q>`}
       <span class="dim"> ${counted ? words.details.counts : words.details.countsNot}</span></li>`;
     })}</ul>`
   }
@@ -227,7 +254,8 @@ function Stages({ request }) {
 function Bindings({ request }) {
   const bindings = request.status?.bindings ?? [];
   if (!bindings.length || isOver(request)) return null;
-  return html`<h2>${words.details.bindings}</h2><ul class="rights">${bindings.map((binding) => html`<li key=${`${binding.namespace}/${binding.name}`}><code>${binding.kind} ${binding.namespace ? `${binding.namespace}/` : ''}${binding.name}</code></li>`)}</ul>`;
+  return html`<h2>${words.details.bindings}</h2><ul class="rights">
+    ${bindings.map((binding) => html`<li key=${`${binding.namespace}/${binding.name}`}><code>${binding.kind} ${binding.namespace ? `${binding.namespace}/` : ''}${binding.name}</code></li>`)}</ul>`;
 }
 
 /** @param {{ request: Request }} props */
@@ -238,12 +266,14 @@ function Happened({ request }) {
     ${
       history.length
         ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.details.history}><table class="plain">
-        <thead><tr>${words.details.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
+        <thead><tr>${words.details.columns.map((column) => html`<th key=${column} scope="col">
+          ${column}</th>`)}</tr></thead>
         <tbody>${history.map(
           (
             entry,
             index,
-          ) => html`<tr key=${index}><td><${Time} at=${instant(entry.at)} /></td><td>${words.event[entry.event] ?? entry.event}</td><td>${entry.by ?? words.details.controller}</td>
+          ) => html`<tr key=${index}><td><${Time} at=${instant(entry.at)} /></td><td>
+            ${words.event[entry.event] ?? entry.event}</td><td>${entry.by ?? words.details.controller}</td>
           <td>${entry.message}${entry.review?.comment && html` <q>${entry.review.comment}</q>`}</td></tr>`,
         )}</tbody>
       </table></div>`

@@ -90,7 +90,12 @@ export function formOf(before, me, present) {
   };
 }
 
-/** The request that moves the end of a running one. @param {Request} running @param {string} by @param {string} reason */
+/**
+ * The request that moves the end of a running one.
+ * @param {Request} running
+ * @param {string} by
+ * @param {string} reason
+ */
 export function extension(running, by, reason) {
   const { role, rules, ticket } = running.spec;
   /** @type {Spec} */
@@ -105,7 +110,11 @@ export function extension(running, by, reason) {
   return draft(running.metadata.namespace, stem(`${running.metadata.name}-more`), spec);
 }
 
-/** What of a form cannot be as it stands, by field. @param {Form} form @returns {Partial<Record<keyof Form, string>>} */
+/**
+ * What of a form cannot be as it stands, by field.
+ * @param {Form} form
+ * @returns {Partial<Record<keyof Form, string>>}
+ */
 export function wrongsOf(form) {
   /** @type {Partial<Record<keyof Form, string>>} */
   const wrong = {};
@@ -127,7 +136,12 @@ export function withSomeReason(of) {
   return of.spec.reason ? of : { ...of, spec: { ...of.spec, reason: words.ask.someReason } };
 }
 
-/** Own requests worth asking for again: each thing once, the newest first. @param {Request[]} all @param {string} me @param {number} most */
+/**
+ * Own requests worth asking for again: each thing once, the newest first.
+ * @param {Request[]} all
+ * @param {string} me
+ * @param {number} most
+ */
 export function worthRepeating(all, me, most) {
   const seen = new Set();
   return all.filter((request) => {

@@ -75,7 +75,8 @@ export function Forecast({ foreseen, none, onUse }) {
     <div role="status">
       ${error && html`<${Notice} tone="bad"><p>${error}</p><//>`}
       ${refused && html`<${Notice} tone="bad"><p>${words.foresee.refused} ${refused}</p><//>`}
-      ${forecast ? html`<${Told} forecast=${forecast} onUse=${onUse} />` : !error && html`<${Empty}>${busy ? words.loading : none}<//>`}
+      ${forecast ? html`<${Told} forecast=${forecast} onUse=${onUse} />` : !error && html`<${Empty}>
+        ${busy ? words.loading : none}<//>`}
     </div>
   </section>`;
 }
@@ -86,22 +87,26 @@ function Told({ forecast, onUse }) {
   const stages = forecast.stages ?? [];
   return html`<${Notice} tone=${TONES[outcome] ?? 'plain'}>
       <p><strong>${words.foresee.outcome[outcome] ?? outcome}</strong>${sure ? '' : ` ${words.foresee.unsure}`}</p>
-      ${forecast.reasons?.length ? html`<ul>${forecast.reasons.map((reason) => html`<li key=${reason}>${reason}</li>`)}</ul>` : null}
+      ${forecast.reasons?.length ? html`<ul>${forecast.reasons.map((reason) => html`<li key=${reason}>
+        ${reason}</li>`)}</ul>` : null}
     <//>
     ${
       stages.length > 0 &&
       html`<h3>${words.foresee.stages}</h3><ol class="stages">${stages.map(
         (stage) => html`<li key=${stage.stage}>
       <strong>${stage.stage}</strong>: ${words.foresee.stage(stage.required, stage.approvers.join(', '))}
-      ${stage.then && html` <span class="dim">${words.foresee.then} <${Time} at=${instant(stage.then.at)} />: ${stage.then.approvers.join(', ')}</span>`}
+      ${stage.then && html` <span class="dim">
+        ${words.foresee.then} <${Time} at=${instant(stage.then.at)} />: ${stage.then.approvers.join(', ')}</span>`}
     </li>`,
       )}</ol>`
     }
     <dl class="facts">
       ${forecast.begins && html`<dt>${words.field.begins}</dt><dd><${Time} at=${instant(forecast.begins)} /></dd>`}
       ${forecast.ends && html`<dt>${words.field.ends}</dt><dd><${Time} at=${instant(forecast.ends)} /></dd>`}
-      ${forecast.deadline && html`<dt>${words.field.deadline}</dt><dd><${Time} at=${instant(forecast.deadline)} /></dd>`}
-      ${forecast.policy && html`<dt>${words.field.policy}</dt><dd><a href=${`/policies?name=${encodeURIComponent(forecast.policy)}`}>${forecast.policy}</a></dd>`}
+      ${forecast.deadline && html`<dt>${words.field.deadline}</dt><dd>
+        <${Time} at=${instant(forecast.deadline)} /></dd>`}
+      ${forecast.policy && html`<dt>${words.field.policy}</dt><dd>
+        <a href=${`/policies?name=${encodeURIComponent(forecast.policy)}`}>${forecast.policy}</a></dd>`}
       ${forecast.risk && html`<dt>${words.field.risk}</dt><dd><${Risk} level=${forecast.risk} /></dd>`}
       ${forecast.rights ? html`<dt>${words.field.rights}</dt><dd>${words.foresee.rights(forecast.rights)}</dd>` : null}
     </dl>
@@ -110,7 +115,8 @@ function Told({ forecast, onUse }) {
       nearest &&
       onUse &&
       html`<${Notice}>
-      <p>${words.foresee.nearest} <strong>${roleName(nearest.spec.role)}</strong>, ${nearest.metadata.namespace}, ${lengthOf(nearest)}</p>
+      <p>${words.foresee.nearest} <strong>
+        ${roleName(nearest.spec.role)}</strong>, ${nearest.metadata.namespace}, ${lengthOf(nearest)}</p>
       <button type="button" onClick=${() => onUse(nearest)}>${words.foresee.useNearest}</button>
     <//>`
     }`;

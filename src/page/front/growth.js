@@ -17,7 +17,11 @@ export function growAll() {
 
 addEventListener('beforeprint', growAll);
 
-/** How many of so many rows are drawn, and the `ref` of the button after them. @param {number} all @returns {[number, (button: Element | null) => void]} */
+/**
+ * How many of so many rows are drawn, and the `ref` of the button after them.
+ * @param {number} all
+ * @returns {[number, (button: Element | null) => void]}
+ */
 export function useGrowth(all) {
   const [many, set] = useState(ROWS);
   const watched = useRef(/** @type {IntersectionObserver | null} */ (null));

@@ -25,18 +25,21 @@ export function Health({ page }) {
     (a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level),
   );
   const bad = findings.filter((each) => !['ok', 'note'].includes(each.level)).length;
-  return html`<${Head} title=${words.view.health}><p class="row"><button type="button" onClick=${health.again}>${words.health.again}</button></p><//>
+  return html`<${Head} title=${words.view.health}><p class="row"><button type="button" onClick=${health.again}>
+    ${words.health.again}</button></p><//>
     <${Waiting} of=${health} />
     ${health.value && html`<p class="lead">${bad ? words.health.bad(bad) : words.health.good}</p>`}
     ${health.value && !findings.length && html`<${Empty}>${words.health.none}<//>`}
     ${
       findings.length > 0 &&
       html`<div class="scroll" tabindex="0" role="region" aria-label=${words.health.table}><table class="plain">
-      <thead><tr>${words.health.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
+      <thead><tr>${words.health.columns.map((column) => html`<th key=${column} scope="col">
+        ${column}</th>`)}</tr></thead>
       <tbody>${findings.map(
         (each, index) => html`<tr key=${index}>
         <td><span class=${`state ${TONES[each.level] ?? 'dim'}`}>${words.level[each.level] ?? each.level}</span></td>
-        <th scope="row">${each.subject}</th><td>${each.message}${each.wayOut && html`<br /><span class="dim">${each.wayOut}</span>`}</td>
+        <th scope="row">${each.subject}</th><td>${each.message}${each.wayOut && html`<br /><span class="dim">
+          ${each.wayOut}</span>`}</td>
       </tr>`,
       )}</tbody>
     </table></div>`

@@ -62,10 +62,14 @@ export function History({ page, query }) {
         .join(', '),
     )} <${Time} at=${now()} exact /></p>
     <form class="filters" role="search" aria-label=${words.history.search} onSubmit=${search}>
-      ${TEXTS.map((key) => html`<${TextField} key=${key} label=${words.field[key]} type="search" value=${typed[key]} onInput=${(/** @type {string} */ value) => type({ ...typed, [key]: value })} />`)}
-      <${SelectField} label=${words.field.kind} value=${typed.kind} options=${words.history.kinds} onInput=${(/** @type {string} */ kind) => type({ ...typed, kind })} />
-      <${TextField} label=${words.field.since} type="datetime-local" value=${typed.since} onInput=${(/** @type {string} */ since) => type({ ...typed, since })} />
-      <${TextField} label=${words.field.until} type="datetime-local" value=${typed.until} onInput=${(/** @type {string} */ until) => type({ ...typed, until })} />
+      ${TEXTS.map((key) => html`<${TextField} key=${key} label=${words.field[key]} type="search" value=${typed[key]}
+        onInput=${(/** @type {string} */ value) => type({ ...typed, [key]: value })} />`)}
+      <${SelectField} label=${words.field.kind} value=${typed.kind} options=${words.history.kinds}
+        onInput=${(/** @type {string} */ kind) => type({ ...typed, kind })} />
+      <${TextField} label=${words.field.since} type="datetime-local" value=${typed.since}
+        onInput=${(/** @type {string} */ since) => type({ ...typed, since })} />
+      <${TextField} label=${words.field.until} type="datetime-local" value=${typed.until}
+        onInput=${(/** @type {string} */ until) => type({ ...typed, until })} />
       <button class="main">${words.history.find}</button>
     </form>
     ${
@@ -84,7 +88,8 @@ export function History({ page, query }) {
 /** @param {{ records: Kept[] }} props */
 function Records({ records }) {
   const [many, more] = useGrowth(records.length);
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.history.table}><table class="plain records">
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.history.table}>
+    <table class="plain records">
     <thead><tr>${words.history.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
     <tbody>${records.slice(0, many).map(
       (record) => html`<tr key=${record.id}>
@@ -94,7 +99,8 @@ function Records({ records }) {
       <td>${record.access && roleName(record.access.role)}</td>
       <td>${record.access?.clusterWide ? words.where.cluster : (record.access?.namespaces ?? []).join(', ')}</td>
       <td>${record.actor?.username ?? words.details.controller}</td>
-      <td>${record.message}${record.asked?.reason && record.kind === 'Requested' && html` <q>${record.asked.reason}</q>`}${record.review?.comment && html` <q>${record.review.comment}</q>`}</td>
+      <td>${record.message}${record.asked?.reason && record.kind === 'Requested' && html` <q>
+        ${record.asked.reason}</q>`}${record.review?.comment && html` <q>${record.review.comment}</q>`}</td>
       <td><a href=${linkTo({ metadata: record.request })}>${record.request.namespace}/${record.request.name}</a></td>
     </tr>`,
     )}</tbody>

@@ -49,17 +49,22 @@ export function Inbox({ page }) {
       return next;
     });
   return html`<${Head} title=${words.view.inbox}>
-      ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setTogether(still)}>${words.inbox.decideAll(still.length)}</button></p>`}
+      ${still.length > 0 && html`<p class="row"><button type="button" class="main" onClick=${() => setTogether(still)}>
+        ${words.inbox.decideAll(still.length)}</button></p>`}
     <//>
-    ${last && html`<${Notice} tone="good"><p>${last.sentence} <a href=${linkTo(last.shown)}>${words.inbox.seeIt}</a></p><//>`}
+    ${last && html`<${Notice} tone="good"><p>${last.sentence} <a href=${linkTo(last.shown)}>
+      ${words.inbox.seeIt}</a></p><//>`}
     <${Waiting} of=${inbox} />
     ${inbox.value && html`<${Gaps} gaps=${inbox.value.gaps} />`}
     ${inbox.value && !tasks.length && html`<${Empty}>${words.inbox.none}<//>`}
-    <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task} picked=${chosen.has(task.uid)} pick=${pick} onGiven=${(/** @type {string} */ sentence, /** @type {Request} */ shown) => setLast({ sentence, shown })} />`)}</ul>
+    <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task}
+      picked=${chosen.has(task.uid)} pick=${pick} onGiven=${(/** @type {string} */ sentence, /** @type {Request} */ shown) => setLast({ sentence, shown })} />`)}</ul>
     ${together && html`<${Several} page=${page} all=${together} onClose=${() => setTogether(null)} />`}`;
 }
 
-/** @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props */
+/**
+ * @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props
+ */
 function Item({ page, task, picked, pick, onGiven }) {
   const known = page.seen.byKey.get(`${task.namespace}/${task.name}`);
   const live = known?.metadata.uid === task.uid ? known : undefined;
@@ -72,7 +77,9 @@ function Item({ page, task, picked, pick, onGiven }) {
   return html`<${Card} page=${page} task=${task} live=${request} picked=${picked} pick=${pick} onGiven=${onGiven} />`;
 }
 
-/** @param {{ page: import('./shell.js').Page, task: Task, live: Request, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props */
+/**
+ * @param {{ page: import('./shell.js').Page, task: Task, live: Request, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props
+ */
 function Card({ page, task, live, picked, pick, onGiven }) {
   const { shown, changed, showNew, reading } = useShown(live, true, task.resourceVersion);
   useEffect(() => {
@@ -82,7 +89,8 @@ function Card({ page, task, live, picked, pick, onGiven }) {
   const turn = (/** @type {any} */ event) => pick(task, event.currentTarget.checked ? shown : null);
   return html`<li class="card">
     <div class="card-head">
-      <input type="checkbox" aria-label=${words.inbox.choose(keyOf(shown))} checked=${picked} disabled=${reading || changed.length > 0} onChange=${turn} />
+      <input type="checkbox" aria-label=${words.inbox.choose(keyOf(shown))} checked=${picked}
+        disabled=${reading || changed.length > 0} onChange=${turn} />
       <h2><a href=${linkTo(shown)}>${title}</a></h2>
       ${shown.spec.breakGlass && html`<${BreakGlassMark} />`}
       <${Risk} level=${task.risk} />
@@ -92,9 +100,11 @@ function Card({ page, task, live, picked, pick, onGiven }) {
       <div>
         <blockquote>${shown.spec.reason}</blockquote>
         <dl class="facts">
-          <dt>${words.field.asks}</dt><dd>${words.inbox.why(task.why)}${task.until && html` · ${words.inbox.until} <${Time} at=${instant(task.until)} /> <${Left} at=${instant(task.until)} />`}</dd>
+          <dt>${words.field.asks}</dt><dd>
+            ${words.inbox.why(task.why)}${task.until && html` · ${words.inbox.until} <${Time} at=${instant(task.until)} /> <${Left} at=${instant(task.until)} />`}</dd>
           <dt>${words.field.length}</dt><dd>${lengthOf(shown)}</dd>
-          ${shown.spec.startTime && html`<dt>${words.field.begins}</dt><dd><${Time} at=${instant(shown.spec.startTime)} /></dd>`}
+          ${shown.spec.startTime && html`<dt>${words.field.begins}</dt><dd>
+            <${Time} at=${instant(shown.spec.startTime)} /></dd>`}
           <dt>${words.field.asked}</dt><dd><${Left} at=${instant(shown.metadata.creationTimestamp)} /></dd>
           ${shown.spec.ticket && html`<dt>${words.field.ticket}</dt><dd>${shown.spec.ticket}</dd>`}
         </dl>
@@ -102,7 +112,9 @@ function Card({ page, task, live, picked, pick, onGiven }) {
         <${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} />
         <${RiskReasons} request=${shown} />
       </div>
-      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task=${task.why === 'review' ? 'review' : 'decide'} onGiven=${(/** @type {string} */ sentence) => onGiven(sentence, shown)} />
+      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading}
+        task=${task.why === 'review' ? 'review' : 'decide'}
+        onGiven=${(/** @type {string} */ sentence) => onGiven(sentence, shown)} />
     </div>
   </li>`;
 }
@@ -111,7 +123,8 @@ function Card({ page, task, live, picked, pick, onGiven }) {
 export function RiskReasons({ request }) {
   const reasons = request.status?.risk?.reasons ?? [];
   if (!reasons.length) return null;
-  return html`<h3>${words.inbox.riskWhy}</h3><ul class="reasons">${reasons.map((reason) => html`<li key=${reason}>${reason}</li>`)}</ul>`;
+  return html`<h3>${words.inbox.riskWhy}</h3><ul class="reasons">${reasons.map((reason) => html`<li key=${reason}>
+    ${reason}</li>`)}</ul>`;
 }
 
 /**
@@ -134,15 +147,19 @@ function Several({ page, all, onClose }) {
     page.inbox.again();
   };
   return html`<${Dialog} title=${words.inbox.decideAll(all.length)} onClose=${onClose}>
-    <div class="scroll" tabindex="0" role="region" aria-label=${words.inbox.table}><table class="plain stacks" role="table">
-      <thead role="rowgroup"><tr role="row">${words.inbox.columns.map((column) => html`<th key=${column} role="columnheader" scope="col">${column}</th>`)}</tr></thead>
+    <div class="scroll" tabindex="0" role="region" aria-label=${words.inbox.table}>
+      <table class="plain stacks" role="table">
+      <thead role="rowgroup"><tr role="row">${words.inbox.columns.map((column) => html`<th key=${column}
+        role="columnheader" scope="col">${column}</th>`)}</tr></thead>
       <tbody role="rowgroup">${all.map(
         ({ task, shown }) => html`<tr key=${task.uid} role="row">
         <th role="rowheader" scope="row">${person(shown)}<br /><span class="dim">${keyOf(shown)}</span></th>
-        <td role="cell"><strong>${what(shown)}</strong> ${words.inbox.in} ${where(shown)}, ${lengthOf(shown)}<${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} /></td>
+        <td role="cell"><strong>${what(shown)}</strong> ${words.inbox.in} ${where(shown)}, ${lengthOf(shown)}
+          <${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} /></td>
         <td role="cell"><${Risk} level=${task.risk} /></td>
         <td role="cell">${shown.spec.reason}<br /><span class="dim">${words.inbox.why(task.why)}</span></td>
-        <td role="cell"><span role="status" class=${`told ${results[task.uid]?.tone ?? ''}`}>${results[task.uid]?.sentence}</span></td>
+        <td role="cell"><span role="status" class=${`told ${results[task.uid]?.tone ?? ''}`}>
+          ${results[task.uid]?.sentence}</span></td>
       </tr>`,
       )}</tbody>
     </table></div>
@@ -151,8 +168,10 @@ function Several({ page, all, onClose }) {
         ? html`<p class="row"><button type="button" class="main" onClick=${onClose}>${words.close}</button></p>`
         : html`<${TextField} label=${words.field.comment} value=${comment} onInput=${setComment} lines=${2} />
         <p class="row">
-          <button type="button" class="main" disabled=${state === 'sending'} onClick=${() => decide('Approve')}>${words.inbox.approveAll(all.length)}</button>
-          <button type="button" class="no" disabled=${state === 'sending'} onClick=${() => decide('Deny')}>${words.inbox.denyAll(all.length)}</button>
+          <button type="button" class="main" disabled=${state === 'sending'} onClick=${() => decide('Approve')}>
+            ${words.inbox.approveAll(all.length)}</button>
+          <button type="button" class="no" disabled=${state === 'sending'} onClick=${() => decide('Deny')}>
+            ${words.inbox.denyAll(all.length)}</button>
         </p>`
     }
   <//>`;

@@ -53,7 +53,8 @@ function None({ page }) {
   const { seen } = page;
   if (seen.phase === 'loading') return html`<${Empty}>${words.loading}<//>`;
   if (seen.phase === 'refused') return html`<${Empty}>${words.now.refused}<//>`;
-  return html`<${Empty}>${seen.all.length ? words.now.noneFits : words.now.none} <a href="/ask">${words.now.askOne}</a><//>`;
+  return html`<${Empty}>${seen.all.length ? words.now.noneFits : words.now.none} <a href="/ask">
+    ${words.now.askOne}</a><//>`;
 }
 
 /** @param {{ all: Request[], wish: Record<string, string>, query: URLSearchParams }} props */
@@ -75,10 +76,13 @@ function Filters({ all, wish, query }) {
     ['all', words.now.allStates],
     ...STATES.map((each) => [each, words.state[each]]),
   ];
-  return html`<form class="filters" role="search" aria-label=${words.now.filters} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+  return html`<form class="filters" role="search" aria-label=${words.now.filters}
+    onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
     ${text('person')}${text('namespace')}${text('role')}
-    <${SelectField} label=${words.field.state} value=${wish.state} options=${states} onInput=${(/** @type {string} */ value) => setQuery({ state: value })} />
-    <${SelectField} label=${words.now.span} value=${query.get('span') ?? USUAL} options=${words.now.spans} onInput=${(/** @type {string} */ value) => setQuery({ span: value })} />
+    <${SelectField} label=${words.field.state} value=${wish.state} options=${states}
+      onInput=${(/** @type {string} */ value) => setQuery({ state: value })} />
+    <${SelectField} label=${words.now.span} value=${query.get('span') ?? USUAL} options=${words.now.spans}
+      onInput=${(/** @type {string} */ value) => setQuery({ span: value })} />
   </form>`;
 }
 
@@ -92,7 +96,8 @@ function Rows({ all, length }) {
       ${words.now.columns.map((column) => html`<th key=${column} role="columnheader" scope="col">${column}</th>`)}
       <td role="cell" class="chart"><${Axis} range=${range} /></td>
     </tr></thead>
-    <tbody role="rowgroup">${all.slice(0, many).map((request) => html`<${Row} key=${request.metadata.uid} request=${request} range=${range} />`)}</tbody>
+    <tbody role="rowgroup">${all.slice(0, many).map((request) => html`<${Row} key=${request.metadata.uid}
+      request=${request} range=${range} />`)}</tbody>
   </table>
   ${many < all.length && html`<button ref=${more} type="button" class="more">${words.now.more(all.length - many)}</button>`}`;
 }
@@ -110,9 +115,11 @@ function Row({ request, range }) {
       <td role="cell" class="when">${
         beginsWhenApproved(request)
           ? html`<span class="dim">${words.now.asked}</span> <${Time} at=${asked} />`
-          : html`<${Time} at=${begins} />${Number.isNaN(ends) ? null : html`<span class="dim"> – </span><${Time} at=${ends} />`}`
+          : html`<${Time} at=${begins} />${Number.isNaN(ends) ? null : html`<span class="dim"> – </span>
+            <${Time} at=${ends} />`}`
       }</td>
-      <td role="cell" class="when">${beginsWhenApproved(request) ? lengthOf(request) : html`<${Left} at=${state(request) === 'Scheduled' ? begins : ends} />`}</td>
+      <td role="cell" class="when">
+        ${beginsWhenApproved(request) ? lengthOf(request) : html`<${Left} at=${state(request) === 'Scheduled' ? begins : ends} />`}</td>
       <td role="cell" class="chart"><${Bar} request=${request} range=${range} /></td>
     </tr>`;
   }, [request, range]);

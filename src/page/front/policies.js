@@ -22,12 +22,15 @@ export function Policies({ query }) {
   const shown = all.filter((policy) =>
     `${policy.metadata.name} ${policy.spec.description ?? ''}`.toLowerCase().includes(wish.toLowerCase()),
   );
-  return html`<${Head} title=${words.view.policies}><p class="dim">${policies.value && words.policies.count(shown.length, all.length)}</p><//>
+  return html`<${Head} title=${words.view.policies}><p class="dim">
+    ${policies.value && words.policies.count(shown.length, all.length)}</p><//>
     <${Try} />
-    <div class="filters" role="search"><${TextField} label=${words.policies.find} type="search" value=${wish} onInput=${(/** @type {string} */ name) => setQuery({ name })} /></div>
+    <div class="filters" role="search"><${TextField} label=${words.policies.find} type="search" value=${wish}
+      onInput=${(/** @type {string} */ name) => setQuery({ name })} /></div>
     <${Waiting} of=${policies} />
     ${lint.error && html`<${Waiting} of=${lint} />`}
-    ${policies.value && !shown.length && html`<${Empty}>${all.length ? words.policies.noneFits : words.policies.none}<//>`}
+    ${policies.value && !shown.length && html`<${Empty}>
+      ${all.length ? words.policies.noneFits : words.policies.none}<//>`}
     <ul class="cards">${shown.map((policy) => html`<${Card} key=${policy.metadata.uid} policy=${policy} odd=${(lint.value ?? []).filter((/** @type {Oddity} */ each) => each.policy === policy.metadata.name)} />`)}</ul>`;
 }
 
@@ -38,11 +41,15 @@ function Card({ policy, odd }) {
     (condition) => condition.status !== 'True' && condition.message,
   );
   return html`<li class="card policy">
-    <div class="card-head"><h2>${policy.metadata.name}</h2><span class=${`state ${deny ? 'bad' : 'good'}`}>${deny ? words.policy.denies : words.policy.allows}</span></div>
+    <div class="card-head"><h2>${policy.metadata.name}</h2><span class=${`state ${deny ? 'bad' : 'good'}`}>
+      ${deny ? words.policy.denies : words.policy.allows}</span></div>
     ${policy.spec.description && html`<p>${policy.spec.description}</p>`}
-    <dl class="facts">${sentences(policy).map(({ term, says }) => html`<dt key=${term}>${term}</dt>${says.map((sentence) => html`<dd key=${sentence}>${sentence}</dd>`)}`)}</dl>
-    ${wrong.map((condition) => html`<${Notice} key=${condition.type} tone="waiting"><p><strong>${condition.type}</strong>: ${condition.message}</p><//>`)}
-    ${odd.map((each) => html`<${Notice} key=${each.message} tone=${each.severity === 'problem' ? 'bad' : 'waiting'}><p><strong>${words.level[each.severity] ?? each.severity}</strong>: ${each.message}</p>${each.wayOut && html`<p>${each.wayOut}</p>`}<//>`)}
+    <dl class="facts">${sentences(policy).map(({ term, says }) => html`<dt key=${term}>${term}</dt>
+      ${says.map((sentence) => html`<dd key=${sentence}>${sentence}</dd>`)}`)}</dl>
+    ${wrong.map((condition) => html`<${Notice} key=${condition.type} tone="waiting"><p><strong>
+      ${condition.type}</strong>: ${condition.message}</p><//>`)}
+    ${odd.map((each) => html`<${Notice} key=${each.message} tone=${each.severity === 'problem' ? 'bad' : 'waiting'}><p>
+      <strong>${words.level[each.severity] ?? each.severity}</strong>: ${each.message}</p>${each.wayOut && html`<p>${each.wayOut}</p>`}<//>`)}
   </li>`;
 }
 
@@ -56,9 +63,12 @@ function Try() {
   return html`<details class="card"><summary>${words.policies.try}</summary><div class="halves">
     <form aria-label=${words.policies.try} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <p class="dim">${words.policies.tryHint}</p>
-      <${TextField} label=${words.field.namespace} value=${form.namespace} onInput=${(/** @type {string} */ namespace) => set({ namespace })} />
-      <${TextField} label=${words.field.role} value=${form.role} onInput=${(/** @type {string} */ role) => set({ role })} />
-      <${TextField} label=${words.field.length} value=${form.duration} placeholder="1h" onInput=${(/** @type {string} */ duration) => set({ duration })} />
+      <${TextField} label=${words.field.namespace} value=${form.namespace}
+        onInput=${(/** @type {string} */ namespace) => set({ namespace })} />
+      <${TextField} label=${words.field.role} value=${form.role}
+        onInput=${(/** @type {string} */ role) => set({ role })} />
+      <${TextField} label=${words.field.length} value=${form.duration} placeholder="1h"
+        onInput=${(/** @type {string} */ duration) => set({ duration })} />
       ${draft && html`<p><a href=${link}>${words.policies.askForIt}</a></p>`}
     </form>
     <${Forecast} foreseen=${foreseen} none=${words.ask.noDraft} />

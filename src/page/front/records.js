@@ -62,7 +62,13 @@ export async function find(wish, all, after = '') {
   }
 }
 
-/** All that is found, as a file. @param {'jsonl' | 'csv'} format @param {Wish} wish @param {Found} found @returns {Promise<Blob>} */
+/**
+ * All that is found, as a file.
+ * @param {'jsonl' | 'csv'} format
+ * @param {Wish} wish
+ * @param {Found} found
+ * @returns {Promise<Blob>}
+ */
 export async function exported(format, wish, found) {
   if (found.from === 'archive') return (await send(withQuery(`${ARCHIVE}/records`, { ...query(wish), format }))).blob();
   const text =
@@ -154,7 +160,10 @@ function text(value) {
   return Array.isArray(value) ? value.join(' ') : String(value);
 }
 
-/** A cell by RFC 4180. A spreadsheet would calculate what begins like a formula, so that gets a quote in front. @param {string} value */
+/**
+ * A cell by RFC 4180. A spreadsheet would calculate what begins like a formula, so that gets a quote in front.
+ * @param {string} value
+ */
 function cell(value) {
   const guarded = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[,"\n\r]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;

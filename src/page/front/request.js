@@ -100,7 +100,11 @@ export function beginsWhenApproved(request) {
   return state(request) === 'Pending' && !request.spec.startTime;
 }
 
-/** Whether somebody asks for it, has it, or did ask once. @param {Request} request @returns {'asks' | 'has' | 'asked'} */
+/**
+ * Whether somebody asks for it, has it, or did ask once.
+ * @param {Request} request
+ * @returns {'asks' | 'has' | 'asked'}
+ */
 export function tense(request) {
   if (isOver(request)) return 'asked';
   return hasGrant(request) ? 'has' : 'asks';

@@ -102,7 +102,11 @@ export class Requests {
     this.gather();
   }
 
-  /** @param {string} place @param {AbortSignal} stop @param {boolean} fresh whether nothing is known yet that a watch goes on from */
+  /**
+   * @param {string} place
+   * @param {AbortSignal} stop
+   * @param {boolean} fresh whether nothing is known yet that a watch goes on from
+   */
   async run(place, stop, fresh) {
     while (!stop.aborted) {
       this.cut = new AbortController();

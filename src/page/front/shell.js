@@ -17,7 +17,9 @@ import { History } from './history.js';
 import { Health } from './health.js';
 
 /** @typedef {import('./request.js').Me} Me */
-/** @typedef {{ me: Me, requests: import('./requests.js').Requests, seen: import('./requests.js').Seen, inbox: import('./waiting.js').Waiting }} Page */
+/**
+ * @typedef {{ me: Me, requests: import('./requests.js').Requests, seen: import('./requests.js').Seen, inbox: import('./waiting.js').Waiting }} Page
+ */
 
 const VIEWS = /** @type {const} */ ([
   ['now', Now],
@@ -57,7 +59,8 @@ function View({ page }) {
   const { path, query } = usePlace();
   const [, first, namespace, name] = path.split('/').map(decodeURIComponent);
   if (first === 'r' && namespace && name) {
-    return html`<${Details} key=${path} page=${page} namespace=${namespace} name=${name} uid=${query.get('uid') ?? ''} />`;
+    return html`<${Details} key=${path} page=${page} namespace=${namespace} name=${name}
+      uid=${query.get('uid') ?? ''} />`;
   }
   const [, Component] = VIEWS.find(([view]) => view === (first || 'now')) ?? [];
   if (Component) return html`<${Component} key=${first} page=${page} query=${query} />`;
@@ -80,13 +83,15 @@ function Top({ page }) {
     <nav aria-label=${words.shell.views}>
       ${VIEWS.map(
         ([view]) => html`<a key=${view} href=${`/${view}`} aria-current=${view === current ? 'page' : undefined}>
-          ${words.view[view]}${view === 'inbox' && waiting ? html` <span class="count">${waiting}<span class="unseen"> ${words.shell.waiting}</span></span>` : null}
+          ${words.view[view]}${view === 'inbox' && waiting ? html` <span class="count">${waiting}
+            <span class="unseen"> ${words.shell.waiting}</span></span>` : null}
         </a>`,
       )}
     </nav>
     <div class="who">
       <span title=${words.shell.cluster}><span class="unseen">${words.shell.cluster} </span>${me.cluster}</span>
-      <strong title=${words.shell.signedInAs}><span class="unseen">${words.shell.signedInAs} </span>${me.username}</strong>
+      <strong title=${words.shell.signedInAs}><span class="unseen">${words.shell.signedInAs} </span>
+        ${me.username}</strong>
       <${SignInEnd} at=${instant(me.expires)} />
       <${Live} page=${page} />
       <${Theme} />
@@ -98,7 +103,8 @@ function Top({ page }) {
 function SignInEnd({ at }) {
   const present = useNow(15 * SECOND);
   if (Number.isNaN(at)) return null;
-  return html`<span class=${at - present < SOON ? 'soon' : 'dim'}>${words.shell.signInEnds} ${at - present < SOON ? html`<${Left} at=${at} />` : html`<${Time} at=${at} />`}</span>`;
+  return html`<span class=${at - present < SOON ? 'soon' : 'dim'}>
+    ${words.shell.signInEnds} ${at - present < SOON ? html`<${Left} at=${at} />` : html`<${Time} at=${at} />`}</span>`;
 }
 
 /** @param {{ page: Page }} props */
@@ -119,22 +125,28 @@ function Theme() {
       // Then it holds until the page is loaded anew.
     }
   };
-  return html`<${SelectField} label=${words.shell.theme} value=${theme} onInput=${choose} options=${words.shell.themes} />`;
+  return html`<${SelectField} label=${words.shell.theme} value=${theme} onInput=${choose}
+    options=${words.shell.themes} />`;
 }
 
-/** What is wrong with the connection, and which namespace is looked at where not all may be. @param {{ page: Page }} props */
+/**
+ * What is wrong with the connection, and which namespace is looked at where not all may be.
+ * @param {{ page: Page }} props
+ */
 function Connection({ page }) {
   const { seen, requests } = page;
   if (seen.phase === 'lost') {
     return html`<${Notice} tone="waiting" alert>
       <p>${words.shell.lost} ${seen.why}</p>
-      <p><${Retry} at=${seen.retryAt} /> <button type="button" onClick=${() => requests.retry()}>${words.shell.retryNow}</button></p>
+      <p><${Retry} at=${seen.retryAt} /> <button type="button" onClick=${() => requests.retry()}>
+        ${words.shell.retryNow}</button></p>
     <//>`;
   }
   if (seen.phase === 'refused') return html`<${Narrow} page=${page} why=${seen.why} />`;
   if (!seen.place) return null;
   const all = () => look(requests, '');
-  return html`<p class="place">${words.shell.onlyIn(seen.place)} <button type="button" class="quiet" onClick=${all}>${words.shell.lookAtAll}</button></p>`;
+  return html`<p class="place">${words.shell.onlyIn(seen.place)} <button type="button" class="quiet" onClick=${all}>
+    ${words.shell.lookAtAll}</button></p>`;
 }
 
 /** @param {{ at: number }} props */
@@ -183,6 +195,7 @@ export function SignedOut({ why }) {
     <h1>${words.signedOut.title}</h1>
     <p role="alert">${why || words.signedOut.ended}</p>
     <p>${words.signedOut.loopback} <code>kubectl daypass ui</code></p>
-    <p>${words.signedOut.cluster} <button type="button" onClick=${() => location.reload()}>${words.signedOut.again}</button></p>
+    <p>${words.signedOut.cluster} <button type="button" onClick=${() => location.reload()}>
+      ${words.signedOut.again}</button></p>
   </main>`;
 }

@@ -18,7 +18,12 @@ export function templates(me) {
   }
 }
 
-/** Keeps a form by a name, in place of another of that name. @param {import('./request.js').Me} me @param {string} name @param {Form} form */
+/**
+ * Keeps a form by a name, in place of another of that name.
+ * @param {import('./request.js').Me} me
+ * @param {string} name
+ * @param {Form} form
+ */
 export function keep(me, name, form) {
   return write(me, [...templates(me).filter((each) => each.name !== name), { name, form }]);
 }

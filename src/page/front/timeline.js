@@ -39,7 +39,8 @@ export function ticks(range) {
 export function Axis({ range }) {
   const { all, days } = ticks(range);
   return html`<svg class="axis" aria-hidden="true" focusable="false">
-    ${all.map((at) => html`<text key=${at} x=${`${place(range, at)}%`} y="14">${days ? dayOf(at) : clockTime(at, at)}</text>`)}
+    ${all.map((at) => html`<text key=${at} x=${`${place(range, at)}%`} y="14">
+      ${days ? dayOf(at) : clockTime(at, at)}</text>`)}
   </svg>`;
 }
 
@@ -53,20 +54,27 @@ export function Bar({ request, range }) {
   const width = Math.max(LEAST, end - begin);
   const outside = begin > 100 || end < 0;
   return html`<svg class="bar" aria-hidden="true" focusable="false">
-    ${ticks(range).all.map((at) => html`<line key=${at} class="tick" x1=${`${place(range, at)}%`} x2=${`${place(range, at)}%`} y1="0" y2="100%" />`)}
-    ${!outside && html`<rect class=${`${toneOf(word)} ${word.toLowerCase()} ${open ? 'open' : ''}`} x=${`${begin}%`} width=${`${width}%`} y="20%" height="60%" rx="2" />`}
+    ${ticks(range).all.map((at) => html`<line key=${at} class="tick" x1=${`${place(range, at)}%`}
+      x2=${`${place(range, at)}%`} y1="0" y2="100%" />`)}
+    ${!outside && html`<rect class=${`${toneOf(word)} ${word.toLowerCase()} ${open ? 'open' : ''}`} x=${`${begin}%`}
+      width=${`${width}%`} y="20%" height="60%" rx="2" />`}
     ${moves(request, range)}
     <line class="present" x1=${`${place(range, range.at)}%`} x2=${`${place(range, range.at)}%`} y1="0" y2="100%" />
   </svg>`;
 }
 
-/** Where the end was before it was moved, and where access will be taken away for a while. @param {import('./request.js').Request} request @param {Range} range */
+/**
+ * Where the end was before it was moved, and where access will be taken away for a while.
+ * @param {import('./request.js').Request} request
+ * @param {Range} range
+ */
 function moves(request, range) {
   const before = (request.status?.extensions ?? []).map((extension) => instant(extension.from));
   const freeze = instant(request.status?.freezeAhead?.opensAt);
   const marks = Number.isNaN(freeze) ? before : [...before, freeze];
   return marks.map(
     (at) =>
-      html`<line key=${at} class=${at === freeze ? 'freeze' : 'moved'} x1=${`${place(range, at)}%`} x2=${`${place(range, at)}%`} y1="20%" y2="80%" />`,
+      html`<line key=${at} class=${at === freeze ? 'freeze' : 'moved'} x1=${`${place(range, at)}%`}
+        x2=${`${place(range, at)}%`} y1="20%" y2="80%" />`,
   );
 }

@@ -8,7 +8,10 @@ import { words } from './words.js';
 
 const DAYS = /** @type {const} */ (['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']);
 
-/** What is there before anything is filled in: nights of a day, in the time zone of this browser. @returns {Recurrence} */
+/**
+ * What is there before anything is filled in: nights of a day, in the time zone of this browser.
+ * @returns {Recurrence}
+ */
 function first() {
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   return { timeZone, weeks: 4, windows: [{ days: ['Tue'], start: '22:00', end: '24:00' }] };
@@ -17,7 +20,8 @@ function first() {
 /** @param {{ value: Recurrence | null, onInput: (value: Recurrence | null) => void }} props */
 export function Weekly({ value, onInput }) {
   const turn = (/** @type {boolean} */ on) => onInput(on ? first() : null);
-  return html`<${CheckField} label=${words.weekly.turn} checked=${Boolean(value)} hint=${words.weekly.hint} onInput=${turn} />
+  return html`<${CheckField} label=${words.weekly.turn} checked=${Boolean(value)} hint=${words.weekly.hint}
+    onInput=${turn} />
     ${value && html`<${Windows} value=${value} onInput=${onInput} />`}`;
 }
 
@@ -42,7 +46,8 @@ function Windows({ value, onInput }) {
             onInput=${(/** @type {string} */ end) => change(at, { end })} />
           ${
             value.windows.length > 1 &&
-            html`<button type="button" class="quiet" onClick=${() => remove(at)}>${words.weekly.remove(at + 1)}</button>`
+            html`<button type="button" class="quiet" onClick=${() => remove(at)}>
+              ${words.weekly.remove(at + 1)}</button>`
           }
         </div>
       </fieldset>`,
