@@ -17,7 +17,7 @@ import {
   useAnswer,
 } from './controls.js';
 import { draftOf, emptyForm, formOf, worthRepeating, wrongsOf } from './draft.js';
-import { Forecast, useForecast } from './foresee.js';
+import { Forecast, TONES, useForecast } from './foresee.js';
 import { keyOf, lengthOf, roleName, what, where } from './request.js';
 import { go, linkTo } from './route.js';
 import { forget, keep, templates } from './templates.js';
@@ -26,8 +26,16 @@ import { words } from './words.js';
 
 /** @typedef {import('./draft.js').Form} Form */
 /**
- * @typedef {{ role: { kind?: string, name: string }, policy: string, cluster?: boolean, breakGlass?: boolean, longest: string, usual?: string,
- * needsTicket?: boolean, outcome: string, approvers: string[], line?: string | null }} Option
+ * @typedef {object} Option
+ * @property {{ kind?: string, name: string }} role
+ * @property {string} policy
+ * @property {boolean} [cluster]
+ * @property {boolean} [breakGlass]
+ * @property {string} longest
+ * @property {string} [usual]
+ * @property {boolean} [needsTicket]
+ * @property {string} outcome
+ * @property {string[]} approvers
  */
 
 const MOST_AGAIN = 5;
@@ -167,7 +175,7 @@ function Options({ namespace, form, set }) {
         <span><strong>
           ${roleName(option.role)}</strong> ${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
           <span class="dim"> ${words.ask.upTo(option.longest)}</span><br />
-          <span class=${option.outcome === 'Granted' ? 'told good' : option.outcome === 'Denied' ? 'told bad' : 'told waiting'}>
+          <span class=${`told ${TONES[option.outcome] ?? 'waiting'}`}>
             ${words.ask.outcome(option.outcome, option.approvers.join(', '))}</span>
           <span class="dim"> · ${words.ask.byPolicy(option.policy)}${option.needsTicket ? ` · ${words.ask.needsTicket}` : ''}</span></span>
       </label>`,
@@ -257,10 +265,12 @@ function Templates({ page, form, setForm }) {
           each,
         ) => html`<li key=${each.name}><button type="button" class="quiet"
           onClick=${() => setForm({ ...emptyForm(), ...each.form })}>${each.name}</button>
-        <button type="button" class="quiet dim" aria-label=${words.ask.forget(each.name)} onClick=${() => setKept(forget(me, each.name))}>${words.ask.remove}</button></li>`,
+        <button type="button" class="quiet dim" aria-label=${words.ask.forget(each.name)}
+          onClick=${() => setKept(forget(me, each.name))}>${words.ask.remove}</button></li>`,
       )}
       ${before.map((request) => html`<li key=${request.metadata.uid}>
-        <button type="button" class="quiet" onClick=${() => setForm(formOf(request, me.username, now()))}>${words.ask.againLike(what(request), where(request), lengthOf(request))}</button></li>`)}
+        <button type="button" class="quiet" onClick=${() => setForm(formOf(request, me.username, now()))}>
+          ${words.ask.againLike(what(request), where(request), lengthOf(request))}</button></li>`)}
     </ul>
     ${
       form.role.trim() &&

@@ -58,9 +58,10 @@ export function Details({ page, namespace, name, uid }) {
   );
   const missing = asked.error instanceof Refused && asked.error.status === 404;
   useEffect(() => {
-    // Where not all namespaces may be watched, that of the request is.
-    if (seen.phase === 'refused' && asked.value) page.requests.look(namespace);
-  }, [seen.phase, Boolean(asked.value)]);
+    // Where not all namespaces may be watched, or another one is, that of the request is from now on.
+    const elsewhere = seen.phase === 'refused' || (seen.place !== '' && seen.place !== namespace);
+    if (elsewhere && asked.value) page.requests.look(namespace);
+  }, [seen.phase, seen.place, Boolean(asked.value)]);
   const request = known ?? asked.value;
   if (!request) {
     const body = missing
@@ -250,12 +251,17 @@ function Stages({ request }) {
   ${isUnreviewed(request) && html`<p>${words.details.reviewers((status?.breakGlass?.reviewers ?? []).map(subjectName).join(', '))}</p>`}`;
 }
 
+/** @param {{ namespace?: string, name: string }} binding */
+function nameOf(binding) {
+  return binding.namespace ? `${binding.namespace}/${binding.name}` : binding.name;
+}
+
 /** @param {{ request: Request }} props */
 function Bindings({ request }) {
   const bindings = request.status?.bindings ?? [];
   if (!bindings.length || isOver(request)) return null;
   return html`<h2>${words.details.bindings}</h2><ul class="rights">
-    ${bindings.map((binding) => html`<li key=${`${binding.namespace}/${binding.name}`}><code>${binding.kind} ${binding.namespace ? `${binding.namespace}/` : ''}${binding.name}</code></li>`)}</ul>`;
+    ${bindings.map((binding) => html`<li key=${nameOf(binding)}><code>${binding.kind} ${nameOf(binding)}</code></li>`)}</ul>`;
 }
 
 /** @param {{ request: Request }} props */

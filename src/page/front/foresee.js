@@ -18,7 +18,8 @@ import { words } from './words.js';
 
 /** How long somebody must not have typed before it is asked about. */
 const QUIET = 350;
-const TONES = { Granted: 'good', Needs: 'waiting', Waits: 'waiting', Denied: 'bad', Unknown: 'waiting' };
+/** @type {Record<string, string>} */
+export const TONES = { Granted: 'good', Needs: 'waiting', Waits: 'waiting', Denied: 'bad', Unknown: 'waiting' };
 
 /**
  * Asks what would be decided, again with every change of the draft; and, where it is complete, whether the cluster would

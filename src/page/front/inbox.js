@@ -28,6 +28,14 @@ import { words } from './words.js';
 /** @typedef {import('./request.js').Request} Request */
 /** @typedef {import('./waiting.js').Task} Task */
 /** @typedef {{ task: Task, shown: Request }} Chosen */
+/**
+ * @typedef {object} ItemProps
+ * @property {import('./shell.js').Page} page
+ * @property {Task} task
+ * @property {boolean} picked whether it is chosen to be decided together with others
+ * @property {(task: Task, shown: Request | null) => void} pick
+ * @property {(sentence: string, shown: Request) => void} onGiven
+ */
 
 /** @param {{ page: import('./shell.js').Page }} props */
 export function Inbox({ page }) {
@@ -35,6 +43,7 @@ export function Inbox({ page }) {
   const [chosen, choose] = useState(/** @type {Map<string, Chosen>} */ (new Map()));
   const [together, setTogether] = useState(/** @type {Chosen[] | null} */ (null));
   const [last, setLast] = useState(/** @type {{ sentence: string, shown: Request } | null} */ (null));
+  const onGiven = (/** @type {string} */ sentence, /** @type {Request} */ shown) => setLast({ sentence, shown });
   const tasks = inbox.value?.requests ?? [];
   useEffect(() => {
     // What had the focus is gone with what was decided: go on at the top, not at the start of the page.
@@ -58,12 +67,12 @@ export function Inbox({ page }) {
     ${inbox.value && html`<${Gaps} gaps=${inbox.value.gaps} />`}
     ${inbox.value && !tasks.length && html`<${Empty}>${words.inbox.none}<//>`}
     <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task}
-      picked=${chosen.has(task.uid)} pick=${pick} onGiven=${(/** @type {string} */ sentence, /** @type {Request} */ shown) => setLast({ sentence, shown })} />`)}</ul>
+      picked=${chosen.has(task.uid)} pick=${pick} onGiven=${onGiven} />`)}</ul>
     ${together && html`<${Several} page=${page} all=${together} onClose=${() => setTogether(null)} />`}`;
 }
 
 /**
- * @param {{ page: import('./shell.js').Page, task: Task, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props
+ * @param {ItemProps} props
  */
 function Item({ page, task, picked, pick, onGiven }) {
   const known = page.seen.byKey.get(`${task.namespace}/${task.name}`);
@@ -78,7 +87,7 @@ function Item({ page, task, picked, pick, onGiven }) {
 }
 
 /**
- * @param {{ page: import('./shell.js').Page, task: Task, live: Request, picked: boolean, pick: (task: Task, shown: Request | null) => void, onGiven: (sentence: string, shown: Request) => void }} props
+ * @param {ItemProps & { live: Request }} props
  */
 function Card({ page, task, live, picked, pick, onGiven }) {
   const { shown, changed, showNew, reading } = useShown(live, true, task.resourceVersion);
@@ -101,7 +110,7 @@ function Card({ page, task, live, picked, pick, onGiven }) {
         <blockquote>${shown.spec.reason}</blockquote>
         <dl class="facts">
           <dt>${words.field.asks}</dt><dd>
-            ${words.inbox.why(task.why)}${task.until && html` · ${words.inbox.until} <${Time} at=${instant(task.until)} /> <${Left} at=${instant(task.until)} />`}</dd>
+            ${words.inbox.why(task.why)}${task.until && html`<${Until} at=${instant(task.until)} />`}</dd>
           <dt>${words.field.length}</dt><dd>${lengthOf(shown)}</dd>
           ${shown.spec.startTime && html`<dt>${words.field.begins}</dt><dd>
             <${Time} at=${instant(shown.spec.startTime)} /></dd>`}
@@ -117,6 +126,11 @@ function Card({ page, task, live, picked, pick, onGiven }) {
         onGiven=${(/** @type {string} */ sentence) => onGiven(sentence, shown)} />
     </div>
   </li>`;
+}
+
+/** @param {{ at: number }} props */
+function Until({ at }) {
+  return html`<span> · ${words.inbox.until} <${Time} at=${at} /> <${Left} at=${at} /></span>`;
 }
 
 /** Why a role is taken to be harmful. @param {{ request: Request }} props */

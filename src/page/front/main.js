@@ -35,7 +35,7 @@ async function start() {
   try {
     spent = await openSession();
     const me = await read('/api/me');
-    render(html`<${Shell} me=${me} requests=${requests} />`, page);
+    render(html`<${Shell} first=${me} requests=${requests} />`, page);
     requests.look(keptPlace());
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

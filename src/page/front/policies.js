@@ -16,6 +16,8 @@ import { words } from './words.js';
 export function Policies({ query }) {
   const policies = useAnswer(async () => (await read(`${GROUP}/accesspolicies?limit=500`)).items, []);
   const lint = useAnswer(async () => (await read('/api/lint')).findings, []);
+  const oddOf = (/** @type {Policy} */ policy) =>
+    (lint.value ?? []).filter((/** @type {Oddity} */ each) => each.policy === policy.metadata.name);
   const wish = query.get('name') ?? '';
   /** @type {Policy[]} */
   const all = policies.value ?? [];
@@ -31,7 +33,7 @@ export function Policies({ query }) {
     ${lint.error && html`<${Waiting} of=${lint} />`}
     ${policies.value && !shown.length && html`<${Empty}>
       ${all.length ? words.policies.noneFits : words.policies.none}<//>`}
-    <ul class="cards">${shown.map((policy) => html`<${Card} key=${policy.metadata.uid} policy=${policy} odd=${(lint.value ?? []).filter((/** @type {Oddity} */ each) => each.policy === policy.metadata.name)} />`)}</ul>`;
+    <ul class="cards">${shown.map((policy) => html`<${Card} key=${policy.metadata.uid} policy=${policy} odd=${oddOf(policy)} />`)}</ul>`;
 }
 
 /** @param {{ policy: Policy, odd: Oddity[] }} props */

@@ -2,6 +2,7 @@
 // shown in place of them before anybody is signed in, or when the sign-in has ended.
 
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
+import { read } from './call.js';
 import { MINUTE, SECOND, instant, now, useNow } from './clock.js';
 import { Announcer, Empty, Head, Left, Notice, SelectField, TextField, Time, say } from './controls.js';
 import { keepPlace, useRequests } from './requests.js';
@@ -31,18 +32,19 @@ const VIEWS = /** @type {const} */ ([
 ]);
 /** So long before its end the sign-in is pointed at. */
 const SOON = 10 * MINUTE;
+/** So long before its end the sign-in is read again. */
+const RENEWED = 20 * SECOND;
 const THEME = 'daypass.theme';
 
-/** @param {{ me: Me, requests: import('./requests.js').Requests }} props */
-export function Shell({ me, requests }) {
+/** @param {{ first: Me, requests: import('./requests.js').Requests }} props */
+export function Shell({ first, requests }) {
   const seen = useRequests(requests);
   const inbox = useInbox(seen);
-  const ends = instant(me.expires);
-  const ended = useNow(SECOND * 5) >= ends;
+  const { me, over } = useSignIn(first);
   useEffect(() => {
-    if (ended) requests.stop();
-  }, [ended]);
-  if (ended) return html`<${SignedOut} why="" />`;
+    if (over) requests.stop();
+  }, [over]);
+  if (over) return html`<${SignedOut} why="" />`;
   const page = { me, requests, seen, inbox };
   return html`
     <a class="skip" href="#main" data-plain>${words.shell.skip}</a>
@@ -54,10 +56,43 @@ export function Shell({ me, requests }) {
     </main>`;
 }
 
+/**
+ * Who is signed in, and whether that is over. A proxy or a plugin of the login may have renewed it, so it is read again
+ * when its end comes near.
+ * @param {Me} first
+ */
+function useSignIn(first) {
+  const [me, setMe] = useState(first);
+  const [over, setOver] = useState(false);
+  const ends = instant(me.expires);
+  const present = useNow(5 * SECOND);
+  const [due, ended] = [present >= ends - RENEWED, present >= ends];
+  useEffect(() => {
+    if (!due) return;
+    read('/api/me').then(
+      (next) => {
+        if (ended && instant(next.expires) <= now()) setOver(true);
+        else setMe(next);
+      },
+      () => ended && setOver(true),
+    );
+  }, [due, ended]);
+  return { me, over };
+}
+
+/** The parts of a path; none of one that is written wrongly. @param {string} path */
+function partsOf(path) {
+  try {
+    return path.split('/').map(decodeURIComponent);
+  } catch {
+    return ['', path];
+  }
+}
+
 /** @param {{ page: Page }} props */
 function View({ page }) {
   const { path, query } = usePlace();
-  const [, first, namespace, name] = path.split('/').map(decodeURIComponent);
+  const [, first, namespace, name] = partsOf(path);
   if (first === 'r' && namespace && name) {
     return html`<${Details} key=${path} page=${page} namespace=${namespace} name=${name}
       uid=${query.get('uid') ?? ''} />`;
