@@ -1,7 +1,7 @@
 // The time: the server's, so that an end is shown when it comes; beats for what counts down; and times and lengths as
 // people read them. It must not know what the times are of.
 
-import { useEffect, useState } from './vendor/preact-htm.js';
+import { useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { words } from './words.js';
 
 export const SECOND = 1000;
@@ -70,6 +70,19 @@ export function useNow(step) {
   const [at, tell] = useState(now());
   useEffect(() => listen(step, tell), [step]);
   return at;
+}
+
+/**
+ * What is told of the present, anew when another thing is to be told: of a thousand times on a page few change at once.
+ * @param {number} step in milliseconds
+ * @param {(at: number) => string} tell
+ */
+export function useTold(step, tell) {
+  const [, set] = useState(() => tell(now()));
+  const latest = useRef(tell);
+  latest.current = tell;
+  useEffect(() => listen(step, (at) => set(latest.current(at))), [step]);
+  return tell(now());
 }
 
 /** A time of the API in milliseconds, or NaN. @param {string | null | undefined} text */

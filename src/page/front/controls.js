@@ -1,12 +1,15 @@
 // The small parts that every view is made of, each with its name for screen readers. They know no calls and no view.
 
 import { html, useEffect, useId, useRef, useState } from './vendor/preact-htm.js';
-import { MINUTE, SECOND, clockTime, exactTime, span, useNow } from './clock.js';
+import { MINUTE, SECOND, clockTime, exactTime, now, span, useTold } from './clock.js';
 import { state, toneOf } from './request.js';
 import { hasMoved } from './route.js';
 import { words } from './words.js';
 
 /** @typedef {import('./vendor/preact-htm.js').Child} Child */
+
+/** So close to a time, seconds are counted. */
+const NEAR = 5 * MINUTE;
 
 /** @type {(sentence: string) => void} */
 let speak = () => {};
@@ -79,25 +82,25 @@ export function BreakGlassMark() {
  * @param {{ at: number, exact?: boolean }} props
  */
 export function Time({ at, exact = false }) {
-  const today = useNow(MINUTE);
-  if (Number.isNaN(at)) return null;
-  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>
-    ${exact ? exactTime(at) : clockTime(at, today)}</time>`;
+  const unknown = Number.isNaN(at);
+  const text = useTold(MINUTE, (today) => (unknown || exact ? '' : clockTime(at, today)));
+  if (unknown) return null;
+  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${text || exactTime(at)}</time>`;
 }
 
 /** How long it is until then, by the second when it is near. @param {{ at: number }} props */
 export function Left({ at }) {
-  const [near, setNear] = useState(false);
-  const present = useNow(near ? SECOND : 15 * SECOND);
-  const left = at - present;
-  useEffect(() => setNear(Math.abs(left) < 5 * MINUTE), [left]);
-  if (Number.isNaN(left)) return null;
-  return html`<span class="left">${left > 0 ? words.time.in(span(left)) : words.time.ago(span(-left))}</span>`;
+  const step = Math.abs(at - now()) < NEAR ? SECOND : 15 * SECOND;
+  const text = useTold(step, (present) => {
+    if (Number.isNaN(at)) return '';
+    return at > present ? words.time.in(span(at - present)) : words.time.ago(span(present - at));
+  });
+  return text ? html`<span class="left">${text}</span>` : null;
 }
 
 /**
- * A line of text to fill in. @param {{ label: string, value: string, onInput: (value: string) => void, hint?: string, wrong?: string,
- * list?: string[], type?: string, required?: boolean, lines?: number, placeholder?: string }} props
+ * A line of text to fill in. @param {{ label: string, value: string, onInput: (value: string) => void, hint?: string,
+ * wrong?: string, list?: string[], type?: string, required?: boolean, lines?: number, placeholder?: string }} props
  */
 export function TextField({
   label,

@@ -58,9 +58,10 @@ async function policyMoved(shown) {
 }
 
 /**
- * What is shown of a request that changes while somebody looks. It follows what does not matter for a decision; what does
- * is held back until they ask for it, so that nobody approves what slid under the button. Who has nothing to decide sees
- * everything as it comes. `reading` is true while the rights that are shown are those from before such a change.
+ * What is shown of a request that changes while somebody looks. It follows what does not matter for a decision; what
+ * does is held back until they ask for it, so that nobody approves what slid under the button. Who has nothing to
+ * decide sees everything as it comes. `reading` is true while the rights that are shown are those from before such a
+ * change.
  * @param {Request} live @param {boolean} decides @param {string} [rightsOf] the version whose rights are shown
  */
 export function useShown(live, decides, rightsOf) {

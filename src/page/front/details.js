@@ -1,5 +1,5 @@
-// Everything about one request: how it stands and what is next, who decides, who said what, what happened, and what this
-// person can do about it.
+// Everything about one request: how it stands and what is next, who decides, who said what, what happened, and what
+// this person can do about it.
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { GROUP, Refused, post, read, requestPath } from './call.js';

@@ -1,4 +1,5 @@
-// A request before it is sent: from what a form holds, from one that there was, or to move the end of one that runs. Pure.
+// A request before it is sent: from what a form holds, from one that there was, or to move the end of one that runs.
+// Pure.
 
 import { instant } from './clock.js';
 import { isOver, labelsOf, person, roleName } from './request.js';
@@ -64,8 +65,8 @@ export function draftOf(form) {
 }
 
 /**
- * A form for the same once more. A start that is past has no meaning any more, an emergency is nothing to repeat unseen,
- * and a policy that was named for one, or by somebody else, is not taken over.
+ * A form for the same once more. A start that is past has no meaning any more, an emergency is nothing to repeat
+ * unseen, and a policy that was named for one, or by somebody else, is not taken over.
  * @param {Request | Draft} before @param {string} me @param {number} present @returns {Form}
  */
 export function formOf(before, me, present) {

@@ -12,7 +12,8 @@ import { words } from './words.js';
  * @typedef {import('./request.js').Draft} Draft
  * @typedef {{ stage: string, required: number, approvers: string[], then?: { at: string, approvers: string[] } | null }} ForeseenStage
  * @typedef {{ outcome: 'Granted' | 'Needs' | 'Waits' | 'Denied' | 'Unknown', sure: boolean, policy?: string | null, begins?: string | null, ends?: string | null,
- * stages?: ForeseenStage[], deadline?: string | null, reasons?: string[], gaps?: string[], rights?: number | null, risk?: string | null, nearest?: Draft | null }} Forecast
+ * stages?: ForeseenStage[], deadline?: string | null, reasons?: string[], gaps?: string[], rights?: number | null,
+ * risk?: string | null, nearest?: Draft | null }} Forecast
  * @typedef {{ forecast?: Forecast, refused?: string, error?: string, busy: boolean }} Foreseen
  */
 
@@ -22,8 +23,8 @@ const QUIET = 350;
 export const TONES = { Granted: 'good', Needs: 'waiting', Waits: 'waiting', Denied: 'bad', Unknown: 'waiting' };
 
 /**
- * Asks what would be decided, again with every change of the draft; and, where it is complete, whether the cluster would
- * take it. @param {Draft | null} draft @param {boolean} [dry] @returns {Foreseen}
+ * Asks what would be decided, again with every change of the draft; and, where it is complete, whether the cluster
+ * would take it. @param {Draft | null} draft @param {boolean} [dry] @returns {Foreseen}
  */
 export function useForecast(draft, dry = false) {
   const [foreseen, set] = useState(/** @type {Foreseen} */ ({ busy: false }));

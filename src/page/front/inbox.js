@@ -1,5 +1,5 @@
-// What waits for this person: exactly what would be granted, its risk and its reason; decided one by one, or several with
-// one look.
+// What waits for this person: exactly what would be granted, its risk and its reason; decided one by one, or several
+// with one look.
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { read, requestPath } from './call.js';

@@ -1,4 +1,5 @@
-// Starts the page: exchanges the one-time token of the address for a session, reads who is signed in, and draws the shell.
+// Starts the page: exchanges the one-time token of the address for a session, reads who is signed in, and draws the
+// shell.
 
 import { html, render } from './vendor/preact-htm.js';
 import { Refused, onSignedOut, post, read } from './call.js';
@@ -12,8 +13,8 @@ const requests = new Requests();
 page.replaceChildren();
 
 /**
- * Takes the one-time token out of the address, so that it stays in no history, and gives it for a session. Why that failed
- * is answered: it matters only to a browser that has no session yet.
+ * Takes the one-time token out of the address, so that it stays in no history, and gives it for a session. Why that
+ * failed is answered: it matters only to a browser that has no session yet.
  * @returns {Promise<string>}
  */
 async function openSession() {

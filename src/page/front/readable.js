@@ -1,5 +1,5 @@
-// A policy in sentences: who may ask for what and where, for how long, who agrees, and what else it says. Pure; it judges
-// nothing, and leaves nothing out that a policy can say.
+// A policy in sentences: who may ask for what and where, for how long, who agrees, and what else it says. Pure; it
+// judges nothing, and leaves nothing out that a policy can say.
 
 import { labelsOf, roleName, subjectName, windowsOf } from './request.js';
 import { words } from './words.js';

@@ -8,8 +8,10 @@ import { namespacesOf, person, roleName, what } from './request.js';
 /** @typedef {import('./request.js').Request} Request */
 /**
  * @typedef {{ id: string, at: string, kind: string, outcome?: string, message?: string, cluster?: string, request: { namespace: string, name: string, uid: string },
- * subject?: { username: string }, actor?: { username: string } | null, access?: { role: { kind?: string, name: string }, namespaces?: string[], clusterWide?: boolean, breakGlass?: boolean },
- * asked?: { reason?: string, ticket?: string } | null, policy?: { name: string } | null, given?: { from?: string, until?: string } | null, review?: { comment?: string } | null }} Kept
+ * subject?: { username: string }, actor?: { username: string } | null, access?: { role: { kind?: string, name: string
+ * }, namespaces?: string[], clusterWide?: boolean, breakGlass?: boolean }, asked?: { reason?: string, ticket?: string
+ * } | null, policy?: { name: string } | null, given?: { from?: string, until?: string } | null, review?: { comment?:
+ * string } | null }} Kept
  * @typedef {{ person: string, role: string, namespace: string, policy: string, kind: string, text: string, request: string, since: string, until: string }} Wish
  * @typedef {{ from: 'archive' | 'requests', records: Kept[], more: string, why?: string }} Found
  */

@@ -1,5 +1,6 @@
-// What can be read off a request and a policy: whose, what, where, from when to when. Pure; nothing here decides who may
-// do what: where it says that somebody has a say, that only chooses which buttons are shown, and the cluster judges.
+// What can be read off a request and a policy: whose, what, where, from when to when. Pure; nothing here decides who
+// may do what: where it says that somebody has a say, that only chooses which buttons are shown, and the cluster
+// judges.
 
 import { instant, parseLength } from './clock.js';
 import { words } from './words.js';
@@ -245,7 +246,8 @@ export function saysOf(request, me) {
 }
 
 /**
- * What somebody who decides relies on, and what of it is another thing in `now`. The spec of a request cannot be changed.
+ * What somebody who decides relies on, and what of it is another thing in `now`. The spec of a request cannot be
+ * changed.
  * @param {Request} shown @param {Request} now @returns {('request' | 'role' | 'policy')[]}
  */
 export function changes(shown, now) {

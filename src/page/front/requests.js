@@ -1,5 +1,5 @@
-// The requests that this person may see, live: one list and then one watch a tab, in all namespaces or in one. Owns what
-// is known of the connection. It must not judge a request.
+// The requests that this person may see, live: one list and then one watch a tab, in all namespaces or in one. Owns
+// what is known of the connection. It must not judge a request.
 
 import { useEffect, useState } from './vendor/preact-htm.js';
 import { GROUP, Refused, read, requestPath, send, withQuery } from './call.js';
@@ -46,8 +46,8 @@ export class Requests {
     this.cut = new AbortController();
     this.hiding = 0;
     addEventListener('offline', () => this.cut.abort());
-    // A browser opens six connections to a server. A tab that nobody looks at, or that is only kept to go back to, must not
-    // hold one of them.
+    // A browser opens six connections to a server. A tab that nobody looks at, or that is only kept to go back to,
+    // must not hold one of them.
     addEventListener('pagehide', () => this.rest());
     addEventListener('pageshow', (event) => event.persisted && this.resume());
     document.addEventListener('visibilitychange', () => {

@@ -1,5 +1,5 @@
-// Where the page is: the path names the view, the query what is filtered. Links are plain links; this follows them without
-// loading the page anew.
+// Where the page is: the path names the view, the query what is filtered. Links are plain links; this follows them
+// without loading the page anew.
 
 import { useEffect, useState } from './vendor/preact-htm.js';
 

@@ -1,5 +1,5 @@
-// What is around every view: the name of who is signed in, the cluster, the connection, the way to each view; and what is
-// shown in place of them before anybody is signed in, or when the sign-in has ended.
+// What is around every view: the name of who is signed in, the cluster, the connection, the way to each view; and
+// what is shown in place of them before anybody is signed in, or when the sign-in has ended.
 
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { read } from './call.js';

@@ -1,5 +1,6 @@
-// Times as pictures: an axis, and a bar from start to end for one request. Each stands in a cell of a table whose other
-// cells say the same in words, so the pictures are hidden from screen readers. Places are in percent: nothing is measured.
+// Times as pictures: an axis, and a bar from start to end for one request. Each stands in a cell of a table whose
+// other cells say the same in words, so the pictures are hidden from screen readers. Places are in percent: nothing
+// is measured.
 
 import { html } from './vendor/preact-htm.js';
 import { DAY, HOUR, MINUTE, clockTime, dayOf, instant } from './clock.js';

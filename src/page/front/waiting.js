@@ -1,4 +1,5 @@
-// What waits for this person's decision, as the server counts it, read again whenever a request changes that could matter.
+// What waits for this person's decision, as the server counts it, read again whenever a request changes that could
+// matter.
 
 import { useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { read } from './call.js';

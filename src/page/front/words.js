@@ -1,5 +1,5 @@
-// Every sentence of the page, in English. A translation is another file of this shape; nothing else has words for people.
-// What the cluster and the server say is shown as they say it.
+// Every sentence of the page, in English. A translation is another file of this shape; nothing else has words for
+// people. What the cluster and the server say is shown as they say it.
 
 /** @typedef {Record<string, string>} Named */
 
