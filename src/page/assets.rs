@@ -20,11 +20,43 @@ macro_rules! asset {
 }
 
 const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 
 /// The page itself, which every view begins with.
 pub const INDEX: PageAsset = asset!(HTML, "index.html");
 /// What it loads.
-pub const ASSETS: &[PageAsset] = &[];
+pub const ASSETS: &[PageAsset] = &[
+    asset!(SCRIPT, "ask.js"),
+    asset!(SCRIPT, "call.js"),
+    asset!(SCRIPT, "clock.js"),
+    asset!(SCRIPT, "controls.js"),
+    asset!(SCRIPT, "decide.js"),
+    asset!(SCRIPT, "details.js"),
+    asset!(SCRIPT, "draft.js"),
+    asset!(SCRIPT, "foresee.js"),
+    asset!(SCRIPT, "growth.js"),
+    asset!(SCRIPT, "health.js"),
+    asset!(SCRIPT, "history.js"),
+    asset!(SCRIPT, "inbox.js"),
+    asset!(SCRIPT, "main.js"),
+    asset!(SCRIPT, "now.js"),
+    asset!(SCRIPT, "policies.js"),
+    asset!(SCRIPT, "readable.js"),
+    asset!(SCRIPT, "records.js"),
+    asset!(SCRIPT, "request.js"),
+    asset!(SCRIPT, "requests.js"),
+    asset!(SCRIPT, "route.js"),
+    asset!(SCRIPT, "shell.js"),
+    asset!(STYLE, "style.css"),
+    asset!(SCRIPT, "templates.js"),
+    asset!(SCRIPT, "theme.js"),
+    asset!(SCRIPT, "timeline.js"),
+    asset!(SCRIPT, "vendor/preact-htm.js"),
+    asset!(SCRIPT, "waiting.js"),
+    asset!(SCRIPT, "weekly.js"),
+    asset!(SCRIPT, "words.js"),
+];
 
 /// The file of this name.
 pub fn named(name: &str) -> Option<&'static PageAsset> {
@@ -35,6 +67,8 @@ pub fn named(name: &str) -> Option<&'static PageAsset> {
 mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
+
+    use sha2::{Digest, Sha256};
 
     use super::*;
 
@@ -47,6 +81,25 @@ mod tests {
             } else {
                 found.insert(name);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_what_was_made_of_the_named_versions() {
+        let vendored = named("vendor/preact-htm.js").unwrap();
+        let head = String::from_utf8_lossy(&vendored.bytes[..2000]);
+        assert!(head.contains("11.2.0") && head.contains("3.1.1"), "{head}");
+        let digest: String = Sha256::digest(vendored.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "ef69c231007eefd64e874fc36c60e7ceaca5a2eed0a8ff19c6c0be2dc99c42e3");
+    }
+
+    #[test]
+    fn no_file_makes_markup_or_code_of_a_text() {
+        let forbidden = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"];
+        for asset in ASSETS.iter().filter(|asset| !asset.name.starts_with("vendor/")) {
+            let text = std::str::from_utf8(asset.bytes).unwrap();
+            let found: Vec<_> = forbidden.iter().filter(|word| text.contains(**word)).collect();
+            assert!(found.is_empty(), "{}: {found:?}", asset.name);
         }
     }
 
