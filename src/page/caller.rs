@@ -46,7 +46,7 @@ pub struct OwnLogin {
 
 /// The one API server that tokens are sent to.
 pub struct BearerPlace {
-    config: Config,
+    config: Box<Config>,
 }
 
 /// The login of one call.
@@ -71,7 +71,7 @@ impl BearerPlace {
         let mut config = Config::new(server);
         config.root_cert = Some(authorities);
         config.read_timeout = None;
-        Self { config }
+        Self { config: Box::new(config) }
     }
 
     fn login(&self, headers: &HeaderMap) -> Result<CallLogin, PageRefusal> {
