@@ -190,10 +190,13 @@ async fn smuggled(cluster: Arc<Cluster>) {
         "POST /api/foresee HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}{JSON}Content-Length: 2\r\nContent-Length: 300\r\n\r\n{{}}{inner}"
     );
     let old = format!("GET /api/me HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n");
-    for call in [twice, both, old] {
+    for call in [twice, old] {
         assert_eq!(tab.page.raw(&call).await.refusal(), refused(400, "Framing"), "{call}");
     }
-    assert_eq!(tab.page.raw(&two).await.status, 400, "whoever reads it first");
+    // The server takes the length away where a coding is given, or refuses the call itself: what is within is no call.
+    for call in [both, two] {
+        assert_eq!(tab.page.raw(&call).await.status, 400, "{call}");
+    }
     let body = format!(
         "GET /api/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{inner}",
         inner.len()
