@@ -222,7 +222,7 @@ function Stages({ request }) {
   const told = request.spec.breakGlass ? [] : (policy.value?.spec.approval?.stages ?? []);
   const all = told.some((stage) => stage.name === open?.name) || !open ? told : [...told, open];
   const reviews = Object.entries(status?.reviews ?? {});
-  if (!all.length && !reviews.length) return null;
+  if (!all.length && !reviews.length && !isUnreviewed(request)) return null;
   const index = all.findIndex((stage) => stage.name === open?.name);
   const decided = state(request) !== 'Pending';
   return html`${

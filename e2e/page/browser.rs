@@ -1,0 +1,106 @@
+//! The page in a real browser: people ask, decide and look with what they see, their mouse and their keys.
+//!
+//! [`chromium`] is the browser. Where it is not installed, its trials are left out with a line that says so.
+
+mod chromium;
+mod opening;
+mod people;
+
+use std::sync::Arc;
+
+use libtest_mimic::{Completion, Trial};
+use serde_json::{Value, json};
+
+use self::chromium::Chromium;
+use crate::harness::Cluster;
+use crate::harness::plugin::{Plugin, Running};
+use crate::harness::trial::private_control_plane;
+use crate::harness::users::User;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("two_people_ask_and_decide_and_see_it_at_once", people::ask_and_decide),
+        trial("a_link_opens_once_and_a_lost_sign_in_says_the_way", opening::once),
+    ]
+}
+
+/// A trial in a cluster of its own, left out where there is no browser.
+fn trial<F>(name: &str, body: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::ignorable_test(format!("page::browser::{name}"), || match chromium::is_missing() {
+        Some(why) => Ok(Completion::ignored_with(why)),
+        None => private_control_plane(async || body(Cluster::private().await).await).map(|()| Completion::Completed),
+    })
+}
+
+/// Somebody at the page: their `kubectl daypass ui`, and their browser.
+struct Seat {
+    browser: Chromium,
+    _ui: Running,
+}
+
+impl Seat {
+    /// Opens the page for somebody, by the URL that is printed.
+    async fn of(cluster: &Cluster, user: User) -> Self {
+        let (ui, url) = started(cluster, user, &[]).await;
+        let browser = Chromium::start(&cluster.control_plane, user.login).await;
+        browser.open(&url).await;
+        browser.until_shows("Live").await;
+        // Whoever loads the page anew loses it.
+        browser.run("window.daypassTrial = { at: {} }", json!([])).await;
+        Self { browser, _ui: ui }
+    }
+
+    /// Goes to a view as a link of the page does, without loading it anew.
+    async fn go(&self, view: &str) {
+        // The one of the inbox has a number too.
+        self.browser.press("link", &format!("{view}…")).await;
+        self.browser.until_there("heading", view).await;
+    }
+
+    /// Notes the time at which these words are shown, from now on, under a name.
+    async fn note(&self, name: &str, words: &str) {
+        let script = "const [name, words] = arguments; const { at } = window.daypassTrial;
+            const look = () => { if (!at[name] && document.body.innerText.includes(words)) at[name] = Date.now(); };
+            new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+            look();";
+        self.browser.run(script, json!([name, words])).await;
+    }
+
+    /// Notes the time at which a form is sent.
+    async fn note_sending(&self) {
+        let script = "addEventListener('submit', () => { window.daypassTrial.at.sent ??= Date.now(); }, true)";
+        self.browser.run(script, json!([])).await;
+    }
+
+    /// When it was, in milliseconds since 1970. The page was not loaded anew since then.
+    async fn noted(&self, name: &str) -> Result<i64, String> {
+        let at = self.browser.run("return window.daypassTrial?.at[arguments[0]] ?? null", json!([name])).await;
+        at.as_i64().ok_or_else(|| format!("{name} is not noted"))
+    }
+}
+
+/// Starts `kubectl daypass ui`, and hands over the URL that it prints.
+async fn started(cluster: &Cluster, user: User, more: &[&str]) -> (Running, String) {
+    let mut ui = Plugin::of(cluster, user).start(&[&["ui", "--no-browser"], more].concat());
+    let url = ui.until_printed("\n").await.trim().to_owned();
+    (ui, url)
+}
+
+/// A namespace whose policy asks one approver, allows more time, and nobody in an emergency.
+async fn with_approval(cluster: &Cluster) -> String {
+    let namespace = cluster.namespace("shop").await;
+    cluster.allow(&namespace, &namespace, asks_approvers()).await;
+    namespace
+}
+
+fn asks_approvers() -> Value {
+    let approvers = json!([{ "kind": "Group", "name": "approvers" }]);
+    json!({
+        "approval": { "stages": [{ "name": "leads", "approvers": approvers }] },
+        "breakGlass": { "reviewers": approvers, "reviewWithin": "24h" },
+        "extension": { "max": "1h", "count": 2 }
+    })
+}

@@ -1,0 +1,268 @@
+//! Owns a real browser: Chromium without a window, with a folder of its own, and the driver of the same package, which
+//! presses its keys and its buttons as WebDriver says. What it looks for, it looks for in the accessibility tree: by role
+//! and by name, as who uses a screen reader does.
+//!
+//! The driver is spoken to in its own HTTP and JSON: the ready clients bring some thirty crates, and what they know of
+//! Chromium's own commands is less than this needs. https://www.w3.org/TR/webdriver2/
+
+use std::path::Path;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use crate::harness::cast::SOON;
+use crate::harness::process::{Process, signal};
+use crate::harness::{ControlPlane, eventually};
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+const DRIVER: &str = "/usr/bin/chromedriver";
+/// Nothing that the driver is asked takes longer: it waits for pages to load.
+const CALL: Duration = Duration::from_secs(90);
+/// How the driver names an element in JSON.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Where an element is marked for the driver that was found in the accessibility tree.
+const MARK: &str = "data-trial";
+/// What may be filled in, by its role.
+const FIELDS: [&str; 5] = ["textbox", "searchbox", "combobox", "spinbutton", "Date"];
+
+/// Keys as WebDriver names them.
+const CONTROL: &str = "\u{e009}";
+const RELEASE: &str = "\u{e000}";
+
+/// Why there is no browser here, if there is none.
+pub fn is_missing() -> Option<&'static str> {
+    let there = Path::new(CHROMIUM).exists() && Path::new(DRIVER).exists();
+    (!there).then_some("this machine has no browser: install Debian's chromium and chromium-driver")
+}
+
+/// A browser with one page open.
+pub struct Chromium {
+    session: String,
+    calls: Client<HttpConnector, Full<hyper::body::Bytes>>,
+    driver: Process,
+    browser: Process,
+}
+
+impl Chromium {
+    /// Starts the browser of somebody.
+    pub async fn start(control_plane: &ControlPlane, whose: &str) -> Self {
+        let folder = control_plane.dir().join(format!("browser-{whose}"));
+        std::fs::create_dir_all(&folder).expect("make the folder of a browser");
+        let home = folder.display().to_string();
+        let env = [("HOME", home.as_str()), ("XDG_CONFIG_HOME", home.as_str()), ("XDG_CACHE_HOME", home.as_str())];
+        let dir = control_plane.dir();
+        // Not started by the driver: then none of its processes would be in a group that the keeper ends.
+        let browser = Process::spawn(dir, &format!("chromium-{whose}"), CHROMIUM.as_ref(), &flags(&folder), &env);
+        let driver =
+            Process::spawn(dir, &format!("chromedriver-{whose}"), DRIVER.as_ref(), &["--port=0".to_owned()], &env);
+        let calls = Client::builder(TokioExecutor::new()).build_http();
+        let mut this = Self { session: String::new(), calls, driver, browser };
+        this.begin(&folder.join("DevToolsActivePort")).await;
+        this
+    }
+
+    async fn begin(&mut self, debug: &Path) {
+        let port = eventually("the driver serves", SOON, async || {
+            let log = self.driver.log();
+            let port = log.split_once("started successfully on port ").and_then(|(_, rest)| rest.split_once('.'));
+            port.map(|(port, _)| port.to_owned()).ok_or(log)
+        })
+        .await;
+        let debug = eventually("the browser runs", SOON, async || {
+            let port = std::fs::read_to_string(debug).map_err(|_| self.browser.log())?;
+            port.lines().next().map(str::to_owned).ok_or_else(|| "no port yet".to_owned())
+        })
+        .await;
+        let capabilities = json!({ "alwaysMatch": {
+            "goog:chromeOptions": { "debuggerAddress": format!("127.0.0.1:{debug}") },
+            "timeouts": { "script": 80_000, "pageLoad": 80_000 }
+        } });
+        let driver = format!("http://127.0.0.1:{port}/session");
+        self.session.clone_from(&driver);
+        let begun = self.ask("POST", "", Some(json!({ "capabilities": capabilities }))).await.expect("begin a session");
+        self.session = format!("{driver}/{}", begun["sessionId"].as_str().expect("a session"));
+    }
+
+    /// What the driver answers.
+    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let call = http::Request::builder().method(method).uri(format!("{}{path}", self.session));
+        let call = call.header("Content-Type", "application/json").body(Full::from(body)).expect("a call");
+        let answered = async {
+            let answer = self.calls.request(call).await.map_err(|error| error.to_string())?;
+            answer.into_body().collect().await.map_err(|error| error.to_string())
+        };
+        let answer = tokio::time::timeout(CALL, answered).await.map_err(|_| format!("{path}: no answer"))??;
+        let answer: Value = serde_json::from_slice(&answer.to_bytes()).map_err(|error| error.to_string())?;
+        let value = answer["value"].clone();
+        match value["error"].as_str() {
+            Some(error) => Err(format!("{path}: {error}: {}", value["message"].as_str().unwrap_or_default())),
+            None => Ok(value),
+        }
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Result<Value, String> {
+        self.ask("POST", path, Some(body)).await
+    }
+
+    /// One of Chromium's own commands. https://chromedevtools.github.io/devtools-protocol/
+    pub async fn command(&self, name: &str, params: Value) -> Result<Value, String> {
+        self.post("/goog/cdp/execute", json!({ "cmd": name, "params": params })).await
+    }
+
+    /// Opens a URL.
+    pub async fn open(&self, url: &str) {
+        self.post("/url", json!({ "url": url })).await.expect("open a URL");
+    }
+
+    /// Where it is.
+    pub async fn url(&self) -> String {
+        self.ask("GET", "/url", None).await.expect("the URL").as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Has the body of a function of JavaScript run.
+    pub async fn run(&self, script: &str, args: Value) -> Value {
+        self.try_run(script, args).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    async fn try_run(&self, script: &str, args: Value) -> Result<Value, String> {
+        self.post("/execute/sync", json!({ "script": script, "args": args })).await
+    }
+
+    /// Every word that is shown.
+    pub async fn text(&self) -> String {
+        let text = self.try_run("return document.body.innerText", json!([])).await;
+        text.map_or_else(|error| error, |text| text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until it shows these words.
+    pub async fn until_shows(&self, words: &str) {
+        eventually(&format!("the page shows {words:?}"), SOON, async || {
+            let text = self.text().await;
+            if text.contains(words) { Ok(()) } else { Err(text) }
+        })
+        .await;
+    }
+
+    /// Forgets every cookie.
+    pub async fn forget_cookies(&self) {
+        self.ask("DELETE", "/cookie", None).await.expect("forget the cookies");
+    }
+
+    /// The element of this role whose name is this one, or begins with what stands before `…`. It must be the only one.
+    async fn seek(&self, roles: &[&str], name: &str) -> Result<String, String> {
+        let document = self.command("Runtime.evaluate", json!({ "expression": "document" })).await?;
+        let mut query = json!({ "objectId": document["result"]["objectId"] });
+        if let [role] = roles {
+            query["role"] = json!(role);
+        } else {
+            query["accessibleName"] = json!(name);
+        }
+        let found = self.command("Accessibility.queryAXTree", query).await?;
+        let nodes = found["nodes"].as_array().ok_or("no nodes")?;
+        let seen = nodes.iter().filter(|node| node["ignored"] != true);
+        let mut names = Vec::new();
+        let mut fitting = Vec::new();
+        for node in seen {
+            let (role, named) = (&node["role"]["value"], node["name"]["value"].as_str().unwrap_or_default());
+            if roles.iter().any(|wanted| role == wanted) && fits(named, name) {
+                fitting.push(node["backendDOMNodeId"].clone());
+            }
+            names.push(named);
+        }
+        match &fitting[..] {
+            [one] => self.marked(one).await,
+            [] => Err(format!("no {roles:?} is named {name:?}; there are {names:?}")),
+            more => Err(format!("{} of {roles:?} are named {name:?}", more.len())),
+        }
+    }
+
+    /// An element of the accessibility tree, as the driver knows elements.
+    async fn marked(&self, node: &Value) -> Result<String, String> {
+        let object = self.command("DOM.resolveNode", json!({ "backendNodeId": node })).await?;
+        let mark = "function (mark, number) { this.setAttribute(mark, number); }";
+        let args = json!([{ "value": MARK }, { "value": node.to_string() }]);
+        let call = json!({ "objectId": object["object"]["objectId"], "functionDeclaration": mark, "arguments": args });
+        self.command("Runtime.callFunctionOn", call).await?;
+        let css = format!("[{MARK}='{node}']");
+        let element = self.post("/element", json!({ "using": "css selector", "value": css })).await?;
+        Ok(element[ELEMENT].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn sought(&self, roles: &[&str], name: &str) -> String {
+        let what = format!("there is a {roles:?} named {name:?}");
+        eventually(&what, SOON, async || self.seek(roles, name).await).await
+    }
+
+    /// Whether there is an element of this role and name.
+    pub async fn has(&self, role: &str, name: &str) -> bool {
+        self.seek(&[role], name).await.is_ok()
+    }
+
+    /// Waits until there is an element of this role and name.
+    pub async fn until_there(&self, role: &str, name: &str) {
+        self.sought(&[role], name).await;
+    }
+
+    /// Presses what has this role and name with the mouse, once it is there and can be pressed.
+    pub async fn press(&self, role: &str, name: &str) {
+        eventually(&format!("the {role} {name:?} can be pressed"), SOON, async || {
+            let element = self.seek(&[role], name).await?;
+            let enabled = self.ask("GET", &format!("/element/{element}/enabled"), None).await?;
+            if enabled != true {
+                return Err("it is disabled".to_owned());
+            }
+            self.post(&format!("/element/{element}/click"), json!({})).await
+        })
+        .await;
+    }
+
+    /// Writes into the field of this name, in place of what stands there.
+    pub async fn fill(&self, name: &str, text: &str) {
+        let element = self.sought(&FIELDS, name).await;
+        let keys = format!("{CONTROL}a{RELEASE}{text}");
+        self.post(&format!("/element/{element}/value"), json!({ "text": keys })).await.expect("type");
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // Their helpers too, which are processes of their own.
+        for leader in [&self.driver, &self.browser] {
+            signal("KILL", &format!("-{}", leader.pid()));
+        }
+    }
+}
+
+fn fits(name: &str, wanted: &str) -> bool {
+    wanted.strip_suffix('…').map_or(name == wanted, |start| name.starts_with(start))
+}
+
+/// None of it matters for the page: a folder of its own, no window, and no call to anybody else.
+fn flags(folder: &Path) -> Vec<String> {
+    let fixed = [
+        "--headless",
+        // The sandbox needs what containers forbid, and nothing but the own page is opened.
+        "--no-sandbox",
+        "--remote-debugging-port=0",
+        "--window-size=1280,900",
+        "--lang=en-GB",
+        "--no-first-run",
+        "--no-default-browser-check",
+        "--no-proxy-server",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-extensions",
+        "--disable-sync",
+        "--disable-breakpad",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--password-store=basic",
+    ];
+    let folder = format!("--user-data-dir={}", folder.display());
+    fixed.into_iter().map(str::to_owned).chain([folder, "about:blank".to_owned()]).collect()
+}
