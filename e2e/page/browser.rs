@@ -3,6 +3,8 @@
 //! [`chromium`] is the browser. Where it is not installed, its trials are left out with a line that says so.
 
 mod chromium;
+mod looks;
+mod many;
 mod opening;
 mod people;
 
@@ -20,7 +22,13 @@ use crate::harness::users::User;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("two_people_ask_and_decide_and_see_it_at_once", people::ask_and_decide),
+        trial("a_grant_is_made_longer_given_back_and_taken", people::longer_back_and_taken),
+        trial("an_emergency_is_let_in_and_reviewed", people::emergency),
         trial("a_link_opens_once_and_a_lost_sign_in_says_the_way", opening::once),
+        trial("goes_on_by_itself_when_the_api_server_is_back", opening::away),
+        trial("shows_and_filters_a_thousand_requests", many::thousand),
+        trial("every_view_fits_a_phone_and_has_no_barrier", looks::every_view),
+        trial("one_asks_and_approves_without_a_mouse", looks::keys_only),
     ]
 }
 
@@ -39,6 +47,8 @@ where
 struct Seat {
     browser: Chromium,
     _ui: Running,
+    /// Host and port of the page.
+    origin: String,
 }
 
 impl Seat {
@@ -47,16 +57,18 @@ impl Seat {
         let (ui, url) = started(cluster, user, &[]).await;
         let browser = Chromium::start(&cluster.control_plane, user.login).await;
         browser.open(&url).await;
+        let origin = url.split_once("/#").map(|(origin, _)| origin.to_owned()).expect("a URL with a token");
         browser.until_shows("Live").await;
         // Whoever loads the page anew loses it.
         browser.run("window.daypassTrial = { at: {} }", json!([])).await;
-        Self { browser, _ui: ui }
+        Self { browser, _ui: ui, origin }
     }
 
     /// Goes to a view as a link of the page does, without loading it anew.
     async fn go(&self, view: &str) {
-        // The one of the inbox has a number too.
-        self.browser.press("link", &format!("{view}…")).await;
+        // Where something waits there, the link says how much.
+        let link = if view == "Inbox" { "Inbox…" } else { view };
+        self.browser.press("link", link).await;
         self.browser.until_there("heading", view).await;
     }
 

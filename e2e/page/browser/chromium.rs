@@ -5,15 +5,17 @@
 //! The driver is spoken to in its own HTTP and JSON: the ready clients bring some thirty crates, and what they know of
 //! Chromium's own commands is less than this needs. https://www.w3.org/TR/webdriver2/
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
+use crate::harness::binaries::repository;
 use crate::harness::cast::SOON;
 use crate::harness::process::{Process, signal};
 use crate::harness::{ControlPlane, eventually};
@@ -30,6 +32,9 @@ const MARK: &str = "data-trial";
 const FIELDS: [&str; 5] = ["textbox", "searchbox", "combobox", "spinbutton", "Date"];
 
 /// Keys as WebDriver names them.
+pub const TAB: &str = "\u{e004}";
+pub const ENTER: &str = "\u{e007}";
+pub const SPACE: &str = " ";
 const CONTROL: &str = "\u{e009}";
 const RELEASE: &str = "\u{e000}";
 
@@ -133,6 +138,12 @@ impl Chromium {
         self.post("/execute/sync", json!({ "script": script, "args": args })).await
     }
 
+    /// The same of one that calls its last argument with what it found.
+    pub async fn run_until_called(&self, script: &str, args: Value) -> Value {
+        let ran = self.post("/execute/async", json!({ "script": script, "args": args })).await;
+        ran.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Every word that is shown.
     pub async fn text(&self) -> String {
         let text = self.try_run("return document.body.innerText", json!([])).await;
@@ -208,6 +219,11 @@ impl Chromium {
         self.sought(&[role], name).await;
     }
 
+    /// Waits until there is a field of this name.
+    pub async fn until_there_to_fill(&self, name: &str) {
+        self.sought(&FIELDS, name).await;
+    }
+
     /// Presses what has this role and name with the mouse, once it is there and can be pressed.
     pub async fn press(&self, role: &str, name: &str) {
         eventually(&format!("the {role} {name:?} can be pressed"), SOON, async || {
@@ -226,6 +242,63 @@ impl Chromium {
         let element = self.sought(&FIELDS, name).await;
         let keys = format!("{CONTROL}a{RELEASE}{text}");
         self.post(&format!("/element/{element}/value"), json!({ "text": keys })).await.expect("type");
+    }
+
+    /// Presses keys, one after the other, wherever the focus is.
+    pub async fn keys(&self, keys: &str) {
+        let press = |key: char| {
+            let key = key.to_string();
+            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        };
+        let actions: Vec<Value> = keys.chars().flat_map(press).collect();
+        let keyboard = json!([{ "type": "key", "id": "keyboard", "actions": actions }]);
+        self.post("/actions", json!({ "actions": keyboard })).await.expect("press keys");
+    }
+
+    /// Role and name of what has the focus.
+    pub async fn focus(&self) -> (String, String) {
+        let Ok(active) = self.ask("GET", "/element/active", None).await else { return Default::default() };
+        let element = active[ELEMENT].as_str().unwrap_or_default();
+        let text = |value: Result<Value, String>| value.map(|text| text.as_str().unwrap_or_default().to_owned());
+        let role = text(self.ask("GET", &format!("/element/{element}/computedrole"), None).await);
+        let label = text(self.ask("GET", &format!("/element/{element}/computedlabel"), None).await);
+        (role.unwrap_or_default(), label.unwrap_or_default())
+    }
+
+    /// Goes from one thing to the next with the key for that, until the focus is on what has this name.
+    pub async fn tab_to(&self, name: &str) {
+        const MOST: usize = 120;
+        let mut passed = Vec::new();
+        for _ in 0..MOST {
+            let (_, label) = self.focus().await;
+            if fits(&label, name) {
+                return;
+            }
+            passed.push(label);
+            self.keys(TAB).await;
+        }
+        panic!("the key does not lead to {name:?}: {passed:?}");
+    }
+
+    /// Makes the window this large, as a phone or a screen has it.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", size).await.expect("set the size");
+    }
+
+    /// Has the system of the browser be light or dark.
+    pub async fn system_theme(&self, theme: &str) {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        self.command("Emulation.setEmulatedMedia", features).await.expect("set the theme");
+    }
+
+    /// Draws what the window shows into target/e2e.
+    pub async fn picture(&self, name: &str) -> PathBuf {
+        let drawn = self.ask("GET", "/screenshot", None).await.expect("a picture");
+        let drawn = BASE64_STANDARD.decode(drawn.as_str().unwrap_or_default()).expect("a picture in base64");
+        let file = repository().join(format!("target/e2e/page-{name}.png"));
+        std::fs::write(&file, drawn).expect("write a picture");
+        file
     }
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use daypass::api::State;
 use daypass::api::request::AccessRequest;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use serde_json::json;
 
 use super::{Seat, with_approval};
 use crate::harness::cast::SOON;
 use crate::harness::plugin::only_request;
-use crate::harness::users::{ALICE, CAROL};
+use crate::harness::users::{ALICE, CAROL, EVE};
 use crate::harness::{Cluster, eventually};
 
 /// How long after the end of a grant a page may still show it as running.
@@ -70,4 +72,80 @@ pub async fn ask_and_decide(cluster: Arc<Cluster>) {
         println!("{who} sees the end {late} ms after its second");
         assert!((0..LATE).contains(&late), "{who} sees the end {late} ms after its second");
     }
+}
+
+/// Has carol approve what waits in her inbox, from there.
+async fn approve(carol: &Seat, key: &str) {
+    carol.go("Inbox").await;
+    carol.browser.press("button", &format!("Approve {key}")).await;
+    carol.browser.until_shows(&format!("You approved {key}.")).await;
+}
+
+pub async fn longer_back_and_taken(cluster: Arc<Cluster>) {
+    let namespace = with_approval(&cluster).await;
+    cluster.ask(ALICE, &namespace, "fix", json!({ "duration": "30m" })).await;
+    cluster.ask(EVE, &namespace, "other", json!({ "duration": "30m" })).await;
+    let (alice, carol) = tokio::join!(Seat::of(&cluster, ALICE), Seat::of(&cluster, CAROL));
+    for name in ["fix", "other"] {
+        approve(&carol, &format!("{namespace}/{name}")).await;
+    }
+    let granted = cluster.until(&namespace, "fix", State::Active).await;
+
+    alice.go("Now").await;
+    alice.browser.press("link", "alice").await;
+    alice.browser.until_there("heading", &format!("{namespace}/fix")).await;
+    alice.browser.fill("Longer by", "10m").await;
+    alice.browser.fill("Why it takes longer", "one more pod").await;
+    alice.browser.press("button", "Ask for more time").await;
+    alice.browser.until_there("heading", &format!("{namespace}/fix-more-…")).await;
+    let requests = cluster.requests(&namespace).await;
+    let listed = requests.list(&Default::default()).await.expect("list requests");
+    let more = listed.iter().find(|request| request.spec.extends.is_some()).expect("an extension").name_any();
+    approve(&carol, &format!("{namespace}/{more}")).await;
+    alice.browser.until_shows("Extended").await;
+    let later = end(&cluster.until(&namespace, "fix", State::Active).await);
+    assert_eq!(later, end(&granted) + SignedDuration::from_mins(10));
+
+    alice.browser.press("link", "fix").await;
+    alice.browser.until_shows("Give it back").await;
+    alice.browser.fill("Comment, for the record", "done").await;
+    alice.browser.press("button", &format!("Drop {namespace}/fix")).await;
+    alice.browser.until_shows("Revoked").await;
+    cluster.until(&namespace, "fix", State::Revoked).await;
+
+    carol.go("Now").await;
+    carol.browser.press("link", "eve").await;
+    carol.browser.until_shows("End this access").await;
+    carol.browser.fill("Comment, for the record", "not now").await;
+    carol.browser.press("button", &format!("Revoke {namespace}/other")).await;
+    carol.browser.until_shows("carol ended it: not now").await;
+    let revoked = cluster.until(&namespace, "other", State::Revoked).await;
+    assert_eq!(revoked.status.expect("a status").reviews["carol"].comment.as_deref(), Some("not now"));
+    cluster.until_unbound(&namespace).await;
+}
+
+pub async fn emergency(cluster: Arc<Cluster>) {
+    let namespace = with_approval(&cluster).await;
+    let (alice, carol) = tokio::join!(Seat::of(&cluster, ALICE), Seat::of(&cluster, CAROL));
+    carol.go("Inbox").await;
+    alice.go("Ask").await;
+    alice.browser.fill("Namespace", &namespace).await;
+    alice.browser.fill("Role", "edit").await;
+    alice.browser.fill("Reason", "the shop is down").await;
+    alice.browser.press("DisclosureTriangle", "Less, elsewhere…").await;
+    alice.browser.press("checkbox", "Emergency: access at once, reviewed afterwards").await;
+    alice.browser.until_shows("It would be granted at once.").await;
+    alice.browser.press("button", "Ask for access").await;
+    alice.browser.until_shows("Has yet to be reviewed by one of: approvers").await;
+    let name = only_request(&cluster, &namespace).await;
+    cluster.until(&namespace, &name, State::Active).await;
+
+    carol.browser.until_shows("Review of emergency access").await;
+    carol.browser.fill("Comment, for the record", "it was down").await;
+    carol.browser.press("button", &format!("It was justified {namespace}/{name}")).await;
+    carol.browser.until_shows("Nothing waits for your decision.").await;
+    alice.browser.until_shows("Found justified").await;
+    alice.browser.until_shows("carol approved: it was down").await;
+    let reviewed = cluster.until_reason(&namespace, &name, "Reviewed", "Justified").await;
+    assert_eq!(reviewed.status.expect("a status").break_glass.expect("a review").closed_by.as_deref(), Some("carol"));
 }
