@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a_grant_is_made_longer_given_back_and_taken", people::longer_back_and_taken),
         trial("an_emergency_is_let_in_and_reviewed", people::emergency),
         trial("a_link_opens_once_and_a_lost_sign_in_says_the_way", opening::once),
+        trial("goes_on_by_itself_when_the_api_server_is_back", opening::away),
         trial("shows_and_filters_a_thousand_requests", many::thousand),
         trial("every_view_fits_a_phone_and_has_no_barrier", looks::every_view),
         trial("one_asks_and_approves_without_a_mouse", looks::keys_only),

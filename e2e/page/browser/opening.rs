@@ -1,11 +1,14 @@
-//! How the page begins, and what it says when a sign-in is lost.
+//! How the page begins, what it says when a sign-in is lost, and how it gets over a lost connection.
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::chromium::Chromium;
-use super::started;
-use crate::harness::Cluster;
-use crate::harness::users::ALICE;
+use super::{Seat, started, with_approval};
+use crate::harness::cast::{self, SOON};
+use crate::harness::users::{ALICE, CAROL};
+use crate::harness::{Cluster, eventually};
 
 /// What is to be run again, as it stands on the page.
 const WAY: &str = "If you opened this page from your own machine, run this again: kubectl daypass ui";
@@ -38,4 +41,26 @@ pub async fn once(cluster: Arc<Cluster>) {
     browser.until_shows("this browser is not signed in: open the URL that kubectl daypass ui has printed").await;
     browser.until_shows(WAY).await;
     assert!(!browser.has("link", "Inbox…").await, "it goes on as if somebody were signed in");
+}
+
+pub async fn away(cluster: Arc<Cluster>) {
+    let namespace = with_approval(&cluster).await;
+    let carol = Seat::of(&cluster, CAROL).await;
+    // The controller has made one, to try its guard, which is over.
+    carol.browser.until_shows("No request fits these filters.").await;
+    cluster.control_plane.stop_api_server();
+    carol.browser.until_shows("The connection to the cluster is lost. What you see may be out of date.").await;
+    carol.browser.until_shows("the API server cannot be reached").await;
+    cluster.control_plane.start_api_server().await;
+    let request = cast::request(&namespace, "fix", json!({})).to_string();
+    eventually("one can ask again", SOON, async || {
+        let asked = cluster.kubectl(ALICE).run_with(&["apply", "-f", "-"], &request).await;
+        if asked.stdout.contains("fix") { Ok(()) } else { Err(asked.stderr) }
+    })
+    .await;
+    carol.browser.until_there("link", "alice").await;
+    carol.browser.until_shows("Live").await;
+    carol.browser.until_shows("1 request waits for your decision.").await;
+    let marked = carol.browser.run("return Boolean(window.daypassTrial)", json!([])).await;
+    assert_eq!(marked, true, "the page was loaded anew");
 }

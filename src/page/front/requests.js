@@ -117,7 +117,9 @@ export class Requests {
         await this.watch(place, signal);
       } catch (error) {
         if (stop.aborted) return;
-        if (error instanceof Refused && !error.isAway && error.status !== 410) {
+        // An API server that has just started refuses until it knows its roles, so what was seen once is tried again.
+        const mayPass = error instanceof Refused && error.status === 403 && this.seen.phase !== 'loading';
+        if (error instanceof Refused && !error.isAway && error.status !== 410 && !mayPass) {
           this.state = 'stopped';
           this.tell({ phase: 'refused', why: error.message });
           return;
