@@ -225,6 +225,11 @@ impl Teller {
     }
 
     fn saw(&mut self, watch: usize, sight: Sight) {
+        self.take_in(watch, sight);
+        self.refresh_guard();
+    }
+
+    fn take_in(&mut self, watch: usize, sight: Sight) {
         let now = self.clock.now();
         match sight {
             Sight::Request(uid, request) => {
@@ -282,7 +287,6 @@ impl Teller {
             is_told &= next.is_none();
             telling.pending.set(uid, next);
         }
-        self.refresh_guard();
         let over = is_told && self.lives.is_settled(uid, now);
         if !over {
             self.ledger.note_over(uid, false);
@@ -302,6 +306,9 @@ impl Teller {
 
     /// Looks anew at whether the guard is missing. When it is back, it can be missed again.
     fn refresh_guard(&mut self) {
+        if !self.begin.is_over() {
+            return;
+        }
         if self.lives.is_guarded() {
             self.ledger.forget(GUARD);
         }
@@ -341,7 +348,12 @@ impl Teller {
             self.ledger.dealt_with(name, &uid, notice, waiting.index, None);
             pending.done(now);
         }
-        self.refresh(&uid);
+        // The guard is no request: nothing of it is over, or left out, while it is missing.
+        if uid == GUARD {
+            self.refresh_guard()
+        } else {
+            self.refresh(&uid)
+        }
         let oldest = self.routes.iter().filter_map(|telling| telling.pending.oldest()).min();
         self.ledger.leave_out(oldest, now);
     }
@@ -373,4 +385,58 @@ impl FirstLists {
 fn jitter(now: Timestamp) -> f64 {
     let random = RandomState::new().hash_one(now);
     f64::from(u32::try_from(random >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::scripted::Script;
+    use crate::core::laws::fixtures::{noon, request};
+    use crate::notify::routes::NotifyConfig;
+    use crate::runtime::gate::seat;
+
+    const STATE_MAP: &str = "/namespaces/daypass-system/configmaps/daypass-notify-state";
+
+    /// A teller of one route, which has listed all requests and whose state began long ago.
+    async fn teller() -> Teller {
+        let route = json!({ "name": "chat", "teams": { "urlFile": "/secrets/teams" }, "events": ["GuardMissing"] });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), json!({ "routes": [route] }).to_string()).unwrap();
+        let stored = json!({ "metadata": { "resourceVersion": "7" }, "data": { "since": "2020-01-01T00:00:00Z" } });
+        let script = Script::default().then(Method::GET, STATE_MAP, 200, stored);
+        let leadership = seat().1;
+        let parts = TellerParts {
+            settings: NotifyConfig::read(file.path()).unwrap(),
+            cluster: None,
+            namespaces: Vec::new(),
+            readiness: Readiness::waiting_for([], leadership.clone()),
+            leadership,
+            figures: NoticeFigures::default(),
+        };
+        let state = ToldState::new(script.client(), "daypass-system", "daypass-notify-state");
+        let mut teller = Teller::new(parts, state, Clock::wall()).await.unwrap();
+        teller.begin.missing.clear();
+        teller
+    }
+
+    #[tokio::test]
+    async fn that_the_guard_is_missing_stays_told_while_it_is() {
+        let mut teller = teller().await;
+        let mut unguarded = request(json!({}));
+        let condition = json!({
+            "type": "Approved", "status": "Unknown", "reason": "GuardMissing", "message": "",
+            "lastTransitionTime": noon().to_string(),
+        });
+        unguarded.status = serde_json::from_value(json!({ "state": "Pending", "conditions": [condition] })).unwrap();
+        teller.saw(0, Sight::Request("r-1".to_owned(), Box::new(unguarded)));
+        let RouteStep::Tell(uid, waiting) = teller.routes[0].pending.step(teller.clock.now()) else { panic!() };
+        assert_eq!(uid, GUARD);
+        let told = Told { reception: Reception::Taken(None), anew: false };
+        teller.told(Telling { route: 0, uid, waiting, told });
+        assert!(teller.ledger.has_told("chat", GUARD));
+        assert_eq!(teller.routes[0].pending.waiting(), 0, "it would be told again");
+    }
 }
