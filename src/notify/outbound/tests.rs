@@ -27,6 +27,17 @@ enum AnswerManner {
     Stuck(&'static str),
 }
 
+/// What accepts TLS under a certificate for that name, and the certificate in PEM.
+pub(super) fn certified(name: &str) -> (TlsAcceptor, String) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
+}
+
 /// A receiver that counts.
 #[derive(Clone, Default)]
 struct CountingReceiver {
@@ -50,13 +61,7 @@ impl CountingReceiver {
 
     /// Under a certificate for that name, which is returned in PEM.
     async fn listen_with_tls(&self, name: &str) -> (SocketAddr, String) {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        let chain = vec![CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (acceptor, pem) = certified(name);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (place, here) = (listener.local_addr().unwrap(), self.clone());
         tokio::spawn(async move {
@@ -71,7 +76,7 @@ impl CountingReceiver {
                 });
             }
         });
-        (place, made.cert.pem())
+        (place, pem)
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S, manner: AnswerManner) {

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use crate::notify::outbound::tests::certified;
 
 /// Says nothing, with the connection open.
 pub const SILENT: &str = "SILENT";
@@ -38,17 +38,11 @@ pub struct ScriptedServer {
 impl ScriptedServer {
     /// Under a certificate for that name. `tls` is whether it speaks TLS from the first byte.
     pub async fn listen(name: &str, tls: bool) -> Self {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        let chain = vec![CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (acceptor, pem) = certified(name);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = Self {
             at: listener.local_addr().unwrap(),
-            pem: made.cert.pem(),
+            pem,
             connections: Arc::default(),
             heard: Arc::default(),
             mails: Arc::default(),
