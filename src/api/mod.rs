@@ -5,6 +5,7 @@
 //! object live in `core`.
 #![warn(missing_docs)]
 
+pub mod activity;
 pub mod conditions;
 mod crd;
 pub mod delivery;
