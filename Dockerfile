@@ -6,7 +6,7 @@
 # Each platform builds natively, by `make image-binary`.
 
 ARG RUST=1.95.0
-# `daypass-archive`: the image of the archive. `daypass-notify`: that of the notifier.
+# `daypass-archive`: the image of the archive. `daypass-notify`: that of the notifier. `daypass-page`: that of the page.
 ARG BINARY=daypass
 
 FROM docker.io/library/rust:${RUST}-slim-bookworm AS build
@@ -63,5 +63,11 @@ EXPOSE 8443
 FROM image AS daypass-notify
 LABEL org.opencontainers.image.title="daypass-notify" \
       org.opencontainers.image.description="The notifier of Daypass: tells people what waits for them"
+
+# At which address browsers reach it, its flags must say.
+FROM image AS daypass-page
+LABEL org.opencontainers.image.title="daypass-page" \
+      org.opencontainers.image.description="The page of Daypass: people ask, decide and look in a browser, with their own login"
+EXPOSE 8443
 
 FROM ${BINARY}

@@ -9,6 +9,7 @@ use clap::Parser;
 use daypass::cli::Cli;
 use daypass::cli::archive::ArchiveArgs;
 use daypass::cli::notify::NotifyArgs;
+use daypass::cli::page::PageArgs;
 use libtest_mimic::Trial;
 use regex::Regex;
 
@@ -55,6 +56,9 @@ fn programs_are_started() {
     assert_eq!(started(&dockerfile, "daypass-notify"), (vec!["/daypass".to_owned()], Vec::new()));
     NotifyArgs::try_parse_from(["daypass-notify", "--config=notify.yaml"])
         .expect("the notifier starts with its routes");
+    assert_eq!(started(&dockerfile, "daypass-page"), (vec!["/daypass".to_owned()], Vec::new()));
+    PageArgs::try_parse_from(["daypass-page", "--origin=https://access.example.com", "--plain-http"])
+        .expect("the page starts with its address and how it is called");
     let chosen = instructions(&dockerfile).last().map(|(_, line)| line.clone());
     assert_eq!(chosen.as_deref(), Some("FROM ${BINARY}"), "the program that was built is not what is chosen by");
     let built = dockerfile.contains("ARG BINARY=daypass\n") && dockerfile.contains("BINARY=\"$BINARY\"");

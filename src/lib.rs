@@ -26,7 +26,7 @@
 //! | [`controller`] | Watches, the loops that grant, end and prove, and in [`mod@controller::write`] every write to the cluster |
 //! | [`archive`] | The receiver of records, which outlive their objects, and how they are searched: `daypass-archive` |
 //! | [`notify`] | Notices in chat, by mail and through webhooks to those who must act |
-//! | [`page`] | The page in a browser: what it is made of, who may use it, and the few calls that it forwards |
+//! | [`page`] | The page in a browser: what it is made of, who may use it, and the few calls that it forwards: `daypass-page` |
 //! | [`stamp`] | The webhook that writes identities where MutatingAdmissionPolicy cannot: `daypass stamp` |
 //! | [`runtime`] | The process: clock, clients, leader election, probes, metrics, logs, traces |
 //! | [`cli`] | The commands: `daypass`, and in [`cli::plugin`] `kubectl daypass` |

@@ -1,4 +1,4 @@
-//! The commands of the `daypass` binary, in [`archive`] and [`notify`] the programs beside it, and in [`plugin`] those of the kubectl plugin.
+//! The commands of the `daypass` binary, in [`archive`], [`notify`] and [`page`] the programs beside it, and in [`plugin`] those of the kubectl plugin.
 
 pub mod archive;
 pub mod check;
@@ -6,6 +6,7 @@ pub mod controller;
 pub mod log;
 pub mod notify;
 pub mod outputs;
+pub mod page;
 pub mod plugin;
 pub mod stamp;
 

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fmt;
 
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Uri};
 use hyper::body::{Body as HttpBody, Bytes};
 use k8s_openapi::jiff::Timestamp;
@@ -17,6 +17,7 @@ use tower::{BoxError, ServiceExt};
 
 use super::refusal::PageRefusal;
 use crate::runtime::carried::CarriedCalls;
+use crate::runtime::clock::Clock;
 use crate::runtime::connection::{self, Unlayered};
 use crate::runtime::token_end::end_of_bearer;
 
@@ -47,6 +48,8 @@ pub struct OwnLogin {
 /// The one API server that tokens are sent to.
 pub struct BearerPlace {
     config: Box<Config>,
+    /// Which header of a call has the token; no other one is looked at.
+    header: HeaderName,
 }
 
 /// The login of one call.
@@ -57,6 +60,8 @@ pub struct CallLogin {
     pub ends: Option<Timestamp>,
     no_login: NoLogin,
     way_out: &'static str,
+    /// Whether the call brought it along.
+    is_carried: bool,
 }
 
 impl fmt::Debug for CallLogin {
@@ -71,11 +76,16 @@ impl BearerPlace {
         let mut config = Config::new(server);
         config.root_cert = Some(authorities);
         config.read_timeout = None;
-        Self { config: Box::new(config) }
+        Self { config: Box::new(config), header: AUTHORIZATION }
+    }
+
+    /// The same, with tokens in this header. In any but `Authorization` a token stands without a word before it.
+    pub fn with_tokens_in(self, header: HeaderName) -> Self {
+        Self { header, ..self }
     }
 
     fn login(&self, headers: &HeaderMap) -> Result<CallLogin, PageRefusal> {
-        let token = only_token(headers)?;
+        let token = only_token(headers, &self.header)?;
         let unusable = |error: kube::Error| PageRefusal::Unusable(error.to_string());
         let calls = self.carrying(&token).map_err(unusable)?;
         let client: Unlayered<Body> = self.carrying(&token).map_err(unusable)?;
@@ -85,6 +95,7 @@ impl BearerPlace {
             ends: end_of_bearer(&token),
             no_login: |_| None,
             way_out: LOAD_AGAIN,
+            is_carried: true,
         })
     }
 
@@ -103,16 +114,21 @@ impl BearerPlace {
     }
 }
 
-/// The token that a call carries, once.
-fn only_token(headers: &HeaderMap) -> Result<HeaderValue, PageRefusal> {
-    let none = || PageRefusal::SignInAgain(format!("this call carries no token of a login; {LOAD_AGAIN}"));
-    let mut all = headers.get_all(AUTHORIZATION).iter();
+/// The token that a call carries in this header, once, as `Authorization` has it.
+fn only_token(headers: &HeaderMap, name: &HeaderName) -> Result<HeaderValue, PageRefusal> {
+    let none = || PageRefusal::NoToken(name.to_string());
+    let mut all = headers.get_all(name).iter();
     let (Some(only), None) = (all.next(), all.next()) else { return Err(none()) };
-    let token = only.as_bytes().strip_prefix(b"Bearer ").ok_or_else(none)?;
-    if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
+    let token = match *name == AUTHORIZATION {
+        true => only.as_bytes().strip_prefix(b"Bearer ").ok_or_else(none)?,
+        false => only.as_bytes(),
+    };
+    // What RFC 6750 lets a token be made of: no list of two is taken for one.
+    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    if token.is_empty() || !token.iter().all(is_of_token) {
         return Err(none());
     }
-    let mut header = only.clone();
+    let mut header = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).map_err(|_| none())?;
     header.set_sensitive(true);
     Ok(header)
 }
@@ -130,6 +146,7 @@ impl PageCaller {
                 ends: None,
                 no_login: own.no_login,
                 way_out: RUN_AGAIN,
+                is_carried: false,
             }),
             Self::Bearer(place) => place.login(headers),
         }
@@ -155,7 +172,14 @@ impl CallLogin {
 
     /// That the API server does not take it, or not any longer.
     pub fn not_taken(&self) -> PageRefusal {
-        PageRefusal::SignInAgain(format!("the API server does not take this login any longer: {}", self.way_out))
+        let is_over = self.ends.is_none_or(|end| end <= Clock::wall().now());
+        match self.is_carried && !is_over {
+            true => PageRefusal::NotTaken,
+            false => PageRefusal::SignInAgain(format!(
+                "the API server does not take this login any longer: {}",
+                self.way_out
+            )),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! It must not know what a call asks for, nor whose session it is.
 
 use http::HeaderMap;
-use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 
 use super::refusal::PageRefusal;
@@ -49,10 +49,13 @@ impl PageGuard {
     }
 
     /// Whether each rule holds for whatever comes in, in the order in which they count.
+    ///
+    /// Who reads the wire leaves `Content-Length` out where `Transfer-Encoding` is too, so that both were there is not seen
+    /// here any more. Nobody needs chunks for a call of the page, and so whoever sends them is refused.
     fn rules_of_address(&self, call: &Parts) -> [(bool, PageRefusal); 3] {
         let host = call.headers.get(HOST);
         [
-            (is_framed_once(call), PageRefusal::Framing),
+            (is_framed_once(call) && !call.headers.contains_key(TRANSFER_ENCODING), PageRefusal::Framing),
             (host.is_some_and(|host| host.as_bytes() == self.host.as_bytes()), PageRefusal::OtherHost),
             (has_plain_target(call), PageRefusal::Target),
         ]

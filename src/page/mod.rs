@@ -3,7 +3,8 @@
 //! [`assets`] are the files of its front end, [`guard`] says which calls are taken, [`session`] whose browser it is on this
 //! machine, [`table`] what may go to the API server and [`review`] what a review may be; [`forward`] makes such a call anew
 //! and sends it with the login of [`caller`]. [`desk`] is who computes what the page tells beside objects, and [`routes`]
-//! leads each call to its place; [`door`] is the port, and [`answer`] what every answer carries.
+//! leads each call to its place; [`door`] is the port on this machine, [`cluster_door`] that in the cluster, which browsers reach
+//! at an [`origin`] by way of a proxy, and [`answer`] what every answer carries.
 //!
 //! It holds no rights of its own, keeps nothing between calls but the session, and decides nothing: the API server judges
 //! each call, and `src/core` each request. It must not know the plugin.
@@ -11,10 +12,12 @@
 pub mod answer;
 pub mod assets;
 pub mod caller;
+pub mod cluster_door;
 pub mod desk;
 pub mod door;
 pub mod forward;
 pub mod guard;
+pub mod origin;
 pub mod refusal;
 pub mod review;
 pub mod routes;

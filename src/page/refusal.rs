@@ -8,7 +8,7 @@ use http::StatusCode;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PageRefusal {
     /// It can be read in two ways.
-    #[error("this call can be read in two ways: give its length once, and one host, over HTTP/1.1")]
+    #[error("this call can be read in two ways: give its length once, and not in chunks, and one host, over HTTP/1.1")]
     Framing,
     /// It was meant for another host, as a name that leads here would make it.
     #[error("this page is reached by its own address only, and this call was meant for another host")]
@@ -40,6 +40,18 @@ pub enum PageRefusal {
     /// There is no login, or the API server does not take it any longer.
     #[error("sign in again: {0}")]
     SignInAgain(String),
+    /// No token came along, or not as one.
+    #[error(
+        "this call carries no token of a login in {0}, or more than one: open the page at its own address, where the proxy \
+         signs you in; on your own machine, kubectl daypass ui works without one"
+    )]
+    NoToken(String),
+    /// A token came along that has not ended, and the API server takes it for nobody's.
+    #[error(
+        "the proxy has signed you in, and the API server of this cluster does not accept that login: run kubectl daypass ui \
+         on your own machine, and tell who runs this page"
+    )]
+    NotTaken,
     /// There is nothing at this path.
     #[error("there is nothing here that the page knows")]
     NoSuchPage,
@@ -101,6 +113,8 @@ impl PageRefusal {
             Self::NoSession => (StatusCode::UNAUTHORIZED, "NoSession"),
             Self::TokenSpent => (StatusCode::UNAUTHORIZED, "TokenSpent"),
             Self::SignInAgain(_) => (StatusCode::UNAUTHORIZED, "SignInAgain"),
+            Self::NoToken(_) => (StatusCode::UNAUTHORIZED, "NoToken"),
+            Self::NotTaken => (StatusCode::UNAUTHORIZED, "NotTaken"),
             Self::NoSuchPage => (StatusCode::NOT_FOUND, "NoSuchPage"),
             Self::NotInTable => (StatusCode::NOT_FOUND, "NotInTable"),
             Self::OddPath => (StatusCode::BAD_REQUEST, "OddPath"),

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -110,7 +112,14 @@ impl<D: PageDesk> PageServer<D> {
     {
         let (head, body) = request.into_parts();
         let body = body.map_err(Into::into).boxed_unsync();
-        kept_apart(self.led(&head, body).await.unwrap_or_else(|refusal| refused(&refusal)))
+        kept_apart(self.led(&head, body).await.unwrap_or_else(|refusal| {
+            let mut answer = refused(&refusal);
+            // Where it ends is not known, so nothing behind it is read as a call of its own.
+            if refusal == PageRefusal::Framing {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        }))
     }
 
     async fn led(&self, head: &Parts, body: PageBody) -> Result<Response<PageBody>, PageRefusal> {

@@ -334,7 +334,7 @@ async fn who_has_no_token_is_nobody_and_no_call_is_made() {
     ] {
         for target in ALL {
             let answer = page.answer(call("GET", target, &headers, "")).await;
-            assert_eq!(refusal(answer).await, (401, "SignInAgain".to_owned()), "{headers:?} {target}");
+            assert_eq!(refusal(answer).await, (401, "NoToken".to_owned()), "{headers:?} {target}");
         }
     }
     assert_eq!((heard.lock().unwrap().len(), connections.load(Ordering::SeqCst)), (0, 0));

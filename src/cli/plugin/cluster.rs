@@ -7,10 +7,18 @@ use kube::Client;
 use super::error::{PluginError, said};
 use super::reach::failure::{login_failure, reason};
 pub use super::reach::flags::{Connection, Timeout, quoted, timeout};
-use super::reach::place::ClusterPlace;
+use super::reach::place::{ClusterPlace, LoginKind};
 use super::reach::{ReachedCluster, reach, reach_for_others};
 use crate::runtime::carried::CarriedCalls;
 use crate::runtime::clock::Clock;
+
+/// A cluster without anybody's login: whoever calls brings one.
+#[derive(Clone)]
+pub struct ClusterAddress {
+    namespace: String,
+    place: ClusterPlace,
+    timeout: Timeout,
+}
 
 /// A cluster that can be talked to.
 #[derive(Clone)]
@@ -22,6 +30,20 @@ pub struct Cluster {
     pub place: ClusterPlace,
     /// How long a call may take.
     timeout: Timeout,
+}
+
+impl ClusterAddress {
+    /// The API server at this URL, for calls that each carry a token of their own.
+    pub fn for_tokens(server: String) -> Self {
+        let place = ClusterPlace { server, context: None, user: String::new(), login: LoginKind::Carried, proxy: None };
+        Self { namespace: "default".to_owned(), place, timeout: Timeout::default() }
+    }
+
+    /// The cluster with the login that a client carries.
+    pub fn with(&self, client: Client) -> Cluster {
+        let Self { namespace, place, timeout } = self.clone();
+        Cluster { client, namespace, place, timeout }
+    }
 }
 
 impl Cluster {
@@ -47,9 +69,10 @@ impl Cluster {
         Self { client, namespace, place, timeout: connection.request_timeout }
     }
 
-    /// The same cluster by way of another client.
-    pub fn through(&self, client: Client) -> Self {
-        Self { client, ..self.clone() }
+    /// The same cluster without this login.
+    pub fn address(&self) -> ClusterAddress {
+        let Self { client: _, namespace, place, timeout } = self.clone();
+        ClusterAddress { namespace, place, timeout }
     }
 
     /// The namespace that is meant by what was typed for -n, if anything.

@@ -306,7 +306,7 @@ fn source(auth: &mut AuthInfo, place: &ClusterPlace, files: &[PathBuf]) -> Login
             LoginSource::Oidc(OidcLogin { user, provider: provider.name, fields: provider.config, file })
         }),
         LoginKind::Exec(_) => exec.map(|config| LoginSource::Exec(Box::new(ExecLogin { user, config }))),
-        LoginKind::Nothing | LoginKind::Certificate => None,
+        LoginKind::Nothing | LoginKind::Certificate | LoginKind::Carried => None,
     }
     .unwrap_or(LoginSource::Connection)
 }

@@ -38,6 +38,8 @@ pub enum LoginKind {
     Certificate,
     /// A username and a password.
     Password,
+    /// A token that each call brings.
+    Carried,
 }
 
 impl ClusterPlace {
@@ -80,6 +82,10 @@ impl ClusterPlace {
             LoginKind::Certificate => self.refuses(
                 "its client certificate, which may have expired",
                 "get a new one; openssl x509 -noout -enddate tells when one ends",
+            ),
+            LoginKind::Carried => format!(
+                "{} does not accept the token that this call came with: load the page again, which signs in anew",
+                self.words()
             ),
             LoginKind::Password => self.refuses("its password", "API servers have had none since Kubernetes 1.19"),
         }

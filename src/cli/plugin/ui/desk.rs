@@ -9,10 +9,10 @@ use crate::api::request::AccessRequest;
 use crate::api::subject::Identity;
 use crate::cli::plugin::ask::forecast::{Forecast, ForecastReading, Foreseen, StageAsked};
 use crate::cli::plugin::ask::options::{AskOption, AskOptions};
-use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::cluster::ClusterAddress;
 use crate::cli::plugin::decide::pending::{PendingInCluster, PendingRequest, PendingSearch, ReviewTask};
 use crate::cli::plugin::doctor;
-use crate::cli::plugin::doctor::finding::{CheckFinding, FindingLevel};
+use crate::cli::plugin::doctor::finding::{CheckFinding, FindingLevel, HealthCheck};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::identity;
 use crate::cli::plugin::policy::lint;
@@ -29,17 +29,20 @@ use crate::page::desk::{
 use crate::page::refusal::PageRefusal;
 use crate::runtime::clock::Clock;
 
-/// The desk of a page on this machine.
+/// The desk of a page, on this machine or in the cluster.
 pub struct UiDesk {
-    pub cluster: Cluster,
+    /// Every read goes there with the login of its caller.
+    pub cluster: ClusterAddress,
     pub installation: InstallationArgs,
     /// Flags that lead a command to the same cluster.
     pub flags: String,
+    /// Whether people have the plugin on the machine that this runs on.
+    pub has_plugin: bool,
 }
 
 impl PageDesk for UiDesk {
     async fn foresee(&self, client: Client, draft: AccessRequest) -> Result<PageForecast, PageRefusal> {
-        let cluster = self.cluster.through(client);
+        let cluster = self.cluster.with(client);
         let who = identity::caller(&cluster).await.map_err(refusal)?;
         let draft = asked_by(draft, who).map_err(refusal)?;
         let policies = match PoliciesRead::read(&cluster).await {
@@ -56,7 +59,7 @@ impl PageDesk for UiDesk {
     }
 
     async fn options(&self, client: Client, namespace: String) -> Result<PageOptions, PageRefusal> {
-        let cluster = self.cluster.through(client);
+        let cluster = self.cluster.with(client);
         let who = identity::caller(&cluster).await.map_err(refusal)?;
         let read = AskOptions::read(&cluster, &self.installation, &namespace, &who, self.flags.clone()).await;
         match read {
@@ -72,7 +75,7 @@ impl PageDesk for UiDesk {
     }
 
     async fn inbox(&self, client: Client) -> Result<PageInbox, PageRefusal> {
-        let cluster = self.cluster.through(client);
+        let cluster = self.cluster.with(client);
         let search = PendingSearch { namespaces: &[], all_or_nothing: false, installation: &self.installation };
         match search.read(&cluster).await {
             Ok(found) => Ok(inbox(found)),
@@ -82,13 +85,14 @@ impl PageDesk for UiDesk {
     }
 
     async fn health(&self, client: Client) -> Result<PageHealth, PageRefusal> {
-        let examined = doctor::examine(&self.cluster.through(client), &self.installation).await;
+        let examined = doctor::examine(&self.cluster.with(client), &self.installation).await;
         let report = examined.report.leading_to(&self.flags);
-        Ok(PageHealth { findings: report.findings.iter().map(finding).collect() })
+        let told = report.findings.iter().filter(|found| self.has_plugin || found.check != HealthCheck::Setup);
+        Ok(PageHealth { findings: told.map(finding).collect() })
     }
 
     async fn lint(&self, client: Client) -> Result<PageLint, PageRefusal> {
-        let warnings = lint::stored(&self.cluster.through(client), self.installation.release()).await;
+        let warnings = lint::stored(&self.cluster.with(client), self.installation.release()).await;
         let warnings = warnings.map_err(refusal)?;
         Ok(PageLint { findings: warnings.found.iter().map(oddity).collect() })
     }

@@ -4,7 +4,7 @@
 //! decide anything, nor have a right that the caller has not.
 
 mod browser;
-mod desk;
+pub mod desk;
 
 use kube::Api;
 use kube::api::ListParams;
@@ -106,8 +106,13 @@ fn server(
     PageServer {
         guard: PageGuard::new("http", host),
         session: Some(session),
-        caller: PageCaller::Own(OwnLogin { calls, client: cluster.client.clone(), no_login }),
-        desk: UiDesk { cluster, installation: args.installation.clone(), flags: args.connection.flags() },
+        desk: UiDesk {
+            cluster: cluster.address(),
+            installation: args.installation.clone(),
+            flags: args.connection.flags(),
+            has_plugin: true,
+        },
+        caller: PageCaller::Own(OwnLogin { calls, client: cluster.client, no_login }),
         cluster: name,
     }
 }
