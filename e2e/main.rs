@@ -154,7 +154,24 @@ fn trials() -> Vec<Trial> {
         attack::trials(),
         versions::trials(),
     ];
-    trials.into_iter().flatten().collect()
+    apart(trials.into_iter().flatten().collect())
+}
+
+/// Of the trials with browsers one runs at a time. Side by side, those that wait would keep all others from a turn: so they
+/// are spread evenly among them.
+fn apart(trials: Vec<Trial>) -> Vec<Trial> {
+    let (mut browsers, others): (Vec<_>, Vec<_>) =
+        trials.into_iter().partition(|trial| trial.name().starts_with(page::browser::PREFIX));
+    let every = others.len() / (browsers.len() + 1) + 1;
+    let mut spread = Vec::new();
+    for (nth, other) in others.into_iter().enumerate() {
+        if nth % every == every - 1 {
+            spread.extend(browsers.pop());
+        }
+        spread.push(other);
+    }
+    spread.extend(browsers);
+    spread
 }
 
 fn run_trials(mut arguments: Arguments, trials: Vec<Trial>) -> ExitCode {

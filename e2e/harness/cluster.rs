@@ -1,19 +1,23 @@
 //! Owns the clusters that trials run in: a control plane with the product installed and its controller running.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use daypass::api::{AccessPolicy, AccessRequest};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::ObjectMeta;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, ResourceExt};
 
-use super::cast;
+use super::cast::{self, SOON};
 use super::control_plane::ControlPlane;
 use super::install::{Controller, Daypass};
 use super::kubectl::Kubectl;
 use super::proxy::Proxy;
 use super::trial;
 use super::users::{self, User};
+use super::wait::eventually;
 
 /// A control plane with the product at work.
 pub struct Cluster {
@@ -85,6 +89,32 @@ impl Cluster {
         namespaces.create(&Default::default(), &namespace).await.expect("create a namespace").name_any()
     }
 
+    /// Takes away every policy and request, and with them the access that there is.
+    pub async fn clear(&self) {
+        let client = self.client(users::ADMIN).await;
+        let policies: Api<AccessPolicy> = Api::all(client.clone());
+        policies.delete_collection(&Default::default(), &Default::default()).await.expect("delete policies");
+        let requests: Api<AccessRequest> = Api::all(client.clone());
+        eventually("no request is left", SOON, async || {
+            let left = requests.list_metadata(&Default::default()).await.map_err(|error| error.to_string())?;
+            let namespaces: BTreeSet<String> = left.items.iter().filter_map(ResourceExt::namespace).collect();
+            for namespace in &namespaces {
+                let here: Api<AccessRequest> = Api::namespaced(client.clone(), namespace);
+                let deleted = here.delete_collection(&Default::default(), &Default::default()).await;
+                deleted.map_err(|error| error.to_string())?;
+            }
+            if namespaces.is_empty() { Ok(()) } else { Err(format!("there are some in {namespaces:?}")) }
+        })
+        .await;
+        let ours = ListParams::default().labels("app.kubernetes.io/managed-by=daypass");
+        let bindings: Api<RoleBinding> = Api::all(client);
+        eventually("no access is left", SOON, async || {
+            let left = bindings.list_metadata(&ours).await.map_err(|error| error.to_string())?.items;
+            if left.is_empty() { Ok(()) } else { Err(format!("there are {} bindings", left.len())) }
+        })
+        .await;
+    }
+
     /// A client with the identity of a user. It belongs to the trial that asked for it.
     pub async fn client(&self, user: User) -> kube::Client {
         self.control_plane.client(user).await
@@ -135,6 +165,7 @@ impl<T> Shared<T> {
 
 static CONTROL_PLANE: Shared<ControlPlane> = Shared::new();
 static CLUSTER: Shared<Cluster> = Shared::new();
+static BROWSED: Shared<Cluster> = Shared::new();
 
 /// The control plane that most trials share.
 pub fn shared_control_plane() -> Arc<ControlPlane> {
@@ -147,8 +178,14 @@ pub fn shared_cluster() -> Arc<Cluster> {
     CLUSTER.get("the shared cluster", Cluster::on(control_plane))
 }
 
+/// The cluster that the trials with browsers use one after the other: what is asked in it is shown to all of them.
+pub fn browsed_cluster() -> Arc<Cluster> {
+    BROWSED.get("the cluster of the browsers", async { Cluster::on(Arc::new(ControlPlane::start().await)).await })
+}
+
 /// Ends what the trials shared. Called once, after the last trial.
 pub fn end() {
+    BROWSED.drop();
     CLUSTER.drop();
     CONTROL_PLANE.drop();
 }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use libtest_mimic::{Completion, Failed, Trial};
@@ -19,6 +19,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Each private cluster is a control plane of 400 MB; more at a time would only slow each other down.
 static PRIVATE_WORLDS: Semaphore = Semaphore::const_new(3);
+
+/// Two browsers keep two cores busy, so one trial at a time has some.
+static BROWSERS: Mutex<()> = Mutex::new(());
 
 /// A trial that needs no cluster.
 pub fn without_cluster(name: &str, body: fn()) -> Trial {
@@ -109,6 +112,29 @@ where
 {
     let cluster = cluster::shared_cluster();
     run(body(cluster.clone()), &cluster.control_plane)
+}
+
+/// Runs the body of a trial with browsers in the cluster that such trials share. It begins with no policy and no request.
+pub fn browsed<F>(body: impl FnOnce(Arc<Cluster>) -> F) -> Result<(), Failed>
+where
+    F: Future<Output = ()>,
+{
+    let _turn = BROWSERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let cluster = cluster::browsed_cluster();
+    let body = async {
+        cluster.clear().await;
+        body(cluster.clone()).await;
+    };
+    run(body, &cluster.control_plane)
+}
+
+/// Runs the body of a trial with browsers in a cluster of its own, which it may break.
+pub fn browsed_alone<F>(body: impl FnOnce(Arc<Cluster>) -> F) -> Result<(), Failed>
+where
+    F: Future<Output = ()>,
+{
+    let _turn = BROWSERS.lock().unwrap_or_else(PoisonError::into_inner);
+    private_control_plane(async || body(Cluster::private().await).await)
 }
 
 /// Runs the body of a trial that starts a control plane itself.

@@ -1,6 +1,7 @@
 //! The page in a real browser: people ask, decide and look with what they see, their mouse and their keys.
 //!
-//! [`chromium`] is the browser. Where it is not installed, its trials are left out with a line that says so.
+//! [`chromium`] is the browser. Where it is not installed, its trials are left out with a line that says so. One trial at a
+//! time has browsers, and most share a cluster.
 
 mod chromium;
 mod looks;
@@ -10,14 +11,17 @@ mod people;
 
 use std::sync::Arc;
 
-use libtest_mimic::{Completion, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::{Value, json};
 
 use self::chromium::Chromium;
 use crate::harness::Cluster;
 use crate::harness::plugin::{Plugin, Running};
-use crate::harness::trial::private_control_plane;
+use crate::harness::trial;
 use crate::harness::users::User;
+
+/// What the names of the trials with browsers begin with.
+pub const PREFIX: &str = "page::browser::";
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -25,21 +29,33 @@ pub fn trials() -> Vec<Trial> {
         trial("a_grant_is_made_longer_given_back_and_taken", people::longer_back_and_taken),
         trial("an_emergency_is_let_in_and_reviewed", people::emergency),
         trial("a_link_opens_once_and_a_lost_sign_in_says_the_way", opening::once),
-        trial("goes_on_by_itself_when_the_api_server_is_back", opening::away),
+        alone("goes_on_by_itself_when_the_api_server_is_back", opening::away),
         trial("shows_and_filters_a_thousand_requests", many::thousand),
         trial("every_view_fits_a_phone_and_has_no_barrier", looks::every_view),
         trial("one_asks_and_approves_without_a_mouse", looks::keys_only),
     ]
 }
 
-/// A trial in a cluster of its own, left out where there is no browser.
+/// A trial in the cluster of the browsers, left out where there is none.
 fn trial<F>(name: &str, body: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
 where
     F: Future<Output = ()>,
 {
-    Trial::ignorable_test(format!("page::browser::{name}"), || match chromium::is_missing() {
+    left_out_without_browser(name, move || trial::browsed(body))
+}
+
+/// The same in a cluster of its own, which it may break.
+fn alone<F>(name: &str, body: impl FnOnce(Arc<Cluster>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    left_out_without_browser(name, move || trial::browsed_alone(body))
+}
+
+fn left_out_without_browser(name: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::ignorable_test(format!("{PREFIX}{name}"), || match chromium::is_missing() {
         Some(why) => Ok(Completion::ignored_with(why)),
-        None => private_control_plane(async || body(Cluster::private().await).await).map(|()| Completion::Completed),
+        None => run().map(|()| Completion::Completed),
     })
 }
 

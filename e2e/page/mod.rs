@@ -3,7 +3,7 @@
 
 mod answers;
 mod attacks;
-mod browser;
+pub mod browser;
 mod serving;
 pub mod tab;
 

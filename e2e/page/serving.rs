@@ -1,20 +1,17 @@
 //! How the page begins, what it streams, and what it says while the API server is away.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::tab::{OpenPage, Tab, requests};
+use super::tab::{OpenPage, Tab, requests, unchunked};
+use crate::harness::cast::SOON;
 use crate::harness::plugin::Plugin;
 use crate::harness::users::{ADMIN, ALICE, CAROL};
 use crate::harness::{Cluster, private, shared};
-
-/// How long what happens in the cluster may take to be seen.
-const SOON: Duration = Duration::from_secs(20);
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -66,20 +63,43 @@ async fn me(cluster: Arc<Cluster>) {
     assert_eq!(as_carol.get("/api/me").await.ok()["username"], "carol", "who is acted as, and not who does so");
 }
 
-/// The next line of a stream, without its chunk.
-async fn line(stream: &mut TcpStream, seen: &mut String) -> Value {
-    let mut piece = [0; 4096];
-    loop {
-        let events = seen.split("\r\n").find(|line| line.starts_with("{\"type\""));
-        if let Some(event) = events.and_then(|event| serde_json::from_str::<Value>(event.trim()).ok()) {
-            let at = seen.find("{\"type\"").unwrap();
-            *seen = seen[at..].split_once('\n').unwrap().1.to_owned();
-            return event;
+/// A watch, as the page begins one.
+struct OpenWatch {
+    stream: TcpStream,
+    came: Vec<u8>,
+    /// How many of its events were handed over.
+    told: usize,
+}
+
+impl OpenWatch {
+    async fn begin(tab: &Tab, path: &str) -> Self {
+        let mut stream = TcpStream::connect(&tab.page.host).await.unwrap();
+        let call = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n", tab.page.host, tab.headers());
+        stream.write_all(call.as_bytes()).await.unwrap();
+        Self { stream, came: Vec::new(), told: 0 }
+    }
+
+    /// The next event. On a busy machine it comes in several chunks.
+    async fn next(&mut self) -> Value {
+        let mut piece = [0; 4096];
+        loop {
+            let came = String::from_utf8_lossy(&self.came);
+            if let Some(event) = self.told_of(&came) {
+                self.told += 1;
+                return event;
+            }
+            let read = tokio::time::timeout(SOON, self.stream.read(&mut piece)).await;
+            let read = read.unwrap_or_else(|_| panic!("nothing came: {came}")).unwrap();
+            assert!(read > 0, "it ended: {came}");
+            self.came.extend_from_slice(&piece[..read]);
         }
-        let read = tokio::time::timeout(SOON, stream.read(&mut piece)).await;
-        let read = read.unwrap_or_else(|_| panic!("nothing came: {seen}")).unwrap();
-        assert!(read > 0, "it ended: {seen}");
-        seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+
+    fn told_of(&self, came: &str) -> Option<Value> {
+        let body = unchunked(came.split_once("\r\n\r\n")?.1);
+        let whole = &body[..=body.rfind('\n')?];
+        let event = whole.lines().filter(|line| !line.is_empty()).nth(self.told)?;
+        Some(serde_json::from_str(event).unwrap_or_else(|error| panic!("{error}: {event}")))
     }
 }
 
@@ -88,14 +108,11 @@ async fn watches(cluster: Arc<Cluster>) {
     let tab = Tab::of(&cluster, ALICE).await;
     let version = tab.get(&requests(&namespace)).await.ok()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     let path = format!("{}?watch=true&resourceVersion={version}&allowWatchBookmarks=true", requests(&namespace));
-    let mut stream = TcpStream::connect(&tab.page.host).await.unwrap();
-    let call = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n", tab.page.host, tab.headers());
-    stream.write_all(call.as_bytes()).await.unwrap();
-    let mut seen = String::new();
+    let mut watch = OpenWatch::begin(&tab, &path).await;
     for name in ["first", "second"] {
         cluster.ask(ALICE, &namespace, name, json!({})).await;
         loop {
-            let event = line(&mut stream, &mut seen).await;
+            let event = watch.next().await;
             if event["type"] == "ADDED" && event["object"]["metadata"]["name"] == name {
                 break;
             }

@@ -61,7 +61,7 @@ impl Answer {
 }
 
 /// A body without its chunks, as far as it came.
-fn unchunked(mut body: &str) -> String {
+pub fn unchunked(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((length, rest)) = body.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).unwrap_or_default();

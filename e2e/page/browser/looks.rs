@@ -1,11 +1,11 @@
 //! How every view looks and is used: on a phone, in light and dark, without a mouse, and with a screen reader, as far as
 //! axe-core sees. It also draws the views into target/e2e.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use daypass::api::State;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::chromium::{ENTER, SPACE};
 use super::{Seat, with_approval};
@@ -18,12 +18,14 @@ use crate::harness::{Cluster, eventually};
 /// Width and height of a phone.
 const PHONE: (u32, u32) = (390, 844);
 const SCREEN: (u32, u32) = (1280, 900);
+const AXE: &str = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c";
 
-/// axe-core, where somebody has put it: `npm pack axe-core` has it in package/axe.min.js.
+/// axe-core 4.14.1, where e2e/page/axe.sh has fetched it.
 fn axe() -> Option<String> {
-    let file = std::env::var_os("DAYPASS_AXE").map(PathBuf::from);
-    let file = file.unwrap_or_else(|| repository().join("target/axe/axe.min.js"));
-    std::fs::read_to_string(file).ok()
+    let text = std::fs::read_to_string(repository().join("target/axe/axe.min.js")).ok()?;
+    let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, AXE, "target/axe/axe.min.js is another one: remove it, and run e2e/page/axe.sh");
+    Some(text)
 }
 
 /// What axe-core finds wrong with what is shown, each with where it is.
@@ -85,7 +87,7 @@ pub async fn every_view(cluster: Arc<Cluster>) {
     let (carol, alice) = tokio::join!(Seat::of(&cluster, CAROL), Seat::of(&cluster, ALICE));
     let axe = axe();
     if axe.is_none() {
-        println!("left out: axe-core is not there (`npm pack axe-core`, and DAYPASS_AXE=package/axe.min.js)");
+        println!("axe-core is left out: it is not in target/axe, where e2e/page/axe.sh puts it");
     }
     let request = format!("/r/{namespace}/shop-0");
     let glass = format!("/r/{namespace}/checkout");
