@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -84,6 +85,14 @@ impl PageDoor {
 async fn connection<D: PageDesk>(stream: TcpStream, server: Arc<PageServer<D>>, _place: OwnedSemaphorePermit) {
     // Or what happens in the cluster would wait for an acknowledgement before it is seen.
     let _ = stream.set_nodelay(true);
+    answer_calls(stream, server).await;
+}
+
+/// Answers the calls that come in one after the other.
+pub(super) async fn answer_calls<D: PageDesk>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    server: Arc<PageServer<D>>,
+) {
     let service = service_fn(|request: Request<Incoming>| {
         let server = server.clone();
         async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }.boxed()

@@ -7,6 +7,7 @@ use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_E
 use http::request::Parts;
 
 use super::refusal::PageRefusal;
+use super::rules::{PageRule, PageRules};
 use crate::runtime::framing::{has_plain_target, is_framed_once};
 
 /// What browsers write of the page that makes a call, and no page can change.
@@ -24,12 +25,17 @@ pub struct PageGuard {
     origin: String,
     /// Host and port, as `Host` has them.
     host: String,
+    /// What calls are held to, here and by whoever looks at them after.
+    pub rules: PageRules,
 }
+
+/// A rule, whether a call keeps it, and what is said where it does not.
+type RuleLook = (PageRule, bool, PageRefusal);
 
 impl PageGuard {
     /// Of a page that browsers reach at this scheme and this host with its port, such as `127.0.0.1:4711`.
     pub fn new(scheme: &str, host: &str) -> Self {
-        Self { origin: format!("{scheme}://{host}"), host: host.to_owned() }
+        Self { origin: format!("{scheme}://{host}"), host: host.to_owned(), rules: PageRules::all() }
     }
 
     /// Whether anything at all is answered.
@@ -37,7 +43,7 @@ impl PageGuard {
     /// # Errors
     /// Why it is not.
     pub fn check_address(&self, call: &Parts) -> Result<(), PageRefusal> {
-        first_broken(self.rules_of_address(call))
+        self.hold(self.looks_at_address(call))
     }
 
     /// Whether a call is taken that does or tells something.
@@ -45,30 +51,40 @@ impl PageGuard {
     /// # Errors
     /// Why it is not.
     pub fn check_call(&self, call: &Parts) -> Result<(), PageRefusal> {
-        first_broken(self.rules_of_call(&call.headers))
+        self.hold(self.looks_at_call(&call.headers))
     }
 
-    /// Whether each rule holds for whatever comes in, in the order in which they count.
+    fn hold<const N: usize>(&self, looks: [RuleLook; N]) -> Result<(), PageRefusal> {
+        looks.into_iter().try_for_each(|(rule, keeps, refusal)| self.rules.hold(rule, keeps, refusal))
+    }
+
+    /// Whether whatever comes in keeps each rule, in the order in which they count.
     ///
     /// Who reads the wire leaves `Content-Length` out where `Transfer-Encoding` is too, so that both were there is not seen
     /// here any more. Nobody needs chunks for a call of the page, and so whoever sends them is refused.
-    fn rules_of_address(&self, call: &Parts) -> [(bool, PageRefusal); 3] {
-        let host = call.headers.get(HOST);
+    fn looks_at_address(&self, call: &Parts) -> [RuleLook; 4] {
+        let is_own = call.headers.get(HOST).is_some_and(|host| host.as_bytes() == self.host.as_bytes());
+        let is_whole = !call.headers.contains_key(TRANSFER_ENCODING);
         [
-            (is_framed_once(call) && !call.headers.contains_key(TRANSFER_ENCODING), PageRefusal::Framing),
-            (host.is_some_and(|host| host.as_bytes() == self.host.as_bytes()), PageRefusal::OtherHost),
-            (has_plain_target(call), PageRefusal::Target),
+            (PageRule::OneFraming, is_framed_once(call), PageRefusal::Framing),
+            (PageRule::NoChunks, is_whole, PageRefusal::Framing),
+            (PageRule::OwnHost, is_own, PageRefusal::OtherHost),
+            (PageRule::OwnTarget, has_plain_target(call), PageRefusal::Target),
         ]
     }
 
     /// Likewise for a call.
-    fn rules_of_call(&self, headers: &HeaderMap) -> [(bool, PageRefusal); 4] {
+    fn looks_at_call(&self, headers: &HeaderMap) -> [RuleLook; 4] {
         let says_who = |name: &HeaderName| SAY_WHO.iter().any(|beginning| name.as_str().starts_with(beginning));
         [
-            (self.is_same_origin(headers), PageRefusal::OtherOrigin),
-            (only(headers, &OF_PAGE.0).is_some_and(|value| value == OF_PAGE.1), PageRefusal::NotOfPage),
-            (!headers.keys().any(says_who), PageRefusal::SaysWho),
-            (!headers.contains_key(UPGRADE) && !asks_to_upgrade(headers), PageRefusal::Upgrade),
+            (PageRule::SameOrigin, self.is_same_origin(headers), PageRefusal::OtherOrigin),
+            (
+                PageRule::MadeByPage,
+                only(headers, &OF_PAGE.0).is_some_and(|value| value == OF_PAGE.1),
+                PageRefusal::NotOfPage,
+            ),
+            (PageRule::NobodyNamed, !headers.keys().any(says_who), PageRefusal::SaysWho),
+            (PageRule::NoUpgrade, !headers.contains_key(UPGRADE) && !asks_to_upgrade(headers), PageRefusal::Upgrade),
         ]
     }
 
@@ -96,10 +112,6 @@ fn asks_to_upgrade(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-fn first_broken<const N: usize>(rules: [(bool, PageRefusal); N]) -> Result<(), PageRefusal> {
-    rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
-}
-
 #[cfg(test)]
 mod tests {
     use http::Version;
@@ -122,8 +134,8 @@ mod tests {
     /// The rules that stop a call. One alone stops each attack: without it nothing would.
     fn stopped_by(call: &Parts) -> Vec<PageRefusal> {
         let guard = PageGuard::new("http", "127.0.0.1:4711");
-        let rules = guard.rules_of_address(call).into_iter().chain(guard.rules_of_call(&call.headers));
-        rules.filter(|(holds, _)| !holds).map(|(_, why)| why).collect()
+        let rules = guard.looks_at_address(call).into_iter().chain(guard.looks_at_call(&call.headers));
+        rules.filter(|(_, keeps, _)| !keeps).map(|(.., why)| why).collect()
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use hyper::body::Bytes;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::refusal::PageRefusal;
+use super::rules::{PageRule, PageRules};
 use crate::api::request::ReviewVerdict;
 
 /// The body of such a call.
@@ -45,33 +46,31 @@ struct WrittenReview {
 ///
 /// # Errors
 /// When it is anything else than one review of theirs, or does not say what was seen.
-pub fn patch(body: &[u8], me: &str) -> Result<Bytes, PageRefusal> {
+pub fn patch(rules: &PageRules, body: &[u8], me: &str) -> Result<Bytes, PageRefusal> {
     let read: ReviewPatch = serde_json::from_slice(body).map_err(|error| PageRefusal::BadBody(error.to_string()))?;
     let is_there = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let SeenObject { uid, resource_version } = read.metadata;
-    if !is_there(&uid) || !is_there(&resource_version) {
-        return Err(PageRefusal::NotSeen);
-    }
-    let mut reviews = read.status.reviews.into_iter();
-    let (Some((name, review)), None) = (reviews.next(), reviews.next()) else {
-        return Err(PageRefusal::BadBody("status.reviews has one review".to_owned()));
+    rules.hold(PageRule::ReviewSeen, is_there(&uid) && is_there(&resource_version), PageRefusal::NotSeen)?;
+    let reviews = read.status.reviews;
+    let several = PageRefusal::BadBody("status.reviews has one review".to_owned());
+    rules.hold(PageRule::OneReview, reviews.len() == 1, several)?;
+    let is_own = !me.is_empty() && reviews.keys().all(|name| name == me);
+    rules.hold(PageRule::OwnReview, is_own, PageRefusal::NotYourReview(me.to_owned()))?;
+    let whole = |(name, review): (String, WrittenReview)| {
+        (name, json!({ "verdict": review.verdict, "comment": review.comment, "uid": null, "groups": null }))
     };
-    if name != me || me.is_empty() {
-        return Err(PageRefusal::NotYourReview(me.to_owned()));
-    }
-    let whole = json!({ "verdict": review.verdict, "comment": review.comment, "uid": null, "groups": null });
+    let reviews: Map<String, Value> = reviews.into_iter().map(whole).collect();
     let seen = json!({ "uid": uid, "resourceVersion": resource_version });
-    Ok(json!({ "metadata": seen, "status": { "reviews": { me: whole } } }).to_string().into())
+    Ok(json!({ "metadata": seen, "status": { "reviews": reviews } }).to_string().into())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn read(body: &Value) -> Result<Value, PageRefusal> {
-        patch(body.to_string().as_bytes(), "carol").map(|made| serde_json::from_slice(&made).unwrap())
+        patch(&PageRules::all(), body.to_string().as_bytes(), "carol")
+            .map(|made| serde_json::from_slice(&made).unwrap())
     }
 
     fn good() -> Value {
@@ -115,7 +114,10 @@ mod tests {
             assert!(matches!(read(&several), Err(PageRefusal::BadBody(_))), "{several}");
         }
         let nobody = json!({ "metadata": { "uid": "u", "resourceVersion": "7" }, "status": { "reviews": { "": { "verdict": "Approve" } } } });
-        assert_eq!(patch(nobody.to_string().as_bytes(), ""), Err(PageRefusal::NotYourReview(String::new())));
+        assert_eq!(
+            patch(&PageRules::all(), nobody.to_string().as_bytes(), ""),
+            Err(PageRefusal::NotYourReview(String::new()))
+        );
     }
 
     #[test]
@@ -138,7 +140,10 @@ mod tests {
             assert!(matches!(read(&with), Err(PageRefusal::BadBody(_))), "{path}");
         }
         for text in ["", "null", "[]", "{\"metadata\":{},\"metadata\":{}}", "not json"] {
-            assert!(matches!(patch(text.as_bytes(), "carol"), Err(PageRefusal::BadBody(_))), "{text}");
+            assert!(
+                matches!(patch(&PageRules::all(), text.as_bytes(), "carol"), Err(PageRefusal::BadBody(_))),
+                "{text}"
+            );
         }
     }
 }

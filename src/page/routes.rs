@@ -26,6 +26,7 @@ use super::forward::{MERGE_PATCH, forward, known};
 use super::guard::PageGuard;
 use super::refusal::PageRefusal;
 use super::review;
+use super::rules::{PageRule, PageRules};
 use super::session::{EXCHANGED, PageSession};
 use super::table::{FORWARDED, TableCall, TableDeed, is_label, is_name};
 use crate::api::request::AccessRequest;
@@ -128,7 +129,7 @@ impl<D: PageDesk> PageServer<D> {
             PageRoute::File(asset) => Ok(file(asset)),
             PageRoute::Session => {
                 self.guard.check_call(head)?;
-                self.exchanged(&whole(head, body, JSON).await?)
+                self.exchanged(&whole(&self.guard.rules, head, body, JSON).await?)
             }
             PageRoute::Api(call) => {
                 let login = self.login(head)?;
@@ -136,8 +137,8 @@ impl<D: PageDesk> PageServer<D> {
             }
             PageRoute::Forward => {
                 let login = self.login(head)?;
-                let call = TableCall::of(&head.method, head.uri.path(), head.uri.query())?;
-                let body = sent(&call, head, body, &login).await?;
+                let call = TableCall::of(&self.guard.rules, &head.method, head.uri.path(), head.uri.query())?;
+                let body = sent(&self.guard.rules, &call, head, body, &login).await?;
                 forward(&login, call, body).await
             }
         }
@@ -147,7 +148,7 @@ impl<D: PageDesk> PageServer<D> {
     fn login(&self, head: &Parts) -> Result<CallLogin, PageRefusal> {
         self.guard.check_call(head)?;
         if let Some(session) = &self.session {
-            session.check(&head.headers)?;
+            session.check(&self.guard.rules, &head.headers)?;
         }
         self.caller.of(&head.headers)
     }
@@ -157,7 +158,7 @@ impl<D: PageDesk> PageServer<D> {
         // What is wrong with it is not said, since that might repeat it.
         let wrong = |_| PageRefusal::BadBody("it is {\"token\": \"...\"}".to_owned());
         let OneTimeToken { token } = serde_json::from_slice(body).map_err(wrong)?;
-        let cookie = session.exchange(&token)?;
+        let cookie = session.exchange(&self.guard.rules, &token)?;
         let mut answer = bytes(EXCHANGED, JSON, Bytes::new());
         answer.headers_mut().insert(SET_COOKIE, cookie);
         Ok(answer)
@@ -171,10 +172,10 @@ impl<D: PageDesk> PageServer<D> {
         login: CallLogin,
     ) -> Result<Response<PageBody>, PageRefusal> {
         if let ApiCall::Foresee = call {
-            let draft = draft(&whole(head, body, JSON).await?)?;
+            let draft = draft(&whole(&self.guard.rules, head, body, JSON).await?)?;
             return Ok(value(&self.desk.foresee(login.client, draft).await?));
         }
-        none(head)?;
+        none(&self.guard.rules, head)?;
         let namespace = only_parameter(head, call)?;
         let client: Client = login.client.clone();
         Ok(match call {
@@ -201,18 +202,24 @@ impl<D: PageDesk> PageServer<D> {
 }
 
 /// The body that goes on with a call: checked, and made anew.
-async fn sent(call: &TableCall, head: &Parts, body: PageBody, login: &CallLogin) -> Result<Bytes, PageRefusal> {
+async fn sent(
+    rules: &PageRules,
+    call: &TableCall,
+    head: &Parts,
+    body: PageBody,
+    login: &CallLogin,
+) -> Result<Bytes, PageRefusal> {
     match call.deed {
-        TableDeed::Read | TableDeed::Watch => none(head).map(|()| Bytes::new()),
+        TableDeed::Read | TableDeed::Watch => none(rules, head).map(|()| Bytes::new()),
         TableDeed::Ask => {
-            let body = whole(head, body, JSON).await?;
+            let body = whole(rules, head, body, JSON).await?;
             // Read and written again, it can be read in one way only.
             let manifest: Value = serde_json::from_slice(&body).map_err(bad)?;
             Ok(manifest.to_string().into())
         }
         TableDeed::Review => {
-            let body = whole(head, body, MERGE_PATCH).await?;
-            review::patch(&body, &known(login).await?.who.username)
+            let body = whole(rules, head, body, MERGE_PATCH).await?;
+            review::patch(rules, &body, &known(login).await?.who.username)
         }
     }
 }
@@ -247,20 +254,20 @@ fn bad(error: serde_json::Error) -> PageRefusal {
 }
 
 /// That a call has no body.
-fn none(head: &Parts) -> Result<(), PageRefusal> {
+fn none(rules: &PageRules, head: &Parts) -> Result<(), PageRefusal> {
     let headers = &head.headers;
     let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
-    if is_empty && !headers.contains_key(TRANSFER_ENCODING) { Ok(()) } else { Err(PageRefusal::NoBodyHere) }
+    let is_none = is_empty && !headers.contains_key(TRANSFER_ENCODING);
+    rules.hold(PageRule::NoBody, is_none, PageRefusal::NoBodyHere)
 }
 
 /// The whole body, of this kind.
-async fn whole(head: &Parts, body: PageBody, kind: &'static str) -> Result<Bytes, PageRefusal> {
+async fn whole(rules: &PageRules, head: &Parts, body: PageBody, kind: &'static str) -> Result<Bytes, PageRefusal> {
     let mut kinds = head.headers.get_all(CONTENT_TYPE).iter().map(|kind| kind.to_str().unwrap_or_default());
-    let (Some(given), None) = (kinds.next(), kinds.next()) else { return Err(PageRefusal::ContentType(kind)) };
+    let (first, second) = (kinds.next().unwrap_or_default(), kinds.next());
     // A charset may stand behind it. Forms and plain texts, which any page may send, are of other kinds.
-    if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind) {
-        return Err(PageRefusal::ContentType(kind));
-    }
+    let is_right = first.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind);
+    rules.hold(PageRule::RightKind, is_right && second.is_none(), PageRefusal::ContentType(kind))?;
     timeout(UNTIL_BODY, up_to_most(body)).await.unwrap_or(Err(PageRefusal::NoBody))
 }
 

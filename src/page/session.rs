@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::refusal::PageRefusal;
+use super::rules::{PageRule, PageRules};
 use crate::runtime::secret::{self, NoSecret};
 
 /// The session of the one user of a page on this machine.
@@ -19,8 +20,10 @@ pub struct PageSession {
     /// The cookie's name has the port in it: browsers send cookies to every port of a host.
     cookie: String,
     secret: SecretString,
-    /// Digest of the token that is still good; none once it was used.
-    unused: Mutex<Option<[u8; 32]>>,
+    /// Digest of the token that opens it.
+    token: [u8; 32],
+    /// Whether somebody has used it.
+    is_used: Mutex<bool>,
 }
 
 impl fmt::Debug for PageSession {
@@ -36,20 +39,19 @@ impl PageSession {
     /// When there is no randomness.
     pub fn new(port: u16) -> Result<(Self, SecretString), NoSecret> {
         let (token, secret) = (secret::random()?, secret::random()?);
-        let unused = Mutex::new(Some(digest(&token)));
-        Ok((Self { cookie: format!("daypass-{port}"), secret: secret.into(), unused }, token.into()))
+        let (cookie, digest) = (format!("daypass-{port}"), digest(&token));
+        Ok((Self { cookie, secret: secret.into(), token: digest, is_used: Mutex::new(false) }, token.into()))
     }
 
     /// Exchanges the token for the cookie. It counts once: a wrong one leaves it as it is.
     ///
     /// # Errors
     /// When it is another one, or was used.
-    pub fn exchange(&self, token: &str) -> Result<HeaderValue, PageRefusal> {
-        let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
-        if *unused != Some(digest(token)) {
-            return Err(PageRefusal::TokenSpent);
-        }
-        *unused = None;
+    pub fn exchange(&self, rules: &PageRules, token: &str) -> Result<HeaderValue, PageRefusal> {
+        let mut is_used = self.is_used.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.hold(PageRule::OwnToken, digest(token) == self.token, PageRefusal::TokenSpent)?;
+        rules.hold(PageRule::UnusedToken, !*is_used, PageRefusal::TokenSpent)?;
+        *is_used = true;
         self.cookie().map_err(|_| PageRefusal::TokenSpent)
     }
 
@@ -64,13 +66,13 @@ impl PageSession {
     ///
     /// # Errors
     /// When it does not carry the cookie.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), PageRefusal> {
+    pub fn check(&self, rules: &PageRules, headers: &HeaderMap) -> Result<(), PageRefusal> {
         let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut cookies = texts.flat_map(|text| text.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
         // Somebody at another port may have set one of the same name: it takes nothing away, and counts for nothing.
         let secret = digest(self.secret.expose_secret());
         let is_own = |(name, value): (&str, &str)| name == self.cookie && digest(value) == secret;
-        if cookies.any(is_own) { Ok(()) } else { Err(PageRefusal::NoSession) }
+        rules.hold(PageRule::OwnCookie, cookies.any(is_own), PageRefusal::NoSession)
     }
 }
 
@@ -104,33 +106,33 @@ mod tests {
     fn the_token_counts_once() {
         let (session, token) = session(4711);
         for wrong in ["", "x", &token.expose_secret()[1..]] {
-            assert_eq!(session.exchange(wrong), Err(PageRefusal::TokenSpent));
+            assert_eq!(session.exchange(&PageRules::all(), wrong), Err(PageRefusal::TokenSpent));
         }
-        let cookie = session.exchange(token.expose_secret()).unwrap();
+        let cookie = session.exchange(&PageRules::all(), token.expose_secret()).unwrap();
         assert!(cookie.to_str().unwrap().ends_with("; HttpOnly; SameSite=Strict; Path=/"), "{cookie:?}");
-        assert_eq!(session.exchange(token.expose_secret()), Err(PageRefusal::TokenSpent));
-        assert_eq!(session.check(&carrying(&kept(&cookie))), Ok(()), "the session goes on");
+        assert_eq!(session.exchange(&PageRules::all(), token.expose_secret()), Err(PageRefusal::TokenSpent));
+        assert_eq!(session.check(&PageRules::all(), &carrying(&kept(&cookie))), Ok(()), "the session goes on");
     }
 
     #[test]
     fn only_the_cookie_of_this_page_opens_it() {
         let ((one, token), (other, other_token)) = (session(4711), session(4712));
-        let cookie = kept(&one.exchange(token.expose_secret()).unwrap());
-        let foreign = kept(&other.exchange(other_token.expose_secret()).unwrap());
-        assert_eq!(one.check(&carrying(&format!("a=b; {cookie}"))), Ok(()));
-        assert_eq!(one.check(&carrying(&format!("daypass-4711=mine; {cookie}"))), Ok(()));
+        let cookie = kept(&one.exchange(&PageRules::all(), token.expose_secret()).unwrap());
+        let foreign = kept(&other.exchange(&PageRules::all(), other_token.expose_secret()).unwrap());
+        assert_eq!(one.check(&PageRules::all(), &carrying(&format!("a=b; {cookie}"))), Ok(()));
+        assert_eq!(one.check(&PageRules::all(), &carrying(&format!("daypass-4711=mine; {cookie}"))), Ok(()));
         let renamed = foreign.replacen("4712", "4711", 1);
         let token = format!("daypass-4711={}", token.expose_secret());
         for wrong in [&foreign, &renamed, &token, "daypass-4711=", "daypass-4711"] {
-            assert_eq!(one.check(&carrying(wrong)), Err(PageRefusal::NoSession), "{wrong}");
+            assert_eq!(one.check(&PageRules::all(), &carrying(wrong)), Err(PageRefusal::NoSession), "{wrong}");
         }
-        assert_eq!(one.check(&HeaderMap::new()), Err(PageRefusal::NoSession));
+        assert_eq!(one.check(&PageRules::all(), &HeaderMap::new()), Err(PageRefusal::NoSession));
     }
 
     #[test]
     fn no_secret_is_printed() {
         let (session, token) = session(4711);
-        let cookie = session.exchange(token.expose_secret()).unwrap();
+        let cookie = session.exchange(&PageRules::all(), token.expose_secret()).unwrap();
         let shown = format!("{session:?} {cookie:?} {token:?}");
         assert!(!shown.contains(token.expose_secret()) && !shown.contains(session.secret.expose_secret()), "{shown}");
     }

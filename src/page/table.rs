@@ -6,6 +6,7 @@
 use http::Method;
 
 use super::refusal::PageRefusal;
+use super::rules::{PageRule, PageRules};
 
 /// Where calls to the API server begin on the page.
 pub const FORWARDED: &str = "/k/";
@@ -83,24 +84,23 @@ struct Row {
     method: Method,
     path: Vec<Piece>,
     keys: &'static [&'static str],
-    deed: TableDeed,
 }
 
 /// The table.
 fn rows() -> Vec<Row> {
     use Piece::{Name, Namespace, Word};
     let of = |group: [&'static str; 3], more: &[Piece]| [&group.map(Word)[..], more].concat();
-    let get = |path, keys| Row { method: Method::GET, path, keys, deed: TableDeed::Read };
+    let get = |path, keys| Row { method: Method::GET, path, keys };
     let in_namespace = [Word("namespaces"), Namespace, Word(REQUESTS)];
     let one = [&in_namespace[..], &[Name]].concat();
-    let ask = Row { method: Method::POST, path: of(GROUP, &in_namespace), keys: &["dryRun"], deed: TableDeed::Ask };
+    let ask = Row { method: Method::POST, path: of(GROUP, &in_namespace), keys: &["dryRun"] };
     let status = of(GROUP, &[&one[..], &[Word("status")]].concat());
     vec![
         get(of(GROUP, &[Word(REQUESTS)]), OF_WATCH),
         get(of(GROUP, &in_namespace), OF_WATCH),
         get(of(GROUP, &one), &[]),
         ask,
-        Row { method: Method::PATCH, path: status, keys: &[], deed: TableDeed::Review },
+        Row { method: Method::PATCH, path: status, keys: &[] },
         get(of(GROUP, &[Word("accesspolicies")]), OF_WATCH),
         get(of(GROUP, &[Word("accesspolicies"), Name]), OF_WATCH),
         get(vec![Word("api"), Word("v1"), Word("namespaces")], OF_PAGES),
@@ -119,38 +119,51 @@ impl Piece {
     }
 }
 
+impl TableDeed {
+    /// None of a method that the table has nowhere.
+    fn of(method: &Method, watches: bool) -> Option<Self> {
+        match method.as_str() {
+            "GET" => Some(if watches { Self::Watch } else { Self::Read }),
+            "POST" => Some(Self::Ask),
+            "PATCH" => Some(Self::Review),
+            _ => None,
+        }
+    }
+}
+
 impl TableCall {
     /// The call that a path and a query of the page ask for.
     ///
     /// # Errors
     /// When the table does not have it, or it can be read in two ways.
-    pub fn of(method: &Method, path: &str, query: Option<&str>) -> Result<Self, PageRefusal> {
-        if is_odd(path) {
-            return Err(PageRefusal::OddPath);
-        }
+    pub fn of(rules: &PageRules, method: &Method, path: &str, query: Option<&str>) -> Result<Self, PageRefusal> {
+        rules.hold(PageRule::PlainPath, !is_odd(path), PageRefusal::OddPath)?;
         let path = path.strip_prefix(FORWARDED).ok_or(PageRefusal::NotInTable)?;
         let pieces: Vec<&str> = path.split('/').collect();
         let fits = |row: &Row| row.path.len() == pieces.len() && row.path.iter().zip(&pieces).all(|(p, w)| p.fits(w));
-        let row = rows().into_iter().find(|row| row.method == *method && fits(row)).ok_or(PageRefusal::NotInTable)?;
-        let parameters = parameters(row.keys, query)?;
+        let row = rows().into_iter().find(|row| row.method == *method && fits(row));
+        rules.hold(PageRule::InTable, row.is_some(), PageRefusal::NotInTable)?;
+        let parameters = parameters(rules, row.map(|row| row.keys).unwrap_or_default(), query)?;
         let watches = parameters.iter().any(|(key, value)| key == "watch" && (value == "true" || value == "1"));
         let mut written = form_urlencoded::Serializer::new(String::new());
         written.extend_pairs(&parameters);
         let query = if parameters.is_empty() { String::new() } else { format!("?{}", written.finish()) };
-        let deed = if watches { TableDeed::Watch } else { row.deed };
-        Ok(Self { method: row.method, target: format!("/{path}{query}"), deed })
+        let deed = TableDeed::of(method, watches).ok_or(PageRefusal::NotInTable)?;
+        Ok(Self { method: method.clone(), target: format!("/{path}{query}"), deed })
     }
 }
 
 /// The parameters, each of which must be known and be there once.
-fn parameters(known: &[&str], query: Option<&str>) -> Result<Vec<(String, String)>, PageRefusal> {
+fn parameters(rules: &PageRules, known: &[&str], query: Option<&str>) -> Result<Vec<(String, String)>, PageRefusal> {
     let mut read: Vec<(String, String)> = Vec::new();
     for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         let fixed = FIXED.iter().find(|(name, _)| *name == key);
+        let refusal = || PageRefusal::BadParameter(key.to_string());
+        let is_other = |(other, _): &(String, String)| *other != key;
+        rules.hold(PageRule::KnownParameter, known.contains(&&*key), refusal())?;
+        rules.hold(PageRule::SingleParameter, read.iter().all(is_other), refusal())?;
         let fits = fixed.is_none_or(|(_, values)| values.contains(&&*value));
-        if !known.contains(&&*key) || !fits || read.iter().any(|(other, _)| *other == key) {
-            return Err(PageRefusal::BadParameter(key.into_owned()));
-        }
+        rules.hold(PageRule::FixedValue, fits, refusal())?;
         read.push((key.into_owned(), value.into_owned()));
     }
     Ok(read)
@@ -180,7 +193,7 @@ mod tests {
 
     fn of(method: &str, target: &str) -> Result<TableCall, PageRefusal> {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        TableCall::of(&method.parse().unwrap(), path, query)
+        TableCall::of(&PageRules::all(), &method.parse().unwrap(), path, query)
     }
 
     #[test]

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::jiff::SignedDuration;
 use kube::Client;
 use kube::client::{Body, DynBody};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -30,10 +30,13 @@ use super::desk::{PageDesk, PageForecast, PageHealth, PageInbox, PageLint, PageO
 use super::guard::PageGuard;
 use super::refusal::PageRefusal;
 use super::routes::PageServer;
+use super::rules::PageRules;
 use super::session::PageSession;
 use crate::api::request::AccessRequest;
 use crate::runtime::carried::{CarriedBody, CarriedCalls, LoginEnd};
 use crate::runtime::clock::Clock;
+
+mod attacks;
 
 const PAGE: &str = "127.0.0.1:4711";
 const REQUESTS: &str = "/k/apis/daypass.dev/v1alpha1/namespaces/shop/accessrequests";
@@ -99,6 +102,8 @@ fn plainly(call: &HeardCall) -> Result<Response<Box<DynBody>>, BoxError> {
 struct OwnPage {
     server: PageServer<EmptyDesk>,
     cookie: String,
+    /// The one-time token, which was exchanged for it.
+    token: SecretString,
     heard: Heard,
 }
 
@@ -124,10 +129,10 @@ fn own(answers: Answers) -> OwnPage {
         |error: &(dyn std::error::Error + 'static)| (error.to_string() == "over").then(|| "it is over".into());
     let login = OwnLogin { calls, client: Client::new(nobody, "default"), no_login };
     let (session, token) = PageSession::new(4711).unwrap();
-    let cookie = session.exchange(token.expose_secret()).unwrap();
+    let cookie = session.exchange(&PageRules::all(), token.expose_secret()).unwrap();
     let cookie = cookie.to_str().unwrap().split_once(';').unwrap().0.to_owned();
     let server = page(PageCaller::Own(login), Some(session));
-    OwnPage { server, cookie, heard }
+    OwnPage { server, cookie, token, heard }
 }
 
 fn page(caller: PageCaller, session: Option<PageSession>) -> PageServer<EmptyDesk> {
