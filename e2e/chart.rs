@@ -4,6 +4,7 @@
 mod archive;
 pub mod metrics;
 mod notify;
+mod page;
 mod readers;
 mod states;
 mod webhook;
@@ -38,6 +39,14 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::routes_are_written_as_the_program_reads_them", notify::writes_what_the_program_reads),
         Trial::test("chart::the_words_of_routes_are_those_of_the_program", notify::schema_has_the_words_of_the_program),
         alone("chart::an_upgrade_keeps_what_was_told", AUDIT_POLICY, notify::an_upgrade_keeps_what_was_told),
+        bare("chart::the_page_is_what_its_values_say", page::is_what_its_values_say),
+        alone(
+            "chart::the_account_of_the_page_may_do_nothing",
+            AUDIT_POLICY,
+            page::has_an_account_that_nobody_lets_do_anything,
+        ),
+        bare("chart::the_page_is_called_by_the_proxy_alone", page::is_called_by_the_proxy_alone),
+        bare("chart::values_of_the_page_that_cannot_work_are_refused_by_field", page::refuses_values_that_cannot_work),
         bare("chart::what_speaks_of_states_knows_all_of_them", states::knows_all_states),
         Trial::test("chart::every_value_is_described_and_closed", every_value_is_described),
         Trial::test("chart::alerts_and_dashboard_ask_for_metrics_that_there_are", metrics::asks_for_known_metrics),
@@ -275,7 +284,7 @@ async fn policies_hand_out_only_what_is_bindable(control_plane: Arc<ControlPlane
 }
 
 /// Whether labels have all of a selector's.
-fn chooses(selector: &Value, labels: &Value) -> bool {
+pub fn chooses(selector: &Value, labels: &Value) -> bool {
     let wanted = selector.as_object().expect("a selector");
     assert!(!wanted.is_empty(), "an empty selector chooses everything");
     wanted.iter().all(|(key, value)| labels[key] == *value)

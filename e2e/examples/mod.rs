@@ -1,5 +1,5 @@
-//! The examples of `examples/fields` and `examples/gitops`: each one does on a real API server what it says that it
-//! does, and the table of `examples/fields/README.md` names them all.
+//! The examples of `examples/fields`, `examples/gitops` and `examples/page`: each one does on a real API server what it says
+//! that it does, as far as it speaks of that, and the table of `examples/fields/README.md` names them all.
 //!
 //! The outcome of an example stands in its PolicyTest, which `kubectl daypass policy test` decides without a cluster and
 //! [`cases`] plays with real users. There is no other place for it.
@@ -7,6 +7,7 @@
 mod again;
 mod cases;
 mod gitops;
+mod page;
 mod table;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::path::Path;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::harness::{binaries, private, shared, without_cluster};
+use crate::harness::{bare, binaries, private, shared, without_cluster};
 
 /// Folder of the examples of fields.
 const FIELDS: &str = "examples/fields";
@@ -28,6 +29,15 @@ pub fn trials() -> Vec<Trial> {
         without_cluster("examples::a_gap_in_the_table_is_told_with_a_way_out", table::tells_gaps),
         without_cluster("examples::gitops_files_fit_together", gitops::fit_together),
         without_cluster("examples::gitops_checks_pass_in_ci", gitops::checks_pass),
+        bare("examples::the_page_behind_a_proxy_fits_the_chart", page::fits_the_chart),
+        Trial::test(
+            "examples::the_proxy_is_asked_for_what_the_page_needs",
+            page::asks_the_proxy_for_what_the_page_needs,
+        ),
+        Trial::test(
+            "examples::gateways_before_the_page_take_out_what_browsers_say",
+            page::takes_out_what_browsers_say_of_themselves,
+        ),
         private("examples::every_file_applied_again_changes_nothing", again::changes_nothing),
         private("examples::what_was_stored_with_defaults_is_clean_after_one_apply", again::is_clean_after_one_apply),
         private("examples::gitops_tools_see_whether_a_policy_is_ready", gitops::see_readiness),

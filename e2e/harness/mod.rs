@@ -14,6 +14,7 @@ pub mod kubeconfig;
 pub mod kubectl;
 pub mod line;
 pub mod notifier;
+pub mod page;
 pub mod plugin;
 pub mod pod;
 pub mod postgres;

@@ -48,6 +48,7 @@ pub const ASSETS: &[PageAsset] = &[
     asset!(SCRIPT, "requests.js"),
     asset!(SCRIPT, "route.js"),
     asset!(SCRIPT, "shell.js"),
+    asset!(SCRIPT, "start.js"),
     asset!(STYLE, "style.css"),
     asset!(SCRIPT, "templates.js"),
     asset!(SCRIPT, "theme.js"),
@@ -57,11 +58,6 @@ pub const ASSETS: &[PageAsset] = &[
     asset!(SCRIPT, "weekly.js"),
     asset!(SCRIPT, "words.js"),
 ];
-
-/// The file of this name.
-pub fn named(name: &str) -> Option<&'static PageAsset> {
-    ASSETS.iter().find(|asset| asset.name == name)
-}
 
 #[cfg(test)]
 mod tests {
@@ -86,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_what_was_made_of_the_named_versions() {
-        let vendored = named("vendor/preact-htm.js").unwrap();
+        let vendored = ASSETS.iter().find(|asset| asset.name == "vendor/preact-htm.js").unwrap();
         let head = String::from_utf8_lossy(&vendored.bytes[..2000]);
         assert!(head.contains("11.2.0") && head.contains("3.1.1"), "{head}");
         let digest: String = Sha256::digest(vendored.bytes).iter().map(|byte| format!("{byte:02x}")).collect();

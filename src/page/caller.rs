@@ -152,6 +152,11 @@ impl PageCaller {
         }
     }
 
+    /// Whether a network lies between the page and browsers.
+    pub fn is_far(&self) -> bool {
+        matches!(self, Self::Bearer(_))
+    }
+
     /// Where the page is, in a word: on somebody's machine, or in the cluster.
     pub fn place(&self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! The page: people ask, decide and look in a browser, with their own login and nobody else's power.
 //!
-//! [`assets`] are the files of its front end, [`rules`] are what calls are held to, [`guard`] says which are taken, [`session`] whose browser it is on this
+//! [`assets`] are the files of its front end and [`files`] how they are sent, [`rules`] are what calls are held to, [`guard`]
+//! says which are taken, [`session`] whose browser it is on this
 //! machine, [`table`] what may go to the API server and [`review`] what a review may be; [`forward`] makes such a call anew
 //! and sends it with the login of [`caller`]. [`desk`] is who computes what the page tells beside objects, and [`routes`]
 //! leads each call to its place; [`door`] is the port on this machine, [`cluster_door`] that in the cluster, which browsers reach
@@ -15,6 +16,7 @@ pub mod caller;
 pub mod cluster_door;
 pub mod desk;
 pub mod door;
+pub mod files;
 pub mod forward;
 pub mod guard;
 pub mod origin;

@@ -5,11 +5,9 @@
 
 use std::time::Duration;
 
-use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 use kube::Client;
@@ -19,9 +17,9 @@ use tokio::time::timeout;
 use tower::BoxError;
 
 use super::answer::{JSON, PageBody, bytes, kept_apart, refused, value};
-use super::assets::{self, PageAsset};
 use super::caller::{CallLogin, PageCaller};
 use super::desk::PageDesk;
+use super::files::{ASSETS_PATH, AskedFile};
 use super::forward::{MERGE_PATCH, forward, known};
 use super::guard::PageGuard;
 use super::refusal::PageRefusal;
@@ -38,7 +36,7 @@ const HEARD_OUT: usize = 1 << 20;
 /// How long a body may take.
 const UNTIL_BODY: Duration = Duration::from_secs(10);
 /// Paths of views, which the front end tells apart.
-const VIEWS: [&str; 7] = ["/", "/now", "/inbox", "/ask", "/policies", "/history", "/health"];
+const VIEWS: [&str; 8] = ["/", "/now", "/inbox", "/ask", "/policies", "/history", "/health", "/you"];
 
 /// A page at one address.
 pub struct PageServer<D> {
@@ -60,7 +58,7 @@ struct OneTimeToken {
 
 /// Where a call goes.
 enum PageRoute {
-    File(&'static PageAsset),
+    File(AskedFile),
     Session,
     Api(ApiCall),
     Forward,
@@ -89,9 +87,9 @@ impl PageRoute {
             "/api/health" => get(Self::Api(ApiCall::Health)),
             "/api/lint" => get(Self::Api(ApiCall::Lint)),
             _ if path.starts_with(FORWARDED) => Ok(Self::Forward),
-            _ if is_view(path) => get(Self::File(&assets::INDEX)),
-            _ => match path.strip_prefix("/assets/").and_then(assets::named) {
-                Some(asset) => get(Self::File(asset)),
+            _ if is_view(path) => get(Self::File(AskedFile::Index)),
+            _ => match path.strip_prefix(ASSETS_PATH).and_then(AskedFile::of) {
+                Some(asked) => get(Self::File(asked)),
                 None => Err(PageRefusal::NoSuchPage),
             },
         }
@@ -126,7 +124,7 @@ impl<D: PageDesk> PageServer<D> {
     async fn led(&self, head: &Parts, body: PageBody) -> Result<Response<PageBody>, PageRefusal> {
         self.guard.check_address(head)?;
         match PageRoute::of(&head.method, head.uri.path())? {
-            PageRoute::File(asset) => Ok(file(asset)),
+            PageRoute::File(asked) => Ok(asked.answer(&head.headers, self.caller.is_far())),
             PageRoute::Session => {
                 self.guard.check_call(head)?;
                 self.exchanged(&whole(&self.guard.rules, head, body, JSON).await?)
@@ -283,11 +281,4 @@ async fn up_to_most(mut body: PageBody) -> Result<Bytes, PageRefusal> {
         }
     }
     if length > MOST { Err(PageRefusal::TooLarge) } else { Ok(kept.into()) }
-}
-
-fn file(asset: &'static PageAsset) -> Response<PageBody> {
-    let mut answer = bytes(StatusCode::OK, asset.kind, Bytes::from_static(asset.bytes));
-    // Kept by the browser, but never shown by another version of the program.
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answer
 }

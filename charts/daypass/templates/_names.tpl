@@ -206,6 +206,12 @@ app.kubernetes.io/name: {{ .Chart.Name }}-notify
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Nor is the page. */}}
+{{- define "daypass.pageLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-page
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "daypass.spread" -}}
 {{- range .root.Values.topologySpreadConstraints }}
 - {{- toYaml . | nindent 2 }}

@@ -42,15 +42,15 @@ async function start() {
     const message = error instanceof Error ? error.message : String(error);
     const out = error instanceof Refused && (error.status === 401 || error.status === 403);
     render(
-      out ? html`<${SignedOut} why=${spent || message} />` : html`<${Start} sentence=${message} retry=${start} />`,
+      out ? html`<${SignedOut} why=${spent || message} reason=${spent ? '' : error.reason} />` : html`<${Start} sentence=${message} retry=${start} />`,
       page,
     );
   }
 }
 
-onSignedOut((why) => {
+onSignedOut((why, reason) => {
   requests.stop();
-  render(html`<${SignedOut} why=${why} />`, page);
+  render(html`<${SignedOut} why=${why} reason=${reason} />`, page);
 });
 followLinks();
 start();

@@ -16,6 +16,7 @@ import { Details } from './details.js';
 import { Policies } from './policies.js';
 import { History } from './history.js';
 import { Health } from './health.js';
+import { NotTaken, You } from './start.js';
 
 /** @typedef {import('./request.js').Me} Me */
 /**
@@ -44,7 +45,7 @@ export function Shell({ first, requests }) {
   useEffect(() => {
     if (over) requests.stop();
   }, [over]);
-  if (over) return html`<${SignedOut} why="" />`;
+  if (over) return html`<${SignedOut} why="" reason="" />`;
   const page = { me, requests, seen, inbox };
   return html`
     <a class="skip" href="#main" data-plain>${words.shell.skip}</a>
@@ -97,6 +98,7 @@ function View({ page }) {
     return html`<${Details} key=${path} page=${page} namespace=${namespace} name=${name}
       uid=${query.get('uid') ?? ''} />`;
   }
+  if (first === 'you') return html`<${You} page=${page} />`;
   const [, Component] = VIEWS.find(([view]) => view === (first || 'now')) ?? [];
   if (Component) return html`<${Component} key=${first} page=${page} query=${query} />`;
   return html`<${Head} title=${words.shell.nowhere} /><${Empty}>${words.shell.nowhereWay}<//>`;
@@ -125,8 +127,8 @@ function Top({ page }) {
     </nav>
     <div class="who">
       <span title=${words.shell.cluster}><span class="unseen">${words.shell.cluster} </span>${me.cluster}</span>
-      <strong title=${words.shell.signedInAs}><span class="unseen">${words.shell.signedInAs} </span>
-        ${me.username}</strong>
+      <a href="/you" title=${words.shell.signedInAs}><span class="unseen">${words.shell.signedInAs} </span>
+        <strong>${me.username}</strong></a>
       <${SignInEnd} at=${instant(me.expires)} />
       <${Live} page=${page} />
       <${Theme} />
@@ -221,11 +223,12 @@ export function Start({ sentence, retry }) {
   </main>`;
 }
 
-/** When nobody is signed in, and how to be. @param {{ why: string }} props */
-export function SignedOut({ why }) {
+/** When nobody is signed in, and how to be. @param {{ why: string, reason: string }} props */
+export function SignedOut({ why, reason }) {
   useEffect(() => {
     document.title = words.shell.title(words.signedOut.title);
   }, []);
+  if (reason === 'NotTaken') return html`<${NotTaken} />`;
   return html`<main class="start" id="main">
     <h1>${words.signedOut.title}</h1>
     <p role="alert">${why || words.signedOut.ended}</p>

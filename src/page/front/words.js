@@ -42,6 +42,33 @@ const signedOut = {
   again: 'Sign in',
 };
 
+const you = {
+  title: 'Your login here',
+  name: (/** @type {string} */ name) => `To the API server of this cluster you are ${name}.`,
+  groups: 'It has you in these groups:',
+  noGroups: 'It has you in no group.',
+  names:
+    'Two ways to log in may give you two names, and access belongs to the name that asked for it. The name at the top is the one that what you do here is done under; kubectl auth whoami shows that of your kubectl.',
+  where: 'Where this page works',
+  table: 'Where this page works, by kind of cluster',
+  columns: ['Cluster', 'This page in the cluster', 'kubectl daypass ui on your machine'],
+  kinds: [
+    ['Own API server, structured authentication', 'Works, with a token for the audience of the API server.', 'Works.'],
+    ['EKS', 'Works only with an OIDC provider associated with the cluster. No browser has an IAM login.', 'Works.'],
+    [
+      'AKS',
+      'Works with the Entra access token for the AKS server, in the header that the page is told to read. An ID token is refused.',
+      'Works.',
+    ],
+    ['GKE', 'Does not work: the ID token of an identity provider of your own is refused.', 'Works.'],
+  ],
+  notTaken: 'This cluster does not accept your login',
+  notTakenWhy:
+    'You are signed in at the proxy before this page, and the token that it has for you has not ended. The API server does not accept it, so signing in again does not help.',
+  wayOut: 'On your own machine this page works with the login of your kubectl:',
+  tell: 'Tell whoever runs this page. Which kind of cluster it is decides what can be done:',
+};
+
 const field = {
   person: 'Person',
   namespace: 'Namespace',
@@ -413,6 +440,7 @@ const history = {
 export const words = {
   shell,
   signedOut,
+  you,
   field,
   now,
   inbox,
