@@ -47,6 +47,7 @@ pub const ASSETS: &[PageAsset] = &[
     asset!(SCRIPT, "request.js"),
     asset!(SCRIPT, "requests.js"),
     asset!(SCRIPT, "route.js"),
+    asset!(SCRIPT, "sending.js"),
     asset!(SCRIPT, "shell.js"),
     asset!(SCRIPT, "start.js"),
     asset!(STYLE, "style.css"),

@@ -1,7 +1,7 @@
 // Asks for access: what the policies offer here, what would be decided, and then the request itself.
 
 import { html, useEffect, useId, useMemo, useState } from './vendor/preact-htm.js';
-import { post, read, requestPath, withQuery } from './call.js';
+import { read, requestPath, withQuery } from './call.js';
 import { now } from './clock.js';
 import {
   BreakGlassMark,
@@ -18,8 +18,8 @@ import {
 } from './controls.js';
 import { draftOf, emptyForm, formOf, worthRepeating, wrongsOf } from './draft.js';
 import { Forecast, TONES, useForecast } from './foresee.js';
-import { keyOf, lengthOf, roleName, what, where } from './request.js';
-import { go, linkTo } from './route.js';
+import { lengthOf, roleName, toldSubject, what, where } from './request.js';
+import { useSending } from './sending.js';
 import { forget, keep, templates } from './templates.js';
 import { Weekly } from './weekly.js';
 import { words } from './words.js';
@@ -61,28 +61,16 @@ export function Ask({ page, query }) {
   }));
   const set = setterOf(setForm);
   useAgain(query.get('again') ?? '', page, setForm);
-  const [sending, setSending] = useState(false);
-  const [error, setError] = useState('');
+  const { sending, error, send } = useSending(page);
   const wrong = wrongsOf(form);
   const fine = Boolean(form.namespace.trim() && form.role.trim()) && !Object.keys(wrong).length;
   const draft = fine ? draftOf(form) : null;
   const foreseen = useForecast(draft, Boolean(form.reason.trim()));
   const id = useId();
   const take = (/** @type {any} */ near) => setForm({ ...formOf(near, me.username, now()), reason: form.reason });
-  const submit = async (/** @type {Event} */ event) => {
+  const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (!draft || !form.reason.trim()) return;
-    setSending(true);
-    setError('');
-    try {
-      const made = await post(requestPath(draft.metadata.namespace), draft);
-      page.requests.take(made);
-      say(words.ask.sent(keyOf(made)));
-      go(linkTo(made));
-    } catch (why) {
-      setError(why instanceof Error ? why.message : String(why));
-      setSending(false);
-    }
+    if (draft && form.reason.trim()) send(draft);
   };
   return html`<${Head} title=${words.view.ask} />
     <div class="halves">
@@ -176,7 +164,7 @@ function Options({ namespace, form, set }) {
           ${roleName(option.role)}</strong> ${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
           <span class="dim"> ${words.ask.upTo(option.longest)}</span><br />
           <span class=${`told ${TONES[option.outcome] ?? 'waiting'}`}>
-            ${words.ask.outcome(option.outcome, option.approvers.join(', '))}</span>
+            ${words.ask.outcome(option.outcome, option.approvers.map(toldSubject).join(', '))}</span>
           <span class="dim"> · ${words.ask.byPolicy(option.policy)}${option.needsTicket ? ` · ${words.ask.needsTicket}` : ''}</span></span>
       </label>`,
       )}

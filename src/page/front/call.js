@@ -21,10 +21,10 @@ export class Refused extends Error {
   }
 }
 
-/** @type {(why: string, reason: string) => void} */
+/** @type {(why: string) => void} */
 let signedOut = () => {};
 
-/** Sets what happens when a call is answered with 401. @param {(why: string, reason: string) => void} then */
+/** Sets what happens when a call is answered with 401. @param {(why: string) => void} then */
 export function onSignedOut(then) {
   signedOut = then;
 }
@@ -50,7 +50,7 @@ export async function send(path, how = {}) {
   setClock(answer.headers.get('Date'));
   if (answer.ok) return answer;
   const refused = await refusal(answer);
-  if (answer.status === 401) signedOut(refused.message, refused.reason);
+  if (answer.status === 401) signedOut(refused.message);
   throw refused;
 }
 

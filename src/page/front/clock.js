@@ -110,6 +110,11 @@ export function exactTime(at) {
   return `${dayAndYear.format(date)}, ${timeAndSecond.format(date)}`;
 }
 
+/** The same in the reader's zone and in UTC. @param {number} at */
+export function bothTimes(at) {
+  return words.time.utc(exactTime(at), new Date(at).toISOString().slice(0, 19).replace('T', ' '));
+}
+
 /** The day of a time. @param {number} at */
 export function dayOf(at) {
   return day.format(new Date(at));

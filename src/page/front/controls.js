@@ -1,7 +1,7 @@
 // The small parts that every view is made of, each with its name for screen readers. They know no calls and no view.
 
 import { html, useEffect, useId, useRef, useState } from './vendor/preact-htm.js';
-import { MINUTE, SECOND, clockTime, exactTime, now, span, useTold } from './clock.js';
+import { MINUTE, SECOND, bothTimes, clockTime, exactTime, instant, now, span, useTold } from './clock.js';
 import { state, toneOf } from './request.js';
 import { hasMoved } from './route.js';
 import { words } from './words.js';
@@ -52,8 +52,8 @@ export function Notice({ tone = 'plain', alert = false, children }) {
 /** What cannot be read of what a view shows, each in a sentence. @param {{ gaps: string[] }} props */
 export function Gaps({ gaps }) {
   if (!gaps.length) return null;
-  return html`<${Notice} tone="waiting"><p>${words.gaps}</p><ul>${gaps.map((gap) => html`<li key=${gap}>
-    ${gap}</li>`)}</ul><//>`;
+  return html`<${Notice} tone="waiting"><details><summary>${words.gaps(gaps.length)}</summary>
+    <ul>${gaps.map((gap) => html`<li key=${gap}><${Said} text=${gap} /></li>`)}</ul></details><//>`;
 }
 
 /** A sentence where there is nothing to show. @param {{ children?: Child }} props */
@@ -78,14 +78,21 @@ export function BreakGlassMark() {
 }
 
 /**
- * A time; its seconds and its day when pointed at, or at once when it is to be exact.
+ * A time in the reader's zone; its seconds, its day and UTC when pointed at. Seconds and day at once when it is to be
+ * exact.
  * @param {{ at: number, exact?: boolean }} props
  */
 export function Time({ at, exact = false }) {
   const unknown = Number.isNaN(at);
   const text = useTold(MINUTE, (today) => (unknown || exact ? '' : clockTime(at, today)));
   if (unknown) return null;
-  return html`<time datetime=${new Date(at).toISOString()} title=${exactTime(at)}>${text || exactTime(at)}</time>`;
+  return html`<time datetime=${new Date(at).toISOString()} title=${bothTimes(at)}>${text || exactTime(at)}</time>`;
+}
+
+/** A sentence of the cluster, with its times in the reader's zone. @param {{ text?: string, exact?: boolean }} props */
+export function Said({ text = '', exact = false }) {
+  const parts = text.split(/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/);
+  return parts.map((part, nth) => (nth % 2 ? html`<${Time} key=${nth} at=${instant(part)} exact=${exact} />` : part));
 }
 
 /** How long it is until then, by the second when it is near. @param {{ at: number }} props */
@@ -183,6 +190,20 @@ export function Dialog({ title, onClose, children }) {
       ${words.close}</button></header>
     ${children}
   </dialog>`;
+}
+
+/**
+ * A table whose rows are stacked where there is little room. The browser forgets then what its parts are, so that is
+ * said. @param {{ label: string, columns: readonly string[], kind?: string, children?: Child }} props
+ */
+export function Table({ label, columns, kind = '', children }) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>
+    <table class=${`plain stacks ${kind}`} role="table">
+      <thead role="rowgroup"><tr role="row">${columns.map((column) => html`<th key=${column} role="columnheader"
+        scope="col">${column}</th>`)}</tr></thead>
+      <tbody role="rowgroup">${children}</tbody>
+    </table>
+  </div>`;
 }
 
 /** Rights, a line each. @param {{ lines: string[], label: string }} props */

@@ -2,7 +2,7 @@
 // this person can do about it.
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
-import { GROUP, Refused, post, read, requestPath } from './call.js';
+import { GROUP, Refused, read, requestPath } from './call.js';
 import { instant } from './clock.js';
 import {
   BreakGlassMark,
@@ -12,11 +12,12 @@ import {
   Notice,
   Rights,
   Risk,
+  Said,
   State,
+  Table,
   TextField,
   Time,
   Waiting,
-  say,
   useAnswer,
 } from './controls.js';
 import { ChangedNotice, Decision, useShown } from './decide.js';
@@ -25,6 +26,7 @@ import { Forecast, useForecast } from './foresee.js';
 import { RiskReasons } from './inbox.js';
 import {
   beginsWhenApproved,
+  callName,
   hasGrant,
   isOver,
   isUnreviewed,
@@ -40,7 +42,7 @@ import {
   times,
   where,
 } from './request.js';
-import { go, linkTo } from './route.js';
+import { useSending } from './sending.js';
 import { words } from './words.js';
 
 /** @typedef {import('./request.js').Request} Request */
@@ -90,10 +92,10 @@ function One({ page, live }) {
   const planned = !beginsWhenApproved(shown);
   return html`<${Head} title=${keyOf(shown)}><p class="row"><${State} request=${shown} />
     ${spec.breakGlass && html`<${BreakGlassMark} />`}<${Risk} level=${status?.risk?.level} /></p><//>
-    <p class="lead">${words.details.lead[tense(shown)](person(shown), roleName(spec.role), where(shown))}</p>
+    <p class="lead">${words.details.lead[tense(shown)](callName(person(shown)), roleName(spec.role), where(shown))}</p>
     <${ChangedNotice} shown=${shown} changed=${changed} showNew=${showNew} />
     <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>
-      ${status?.message || words.details.notLooked} ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<span class="dim">
+      <${Said} text=${status?.message || words.details.notLooked} /> ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<span class="dim">
       ${words.details.endsIn} <${Left} at=${ends} /></span>`}</p>
       ${status?.freezeAhead && html`<p>
         ${words.details.freeze(status.freezeAhead.policy)} <${Time} at=${instant(status.freezeAhead.opensAt)} /></p>`}<//>
@@ -180,24 +182,13 @@ function tasksOf(request, me, task) {
 function Extend({ page, running }) {
   const [by, setBy] = useState('30m');
   const [reason, setReason] = useState('');
-  const [error, setError] = useState('');
-  const [sending, setSending] = useState(false);
+  const { sending, error, send } = useSending(page);
   const fine = /^([0-9]{1,5}(h|m|s|ms)){1,4}$/.test(by.trim());
   const draft = fine ? extension(running, by, reason) : null;
   const foreseen = useForecast(draft);
-  const submit = async (/** @type {Event} */ event) => {
+  const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (!draft) return;
-    setSending(true);
-    try {
-      const made = await post(requestPath(running.metadata.namespace), draft);
-      page.requests.take(made);
-      say(words.ask.sent(keyOf(made)));
-      go(linkTo(made));
-    } catch (why) {
-      setError(why instanceof Error ? why.message : String(why));
-      setSending(false);
-    }
+    if (draft) send(draft);
   };
   return html`<form onSubmit=${submit} aria-label=${words.details.extend}>
     <div class="row"><${TextField} label=${words.field.by} value=${by} onInput=${setBy}
@@ -243,12 +234,12 @@ function Stages({ request }) {
     html`<h2>${words.details.reviews}</h2><ul class="reasons">${reviews.map(([who, review]) => {
       const counted = status?.countedReviews?.find((each) => each.reviewer === who);
       return html`<li key=${who}><strong>
-        ${who}</strong> ${words.verdict[review.verdict] ?? review.verdict}${review.comment && html`: <q>
+        ${callName(who)}</strong> ${words.verdict[review.verdict] ?? review.verdict}${review.comment && html`: <q>
         ${review.comment}</q>`}
       <span class="dim"> ${counted ? words.details.counts : words.details.countsNot}</span></li>`;
     })}</ul>`
   }
-  ${isUnreviewed(request) && html`<p>${words.details.reviewers((status?.breakGlass?.reviewers ?? []).map(subjectName).join(', '))}</p>`}`;
+  ${isUnreviewed(request) && html`<h2>${words.details.whoReviews}</h2><p>${words.details.reviewers((status?.breakGlass?.reviewers ?? []).map(subjectName).join(', '))}</p>`}`;
 }
 
 /** @param {{ namespace?: string, name: string }} binding */
@@ -271,18 +262,14 @@ function Happened({ request }) {
     ${request.status?.historyDropped ? html`<p>${words.details.dropped(request.status.historyDropped)}</p>` : null}
     ${
       history.length
-        ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.details.history}><table class="plain">
-        <thead><tr>${words.details.columns.map((column) => html`<th key=${column} scope="col">
-          ${column}</th>`)}</tr></thead>
-        <tbody>${history.map(
-          (
-            entry,
-            index,
-          ) => html`<tr key=${index}><td><${Time} at=${instant(entry.at)} /></td><td>
-            ${words.event[entry.event] ?? entry.event}</td><td>${entry.by ?? words.details.controller}</td>
-          <td>${entry.message}${entry.review?.comment && html` <q>${entry.review.comment}</q>`}</td></tr>`,
-        )}</tbody>
-      </table></div>`
+        ? html`<${Table} label=${words.details.history} columns=${words.details.columns} kind="happened">${history.map(
+            (entry, index) => html`<tr key=${index} role="row">
+          <td role="cell"><${Time} at=${instant(entry.at)} /></td>
+          <td role="cell">${words.event[entry.event] ?? entry.event}</td>
+          <td role="cell">${entry.by ? callName(entry.by) : words.details.controller}</td>
+          <td role="cell"><${Said} text=${entry.message} />${entry.review?.comment && html` <q>
+            ${entry.review.comment}</q>`}</td></tr>`,
+          )}<//>`
         : html`<${Empty}>${words.details.noHistory}<//>`
     }`;
 }

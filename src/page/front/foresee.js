@@ -3,9 +3,9 @@
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { Refused, post, requestPath } from './call.js';
 import { instant } from './clock.js';
-import { Empty, Gaps, Notice, Risk, Time } from './controls.js';
+import { Empty, Gaps, Notice, Risk, Said, Time } from './controls.js';
 import { withSomeReason } from './draft.js';
-import { lengthOf, roleName } from './request.js';
+import { lengthOf, roleName, toldSubject } from './request.js';
 import { words } from './words.js';
 
 /**
@@ -90,15 +90,15 @@ function Told({ forecast, onUse }) {
   return html`<${Notice} tone=${TONES[outcome] ?? 'plain'}>
       <p><strong>${words.foresee.outcome[outcome] ?? outcome}</strong>${sure ? '' : ` ${words.foresee.unsure}`}</p>
       ${forecast.reasons?.length ? html`<ul>${forecast.reasons.map((reason) => html`<li key=${reason}>
-        ${reason}</li>`)}</ul>` : null}
+        <${Said} text=${reason} /></li>`)}</ul>` : null}
     <//>
     ${
       stages.length > 0 &&
       html`<h3>${words.foresee.stages}</h3><ol class="stages">${stages.map(
         (stage) => html`<li key=${stage.stage}>
-      <strong>${stage.stage}</strong>: ${words.foresee.stage(stage.required, stage.approvers.join(', '))}
+      <strong>${stage.stage}</strong>: ${words.foresee.stage(stage.required, stage.approvers.map(toldSubject).join(', '))}
       ${stage.then && html` <span class="dim">
-        ${words.foresee.then} <${Time} at=${instant(stage.then.at)} />: ${stage.then.approvers.join(', ')}</span>`}
+        ${words.foresee.then} <${Time} at=${instant(stage.then.at)} />: ${stage.then.approvers.map(toldSubject).join(', ')}</span>`}
     </li>`,
       )}</ol>`
     }

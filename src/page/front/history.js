@@ -2,10 +2,10 @@
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { instant, now } from './clock.js';
-import { Empty, Head, Notice, SelectField, TextField, Time, Waiting, useAnswer } from './controls.js';
+import { Empty, Head, Notice, Said, SelectField, Table, TextField, Time, Waiting, useAnswer } from './controls.js';
 import { growAll, useGrowth } from './growth.js';
 import { exported, find } from './records.js';
-import { roleName } from './request.js';
+import { callName, roleName } from './request.js';
 import { linkTo, setQuery } from './route.js';
 import { words } from './words.js';
 
@@ -88,23 +88,22 @@ export function History({ page, query }) {
 /** @param {{ records: Kept[] }} props */
 function Records({ records }) {
   const [many, more] = useGrowth(records.length);
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.history.table}>
-    <table class="plain records">
-    <thead><tr>${words.history.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
-    <tbody>${records.slice(0, many).map(
-      (record) => html`<tr key=${record.id}>
-      <td><${Time} at=${instant(record.at)} exact /></td>
-      <td>${words.event[record.kind] ?? record.kind}</td>
-      <td>${record.subject?.username}</td>
-      <td>${record.access && roleName(record.access.role)}</td>
-      <td>${record.access?.clusterWide ? words.where.cluster : (record.access?.namespaces ?? []).join(', ')}</td>
-      <td>${record.actor?.username ?? words.details.controller}</td>
-      <td>${record.message}${record.asked?.reason && record.kind === 'Requested' && html` <q>
+  return html`<${Table} label=${words.history.table} columns=${words.history.columns} kind="records">
+    ${records.slice(0, many).map(
+      (record) => html`<tr key=${record.id} role="row">
+      <td role="cell"><${Time} at=${instant(record.at)} exact /></td>
+      <td role="cell">${words.event[record.kind] ?? record.kind}</td>
+      <td role="cell">${callName(record.subject?.username ?? '')}</td>
+      <td role="cell">${record.access && roleName(record.access.role)}</td>
+      <td role="cell">
+        ${record.access?.clusterWide ? words.where.cluster : (record.access?.namespaces ?? []).join(', ')}</td>
+      <td role="cell">${record.actor ? callName(record.actor.username) : words.details.controller}</td>
+      <td role="cell"><${Said} text=${record.message} exact />${record.asked?.reason && record.kind === 'Requested' && html` <q>
         ${record.asked.reason}</q>`}${record.review?.comment && html` <q>${record.review.comment}</q>`}</td>
-      <td><a href=${linkTo({ metadata: record.request })}>${record.request.namespace}/${record.request.name}</a></td>
+      <td role="cell"><a href=${linkTo({ metadata: record.request })}>
+        ${record.request.namespace}/${record.request.name}</a></td>
     </tr>`,
-    )}</tbody>
-  </table></div>
+    )}<//>
   ${many < records.length && html`<button ref=${more} type="button" class="more">${words.now.more(records.length - many)}</button>`}`;
 }
 

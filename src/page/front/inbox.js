@@ -14,6 +14,7 @@ import {
   Notice,
   Rights,
   Risk,
+  Table,
   TextField,
   Time,
   Waiting,
@@ -21,13 +22,16 @@ import {
   useAnswer,
 } from './controls.js';
 import { ChangedNotice, Decision, sent, useShown } from './decide.js';
-import { keyOf, lengthOf, person, tense, what, where } from './request.js';
+import { callName, keyOf, lengthOf, person, tense, what, where } from './request.js';
 import { linkTo } from './route.js';
 import { words } from './words.js';
 
 /** @typedef {import('./request.js').Request} Request */
 /** @typedef {import('./waiting.js').Task} Task */
 /** @typedef {{ task: Task, shown: Request }} Chosen */
+/** So many reasons of a risk are shown at once. */
+const FIRST = 5;
+
 /**
  * @typedef {object} ItemProps
  * @property {import('./shell.js').Page} page
@@ -94,7 +98,7 @@ function Card({ page, task, live, picked, pick, onGiven }) {
   useEffect(() => {
     if (picked) pick(task, changed.length || reading ? null : shown);
   }, [shown, changed.length, reading]);
-  const title = words.details.lead[tense(shown)](person(shown), what(shown), where(shown));
+  const title = words.details.lead[tense(shown)](callName(person(shown)), what(shown), where(shown));
   const turn = (/** @type {any} */ event) => pick(task, event.currentTarget.checked ? shown : null);
   return html`<li class="card">
     <div class="card-head">
@@ -137,8 +141,12 @@ function Until({ at }) {
 export function RiskReasons({ request }) {
   const reasons = request.status?.risk?.reasons ?? [];
   if (!reasons.length) return null;
-  return html`<h3>${words.inbox.riskWhy}</h3><ul class="reasons">${reasons.map((reason) => html`<li key=${reason}>
+  // The worst are first.
+  const [first, rest] = [reasons.slice(0, FIRST), reasons.slice(FIRST)];
+  const list = (/** @type {string[]} */ of) => html`<ul class="reasons">${of.map((reason) => html`<li key=${reason}>
     ${reason}</li>`)}</ul>`;
+  return html`<h3>${words.inbox.riskWhy}</h3>${list(first)}
+    ${rest.length > 0 && html`<details><summary>${words.inbox.moreRisk(rest.length)}</summary>${list(rest)}</details>`}`;
 }
 
 /**
@@ -161,13 +169,9 @@ function Several({ page, all, onClose }) {
     page.inbox.again();
   };
   return html`<${Dialog} title=${words.inbox.decideAll(all.length)} onClose=${onClose}>
-    <div class="scroll" tabindex="0" role="region" aria-label=${words.inbox.table}>
-      <table class="plain stacks" role="table">
-      <thead role="rowgroup"><tr role="row">${words.inbox.columns.map((column) => html`<th key=${column}
-        role="columnheader" scope="col">${column}</th>`)}</tr></thead>
-      <tbody role="rowgroup">${all.map(
+    <${Table} label=${words.inbox.table} columns=${words.inbox.columns}>${all.map(
         ({ task, shown }) => html`<tr key=${task.uid} role="row">
-        <th role="rowheader" scope="row">${person(shown)}<br /><span class="dim">${keyOf(shown)}</span></th>
+        <th role="rowheader" scope="row">${callName(person(shown))}<br /><span class="dim">${keyOf(shown)}</span></th>
         <td role="cell"><strong>${what(shown)}</strong> ${words.inbox.in} ${where(shown)}, ${lengthOf(shown)}
           <${Rights} lines=${task.rights} label=${words.details.what[tense(shown)]} /></td>
         <td role="cell"><${Risk} level=${task.risk} /></td>
@@ -175,8 +179,7 @@ function Several({ page, all, onClose }) {
         <td role="cell"><span role="status" class=${`told ${results[task.uid]?.tone ?? ''}`}>
           ${results[task.uid]?.sentence}</span></td>
       </tr>`,
-      )}</tbody>
-    </table></div>
+      )}<//>
     ${
       state === 'done'
         ? html`<p class="row"><button type="button" class="main" onClick=${onClose}>${words.close}</button></p>`

@@ -2,55 +2,62 @@
 // shell.
 
 import { html, render } from './vendor/preact-htm.js';
-import { Refused, onSignedOut, post, read } from './call.js';
+import { Refused, post, read } from './call.js';
 import { Requests, keptPlace } from './requests.js';
 import { followLinks } from './route.js';
 import { Shell, SignedOut, Start } from './shell.js';
+import { NotTaken } from './start.js';
 import { words } from './words.js';
 
 const page = /** @type {Element} */ (document.getElementById('page'));
 const requests = new Requests();
 page.replaceChildren();
 
-/**
- * Takes the one-time token out of the address, so that it stays in no history, and gives it for a session. Why that
- * failed is answered: it matters only to a browser that has no session yet.
- * @returns {Promise<string>}
- */
+/** So long after each failure it is tried again by itself: an API server that has just started refuses everybody. */
+const PAUSES = [500, 1000, 2000, 4000, 8000, 8000];
+
+/** Why the one-time token of the address was not taken. It matters only to a browser that has no session yet. */
+let spent = '';
+
+/** The one-time token, which is taken out of the address at once, so that it stays in no history. */
+let token = new URLSearchParams(location.hash.slice(1)).get('token');
+if (token) history.replaceState(null, '', location.pathname + location.search);
+
+/** Gives the token for a session. */
 async function openSession() {
-  const token = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (!token) return '';
-  history.replaceState(null, '', location.pathname + location.search);
+  if (!token) return;
   try {
     await post('/session', { token });
-    return '';
   } catch (error) {
-    if (error instanceof Refused && !error.isAway) return error.message;
-    throw error;
+    if (!(error instanceof Refused) || error.isAway) throw error;
+    spent = error.message;
   }
+  token = null;
 }
 
-async function start() {
-  render(html`<${Start} sentence=${words.loading} />`, page);
-  let spent = '';
+/** @param {number} failed how often it was tried in vain */
+async function start(failed) {
   try {
-    spent = await openSession();
+    await openSession();
     const me = await read('/api/me');
     render(html`<${Shell} first=${me} requests=${requests} />`, page);
     requests.look(keptPlace());
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const out = error instanceof Refused && (error.status === 401 || error.status === 403);
-    render(
-      out ? html`<${SignedOut} why=${spent || message} reason=${spent ? '' : error.reason} />` : html`<${Start} sentence=${message} retry=${start} />`,
-      page,
-    );
+    if (error instanceof Refused && error.status === 401) {
+      const isOurs = error.reason !== 'NotTaken' || spent;
+      render(isOurs ? html`<${SignedOut} why=${spent || message} />` : html`<${NotTaken} />`, page);
+      return;
+    }
+    const timer = failed < PAUSES.length ? setTimeout(() => start(failed + 1), PAUSES[failed]) : 0;
+    const retry = () => {
+      clearTimeout(timer);
+      start(failed);
+    };
+    render(html`<${Start} sentence=${message} retry=${retry} />`, page);
   }
 }
 
-onSignedOut((why, reason) => {
-  requests.stop();
-  render(html`<${SignedOut} why=${why} reason=${reason} />`, page);
-});
 followLinks();
-start();
+render(html`<${Start} sentence=${words.loading} />`, page);
+start(0);

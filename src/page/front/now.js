@@ -7,6 +7,7 @@ import { useGrowth } from './growth.js';
 import {
   STATES,
   beginsWhenApproved,
+  callName,
   isOver,
   keyOf,
   lengthOf,
@@ -25,8 +26,8 @@ import { words } from './words.js';
 /** @typedef {import('./request.js').Request} Request */
 
 /** @type {Record<string, number>} */
-const LENGTHS = { '3h': 3 * HOUR, '12h': 12 * HOUR, '2d': 2 * DAY, '14d': 14 * DAY };
-const USUAL = '12h';
+const LENGTHS = { '3h': 3 * HOUR, '6h': 6 * HOUR, '12h': 12 * HOUR, '2d': 2 * DAY, '14d': 14 * DAY };
+const USUAL = '6h';
 const ORDER = ['Active', 'Suspended', 'Scheduled', 'Pending'];
 
 /** @param {{ page: import('./shell.js').Page, query: URLSearchParams }} props */
@@ -108,7 +109,7 @@ function Row({ request, range }) {
     const { asked, begins, ends } = times(request);
     const over = isOver(request);
     return html`<tr role="row" class=${over ? 'over' : ''}>
-      <th role="rowheader" scope="row"><a href=${linkTo(request)}>${person(request)}</a></th>
+      <th role="rowheader" scope="row"><a href=${linkTo(request)}>${callName(person(request))}</a></th>
       <td role="cell" class="role">${what(request)} ${request.spec.breakGlass && html`<${BreakGlassMark} />`}</td>
       <td role="cell" class="where">${where(request)}</td>
       <td role="cell"><${State} request=${request} /></td>

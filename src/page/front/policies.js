@@ -33,7 +33,7 @@ export function Policies({ query }) {
     ${lint.error && html`<${Waiting} of=${lint} />`}
     ${policies.value && !shown.length && html`<${Empty}>
       ${all.length ? words.policies.noneFits : words.policies.none}<//>`}
-    <ul class="cards">${shown.map((policy) => html`<${Card} key=${policy.metadata.uid} policy=${policy} odd=${oddOf(policy)} />`)}</ul>`;
+    <ul class="cards tiles">${shown.map((policy) => html`<${Card} key=${policy.metadata.uid} policy=${policy} odd=${oddOf(policy)} />`)}</ul>`;
 }
 
 /** @param {{ policy: Policy, odd: Oddity[] }} props */

@@ -221,6 +221,17 @@ export function means(subject, me) {
   return name === me.username;
 }
 
+/** Who it is, as people say it. @param {string} username */
+export function callName(username) {
+  const [, namespace, name] = username.match(/^system:serviceaccount:([^:]+):([^:]+)$/) ?? [];
+  return name ? words.serviceAccount(namespace, name) : username;
+}
+
+/** The name of a subject that the server tells as `Kind/name`. @param {string} told */
+export function toldSubject(told) {
+  return told.replace(/^(User|Group|ServiceAccount)\//, '');
+}
+
 /** A subject in words. @param {Subject} subject */
 export function subjectName(subject) {
   return subject.kind === 'ServiceAccount' ? `${subject.namespace}/${subject.name}` : subject.name;

@@ -23,6 +23,8 @@ const GATHER = 40;
 /** So long a tab may be out of sight before it lets go of its connection. */
 const HIDDEN = 30_000;
 const LONGEST_PAUSE = 15_000;
+/** How often a list that was refused is tried again by itself. */
+const REFUSALS = 6;
 /** A watch that ends sooner is no good end, and is not begun again at once. */
 const SHORT = 1000;
 const KEPT = 'daypass.namespace';
@@ -38,6 +40,7 @@ export class Requests {
     /** @type {'stopped' | 'looking' | 'resting'} */
     this.state = 'stopped';
     this.pause = 0;
+    this.refusals = 0;
     this.running = new AbortController();
     this.wake = () => {};
     /** @type {Seen} */
@@ -64,8 +67,10 @@ export class Requests {
     this.running = new AbortController();
     this.byKey.clear();
     this.state = 'looking';
+    this.refusals = 0;
+    this.version = '';
     this.tell({ phase: 'loading', place, why: '' });
-    this.run(place, this.running.signal, true);
+    this.run(place, this.running.signal);
   }
 
   /** Looks no more. */
@@ -86,12 +91,19 @@ export class Requests {
     if (this.state !== 'resting') return;
     this.state = 'looking';
     this.running = new AbortController();
-    this.run(this.seen.place, this.running.signal, this.seen.phase === 'loading');
+    this.run(this.seen.place, this.running.signal);
   }
 
-  /** Tries a lost connection again at once. */
+  /** Goes on after it was stopped. */
+  goOn() {
+    if (this.state === 'stopped') this.state = 'resting';
+    this.resume();
+  }
+
+  /** Tries at once what was lost or refused. */
   retry() {
     this.wake();
+    this.goOn();
   }
 
   /** Takes in what a call just answered, so that it shows before the watch tells it. @param {Request} request */
@@ -102,12 +114,10 @@ export class Requests {
     this.gather();
   }
 
-  /**
-   * @param {string} place
-   * @param {AbortSignal} stop
-   * @param {boolean} fresh whether nothing is known yet that a watch goes on from
-   */
-  async run(place, stop, fresh) {
+  /** @param {string} place @param {AbortSignal} stop */
+  async run(place, stop) {
+    // Or a watch goes on from what is known.
+    let fresh = this.seen.phase === 'loading' || !this.version;
     while (!stop.aborted) {
       this.cut = new AbortController();
       const signal = AbortSignal.any([stop, this.cut.signal]);
@@ -117,17 +127,29 @@ export class Requests {
         await this.watch(place, signal);
       } catch (error) {
         if (stop.aborted) return;
-        // An API server that has just started refuses until it knows its roles, so what was seen once is tried again.
-        const mayPass = error instanceof Refused && error.status === 403 && this.seen.phase !== 'loading';
-        if (error instanceof Refused && !error.isAway && error.status !== 410 && !mayPass) {
-          this.state = 'stopped';
-          this.tell({ phase: 'refused', why: error.message });
-          return;
-        }
-        fresh = fresh || (error instanceof Refused && error.status === 410);
-        if (!(error instanceof Refused && error.status === 410)) await this.wait(error, stop);
+        const status = error instanceof Refused ? error.status : 0;
+        const wasSeen = this.seen.phase === 'live' || this.seen.phase === 'lost';
+        if (status === 410) fresh = true;
+        else if (!(error instanceof Refused) || error.isAway || (status === 403 && wasSeen)) await this.wait(error, stop);
+        else if (!(await this.mayPass(error, stop))) return;
       }
     }
+  }
+
+  /**
+   * Tells that it is refused. An API server that has just started refuses everybody until it knows its roles, so that is
+   * tried again some times. @param {Refused} error @param {AbortSignal} stop
+   */
+  async mayPass(error, stop) {
+    this.tell({ phase: 'refused', why: error.message });
+    this.refusals += 1;
+    if (error.status === 403 && this.refusals <= REFUSALS) {
+      this.lengthen();
+      await this.paused(stop);
+      return true;
+    }
+    this.state = 'stopped';
+    return false;
   }
 
   /** @param {string} place @param {AbortSignal} signal */
@@ -179,10 +201,19 @@ export class Requests {
 
   /** @param {unknown} error @param {AbortSignal} stop */
   async wait(error, stop) {
-    this.pause = Math.min(LONGEST_PAUSE, this.pause * 2 || 500);
+    this.lengthen();
     const why = error instanceof Refused ? error.message : '';
     // One short break is nothing to tell of.
     if (this.pause > 500 || this.seen.phase !== 'live') this.tell({ phase: 'lost', why, retryAt: now() + this.pause });
+    await this.paused(stop);
+  }
+
+  lengthen() {
+    this.pause = Math.min(LONGEST_PAUSE, this.pause * 2 || 500);
+  }
+
+  /** Waits for the pause to be over, or for somebody to end it. @param {AbortSignal} stop */
+  async paused(stop) {
     await new Promise((done) => {
       const timer = setTimeout(done, this.pause);
       this.wake = () => {

@@ -2,9 +2,10 @@
 // what is shown in place of them before anybody is signed in, or when the sign-in has ended.
 
 import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
-import { read } from './call.js';
+import { onSignedOut, read } from './call.js';
 import { MINUTE, SECOND, instant, now, useNow } from './clock.js';
 import { Announcer, Empty, Head, Left, Notice, SelectField, TextField, Time, say } from './controls.js';
+import { callName } from './request.js';
 import { keepPlace, useRequests } from './requests.js';
 import { usePlace } from './route.js';
 import { words } from './words.js';
@@ -16,7 +17,7 @@ import { Details } from './details.js';
 import { Policies } from './policies.js';
 import { History } from './history.js';
 import { Health } from './health.js';
-import { NotTaken, You } from './start.js';
+import { You } from './start.js';
 
 /** @typedef {import('./request.js').Me} Me */
 /**
@@ -41,30 +42,30 @@ const THEME = 'daypass.theme';
 export function Shell({ first, requests }) {
   const seen = useRequests(requests);
   const inbox = useInbox(seen);
-  const { me, over } = useSignIn(first);
-  useEffect(() => {
-    if (over) requests.stop();
-  }, [over]);
-  if (over) return html`<${SignedOut} why="" reason="" />`;
+  const { me, out, goOn } = useSignIn(first, requests);
   const page = { me, requests, seen, inbox };
-  return html`
-    <a class="skip" href="#main" data-plain>${words.shell.skip}</a>
-    <${Top} page=${page} />
-    <${Announcer} />
-    <main id="main" tabindex="-1">
-      <${Connection} page=${page} />
-      <${View} page=${page} />
-    </main>`;
+  // What somebody has typed is kept behind it.
+  return html`${out !== null && html`<${SignedOut} why=${out} me=${me} goOn=${goOn} />`}
+    <div hidden=${out !== null}>
+      <a class="skip" href="#main" data-plain>${words.shell.skip}</a>
+      <${Top} page=${page} />
+      <${Announcer} />
+      <main id="main" tabindex="-1">
+        <${Connection} page=${page} />
+        <${View} page=${page} />
+      </main>
+    </div>`;
 }
 
 /**
- * Who is signed in, and whether that is over. A proxy or a plugin of the login may have renewed it, so it is read again
- * when its end comes near.
+ * Who is signed in; why that is over, when it is; and how to go on when they are signed in again. A proxy or a plugin of
+ * the login may have renewed it, so it is read again when its end comes near.
  * @param {Me} first
+ * @param {import('./requests.js').Requests} requests
  */
-function useSignIn(first) {
+function useSignIn(first, requests) {
   const [me, setMe] = useState(first);
-  const [over, setOver] = useState(false);
+  const [out, setOut] = useState(/** @type {string | null} */ (null));
   const ends = instant(me.expires);
   const present = useNow(5 * SECOND);
   const [due, ended] = [present >= ends - RENEWED, present >= ends];
@@ -72,13 +73,25 @@ function useSignIn(first) {
     if (!due) return;
     read('/api/me').then(
       (next) => {
-        if (ended && instant(next.expires) <= now()) setOver(true);
+        if (ended && instant(next.expires) <= now()) setOut('');
         else setMe(next);
       },
-      () => ended && setOver(true),
+      () => ended && setOut(''),
     );
   }, [due, ended]);
-  return { me, over };
+  useEffect(() => onSignedOut(setOut), []);
+  useEffect(() => {
+    if (out !== null) requests.stop();
+  }, [out]);
+  const goOn = async () => {
+    const next = await read('/api/me');
+    // What is shown and typed is somebody else's.
+    if (next.username !== me.username) return location.reload();
+    setMe(next);
+    setOut(null);
+    requests.goOn();
+  };
+  return { me, out, goOn };
 }
 
 /** The parts of a path; none of one that is written wrongly. @param {string} path */
@@ -126,9 +139,9 @@ function Top({ page }) {
       )}
     </nav>
     <div class="who">
-      <span title=${words.shell.cluster}><span class="unseen">${words.shell.cluster} </span>${me.cluster}</span>
-      <a href="/you" title=${words.shell.signedInAs}><span class="unseen">${words.shell.signedInAs} </span>
-        <strong>${me.username}</strong></a>
+      <span><a href="/you" title=${words.shell.signedInAs}><span class="unseen">${words.shell.signedInAs} </span>
+        <strong>${callName(me.username)}</strong></a> <span class="dim" title=${words.shell.cluster}>
+        ${words.shell.on} <span class="unseen">${words.shell.cluster} </span>${me.cluster}</span></span>
       <${SignInEnd} at=${instant(me.expires)} />
       <${Live} page=${page} />
       <${Theme} />
@@ -175,7 +188,7 @@ function Connection({ page }) {
   if (seen.phase === 'lost') {
     return html`<${Notice} tone="waiting" alert>
       <p>${words.shell.lost} ${seen.why}</p>
-      <p><${Retry} at=${seen.retryAt} /> <button type="button" onClick=${() => requests.retry()}>
+      <p class="row"><${Retry} at=${seen.retryAt} /> <button type="button" onClick=${() => requests.retry()}>
         ${words.shell.retryNow}</button></p>
     <//>`;
   }
@@ -201,6 +214,7 @@ function Narrow({ page, why }) {
   };
   return html`<${Notice} tone="waiting" alert>
     <p>${words.shell.notAll} ${why}</p>
+    <p><button type="button" onClick=${() => page.requests.retry()}>${words.again}</button></p>
     <form class="row" onSubmit=${choose}>
       <${TextField} label=${words.field.namespace} value=${place} onInput=${set} required />
       <button>${words.shell.lookThere}</button>
@@ -223,17 +237,44 @@ export function Start({ sentence, retry }) {
   </main>`;
 }
 
-/** When nobody is signed in, and how to be. @param {{ why: string, reason: string }} props */
-export function SignedOut({ why, reason }) {
+/**
+ * When nobody is signed in, and how to be. Who was signed in can go on where they were.
+ * @param {{ why: string, me?: Me, goOn?: () => Promise<void> }} props
+ */
+export function SignedOut({ why, me, goOn }) {
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  const [failed, setFailed] = useState('');
   useEffect(() => {
+    const [title, opener] = [document.title, document.activeElement];
     document.title = words.shell.title(words.signedOut.title);
+    heading.current?.focus();
+    return () => {
+      document.title = title;
+      setTimeout(() => opener instanceof HTMLElement && opener.focus());
+    };
   }, []);
-  if (reason === 'NotTaken') return html`<${NotTaken} />`;
-  return html`<main class="start" id="main">
-    <h1>${words.signedOut.title}</h1>
-    <p role="alert">${why || words.signedOut.ended}</p>
-    <p>${words.signedOut.loopback} <code>kubectl daypass ui</code></p>
-    <p>${words.signedOut.cluster} <button type="button" onClick=${() => location.reload()}>
-      ${words.signedOut.again}</button></p>
+  const tryOn = () => goOn?.().catch((/** @type {Error} */ error) => setFailed(error.message));
+  return html`<main class="start" id=${goOn ? undefined : 'main'}>
+    <h1 ref=${heading} tabindex="-1">${words.signedOut.title}</h1>
+    <p role="alert">${failed || why || words.signedOut.ended}</p>
+    ${
+      goOn
+        ? html`<${WayBack} me=${me} />
+        <p>${words.signedOut.kept}</p>
+        <p><button type="button" class="main" onClick=${tryOn}>${words.signedOut.goOn}</button></p>`
+        : html`<p>${words.signedOut.loopback} <code>kubectl daypass ui</code></p>
+        <p>${words.signedOut.cluster} <button type="button" onClick=${() => location.reload()}>
+          ${words.signedOut.signIn}</button></p>`
+    }
   </main>`;
+}
+
+/** How to be signed in again beside this tab. @param {{ me?: Me }} props */
+function WayBack({ me }) {
+  if (me?.place === 'cluster') {
+    return html`<p>${words.signedOut.elsewhere} <a href="/" target="_blank" rel="noopener">
+      ${words.signedOut.signIn}</a></p>`;
+  }
+  return html`<p>${words.signedOut.rerun}</p>
+    <p><code>kubectl daypass ui --port ${location.port}</code></p>`;
 }

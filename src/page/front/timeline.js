@@ -40,7 +40,7 @@ export function ticks(range) {
 export function Axis({ range }) {
   const { all, days } = ticks(range);
   return html`<svg class="axis" aria-hidden="true" focusable="false">
-    ${all.map((at) => html`<text key=${at} x=${`${place(range, at)}%`} y="14">
+    ${all.map((at) => html`<text key=${at} x=${`${place(range, at)}%`} y="17">
       ${days ? dayOf(at) : clockTime(at, at)}</text>`)}
   </svg>`;
 }
@@ -58,7 +58,7 @@ export function Bar({ request, range }) {
     ${ticks(range).all.map((at) => html`<line key=${at} class="tick" x1=${`${place(range, at)}%`}
       x2=${`${place(range, at)}%`} y1="0" y2="100%" />`)}
     ${!outside && html`<rect class=${`${toneOf(word)} ${word.toLowerCase()} ${open ? 'open' : ''}`} x=${`${begin}%`}
-      width=${`${width}%`} y="20%" height="60%" rx="2" />`}
+      width=${`${width}%`} rx="2" />`}
     ${moves(request, range)}
     <line class="present" x1=${`${place(range, range.at)}%`} x2=${`${place(range, range.at)}%`} y1="0" y2="100%" />
   </svg>`;

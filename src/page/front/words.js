@@ -13,6 +13,7 @@ const shell = {
   skip: 'Skip to the content',
   cluster: 'Cluster',
   signedInAs: 'Signed in as',
+  on: 'on',
   signInEnds: 'Sign-in ends',
   waiting: 'waiting for you',
   theme: 'Theme',
@@ -36,10 +37,14 @@ const shell = {
 
 const signedOut = {
   title: 'Sign in again',
-  ended: 'Your sign-in has ended. Nothing that you see here is kept up to date any more.',
+  ended: 'Your sign-in has ended.',
+  kept: 'What you have typed is kept until you go on.',
+  rerun: 'End kubectl daypass ui in its terminal, if it still runs. Then run this, and open the URL that it prints:',
+  elsewhere: 'Sign in in another tab:',
+  goOn: 'Go on here',
   loopback: 'If you opened this page from your own machine, run this again:',
   cluster: 'If this page runs in the cluster, sign in again:',
-  again: 'Sign in',
+  signIn: 'Sign in',
 };
 
 const you = {
@@ -111,6 +116,7 @@ const now = {
   span: 'Time axis',
   spans: /** @type {[string, string][]} */ ([
     ['3h', '3 hours'],
+    ['6h', '6 hours'],
     ['12h', '12 hours'],
     ['2d', '2 days'],
     ['14d', '2 weeks'],
@@ -131,6 +137,7 @@ const inbox = {
   why: (/** @type {string} */ why) => (why === 'review' ? 'Review of emergency access' : why),
   until: 'by',
   riskWhy: 'Why that risk',
+  moreRisk: (/** @type {number} */ n) => `${n} more reasons`,
   decideAll: (/** @type {number} */ n) => `Decide ${n} together`,
   approveAll: (/** @type {number} */ n) => `Approve all ${n}`,
   denyAll: (/** @type {number} */ n) => `Deny all ${n}`,
@@ -300,6 +307,7 @@ const details = {
   reviews: 'What was said',
   counts: '(counts)',
   countsNot: '(does not count so far)',
+  whoReviews: 'Who reviews it',
   reviewers: (/** @type {string} */ who) => `Has yet to be reviewed by one of: ${who}`,
   bindings: 'Bindings that carry it',
   history: 'History',
@@ -457,7 +465,7 @@ export const words = {
   again: 'Try again',
   close: 'Close',
   breakGlass: 'emergency',
-  gaps: 'You may not read all that this hangs on:',
+  gaps: (/** @type {number} */ n) => `Some of what this depends on is hidden from you (${n})`,
   view: /** @type {Named} */ ({
     now: 'Now',
     inbox: 'Inbox',
@@ -492,6 +500,8 @@ export const words = {
     unreachable: 'The page’s server does not answer.',
     failed: (/** @type {number} */ status) => `The call failed with status ${status}.`,
   },
+  serviceAccount: (/** @type {string} */ namespace, /** @type {string} */ name) =>
+    `service account ${namespace}/${name}`,
   rights: {
     urls: (/** @type {string} */ verbs, /** @type {string} */ urls) => `${verbs} ${urls}`,
     resources: (/** @type {string} */ verbs, /** @type {string} */ resources, /** @type {string} */ names) =>
@@ -511,6 +521,7 @@ export const words = {
   time: {
     in: (/** @type {string} */ length) => `in ${length}`,
     ago: (/** @type {string} */ length) => `${length} ago`,
+    utc: (/** @type {string} */ local, /** @type {string} */ utc) => `${local} (${utc} UTC)`,
   },
   unit: {
     days: (/** @type {number} */ n) => `${n} d`,
@@ -522,6 +533,7 @@ export const words = {
     again: 'Look again',
     good: 'Everything that could be looked at is as it should be.',
     bad: (/** @type {number} */ n) => `${count(n, 'finding needs', 'findings need')} a look.`,
+    unread: (/** @type {number} */ n) => `${count(n, 'thing', 'things')} you may not look at.`,
     none: 'Nothing could be looked at.',
     table: 'Findings',
     columns: ['How', 'What', 'Finding'],

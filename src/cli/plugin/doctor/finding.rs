@@ -139,7 +139,7 @@ impl HealthCheck {
         let finding = self.found(FindingLevel::Unknown, unread.sentence());
         if unread.is_forbidden() {
             finding.fix(
-                "run it as somebody who may; most of it the ClusterRole daypass-auditor reads, all of it cluster-admin",
+                "have somebody look who may: the ClusterRole daypass-auditor reads most of it, cluster-admin all of it",
             )
         } else {
             finding
