@@ -8,6 +8,7 @@
 //! | [`model`] | Instants, windows, places, persons, and what a request asks for |
 //! | [`guard`] | Whether the cluster's admission policies are in force, and when they were not |
 //! | [`rbac`] | Roles, their risk, bindings, and whose an object is |
+//! | [`activity`] | What was done with a grant, as audit events of the API server say it |
 //! | [`policies`] | Policies as they are read: conditions, limits, scope, faults |
 //! | [`decision`] | Whether a request may be granted, and under which policy |
 //! | [`lifecycle`] | What happens next to a request, until its end and its review |
@@ -18,6 +19,7 @@
 //! A room uses those above it and none below. The tests in `laws` hold that, the purity, and ten properties over a
 //! simulated cluster.
 
+pub mod activity;
 pub mod decision;
 pub mod guard;
 pub mod lifecycle;

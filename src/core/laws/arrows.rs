@@ -18,7 +18,8 @@ const PARTS: [(&str, &[&str]); 9] = [
     ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify", "page"]),
 ];
 /// The rooms of the core: each may use those before it.
-const ROOMS: [&str; 9] = ["model", "guard", "rbac", "policies", "decision", "lifecycle", "record", "report", "notice"];
+const ROOMS: [&str; 10] =
+    ["model", "guard", "rbac", "activity", "policies", "decision", "lifecycle", "record", "report", "notice"];
 
 #[test]
 fn no_part_of_the_program_uses_one_that_is_built_on_it() {

@@ -1,0 +1,199 @@
+//! Calls that something else allowed and that a grant of the same person would have allowed too.
+//!
+//! Owns the running grants, as the records say of them, and whether one of them would have allowed a call. RBAC names only
+//! one binding, so without this a grant beside standing access would look unused. What the cluster gives to everybody says
+//! nothing of a grant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::deed::{Deed, Instead};
+use super::event::ReadEvent;
+use super::reason::Authorized;
+use crate::api::record::{Record, RecordKind, RecordOutcome, RecordedAccess};
+use crate::core::rbac::allowed::{AllowedOn, AskedRight};
+use crate::core::rbac::rules::{from_narrow, url_matches, verb_matches};
+
+/// For how long a grant that is over is remembered, since events may arrive late.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+/// By how much the clocks of API server and controller may differ, and how much later access may begin than is recorded.
+const SLACK: SignedDuration = SignedDuration::from_secs(2);
+/// How a service account is called as a user.
+const ACCOUNT: &str = "system:serviceaccount:";
+
+/// The grants of one cluster that run or ran a short while ago.
+#[derive(Clone, Debug, Default)]
+pub struct GrantBook {
+    grants: BTreeMap<String, BookedGrant>,
+    /// UIDs of grants by the username of who has them.
+    of_users: BTreeMap<String, BTreeSet<String>>,
+    /// Rules by namespace, where the role is one of each, by the digest of their text.
+    texts: BTreeMap<String, Arc<Vec<PlaceRules>>>,
+}
+
+#[derive(Clone, Debug)]
+struct BookedGrant {
+    username: String,
+    access: RecordedAccess,
+    /// When access was given, and when it ended or is to end.
+    spans: Vec<(Timestamp, Timestamp)>,
+    /// Since when it runs.
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+/// The rules of a role in one place.
+#[derive(Clone, Debug, Deserialize)]
+struct PlaceRules {
+    namespace: Option<String>,
+    #[serde(default)]
+    rules: Option<Vec<PolicyRule>>,
+}
+
+impl GrantBook {
+    /// Takes up what a record says. Those of one request must come in their order.
+    pub fn heed(&mut self, record: &Record) {
+        let uid = &record.request.uid;
+        let Some(subject) = &record.subject else { return };
+        let begins = matches!(record.outcome, RecordOutcome::Begun);
+        let ends = matches!(record.outcome, RecordOutcome::Ended | RecordOutcome::Refused | RecordOutcome::Rested)
+            || record.kind.known() == Some(RecordKind::Deleted);
+        // What never began is no grant.
+        if !begins && !self.grants.contains_key(uid) {
+            return;
+        }
+        let grant = self.grants.entry(uid.clone()).or_insert_with(|| BookedGrant {
+            username: subject.username.clone(),
+            access: record.access.clone(),
+            spans: Vec::new(),
+            since: None,
+            until: None,
+        });
+        self.of_users.entry(subject.username.clone()).or_default().insert(uid.clone());
+        grant.access = record.access.clone();
+        grant.until = record.given.as_ref().map(|given| given.until.0);
+        match (begins, ends, grant.since) {
+            (true, _, None) => grant.since = Some(record.at.0),
+            (_, true, Some(since)) => {
+                grant.spans.push((since, record.at.0));
+                grant.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Digests of texts that rules of grants have and that are not known.
+    pub fn lacking(&self) -> BTreeSet<String> {
+        let roles = self.grants.values().filter(|grant| grant.access.rules.is_empty());
+        let digests = roles.filter_map(|grant| grant.access.role_digest.clone());
+        digests.filter(|digest| !self.texts.contains_key(digest)).collect()
+    }
+
+    /// Takes up the text of a role. One that is none of a role gives nothing.
+    pub fn learn(&mut self, digest: String, text: &str) {
+        self.texts.insert(digest, Arc::new(serde_json::from_str(text).unwrap_or_default()));
+    }
+
+    /// Lets go what has long been over.
+    pub fn forget(&mut self, now: Timestamp) {
+        let is_over = |grant: &BookedGrant| {
+            let last = match grant.since {
+                Some(_) => grant.until,
+                None => grant.spans.last().map(|(_, until)| *until),
+            };
+            // One that rests has an end behind the span that is over.
+            let last = last.max(grant.until.filter(|_| grant.since.is_none() && !grant.spans.is_empty()));
+            last.is_some_and(|last| now.duration_since(last) > REMEMBERED)
+        };
+        self.grants.retain(|_, grant| !is_over(grant));
+        let grants = &self.grants;
+        self.of_users.retain(|_, uids| {
+            uids.retain(|uid| grants.contains_key(uid));
+            !uids.is_empty()
+        });
+        let used: BTreeSet<&String> = grants.values().filter_map(|grant| grant.access.role_digest.as_ref()).collect();
+        self.texts.retain(|digest, _| used.contains(digest));
+    }
+
+    /// UIDs of the grants of who acted that would have allowed a call which something else allowed, each with what did.
+    pub fn beside(&self, event: &ReadEvent) -> Vec<(String, Instead)> {
+        let is_allowed = matches!(event.authorized, Authorized::By(_) | Authorized::Otherwise(_));
+        if !is_allowed {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        if !event.authorized.is_for_everybody() {
+            let request = event.authorized.request().map(str::to_owned);
+            let instead = Instead { by: event.authorized.to_string(), request: request.clone() };
+            let own = self.of(event.deed.actor(), event.received).filter(|(uid, _)| Some(*uid) != request.as_ref());
+            let all = own.filter(|(_, grant)| self.allows(grant, &event.deed));
+            found.extend(all.map(|(uid, _)| (uid.clone(), instead.clone())));
+        }
+        // By which right somebody acts as another, the API server says nowhere.
+        if let Some(acting) = &event.deed.impersonated {
+            let own = self.of(&event.deed.user, event.received);
+            let all = own.filter(|(_, grant)| self.allows(grant, &impersonation(acting)));
+            let instead = Instead { by: "impersonation, of which no reason is given".to_owned(), request: None };
+            found.extend(all.map(|(uid, _)| (uid.clone(), instead.clone())));
+        }
+        found
+    }
+
+    /// The grants that somebody had at a time.
+    fn of(&self, username: &str, at: Timestamp) -> impl Iterator<Item = (&String, &BookedGrant)> {
+        let uids = self.of_users.get(username).into_iter().flatten();
+        uids.filter_map(move |uid| Some((uid, self.grants.get(uid)?))).filter(move |(_, grant)| grant.ran(at))
+    }
+
+    fn allows(&self, grant: &BookedGrant, deed: &Deed) -> bool {
+        let access = &grant.access;
+        let here = |namespace: &String| deed.namespace.as_ref() == Some(namespace);
+        if !access.cluster_wide && !access.namespaces.iter().any(here) {
+            return false;
+        }
+        if !access.rules.is_empty() {
+            let rules: Vec<PolicyRule> = access.rules.iter().map(from_narrow).collect();
+            return allow(&rules, deed);
+        }
+        let text = access.role_digest.as_ref().and_then(|digest| self.texts.get(digest));
+        let places = text.iter().flat_map(|places| places.iter());
+        let mut here = places.filter(|place| place.namespace.is_none() || place.namespace == deed.namespace);
+        here.any(|place| place.rules.as_ref().is_some_and(|rules| allow(rules, deed)))
+    }
+}
+
+impl BookedGrant {
+    fn ran(&self, at: Timestamp) -> bool {
+        let within = |from: Timestamp, until: Timestamp| from - SLACK <= at && at <= until + SLACK;
+        let running = self.since.map(|since| (since, self.until.unwrap_or(Timestamp::MAX - SLACK)));
+        self.spans.iter().copied().chain(running).any(|(from, until)| within(from, until))
+    }
+}
+
+/// The right by which somebody acts as another.
+fn impersonation(acting: &str) -> Deed {
+    let (resource, namespace, name) = match acting.strip_prefix(ACCOUNT).and_then(|rest| rest.split_once(':')) {
+        Some((namespace, name)) => ("serviceaccounts", Some(namespace.to_owned()), name),
+        None => ("users", None, acting),
+    };
+    let name = Some(name.to_owned());
+    Deed { verb: "impersonate".to_owned(), resource: resource.to_owned(), namespace, name, ..Deed::default() }
+}
+
+/// Whether rules allow a call, as Kubernetes judges it.
+fn allow(rules: &[PolicyRule], deed: &Deed) -> bool {
+    if let Some(path) = &deed.path {
+        return rules.iter().any(|rule| verb_matches(rule, &deed.verb) && url_matches(rule, path));
+    }
+    let right = AskedRight {
+        verbs: vec![deed.verb.clone()],
+        group: deed.group.clone(),
+        resource: deed.resource.clone(),
+        name: deed.name.clone(),
+    };
+    right.allowed_by(rules) == Some(AllowedOn::All)
+}

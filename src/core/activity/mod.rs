@@ -1,0 +1,11 @@
+//! What was done with a grant, as the API server's own audit log says it.
+//!
+//! [`event`] reads one event of that log, [`reason`] by which binding it was allowed, and [`deed`] what was done.
+//! [`summary`] counts what belongs to one request. A call belongs to the request whose UID stands in the name of the binding
+//! that the API server itself names, and to no other: nothing is guessed. Since RBAC names only the first binding that
+//! allows a call, uses are a lower bound.
+
+pub mod deed;
+pub mod event;
+pub mod reason;
+pub mod summary;
