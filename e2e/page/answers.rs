@@ -13,6 +13,7 @@ use crate::harness::{Cluster, private, shared};
 pub fn trials() -> Vec<Trial> {
     vec![
         shared("page::foresees_what_would_be_decided_for_each_caller", foresees),
+        shared("page::explains_for_somebody_and_acts_as_nobody", explains),
         shared("page::offers_what_each_caller_may_ask_for", options),
         shared("page::has_in_the_inbox_what_waits_for_each_caller", inbox),
         private("page::says_what_may_not_be_read", unread),
@@ -53,6 +54,10 @@ async fn foresees(cluster: Arc<Cluster>) {
     assert_eq!(as_far_as_seen["outcome"], "Granted", "{as_far_as_seen}");
     let gaps = as_far_as_seen["gaps"].as_array().unwrap();
     assert_eq!(gaps.is_empty(), as_far_as_seen["sure"].as_bool().unwrap(), "{as_far_as_seen}");
+    // alice may not read roles, so nobody says how much harm they do, and that is said.
+    assert_eq!(as_far_as_seen["risk"], Value::Null, "{as_far_as_seen}");
+    let says_so = |gap: &Value| gap.as_str().is_some_and(|gap| gap.contains("ClusterRole view could not be read"));
+    assert!(gaps.iter().any(says_so), "{as_far_as_seen}");
     // mallory is in no group that a policy names.
     let mallory = Tab::of(&cluster, MALLORY).await;
     for role in ["view", "edit"] {
@@ -65,12 +70,74 @@ async fn foresees(cluster: Arc<Cluster>) {
     assert_eq!(mallory.post("/api/foresee", &as_alice).await.refusal(), (422, "Unusable".to_owned()));
     // The answer comes true.
     cluster.ask(GRETA, &namespace, "told", draft("view")["spec"].clone()).await;
-    cluster.until(&namespace, "told", daypass::api::State::Active).await;
+    let told = cluster.until(&namespace, "told", daypass::api::State::Active).await;
+    let risk = told.status.unwrap().risk.unwrap().level;
+    assert_eq!(granted["risk"], risk.as_str(), "as the controller says it");
+    // What a request asks for of a role counts, and what there is not has no risk.
+    let pods = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] }]);
+    let mut narrow = draft("edit");
+    narrow["spec"]["rules"] = pods;
+    let (whole, narrow) = (needs, greta.post("/api/foresee", &narrow).await.ok());
+    assert!(whole["risk"] != narrow["risk"] && narrow["risk"] == "Low", "{whole} {narrow}");
+    assert_eq!(foresee(&greta, "no-such-role").await["risk"], Value::Null);
     // What is denied has something near to it.
     let far = request(&namespace, "x", json!({ "role": { "name": "view" }, "duration": "300h" }));
     let denied = greta.post("/api/foresee", &far).await.ok();
     assert_eq!(denied["outcome"], "Denied", "{denied}");
     assert_eq!(denied["nearest"]["spec"]["duration"], "1h", "{denied}");
+}
+
+/// greta looks at what others would get. Nothing is done as them, and they need not exist.
+async fn explains(cluster: Arc<Cluster>) {
+    let namespace = cluster.namespace("explain").await;
+    let asks = format!("{namespace}-asks");
+    cluster.allow(&namespace, &namespace, json!({ "roles": [{ "name": "view" }] })).await;
+    let mut spec = asks_leads();
+    spec["roles"] = json!([{ "name": "edit" }]);
+    cluster.allow(&asks, &namespace, spec).await;
+    let greta = Tab::of(&cluster, GRETA).await;
+    let of = |who: &str, groups: &[&str], role: &str| {
+        let draft = request(&namespace, "x", json!({ "role": { "name": role } }));
+        json!({ "person": { "username": who, "groups": groups }, "draft": draft })
+    };
+    let explain = async |who: &str, groups: &[&str], role: &str| {
+        let told = greta.post("/api/explain", &of(who, groups, role)).await.ok();
+        let all = told["policies"].as_array().unwrap().iter();
+        let here: Vec<Value> =
+            all.filter(|judged| judged["policy"].as_str().unwrap().starts_with(&namespace)).cloned().collect();
+        (told, here)
+    };
+    let nobody = format!("nobody-{namespace}");
+    let (granted, policies) = explain(&nobody, &["dev"], "view").await;
+    assert_eq!((&granted["outcome"], &granted["policy"]), (&json!("Granted"), &json!(namespace)), "{granted}");
+    assert_eq!(granted["person"], json!({ "username": nobody, "groups": ["dev"] }));
+    let says = |policy: &str, decides: bool, says: &str| json!({ "policy": policy, "effect": "Allow", "says": says, "decides": decides });
+    let matches = "decides: no other policy matches";
+    let other = "does not match: does not allow ClusterRole/edit";
+    assert_eq!(policies[0], says(&namespace, true, matches), "{other}");
+    assert!(
+        policies[1]["decides"] == false && policies[1]["says"].as_str().unwrap().starts_with("does not match: "),
+        "{policies:?}"
+    );
+    let (needs, policies) = explain(&nobody, &["dev"], "edit").await;
+    assert_eq!((&needs["outcome"], &needs["policy"]), (&json!("Needs"), &json!(asks)), "{needs}");
+    assert_eq!(policies[1], says(&asks, true, matches));
+    // By their groups, and by nobody else's.
+    let (denied, policies) = explain(&nobody, &["approvers"], "view").await;
+    assert_eq!(denied["outcome"], "Denied", "{denied}");
+    assert!(policies.iter().all(|judged| judged["decides"] == false), "{policies:?}");
+    for (body, refused) in [
+        (json!({ "draft": of("x", &[], "view")["draft"] }), "BadBody"),
+        (json!({ "person": { "username": " " }, "draft": of("x", &[], "view")["draft"] }), "BadBody"),
+        (json!({ "person": { "username": "x", "uid": "u" }, "draft": of("x", &[], "view")["draft"] }), "BadBody"),
+        (json!({ "person": { "username": "x" }, "draft": { "spec": {} } }), "BadBody"),
+    ] {
+        assert_eq!(greta.post("/api/explain", &body).await.refusal(), (400, refused.to_owned()), "{body}");
+    }
+    let audit = cluster.control_plane.calls_of(GRETA.name);
+    assert!(audit.iter().any(|event| event["requestURI"].as_str().is_some_and(|uri| uri.contains("accesspolicies"))));
+    assert!(audit.iter().all(|event| event["impersonatedUser"].is_null()), "greta acts as nobody");
+    assert_eq!(cluster.control_plane.calls_of(&nobody).len(), 0);
 }
 
 async fn options(cluster: Arc<Cluster>) {
@@ -161,7 +228,13 @@ async fn unread(cluster: Arc<Cluster>) {
         let gap = answer["gaps"][0].as_str().unwrap_or_default();
         assert!(gap.contains(right), "{answer}");
     }
-    assert_eq!(mallory.get("/api/lint").await.refusal(), (403, "Forbidden".to_owned()));
+    let lint = mallory.get("/api/lint").await.ok();
+    assert_eq!(lint["findings"], json!([]));
+    assert!(lint["gaps"][0].as_str().is_some_and(|gap| gap.contains("list accesspolicies")), "{lint}");
+    let body = json!({ "person": { "username": "alice", "groups": ["dev"] }, "draft": draft });
+    let explained = mallory.post("/api/explain", &body).await.ok();
+    assert_eq!((&explained["outcome"], &explained["policies"]), (&json!("Unknown"), &json!([])), "{explained}");
+    assert_eq!(explained["gaps"], foreseen["gaps"]);
     let forbidden = mallory.get(&requests(&namespace)).await;
     assert_eq!((forbidden.status, &forbidden.json()["kind"]), (403, &json!("Status")), "as the API server says it");
     let health = mallory.get("/api/health").await.ok();
@@ -177,7 +250,9 @@ async fn health(cluster: Arc<Cluster>) {
     let findings = greta.get("/api/health").await.ok()["findings"].as_array().unwrap().clone();
     let identity = findings.iter().find(|finding| finding["subject"] == "identity").unwrap();
     assert_eq!(identity["level"], "ok", "{identity}");
-    let lint = greta.get("/api/lint").await.ok()["findings"].as_array().unwrap().clone();
+    let lint = greta.get("/api/lint").await.ok();
+    assert_eq!(lint["gaps"], json!([]));
+    let lint = lint["findings"].as_array().unwrap().clone();
     let of_it: Vec<&Value> = lint.iter().filter(|finding| finding["policy"] == json!(namespace)).collect();
     let message = |finding: &&Value| finding["message"].as_str().unwrap().starts_with("spec.duration.max: ");
     assert!(of_it.iter().any(message) && of_it.iter().all(|finding| finding["severity"] == "warning"), "{lint:?}");

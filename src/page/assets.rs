@@ -34,6 +34,7 @@ pub const ASSETS: &[PageAsset] = &[
     asset!(SCRIPT, "decide.js"),
     asset!(SCRIPT, "details.js"),
     asset!(SCRIPT, "draft.js"),
+    asset!(SCRIPT, "explain.js"),
     asset!(SCRIPT, "foresee.js"),
     asset!(SCRIPT, "growth.js"),
     asset!(SCRIPT, "health.js"),

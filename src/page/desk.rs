@@ -5,7 +5,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::refusal::PageRefusal;
 use crate::api::request::AccessRequest;
@@ -19,6 +19,14 @@ pub trait PageDesk: Send + Sync + 'static {
         client: Client,
         draft: AccessRequest,
     ) -> impl Future<Output = Result<PageForecast, PageRefusal>> + Send;
+
+    /// What would be decided if this person asked, by what the caller may read. The person is never acted as.
+    fn explain(
+        &self,
+        client: Client,
+        draft: AccessRequest,
+        person: PagePerson,
+    ) -> impl Future<Output = Result<PageExplanation, PageRefusal>> + Send;
 
     /// What the caller may ask for in a namespace and in the whole cluster.
     fn options(
@@ -71,8 +79,42 @@ pub struct PageForecast {
     pub gaps: Vec<String>,
     /// How many single rights its role has; none where it cannot be read, or has every one of something.
     pub rights: Option<usize>,
+    /// How much harm what is asked for can do, from `Low` to `Critical`; none where the role cannot be read.
+    pub risk: Option<String>,
     /// Of a no: the nearest request that would not be one.
     pub nearest: Option<AccessRequest>,
+}
+
+/// Somebody, as they are logged in to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PagePerson {
+    pub username: String,
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// What would be decided if somebody asked, and what each policy says to that.
+#[derive(Clone, Debug, Serialize)]
+pub struct PageExplanation {
+    /// Who would ask.
+    pub person: PagePerson,
+    #[serde(flatten)]
+    pub forecast: PageForecast,
+    /// Each policy that the caller may read, by name.
+    pub policies: Vec<PageJudgement>,
+}
+
+/// What a policy says to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PageJudgement {
+    pub policy: String,
+    /// `Allow` or `Deny`.
+    pub effect: String,
+    /// In a sentence.
+    pub says: String,
+    /// Whether it is the one that decides.
+    pub decides: bool,
 }
 
 /// A stage that must be filled, and by whom.
@@ -186,6 +228,8 @@ pub struct PageFinding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PageLint {
     pub findings: Vec<PageOddity>,
+    /// What could not be read, in sentences.
+    pub gaps: Vec<String>,
 }
 
 /// Something that looks wrong in a policy.

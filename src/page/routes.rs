@@ -18,7 +18,7 @@ use tower::BoxError;
 
 use super::answer::{JSON, PageBody, bytes, kept_apart, refused, value};
 use super::caller::{CallLogin, PageCaller};
-use super::desk::PageDesk;
+use super::desk::{PageDesk, PagePerson};
 use super::files::{ASSETS_PATH, AskedFile};
 use super::forward::{MERGE_PATCH, forward, known};
 use super::guard::PageGuard;
@@ -56,6 +56,15 @@ struct OneTimeToken {
     token: String,
 }
 
+/// A request that somebody would make.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedByPerson {
+    person: PagePerson,
+    /// The manifest.
+    draft: Value,
+}
+
 /// Where a call goes.
 enum PageRoute {
     File(AskedFile),
@@ -68,6 +77,7 @@ enum PageRoute {
 enum ApiCall {
     Me,
     Foresee,
+    Explain,
     Options,
     Inbox,
     Health,
@@ -81,6 +91,7 @@ impl PageRoute {
         match path {
             "/session" => post(Self::Session),
             "/api/foresee" => post(Self::Api(ApiCall::Foresee)),
+            "/api/explain" => post(Self::Api(ApiCall::Explain)),
             "/api/me" => get(Self::Api(ApiCall::Me)),
             "/api/options" => get(Self::Api(ApiCall::Options)),
             "/api/inbox" => get(Self::Api(ApiCall::Inbox)),
@@ -169,9 +180,9 @@ impl<D: PageDesk> PageServer<D> {
         body: PageBody,
         login: CallLogin,
     ) -> Result<Response<PageBody>, PageRefusal> {
-        if let ApiCall::Foresee = call {
-            let draft = draft(&whole(&self.guard.rules, head, body, JSON).await?)?;
-            return Ok(value(&self.desk.foresee(login.client, draft).await?));
+        if let ApiCall::Foresee | ApiCall::Explain = call {
+            let body = whole(&self.guard.rules, head, body, JSON).await?;
+            return self.foreseen(call, &body, login.client).await;
         }
         none(&self.guard.rules, head)?;
         let namespace = only_parameter(head, call)?;
@@ -181,8 +192,23 @@ impl<D: PageDesk> PageServer<D> {
             ApiCall::Inbox => value(&self.desk.inbox(client).await?),
             ApiCall::Health => value(&self.desk.health(client).await?),
             ApiCall::Lint => value(&self.desk.lint(client).await?),
-            ApiCall::Options | ApiCall::Foresee => value(&self.desk.options(client, namespace).await?),
+            ApiCall::Options | ApiCall::Foresee | ApiCall::Explain => {
+                value(&self.desk.options(client, namespace).await?)
+            }
         })
+    }
+
+    /// What would be decided, if the caller asked or if somebody else did.
+    async fn foreseen(&self, call: &ApiCall, body: &[u8], client: Client) -> Result<Response<PageBody>, PageRefusal> {
+        if let ApiCall::Foresee = call {
+            let manifest = serde_json::from_slice(body).map_err(bad)?;
+            return Ok(value(&self.desk.foresee(client, draft(manifest)?).await?));
+        }
+        let AskedByPerson { person, draft: manifest } = serde_json::from_slice(body).map_err(bad)?;
+        if person.username.trim().is_empty() {
+            return Err(PageRefusal::BadBody("person.username is missing: say who would ask".to_owned()));
+        }
+        Ok(value(&self.desk.explain(client, draft(manifest)?, person).await?))
     }
 
     /// Who the caller is, and where.
@@ -234,8 +260,7 @@ fn only_parameter(head: &Parts, call: &ApiCall) -> Result<String, PageRefusal> {
 }
 
 /// The request that a body has, as it would be sent.
-fn draft(body: &[u8]) -> Result<AccessRequest, PageRefusal> {
-    let manifest: Value = serde_json::from_slice(body).map_err(bad)?;
+fn draft(manifest: Value) -> Result<AccessRequest, PageRefusal> {
     if manifest.get("status").is_some_and(|status| !status.is_null()) {
         return Err(PageRefusal::BadBody("status is not for the caller to write: leave it out".to_owned()));
     }

@@ -26,7 +26,7 @@ use tower::{BoxError, service_fn as tower_service_fn};
 
 use super::answer::PageBody;
 use super::caller::{BearerPlace, OwnLogin, PageCaller};
-use super::desk::{PageDesk, PageForecast, PageHealth, PageInbox, PageLint, PageOptions};
+use super::desk::{PageDesk, PageExplanation, PageForecast, PageHealth, PageInbox, PageLint, PageOptions, PagePerson};
 use super::guard::PageGuard;
 use super::refusal::PageRefusal;
 use super::routes::PageServer;
@@ -51,6 +51,10 @@ impl PageDesk for EmptyDesk {
         Err(PageRefusal::Unusable("nothing is foreseen".to_owned()))
     }
 
+    async fn explain(&self, _: Client, _: AccessRequest, _: PagePerson) -> Result<PageExplanation, PageRefusal> {
+        Err(PageRefusal::Unusable("nothing is explained".to_owned()))
+    }
+
     async fn options(&self, _: Client, _: String) -> Result<PageOptions, PageRefusal> {
         Ok(PageOptions { options: Vec::new(), gaps: Vec::new() })
     }
@@ -64,7 +68,7 @@ impl PageDesk for EmptyDesk {
     }
 
     async fn lint(&self, _: Client) -> Result<PageLint, PageRefusal> {
-        Ok(PageLint { findings: Vec::new() })
+        Ok(PageLint { findings: Vec::new(), gaps: Vec::new() })
     }
 }
 

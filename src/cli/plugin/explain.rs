@@ -20,6 +20,8 @@ use crate::runtime::clock::Clock;
 
 mod printed;
 
+pub use self::printed::says;
+
 /// The command line of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {

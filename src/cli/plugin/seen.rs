@@ -21,6 +21,7 @@ use super::error::PluginError;
 use crate::api::conditions::{self, ConditionStatus};
 use crate::api::reason::Reason;
 use crate::api::request::{AccessRequest, PolicyRef, RoleRisk};
+use crate::api::risk::RiskLevel;
 use crate::api::subject::{RoleKind, RoleName};
 use crate::controller::observe::{self, DecodedPolicy, DecodedRequest};
 use crate::core::decision::protected::{Protected, USUAL_RELEASE};
@@ -111,6 +112,30 @@ impl fmt::Display for Unseen {
             ),
         }
     }
+}
+
+impl Unseen {
+    fn is_of_role(&self, name: &RoleName) -> bool {
+        matches!(self, Self::Role { role, .. } if role == name)
+    }
+}
+
+/// What could not be read for several requests, each thing once.
+pub fn each_once<'a>(gaps: impl IntoIterator<Item = &'a Unseen>) -> Vec<Unseen> {
+    let (mut once, mut namespaces) = (Vec::new(), BTreeSet::new());
+    for gap in gaps {
+        match gap {
+            Unseen::Namespaces(names) => namespaces.extend(names.iter().cloned()),
+            // How much harm it is taken to do differs with the rules that are asked for.
+            Unseen::Role { role, .. } if once.iter().any(|known: &Unseen| known.is_of_role(role)) => {}
+            gap if once.contains(gap) => {}
+            gap => once.push(gap.clone()),
+        }
+    }
+    if !namespaces.is_empty() {
+        once.insert(0, Unseen::Namespaces(namespaces.into_iter().collect()));
+    }
+    once
 }
 
 /// The policies, as the caller may read them, for any number of requests; and beside them what else is the same for all of
@@ -335,6 +360,12 @@ impl<'a> Seen<'a> {
         Some(if rules.iter().any(lists) { usize::MAX } else { rules::rights(&rules) })
     }
 
+    /// How much harm what the request asks for can do; none when its role may not be read, or is not there.
+    pub fn known_risk(&self) -> Option<RiskLevel> {
+        let level = self.risk.as_ref().and_then(|risk| risk.level.known())?;
+        (level != RiskLevel::Unknown).then_some(level)
+    }
+
     /// What would be granted, in lines: what the request asks of its role, or else each rule of the role. None when that may not
     /// be read.
     pub fn rights_in_lines(&self) -> Option<Vec<String>> {
@@ -459,6 +490,28 @@ mod tests {
     use super::*;
     use crate::core::laws::fixtures::request;
     use serde_json::json;
+
+    #[test]
+    fn what_may_not_be_read_is_said_once_for_all_requests() {
+        let role = |name: &str, taken_for: &str| Unseen::Role {
+            role: RoleName { kind: RoleKind::ClusterRole, name: name.to_owned() },
+            why: "forbidden".to_owned(),
+            taken_for: taken_for.to_owned(),
+        };
+        let namespaces = |names: &[&str]| Unseen::Namespaces(names.iter().map(ToString::to_string).collect());
+        let requests = Unseen::Requests { why: "forbidden".to_owned() };
+        let all = [
+            role("view", "Low"),
+            namespaces(&["shop"]),
+            requests.clone(),
+            role("edit", "Low"),
+            role("view", "High"),
+            namespaces(&["bank", "shop"]),
+            requests.clone(),
+        ];
+        let once = [namespaces(&["bank", "shop"]), role("view", "Low"), requests, role("edit", "Low")];
+        assert_eq!(each_once(&all), once);
+    }
 
     #[test]
     fn while_the_guard_or_the_clock_is_wrong_nothing_is_promised() {

@@ -2,8 +2,9 @@
 
 import { html, useMemo, useState } from './vendor/preact-htm.js';
 import { GROUP, read } from './call.js';
-import { Empty, Head, Notice, TextField, Waiting, useAnswer } from './controls.js';
+import { Empty, Gaps, Head, Notice, TextField, Waiting, useAnswer } from './controls.js';
 import { draftOf, emptyForm } from './draft.js';
+import { Explain } from './explain.js';
 import { Forecast, useForecast } from './foresee.js';
 import { sentences } from './readable.js';
 import { setQuery } from './route.js';
@@ -15,9 +16,9 @@ import { words } from './words.js';
 /** @param {{ page: import('./shell.js').Page, query: URLSearchParams }} props */
 export function Policies({ query }) {
   const policies = useAnswer(async () => (await read(`${GROUP}/accesspolicies?limit=500`)).items, []);
-  const lint = useAnswer(async () => (await read('/api/lint')).findings, []);
+  const lint = useAnswer(() => read('/api/lint'), []);
   const oddOf = (/** @type {Policy} */ policy) =>
-    (lint.value ?? []).filter((/** @type {Oddity} */ each) => each.policy === policy.metadata.name);
+    (lint.value?.findings ?? []).filter((/** @type {Oddity} */ each) => each.policy === policy.metadata.name);
   const wish = query.get('name') ?? '';
   /** @type {Policy[]} */
   const all = policies.value ?? [];
@@ -27,10 +28,12 @@ export function Policies({ query }) {
   return html`<${Head} title=${words.view.policies}><p class="dim">
     ${policies.value && words.policies.count(shown.length, all.length)}</p><//>
     <${Try} />
+    <${Explain} />
     <div class="filters" role="search"><${TextField} label=${words.policies.find} type="search" value=${wish}
       onInput=${(/** @type {string} */ name) => setQuery({ name })} /></div>
     <${Waiting} of=${policies} />
     ${lint.error && html`<${Waiting} of=${lint} />`}
+    ${lint.value && policies.value && html`<${Gaps} gaps=${lint.value.gaps} />`}
     ${policies.value && !shown.length && html`<${Empty}>
       ${all.length ? words.policies.noneFits : words.policies.none}<//>`}
     <ul class="cards tiles">${shown.map((policy) => html`<${Card} key=${policy.metadata.uid} policy=${policy} odd=${oddOf(policy)} />`)}</ul>`;

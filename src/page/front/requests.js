@@ -4,7 +4,7 @@
 import { useEffect, useState } from './vendor/preact-htm.js';
 import { GROUP, Refused, read, requestPath, send, withQuery } from './call.js';
 import { now } from './clock.js';
-import { keyOf } from './request.js';
+import { isCanary, keyOf } from './request.js';
 
 /** @typedef {import('./request.js').Request} Request */
 /**
@@ -234,7 +234,8 @@ export class Requests {
 
   /** @param {Partial<Seen>} change */
   tell(change) {
-    const all = [...this.byKey.values()].sort((a, b) =>
+    const people = [...this.byKey.values()].filter((request) => !isCanary(request));
+    const all = people.sort((a, b) =>
       a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1,
     );
     this.seen = { ...this.seen, ...change, all, byKey: this.byKey };

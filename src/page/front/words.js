@@ -268,6 +268,21 @@ const foresee = {
   useNearest: 'Take this instead',
 };
 
+const explain = {
+  title: 'Explain: what would be decided if somebody else asked?',
+  hint: 'This is computed here with what you may read. Nothing is sent, and nobody is acted as.',
+  username: 'User',
+  groups: 'Groups',
+  groupsHint: 'One a line, as the login of this person has them. Everybody who is logged in is in system:authenticated.',
+  ask: 'Explain',
+  of: (/** @type {string} */ who, /** @type {string} */ groups) =>
+    `If ${who} asked, ${groups ? `in the groups ${groups}` : 'in no group'}, as far as you can see:`,
+  none: 'Say who would ask for what, and where.',
+  policies: 'What each policy says',
+  columns: ['Policy', 'Effect', 'Says'],
+  effect: /** @type {Named} */ ({ Allow: 'Allows', Deny: 'Denies' }),
+};
+
 const details = {
   lead: {
     asks: (/** @type {string} */ who, /** @type {string} */ role, /** @type {string} */ where) =>
@@ -456,6 +471,7 @@ export const words = {
   ask,
   weekly,
   foresee,
+  explain,
   details,
   policies,
   policy,

@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::draft::as_if_sent;
 use crate::api::request::AccessRequest;
+use crate::api::risk::RiskLevel;
 use crate::api::subject::Subject;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
@@ -57,6 +58,10 @@ pub struct Foreseen {
     pub gaps: Vec<Unseen>,
     /// How many single rights its role has, if that can be read.
     pub rights_of_role: Option<usize>,
+    /// How much harm what it asks for can do, if the role can be read.
+    pub risk: Option<RiskLevel>,
+    /// How it stands, and what each policy says to it; none where so little may be read that nothing can be said.
+    pub explanation: Option<Explanation>,
     /// Requests near to it, the nearest first, when it would be denied.
     near: Vec<Alternative>,
 }
@@ -70,16 +75,20 @@ impl ForecastReading<'_> {
         let request = as_if_sent(draft, self.now);
         match Seen::of(self.cluster, &request, self.policies, self.installation).await {
             Ok(seen) => {
-                let forecast = Forecast::of(&seen, self.now);
+                let explanation = seen.explain(self.now);
+                let forecast = Forecast::by(&seen, &explanation);
                 let denied = forecast.is_denied();
                 let near = if denied { alternatives(&seen.snapshot(), self.now) } else { Vec::new() };
-                Ok(Foreseen { forecast, rights_of_role: seen.rights_of_role(), gaps: seen.gaps, near })
+                let (rights_of_role, risk) = (seen.rights_of_role(), seen.known_risk());
+                Ok(Foreseen { forecast, rights_of_role, risk, explanation: Some(explanation), gaps: seen.gaps, near })
             }
             // Who may ask for namespaces by label need not see them.
             Err(error @ PluginError::NamespacesNotListed) => Ok(Foreseen {
                 forecast: Forecast::Unknown { why: error.to_string() },
                 gaps: Vec::new(),
                 rights_of_role: None,
+                risk: None,
+                explanation: None,
                 near: Vec::new(),
             }),
             Err(error) => Err(error),
@@ -115,15 +124,14 @@ impl Forecast {
     ) -> Result<(Self, Vec<Unseen>), PluginError> {
         let request = as_if_sent(draft, now);
         match Seen::of(cluster, &request, policies, installation).await {
-            Ok(seen) => Ok((Self::of(&seen, now), seen.gaps)),
+            Ok(seen) => Ok((Self::by(&seen, &seen.explain(now)), seen.gaps)),
             // Who may ask for namespaces by label need not see them.
             Err(error @ PluginError::NamespacesNotListed) => Ok((Self::Unknown { why: error.to_string() }, Vec::new())),
             Err(error) => Err(error),
         }
     }
 
-    fn of(seen: &Seen<'_>, now: Timestamp) -> Self {
-        let explanation = seen.explain(now);
+    fn by(seen: &Seen<'_>, explanation: &Explanation) -> Self {
         let escalation = |stage: &str| {
             let policy = explanation.decides.as_ref().and_then(|decides| seen.policies.set.get(&decides.policy));
             match policy {
@@ -133,7 +141,7 @@ impl Forecast {
             .map(|stage| stage.escalate_to)
             .unwrap_or_default()
         };
-        Self::told(&explanation, &seen.gaps, &escalation)
+        Self::told(explanation, &seen.gaps, &escalation)
     }
 
     /// From an account of it. `escalation` says who else may agree in a stage once it had to wait too long.

@@ -119,9 +119,10 @@ fn granted(grant: &Grant) -> String {
     format!("{} in {place} for {}{until}{by}", grant.role, grant.duration)
 }
 
-fn row_of_policy(policy: &Judged, because: &str) -> Vec<TextSpan> {
+/// What a policy says to a request, in a sentence; `because` says why the one that decides does.
+pub fn says(policy: &Judged, because: &str) -> String {
     let why = policy.why.join(", ");
-    let shown = match policy.verdict {
+    match policy.verdict {
         Verdict::Decides => format!("decides: {because}"),
         Verdict::Matches => "matches, and does not decide".to_owned(),
         Verdict::FallsShort => format!("does not match: {why}"),
@@ -129,9 +130,12 @@ fn row_of_policy(policy: &Judged, because: &str) -> Vec<TextSpan> {
         Verdict::DoesNotTouch => "denies nothing of this".to_owned(),
         Verdict::Broken => format!("cannot be used: {why}"),
         Verdict::Doubted => format!("is not used: {why}"),
-    };
+    }
+}
+
+fn row_of_policy(policy: &Judged, because: &str) -> Vec<TextSpan> {
     let effect = if policy.effect == Effect::Deny { "Deny" } else { "Allow" };
-    vec![policy.name.clone().into(), effect.into(), shown.into()]
+    vec![policy.name.clone().into(), effect.into(), says(policy, because).into()]
 }
 
 fn row_of_stage(stage: &StageProgress) -> Vec<TextSpan> {

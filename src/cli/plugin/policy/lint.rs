@@ -58,10 +58,12 @@ pub async fn stored(cluster: &Cluster, release: &str) -> Result<Warnings, Plugin
         }
     }
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.client.clone());
-    // Without the right to list them, globs are not held against namespaces.
-    let namespaces = cluster.read(namespaces.list_metadata(&ListParams::default())).await.ok();
-    let known: Option<Namespaces> = namespaces.map(|list| list.items.iter().map(observe::namespace).collect());
-    Ok(all(&policies, unreadable, known.as_ref(), Protected::with_release(release)))
+    let listed = cluster.read(namespaces.list_metadata(&ListParams::default())).await;
+    let (known, gap) = match listed {
+        Ok(list) => (Some(list.items.iter().map(observe::namespace).collect::<Namespaces>()), None),
+        Err(why) => (None, Some(format!("names of namespaces in policies were not looked at: {why}"))),
+    };
+    Ok(Warnings { gap, ..all(&policies, unreadable, known.as_ref(), Protected::with_release(release)) })
 }
 
 /// What the controller makes of a policy that it cannot decode: it might deny, so nothing is decided.
@@ -77,6 +79,8 @@ fn unread(invalid: &InvalidObject) -> Warning {
 pub struct Warnings {
     policies: usize,
     pub found: Vec<Warning>,
+    /// What could not be looked at, and why.
+    pub gap: Option<String>,
 }
 
 impl Warnings {
@@ -106,7 +110,7 @@ fn all(
 ) -> Warnings {
     let count = policies.len() + unreadable.len();
     let found = in_order([lint(policies, known, protected), unreadable].concat());
-    Warnings { policies: count, found }
+    Warnings { policies: count, found, gap: None }
 }
 
 #[cfg(test)]

@@ -5,26 +5,29 @@
 use kube::Client;
 use kube::ResourceExt;
 
+use crate::api::policy::Effect;
 use crate::api::request::AccessRequest;
 use crate::api::subject::Identity;
 use crate::cli::plugin::ask::forecast::{Forecast, ForecastReading, Foreseen, StageAsked};
 use crate::cli::plugin::ask::options::{AskOption, AskOptions};
-use crate::cli::plugin::cluster::ClusterAddress;
+use crate::cli::plugin::cluster::{Cluster, ClusterAddress};
 use crate::cli::plugin::decide::pending::{PendingInCluster, PendingRequest, PendingSearch, ReviewTask};
 use crate::cli::plugin::doctor;
 use crate::cli::plugin::doctor::finding::{CheckFinding, FindingLevel, HealthCheck};
 use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::explain::says;
 use crate::cli::plugin::identity;
 use crate::cli::plugin::policy::lint;
 use crate::cli::plugin::see::words;
-use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Unseen};
+use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Unseen, each_once};
 use crate::core::model::duration;
 use crate::core::model::subjects::is_same_person;
+use crate::core::report::explain::{Explanation, Judged, Verdict};
 use crate::core::report::lint::{Oddity, Warning};
 use crate::core::report::offers::OfferPlace;
 use crate::page::desk::{
-    PageDesk, PageEscalation, PageFinding, PageForecast, PageHealth, PageInbox, PageLevel, PageLint, PageOddity,
-    PageOption, PageOptions, PageOutcome, PageStage, PageTask,
+    PageDesk, PageEscalation, PageExplanation, PageFinding, PageForecast, PageHealth, PageInbox, PageJudgement,
+    PageLevel, PageLint, PageOddity, PageOption, PageOptions, PageOutcome, PagePerson, PageStage, PageTask,
 };
 use crate::page::refusal::PageRefusal;
 use crate::runtime::clock::Clock;
@@ -45,17 +48,19 @@ impl PageDesk for UiDesk {
         let cluster = self.cluster.with(client);
         let who = identity::caller(&cluster).await.map_err(refusal)?;
         let draft = asked_by(draft, who).map_err(refusal)?;
-        let policies = match PoliciesRead::read(&cluster).await {
-            Ok(policies) => policies,
-            Err(error) if error.is_forbidden() => return Ok(unknown(&error)),
-            Err(error) => return Err(refusal(error)),
-        };
-        let installation = &self.installation;
-        let reading =
-            ForecastReading { cluster: &cluster, policies: &policies, installation, now: Clock::wall().now() };
-        let foreseen = reading.of(&draft).await.map_err(refusal)?;
-        let nearest = reading.nearest(&foreseen).await.map_err(refusal)?;
-        Ok(PageForecast { nearest: nearest.map(|(request, _)| request), ..told(&draft, &foreseen) })
+        Ok(self.foreseen(&cluster, &draft).await?.0)
+    }
+
+    async fn explain(
+        &self,
+        client: Client,
+        mut draft: AccessRequest,
+        person: PagePerson,
+    ) -> Result<PageExplanation, PageRefusal> {
+        let PagePerson { username, groups } = person.clone();
+        draft.spec.requester = Some(Identity { username, uid: None, groups });
+        let (forecast, policies) = self.foreseen(&self.cluster.with(client), &draft).await?;
+        Ok(PageExplanation { person, forecast, policies })
     }
 
     async fn options(&self, client: Client, namespace: String) -> Result<PageOptions, PageRefusal> {
@@ -93,9 +98,48 @@ impl PageDesk for UiDesk {
 
     async fn lint(&self, client: Client) -> Result<PageLint, PageRefusal> {
         let warnings = lint::stored(&self.cluster.with(client), self.installation.release()).await;
-        let warnings = warnings.map_err(refusal)?;
-        Ok(PageLint { findings: warnings.found.iter().map(oddity).collect() })
+        match warnings {
+            Ok(warnings) => {
+                let gaps = warnings.gap.iter().map(ToString::to_string).collect();
+                Ok(PageLint { findings: warnings.found.iter().map(oddity).collect(), gaps })
+            }
+            Err(error) if error.is_forbidden() => Ok(PageLint { findings: Vec::new(), gaps: vec![error.to_string()] }),
+            Err(error) => Err(refusal(error)),
+        }
     }
+}
+
+impl UiDesk {
+    /// What would be decided about a request of whoever it names, and what each policy says to it.
+    async fn foreseen(
+        &self,
+        cluster: &Cluster,
+        draft: &AccessRequest,
+    ) -> Result<(PageForecast, Vec<PageJudgement>), PageRefusal> {
+        let policies = match PoliciesRead::read(cluster).await {
+            Ok(policies) => policies,
+            Err(error) if error.is_forbidden() => return Ok((unknown(&error), Vec::new())),
+            Err(error) => return Err(refusal(error)),
+        };
+        let installation = &self.installation;
+        let reading = ForecastReading { cluster, policies: &policies, installation, now: Clock::wall().now() };
+        let foreseen = reading.of(draft).await.map_err(refusal)?;
+        let nearest = reading.nearest(&foreseen).await.map_err(refusal)?;
+        let forecast = PageForecast { nearest: nearest.map(|(request, _)| request), ..told(draft, &foreseen) };
+        Ok((forecast, foreseen.explanation.as_ref().map(judgements).unwrap_or_default()))
+    }
+}
+
+/// What each policy says.
+fn judgements(explanation: &Explanation) -> Vec<PageJudgement> {
+    let because = explanation.decides.as_ref().map(|decides| decides.because.to_string()).unwrap_or_default();
+    let of = |judged: &Judged| PageJudgement {
+        policy: judged.name.clone(),
+        effect: if judged.effect == Effect::Deny { "Deny" } else { "Allow" }.to_owned(),
+        says: says(judged, &because),
+        decides: judged.verdict == Verdict::Decides,
+    };
+    explanation.policies.iter().map(of).collect()
 }
 
 /// The request as its caller would make it.
@@ -131,6 +175,7 @@ fn unknown(why: &PluginError) -> PageForecast {
         reasons: Vec::new(),
         gaps: vec![why.to_string()],
         rights: None,
+        risk: None,
         nearest: None,
     }
 }
@@ -158,6 +203,7 @@ fn told(draft: &AccessRequest, foreseen: &Foreseen) -> PageForecast {
         reasons: Vec::new(),
         gaps: foreseen.gaps.iter().map(Unseen::to_string).collect(),
         rights: foreseen.rights_of_role.filter(|rights| *rights < usize::MAX),
+        risk: foreseen.risk.map(|risk| risk.to_string()),
         nearest: None,
     };
     match forecast {
@@ -208,12 +254,8 @@ impl UiDesk {
 }
 
 fn inbox(found: PendingInCluster) -> PageInbox {
-    let mut gaps: Vec<String> = found.gaps.iter().map(ToString::to_string).collect();
-    for gap in found.waiting.iter().flat_map(|waiting| &waiting.gaps).map(ToString::to_string) {
-        if !gaps.contains(&gap) {
-            gaps.push(gap);
-        }
-    }
+    let unseen = each_once(found.waiting.iter().flat_map(|waiting| &waiting.gaps));
+    let gaps = found.gaps.iter().map(ToString::to_string).chain(unseen.iter().map(ToString::to_string)).collect();
     PageInbox { requests: found.waiting.iter().map(task).collect(), gaps }
 }
 
