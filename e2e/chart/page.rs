@@ -23,7 +23,11 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
     let of_page = |object: &&Value| object["metadata"]["name"].as_str().is_some_and(|name| name.contains("page"));
     assert_eq!(none.iter().find(of_page), None, "it is off");
 
-    let objects = rendered(&control_plane, &["--set", "clusterName=eu-1,watchNamespaces={bank,shop}"]).await;
+    let objects = rendered(
+        &control_plane,
+        &["--set", "clusterName=eu-1,watchNamespaces={bank,shop},page.signOutPath=/oauth2/sign_out"],
+    )
+    .await;
     let named = |kind: &str| find(&objects, kind, PAGE).unwrap_or_else(|| panic!("no {kind} {PAGE}"));
     let deployment = &named("Deployment")["spec"];
     let rolling = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } });
@@ -35,6 +39,7 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
         "--token-header=Authorization",
         "--listen=0.0.0.0:8443",
         "--probes=0.0.0.0:8080",
+        "--sign-out=/oauth2/sign_out",
         "--plain-http",
         "--api-server-ca=/etc/daypass-page/api-server/ca.crt",
         "--release-namespace=daypass-system",
@@ -169,18 +174,17 @@ pub async fn refuses_values_that_cannot_work(control_plane: Arc<ControlPlane>) {
         ("page.origin=https://access.example.com/", "at '/page/origin': 'https://access.example.com/' does not match"),
         ("page.origin=https://Access.example.com", "at '/page/origin'"),
         ("page.origin=*", "at '/page/origin'"),
-        (
-            "page.ingressFrom=null",
-            "page.ingressFrom is empty, so nobody could call the page: name the pods of the proxy",
-        ),
+        ("page.ingressFrom=[]", "page.ingressFrom is empty, so nobody could call the page: name the pods of the proxy"),
         ("page.tokenHeader=Cookie", "page.tokenHeader is Cookie, which says something else: name Authorization"),
         ("page.tokenHeader=X Token", "at '/page/tokenHeader': 'X Token' does not match"),
         ("page.certificateSecret=a/b", "at '/page/certificateSecret': 'a/b' does not match"),
+        ("page.signOutPath=//evil.example", "at '/page/signOutPath': '//evil.example' does not match"),
         ("page.replicas=0", "at '/page/replicas': minimum: got 0, want 1"),
         ("page.orgin=https://a", "at '/page': additional properties 'orgin' not allowed"),
         ("page.image.tags=1", "at '/page/image': additional properties 'tags' not allowed"),
     ] {
-        let args = ["template", "daypass", &chart(), "-n", NAMESPACE, "--set", &on, "--set", value];
+        let how = if value.ends_with("[]") { "--set-json" } else { "--set" };
+        let args = ["template", "daypass", &chart(), "-n", NAMESPACE, "--set", &on, how, value];
         let refusal = control_plane.helm_refused(&args).await;
         assert!(refusal.contains(words), "{value}: {refusal}");
     }

@@ -69,7 +69,12 @@ impl Issuer {
 
     /// A token of other claims than those of an ID token of kubectl; `exp` is added, and `iss` where there is none.
     pub fn signed(&self, claims: Value) -> String {
-        self.state.signed(claims, now().as_second() + 600)
+        self.signed_for(claims, 600)
+    }
+
+    /// The same for so many seconds.
+    pub fn signed_for(&self, claims: Value, seconds: i64) -> String {
+        self.state.signed(claims, now().as_second() + seconds)
     }
 
     /// The `auth-provider` of a kubeconfig for somebody who holds this ID token and the first refresh token.

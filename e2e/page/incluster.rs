@@ -8,14 +8,15 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::tab::{JSON, requests};
-use crate::harness::cast::{request, until_stamped};
-use crate::harness::issuer::{self, Issuer};
+use crate::harness::binaries::Version;
+use crate::harness::cast::request;
+use crate::harness::issuer::Issuer;
 use crate::harness::page::{ClusterPage, HOST, KeptConnection, OF_PAGE, PAGE, VALUES};
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::trial::private_control_plane;
 use crate::harness::users::{ALICE, BOB, CAROL, GRETA, MALLORY, User};
 use crate::harness::wait::now;
-use crate::harness::{Cluster, ControlPlane, eventually, shared};
+use crate::harness::{Cluster, ControlPlane, binaries, eventually, shared};
 
 /// How long what happens in the cluster may take to be seen.
 const SOON: Duration = Duration::from_secs(20);
@@ -28,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         shared("page::in_cluster::a_token_is_looked_for_in_one_header_alone", other_header),
         shared("page::in_cluster::what_is_not_for_it_is_refused", refused),
         shared("page::in_cluster::no_second_call_hides_behind_a_first", smuggled),
+        shared("page::in_cluster::files_come_once_and_small_and_answers_as_they_are", files),
         shared("page::in_cluster::goes_on_until_proxies_know_that_it_ends", ends),
         Trial::test("page::in_cluster::a_watch_ends_with_the_token_that_it_was_begun_with", || {
             private_control_plane(ended)
@@ -280,6 +282,35 @@ async fn smuggled(cluster: Arc<Cluster>) {
     }
 }
 
+/// Files say nothing of anybody, so they may be kept and compressed. An answer that tells by its length what is in it may not.
+async fn files(cluster: Arc<Cluster>) {
+    let page = page(&cluster, "page-files", &["--sign-out=/oauth2/sign_out"]).await;
+    let mut connection = page.connect().await;
+    let gzip = format!("{}Accept-Encoding: gzip, br\r\n", bearer(ALICE));
+    let index = connection.call("GET /inbox", &bearer(ALICE), "").await;
+    let text = String::from_utf8(index.body.clone()).unwrap();
+    let paths: Vec<&str> = text.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    let (mut plain, mut sent) = (index.body.len(), connection.call("GET /inbox", &gzip, "").await.body.len());
+    for path in &paths {
+        let whole = connection.call(&format!("GET {path}"), &bearer(ALICE), "").await;
+        let small = connection.call(&format!("GET {path}"), &gzip, "").await;
+        assert_eq!((small.status, small.header("content-encoding")), (200, Some("gzip")), "{path}");
+        assert_eq!(small.header("cache-control"), Some("public, max-age=31536000, immutable"), "{path}");
+        (plain, sent) = (plain + whole.body.len(), sent + small.body.len());
+    }
+    println!("page in the cluster: {} files, {plain} bytes, {sent} as they are sent", paths.len() + 1);
+    let tag = index.header("etag").unwrap();
+    let again = connection.call("GET /inbox", &format!("If-None-Match: {tag}\r\n"), "").await;
+    assert_eq!((again.status, again.body.len()), (304, 0), "a second visit");
+    for path in ["/api/me", "/api/inbox", &requests("default")] {
+        let answer = connection.call(&format!("GET {path}"), &gzip, "").await;
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
+    let me = connection.call("GET /api/me", &bearer(ALICE), "").await.json();
+    assert_eq!(me["signOut"], "/oauth2/sign_out");
+}
+
 async fn ends(cluster: Arc<Cluster>) {
     let page = page(&cluster, "page-ends", &[]).await;
     let mut watching = page.connect().await;
@@ -298,48 +329,52 @@ async fn watch(connection: &mut KeptConnection, headers: &str) {
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("x-accel-buffering: no"), "{head}");
 }
 
+/// The file of the example by which an API server trusts an issuer, with this one in it.
+fn trusting(issuer: &Issuer) -> Value {
+    let path = binaries::repository().join("examples/page/authentication.yaml");
+    let mut file: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let trusted = &mut file["jwt"][0]["issuer"];
+    trusted["url"] = json!(issuer.url);
+    trusted["certificateAuthority"] = json!(issuer.certificate);
+    // Before 1.34 it was a beta.
+    if Version::run().number() < 34 {
+        file["apiVersion"] = json!("apiserver.config.k8s.io/v1beta1");
+    }
+    file
+}
+
 /// By tokens of an issuer that the API server trusts, as people have them.
 async fn ended() {
     let issuer = Issuer::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let authority = folder.path().join("issuer.crt");
-    std::fs::write(&authority, &issuer.certificate).unwrap();
-    let flags = [
-        format!("--oidc-issuer-url={}", issuer.url),
-        format!("--oidc-client-id={}", issuer::CLIENT),
-        format!("--oidc-ca-file={}", authority.display()),
-        "--oidc-signing-algs=ES256".to_owned(),
-        "--oidc-username-prefix=-".to_owned(),
-        "--oidc-groups-claim=groups".to_owned(),
-    ];
-    let flags: Vec<&'static str> = flags.into_iter().map(|flag| &*String::leak(flag)).collect();
-    let control_plane = Arc::new(ControlPlane::start_with(AUDIT_POLICY, Vec::leak(flags)).await);
+    let file = folder.path().join("authentication.json");
+    std::fs::write(&file, trusting(&issuer).to_string()).unwrap();
+    let flag: &'static str = String::leak(format!("--authentication-config={}", file.display()));
+    let control_plane = Arc::new(ControlPlane::start_with(AUDIT_POLICY, Vec::leak(vec![flag])).await);
     let cluster = Cluster::on(control_plane.clone()).await;
-    until_stamped(&cluster.kubectl(MALLORY)).await;
     let page = page(&cluster, "page-ended", &[]).await;
     let mut connection = page.connect().await;
     let of = |token: &str| format!("Authorization: Bearer {token}\r\n");
-    let ida = issuer.signed(json!({ "aud": issuer::CLIENT, "sub": "ida", "groups": ["dev"] }));
+    let claims = |audience: &str| json!({ "aud": audience, "sub": "1", "email": "ida@example.com", "email_verified": true, "groups": ["dev"] });
+    let ida = issuer.signed(claims("kubernetes"));
     let me = eventually("the API server knows the issuer", SOON, async || {
         let me = page.connect().await.call("GET /api/me", &of(&ida), "").await;
         if me.status == 200 { Ok(me.json()) } else { Err(format!("{me:?}")) }
     })
     .await;
-    assert_eq!((&me["username"], &me["groups"][0]), (&json!("ida"), &json!("dev")));
+    assert_eq!((&me["username"], &me["groups"][0]), (&json!("ida@example.com"), &json!("dev")));
     let expires: k8s_openapi::jiff::Timestamp = me["expires"].as_str().unwrap().parse().unwrap();
     assert!(expires > now(), "{me}");
 
-    let short = issuer.token("ida", 6);
-    watch(&mut connection, &of(&short)).await;
+    watch(&mut connection, &of(&issuer.signed_for(claims("kubernetes"), 6))).await;
     let end = now() + Duration::from_secs(6);
     while connection.chunk().await.is_some() {}
     let late = now().duration_since(end).as_secs_f64();
-    assert!((-2.0..2.0).contains(&late), "the watch ended {late} s after its token");
+    assert!((-3.0..2.0).contains(&late), "the watch ended {late} s after its token");
     let mut connection = page.connect().await;
-    let over = connection.call("GET /api/me", &of(&issuer.token("ida", -60)), "").await;
+    let over = connection.call("GET /api/me", &of(&issuer.signed_for(claims("kubernetes"), -60)), "").await;
     assert_eq!(over.refusal(), (401, "SignInAgain".to_owned()), "{over:?}");
     // The token of another application has not ended, and signing in again would not help.
-    let other = issuer.signed(json!({ "aud": "another", "sub": "ida" }));
-    let refused = connection.call("GET /api/me", &of(&other), "").await;
+    let refused = connection.call("GET /api/me", &of(&issuer.signed(claims("another"))), "").await;
     assert_eq!(refused.refusal(), (401, "NotTaken".to_owned()), "{refused:?}");
 }

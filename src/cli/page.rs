@@ -68,6 +68,10 @@ pub struct PageArgs {
     /// Header that has the token of the caller. In Authorization it stands behind the word Bearer, in any other alone.
     #[arg(long, value_name = "NAME", default_value = "authorization", value_parser = token_header)]
     token_header: HeaderName,
+    /// Path of this origin at which the proxy ends the login of who comes there, such as /oauth2/sign_out. Left out: the page
+    /// has no such link.
+    #[arg(long, value_name = "PATH", value_parser = sign_out)]
+    sign_out: Option<String>,
     #[command(flatten)]
     installation: InstallationArgs,
     #[command(flatten)]
@@ -142,6 +146,7 @@ fn server(args: PageArgs, api_server: Uri, authorities: Vec<Vec<u8>>) -> PageSer
     let name = args.log.cluster.unwrap_or_else(|| api_server.host().unwrap_or_default().to_owned());
     let cluster = ClusterAddress::for_tokens(api_server.to_string().trim_end_matches('/').to_owned());
     let place = BearerPlace::new(api_server, authorities).with_tokens_in(args.token_header);
+    let place = place.with_sign_out(args.sign_out);
     PageServer {
         guard: PageGuard::new(args.origin.scheme, &args.origin.host),
         session: None,
@@ -175,6 +180,13 @@ fn api_server(text: &str) -> Result<Uri, String> {
     } else {
         Err(format!("it is https:// with a host and nothing behind it: {way_out}"))
     }
+}
+
+/// A link of the page leads to no other host.
+fn sign_out(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains('\\');
+    let is_uri = text.parse::<Uri>().is_ok_and(|uri| uri.authority().is_none());
+    if is_path && is_uri { Ok(text.to_owned()) } else { Err("write a path, such as /oauth2/sign_out".to_owned()) }
 }
 
 /// A header that only the proxy writes, as far as can be seen from here.
@@ -216,6 +228,16 @@ mod tests {
         }
         let args = read(&["--plain-http", "--api-server=https://[fd00::1]:6443"]).unwrap();
         assert_eq!(args.api_server.unwrap().authority().unwrap(), "[fd00::1]:6443");
+    }
+
+    #[test]
+    fn the_link_that_signs_out_leads_to_no_other_host() {
+        for wrong in ["https://evil.example/", "//evil.example", "/\\evil.example", "oauth2/sign_out", ""] {
+            let why = read(&["--plain-http", "--sign-out", wrong]).unwrap_err();
+            assert!(why.contains("/oauth2/sign_out"), "{wrong}: {why}");
+        }
+        let args = read(&["--plain-http", "--sign-out=/oauth2/sign_out?rd=%2F"]).unwrap();
+        assert_eq!(args.sign_out.as_deref(), Some("/oauth2/sign_out?rd=%2F"));
     }
 
     #[test]

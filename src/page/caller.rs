@@ -50,6 +50,8 @@ pub struct BearerPlace {
     config: Box<Config>,
     /// Which header of a call has the token; no other one is looked at.
     header: HeaderName,
+    /// Where people end their login at the proxy, on this origin.
+    sign_out: Option<String>,
 }
 
 /// The login of one call.
@@ -76,12 +78,17 @@ impl BearerPlace {
         let mut config = Config::new(server);
         config.root_cert = Some(authorities);
         config.read_timeout = None;
-        Self { config: Box::new(config), header: AUTHORIZATION }
+        Self { config: Box::new(config), header: AUTHORIZATION, sign_out: None }
     }
 
     /// The same, with tokens in this header. In any but `Authorization` a token stands without a word before it.
     pub fn with_tokens_in(self, header: HeaderName) -> Self {
         Self { header, ..self }
+    }
+
+    /// The same, with a path at which the proxy ends the login of who comes there.
+    pub fn with_sign_out(self, path: Option<String>) -> Self {
+        Self { sign_out: path, ..self }
     }
 
     fn login(&self, headers: &HeaderMap) -> Result<CallLogin, PageRefusal> {
@@ -155,6 +162,14 @@ impl PageCaller {
     /// Whether a network lies between the page and browsers.
     pub fn is_far(&self) -> bool {
         matches!(self, Self::Bearer(_))
+    }
+
+    /// The path at which a caller ends their login, where there is one.
+    pub fn sign_out(&self) -> Option<&str> {
+        match self {
+            Self::Own(_) => None,
+            Self::Bearer(place) => place.sign_out.as_deref(),
+        }
     }
 
     /// Where the page is, in a word: on somebody's machine, or in the cluster.

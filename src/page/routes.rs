@@ -214,14 +214,18 @@ impl<D: PageDesk> PageServer<D> {
     /// Who the caller is, and where.
     async fn me(&self, login: &CallLogin) -> Result<Value, PageRefusal> {
         let known = known(login).await?;
-        Ok(json!({
+        let mut me = json!({
             "username": known.who.username,
             "groups": known.who.groups,
             "cluster": self.cluster,
             "place": self.caller.place(),
             "expires": known.ends.map(|end| end.to_string()),
             "version": env!("CARGO_PKG_VERSION"),
-        }))
+        });
+        if let Some(path) = self.caller.sign_out() {
+            me["signOut"] = json!(path);
+        }
+        Ok(me)
     }
 }
 

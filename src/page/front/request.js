@@ -55,7 +55,7 @@ import { words } from './words.js';
  * @property {{ kind: string, name: string, namespace?: string }[]} [bindings]
  * @typedef {{ metadata: Metadata, spec: Spec, status?: Status }} Request
  * @typedef {{ apiVersion: string, kind: string, metadata: { generateName: string, namespace: string }, spec: Spec }} Draft
- * @typedef {{ username: string, groups: string[], cluster: string, place: string, expires: string | null, version: string }} Me
+ * @typedef {{ username: string, groups: string[], cluster: string, place: string, expires: string | null, version: string, signOut?: string }} Me
  */
 
 const OVER = new Set(['Denied', 'Expired', 'Revoked', 'Lapsed', 'Failed', 'Extended']);

@@ -12,6 +12,7 @@ export function You({ page }) {
     <p>${me.groups.length ? words.you.groups : words.you.noGroups}</p>
     ${me.groups.length > 0 && html`<ul>${me.groups.map((group) => html`<li key=${group}>${group}</li>`)}</ul>`}
     <p>${words.you.names}</p>
+    ${me.signOut && html`<p><a href=${me.signOut} data-plain>${words.you.signOut}</a></p>`}
     <h2>${words.you.where}</h2>
     <${Kinds} />`;
 }

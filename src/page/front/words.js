@@ -54,6 +54,7 @@ const you = {
   noGroups: 'It has you in no group.',
   names:
     'Two ways to log in may give you two names, and access belongs to the name that asked for it. The name at the top is the one that what you do here is done under; kubectl auth whoami shows that of your kubectl.',
+  signOut: 'Sign out',
   where: 'Where this page works',
   table: 'Where this page works, by kind of cluster',
   columns: ['Cluster', 'This page in the cluster', 'kubectl daypass ui on your machine'],
