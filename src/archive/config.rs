@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::activity::{ActivityRules, ClusterAccounts};
 use super::who::keys::{IssuerKeys, KeySource};
 use super::who::oidc::{OidcReaders, ReadableRecords};
 use super::who::token::TokenIssuer;
@@ -24,6 +25,17 @@ pub struct ArchiveConfig {
     /// Who reads from outside.
     #[serde(default)]
     readers: ReadersEntry,
+    /// What is kept of audit events.
+    #[serde(default)]
+    activity: ActivityEntry,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ActivityEntry {
+    /// Whether each event of a grant is kept as well.
+    #[serde(default)]
+    lines: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,6 +110,18 @@ pub struct Believed {
     pub clusters: Vec<WritingCluster>,
     /// Readers outside of the cluster.
     pub readers: Option<OidcReaders>,
+    /// Whether each audit event of a grant is kept as well.
+    pub lines: bool,
+}
+
+impl Believed {
+    /// What is told of audit events, in an archive within the cluster of this UID whose records these accounts write.
+    pub fn activity(&self, home: &str, writers: &[String]) -> ActivityRules {
+        let here = (home.to_owned(), ClusterAccounts::of_writers(writers));
+        let others =
+            self.clusters.iter().map(|there| (there.uid.clone(), ClusterAccounts::of_writers(&there.accounts)));
+        ActivityRules { clusters: others.chain([here]).collect(), lines: self.lines }
+    }
 }
 
 impl ArchiveConfig {
@@ -125,7 +149,7 @@ impl ArchiveConfig {
         let clusters: Result<_, _> =
             clusters.map(|(n, entry)| entry.believed(&format!("clusters[{n}]"), home)).collect();
         let readers = self.readers.oidc.map(|entry| entry.believed(&issuers)).transpose()?;
-        Ok(Believed { clusters: clusters?, readers })
+        Ok(Believed { clusters: clusters?, readers, lines: self.activity.lines })
     }
 }
 

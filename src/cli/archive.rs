@@ -140,13 +140,21 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     let unusable = |e| ArchiveEnd::Io("cannot use the authority of the API server".to_owned(), e);
     let door = ArchiveDoor::new(certificate.clone(), provider, proxy).map_err(unusable)?;
     let (calls, probed) = (probes::listen(args.listen).await?, probes::listen(args.probes).await?);
+    let activity = Arc::new(believed.activity(&home, &args.writer));
     let clusters: BTreeMap<String, String> = args.writer.into_iter().map(|writer| (writer, home.clone())).collect();
     let figures = ArchiveFigures::default();
     let writers = RecordWriters { clusters, others: believed.clusters };
     let (store_of_desk, outside) = (store.clone(), believed.readers);
     let figures_of_desk = figures.clone();
-    let desk =
-        ArchiveDesk { store: store_of_desk, client: client.clone(), home, writers, outside, figures: figures_of_desk };
+    let desk = ArchiveDesk {
+        store: store_of_desk,
+        client: client.clone(),
+        home,
+        writers,
+        outside,
+        figures: figures_of_desk,
+        activity,
+    };
     info!(address = %args.listen, cluster = desk.home, "receives records");
     tokio::select! {
         () = door.clone().serve(calls, server::routes(desk), stop) => Ok(()),

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::super::who::readers::{GROUP, RESOURCE, VERSION};
+use super::super::who::readers::{ACTIVITY, FINDINGS, GROUP, RESOURCE, VERSION};
 use super::answer;
 
 /// `GET /apis`.
@@ -20,12 +20,15 @@ pub async fn group() -> Response {
 
 /// `GET /apis/GROUP/VERSION`.
 pub async fn resources() -> Response {
-    let records = json!({
-        "name": RESOURCE, "singularName": "record", "namespaced": true, "kind": "Record", "verbs": ["list"],
-    });
+    let resource = |name: &str, one: &str, namespaced: bool, kind: &str| json!({ "name": name, "singularName": one, "namespaced": namespaced, "kind": kind, "verbs": ["list"] });
+    let all = [
+        resource(RESOURCE, "record", true, "Record"),
+        resource(ACTIVITY, "activity", true, "Activity"),
+        resource(FINDINGS, "finding", false, "Finding"),
+    ];
     let list = json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{GROUP}/{VERSION}"),
-        "resources": [records],
+        "resources": all,
     });
     answer::json(list.to_string())
 }

@@ -1,12 +1,16 @@
 //! What the archive tells Prometheus.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::super::activity::Taken;
 use crate::api::delivery::ChainAnswer;
 
 /// A handle on the figures; clones share them.
@@ -16,6 +20,37 @@ pub struct ArchiveFigures {
     delivered: Counter,
     refused: Family<RuleLabels, Counter>,
     lacking: Counter,
+    events: Family<EventLabels, Counter>,
+    calls: Family<TieLabels, Counter>,
+    marks: Family<ServerLabels, Gauge<f64, AtomicU64>>,
+    lag: Family<ClusterLabels, Gauge<f64, AtomicU64>>,
+    unexplained: Family<FindingLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    readable: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TieLabels {
+    by: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServerLabels {
+    cluster: String,
+    server: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabels {
+    cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    why: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,7 +67,23 @@ impl Default for ArchiveFigures {
         let lacking = Counter::default();
         let help = "Answers that a text is not held which a delivered record names";
         registry.register("texts_lacking", help, lacking.clone());
-        Self { registry: Arc::new(registry), delivered, refused, lacking }
+        let (events, calls) = (Family::<EventLabels, Counter>::default(), Family::<TieLabels, Counter>::default());
+        registry.register("audit_events", "Audit events that arrived, again or not", events.clone());
+        let help = "Calls in audit events that a grant allowed, or would have allowed beside what did";
+        registry.register("audit_calls", help, calls.clone());
+        let marks = Family::<ServerLabels, Gauge<f64, AtomicU64>>::default();
+        let help = "When an API server was heard last, by the call of a canary, in seconds since 1970";
+        registry.register("audit_heard_timestamp_seconds", help, marks.clone());
+        let lag = Family::<ClusterLabels, Gauge<f64, AtomicU64>>::default();
+        let help = "How long the latest event of a delivery was on its way";
+        registry.register("audit_lag_seconds", help, lag.clone());
+        let unexplained = Family::<FindingLabels, Counter>::default();
+        registry.register(
+            "unexplained_writes",
+            "Writes that no record explains, when they are told",
+            unexplained.clone(),
+        );
+        Self { registry: Arc::new(registry), delivered, refused, lacking, events, calls, marks, lag, unexplained }
     }
 }
 
@@ -48,6 +99,32 @@ impl ArchiveFigures {
     /// So many texts were answered to be missing.
     pub fn lack(&self, texts: usize) {
         self.lacking.inc_by(texts as u64);
+    }
+
+    /// What became of audit events of a cluster.
+    pub fn fed(&self, cluster: &str, taken: &Taken, now: Timestamp) {
+        self.events.get_or_create(&EventLabels { readable: "true".to_owned() }).inc_by(taken.events as u64);
+        for (by, calls) in [("grant", taken.tied), ("beside", taken.beside)] {
+            self.calls.get_or_create(&TieLabels { by: by.to_owned() }).inc_by(calls as u64);
+        }
+        for mark in &taken.marks {
+            let labels = ServerLabels { cluster: cluster.to_owned(), server: mark.server.clone() };
+            let gauge = self.marks.get_or_create(&labels);
+            // One that comes late says nothing new.
+            gauge.set(mark.at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64().max(gauge.get()));
+        }
+        if let Some(latest) = taken.latest {
+            let lag = now.duration_since(latest).as_secs_f64();
+            self.lag.get_or_create(&ClusterLabels { cluster: cluster.to_owned() }).set(lag);
+        }
+        for (_, why) in &taken.told {
+            self.unexplained.get_or_create(&FindingLabels { why: format!("{why:?}") }).inc();
+        }
+    }
+
+    /// So many events came that cannot be read.
+    pub fn unreadable(&self, events: usize) {
+        self.events.get_or_create(&EventLabels { readable: "false".to_owned() }).inc_by(events as u64);
     }
 
     /// As OpenMetrics.

@@ -3,7 +3,9 @@
 //! Owns the routes. Writers call [`writing`] with their token; the API server calls [`reading`] for people. Who calls is for
 //! [`super::who`], the port and its bounds for [`door`].
 
+pub mod activity;
 pub mod answer;
+pub mod audit;
 pub mod discovery;
 pub mod door;
 pub mod export;
@@ -14,11 +16,14 @@ pub mod reading;
 mod tests;
 pub mod writing;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{get, post};
 use kube::Client;
 
 use self::figures::ArchiveFigures;
+use super::activity::ActivityRules;
 use super::store::ArchiveStore;
 use super::who::oidc::OidcReaders;
 use super::who::writers::RecordWriters;
@@ -38,6 +43,8 @@ pub struct ArchiveDesk {
     /// Who reads without the API server, if anybody does.
     pub outside: Option<OidcReaders>,
     pub figures: ArchiveFigures,
+    /// What is told of audit events.
+    pub activity: Arc<ActivityRules>,
 }
 
 /// All of them.
@@ -46,11 +53,16 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/v1/records", post(writing::deliver))
         .route("/v1/heads", get(writing::heads))
         .route("/v1/open", get(writing::open))
+        .route("/v1/audit/events", post(audit::take))
+        .route("/v1/activity/uses", post(audit::uses))
         .route("/apis", get(discovery::groups))
         .route("/apis/archive.daypass.dev", get(discovery::group))
         .route("/apis/archive.daypass.dev/v1", get(discovery::resources))
         .route("/apis/archive.daypass.dev/v1/records", get(reading::everywhere))
         .route("/apis/archive.daypass.dev/v1/namespaces/{namespace}/records", get(reading::in_namespace))
+        .route("/apis/archive.daypass.dev/v1/activity", get(activity::everywhere))
+        .route("/apis/archive.daypass.dev/v1/namespaces/{namespace}/activity", get(activity::in_namespace))
+        .route("/apis/archive.daypass.dev/v1/findings", get(activity::findings))
         .route("/apis/archive.daypass.dev/v1/texts/{digest}", get(reading::text))
         .route("/openapi.json", get(async || answer::json(OPENAPI.to_owned())))
         .with_state(desk)

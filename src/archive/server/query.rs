@@ -18,6 +18,9 @@ const OF_KUBERNETES: [&str; 4] = ["pretty", "resourceVersion", "resourceVersionM
 pub(super) const NAMES: [&str; 9] =
     ["cluster", "request", "person", "role", "namespace", "policy", "kind", "outcome", "text"];
 
+/// Parameters of a call about activity.
+pub(super) const OF_ACTIVITY: [&str; 3] = ["cluster", "request", "format"];
+
 /// A form to export in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
@@ -33,6 +36,42 @@ pub struct AskedList {
     pub search: Search,
     /// Left out: a page, as a list of Kubernetes.
     pub format: Option<ExportFormat>,
+}
+
+/// Which request is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedActivity {
+    /// UID of the request.
+    pub request: String,
+    /// UID of the cluster; left out, that of the archive.
+    pub cluster: Option<String>,
+    /// Whether the events themselves are asked for.
+    pub lines: bool,
+}
+
+impl AskedActivity {
+    /// From the query of a call.
+    ///
+    /// # Errors
+    /// On a parameter that is none, or when no request is named.
+    pub fn read(query: &str) -> Result<Self, FailedCall> {
+        let (mut request, mut cluster, mut lines) = (None, None, false);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "request" => request = Some(value.into_owned()),
+                "cluster" => cluster = Some(value.into_owned()),
+                "format" if value == "jsonl" => lines = true,
+                "format" => return Err(FailedCall::bad(format!("format: {value:?} is not jsonl; leave it out"))),
+                name if OF_KUBERNETES.contains(&name) => {}
+                name => {
+                    let known = OF_ACTIVITY.join(", ");
+                    return Err(FailedCall::bad(format!("{name}: it is no parameter; there are {known}")));
+                }
+            }
+        }
+        let missing = || FailedCall::bad("request: it is missing; ask with request=UID".to_owned());
+        Ok(Self { request: request.ok_or_else(missing)?, cluster, lines })
+    }
 }
 
 impl AskedList {

@@ -27,7 +27,7 @@ pub async fn everywhere(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, None).await?;
+    admit(&desk, &by, &headers, RESOURCE, None).await?;
     list(desk, AskedList::read(&query.unwrap_or_default())?).await
 }
 
@@ -39,7 +39,7 @@ pub async fn in_namespace(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, Some(&namespace)).await?;
+    admit(&desk, &by, &headers, RESOURCE, Some(&namespace)).await?;
     let mut listing = AskedList::read(&query.unwrap_or_default())?;
     for (name, asked, only) in
         [("namespace", &listing.search.namespace, &namespace), ("cluster", &listing.search.cluster, &desk.home)]
@@ -59,7 +59,7 @@ pub async fn text(
     Path(digest): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, None).await?;
+    admit(&desk, &by, &headers, RESOURCE, None).await?;
     let text = desk.store.text(&digest).await?.ok_or_else(|| FailedCall {
         code: axum::http::StatusCode::NOT_FOUND,
         reason: "NotFound",
@@ -73,16 +73,17 @@ pub async fn text(
 
 /// Lets nobody in but those whom the API server brings and who have the right there, and those whom a token of the readers'
 /// issuer names.
-async fn admit(
+pub(super) async fn admit(
     desk: &ArchiveDesk,
     by: &CalledBy,
     headers: &HeaderMap,
+    resource: &str,
     namespace: Option<&str>,
 ) -> Result<(), FailedCall> {
     let (username, allowed) = match (&by.0, &desk.outside) {
         (Some(proxy), _) => {
             let reader = proxy.reader(headers).ok_or_else(from_nobody)?;
-            let allowed = may_list(&desk.client, &reader, namespace).await;
+            let allowed = may_list(&desk.client, &reader, resource, namespace).await;
             let allowed = allowed.map_err(|error| FailedCall::away(format!("cannot ask who may read: {error}")))?;
             (reader.username, allowed)
         }
@@ -94,12 +95,12 @@ async fn admit(
         (None, None) => return Err(from_nobody()),
     };
     if allowed {
-        tracing::info!(user = username, namespace, "reads records");
+        tracing::info!(user = username, resource, namespace, "reads");
         return Ok(());
     }
     let place = namespace.map_or_else(|| "in the whole cluster".to_owned(), |name| format!("in namespace {name}"));
     let way_out = match by.0 {
-        Some(_) => format!("needs a role with verb list on {RESOURCE}.{GROUP} {place}; ask for one"),
+        Some(_) => format!("needs a role with verb list on {resource}.{GROUP} {place}; ask for one"),
         None => format!("is in no group that may read {place}; ask for one, or read a namespace of yours"),
     };
     Err(FailedCall::forbidden(format!("user {username:?} {way_out}")))

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tower::service_fn;
 
+use super::super::activity::{ClusterAccounts, tests as activity};
 use super::super::store::sqlite::SqliteStore;
 use super::super::tests::Story;
 use super::super::who::front_proxy::FrontProxy;
@@ -49,10 +50,11 @@ fn api_server() -> Client {
             }
         } else {
             let asked = &spec["resourceAttributes"];
-            let records = [("group", "archive.daypass.dev"), ("resource", "records"), ("verb", "list")];
-            let about_records = records.iter().all(|(name, value)| asked[*name] == *value);
+            let archives = [("group", "archive.daypass.dev"), ("verb", "list")];
+            let about_records = archives.iter().all(|(name, value)| asked[*name] == *value);
             let allowed = match spec["user"].as_str().unwrap() {
                 "auditor" => true,
+                "reader-of-records" => asked["resource"] == "records",
                 "shopkeeper" => asked["namespace"] == "shop",
                 _ => false,
             };
@@ -62,6 +64,12 @@ fn api_server() -> Client {
         Ok::<_, Infallible>(axum::http::Response::new(KubeBody::from(review.to_string().into_bytes())))
     });
     Client::new(server, "default")
+}
+
+/// Whose events are told apart, in the cluster of the archive.
+fn rules() -> ActivityRules {
+    let here = ClusterAccounts::of_writers([&WRITER.to_owned()]);
+    ActivityRules { clusters: [("here".to_owned(), here)].into(), lines: true }
 }
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
@@ -118,6 +126,7 @@ impl OpenArchive {
             writers,
             outside: None,
             figures: figures.clone(),
+            activity: Arc::new(rules()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -152,7 +161,12 @@ impl OpenArchive {
     }
 
     async fn push(&self, token: &str, body: String) -> (StatusCode, Value) {
-        let request = Request::post("/v1/records").header("authorization", format!("Bearer {token}"));
+        self.post(token, "/v1/records", body).await
+    }
+
+    /// Calls as the writer.
+    async fn post(&self, token: &str, path: &str, body: String) -> (StatusCode, Value) {
+        let request = Request::post(path).header("authorization", format!("Bearer {token}"));
         let (code, body) = self.call(None, request.header("host", "a").body(body.into()).unwrap()).await.unwrap();
         (code, serde_json::from_str(&body).unwrap())
     }
@@ -306,6 +320,67 @@ async fn lists_go_page_by_page_and_exports_are_whole() {
 }
 
 #[tokio::test]
+async fn events_are_taken_of_writers_and_what_was_done_is_told_to_who_may_see_it() {
+    let archive = OpenArchive::start().await;
+    let start = k8s_openapi::jiff::Timestamp::now();
+    archive.push("push", Story::of(activity::UID, 2).bytes().join("\n")).await;
+    let (one, two) = (activity::call("one", activity::UID, start, 0), activity::call("two", activity::UID, start, 1));
+    let events = "/v1/audit/events";
+    for (token, code) in [("none", 401), ("stray", 403)] {
+        assert_eq!(archive.post(token, events, one.to_string()).await.0.as_u16(), code, "{token}");
+    }
+    let lines = format!("{one}\n{{\"kind\":\"secret\"}}\nno event\n\n{one}\n");
+    assert_eq!(archive.post("push", events, lines).await, (StatusCode::OK, json!({ "events": 2 })));
+    let list = json!({ "kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [one, two] });
+    assert_eq!(archive.post("push", events, list.to_string()).await, (StatusCode::OK, json!({ "events": 2 })));
+    let figures = archive.figures.text().unwrap();
+    for line in
+        ["events_total{readable=\"true\"} 4", "events_total{readable=\"false\"} 2", "calls_total{by=\"grant\"} 2"]
+    {
+        assert!(figures.contains(&format!("daypass_archive_audit_{line}")), "{figures}");
+    }
+
+    let asked = json!({ "requests": [activity::UID, "none"] }).to_string();
+    let (code, known) = archive.post("push", "/v1/activity/uses", asked.clone()).await;
+    assert_eq!(
+        (code, &known["uses"][0]["calls"], known["uses"].as_array().unwrap().len()),
+        (StatusCode::OK, &json!(2), 1)
+    );
+    assert_eq!(archive.post("stray", "/v1/activity/uses", asked).await.0, StatusCode::FORBIDDEN);
+    let many = json!({ "requests": vec!["uid"; 501] }).to_string();
+    assert_eq!(archive.post("push", "/v1/activity/uses", many).await.0, StatusCode::BAD_REQUEST);
+
+    let base = "/apis/archive.daypass.dev/v1";
+    let of = |namespace: &str| format!("{base}{namespace}/activity?request={}", activity::UID);
+    for (user, path, code) in [
+        ("auditor", of(""), 200),
+        ("shopkeeper", of(""), 403),
+        ("shopkeeper", of("/namespaces/shop"), 200),
+        ("shopkeeper", of("/namespaces/bank"), 403),
+        ("reader-of-records", of(""), 403),
+        ("reader-of-records", format!("{base}/findings"), 403),
+        ("auditor", format!("{base}/findings"), 200),
+        ("auditor", format!("{base}/activity"), 400),
+        ("auditor", format!("{base}/activity?request=a&person=alice"), 400),
+        ("auditor", format!("{base}/activity?request=a&format=csv"), 400),
+    ] {
+        assert_eq!(archive.read(user, &path).await.0.as_u16(), code, "{user}: {path}");
+    }
+    let answer: Value = serde_json::from_str(&archive.read("shopkeeper", &of("/namespaces/shop")).await.1).unwrap();
+    let found = &answer["items"][0];
+    assert_eq!(
+        (&found["known"], &found["calls"], &found["name"]),
+        (&json!("Used"), &json!(2), &json!("fix")),
+        "{answer}"
+    );
+    assert_eq!((&found["rows"][0]["verb"], &found["rows"][0]["calls"]), (&json!("list"), &json!(2)), "{answer}");
+    let elsewhere: Value = serde_json::from_str(&archive.read("auditor", &of("/namespaces/bank")).await.1).unwrap();
+    assert_eq!(elsewhere["items"], json!([]), "a path of a namespace shows no other");
+    let lines = archive.read("auditor", &format!("{}&format=jsonl", of(""))).await.1;
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+}
+
+#[tokio::test]
 async fn anybody_may_ask_what_is_served() {
     let archive = OpenArchive::start().await;
     for path in ["/apis", "/apis/archive.daypass.dev", "/apis/archive.daypass.dev/v1"] {
@@ -336,6 +411,10 @@ fn what_is_served_is_what_the_document_says() {
         let all = document["paths"][path]["get"]["parameters"].as_array().unwrap().iter();
         all.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
+    for path in ["activity", "namespaces/{namespace}/activity"] {
+        let known: BTreeSet<String> = query::OF_ACTIVITY.map(str::to_owned).into();
+        assert_eq!(parameters(&format!("/apis/archive.daypass.dev/v1/{path}")), known, "{path}");
+    }
     let known = query::NAMES.iter().chain(&["since", "until", "limit", "continue", "format"]);
     let known: BTreeSet<String> = known.map(|name| (*name).to_owned()).collect();
     for path in [RECORDS, "/apis/archive.daypass.dev/v1/namespaces/{namespace}/records"] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -23,16 +23,7 @@ pub async fn deliver(State(desk): State<ArchiveDesk>, request: Request) -> Resul
     let (parts, body) = request.into_parts();
     // Before a byte of the body takes memory.
     let cluster = desk.writers.cluster(&desk.client, &parts.headers).await?;
-    let body = timeout(ARRIVAL, to_bytes(body, MOST_BYTES)).await.map_err(|_| FailedCall {
-        code: StatusCode::REQUEST_TIMEOUT,
-        reason: "Timeout",
-        message: format!("body: it did not arrive within {} s; send less at a time", ARRIVAL.as_secs()),
-    })?;
-    let body = body.map_err(|why| FailedCall {
-        code: StatusCode::PAYLOAD_TOO_LARGE,
-        reason: "RequestEntityTooLarge",
-        message: format!("body: {why}; send at most {MOST_BYTES} bytes at a time"),
-    })?;
+    let body = whole(body).await?;
     let delivery = read(&body, &cluster)?;
     let records = delivery.records.len();
     let named = delivery.records.iter().flat_map(|arrival| named(&arrival.record)).map(str::to_owned).collect();
@@ -45,6 +36,20 @@ pub async fn deliver(State(desk): State<ArchiveDesk>, request: Request) -> Resul
     let lacks = desk.store.lacking(named).await?;
     desk.figures.lack(lacks.len());
     Ok(answer::json(json!(ChainAnswers { requests: answers, lacks }).to_string()))
+}
+
+/// A body, bounded in time and size.
+pub(super) async fn whole(body: Body) -> Result<Bytes, FailedCall> {
+    let body = timeout(ARRIVAL, to_bytes(body, MOST_BYTES)).await.map_err(|_| FailedCall {
+        code: StatusCode::REQUEST_TIMEOUT,
+        reason: "Timeout",
+        message: format!("body: it did not arrive within {} s; send less at a time", ARRIVAL.as_secs()),
+    })?;
+    body.map_err(|why| FailedCall {
+        code: StatusCode::PAYLOAD_TOO_LARGE,
+        reason: "RequestEntityTooLarge",
+        message: format!("body: {why}; send at most {MOST_BYTES} bytes at a time"),
+    })
 }
 
 /// `GET /v1/heads?uid=...&uid=...`: what is held of these requests of the writer's cluster.

@@ -3,6 +3,7 @@
 //! Owns what a store does, the same for both: what it answered to be held is on disk. Statements that both understand are
 //! in [`search`], tables in [`schema`]. It must not judge what arrives: [`super::judge`] does.
 
+pub mod activity;
 #[cfg(test)]
 mod lives;
 pub mod postgres;

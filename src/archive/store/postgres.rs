@@ -9,15 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Transaction};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, GenericClient, NoTls, Row as DatabaseRow, Transaction};
 use tracing::warn;
 
+use super::super::activity::Taken;
+use super::super::activity::books::GrantBooks;
+use super::super::activity::tables::Row;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
-use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, WordIndex};
+use super::activity::ArrivedActivity;
+use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, Statement, WordIndex};
 use super::tls::VerifiedTls;
 use super::{HeldEnd, StoreError, closed_by, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
@@ -38,6 +43,8 @@ pub struct PostgresStore {
     writer: Arc<Mutex<Option<Client>>>,
     readers: Arc<[Mutex<Option<Client>>; READERS]>,
     turn: Arc<AtomicUsize>,
+    /// What this replica has read of the records.
+    books: Arc<Mutex<GrantBooks>>,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -113,7 +120,7 @@ impl PostgresStore {
         migrate(&mut writer).await?;
         let readers = Arc::new([Mutex::new(None), Mutex::new(None)]);
         let writer = Arc::new(Mutex::new(Some(writer)));
-        Ok(Self { way: Arc::new(way), writer, readers, turn: Arc::default() })
+        Ok(Self { way: Arc::new(way), writer, readers, turn: Arc::default(), books: Arc::default() })
     }
 
     pub(super) async fn take(&self, cluster: &str, delivery: Delivery) -> Result<Vec<ChainAnswer>, StoreError> {
@@ -123,6 +130,22 @@ impl PostgresStore {
         let answers = take(&transaction, cluster, delivery).await?;
         transaction.commit().await?;
         Ok(answers)
+    }
+
+    pub(super) async fn take_activity(&self, arrived: ArrivedActivity) -> Result<Taken, StoreError> {
+        let mut books = self.books.lock().await;
+        let mut place = self.writer.lock().await;
+        let client = self.connected(&mut place).await?;
+        let transaction = client.transaction().await?;
+        let taken = take_activity(&transaction, &mut books, arrived).await?;
+        transaction.commit().await?;
+        Ok(taken)
+    }
+
+    /// All that is found by these, one behind the other.
+    pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<Row>, StoreError> {
+        let mut place = self.reader().await;
+        rows(self.connected(&mut place).await?, &statements).await
     }
 
     pub(super) async fn held(
@@ -214,7 +237,7 @@ async fn migrate(client: &mut Client) -> Result<(), StoreError> {
 const HELD: &str = "SELECT q.uid, q.held, q.digest FROM request q
     WHERE q.uid = ANY ($1) AND q.cluster = (SELECT n FROM cluster WHERE uid = $2)";
 
-fn held_row(row: &Row) -> Result<(String, HeldChain), StoreError> {
+fn held_row(row: &DatabaseRow) -> Result<(String, HeldChain), StoreError> {
     let held: i64 = row.try_get(1)?;
     Ok((row.try_get(0)?, HeldChain { held: u32::try_from(held).unwrap_or(u32::MAX), digest: row.try_get(2)? }))
 }
@@ -237,6 +260,53 @@ async fn take(
         keep_records(transaction, cluster, &judged.new, &requests).await?;
     }
     Ok(judged.answers)
+}
+
+async fn take_activity(
+    transaction: &Transaction<'_>,
+    books: &mut GrantBooks,
+    arrived: ArrivedActivity,
+) -> Result<Taken, StoreError> {
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let ask = async |statements: &[Statement]| rows(transaction, statements).await;
+    let news = books.heed(&ask(&[books.news()]).await?, &arrived.cluster);
+    if let Some(lacking) = books.lacking() {
+        books.learn(&ask(&[lacking]).await?);
+    }
+    let before = ask(&arrived.asked_again(&news)).await?;
+    let sifting = arrived.sift(books, &before);
+    let [seen, rows_there, counts, runs] = &sifting.questions;
+    let held = [ask(seen).await?, ask(rows_there).await?, ask(counts).await?, ask(runs).await?];
+    let (records, untold) = (ask(&sifting.explanations).await?, ask(std::slice::from_ref(&sifting.untold)).await?);
+    let (taken, writes) = sifting.settle(books, held, &records, &untold);
+    let mut prepared = BTreeMap::new();
+    for statement in &writes {
+        if !prepared.contains_key(statement.sql.as_str()) {
+            prepared.insert(statement.sql.as_str(), transaction.prepare(&statement.sql).await?);
+        }
+    }
+    // All are sent before the first is answered, and the database takes them in this order.
+    let sent = writes.iter().map(async |statement| {
+        let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();
+        transaction.execute(&prepared[statement.sql.as_str()], &values).await
+    });
+    try_join_all(sent).await?;
+    Ok(taken)
+}
+
+async fn rows(client: &impl GenericClient, statements: &[Statement]) -> Result<Vec<Row>, StoreError> {
+    let mut all = Vec::new();
+    for statement in statements {
+        let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();
+        for row in client.query(&statement.sql, &values).await? {
+            let cells = (0..row.len()).map(|column| match *row.columns()[column].type_() {
+                Type::INT8 => Ok(BoundValue::Number(row.try_get(column)?)),
+                _ => Ok(BoundValue::Text(row.try_get(column)?)),
+            });
+            all.push(cells.collect::<Result<_, StoreError>>()?);
+        }
+    }
+    Ok(all)
 }
 
 async fn keep_texts(transaction: &Transaction<'_>, texts: &[ArrivedText]) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 //!
 //! Owns the steps. They go forward only, and one that is released is never changed. `record.n` is the place of a record in
 //! the archive: later ones have higher numbers, and those of one request follow its order. `request.closed` is as
-//! `core::record::v1::closes` says of any of its records.
+//! `core::record::v1::closes` says of any of its records. What is kept of activity is by the UID of a request, which may come
+//! before its first record does.
 
 use super::StoreError;
 
@@ -36,6 +37,28 @@ UPDATE request SET closed = 1 WHERE EXISTS (SELECT 1 FROM record r WHERE r.reque
     AND (r.outcome IN ('Ended', 'Refused') OR r.kind = 'Deleted'));
 CREATE INDEX request_open ON request (cluster, n) WHERE closed = 0;
 ",
+    "
+CREATE TABLE audit_seen (cluster TEXT NOT NULL, id TEXT NOT NULL, stages INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, id)) WITHOUT ROWID;
+CREATE INDEX audit_seen_at ON audit_seen (at);
+CREATE TABLE used (cluster TEXT NOT NULL, request TEXT NOT NULL, row_count INTEGER NOT NULL, line_count INTEGER NOT NULL,
+    calls INTEGER NOT NULL, refused INTEGER NOT NULL, standing INTEGER NOT NULL, of_grants INTEGER NOT NULL, first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (cluster, request)) WITHOUT ROWID;
+CREATE TABLE deed (cluster TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, what TEXT NOT NULL,
+    calls INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, claimed TEXT NOT NULL, PRIMARY KEY (cluster, key));
+CREATE INDEX deed_request ON deed (request);
+CREATE TABLE open_stream (cluster TEXT NOT NULL, id TEXT NOT NULL, request TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, id)) WITHOUT ROWID;
+CREATE INDEX open_stream_request ON open_stream (request);
+CREATE TABLE heard (cluster TEXT NOT NULL, server TEXT NOT NULL, from_at INTEGER NOT NULL, until_at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, server, from_at)) WITHOUT ROWID;
+CREATE TABLE feed (cluster TEXT PRIMARY KEY, servers INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE unexplained (cluster TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, due INTEGER NOT NULL,
+    request TEXT NOT NULL, what TEXT NOT NULL, why TEXT NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (cluster, id));
+CREATE INDEX unexplained_request ON unexplained (request);
+CREATE TABLE audit_line (n INTEGER PRIMARY KEY, cluster TEXT NOT NULL, request TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX audit_line_request ON audit_line (request, n);
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -60,6 +83,28 @@ ALTER TABLE request ADD COLUMN closed BOOLEAN NOT NULL DEFAULT FALSE;
 UPDATE request SET closed = TRUE WHERE EXISTS (SELECT 1 FROM record r WHERE r.request = request.n
     AND (r.outcome IN ('Ended', 'Refused') OR r.kind = 'Deleted'));
 CREATE INDEX request_open ON request (cluster, n) WHERE NOT closed;
+",
+    "
+CREATE TABLE audit_seen (cluster TEXT NOT NULL, id TEXT NOT NULL, stages BIGINT NOT NULL, at BIGINT NOT NULL,
+    PRIMARY KEY (cluster, id));
+CREATE INDEX audit_seen_at ON audit_seen (at);
+CREATE TABLE used (cluster TEXT NOT NULL, request TEXT NOT NULL, row_count BIGINT NOT NULL, line_count BIGINT NOT NULL,
+    calls BIGINT NOT NULL, refused BIGINT NOT NULL, standing BIGINT NOT NULL, of_grants BIGINT NOT NULL, first_at BIGINT NOT NULL,
+    last_at BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (cluster, request));
+CREATE TABLE deed (cluster TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, what TEXT NOT NULL,
+    calls BIGINT NOT NULL, first_at BIGINT NOT NULL, last_at BIGINT NOT NULL, claimed TEXT NOT NULL, PRIMARY KEY (cluster, key));
+CREATE INDEX deed_request ON deed (request);
+CREATE TABLE open_stream (cluster TEXT NOT NULL, id TEXT NOT NULL, request TEXT NOT NULL, at BIGINT NOT NULL,
+    PRIMARY KEY (cluster, id));
+CREATE INDEX open_stream_request ON open_stream (request);
+CREATE TABLE heard (cluster TEXT NOT NULL, server TEXT NOT NULL, from_at BIGINT NOT NULL, until_at BIGINT NOT NULL,
+    PRIMARY KEY (cluster, server, from_at));
+CREATE TABLE feed (cluster TEXT PRIMARY KEY, servers BIGINT NOT NULL, at BIGINT NOT NULL);
+CREATE TABLE unexplained (cluster TEXT NOT NULL, id TEXT NOT NULL, at BIGINT NOT NULL, due BIGINT NOT NULL,
+    request TEXT NOT NULL, what TEXT NOT NULL, why TEXT NOT NULL, told BIGINT NOT NULL, PRIMARY KEY (cluster, id));
+CREATE INDEX unexplained_request ON unexplained (request);
+CREATE TABLE audit_line (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, cluster TEXT NOT NULL, request TEXT NOT NULL, at BIGINT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX audit_line_request ON audit_line (request, n);
 ",
 ];
 

@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use rusqlite::types::{ToSqlOutput, Value};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, Transaction, params, params_from_iter};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::super::activity::Taken;
+use super::super::activity::books::GrantBooks;
+use super::super::activity::tables::Row;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
-use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, WordIndex};
+use super::activity::ArrivedActivity;
+use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, Statement, WordIndex};
 use super::{HeldEnd, StoreError, closed_by, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
@@ -37,11 +41,10 @@ impl std::fmt::Debug for SqliteStore {
     }
 }
 
-/// A delivery for the writer, and where its answer goes.
-struct Job {
-    cluster: String,
-    delivery: Delivery,
-    answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>>,
+/// Something for the writer, and where its answer goes.
+enum Job {
+    Records { cluster: String, delivery: Delivery, answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>> },
+    Activity { arrived: ArrivedActivity, answer: oneshot::Sender<Result<Taken, StoreError>> },
 }
 
 impl SqliteStore {
@@ -65,7 +68,7 @@ impl SqliteStore {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
-        connection.set_prepared_statement_cache_capacity(32);
+        connection.set_prepared_statement_cache_capacity(64);
         migrate(&mut connection)?;
         set(&connection)?;
         let readers: [Mutex<Connection>; READERS] = [reader(file)?.into(), reader(file)?.into()];
@@ -79,9 +82,20 @@ impl SqliteStore {
 
     pub(super) async fn take(&self, cluster: &str, delivery: Delivery) -> Result<Vec<ChainAnswer>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job = Job { cluster: cluster.to_owned(), delivery, answer };
+        let job = Job::Records { cluster: cluster.to_owned(), delivery, answer };
         self.jobs.send(job).map_err(|_| StoreError::Ended)?;
         answered.await.map_err(|_| StoreError::Ended)?
+    }
+
+    pub(super) async fn take_activity(&self, arrived: ArrivedActivity) -> Result<Taken, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Activity { arrived, answer }).map_err(|_| StoreError::Ended)?;
+        answered.await.map_err(|_| StoreError::Ended)?
+    }
+
+    /// All that is found by these, one behind the other.
+    pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<Row>, StoreError> {
+        self.read(move |connection| rows(connection, &statements)).await
     }
 
     pub(super) async fn held(
@@ -198,16 +212,73 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// Writes one delivery after the other until nobody can send any more.
 fn write(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
+    let mut books = GrantBooks::default();
     while let Ok(job) = queue.recv() {
-        let answer = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate);
-        let answer = answer.map_err(StoreError::from).and_then(|transaction| {
-            let answers = take(&transaction, &job.cluster, job.delivery)?;
-            transaction.commit()?;
-            Ok(answers)
-        });
         // Whoever asked may have gone; what is held is held.
-        let _ = job.answer.send(answer);
+        match job {
+            Job::Records { cluster, delivery, answer } => {
+                let _ = answer.send(at_once(connection, |transaction| take(transaction, &cluster, delivery)));
+            }
+            Job::Activity { arrived, answer } => {
+                let _ = answer.send(at_once(connection, |transaction| take_activity(transaction, &mut books, arrived)));
+            }
+        }
     }
+}
+
+/// All of it, or nothing.
+fn at_once<T>(
+    connection: &mut Connection,
+    write: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let done = write(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+fn take_activity(
+    transaction: &Transaction<'_>,
+    books: &mut GrantBooks,
+    arrived: ArrivedActivity,
+) -> Result<Taken, StoreError> {
+    let ask = |statements: &[Statement]| rows(transaction, statements);
+    let news = books.heed(&ask(&[books.news()])?, &arrived.cluster);
+    if let Some(lacking) = books.lacking() {
+        books.learn(&ask(&[lacking])?);
+    }
+    let before = ask(&arrived.asked_again(&news))?;
+    let sifting = arrived.sift(books, &before);
+    let [seen, rows_there, counts, runs] = &sifting.questions;
+    let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?];
+    let (records, untold) = (ask(&sifting.explanations)?, ask(std::slice::from_ref(&sifting.untold))?);
+    let (taken, writes) = sifting.settle(books, held, &records, &untold);
+    for statement in writes {
+        transaction.prepare_cached(&statement.sql)?.execute(params_from_iter(statement.values))?;
+    }
+    Ok(taken)
+}
+
+fn rows(connection: &Connection, statements: &[Statement]) -> Result<Vec<Row>, StoreError> {
+    let mut all = Vec::new();
+    for statement in statements {
+        let mut prepared = connection.prepare_cached(&statement.sql)?;
+        let columns = prepared.column_count();
+        let found = prepared.query_map(params_from_iter(&statement.values), |row| {
+            (0..columns).map(|column| row.get_ref(column).map(cell)?).collect()
+        })?;
+        for row in found {
+            all.push(row?);
+        }
+    }
+    Ok(all)
+}
+
+fn cell(value: ValueRef<'_>) -> rusqlite::Result<BoundValue> {
+    Ok(match value {
+        ValueRef::Integer(number) => BoundValue::Number(number),
+        other => BoundValue::Text(other.as_str().unwrap_or_default().to_owned()),
+    })
 }
 
 fn take(transaction: &Transaction<'_>, cluster: &str, delivery: Delivery) -> Result<Vec<ChainAnswer>, StoreError> {

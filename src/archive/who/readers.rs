@@ -15,16 +15,25 @@ pub const GROUP: &str = "archive.daypass.dev";
 pub const VERSION: &str = "v1";
 /// What is listed.
 pub const RESOURCE: &str = "records";
+/// What was done with grants.
+pub const ACTIVITY: &str = "activity";
+/// What no record explains.
+pub const FINDINGS: &str = "findings";
 
-/// Whether this person may list the records about a namespace, or without one all of them.
+/// Whether this person may list a resource of the archive about a namespace, or without one all of them.
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn may_list(client: &Client, reader: &ArchiveReader, namespace: Option<&str>) -> kube::Result<bool> {
+pub async fn may_list(
+    client: &Client,
+    reader: &ArchiveReader,
+    resource: &str,
+    namespace: Option<&str>,
+) -> kube::Result<bool> {
     let attributes = ResourceAttributes {
         group: Some(GROUP.to_owned()),
         version: Some(VERSION.to_owned()),
-        resource: Some(RESOURCE.to_owned()),
+        resource: Some(resource.to_owned()),
         verb: Some("list".to_owned()),
         namespace: namespace.map(str::to_owned),
         ..ResourceAttributes::default()

@@ -37,7 +37,6 @@ pub struct GrantBook {
 
 #[derive(Clone, Debug)]
 struct BookedGrant {
-    username: String,
     access: RecordedAccess,
     /// When access was given, and when it ended or is to end.
     spans: Vec<(Timestamp, Timestamp)>,
@@ -67,7 +66,6 @@ impl GrantBook {
             return;
         }
         let grant = self.grants.entry(uid.clone()).or_insert_with(|| BookedGrant {
-            username: subject.username.clone(),
             access: record.access.clone(),
             spans: Vec::new(),
             since: None,
@@ -196,4 +194,159 @@ fn allow(rules: &[PolicyRule], deed: &Deed) -> bool {
         name: deed.name.clone(),
     };
     right.allowed_by(rules) == Some(AllowedOn::All)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::reason::Reason;
+    use crate::core::activity::event::read;
+
+    const ONE: &str = "0f0e2d1c-3b4a-4958-8776-000000000001";
+    const TWO: &str = "0f0e2d1c-3b4a-4958-8776-000000000002";
+    const PODS: &str = r#"[{"rules":[{"apiGroups":[""],"resources":["pods","pods/exec"],"verbs":["get","list"]}]}]"#;
+
+    fn record(uid: &str, second: u32, kind: Reason, outcome: RecordOutcome, access: Value) -> Record {
+        let mut record: Record = serde_json::from_value(json!({
+            "schema": "daypass.dev/record/v1", "id": format!("{uid}/{second}"), "cluster": "c", "index": second,
+            "request": { "namespace": "shop", "name": "fix", "uid": uid },
+            "at": format!("2026-11-30T12:{second:02}:00Z"), "kind": "Requested", "outcome": "Asked",
+            "subject": { "username": "alice" }, "access": access,
+            "given": { "until": "2026-11-30T12:50:00Z" },
+        }))
+        .unwrap();
+        record.kind = RecordKind::Entry(kind).into();
+        record.outcome = outcome;
+        record
+    }
+
+    fn access() -> Value {
+        json!({ "role": { "name": "edit" }, "roleDigest": "of-pods", "namespaces": ["shop"] })
+    }
+
+    fn begun(uid: &str, access: Value) -> Record {
+        record(uid, 1, Reason::Granted, RecordOutcome::Begun, access)
+    }
+
+    fn book(records: &[Record]) -> GrantBook {
+        let mut book = GrantBook::default();
+        records.iter().for_each(|record| book.heed(record));
+        book.learn("of-pods".to_owned(), PODS);
+        book
+    }
+
+    fn call(change: impl FnOnce(&mut Value)) -> ReadEvent {
+        let reason = "RBAC: allowed by ClusterRoleBinding \"devs\" of ClusterRole \"view\" to Group \"devs\"";
+        let mut event = json!({
+            "kind": "Event", "auditID": "a", "stage": "ResponseComplete", "verb": "list",
+            "stageTimestamp": "2026-11-30T12:10:00Z", "user": { "username": "alice" },
+            "objectRef": { "resource": "pods", "namespace": "shop" }, "responseStatus": { "code": 200 },
+            "annotations": { "authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason },
+        });
+        change(&mut event);
+        read(&event.to_string()).unwrap()
+    }
+
+    fn found(book: &GrantBook, change: impl FnOnce(&mut Value)) -> Vec<String> {
+        book.beside(&call(change)).into_iter().map(|(uid, _)| uid).collect()
+    }
+
+    #[test]
+    fn a_call_is_beside_the_grants_that_would_have_allowed_it() {
+        let narrow = json!({
+            "role": { "name": "edit" }, "namespaces": ["shop"],
+            "rules": [{ "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web"], "verbs": ["get"] }],
+        });
+        let book = book(&[begun(ONE, access()), begun(TWO, narrow)]);
+        let instead = Instead { by: "ClusterRoleBinding devs".to_owned(), request: None };
+        assert_eq!(book.beside(&call(|_| {})), [(ONE.to_owned(), instead)]);
+        let get = |event: &mut Value, name: &str| {
+            event["verb"] = json!("get");
+            event["objectRef"]["name"] = json!(name);
+        };
+        assert_eq!(found(&book, |event| get(event, "web")), [ONE, TWO]);
+        assert_eq!(found(&book, |event| get(event, "db")), [ONE]);
+        for change in [
+            |event: &mut Value| event["verb"] = json!("delete"),
+            |event: &mut Value| event["user"]["username"] = json!("bob"),
+            |event: &mut Value| event["objectRef"]["namespace"] = json!("bank"),
+            |event: &mut Value| event["objectRef"]["namespace"] = json!(""),
+            |event: &mut Value| event["objectRef"]["apiGroup"] = json!("apps"),
+            |event: &mut Value| event["objectRef"]["subresource"] = json!("log"),
+            |event: &mut Value| event["stageTimestamp"] = json!("2026-11-30T12:00:30Z"),
+            |event: &mut Value| event["stageTimestamp"] = json!("2026-11-30T12:51:00Z"),
+            |event: &mut Value| event["annotations"]["authorization.k8s.io/decision"] = json!("forbid"),
+            |event: &mut Value| event["annotations"] = Value::Null,
+            |event: &mut Value| event["objectRef"] = Value::Null,
+        ] {
+            assert_eq!(found(&book, change), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn another_grant_is_named_and_what_everybody_has_is_not() {
+        let book = book(&[begun(ONE, access()), begun(TWO, access())]);
+        let by = |binding: &str| format!("RBAC: allowed by {binding} of ClusterRole \"view\" to User \"alice\"");
+        let reason = by(&format!("RoleBinding \"daypass-{ONE}/shop\""));
+        let of_one = book.beside(&call(|event| event["annotations"]["authorization.k8s.io/reason"] = json!(reason)));
+        let instead = Instead { by: format!("RoleBinding shop/daypass-{ONE}"), request: Some(ONE.to_owned()) };
+        assert_eq!(of_one, [(TWO.to_owned(), instead)]);
+        let reason = by("ClusterRoleBinding \"system:basic-user\"");
+        assert_eq!(found(&book, |event| event["annotations"]["authorization.k8s.io/reason"] = json!(reason)), [""; 0]);
+        let reason = "EKS Access Policy: allowed by AmazonEKSViewPolicy";
+        assert_eq!(
+            found(&book, |event| event["annotations"]["authorization.k8s.io/reason"] = json!(reason)),
+            [ONE, TWO]
+        );
+    }
+
+    #[test]
+    fn access_is_there_between_its_records_and_not_while_it_rests() {
+        let step = |second, reason, outcome| record(ONE, second, reason, outcome, access());
+        let mut book = book(&[
+            begun(ONE, access()),
+            step(5, Reason::Suspended, RecordOutcome::Rested),
+            step(8, Reason::Resumed, RecordOutcome::Begun),
+            step(9, Reason::Reviewed, RecordOutcome::Noted),
+            step(20, Reason::Revoked, RecordOutcome::Ended),
+        ]);
+        for (minute, is_there) in [(0, false), (1, true), (4, true), (6, false), (8, true), (19, true), (21, false)] {
+            let at = format!("2026-11-30T12:{minute:02}:00Z");
+            let found = found(&book, |event| event["stageTimestamp"] = json!(at));
+            assert_eq!(!found.is_empty(), is_there, "{at}");
+        }
+        book.forget("2026-11-30T13:10:00Z".parse().unwrap());
+        assert!(!found(&book, |_| {}).is_empty(), "an event may come late");
+        book.forget("2026-11-30T14:00:00Z".parse().unwrap());
+        assert!(found(&book, |_| {}).is_empty() && book.grants.is_empty() && book.texts.is_empty());
+        let mut never = GrantBook::default();
+        never.heed(&step(1, Reason::Denied, RecordOutcome::Refused));
+        assert!(never.grants.is_empty());
+    }
+
+    #[test]
+    fn acting_as_another_is_beside_the_grant_that_allows_it() {
+        let acting = json!({
+            "role": { "name": "admin" }, "clusterWide": true,
+            "rules": [{ "apiGroups": [""], "resources": ["users"], "resourceNames": ["bob"], "verbs": ["impersonate"] }],
+        });
+        let book = book(&[begun(ONE, acting)]);
+        assert_eq!(found(&book, |event| event["impersonatedUser"] = json!({ "username": "bob" })), [ONE]);
+        assert_eq!(found(&book, |event| event["impersonatedUser"] = json!({ "username": "carol" })), [""; 0]);
+        assert_eq!(found(&book, |_| {}), [""; 0]);
+    }
+
+    #[test]
+    fn rules_that_are_not_known_allow_nothing_until_they_are() {
+        let mut book = GrantBook::default();
+        book.heed(&begun(ONE, access()));
+        assert_eq!(book.lacking(), ["of-pods".to_owned()].into());
+        assert!(found(&book, |_| {}).is_empty());
+        book.learn("of-pods".to_owned(), PODS);
+        assert!(book.lacking().is_empty() && !found(&book, |_| {}).is_empty());
+        book.learn("of-pods".to_owned(), "no role");
+        assert!(found(&book, |_| {}).is_empty());
+    }
 }

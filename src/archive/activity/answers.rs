@@ -1,0 +1,90 @@
+//! What is answered about activity, made of what is found in the tables.
+//!
+//! Owns the form of what is found. What it means is for `core::activity`.
+
+use super::settle::finding;
+use super::tables::{Row, count, number, text, time, use_count};
+use crate::api::activity::{HeardServer, KnownUse, UsesKnown};
+use crate::api::record::Record;
+use crate::core::activity::alive::HeardRun;
+use crate::core::activity::explained::{SuspectWrite, Unexplained};
+use crate::core::activity::summary::{SummaryRow, UseCount};
+use crate::core::activity::verdict::{HeardFeed, UseVerdict};
+
+/// What was done with one grant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestActivity {
+    /// UID of the cluster.
+    pub cluster: String,
+    /// UID of the request.
+    pub request: String,
+    /// Its records in their order.
+    pub records: Vec<Record>,
+    pub verdict: UseVerdict,
+    pub used: UseCount,
+    /// How many streams are open under it.
+    pub open: u64,
+    /// The most used first.
+    pub rows: Vec<SummaryRow>,
+}
+
+/// A write that no record explains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteFinding {
+    /// UID of the cluster.
+    pub cluster: String,
+    pub write: SuspectWrite,
+    pub why: Unexplained,
+}
+
+/// The answer to a controller, of counts, open streams and last runs.
+pub fn uses_known(counts: &[Row], open: &[Row], runs: &[Row]) -> UsesKnown {
+    let opened = |uid: &str| open.iter().find(|row| text(row, 0) == uid).map_or(0, |row| count(row, 1));
+    let uses = counts.iter().map(|row| {
+        let (uid, used) = (text(row, 0).to_owned(), use_count(row));
+        let (calls, refused, beside) = (used.calls, used.refused, used.standing + used.of_grants);
+        KnownUse { open: opened(&uid), uid, calls, refused, beside, first: used.first, last: used.last }
+    });
+    let uses = uses.collect();
+    let servers = heard(runs).map(|(server, run)| HeardServer { server, from: run.from, until: run.until }).collect();
+    UsesKnown { servers, uses }
+}
+
+/// When API servers were heard, of runs and of how many servers there are.
+pub fn heard_feed(runs: &[Row], servers: &[Row]) -> HeardFeed {
+    let servers = servers.first().and_then(|row| u32::try_from(number(row, 0)).ok());
+    let mut feed = HeardFeed { servers, ..HeardFeed::default() };
+    for (server, run) in heard(runs) {
+        feed.runs.entry(server).or_default().push(run);
+    }
+    feed
+}
+
+fn heard(runs: &[Row]) -> impl Iterator<Item = (String, HeardRun)> {
+    runs.iter()
+        .filter_map(|row| Some((text(row, 0).to_owned(), HeardRun { from: time(row, 1)?, until: time(row, 2)? })))
+}
+
+/// Rows of a summary.
+pub fn summary_rows(rows: &[Row]) -> Vec<SummaryRow> {
+    let read = |row: &Row| {
+        let (kind, claimed) = (serde_json::from_str(text(row, 0)).ok()?, serde_json::from_str(text(row, 4)).ok()?);
+        Some(SummaryRow { kind, calls: count(row, 1), first: time(row, 2)?, last: time(row, 3)?, claimed })
+    };
+    rows.iter().filter_map(read).collect()
+}
+
+/// Findings, of cluster, write and why.
+pub fn write_findings(rows: &[Row]) -> Vec<WriteFinding> {
+    let read = |row: &Row| {
+        let (write, why) = finding(text(row, 1), text(row, 2))?;
+        Some(WriteFinding { cluster: text(row, 0).to_owned(), write, why })
+    };
+    rows.iter().filter_map(read).collect()
+}
+
+/// Records as they came.
+pub fn records_from(rows: &[Row]) -> Vec<Record> {
+    // What is held was read when it came.
+    rows.iter().filter_map(|row| serde_json::from_str(text(row, 0)).ok()).collect()
+}

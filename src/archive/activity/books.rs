@@ -1,0 +1,77 @@
+//! The running grants of all clusters, in memory, kept up with the records that arrive.
+//!
+//! Owns what was read of the records so far. A grant that was over before the archive started is not among them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::tables::{self, Row, number, text};
+use crate::api::record::Record;
+use crate::archive::store::search::Statement;
+use crate::core::activity::beside::GrantBook;
+
+/// How often is let go what has long been over.
+const PURGES: SignedDuration = SignedDuration::from_hours(1);
+
+/// The grants, by UID of their cluster.
+#[derive(Clone, Debug, Default)]
+pub struct GrantBooks {
+    /// The last record that was read.
+    seen: Option<i64>,
+    clusters: BTreeMap<String, GrantBook>,
+    purged: Option<Timestamp>,
+}
+
+impl GrantBooks {
+    /// Asks for records that were not read yet.
+    pub fn news(&self) -> Statement {
+        tables::records_after(self.seen)
+    }
+
+    /// Takes them up. The requests of one cluster that they are of: UIDs.
+    pub fn heed(&mut self, rows: &[Row], cluster: &str) -> BTreeSet<String> {
+        let mut changed = BTreeSet::new();
+        for row in rows {
+            self.seen = self.seen.max(Some(number(row, 0)));
+            // What is held was read when it came.
+            let Ok(record) = serde_json::from_str::<Record>(text(row, 1)) else { continue };
+            if record.cluster == cluster {
+                changed.insert(record.request.uid.clone());
+            }
+            self.clusters.entry(record.cluster.clone()).or_default().heed(&record);
+        }
+        self.seen = self.seen.or(Some(0));
+        changed
+    }
+
+    /// Asks for the texts that rules of grants have and that were not read yet, if there are any.
+    pub fn lacking(&self) -> Option<Statement> {
+        let digests: BTreeSet<String> = self.clusters.values().flat_map(GrantBook::lacking).collect();
+        (!digests.is_empty()).then(|| tables::texts(&digests))
+    }
+
+    /// Takes them up.
+    pub fn learn(&mut self, rows: &[Row]) {
+        for row in rows {
+            for book in self.clusters.values_mut().filter(|book| book.lacking().contains(text(row, 0))) {
+                book.learn(text(row, 0).to_owned(), text(row, 1));
+            }
+        }
+    }
+
+    /// The grants of a cluster.
+    pub fn of(&self, cluster: &str) -> Option<&GrantBook> {
+        self.clusters.get(cluster)
+    }
+
+    /// Lets go what has long been over, and whether it is time that the tables do so too.
+    pub fn purge(&mut self, now: Timestamp) -> bool {
+        let is_due = self.purged.is_none_or(|purged| now.duration_since(purged) >= PURGES);
+        if is_due {
+            self.purged = Some(now);
+            self.clusters.values_mut().for_each(|book| book.forget(now));
+        }
+        is_due
+    }
+}

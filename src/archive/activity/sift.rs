@@ -1,0 +1,70 @@
+//! What counts of a delivery of events; the rest is let go at once.
+//!
+//! Owns the choice, and the questions that what counts raises. It asks no store itself.
+
+use std::collections::BTreeSet;
+
+use super::tables::{self, key};
+use super::{ActivityRules, ClusterAccounts};
+use crate::archive::store::search::Statement;
+use crate::core::activity::alive::{CanaryMark, mark};
+use crate::core::activity::beside::GrantBook;
+use crate::core::activity::deed::DeedKind;
+use crate::core::activity::event::{AuditStage, ReadEvent};
+use crate::core::activity::explained::{SuspectWrite, suspect};
+
+/// What counts.
+#[derive(Debug, Default)]
+pub struct Sifted {
+    /// Events of calls that belong to requests.
+    pub counted: Vec<SiftedCall>,
+    /// Calls of the canary.
+    pub marks: Vec<CanaryMark>,
+    /// Writes that need an explanation, each with the id of its event.
+    pub suspects: Vec<(String, SuspectWrite)>,
+}
+
+/// An event of a call that belongs to requests.
+#[derive(Debug)]
+pub struct SiftedCall {
+    pub event: ReadEvent,
+    /// UID of each request, and what kind of call it is there.
+    pub ties: Vec<(String, DeedKind)>,
+}
+
+impl Sifted {
+    /// Of events of a cluster, with the grants that run there.
+    pub fn of(events: Vec<ReadEvent>, cluster: &str, rules: &ActivityRules, book: Option<&GrantBook>) -> Self {
+        let none = ClusterAccounts::default();
+        let accounts = rules.clusters.get(cluster).unwrap_or(&none);
+        let mut sifted = Self::default();
+        for event in events.into_iter().filter(|event| event.stage != AuditStage::Received) {
+            sifted.marks.extend(mark(&event, &accounts.canaries));
+            sifted.suspects.extend(suspect(&event, &accounts.controllers).map(|write| (event.id.clone(), write)));
+            let own = event.authorized.request().map(|uid| (uid.to_owned(), event.deed.kind(None)));
+            let others = book.map(|book| book.beside(&event)).unwrap_or_default();
+            let others = others.into_iter().map(|(uid, instead)| (uid, event.deed.kind(Some(instead))));
+            let ties: Vec<(String, DeedKind)> = own.into_iter().chain(others).collect();
+            if !ties.is_empty() {
+                sifted.counted.push(SiftedCall { event, ties });
+            }
+        }
+        sifted
+    }
+
+    /// What has to be known before it can be settled: ids of events that came before, rows that are there, counts of
+    /// requests, and runs of API servers.
+    pub fn questions(&self, cluster: &str) -> [Vec<Statement>; 4] {
+        let ids: BTreeSet<&str> = self.counted.iter().map(|call| call.event.id.as_str()).collect();
+        let ties = || self.counted.iter().flat_map(|call| &call.ties);
+        let keys: BTreeSet<String> = ties().map(|(uid, kind)| key(uid, kind)).collect();
+        let requests: BTreeSet<&str> = ties().map(|(uid, _)| uid.as_str()).collect();
+        let servers: BTreeSet<&str> = self.marks.iter().map(|mark| mark.server.as_str()).collect();
+        [
+            tables::seen(cluster, ids),
+            tables::known_rows(cluster, keys.iter().map(String::as_str)),
+            tables::counts(cluster, requests),
+            tables::runs(cluster, servers),
+        ]
+    }
+}

@@ -1,0 +1,185 @@
+//! What a store does with audit events: it takes deliveries of them, and answers what was done.
+//!
+//! Owns the order of questions and writes within one transaction, the same for both stores, so that two replicas count
+//! nothing twice. What counts is for [`super::super::activity`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::super::activity::answers::{
+    RequestActivity, WriteFinding, heard_feed, records_from, summary_rows, uses_known, write_findings,
+};
+use super::super::activity::books::GrantBooks;
+use super::super::activity::settle::{HeldActivity, Settling, explanations, suspects};
+use super::super::activity::sift::Sifted;
+use super::super::activity::tables::{self, Row, text};
+use super::super::activity::{ActivityRules, Taken};
+use super::search::Statement;
+use super::{ArchiveStore, StoreError};
+use crate::api::activity::UsesKnown;
+use crate::core::activity::event::ReadEvent;
+use crate::core::activity::explained::SuspectWrite;
+use crate::core::activity::verdict::{term, verdict};
+
+/// Events kept as they are that are read at a time.
+const LINES: i64 = 500;
+
+/// A delivery of events of one cluster.
+#[derive(Debug)]
+pub struct ArrivedActivity {
+    pub cluster: String,
+    pub events: Vec<ReadEvent>,
+    pub rules: Arc<ActivityRules>,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// One of which is known what counts, and what has to be asked of the store for it.
+#[derive(Debug)]
+pub struct SiftedActivity {
+    cluster: String,
+    rules: Arc<ActivityRules>,
+    now: Timestamp,
+    taken: Taken,
+    sifted: Sifted,
+    /// Writes that were not explained when they came.
+    before: Vec<(String, SuspectWrite)>,
+    pub questions: [Vec<Statement>; 4],
+    pub explanations: Vec<Statement>,
+    pub untold: Statement,
+}
+
+impl ArrivedActivity {
+    /// Asks for the writes that new records may explain, of these requests.
+    pub fn asked_again(&self, news: &BTreeSet<String>) -> Vec<Statement> {
+        if news.is_empty() {
+            return Vec::new();
+        }
+        tables::suspects_of(&self.cluster, news.iter().map(String::as_str))
+    }
+
+    /// Takes out what counts.
+    pub fn sift(self, books: &GrantBooks, before: &[Row]) -> SiftedActivity {
+        let Self { cluster, events, rules, now } = self;
+        let latest = events.iter().map(|event| event.at).max();
+        let taken = Taken { events: events.len(), latest, ..Taken::default() };
+        let sifted = Sifted::of(events, &cluster, &rules, books.of(&cluster));
+        let before = suspects(before);
+        let writes: Vec<&SuspectWrite> = sifted.suspects.iter().chain(&before).map(|(_, write)| write).collect();
+        let explanations = explanations(&cluster, &writes);
+        let (questions, untold) = (sifted.questions(&cluster), tables::untold(&cluster, now));
+        SiftedActivity { cluster, rules, now, taken, sifted, before, questions, explanations, untold }
+    }
+}
+
+impl SiftedActivity {
+    /// What is to be written, from the answers to the questions.
+    pub fn settle(
+        mut self,
+        books: &mut GrantBooks,
+        held: [Vec<Row>; 4],
+        records: &[Row],
+        untold: &[Row],
+    ) -> (Taken, Vec<Statement>) {
+        let records = records_from(records);
+        let (cluster, now, lines) = (self.cluster.as_str(), self.now, self.rules.lines);
+        let mut settling = Settling { cluster, now, lines, taken: self.taken, writes: Vec::new() };
+        let new = std::mem::take(&mut self.sifted.suspects);
+        settling.count(self.sifted, HeldActivity::of(held));
+        settling.explain(&new, &self.before, &records);
+        settling.tell(untold);
+        if books.purge(now) {
+            settling.writes.extend(tables::purges(now));
+        }
+        (settling.taken, settling.writes)
+    }
+}
+
+impl ArchiveStore {
+    /// Keeps what counts of audit events of one cluster, all at once. What came before changes nothing.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing of it is kept.
+    pub async fn take_activity(
+        &self,
+        cluster: &str,
+        events: Vec<ReadEvent>,
+        rules: &Arc<ActivityRules>,
+    ) -> Result<Taken, StoreError> {
+        let (cluster, rules, now) = (cluster.to_owned(), rules.clone(), Timestamp::now());
+        let arrived = ArrivedActivity { cluster, events, rules, now };
+        match self {
+            Self::Sqlite(store) => store.take_activity(arrived).await,
+            Self::Postgres(store) => store.take_activity(arrived).await,
+        }
+    }
+
+    /// What was done with these grants of a cluster, and how far its API servers were heard.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn uses(&self, cluster: &str, requests: &[String]) -> Result<UsesKnown, StoreError> {
+        let uids = || requests.iter().map(String::as_str);
+        let counts = self.rows(tables::counts(cluster, uids())).await?;
+        let open = self.rows(tables::open_streams(cluster, uids())).await?;
+        let runs = self.rows(vec![tables::last_runs(cluster)]).await?;
+        Ok(uses_known(&counts, &open, &runs))
+    }
+
+    /// All that is known of what was done with one grant of a cluster; none when there is no record of it and nothing was seen.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn activity(&self, cluster: &str, request: &str) -> Result<Option<RequestActivity>, StoreError> {
+        let one = || [request];
+        let records = self.rows(tables::records_of(cluster, one())).await?;
+        let counts = self.rows(tables::counts(cluster, one())).await?;
+        if records.is_empty() && counts.is_empty() {
+            return Ok(None);
+        }
+        let open = self.rows(tables::open_streams(cluster, one())).await?;
+        let runs = self.rows(vec![tables::all_runs(cluster)]).await?;
+        let servers = self.rows(vec![tables::servers(cluster)]).await?;
+        let rows = self.rows(vec![tables::rows_of(cluster, request)]).await?;
+        let records = records_from(&records);
+        let used = counts.first().map(tables::use_count).unwrap_or_default();
+        let feed = heard_feed(&runs, &servers);
+        let open = open.first().map_or(0, |row| tables::count(row, 1));
+        let verdict = verdict(&used, term(&records, Timestamp::now()), &feed);
+        let (cluster, request) = (cluster.to_owned(), request.to_owned());
+        Ok(Some(RequestActivity { cluster, request, records, verdict, used, open, rows: summary_rows(&rows) }))
+    }
+
+    /// Events of a grant that are kept as they are, behind this place in their list; and the place to go on behind, where there
+    /// may be more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn audit_lines(
+        &self,
+        cluster: &str,
+        request: &str,
+        after: i64,
+    ) -> Result<(Vec<String>, Option<i64>), StoreError> {
+        let rows = self.rows(vec![tables::lines_of(cluster, request, after, LINES)]).await?;
+        let next = rows.last().filter(|_| rows.len() as i64 == LINES).map(|row| tables::number(row, 0));
+        Ok((rows.iter().map(|row| text(row, 1).to_owned()).collect(), next))
+    }
+
+    /// Writes that no record explains by now, the latest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn findings(&self, now: Timestamp) -> Result<Vec<WriteFinding>, StoreError> {
+        Ok(write_findings(&self.rows(vec![tables::findings(now)]).await?))
+    }
+
+    async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.rows(statements).await,
+            Self::Postgres(store) => store.rows(statements).await,
+        }
+    }
+}

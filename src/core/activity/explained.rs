@@ -1,0 +1,319 @@
+//! Bindings, roles and statuses that were written and that no record explains: by hand while the controller was away, past
+//! the guards, or with the controller's own account.
+//!
+//! Owns which writes need an explanation, and what explains one. A deletion gives nothing to anybody, so it needs none. It
+//! must not know where records are kept.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::deed::{DeedKind, bounded};
+use super::event::{AuditStage, ReadEvent};
+use super::reason::is_uid;
+use crate::api::keys;
+use crate::api::reason::Reason;
+use crate::api::record::{Record, RecordKind, RecordOutcome};
+use crate::core::rbac::ownership::NAME_PREFIX;
+
+/// By how much a write and its record may lie apart.
+const SLACK: SignedDuration = SignedDuration::from_mins(2);
+/// The kinds that a right is given by.
+const GIVING: [&str; 4] = ["rolebindings", "clusterrolebindings", "roles", "clusterroles"];
+/// The verbs that give something.
+const WRITING: [&str; 3] = ["create", "update", "patch"];
+/// The longest that the name of an object is kept, in characters.
+const MOST_OF_NAME: usize = 253;
+
+/// A write that needs an explanation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuspectWrite {
+    pub at: Timestamp,
+    /// What was done, and by whom.
+    pub deed: DeedKind,
+    /// Name of the object. One that is made up by the API server is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// UID of the request that the object says it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    pub by: WritingHand,
+}
+
+/// Who wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WritingHand {
+    /// The controller's account.
+    Controller,
+    /// Somebody who acted as the controller's account.
+    AsController,
+    /// Somebody else.
+    Other,
+}
+
+/// Why a write is not explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Unexplained {
+    /// Somebody else than the controller wrote what is the controller's to write.
+    OtherHand,
+    /// Somebody acted as the controller.
+    AsController,
+    /// There is no record of the request.
+    NoRecord,
+    /// There are records of the request, and by them access was not given at that time.
+    NotGiven,
+    /// Somebody wrote the status of a request, and no record says that they did something to it.
+    StatusUnrecorded,
+}
+
+/// The write that an event is, if it needs an explanation. The first are the accounts of controllers of the cluster.
+pub fn suspect(event: &ReadEvent, controllers: &BTreeSet<String>) -> Option<SuspectWrite> {
+    let deed = &event.deed;
+    let is_done = event.stage == AuditStage::Complete && !deed.is_refused() && !event.is_dry_run;
+    if !is_done || !WRITING.contains(&deed.verb.as_str()) {
+        return None;
+    }
+    let by = match (controllers.contains(deed.actor()), &deed.impersonated) {
+        (true, None) => WritingHand::Controller,
+        (true, Some(_)) => WritingHand::AsController,
+        (false, _) => WritingHand::Other,
+    };
+    let request = match (deed.group.as_str(), deed.resource.as_str()) {
+        ("rbac.authorization.k8s.io", resource) if GIVING.contains(&resource) => {
+            let marked = event.marked.as_ref().map(|marked| bounded(marked, MOST_OF_NAME));
+            Some(deed.name.as_deref().and_then(belongs_to).map(str::to_owned).or(marked)?)
+        }
+        // A controller writes it with each record that it makes.
+        (keys::GROUP, "accessrequests/status") if by != WritingHand::Controller => None,
+        _ => return None,
+    };
+    let name = deed.name.as_ref().map(|name| bounded(name, MOST_OF_NAME));
+    Some(SuspectWrite { at: event.at, deed: deed.kind(None), name, request, by })
+}
+
+/// UID of the request in the name of an object, also of one beside its binding.
+fn belongs_to(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix(NAME_PREFIX)?;
+    let uid = rest.get(..36).filter(|uid| is_uid(uid))?;
+    (rest.len() == uid.len() || rest[uid.len()..].starts_with('-')).then_some(uid)
+}
+
+impl SuspectWrite {
+    /// Whether records of the request can explain it, and which: those of the UID that it names, or of a status that of
+    /// its namespace and name.
+    pub fn is_about(&self, record: &Record) -> bool {
+        match &self.request {
+            Some(uid) => record.request.uid == *uid,
+            None => {
+                Some(&record.request.name) == self.name.as_ref()
+                    && Some(&record.request.namespace) == self.deed.namespace.as_ref()
+            }
+        }
+    }
+
+    /// Why these records, those of the request in their order, do not explain it; none when they do.
+    pub fn unexplained(&self, records: &[Record]) -> Option<Unexplained> {
+        match (self.by, &self.request) {
+            (WritingHand::AsController, _) => Some(Unexplained::AsController),
+            (WritingHand::Other, Some(_)) => Some(Unexplained::OtherHand),
+            (WritingHand::Controller, _) if records.is_empty() => Some(Unexplained::NoRecord),
+            (WritingHand::Controller, _) => (!was_given(records, self.at)).then_some(Unexplained::NotGiven),
+            (WritingHand::Other, None) => {
+                let who = self.deed.impersonated.as_ref().unwrap_or(&self.deed.user);
+                let is_theirs = |record: &&Record| record.actor.as_ref().is_some_and(|actor| actor.username == *who);
+                let mut theirs = records.iter().filter(is_theirs);
+                let is_told = theirs.any(|record| record.at.0 + SLACK >= self.at);
+                (!is_told).then_some(Unexplained::StatusUnrecorded)
+            }
+        }
+    }
+}
+
+/// Whether access was given, or about to be, at some time close to this one.
+fn was_given(records: &[Record], at: Timestamp) -> bool {
+    let mut given = false;
+    for record in records {
+        if record.at.0 > at + SLACK {
+            break;
+        }
+        let change = match (record.kind.known(), record.outcome) {
+            (Some(RecordKind::Deleted), _) => Some(false),
+            (Some(RecordKind::Entry(Reason::Binding)), _) => Some(true),
+            (_, RecordOutcome::Allowed | RecordOutcome::Begun | RecordOutcome::Moved) => Some(true),
+            (_, RecordOutcome::Rested | RecordOutcome::Ended | RecordOutcome::Refused) => Some(false),
+            (_, RecordOutcome::Asked | RecordOutcome::Noted) => None,
+        };
+        // An end that is close says that it was given until then.
+        let is_close = record.at.0 + SLACK >= at;
+        given = match change {
+            Some(true) => true,
+            Some(false) if given && is_close => return true,
+            Some(false) => false,
+            None => given,
+        };
+    }
+    given
+}
+
+impl fmt::Display for Unexplained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherHand => {
+                "only the controller writes what belongs to a request, and somebody else did; ask who wrote it, and delete it"
+            }
+            Self::AsController => {
+                "somebody acted as the controller's account; take away their right to impersonate it, and delete what they made"
+            }
+            Self::NoRecord => {
+                "the controller's account wrote it, and there is no record of the request; look for who has a token of that \
+                 account, and whether the archive has lost records"
+            }
+            Self::NotGiven => {
+                "the controller's account wrote it at a time at which access was not given by the records; look for who has \
+                 a token of that account"
+            }
+            Self::StatusUnrecorded => {
+                "somebody wrote the status of a request, and no record says what; look at its history, and at who may patch \
+                 accessrequests/status"
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::activity::event::read;
+
+    const UID: &str = "0f0e2d1c-3b4a-4958-8776-000000000001";
+    const CONTROLLER: &str = "system:serviceaccount:daypass-system:daypass";
+
+    fn write(change: impl FnOnce(&mut Value)) -> Option<SuspectWrite> {
+        let mut event = json!({
+            "kind": "Event", "auditID": "a", "stage": "ResponseComplete", "verb": "create",
+            "stageTimestamp": "2026-11-30T12:10:00Z", "user": { "username": CONTROLLER },
+            "requestURI": "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings?fieldManager=x",
+            "objectRef": {
+                "resource": "rolebindings", "namespace": "shop", "name": format!("daypass-{UID}"),
+                "apiGroup": "rbac.authorization.k8s.io",
+            },
+            "responseStatus": { "code": 201 },
+        });
+        change(&mut event);
+        suspect(&read(&event.to_string()).unwrap(), &[CONTROLLER.to_owned()].into())
+    }
+
+    fn record(minute: u32, kind: Reason, outcome: RecordOutcome) -> Record {
+        let mut record: Record = serde_json::from_value(json!({
+            "schema": "daypass.dev/record/v1", "id": format!("{UID}/{minute}"), "cluster": "c", "index": minute,
+            "request": { "namespace": "shop", "name": "fix", "uid": UID },
+            "at": format!("2026-11-30T12:{minute:02}:00Z"), "kind": "Requested", "outcome": "Asked",
+            "access": { "role": { "name": "edit" }, "namespaces": ["shop"] }, "actor": { "username": "bob" },
+        }))
+        .unwrap();
+        record.kind = RecordKind::Entry(kind).into();
+        record.outcome = outcome;
+        record
+    }
+
+    #[test]
+    fn only_what_gives_something_needs_an_explanation() {
+        assert_eq!(write(|_| {}).unwrap().request.as_deref(), Some(UID));
+        let status = |event: &mut Value| {
+            event["verb"] = json!("patch");
+            event["user"]["username"] = json!("bob");
+            event["objectRef"] = json!({
+                "resource": "accessrequests", "subresource": "status", "namespace": "shop", "name": "fix",
+                "apiGroup": "daypass.dev",
+            });
+        };
+        assert_eq!(write(status).map(|write| (write.by, write.request)), Some((WritingHand::Other, None)));
+        for (name, is_suspect) in [
+            (format!("daypass-{UID}-loan"), true),
+            ("daypass-archive".to_owned(), false),
+            (format!("daypass-{UID}x"), false),
+            ("daypass-\u{fc}\u{fc}\u{fc}".repeat(9), false),
+            ("devs".to_owned(), false),
+        ] {
+            assert_eq!(write(|event| event["objectRef"]["name"] = json!(name)).is_some(), is_suspect, "{name}");
+        }
+        for change in [
+            |event: &mut Value| event["verb"] = json!("delete"),
+            |event: &mut Value| event["verb"] = json!("get"),
+            |event: &mut Value| event["responseStatus"]["code"] = json!(403),
+            |event: &mut Value| event["stage"] = json!("ResponseStarted"),
+            |event: &mut Value| event["requestURI"] = json!("/x?dryRun=All"),
+            |event: &mut Value| event["objectRef"]["resource"] = json!("configmaps"),
+        ] {
+            assert_eq!(write(change), None);
+        }
+        let by_controller = write(|event| {
+            status(event);
+            event["user"]["username"] = json!(CONTROLLER);
+        });
+        assert_eq!(by_controller, None);
+    }
+
+    #[test]
+    fn records_of_the_time_explain_the_controller_and_nobody_else() {
+        let given = [
+            record(1, Reason::Approved, RecordOutcome::Allowed),
+            record(2, Reason::Granted, RecordOutcome::Begun),
+            record(20, Reason::Revoked, RecordOutcome::Ended),
+        ];
+        let ours = write(|_| {}).unwrap();
+        assert_eq!(ours.unexplained(&given), None);
+        assert_eq!(ours.unexplained(&[]), Some(Unexplained::NoRecord));
+        let at = |minute: u32| {
+            write(|event| event["stageTimestamp"] = json!(format!("2026-11-30T12:{minute:02}:00Z"))).unwrap()
+        };
+        for (minute, is_given) in [(0, true), (19, true), (21, true), (23, false), (59, false)] {
+            let why = (!is_given).then_some(Unexplained::NotGiven);
+            assert_eq!(at(minute).unexplained(&given), why, "{minute}");
+        }
+        let rested = [&given[..2], &[record(5, Reason::Suspended, RecordOutcome::Rested)]].concat();
+        assert_eq!(ours.unexplained(&rested), Some(Unexplained::NotGiven));
+        let back = [&rested[..], &[record(11, Reason::Resumed, RecordOutcome::Begun)]].concat();
+        assert_eq!(ours.unexplained(&back), None);
+        let asked = [record(1, Reason::ApprovalNeeded, RecordOutcome::Noted)];
+        assert_eq!(ours.unexplained(&asked), Some(Unexplained::NotGiven));
+        let by_hand = write(|event| event["user"]["username"] = json!("bob")).unwrap();
+        assert_eq!(by_hand.unexplained(&given), Some(Unexplained::OtherHand));
+        let acting = write(|event| {
+            event["user"]["username"] = json!("bob");
+            event["impersonatedUser"] = json!({ "username": CONTROLLER });
+        });
+        assert_eq!(acting.unwrap().unexplained(&given), Some(Unexplained::AsController));
+        let as_other = write(|event| event["impersonatedUser"] = json!({ "username": "bob" }));
+        assert_eq!(as_other.unwrap().unexplained(&given), Some(Unexplained::OtherHand));
+    }
+
+    #[test]
+    fn a_status_is_explained_by_a_record_of_who_wrote_it() {
+        let by = |who: &str| {
+            let write = write(|event| {
+                event["verb"] = json!("patch");
+                event["user"]["username"] = json!(who);
+                event["objectRef"] = json!({
+                    "resource": "accessrequests", "subresource": "status", "namespace": "shop", "name": "fix",
+                    "apiGroup": "daypass.dev",
+                });
+            });
+            write.unwrap()
+        };
+        let reviewed = record(9, Reason::Reviewed, RecordOutcome::Noted);
+        assert!(by("bob").is_about(&reviewed));
+        assert_eq!(by("bob").unexplained(std::slice::from_ref(&reviewed)), None);
+        assert_eq!(by("mallory").unexplained(&[reviewed]), Some(Unexplained::StatusUnrecorded));
+        let long_before = record(1, Reason::Reviewed, RecordOutcome::Noted);
+        assert_eq!(by("bob").unexplained(&[long_before]), Some(Unexplained::StatusUnrecorded));
+        let mut of_another = record(9, Reason::Reviewed, RecordOutcome::Noted);
+        of_another.request.name = "other".to_owned();
+        assert!(!by("bob").is_about(&of_another));
+    }
+}
