@@ -8,6 +8,7 @@ mod looks;
 mod many;
 mod opening;
 mod people;
+mod scripts;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         trial("an_emergency_is_let_in_and_reviewed", people::emergency),
         trial("a_link_opens_once_and_a_lost_sign_in_says_the_way", opening::once),
         alone("goes_on_by_itself_when_the_api_server_is_back", opening::away),
+        trial("script_in_any_field_is_shown_and_does_not_run", scripts::none_runs),
         trial("shows_and_filters_a_thousand_requests", many::thousand),
         trial("every_view_fits_a_phone_and_has_no_barrier", looks::every_view),
         trial("one_asks_and_approves_without_a_mouse", looks::keys_only),

@@ -48,8 +48,8 @@ pub async fn once(cluster: Arc<Cluster>) {
 pub async fn away(cluster: Arc<Cluster>) {
     let namespace = with_approval(&cluster).await;
     let carol = Seat::of(&cluster, CAROL).await;
-    // The controller has made one, to try its guard, which is over.
-    carol.browser.until_shows("No request fits these filters.").await;
+    // The one that the controller tries its guard on is nobody's.
+    carol.browser.until_shows("Nobody has asked for access here yet.").await;
     cluster.control_plane.stop_api_server();
     carol.browser.until_shows("The connection to the cluster is lost. What you see may be out of date.").await;
     carol.browser.until_shows("the API server cannot be reached").await;
