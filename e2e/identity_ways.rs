@@ -15,7 +15,7 @@ use kube::Api;
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use self::table::{Stamp, hold};
+use self::table::{KEYS, Stamp, hold};
 use crate::harness::binaries::Version;
 use crate::harness::cast::{self, SOON, request};
 use crate::harness::impostor::{Impostor, patching};
@@ -46,7 +46,7 @@ fn without_policies(version: &Version) -> Option<&'static str> {
 }
 
 async fn by_policy(control_plane: Arc<ControlPlane>) {
-    let cluster = Cluster::with(control_plane, &["identity.stamp=policy"]).await;
+    let cluster = Cluster::with(control_plane, &["identity.stamp=policy", KEYS]).await;
     let kinds = cluster
         .kubectl(ADMIN)
         .ok(&["get", "mutatingadmissionpolicies,mutatingwebhookconfigurations", "-o", "name"])
@@ -58,7 +58,7 @@ async fn by_policy(control_plane: Arc<ControlPlane>) {
 }
 
 async fn by_webhook(control_plane: Arc<ControlPlane>) {
-    let cluster = Cluster::with(control_plane, &["identity.stamp=webhook"]).await;
+    let cluster = Cluster::with(control_plane, &["identity.stamp=webhook", KEYS]).await;
     no_policy_stamps(&cluster).await;
     cast::until_stamped(&cluster.kubectl(MALLORY)).await;
     hold(&cluster, Stamp::Written).await;
@@ -104,7 +104,7 @@ async fn renewed(cluster: &Cluster) {
     let secrets: Api<Secret> = Api::namespaced(cluster.client(ADMIN).await, NAMESPACE);
     let stored = async || secrets.get(webhook::NAME).await.expect("the Secret").data.expect("data");
     let before = stored().await;
-    let (_, rest) = Daypass::render(&cluster.control_plane, &["identity.stamp=webhook"]).await;
+    let (_, rest) = Daypass::render(&cluster.control_plane, &["identity.stamp=webhook", KEYS]).await;
     cluster.kubectl(ADMIN).apply_server_side(&rest).await;
     assert_ne!(stored().await["tls.crt"], before["tls.crt"]);
     // Until its pods have the new one, the API server does not know the webhook.
@@ -127,7 +127,7 @@ async fn stamped(cluster: &Cluster) -> Result<String, String> {
 }
 
 async fn by_nobody(control_plane: Arc<ControlPlane>) {
-    let cluster = Cluster::with(control_plane, &["identity.stamp=off"]).await;
+    let cluster = Cluster::with(control_plane, &["identity.stamp=off", KEYS]).await;
     no_policy_stamps(&cluster).await;
     let webhooks = cluster.kubectl(ADMIN).ok(&["get", "mutatingwebhookconfigurations", "-o", "name"]).await;
     assert_eq!(webhooks, "");
@@ -138,7 +138,7 @@ async fn by_nobody(control_plane: Arc<ControlPlane>) {
 }
 
 async fn dead_or_slow(control_plane: Arc<ControlPlane>) {
-    let cluster = Cluster::with(control_plane, &["identity.stamp=webhook"]).await;
+    let cluster = Cluster::with(control_plane, &["identity.stamp=webhook", KEYS]).await;
     cast::until_stamped(&cluster.kubectl(MALLORY)).await;
     cluster.control_plane.stop_webhook().await;
     let refusal = stamped(&cluster).await.expect_err("the webhook is dead");

@@ -20,6 +20,7 @@ mod docs;
 mod examples;
 mod expressions;
 mod extend;
+mod extra;
 mod faults;
 mod freeze;
 mod grant;
@@ -107,6 +108,7 @@ fn trials() -> Vec<Trial> {
         approve::trials(),
         expressions::trials(),
         extend::trials(),
+        extra::trials(),
         break_glass::trials(),
         identity::trials(),
         identity_ways::trials(),

@@ -1,6 +1,7 @@
 //! Owns the product under test: its chart, installed on a control plane, and its controller, which runs as
 //! the chart's own service account with the rights that the chart gives, never as the admin.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,13 +56,20 @@ impl Daypass {
         admin.apply_server_side(&rest).await;
     }
 
-    /// What the Deployment of the chart tells the controller of its guards, as flags: what is installed, not what is here.
+    /// What the Deployments of the chart tell of its guards, as flags: what is installed, not what is here.
     pub async fn guards(control_plane: &ControlPlane) -> Vec<String> {
+        Self::flags(control_plane).await.into_iter().filter(|flag| flag.starts_with("--guard=")).collect()
+    }
+
+    /// What they tell of its guards and of the keys of a login that it records.
+    async fn flags(control_plane: &ControlPlane) -> Vec<String> {
         let deployments: Api<Deployment> = Api::namespaced(control_plane.client(users::ADMIN).await, NAMESPACE);
         let installed = deployments.list(&Default::default()).await.expect("list deployments");
         let pods = installed.items.into_iter().filter_map(|deployment| deployment.spec?.template.spec);
         let args = pods.flat_map(|pod| pod.containers).filter_map(|container| container.args).flatten();
-        args.filter(|arg| arg.starts_with("--guard=")).collect()
+        let flags: BTreeSet<String> =
+            args.filter(|arg| arg.starts_with("--guard=") || arg.starts_with("--extra-key=")).collect();
+        flags.into_iter().collect()
     }
 
     /// Takes the chart away as `helm uninstall` would: all but the definitions, which the chart says to keep.
@@ -190,13 +198,13 @@ impl Controller {
         kubeconfig: &Path,
         flags: &[&str],
     ) -> Self {
-        let guards = Daypass::guards(control_plane).await.into_iter();
+        let installed = Daypass::flags(control_plane).await.into_iter();
         let launch = Launch {
             folder: control_plane.dir().to_owned(),
             name: name.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
             program: Mutex::new(program.to_owned()),
-            flags: Mutex::new(guards.chain(flags.iter().map(|flag| (*flag).to_owned())).collect()),
+            flags: Mutex::new(installed.chain(flags.iter().map(|flag| (*flag).to_owned())).collect()),
         };
         let controller = Self { process: Mutex::new(launch.spawn()), launch };
         controller.ready().await;
@@ -263,10 +271,10 @@ impl Controller {
     /// From its next start on, the controller is this program, and goes by the guards of the chart that is installed then.
     pub async fn become_program(&self, program: &Path, control_plane: &ControlPlane) {
         *self.launch.program.lock().unwrap_or_else(PoisonError::into_inner) = program.to_owned();
-        let guards = Daypass::guards(control_plane).await;
+        let installed = Daypass::flags(control_plane).await;
         let mut flags = self.launch.flags.lock().unwrap_or_else(PoisonError::into_inner);
-        flags.retain(|flag| !flag.starts_with("--guard="));
-        flags.extend(guards);
+        flags.retain(|flag| !flag.starts_with("--guard=") && !flag.starts_with("--extra-key="));
+        flags.extend(installed);
     }
 
     /// Stops the controller in its tracks, until it is thawed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::table::identity;
+use super::table::{KEYS, identity};
 use crate::attack::call::{create, merge};
 use crate::harness::cast::{self, SOON, request};
 use crate::harness::impostor::{Impostor, patching};
@@ -59,6 +59,11 @@ fn to_a_request() -> Vec<Lie> {
         lie("a group more", with("groups", json!(["dev", "system:authenticated"])), not_you()),
         lie("a group less", with("groups", json!([])), not_you()),
         lie("nothing", json!([]), not_you()),
+        lie(
+            "a second factor",
+            with("extra", json!({ "example.com/amr": ["mfa"] })),
+            Refused("spec.requester.extra must be what your login says"),
+        ),
         lie("a finalizer", stamped_and(add("/metadata/finalizers", json!(["a.example/b"]))), Refused("finalizers")),
         lie("a status", stamped_and(add("/status", json!({ "message": "granted" }))), Dropped("/status/message")),
         Lie { name: "a refusal", response: json!({ "allowed": false }), becomes: Refused("stamp.daypass.dev") },
@@ -126,7 +131,7 @@ fn to_a_review() -> Vec<Lie> {
 }
 
 pub async fn lying(control_plane: Arc<ControlPlane>) {
-    let cluster = Cluster::with(control_plane, &["identity.stamp=webhook"]).await;
+    let cluster = Cluster::with(control_plane, &["identity.stamp=webhook", KEYS]).await;
     cast::until_stamped(&cluster.kubectl(MALLORY)).await;
     cluster.control_plane.stop_webhook().await;
     let next: Next = Arc::new(Mutex::new(Value::Null));

@@ -17,6 +17,10 @@ const REQUESTS: &str = "/apis/daypass.dev/v1alpha1/namespaces";
 const NOT_YOU: &str = "spec.requester must be you";
 const NOT_YOURS: &str = "uid and groups of your review must be yours";
 const TOO_MUCH: &str = "cannot be recorded";
+const NOT_SAID: &str = "spec.requester.extra must be what your login says";
+
+/// What the chart records of a login in these trials.
+pub const KEYS: &str = "identity.extraKeys={example.com/amr,country}";
 
 /// Whether identities are written for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +74,8 @@ pub async fn hold(cluster: &Cluster, stamp: Stamp) {
     let nobody =
         json!({ "approval": { "stages": [{ "name": "leads", "approvers": [{ "kind": "User", "name": "nobody" }] }] } });
     cluster.allow(&namespace, &namespace, nobody).await;
-    let cases: Vec<Case> = requests(&namespace).into_iter().chain(reviews(&namespace)).collect();
+    let cases: Vec<Case> =
+        requests(&namespace).into_iter().chain(extras(&namespace)).chain(reviews(&namespace)).collect();
     assert!(cases.len() > 40, "{} lines", cases.len());
     let mut clients = BTreeMap::new();
     for case in &cases {
@@ -137,6 +142,60 @@ fn without_uid(name: &str, group: &str) -> Value {
 /// The call as somebody without a uid, in one group.
 fn as_nameless(call: Call) -> Call {
     call.acting_as("zoe").impersonating("Group", "dev")
+}
+
+/// The call as somebody without a uid whose login says how they signed in, from where, and one thing that is not recorded.
+fn as_somebody_known(call: Call) -> Call {
+    let said = [("example.com%2Famr", "pwd"), ("example.com%2Famr", "mfa"), ("country", "CH"), ("session", "s-1")];
+    said.into_iter().fold(as_nameless(call), |call, (key, value)| call.impersonating(&format!("Extra-{key}"), value))
+}
+
+/// What is recorded of them, with this extra.
+fn saying(extra: Value) -> Value {
+    let mut who = without_uid("zoe", "dev");
+    who["extra"] = extra;
+    who
+}
+
+/// What a login says beside name, UID and groups.
+fn extras(namespace: &str) -> Vec<Case> {
+    let asks = |name: &str, requester: Value| {
+        let wanted = request(namespace, &format!("says-more-{name}"), json!({ "requester": requester }));
+        as_somebody_known(create(ADMIN, collection(namespace), wanted))
+    };
+    let whole = json!({ "example.com/amr": ["pwd", "mfa"], "country": ["CH"] });
+    let recorded = || Recorded(saying(whole.clone()));
+    let forged = |key: &str, value: Value| {
+        let mut extra = whole.clone();
+        extra[key] = value;
+        saying(extra)
+    };
+    let mut cases = vec![
+        ("nothing", without_uid("zoe", "dev"), Refused(NOT_SAID)),
+        ("own", saying(whole.clone()), recorded()),
+        ("a-part", saying(json!({ "country": ["CH"] })), Refused(NOT_SAID)),
+        ("a-value-more", forged("example.com/amr", json!(["pwd", "mfa", "hwk"])), Refused(NOT_SAID)),
+        ("a-value-less", forged("example.com/amr", json!(["mfa"])), Refused(NOT_SAID)),
+        ("another-value", forged("country", json!(["US"])), Refused(NOT_SAID)),
+        ("unnamed", forged("session", json!(["s-1"])), Refused(NOT_SAID)),
+        ("made-up", forged("example.com/acr", json!(["2"])), Refused(NOT_SAID)),
+    ]
+    .into_iter()
+    .map(|(name, requester, missing)| (name, asks(name, requester), recorded(), missing))
+    .collect::<Vec<_>>();
+    let plain = {
+        let mut who = identity(ALICE);
+        who["extra"] = json!({ "example.com/amr": ["mfa"] });
+        create(ALICE, collection(namespace), request(namespace, "says-more-silent", json!({ "requester": who })))
+    };
+    cases.push(("silent", plain, Recorded(identity(ALICE)), Refused(NOT_SAID)));
+    let much = (0..16).fold(asks("much", json!({})), |call, nth| call.impersonating("Extra-country", &nth.to_string()));
+    cases.push(("much", much, Refused(TOO_MUCH), Refused(TOO_MUCH)));
+    let long = asks("long", json!({})).impersonating("Extra-country", &"x".repeat(513));
+    cases.push(("long", long, Refused(TOO_MUCH), Refused(TOO_MUCH)));
+    let case =
+        |(name, call, written, missing)| Case { name: format!("says more: {name}"), call, answers: (written, missing) };
+    cases.into_iter().map(case).collect()
 }
 
 fn requests(namespace: &str) -> Vec<Case> {

@@ -34,7 +34,7 @@ async fn written(control_plane: Arc<ControlPlane>) {
 /// What the API server knows of a user, who has logged in.
 fn identity(user: User) -> Identity {
     let groups = user.groups.iter().chain(&["system:authenticated"]).map(|group| (*group).to_owned()).collect();
-    Identity { username: user.name.to_owned(), uid: Some(user.uid.to_owned()), groups }
+    Identity { username: user.name.to_owned(), uid: Some(user.uid.to_owned()), groups, ..Identity::default() }
 }
 
 /// greta asks for `edit` under a name.

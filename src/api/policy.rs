@@ -232,9 +232,11 @@ pub enum Weekday {
 pub struct PolicyCondition {
     /// CEL that yields true when the request may pass. It sees `request` (name, namespace, role, roleKind,
     /// namespaces, cluster, durationSeconds, reason, ticket, breakGlass, extension), `requester` (username, uid,
-    /// groups), `risk` (level, score from 0 for Low to 3 for Critical), `time` (weekday such as Mon, hour, minute,
+    /// groups, extra), `risk` (level, score from 0 for Low to 3 for Critical), `time` (weekday such as Mon, hour, minute,
     /// date, in the zone of the policy's schedule or UTC), and `label(KEY)`, the list of values that the namespaces
-    /// asked for have, with `''` for one without the label. KEY and the patterns of
+    /// asked for have, with `''` for one without the label. `requester.extra[KEY]` is a list of what the login said, for
+    /// example how the requester signed in; KEY is one that the cluster records (`status.extraKeys`). Of a request without it
+    /// nothing can be said, which lets nobody in, unless `KEY in requester.extra` was asked before. KEY of a label and the patterns of
     /// `matches` must be written out. No loops; at most 128 operators, 16 of them `+`. Names, types and the words of
     /// roleKind, level and weekday are checked: with a slip the policy is not Ready and grants nothing new, and a
     /// Deny denies all that its requesters, roles and scope touch.

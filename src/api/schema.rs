@@ -6,6 +6,15 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// The GEP-2257 form, as a regular expression for the API server.
 const DURATION: &str = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+/// Most keys of a login's extra that an installation records.
+const MOST_EXTRA_KEYS: usize = 8;
+/// Longest of them, in characters.
+const LONGEST_EXTRA_KEY: usize = 253;
+/// Most values of one of them.
+const MOST_EXTRA_VALUES: usize = 16;
+/// Longest value, in characters: an ARN of AWS has 512 at most in its path.
+const LONGEST_EXTRA_VALUE: usize = 512;
+
 const DNS_LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const DNS_NAME: &str = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
 
@@ -108,5 +117,22 @@ pub(super) fn label_values(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "maxProperties": 16,
         "additionalProperties": { "type": "string", "maxLength": 63 }
+    })
+}
+
+pub(super) fn extra(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": MOST_EXTRA_KEYS,
+        "additionalProperties": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_EXTRA_VALUES,
+            "items": { "type": "string", "maxLength": LONGEST_EXTRA_VALUE }
+        },
+        "x-kubernetes-validations": [{
+            "rule": format!("self.all(key, size(key) <= {LONGEST_EXTRA_KEY})"),
+            "message": format!("a key may have {LONGEST_EXTRA_KEY} characters at most")
+        }]
     })
 }

@@ -1,5 +1,7 @@
 //! Who asks, who approves and which role: the RBAC nouns that both kinds share.
 
+use std::collections::BTreeMap;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,12 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512), inner(length(max = 253)))]
     pub groups: Vec<String>,
+    /// What else the cluster's login says of the user, for example how they signed in and from where: values by key. Of
+    /// `userInfo.extra` only the keys that who installs Daypass has named (`identity.extraKeys` of its chart), and of these
+    /// only those that the login has. Conditions of policies see them as `requester.extra`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::extra")]
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// Which kind of role a request is for.

@@ -62,6 +62,9 @@ pub struct ControllerArgs {
     /// A guard of the chart and the digest of it, as NAME=SHA256; once for each. The cluster is held against them.
     #[arg(long = "guard", value_name = "NAME=SHA256")]
     guards: Vec<Expected>,
+    /// A key of a login's extra that the chart has recorded in requests, so that conditions can ask for it; once for each.
+    #[arg(long = "extra-key", value_name = "KEY")]
+    extra_keys: Vec<String>,
     #[command(flatten)]
     election: ElectionArgs,
     #[command(flatten)]
@@ -216,9 +219,10 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>, outputs: Outp
         }
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
-    let (namespace, guards) = (args.namespace, args.guards);
+    let (namespace, guards, extra_keys) = (args.namespace, args.guards, args.extra_keys);
     let retention = args.outbox.retention;
-    let identity = controller::Installation { instance, namespace, served, guards, outputs, archive, retention };
+    let identity =
+        controller::Installation { instance, namespace, served, guards, extra_keys, outputs, archive, retention };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, move || metrics.text()) => Ok(served.map_err(NoListener::on(args.listen))?),

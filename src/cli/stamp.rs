@@ -29,6 +29,9 @@ pub struct StampArgs {
     /// Folder with the certificate as tls.crt and its key as tls.key, in PEM. They are read again when they change.
     #[arg(long, value_name = "FOLDER")]
     certificates: PathBuf,
+    /// A key of a login's extra that is written into requests too; once for each.
+    #[arg(long = "extra-key", value_name = "KEY")]
+    extra_keys: Vec<String>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -52,7 +55,7 @@ async fn run_on(args: StampArgs) -> Result<(), CliError> {
     let (calls, probed) = (probes::listen(args.listen).await?, probes::listen(args.probes).await?);
     info!(address = %args.listen, "answers reviews");
     tokio::select! {
-        served = server::serve(calls, certificate.clone(), provider, BOUNDS, stop.clone()) => {
+        served = server::serve(calls, certificate.clone(), provider, (BOUNDS, args.extra_keys), stop.clone()) => {
             Ok(served.map_err(NoListener::on(args.listen))?)
         }
         probed = server::serve_probes(probed, stop) => Ok(probed.map_err(NoListener::on(args.probes))?),

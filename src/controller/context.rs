@@ -40,6 +40,8 @@ pub struct Context {
     pub served: ServedNamespaces,
     /// Namespace that Daypass is installed in.
     pub release: String,
+    /// Keys of a login's extra that are recorded in requests.
+    pub extra_keys: Vec<String>,
     /// What to look at next.
     pub queues: Queues,
     /// The cluster as last seen.
@@ -56,6 +58,8 @@ pub struct Reach {
     pub served: ServedNamespaces,
     /// Namespace that Daypass is installed in.
     pub release: String,
+    /// Keys of a login's extra that are recorded in requests.
+    pub extra_keys: Vec<String>,
     /// What is to be done with records.
     pub outbox: OutboxSettings,
 }
@@ -67,7 +71,7 @@ impl Context {
         (writer, metrics): (Writer, Arc<TransitionMetrics>),
         queues: Queues,
         clock: JudgedClock,
-        Reach { served, release, outbox }: Reach,
+        Reach { served, release, extra_keys, outbox }: Reach,
     ) -> (Self, Feeds) {
         let (stores, feeds) = Stores::new(outbox);
         let context = Self {
@@ -77,6 +81,7 @@ impl Context {
             clock,
             served,
             release,
+            extra_keys,
             queues,
             stores,
             fresh_rules: FreshRules::default(),

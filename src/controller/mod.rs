@@ -73,6 +73,8 @@ pub struct Installation {
     pub served: ServedNamespaces,
     /// The guards that its chart made.
     pub guards: Vec<Expected>,
+    /// Keys of a login's extra that are recorded in requests.
+    pub extra_keys: Vec<String>,
     /// Where records go besides standard output.
     pub outputs: OutputSettings,
     /// Where records are delivered, if they are.
@@ -105,7 +107,7 @@ pub async fn run(
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Installation { instance, namespace, served, guards, outputs, archive, retention } = identity;
+    let Installation { instance, namespace, served, guards, extra_keys, outputs, archive, retention } = identity;
     let Process { readiness, hearers, leadership, election } = process;
     let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
@@ -119,7 +121,7 @@ pub async fn run(
     let listeners = TransitionListeners { transitions: transitions.clone(), records };
     let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), listeners);
     let outbox = OutboxSettings { delivers: archive.is_some(), retention };
-    let scope = Reach { served, release: namespace.clone(), outbox };
+    let scope = Reach { served, release: namespace.clone(), extra_keys: extra_keys.clone(), outbox };
     let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);
     let canary = Canary {
@@ -128,6 +130,7 @@ pub async fn run(
         watches: clients.watches.clone(),
         namespace,
         guards,
+        extra_keys,
         hearers,
         leadership: leadership.clone(),
         wanted: context.round_wanted.clone(),

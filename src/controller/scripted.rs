@@ -146,6 +146,7 @@ pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
     let scope = Reach {
         served: ServedNamespaces::Cluster,
         release: "daypass-system".to_owned(),
+        extra_keys: Vec::new(),
         outbox: OutboxSettings::default(),
     };
     let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, JudgedClock::new(clock), scope);

@@ -79,6 +79,7 @@ pub async fn known(login: &CallLogin) -> Result<KnownCaller, PageRefusal> {
         username: who.username.unwrap_or_default(),
         uid: who.uid.filter(|uid| !uid.is_empty()),
         groups: who.groups.unwrap_or_default(),
+        ..Identity::default()
     };
     Ok(KnownCaller { who, ends })
 }

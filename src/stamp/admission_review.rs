@@ -55,6 +55,9 @@ pub struct Login {
     pub uid: String,
     #[serde(default)]
     pub groups: Vec<String>,
+    /// What else the login says. The API server writes a key without values as null.
+    #[serde(default)]
+    pub extra: BTreeMap<String, Option<Vec<String>>>,
 }
 
 /// The object, as far as identities come into it.

@@ -4,6 +4,8 @@
 //! (`charts/daypass/templates/identity-stamp.yaml`), so that a cluster answers the same by either way; the trials
 //! `identity_ways` hold both together. It must not refuse anything, and must not read a file, a clock or the cluster.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::ByteString;
 use serde::Serialize;
 use serde_json::error::Category;
@@ -16,6 +18,10 @@ use crate::api::keys;
 const LONGEST_NAME: usize = 253;
 /// Most groups of a person that can be recorded; the CRD has the same bound.
 const MOST_GROUPS: usize = 512;
+/// Most values of a key of a login's extra that can be recorded; the CRD has the same bound.
+const MOST_VALUES: usize = 16;
+/// Most characters of such a value that can be recorded; the CRD has the same bound.
+const LONGEST_VALUE: usize = 512;
 
 /// The answer to an AdmissionReview.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,14 +57,14 @@ enum Operation {
 #[error("this is no AdmissionReview of admission.k8s.io/v1: {0}")]
 pub struct NoReview(String);
 
-/// Answers the body of a call.
+/// Answers the body of a call. Of a login's extra these keys are written into requests.
 ///
 /// # Errors
 /// When not even the UID to answer to can be read.
-pub fn answer(body: &[u8]) -> Result<StampAnswer, NoReview> {
+pub fn answer(body: &[u8], extra_keys: &[String]) -> Result<StampAnswer, NoReview> {
     match serde_json::from_slice::<AdmissionReview<Asked>>(body) {
         Ok(AdmissionReview { request }) => {
-            let patch = request.operations();
+            let patch = request.operations(extra_keys);
             Ok(StampAnswer { uid: request.uid, patch, unread: None })
         }
         Err(error) => {
@@ -124,14 +130,14 @@ struct Response<'a> {
 }
 
 impl Asked {
-    fn operations(&self) -> Vec<Operation> {
+    fn operations(&self, extra_keys: &[String]) -> Vec<Operation> {
         let Resource { group, version, resource } = &self.resource;
         let ours = group == keys::GROUP && version == keys::VERSION && resource == "accessrequests";
         let Some(MapOr::Map(object)) = self.object.as_ref().filter(|_| ours && self.user_info.is_recordable()) else {
             return Vec::new();
         };
         match (self.operation.as_str(), self.sub_resource.as_str()) {
-            ("CREATE", "") => self.user_info.requester(object),
+            ("CREATE", "") => self.user_info.requester(object, extra_keys),
             ("UPDATE", "status") => self.user_info.review(object),
             _ => Vec::new(),
         }
@@ -145,15 +151,33 @@ impl Login {
         fits(&self.username) && self.groups.len() <= MOST_GROUPS && self.groups.iter().all(|group| fits(group))
     }
 
-    /// Who asks, over whatever the writer put there. Without a spec there is no place for it, and the schema refuses.
-    fn requester(&self, object: &Written) -> Vec<Operation> {
+    /// What the login says under these keys; of one that says nothing, nothing is written.
+    fn extra(&self, keys: &[String]) -> BTreeMap<&str, &[String]> {
+        let said = |key: &String| Some((self.extra.get_key_value(key)?.0.as_str(), self.extra.get(key)?.as_deref()?));
+        keys.iter().filter_map(said).filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// Who asks, over whatever the writer put there. Without a spec there is no place for it, and the schema refuses. What
+    /// does not fit the field of the extra is refused by the guard, which says why.
+    fn requester(&self, object: &Written, extra_keys: &[String]) -> Vec<Operation> {
         let Some(MapOr::Map(Anything {})) = object.spec else { return Vec::new() };
+        let extra = self.extra(extra_keys);
+        let fits = |values: &&[String]| {
+            values.len() <= MOST_VALUES && values.iter().all(|value| value.chars().count() <= LONGEST_VALUE)
+        };
+        if !extra.values().all(fits) {
+            return Vec::new();
+        }
         let mut requester = Map::from_iter([("username".to_owned(), Value::from(self.username.as_str()))]);
         if !self.uid.is_empty() {
             requester.insert("uid".to_owned(), Value::from(self.uid.as_str()));
         }
         if !self.groups.is_empty() {
             requester.insert("groups".to_owned(), Value::from(self.groups.as_slice()));
+        }
+        if !extra.is_empty() {
+            let extra = extra.into_iter().map(|(key, values)| (key.to_owned(), Value::from(values)));
+            requester.insert("extra".to_owned(), Value::Object(extra.collect()));
         }
         vec![Operation::Add { path: "/spec/requester".to_owned(), value: Value::Object(requester) }]
     }
@@ -205,9 +229,13 @@ mod tests {
 
     /// What comes back for it, as the patch says it.
     fn patch(review: &Value) -> Value {
-        let answer = answer(&serde_json::to_vec(review).unwrap()).unwrap();
+        let answer = answer(&serde_json::to_vec(review).unwrap(), &keys()).unwrap();
         assert_eq!(answer.unread, None);
         json!(answer.patch)
+    }
+
+    fn keys() -> Vec<String> {
+        ["example.com/amr", "country"].map(str::to_owned).to_vec()
     }
 
     fn bob() -> Value {
@@ -341,12 +369,56 @@ mod tests {
         assert_eq!(requester["username"]["maxLength"], json!(LONGEST_NAME));
         assert_eq!(requester["groups"]["maxItems"], json!(MOST_GROUPS));
         assert_eq!(requester["groups"]["items"]["maxLength"], json!(LONGEST_NAME));
+        let values = &requester["extra"]["additionalProperties"];
+        assert_eq!(values["maxItems"], json!(MOST_VALUES));
+        assert_eq!(values["items"]["maxLength"], json!(LONGEST_VALUE));
+    }
+
+    #[test]
+    fn of_the_extra_of_a_login_what_is_asked_for_and_said_is_stamped_and_nothing_else() {
+        let stamped = |extra: Value| {
+            let user = json!({ "username": "bob", "extra": extra });
+            let patch = patch(&creation(json!({ "userInfo": user })));
+            patch[0]["value"]["extra"].clone()
+        };
+        let other = json!(["x"]);
+        for (said, written) in [
+            (
+                json!({ "example.com/amr": ["pwd", "mfa"], "other": other }),
+                json!({ "example.com/amr": ["pwd", "mfa"] }),
+            ),
+            (
+                json!({ "example.com/amr": ["mfa"], "country": ["CH"] }),
+                json!({ "example.com/amr": ["mfa"], "country": ["CH"] }),
+            ),
+            (json!({ "example.com/amr": [], "country": null }), Value::Null),
+            (json!({ "other": other }), Value::Null),
+            (json!({}), Value::Null),
+        ] {
+            assert_eq!(stamped(said.clone()), written, "{said}");
+        }
+        let review = status(json!({ "username": "bob", "extra": { "country": ["CH"] } }), json!({ "bob": {} }));
+        assert_eq!(patch(&review), json!([]), "a review does not say it");
+    }
+
+    #[test]
+    fn extra_is_stamped_up_to_the_bounds_of_the_definition() {
+        let values = |many: usize, long: usize| json!(vec!["\u{17e}".repeat(long); many]);
+        for (key, values, stamped) in [
+            ("country", values(16, 512), true),
+            ("country", values(17, 1), false),
+            ("country", values(1, 513), false),
+            ("other", values(17, 513), true),
+        ] {
+            let user = json!({ "username": "bob", "extra": { key: values } });
+            assert_eq!(patch(&creation(json!({ "userInfo": user }))) != json!([]), stamped, "{key}");
+        }
     }
 
     #[test]
     fn an_answer_always_allows() {
         let body = |review: &Value| -> Value {
-            let answer = answer(&serde_json::to_vec(review).unwrap()).unwrap();
+            let answer = answer(&serde_json::to_vec(review).unwrap(), &[]).unwrap();
             serde_json::from_slice(&answer.body().unwrap()).unwrap()
         };
         let stamped = body(&creation(json!({ "userInfo": { "username": "bob" } })));
@@ -375,11 +447,11 @@ mod tests {
         for text in
             ["", "{", "alice", r#"{"request":{"name":"alice"}}"#, r#"{"request":{"uid":7,"name":"alice"}}"#, "[]"]
         {
-            let NoReview(why) = answer(text.as_bytes()).unwrap_err();
+            let NoReview(why) = answer(text.as_bytes(), &[]).unwrap_err();
             assert!(!why.contains("alice") && why.contains("column"), "{text}: {why}");
         }
         let odd = creation(json!({ "userInfo": { "username": "alice", "groups": "kings" } }));
-        let answer = answer(&serde_json::to_vec(&odd).unwrap()).unwrap();
+        let answer = answer(&serde_json::to_vec(&odd).unwrap(), &[]).unwrap();
         assert!(!answer.stamps());
         assert!(
             answer.unread().is_some_and(|why| !why.contains("kings") && why.contains("another type")),

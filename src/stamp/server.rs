@@ -72,7 +72,7 @@ pub const BOUNDS: CallBounds = CallBounds {
 /// Most bytes of the head of a request.
 const HEAD: usize = 16 << 10;
 
-/// Answers reviews until it is asked to stop.
+/// Answers reviews until it is asked to stop. Of a login's extra these keys are stamped.
 ///
 /// # Errors
 /// When TLS cannot be set up.
@@ -80,10 +80,10 @@ pub async fn serve(
     listener: TcpListener,
     certificate: Arc<Certificate>,
     provider: Arc<CryptoProvider>,
-    bounds: CallBounds,
+    (bounds, extra_keys): (CallBounds, Vec<String>),
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let server = TlsServer { acceptor: acceptor(certificate, provider)?, routes: routes(bounds), bounds };
+    let server = TlsServer { acceptor: acceptor(certificate, provider)?, routes: routes(bounds, extra_keys), bounds };
     let (places, graceful) = (Arc::new(Semaphore::new(bounds.connections)), GracefulShutdown::new());
     let stopped = async {
         // A sender that is gone is a wish to stop too.
@@ -163,10 +163,12 @@ impl TlsServer {
 struct Reviewing {
     turns: Arc<Semaphore>,
     bounds: CallBounds,
+    extra_keys: Arc<[String]>,
 }
 
-fn routes(bounds: CallBounds) -> Router {
-    let reviewing = Reviewing { turns: Arc::new(Semaphore::new(bounds.at_once)), bounds };
+fn routes(bounds: CallBounds, extra_keys: Vec<String>) -> Router {
+    let turns = Arc::new(Semaphore::new(bounds.at_once));
+    let reviewing = Reviewing { turns, bounds, extra_keys: extra_keys.into() };
     Router::new().route(PATH, post(stamp)).with_state(reviewing)
 }
 
@@ -187,7 +189,7 @@ impl Reviewing {
         let Ok(_turn) = self.turns.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
         // One that says no length may turn out too large, or break off; then nobody reads the answer.
         let Ok(body) = to_bytes(request.into_body(), self.bounds.body).await else { return self.too_large() };
-        match answer(&body) {
+        match answer(&body, &self.extra_keys) {
             Ok(answer) => {
                 if let Some(why) = answer.unread() {
                     warn!(why, "allowed a review without a stamp");

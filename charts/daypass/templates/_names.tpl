@@ -104,6 +104,22 @@ size(request.userInfo.username) <= 253
   && request.userInfo.?groups.orValue([]).all(g, size(g) <= 253)
 {{- end }}
 
+{{/* The keys of a login's extra that are recorded, as a list in CEL; empty where there are none. */}}
+{{- define "daypass.extraKeys" -}}
+{{- with .Values.identity.extraKeys }}{{ toRawJson . }}{{ end -}}
+{{- end }}
+
+{{/* CEL: what the login says under the key k, nothing or a list. */}}
+{{- define "daypass.said" -}}
+request.userInfo.?extra[?k].orValue([])
+{{- end }}
+
+{{/* CEL: what the login says under those keys fits the field that records it (the bounds stand in the CRD). Takes the keys. */}}
+{{- define "daypass.recordableExtra" -}}
+{{ . }}.all(k, size({{ include "daypass.said" . }}) <= 16
+  && {{ include "daypass.said" . }}.all(v, size(v) <= 512))
+{{- end }}
+
 {{/*
 Validations that any caller must pass whose identity is recorded. They come first in a policy, since the
 API server shows the first message.

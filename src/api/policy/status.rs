@@ -32,6 +32,11 @@ pub struct AccessPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub unusable_roles: Vec<UnusableRole>,
+    /// Keys that this cluster records of what a login says beside name, UID and groups, so that conditions can ask for them
+    /// in `requester.extra`. The same in every policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 253)))]
+    pub extra_keys: Vec<String>,
     /// Whether the spec is believed to come from somebody who may hand out what it hands out. Left out until it is
     /// judged, a moment after it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

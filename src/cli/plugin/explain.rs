@@ -43,6 +43,10 @@ pub struct ExplainArgs {
     /// With --for-user: a group of that user. Can be given again.
     #[arg(long, requires = "for_user", value_name = "GROUP")]
     for_group: Vec<String>,
+    /// With --for-user: what the login of that user says under a key that the cluster records. Can be given again, also for one
+    /// key.
+    #[arg(long, requires = "for_user", value_name = "KEY=VALUE", value_parser = extra)]
+    extra: Vec<(String, String)>,
     #[command(flatten)]
     installation: InstallationArgs,
     #[command(flatten)]
@@ -74,13 +78,28 @@ pub async fn run(args: ExplainArgs, console: &mut Console) -> Result<Exit, Plugi
     Ok(Exit::Done)
 }
 
+/// A key and a value of `--extra`. A value may have more of these signs.
+fn extra(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Who `--for-user` and the flags that belong to it describe.
+fn somebody(username: &str, args: &ExplainArgs) -> Identity {
+    let mut who = Identity { username: username.to_owned(), groups: args.for_group.clone(), ..Identity::default() };
+    for (key, value) in &args.extra {
+        who.extra.entry(key.clone()).or_default().push(value.clone());
+    }
+    who
+}
+
 /// Requests that are not made yet, as the cluster would stamp them.
 async fn drafts(args: &ExplainArgs, cluster: &Cluster, now: Timestamp) -> Result<Vec<AccessRequest>, PluginError> {
     let file = args.file.as_deref().ok_or(PluginError::NothingNamed)?;
     let mut drafts = requests_in(file, args.namespace.as_deref(), &cluster.namespace)?;
     let who = match &args.for_user {
-        Some(username) => Identity { username: username.clone(), uid: None, groups: args.for_group.clone() },
-        None => identity::caller(cluster).await?,
+        Some(username) => somebody(username, args),
+        None => identity::requester(cluster).await?,
     };
     for draft in &mut drafts {
         draft.metadata.creation_timestamp = Some(Time(now));

@@ -71,6 +71,8 @@ pub struct Canary {
     pub namespace: String,
     /// The guards of the chart.
     pub guards: Vec<Expected>,
+    /// Keys of a login's extra that requests have to say.
+    pub extra_keys: Vec<String>,
     /// Where each round is counted, and each answer of the API server is heard.
     pub hearers: Hearers,
     /// Whether this replica leads.
@@ -221,7 +223,7 @@ impl Canary {
             return Err(CannotTry::NothingHandedOver);
         }
         let account = CanaryAccount::fresh(&mut memory.account, self).await?;
-        let (who, began) = who_and_when(&account.tries, &self.hearers.clock).await?;
+        let (who, began) = who_and_when(&account.tries, self).await?;
         let tries = Tries { namespace: &self.namespace, guards: &self.guards, who: &who, account: &account.tries };
         let leads = self.leadership.holds();
         let own = match tries.requests().get_opt(CANARY).await? {
@@ -240,7 +242,7 @@ impl Canary {
         let refused = seen.unserved.map(NotInForce::Unserved).or(refused);
         let vouched = before.as_ref().map(|record| record.vouched().clone()).unwrap_or_default();
         let verdict = judge(&self.guards, &seen.guards, &answers, &vouched);
-        let (_, ended) = who_and_when(&account.tries, &self.hearers.clock).await?;
+        let (_, ended) = who_and_when(&account.tries, self).await?;
         let round = Round { verdict: &verdict, began, ended, revision: seen.revision };
         let mut record = GapRecord::after(before, round);
         let faultless = verdict.is_sound() && refused.is_none();

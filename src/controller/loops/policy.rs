@@ -61,7 +61,7 @@ pub async fn reconcile(decoded: Arc<DecodedPolicy>, context: Arc<Context>) -> Re
         Guard::Missing(_) => None,
     };
     let unjudged = origin.is_none();
-    let mut status = readiness(policy, origin, now);
+    let mut status = readiness(policy, origin, &context.extra_keys, now);
     // Before the requests are known, none would seem to be overdue.
     let wake = context.stores.listed.has(&[ACCESS_REQUESTS]).then(|| {
         let unreviewed = unreviewed(&context, &policy.name_any());

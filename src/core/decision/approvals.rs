@@ -173,7 +173,12 @@ fn persons<'a>(accounts: impl Iterator<Item = &'a Identity>) -> Vec<Vec<&'a Iden
 
 /// Who wrote a review, as stamped.
 pub fn identity(username: &str, review: &Review) -> Identity {
-    Identity { username: username.to_owned(), uid: review.uid.clone(), groups: review.groups.clone() }
+    Identity {
+        username: username.to_owned(),
+        uid: review.uid.clone(),
+        groups: review.groups.clone(),
+        ..Identity::default()
+    }
 }
 
 #[cfg(test)]
@@ -188,7 +193,12 @@ mod tests {
     use crate::core::laws::fixtures::{approve, group, review, stage, user};
 
     fn alice() -> Identity {
-        Identity { username: "alice".into(), uid: Some("u-alice".into()), groups: vec!["dev".into(), "leads".into()] }
+        Identity {
+            username: "alice".into(),
+            uid: Some("u-alice".into()),
+            groups: vec!["dev".into(), "leads".into()],
+            ..Identity::default()
+        }
     }
 
     #[test]

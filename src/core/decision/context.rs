@@ -123,6 +123,7 @@ impl<'a> EvalContext<'a> {
                 username: ask.requester.username.clone(),
                 uid: text(&ask.requester.uid),
                 groups: ask.requester.groups.clone(),
+                extra: ask.requester.extra.clone(),
             },
             risk: self.harm.clone(),
             time: when(self.at, policy.schedule.as_ref().map_or(&TimeZone::UTC, Schedule::zone)),
@@ -210,7 +211,7 @@ mod tests {
         let time = serde_json::to_value(&facts.time).unwrap();
         assert_eq!(time, json!({ "weekday": "Mon", "hour": 12, "minute": 0, "date": "2026-11-23" }));
         let who = serde_json::to_value(&facts.requester).unwrap();
-        assert_eq!(who, json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"] }));
+        assert_eq!(who, json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"], "extra": {} }));
     }
 
     #[test]

@@ -45,11 +45,11 @@ proptest! {
         let log = approve.chain(deny.map(|who| (who, ReviewVerdict::Deny)));
         let reviews: Reviews = log.map(|(who, verdict)| review_by(who, verdict)).collect();
         let uid = uid.map(str::to_owned);
-        let alice = Identity { username: "alice".into(), uid: uid.clone(), groups: vec!["leads".into()] };
+        let alice = Identity { username: "alice".into(), uid: uid.clone(), groups: vec!["leads".into()], ..Identity::default() };
         let counted: Vec<(ReviewVerdict, Identity)> = reviews.iter()
             .filter(|(name, review)| *name != "alice" && (uid.as_deref() != Some("u-alice") || review.uid != uid))
             .map(|(name, r)| (r.verdict, name.clone(), r.uid.clone(), r.groups.clone()))
-            .map(|(verdict, username, uid, groups)| (verdict, Identity { username, uid, groups }))
+            .map(|(verdict, username, uid, groups)| (verdict, Identity { username, uid, groups, ..Identity::default() }))
             .collect();
         let of = |wanted: ReviewVerdict| counted.iter().filter(move |(v, _)| *v == wanted).map(|(_, who)| who);
         let denied = of(ReviewVerdict::Deny).any(|who| stages.iter().any(|s| is_approver(who, &s.approvers)));

@@ -346,8 +346,15 @@ fn said(status: &AccessPolicyStatus, type_: &str) -> String {
 
 #[test]
 fn what_the_conditions_of_a_policy_say() {
-    let ready = |policy| said(&readiness(&policy, None, noon()), conditions::READY);
+    let ready = |policy| said(&readiness(&policy, None, &[], noon()), conditions::READY);
     assert_eq!(ready(policy("p", json!({}))), "requests are decided by it");
+    let amr = json!([{ "expression": "'mfa' in requester.extra['amr']", "message": "m" }]);
+    assert_eq!(
+        ready(policy("p", json!({ "conditions": amr }))),
+        "requests are decided by it; spec.conditions[0].expression: no request has amr in requester.extra: it is not \
+         recorded here; what asks for it gives nothing; have who installs Daypass name the key in identity.extraKeys of \
+         its chart, correct it, or remove the condition"
+    );
     assert_eq!(
         ready(policy("p", json!({ "requesters": [] }))),
         "spec.requesters: a policy that allows must name its requesters; until then the policy grants nothing"

@@ -12,6 +12,7 @@ use crate::api::policy_reason::{PolicyReason, UnusableReason};
 use crate::core::model::field_error::{FieldError, sentence};
 use crate::core::model::history::join;
 use crate::core::policies::origin::Disbelief;
+use crate::core::policies::unrecorded::{self, UnrecordedKey};
 use crate::core::policies::usable::ListedRole;
 use crate::core::policies::wildcards::{self, Wildcard};
 use crate::core::policies::written_for::DeniesAlways;
@@ -26,9 +27,12 @@ pub enum PolicyFinding {
     },
     /// It is not believed.
     Doubted(Disbelief),
-    /// Requests are decided by it, and these in it are nobody.
+    /// Requests are decided by it.
     InUse {
+        /// These in it are nobody.
         nobody: Vec<Wildcard>,
+        /// Its conditions ask for these, which no request has.
+        unrecorded: Vec<UnrecordedKey>,
     },
     /// It denies in these windows, as people write them.
     DeniesInWindows(String),
@@ -73,10 +77,14 @@ impl fmt::Display for PolicyFinding {
         match self {
             Self::Faulty { faults, consequence } => write!(f, "{}; {consequence}", sentence(faults)),
             Self::Doubted(why) => write!(f, "{why}"),
-            Self::InUse { nobody } => {
+            Self::InUse { nobody, unrecorded } => {
                 f.write_str("requests are decided by it")?;
                 nobody.iter().try_for_each(|wildcard| write!(f, "; {}: {wildcard}", wildcard.field))?;
-                if nobody.is_empty() { Ok(()) } else { write!(f, "; {}", wildcards::WAY_OUT) }
+                if !nobody.is_empty() {
+                    write!(f, "; {}", wildcards::WAY_OUT)?;
+                }
+                unrecorded.iter().try_for_each(|key| write!(f, "; {}: {key}", key.field))?;
+                if unrecorded.is_empty() { Ok(()) } else { write!(f, "; {}", unrecorded::WAY_OUT) }
             }
             Self::DeniesInWindows(windows) => write!(f, "it denies {windows}"),
             Self::DeniesAlways(why) => write!(f, "{why}"),

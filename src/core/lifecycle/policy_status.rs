@@ -17,13 +17,21 @@ use crate::core::model::instants::whole_second;
 use crate::core::model::schedule::Schedule;
 use crate::core::policies::Entry;
 use crate::core::policies::origin::disbelief;
+use crate::core::policies::unrecorded::unrecorded;
 use crate::core::policies::usable::ListedRole;
 use crate::core::policies::wildcards::wildcards;
 use crate::core::policies::written_for::{DeniesAlways, schedule_counts, schedule_since};
 
-/// The status of a policy: the old one with Ready judged anew, and what was judged of its `origin`, if anything was.
-pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Timestamp) -> AccessPolicyStatus {
+/// The status of a policy: the old one with Ready judged anew, what was judged of its `origin`, if anything was, and which
+/// keys of a login's extra the cluster records.
+pub fn readiness(
+    policy: &AccessPolicy,
+    origin: Option<PolicyOrigin>,
+    extra_keys: &[String],
+    now: Timestamp,
+) -> AccessPolicyStatus {
     let mut status = policy.status.clone().unwrap_or_default();
+    status.extra_keys = extra_keys.to_vec();
     status.origin = origin.or(status.origin);
     let generation = policy.metadata.generation.unwrap_or_default();
     let doubt = status.origin.as_ref().filter(|origin| origin.generation == generation);
@@ -32,7 +40,9 @@ pub fn readiness(policy: &AccessPolicy, origin: Option<PolicyOrigin>, now: Times
     let finding = match (entry.consequence(), doubt) {
         (Some(consequence), _) => PolicyFinding::Faulty { faults: entry.faults().to_vec(), consequence },
         (_, Some(why)) => PolicyFinding::Doubted(why),
-        (_, None) => PolicyFinding::InUse { nobody: wildcards(&policy.spec) },
+        (_, None) => {
+            PolicyFinding::InUse { nobody: wildcards(&policy.spec), unrecorded: unrecorded(&policy.spec, extra_keys) }
+        }
     };
     put(&mut status, policy, &finding, now);
     status.schedule_since = Some(schedule_since(policy));
@@ -156,7 +166,7 @@ mod tests {
         ] {
             let entry = Entry::read(&policy);
             let (faults, consequence) = (entry.faults().to_vec(), entry.consequence().unwrap());
-            let status = readiness(&policy, None, noon());
+            let status = readiness(&policy, None, &[], noon());
             let ready = conditions::find(&status.conditions, conditions::READY).unwrap();
             assert_eq!((ready.status, known(&ready.reason)), (ConditionStatus::False, PolicyReason::Invalid.into()));
             assert_eq!(ready.message, PolicyFinding::Faulty { faults, consequence }.to_string());
@@ -194,19 +204,41 @@ mod tests {
     #[test]
     fn a_policy_that_is_used_says_who_in_it_is_nobody() {
         let ready = |spec| {
-            let status = readiness(&policy("p", spec), None, noon());
+            let status = readiness(&policy("p", spec), None, &["country".to_owned()], noon());
             let ready = conditions::find(&status.conditions, conditions::READY).unwrap();
             (ready.status, known(&ready.reason), ready.message.clone())
         };
         let (used, in_use) = (ConditionStatus::True, Word::from(PolicyReason::InUse));
         let (is, reason, plain) = ready(json!({}));
         assert_eq!((is, &reason), (used, &in_use));
-        assert_eq!(plain, PolicyFinding::InUse { nobody: Vec::new() }.to_string());
+        assert_eq!(plain, PolicyFinding::InUse { nobody: Vec::new(), unrecorded: Vec::new() }.to_string());
         let spec = json!({ "requesters": [{ "kind": "Group", "name": "team-*" }] });
         let nobody = wildcards(&policy("p", spec.clone()).spec).remove(0);
         let (is, reason, message) = ready(spec);
         assert_eq!((is, &reason), (used, &in_use), "it is used as it was: {message}");
-        assert_eq!(message, PolicyFinding::InUse { nobody: vec![nobody] }.to_string());
+        assert_eq!(message, PolicyFinding::InUse { nobody: vec![nobody], unrecorded: Vec::new() }.to_string());
+    }
+
+    #[test]
+    fn a_policy_says_which_keys_are_recorded_and_which_it_asks_for_in_vain() {
+        let asks = |key: &str| {
+            let expression = format!("'CH' in requester.extra['{key}']");
+            policy("p", json!({ "conditions": [{ "expression": expression, "message": "m" }] }))
+        };
+        let keys = ["country".to_owned()];
+        for key in ["country", "contry"] {
+            let status = readiness(&asks(key), None, &keys, noon());
+            assert_eq!(status.extra_keys, keys);
+            let ready = conditions::find(&status.conditions, conditions::READY).unwrap();
+            assert_eq!((ready.status, known(&ready.reason)), (ConditionStatus::True, PolicyReason::InUse.into()));
+            let unrecorded = unrecorded(&asks(key).spec, &keys);
+            assert_eq!(unrecorded.is_empty(), key == "country");
+            let finding = PolicyFinding::InUse { nobody: Vec::new(), unrecorded };
+            assert_eq!(ready.message, finding.to_string());
+        }
+        let mut before = asks("country");
+        before.status = Some(readiness(&before, None, &keys, noon()));
+        assert_eq!(readiness(&before, None, &[], noon()).extra_keys, [""; 0], "none is recorded any more");
     }
 
     #[test]
@@ -214,7 +246,7 @@ mod tests {
         let windows = json!([{ "days": ["Sat", "Sun"], "start": "00:00", "end": "24:00" }]);
         let schedule = json!({ "timeZone": "UTC", "windows": windows });
         let judged = |policy: &AccessPolicy| {
-            let status = readiness(policy, None, noon());
+            let status = readiness(policy, None, &[], noon());
             let said = conditions::find(&status.conditions, conditions::SCHEDULE_IN_FORCE).cloned();
             (status.schedule_since, said.map(|c| (c.status, known(&c.reason))), status)
         };

@@ -87,7 +87,11 @@ mod tests {
 
     #[test]
     fn a_name_that_is_nearly_wanted_is_told_with_the_difference() {
-        let who = Identity { username: "Alice".into(), uid: None, groups: vec!["oidc:dev".into(), "team-shop".into()] };
+        let who = Identity {
+            username: "Alice".into(),
+            groups: vec!["oidc:dev".into(), "team-shop".into()],
+            ..Identity::default()
+        };
         for (wanted, by) in [
             (user("alice"), Some(Difference::Case)),
             (user("oidc:Alice"), Some(Difference::Prefix)),

@@ -53,8 +53,8 @@ mod tests {
         };
         let who = |username: &str, groups: &[&str]| Identity {
             username: username.into(),
-            uid: None,
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+            ..Identity::default()
         };
         for (who, subject, is) in [
             (who("alice", &[]), user("alice"), true),

@@ -95,22 +95,41 @@ impl Expression {
         self.parts.labels.iter().map(String::as_str)
     }
 
+    /// Keys of `requester.extra` that it asks for, as far as they are written out in it.
+    pub fn extra_keys(&self) -> impl Iterator<Item = &str> {
+        self.parts.extra.iter().map(String::as_str)
+    }
+
     /// Whether the condition holds.
     ///
     /// # Errors
     /// Why that cannot be said.
     pub fn holds(&self, facts: &CelInput) -> Result<bool, Unevaluated> {
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
-            let context = context(facts, &self.parts).map_err(|error| error.to_string())?;
-            self.program.execute(&context).map_err(|error| error.to_string())
+            let context = context(facts, &self.parts).map_err(|error| self.failed(&error))?;
+            self.program.execute(&context).map_err(|error| match error {
+                ExecutionError::NoSuchKey(key) if self.is_missing(&key, facts) => {
+                    Unevaluated::NoExtra { source: self.source.clone(), key: key.to_string() }
+                }
+                other => self.failed(&other),
+            })
         }));
         let source = || self.source.clone();
         match evaluated {
             Ok(Ok(Value::Bool(holds))) => Ok(holds),
             Ok(Ok(other)) => Err(Unevaluated::NoCondition { source: source(), type_: other.type_of().to_string() }),
-            Ok(Err(why)) => Err(Unevaluated::Failed { source: source(), why: first_line(&why) }),
+            Ok(Err(why)) => Err(why),
             Err(_) => Err(Unevaluated::Crashed { source: source() }),
         }
+    }
+
+    fn failed(&self, why: &impl ToString) -> Unevaluated {
+        Unevaluated::Failed { source: self.source.clone(), why: first_line(&why.to_string()) }
+    }
+
+    /// Whether it asks for this key of what the login said, and the login said nothing under it.
+    fn is_missing(&self, key: &str, facts: &CelInput) -> bool {
+        self.parts.extra.contains(key) && !facts.requester.extra.contains_key(key)
     }
 }
 

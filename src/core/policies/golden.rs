@@ -6,6 +6,7 @@ use k8s_openapi::jiff::SignedDuration;
 use super::cel::{ExpressionFault, Unevaluated};
 use super::limits::{Count, Exceeded};
 use super::origin::Disbelief;
+use super::unrecorded::UnrecordedKey;
 use super::usable::{Sought, Unusable};
 use crate::api::policy::Effect;
 use crate::api::subject::{RoleKind, RoleName};
@@ -106,6 +107,22 @@ fn why_a_role_cannot_be_handed_out() {
 }
 
 #[test]
+fn what_no_request_says() {
+    let key = |effect, near: Option<&str>| {
+        UnrecordedKey { field: own("FIELD"), key: own("amr"), near: near.map(own), effect }.to_string()
+    };
+    assert_eq!(
+        key(Effect::Allow, Some("arm")),
+        "no request has amr in requester.extra: it is not recorded here, did you mean arm?; what asks for it gives nothing"
+    );
+    assert_eq!(
+        key(Effect::Deny, None),
+        "no request has amr in requester.extra: it is not recorded here; what asks for it denies all that the policy \
+         touches"
+    );
+}
+
+#[test]
 fn what_is_wrong_with_an_expression() {
     let why = || own("WHY");
     for (fault, sentence) in [
@@ -131,6 +148,12 @@ fn what_is_wrong_with_an_expression() {
         (
             Unevaluated::NoCondition { source: source(), type_: own("string") },
             "request.role is string, not true or false",
+        ),
+        (
+            Unevaluated::NoExtra { source: source(), key: own("example.com/amr") },
+            "your login said nothing of example.com/amr (spec.requester.extra), which request.role asks for: log in by a \
+             way that says it, and ask anew; by which way, and whether this cluster records it (identity.extraKeys), \
+             knows who runs Daypass",
         ),
         (Unevaluated::Failed { source: source(), why: why() }, "request.role: WHY"),
         (Unevaluated::Crashed { source: source() }, "request.role: the interpreter failed"),

@@ -13,6 +13,7 @@ pub mod read;
 pub mod scope;
 pub mod seats;
 pub mod set;
+pub mod unrecorded;
 pub mod usable;
 pub mod wildcards;
 pub mod written_for;

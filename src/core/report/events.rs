@@ -182,6 +182,7 @@ mod tests {
             origin: None,
             schedule_since: None,
             unusable_roles: Vec::new(),
+            extra_keys: Vec::new(),
         };
         let (good, bad) = (ready(ConditionStatus::True, "fine"), ready(ConditionStatus::False, "spec.roles: empty"));
         let text = |old, new| policy_events(old, new).into_iter().map(|a| (a.warning, a.index)).collect::<Vec<_>>();

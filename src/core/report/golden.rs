@@ -8,13 +8,14 @@ use super::difference::UpshotGiven;
 use super::explain::{Because, Explanation, explain};
 use super::in_words::{begins, length, place};
 use super::lint::Oddity;
-use crate::api::policy::AccessPolicy;
+use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::request::AccessRequest;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::guard::{Guard, NotInForce};
 use crate::core::laws::fixtures::{deny, namespaces, noon, policy, request};
 use crate::core::model::problem::PolicyProblem;
 use crate::core::policies::PolicySet;
+use crate::core::policies::unrecorded::UnrecordedKey;
 use crate::core::policies::written_for::DeniesAlways;
 
 fn explained(request: &AccessRequest, policies: &[AccessPolicy], guard: &Guard) -> Explanation {
@@ -109,6 +110,16 @@ fn what_looks_wrong_in_a_policy_and_the_way_out() {
             Oddity::Undecodable(own("WHY")),
             "cannot be read: WHY",
             "mend or remove it: until then no request can be decided",
+        ),
+        (
+            Oddity::Unrecorded(UnrecordedKey {
+                field: own("FIELD"),
+                key: own("amr"),
+                near: None,
+                effect: Effect::Allow,
+            }),
+            "no request has amr in requester.extra: it is not recorded here; what asks for it gives nothing",
+            "have who installs Daypass name the key in identity.extraKeys of its chart, correct it, or remove the condition",
         ),
         (Oddity::LongReview(hours(169)), "emergencies may stay unreviewed for 169h", "name a week (168h) or less"),
         (

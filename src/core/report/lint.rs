@@ -16,6 +16,7 @@ use crate::api::policy::{AccessPolicy, AccessPolicyStatus, Effect, Stage};
 use crate::api::subject::{Subject, SubjectKind};
 use crate::core::decision::protected::Protected;
 use crate::core::model::namespaces::{Namespaces, glob_matches};
+use crate::core::policies::unrecorded::unrecorded;
 use crate::core::policies::usable::{ListedRole, Unusable};
 use crate::core::policies::wildcards::wildcards;
 use crate::core::policies::written_for::DeniesAlways;
@@ -81,6 +82,7 @@ pub fn lint(policies: &[AccessPolicy], namespaces: Option<&Namespaces>, protecte
     }
     for policy in &sound {
         policy.roles(&mut warnings);
+        policy.unrecorded(&mut warnings);
         policy.nobody(&mut warnings);
         policy.alone(&mut warnings);
         policy.beyond_protection(protected, &mut warnings);
@@ -105,14 +107,28 @@ impl Subjected<'_> {
 
     /// Roles that cannot be handed out, as the controller said last of this spec. A file says nothing of that.
     fn roles(&self, warnings: &mut Vec<Warning>) {
-        let of_this_spec = |status: &&AccessPolicyStatus| status.observed_generation == self.raw.metadata.generation;
-        for unusable in self.raw.status.iter().filter(of_this_spec).flat_map(|status| &status.unusable_roles) {
+        let of_this_spec = self.raw.status.iter().filter(|status| self.is_of_this_spec(status));
+        for unusable in of_this_spec.flat_map(|status| &status.unusable_roles) {
             let index = self.read.roles.iter().position(|role| *role == unusable.role);
             if let Some((index, why)) = index.zip(Unusable::recorded(unusable)) {
                 let field = ListedRole { index, why: why.clone() }.field();
                 self.warn(warnings, &field, Oddity::RoleUnusable(why));
             }
         }
+    }
+
+    /// Keys that conditions ask for and the cluster does not record, as the controller said last of this spec. A file says
+    /// nothing of that.
+    fn unrecorded(&self, warnings: &mut Vec<Warning>) {
+        let Some(status) = self.raw.status.as_ref().filter(|status| self.is_of_this_spec(status)) else { return };
+        for key in unrecorded(&self.raw.spec, &status.extra_keys) {
+            self.warn(warnings, &key.field.clone(), Oddity::Unrecorded(key));
+        }
+    }
+
+    /// Whether a status speaks of the spec as it is.
+    fn is_of_this_spec(&self, status: &AccessPolicyStatus) -> bool {
+        status.observed_generation == self.raw.metadata.generation
     }
 
     /// Subjects that are nobody, in a Deny too: there it denies nobody.

@@ -104,7 +104,7 @@ mod tests {
 
     /// Role, place, whether break-glass, policy.
     fn offered(policies: &[crate::api::policy::AccessPolicy], namespace: &str) -> Vec<String> {
-        let who = Identity { username: "alice".to_owned(), uid: None, groups: vec!["dev".to_owned()] };
+        let who = Identity { username: "alice".to_owned(), groups: vec!["dev".to_owned()], ..Identity::default() };
         let place = |place: OfferPlace| match place {
             OfferPlace::Namespace(name) => name,
             OfferPlace::Cluster => "*".to_owned(),
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn where_else_there_is_something_is_known_or_named() {
-        let who = Identity { username: "alice".to_owned(), uid: None, groups: vec!["dev".to_owned()] };
+        let who = Identity { username: "alice".to_owned(), groups: vec!["dev".to_owned()], ..Identity::default() };
         let set = PolicySet::new(&[policy("a", json!({ "scope": { "namespaces": ["sh*", "yard"] } }))]);
         let names = |known: &Namespaces| offered_in(&set, &who, known).into_iter().collect::<Vec<_>>().join(",");
         assert_eq!(names(&namespaces()), "shop,yard");

@@ -53,7 +53,7 @@ async fn webhook(bounds: CallBounds) -> Webhook {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let served = tokio::spawn(serve(listener, certificate.clone(), provider(), bounds, stopped));
+    let served = tokio::spawn(serve(listener, certificate.clone(), provider(), (bounds, Vec::new()), stopped));
     Webhook { address, certificate, folder, root, stop, served }
 }
 

@@ -74,7 +74,7 @@ pub async fn extend(args: ExtendArgs, console: &mut Console) -> Result<Exit, Plu
     check_length("--by", &args.by)?;
     let cluster = Cluster::connect(&args.how.connection).await?;
     let running = requests::get(&cluster, cluster.namespace_or(&args.namespace), &args.name).await?;
-    let draft = extension(&running, args.by, args.reason, identity::caller(&cluster).await?);
+    let draft = extension(&running, args.by, args.reason, identity::requester(&cluster).await?);
     send(cluster, &draft, &args.how, console).await
 }
 
@@ -88,7 +88,7 @@ pub async fn again(args: AgainArgs, console: &mut Console) -> Result<Exit, Plugi
     }
     let cluster = Cluster::connect(&args.how.connection).await?;
     let before = requests::get(&cluster, cluster.namespace_or(&args.namespace), &args.name).await?;
-    let who = identity::caller(&cluster).await?;
+    let who = identity::requester(&cluster).await?;
     if before.spec.break_glass && !args.break_glass {
         console.note(&format!("{} was break-glass, and this is not: --break-glass asks for that", args.name));
     }
@@ -147,7 +147,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn eve() -> Identity {
-        Identity { username: "eve".to_owned(), uid: None, groups: Vec::new() }
+        Identity { username: "eve".to_owned(), ..Identity::default() }
     }
 
     fn spec(request: &AccessRequest) -> Value {

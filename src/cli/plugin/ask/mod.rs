@@ -145,7 +145,7 @@ pub async fn run(args: RequestArgs, console: &mut Console) -> Result<Exit, Plugi
         check_length("--for", length)?;
     }
     let cluster = Cluster::connect(&args.how.connection).await?;
-    let requester = identity::caller(&cluster).await?;
+    let requester = identity::requester(&cluster).await?;
     if let Some(file) = &args.file {
         let drafts = manifest::drafts(file, args.namespace.as_deref(), &cluster.namespace, &requester)?;
         return send_all(cluster, &drafts, &args.how, console).await;

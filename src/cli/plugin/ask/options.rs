@@ -52,7 +52,7 @@ pub struct OptionsArgs {
 /// When policies cannot be read.
 pub async fn run(args: OptionsArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
-    let who = identity::caller(&cluster).await?;
+    let who = identity::requester(&cluster).await?;
     let namespace = cluster.namespace_or(&args.namespace);
     let options = AskOptions::read(&cluster, &args.installation, namespace, &who, args.connection.flags()).await?;
     options.tell_notes(console);

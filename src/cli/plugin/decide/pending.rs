@@ -309,7 +309,7 @@ mod tests {
 
     fn who(name: &str, uid: &str, groups: &[&str]) -> Identity {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-        Identity { username: name.to_owned(), uid: Some(uid.to_owned()), groups }
+        Identity { username: name.to_owned(), uid: Some(uid.to_owned()), groups, ..Identity::default() }
     }
 
     fn with(status: Value) -> AccessRequest {

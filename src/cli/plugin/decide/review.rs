@@ -182,7 +182,7 @@ mod tests {
 
     fn carol() -> Identity {
         let groups = ["leads", "system:authenticated"].map(str::to_owned).to_vec();
-        Identity { username: "carol".to_owned(), uid: Some("u-carol".to_owned()), groups }
+        Identity { username: "carol".to_owned(), uid: Some("u-carol".to_owned()), groups, ..Identity::default() }
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         let approve =
             |who: &Identity| has_effect(&asked, Some(&policies), who, &review(ReviewVerdict::Approve, None, who));
         assert_eq!(approve(&carol()), Ok(()));
-        let eve = Identity { username: "eve".to_owned(), uid: None, groups: Vec::new() };
+        let eve = Identity { username: "eve".to_owned(), ..Identity::default() };
         assert_eq!(approve(&eve), Err(Vain::NoSay(Eligibility::NotAnApprover)));
     }
 }

@@ -46,7 +46,7 @@ pub struct UiDesk {
 impl PageDesk for UiDesk {
     async fn foresee(&self, client: Client, draft: AccessRequest) -> Result<PageForecast, PageRefusal> {
         let cluster = self.cluster.with(client);
-        let who = identity::caller(&cluster).await.map_err(refusal)?;
+        let who = identity::requester(&cluster).await.map_err(refusal)?;
         let draft = asked_by(draft, who).map_err(refusal)?;
         Ok(self.foreseen(&cluster, &draft).await?.0)
     }
@@ -58,14 +58,14 @@ impl PageDesk for UiDesk {
         person: PagePerson,
     ) -> Result<PageExplanation, PageRefusal> {
         let PagePerson { username, groups } = person.clone();
-        draft.spec.requester = Some(Identity { username, uid: None, groups });
+        draft.spec.requester = Some(Identity { username, groups, ..Identity::default() });
         let (forecast, policies) = self.foreseen(&self.cluster.with(client), &draft).await?;
         Ok(PageExplanation { person, forecast, policies })
     }
 
     async fn options(&self, client: Client, namespace: String) -> Result<PageOptions, PageRefusal> {
         let cluster = self.cluster.with(client);
-        let who = identity::caller(&cluster).await.map_err(refusal)?;
+        let who = identity::requester(&cluster).await.map_err(refusal)?;
         let read = AskOptions::read(&cluster, &self.installation, &namespace, &who, self.flags.clone()).await;
         match read {
             Ok(read) => {

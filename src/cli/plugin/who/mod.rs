@@ -155,7 +155,7 @@ impl WhoArgs {
         if let Some((namespace, _)) = service_account(&username) {
             groups.extend([ACCOUNTS.to_owned(), format!("{ACCOUNTS}:{namespace}")]);
         }
-        Ok(WhoseAccess::Person(Identity { username, uid: None, groups }))
+        Ok(WhoseAccess::Person(Identity { username, groups, ..Identity::default() }))
     }
 
     fn nobody(&self, place: &Where) -> String {

@@ -15,7 +15,7 @@ use super::tries::CANARY;
 use super::{Canary, CannotTry};
 use crate::api::{AccessRequest, Identity};
 use crate::runtime::client;
-use crate::runtime::judged_clock::{JudgedClock, Witness};
+use crate::runtime::judged_clock::Witness;
 
 /// How long a token of the canary is asked for, in seconds.
 const TOKEN_SECONDS: i64 = 3600;
@@ -66,15 +66,16 @@ impl CanaryAccount {
     }
 }
 
-/// Who the API server says that a client is, and its time, by which it dates objects; this process's may be wrong, so its
-/// clock hears of it.
-pub(super) async fn who_and_when(client: &Client, clock: &JudgedClock) -> Result<(Identity, Timestamp), CannotTry> {
+/// Who the API server says that a client is, as a request of it has to say, and its time, by which it dates objects; this
+/// process's may be wrong, so its clock hears of it.
+pub(super) async fn who_and_when(client: &Client, canary: &Canary) -> Result<(Identity, Timestamp), CannotTry> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let sent = Instant::now();
     let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
     let now = review.metadata.creation_timestamp.ok_or(CannotTry::NoTime)?.0;
-    clock.hear(Witness::Creation, sent, now);
+    canary.hearers.clock.hear(Witness::Creation, sent, now);
     let user = review.status.and_then(|status| status.user_info).unwrap_or_default();
-    let groups = user.groups.unwrap_or_default();
-    Ok((Identity { username: user.username.unwrap_or_default(), uid: user.uid, groups }, now))
+    let (groups, mut extra) = (user.groups.unwrap_or_default(), user.extra.unwrap_or_default());
+    extra.retain(|key, values| canary.extra_keys.contains(key) && !values.is_empty());
+    Ok((Identity { username: user.username.unwrap_or_default(), uid: user.uid, groups, extra }, now))
 }

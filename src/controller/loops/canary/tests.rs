@@ -166,6 +166,7 @@ fn canary(script: &Script, guards: &[&str], leads: bool) -> (Canary, Seat) {
         watches: script.client(),
         namespace: NAMESPACE.to_owned(),
         guards: guards.iter().map(expected).collect(),
+        extra_keys: vec!["recorded".to_owned()],
         hearers: Hearers { metrics: Metrics::default(), clock: JudgedClock::new(Clock::at(noon())) },
         leadership,
         wanted: Arc::default(),

@@ -104,8 +104,8 @@ impl Tries<'_> {
     /// A request in another's name. None when it was stamped: then nothing forged came through, and whether the check
     /// would have refused it cannot be seen.
     async fn identity(&self, guard: &str) -> Result<Option<Tried>, CannotTry> {
-        let other =
-            Identity { username: "system:admin".to_owned(), uid: None, groups: vec!["system:masters".to_owned()] };
+        let (username, groups) = ("system:admin".to_owned(), vec!["system:masters".to_owned()]);
+        let other = Identity { username, groups, ..Identity::default() };
         let forged = self.request(&format!("{CANARY}-forged"), &other)?;
         match self.requests().create(&create(), &forged).await {
             Ok(created) if created.spec.requester.as_ref() == Some(self.who) => Ok(None),

@@ -252,6 +252,32 @@ fn a_condition_that_cannot_be_evaluated_lets_nobody_in() {
 }
 
 #[test]
+fn what_the_login_did_not_say_lets_nobody_in() {
+    let asked = |extra: Value| {
+        let who = json!({ "username": "alice", "uid": "u-alice", "groups": ["dev"], "extra": extra });
+        json!({ "requester": who })
+    };
+    let lacks = |why: &Unevaluated| matches!(why, Unevaluated::NoExtra { key, .. } if key == "amr");
+    let (said, unsaid) = (asked(json!({ "amr": ["mfa"] })), asked(json!({ "other": ["mfa"] })));
+    for condition in ["'mfa' in requester.extra['amr']", "!('pwd' in requester.extra['amr'])"] {
+        let allow = || [policy("p", when(condition, "m"))];
+        assert_eq!(answer(said.clone(), &allow()), by("p", "1h"));
+        let shortfall = only(answer(unsaid.clone(), &allow()));
+        assert!(matches!(&shortfall, Shortfall::ConditionUnevaluated(why) if lacks(why)), "{shortfall:?}");
+        let automatic = only(answer(unsaid.clone(), &[policy("p", staged(condition))]));
+        assert!(matches!(&automatic, Shortfall::AutomaticUnevaluated(why) if lacks(why)), "{automatic:?}");
+    }
+    // One that denies by what is said denies where nothing is said.
+    let denial = || [policy("p", json!({})), deny("no", when("'pwd' in requester.extra['amr']", "m"))];
+    assert_eq!(answer(said, &denial()), by("p", "1h"));
+    let why = unevaluated(answer(unsaid.clone(), &denial()));
+    assert!(matches!(&why, NoAnswer::Evaluation(why) if lacks(why)), "{why:?}");
+    // Where it is asked for, people can be asked instead.
+    let people = "'amr' in requester.extra && 'mfa' in requester.extra['amr']";
+    assert_eq!(answer(unsaid, &[policy("p", staged(people))]), waits("p"));
+}
+
+#[test]
 fn a_denial_with_conditions_denies_when_they_all_hold() {
     let denial = |expression| deny("no", when(expression, "m"));
     let all = |expression| [policy("p", json!({})), denial(expression)];

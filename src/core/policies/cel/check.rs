@@ -129,6 +129,7 @@ impl Check<'_> {
                 Some(value) => value,
                 None => self.fault(Place::Name(whole, name), Problem::NoKey(name)),
             },
+            Type::MapOf(of) => *of,
             Type::Optional(inner) => self.field(whole, operand, *inner, name).optional(),
             of => {
                 let what = spelled(operand);
@@ -228,7 +229,7 @@ impl Check<'_> {
                     }
                 }
             }
-            Type::Map(_) => self.key(whole, &left),
+            Type::Map(_) | Type::MapOf(_) => self.key(whole, &left),
             Type::Any => {}
             _ => drop(self.fault(Place::Of(whole), Problem::NoList(right))),
         }
@@ -327,6 +328,8 @@ impl Check<'_> {
                 self.key(whole, by.1);
                 Type::Any
             }
+            Type::MapOf(of) if by.1.may_be(Sort::Text) => *of,
+            Type::MapOf(_) => self.fault(Place::Of(whole), Problem::NoKeyType(by.1.clone())),
             Type::Object(_) | Type::Map(Some(_)) => match (written(by.0), by.1.sort()) {
                 (Some(name), _) => self.field(by.0, operand, of, name),
                 (None, None | Some(Sort::Text)) => Type::Any,

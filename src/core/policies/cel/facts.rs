@@ -13,7 +13,8 @@ use crate::api::risk::RiskLevel;
 use crate::api::word::Word;
 
 /// What is true of a request, as an expression sees it. Every field is always there: without macros there is no
-/// `has()`, and none is needed.
+/// `has()`, and none is needed. What the login said beside name, UID and groups has the keys that it has; to ask for
+/// another fails, which denies.
 #[derive(Clone, Debug)]
 pub struct CelInput {
     /// What is asked for.
@@ -51,6 +52,8 @@ pub struct Who {
     pub username: String,
     pub uid: String,
     pub groups: Vec<String>,
+    /// What else the login said, by key; no key where it said nothing or nothing is recorded.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// How much harm a role can do.
@@ -117,6 +120,8 @@ pub enum Is {
     Word(&'static [&'static str], fn(&CelInput) -> &str),
     /// A list of texts.
     Texts(fn(&CelInput) -> &[String]),
+    /// Lists of texts by keys, of which any may be missing.
+    TextsByKey(fn(&CelInput) -> &BTreeMap<String, Vec<String>>),
 }
 
 /// The words of `request.roleKind`.
@@ -154,6 +159,7 @@ pub static VARIABLES: [Object; 4] = [
             field("username", Is::Text(|facts| &facts.requester.username)),
             field("uid", Is::Text(|facts| &facts.requester.uid)),
             field("groups", Is::Texts(|facts| &facts.requester.groups)),
+            field("extra", Is::TextsByKey(|facts| &facts.requester.extra)),
         ],
     },
     Object {
@@ -212,6 +218,7 @@ impl Serialize for VariableValues<'_> {
                 Is::Int(value) => map.serialize_entry(name, &value(facts))?,
                 Is::Text(value) | Is::Word(_, value) => map.serialize_entry(name, value(facts))?,
                 Is::Texts(value) => map.serialize_entry(name, value(facts))?,
+                Is::TextsByKey(value) => map.serialize_entry(name, value(facts))?,
             }
         }
         map.end()
@@ -230,7 +237,12 @@ mod tests {
     fn facts() -> CelInput {
         CelInput {
             request: RequestFacts { role_kind: "Role".to_owned(), duration_seconds: 1, ..RequestFacts::default() },
-            requester: Who { username: "alice".to_owned(), groups: vec!["dev".to_owned()], ..Who::default() },
+            requester: Who {
+                username: "alice".to_owned(),
+                groups: vec!["dev".to_owned()],
+                extra: [("example.com/amr".to_owned(), vec!["mfa".to_owned()])].into(),
+                ..Who::default()
+            },
             risk: RiskScore::default(),
             time: When { weekday: "Mon".to_owned(), hour: 12, ..When::default() },
             labels: BTreeMap::new(),

@@ -7,6 +7,9 @@ use std::fmt;
 use super::{DEEPEST, LONGEST, LONGEST_ERROR, MOST_OPERATORS, MOST_SUMS};
 use crate::core::model::history::cut;
 
+/// How much of an expression is repeated beside a way out, in bytes.
+const LONGEST_QUOTED: usize = 256;
+
 /// What is wrong with an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpressionFault {
@@ -59,6 +62,8 @@ impl fmt::Display for ExpressionFault {
 pub enum Unevaluated {
     /// Its value is of another type.
     NoCondition { source: String, type_: String },
+    /// It asks for this key of `requester.extra`, and the request has none.
+    NoExtra { source: String, key: String },
     /// The interpreter says why.
     Failed { source: String, why: String },
     /// The interpreter failed itself.
@@ -69,6 +74,13 @@ impl fmt::Display for Unevaluated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCondition { source, type_ } => write!(f, "{source} is {type_}, not true or false"),
+            Self::NoExtra { source, key } => write!(
+                f,
+                "your login said nothing of {} (spec.requester.extra), which {} asks for: log in by a way that says it, and \
+                 ask anew; by which way, and whether this cluster records it (identity.extraKeys), knows who runs Daypass",
+                cut(key, LONGEST_QUOTED),
+                cut(source, LONGEST_QUOTED)
+            ),
             Self::Failed { source, why } => f.write_str(&cut(&format!("{source}: {why}"), LONGEST_ERROR)),
             Self::Crashed { source } => write!(f, "{source}: the interpreter failed"),
         }

@@ -1,11 +1,11 @@
-//! What an expression names that must be written out in it: the labels that it asks for and the patterns that it holds
-//! texts against. So only those labels are looked up, however many there are; patterns are read once, with the
+//! What an expression names. The labels that it asks for and the patterns that it holds texts against must be written out in
+//! it. So only those labels are looked up, however many there are; patterns are read once, with the
 //! policy; and nobody who asks for access can bring a pattern along.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
 use regex::{Regex, RegexBuilder};
 
 use super::fault::ExpressionFault;
@@ -20,6 +20,8 @@ pub struct Parts {
     pub labels: BTreeSet<String>,
     /// Patterns as written and as read.
     pub patterns: BTreeMap<String, Regex>,
+    /// Keys of `requester.extra`, those that are written out.
+    pub extra: BTreeSet<String>,
 }
 
 impl Parts {
@@ -39,7 +41,10 @@ impl Parts {
                 Expr::List(list) => ahead.extend(&list.elements),
                 Expr::Map(map) => map.entries.iter().for_each(|entry| ahead.extend(of_entry(&entry.expr))),
                 Expr::Struct(object) => object.entries.iter().for_each(|entry| ahead.extend(of_entry(&entry.expr))),
-                Expr::Select(select) => ahead.push(&select.operand),
+                Expr::Select(select) => {
+                    parts.add_extra(&select.operand, Some(&select.field));
+                    ahead.push(&select.operand);
+                }
                 Expr::Comprehension(_) => return Err(ExpressionFault::Loop),
                 Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
             }
@@ -56,7 +61,21 @@ impl Parts {
             ("matches", None) => return Err(ExpressionFault::PatternNotWritten),
             _ => {}
         }
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT, [of, key])
+            | (operators::IN, [key, of]) => {
+                self.add_extra(of, written(key));
+            }
+            _ => {}
+        }
         Ok(())
+    }
+
+    fn add_extra(&mut self, of: &IdedExpr, key: Option<&str>) {
+        let Expr::Select(select) = &of.expr else { return };
+        let is_extra =
+            select.field == "extra" && matches!(&select.operand.expr, Expr::Ident(name) if name == "requester");
+        self.extra.extend(key.filter(|_| is_extra).map(str::to_owned));
     }
 
     fn add_pattern(&mut self, pattern: &str) -> Result<(), ExpressionFault> {

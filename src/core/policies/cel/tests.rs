@@ -20,7 +20,13 @@ pub fn facts() -> CelInput {
             ticket: text("OPS-7"),
             ..RequestFacts::default()
         },
-        requester: Who { username: text("alice"), uid: text("u-alice"), groups: vec![text("dev")] },
+        requester: Who {
+            username: text("alice"),
+            uid: text("u-alice"),
+            groups: vec![text("dev")],
+            extra: [(text("example.com/amr"), vec![text("pwd"), text("mfa")]), (text("country"), vec![text("CH")])]
+                .into(),
+        },
         risk: RiskScore { level: text("High"), score: 2 },
         time: When { weekday: text("Mon"), hour: 12, minute: 5, date: text("2026-11-23") },
         labels: [(text("env"), values(&["prod", ""])), (text("team"), values(&["pay"]))].into(),
@@ -61,6 +67,14 @@ fn what_a_request_is_can_be_asked_about() {
         ("risk.level == 'High' ? request.ticket != '' : true", true),
         ("time.weekday in ['Sat', 'Sun'] || time.hour >= 18", false),
         ("size(request.reason) > 5 && request.namespaces == ['shop']", true),
+        ("'mfa' in requester.extra['example.com/amr']", true),
+        ("'otp' in requester.extra['example.com/amr']", false),
+        ("requester.extra.country == ['CH'] && requester.extra['country'][0] == 'CH'", true),
+        ("'country' in requester.extra && !('city' in requester.extra)", true),
+        ("'city' in requester.extra && 'Bern' in requester.extra['city']", false),
+        ("'Bern' in requester.extra[?'city'].orValue([])", false),
+        ("requester.extra.?country.orValue(['US']) == ['CH']", true),
+        ("size(requester.extra) == 2", true),
     ] {
         assert_eq!(holds_for(source), Ok(holds), "{source}");
     }
@@ -122,6 +136,38 @@ fn what_cannot_be_said_is_an_error_and_not_a_no() {
     assert_eq!(holds_for("request.role == 'edit' || 1 / 0 == 1"), Ok(true), "CEL's own rule: one side is enough");
 }
 
+/// It would let somebody in who leaves out what a condition looks for: whatever is asked of a key that is not there, the
+/// answer is neither yes nor no.
+#[test]
+fn what_the_login_did_not_say_is_an_error_and_never_an_answer() {
+    for source in [
+        "'Bern' in requester.extra['city']",
+        "!('Bern' in requester.extra['city'])",
+        "requester.extra['city'] != ['Bern']",
+        "requester.extra.city == []",
+        "size(requester.extra['city']) == 0",
+        "request.cluster || 'Bern' in requester.extra['city']",
+        "request.cluster ? true : !('Bern' in requester.extra['city'])",
+        "'mfa' in requester.extra['example.com/amr'] && !('Bern' in requester.extra['city'])",
+    ] {
+        let expected = Unevaluated::NoExtra { source: source.to_owned(), key: "city".to_owned() };
+        assert_eq!(holds_for(source), Err(Neither::Failed(expected)), "{source}");
+    }
+    // Asked for in another way it is no answer either, only told with the words of the interpreter.
+    for source in [
+        "dyn(requester)['extra']['city'] == []",
+        "requester.extra[request.ticket] == []",
+        "{'a': 1}.a == 2 || {'a': 1}[request.role] == 1",
+    ] {
+        assert!(matches!(holds_for(source), Err(Neither::Failed(Unevaluated::Failed { .. }))), "{source}");
+    }
+    assert_eq!(
+        holds_for("request.role == 'edit' || 'Bern' in requester.extra['city']"),
+        Ok(true),
+        "it does not need it"
+    );
+}
+
 /// Parser and interpreter recurse, and a stack that overflows ends the process. Each of these would, were it longer.
 #[test]
 fn the_largest_of_every_shape_fits_a_thread_s_stack() {
@@ -178,7 +224,7 @@ proptest! {
             "request", ".role", "requester.groups", "[0]", "(", ")", "[", "]", "{", "}", "'a'", "\"b\"", "1", "-1", "1.5",
             "9223372036854775807", "0u", "b'x'", "true", "null", " + ", " - ", " * ", " / ", " % ", " && ", " || ", "!",
             " == ", " < ", " in ", " ? ", " : ", ",", ".size()", ".matches('(a|b)*')", "label('env')", "string(1)",
-            "int('x')", ".?a", "[?0]", "type(1)", "dyn(", "\\", "\n", "é", "timestamp('x')", "duration('1s')",
+            "int('x')", "requester.extra", "['country']", ".?a", "[?0]", "type(1)", "dyn(", "\\", "\n", "é", "timestamp('x')", "duration('1s')",
         ]), 0..40),
     ) {
         let _ = holds_for(&parts.concat());

@@ -28,6 +28,8 @@ pub enum Type {
     List(Box<Type>),
     /// A map with these keys, or with any.
     Map(Option<BTreeMap<String, Type>>),
+    /// A map with keys that nobody knows beforehand, and what is under each.
+    MapOf(Box<Type>),
     Object(&'static Object),
     /// What may be there.
     Optional(Box<Type>),
@@ -101,7 +103,7 @@ impl Type {
             Self::Null => Sort::Null,
             Self::Kind => Sort::Kind,
             Self::List(_) => Sort::List,
-            Self::Map(_) | Self::Object(_) => Sort::Map,
+            Self::Map(_) | Self::MapOf(_) | Self::Object(_) => Sort::Map,
             Self::Optional(_) => Sort::Optional,
         })
     }
@@ -162,6 +164,7 @@ impl From<&Is> for Type {
             Is::Text(_) => Self::TEXT,
             Is::Word(words, _) => Self::Text(Texts::OneOf(words)),
             Is::Texts(_) => Self::list(Self::TEXT),
+            Is::TextsByKey(_) => Self::MapOf(Box::new(Self::list(Self::TEXT))),
         }
     }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::jiff::SignedDuration;
 use crate::core::decision::protected::WAY_OUT;
 use crate::core::model::duration;
 use crate::core::model::problem::FieldProblem;
+use crate::core::policies::unrecorded::{self, UnrecordedKey};
 use crate::core::policies::usable::Unusable;
 use crate::core::policies::wildcards::{self, Wildcard};
 use crate::core::policies::written_for::DeniesAlways;
@@ -25,6 +26,8 @@ pub enum Oddity {
     RoleUnusable(Unusable),
     /// A subject that is nobody.
     Nobody(Wildcard),
+    /// A key that a condition asks for and the cluster does not record.
+    Unrecorded(UnrecordedKey),
     /// Emergencies may stay unreviewed for long.
     LongReview(SignedDuration),
     /// Extensions add up to much.
@@ -73,6 +76,7 @@ impl Oddity {
             Self::NeverInCluster(_) => format!("list roles that only look, or {WAY_OUT}").into(),
             Self::Undecodable(_) => "mend or remove it: until then no request can be decided".into(),
             Self::Nobody(_) => wildcards::WAY_OUT.into(),
+            Self::Unrecorded(_) => unrecorded::WAY_OUT.into(),
             Self::LongReview(_) => "name a week (168h) or less".into(),
             Self::LongExtension(_) => "lower max or count: who needs it longer can ask anew".into(),
             Self::WindowsIgnored(_) => {
@@ -109,6 +113,7 @@ impl fmt::Display for Oddity {
             Self::Undecodable(why) => write!(f, "cannot be read: {why}"),
             Self::RoleUnusable(why) => f.write_str(&why.why()),
             Self::Nobody(wildcard) => write!(f, "{wildcard}"),
+            Self::Unrecorded(key) => write!(f, "{key}"),
             Self::LongReview(within) => {
                 write!(f, "emergencies may stay unreviewed for {}", duration::format(*within))
             }

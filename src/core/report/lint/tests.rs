@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::laws::fixtures::{self, deny, namespaces, policy};
+use crate::core::policies::unrecorded::UnrecordedKey;
 use crate::core::policies::usable::Sought;
 use crate::core::policies::wildcards::Wildcard;
 use serde_json::{Value, json};
@@ -285,6 +286,29 @@ fn a_star_in_a_name_is_nobody_in_an_allow_and_in_a_deny() {
         "spec.requesters[0]",
         nobody("spec.requesters[0]", "*"),
     );
+}
+
+#[test]
+fn a_key_that_is_not_recorded_is_told_as_the_status_of_this_spec_has_it() {
+    let condition = json!({ "expression": "'CH' in requester.extra['contry']", "message": "m" });
+    let mut policy = policy("p", json!({ "conditions": [condition] }));
+    let field = "spec.conditions[0].expression";
+    assert_finding(std::slice::from_ref(&policy), "p", field, None);
+    let status = |recorded: &[&str]| json!({ "observedGeneration": 1, "extraKeys": recorded });
+    policy.status = Some(serde_json::from_value(status(&["country"])).unwrap());
+    let key = UnrecordedKey {
+        field: field.to_owned(),
+        key: "contry".to_owned(),
+        near: Some("country".to_owned()),
+        effect: Effect::Allow,
+    };
+    assert_finding(std::slice::from_ref(&policy), "p", field, Some(Oddity::Unrecorded(key)));
+    policy.status = Some(serde_json::from_value(status(&["contry"])).unwrap());
+    assert_finding(std::slice::from_ref(&policy), "p", field, None);
+    // What was said of another spec is no word about this one.
+    policy.status = Some(serde_json::from_value(status(&["country"])).unwrap());
+    policy.metadata.generation = Some(2);
+    assert_finding(&[policy], "p", field, None);
 }
 
 #[test]

@@ -162,7 +162,11 @@ fn standing_access_is_told_where_it_gives_what_is_asked() {
     assert_eq!(told(&[], &bindings, &elsewhere), [row("Group/system:masters", "admin", "standing")]);
     let alice = |groups: &[&str]| {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-        Some(WhoseAccess::Person(crate::api::subject::Identity { username: "alice".to_owned(), uid: None, groups }))
+        Some(WhoseAccess::Person(crate::api::subject::Identity {
+            username: "alice".to_owned(),
+            groups,
+            ..Default::default()
+        }))
     };
     let of = |subject, right| told(&[], &bindings, &in_shop(right, subject));
     assert_eq!(of(alice(&["dev"]), None), [row("Group/dev", "edit", "standing")]);

@@ -100,6 +100,7 @@ mod tests {
             username: "alice".to_owned(),
             uid: uid.map(str::to_owned),
             groups: vec!["dev".to_owned(), "sre".to_owned()],
+            ..Identity::default()
         };
         assert_eq!(identity(&Ok(me(Some("u-1")))).level, FindingLevel::Ok);
         let named = identity(&Ok(me(None)));

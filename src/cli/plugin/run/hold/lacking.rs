@@ -79,7 +79,7 @@ mod tests {
     }
 
     fn found(held: &HeldCall) -> Vec<String> {
-        let alice = Identity { username: "alice".to_owned(), uid: None, groups: Vec::new() };
+        let alice = Identity { username: "alice".to_owned(), ..Identity::default() };
         candidates(held, &alice).iter().map(ToString::to_string).collect()
     }
 

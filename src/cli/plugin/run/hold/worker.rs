@@ -198,7 +198,7 @@ impl HoldWorker {
     }
 
     async fn planned(&self, batch: Vec<WaitingCall>) -> Result<Option<OpenCalls>, PluginError> {
-        let who = self.who.get_or_try_init(async || identity::caller(&self.cluster).await).await?;
+        let who = self.who.get_or_try_init(async || identity::requester(&self.cluster).await).await?;
         let (mut open, mut refused) = (Vec::new(), Vec::new());
         for waiting in batch {
             let calls = candidates(&waiting.call, who);
@@ -249,7 +249,7 @@ impl HoldWorker {
     }
 
     async fn plan(&self, refused: &[RefusedCall], beside: &[RefusedCall]) -> Result<HoldPlan, PluginError> {
-        let who = self.who.get_or_try_init(async || identity::caller(&self.cluster).await).await?;
+        let who = self.who.get_or_try_init(async || identity::requester(&self.cluster).await).await?;
         let (cluster, installation, terms, flags) = (&self.cluster, &self.installation, &self.terms, &*self.flags);
         PlanReading { cluster, installation, who, terms, flags }.plan(refused, beside).await
     }

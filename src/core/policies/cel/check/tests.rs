@@ -36,13 +36,16 @@ fn of_what_is_not_known_nothing_is_said() {
         "risk.level.matches('(?i)low') && risk.score > 1u && risk.score < 2.5",
         "type(risk.score) == type(1)",
         "'role' in request && request['role'] == 'edit'",
+        "'k' in requester.extra && 'mfa' in requester.extra['k']",
+        "requester.extra[request.reason] == ['x'] || requester.extra.country == []",
+        "'mfa' in requester.extra[?'k'].orValue([]) || requester.extra.?k.hasValue()",
     ] {
         assert_eq!(faults_in(source), Vec::<String>::new(), "{source}");
     }
 }
 
 /// A value of each sort, as it is written.
-const SAMPLES: [(&str, Sort); 13] = [
+const SAMPLES: [(&str, Sort); 14] = [
     ("request.cluster", Sort::Bool),
     ("risk.score", Sort::Int),
     ("2u", Sort::Uint),
@@ -55,6 +58,7 @@ const SAMPLES: [(&str, Sort); 13] = [
     ("[7]", Sort::List),
     ("{'a': 1}", Sort::Map),
     ("request", Sort::Map),
+    ("requester.extra", Sort::Map),
     ("request.?reason", Sort::Optional),
 ];
 
@@ -169,5 +173,5 @@ fn every_name_can_be_asked_for() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 20);
+    assert_eq!(asked, 21);
 }

@@ -189,7 +189,12 @@ fn no_function(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     let functions: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
     write!(f, "there is no function {}", cut(name, LONGEST))?;
     match name {
-        "has" => return f.write_str(": every name is there, and what a request does not say is ''"),
+        "has" => {
+            return f.write_str(
+                ": every name is there, and what a request does not say is ''; of requester.extra write \
+                 'KEY' in requester.extra",
+            );
+        }
         _ if is_macro(name) => return f.write_str(", since there are no loops; write 'x' in LIST"),
         _ => {}
     }
