@@ -174,7 +174,6 @@ pub async fn refuses_values_that_cannot_work(control_plane: Arc<ControlPlane>) {
         ("page.origin=https://access.example.com/", "at '/page/origin': 'https://access.example.com/' does not match"),
         ("page.origin=https://Access.example.com", "at '/page/origin'"),
         ("page.origin=*", "at '/page/origin'"),
-        ("page.ingressFrom=[]", "page.ingressFrom is empty, so nobody could call the page: name the pods of the proxy"),
         ("page.tokenHeader=Cookie", "page.tokenHeader is Cookie, which says something else: name Authorization"),
         ("page.tokenHeader=X Token", "at '/page/tokenHeader': 'X Token' does not match"),
         ("page.certificateSecret=a/b", "at '/page/certificateSecret': 'a/b' does not match"),
@@ -183,9 +182,13 @@ pub async fn refuses_values_that_cannot_work(control_plane: Arc<ControlPlane>) {
         ("page.orgin=https://a", "at '/page': additional properties 'orgin' not allowed"),
         ("page.image.tags=1", "at '/page/image': additional properties 'tags' not allowed"),
     ] {
-        let how = if value.ends_with("[]") { "--set-json" } else { "--set" };
-        let args = ["template", "daypass", &chart(), "-n", NAMESPACE, "--set", &on, how, value];
+        let args = ["template", "daypass", &chart(), "-n", NAMESPACE, "--set", &on, "--set", value];
         let refusal = control_plane.helm_refused(&args).await;
         assert!(refusal.contains(words), "{value}: {refusal}");
     }
+    let without_proxy = VALUES[..2].join(",");
+    let args = ["template", "daypass", &chart(), "-n", NAMESPACE, "--set", &without_proxy];
+    let refusal = control_plane.helm_refused(&args).await;
+    let words = "page.ingressFrom is empty, so nobody could call the page: name the pods of the proxy";
+    assert!(refusal.contains(words), "{refusal}");
 }
