@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod config;
+pub mod feed;
 pub mod intake;
 pub mod judge;
 pub mod server;
