@@ -1,13 +1,18 @@
 //! The file that `--config` names: whose tokens are believed beside those of the archive's own cluster.
 //!
-//! Owns its fields and their rules. What is believed of a token is for [`super::who`].
+//! Owns its fields and their rules; those of feeds are in [`feeds`]. What is believed of a token is for [`super::who`].
+
+mod feeds;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use self::feeds::FeedEntry;
 use super::activity::{ActivityRules, ClusterAccounts};
+use super::feed::FEED_AUDIENCE;
+use super::who::feeders::NamedFeed;
 use super::who::keys::{IssuerKeys, KeySource};
 use super::who::oidc::{OidcReaders, ReadableRecords};
 use super::who::token::TokenIssuer;
@@ -22,6 +27,9 @@ pub struct ArchiveConfig {
     /// Clusters whose records come from outside.
     #[serde(default)]
     clusters: Vec<ClusterEntry>,
+    /// What feeds audit events beside tails.
+    #[serde(default)]
+    feeds: Vec<FeedEntry>,
     /// Who reads from outside.
     #[serde(default)]
     readers: ReadersEntry,
@@ -43,7 +51,10 @@ struct ActivityEntry {
 struct ClusterEntry {
     uid: String,
     issuer: String,
+    #[serde(default)]
     writers: BTreeSet<String>,
+    #[serde(default)]
+    feeders: BTreeSet<String>,
     keys: KeysEntry,
 }
 
@@ -108,6 +119,10 @@ pub enum BadConfig {
 pub struct Believed {
     /// Writers of other clusters.
     pub clusters: Vec<WritingCluster>,
+    /// Accounts of other clusters that feed audit events.
+    pub feeders: Vec<WritingCluster>,
+    /// What feeds by a secret, or as Pub/Sub.
+    pub feeds: Vec<NamedFeed>,
     /// Readers outside of the cluster.
     pub readers: Option<OidcReaders>,
     /// Whether each audit event of a grant is kept as well.
@@ -145,38 +160,51 @@ impl ArchiveConfig {
     /// On the first field that breaks one.
     pub fn believed(self, home: &str) -> Result<Believed, BadConfig> {
         let issuers: BTreeSet<String> = self.clusters.iter().map(|cluster| cluster.issuer.clone()).collect();
-        let clusters = self.clusters.into_iter().enumerate();
-        let clusters: Result<_, _> =
-            clusters.map(|(n, entry)| entry.believed(&format!("clusters[{n}]"), home)).collect();
-        let readers = self.readers.oidc.map(|entry| entry.believed(&issuers)).transpose()?;
-        Ok(Believed { clusters: clusters?, readers, lines: self.activity.lines })
+        let mut believed = Believed { lines: self.activity.lines, ..Believed::default() };
+        for (n, entry) in self.clusters.into_iter().enumerate() {
+            let (writes, feeds) = entry.believed(&format!("clusters[{n}]"), home)?;
+            believed.clusters.extend(writes);
+            believed.feeders.extend(feeds);
+        }
+        believed.feeds = feeds::believed(self.feeds, home, &issuers)?;
+        believed.readers = self.readers.oidc.map(|entry| entry.believed(&issuers)).transpose()?;
+        Ok(believed)
     }
 }
 
+/// Those of a cluster that write records, and those that feed audit events, if there are any.
+type AccountsThere = (Option<WritingCluster>, Option<WritingCluster>);
+
 impl ClusterEntry {
-    fn believed(self, at: &str, home: &str) -> Result<WritingCluster, BadConfig> {
+    fn believed(self, at: &str, home: &str) -> Result<AccountsThere, BadConfig> {
         let uid = filled(format!("{at}.uid"), self.uid)?;
         if uid == home {
-            let why =
-                format!("{uid} is the cluster of the archive, whose API server vouches for its writers; use --writer");
+            let why = format!(
+                "{uid} is the cluster of the archive, whose API server vouches for its accounts; use --writer and --feeder"
+            );
             return wrong(format!("{at}.uid"), why);
         }
-        if self.writers.is_empty() {
+        if self.writers.is_empty() && self.feeders.is_empty() {
             return wrong(format!("{at}.writers"), "there is none; name the controller's account there".to_owned());
-        }
-        for account in &self.writers {
-            let parts: Vec<&str> = account.split(':').collect();
-            if !matches!(parts[..], ["system", "serviceaccount", namespace, name] if !namespace.is_empty() && !name.is_empty())
-            {
-                let why = format!("{account:?} is no account; write it as system:serviceaccount:NAMESPACE:NAME");
-                return wrong(format!("{at}.writers"), why);
-            }
         }
         let issuer = filled(format!("{at}.issuer"), self.issuer)?;
         let keys = self.keys.source(&format!("{at}.keys"))?;
-        let issuer = TokenIssuer { issuer, audience: AUDIENCE.to_owned(), keys };
-        Ok(WritingCluster { uid, issuer, accounts: self.writers })
+        let with = |field: &str, accounts: BTreeSet<String>, audience: &str| {
+            accounts.iter().try_for_each(|account| account_name(&format!("{at}.{field}"), account))?;
+            let issuer = TokenIssuer { issuer: issuer.clone(), audience: audience.to_owned(), keys: keys.clone() };
+            Ok((!accounts.is_empty()).then(|| WritingCluster { uid: uid.clone(), issuer, accounts }))
+        };
+        Ok((with("writers", self.writers, AUDIENCE)?, with("feeders", self.feeders, FEED_AUDIENCE)?))
     }
+}
+
+fn account_name(at: &str, account: &str) -> Result<(), BadConfig> {
+    let parts: Vec<&str> = account.split(':').collect();
+    if matches!(parts[..], ["system", "serviceaccount", namespace, name] if !namespace.is_empty() && !name.is_empty()) {
+        return Ok(());
+    }
+    let why = format!("{account:?} is no account; write it as system:serviceaccount:NAMESPACE:NAME");
+    wrong(at.to_owned(), why)
 }
 
 impl KeysEntry {
@@ -209,9 +237,9 @@ impl OidcEntry {
             return wrong(at("issuer"), why);
         }
         let audience = filled(at("audience"), self.audience)?;
-        if audience == AUDIENCE {
+        if [AUDIENCE, FEED_AUDIENCE].contains(&audience.as_str()) {
             let why =
-                format!("{AUDIENCE} is that of writers, who read nothing; let the issuer know readers by another");
+                format!("{audience} is that of who writes, who reads nothing; let the issuer know readers by another");
             return wrong(at("audience"), why);
         }
         if self.groups.is_empty() {
@@ -281,11 +309,29 @@ mod tests {
         let believed = read(&good()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(believed.clusters[0].uid, "there");
         assert_eq!(believed.clusters[0].issuer.audience, AUDIENCE);
+        assert!(believed.feeders.is_empty() && believed.feeds.is_empty(), "who writes records feeds nothing");
         let readers = believed.readers.unwrap();
         assert_eq!((readers.username_claim.as_str(), readers.groups_claim.as_str()), ("sub", "groups"));
         assert_eq!(readers.groups["auditors"], ReadableRecords::Everywhere);
         let nothing = read(&json!({})).unwrap_or_else(|error| panic!("{error}"));
         assert!(nothing.clusters.is_empty() && nothing.readers.is_none());
+    }
+
+    #[test]
+    fn an_account_of_another_cluster_feeds_with_a_token_of_its_own_audience() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _entered = runtime.enter();
+        let tail = "system:serviceaccount:daypass-system:daypass-archive-tail";
+        for (writers, wrote) in [(good()["clusters"][0]["writers"].clone(), 1), (json!([]), 0)] {
+            let mut config = good();
+            config["clusters"][0]["writers"] = writers;
+            config["clusters"][0]["feeders"] = json!([tail]);
+            let believed = read(&config).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(believed.clusters.len(), wrote);
+            assert_eq!(believed.feeders[0].issuer.audience, FEED_AUDIENCE);
+            assert_eq!(believed.feeders[0].accounts, BTreeSet::from([tail.to_owned()]));
+        }
     }
 
     #[test]
@@ -300,6 +346,7 @@ mod tests {
             ("/clusters/0/issuer".to_owned(), json!(""), "clusters[0].issuer"),
             ("/clusters/0/writers".to_owned(), json!([]), "clusters[0].writers"),
             ("/clusters/0/writers".to_owned(), json!(["admin"]), "clusters[0].writers"),
+            ("/clusters/0/feeders".to_owned(), json!(["system:serviceaccount:daypass"]), "clusters[0].feeders"),
             ("/clusters/0/writers".to_owned(), json!(["system:serviceaccount::daypass"]), "clusters[0].writers"),
             ("/clusters/0/keys".to_owned(), json!({}), "clusters[0].keys"),
             ("/clusters/0/keys".to_owned(), json!({ "url": "https://keys.test" }), "clusters[0].keys"),
@@ -311,6 +358,7 @@ mod tests {
             ),
             (format!("{oidc}/issuer"), json!("https://there"), "readers.oidc.issuer"),
             (format!("{oidc}/audience"), json!("daypass-archive"), "readers.oidc.audience"),
+            (format!("{oidc}/audience"), json!("daypass-archive-audit"), "readers.oidc.audience"),
             (format!("{oidc}/groups"), json!([]), "readers.oidc.groups"),
             (format!("{oidc}/groups/0"), json!({ "name": "auditors" }), "readers.oidc.groups[0]"),
             (format!("{oidc}/groups/1/everywhere"), json!(true), "readers.oidc.groups[1]"),

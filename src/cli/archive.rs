@@ -1,6 +1,7 @@
 //! The program of the archive: its flags, and how the parts of the process are put together.
 
 mod backup;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use axum::routing::get;
 use clap::Parser;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, Client};
+use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use super::CliError;
@@ -27,6 +29,7 @@ use crate::archive::store::postgres::PostgresStore;
 use crate::archive::store::search::Search;
 use crate::archive::store::sqlite::SqliteStore;
 use crate::archive::store::{ArchiveStore, StoreError};
+use crate::archive::who::feeders::AuditFeeders;
 use crate::archive::who::front_proxy::{self, FrontProxy, NoFrontProxy};
 use crate::archive::who::writers::RecordWriters;
 use crate::runtime::certificate::{Certificate, CertificateError};
@@ -74,6 +77,10 @@ pub struct ArchiveArgs {
     /// Account of this cluster that may write its records; repeat for more.
     #[arg(long, value_name = "USERNAME", default_value = "system:serviceaccount:daypass-system:daypass")]
     writer: Vec<String>,
+    /// Account of this cluster that may feed its audit events, with a token of audience daypass-archive-audit; repeat for
+    /// more. It writes no records by that, and who writes records feeds nothing.
+    #[arg(long, value_name = "USERNAME")]
+    feeder: Vec<String>,
     /// Kubeconfig of the cluster that the archive runs in. Left out: the pod's own.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -87,6 +94,11 @@ enum ArchiveCommand {
     ///
     /// The copy is whole, and has what was answered to be held before this began. Of PostgreSQL, pg_dump makes one.
     Backup(backup::BackupArgs),
+    /// Follow the audit log of an API server, and feed it to an archive.
+    ///
+    /// Every line is sent at least once and in order, through restarts, renaming and packing of the log, and an archive that
+    /// is away. It runs where the log is: on each node of the control plane.
+    Tail(tail::TailArgs),
 }
 
 /// Why the archive ends.
@@ -117,8 +129,10 @@ enum ArchiveEnd {
 /// # Errors
 /// When it failed; what the archive failed of is in the log then.
 pub async fn run(args: ArchiveArgs) -> Result<(), CliError> {
-    if let Some(ArchiveCommand::Backup(args)) = args.command {
-        return args.run();
+    match args.command {
+        Some(ArchiveCommand::Backup(args)) => return args.run(),
+        Some(ArchiveCommand::Tail(args)) => return args.run().await,
+        None => {}
     }
     args.log.start(tracing_subscriber::layer::Identity::new());
     run_on(args).await.map_err(|error| {
@@ -141,19 +155,22 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     let door = ArchiveDoor::new(certificate.clone(), provider, proxy).map_err(unusable)?;
     let (calls, probed) = (probes::listen(args.listen).await?, probes::listen(args.probes).await?);
     let activity = Arc::new(believed.activity(&home, &args.writer));
-    let clusters: BTreeMap<String, String> = args.writer.into_iter().map(|writer| (writer, home.clone())).collect();
+    let at_home = |accounts: Vec<String>| -> BTreeMap<String, String> {
+        accounts.into_iter().map(|account| (account, home.clone())).collect()
+    };
+    let writers = RecordWriters { clusters: at_home(args.writer), others: believed.clusters };
+    let feeders = AuditFeeders { accounts: at_home(args.feeder), others: believed.feeders, feeds: believed.feeds };
     let figures = ArchiveFigures::default();
-    let writers = RecordWriters { clusters, others: believed.clusters };
-    let (store_of_desk, outside) = (store.clone(), believed.readers);
-    let figures_of_desk = figures.clone();
     let desk = ArchiveDesk {
-        store: store_of_desk,
+        store: store.clone(),
         client: client.clone(),
         home,
         writers,
-        outside,
-        figures: figures_of_desk,
+        outside: believed.readers,
+        figures: figures.clone(),
         activity,
+        feeders,
+        feeding: Arc::new(Semaphore::new(server::FEEDS_AT_A_TIME)),
     };
     info!(address = %args.listen, cluster = desk.home, "receives records");
     tokio::select! {

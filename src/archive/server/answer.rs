@@ -4,8 +4,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kube::core::Status;
 
+use super::super::feed::BadEnvelope;
 use super::super::intake::UnreadableDelivery;
 use super::super::store::StoreError;
+use super::super::who::feeders::NotAFeeder;
 use super::super::who::token::BadToken;
 use super::super::who::writers::NotAWriter;
 
@@ -70,6 +72,26 @@ impl From<NotAWriter> for FailedCall {
             NotAWriter::Stranger(_) | NotAWriter::StrangerThere(..) => Self::forbidden(message),
             NotAWriter::NoAnswer(_) => Self::away(message),
         }
+    }
+}
+
+impl From<NotAFeeder> for FailedCall {
+    fn from(error: NotAFeeder) -> Self {
+        let message = error.to_string();
+        match error {
+            NotAFeeder::Token(bad) => bad.into(),
+            NotAFeeder::Unknown(_) => Self::unknown(message),
+            NotAFeeder::Stranger(_) | NotAFeeder::StrangerThere(..) | NotAFeeder::OtherAccount => {
+                Self::forbidden(message)
+            }
+            NotAFeeder::NoAnswer(_) => Self::away(message),
+        }
+    }
+}
+
+impl From<BadEnvelope> for FailedCall {
+    fn from(error: BadEnvelope) -> Self {
+        Self::bad(error.to_string())
     }
 }
 

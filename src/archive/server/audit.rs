@@ -1,12 +1,11 @@
-//! What is called about audit events: they are delivered, and a controller asks what was done with its grants.
+//! What is done with audit events that have come, and what a controller is answered who asks what was done with its grants.
 //!
-//! Owns the two calls, and that an event which cannot be read holds up no other. What is answered 200 is on disk.
+//! Owns that an event which cannot be read holds up no other. How they come is for [`super::feeding`].
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::activity::Taken;
 use super::super::store::StoreError;
@@ -14,28 +13,6 @@ use super::answer::{self, FailedCall};
 use super::{ArchiveDesk, writing};
 use crate::api::activity::{MOST_USES, UsesAsked};
 use crate::core::activity::event::{ReadEvent, read};
-
-/// A list of events, as the webhook of the API server sends them.
-#[derive(Deserialize)]
-struct EventList {
-    items: Vec<Value>,
-}
-
-/// `POST /v1/audit/events`: events of audit.k8s.io/v1, one on each line, or one EventList.
-pub async fn take(State(desk): State<ArchiveDesk>, request: Request) -> Result<Response, FailedCall> {
-    let (parts, body) = request.into_parts();
-    let cluster = desk.writers.cluster(&desk.client, &parts.headers).await?;
-    let body = writing::whole(body).await?;
-    let text = std::str::from_utf8(&body)
-        .map_err(|_| FailedCall::bad("body: it is not UTF-8; send JSON, one event on each line".to_owned()))?;
-    let list = serde_json::from_str::<EventList>(text).ok();
-    let events: Vec<String> = match list {
-        Some(list) => list.items.iter().map(Value::to_string).collect(),
-        None => text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect(),
-    };
-    let taken = desk.take_events(&cluster, &events).await?;
-    Ok(answer::json(json!({ "events": taken.events }).to_string()))
-}
 
 /// `POST /v1/activity/uses`: what was done with grants of the writer's cluster, and how far its API servers were heard.
 pub async fn uses(State(desk): State<ArchiveDesk>, request: Request) -> Result<Response, FailedCall> {

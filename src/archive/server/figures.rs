@@ -25,6 +25,20 @@ pub struct ArchiveFigures {
     marks: Family<ServerLabels, Gauge<f64, AtomicU64>>,
     lag: Family<ClusterLabels, Gauge<f64, AtomicU64>>,
     unexplained: Family<FindingLabels, Counter>,
+    feeds: FeedFigures,
+}
+
+/// What feeds bring.
+#[derive(Clone, Default)]
+struct FeedFigures {
+    events: Family<FeedLabels, Counter>,
+    unreadable: Family<FeedLabels, Counter>,
+    shut_out: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FeedLabels {
+    feed: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,7 +97,30 @@ impl Default for ArchiveFigures {
             "Writes that no record explains, when they are told",
             unexplained.clone(),
         );
-        Self { registry: Arc::new(registry), delivered, refused, lacking, events, calls, marks, lag, unexplained }
+        let feeds = FeedFigures::registered(&mut registry);
+        Self {
+            registry: Arc::new(registry),
+            delivered,
+            refused,
+            lacking,
+            events,
+            calls,
+            marks,
+            lag,
+            unexplained,
+            feeds,
+        }
+    }
+}
+
+impl FeedFigures {
+    fn registered(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register("audit_feed_events", "Audit events that a feed brought, again or not", this.events.clone());
+        let help = "What a feed brought in place of an audit event and cannot be read";
+        registry.register("audit_feed_unreadable", help, this.unreadable.clone());
+        registry.register("audit_shut_out", "Calls to feed audit events of who may not", this.shut_out.clone());
+        this
     }
 }
 
@@ -125,6 +162,18 @@ impl ArchiveFigures {
     /// So many events came that cannot be read.
     pub fn unreadable(&self, events: usize) {
         self.events.get_or_create(&EventLabels { readable: "false".to_owned() }).inc_by(events as u64);
+    }
+
+    /// A feed brought so many events, and so many things that are none.
+    pub fn brought(&self, feed: &str, events: usize, unreadable: usize) {
+        let labels = FeedLabels { feed: feed.to_owned() };
+        self.feeds.events.get_or_create(&labels).inc_by(events as u64);
+        self.feeds.unreadable.get_or_create(&labels).inc_by(unreadable as u64);
+    }
+
+    /// Somebody called to feed who may not.
+    pub fn shut_out(&self) {
+        self.feeds.shut_out.inc();
     }
 
     /// As OpenMetrics.

@@ -1,6 +1,6 @@
 //! How the archive is called: HTTP/1.1 over TLS.
 //!
-//! Owns the routes. Writers call [`writing`] with their token; the API server calls [`reading`] for people. Who calls is for
+//! Owns the routes. Writers call [`writing`] with their token, feeds of audit events [`feeding`]; the API server calls [`reading`] for people. Who calls is for
 //! [`super::who`], the port and its bounds for [`door`].
 
 pub mod activity;
@@ -9,6 +9,7 @@ pub mod audit;
 pub mod discovery;
 pub mod door;
 pub mod export;
+pub mod feeding;
 pub mod figures;
 pub mod query;
 pub mod reading;
@@ -21,10 +22,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use kube::Client;
+use tokio::sync::Semaphore;
 
 use self::figures::ArchiveFigures;
 use super::activity::ActivityRules;
 use super::store::ArchiveStore;
+use super::who::feeders::AuditFeeders;
 use super::who::oidc::OidcReaders;
 use super::who::writers::RecordWriters;
 
@@ -45,7 +48,14 @@ pub struct ArchiveDesk {
     pub figures: ArchiveFigures,
     /// What is told of audit events.
     pub activity: Arc<ActivityRules>,
+    /// Who feeds audit events.
+    pub feeders: AuditFeeders,
+    /// Places for feeds that are being read: each may take as much memory as it unpacks to, and a multiple.
+    pub feeding: Arc<Semaphore>,
 }
+
+/// How many feeds are read at a time.
+pub const FEEDS_AT_A_TIME: usize = 4;
 
 /// All of them.
 pub fn routes(desk: ArchiveDesk) -> Router {
@@ -53,7 +63,10 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/v1/records", post(writing::deliver))
         .route("/v1/heads", get(writing::heads))
         .route("/v1/open", get(writing::open))
-        .route("/v1/audit/events", post(audit::take))
+        .route("/v1/audit/events", post(feeding::of_api_server))
+        .route("/v1/audit/firehose", post(feeding::of_firehose))
+        .route("/v1/audit/pubsub", post(feeding::of_pubsub))
+        .route("/v1/audit/eventhubs", post(feeding::of_eventhubs))
         .route("/v1/activity/uses", post(audit::uses))
         .route("/apis", get(discovery::groups))
         .route("/apis/archive.daypass.dev", get(discovery::group))

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use axum::http::{Method, Request, StatusCode};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -20,8 +24,10 @@ use tokio_rustls::TlsConnector;
 use tower::service_fn;
 
 use super::super::activity::{ClusterAccounts, tests as activity};
+use super::super::feed::{FEED_AUDIENCE, MOST_UNPACKED};
 use super::super::store::sqlite::SqliteStore;
 use super::super::tests::Story;
+use super::super::who::feeders::{FeedKind, FeedProof, FeedSecret, NamedFeed};
 use super::super::who::front_proxy::FrontProxy;
 use super::door::ArchiveDoor;
 use super::*;
@@ -30,11 +36,12 @@ use crate::api::record::digest;
 use crate::runtime::certificate::{CHAIN, Certificate, KEY};
 
 const WRITER: &str = "system:serviceaccount:daypass-system:daypass";
+const TAIL: &str = "system:serviceaccount:daypass-system:daypass-archive-tail";
 const RECORDS: &str = "/apis/archive.daypass.dev/v1/records";
 const OF_SHOP: &str = "/apis/archive.daypass.dev/v1/namespaces/shop/records";
 
 /// Answers reviews: `push` is a token of the writer for the archive, `stray` one of somebody else, `login` one for the API
-/// server. `auditor` may list everywhere, `shopkeeper` in namespace shop.
+/// server, `tail` one of who feeds audit events, made for that alone. `auditor` may list everywhere, `shopkeeper` in namespace shop.
 fn api_server() -> Client {
     let server = service_fn(async |request: Request<KubeBody>| {
         let (parts, body) = request.into_parts();
@@ -43,6 +50,9 @@ fn api_server() -> Client {
         let status = if parts.uri.path().ends_with("/tokenreviews") {
             let here = ["daypass-archive"];
             match spec["token"].as_str().unwrap() {
+                "tail" if spec["audiences"] == json!([FEED_AUDIENCE]) => {
+                    json!({ "authenticated": true, "audiences": [FEED_AUDIENCE], "user": { "username": TAIL } })
+                }
                 "push" => json!({ "authenticated": true, "audiences": here, "user": { "username": WRITER } }),
                 "stray" => json!({ "authenticated": true, "audiences": here, "user": { "username": "mallory" } }),
                 "login" => json!({ "authenticated": true, "user": { "username": WRITER } }),
@@ -64,6 +74,22 @@ fn api_server() -> Client {
         Ok::<_, Infallible>(axum::http::Response::new(KubeBody::from(review.to_string().into_bytes())))
     });
     Client::new(server, "default")
+}
+
+/// A tail, and a feed of each kind with a secret, whose name is in it.
+fn feeders(folder: &Path) -> AuditFeeders {
+    let feed = |name: &str, kind: FeedKind| {
+        let file = folder.join(name);
+        std::fs::write(&file, secret_of(name)).unwrap();
+        let proof = FeedProof::Secret(kind, FeedSecret::File(file));
+        NamedFeed { name: name.to_owned(), cluster: "here".to_owned(), proof }
+    };
+    let feeds = vec![feed("eks", FeedKind::Firehose), feed("aks", FeedKind::EventHubs)];
+    AuditFeeders { accounts: [(TAIL.to_owned(), "here".to_owned())].into(), feeds, ..AuditFeeders::default() }
+}
+
+fn secret_of(name: &str) -> String {
+    format!("0123456789abcdef0123456789abcdef-{name}")
 }
 
 /// Whose events are told apart, in the cluster of the archive.
@@ -127,6 +153,8 @@ impl OpenArchive {
             outside: None,
             figures: figures.clone(),
             activity: Arc::new(rules()),
+            feeders: feeders(folder.path()),
+            feeding: Arc::new(Semaphore::new(FEEDS_AT_A_TIME)),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -320,19 +348,20 @@ async fn lists_go_page_by_page_and_exports_are_whole() {
 }
 
 #[tokio::test]
-async fn events_are_taken_of_writers_and_what_was_done_is_told_to_who_may_see_it() {
+async fn events_are_taken_of_feeders_and_what_was_done_is_told_to_who_may_see_it() {
     let archive = OpenArchive::start().await;
     let start = k8s_openapi::jiff::Timestamp::now();
     archive.push("push", Story::of(activity::UID, 2).bytes().join("\n")).await;
     let (one, two) = (activity::call("one", activity::UID, start, 0), activity::call("two", activity::UID, start, 1));
     let events = "/v1/audit/events";
-    for (token, code) in [("none", 401), ("stray", 403)] {
+    for (token, code) in [("none", 401), ("push", 401)] {
         assert_eq!(archive.post(token, events, one.to_string()).await.0.as_u16(), code, "{token}");
     }
     let lines = format!("{one}\n{{\"kind\":\"secret\"}}\nno event\n\n{one}\n");
-    assert_eq!(archive.post("push", events, lines).await, (StatusCode::OK, json!({ "events": 2 })));
+    assert_eq!(archive.post("tail", events, lines).await, (StatusCode::OK, json!({ "events": 2, "unreadable": 2 })));
     let list = json!({ "kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [one, two] });
-    assert_eq!(archive.post("push", events, list.to_string()).await, (StatusCode::OK, json!({ "events": 2 })));
+    let answer = archive.post("tail", events, list.to_string()).await;
+    assert_eq!(answer, (StatusCode::OK, json!({ "events": 2, "unreadable": 0 })));
     let figures = archive.figures.text().unwrap();
     for line in
         ["events_total{readable=\"true\"} 4", "events_total{readable=\"false\"} 2", "calls_total{by=\"grant\"} 2"]
@@ -420,4 +449,98 @@ fn what_is_served_is_what_the_document_says() {
     for path in [RECORDS, "/apis/archive.daypass.dev/v1/namespaces/{namespace}/records"] {
         assert_eq!(parameters(path), known, "{path}");
     }
+}
+
+const LINES: &str = include_str!("../feed/fixtures/events.jsonl");
+const MESSAGE: &str = include_str!("../feed/fixtures/cloudwatch.json");
+const BATCH: &str = include_str!("../feed/fixtures/eventhubs.json");
+/// The request by whose binding all of them were allowed.
+const REQUEST: &str = "0d0b6a3c-5f0e-4c6e-9d54-2f4c5a7b9e10";
+
+impl OpenArchive {
+    /// Feeds with these headers.
+    async fn feed(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (StatusCode, Value) {
+        let mut request = Request::post(format!("/v1/audit/{path}")).header("host", "a");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (code, body) = self.call(None, request.body(body.into()).unwrap()).await.unwrap();
+        (code, serde_json::from_str(&body).unwrap())
+    }
+
+    /// How many calls are counted of the one request.
+    async fn calls(&self) -> u64 {
+        let known = self.store.uses("here", &[REQUEST.to_owned()]).await.unwrap();
+        known.uses.first().map_or(0, |used| used.calls)
+    }
+}
+
+/// A fixture, as if it happened now: what is old is not known again.
+fn now(fixture: &str) -> String {
+    let now = k8s_openapi::jiff::Timestamp::now().to_string();
+    fixture.replace("2026-11-30T09:15:02", &now[..19])
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_feed_brings_events_and_one_that_cannot_be_read_keeps_no_other_back() {
+    let archive = OpenArchive::start().await;
+    let (lines, by_tail) = (now(LINES), [("authorization", "Bearer tail")]);
+    for token in ["none", "push", "login", "stray"] {
+        let shown = format!("Bearer {token}");
+        let (code, _) = archive.feed("events", &[("authorization", &shown)], lines.clone().into()).await;
+        assert_eq!(code, StatusCode::UNAUTHORIZED, "{token}");
+    }
+    assert_eq!(archive.calls().await, 0);
+    let mixed = format!("{{\"half\n{lines}\n{{}}\n");
+    for _ in 0..2 {
+        let (code, answer) = archive.feed("events", &by_tail, mixed.clone().into()).await;
+        assert_eq!((code, answer), (StatusCode::OK, json!({ "events": 2, "unreadable": 2 })));
+        assert_eq!(archive.calls().await, 2, "an event that comes again changes nothing");
+    }
+    let packed = [by_tail[0], ("content-encoding", "gzip")];
+    assert_eq!(archive.feed("events", &packed, gzip(&lines)).await.0, StatusCode::OK);
+    let bomb = gzip(&" ".repeat(MOST_UNPACKED + 1));
+    assert_eq!(archive.feed("events", &packed, bomb).await.0, StatusCode::BAD_REQUEST);
+    let too_much = vec![b' '; MOST_BYTES + 1];
+    assert_eq!(archive.feed("events", &by_tail, too_much).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(archive.push("tail", Story::of("uid", 1).bytes().join("\n")).await.0, StatusCode::UNAUTHORIZED);
+    let figures = archive.figures.text().unwrap();
+    for (figure, is) in [("events", 6), ("unreadable", 4)] {
+        let line = format!("daypass_archive_audit_feed_{figure}_total{{feed=\"{TAIL}\"}} {is}");
+        assert!(figures.contains(&line), "{line} in {figures}");
+    }
+    assert!(figures.contains("daypass_archive_audit_shut_out_total 4"), "{figures}");
+}
+
+#[tokio::test]
+async fn clouds_bring_the_same_events_each_in_its_wrapping_and_are_answered_in_their_form() {
+    let archive = OpenArchive::start().await;
+    let data = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, gzip(&now(MESSAGE)));
+    let delivery = json!({ "requestId": "in-body", "timestamp": 1, "records": [{ "data": data }] }).to_string();
+    let key = secret_of("eks");
+    let firehose = [("x-amz-firehose-access-key", key.as_str()), ("x-amz-firehose-request-id", "in-header")];
+    let (code, answer) = archive.feed("firehose", &firehose, delivery.clone().into()).await;
+    assert_eq!(
+        (code, &answer["requestId"], &answer["errorMessage"]),
+        (StatusCode::OK, &json!("in-body"), &Value::Null)
+    );
+    assert!(answer["timestamp"].is_i64(), "{answer}");
+    assert_eq!(archive.calls().await, 2);
+    let (code, answer) = archive.feed("firehose", &firehose, "{}".into()).await;
+    assert_eq!((code, &answer["requestId"]), (StatusCode::BAD_REQUEST, &json!("in-header")));
+    assert!(answer["errorMessage"].is_string(), "{answer}");
+    let (code, answer) = archive.feed("firehose", &firehose[1..], delivery.into()).await;
+    assert_eq!((code, &answer["requestId"]), (StatusCode::UNAUTHORIZED, &json!("in-header")));
+    let bearer = format!("Bearer {}", secret_of("aks"));
+    let (code, answer) = archive.feed("eventhubs", &[("authorization", &bearer)], now(BATCH).into()).await;
+    assert_eq!((code, answer), (StatusCode::OK, json!({ "events": 2, "unreadable": 0 })));
+    assert_eq!(archive.calls().await, 2, "they are the same calls");
+    let (code, _) = archive.feed("events", &[("authorization", &bearer)], LINES.into()).await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED, "the secret of another path");
 }

@@ -13,8 +13,11 @@ use kube::Client;
 use kube::client::Body;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tower::service_fn;
 
+use super::super::feed::FEED_AUDIENCE;
+use super::feeders::{AuditFeeders, FeedKind, FeedProof, FeedSecret, NamedFeed, NotAFeeder};
 use super::keys::{IssuerKeys, KeySource};
 use super::oidc::{OidcReaders, ReadableRecords};
 use super::token::{BadToken, TokenIssuer};
@@ -100,16 +103,23 @@ impl KeySets {
     }
 }
 
-/// An API server that knows one token of its own, `home`.
+/// An API server that knows tokens of its own: `home` of who writes records, `tail` of who feeds, each for its audience, and
+/// `both` of who writes records for either.
 fn api_server() -> Client {
     let server = service_fn(async |request: Request<Body>| {
         let body = request.into_body().collect_bytes().await.unwrap();
         let mut review: Value = serde_json::from_slice(&body).unwrap();
-        review["status"] = match review["spec"]["token"].as_str().unwrap() {
-            "home" => {
-                json!({ "authenticated": true, "audiences": ["daypass-archive"], "user": { "username": ACCOUNT } })
-            }
-            _ => json!({ "authenticated": false }),
+        let (account, audiences) = match review["spec"]["token"].as_str().unwrap() {
+            "home" => (ACCOUNT, vec!["daypass-archive"]),
+            "tail" => (TAIL, vec!["daypass-archive-audit"]),
+            "both" => (ACCOUNT, vec!["daypass-archive", "daypass-archive-audit"]),
+            _ => ("", vec![]),
+        };
+        let asked = review["spec"]["audiences"].as_array().unwrap();
+        let audiences: Vec<&str> = audiences.into_iter().filter(|one| asked.contains(&json!(one))).collect();
+        review["status"] = match audiences.is_empty() {
+            false => json!({ "authenticated": true, "audiences": audiences, "user": { "username": account } }),
+            true => json!({ "authenticated": false }),
         };
         Ok::<_, Infallible>(Response::new(Body::from(review.to_string().into_bytes())))
     });
@@ -271,4 +281,159 @@ async fn readers_come_with_a_token_of_their_own_audience_and_read_what_their_gro
     let nameless = json!({ "aud": "auditors-app", "groups": ["auditors"] });
     assert_eq!(ask(nameless).await, Err(BadToken::Unknown));
     assert_eq!(readers.reader(&HeaderMap::new()).await, Err(BadToken::Unknown));
+}
+
+const TAIL: &str = "system:serviceaccount:daypass-system:daypass-archive-tail";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// FeedTrial of every kind, each of a cluster of its own, with their secrets and issuers in a folder.
+struct FeedTrial {
+    sets: KeySets,
+    google: SigningIssuer,
+    there: SigningIssuer,
+    feeders: AuditFeeders,
+}
+
+impl FeedTrial {
+    fn new() -> Self {
+        let sets = KeySets::new();
+        let (google, there) = (SigningIssuer::of("g", Algorithm::RS256), SigningIssuer::of("t", Algorithm::ES256));
+        let mut other = sets.cluster("there", &there.set());
+        (other.issuer.audience, other.accounts) = (FEED_AUDIENCE.to_owned(), [TAIL.to_owned()].into());
+        let keys = IssuerKeys::of(KeySource::File(sets.write("google", &google.set())));
+        let issuer = TokenIssuer { issuer: "https://google".to_owned(), audience: "https://archive".to_owned(), keys };
+        let secret = |kind: FeedKind, name: &str| {
+            let file = sets.0.path().join(name);
+            std::fs::write(&file, format!("{TOKEN}-{name}\n")).unwrap();
+            NamedFeed {
+                name: name.to_owned(),
+                cluster: name.to_owned(),
+                proof: FeedProof::Secret(kind, FeedSecret::File(file)),
+            }
+        };
+        let digest = Sha256::digest(format!("{TOKEN}-digest").as_bytes()).into();
+        let feeds = vec![
+            secret(FeedKind::Events, "webhook"),
+            secret(FeedKind::Firehose, "eks"),
+            secret(FeedKind::EventHubs, "aks"),
+            NamedFeed {
+                name: "digest".to_owned(),
+                cluster: "digest".to_owned(),
+                proof: FeedProof::Secret(FeedKind::Events, FeedSecret::Digest(digest)),
+            },
+            NamedFeed {
+                name: "gke".to_owned(),
+                cluster: "gke".to_owned(),
+                proof: FeedProof::PubSub { issuer, email: "push@p.example".to_owned() },
+            },
+        ];
+        let accounts = [(TAIL.to_owned(), "here".to_owned())].into();
+        let feeders = AuditFeeders { accounts, others: vec![other], feeds };
+        Self { sets, google, there, feeders }
+    }
+
+    async fn ask(&self, kind: FeedKind, headers: &HeaderMap) -> Result<String, NotAFeeder> {
+        self.feeders.feeder(&api_server(), headers, kind).await.map(|feeder| feeder.cluster)
+    }
+
+    async fn bearer(&self, kind: FeedKind, token: &str) -> Result<String, NotAFeeder> {
+        self.ask(kind, &headers(token)).await
+    }
+}
+
+fn key(key: &str) -> HeaderMap {
+    HeaderMap::from_iter([("x-amz-firehose-access-key".parse().unwrap(), key.parse().unwrap())])
+}
+
+#[tokio::test]
+async fn each_proof_opens_its_own_path_for_its_own_cluster() {
+    let feeds = FeedTrial::new();
+    assert_eq!(feeds.bearer(FeedKind::Events, "tail").await.unwrap(), "here");
+    for (kind, name) in [(FeedKind::Events, "webhook"), (FeedKind::Events, "digest"), (FeedKind::EventHubs, "aks")] {
+        assert_eq!(feeds.bearer(kind, &format!("{TOKEN}-{name}")).await.unwrap(), name);
+    }
+    assert_eq!(feeds.ask(FeedKind::Firehose, &key(&format!("{TOKEN}-eks"))).await.unwrap(), "eks");
+    let kinds = [FeedKind::Events, FeedKind::Firehose, FeedKind::PubSub, FeedKind::EventHubs];
+    for (own, name) in [(FeedKind::Events, "webhook"), (FeedKind::Firehose, "eks"), (FeedKind::EventHubs, "aks")] {
+        let shown = format!("{TOKEN}-{name}");
+        for kind in kinds.into_iter().filter(|kind| *kind != own) {
+            for headers in [headers(&shown), key(&shown)] {
+                assert!(matches!(feeds.ask(kind, &headers).await, Err(NotAFeeder::Unknown(_))), "{name} as {kind:?}");
+            }
+        }
+    }
+    for kind in kinds {
+        assert!(matches!(feeds.ask(kind, &HeaderMap::new()).await, Err(NotAFeeder::Unknown(_))), "{kind:?}");
+        assert!(matches!(feeds.bearer(kind, "").await, Err(NotAFeeder::Unknown(_))), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_writes_records_feeds_nothing_and_who_feeds_writes_no_records() {
+    let feeds = FeedTrial::new();
+    let stranger = feeds.bearer(FeedKind::Events, "both").await.unwrap_err();
+    assert!(matches!(stranger, NotAFeeder::Stranger(_)), "an account that is not named: {stranger}");
+    let of_records = feeds.bearer(FeedKind::Events, "home").await.unwrap_err();
+    assert!(matches!(of_records, NotAFeeder::Unknown(_)), "a token of the other audience: {of_records}");
+    let there = |changes: Value| feeds.there.token(&claims(changes));
+    let good = json!({ "aud": FEED_AUDIENCE, "sub": TAIL });
+    assert_eq!(feeds.bearer(FeedKind::Events, &there(good.clone())).await.unwrap(), "there");
+    let of_records = feeds.bearer(FeedKind::Events, &there(json!({ "sub": TAIL }))).await.unwrap_err();
+    assert!(matches!(of_records, NotAFeeder::Token(BadToken::Audience(_))), "{of_records}");
+    let controller = feeds.bearer(FeedKind::Events, &there(json!({ "aud": FEED_AUDIENCE }))).await.unwrap_err();
+    assert!(matches!(controller, NotAFeeder::StrangerThere(..)), "{controller}");
+    let forged = SigningIssuer::of("t", Algorithm::ES256).token(&claims(good.clone()));
+    assert!(matches!(feeds.bearer(FeedKind::Events, &forged).await, Err(NotAFeeder::Unknown(_))));
+    // The other way round, with an account that may do both.
+    let mut cluster = feeds.sets.cluster("there", &feeds.there.set());
+    cluster.accounts.insert(TAIL.to_owned());
+    let clusters = [(TAIL.to_owned(), "here".to_owned())].into();
+    let writers = RecordWriters { clusters, others: vec![cluster] };
+    for token in ["tail", &there(good), &format!("{TOKEN}-webhook")] {
+        let refused = writers.cluster(&api_server(), &headers(token)).await.unwrap_err();
+        assert!(matches!(refused, NotAWriter::Unknown | NotAWriter::Token(BadToken::Audience(_))), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn pubsub_feeds_with_a_token_of_google_for_this_archive_and_this_subscription_alone() {
+    let feeds = FeedTrial::new();
+    let push = |changes: Value| {
+        let mut all = claims(json!({
+            "iss": "https://google", "aud": "https://archive", "email": "push@p.example", "email_verified": true,
+        }));
+        all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        feeds.google.token(&all)
+    };
+    let verdict = async |changes: Value| feeds.bearer(FeedKind::PubSub, &push(changes)).await;
+    assert_eq!(verdict(json!({})).await.unwrap(), "gke");
+    for other in
+        [json!({ "email": "other@p.example" }), json!({ "email_verified": false }), json!({ "email_verified": "true" })]
+    {
+        assert!(matches!(verdict(other.clone()).await, Err(NotAFeeder::OtherAccount)), "{other}");
+    }
+    let elsewhere = verdict(json!({ "aud": "https://elsewhere" })).await.unwrap_err();
+    assert!(matches!(elsewhere, NotAFeeder::Token(BadToken::Audience(_))), "{elsewhere}");
+    assert!(matches!(verdict(json!({ "exp": 1 })).await, Err(NotAFeeder::Token(BadToken::Ended))));
+    assert!(matches!(verdict(json!({ "iss": ISSUER })).await, Err(NotAFeeder::Unknown(_))));
+    assert!(matches!(feeds.bearer(FeedKind::Events, &push(json!({}))).await, Err(NotAFeeder::Unknown(_))));
+}
+
+#[tokio::test]
+async fn a_secret_may_change_and_is_told_nowhere_and_a_short_one_counts_as_none() {
+    let feeds = FeedTrial::new();
+    let file = feeds.sets.0.path().join("webhook");
+    let shown = format!("{TOKEN}-next");
+    let refused = feeds.bearer(FeedKind::Events, &shown).await.unwrap_err();
+    std::fs::write(&file, &shown).unwrap();
+    assert_eq!(feeds.bearer(FeedKind::Events, &shown).await.unwrap(), "webhook");
+    for short in ["", "short"] {
+        std::fs::write(&file, short).unwrap();
+        assert!(feeds.bearer(FeedKind::Events, short).await.is_err(), "{short:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert!(feeds.bearer(FeedKind::Events, &shown).await.is_err());
+    let secret = FeedSecret::Digest([7; 32]);
+    assert!(!format!("{refused} {refused:?} {secret:?}").contains(TOKEN));
+    assert_eq!(format!("{secret:?}"), "Digest");
 }

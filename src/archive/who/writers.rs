@@ -25,10 +25,10 @@ pub struct RecordWriters {
     pub others: Vec<WritingCluster>,
 }
 
-/// Another cluster, whose accounts its own issuer vouches for.
+/// Another cluster, whose accounts its own issuer vouches for. So are those that feed audit events, with another audience.
 #[derive(Clone)]
 pub struct WritingCluster {
-    /// UID of the cluster, whose records alone they write.
+    /// UID of the cluster, of which alone they write.
     pub uid: String,
     pub issuer: TokenIssuer,
     /// Names of the accounts there that may.
@@ -74,14 +74,9 @@ impl RecordWriters {
         // Clusters often share the name of an issuer, that of a Service which each of them has. Their keys tell them apart.
         let mut refusal = None;
         for other in self.others.iter().filter(|other| other.issuer.is_named_by(token)) {
-            match other.issuer.verify(token).await {
-                Ok(claims) => {
-                    let account = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-                    if other.accounts.contains(account) {
-                        return Ok(other.uid.clone());
-                    }
-                    refusal = Some(NotAWriter::StrangerThere(account.to_owned(), other.uid.clone()));
-                }
+            match other.account(token).await {
+                Ok((_, true)) => return Ok(other.uid.clone()),
+                Ok((account, false)) => refusal = Some(NotAWriter::StrangerThere(account, other.uid.clone())),
                 Err(BadToken::Unknown) => {}
                 Err(bad) => refusal = refusal.or(Some(bad.into())),
             }
@@ -94,16 +89,37 @@ impl RecordWriters {
 
     /// The same by the API server of the archive's own cluster.
     async fn at_home(&self, client: &Client, token: &str) -> Result<String, NotAWriter> {
-        let reviews: Api<TokenReview> = Api::all(client.clone());
-        let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![AUDIENCE.to_owned()]) };
-        let review = TokenReview { spec, ..TokenReview::default() };
-        let status = reviews.create(&PostParams::default(), &review).await?.status.unwrap_or_default();
-        // An authenticator that knows no audiences leaves them out, and would take a token for anything.
-        let for_us = status.audiences.unwrap_or_default().iter().any(|audience| audience == AUDIENCE);
-        if status.authenticated != Some(true) || !for_us {
-            return Err(NotAWriter::Unknown);
-        }
-        let username = status.user.and_then(|user| user.username).unwrap_or_default();
+        let username = account_of(client, token, AUDIENCE).await?.ok_or(NotAWriter::Unknown)?;
         self.clusters.get(&username).cloned().ok_or(NotAWriter::Stranger(username))
     }
+}
+
+impl WritingCluster {
+    /// The account of a token of this cluster, and whether it is one that may.
+    ///
+    /// # Errors
+    /// When the token is not believed.
+    pub async fn account(&self, token: &str) -> Result<(String, bool), BadToken> {
+        let claims = self.issuer.verify(token).await?;
+        let account = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let may = self.accounts.contains(&account);
+        Ok((account, may))
+    }
+}
+
+/// Whose a token is, by the API server of the archive's own cluster. None: it is none that is made for this audience.
+///
+/// # Errors
+/// When the API server does not say.
+pub async fn account_of(client: &Client, token: &str, audience: &str) -> kube::Result<Option<String>> {
+    let reviews: Api<TokenReview> = Api::all(client.clone());
+    let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![audience.to_owned()]) };
+    let review = TokenReview { spec, ..TokenReview::default() };
+    let status = reviews.create(&PostParams::default(), &review).await?.status.unwrap_or_default();
+    // An authenticator that knows no audiences leaves them out, and would take a token for anything.
+    let for_us = status.audiences.unwrap_or_default().iter().any(|for_whom| for_whom == audience);
+    if status.authenticated != Some(true) || !for_us {
+        return Ok(None);
+    }
+    Ok(Some(status.user.and_then(|user| user.username).unwrap_or_default()))
 }
