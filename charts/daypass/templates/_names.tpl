@@ -216,6 +216,16 @@ app.kubernetes.io/name: {{ .Chart.Name }}-archive
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Nor is what feeds it. */}}
+{{- define "daypass.tailLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-archive-tail
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "daypass.tailName" -}}
+{{ include "daypass.name" . }}-archive-tail
+{{- end }}
+
 {{/* Nor is the notifier. */}}
 {{- define "daypass.notifyLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-notify

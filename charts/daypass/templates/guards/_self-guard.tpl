@@ -183,8 +183,8 @@ request.userInfo.username in {{ toJson $parts.users }}
 {{- end }}
 
 {{- /*
-Controllers with nothing to do for this chart are left out: those of Jobs, StatefulSets and DaemonSets, those of volumes but
-for the archive's (an exception above), and the autoscaler of pods, which would make replicas of a controller of which one works.
+Controllers with nothing to do for this chart are left out: those of Jobs and StatefulSets, that of DaemonSets where there is no
+tail, those of volumes but for the archive's (an exception above), and the autoscaler of pods, which would make replicas of a controller of which one works.
 */}}
 {{- define "daypass.partsOfKubernetes" }}
 # Users of certificates, whom `edit` cannot impersonate.
@@ -207,6 +207,9 @@ accounts:
   - system:serviceaccount:kube-system:resourcequota-controller # counts for quotas that an admin sets here
   - system:serviceaccount:kube-system:legacy-service-account-token-cleaner # Secrets with tokens that nobody uses
   - system:serviceaccount:kube-system:storage-version-migrator-controller # writes what is stored anew, as it is
+{{- if .Values.archive.audit.tail.enabled }}
+  - system:serviceaccount:kube-system:daemon-set-controller # makes and ends the pods of the tail
+{{- end }}
 {{- end }}
 
 {{- /* Not empty when a PodDisruptionBudget leaves at least one pod, however many are evicted. */}}
