@@ -13,7 +13,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench faults held-call lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
+.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench activity-load faults held-call lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -76,6 +76,11 @@ bench: controlplane
 ## and the archive and its database go. Some fifteen minutes; `make faults ONLY=archive` is a part: weather, stories or archive.
 faults: controlplane
 	cargo test --quiet --test e2e -- faults "$(SEED)" "$(FAULTS)" "$(ONLY)"
+
+## So many audit events a minute, by the tail and by the webhook of a real API server, while the log is renamed and the archive
+## is away for a minute; fails when one is missing: `make activity-load RATE=20000 MINUTES=10`, which are the defaults.
+activity-load: controlplane
+	DAYPASS_RATE=$(RATE) DAYPASS_MINUTES=$(MINUTES) cargo test --quiet --release --test e2e -- activity-load
 
 ## A call of `kubectl daypass run` that is approved after so many minutes, and goes on.
 held-call: MINUTES = 10

@@ -7,6 +7,7 @@ mod notify;
 mod page;
 mod readers;
 mod states;
+mod tail;
 mod webhook;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ pub fn trials() -> Vec<Trial> {
         bare("chart::the_webhook_has_no_rights_and_only_its_pods", webhook::webhook_of_the_chart),
         alone("chart::the_certificate_of_the_webhook_is_kept_and_renewed", AUDIT_POLICY, webhook::certificate_is_kept),
         bare("chart::the_archive_is_what_its_values_say", archive::is_what_its_values_say),
+        bare("chart::the_tail_has_no_right_and_reads_one_folder", tail::has_no_right_and_reads_one_folder),
+        bare("chart::feeds_are_written_as_the_program_reads_them", tail::feeds_are_written_as_the_program_reads_them),
         bare("chart::the_notifier_is_what_its_values_say", notify::is_what_its_values_say),
         bare("chart::the_notifier_has_only_the_rights_of_its_list", notify::has_only_the_rights_of_its_list),
         bare("chart::the_notifier_reaches_what_its_routes_name", notify::reaches_what_its_routes_name),

@@ -22,6 +22,7 @@ mod expressions;
 mod extend;
 mod extra;
 mod faults;
+mod feeds;
 mod freeze;
 mod grant;
 mod guards;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         Some(harness_check::HOLD) => harness_check::hold(),
         Some("bench") => bench::run(std::env::args().nth(2).as_deref(), std::env::args().nth(3).as_deref()),
         Some("faults") => faults::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("activity-load") => feeds::load::run(),
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
         Some("playground") => demo::playground(),
         Some("picture") => picture::run(),
@@ -122,6 +124,7 @@ fn trials() -> Vec<Trial> {
         mail::trials(),
         clock::trials(),
         faults::trials(),
+        feeds::trials(),
         operate::trials(),
         outbox::trials(),
         notices::trials(),

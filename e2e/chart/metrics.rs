@@ -52,6 +52,20 @@ pub const OF_NOTIFIER: [&str; 6] = [
 ];
 pub const HISTOGRAM_OF_NOTIFIER: &str = "daypass_notify_delay_seconds";
 
+/// What the archive and the tail tell of audit events. The chart asks for none of them: they run beside it or elsewhere.
+pub const OF_FEEDS: [&str; 10] = [
+    "daypass_archive_audit_feed_events_total",
+    "daypass_archive_audit_feed_unreadable_total",
+    "daypass_archive_audit_shut_out_total",
+    "daypass_tail_events_total",
+    "daypass_tail_behind_bytes",
+    "daypass_tail_caught_up_timestamp_seconds",
+    "daypass_tail_gaps_total",
+    "daypass_tail_failures_total",
+    "daypass_tail_lines_too_long_total",
+    "daypass_tail_files_finished_total",
+];
+
 /// What Prometheus is asked for them: the histograms by their parts.
 fn series() -> BTreeSet<String> {
     let histograms = HISTOGRAMS.iter().chain([&HISTOGRAM_OF_NOTIFIER]);

@@ -14,7 +14,7 @@ use super::install::NAMESPACE;
 use super::process::{Process, signal};
 use super::servers::free_ports;
 use super::users::ADMIN;
-use super::{readiness, webhook};
+use super::{http, readiness, tail, webhook};
 
 /// Name of the archive's objects and of its account.
 pub const ARCHIVE: &str = "daypass-archive";
@@ -40,6 +40,8 @@ pub struct RunningArchive {
     /// The arguments of its container and the kubeconfig of its account.
     args: Vec<String>,
     process: Option<Process>,
+    /// Port of its probes.
+    probes: u16,
 }
 
 impl fmt::Display for ArchiveDatabase {
@@ -73,7 +75,7 @@ impl RunningArchive {
         let mut args = arguments(control_plane).await;
         args.push(format!("--kubeconfig={}", kubeconfig.display()));
         let dir = control_plane.dir().to_owned();
-        let mut archive = Self { address, port, dir, folder, database, args, process: None };
+        let mut archive = Self { address, port, dir, folder, database, args, process: None, probes: 0 };
         archive.run().await;
         admin.ok(&["wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1.archive.daypass.dev"]).await;
         archive
@@ -95,7 +97,7 @@ impl RunningArchive {
         let args: Vec<String> = self.args.iter().map(here).collect();
         let mut process = Process::spawn(&self.dir, ARCHIVE, Path::new(PROGRAM), &args, &[]);
         readiness::process("the archive is ready", &mut process, probed).await;
-        self.process = Some(process);
+        (self.process, self.probes) = (Some(process), probed);
     }
 
     /// Ends it at once, as a crash would.
@@ -124,6 +126,20 @@ impl RunningArchive {
     fn send(&self, name: &str) {
         let process = self.process.as_ref().expect("an archive that runs");
         signal(name, &process.pid().to_string());
+    }
+
+    /// A figure of its, by its name and labels as they stand in the text.
+    pub async fn figure(&self, name: &str) -> Result<f64, String> {
+        tail::figure(self.probes, name).await
+    }
+
+    /// All that it tells of itself.
+    pub async fn told(&self) -> String {
+        http::get(self.probes, "/metrics").await.expect("its figures").1
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("an archive that runs").pid()
     }
 
     /// The file of its database.

@@ -198,6 +198,11 @@ impl ControlPlane {
         .await;
     }
 
+    /// The process of the API server.
+    pub fn api_server_pid(&self) -> u32 {
+        guard(&self.api_server).pid()
+    }
+
     /// Stops etcd as a crash would.
     pub fn stop_etcd(&self) {
         guard(&self.etcd).kill();
@@ -285,6 +290,16 @@ impl ControlPlane {
     /// The standard error of a helm command that must fail.
     pub async fn helm_refused(&self, args: &[&str]) -> String {
         Tool::new(&self.binaries.helm, self.dir(), &self.kubeconfig(users::ADMIN)).refused(args).await
+    }
+
+    /// Where the API server writes its audit log.
+    pub fn audit_log_file(&self) -> PathBuf {
+        self.layout.audit_log()
+    }
+
+    /// The kubeconfig of an audit webhook: an API server that is started while it is there sends its events by it.
+    pub fn audit_webhook_file(&self) -> PathBuf {
+        self.layout.audit_webhook()
     }
 
     /// The API server's audit events so far.

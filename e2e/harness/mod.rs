@@ -24,6 +24,7 @@ pub mod readiness;
 pub mod records;
 pub mod servers;
 pub mod shell;
+pub mod tail;
 pub mod trial;
 pub mod tunnel;
 pub mod users;

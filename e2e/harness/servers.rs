@@ -89,6 +89,10 @@ impl Layout {
         self.folder.join("audit.log")
     }
 
+    pub fn audit_webhook(&self) -> PathBuf {
+        self.folder.join("audit-webhook.json")
+    }
+
     pub fn etcd_args(&self) -> Vec<String> {
         let client = format!("http://127.0.0.1:{}", self.etcd_client);
         let peer = format!("http://127.0.0.1:{}", self.etcd_peer);
@@ -139,7 +143,9 @@ impl Layout {
             format!("--proxy-client-cert-file={}", path("front-proxy.crt")),
             format!("--proxy-client-key-file={}", path("front-proxy.key")),
         ];
-        flags.into_iter().chain(self.more_api_flags.iter().map(|flag| (*flag).to_owned())).collect()
+        let webhook = self.audit_webhook();
+        let webhook = webhook.exists().then(|| format!("--audit-webhook-config-file={}", webhook.display()));
+        flags.into_iter().chain(webhook).chain(self.more_api_flags.iter().map(|flag| (*flag).to_owned())).collect()
     }
 
     /// `more` names controllers besides those that all tests need.
