@@ -1,6 +1,7 @@
 # Everything a fresh machine with Rust and Go needs: `make demo` and `make test`.
 
 CONTROLPLANE := target/controlplane
+SIGNIN := target/signin
 
 # The version of Kubernetes to try: `make test KUBERNETES=1.33`, or DAYPASS_KUBERNETES=1.33 for `cargo test`. Empty: the one
 # that e2e/controlplane/go.mod pins. The others are the folders beside it.
@@ -13,7 +14,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench activity-load faults held-call lint crds controlplane upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
+.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench activity-load faults held-call lint crds controlplane signin upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -43,7 +44,7 @@ tutorial: controlplane
 test test-version versions-test: export GOGC ?= 300
 
 ## Every test: the pure core, the CRDs, the chart, and each behaviour against a real API server.
-test: controlplane
+test: controlplane signin
 	cargo test
 	cargo test --features otlp --lib traces
 	cargo test --features otlp --test otlp
@@ -113,6 +114,10 @@ crds:
 controlplane:
 	@command -v cargo >/dev/null || { echo "Rust is not installed. Get it from https://rustup.rs and run the command again." >&2; exit 1; }
 	@e2e/controlplane/build.sh $(CONTROLPLANE) $(KUBERNETES)
+
+## oauth2-proxy and a small OpenID provider, by which the trials sign in to the page, built once with Go.
+signin:
+	@e2e/signin/build.sh $(SIGNIN)
 
 ## The program of the image, static. Needs musl-gcc (Debian: musl-tools), cargo-auditable
 ## and `rustup target add` of the target. FEATURES=otlp: with traces.
