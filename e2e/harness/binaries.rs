@@ -122,6 +122,13 @@ pub fn client_go() -> PathBuf {
     find(&folders(), "client-go", None).unwrap_or_else(|why| panic!("{why}"))
 }
 
+/// A program by which people sign in to the page: `oauth2-proxy` or `provider`.
+pub fn of_sign_in(name: &str) -> PathBuf {
+    let path = repository().join("target/signin").join(name);
+    assert!(path.is_file(), "{} is not built: run `make signin`", path.display());
+    path
+}
+
 /// Where programs are looked for, the first first.
 fn folders() -> Vec<PathBuf> {
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|assets| !assets.is_empty()).map(PathBuf::from);

@@ -15,6 +15,7 @@ use super::control_plane::ControlPlane;
 use super::install::{Controller, Daypass};
 use super::kubectl::Kubectl;
 use super::proxy::Proxy;
+use super::sign_in::SignInCluster;
 use super::trial;
 use super::users::{self, User};
 use super::wait::eventually;
@@ -166,6 +167,7 @@ impl<T> Shared<T> {
 static CONTROL_PLANE: Shared<ControlPlane> = Shared::new();
 static CLUSTER: Shared<Cluster> = Shared::new();
 static BROWSED: Shared<Cluster> = Shared::new();
+static SIGN_IN: Shared<SignInCluster> = Shared::new();
 
 /// The control plane that most trials share.
 pub fn shared_control_plane() -> Arc<ControlPlane> {
@@ -183,8 +185,14 @@ pub fn browsed_cluster() -> Arc<Cluster> {
     BROWSED.get("the cluster of the browsers", async { Cluster::on(Arc::new(ControlPlane::start().await)).await })
 }
 
+/// The cluster that the trials share whose people sign in to the page.
+pub fn sign_in_cluster() -> Arc<SignInCluster> {
+    SIGN_IN.get("the cluster with a sign-in", SignInCluster::start())
+}
+
 /// Ends what the trials shared. Called once, after the last trial.
 pub fn end() {
+    SIGN_IN.drop();
     BROWSED.drop();
     CLUSTER.drop();
     CONTROL_PLANE.drop();

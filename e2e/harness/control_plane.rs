@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::binaries::{self, Binaries};
+use super::binaries::Binaries;
 use super::kubeconfig;
 use super::kubectl::{Kubectl, Output, Tool};
 use super::process::{self, Keeper, Process};
@@ -60,7 +60,7 @@ impl ControlPlane {
 
     async fn attempt(audit_policy: &str, api_flags: &'static [&'static str]) -> Result<Self, Refusal> {
         let binaries = Binaries::find().map_err(Refusal::Other)?;
-        let folder = private_folder();
+        let folder = process::private_folder("control-plane-");
         // Before the first server, or the death of this program in between would leave that one behind.
         let keeper = Keeper::start(&folder);
         let layout = Layout::prepare(&folder, audit_policy, api_flags);
@@ -349,13 +349,6 @@ impl Drop for ControlPlane {
         }
         eprintln!("---- all logs and data are kept in {}", self.dir().display());
     }
-}
-
-/// A new folder below `target/e2e`, which the keeper removes.
-fn private_folder() -> PathBuf {
-    let parent = binaries::repository().join("target/e2e");
-    std::fs::create_dir_all(&parent).expect("create target/e2e");
-    tempfile::Builder::new().prefix("control-plane-").tempdir_in(&parent).expect("create a private folder").keep()
 }
 
 /// The lock on a server; a panic elsewhere does not make the server unusable.

@@ -5,6 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
+use super::binaries::repository;
+
 /// What the keeper runs; see the comments in it.
 const KEEPER: &str = include_str!("keeper.sh");
 
@@ -17,6 +19,13 @@ exec "$@""#;
 
 /// The developer's proxy is not for servers on this machine.
 const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+
+/// A new folder below `target/e2e` for servers, which their keeper removes.
+pub fn private_folder(prefix: &str) -> PathBuf {
+    let parent = repository().join("target/e2e");
+    std::fs::create_dir_all(&parent).expect("create target/e2e");
+    tempfile::Builder::new().prefix(prefix).tempdir_in(&parent).expect("create a private folder").keep()
+}
 
 /// Ends all servers of a folder and removes the folder (unless it holds a file `keep`) when it is dropped
 /// or when this program dies.

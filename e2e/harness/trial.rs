@@ -13,6 +13,7 @@ use super::binaries::Version;
 use super::cluster::{self, Cluster};
 use super::control_plane::ControlPlane;
 use super::servers::AUDIT_POLICY;
+use super::sign_in::SignInCluster;
 
 /// No trial takes longer, so one that hangs is a failure with a name. The longest takes 70 s on two cores that do nothing else.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -39,6 +40,17 @@ where
     Trial::test(name, move || {
         let cluster = cluster::shared_cluster();
         run(body(cluster.clone()), &cluster.control_plane)
+    })
+}
+
+/// A trial in the cluster whose people sign in to the page, shared with others. It keeps to a namespace of its own.
+pub fn signed_in<F>(name: &str, body: impl FnOnce(Arc<SignInCluster>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let shared = cluster::sign_in_cluster();
+        run(body(shared.clone()), &shared.cluster.control_plane)
     })
 }
 
@@ -135,6 +147,16 @@ where
 {
     let _turn = BROWSERS.lock().unwrap_or_else(PoisonError::into_inner);
     private_control_plane(async || body(Cluster::private().await).await)
+}
+
+/// Runs the body of a trial with browsers in the cluster whose people sign in to the page.
+pub fn browsed_signed_in<F>(body: impl FnOnce(Arc<SignInCluster>) -> F) -> Result<(), Failed>
+where
+    F: Future<Output = ()>,
+{
+    let _turn = BROWSERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let shared = cluster::sign_in_cluster();
+    run(body(shared.clone()), &shared.cluster.control_plane)
 }
 
 /// Runs the body of a trial that starts a control plane itself.

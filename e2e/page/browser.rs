@@ -3,7 +3,7 @@
 //! [`chromium`] is the browser. Where it is not installed, its trials are left out with a line that says so. One trial at a
 //! time has browsers, and most share a cluster.
 
-mod chromium;
+pub mod chromium;
 mod looks;
 mod many;
 mod opening;

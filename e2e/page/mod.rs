@@ -1,18 +1,25 @@
 //! The page of `kubectl daypass ui`, by its calls: [`answers`] are right for each caller, [`attacks`] get nothing, and
-//! [`serving`] is how it begins, streams and ends. [`incluster`] is the page that many share, each with a token of their own. [`tab`] plays the browser, and [`browser`] opens it in a real one.
+//! [`serving`] is how it begins, streams and ends. [`incluster`] is the page that many share, each with a token of their own,
+//! and [`signin`] that page behind a sign-in. [`tab`] plays the browser, and [`browser`] opens it in a real one.
 
 mod answers;
 mod attacks;
 pub mod browser;
 mod incluster;
 mod serving;
+mod signin;
 pub mod tab;
 
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
-    [answers::trials(), attacks::trials(), browser::trials(), incluster::trials(), serving::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let parts = [
+        answers::trials(),
+        attacks::trials(),
+        browser::trials(),
+        incluster::trials(),
+        serving::trials(),
+        signin::trials(),
+    ];
+    parts.into_iter().flatten().collect()
 }

@@ -35,7 +35,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn of(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
         let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
