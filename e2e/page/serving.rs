@@ -29,7 +29,8 @@ async fn opened(cluster: Arc<Cluster>) {
     }
     let page = OpenPage::of(&cluster, ALICE).await;
     assert_eq!(page.view, "/");
-    for view in ["/", "/now", "/inbox", "/ask", "/policies", "/history", "/health", "/r/shop/fix", "/r/shop/fix?uid=u"]
+    for view in
+        ["/", "/now", "/inbox", "/ask", "/policies", "/history", "/health", "/you", "/r/shop/fix", "/r/shop/fix?uid=u"]
     {
         let answer = page.call(&format!("GET {view}"), "", "").await;
         assert!(answer.status == 200 && answer.body.contains("<title>Daypass</title>"), "{view}: {answer:?}");

@@ -101,6 +101,7 @@ pub async fn every_view(cluster: Arc<Cluster>) {
         (&carol, "policies", "/policies", "Policies"),
         (&carol, "history", "/history", "History"),
         (&carol, "health", "/health", "Health"),
+        (&carol, "you", "/you", "Your login here"),
     ];
     let mut wrong = Vec::new();
     for (seat, name, path, heading) in views {
