@@ -56,7 +56,7 @@ async fn foresees(cluster: Arc<Cluster>) {
     assert_eq!(gaps.is_empty(), as_far_as_seen["sure"].as_bool().unwrap(), "{as_far_as_seen}");
     // alice may not read roles, so nobody says how much harm they do, and that is said.
     assert_eq!(as_far_as_seen["risk"], Value::Null, "{as_far_as_seen}");
-    let says_so = |gap: &Value| gap.as_str().is_some_and(|gap| gap.contains("ClusterRole view could not be read"));
+    let says_so = |gap: &Value| gap.as_str().is_some_and(|gap| gap.contains("ClusterRole/view"));
     assert!(gaps.iter().any(says_so), "{as_far_as_seen}");
     // mallory is in no group that a policy names.
     let mallory = Tab::of(&cluster, MALLORY).await;

@@ -131,11 +131,13 @@ mod tests {
     const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
     const PAGE: (&str, &str) = ("x-daypass", "page");
 
-    /// The rules that stop a call. One alone stops each attack: without it nothing would.
+    /// Why a call is stopped. There is one reason for each attack: without what it names nothing would.
     fn stopped_by(call: &Parts) -> Vec<PageRefusal> {
         let guard = PageGuard::new("http", "127.0.0.1:4711");
         let rules = guard.looks_at_address(call).into_iter().chain(guard.looks_at_call(&call.headers));
-        rules.filter(|(_, keeps, _)| !keeps).map(|(.., why)| why).collect()
+        let mut why: Vec<PageRefusal> = rules.filter(|(_, keeps, _)| !keeps).map(|(.., why)| why).collect();
+        why.dedup();
+        why
     }
 
     #[test]

@@ -11,8 +11,12 @@ use crate::harness::cast::{SOON, policy, request};
 use crate::harness::users::{ADMIN, CAROL, GITOPS};
 use crate::harness::{Cluster, eventually};
 
-/// Runs wherever it is taken for a part of the page. Names of roles have no slash, so nothing in it is closed.
+/// Runs wherever it is taken for a part of the page.
 const SCRIPT: &str = "<img src=x onerror=window.struck=1>";
+/// The same in a name, which has neither a space nor a slash.
+const NAME: &str = "named<script>window.struck=1";
+/// The same in a ticket, which has no space.
+const TICKET: &str = "INC-1<svg/onload=window.struck=1>";
 
 /// What somebody writes into a field, to be found again by the field's name.
 fn written(field: &str) -> String {
@@ -30,11 +34,12 @@ pub async fn none_runs(cluster: Arc<Cluster>) {
         .await
         .expect("note refusals");
     let typed = percent(SCRIPT);
-    let views: [(&str, &[&str]); 14] = [
-        ("/now?state=all", &["person", "role"]),
-        ("/inbox", &["person", "why", "ticket"]),
-        ("/r/{}/open", &["person", "why", "ticket", "approver"]),
-        ("/r/{}/narrow", &["object"]),
+    let views: [(&str, &[&str]); 15] = [
+        ("/now?state=all", &["person"]),
+        ("/inbox", &["person", "why"]),
+        ("/r/{}/open", &["person", "why", "approver"]),
+        ("/r/{}/narrow", &["person"]),
+        ("/r/{}/named", &["person"]),
         ("/r/{}/granted", &["person", "comment"]),
         ("/r/{}/refused", &["told"]),
         ("/policies", &["description", "requester", "approver", "told"]),
@@ -52,6 +57,11 @@ pub async fn none_runs(cluster: Arc<Cluster>) {
         for field in fields {
             carol.browser.until_shows(&written(field)).await;
         }
+        for (view, shown) in [("/narrow", NAME), ("/named", NAME), ("/open", TICKET), ("/inbox", TICKET)] {
+            if path.ends_with(view) {
+                carol.browser.until_shows(shown).await;
+            }
+        }
         eventually(&format!("{path} has read all"), SOON, async || {
             let text = carol.browser.text().await;
             if text.contains("Loading.") || text.len() < 40 { Err(text) } else { Ok(()) }
@@ -68,7 +78,7 @@ pub async fn none_runs(cluster: Arc<Cluster>) {
 async fn stage(cluster: &Arc<Cluster>) -> String {
     let namespace = cluster.namespace("script").await;
     let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": written("role") },
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": NAME },
         "rules": [{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] }]
     });
     cluster.kubectl(ADMIN).apply(&role.to_string()).await;
@@ -78,18 +88,16 @@ async fn stage(cluster: &Arc<Cluster>) -> String {
     let spec = &mut asks["spec"];
     spec["description"] = json!(written("description"));
     spec["requesters"] = json!([{ "kind": "Group", "name": "dev" }, { "kind": "User", "name": written("requester") }]);
-    spec["roles"] = json!([{ "name": written("role") }, { "name": "edit" }]);
     spec["approval"] = json!({ "stages": [{ "name": "leads", "approvers": approvers }] });
     spec["conditions"] = json!([{ "expression": "request.name != 'refused'", "message": written("told") }]);
     cluster.kubectl(GITOPS).apply(&asks.to_string()).await;
-    let of_role = json!({ "name": written("role") });
-    ask(cluster, &namespace, "open", json!({ "role": of_role, "reason": written("why"), "ticket": written("ticket") }))
-        .await;
-    let object =
-        json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": [written("object")] }]);
+    let of_role = json!({ "name": "edit" });
+    ask(cluster, &namespace, "open", json!({ "role": of_role, "reason": written("why"), "ticket": TICKET })).await;
+    let object = json!([{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": [NAME] }]);
     ask(cluster, &namespace, "narrow", json!({ "role": of_role, "reason": written("why"), "rules": object })).await;
     ask(cluster, &namespace, "granted", json!({ "role": of_role, "reason": written("why") })).await;
     ask(cluster, &namespace, "refused", json!({ "role": of_role, "reason": written("why") })).await;
+    ask(cluster, &namespace, "named", json!({ "role": { "name": NAME }, "reason": written("why") })).await;
     for name in ["open", "narrow", "granted"] {
         cluster.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
     }
@@ -106,7 +114,7 @@ async fn ask(cluster: &Arc<Cluster>, namespace: &str, name: &str, spec: Value) {
     let group = format!("--as-group={}", written("group"));
     let who = ["--as", &written("person"), "--as-group=dev", "--as-group=system:authenticated", &group];
     let asked = cluster.kubectl(ADMIN).run_with(&[&["apply", "-f", "-"], &who[..]].concat(), &body.to_string()).await;
-    assert!(asked.status.success(), "{asked:?}");
+    assert!(asked.ok, "{}", asked.stderr);
 }
 
 /// What somebody types comes back in an answer.
@@ -124,7 +132,7 @@ async fn explained(carol: &Seat, namespace: &str) {
             field.value = value;
             field.dispatchEvent(new Event('input', { bubbles: true }));
         }";
-    carol.browser.run(both, json!([written("role"), namespace])).await;
+    carol.browser.run(both, json!([NAME, namespace])).await;
     carol.browser.press("button", "Explain").await;
     carol.browser.until_shows(&format!("If {} asked, in the groups {}", written("person"), written("group"))).await;
     carol.browser.until_shows("It would be denied.").await;
