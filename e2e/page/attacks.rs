@@ -160,6 +160,8 @@ async fn paths(cluster: Arc<Cluster>) {
         ("/k/api/v1/namespaces/kube-system/secrets".to_owned(), refused(404, "NotInTable")),
         ("/k/apis/rbac.authorization.k8s.io/v1/clusterrolebindings".to_owned(), refused(404, "NotInTable")),
         (format!("{group}/accessrequests?fieldManager=x"), refused(400, "BadParameter")),
+        (format!("{group}/accessrequests?limit=1&%6cimit=2"), refused(400, "BadParameter")),
+        (format!("{group}/accessrequests?watch=no"), refused(400, "BadParameter")),
         ("/k/metrics".to_owned(), refused(404, "NotInTable")),
         ("/api/v1/secrets".to_owned(), refused(404, "NoSuchPage")),
         ("//k/api/v1/namespaces".to_owned(), refused(404, "NoSuchPage")),

@@ -143,7 +143,7 @@ async fn explained(carol: &Seat, namespace: &str) {
 async fn ran(seat: &Seat) -> Value {
     let look = "const all = [...document.querySelectorAll('*')];
         const told = (element) => element.outerHTML.slice(0, 200);
-        const runs = ({ name, value }) => name.startsWith('on') || /^\\s*(javascript|data|vbscript):/i.test(value);
+        const runs = ({ name, value }) => name.startsWith('on') || /^\\s*(javascript|vbscript):/i.test(value);
         return {
             struck: window.struck ?? null,
             foreign: all.filter((each) => each.matches('img, iframe, object, embed, base, script:not([src^=\"/assets/\"])')).map(told),
