@@ -3,12 +3,15 @@
 //! [`chromium`] is the browser. Where it is not installed, its trials are left out with a line that says so. One trial at a
 //! time has browsers, and most share a cluster.
 
+mod asking;
 pub mod chromium;
+mod deciding;
 mod looks;
 mod many;
 mod opening;
 mod people;
 mod scripts;
+mod sentences;
 
 use std::sync::Arc;
 
@@ -16,10 +19,11 @@ use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::{Value, json};
 
 use self::chromium::Chromium;
-use crate::harness::Cluster;
+use crate::harness::cast::SOON;
 use crate::harness::plugin::{Plugin, Running};
 use crate::harness::trial;
 use crate::harness::users::User;
+use crate::harness::{Cluster, eventually};
 
 /// What the names of the trials with browsers begin with.
 pub const PREFIX: &str = "page::browser::";
@@ -30,6 +34,15 @@ pub fn trials() -> Vec<Trial> {
         trial("a_grant_is_made_longer_given_back_and_taken", people::longer_back_and_taken),
         trial("an_emergency_is_let_in_and_reviewed", people::emergency),
         trial("a_link_opens_once_and_a_lost_sign_in_says_the_way", opening::once),
+        trial("several_are_decided_with_one_look", deciding::several_at_once),
+        trial("a_denial_is_told_with_its_comment_alone", deciding::denies),
+        trial("what_changes_is_looked_at_again_before_it_is_decided", deciding::looks_again),
+        trial("less_than_a_role_is_asked_for_again_and_kept", asking::again_and_templates),
+        trial("no_view_is_empty_without_a_sentence", sentences::never_empty),
+        trial("a_link_to_another_request_of_the_name_says_so", sentences::another_of_the_name),
+        trial("history_is_printed_as_a_paper", looks::paper),
+        trial("an_ended_sign_in_loses_nothing_that_was_typed", opening::ended),
+        alone("goes_on_by_itself_when_it_is_refused_no_longer", opening::refused),
         alone("goes_on_by_itself_when_the_api_server_is_back", opening::away),
         trial("script_in_any_field_is_shown_and_does_not_run", scripts::none_runs),
         trial("shows_and_filters_a_thousand_requests", many::thousand),
@@ -101,7 +114,7 @@ impl Seat {
 
     /// Notes the time at which a form is sent.
     async fn note_sending(&self) {
-        let script = "addEventListener('submit', () => { window.daypassTrial.at.sent ??= Date.now(); }, true)";
+        let script = "addEventListener('submit', () => { window.daypassTrial.at.sent = Date.now(); }, true)";
         self.browser.run(script, json!([])).await;
     }
 
@@ -112,9 +125,25 @@ impl Seat {
     }
 }
 
+/// Waits until a view has all that it reads.
+pub async fn until_read(browser: &Chromium) {
+    eventually("the view has read all", SOON, async || {
+        let text = browser.text().await;
+        let is_there = browser.run("return document.querySelector('main h1') !== null", json!([])).await == true;
+        let reads = text.contains("Loading.") || text.contains("is loading.");
+        if is_there && !reads { Ok(()) } else { Err(text) }
+    })
+    .await;
+}
+
 /// Starts `kubectl daypass ui`, and hands over the URL that it prints.
 async fn started(cluster: &Cluster, user: User, more: &[&str]) -> (Running, String) {
-    let mut ui = Plugin::of(cluster, user).start(&[&["ui", "--no-browser"], more].concat());
+    opened(&Plugin::of(cluster, user), more).await
+}
+
+/// The same by way of a plugin.
+pub async fn opened(plugin: &Plugin, more: &[&str]) -> (Running, String) {
+    let mut ui = plugin.start(&[&["ui", "--no-browser"], more].concat());
     let url = ui.until_printed("\n").await.trim().to_owned();
     (ui, url)
 }

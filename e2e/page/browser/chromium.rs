@@ -43,6 +43,7 @@ const FIELDS: [&str; 5] = ["textbox", "searchbox", "combobox", "spinbutton", "Da
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 pub const SPACE: &str = " ";
+pub const ESCAPE: &str = "\u{e00c}";
 const CONTROL: &str = "\u{e009}";
 const RELEASE: &str = "\u{e000}";
 
@@ -188,6 +189,50 @@ impl Chromium {
             if text.contains(words) { Ok(()) } else { Err(text) }
         })
         .await;
+    }
+
+    /// Waits until there is no element of this role and name.
+    pub async fn until_gone(&self, role: &str, name: &str) {
+        eventually(&format!("the {role} {name:?} is gone"), SOON, async || {
+            if self.has(role, name).await { Err("it is there".to_owned()) } else { Ok(()) }
+        })
+        .await;
+    }
+
+    /// Whether what has this role and name can be used.
+    pub async fn is_enabled(&self, role: &str, name: &str) -> bool {
+        let Ok(element) = self.seek(&[role], name).await else { return false };
+        self.ask("GET", &format!("/element/{element}/enabled"), None).await == Ok(json!(true))
+    }
+
+    /// What stands in the field of this name.
+    pub async fn value(&self, name: &str) -> String {
+        let Ok(element) = self.seek(&FIELDS, name).await else { return format!("no field {name}") };
+        let value = self.ask("GET", &format!("/element/{element}/property/value"), None).await;
+        value.map_or_else(|error| error, |value| value.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Every word of the dialog that is open.
+    pub async fn dialog(&self) -> String {
+        let text = self.run("return document.querySelector('dialog')?.innerText ?? ''", json!([])).await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Opens another tab, and goes there.
+    pub async fn new_tab(&self) {
+        let tab = self.post("/window/new", json!({ "type": "tab" })).await.expect("open a tab");
+        self.post("/window", json!({ "handle": tab["handle"] })).await.expect("go to the tab");
+    }
+
+    /// Goes back to the first tab.
+    pub async fn first_tab(&self) {
+        let tabs = self.ask("GET", "/window/handles", None).await.expect("the tabs");
+        self.post("/window", json!({ "handle": tabs[0] })).await.expect("go to the tab");
+    }
+
+    /// Has the page be as it is on paper, or on a screen again.
+    pub async fn medium(&self, medium: &str) {
+        self.command("Emulation.setEmulatedMedia", json!({ "media": medium })).await.expect("set the medium");
     }
 
     /// Forgets every cookie.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::chromium::{ENTER, SPACE};
-use super::{Seat, with_approval};
+use super::{Seat, until_read, with_approval};
 use crate::harness::binaries::repository;
 use crate::harness::cast::SOON;
 use crate::harness::plugin::only_request;
@@ -18,6 +18,10 @@ use crate::harness::{Cluster, eventually};
 /// Width and height of a phone.
 const PHONE: (u32, u32) = (390, 844);
 const SCREEN: (u32, u32) = (1280, 900);
+/// How wide a sheet of paper is, in the pixels of a browser.
+const PAPER: u32 = 794;
+/// What is opened for more than the usual.
+const OPENED: (&str, &str) = ("DisclosureTriangle", "Less, elsewhere…");
 const AXE: &str = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c";
 
 /// axe-core 4.14.1, where e2e/page/axe.sh has fetched it.
@@ -52,7 +56,7 @@ async fn overhang(seat: &Seat) -> Vec<Value> {
 }
 
 /// Requests in every state that a view has something for.
-async fn life(cluster: &Cluster) -> String {
+async fn life(cluster: &Cluster) -> (String, String) {
     let namespace = with_approval(cluster).await;
     let open = cluster.namespace("lab").await;
     cluster.allow(&open, &open, json!({})).await;
@@ -69,21 +73,11 @@ async fn life(cluster: &Cluster) -> String {
     cluster.until(&open, "done", State::Expired).await;
     cluster.until_reason(&namespace, "shop-0", "Approved", "ApprovalNeeded").await;
     cluster.until_reason(&namespace, "deploy", "Approved", "ApprovalNeeded").await;
-    namespace
-}
-
-/// Waits until a view has all that it reads.
-async fn until_read(seat: &Seat) {
-    eventually("the view has read all", SOON, async || {
-        let text = seat.browser.text().await;
-        let reads = text.contains("Loading.") || seat.browser.has("status", "Loading.").await;
-        if reads { Err(text) } else { Ok(()) }
-    })
-    .await;
+    (namespace, open)
 }
 
 pub async fn every_view(cluster: Arc<Cluster>) {
-    let namespace = life(&cluster).await;
+    let (namespace, open) = life(&cluster).await;
     let (carol, alice) = tokio::join!(Seat::of(&cluster, CAROL), Seat::of(&cluster, ALICE));
     let axe = axe();
     if axe.is_none() {
@@ -92,24 +86,47 @@ pub async fn every_view(cluster: Arc<Cluster>) {
     let request = format!("/r/{namespace}/shop-0");
     let glass = format!("/r/{namespace}/checkout");
     let asked = format!("/ask?namespace={namespace}&role=edit");
-    let views = [
-        (&carol, "now", "/now?state=all", "Now"),
-        (&carol, "inbox", "/inbox", "Inbox"),
-        (&alice, "ask", asked.as_str(), "Ask"),
-        (&carol, "request", request.as_str(), "…"),
-        (&carol, "emergency", glass.as_str(), "…"),
-        (&carol, "policies", "/policies", "Policies"),
-        (&carol, "history", "/history", "History"),
-        (&carol, "health", "/health", "Health"),
-        (&carol, "you", "/you", "Your login here"),
+    let gone = format!("/r/{namespace}/none");
+    let other = format!("{request}?uid=another");
+    let choose = format!("Choose {namespace}/deploy");
+    // Whose, its name, where it is, and what is pressed there.
+    let views: [(&Seat, &str, &str, &[(&str, &str)]); 15] = [
+        (&carol, "now", "/now?state=all", &[]),
+        (&carol, "inbox", "/inbox", &[]),
+        (&carol, "several", "/inbox", &[("checkbox", &choose), ("button", "Decide 1 together")]),
+        (&alice, "ask", &asked, &[]),
+        (&alice, "ask-more", &asked, &[OPENED, ("checkbox", "Comes back every week"), ("button", "Add a window")]),
+        (&alice, "own", "/r/OPEN/look", &[]),
+        (&carol, "request", &request, &[]),
+        (&carol, "another", &other, &[]),
+        (&carol, "gone", &gone, &[]),
+        (&carol, "emergency", &glass, &[]),
+        (
+            &carol,
+            "policies",
+            "/policies",
+            &[("DisclosureTriangle", "Try a request…"), ("DisclosureTriangle", "Explain…")],
+        ),
+        (&carol, "history", "/history", &[]),
+        (&carol, "health", "/health", &[]),
+        (&carol, "you", "/you", &[]),
+        (&alice, "signed-out", "/now", &[]),
     ];
     let mut wrong = Vec::new();
-    for (seat, name, path, heading) in views {
-        seat.browser.open(&format!("{}{path}", seat.origin)).await;
-        seat.browser
-            .until_there("heading", if heading == "…" { path.trim_start_matches("/r/") } else { heading })
-            .await;
-        until_read(seat).await;
+    for (seat, name, path, pressed) in views {
+        if name == "signed-out" {
+            seat.browser.forget_cookies().await;
+        }
+        seat.browser.open(&format!("{}{}", seat.origin, path.replace("OPEN", &open))).await;
+        until_read(&seat.browser).await;
+        for (role, what) in pressed {
+            seat.browser.press(role, what).await;
+        }
+        if name == "now" {
+            let bare = "return [...document.querySelectorAll('tbody tr')].filter((row) =>
+                !(row.querySelector('.bar rect')?.getBoundingClientRect().width > 0)).length";
+            assert_eq!(seat.browser.run(bare, json!([])).await, 0, "rows without a bar");
+        }
         for theme in ["dark", "light"] {
             seat.browser.system_theme(theme).await;
             for (size, (width, height)) in [("phone", PHONE), ("screen", SCREEN)] {
@@ -122,13 +139,35 @@ pub async fn every_view(cluster: Arc<Cluster>) {
                     let found = violations(seat, axe).await;
                     wrong.extend(found.into_iter().map(|each| format!("{name}, {theme}, {size}: {each}")));
                 }
-                if theme == "light" || name == "now" {
-                    seat.browser.picture(&format!("{name}-{theme}-{size}")).await;
-                }
+                seat.browser.picture(&format!("{name}-{theme}-{size}")).await;
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+pub async fn paper(cluster: Arc<Cluster>) {
+    let (namespace, _) = life(&cluster).await;
+    let carol = Seat::of(&cluster, CAROL).await;
+    carol.go("History").await;
+    carol.browser.fill("Person", "alice").await;
+    carol.browser.press("button", "Search").await;
+    carol.browser.until_shows("shop-0 hangs, INC-4711").await;
+    // Somebody who likes it dark prints it black on white all the same.
+    carol.browser.run("document.documentElement.dataset.theme = 'dark'", json!([])).await;
+    carol.browser.medium("print").await;
+    carol.browser.resize(PAPER, 1123).await;
+    carol.browser.until_shows("Cluster e2e, read by carol, Person: alice, printed").await;
+    let text = carol.browser.text().await;
+    assert!(text.contains(&format!("{namespace}/shop-0")) && text.contains("Needs approval"), "{text}");
+    for left_out in ["Export as CSV", "Inbox", "Search", "Theme"] {
+        assert!(!text.contains(left_out), "{left_out} is on the paper: {text}");
+    }
+    let colours = "const style = getComputedStyle(document.body); return [style.color, style.backgroundColor]";
+    let colours = carol.browser.run(colours, json!([])).await;
+    assert_eq!(colours, json!(["rgb(27, 31, 35)", "rgb(255, 255, 255)"]));
+    let over = overhang(&carol).await;
+    assert!(over.is_empty(), "it does not fit the paper: {over:?}");
 }
 
 pub async fn keys_only(cluster: Arc<Cluster>) {

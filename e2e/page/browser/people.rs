@@ -15,7 +15,11 @@ use crate::harness::users::{ALICE, CAROL, EVE};
 use crate::harness::{Cluster, eventually};
 
 /// How long after the end of a grant a page may still show it as running.
-const LATE: i64 = 3_000;
+const LATE: i64 = 10_000;
+/// How soon a request is in the inbox of its approver, in milliseconds, and how often that is tried: this machine may be busy
+/// with other trials just then.
+const AT_ONCE: i64 = 1_000;
+const TRIES: usize = 6;
 
 async fn noted(seat: &Seat, name: &str) -> i64 {
     eventually(name, SOON, async || seat.noted(name).await).await
@@ -25,25 +29,37 @@ fn end(request: &AccessRequest) -> Timestamp {
     request.status.as_ref().and_then(|status| status.expires_at.as_ref()).expect("an end").0
 }
 
+/// Has alice fill in the form and send it; how many milliseconds later it is in carol's inbox.
+async fn asked(alice: &Seat, carol: &Seat, namespace: &str, nth: usize) -> i64 {
+    let reason = format!("the cart is stuck, {nth}");
+    carol.note(&reason, &reason).await;
+    alice.go("Ask").await;
+    alice.browser.fill("Namespace", namespace).await;
+    alice.browser.fill("Role", "edit").await;
+    alice.browser.fill("Reason", &reason).await;
+    alice.browser.fill("For how long", "20s").await;
+    alice.browser.until_shows("It needs approval.").await;
+    alice.browser.press("button", "Ask for access").await;
+    noted(carol, &reason).await - noted(alice, "sent").await
+}
+
 pub async fn ask_and_decide(cluster: Arc<Cluster>) {
     let namespace = with_approval(&cluster).await;
     let (alice, carol) = tokio::join!(Seat::of(&cluster, ALICE), Seat::of(&cluster, CAROL));
-    carol.go("Inbox").await;
-    carol.browser.until_shows("Nothing waits for your decision.").await;
-    carol.note("in the inbox", &format!("alice asks for edit in {namespace}")).await;
-
-    alice.go("Ask").await;
-    alice.browser.fill("Namespace", &namespace).await;
-    alice.browser.fill("Role", "edit").await;
-    alice.browser.fill("Reason", "the cart is stuck").await;
-    alice.browser.fill("For how long", "20s").await;
-    alice.browser.until_shows("It needs approval.").await;
     alice.note_sending().await;
-    alice.browser.press("button", "Ask for access").await;
-    let took = noted(&carol, "in the inbox").await - noted(&alice, "sent").await;
-    println!("a request is in the inbox of its approver {took} ms after it was sent");
-
-    let name = only_request(&cluster, &namespace).await;
+    let mut took = Vec::new();
+    let name = loop {
+        carol.go("Inbox").await;
+        carol.browser.until_shows("Nothing waits for your decision.").await;
+        took.push(asked(&alice, &carol, &namespace, took.len()).await);
+        let name = only_request(&cluster, &namespace).await;
+        if took.iter().any(|took| *took < AT_ONCE) || took.len() == TRIES {
+            break name;
+        }
+        cluster.requests(&namespace).await.delete(&name, &Default::default()).await.expect("delete a request");
+    };
+    println!("a request is in the inbox of its approver {took:?} ms after it was sent");
+    assert!(took.iter().any(|took| *took < AT_ONCE), "not once within {AT_ONCE} ms: {took:?}");
     alice.browser.until_there("heading", &format!("{namespace}/{name}")).await;
     alice.browser.until_shows("Pending").await;
     alice.note("active", "Active").await;
@@ -103,6 +119,10 @@ pub async fn longer_back_and_taken(cluster: Arc<Cluster>) {
     let more = listed.iter().find(|request| request.spec.extends.is_some()).expect("an extension").name_any();
     approve(&carol, &format!("{namespace}/{more}")).await;
     alice.browser.until_shows("Extended").await;
+    let told = "return [...document.querySelectorAll('.notice time')].map((time) => time.title).join(' ')";
+    let [told, text] = [alice.browser.run(told, json!([])).await.to_string(), alice.browser.text().await];
+    let was = end(&granted).to_string();
+    assert!(!text.contains(&was) && told.contains(&was.replace('T', " ").replace('Z', " UTC")), "{told}: {text}");
     let later = end(&cluster.until(&namespace, "fix", State::Active).await);
     assert_eq!(later, end(&granted) + SignedDuration::from_mins(10));
 

@@ -40,6 +40,7 @@ import {
   subjectName,
   tense,
   times,
+  what,
   where,
 } from './request.js';
 import { useSending } from './sending.js';
@@ -92,7 +93,7 @@ function One({ page, live }) {
   const planned = !beginsWhenApproved(shown);
   return html`<${Head} title=${keyOf(shown)}><p class="row"><${State} request=${shown} />
     ${spec.breakGlass && html`<${BreakGlassMark} />`}<${Risk} level=${status?.risk?.level} /></p><//>
-    <p class="lead">${words.details.lead[tense(shown)](callName(person(shown)), roleName(spec.role), where(shown))}</p>
+    <p class="lead">${words.details.lead[tense(shown)](callName(person(shown)), what(shown), where(shown))}</p>
     <${ChangedNotice} shown=${shown} changed=${changed} showNew=${showNew} />
     <${Notice} tone=${isOver(shown) ? 'plain' : hasGrant(shown) ? 'good' : 'waiting'}><p>
       <${Said} text=${status?.message || words.details.notLooked} /> ${!isOver(shown) && !Number.isNaN(ends) && hasGrant(shown) && html`<span class="dim">

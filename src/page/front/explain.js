@@ -3,7 +3,7 @@
 
 import { html, useState } from './vendor/preact-htm.js';
 import { Refused, post } from './call.js';
-import { TextField } from './controls.js';
+import { Table, TextField } from './controls.js';
 import { draftOf, emptyForm, withSomeReason } from './draft.js';
 import { Forecast } from './foresee.js';
 import { words } from './words.js';
@@ -62,16 +62,11 @@ export function Explain() {
 /** @param {{ all: Judgement[] }} props */
 function Judgements({ all }) {
   return html`<h3>${words.explain.policies}</h3>
-    <div class="scroll" tabindex="0" role="region" aria-label=${words.explain.policies}>
-    <table class="plain stacks" role="table">
-      <thead role="rowgroup"><tr role="row">${words.explain.columns.map((column) => html`<th key=${column}
-        role="columnheader" scope="col">${column}</th>`)}</tr></thead>
-      <tbody role="rowgroup">${all.map(
-        (each) => html`<tr key=${each.policy} role="row">
+    <${Table} label=${words.explain.policies} columns=${words.explain.columns}>${all.map(
+      (each) => html`<tr key=${each.policy} role="row">
         <th role="rowheader" scope="row">${each.decides ? html`<strong>${each.policy}</strong>` : each.policy}</th>
         <td role="cell">${words.explain.effect[each.effect] ?? each.effect}</td>
         <td role="cell">${each.says}</td>
       </tr>`,
-      )}</tbody>
-    </table></div>`;
+    )}<//>`;
 }

@@ -1,7 +1,7 @@
 // Where a login works: who one is to the API server, and on which kinds of clusters a proxy's login is accepted at all.
 
 import { html, useEffect } from './vendor/preact-htm.js';
-import { Head } from './controls.js';
+import { Head, Table } from './controls.js';
 import { words } from './words.js';
 
 /** Who the API server says that one is. @param {{ page: import('./shell.js').Page }} props */
@@ -10,7 +10,7 @@ export function You({ page }) {
   return html`<${Head} title=${words.you.title} />
     <p class="lead">${words.you.name(me.username)}</p>
     <p>${me.groups.length ? words.you.groups : words.you.noGroups}</p>
-    ${me.groups.length > 0 && html`<ul>${me.groups.map((group) => html`<li key=${group}>${group}</li>`)}</ul>`}
+    ${me.groups.length > 0 && html`<ul class="reasons">${me.groups.map((group) => html`<li key=${group}>${group}</li>`)}</ul>`}
     <p>${words.you.names}</p>
     ${me.signOut && html`<p><a href=${me.signOut} data-plain>${words.you.signOut}</a></p>`}
     <h2>${words.you.where}</h2>
@@ -32,10 +32,8 @@ export function NotTaken() {
 }
 
 function Kinds() {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.you.table}><table class="plain">
-    <thead><tr>${words.you.columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr></thead>
-    <tbody>${words.you.kinds.map(
-      ([kind, here, ui]) => html`<tr key=${kind}><th scope="row">${kind}</th><td>${here}</td><td>${ui}</td></tr>`,
-    )}</tbody>
-  </table></div>`;
+  return html`<${Table} label=${words.you.table} columns=${words.you.columns}>${words.you.kinds.map(
+    ([kind, here, ui]) => html`<tr key=${kind} role="row"><th role="rowheader" scope="row">${kind}</th>
+      <td role="cell">${here}</td><td role="cell">${ui}</td></tr>`,
+  )}<//>`;
 }

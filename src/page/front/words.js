@@ -140,8 +140,8 @@ const inbox = {
   riskWhy: 'Why that risk',
   moreRisk: (/** @type {number} */ n) => `${n} more reasons`,
   decideAll: (/** @type {number} */ n) => `Decide ${n} together`,
-  approveAll: (/** @type {number} */ n) => `Approve all ${n}`,
-  denyAll: (/** @type {number} */ n) => `Deny all ${n}`,
+  approveAll: (/** @type {number} */ n) => (n === 1 ? 'Approve it' : `Approve all ${n}`),
+  denyAll: (/** @type {number} */ n) => (n === 1 ? 'Deny it' : `Deny all ${n}`),
   seeIt: 'See it',
   come: (/** @type {number} */ n) => `${count(n, 'request waits', 'requests wait')} for your decision.`,
   allDone: 'All were answered; the result of each stands beside it.',
@@ -522,7 +522,7 @@ export const words = {
   rights: {
     urls: (/** @type {string} */ verbs, /** @type {string} */ urls) => `${verbs} ${urls}`,
     resources: (/** @type {string} */ verbs, /** @type {string} */ resources, /** @type {string} */ names) =>
-      `${verbs} ${resources}${names ? ` ${names}` : ''}`,
+      `${verbs} on ${resources}${names ? ` ${names}` : ''}`,
   },
   where: {
     cluster: 'the whole cluster',
