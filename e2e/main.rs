@@ -1,6 +1,7 @@
 //! The tests against a real API server. Each file beside this one holds the trials of one behaviour.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod activity;
 mod admission;
 mod approve;
 mod archive;
@@ -102,6 +103,7 @@ fn trials() -> Vec<Trial> {
     let trials = [
         harness_check::trials(),
         record::trials(),
+        activity::trials(),
         outputs::trials(),
         recur::trials(),
         freeze::trials(),

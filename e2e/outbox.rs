@@ -42,7 +42,8 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    async fn start(control_plane: Arc<ControlPlane>, retention: Option<&str>) -> Self {
+    /// The product with an archive beside it, on a control plane.
+    pub async fn start(control_plane: Arc<ControlPlane>, retention: Option<&str>) -> Self {
         Daypass::install(&control_plane, &["bindableRoles={deployer}", "archive.enabled=true"]).await;
         cast::give_rights(&control_plane.kubectl(ADMIN)).await;
         let archive = RunningArchive::start(&control_plane).await;

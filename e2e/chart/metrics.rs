@@ -66,11 +66,20 @@ pub const OF_FEEDS: [&str; 10] = [
     "daypass_tail_files_finished_total",
 ];
 
+/// What /metrics of the archive has of audit events.
+pub const OF_ARCHIVE: [&str; 5] = [
+    "daypass_archive_audit_events_total",
+    "daypass_archive_audit_calls_total",
+    "daypass_archive_audit_heard_timestamp_seconds",
+    "daypass_archive_audit_lag_seconds",
+    "daypass_archive_unexplained_writes_total",
+];
+
 /// What Prometheus is asked for them: the histograms by their parts.
 fn series() -> BTreeSet<String> {
     let histograms = HISTOGRAMS.iter().chain([&HISTOGRAM_OF_NOTIFIER]);
     let parts = histograms.flat_map(|name| ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")));
-    METRICS.iter().chain(&OF_NOTIFIER).map(|name| (*name).to_owned()).chain(parts).collect()
+    METRICS.iter().chain(&OF_NOTIFIER).chain(&OF_ARCHIVE).map(|name| (*name).to_owned()).chain(parts).collect()
 }
 
 /// The expressions of a file of the chart. JSON is YAML.

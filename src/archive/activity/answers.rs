@@ -42,7 +42,7 @@ pub fn uses_known(counts: &[Row], open: &[Row], runs: &[Row]) -> UsesKnown {
     let opened = |uid: &str| open.iter().find(|row| text(row, 0) == uid).map_or(0, |row| count(row, 1));
     let uses = counts.iter().map(|row| {
         let (uid, used) = (text(row, 0).to_owned(), use_count(row));
-        let (calls, refused, beside) = (used.calls, used.refused, used.standing + used.of_grants);
+        let (calls, refused, beside) = (used.calls, used.refused, used.standing + used.ambiguous);
         KnownUse { open: opened(&uid), uid, calls, refused, beside, first: used.first, last: used.last }
     });
     let uses = uses.collect();

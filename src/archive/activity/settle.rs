@@ -3,7 +3,7 @@
 //! Owns that each event counts once, in whatever order they come, and that a call counts once, of which the start and the
 //! end come apart. It asks no store itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -12,7 +12,7 @@ use super::sift::{Sifted, SiftedCall};
 use super::tables::{self, Row, count, key, number, text, time};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
-use crate::core::activity::alive::{HeardRun, join};
+use crate::core::activity::alive::{CanaryMark, HeardRun, join};
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::event::AuditStage;
 use crate::core::activity::explained::{SuspectWrite, Unexplained, WritingHand};
@@ -140,7 +140,7 @@ impl Settling<'_> {
         }
     }
 
-    fn join(&mut self, marks: &[crate::core::activity::alive::CanaryMark], runs: &mut BTreeMap<String, Vec<HeardRun>>) {
+    fn join(&mut self, marks: &[CanaryMark], runs: &mut BTreeMap<String, Vec<HeardRun>>) {
         let before = runs.clone();
         for mark in marks {
             join(runs.entry(mark.server.clone()).or_default(), mark.at);
@@ -156,8 +156,14 @@ impl Settling<'_> {
         self.writes.extend(latest.map(|(at, servers)| tables::keep_servers(self.cluster, servers, at)));
     }
 
-    /// Judges writes by the records that are held: new ones, and those that were not explained before.
-    pub fn explain(&mut self, new: &[(String, SuspectWrite)], before: &[(String, SuspectWrite)], records: &[Record]) {
+    /// Judges writes by the records that are held: new ones, and those that were not explained before. The ids of those of
+    /// them that are explained now.
+    pub fn explain(
+        &mut self,
+        new: &[(String, SuspectWrite)],
+        before: &[(String, SuspectWrite)],
+        records: &[Record],
+    ) -> BTreeSet<String> {
         let why = |write: &SuspectWrite| {
             let about: Vec<Record> = records.iter().filter(|record| write.is_about(record)).cloned().collect();
             write.unexplained(&about)
@@ -171,12 +177,14 @@ impl Settling<'_> {
             }
         }
         let explained = before.iter().filter(|(_, write)| why(write).is_none());
-        self.writes.extend(explained.map(|(id, _)| tables::drop_suspect(self.cluster, id)).collect::<Vec<_>>());
+        let explained: BTreeSet<String> = explained.map(|(id, _)| id.clone()).collect();
+        self.writes.extend(explained.iter().map(|id| tables::drop_suspect(self.cluster, id)));
+        explained
     }
 
-    /// Tells what is due.
-    pub fn tell(&mut self, untold: &[Row]) {
-        for row in untold {
+    /// Tells what is due, but for what is explained.
+    pub fn tell(&mut self, untold: &[Row], explained: &BTreeSet<String>) {
+        for row in untold.iter().filter(|row| !explained.contains(text(row, 0))) {
             self.writes.push(tables::keep_told(self.cluster, text(row, 0)));
             self.taken.told.extend(finding(text(row, 1), text(row, 2)));
         }

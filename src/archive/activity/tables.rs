@@ -122,9 +122,9 @@ pub fn known_rows<'a>(cluster: &str, keys: impl IntoIterator<Item = &'a str>) ->
     listed("SELECT key FROM deed WHERE cluster = $1 AND key IN (?)", cluster, keys)
 }
 
-/// The counts of requests: UID, rows, lines, calls, refused, standing, of grants, first, last.
+/// The counts of requests: UID, rows, lines, calls, refused, standing, ambiguous, first, last.
 pub fn counts<'a>(cluster: &str, requests: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
-    let sql = "SELECT request, row_count, line_count, calls, refused, standing, of_grants, first_at, last_at
+    let sql = "SELECT request, row_count, line_count, calls, refused, standing, ambiguous, first_at, last_at
         FROM used WHERE cluster = $1 AND request IN (?) ORDER BY request";
     listed(sql, cluster, requests)
 }
@@ -135,7 +135,7 @@ pub fn use_count(row: &Row) -> UseCount {
         calls: count(row, 3),
         refused: count(row, 4),
         standing: count(row, 5),
-        of_grants: count(row, 6),
+        ambiguous: count(row, 6),
         first: time(row, 7),
         last: time(row, 8),
     }
@@ -247,18 +247,18 @@ pub fn keep_row(cluster: &str, request: &str, row: &SummaryRow) -> Statement {
 /// Adds to the counts of a request: new rows and new lines, and uses.
 pub fn keep_count(cluster: &str, request: &str, new: [u64; 2], used: &UseCount, now: Timestamp) -> Statement {
     let sql =
-        "INSERT INTO used (cluster, request, row_count, line_count, calls, refused, standing, of_grants, first_at,
+        "INSERT INTO used (cluster, request, row_count, line_count, calls, refused, standing, ambiguous, first_at,
             last_at, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (cluster, request) DO UPDATE SET row_count = used.row_count + excluded.row_count,
             line_count = used.line_count + excluded.line_count, calls = used.calls + excluded.calls,
             refused = used.refused + excluded.refused, standing = used.standing + excluded.standing,
-            of_grants = used.of_grants + excluded.of_grants,
+            ambiguous = used.ambiguous + excluded.ambiguous,
             first_at = CASE WHEN used.first_at = 0 OR (excluded.first_at <> 0 AND excluded.first_at < used.first_at)
                 THEN excluded.first_at ELSE used.first_at END,
             last_at = CASE WHEN excluded.last_at > used.last_at THEN excluded.last_at ELSE used.last_at END,
             at = excluded.at";
     let time = |time: Option<Timestamp>| time.map_or(BoundValue::Number(0), micros);
-    let counts = [new[0], new[1], used.calls, used.refused, used.standing, used.of_grants].map(amount);
+    let counts = [new[0], new[1], used.calls, used.refused, used.standing, used.ambiguous].map(amount);
     let times = [time(used.first), time(used.last), micros(now)];
     let values = [text_value(cluster), text_value(request)].into_iter().chain(counts).chain(times);
     statement(sql, values)

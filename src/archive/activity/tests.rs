@@ -197,7 +197,7 @@ async fn what_is_beside_is_told_by_what_allowed_it(store: &ArchiveStore) {
     let taken = take(store, &[standing("two"), standing("two")]).await;
     assert_eq!((taken.tied, taken.beside), (0, 2), "once for each grant");
     let redundant = store.activity("here", OTHER).await.unwrap().unwrap();
-    assert_eq!((redundant.verdict, redundant.used.standing, redundant.used.of_grants), (UseVerdict::Redundant, 1, 1));
+    assert_eq!((redundant.verdict, redundant.used.standing, redundant.used.ambiguous), (UseVerdict::Redundant, 1, 1));
 }
 
 async fn only_what_is_heard_is_said_to_be_unused(store: &ArchiveStore) {

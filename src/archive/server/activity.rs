@@ -104,7 +104,7 @@ fn activity(found: &RequestActivity) -> Value {
         "why": found.verdict.to_string(),
         "calls": used.calls,
         "refused": used.refused,
-        "beside": used.standing + used.of_grants,
+        "beside": used.standing + used.ambiguous,
         "first": used.first,
         "last": used.last,
         "open": found.open,

@@ -46,50 +46,47 @@ pub struct SiftedActivity {
     sifted: Sifted,
     /// Writes that were not explained when they came.
     before: Vec<(String, SuspectWrite)>,
+    /// Those of them that are to be told of, unless they are explained now.
+    untold: Vec<Row>,
     pub questions: [Vec<Statement>; 4],
     pub explanations: Vec<Statement>,
-    pub untold: Statement,
 }
 
 impl ArrivedActivity {
-    /// Asks for the writes that new records may explain, of these requests.
-    pub fn asked_again(&self, news: &BTreeSet<String>) -> Vec<Statement> {
-        if news.is_empty() {
-            return Vec::new();
-        }
-        tables::suspects_of(&self.cluster, news.iter().map(String::as_str))
+    /// Asks for the writes that new records of these requests may explain, and for those that are to be told of.
+    pub fn asked_again(&self, news: &BTreeSet<String>) -> [Vec<Statement>; 2] {
+        let suspects = if news.is_empty() {
+            Vec::new()
+        } else {
+            tables::suspects_of(&self.cluster, news.iter().map(String::as_str))
+        };
+        [suspects, vec![tables::untold(&self.cluster, self.now)]]
     }
 
     /// Takes out what counts.
-    pub fn sift(self, books: &GrantBooks, before: &[Row]) -> SiftedActivity {
+    pub fn sift(self, books: &GrantBooks, before: &[Row], untold: Vec<Row>) -> SiftedActivity {
         let Self { cluster, events, rules, now } = self;
         let latest = events.iter().map(|event| event.at).max();
         let taken = Taken { events: events.len(), latest, ..Taken::default() };
         let sifted = Sifted::of(events, &cluster, &rules, books.of(&cluster));
-        let before = suspects(before);
+        let before = [suspects(before), suspects(&untold)].concat();
         let writes: Vec<&SuspectWrite> = sifted.suspects.iter().chain(&before).map(|(_, write)| write).collect();
         let explanations = explanations(&cluster, &writes);
-        let (questions, untold) = (sifted.questions(&cluster), tables::untold(&cluster, now));
-        SiftedActivity { cluster, rules, now, taken, sifted, before, questions, explanations, untold }
+        let questions = sifted.questions(&cluster);
+        SiftedActivity { cluster, rules, now, taken, sifted, before, untold, questions, explanations }
     }
 }
 
 impl SiftedActivity {
     /// What is to be written, from the answers to the questions.
-    pub fn settle(
-        mut self,
-        books: &mut GrantBooks,
-        held: [Vec<Row>; 4],
-        records: &[Row],
-        untold: &[Row],
-    ) -> (Taken, Vec<Statement>) {
+    pub fn settle(mut self, books: &mut GrantBooks, held: [Vec<Row>; 4], records: &[Row]) -> (Taken, Vec<Statement>) {
         let records = records_from(records);
         let (cluster, now, lines) = (self.cluster.as_str(), self.now, self.rules.lines);
         let mut settling = Settling { cluster, now, lines, taken: self.taken, writes: Vec::new() };
         let new = std::mem::take(&mut self.sifted.suspects);
         settling.count(self.sifted, HeldActivity::of(held));
-        settling.explain(&new, &self.before, &records);
-        settling.tell(untold);
+        let explained = settling.explain(&new, &self.before, &records);
+        settling.tell(&self.untold, &explained);
         if books.purge(now) {
             settling.writes.extend(tables::purges(now));
         }

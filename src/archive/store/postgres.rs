@@ -273,12 +273,13 @@ async fn take_activity(
     if let Some(lacking) = books.lacking() {
         books.learn(&ask(&[lacking]).await?);
     }
-    let before = ask(&arrived.asked_again(&news)).await?;
-    let sifting = arrived.sift(books, &before);
+    let [suspects, untold] = arrived.asked_again(&news);
+    let (before, untold) = (ask(&suspects).await?, ask(&untold).await?);
+    let sifting = arrived.sift(books, &before, untold);
     let [seen, rows_there, counts, runs] = &sifting.questions;
     let held = [ask(seen).await?, ask(rows_there).await?, ask(counts).await?, ask(runs).await?];
-    let (records, untold) = (ask(&sifting.explanations).await?, ask(std::slice::from_ref(&sifting.untold)).await?);
-    let (taken, writes) = sifting.settle(books, held, &records, &untold);
+    let records = ask(&sifting.explanations).await?;
+    let (taken, writes) = sifting.settle(books, held, &records);
     let mut prepared = BTreeMap::new();
     for statement in &writes {
         if !prepared.contains_key(statement.sql.as_str()) {

@@ -42,7 +42,7 @@ CREATE TABLE audit_seen (cluster TEXT NOT NULL, id TEXT NOT NULL, stages INTEGER
     PRIMARY KEY (cluster, id)) WITHOUT ROWID;
 CREATE INDEX audit_seen_at ON audit_seen (at);
 CREATE TABLE used (cluster TEXT NOT NULL, request TEXT NOT NULL, row_count INTEGER NOT NULL, line_count INTEGER NOT NULL,
-    calls INTEGER NOT NULL, refused INTEGER NOT NULL, standing INTEGER NOT NULL, of_grants INTEGER NOT NULL, first_at INTEGER NOT NULL,
+    calls INTEGER NOT NULL, refused INTEGER NOT NULL, standing INTEGER NOT NULL, ambiguous INTEGER NOT NULL, first_at INTEGER NOT NULL,
     last_at INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (cluster, request)) WITHOUT ROWID;
 CREATE TABLE deed (cluster TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, what TEXT NOT NULL,
     calls INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, claimed TEXT NOT NULL, PRIMARY KEY (cluster, key));
@@ -89,7 +89,7 @@ CREATE TABLE audit_seen (cluster TEXT NOT NULL, id TEXT NOT NULL, stages BIGINT 
     PRIMARY KEY (cluster, id));
 CREATE INDEX audit_seen_at ON audit_seen (at);
 CREATE TABLE used (cluster TEXT NOT NULL, request TEXT NOT NULL, row_count BIGINT NOT NULL, line_count BIGINT NOT NULL,
-    calls BIGINT NOT NULL, refused BIGINT NOT NULL, standing BIGINT NOT NULL, of_grants BIGINT NOT NULL, first_at BIGINT NOT NULL,
+    calls BIGINT NOT NULL, refused BIGINT NOT NULL, standing BIGINT NOT NULL, ambiguous BIGINT NOT NULL, first_at BIGINT NOT NULL,
     last_at BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (cluster, request));
 CREATE TABLE deed (cluster TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, what TEXT NOT NULL,
     calls BIGINT NOT NULL, first_at BIGINT NOT NULL, last_at BIGINT NOT NULL, claimed TEXT NOT NULL, PRIMARY KEY (cluster, key));

@@ -247,12 +247,13 @@ fn take_activity(
     if let Some(lacking) = books.lacking() {
         books.learn(&ask(&[lacking])?);
     }
-    let before = ask(&arrived.asked_again(&news))?;
-    let sifting = arrived.sift(books, &before);
+    let [suspects, untold] = arrived.asked_again(&news);
+    let (before, untold) = (ask(&suspects)?, ask(&untold)?);
+    let sifting = arrived.sift(books, &before, untold);
     let [seen, rows_there, counts, runs] = &sifting.questions;
     let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?];
-    let (records, untold) = (ask(&sifting.explanations)?, ask(std::slice::from_ref(&sifting.untold))?);
-    let (taken, writes) = sifting.settle(books, held, &records, &untold);
+    let records = ask(&sifting.explanations)?;
+    let (taken, writes) = sifting.settle(books, held, &records);
     for statement in writes {
         transaction.prepare_cached(&statement.sql)?.execute(params_from_iter(statement.values))?;
     }

@@ -126,7 +126,7 @@ impl GrantBook {
         let mut found = Vec::new();
         if !event.authorized.is_for_everybody() {
             let request = event.authorized.request().map(str::to_owned);
-            let instead = Instead { by: event.authorized.to_string(), request: request.clone() };
+            let instead = Instead { by: event.authorized.to_string(), request: request.clone(), unsaid: false };
             let own = self.of(event.deed.actor(), event.received).filter(|(uid, _)| Some(*uid) != request.as_ref());
             let all = own.filter(|(_, grant)| self.allows(grant, &event.deed));
             found.extend(all.map(|(uid, _)| (uid.clone(), instead.clone())));
@@ -135,7 +135,8 @@ impl GrantBook {
         if let Some(acting) = &event.deed.impersonated {
             let own = self.of(&event.deed.user, event.received);
             let all = own.filter(|(_, grant)| self.allows(grant, &impersonation(acting)));
-            let instead = Instead { by: "impersonation, of which no reason is given".to_owned(), request: None };
+            let by = "the right to act as somebody else, of which the API server names no binding".to_owned();
+            let instead = Instead { by, request: None, unsaid: true };
             found.extend(all.map(|(uid, _)| (uid.clone(), instead.clone())));
         }
         found
@@ -260,7 +261,7 @@ mod tests {
             "rules": [{ "apiGroups": [""], "resources": ["pods"], "resourceNames": ["web"], "verbs": ["get"] }],
         });
         let book = book(&[begun(ONE, access()), begun(TWO, narrow)]);
-        let instead = Instead { by: "ClusterRoleBinding devs".to_owned(), request: None };
+        let instead = Instead { by: "ClusterRoleBinding devs".to_owned(), request: None, unsaid: false };
         assert_eq!(book.beside(&call(|_| {})), [(ONE.to_owned(), instead)]);
         let get = |event: &mut Value, name: &str| {
             event["verb"] = json!("get");
@@ -291,7 +292,8 @@ mod tests {
         let by = |binding: &str| format!("RBAC: allowed by {binding} of ClusterRole \"view\" to User \"alice\"");
         let reason = by(&format!("RoleBinding \"daypass-{ONE}/shop\""));
         let of_one = book.beside(&call(|event| event["annotations"]["authorization.k8s.io/reason"] = json!(reason)));
-        let instead = Instead { by: format!("RoleBinding shop/daypass-{ONE}"), request: Some(ONE.to_owned()) };
+        let named = format!("RoleBinding shop/daypass-{ONE}");
+        let instead = Instead { by: named, request: Some(ONE.to_owned()), unsaid: false };
         assert_eq!(of_one, [(TWO.to_owned(), instead)]);
         let reason = by("ClusterRoleBinding \"system:basic-user\"");
         assert_eq!(found(&book, |event| event["annotations"]["authorization.k8s.io/reason"] = json!(reason)), [""; 0]);
@@ -333,7 +335,8 @@ mod tests {
             "rules": [{ "apiGroups": [""], "resources": ["users"], "resourceNames": ["bob"], "verbs": ["impersonate"] }],
         });
         let book = book(&[begun(ONE, acting)]);
-        assert_eq!(found(&book, |event| event["impersonatedUser"] = json!({ "username": "bob" })), [ONE]);
+        let as_bob = book.beside(&call(|event| event["impersonatedUser"] = json!({ "username": "bob" })));
+        assert!(matches!(&as_bob[..], [(uid, instead)] if uid == ONE && instead.is_ambiguous()), "{as_bob:?}");
         assert_eq!(found(&book, |event| event["impersonatedUser"] = json!({ "username": "carol" })), [""; 0]);
         assert_eq!(found(&book, |_| {}), [""; 0]);
     }

@@ -85,6 +85,16 @@ pub struct Instead {
     /// UID of the request that the binding is of, where it is one of Daypass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// Whether the API server does not say what it was, so that it may have been the grant itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsaid: bool,
+}
+
+impl Instead {
+    /// Whether the grant may have been needed all the same: another grant may have ended before, or nobody knows.
+    pub fn is_ambiguous(&self) -> bool {
+        self.request.is_some() || self.unsaid
+    }
 }
 
 impl Deed {

@@ -46,8 +46,8 @@ pub struct UseCount {
     pub refused: u64,
     /// Calls that it would have allowed too and standing access did.
     pub standing: u64,
-    /// Calls that it would have allowed too and another grant did.
-    pub of_grants: u64,
+    /// Calls that it would have allowed too, and another grant did, or something that is not named.
+    pub ambiguous: u64,
     /// The first call that its bindings allowed.
     pub first: Option<Timestamp>,
     /// The last one; of a stream, its end.
@@ -128,7 +128,7 @@ impl SummaryRow {
 impl UseCount {
     fn add(&mut self, event: &CountedEvent, calls: u64) {
         match &event.kind.instead {
-            Some(instead) if instead.request.is_some() => self.of_grants += calls,
+            Some(instead) if instead.is_ambiguous() => self.ambiguous += calls,
             Some(_) => self.standing += calls,
             None => {
                 self.calls += calls;
@@ -196,14 +196,15 @@ mod tests {
     fn what_others_allowed_is_no_use() {
         let beside = |request: Option<&str>| {
             let mut event = event("r", "get", 1);
-            event.kind.instead = Some(Instead { by: "devs".to_owned(), request: request.map(str::to_owned) });
+            event.kind.instead =
+                Some(Instead { by: "devs".to_owned(), request: request.map(str::to_owned), unsaid: false });
             event
         };
         let mut refused = event("r", "create", 2);
         refused.kind.refused = true;
         let change = Rows::default().take(vec![beside(None), beside(Some("other")), beside(Some("other")), refused]);
         let count = &change.counts["r"];
-        assert_eq!((count.calls, count.refused, count.standing, count.of_grants), (1, 1, 1, 2));
+        assert_eq!((count.calls, count.refused, count.standing, count.ambiguous), (1, 1, 1, 2));
         assert_eq!(count.first, Some(at(2)));
     }
 

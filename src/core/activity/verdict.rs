@@ -31,8 +31,8 @@ pub enum UseVerdict {
 /// Why the use of a grant is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownUse {
-    /// Another grant of the same person allowed calls that it would have allowed too.
-    OfAnotherGrant,
+    /// Calls that it would have allowed too were allowed by another grant of the same person, or by what is not named.
+    Ambiguous,
     /// No record says that access began.
     NeverBegun,
     /// Nobody says how many API servers there are.
@@ -66,8 +66,8 @@ pub fn verdict(used: &UseCount, term: Option<(Timestamp, Timestamp)>, feed: &Hea
     if used.standing > 0 {
         return UseVerdict::Redundant;
     }
-    let unknown = if used.of_grants > 0 {
-        UnknownUse::OfAnotherGrant
+    let unknown = if used.ambiguous > 0 {
+        UnknownUse::Ambiguous
     } else {
         match (term, feed.servers) {
             (None, _) => UnknownUse::NeverBegun,
@@ -113,7 +113,7 @@ impl fmt::Display for UseVerdict {
 impl fmt::Display for UnknownUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OfAnotherGrant => f.write_str(
+            Self::Ambiguous => f.write_str(
                 "another grant of the same person allowed calls that it allows too, and the API server names only one",
             ),
             Self::NeverBegun => f.write_str("no record says that access began"),
@@ -172,12 +172,12 @@ mod tests {
 
     #[test]
     fn a_use_is_a_use_whatever_was_heard() {
-        let of = |calls, standing, of_grants| {
-            let used = UseCount { calls, standing, of_grants, ..UseCount::default() };
+        let of = |calls, standing, ambiguous| {
+            let used = UseCount { calls, standing, ambiguous, ..UseCount::default() };
             verdict(&used, None, &HeardFeed::default())
         };
         assert_eq!(of(1, 1, 1), UseVerdict::Used);
         assert_eq!(of(0, 1, 1), UseVerdict::Redundant);
-        assert_eq!(of(0, 0, 1), UseVerdict::Unknown(UnknownUse::OfAnotherGrant));
+        assert_eq!(of(0, 0, 1), UseVerdict::Unknown(UnknownUse::Ambiguous));
     }
 }

@@ -1,0 +1,121 @@
+//! What was done with grants, told by the archive from the audit log of a real API server.
+//!
+//! Owns the way of the log into the archive: all of it each time, so that every trial also shows that events which come
+//! again change nothing. It must not judge what the archive answers; [`uses`] and [`findings`] do.
+
+mod findings;
+mod uses;
+
+use std::sync::Arc;
+
+use daypass::api::request::AccessRequest;
+use http::Request;
+use kube::{Client, Config, ResourceExt};
+use libtest_mimic::Trial;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::{Value, json};
+
+use crate::harness::archive::ARCHIVE;
+use crate::harness::cast::SOON;
+use crate::harness::install::NAMESPACE;
+use crate::harness::users::ADMIN;
+use crate::harness::{Cluster, ControlPlane, alone, eventually};
+use crate::outbox::Recorded;
+
+const POLICY: &str = include_str!("../../examples/audit/policy.yaml");
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        fed("activity::a_call_is_tied_to_the_grant_that_is_named_and_told_beside_the_others", uses::tied),
+        fed("activity::shells_ports_watches_and_borrowed_names_are_told", uses::reaching),
+        fed("activity::what_no_record_explains_is_a_finding", findings::told),
+    ]
+}
+
+/// A trial in a cluster whose archive is given the audit log.
+fn fed<F>(name: &str, body: fn(Fed) -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    alone(name, POLICY, move |control_plane: Arc<ControlPlane>| async move {
+        body(Fed::start(control_plane).await).await;
+    })
+}
+
+/// A cluster, and an archive that is given its audit log.
+struct Fed {
+    recorded: Recorded,
+    /// Calls the archive itself, as the controller.
+    archive: Client,
+}
+
+impl Fed {
+    async fn start(control_plane: Arc<ControlPlane>) -> Self {
+        let recorded = Recorded::start(control_plane, None).await;
+        let token = ["create", "token", "daypass", "-n", NAMESPACE, "--audience=daypass-archive"];
+        let token = recorded.cluster.kubectl(ADMIN).ok(&token).await;
+        let certificate = CertificateDer::from_pem_slice(&recorded.archive.authority()).expect("a certificate");
+        let mut config = Config::new(recorded.archive.url().parse().expect("a URL"));
+        config.root_cert = Some(vec![certificate.to_vec()]);
+        config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
+        config.auth_info.token = Some(token.trim().to_owned().into());
+        let archive = Client::try_from(config).expect("make a client");
+        Self { recorded, archive }
+    }
+
+    fn cluster(&self) -> &Cluster {
+        &self.recorded.cluster
+    }
+
+    /// The audit log so far.
+    fn log(&self) -> Vec<Value> {
+        self.cluster().control_plane.audit_log()
+    }
+
+    /// Gives these events to the archive.
+    async fn send(&self, events: &[Value]) {
+        let body: String = events.iter().map(|event| format!("{event}\n")).collect();
+        let request = Request::post("/v1/audit/events").body(body.into_bytes()).expect("a request");
+        let answer: Value = self.archive.request(request).await.expect("the archive takes events");
+        assert_eq!(answer["events"], json!(events.len()), "an event of the API server cannot be read");
+    }
+
+    /// What is listed at a path of the archive, by the API server.
+    async fn listed(&self, path: &str) -> Vec<Value> {
+        let path = format!("/apis/archive.daypass.dev/v1/{path}");
+        let answer = self.cluster().kubectl(ADMIN).ok(&["get", "--raw", &path]).await;
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        answer["items"].as_array().expect("a list").clone()
+    }
+
+    /// What was done with a grant, once the log says so.
+    async fn until(&self, request: &AccessRequest, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("activity?request={}", request.uid().expect("a UID"));
+        eventually(what, SOON, async || {
+            self.send(&self.log()).await;
+            let found = self.listed(&path).await.pop().unwrap_or_default();
+            if holds(&found) { Ok(found) } else { Err(found.to_string()) }
+        })
+        .await
+    }
+
+    /// What a controller is answered about a grant.
+    async fn known(&self, request: &AccessRequest) -> Value {
+        let body = json!({ "requests": [request.uid()] }).to_string();
+        let request = Request::post("/v1/activity/uses").body(body.into_bytes()).expect("a request");
+        let answer: Value = self.archive.request(request).await.expect("the archive answers");
+        answer["uses"][0].clone()
+    }
+}
+
+/// The rows of an answer for a resource.
+fn rows<'a>(found: &'a Value, resource: &str) -> Vec<&'a Value> {
+    let rows = found["rows"].as_array().into_iter().flatten();
+    rows.filter(|row| row["resource"] == resource).collect()
+}
+
+/// A number of an answer.
+fn number(found: &Value, name: &str) -> u64 {
+    found[name].as_u64().unwrap_or_default()
+}
