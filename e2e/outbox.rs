@@ -31,7 +31,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     alone(name, AUDIT_POLICY, move |control_plane| async move {
-        body(Recorded::start(control_plane, retention).await).await;
+        body(Recorded::start(control_plane, retention, &[]).await).await;
     })
 }
 
@@ -42,9 +42,10 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// The product with an archive beside it, on a control plane.
-    pub async fn start(control_plane: Arc<ControlPlane>, retention: Option<&str>) -> Self {
-        Daypass::install(&control_plane, &["bindableRoles={deployer}", "archive.enabled=true"]).await;
+    /// The product with an archive beside it, on a control plane, with more values.
+    pub async fn start(control_plane: Arc<ControlPlane>, retention: Option<&str>, more: &[&str]) -> Self {
+        let values = [&["bindableRoles={deployer}", "archive.enabled=true"], more].concat();
+        Daypass::install(&control_plane, &values).await;
         cast::give_rights(&control_plane.kubectl(ADMIN)).await;
         let archive = RunningArchive::start(&control_plane).await;
         let mut flags = archive.flags();

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::harness::archive::ARCHIVE;
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
+use crate::harness::tail::{AUDIENCE, TAIL};
 use crate::harness::users::ADMIN;
 use crate::harness::{Cluster, ControlPlane, alone, eventually};
 use crate::outbox::Recorded;
@@ -47,21 +48,17 @@ where
 struct Fed {
     recorded: Recorded,
     /// Calls the archive itself, as the controller.
-    archive: Client,
+    controller: Client,
+    /// The same, as what feeds the audit log.
+    feeder: Client,
 }
 
 impl Fed {
     async fn start(control_plane: Arc<ControlPlane>) -> Self {
-        let recorded = Recorded::start(control_plane, None).await;
-        let token = ["create", "token", "daypass", "-n", NAMESPACE, "--audience=daypass-archive"];
-        let token = recorded.cluster.kubectl(ADMIN).ok(&token).await;
-        let certificate = CertificateDer::from_pem_slice(&recorded.archive.authority()).expect("a certificate");
-        let mut config = Config::new(recorded.archive.url().parse().expect("a URL"));
-        config.root_cert = Some(vec![certificate.to_vec()]);
-        config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
-        config.auth_info.token = Some(token.trim().to_owned().into());
-        let archive = Client::try_from(config).expect("make a client");
-        Self { recorded, archive }
+        let recorded = Recorded::start(control_plane, None, &["archive.audit.tail.enabled=true"]).await;
+        let controller = caller(&recorded, "daypass", "daypass-archive").await;
+        let feeder = caller(&recorded, TAIL, AUDIENCE).await;
+        Self { recorded, controller, feeder }
     }
 
     fn cluster(&self) -> &Cluster {
@@ -77,7 +74,7 @@ impl Fed {
     async fn send(&self, events: &[Value]) {
         let body: String = events.iter().map(|event| format!("{event}\n")).collect();
         let request = Request::post("/v1/audit/events").body(body.into_bytes()).expect("a request");
-        let answer: Value = self.archive.request(request).await.expect("the archive takes events");
+        let answer: Value = self.feeder.request(request).await.expect("the archive takes events");
         assert_eq!(answer["events"], json!(events.len()), "an event of the API server cannot be read");
     }
 
@@ -104,9 +101,21 @@ impl Fed {
     async fn known(&self, request: &AccessRequest) -> Value {
         let body = json!({ "requests": [request.uid()] }).to_string();
         let request = Request::post("/v1/activity/uses").body(body.into_bytes()).expect("a request");
-        let answer: Value = self.archive.request(request).await.expect("the archive answers");
+        let answer: Value = self.controller.request(request).await.expect("the archive answers");
         answer["uses"][0].clone()
     }
+}
+
+/// A client of the archive itself, with a token of this account.
+async fn caller(recorded: &Recorded, account: &str, audience: &str) -> Client {
+    let audience = format!("--audience={audience}");
+    let token = recorded.cluster.kubectl(ADMIN).ok(&["create", "token", account, "-n", NAMESPACE, &audience]).await;
+    let certificate = CertificateDer::from_pem_slice(&recorded.archive.authority()).expect("a certificate");
+    let mut config = Config::new(recorded.archive.url().parse().expect("a URL"));
+    config.root_cert = Some(vec![certificate.to_vec()]);
+    config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
+    config.auth_info.token = Some(token.trim().to_owned().into());
+    Client::try_from(config).expect("make a client")
 }
 
 /// The rows of an answer for a resource.

@@ -3,7 +3,7 @@
 //! Owns the form of what is found. What it means is for `core::activity`.
 
 use super::settle::finding;
-use super::tables::{Row, count, number, text, time, use_count};
+use super::tables::{FoundRow, count, number, text, time, use_count};
 use crate::api::activity::{HeardServer, KnownUse, UsesKnown};
 use crate::api::record::Record;
 use crate::core::activity::alive::HeardRun;
@@ -38,7 +38,7 @@ pub struct WriteFinding {
 }
 
 /// The answer to a controller, of counts, open streams and last runs.
-pub fn uses_known(counts: &[Row], open: &[Row], runs: &[Row]) -> UsesKnown {
+pub fn uses_known(counts: &[FoundRow], open: &[FoundRow], runs: &[FoundRow]) -> UsesKnown {
     let opened = |uid: &str| open.iter().find(|row| text(row, 0) == uid).map_or(0, |row| count(row, 1));
     let uses = counts.iter().map(|row| {
         let (uid, used) = (text(row, 0).to_owned(), use_count(row));
@@ -51,7 +51,7 @@ pub fn uses_known(counts: &[Row], open: &[Row], runs: &[Row]) -> UsesKnown {
 }
 
 /// When API servers were heard, of runs and of how many servers there are.
-pub fn heard_feed(runs: &[Row], servers: &[Row]) -> HeardFeed {
+pub fn heard_feed(runs: &[FoundRow], servers: &[FoundRow]) -> HeardFeed {
     let servers = servers.first().and_then(|row| u32::try_from(number(row, 0)).ok());
     let mut feed = HeardFeed { servers, ..HeardFeed::default() };
     for (server, run) in heard(runs) {
@@ -60,14 +60,14 @@ pub fn heard_feed(runs: &[Row], servers: &[Row]) -> HeardFeed {
     feed
 }
 
-fn heard(runs: &[Row]) -> impl Iterator<Item = (String, HeardRun)> {
+fn heard(runs: &[FoundRow]) -> impl Iterator<Item = (String, HeardRun)> {
     runs.iter()
         .filter_map(|row| Some((text(row, 0).to_owned(), HeardRun { from: time(row, 1)?, until: time(row, 2)? })))
 }
 
 /// Rows of a summary.
-pub fn summary_rows(rows: &[Row]) -> Vec<SummaryRow> {
-    let read = |row: &Row| {
+pub fn summary_rows(rows: &[FoundRow]) -> Vec<SummaryRow> {
+    let read = |row: &FoundRow| {
         let (kind, claimed) = (serde_json::from_str(text(row, 0)).ok()?, serde_json::from_str(text(row, 4)).ok()?);
         Some(SummaryRow { kind, calls: count(row, 1), first: time(row, 2)?, last: time(row, 3)?, claimed })
     };
@@ -75,8 +75,8 @@ pub fn summary_rows(rows: &[Row]) -> Vec<SummaryRow> {
 }
 
 /// Findings, of cluster, write and why.
-pub fn write_findings(rows: &[Row]) -> Vec<WriteFinding> {
-    let read = |row: &Row| {
+pub fn write_findings(rows: &[FoundRow]) -> Vec<WriteFinding> {
+    let read = |row: &FoundRow| {
         let (write, why) = finding(text(row, 1), text(row, 2))?;
         Some(WriteFinding { cluster: text(row, 0).to_owned(), write, why })
     };
@@ -84,7 +84,7 @@ pub fn write_findings(rows: &[Row]) -> Vec<WriteFinding> {
 }
 
 /// Records as they came.
-pub fn records_from(rows: &[Row]) -> Vec<Record> {
+pub fn records_from(rows: &[FoundRow]) -> Vec<Record> {
     // What is held was read when it came.
     rows.iter().filter_map(|row| serde_json::from_str(text(row, 0)).ok()).collect()
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::tables::{self, Row, number, text};
+use super::tables::{self, FoundRow, number, text};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
 use crate::core::activity::beside::GrantBook;
@@ -30,7 +30,7 @@ impl GrantBooks {
     }
 
     /// Takes them up. The requests of one cluster that they are of: UIDs.
-    pub fn heed(&mut self, rows: &[Row], cluster: &str) -> BTreeSet<String> {
+    pub fn heed(&mut self, rows: &[FoundRow], cluster: &str) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();
         for row in rows {
             self.seen = self.seen.max(Some(number(row, 0)));
@@ -52,7 +52,7 @@ impl GrantBooks {
     }
 
     /// Takes them up.
-    pub fn learn(&mut self, rows: &[Row]) {
+    pub fn learn(&mut self, rows: &[FoundRow]) {
         for row in rows {
             for book in self.clusters.values_mut().filter(|book| book.lacking().contains(text(row, 0))) {
                 book.learn(text(row, 0).to_owned(), text(row, 1));

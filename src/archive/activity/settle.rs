@@ -9,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::Taken;
 use super::sift::{Sifted, SiftedCall};
-use super::tables::{self, Row, count, key, number, text, time};
+use super::tables::{self, FoundRow, count, key, number, text, time};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
 use crate::core::activity::alive::{CanaryMark, HeardRun, join};
@@ -38,7 +38,7 @@ pub struct HeldActivity {
 
 impl HeldActivity {
     /// From the answers to the questions of [`Sifted::questions`].
-    pub fn of(answers: [Vec<Row>; 4]) -> Self {
+    pub fn of(answers: [Vec<FoundRow>; 4]) -> Self {
         let [seen, rows, counts, runs] = answers;
         let mut held = Self {
             seen: seen.iter().map(|row| (text(row, 0).to_owned(), number(row, 1))).collect(),
@@ -183,7 +183,7 @@ impl Settling<'_> {
     }
 
     /// Tells what is due, but for what is explained.
-    pub fn tell(&mut self, untold: &[Row], explained: &BTreeSet<String>) {
+    pub fn tell(&mut self, untold: &[FoundRow], explained: &BTreeSet<String>) {
         for row in untold.iter().filter(|row| !explained.contains(text(row, 0))) {
             self.writes.push(tables::keep_told(self.cluster, text(row, 0)));
             self.taken.told.extend(finding(text(row, 1), text(row, 2)));
@@ -206,7 +206,7 @@ pub fn explanations(cluster: &str, writes: &[&SuspectWrite]) -> Vec<Statement> {
 }
 
 /// Writes from rows of id and write.
-pub fn suspects(rows: &[Row]) -> Vec<(String, SuspectWrite)> {
+pub fn suspects(rows: &[FoundRow]) -> Vec<(String, SuspectWrite)> {
     rows.iter().filter_map(|row| Some((text(row, 0).to_owned(), serde_json::from_str(text(row, 1)).ok()?))).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::core::activity::explained::{SuspectWrite, Unexplained};
 use crate::core::activity::summary::{RowKind, SummaryRow, UseCount};
 
 /// A row that was found.
-pub type Row = Vec<BoundValue>;
+pub type FoundRow = Vec<BoundValue>;
 
 /// How many values a statement lists at most.
 const LISTED: usize = 500;
@@ -32,7 +32,7 @@ const SUSPECT_DAYS: i64 = 90;
 const MOST_RECORDS: i64 = 5000;
 
 /// The text in a column.
-pub fn text(row: &Row, column: usize) -> &str {
+pub fn text(row: &FoundRow, column: usize) -> &str {
     match row.get(column) {
         Some(BoundValue::Text(text)) => text,
         _ => "",
@@ -40,7 +40,7 @@ pub fn text(row: &Row, column: usize) -> &str {
 }
 
 /// The number in a column.
-pub fn number(row: &Row, column: usize) -> i64 {
+pub fn number(row: &FoundRow, column: usize) -> i64 {
     match row.get(column) {
         Some(BoundValue::Number(number)) => *number,
         _ => 0,
@@ -48,12 +48,12 @@ pub fn number(row: &Row, column: usize) -> i64 {
 }
 
 /// A count in a column.
-pub fn count(row: &Row, column: usize) -> u64 {
+pub fn count(row: &FoundRow, column: usize) -> u64 {
     u64::try_from(number(row, column)).unwrap_or_default()
 }
 
 /// The time in a column.
-pub fn time(row: &Row, column: usize) -> Option<Timestamp> {
+pub fn time(row: &FoundRow, column: usize) -> Option<Timestamp> {
     Some(number(row, column)).filter(|micros| *micros != 0).and_then(|micros| Timestamp::from_microsecond(micros).ok())
 }
 
@@ -88,7 +88,7 @@ fn listed<'a>(sql: &str, cluster: &str, values: impl IntoIterator<Item = &'a str
     let some = values.chunks(LISTED).map(|some| {
         let places: Vec<String> = (2..some.len() + 2).map(|n| format!("${n}")).collect();
         let bound = [cluster].into_iter().chain(some.iter().copied()).map(text_value);
-        statement(&sql.replace("(?)", &format!("({})", places.join(", "))), bound)
+        statement(&sql.split("(?)").collect::<Vec<_>>().join(&format!("({})", places.join(", "))), bound)
     });
     some.collect()
 }
@@ -130,7 +130,7 @@ pub fn counts<'a>(cluster: &str, requests: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// A count, from its columns.
-pub fn use_count(row: &Row) -> UseCount {
+pub fn use_count(row: &FoundRow) -> UseCount {
     UseCount {
         calls: count(row, 3),
         refused: count(row, 4),

@@ -14,7 +14,7 @@ use super::super::activity::answers::{
 use super::super::activity::books::GrantBooks;
 use super::super::activity::settle::{HeldActivity, Settling, explanations, suspects};
 use super::super::activity::sift::Sifted;
-use super::super::activity::tables::{self, Row, text};
+use super::super::activity::tables::{self, FoundRow, text};
 use super::super::activity::{ActivityRules, Taken};
 use super::search::Statement;
 use super::{ArchiveStore, StoreError};
@@ -47,7 +47,7 @@ pub struct SiftedActivity {
     /// Writes that were not explained when they came.
     before: Vec<(String, SuspectWrite)>,
     /// Those of them that are to be told of, unless they are explained now.
-    untold: Vec<Row>,
+    untold: Vec<FoundRow>,
     pub questions: [Vec<Statement>; 4],
     pub explanations: Vec<Statement>,
 }
@@ -64,7 +64,7 @@ impl ArrivedActivity {
     }
 
     /// Takes out what counts.
-    pub fn sift(self, books: &GrantBooks, before: &[Row], untold: Vec<Row>) -> SiftedActivity {
+    pub fn sift(self, books: &GrantBooks, before: &[FoundRow], untold: Vec<FoundRow>) -> SiftedActivity {
         let Self { cluster, events, rules, now } = self;
         let latest = events.iter().map(|event| event.at).max();
         let taken = Taken { events: events.len(), latest, ..Taken::default() };
@@ -79,7 +79,12 @@ impl ArrivedActivity {
 
 impl SiftedActivity {
     /// What is to be written, from the answers to the questions.
-    pub fn settle(mut self, books: &mut GrantBooks, held: [Vec<Row>; 4], records: &[Row]) -> (Taken, Vec<Statement>) {
+    pub fn settle(
+        mut self,
+        books: &mut GrantBooks,
+        held: [Vec<FoundRow>; 4],
+        records: &[FoundRow],
+    ) -> (Taken, Vec<Statement>) {
         let records = records_from(records);
         let (cluster, now, lines) = (self.cluster.as_str(), self.now, self.rules.lines);
         let mut settling = Settling { cluster, now, lines, taken: self.taken, writes: Vec::new() };
@@ -173,7 +178,7 @@ impl ArchiveStore {
         Ok(write_findings(&self.rows(vec![tables::findings(now)]).await?))
     }
 
-    async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<Row>, StoreError> {
+    async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.rows(statements).await,
             Self::Postgres(store) => store.rows(statements).await,

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::super::activity::Taken;
 use super::super::activity::books::GrantBooks;
-use super::super::activity::tables::Row;
+use super::super::activity::tables::FoundRow;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
 use super::activity::ArrivedActivity;
@@ -143,7 +143,7 @@ impl PostgresStore {
     }
 
     /// All that is found by these, one behind the other.
-    pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         let mut place = self.reader().await;
         rows(self.connected(&mut place).await?, &statements).await
     }
@@ -295,7 +295,7 @@ async fn take_activity(
     Ok(taken)
 }
 
-async fn rows(client: &impl GenericClient, statements: &[Statement]) -> Result<Vec<Row>, StoreError> {
+async fn rows(client: &impl GenericClient, statements: &[Statement]) -> Result<Vec<FoundRow>, StoreError> {
     let mut all = Vec::new();
     for statement in statements {
         let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();

@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 
 use super::super::activity::Taken;
 use super::super::activity::books::GrantBooks;
-use super::super::activity::tables::Row;
+use super::super::activity::tables::FoundRow;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
 use super::activity::ArrivedActivity;
@@ -94,7 +94,7 @@ impl SqliteStore {
     }
 
     /// All that is found by these, one behind the other.
-    pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         self.read(move |connection| rows(connection, &statements)).await
     }
 
@@ -260,7 +260,7 @@ fn take_activity(
     Ok(taken)
 }
 
-fn rows(connection: &Connection, statements: &[Statement]) -> Result<Vec<Row>, StoreError> {
+fn rows(connection: &Connection, statements: &[Statement]) -> Result<Vec<FoundRow>, StoreError> {
     let mut all = Vec::new();
     for statement in statements {
         let mut prepared = connection.prepare_cached(&statement.sql)?;

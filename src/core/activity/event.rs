@@ -67,7 +67,7 @@ pub struct AuditText(String);
 
 /// Why a line is no event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableEvent {
     /// Its message says where, and nothing of the text.
     #[error("line {line}, column {column}: no JSON that holds what an event has; send what the API server wrote")]
     NotJson { line: usize, column: usize },
@@ -143,27 +143,28 @@ struct RawStatus {
 ///
 /// # Errors
 /// When it is no event.
-pub fn read(json: &str) -> Result<ReadEvent, Unreadable> {
+pub fn read(json: &str) -> Result<ReadEvent, UnreadableEvent> {
     let raw: Raw = serde_json::from_str(json)
-        .map_err(|error| Unreadable::NotJson { line: error.line(), column: error.column() })?;
+        .map_err(|error| UnreadableEvent::NotJson { line: error.line(), column: error.column() })?;
     // Events within a list of them may leave out what the list says of all.
     let is_event = ["", "Event"].contains(&raw.kind.as_str());
     if !is_event || !(raw.api_version.is_empty() || raw.api_version.starts_with(GROUP)) {
-        return Err(Unreadable::NotAnEvent);
+        return Err(UnreadableEvent::NotAnEvent);
     }
     let is_plain = raw.audit_id.bytes().all(|byte| byte.is_ascii_graphic());
     if raw.audit_id.is_empty() || raw.audit_id.len() > MOST_OF_ID || !is_plain {
-        return Err(Unreadable::Field("auditID"));
+        return Err(UnreadableEvent::Field("auditID"));
     }
     let stage = match raw.stage.as_str() {
         "RequestReceived" => AuditStage::Received,
         "ResponseStarted" => AuditStage::Started,
         "ResponseComplete" => AuditStage::Complete,
         "Panic" => AuditStage::Panic,
-        _ => return Err(Unreadable::Field("stage")),
+        _ => return Err(UnreadableEvent::Field("stage")),
     };
-    let at = raw.stage_timestamp.ok_or(Unreadable::Field("stageTimestamp"))?;
-    let user = raw.user.as_ref().filter(|user| !user.username.is_empty()).ok_or(Unreadable::Field("user.username"))?;
+    let at = raw.stage_timestamp.ok_or(UnreadableEvent::Field("stageTimestamp"))?;
+    let user =
+        raw.user.as_ref().filter(|user| !user.username.is_empty()).ok_or(UnreadableEvent::Field("user.username"))?;
     let annotation = |name: &str| raw.annotations.as_ref()?.get(name).map(String::as_str);
     let deed = deed(&raw, &user.username, stage);
     Ok(ReadEvent {
@@ -271,7 +272,7 @@ mod tests {
         })
     }
 
-    fn changed(place: &str, value: Value) -> Result<ReadEvent, Unreadable> {
+    fn changed(place: &str, value: Value) -> Result<ReadEvent, UnreadableEvent> {
         let mut event = plain();
         let (parent, name) = place.rsplit_once('/').unwrap();
         event.pointer_mut(parent).unwrap()[name] = value;
@@ -316,15 +317,15 @@ mod tests {
             ("stage", json!("Later")),
             ("stageTimestamp", Value::Null),
         ] {
-            assert_eq!(changed(&format!("/{name}"), value), Err(Unreadable::Field(name)));
+            assert_eq!(changed(&format!("/{name}"), value), Err(UnreadableEvent::Field(name)));
         }
-        assert_eq!(changed("/user/username", json!("")), Err(Unreadable::Field("user.username")));
-        assert_eq!(changed("/kind", json!("Pod")), Err(Unreadable::NotAnEvent));
-        assert_eq!(changed("/apiVersion", json!("v1")), Err(Unreadable::NotAnEvent));
-        assert!(matches!(changed("/stageTimestamp", json!("now")), Err(Unreadable::NotJson { .. })));
+        assert_eq!(changed("/user/username", json!("")), Err(UnreadableEvent::Field("user.username")));
+        assert_eq!(changed("/kind", json!("Pod")), Err(UnreadableEvent::NotAnEvent));
+        assert_eq!(changed("/apiVersion", json!("v1")), Err(UnreadableEvent::NotAnEvent));
+        assert!(matches!(changed("/stageTimestamp", json!("now")), Err(UnreadableEvent::NotJson { .. })));
         assert_eq!(changed("/responseStatus/code", json!(-1)).map(|event| event.deed.code), Ok(0));
         let deep = "[".repeat(100_000);
-        assert!(matches!(read(&deep), Err(Unreadable::NotJson { .. })));
+        assert!(matches!(read(&deep), Err(UnreadableEvent::NotJson { .. })));
     }
 
     #[test]

@@ -162,13 +162,13 @@ impl fmt::Display for Unexplained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OtherHand => {
-                "only the controller writes what belongs to a request, and somebody else did; ask who wrote it, and delete it"
+                "only the controller writes what belongs to an AccessRequest, and somebody else did; ask who wrote it, and delete it"
             }
             Self::AsController => {
                 "somebody acted as the controller's account; take away their right to impersonate it, and delete what they made"
             }
             Self::NoRecord => {
-                "the controller's account wrote it, and there is no record of the request; look for who has a token of that \
+                "the controller's account wrote it, and no record is held of its AccessRequest; look for who has a token of that \
                  account, and whether the archive has lost records"
             }
             Self::NotGiven => {
@@ -176,7 +176,7 @@ impl fmt::Display for Unexplained {
                  a token of that account"
             }
             Self::StatusUnrecorded => {
-                "somebody wrote the status of a request, and no record says what; look at its history, and at who may patch \
+                "somebody wrote the status of an AccessRequest, and no record says what; look at its history, and at who may patch \
                  accessrequests/status"
             }
         })

@@ -13,8 +13,14 @@ const RBAC: [&str; 5] = ["User ", " cannot", "resource ", "path ", "is attemptin
 /// What takes that sentence apart, for all others.
 const READS_RBAC: &str = "src/cli/plugin/refused";
 /// Other texts by which code decides all the same: where, which, and why there is no other form.
-const NO_OTHER_FORM: [(&str, &str, &str); 1] =
-    [("src/cli/plugin/output/jsonpath.rs", "range ", "the word of a template that somebody wrote")];
+const NO_OTHER_FORM: [(&str, &str, &str); 4] = [
+    ("src/cli/plugin/output/jsonpath.rs", "range ", "the word of a template that somebody wrote"),
+    (REASON, "allowed by ", "the sentence in which the API server names the binding in its audit log"),
+    (REASON, " of ", "the same sentence"),
+    (REASON, " to ", "the same sentence"),
+];
+/// What reads by which binding the API server allowed a call.
+const REASON: &str = "src/core/activity/reason.rs";
 /// Trials that hold sentences of the program, and why.
 const TRIALS: [(&str, &str); 10] = [
     ("e2e/plugin", "what people read of the plugin is golden there"),
