@@ -277,6 +277,12 @@ async fn bad_policies(cluster: Arc<Cluster>) {
             r#"supported values: "Warn", "Suspend""#,
         ),
         (
+            "a time without use that is too long",
+            json!({ "idleTimeout": "721h" }),
+            "spec.idleTimeout",
+            "between 1s and 720h",
+        ),
+        (
             "a word for whether the archive comes first",
             json!({ "requireRecord": "yes" }),
             "spec.requireRecord",

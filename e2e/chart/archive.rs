@@ -52,6 +52,15 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
     let egress = find(&sqlite, "NetworkPolicy", "daypass").expect("a NetworkPolicy")["spec"]["egress"].to_string();
     assert!(egress.contains("daypass-archive"), "the controller may not call it: {egress}");
 
+    let audit = render(&control_plane, &["--set", "archive.enabled=true,archive.audit.enabled=true"]).await;
+    for (objects, hears) in [(&sqlite, false), (&audit, true)] {
+        let flags = find(objects, "Deployment", "daypass").expect("the controller").to_string();
+        assert_eq!(flags.contains("--activity"), hears);
+        assert_eq!(find(objects, "Role", "-api-servers").is_some(), hears, "what it may read");
+    }
+    let alone = render(&control_plane, &["--set", "archive.audit.enabled=true"]).await;
+    assert!(find(&alone, "Role", "-api-servers").is_none(), "there is no archive that could hear them");
+
     let postgres = render(&control_plane, &["--set", POSTGRES]).await;
     assert_eq!(find(&postgres, "Deployment", "-archive").expect("a Deployment")["spec"]["replicas"], 2);
     assert_eq!(find(&postgres, "PodDisruptionBudget", "-archive").expect("a budget")["spec"]["maxUnavailable"], 1);

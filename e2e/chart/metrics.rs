@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::folder;
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 21] = [
+pub const METRICS: [&str; 23] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
@@ -30,6 +30,8 @@ pub const METRICS: [&str; 21] = [
     "daypass_record_failures_total",
     "daypass_lost_texts_total",
     "daypass_removed_requests_total",
+    "daypass_api_servers",
+    "daypass_api_servers_heard",
     "daypass_leader",
     "daypass_build_info",
 ];

@@ -52,8 +52,8 @@ use super::subject::{RoleName, Subject};
         .message("a policy that allows must list its roles"),
     validation = Rule::new("self.effect == 'Deny' || has(self.duration)")
         .message("a policy that allows must set duration.max"),
-    validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits) || has(self.onRoleChange) || has(self.recurrence) || has(self.requireRecord))")
-        .message("a policy that denies takes no duration, approval, limits, breakGlass, extension, recurrence, onRoleChange or requireRecord: remove them"),
+    validation = Rule::new("self.effect == 'Allow' || !(has(self.duration) || has(self.approval) || has(self.breakGlass) || has(self.extension) || has(self.limits) || has(self.onRoleChange) || has(self.recurrence) || has(self.requireRecord) || has(self.idleTimeout))")
+        .message("a policy that denies takes no duration, approval, limits, breakGlass, extension, recurrence, onRoleChange, requireRecord or idleTimeout: remove them"),
     validation = Rule::new("self.effect == 'Deny' || !has(self.onBreakGlass)")
         .message("onBreakGlass says what a policy that denies does to emergencies: remove it, or to allow break-glass access set breakGlass"),
     validation = Rule::new("self.effect == 'Allow' || !has(self.scope.systemNamespaces) || !self.scope.systemNamespaces")
@@ -125,6 +125,13 @@ pub struct AccessPolicySpec {
     /// warning when the archive is away. Left out: access waits for no archive.
     #[serde(default, skip_serializing_if = "is_false")]
     pub require_record: bool,
+    /// After how long without use access ends before its time, such as `30m`. It counts from when access begins, from the
+    /// last call that it allowed, or from its extension; an open stream, such as a shell or a watch, is use. Access ends only
+    /// when that is proven: an archive must have heard the audit log of every API server for all of that time, so without
+    /// one nothing ends early. Recurring access rests until its next window opens. Left out: access stays to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub idle_timeout: Option<String>,
 }
 
 fn is_false(value: &bool) -> bool {

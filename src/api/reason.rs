@@ -68,6 +68,8 @@ pub enum Reason {
     Expired,
     /// Ended early.
     Revoked,
+    /// Ended early, since nobody used it.
+    Idle,
     /// The role could not be bound.
     Failed,
     /// A binding had been changed by hand and was put back.
@@ -116,6 +118,7 @@ impl Vocabulary for Reason {
         Self::Lapsed,
         Self::Expired,
         Self::Revoked,
+        Self::Idle,
         Self::Failed,
         Self::BindingRestored,
         Self::HistoryFull,
@@ -157,6 +160,7 @@ impl Vocabulary for Reason {
             Self::Lapsed => "Lapsed",
             Self::Expired => "Expired",
             Self::Revoked => "Revoked",
+            Self::Idle => "Idle",
             Self::Failed => "Failed",
             Self::BindingRestored => "BindingRestored",
             Self::HistoryFull => "HistoryFull",

@@ -23,8 +23,8 @@ mod review;
 
 pub use facts::{NotedFacts, NotedGap, NotedIdentity};
 pub use grant::{
-    BindingKind, BindingRef, DecidedRole, ExtendedRequest, FreezeAhead, GrantExtension, MadeRole, PolicyRef,
-    RecurringWindow, RoleRisk,
+    BindingKind, BindingRef, DecidedRole, ExtendedRequest, FreezeAhead, GrantActivity, GrantExtension, GrantUse,
+    MadeRole, PolicyRef, RecurringWindow, RoleRisk,
 };
 pub use review::{BreakGlassReview, CountedReview, HistoryEntry, NotedReview, OpenStage, Review, ReviewVerdict};
 
@@ -362,6 +362,10 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub recorded: Option<i64>,
+    /// What was done with the access, written together with `recorded`, where an archive hears the audit logs of the API
+    /// servers. Left out of what never began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<GrantActivity>,
 }
 
 impl AccessRequestStatus {

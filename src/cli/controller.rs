@@ -20,6 +20,7 @@ use crate::controller::loops::clock::CLOCK;
 use crate::controller::outputs::OutputSettings;
 #[cfg(feature = "otlp")]
 use crate::controller::outputs::otlp::RecordLogs;
+use crate::controller::stores::outbox::OutboxSettings;
 use crate::controller::{self, stores};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
@@ -117,6 +118,10 @@ struct OutboxArgs {
     /// policy counts it. Left out: for good.
     #[arg(long, value_name = "DURATION", value_parser = span, requires = "archive")]
     retention: Option<SignedDuration>,
+    /// That archive hears the audit logs of the API servers: each of them is called every 15 s, which proves that its log
+    /// arrives, access that is idle ends where a policy says so, and requests that are over say how access was used.
+    #[arg(long, requires = "archive")]
+    activity: bool,
 }
 
 impl OutboxArgs {
@@ -220,9 +225,10 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>, outputs: Outp
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
     let (namespace, guards, extra_keys) = (args.namespace, args.guards, args.extra_keys);
-    let retention = args.outbox.retention;
+    let records =
+        OutboxSettings { delivers: archive.is_some(), retention: args.outbox.retention, hears: args.outbox.activity };
     let identity =
-        controller::Installation { instance, namespace, served, guards, extra_keys, outputs, archive, retention };
+        controller::Installation { instance, namespace, served, guards, extra_keys, outputs, archive, records };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, move || metrics.text()) => Ok(served.map_err(NoListener::on(args.listen))?),

@@ -1,6 +1,7 @@
-//! The calls of an archive: what it holds, and the delivery of records.
+//! The calls of an archive: what it holds, the delivery of records, and how grants are used.
 //!
-//! Owns the connection, its certificate and its token. It must not judge an answer: `core::record::outbox` does. A redirect is
+//! Owns the connection, its certificate and its token. It must not judge an answer: `core::record::outbox` and
+//! `core::activity` do. A redirect is
 //! not followed, and no proxy is used.
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use http::{Request, Uri, header};
 use kube::{Client, Config};
 use serde::de::DeserializeOwned;
 
+use crate::api::activity::{USES_PATH, UsesAsked, UsesKnown};
 use crate::api::delivery::{ChainAnswer, ChainAnswers, HEADS_PATH, OPEN_PATH, OpenChains, RECORDS_PATH};
 use crate::runtime::connection;
 
@@ -74,6 +76,18 @@ impl Archive {
         Self { place, client: Mutex::default() }
     }
 
+    /// One that answers by this client.
+    #[cfg(test)]
+    pub fn answering(client: Client) -> Self {
+        let place = ArchivePlace {
+            url: Uri::default(),
+            server_name: None,
+            authority: PathBuf::default(),
+            token: PathBuf::default(),
+        };
+        Self { place, client: Mutex::new(Some(client)) }
+    }
+
     /// What it holds of these requests, by UID.
     ///
     /// # Errors
@@ -100,6 +114,16 @@ impl Archive {
     pub async fn deliver(&self, lines: String) -> Result<ChainAnswers, ArchiveError> {
         let request = Request::post(RECORDS_PATH).header(header::CONTENT_TYPE, "application/x-ndjson");
         self.call(request, lines.into_bytes()).await
+    }
+
+    /// What it knows of the use of grants, and of which API servers it hears.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn uses(&self, asked: &UsesAsked) -> Result<UsesKnown, ArchiveError> {
+        let request = Request::post(USES_PATH).header(header::CONTENT_TYPE, "application/json");
+        let asked = serde_json::to_vec(asked).map_err(|error| ArchiveError::Away(kube::Error::SerdeError(error)))?;
+        self.call(request, asked).await
     }
 
     async fn call<T: DeserializeOwned>(

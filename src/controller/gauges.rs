@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use super::context::Context;
 use super::stores::listed::ACCESS_REQUESTS;
 use super::stores::outbox::OutboxCount;
+use super::stores::uses::ServerCount;
 use crate::api::request::State;
 use crate::core::lifecycle::expiry::has_come;
 use crate::runtime::metrics::Gauges;
@@ -49,7 +50,14 @@ pub fn count(context: &Context) -> Gauges {
 fn behind(context: &Context) -> RecordsBehind {
     let OutboxCount { waiting, since, stuck } = context.stores.outbox.count();
     let oldest = since.map(|since| context.clock.now().duration_since(since));
-    RecordsBehind { waiting, stuck, oldest: oldest.and_then(|age| age.try_into().ok()).unwrap_or_default() }
+    let ServerCount { known, heard } = context.stores.uses.count();
+    RecordsBehind {
+        waiting,
+        stuck,
+        oldest: oldest.and_then(|age| age.try_into().ok()).unwrap_or_default(),
+        servers: known,
+        servers_heard: heard,
+    }
 }
 
 fn index(state: State) -> usize {

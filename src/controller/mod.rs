@@ -33,7 +33,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use k8s_openapi::jiff::SignedDuration;
 use tokio::sync::{oneshot, watch as signal};
 
 use self::archive::{Archive, ArchivePlace};
@@ -79,8 +78,8 @@ pub struct Installation {
     pub outputs: OutputSettings,
     /// Where records are delivered, if they are.
     pub archive: Option<ArchivePlace>,
-    /// For how long a request stays that is over and recorded; none for good.
-    pub retention: Option<SignedDuration>,
+    /// What is to be done with them.
+    pub records: OutboxSettings,
 }
 
 /// What the process around the controller has to do with it.
@@ -107,7 +106,7 @@ pub async fn run(
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Installation { instance, namespace, served, guards, extra_keys, outputs, archive, retention } = identity;
+    let Installation { instance, namespace, served, guards, extra_keys, outputs, archive, records: outbox } = identity;
     let Process { readiness, hearers, leadership, election } = process;
     let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
@@ -120,7 +119,6 @@ pub async fn run(
     let printer = printer.beside(outputs);
     let listeners = TransitionListeners { transitions: transitions.clone(), records };
     let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), listeners);
-    let outbox = OutboxSettings { delivers: archive.is_some(), retention };
     let scope = Reach { served, release: namespace.clone(), extra_keys: extra_keys.clone(), outbox };
     let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);
@@ -137,6 +135,7 @@ pub async fn run(
         served: context.served.clone(),
         requests: context.stores.requests.store.clone(),
         doubts: context.stores.requests.doubts.clone(),
+        uses: context.stores.uses.clone(),
         memory: tokio::sync::Mutex::<Memory>::default(),
     };
     // Weak, since Events end with the last who could write.

@@ -142,12 +142,17 @@ pub fn granted() -> (AccessRequest, Wanted) {
 
 /// What all loops share, at a server that follows the script, with the ends that feed it and that hear from it.
 pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
+    context_with(script, clock, OutboxSettings::default())
+}
+
+/// The same with these settings of an archive.
+pub fn context_with(script: &Script, clock: Clock, outbox: OutboxSettings) -> (Context, Feeds, Inbox) {
     let (queues, inbox) = Queues::new();
     let scope = Reach {
         served: ServedNamespaces::Cluster,
         release: "daypass-system".to_owned(),
         extra_keys: Vec::new(),
-        outbox: OutboxSettings::default(),
+        outbox,
     };
     let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, JudgedClock::new(clock), scope);
     (context, feeds, inbox)

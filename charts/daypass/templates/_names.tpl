@@ -201,6 +201,13 @@ https://{{ include "daypass.name" . }}-archive.{{ .Release.Namespace }}.svc
 {{- end -}}
 {{- end }}
 
+{{/* Whether it hears the audit logs of the API servers; empty where it does not. */}}
+{{- define "daypass.hearsAudit" -}}
+{{- if and (include "daypass.archiveURL" .) (dig "audit" "enabled" false .Values.archive) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{/* The authority of its certificate, where it is not in the Secret of that. */}}
 {{- define "daypass.archiveAuthority" -}}
 {{- if .Values.archive.url -}}

@@ -9,6 +9,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::risk::StoredRiskLevel;
 
+/// What was done with access, as far as the audit logs of the API servers say.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantActivity {
+    /// Whether it was used.
+    pub used: GrantUse,
+    /// How many calls its bindings allowed, as far as was heard. There may have been more: the API server names only the first
+    /// binding that allows a call.
+    #[schemars(range(min = 0))]
+    pub calls: i64,
+    /// The last of them; of a stream, its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Time>,
+}
+
+/// Whether access was used. Used: its bindings allowed calls. Redundant: other bindings allowed calls that it would have
+/// allowed too, and it none. NotUsed: neither, and that is proven. Unknown: nothing is proven.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GrantUse {
+    /// Its bindings allowed calls.
+    Used,
+    /// Other bindings allowed calls that it would have allowed too, and it none.
+    Redundant,
+    /// Nothing was done that it allows, and that is proven.
+    NotUsed,
+    /// Nothing is proven: not all audit logs were heard for all of its time.
+    Unknown,
+}
+
+impl GrantUse {
+    /// The word as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Used => "Used",
+            Self::Redundant => "Redundant",
+            Self::NotUsed => "NotUsed",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 /// A window that is still to come in which a policy denies what was granted.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

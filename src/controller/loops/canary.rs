@@ -6,10 +6,14 @@
 //! missing, or cannot be seen, nothing new is granted; what runs still ends. What came of it is judged in
 //! [`crate::core::guard`].
 //!
+//! Where an archive hears the audit logs of the API servers, it also calls each of them, so that its log says something
+//! ([`marks`]).
+//!
 //! It writes nothing but the one request that it tries reviews on, with the note of its rounds, and that only while this
 //! replica leads; the rounds every replica makes for itself.
 
 mod account;
+mod marks;
 mod report;
 mod sight;
 mod tries;
@@ -36,6 +40,7 @@ use self::tries::{CANARY, Tries};
 use crate::api::AccessRequest;
 use crate::controller::stores::doubts::Doubts;
 use crate::controller::stores::packed::PackedRequest;
+use crate::controller::stores::uses::GrantUses;
 use crate::controller::versions;
 use crate::controller::watch::patience::SETTLING;
 use crate::controller::write;
@@ -86,6 +91,8 @@ pub struct Canary {
     pub requests: Store<PackedRequest>,
     /// Requests that somebody may have written to while the guard was missing.
     pub doubts: Arc<Doubts>,
+    /// Where the API servers of the cluster are noted.
+    pub uses: Arc<GrantUses>,
     /// What one round leaves to the next.
     pub memory: Mutex<Memory>,
 }
@@ -142,6 +149,8 @@ impl Canary {
         tokio::select! {
             () = watching => {}
             () = self.rounds(reports, &changed, &blind) => {}
+            // Beside the rounds: an API server that does not answer keeps no proof waiting.
+            () = self.marks() => {}
         }
     }
 

@@ -258,7 +258,7 @@ async fn settle(context: &Context, parcels: &mut Vec<Parcel>) -> Result<(), Erro
     failed
 }
 
-/// Notes on a request that is over that all of it is recorded.
+/// Notes on a request that is over that all of it is recorded; where its use is told too, `loops::activity` does.
 async fn note(context: &Context, request: &AccessRequest) -> Result<(), Error> {
     let Some(length) = to_note(request) else {
         if awaits_record(request) {
@@ -266,7 +266,10 @@ async fn note(context: &Context, request: &AccessRequest) -> Result<(), Error> {
         }
         return Ok(());
     };
-    match context.writer.note_recorded(request, length).await {
+    if context.stores.uses.close(request) {
+        return Ok(());
+    }
+    match context.writer.note_recorded(request, length, None).await {
         // The watch brings the version that it has now, or has brought it.
         Ok(()) | Err(Error::Conflict) => Ok(()),
         Err(error) => Err(error),

@@ -273,7 +273,7 @@ impl<'a> Pass<'a> {
         namespaces: &'s Namespaces,
         bindings: &'s [Observed],
     ) -> Snapshot<'s> {
-        let Facts { guard, role, bind_rights, risk, related, others, .. } = &self.facts;
+        let Facts { guard, role, bind_rights, risk, related, others, uses, .. } = &self.facts;
         Snapshot {
             request: &self.request,
             policies,
@@ -286,6 +286,7 @@ impl<'a> Pass<'a> {
             unreviewed: &related.unreviewed,
             others,
             archive: self.request.metadata.uid.as_deref().and_then(|uid| self.context.stores.outbox.sight(uid)),
+            uses: uses.as_deref(),
             role: role.as_ref(),
             bind_rights: Some(bind_rights),
             risk: risk.as_ref(),

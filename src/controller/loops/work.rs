@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tracing::error_span;
 
 use super::passes::Passes;
-use super::{ends, outbox, policy, reaper, request, retention, takeover};
+use super::{activity, ends, outbox, policy, reaper, request, retention, takeover};
 use crate::controller::archive::Archive;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -102,7 +102,11 @@ pub async fn work(
         let context = context.clone();
         delivering.spawn(async move {
             let cluster = uid_of_cluster(&context.reader).await;
-            tokio::join!(outbox::run(&context, &archive, &cluster), retention::run(&context, &archive, &cluster));
+            tokio::join!(
+                outbox::run(&context, &archive, &cluster),
+                retention::run(&context, &archive, &cluster),
+                activity::run(&context, &archive)
+            );
         });
     }
     tokio::select! {

@@ -17,6 +17,7 @@ pub mod policies;
 pub mod rbac;
 pub mod requests;
 pub mod texts;
+pub mod uses;
 pub mod worked_on;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,6 +32,7 @@ use self::policies::Policies;
 use self::rbac::{Rbac, RbacFeeds};
 use self::requests::Requests;
 use self::texts::DecisionTexts;
+use self::uses::GrantUses;
 use super::observe::{DecodedPolicy, Rules};
 use crate::core::model::namespaces::Namespaces;
 
@@ -46,6 +48,8 @@ pub struct Stores {
     pub bind_rights: BindRightsStore,
     /// Records that have yet to be delivered.
     pub outbox: Outbox,
+    /// How grants are used.
+    pub uses: Arc<GrantUses>,
     /// Texts that they name.
     pub texts: DecisionTexts,
     /// Which kinds have been seen as a whole.
@@ -73,6 +77,7 @@ impl Stores {
             rbac,
             bind_rights: BindRightsStore::default(),
             outbox: Outbox::new(outbox),
+            uses: Arc::new(GrantUses::new(outbox.hears)),
             texts: DecisionTexts::new(outbox.delivers),
             listed: Listed::default(),
             namespaces: RwLock::default(),

@@ -39,6 +39,8 @@ pub struct OutboxSettings {
     pub delivers: bool,
     /// For how long a request stays that is over and recorded. None: for good.
     pub retention: Option<SignedDuration>,
+    /// Whether the archive hears the audit logs of the API servers.
+    pub hears: bool,
 }
 
 /// A request that is gone, as it was last seen.
@@ -271,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_decision_is_not_held_without_the_texts_that_it_was_made_by() {
-        let outbox = Outbox::new(OutboxSettings { delivers: true, retention: None });
+        let outbox = Outbox::new(OutboxSettings { delivers: true, ..OutboxSettings::default() });
         outbox.holds("u", HeldChain { held: 3, digest: None });
         let holds = || outbox.sight("u").map(|sight| sight.holds);
         assert_eq!(holds(), Some(2));

@@ -5,20 +5,28 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::{Writer, exactly, version_of};
-use crate::api::request::AccessRequest;
+use crate::api::request::{AccessRequest, GrantActivity};
 use crate::controller::error::Error;
 use crate::controller::observe;
 
 impl Writer {
-    /// Notes how many entries of the history of a request an archive holds.
+    /// Notes how many entries of the history of a request an archive holds, and how its access was used where that is told.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the request is not the version that `request` is.
-    pub async fn note_recorded(&self, request: &AccessRequest, length: i64) -> Result<(), Error> {
+    pub async fn note_recorded(
+        &self,
+        request: &AccessRequest,
+        length: i64,
+        activity: Option<&GrantActivity>,
+    ) -> Result<(), Error> {
         let (namespace, name) = observe::place(request)?;
         let api: Api<AccessRequest> = Api::namespaced(self.client.clone(), &namespace);
         let version = request.resource_version().ok_or(Error::Incomplete("resourceVersion"))?;
-        let patch = json!({ "metadata": { "resourceVersion": version }, "status": { "recorded": length } });
+        let mut patch = json!({ "metadata": { "resourceVersion": version }, "status": { "recorded": length } });
+        if let Some(activity) = activity {
+            patch["status"]["activity"] = json!(activity);
+        }
         let stored = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
         self.unless_changed("note that a request is recorded", stored, &api, request).await
     }

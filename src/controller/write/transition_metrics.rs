@@ -33,6 +33,7 @@ fn shown_as_zero(reason: Reason) -> bool {
         | Reason::Extended
         | Reason::Failed
         | Reason::Granted
+        | Reason::Idle
         | Reason::Lapsed
         | Reason::ReviewOverdue
         | Reason::Revoked

@@ -6,12 +6,16 @@
 //! what is known of a grant's use, and [`explained`] finds writes that no record explains. A call belongs to the request whose UID stands in the name of the binding
 //! that the API server itself names, and to no other: nothing is guessed. Since RBAC names only the first binding that
 //! allows a call, uses are a lower bound.
+//!
+//! [`idle`] says whether a grant is proven idle, and [`outcome`] what is known of the use of one that is over.
 
 pub mod alive;
 pub mod beside;
 pub mod deed;
 pub mod event;
 pub mod explained;
+pub mod idle;
+pub mod outcome;
 pub mod reason;
 pub mod summary;
 pub mod verdict;

@@ -3,6 +3,7 @@
 //! It must not read anything: the controller does.
 
 use crate::api::request::{AccessRequest, RoleRisk};
+use crate::core::activity::idle::UsesHeard;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::Guard;
@@ -43,6 +44,8 @@ pub struct Snapshot<'a> {
     pub unreviewed: &'a [AccessRequest],
     /// What is known of the archive; none where there is none.
     pub archive: Option<ArchiveSight>,
+    /// What an archive said of the use of the request's grant; none where it was not asked, or did not answer.
+    pub uses: Option<&'a UsesHeard>,
     /// Whether the cluster keeps people from writing in another's name.
     pub guard: &'a Guard,
     /// What is wrong with the controller's clock, if it is.
@@ -87,6 +90,7 @@ impl<'a> Snapshot<'a> {
             extensions: &[],
             unreviewed: &[],
             archive: None,
+            uses: None,
             wrong_clock: None,
             doubted: false,
             bind_failure: None,

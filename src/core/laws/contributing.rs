@@ -103,6 +103,7 @@ fn every_field_of_a_policy_is_explained_where_it_makes_a_difference() {
             one(json!({ "extension": { "max": "1h", "count": 1 } })),
         ),
         ("requireRecord", nothing(), one(nothing()), one(json!({ "requireRecord": true }))),
+        ("idleTimeout", nothing(), one(nothing()), one(json!({ "idleTimeout": "10m" }))),
         // What is excused must be so.
         ("description", nothing(), one(nothing()), one(json!({ "description": "for the shop" }))),
         ("onRoleChange", nothing(), one(nothing()), one(json!({ "onRoleChange": "Suspend" }))),

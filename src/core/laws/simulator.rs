@@ -12,6 +12,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::policy::AccessPolicy;
 use crate::api::request::{AccessRequest, AccessRequestStatus, BindingRef, RoleRisk, State};
+use crate::core::activity::idle::UsesHeard;
 use crate::core::decision::protected::Protected;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::decision::snapshot::{ArchiveSight, Snapshot};
@@ -92,6 +93,8 @@ pub struct Simulator {
     pub others: Vec<Counted>,
     /// What is known of the archive.
     pub archive: Option<ArchiveSight>,
+    /// What it said of the use of the grant.
+    pub uses: Option<UsesHeard>,
     /// How much harm the role can do.
     pub risk: Option<RoleRisk>,
     /// The role asked for.
@@ -135,6 +138,7 @@ impl Simulator {
             unreviewed: Vec::new(),
             others: Vec::new(),
             archive: None,
+            uses: None,
             risk: None,
             role: Some(RoleSeen::that_only_looks()),
             bind_rights: None,
@@ -200,6 +204,7 @@ impl Simulator {
             unreviewed: &self.unreviewed,
             others: &self.others,
             archive: self.archive,
+            uses: self.uses.as_ref(),
             risk: self.risk.as_ref(),
             role: self.role.as_ref(),
             bind_rights: self.bind_rights.as_ref(),

@@ -23,10 +23,11 @@ use crate::core::lifecycle::extension::{self, DueExtension};
 use crate::core::lifecycle::freeze::note_freeze_ahead;
 use crate::core::lifecycle::granted::{GrantLength, Granted, NoLonger};
 use crate::core::lifecycle::happened::Happened;
+use crate::core::lifecycle::idle;
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::stages::{follow_may_revoke, note_vain_revokes};
 use crate::core::lifecycle::step::Step;
-use crate::core::lifecycle::suspend::{in_window, note_role_change, resume, suspend, suspended_for_role};
+use crate::core::lifecycle::suspend::{in_window, note_role_change, rest_unused, resume, suspend, suspended_for_role};
 use crate::core::model::ask::ValidRequest;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::history;
@@ -73,6 +74,12 @@ fn keep_bindings(s: &Snapshot<'_>, mut status: AccessRequestStatus, ask: &ValidR
     };
     if status.state == State::Suspended {
         return resume(s, status, now);
+    }
+    if let Some(unused) = idle::unused(s, &status, now) {
+        return match &ask.recurrence {
+            Some(recurrence) => rest_unused(s, status, unused, (recurrence, usable), now),
+            None => finish(s, status, Ending::Idle, None, &unused.happened(), now),
+        };
     }
     let plan = match inspect(s, &status) {
         Bindings::Lost(lost) => finish(s, status, Ending::Revoked, None, &lost, now),

@@ -33,6 +33,8 @@ pub enum Ending {
     Expired,
     /// It is ended before its time.
     Revoked,
+    /// The same, since nobody used it.
+    Idle,
     /// The role cannot be bound.
     Failed,
 }
@@ -45,7 +47,7 @@ impl Ending {
             Self::Lapsed => State::Lapsed,
             Self::Extended => State::Extended,
             Self::Expired => State::Expired,
-            Self::Revoked => State::Revoked,
+            Self::Revoked | Self::Idle => State::Revoked,
             Self::Failed => State::Failed,
         }
     }
@@ -58,6 +60,7 @@ impl Ending {
             Self::Extended => Reason::Extended,
             Self::Expired => Reason::Expired,
             Self::Revoked => Reason::Revoked,
+            Self::Idle => Reason::Idle,
             Self::Failed => Reason::Failed,
         }
     }
@@ -65,7 +68,7 @@ impl Ending {
     /// What to do now; nothing when the request got what it asked for elsewhere.
     pub fn way_on(self) -> Option<&'static str> {
         match self {
-            Self::Denied | Self::Lapsed | Self::Expired | Self::Revoked | Self::Failed => Some(ASK_ANEW),
+            Self::Denied | Self::Lapsed | Self::Expired | Self::Revoked | Self::Idle | Self::Failed => Some(ASK_ANEW),
             Self::Extended => None,
         }
     }

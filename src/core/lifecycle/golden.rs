@@ -146,6 +146,10 @@ fn from_the_decision_to_the_end() {
         (Happened::EndedBy { by: own("bob"), comment: None }, "bob ended it"),
         (Happened::EndedBy { by: own("bob"), comment: Some(own("all done")) }, "bob ended it: all done"),
         (Happened::Deleted, "the request was deleted"),
+        (
+            Happened::Unused { timeout: SignedDuration::from_mins(30), since: at(1) },
+            "nobody used it for 30m from 2026-11-23T13:00:00Z on, by the audit log of every API server",
+        ),
     ] {
         assert_eq!(what.to_string(), sentence);
     }
@@ -214,6 +218,11 @@ fn of_access_that_rests() {
     for (what, sentence) in [
         (Rest::WindowClosed(at(1)), "the window closed as stated at 2026-11-23T13:00:00Z"),
         (Rest::UntilWindow(Some(at(1))), "it rests until its next window opens at 2026-11-23T13:00:00Z"),
+        (
+            Rest::Unused { timeout: SignedDuration::from_mins(30), since: at(1), opens: Some(at(2)) },
+            "nobody used it for 30m from 2026-11-23T13:00:00Z on, by the audit log of every API server; it rests until its \
+             next window opens at 2026-11-23T14:00:00Z",
+        ),
         (Rest::UntilWindow(None), "it rests: no window opens in the next two weeks"),
         (
             Rest::ForRole(edit()),

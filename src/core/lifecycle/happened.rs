@@ -47,6 +47,8 @@ pub enum Happened {
     },
     /// Somebody who may ended it.
     EndedBy { by: String, comment: Option<String> },
+    /// It is proven that nobody used it for so long, from `since` on.
+    Unused { timeout: SignedDuration, since: Timestamp },
     /// Somebody deleted the request.
     Deleted,
 }
@@ -119,6 +121,7 @@ impl fmt::Display for Happened {
                 write!(f, "access ended as stated at {at}, when policy {policy} began to deny it")
             }
             Self::EndedBy { by, comment } => write!(f, "{by} ended it{}", Comment(comment.as_deref())),
+            Self::Unused { timeout, since } => write!(f, "{}", UnusedFor { timeout: *timeout, since: *since }),
             Self::Deleted => f.write_str("the request was deleted"),
         }
     }
@@ -232,6 +235,8 @@ pub enum Rest {
     WindowClosed(Timestamp),
     /// Its next window opens then, if one does in the next two weeks.
     UntilWindow(Option<Timestamp>),
+    /// It is proven that nobody used it for so long, and its next window opens then, if one does in the next two weeks.
+    Unused { timeout: SignedDuration, since: Timestamp, opens: Option<Timestamp> },
     /// The rules of its role are not what was decided on.
     ForRole(RoleName),
     /// It comes back.
@@ -250,6 +255,9 @@ impl fmt::Display for Rest {
             Self::WindowClosed(at) => write!(f, "the window closed as stated at {at}"),
             Self::UntilWindow(Some(opens)) => write!(f, "it rests until its next window opens at {opens}"),
             Self::UntilWindow(None) => f.write_str("it rests: no window opens in the next two weeks"),
+            Self::Unused { timeout, since, opens } => {
+                write!(f, "{}; {}", UnusedFor { timeout: *timeout, since: *since }, Self::UntilWindow(*opens))
+            }
             Self::ForRole(role) => write!(
                 f,
                 "it rests while the rules of {role} are not what was decided on: put them back, or make a new request"
@@ -263,6 +271,19 @@ impl fmt::Display for Rest {
             }
             Self::RoleRestored(role) => write!(f, "the rules of {role} are again what was decided on"),
         }
+    }
+}
+
+/// That nobody used it.
+struct UnusedFor {
+    timeout: SignedDuration,
+    since: Timestamp,
+}
+
+impl fmt::Display for UnusedFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (timeout, since) = (duration::format(self.timeout), self.since);
+        write!(f, "nobody used it for {timeout} from {since} on, by the audit log of every API server")
     }
 }
 

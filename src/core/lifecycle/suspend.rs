@@ -1,4 +1,5 @@
-//! When running access is suspended: between the windows of recurring access, and while the rules of its role differ from
+//! When running access is suspended: between the windows of recurring access, in what is left of one in which nobody uses
+//! it, and while the rules of its role differ from
 //! those that were decided on.
 //!
 //! Suspended access is granted, keeps its end, and has no binding. It resumes without anybody being asked. It must not end
@@ -14,6 +15,7 @@ use crate::api::request::{AccessRequestStatus, DecidedRole, MadeRole, State};
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::lifecycle::end::leftovers;
 use crate::core::lifecycle::happened::Rest;
+use crate::core::lifecycle::idle::Unused;
 use crate::core::lifecycle::record;
 use crate::core::lifecycle::step::Step;
 use crate::core::model::history;
@@ -23,7 +25,38 @@ use crate::core::model::recurrence::{Opening, Recurrence, is_open};
 use crate::core::policies::Policy;
 
 /// Access rests: its bindings go, and the record says that it comes back. Nothing is done where that is so already.
-pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &dyn Display, now: Timestamp) -> Step {
+pub fn suspend(s: &Snapshot<'_>, status: AccessRequestStatus, why: &dyn Display, now: Timestamp) -> Step {
+    rest(s, status, Reason::Suspended, why, now)
+}
+
+/// Recurring access that nobody used rests for what is left of its window: its next one goes on record.
+pub fn rest_unused(
+    s: &Snapshot<'_>,
+    mut status: AccessRequestStatus,
+    unused: Unused,
+    (recurrence, usable): (&Recurrence, Openings<'_>),
+    now: Timestamp,
+) -> Step {
+    let end = status.expires_at.as_ref().map_or(now, |end| end.0);
+    let closes = status.window.as_ref().map_or(now, |window| window.closes_at.0);
+    let next = recurrence.next(usable, closes, end);
+    let opens = next.map(|next| next.opens);
+    let why = Rest::Unused { timeout: unused.timeout, since: unused.since, opens };
+    status.window = next.map(Opening::on_record);
+    let step = rest(s, status, Reason::Idle, &why, now);
+    Step { wake: opens, ..step }
+}
+
+/// Until when access rests that nobody used, while that lasts; without a next window, to its end.
+fn rests_unused(status: &AccessRequestStatus, now: Timestamp) -> Option<Option<Timestamp>> {
+    let granted = conditions::find(&status.conditions, conditions::GRANTED);
+    let is_idle = granted.is_some_and(|condition| condition.reason == Reason::Idle.as_str());
+    let opens = status.window.as_ref().map(|window| window.opens_at.0);
+    let lasts = status.state == State::Suspended && is_idle && opens.is_none_or(|opens| opens > now);
+    lasts.then_some(opens)
+}
+
+fn rest(s: &Snapshot<'_>, mut status: AccessRequestStatus, reason: Reason, why: &dyn Display, now: Timestamp) -> Step {
     let unbind = leftovers(s, &status);
     if status.state != State::Suspended {
         history::add(&mut status.history, now, Reason::Suspended, None, why);
@@ -35,7 +68,7 @@ pub fn suspend(s: &Snapshot<'_>, mut status: AccessRequestStatus, why: &dyn Disp
         binding.uid = None;
         binding.role = binding.role.take().map(|_| MadeRole::default());
     }
-    record::fails(&mut status, conditions::GRANTED, Reason::Suspended, why, now);
+    record::fails(&mut status, conditions::GRANTED, reason, why, now);
     Step { unbind, record: record::if_changed(s, status), ..Step::default() }
 }
 
@@ -64,6 +97,10 @@ pub fn in_window(
     usable: Openings<'_>,
     now: Timestamp,
 ) -> Result<Timestamp, Box<Step>> {
+    if let Some(opens) = rests_unused(&status, now) {
+        let record = record::if_changed(s, status);
+        return Err(Box::new(Step { record, wake: opens, ..Step::default() }));
+    }
     let end = status.expires_at.as_ref().map_or(now, |end| end.0);
     let next = recurrence.next(usable, whole_second(now), end);
     let recorded = status.window.as_ref().filter(|window| is_open(window, now)).map(|window| window.closes_at.0);

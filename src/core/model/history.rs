@@ -104,6 +104,7 @@ fn happens_once(reason: Reason) -> bool {
         | Reason::Failed
         | Reason::Granted
         | Reason::HistoryFull
+        | Reason::Idle
         | Reason::Justified
         | Reason::Lapsed
         | Reason::ReviewOverdue
@@ -184,10 +185,11 @@ mod tests {
     use proptest::prelude::*;
 
     /// What a request can have once, beside that its history is full.
-    const ONCE: [Reason; 11] = [
+    const ONCE: [Reason; 12] = [
         Reason::BreakGlass,
         Reason::Granted,
         Reason::Revoked,
+        Reason::Idle,
         Reason::Expired,
         Reason::Failed,
         Reason::Denied,

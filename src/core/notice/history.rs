@@ -52,7 +52,7 @@ fn event_of(request: &AccessRequest, before: &[HistoryEntry], entry: &HistoryEnt
         // The request that was extended says it.
         Reason::Extended => (!is_extension).then_some(NoticeEvent::Extended),
         Reason::Expired => Some(NoticeEvent::Expired),
-        Reason::Revoked => Some(NoticeEvent::Revoked),
+        Reason::Revoked | Reason::Idle => Some(NoticeEvent::Revoked),
         Reason::BreakGlass => Some(NoticeEvent::BreakGlass),
         Reason::ReviewOverdue => Some(NoticeEvent::ReviewOverdue),
         Reason::Justified => Some(NoticeEvent::Justified),

@@ -68,6 +68,8 @@ pub struct Policy {
     pub hours: BTreeMap<String, Schedule>,
     /// Whether access waits until an archive has the decision.
     pub requires_record: bool,
+    /// After how long without use access ends, if it does.
+    pub idle_timeout: Option<SignedDuration>,
 }
 
 /// A condition, and what the requester is told when it does not hold.

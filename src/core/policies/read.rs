@@ -58,6 +58,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         on_role_change,
         extension: _,
         require_record,
+        idle_timeout,
     } = spec;
     let mut faults = Vec::new();
     let schedule = schedule
@@ -78,6 +79,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
             read_length(&format!("spec.approval.stages[{index}].escalateAfter"), text, &mut faults);
         }
     }
+    let idle_timeout = idle_timeout.as_ref().map(|text| read_length("spec.idleTimeout", text, &mut faults));
     let deadline = approval
         .as_ref()
         .and_then(|a| a.deadline.as_deref())
@@ -125,6 +127,7 @@ pub fn read(policy: &AccessPolicy) -> Result<Policy, Vec<FieldError>> {
         suspends: *on_role_change == Some(OnRoleChange::Suspend),
         hours,
         requires_record: *require_record,
+        idle_timeout,
     })
 }
 
@@ -300,6 +303,7 @@ mod tests {
                 form("-1h"),
                 json!({ "breakGlass": { "reviewers": [bob], "reviewWithin": "-1h" } }),
             ),
+            ("spec.idleTimeout", form("1d"), json!({ "idleTimeout": "1d" })),
             ("spec.extension.max", form("soon"), json!({ "extension": { "max": "soon", "count": 1 } })),
             ("spec.extension.count", many.clone().into(), json!({ "extension": { "max": "1h", "count": 0 } })),
             ("spec.extension.count", many.clone().into(), json!({ "extension": { "max": "1h", "count": -1 } })),

@@ -114,6 +114,11 @@ impl PolicySet {
         self.get(name).is_some_and(Entry::has_limits)
     }
 
+    /// Whether any policy ends access that nobody uses.
+    pub fn any_idle_timeout(&self) -> bool {
+        self.entries.values().filter_map(Entry::readable).any(|policy| policy.idle_timeout.is_some())
+    }
+
     /// Whether any policy has limits.
     pub fn any_limits(&self) -> bool {
         self.limits

@@ -232,7 +232,7 @@ fn outcome(reason: Reason) -> RecordOutcome {
         Reason::Granted | Reason::Resumed => RecordOutcome::Begun,
         Reason::Extended => RecordOutcome::Moved,
         Reason::Suspended => RecordOutcome::Rested,
-        Reason::Expired | Reason::Revoked => RecordOutcome::Ended,
+        Reason::Expired | Reason::Idle | Reason::Revoked => RecordOutcome::Ended,
         Reason::ApprovalNeeded
         | Reason::AwaitingRecord
         | Reason::Binding

@@ -73,6 +73,7 @@ fn is_warning(event: Reason) -> bool {
         | Reason::Granted
         | Reason::GuardMissing
         | Reason::HistoryFull
+        | Reason::Idle
         | Reason::Justified
         | Reason::PolicyChanged
         | Reason::PolicyNotReady

@@ -19,7 +19,7 @@ use crate::core::decision::approvals::{Eligibility, Said};
 use crate::core::decision::period::Period;
 use crate::core::decision::snapshot::Snapshot;
 use crate::core::decision::validate::validate;
-use crate::core::lifecycle::active;
+use crate::core::lifecycle::active::{self, Allowed};
 use crate::core::lifecycle::break_glass::review_due;
 use crate::core::lifecycle::expiry::{Ended, ended};
 use crate::core::lifecycle::freeze;
@@ -32,6 +32,7 @@ use crate::core::model::duration;
 use crate::core::model::field_error::sentence;
 use crate::core::model::grant_scope::GrantScope;
 use crate::core::model::history::{join, shorten};
+use crate::core::policies::Policy;
 use crate::core::rbac::rules;
 
 /// What is decided, and why.
@@ -217,6 +218,9 @@ pub struct Grant {
     /// Until when; unknown as long as `from` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Time>,
+    /// After how long it ends early when it is proven that nobody used it for so long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
 }
@@ -305,8 +309,8 @@ pub fn explain(s: &Snapshot<'_>, now: Timestamp) -> Explanation {
 
 /// Access that has begun: what it is, and whether policy still allows it.
 fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_>, now: Timestamp) -> Explanation {
-    let freezes = match active::still_allowed(s, status, ask, now) {
-        Ok(allowed) => allowed.freezes,
+    let Allowed { policy, freezes } = match active::still_allowed(s, status, ask, now) {
+        Ok(allowed) => allowed,
         Err(why) => return Explanation::ended(State::Revoked, &why.to_string()),
     };
     let ahead = freeze::freeze_ahead(status, &freezes, ask, now);
@@ -318,7 +322,7 @@ fn running(s: &Snapshot<'_>, status: &AccessRequestStatus, ask: &ValidRequest<'_
     let grant = grant(ask, &GrantScope::recorded(status), period, true, Vec::new());
     let stages = stages::in_force(s, status);
     Explanation {
-        grant: Some(Grant { until: end, ..grant }),
+        grant: Some(Grant { until: end, idle_timeout: idle_timeout(policy), ..grant }),
         review: reviewed_afterwards(s, status),
         decides: status
             .policy
@@ -347,8 +351,14 @@ fn grant(ask: &ValidRequest<'_>, place: &GrantScope, period: Period, settled: bo
         },
         from: settled.then_some(Time(period.begin)),
         until: settled.then_some(Time(period.end)),
+        idle_timeout: None,
         approved_by,
     }
+}
+
+/// After how long without use access under a policy ends early, as people write it.
+fn idle_timeout(policy: &Policy) -> Option<String> {
+    policy.idle_timeout.map(duration::format)
 }
 
 fn reviewed_afterwards(s: &Snapshot<'_>, status: &AccessRequestStatus) -> Option<ReviewAfterwards> {

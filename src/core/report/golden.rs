@@ -128,6 +128,16 @@ fn what_looks_wrong_in_a_policy_and_the_way_out() {
             "lower max or count: who needs it longer can ask anew",
         ),
         (
+            Oddity::ShortIdle(SignedDuration::from_mins(4)),
+            "access ends under who reads for 4m what it showed",
+            "name 5m or more",
+        ),
+        (
+            Oddity::IdleNeverComes { timeout: hours(2), longest: hours(1) },
+            "no access lasts for longer than 1h, so none ends after 2h without use",
+            "name less than duration.max, or remove it",
+        ),
+        (
             Oddity::WindowsIgnored(DeniesAlways::of(&deny("p", json!({})))),
             "it denies always: its schedule was written for a version of Daypass that did not know the schedule of a Deny. \
              To have it deny in its windows alone, say what it does in emergencies, or change its spec otherwise: kubectl \

@@ -4,7 +4,7 @@
 
 use kube::ResourceExt;
 
-use crate::api::request::{AccessRequest, NarrowRule};
+use crate::api::request::{AccessRequest, GrantActivity, GrantUse, NarrowRule};
 use crate::api::subject::{RoleKind, RoleName};
 use crate::core::model::namespaces::selector;
 use crate::core::model::recurrence::Recurrence;
@@ -13,6 +13,23 @@ use crate::core::rbac::rules::describe;
 /// Its namespace and name.
 pub fn name(request: &AccessRequest) -> String {
     format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
+}
+
+/// How access that is over was used.
+pub fn use_of(activity: &GrantActivity) -> String {
+    let last = activity.last.as_ref().map(|last| format!(", the last at {}", last.0)).unwrap_or_default();
+    match (activity.used, activity.calls) {
+        (GrantUse::Used, 1) => format!("used: 1 call or more{last}"),
+        (GrantUse::Used, calls) => format!("used: {calls} calls or more{last}"),
+        (GrantUse::Redundant, _) => "approved and not needed: other bindings allowed what was done".to_owned(),
+        (GrantUse::NotUsed, _) => "approved and never used".to_owned(),
+        (GrantUse::Unknown, _) => "not known: not all audit logs arrived for all of its time".to_owned(),
+    }
+}
+
+/// When access ends before its time since nobody uses it for so long.
+pub fn ends_unused(length: &str) -> String {
+    format!("when it is proven that nobody used it for {length}")
 }
 
 /// Who asks.

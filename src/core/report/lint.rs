@@ -32,6 +32,8 @@ const WRITING: [&str; 3] = ["cluster-admin", "admin", "edit"];
 const LONG_REVIEW: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Longest access that nobody agrees to.
 const LONG_ACCESS: SignedDuration = SignedDuration::from_hours(24);
+/// The shortest time without use after which access should end: people read what they were shown.
+const SHORT_IDLE: SignedDuration = SignedDuration::from_mins(5);
 /// The most that extensions should add up to.
 const LONG_EXTENSION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -157,12 +159,26 @@ impl Subjected<'_> {
                 self.warn(warnings, "spec.breakGlass.reviewWithin", Oddity::LongReview(terms.within));
             }
         }
+        self.idle(warnings);
         if let Some(extension) = self.read.extension {
             let most = i32::try_from(extension.count).unwrap_or(i32::MAX);
             let total = extension.most.checked_mul(most).unwrap_or(SignedDuration::MAX);
             if total > LONG_EXTENSION {
                 self.warn(warnings, "spec.extension", Oddity::LongExtension(total));
             }
+        }
+    }
+
+    /// A time without use that comes too soon, or never. Extended access lasts longer, and recurring access each time.
+    fn idle(&self, warnings: &mut Vec<Warning>) {
+        let Some(timeout) = self.read.idle_timeout else { return };
+        let added = self.read.extension.map_or(SignedDuration::ZERO, |extension| extension.most);
+        let longest = self.read.longest.max(added);
+        if timeout < SHORT_IDLE {
+            self.warn(warnings, "spec.idleTimeout", Oddity::ShortIdle(timeout));
+        }
+        if timeout >= longest {
+            self.warn(warnings, "spec.idleTimeout", Oddity::IdleNeverComes { timeout, longest });
         }
     }
 

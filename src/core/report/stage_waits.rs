@@ -160,7 +160,7 @@ fn end_by(kind: RecordKind) -> Option<StageEnd> {
         | Reason::Failed => Some(StageEnd::Approved),
         Reason::Denied => Some(StageEnd::Denied),
         Reason::Lapsed => Some(StageEnd::Lapsed),
-        Reason::Revoked | Reason::Expired => Some(StageEnd::Withdrawn),
+        Reason::Revoked | Reason::Idle | Reason::Expired => Some(StageEnd::Withdrawn),
         Reason::WrittenInGap => Some(StageEnd::Replaced),
         Reason::PolicyChanged
         | Reason::PolicyNotReady

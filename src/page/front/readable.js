@@ -18,6 +18,7 @@ import { words } from './words.js';
  * @property {{ reviewers: Subject[], reviewWithin?: string }} [breakGlass]
  * @property {{ expression?: string, message?: string, name?: string }[]} [conditions]
  * @property {{ max: string, count?: number }} [extension]
+ * @property {string} [idleTimeout]
  * @property {Record<string, string | number>} [limits]
  * @property {'Deny' | 'Exempt'} [onBreakGlass]
  * @property {'Warn' | 'Suspend'} [onRoleChange]
@@ -50,7 +51,11 @@ export function sentences(policy) {
     },
     {
       term: w.also,
-      says: [...(spec.onRoleChange === 'Suspend' ? [w.suspends] : []), ...(spec.requireRecord ? [w.record] : [])],
+      says: [
+        ...(spec.onRoleChange === 'Suspend' ? [w.suspends] : []),
+        ...(spec.requireRecord ? [w.record] : []),
+        ...(spec.idleTimeout ? [w.idle(spec.idleTimeout)] : []),
+      ],
     },
   ];
   return all.filter((each) => each.says.length);

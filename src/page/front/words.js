@@ -398,6 +398,7 @@ const policy = {
   }),
   suspends: 'Access rests when its role is changed.',
   record: 'Access begins only when the archive has the decision.',
+  idle: (/** @type {string} */ length) => `Access ends when it is proven that nobody used it for ${length}.`,
 };
 
 /** What happened, by the word of the history. @type {Named} */
@@ -434,6 +435,7 @@ const event = {
   Lapsed: 'Lapsed',
   Expired: 'Expired',
   Revoked: 'Revoked',
+  Idle: 'Ended, not used',
   Failed: 'Failed',
   BindingRestored: 'Binding restored',
   HistoryFull: 'History full',

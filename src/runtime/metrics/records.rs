@@ -23,6 +23,8 @@ pub struct RecordFigures {
     failures: Counter,
     removed: Counter,
     lost_texts: Counter,
+    servers: Gauge,
+    servers_heard: Gauge,
 }
 
 /// How far an archive is behind, when it is asked for.
@@ -34,6 +36,10 @@ pub struct RecordsBehind {
     pub oldest: Duration,
     /// How many of them it does not take.
     pub stuck: usize,
+    /// How many API servers there are whose audit logs it should hear.
+    pub servers: usize,
+    /// How many of them it hears.
+    pub servers_heard: usize,
 }
 
 impl Default for RecordFigures {
@@ -46,6 +52,8 @@ impl Default for RecordFigures {
             failures: Counter::default(),
             removed: Counter::default(),
             lost_texts: Counter::default(),
+            servers: Gauge::default(),
+            servers_heard: Gauge::default(),
         }
     }
 }
@@ -54,7 +62,11 @@ impl RecordFigures {
     /// Has them shown.
     pub(super) fn register(&self, r: &mut Registry) {
         // Without `..`, so that a figure that is not registered below is an unused variable.
-        let Self { waiting, stuck, oldest, took, failures, removed, lost_texts } = self;
+        let Self { waiting, stuck, oldest, took, failures, removed, lost_texts, servers, servers_heard } = self;
+        let help = "API servers of the cluster, where the archive hears their audit logs";
+        r.register("api_servers", help, servers.clone());
+        let help = "API servers whose audit log arrives at the archive, as far as the replica that leads knows";
+        r.register("api_servers_heard", help, servers_heard.clone());
         r.register("unrecorded_requests", "Requests with records that no archive has acknowledged", waiting.clone());
         let help =
             "Requests of which the archive holds something else than their history says, or refuses what it says";
@@ -93,6 +105,8 @@ impl RecordFigures {
     pub(super) fn show(&self, behind: RecordsBehind) {
         self.waiting.set(number(behind.waiting));
         self.stuck.set(number(behind.stuck));
+        self.servers.set(number(behind.servers));
+        self.servers_heard.set(number(behind.servers_heard));
         self.oldest.set(i64::try_from(behind.oldest.as_secs()).unwrap_or(i64::MAX));
     }
 }

@@ -46,7 +46,7 @@ fn what_can_be_counted_is_counted_anew_each_time() {
         foreign_bindings: 7,
         queue_depth: 6,
         clock_ahead: SignedDuration::from_millis(-7_500),
-        records: RecordsBehind { waiting: 8, oldest: Duration::from_secs(9), stuck: 1 },
+        records: RecordsBehind { waiting: 8, oldest: Duration::from_secs(9), stuck: 1, servers: 3, servers_heard: 2 },
         policies: None,
     });
     assert!(lines(&metrics, "requests").contains(&r#"daypass_requests{state="Active"} 3"#.to_owned()));
@@ -61,6 +61,8 @@ fn what_can_be_counted_is_counted_anew_each_time() {
     assert_eq!(sample("unrecorded_requests"), "daypass_unrecorded_requests 8");
     assert_eq!(sample("oldest_unrecorded_seconds"), "daypass_oldest_unrecorded_seconds 9");
     assert_eq!(sample("unrecordable_requests"), "daypass_unrecordable_requests 1");
+    assert!(lines(&metrics, "api_servers").contains(&"daypass_api_servers 3".to_owned()));
+    assert_eq!(sample("api_servers_heard"), "daypass_api_servers_heard 2");
     assert_eq!(sample("clock_difference_seconds"), "daypass_clock_difference_seconds -7.5");
 }
 

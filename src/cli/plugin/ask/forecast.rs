@@ -10,6 +10,7 @@ use crate::api::subject::Subject;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
+use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen, Unseen};
 use crate::core::policies::Entry;
 use crate::core::report::alternatives::{Alternative, alternatives};
@@ -211,6 +212,8 @@ impl Forecast {
             Self::Granted { policy, grant, sure: true } => {
                 let long = length(grant.as_ref());
                 text.line(TextSpan::new(format!("granted at once{long}: policy {policy} allows it"), Tone::Good));
+                let idle = grant.iter().filter_map(|grant| grant.idle_timeout.as_ref());
+                idle.for_each(|length| text.line(format!("it ends early {}", words::ends_unused(length))));
             }
             Self::Granted { policy, sure: false, .. } => text.line(TextSpan::new(
                 format!("policy {policy} would allow it at once, but you do not see all that decides"),

@@ -117,6 +117,8 @@ pub struct DeliverySetup {
     pub url: String,
     /// For how long a request stays then. None: for good.
     pub retention: Option<String>,
+    /// Whether the archive hears the audit logs of the API servers.
+    pub hears: bool,
 }
 
 /// What the API server says of an archive.
@@ -147,7 +149,11 @@ impl InstalledController {
         let retention = || values("--retention").next().map(str::to_owned);
         let archive = values("--archive").next();
         Some(Self {
-            archive: archive.map(|url| DeliverySetup { url: url.to_owned(), retention: retention() }),
+            archive: archive.map(|url| DeliverySetup {
+                url: url.to_owned(),
+                retention: retention(),
+                hears: args.iter().any(|arg| arg == "--activity"),
+            }),
             name: deployment.name_any(),
             image: container.image.clone().unwrap_or_default(),
             version: label("app.kubernetes.io/version"),

@@ -89,6 +89,7 @@ fn facts(explanation: &Explanation, notes: &[String]) -> Vec<String> {
     if let Some(grant) = &explanation.grant {
         let verb = if explanation.outcome == Outcome::Granted { "grants" } else { "would grant" };
         facts.push(format!("{verb}: {}", granted(grant)));
+        facts.extend(grant.idle_timeout.iter().map(|length| format!("ends early: {}", words::ends_unused(length))));
     }
     if let Some(moves) = &explanation.extension {
         facts.push(format!("moves: the end of {} from {} to {}", moves.of, moves.from.0, moves.to.0));

@@ -9,7 +9,7 @@ use super::archived::{self, NoArchive, PAGE};
 use super::item::HistoryItem;
 use super::still_there;
 use crate::api::record::RecordKind;
-use crate::api::request::AccessRequest;
+use crate::api::request::{AccessRequest, GrantActivity};
 use crate::archive::store::search::Search;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
@@ -37,11 +37,16 @@ pub enum WantedLife {
 #[derive(Debug, PartialEq)]
 pub struct RequestLife {
     pub items: Vec<HistoryItem>,
+    /// How its access was used, where the request is still there and says so.
+    pub activity: Option<GrantActivity>,
 }
 
-/// The records of requests, by their UIDs.
+/// The records of requests, by their UIDs, and how the access of some was used.
 #[derive(Default)]
-struct KnownLives(BTreeMap<String, BTreeMap<u32, HistoryItem>>);
+struct KnownLives {
+    items: BTreeMap<String, BTreeMap<u32, HistoryItem>>,
+    activity: BTreeMap<String, GrantActivity>,
+}
 
 impl WantedLife {
     /// What is meant by a word that may be either.
@@ -104,6 +109,8 @@ pub async fn named(
     let home = if there.is_empty() { None } else { still_there::home(cluster).await };
     for request in &there {
         known.add(HistoryItem::of_request(request, home.as_deref()));
+        let activity = request.status.as_ref().and_then(|status| status.activity.clone());
+        known.activity.extend(request.uid().zip(activity));
     }
     Ok(known.in_order())
 }
@@ -134,7 +141,7 @@ impl KnownLives {
         };
         match read.await {
             Ok(()) => Ok(true),
-            Err(NoArchive::Silent(why)) if !self.0.is_empty() => Err(NoArchive::Silent(why).error(place)),
+            Err(NoArchive::Silent(why)) if !self.items.is_empty() => Err(NoArchive::Silent(why).error(place)),
             Err(none) => none.say(place, console).map(|()| false),
         }
     }
@@ -142,13 +149,16 @@ impl KnownLives {
     /// Those that are known stay as they are.
     fn add(&mut self, items: Vec<HistoryItem>) {
         for item in items {
-            let life = self.0.entry(item.record.request.uid.clone()).or_default();
+            let life = self.items.entry(item.record.request.uid.clone()).or_default();
             life.entry(item.record.index).or_insert(item);
         }
     }
 
     fn in_order(self) -> Vec<RequestLife> {
-        let lives = self.0.into_values().map(|life| RequestLife { items: life.into_values().collect() });
+        let Self { items, mut activity } = self;
+        let lives = items
+            .into_iter()
+            .map(|(uid, life)| RequestLife { items: life.into_values().collect(), activity: activity.remove(&uid) });
         let mut lives: Vec<RequestLife> = lives.collect();
         lives.sort_by_key(|life| life.items.first().map(|item| item.record.at.0));
         lives

@@ -3,6 +3,7 @@
 use super::item::HistoryItem;
 use super::lives::RequestLife;
 use crate::api::record::{Record, RecordOutcome};
+use crate::api::request::GrantActivity;
 use crate::cli::plugin::output::format::FormatArgs;
 use crate::cli::plugin::output::table::Table;
 use crate::cli::plugin::output::text::{Text, TextSpan, Tone};
@@ -44,7 +45,7 @@ pub fn life(life: &RequestLife, format: &FormatArgs) -> Text {
     let changed = records.iter().rfind(|record| record.outcome != RecordOutcome::Noted);
     text.spans(vec![TextSpan::new(name, Tone::Strong), " ".into(), what(changed.unwrap_or(last))]);
     text.gap();
-    text.extend(facts(&records, last));
+    text.extend(facts(&records, last, life.activity.as_ref()));
     text.gap();
     let mut table = format.table(&["WHEN", "WHAT", "BY", "WORDS"], &[]);
     for record in records {
@@ -56,7 +57,7 @@ pub fn life(life: &RequestLife, format: &FormatArgs) -> Text {
 }
 
 /// What was asked for and given, a fact a line, as the last record has it.
-fn facts(records: &[&Record], last: &Record) -> Text {
+fn facts(records: &[&Record], last: &Record, activity: Option<&GrantActivity>) -> Text {
     let mut table = Table::new(&[]).without_heads(true);
     let mut fact = |name: &str, words: Option<String>| {
         if let Some(words) = words.filter(|words| !words.is_empty()) {
@@ -78,6 +79,7 @@ fn facts(records: &[&Record], last: &Record) -> Text {
     fact("risk", last.access.risk.clone());
     fact("policy", last.policy.as_ref().map(|policy| format!("{}, generation {}", policy.name, policy.generation)));
     fact("approved", Some(last.approved_by.join(", ")));
+    fact("used", activity.map(words::use_of));
     let gap = last.left_out.as_ref().filter(|gap| gap.count > 0);
     fact("left out", gap.map(|gap| format!("{} entries that its history had no room for", gap.count)));
     fact("uid", Some(last.request.uid.clone()));

@@ -63,7 +63,7 @@ fn table(choice: &Choice, listed: &ContextAnswers<ListedHere>) -> Text {
     let with_namespaces = listed.are_named || listed.answers.iter().any(|of| of.answer.0 == Where::Everywhere);
     let heads: &[&str] = if with_namespaces { &["NAMESPACE"] } else { &[] };
     let heads = [listed.head(), heads, &["NAME", "REQUESTER", "ROLE", "STATE", "UNTIL", "AGE"]].concat();
-    let mut table = format.table(&heads, &["RISK", "POLICY", "REASON"]);
+    let mut table = format.table(&heads, &["RISK", "POLICY", "USED", "REASON"]);
     for (of, request) in listed.answers.iter().flat_map(|of| of.answer.1.iter().map(move |request| (of, request))) {
         let until = words::until(request).map(|until| until.to_string()).unwrap_or_default();
         let mut row: Vec<TextSpan> = of.cell().into_iter().collect();
@@ -79,7 +79,9 @@ fn table(choice: &Choice, listed: &ContextAnswers<ListedHere>) -> Text {
         if format.is_wide() {
             let policy = request.status.as_ref().and_then(|status| status.policy.as_ref());
             let policy = policy.map(|policy| policy.name.clone()).unwrap_or_default();
-            row.extend([words::risk(request), policy.into(), request.spec.reason.clone().into()]);
+            let used = request.status.as_ref().and_then(|status| status.activity.as_ref());
+            let used = used.map(|activity| activity.used.as_str()).unwrap_or_default();
+            row.extend([words::risk(request), policy.into(), used.into(), request.spec.reason.clone().into()]);
         }
         table.row(row);
     }

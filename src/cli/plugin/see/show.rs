@@ -155,6 +155,7 @@ pub fn facts(request: &AccessRequest, status: &AccessRequestStatus, now: Timesta
     for reason in status.risk.iter().flat_map(|risk| &risk.reasons) {
         fact("", Some(reason.as_str().into()));
     }
+    fact("used", Some(words::used(request)));
     fact("policy", status.policy.as_ref().map(|policy| policy.name.as_str().into()));
     for (who, review) in &status.reviews {
         let comment = review.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
@@ -178,6 +179,21 @@ mod tests {
     use super::*;
     use crate::core::laws::fixtures::{noon, request};
     use serde_json::json;
+
+    #[test]
+    fn a_page_says_how_access_was_used() {
+        let page = |activity: serde_json::Value| {
+            let mut request = request(json!({}));
+            let status = json!({ "state": "Expired", "activity": activity });
+            request.status = Some(serde_json::from_value(status).unwrap());
+            page(&request, noon()).to_string()
+        };
+        let used = page(json!({ "used": "Used", "calls": 7, "last": noon().to_string() }));
+        assert!(used.contains("7 calls") && used.contains("2026-11-23T12:00:00Z"), "{used}");
+        let never = page(json!({ "used": "NotUsed", "calls": 0 }));
+        assert!(never.contains("never used"), "{never}");
+        assert!(!page(json!(null)).contains("used"));
+    }
 
     #[test]
     fn a_page_has_all_that_an_approver_agrees_to() {

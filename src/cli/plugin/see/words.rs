@@ -4,11 +4,11 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use crate::api::request::{AccessRequest, State};
+use crate::api::request::{AccessRequest, GrantUse, State};
 use crate::api::risk::RiskLevel;
 use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::core::model::duration;
-pub use crate::core::report::in_words::{begins, length, name, place, requester, role, what};
+pub use crate::core::report::in_words::{begins, ends_unused, length, name, place, requester, role, use_of, what};
 
 /// Its state, in the tone that goes with it.
 pub fn state(request: &AccessRequest) -> TextSpan {
@@ -35,6 +35,13 @@ pub fn risk(request: &AccessRequest) -> TextSpan {
         Some(RiskLevel::High | RiskLevel::Critical | RiskLevel::Unknown) | None => Tone::Bad,
     };
     TextSpan::new(risk.level.as_str(), tone)
+}
+
+/// How its access was used, in the tone that goes with it; nothing where that is not told.
+pub fn used(request: &AccessRequest) -> TextSpan {
+    let Some(activity) = request.status.as_ref().and_then(|status| status.activity.as_ref()) else { return "".into() };
+    let tone = if activity.used == GrantUse::NotUsed { Tone::Waiting } else { Tone::Plain };
+    TextSpan::new(use_of(activity), tone)
 }
 
 /// How long ago it was made: the largest unit alone, as kubectl has it.

@@ -20,7 +20,7 @@ use crate::runtime::judged_clock::Witness;
 /// How long a token of the canary is asked for, in seconds.
 const TOKEN_SECONDS: i64 = 3600;
 /// When a token is renewed: well before its end.
-const TOKEN_AGE: Duration = Duration::from_secs(1800);
+pub(super) const TOKEN_AGE: Duration = Duration::from_secs(1800);
 
 /// The canary's own account, signed in.
 pub(super) struct CanaryAccount {
@@ -49,13 +49,8 @@ impl CanaryAccount {
 
     async fn sign_in(canary: &Canary) -> Result<Self, CannotTry> {
         let since = Instant::now();
-        let accounts: Api<ServiceAccount> = Api::namespaced(canary.client.clone(), &canary.namespace);
-        let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
-        let asked = TokenRequest { spec, ..TokenRequest::default() };
-        let token = accounts.create_token_request(CANARY, &PostParams::default(), &asked).await?;
-        let token = token.status.map(|status| status.token).unwrap_or_default();
         let mut config = canary.config.clone();
-        config.auth_info = serde_json::from_value::<AuthInfo>(json!({ "token": token }))?;
+        config.auth_info = login(&canary.client, &canary.namespace).await?;
         let writes = client::gated(config.clone(), &canary.hearers, canary.leadership.clone())?;
         Ok(Self { tries: client::heard(config, &canary.hearers)?, writes, since })
     }
@@ -64,6 +59,16 @@ impl CanaryAccount {
     pub fn requests(&self, canary: &Canary) -> Api<AccessRequest> {
         Api::namespaced(self.writes.clone(), &canary.namespace)
     }
+}
+
+/// What somebody is the canary by, for an hour.
+pub(super) async fn login(client: &Client, namespace: &str) -> Result<AuthInfo, CannotTry> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
+    let asked = TokenRequest { spec, ..TokenRequest::default() };
+    let token = accounts.create_token_request(CANARY, &PostParams::default(), &asked).await?;
+    let token = token.status.map(|status| status.token).unwrap_or_default();
+    Ok(serde_json::from_value::<AuthInfo>(json!({ "token": token }))?)
 }
 
 /// Who the API server says that a client is, as a request of it has to say, and its time, by which it dates objects; this

@@ -173,6 +173,7 @@ fn canary(script: &Script, guards: &[&str], leads: bool) -> (Canary, Seat) {
         served: ServedNamespaces::Cluster,
         requests: reflector::store().0,
         doubts: Arc::default(),
+        uses: Arc::new(GrantUses::new(false)),
         memory: Mutex::new(Memory { account: Some(CanaryAccount::signed_in(script.client())), ..Memory::default() }),
     };
     (canary, seat)

@@ -12,6 +12,7 @@ use crate::controller::error::Error;
 use crate::controller::loops::bind_rights;
 use crate::controller::loops::related::Related;
 use crate::controller::observe::{self, Rules};
+use crate::core::activity::idle::UsesHeard;
 use crate::core::guard::Guard;
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::PolicySet;
@@ -40,6 +41,8 @@ pub(super) struct Facts<'a> {
     pub(super) related: Related,
     /// Other requests under policies that have limits.
     pub(super) others: Vec<Counted>,
+    /// What the archive said of the use of its grant.
+    pub(super) uses: Option<Arc<UsesHeard>>,
     /// Held while those must not become more.
     counting_lock: Option<OwnedMutexGuard<()>>,
     /// Policies and namespaces that this pass has read.
@@ -59,6 +62,7 @@ impl<'a> Facts<'a> {
             extent: None,
             related: Related::default(),
             others: Vec::new(),
+            uses: None,
             counting_lock: None,
             fresh_rules: None,
         }
@@ -106,6 +110,7 @@ impl<'a> Facts<'a> {
 
     /// Takes role and related requests from the stores, unless this pass has read them.
     pub(super) fn see(&mut self, request: &AccessRequest, namespaces: &Namespaces) {
+        self.uses = request.metadata.uid.as_deref().and_then(|uid| self.context.stores.uses.of(uid));
         if self.are_fresh() {
             return;
         }

@@ -59,7 +59,7 @@ fn activity_of_entry(reason: Reason) -> OcsfActivity {
     // Without a wildcard, so that whoever adds a reason has to say.
     match reason {
         Reason::Granted | Reason::Failed => OcsfActivity::AssignPrivileges,
-        Reason::Expired | Reason::Revoked => OcsfActivity::RevokePrivileges,
+        Reason::Expired | Reason::Idle | Reason::Revoked => OcsfActivity::RevokePrivileges,
         Reason::Suspended => OcsfActivity::Suspend,
         Reason::Resumed => OcsfActivity::Resume,
         Reason::ApprovalNeeded

@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    Approver, Because, Deciding, Explanation, Judged, Moves, Outcome, ReviewAfterwards, StageProgress, StageState,
-    Verdict, grant, without_effect, written,
+    Approver, Because, Deciding, Explanation, Grant, Judged, Moves, Outcome, ReviewAfterwards, StageProgress,
+    StageState, Verdict, grant, idle_timeout, without_effect, written,
 };
 use crate::api::policy::{Effect, Stage};
 use crate::api::request::AccessRequestStatus;
@@ -132,10 +132,13 @@ impl Account<'_, '_> {
         let approved_by = explanation.grant.take().map(|grant| grant.approved_by).unwrap_or_default();
         if let RequestKind::Extension { of, .. } = ask.aim {
             explanation.extension = Some(Moves { of: of.to_owned(), from: Time(period.begin), to: Time(period.end) });
-            explanation.grant = Some(grant(ask, place, period, true, approved_by));
+            explanation.grant =
+                Some(Grant { idle_timeout: idle_timeout(policy), ..grant(ask, place, period, true, approved_by) });
             return;
         }
-        explanation.grant = Some(grant(ask, place, period, yes || ask.start.is_some(), approved_by));
+        let settled = yes || ask.start.is_some();
+        let grant = grant(ask, place, period, settled, approved_by);
+        explanation.grant = Some(Grant { idle_timeout: idle_timeout(policy), ..grant });
         if let (RequestKind::BreakGlass, Some(terms)) = (ask.aim, &policy.break_glass) {
             let by = Time(later(period.begin, terms.within));
             explanation.review =

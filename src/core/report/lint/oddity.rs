@@ -32,6 +32,10 @@ pub enum Oddity {
     LongReview(SignedDuration),
     /// Extensions add up to much.
     LongExtension(SignedDuration),
+    /// Access would end so soon that it ends under those who use it.
+    ShortIdle(SignedDuration),
+    /// The time without use is no shorter than any access.
+    IdleNeverComes { timeout: SignedDuration, longest: SignedDuration },
     /// Its windows do not count, since an earlier version did not know them; in words.
     WindowsIgnored(DeniesAlways),
     /// Its windows leave no time for access.
@@ -79,6 +83,8 @@ impl Oddity {
             Self::Unrecorded(_) => unrecorded::WAY_OUT.into(),
             Self::LongReview(_) => "name a week (168h) or less".into(),
             Self::LongExtension(_) => "lower max or count: who needs it longer can ask anew".into(),
+            Self::ShortIdle(_) => "name 5m or more".into(),
+            Self::IdleNeverComes { .. } => "name less than duration.max, or remove it".into(),
             Self::WindowsIgnored(_) => {
                 "set spec.onBreakGlass, or change the spec otherwise, and its windows count".into()
             }
@@ -119,6 +125,13 @@ impl fmt::Display for Oddity {
             }
             Self::LongExtension(total) => {
                 write!(f, "a grant can be extended by {} in all, more than 30 days", duration::format(*total))
+            }
+            Self::ShortIdle(timeout) => {
+                write!(f, "access ends under who reads for {} what it showed", duration::format(*timeout))
+            }
+            Self::IdleNeverComes { timeout, longest } => {
+                let (timeout, longest) = (duration::format(*timeout), duration::format(*longest));
+                write!(f, "no access lasts for longer than {longest}, so none ends after {timeout} without use")
             }
             Self::WindowsIgnored(why) => write!(f, "{why}"),
             Self::WindowsAlways => f.write_str("its windows leave no minute of the week out, so it denies always"),

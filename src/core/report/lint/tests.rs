@@ -247,6 +247,16 @@ fn long_reviews_and_extensions_are_warned_of() {
     let extension = |max: &str, count: i32| json!({ "extension": { "max": max, "count": count } });
     alone(extension("24h", 31), "spec.extension", Some(Oddity::LongExtension(hours(744))));
     alone(extension("24h", 30), "spec.extension", None);
+    let idle = |timeout: &str| json!({ "idleTimeout": timeout, "duration": { "max": "2h" } });
+    let minutes = SignedDuration::from_mins;
+    alone(idle("4m"), "spec.idleTimeout", Some(Oddity::ShortIdle(minutes(4))));
+    alone(idle("5m"), "spec.idleTimeout", None);
+    let never = Oddity::IdleNeverComes { timeout: hours(2), longest: hours(2) };
+    alone(idle("2h"), "spec.idleTimeout", Some(never));
+    alone(idle("119m"), "spec.idleTimeout", None);
+    let extended =
+        json!({ "idleTimeout": "2h", "duration": { "max": "2h" }, "extension": { "max": "3h", "count": 1 } });
+    alone(extended, "spec.idleTimeout", None);
 }
 
 #[test]

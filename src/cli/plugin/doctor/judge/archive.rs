@@ -1,12 +1,13 @@
 //! Whether what happens is recorded elsewhere, so that requests may go when they are over.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 
 use super::running::{figure, look_at_pods};
 use super::unknown;
 use crate::api::request::AccessRequest;
 use crate::cli::plugin::doctor::facts::{ArchiveSeen, DeliverySetup, HealthFacts, Looked, RequestsSeen};
-use crate::cli::plugin::doctor::finding::{CheckFinding, HealthCheck};
+use crate::cli::plugin::doctor::finding::{CheckFinding, FindingLevel, HealthCheck};
 use crate::cli::plugin::doctor::marked::{MarkedText, NameKind};
 use crate::core::record::outbox::to_note;
 
@@ -23,13 +24,17 @@ pub fn archive(facts: &HealthFacts) -> Vec<CheckFinding> {
         Ok(None) => return Vec::new(),
         Err(_) => return unknown(CHECK, &facts.controller).into_iter().collect(),
     };
-    let Some(setup) = &controller.archive else { return vec![none(&facts.requests)] };
+    let Some(setup) = &controller.archive else {
+        return std::iter::once(none(&facts.requests)).chain(in_vain(facts, false)).collect();
+    };
     let now = facts.clock.now;
     let metrics: Vec<&str> =
         facts.probes.iter().filter_map(|probe| probe.metrics.as_ref().ok()).map(|(_, text)| text.as_str()).collect();
     let mut findings = vec![answers(setup, &facts.archive), retention(setup)];
     findings.extend(facts.requests.as_ref().ok().map(|seen| unrecorded(seen, now)));
     findings.extend(unrecordable(&metrics));
+    findings.extend(setup.hears.then(|| heard(&metrics)));
+    findings.extend(in_vain(facts, setup.hears));
     findings
 }
 
@@ -101,6 +106,32 @@ fn unrecorded(seen: &RequestsSeen, now: Timestamp) -> CheckFinding {
     finding.of("delivery")
 }
 
+/// Of which API servers the audit log arrives. The replica that leads knows, and the others say zero.
+fn heard(metrics: &[&str]) -> CheckFinding {
+    let most = |name: &str| metrics.iter().filter_map(|text| figure(text, name)).reduce(f64::max);
+    let finding = match (most("daypass_api_servers"), most("daypass_api_servers_heard")) {
+        (Some(servers), Some(heard)) => {
+            let text = MarkedText::of("heard of ").value(heard).words(" of ").value(servers).words(" API servers");
+            let fix = "until all are heard no use of access is proven and none ends as idle: see whether the audit log of each \
+                       is sent, and the log of the replica that leads";
+            if servers > 0.0 && heard >= servers { CHECK.ok(text) } else { CHECK.warning(text).fix(fix) }
+        }
+        _ => CHECK.found(FindingLevel::Unknown, "no replica says of which API servers the audit log arrives"),
+    };
+    finding.of("activity")
+}
+
+/// Policies that would end access that nobody uses, where that is never proven.
+fn in_vain(facts: &HealthFacts, hears: bool) -> Option<CheckFinding> {
+    let policies = facts.policies.as_ref().ok().filter(|_| !hears)?;
+    let ends = policies.iter().filter_map(|policy| policy.0.as_ref().ok()).filter(|p| p.spec.idle_timeout.is_some());
+    let names: Vec<String> = ends.map(ResourceExt::name_any).collect();
+    let first = names.first()?;
+    let text = MarkedText::of("policies with idleTimeout: ").value(names.len()).words(", such as ").object(first);
+    let text = text.words("; no archive hears the audit logs, so nothing ends as idle");
+    Some(CHECK.warning(text).fix("set archive.audit.enabled, or take idleTimeout out").of("activity"))
+}
+
 /// Requests that the archive refuses, as far as a replica counts them.
 fn unrecordable(metrics: &[&str]) -> Option<CheckFinding> {
     let counts = metrics.iter().filter_map(|text| figure(text, "daypass_unrecordable_requests"));
@@ -117,13 +148,13 @@ fn unrecordable(metrics: &[&str]) -> Option<CheckFinding> {
 mod tests {
     use super::*;
     use crate::cli::plugin::doctor::facts::{RequestStanding, UnreadFact};
-    use crate::cli::plugin::doctor::finding::FindingLevel::{self, Error, Note, Ok as Good, Unknown, Warning};
+    use crate::cli::plugin::doctor::finding::FindingLevel::{Error, Note, Ok as Good, Unknown, Warning};
     use crate::cli::plugin::requests::Where;
     use crate::core::laws::fixtures::{noon, request};
     use serde_json::json;
 
     fn setup(url: &str) -> DeliverySetup {
-        DeliverySetup { url: url.to_owned(), retention: Some("720h".to_owned()) }
+        DeliverySetup { url: url.to_owned(), retention: Some("720h".to_owned()), hears: false }
     }
 
     #[test]
@@ -158,6 +189,17 @@ mod tests {
             [Good, Good, Warning, Warning]
         );
         assert_eq!(none(&Ok(seen(None, 60))).level, Note);
+    }
+
+    #[test]
+    fn api_servers_that_are_not_heard_are_warned_of() {
+        let level = |servers: u32, of: u32| {
+            let text = format!("daypass_api_servers {of}\ndaypass_api_servers_heard {servers}\n");
+            heard(&["daypass_api_servers 2\ndaypass_api_servers_heard 0\n", &text]).level
+        };
+        assert_eq!([level(2, 2), level(1, 2), level(0, 2)], [Good, Warning, Warning]);
+        assert_eq!(heard(&["daypass_api_servers 0\ndaypass_api_servers_heard 0\n"]).level, Warning);
+        assert_eq!(heard(&[]).level, Unknown);
     }
 
     #[test]
