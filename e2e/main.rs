@@ -32,6 +32,7 @@ mod harness_check;
 mod hindered;
 mod identity;
 mod identity_ways;
+mod idle;
 mod image;
 mod leader;
 mod mail;
@@ -116,6 +117,7 @@ fn trials() -> Vec<Trial> {
         break_glass::trials(),
         identity::trials(),
         identity_ways::trials(),
+        idle::trials(),
         revoke::trials(),
         schedule::trials(),
         admission::trials(),

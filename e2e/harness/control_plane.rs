@@ -11,7 +11,7 @@ use super::kubeconfig;
 use super::kubectl::{Kubectl, Output, Tool};
 use super::process::{self, Keeper, Process};
 use super::readiness;
-use super::servers::{self, Layout};
+use super::servers::{self, Layout, free_ports};
 use super::users::{self, User};
 use super::wait::poll;
 use super::webhook::{self, Webhook};
@@ -29,6 +29,24 @@ pub struct ControlPlane {
     _keeper: Keeper,
     layout: Layout,
     binaries: Binaries,
+}
+
+/// One more API server on the etcd of a control plane.
+pub struct SecondApiServer {
+    pub port: u16,
+    /// The file that it writes its audit events to.
+    pub audit_file: PathBuf,
+    process: Process,
+    folder: PathBuf,
+    authority: PathBuf,
+}
+
+impl SecondApiServer {
+    /// A kubeconfig file of a user that leads to it.
+    pub fn kubeconfig(&self, user: User) -> PathBuf {
+        let url = format!("https://127.0.0.1:{}", self.port);
+        kubeconfig::write(&self.folder, user.login, &url, &self.authority, &user.token())
+    }
 }
 
 /// Why a control plane did not start.
@@ -203,6 +221,25 @@ impl ControlPlane {
         guard(&self.api_server).pid()
     }
 
+    /// Starts one more API server on the same etcd, with an audit log of its own, for as long as it is not dropped.
+    pub async fn start_second_api_server(&self) -> SecondApiServer {
+        let [port] = free_ports();
+        let args = self.layout.second_api_server_args(port);
+        let process = Process::spawn(self.dir(), "second-apiserver", &self.binaries.kube_apiserver, &args, &[]);
+        let (folder, authority) = (self.dir().join("kubeconfig-of-second"), self.layout.authority());
+        let mut second =
+            SecondApiServer { port, audit_file: self.layout.second_audit_log(), process, folder, authority };
+        let client = kubeconfig::client(&second.kubeconfig(users::ADMIN)).await;
+        super::eventually("the second API server is ready", START_LIMIT, async || {
+            if let Some(end) = second.process.gone() {
+                panic!("{end}");
+            }
+            readiness::api_server(&client).await
+        })
+        .await;
+        second
+    }
+
     /// Stops etcd as a crash would.
     pub fn stop_etcd(&self) {
         guard(&self.etcd).kill();
@@ -300,6 +337,11 @@ impl ControlPlane {
     /// The kubeconfig of an audit webhook: an API server that is started while it is there sends its events by it.
     pub fn audit_webhook_file(&self) -> PathBuf {
         self.layout.audit_webhook()
+    }
+
+    /// The port of the API server.
+    pub fn port(&self) -> u16 {
+        self.layout.port()
     }
 
     /// The API server's audit events so far.

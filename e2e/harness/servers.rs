@@ -85,6 +85,23 @@ impl Layout {
         self.folder.join("certificates/apiserver.key")
     }
 
+    /// The port of the API server.
+    pub fn port(&self) -> u16 {
+        self.api_server
+    }
+
+    /// The audit log of a second API server.
+    pub fn second_audit_log(&self) -> PathBuf {
+        self.folder.join("second-audit.log")
+    }
+
+    /// What a second API server on the same etcd is started with: it proves itself as the first does.
+    pub fn second_api_server_args(&self, port: u16) -> Vec<String> {
+        let own = [format!("--secure-port={port}"), format!("--audit-log-path={}", self.second_audit_log().display())];
+        // Of a flag that is given twice the last counts.
+        self.api_server_args().into_iter().chain(own).collect()
+    }
+
     pub fn audit_log(&self) -> PathBuf {
         self.folder.join("audit.log")
     }
