@@ -16,20 +16,36 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::attack::call::create;
-use crate::harness::binaries::Version;
+use crate::harness::binaries::{self, Version};
 use crate::harness::cast::{SOON, assert_refused_by, assert_says, falls_short, request};
 use crate::harness::issuer::{self, Issuer};
 use crate::harness::plugin::Plugin;
 use crate::harness::servers::AUDIT_POLICY;
 use crate::harness::trial::private_control_plane;
 use crate::harness::users::{ADMIN, ALICE, MALLORY};
-use crate::harness::{Cluster, ControlPlane, Controller, Daypass, eventually};
+use crate::harness::{Cluster, ControlPlane, Controller, Daypass, eventually, without_cluster};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("extra::what_a_login_says_is_recorded_and_asked_for", || private_control_plane(recorded)),
+        without_cluster("extra::the_example_holds", example),
         Trial::test("extra::without_a_stamp_people_write_it_and_it_is_verified", || private_control_plane(verified)),
     ]
+}
+
+/// Its PolicyTest holds, and the chart records what its policies ask for and its API server brings.
+fn example() {
+    let folder = binaries::repository().join("examples/login");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-daypass"));
+    let output = command.args(["policy", "test", "policies.yaml", "test.yaml"]).current_dir(&folder).output().unwrap();
+    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && printed.contains(" passed, 0 failed"), "{printed}");
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
+    assert_eq!(values["identity"]["extraKeys"], json!([AMR, COUNTRY]));
+    let login: Value = serde_saphyr::from_str(&read("authentication.yaml")).unwrap();
+    let keys = login["jwt"][0]["claimMappings"]["extra"].as_array().unwrap();
+    assert_eq!(keys.iter().map(|key| &key["key"]).collect::<Vec<_>>(), [AMR, COUNTRY]);
 }
 
 /// How somebody signed in.
@@ -40,25 +56,24 @@ const COUNTRY: &str = "example.com/country";
 const UNNAMED: &str = "example.com/session";
 /// The chart records the first two.
 const KEYS: &str = "identity.extraKeys={example.com/amr,example.com/country}";
+/// What the tokens of service accounts say. Where it is recorded, the canary has to say it of itself.
+const CREDENTIAL: &str = ",authentication.kubernetes.io/credential-id";
 
-/// One whose API server knows people by ID tokens, and what they say of the login.
+/// The example, as it is told to an API server.
+const AUTHENTICATION: &str = "examples/login/authentication.yaml";
+
+/// One whose API server knows people by ID tokens, and what they say of the login, as the example has it; and one thing that
+/// nobody asks for.
 async fn control_plane(issuer: &Issuer) -> Arc<ControlPlane> {
-    let config = json!({
-        "apiVersion": "apiserver.config.k8s.io/v1beta1", "kind": "AuthenticationConfiguration",
-        "jwt": [{
-            "issuer": { "url": issuer.url, "audiences": [issuer::CLIENT], "certificateAuthority": issuer.certificate },
-            "claimMappings": {
-                "username": { "claim": "sub", "prefix": "" },
-                "uid": { "expression": "'u-' + claims.sub" },
-                "groups": { "expression": "['dev']" },
-                "extra": [
-                    { "key": AMR, "valueExpression": "claims.?amr.orValue([])" },
-                    { "key": COUNTRY, "valueExpression": "claims.?ctry.orValue('')" },
-                    { "key": UNNAMED, "valueExpression": "claims.?sid.orValue('')" }
-                ]
-            }
-        }]
-    });
+    let text = std::fs::read_to_string(binaries::repository().join(AUTHENTICATION)).expect("the example");
+    let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
+    // That of 1.33.
+    config["apiVersion"] = json!("apiserver.config.k8s.io/v1beta1");
+    let login = &mut config["jwt"][0];
+    let audiences = [issuer::CLIENT];
+    login["issuer"] = json!({ "url": issuer.url, "audiences": audiences, "certificateAuthority": issuer.certificate });
+    let extra = login["claimMappings"]["extra"].as_array_mut().expect("keys");
+    extra.push(json!({ "key": UNNAMED, "valueExpression": "claims.?sid.orValue('')" }));
     let folder = tempfile::tempdir().expect("a folder").keep();
     let file = folder.join("authentication.json");
     std::fs::write(&file, config.to_string()).expect("write the configuration");
@@ -74,7 +89,7 @@ struct Logins<'a> {
 
 impl Logins<'_> {
     fn token(&self, who: &str, more: Value) -> String {
-        let mut claims = json!({ "aud": issuer::CLIENT, "sub": who, "iat": 1_700_000_000 });
+        let mut claims = json!({ "aud": issuer::CLIENT, "sub": who, "groups": ["dev"], "iat": 1_700_000_000 });
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.issuer.signed(claims)
     }
@@ -305,7 +320,11 @@ async fn without_the_part(logins: &Logins<'_>, namespace: &str) {
 
 async fn verified() {
     let issuer = Issuer::start().await;
-    let cluster = Cluster::with(control_plane(&issuer).await, &["identity.stamp=off", KEYS]).await;
+    let cluster = Cluster::with(
+        control_plane(&issuer).await,
+        &["identity.stamp=off", &format!("{}{CREDENTIAL}}}", KEYS.trim_end_matches('}'))],
+    )
+    .await;
     let logins = Logins { cluster: &cluster, issuer: &issuer };
     let strong_ida = logins.strong().await;
     let namespace = with_mfa(&cluster).await;

@@ -111,7 +111,9 @@ trait Calls {
 impl Calls for Script {
     fn says_who_and_when(self, seconds: u64) -> Self {
         let at = (noon() + Duration::from_secs(seconds)).to_string();
-        let user = json!({ "username": "system:serviceaccount:daypass-system:daypass-canary", "groups": ["all"] });
+        let name = "system:serviceaccount:daypass-system:daypass-canary";
+        let extra = json!({ "recorded": ["x"], "other": ["y"] });
+        let user = json!({ "username": name, "groups": ["all"], "extra": extra });
         let review = json!({ "metadata": { "creationTimestamp": at }, "status": { "userInfo": user } });
         self.then(Method::POST, REVIEWS, 201, review)
     }
@@ -337,6 +339,8 @@ async fn the_request_to_try_on_is_made_by_the_replica_that_leads_and_by_no_other
     assert!(matches!(reply, Err(CannotTry::NothingToTryOn)), "{reply:?}");
     script.is_over();
     let makes = nothing().then(Method::POST, REQUESTS, 201, own("nothing", "said"));
+    let makes =
+        makes.sending(json!({ "spec": { "requester": { "groups": ["all"], "extra": { "recorded": ["x"] } } } }));
     let first = makes.tries(denied()).writes_own_status().sees(&[policy()], &[binding()]).says_who_and_when(1);
     // Nothing is known of the time before.
     let known_from = noon() + Duration::from_secs(2);

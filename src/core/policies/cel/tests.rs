@@ -73,6 +73,8 @@ fn what_a_request_is_can_be_asked_about() {
         ("'country' in requester.extra && !('city' in requester.extra)", true),
         ("'city' in requester.extra && 'Bern' in requester.extra['city']", false),
         ("'Bern' in requester.extra[?'city'].orValue([])", false),
+        ("requester.extra[?'city'].orValue(['?'])[0] == 'Bern'", false),
+        ("!(requester.extra['country'][0] in ['AT', 'DE'])", true),
         ("requester.extra.?country.orValue(['US']) == ['CH']", true),
         ("size(requester.extra) == 2", true),
     ] {
