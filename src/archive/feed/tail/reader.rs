@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
@@ -324,7 +324,7 @@ impl LogReader {
 
     /// As far as it can be told: a file that goes away meanwhile has no size.
     fn behind(&self) -> u64 {
-        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+        let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
         let unread = |one: &RotatedLog| Some(&one.name) > self.position.finished.as_ref();
         let renamed = rotated(&self.log).unwrap_or_default();
         let renamed: u64 = renamed.iter().filter(|one| unread(one)).map(|one| size(&one.path)).sum();
@@ -348,7 +348,7 @@ enum ReadStep {
 }
 
 impl OpenLog {
-    fn begin(path: &PathBuf, rotated: Option<String>) -> io::Result<Self> {
+    fn begin(path: &Path, rotated: Option<String>) -> io::Result<Self> {
         Self::with(LogFile::Plain(File::open(path)?), rotated)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -58,7 +58,7 @@ fn text(range: std::ops::Range<usize>) -> String {
 }
 
 /// Writes the packed file and takes the plain one away.
-fn pack(path: &PathBuf) {
+fn pack(path: &Path) {
     let mut packed = GzEncoder::new(File::create(format!("{}.gz", path.display())).unwrap(), Compression::fast());
     packed.write_all(&fs::read(path).unwrap()).unwrap();
     packed.finish().unwrap();
