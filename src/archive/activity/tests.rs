@@ -16,6 +16,7 @@ use crate::core::activity::event::{ReadEvent, read};
 use crate::core::activity::explained::Unexplained;
 use crate::core::activity::summary::{MOST_ROWS, RowKind, SummaryRow};
 use crate::core::activity::verdict::UseVerdict;
+use crate::runtime::clock::Clock;
 
 pub const UID: &str = "0f0e2d1c-3b4a-4958-8776-000000000001";
 const OTHER: &str = "0f0e2d1c-3b4a-4958-8776-000000000002";
@@ -29,7 +30,7 @@ pub fn rules(lines: bool) -> Arc<ActivityRules> {
 
 /// A moment that tests count from, a while ago.
 fn start() -> Timestamp {
-    let second = Timestamp::now().as_second() - 600;
+    let second = Clock::wall().now().as_second() - 600;
     Timestamp::from_second(second).unwrap()
 }
 
@@ -244,14 +245,14 @@ async fn what_no_record_explains_is_told_once_until_one_does(store: &ArchiveStor
     let by_hand = bound("by-hand", "mallory", UID);
     let ours = bound("ours", CONTROLLER, OTHER);
     assert_eq!(take(store, &[by_hand.clone(), ours.clone(), by_hand.clone()]).await.told, []);
-    let told = take(store, &[by_hand.clone()]).await.told;
+    let told = take(store, std::slice::from_ref(&by_hand)).await.told;
     assert_eq!(
         told.iter().map(|(write, why)| (write.deed.user.as_str(), *why)).collect::<Vec<_>>(),
         [("mallory", Unexplained::OtherHand)]
     );
     assert_eq!(take(store, &[by_hand, ours.clone()]).await.told, [], "it is told once");
     let found = async |after: i64| {
-        let found = store.findings(Timestamp::now() + SignedDuration::from_secs(after)).await.unwrap();
+        let found = store.findings(Clock::wall().now() + SignedDuration::from_secs(after)).await.unwrap();
         found.into_iter().map(|found| found.why).collect::<Vec<_>>()
     };
     assert_eq!(found(1).await, [Unexplained::OtherHand], "a record may be on its way");

@@ -9,7 +9,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::activity::answers::{RequestActivity, WriteFinding};
@@ -22,6 +21,7 @@ use super::door::CalledBy;
 use super::query::AskedActivity;
 use super::reading::{admit, version};
 use crate::core::activity::summary::{RowKind, SummaryRow};
+use crate::runtime::clock::Clock;
 
 /// `GET .../activity?request=UID`: what was done with the grants of a request, in any cluster.
 pub async fn everywhere(
@@ -54,7 +54,7 @@ pub async fn findings(
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
     admit(&desk, &by, &headers, FINDINGS, None).await?;
-    let items: Vec<Value> = desk.store.findings(Timestamp::now()).await?.iter().map(finding).collect();
+    let items: Vec<Value> = desk.store.findings(Clock::wall().now()).await?.iter().map(finding).collect();
     Ok(listed("FindingList", &items))
 }
 

@@ -4,7 +4,6 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::super::activity::Taken;
@@ -13,6 +12,7 @@ use super::answer::{self, FailedCall};
 use super::{ArchiveDesk, writing};
 use crate::api::activity::{MOST_USES, UsesAsked};
 use crate::core::activity::event::{ReadEvent, read};
+use crate::runtime::clock::Clock;
 
 /// `POST /v1/activity/uses`: what was done with grants of the writer's cluster, and how far its API servers were heard.
 pub async fn uses(State(desk): State<ArchiveDesk>, request: Request) -> Result<Response, FailedCall> {
@@ -47,7 +47,7 @@ impl ArchiveDesk {
         }
         self.figures.unreadable(unreadable.len());
         let taken = self.store.take_activity(cluster, read_events, &self.activity).await?;
-        self.figures.fed(cluster, &taken, Timestamp::now());
+        self.figures.fed(cluster, &taken, Clock::wall().now());
         for (write, why) in &taken.told {
             let (user, object) = (&write.deed.user, write.name.as_deref());
             let (resource, namespace) = (&write.deed.resource, write.deed.namespace.as_deref());

@@ -350,7 +350,7 @@ async fn lists_go_page_by_page_and_exports_are_whole() {
 #[tokio::test]
 async fn events_are_taken_of_feeders_and_what_was_done_is_told_to_who_may_see_it() {
     let archive = OpenArchive::start().await;
-    let start = k8s_openapi::jiff::Timestamp::now();
+    let start = crate::runtime::clock::Clock::wall().now();
     archive.push("push", Story::of(activity::UID, 2).bytes().join("\n")).await;
     let (one, two) = (activity::call("one", activity::UID, start, 0), activity::call("two", activity::UID, start, 1));
     let events = "/v1/audit/events";
@@ -477,7 +477,7 @@ impl OpenArchive {
 
 /// A fixture, as if it happened now: what is old is not known again.
 fn now(fixture: &str) -> String {
-    let now = k8s_openapi::jiff::Timestamp::now().to_string();
+    let now = crate::runtime::clock::Clock::wall().now().to_string();
     fixture.replace("2026-11-30T09:15:02", &now[..19])
 }
 

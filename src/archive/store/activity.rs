@@ -22,6 +22,7 @@ use crate::api::activity::UsesKnown;
 use crate::core::activity::event::ReadEvent;
 use crate::core::activity::explained::SuspectWrite;
 use crate::core::activity::verdict::{term, verdict};
+use crate::runtime::clock::Clock;
 
 /// Events kept as they are that are read at a time.
 const LINES: i64 = 500;
@@ -110,7 +111,7 @@ impl ArchiveStore {
         events: Vec<ReadEvent>,
         rules: &Arc<ActivityRules>,
     ) -> Result<Taken, StoreError> {
-        let (cluster, rules, now) = (cluster.to_owned(), rules.clone(), Timestamp::now());
+        let (cluster, rules, now) = (cluster.to_owned(), rules.clone(), Clock::wall().now());
         let arrived = ArrivedActivity { cluster, events, rules, now };
         match self {
             Self::Sqlite(store) => store.take_activity(arrived).await,
@@ -149,7 +150,7 @@ impl ArchiveStore {
         let used = counts.first().map(tables::use_count).unwrap_or_default();
         let feed = heard_feed(&runs, &servers);
         let open = open.first().map_or(0, |row| tables::count(row, 1));
-        let verdict = verdict(&used, term(&records, Timestamp::now()), &feed);
+        let verdict = verdict(&used, term(&records, Clock::wall().now()), &feed);
         let (cluster, request) = (cluster.to_owned(), request.to_owned());
         Ok(Some(RequestActivity { cluster, request, records, verdict, used, open, rows: summary_rows(&rows) }))
     }

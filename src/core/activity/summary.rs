@@ -18,7 +18,7 @@ pub const MOST_ROWS: u64 = 1000;
 #[serde(rename_all = "camelCase")]
 pub enum RowKind {
     /// Calls that are alike.
-    Alike(DeedKind),
+    Alike(Box<DeedKind>),
     /// Calls of any kind, for which there was no row left.
     Others,
 }
@@ -96,13 +96,13 @@ pub fn fold(events: Vec<CountedEvent>, known: &impl KnownRows) -> SummaryChange 
         let row = (event.request, event.kind);
         let is_there = known.has(&row.0, &row.1) || made.contains(&row);
         let kind = if is_there {
-            RowKind::Alike(row.1)
+            RowKind::Alike(Box::new(row.1))
         } else {
             let new = change.new_rows.entry(row.0.clone()).or_default();
             if known.count(&row.0) + *new < MOST_ROWS {
                 *new += 1;
                 made.insert(row.clone());
-                RowKind::Alike(row.1)
+                RowKind::Alike(Box::new(row.1))
             } else {
                 RowKind::Others
             }
@@ -152,7 +152,7 @@ mod tests {
 
     impl KnownRows for Rows {
         fn has(&self, request: &str, kind: &DeedKind) -> bool {
-            self.0.contains_key(&(request.to_owned(), RowKind::Alike(kind.clone())))
+            self.0.contains_key(&(request.to_owned(), RowKind::Alike(Box::new(kind.clone()))))
         }
 
         fn count(&self, request: &str) -> u64 {

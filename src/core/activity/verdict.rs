@@ -114,7 +114,7 @@ impl fmt::Display for UnknownUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ambiguous => f.write_str(
-                "another grant of the same person allowed calls that it allows too, and the API server names only one",
+                "calls that it allows too were allowed by another grant of whoever has it, or by what the API server does not name",
             ),
             Self::NeverBegun => f.write_str("no record says that access began"),
             Self::ServersUnknown => {

@@ -15,7 +15,7 @@ const READS_RBAC: &str = "src/cli/plugin/refused";
 /// Other texts by which code decides all the same: where, which, and why there is no other form.
 const NO_OTHER_FORM: [(&str, &str, &str); 4] = [
     ("src/cli/plugin/output/jsonpath.rs", "range ", "the word of a template that somebody wrote"),
-    (REASON, "allowed by ", "the sentence in which the API server names the binding in its audit log"),
+    (REASON, "allowed by ", "what Kubernetes writes into each audit event"),
     (REASON, " of ", "the same sentence"),
     (REASON, " to ", "the same sentence"),
 ];
