@@ -160,7 +160,7 @@ impl StandInArchiveState {
 /// What stands in audit logs, as an archive counts it.
 fn heard(logs: &[PathBuf], asked: &UsesAsked) -> UsesKnown {
     let mut known = UsesKnown::default();
-    for event in logs.iter().flat_map(|log| events(log)) {
+    for event in logs.iter().flat_map(events) {
         mark(&event, &mut known.servers);
         let Some(uid) = request_of(&event).filter(|uid| asked.requests.contains(uid)) else { continue };
         count(&event, uid, &mut known.uses);
@@ -183,9 +183,8 @@ fn mark(event: &Value, servers: &mut Vec<HeardServer>) {
     if event["user"]["username"] != CANARY {
         return;
     }
-    let Some((_, server)) = event["userAgent"].as_str().and_then(|agent| agent.split_once("api-server=")) else {
-        return;
-    };
+    let mut words = event["userAgent"].as_str().unwrap_or_default().split(' ');
+    let Some(server) = words.find_map(|word| word.strip_prefix("api-server=")) else { return };
     let at = time(event);
     match servers.iter_mut().find(|run| run.server == server) {
         Some(run) if at.duration_since(run.until) <= GAP => run.until = run.until.max(at),

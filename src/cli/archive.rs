@@ -98,7 +98,7 @@ enum ArchiveCommand {
     ///
     /// Every line is sent at least once and in order, through restarts, renaming and packing of the log, and an archive that
     /// is away. It runs where the log is: on each node of the control plane.
-    Tail(tail::TailArgs),
+    Tail(Box<tail::TailArgs>),
 }
 
 /// Why the archive ends.

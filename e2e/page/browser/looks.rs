@@ -76,6 +76,9 @@ async fn life(cluster: &Cluster) -> (String, String) {
     (namespace, open)
 }
 
+/// Who looks, the name of what is looked at, where it is, and what is pressed there, by role and name.
+type Look<'a> = (&'a Seat, &'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 pub async fn every_view(cluster: Arc<Cluster>) {
     let (namespace, open) = life(&cluster).await;
     let (carol, alice) = tokio::join!(Seat::of(&cluster, CAROL), Seat::of(&cluster, ALICE));
@@ -89,8 +92,7 @@ pub async fn every_view(cluster: Arc<Cluster>) {
     let gone = format!("/r/{namespace}/none");
     let other = format!("{request}?uid=another");
     let choose = format!("Choose {namespace}/deploy");
-    // Whose, its name, where it is, and what is pressed there.
-    let views: [(&Seat, &str, &str, &[(&str, &str)]); 15] = [
+    let views: [Look<'_>; 15] = [
         (&carol, "now", "/now?state=all", &[]),
         (&carol, "inbox", "/inbox", &[]),
         (&carol, "several", "/inbox", &[("checkbox", &choose), ("button", "Decide 1 together")]),

@@ -31,6 +31,8 @@ const NAMESPACE: &str = "default";
 /// What one round of marks leaves to the next.
 #[derive(Default)]
 struct Marked {
+    /// How many API servers the clients say that there are.
+    servers: usize,
     /// A client of each API server, and since when its login is valid.
     clients: BTreeMap<String, (Client, Instant)>,
     /// Why the API servers, or one of them, could not be asked; told once.
@@ -62,11 +64,12 @@ impl Canary {
 
     /// Calls each of these once.
     async fn mark(&self, marked: &mut Marked, servers: BTreeSet<String>) {
-        marked.clients.retain(|server, (_, since)| servers.contains(server) && since.elapsed() < TOKEN_AGE);
+        let as_many = std::mem::replace(&mut marked.servers, servers.len()) == servers.len();
+        marked.clients.retain(|server, (_, since)| as_many && servers.contains(server) && since.elapsed() < TOKEN_AGE);
         marked.troubles.retain(|server, _| server == SLICE || servers.contains(server));
         for server in &servers {
             if !marked.clients.contains_key(server) {
-                let made = self.client_of(server).await;
+                let made = self.client_of(server, servers.len()).await;
                 marked.tell(server, made.as_ref().err().map(ToString::to_string));
                 marked.clients.extend(made.ok().map(|client| (server.clone(), (client, Instant::now()))));
             }
@@ -80,12 +83,12 @@ impl Canary {
         }
     }
 
-    /// A client of one API server, as the canary.
-    async fn client_of(&self, server: &str) -> Result<Client, CannotTry> {
+    /// A client of one of so many API servers, as the canary.
+    async fn client_of(&self, server: &str, servers: usize) -> Result<Client, CannotTry> {
         let mut config = self.config.clone();
         config.auth_info = login(&self.client, &self.namespace).await?;
         // What it says of the time is not heard: one whose clock is wrong must not keep others from being granted access.
-        Ok(connection::builder(at(config, server)?)?.build())
+        Ok(connection::builder(at(config, server, servers)?)?.build())
     }
 }
 
@@ -120,14 +123,14 @@ fn addresses(slice: &EndpointSlice) -> BTreeSet<String> {
     hosts.flat_map(|host| ports.iter().map(move |port| SocketAddr::new(host, *port).to_string())).collect()
 }
 
-/// A configuration that leads to one API server. Its certificate is for the name by which the cluster is reached otherwise:
+/// A configuration that leads to one API server, and says of how many: an archive cannot know of one that it never heard. Its certificate is for the name by which the cluster is reached otherwise:
 /// that of the Service, or its address.
-fn at(mut config: Config, server: &str) -> Result<Config, CannotTry> {
+fn at(mut config: Config, server: &str, servers: usize) -> Result<Config, CannotTry> {
     let name = config.cluster_url.host().map(|host| host.trim_matches(['[', ']']).to_owned());
     config.tls_server_name = config.tls_server_name.take().or(name);
     let url = format!("https://{server}").parse::<http::Uri>();
     config.cluster_url = url.map_err(|error| kube::Error::HttpError(error.into()))?;
-    let agent = format!("daypass-canary/{} api-server={server}", env!("CARGO_PKG_VERSION"));
+    let agent = format!("daypass-canary/{} api-server={server} api-servers={servers}", env!("CARGO_PKG_VERSION"));
     config.headers.retain(|(name, _)| name != USER_AGENT);
     let agent = HeaderValue::from_str(&agent).map_err(|error| kube::Error::HttpError(error.into()))?;
     config.headers.push((USER_AGENT, agent));
@@ -169,11 +172,12 @@ mod tests {
             let mut config = Config::new(url.parse().unwrap());
             config.tls_server_name = named.map(str::to_owned);
             config.headers.push((USER_AGENT, HeaderValue::from_static("daypass/1 (x)")));
-            let config = at(config, "10.1.2.3:6443").unwrap();
+            let config = at(config, "10.1.2.3:6443", 3).unwrap();
             assert_eq!(config.cluster_url.to_string(), "https://10.1.2.3:6443/");
             assert_eq!(config.tls_server_name.as_deref(), Some(name));
             let agents: Vec<&str> = config.headers.iter().map(|(_, value)| value.to_str().unwrap()).collect();
-            let agent = concat!("daypass-canary/", env!("CARGO_PKG_VERSION"), " api-server=10.1.2.3:6443");
+            let agent =
+                concat!("daypass-canary/", env!("CARGO_PKG_VERSION"), " api-server=10.1.2.3:6443 api-servers=3");
             assert_eq!(agents, [agent]);
         }
     }
