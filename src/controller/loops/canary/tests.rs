@@ -478,8 +478,8 @@ async fn every_guard_is_tried_by_what_it_must_refuse_as_a_dry_run() {
 async fn a_forged_request_that_is_stamped_says_nothing_of_the_check() {
     const CHECK: &str = "daypass-identity-check";
     let mut stamped = own_since();
-    stamped["spec"]["requester"] =
-        json!({ "username": "system:serviceaccount:daypass-system:daypass-canary", "groups": ["all"] });
+    let name = "system:serviceaccount:daypass-system:daypass-canary";
+    stamped["spec"]["requester"] = json!({ "username": name, "groups": ["all"], "extra": { "recorded": ["x"] } });
     let script = begins().then(Method::POST, &format!("{REQUESTS}?&dryRun=All"), 201, stamped).writes_own_status();
     let (policy, binding) = (object(CHECK, "p", policy_spec()), object(CHECK, "b", binding_spec(CHECK)));
     let script = script.sees(&[policy], &[binding]).says_who_and_when(1).notes(Some(since()));
