@@ -252,6 +252,13 @@ async fn check_alone(cluster: Arc<Cluster>) {
     let carol = cluster.kubectl(CAROL);
     let patch = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p"];
     let groups = json!(["approvers", "system:authenticated"]);
+    // It is a policy of its own, and goes out of force at a time of its own.
+    crate::harness::eventually("the stamp of reviews is out of force", crate::harness::cast::SOON, async || {
+        let unstamped = review(json!({}));
+        let output = carol.run(&[&patch[..], &[&unstamped, "--dry-run=server"]].concat()).await;
+        if output.stderr.contains("'daypass-status-guard'") { Ok(()) } else { Err(output.stderr) }
+    })
+    .await;
     for forged in [
         json!({}),
         json!({ "uid": "u-bob", "groups": groups }),

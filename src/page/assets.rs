@@ -27,6 +27,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 pub const INDEX: PageAsset = asset!(HTML, "index.html");
 /// What it loads.
 pub const ASSETS: &[PageAsset] = &[
+    asset!(SCRIPT, "activity.js"),
     asset!(SCRIPT, "ask.js"),
     asset!(SCRIPT, "call.js"),
     asset!(SCRIPT, "clock.js"),

@@ -104,6 +104,7 @@ fn rows() -> Vec<Row> {
         get(of(GROUP, &[Word("accesspolicies")]), OF_WATCH),
         get(of(GROUP, &[Word("accesspolicies"), Name]), OF_WATCH),
         get(vec![Word("api"), Word("v1"), Word("namespaces")], OF_PAGES),
+        get(of(ARCHIVE, &[Word("namespaces"), Namespace, Word("activity")]), &["request"]),
         get(of(ARCHIVE, &[Word("records")]), OF_RECORDS),
         get(of(ARCHIVE, &[Word("namespaces"), Namespace, Word("records")]), OF_RECORDS),
     ]

@@ -165,5 +165,5 @@ pub async fn refused(cluster: Arc<Cluster>) {
     browser.until_there("button", "Try again").await;
     admin.apply(&everybody.to_string()).await;
     browser.until_shows("Live").await;
-    browser.until_shows("No request fits these filters.").await;
+    browser.until_shows("Nobody has asked for access here yet.").await;
 }

@@ -12,8 +12,8 @@ use crate::harness::users::{ALICE, CAROL};
 pub async fn never_empty(cluster: Arc<Cluster>) {
     let carol = Seat::of(&cluster, CAROL).await;
     let views = [
-        ("/now", "Now", "No request fits these filters. Ask for access"),
-        ("/now?person=nobody&state=all", "Now", "No request fits these filters. Ask for access"),
+        ("/now", "Now", "Nobody has asked for access here yet. Ask for access"),
+        ("/now?person=nobody&state=all", "Now", "Nobody has asked for access here yet. Ask for access"),
         ("/inbox", "Inbox", "Nothing waits for your decision."),
         ("/ask", "Ask", "Name a namespace to see what you may ask for there."),
         ("/ask", "Ask", "Name a namespace and a role to see what would be decided."),

@@ -77,7 +77,12 @@ async fn ways_round(shared: Arc<SignInCluster>) {
     assert_eq!((shown.answer.status, shown.at), (200, format!("{}/inbox", nobody.host)), "the proxy is open");
     for claim in [String::new()].into_iter().chain(claims_of_otto()).chain(forged_tokens(&shared)) {
         for path in ["/api/me", "/api/inbox", "/k/apis/daypass.dev/v1alpha1/accesspolicies"] {
-            let why = if claim.starts_with("Authorization") { "SignInAgain" } else { "NoToken" };
+            // One that says when it ends has not ended, and is nobody's all the same.
+            let why = match claim.strip_prefix("Authorization: Bearer ") {
+                None => "NoToken",
+                Some(token) if token.contains('.') => "NotTaken",
+                Some(_) => "SignInAgain",
+            };
             let answer = nobody.calls(&format!("GET {path}"), &claim, "").await;
             assert_eq!(answer.refusal(), (401, why.to_owned()), "{path}: {claim}");
         }

@@ -24,6 +24,8 @@ use crate::core::record::retention::due;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest time between two looks: policies may have changed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The time to the next look where the archive did not hold all of what is due: that is sent to it again in the meantime.
+const SENT_AGAIN: Duration = Duration::from_secs(5);
 /// How many requests are removed at a time.
 const CONCURRENT: usize = 4;
 
@@ -57,14 +59,19 @@ async fn look(context: &Context, archive: &Archive, cluster: &str) -> Result<Dur
     // What the canary notes stands on a request there.
     let of_others: Vec<_> =
         all.iter().filter(|packed| packed.namespace().as_deref() != Some(&context.release)).collect();
+    let mut longest = LONGEST_PAUSE;
     for some in of_others.chunks(REQUESTS) {
-        let requests = some.iter().filter_map(|packed| packed.open()).collect();
+        let requests: Vec<AccessRequest> = some.iter().filter_map(|packed| packed.open()).collect();
+        let asked = requests.len();
         let requests = held(context, archive, cluster, requests).await?;
+        if requests.len() < asked {
+            longest = SENT_AGAIN;
+        }
         remove(context, requests).await?;
     }
     let rest = context.stores.requests.which(|summary| due_at(summary).is_some_and(|due| due > now));
     let next = rest.iter().filter_map(|packed| due_at(packed.summary.as_ref()?)).min();
-    Ok(next.map_or(LONGEST_PAUSE, |next| sleep_until(next, now).min(LONGEST_PAUSE)))
+    Ok(next.map_or(longest, |next| sleep_until(next, now).min(longest)))
 }
 
 async fn remove(context: &Context, requests: Vec<AccessRequest>) -> Result<(), Error> {

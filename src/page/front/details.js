@@ -2,6 +2,7 @@
 // this person can do about it.
 
 import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { Activity } from './activity.js';
 import { GROUP, Refused, read, requestPath } from './call.js';
 import { instant } from './clock.js';
 import {
@@ -127,6 +128,7 @@ function One({ page, live }) {
       </div>
       <${Actions} page=${page} shown=${shown} changed=${changed} reading=${reading} task=${task} />
     </div>
+    <${Activity} request=${shown} />
     <${Happened} request=${shown} />`;
 }
 

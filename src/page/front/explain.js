@@ -53,7 +53,8 @@ export function Explain() {
     </form>
     <div>
       ${answer && html`<p>${words.explain.of(answer.person.username, answer.person.groups.join(', '))}</p>`}
-      <${Forecast} foreseen=${{ forecast: answer, error, busy }} none=${words.explain.none} />
+      <${Forecast} foreseen=${{ forecast: answer, error, busy }} none=${words.explain.none}
+        title=${words.explain.foreseen} />
       ${answer && answer.policies.length > 0 && html`<${Judgements} all=${answer.policies} />`}
     </div>
   </div></details>`;

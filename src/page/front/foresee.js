@@ -69,11 +69,14 @@ async function refusalOf(draft) {
   }
 }
 
-/** @param {{ foreseen: Foreseen, none: string, onUse?: (draft: Draft) => void }} props */
-export function Forecast({ foreseen, none, onUse }) {
+/**
+ * @param {{ foreseen: Foreseen, none: string, title?: string, onUse?: (draft: Draft) => void }} props `title` tells two on one
+ * view apart
+ */
+export function Forecast({ foreseen, none, title = words.foresee.title, onUse }) {
   const { forecast, refused, error, busy } = foreseen;
-  return html`<section class="forecast" aria-label=${words.foresee.title} aria-busy=${busy ? 'true' : 'false'}>
-    <h2>${words.foresee.title}</h2>
+  return html`<section class="forecast" aria-label=${title} aria-busy=${busy ? 'true' : 'false'}>
+    <h2>${title}</h2>
     <div role="status">
       ${error && html`<${Notice} tone="bad"><p>${error}</p><//>`}
       ${refused && html`<${Notice} tone="bad"><p>${words.foresee.refused} ${refused}</p><//>`}

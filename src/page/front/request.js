@@ -49,6 +49,7 @@ import { words } from './words.js';
  * @property {Entry[]} [history]
  * @property {number} [historyDropped]
  * @property {number} [recorded]
+ * @property {{ used: string, calls: number, last?: string }} [activity]
  * @property {{ name: string, at: string, from: string, to: string }[]} [extensions]
  * @property {{ opensAt: string, policy: string }} [freezeAhead]
  * @property {{ opensAt: string, closesAt: string }} [window]

@@ -278,6 +278,7 @@ const explain = {
   ask: 'Explain',
   of: (/** @type {string} */ who, /** @type {string} */ groups) =>
     `If ${who} asked, ${groups ? `in the groups ${groups}` : 'in no group'}, as far as you can see:`,
+  foreseen: 'What would be decided for them',
   none: 'Say who would ask for what, and where.',
   policies: 'What each policy says',
   columns: ['Policy', 'Effect', 'Says'],
@@ -332,6 +333,24 @@ const details = {
   noHistory: 'Nothing has happened yet.',
   controller: 'Daypass',
   columns: ['When', 'What', 'By', 'In words'],
+};
+
+const activity = {
+  title: 'What was done with it',
+  used: /** @type {Named} */ ({
+    Used: 'It was used.',
+    Redundant: 'It was not needed: other access allowed what was done.',
+    NotUsed: 'It was not used.',
+    Unknown: 'Whether it was used is not known: not every audit log was heard for all of its time.',
+  }),
+  calls: (/** @type {number} */ n) => `${count(n, 'call', 'calls')}, the last:`,
+  known: (/** @type {string} */ known, /** @type {string} */ why) => `${known}: ${why}`,
+  open: (/** @type {number} */ n) => `${count(n, 'stream is', 'streams are')} open.`,
+  others: 'Other calls, for which there was no row left',
+  refused: '(refused by the API server for another reason)',
+  instead: (/** @type {string} */ by) => `allowed by ${by} instead`,
+  as: (/** @type {string} */ user, /** @type {string} */ impersonated) => `${user} as ${impersonated}`,
+  columns: ['What', 'Who', 'Calls', 'Last'],
 };
 
 const policies = {
@@ -476,6 +495,7 @@ export const words = {
   foresee,
   explain,
   details,
+  activity,
   policies,
   policy,
   history,
