@@ -190,6 +190,14 @@ impl CallLogin {
         }
     }
 
+    /// Why nothing came of a call that the desk made: it knows of a kubeconfig's login only, and here the token is asked.
+    pub fn of_desk(&self, refusal: PageRefusal) -> PageRefusal {
+        match refusal {
+            PageRefusal::SignInAgain(_) if self.is_carried => self.not_taken(),
+            other => other,
+        }
+    }
+
     /// That the API server does not take it, or not any longer.
     pub fn not_taken(&self) -> PageRefusal {
         let is_over = self.ends.is_none_or(|end| end <= Clock::wall().now());

@@ -142,7 +142,7 @@ impl<D: PageDesk> PageServer<D> {
             }
             PageRoute::Api(call) => {
                 let login = self.login(head)?;
-                self.computed(&call, head, body, login).await
+                self.computed(&call, head, body, &login).await.map_err(|refusal| login.of_desk(refusal))
             }
             PageRoute::Forward => {
                 let login = self.login(head)?;
@@ -178,17 +178,17 @@ impl<D: PageDesk> PageServer<D> {
         call: &ApiCall,
         head: &Parts,
         body: PageBody,
-        login: CallLogin,
+        login: &CallLogin,
     ) -> Result<Response<PageBody>, PageRefusal> {
         if let ApiCall::Foresee | ApiCall::Explain = call {
             let body = whole(&self.guard.rules, head, body, JSON).await?;
-            return self.foreseen(call, &body, login.client).await;
+            return self.foreseen(call, &body, login.client.clone()).await;
         }
         none(&self.guard.rules, head)?;
         let namespace = only_parameter(head, call)?;
         let client: Client = login.client.clone();
         Ok(match call {
-            ApiCall::Me => value(&self.me(&login).await?),
+            ApiCall::Me => value(&self.me(login).await?),
             ApiCall::Inbox => value(&self.desk.inbox(client).await?),
             ApiCall::Health => value(&self.desk.health(client).await?),
             ApiCall::Lint => value(&self.desk.lint(client).await?),
