@@ -15,7 +15,6 @@ use tracing::error;
 use super::CliError;
 use super::log::LogArgs;
 use super::outputs::OutputArgs;
-use crate::controller::archive::ArchivePlace;
 use crate::controller::loops::clock::CLOCK;
 use crate::controller::outputs::OutputSettings;
 #[cfg(feature = "otlp")]
@@ -25,6 +24,7 @@ use crate::controller::{self, stores};
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
 use crate::core::model::duration;
+use crate::runtime::archive_line::ArchivePlace;
 use crate::runtime::client::Hearers;
 use crate::runtime::clock::Clock;
 #[cfg(feature = "otlp")]

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::{oneshot, watch as signal};
 
-use self::archive::{Archive, ArchivePlace};
+use self::archive::Archive;
 use self::context::{Context, Reach};
 use self::error::Error;
 use self::loops::canary::{Canary, Memory, Report, in_one_line};
@@ -52,6 +52,7 @@ use crate::api::State;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::Expected;
 use crate::core::guard::{Guard, NotInForce};
+use crate::runtime::archive_line::ArchivePlace;
 use crate::runtime::client::{Clients, Hearers};
 use crate::runtime::gate::Leadership;
 use crate::runtime::leader::{Election, LeadershipLost};

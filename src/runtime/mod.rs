@@ -1,6 +1,7 @@
-//! The process around the controller: clock, clients, election, probes, certificates, metrics, logs, traces, signals,
+//! The process around the controller: clock, clients, the line to an archive, election, probes, certificates, metrics, logs, traces, signals,
 //! signatures. Decides nothing.
 
+pub mod archive_line;
 pub mod calls;
 pub mod carried;
 pub mod certificate;

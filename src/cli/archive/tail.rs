@@ -14,8 +14,9 @@ use tracing::error;
 use super::super::CliError;
 use super::super::log::LogArgs;
 use crate::archive::feed::tail::figures::TailFigures;
-use crate::archive::feed::tail::sender::{FeedPlace, FeedSender};
+use crate::archive::feed::tail::sender::FeedSender;
 use crate::archive::feed::tail::{AuditTail, TailEnd};
+use crate::runtime::archive_line::ArchivePlace;
 use crate::runtime::server::NoListener;
 use crate::runtime::{metrics, server as probes, shutdown};
 
@@ -84,7 +85,7 @@ impl TailArgs {
         let stop = shutdown::requested().map_err(TailFailure::Signals)?;
         let figures = TailFigures::default();
         let probed = probes::listen(self.probes).await?;
-        let place = FeedPlace {
+        let place = ArchivePlace {
             url: self.archive,
             server_name: self.archive_server_name,
             authority: self.archive_ca,

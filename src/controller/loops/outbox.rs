@@ -25,6 +25,7 @@ use crate::core::lifecycle::recorded_first::awaits_record;
 use crate::core::record::outbox::{Owed, owed, to_note};
 use crate::core::record::texts::named;
 use crate::core::record::v1::{deleted, records};
+use crate::runtime::archive_line::LineError;
 
 mod body;
 mod unseen;
@@ -122,7 +123,7 @@ async fn look_again(context: &Context, archive: &Archive, cluster: &str) -> Resu
         warn!(requests = asked - held_still, "the archive has lost what it had acknowledged; it is sent again");
     }
     match unseen::tell(context, archive).await {
-        Err(RoundError::Archive(error @ ArchiveError::Away(_))) => Err(error.into()),
+        Err(RoundError::Archive(error @ ArchiveError::Line(LineError::Away(_)))) => Err(error.into()),
         // Deliveries do not wait for it.
         Err(error) => {
             warn!(%error, "cannot tell of requests that went while no controller ran; trying again in an hour");

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::reader::LogBatch;
-use super::sender::FeedError;
+use crate::runtime::archive_line::LineError;
 
 /// What a tail can wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,10 +98,10 @@ impl TailFigures {
     }
 
     /// A try failed.
-    pub fn failed(&self, error: &FeedError) {
+    pub fn failed(&self, error: &LineError) {
         let code = match error {
-            FeedError::Refused { code, .. } => code.to_string(),
-            FeedError::Away(_) | FeedError::File(..) => "none".to_owned(),
+            LineError::Refused { code, .. } => code.to_string(),
+            LineError::Away(_) | LineError::File(..) => "none".to_owned(),
         };
         self.failures.get_or_create(&FailureLabels { code }).inc();
         self.waits_for(TailWait::Archive, &error.to_string());

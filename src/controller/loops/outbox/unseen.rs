@@ -12,6 +12,7 @@ use crate::controller::archive::{Archive, ArchiveError};
 use crate::controller::context::Context;
 use crate::controller::observe;
 use crate::core::record::v1::{closes, deleted_unseen};
+use crate::runtime::archive_line::LineError;
 
 /// Tells the archive which of the requests that it takes for open are gone. Another replica may have told it at the same time:
 /// then that stands.
@@ -20,7 +21,7 @@ pub(super) async fn tell(context: &Context, archive: &Archive) -> Result<(), Rou
     loop {
         let OpenChains { chains, next } = match archive.open(after).await {
             // An archive of an earlier version does not know the question.
-            Err(ArchiveError::Refused { code: 404, .. }) => return Ok(()),
+            Err(ArchiveError::Line(LineError::Refused { code: 404, .. })) => return Ok(()),
             answer => answer?,
         };
         let mut ends = Vec::new();
