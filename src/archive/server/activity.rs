@@ -100,7 +100,7 @@ fn activity(found: &RequestActivity) -> Value {
         "request": found.request,
         "namespace": about.map(|(namespace, _)| namespace),
         "name": about.map(|(_, name)| name),
-        "known": found.verdict.word(),
+        "known": found.verdict.used().as_str(),
         "why": found.verdict.to_string(),
         "calls": used.calls,
         "refused": used.refused,

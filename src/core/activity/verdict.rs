@@ -11,6 +11,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::alive::HeardRun;
 use super::summary::UseCount;
 use crate::api::record::{Record, RecordKind, RecordOutcome};
+use crate::api::request::GrantUse;
 
 /// How far behind the end of the time the last mark may be: four rounds of the canary.
 const SLACK: SignedDuration = SignedDuration::from_secs(60);
@@ -86,13 +87,13 @@ pub fn verdict(used: &UseCount, term: Option<(Timestamp, Timestamp)>, feed: &Hea
 }
 
 impl UseVerdict {
-    /// In one word.
-    pub fn word(&self) -> &'static str {
+    /// The same as the status of a request says it, without why.
+    pub fn used(&self) -> GrantUse {
         match self {
-            Self::Used => "Used",
-            Self::Redundant => "Redundant",
-            Self::NotUsed => "NotUsed",
-            Self::Unknown(_) => "Unknown",
+            Self::Used => GrantUse::Used,
+            Self::Redundant => GrantUse::Redundant,
+            Self::NotUsed => GrantUse::NotUsed,
+            Self::Unknown(_) => GrantUse::Unknown,
         }
     }
 }
