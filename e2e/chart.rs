@@ -370,6 +370,19 @@ async fn places(control_plane: Arc<ControlPlane>) {
     }
 }
 
+/// A container that writes nothing of its image, gains no rights, has no capability and is nobody.
+fn is_confined(pod: &Value, container: &Value) {
+    let security = &container["securityContext"];
+    assert_eq!(
+        (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        (&security["capabilities"]["drop"], &pod["securityContext"]["runAsUser"]),
+        (&json!(["ALL"]), &json!(65532))
+    );
+}
+
 /// Every object of the schema is closed, every value has a description, and values.yaml names every value.
 fn every_value_is_described() -> Result<(), Failed> {
     let read = |name: &str| std::fs::read_to_string(folder().join(name)).expect("read the chart");

@@ -7,10 +7,7 @@ mod volume;
 use std::time::Duration;
 
 use http::Request;
-use kube::{Client, Config};
 use libtest_mimic::Trial;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use crate::harness::archive::{ARCHIVE, RunningArchive};
@@ -56,16 +53,6 @@ impl<'a> Receiver<'a> {
         Self { cluster, archive, home: cluster.kubectl(ADMIN).ok(&uid).await }
     }
 
-    /// A client of the archive itself, with a token.
-    fn client(&self, token: &str) -> Client {
-        let certificate = CertificateDer::from_pem_slice(&self.archive.authority()).expect("a certificate");
-        let mut config = Config::new(self.archive.url().parse().expect("a URL"));
-        config.root_cert = Some(vec![certificate.to_vec()]);
-        config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
-        config.auth_info.token = Some(token.to_owned().into());
-        Client::try_from(config).expect("make a client")
-    }
-
     /// A token of an account.
     async fn token(&self, account: &str, more: &[&str]) -> String {
         let args = [&["create", "token", account, "-n", NAMESPACE], more].concat();
@@ -79,7 +66,7 @@ impl<'a> Receiver<'a> {
     /// Delivers a record. What it is answered, or the code of the refusal.
     async fn push(&self, token: &str, record: &Value) -> Result<Value, u16> {
         let request = Request::post("/v1/records").body(record.to_string().into_bytes()).expect("a request");
-        self.client(token).request(request).await.map_err(code)
+        self.archive.client(token).request(request).await.map_err(code)
     }
 
     /// A first record about a namespace.
@@ -117,7 +104,7 @@ async fn push(cluster: &Cluster) {
     }
     // Stolen, it opens neither the archive nor the API server.
     let direct = Request::get(RECORDS).body(Vec::new()).expect("a request");
-    assert_eq!(archive.client(&push).request_text(direct).await.map_err(code), Err(401));
+    assert_eq!(archive.archive.client(&push).request_text(direct).await.map_err(code), Err(401));
     let thief = cluster.control_plane.client_for_token("thief", &push).await;
     for path in [RECORDS, "/api/v1/namespaces"] {
         let request = Request::get(path).body(Vec::new()).expect("a request");
@@ -162,5 +149,5 @@ async fn read(cluster: &Cluster) {
     assert_eq!(listed, "of-shop/0");
     let forged = Request::get(RECORDS).header("x-remote-user", "carol").header("x-remote-group", "system:masters");
     let forged = forged.body(Vec::new()).expect("a request");
-    assert_eq!(archive.client("any").request_text(forged).await.map_err(code), Err(401));
+    assert_eq!(archive.archive.client("any").request_text(forged).await.map_err(code), Err(401));
 }

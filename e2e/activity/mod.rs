@@ -10,13 +10,10 @@ use std::sync::Arc;
 
 use daypass::api::request::AccessRequest;
 use http::Request;
-use kube::{Client, Config, ResourceExt};
+use kube::{Client, ResourceExt};
 use libtest_mimic::Trial;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use crate::harness::archive::ARCHIVE;
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::tail::{AUDIENCE, TAIL};
@@ -110,12 +107,7 @@ impl Fed {
 async fn caller(recorded: &Recorded, account: &str, audience: &str) -> Client {
     let audience = format!("--audience={audience}");
     let token = recorded.cluster.kubectl(ADMIN).ok(&["create", "token", account, "-n", NAMESPACE, &audience]).await;
-    let certificate = CertificateDer::from_pem_slice(&recorded.archive.authority()).expect("a certificate");
-    let mut config = Config::new(recorded.archive.url().parse().expect("a URL"));
-    config.root_cert = Some(vec![certificate.to_vec()]);
-    config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
-    config.auth_info.token = Some(token.trim().to_owned().into());
-    Client::try_from(config).expect("make a client")
+    recorded.archive.client(token.trim())
 }
 
 /// The rows of an answer for a resource.

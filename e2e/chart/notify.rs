@@ -14,7 +14,7 @@ use daypass::notify::routes::NotifyConfig;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use super::{chart, chooses, find, folder, render, rights_of};
+use super::{chart, chooses, find, folder, is_confined, render, rights_of};
 use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::notifier::{NOTIFIER, NotifierPod, STATE, VALUES};
@@ -57,15 +57,7 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
     let (name, namespace) =
         ((json!("POD_NAME"), json!("metadata.name")), (json!("POD_NAMESPACE"), json!("metadata.namespace")));
     assert_eq!(variables[..2], [(&name.0, &name.1), (&namespace.0, &namespace.1)]);
-    let security = &container["securityContext"];
-    assert_eq!(
-        (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
-        (&json!(true), &json!(false))
-    );
-    assert_eq!(
-        (&security["capabilities"]["drop"], &pod["securityContext"]["runAsUser"]),
-        (&json!(["ALL"]), &json!(65532))
-    );
+    is_confined(pod, container);
     assert_eq!((&pod["serviceAccountName"], &pod["automountServiceAccountToken"]), (&json!(NOTIFIER), &json!(true)));
     assert_eq!(named("ServiceAccount")["automountServiceAccountToken"], false);
     mounts(pod);

@@ -7,7 +7,7 @@ use clap::Parser;
 use daypass::cli::page::PageArgs;
 use serde_json::{Value, json};
 
-use super::{chart, chooses, find, render, rights_of};
+use super::{chart, chooses, find, is_confined, render, rights_of};
 use crate::harness::ControlPlane;
 use crate::harness::install::{Daypass, NAMESPACE};
 use crate::harness::page::{PAGE, VALUES};
@@ -48,15 +48,7 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
     ];
     assert_eq!(container["args"], json!(expected));
     PageArgs::try_parse_from(std::iter::once(PAGE).chain(expected)).expect("the program takes its arguments");
-    let security = &container["securityContext"];
-    assert_eq!(
-        (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
-        (&json!(true), &json!(false))
-    );
-    assert_eq!(
-        (&security["capabilities"]["drop"], &pod["securityContext"]["runAsUser"]),
-        (&json!(["ALL"]), &json!(65532))
-    );
+    is_confined(pod, container);
     for probe in ["livenessProbe", "readinessProbe"] {
         assert_eq!(container[probe]["httpGet"]["port"], "probes", "{probe}");
     }

@@ -36,7 +36,7 @@ pub async fn who_may_feed(ground: &FeedGround) {
     for token in [&tail, WEBHOOK] {
         assert_eq!(ground.post(RECORDS, token, "{}").await.map(drop), Err(401));
         let read = http::Request::get("/apis/archive.daypass.dev/v1/records").body(Vec::new()).expect("a request");
-        assert!(ground.client(token).request_text(read).await.is_err(), "a feed reads");
+        assert!(ground.archive.client(token).request_text(read).await.is_err(), "a feed reads");
     }
     let thief = ground.cluster.control_plane.client_for_token("thief-of-tail", &tail).await;
     let namespaces = http::Request::get(format!("/api/v1/namespaces/{NAMESPACE}")).body(Vec::new()).expect("a request");

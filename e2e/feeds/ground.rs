@@ -13,9 +13,7 @@ use futures::{StreamExt, stream};
 use http::Request;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::client::Body;
-use kube::{Api, Client, Config, ResourceExt};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -201,7 +199,7 @@ impl FeedGround {
         let token = self.token("daypass", "daypass-archive").await;
         let body = json!(UsesAsked { requests: vec![self.request.clone()] }).to_string().into_bytes();
         let request = Request::post(USES_PATH).body(body).expect("a request");
-        let known: Result<UsesKnown, _> = self.client(&token).request(request).await;
+        let known: Result<UsesKnown, _> = self.archive.client(&token).request(request).await;
         known.map_or(0, |known| known.uses.first().map_or(0, |used| used.calls))
     }
 
@@ -212,20 +210,10 @@ impl FeedGround {
         self.cluster.kubectl(ADMIN).ok(&args).await.trim().to_owned()
     }
 
-    /// A client of the archive itself, with a token.
-    pub fn client(&self, token: &str) -> Client {
-        let certificate = CertificateDer::from_pem_slice(&self.archive.authority()).expect("a certificate");
-        let mut config = Config::new(self.archive.url().parse().expect("a URL"));
-        config.root_cert = Some(vec![certificate.to_vec()]);
-        config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
-        config.auth_info.token = Some(token.to_owned().into());
-        Client::try_from(config).expect("make a client")
-    }
-
     /// Sends a body to a path of the archive. The code of a refusal.
     pub async fn post(&self, path: &str, token: &str, body: &str) -> Result<Value, u16> {
         let request = Request::post(path).body(Body::from(body.as_bytes().to_vec())).expect("a request");
-        let answer = self.client(token).send(request).await.expect("an answer");
+        let answer = self.archive.client(token).send(request).await.expect("an answer");
         let code = answer.status();
         let told = answer.into_body().collect_bytes().await.expect("the whole answer");
         // Not every cloud takes a refusal in the form of Kubernetes.

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Api;
+use kube::{Api, Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::control_plane::ControlPlane;
 use super::install::NAMESPACE;
@@ -163,6 +165,16 @@ impl RunningArchive {
     /// The authority of its certificate, in PEM.
     pub fn authority(&self) -> Vec<u8> {
         std::fs::read(self.folder.join(AUTHORITY)).expect("read the authority of the archive")
+    }
+
+    /// A client of it, with a token, and not by way of the API server.
+    pub fn client(&self, token: &str) -> Client {
+        let certificate = CertificateDer::from_pem_slice(&self.authority()).expect("a certificate");
+        let mut config = Config::new(self.url().parse().expect("a URL"));
+        config.root_cert = Some(vec![certificate.to_vec()]);
+        config.tls_server_name = Some(format!("{ARCHIVE}.{NAMESPACE}.svc"));
+        config.auth_info.token = Some(token.to_owned().into());
+        Client::try_from(config).expect("make a client")
     }
 
     /// What tells a controller to deliver to it.

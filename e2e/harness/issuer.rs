@@ -49,16 +49,7 @@ impl Issuer {
             .route("/keys", get(keys))
             .route("/token", post(renew))
             .with_state(state.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, routes) = (acceptor.clone(), routes.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let service = TowerToHyperService::new(routes);
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        });
+        serve(listener, acceptor, routes);
         Self { url, certificate: own.cert.pem(), state }
     }
 
@@ -90,6 +81,20 @@ impl Issuer {
     pub fn renewals(&self) -> usize {
         self.state.refresh.lock().unwrap_or_else(PoisonError::into_inner).1
     }
+}
+
+/// Answers by these routes over TLS, for as long as the runtime runs.
+pub fn serve(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, routes: Router) {
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, routes) = (acceptor.clone(), routes.clone());
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let service = TowerToHyperService::new(routes);
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
 }
 
 /// TLS with a certificate that was made here.

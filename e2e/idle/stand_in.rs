@@ -14,15 +14,12 @@ use axum::routing::{get, post};
 use daypass::api::activity::{HeardServer, KnownUse, USES_PATH, UsesAsked, UsesKnown};
 use daypass::api::delivery::{ChainAnswer, ChainAnswers, HEADS_PATH, HeldChain, OPEN_PATH, OpenChains, RECORDS_PATH};
 use daypass::api::record::digest;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::harness::ControlPlane;
-use crate::harness::issuer::acceptor;
+use crate::harness::issuer;
 use crate::harness::wait::now;
 
 /// The canary, as the API server knows it.
@@ -49,7 +46,7 @@ struct StandInArchiveState {
 impl StandInArchive {
     pub async fn start(control_plane: &ControlPlane) -> Self {
         let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("make a certificate");
-        let acceptor = acceptor(&own);
+        let acceptor = issuer::acceptor(&own);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let at = |name: &str| control_plane.dir().join(name);
         std::fs::write(at("stand-in.crt"), own.cert.pem()).expect("write its certificate");
@@ -71,16 +68,7 @@ impl StandInArchive {
             .route(OPEN_PATH, get(async || said(&OpenChains::default())))
             .route(RECORDS_PATH, post(records))
             .with_state(state.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, routes) = (acceptor.clone(), routes.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let service = TowerToHyperService::new(routes);
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        });
+        issuer::serve(listener, acceptor, routes);
         Self { flags, state }
     }
 

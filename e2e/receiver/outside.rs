@@ -84,7 +84,7 @@ async fn writers(archive: &Receiver<'_>, there: &Issuer, login: &Issuer, push_th
 async fn readers(archive: &Receiver<'_>, cluster: &Cluster, login: &Issuer, push_there: &str) {
     let read = async |token: &str, path: &str| {
         let request = Request::get(path).body(Vec::new()).expect("a request");
-        let list: Result<Value, u16> = archive.client(token).request(request).await.map_err(code);
+        let list: Result<Value, u16> = archive.archive.client(token).request(request).await.map_err(code);
         list.map(|list| list["items"].as_array().expect("a list").len())
     };
     let person = |group: &str| login.signed(json!({ "aud": AUDITORS, "sub": "ida", "groups": [group] }));

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::get;
 use clap::Parser;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -34,7 +33,7 @@ use crate::archive::who::front_proxy::{self, FrontProxy, NoFrontProxy};
 use crate::archive::who::writers::RecordWriters;
 use crate::runtime::certificate::{Certificate, CertificateError};
 use crate::runtime::server::NoListener;
-use crate::runtime::{client, metrics, server as probes, shutdown};
+use crate::runtime::{client, server as probes, shutdown};
 
 /// Time between two looks at the certificate, and at what the API server states of itself.
 const LOOKS: Duration = Duration::from_secs(5);
@@ -218,7 +217,7 @@ fn probe_routes(store: ArchiveStore, figures: ArchiveFigures) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(move || ready(store)))
-        .route("/metrics", get(move || scraped(figures)))
+        .route("/metrics", get(async move || probes::scraped(|| figures.text())))
 }
 
 /// Ready is who can read its store.
@@ -227,9 +226,4 @@ async fn ready(store: ArchiveStore) -> (StatusCode, String) {
         Ok(_) => (StatusCode::OK, "ok\n".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: store ({error})\n")),
     }
-}
-
-async fn scraped(figures: ArchiveFigures) -> Result<Response, StatusCode> {
-    let text = figures.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

@@ -27,7 +27,6 @@ use crate::runtime::certificate::{Certificate, CertificateError};
 use crate::runtime::connection::{self, NoAuthorities};
 use crate::runtime::server::NoListener;
 use crate::runtime::{server as probes, shutdown};
-use crate::stamp::server::serve_probes;
 
 /// Time between two looks at the certificate.
 const LOOKS: Duration = Duration::from_secs(5);
@@ -137,7 +136,7 @@ async fn run_on(args: PageArgs) -> Result<(), PageEnd> {
     let (listening, asked) = (args.probes, stop.clone());
     tokio::select! {
         () = door.serve(calls, server(args, api_server, authorities), stop) => Ok(()),
-        served = serve_probes(probed, asked) => Ok(served.map_err(NoListener::on(listening))?),
+        served = probes::serve_probes(probed, asked) => Ok(served.map_err(NoListener::on(listening))?),
         () = followed => Ok(()),
     }
 }

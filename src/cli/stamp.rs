@@ -58,7 +58,7 @@ async fn run_on(args: StampArgs) -> Result<(), CliError> {
         served = server::serve(calls, certificate.clone(), provider, (BOUNDS, args.extra_keys), stop.clone()) => {
             Ok(served.map_err(NoListener::on(args.listen))?)
         }
-        probed = server::serve_probes(probed, stop) => Ok(probed.map_err(NoListener::on(args.probes))?),
+        probed = probes::serve_probes(probed, stop) => Ok(probed.map_err(NoListener::on(args.probes))?),
         () = certificate.follow(LOOKS) => Ok(()),
     }
 }

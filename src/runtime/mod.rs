@@ -1,4 +1,4 @@
-//! The process around the controller: clock, clients, the line to an archive, election, probes, certificates, metrics, logs, traces, signals,
+//! The process around the controller: clock, clients, the line to an archive, ports, election, probes, certificates, metrics, logs, traces, signals,
 //! signatures. Decides nothing.
 
 pub mod archive_line;
@@ -11,6 +11,7 @@ pub mod clock;
 pub mod collector;
 pub mod connection;
 pub mod dates;
+pub mod door;
 pub mod framing;
 pub mod gate;
 pub mod judged_clock;

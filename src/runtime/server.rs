@@ -152,6 +152,18 @@ pub async fn serve(
     axum::serve(listener, routes).await
 }
 
+/// Answers `/livez` and `/readyz` over plain HTTP, for the kubelet. Ready is who is not asked to stop.
+///
+/// # Errors
+/// When the port is lost.
+pub async fn serve_probes(listener: TcpListener, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let ready = move || async move {
+        if *stop.borrow() { (StatusCode::SERVICE_UNAVAILABLE, "stops\n") } else { (StatusCode::OK, "ok\n") }
+    };
+    let routes = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready));
+    axum::serve(listener, routes).await
+}
+
 async fn ready(readiness: &Readiness, uri: &Uri) -> (StatusCode, String) {
     match wait(uri.query().unwrap_or_default()) {
         Ok(wait) => readiness.answer_within(wait).await,
@@ -167,13 +179,20 @@ fn wait(query: &str) -> Result<Duration, String> {
     whole.map(Duration::from_secs).ok_or_else(why)
 }
 
-fn scraped(scrape: impl Fn() -> Result<String, std::fmt::Error>) -> Result<Response, StatusCode> {
+/// The answer to `/metrics`.
+///
+/// # Errors
+/// When the figures cannot be written.
+pub fn scraped(scrape: impl Fn() -> Result<String, std::fmt::Error>) -> Result<Response, StatusCode> {
     let text = scrape().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
     use super::*;
     use crate::runtime::gate::seat;
 
@@ -254,5 +273,24 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::OK);
         let content_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
         assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"), "{content_type}");
+    }
+
+    #[tokio::test]
+    async fn probes_tell_who_is_about_to_stop() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(serve_probes(listener, stopped));
+        let get = async |path: &str| {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let asked = format!("GET {path} HTTP/1.1\r\nhost: s\r\nconnection: close\r\n\r\n");
+            stream.write_all(asked.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            text[9..12].to_owned()
+        };
+        assert_eq!((get("/livez").await.as_str(), get("/readyz").await.as_str()), ("200", "200"));
+        stop.send_replace(true);
+        assert_eq!((get("/livez").await.as_str(), get("/readyz").await.as_str()), ("200", "503"));
     }
 }

@@ -13,21 +13,17 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use axum::routing::post;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::patch::answer;
 use crate::runtime::certificate::Certificate;
+use crate::runtime::door::{DoorBounds, tls};
 
 /// Where the API server posts its reviews.
 pub const PATH: &str = "/stamp";
@@ -81,81 +77,27 @@ pub async fn serve(
     certificate: Arc<Certificate>,
     provider: Arc<CryptoProvider>,
     (bounds, extra_keys): (CallBounds, Vec<String>),
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let server = TlsServer { acceptor: acceptor(certificate, provider)?, routes: routes(bounds, extra_keys), bounds };
-    let (places, graceful) = (Arc::new(Semaphore::new(bounds.connections)), GracefulShutdown::new());
-    let stopped = async {
-        // A sender that is gone is a wish to stop too.
-        let _ = stop.wait_for(|stop| *stop).await;
-        sleep(bounds.linger).await;
+    let (acceptor, routes, door) = (tls(certificate, provider)?, routes(bounds, extra_keys), bounds.door());
+    let answer = |stream, watcher| {
+        let (acceptor, routes) = (acceptor.clone(), routes.clone());
+        async move {
+            if let Some(stream) = door.shake_hands(&acceptor, stream).await {
+                door.answer(stream, TowerToHyperService::new(routes), watcher).await;
+            }
+        }
     };
-    tokio::select! {
-        () = stopped => {}
-        () = accept(&listener, &server, &places, &graceful) => {}
-    }
-    drop(listener);
-    if timeout(bounds.drain, graceful.shutdown()).await.is_err() {
+    if !door.take(listener, stop, answer).await {
         warn!("some connections were still open at the end");
     }
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, server: &TlsServer, places: &Arc<Semaphore>, graceful: &GracefulShutdown) {
-    // Never closed.
-    while let Ok(place) = places.clone().acquire_owned().await {
-        match next_connection(listener).await {
-            Ok(stream) => {
-                tokio::spawn(server.clone().serve_connection(stream, graceful.watcher(), place));
-            }
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                // Out of file descriptors, most likely; it would fail again at once.
-                sleep(Duration::from_millis(200)).await;
-            }
-        }
-    }
-}
-
-/// An answer on a new connection is written right behind the end of the handshake. Without `nodelay` it would wait until the
-/// caller has acknowledged that, 40 ms on Linux.
-async fn next_connection(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (stream, _) = listener.accept().await?;
-    // Of one that is gone already, the handshake says so.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
-}
-
-fn acceptor(certificate: Arc<Certificate>, provider: Arc<CryptoProvider>) -> io::Result<TlsAcceptor> {
-    let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let versions = versions.map_err(io::Error::other)?;
-    let mut config = versions.with_no_client_auth().with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-/// What every connection goes through.
-#[derive(Clone)]
-struct TlsServer {
-    acceptor: TlsAcceptor,
-    routes: Router,
-    bounds: CallBounds,
-}
-
-impl TlsServer {
-    /// One connection, from its handshake to its end.
-    async fn serve_connection(self, stream: TcpStream, watcher: Watcher, _place: OwnedSemaphorePermit) {
-        let stream = match timeout(self.bounds.handshake, self.acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return debug!(%error, "a TLS handshake failed"),
-            Err(_) => return debug!("a TLS handshake took too long"),
-        };
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(self.bounds.idle).max_buf_size(HEAD);
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.routes));
-        if let Err(error) = watcher.watch(connection).await {
-            debug!(%error, "a connection ended");
-        }
+impl CallBounds {
+    fn door(&self) -> DoorBounds {
+        let Self { connections, handshake, idle, linger, drain, .. } = *self;
+        DoorBounds { connections, handshake, idle, head: HEAD, linger, drain }
     }
 }
 
@@ -212,18 +154,6 @@ impl Reviewing {
         let why = format!("a review may have {} bytes at most\n", self.bounds.body);
         (StatusCode::PAYLOAD_TOO_LARGE, why).into_response()
     }
-}
-
-/// Answers `/livez` and `/readyz` over plain HTTP, for the kubelet. Ready is who is not asked to stop.
-///
-/// # Errors
-/// When the port is lost.
-pub async fn serve_probes(listener: TcpListener, stop: watch::Receiver<bool>) -> io::Result<()> {
-    let ready = move || async move {
-        if *stop.borrow() { (StatusCode::SERVICE_UNAVAILABLE, "stops\n") } else { (StatusCode::OK, "ok\n") }
-    };
-    let routes = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready));
-    axum::serve(listener, routes).await
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use axum::Router;
-use axum::http::{StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use tracing::error;
 
@@ -18,7 +17,7 @@ use crate::archive::feed::tail::sender::FeedSender;
 use crate::archive::feed::tail::{AuditTail, TailEnd};
 use crate::runtime::archive_line::ArchivePlace;
 use crate::runtime::server::NoListener;
-use crate::runtime::{metrics, server as probes, shutdown};
+use crate::runtime::{server as probes, shutdown};
 
 /// Its flags.
 #[derive(Debug, clap::Args)]
@@ -110,10 +109,5 @@ fn routes(figures: TailFigures) -> Router {
                 Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {why}\n")),
             }),
         )
-        .route("/metrics", get(async move || scraped(&figures)))
-}
-
-fn scraped(figures: &TailFigures) -> Result<Response, StatusCode> {
-    let text = figures.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+        .route("/metrics", get(async move || probes::scraped(|| figures.text())))
 }

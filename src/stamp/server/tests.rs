@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -142,13 +143,6 @@ async fn an_answer_is_json_and_only_posts_to_its_path_are_answered() {
     assert_eq!(asked("GET /stamp").await.0, 405);
     assert_eq!(asked("PUT /stamp").await.0, 405);
     assert_eq!(asked("POST /").await.0, 404);
-}
-
-#[tokio::test]
-async fn an_answer_is_not_held_back() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let _caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    assert!(next_connection(&listener).await.unwrap().nodelay().unwrap());
 }
 
 #[tokio::test]
@@ -310,23 +304,4 @@ async fn who_is_asked_to_stop_answers_what_is_under_way() {
     under_way.write_all(&review(0)).await.unwrap();
     assert_eq!(answer_of(&mut under_way).await.0, 200);
     timeout(LIMIT, webhook.served).await.expect("it ends").unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn probes_tell_who_is_about_to_stop() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(serve_probes(listener, stopped));
-    let get = async |path: &str| {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let asked = format!("GET {path} HTTP/1.1\r\nhost: s\r\nconnection: close\r\n\r\n");
-        stream.write_all(asked.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        text[9..12].to_owned()
-    };
-    assert_eq!((get("/livez").await.as_str(), get("/readyz").await.as_str()), ("200", "200"));
-    stop.send_replace(true);
-    assert_eq!((get("/livez").await.as_str(), get("/readyz").await.as_str()), ("200", "503"));
 }
