@@ -5,7 +5,7 @@ mod stand_in;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daypass::api::activity::{HeardServer, KnownUse, UsesKnown};
+use daypass::api::activity::{HeardServer, KnownUse, UseCount, UsesKnown};
 use daypass::api::request::{AccessRequest, GrantActivity, GrantUse};
 use daypass::api::{State, conditions};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -232,12 +232,9 @@ async fn by_answers(control_plane: Arc<ControlPlane>) {
         let later = Some(now() + hours(9));
         let used = |uid: &String| KnownUse {
             uid: uid.clone(),
-            calls: 1,
-            refused: 0,
-            beside: 0,
+            count: UseCount { calls: 1, first: later, last: later, ..UseCount::default() },
             open: 9,
-            first: later,
-            last: later,
+            open_beside: 0,
         };
         let uses = asked.requests.iter().map(used).collect();
         Some(UsesKnown { servers: vec![run(now() - hours(9), now())], uses })

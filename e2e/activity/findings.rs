@@ -39,19 +39,26 @@ pub(super) async fn told(fed: Fed) {
     let role = format!("daypass-{MADE_UP}-loan");
     bind(&role, "mallory", &["-n", NAMESPACE, &controller]).await;
 
-    let found = eventually("three findings", SOON, async || {
+    admin.ok(&["delete", "rolebinding", &of_fix, "-n", &namespace]).await;
+
+    let found = eventually("four findings", SOON, async || {
         fed.send(&fed.log()).await;
         let found = fed.listed("findings").await;
-        if found.len() >= 3 { Ok(found) } else { Err(format!("{found:#?}")) }
+        if found.len() >= 4 { Ok(found) } else { Err(format!("{found:#?}")) }
     })
     .await;
     let told = |name: &str| -> Vec<&Value> { found.iter().filter(|one| one["name"] == name).collect() };
-    for (name, place) in [(&made_up, namespace.as_str()), (&of_fix, "default")] {
-        let [one] = told(name)[..] else { panic!("{found:#?}") };
-        assert_eq!((&one["why"], &one["user"]), (&json!("OtherHand"), &json!("admin")), "{one}");
-        assert_eq!((&one["namespace"], &one["resource"]), (&json!(place), &json!("rolebindings")), "{one}");
+    for (name, place, why) in [
+        (&made_up, namespace.as_str(), "OtherHand"),
+        (&of_fix, "default", "OtherHand"),
+        (&of_fix, namespace.as_str(), "DeletedByHand"),
+    ] {
+        let there: Vec<&Value> = told(name).into_iter().filter(|one| one["namespace"] == json!(place)).collect();
+        let [one] = there[..] else { panic!("{found:#?}") };
+        assert_eq!((&one["why"], &one["user"]), (&json!(why), &json!("admin")), "{one}");
+        assert_eq!(one["resource"], "rolebindings", "{one}");
     }
     let [acted] = told(&role)[..] else { panic!("{found:#?}") };
     assert_eq!((&acted["why"], &acted["impersonated"]), (&json!("AsController"), &json!(CONTROLLER)), "{acted}");
-    assert_eq!(found.len(), 3, "what the controller did is explained: {found:#?}");
+    assert_eq!(found.len(), 4, "what the controller did is explained: {found:#?}");
 }

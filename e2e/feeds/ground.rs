@@ -200,7 +200,7 @@ impl FeedGround {
         let body = json!(UsesAsked { requests: vec![self.request.clone()] }).to_string().into_bytes();
         let request = Request::post(USES_PATH).body(body).expect("a request");
         let known: Result<UsesKnown, _> = self.archive.client(&token).request(request).await;
-        known.map_or(0, |known| known.uses.first().map_or(0, |used| used.calls))
+        known.map_or(0, |known| known.uses.first().map_or(0, |used| used.count.calls))
     }
 
     /// A token of an account of Daypass.

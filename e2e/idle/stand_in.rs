@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use daypass::api::activity::{HeardServer, KnownUse, USES_PATH, UsesAsked, UsesKnown};
+use daypass::api::activity::{HeardServer, KnownUse, USES_PATH, UseCount, UsesAsked, UsesKnown};
 use daypass::api::delivery::{ChainAnswer, ChainAnswers, HEADS_PATH, HeldChain, OPEN_PATH, OpenChains, RECORDS_PATH};
 use daypass::api::record::digest;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -192,15 +192,16 @@ fn count(event: &Value, uid: String, uses: &mut Vec<KnownUse>) {
     let at = time(event);
     let index = uses.iter().position(|used| used.uid == uid).unwrap_or(uses.len());
     if index == uses.len() {
-        uses.push(KnownUse { uid, calls: 0, refused: 0, beside: 0, open: 0, first: Some(at), last: None });
+        let count = UseCount { first: Some(at), ..UseCount::default() };
+        uses.push(KnownUse { uid, count, open: 0, open_beside: 0 });
     }
     let used = &mut uses[index];
     match event["stage"].as_str() {
-        Some("ResponseStarted") => (used.open, used.calls) = (used.open + 1, used.calls + 1),
+        Some("ResponseStarted") => (used.open, used.count.calls) = (used.open + 1, used.count.calls + 1),
         Some("ResponseComplete") if is_stream(event) => used.open = used.open.saturating_sub(1),
-        _ => used.calls += 1,
+        _ => used.count.calls += 1,
     }
-    used.last = used.last.max(Some(at));
+    used.count.last = used.count.last.max(Some(at));
 }
 
 fn is_stream(event: &Value) -> bool {

@@ -37,23 +37,47 @@ pub struct HeardServer {
     pub until: Timestamp,
 }
 
-/// What was done with one grant, as far as was seen: a lower bound, since RBAC names only the first binding that allows.
+/// What was done with one grant, as far as was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KnownUse {
     /// UID of the request.
     pub uid: String,
-    /// How many calls its bindings allowed.
-    pub calls: u64,
-    /// How many of them the API server refused for another reason, such as admission.
-    pub refused: u64,
-    /// How many calls that it would have allowed too were allowed by another binding.
-    pub beside: u64,
+    /// How often it was used.
+    #[serde(flatten)]
+    pub count: UseCount,
     /// How many streams and watches are open under it.
     pub open: u64,
+    /// How many are open that it would have allowed too, and that something else allowed.
+    pub open_beside: u64,
+}
+
+/// How often a grant was used: a lower bound, since RBAC names only the first binding that allows a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UseCount {
+    /// Calls that its bindings allowed.
+    pub calls: u64,
+    /// Those of them that the API server refused for another reason, such as admission.
+    pub refused: u64,
+    /// Calls that it would have allowed too and standing access did.
+    pub standing: u64,
+    /// Calls that it would have allowed too, and another grant did, or something that is not named.
+    pub ambiguous: u64,
     /// The first call that its bindings allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Timestamp>,
     /// The last one; of a stream, its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
+    /// The last call that it would have allowed too and something else did; of a stream, its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_beside: Option<Timestamp>,
+}
+
+impl UseCount {
+    /// Calls that it would have allowed too and something else did.
+    pub fn beside(&self) -> u64 {
+        self.standing.saturating_add(self.ambiguous)
+    }
 }

@@ -208,6 +208,13 @@ true
 {{- end -}}
 {{- end }}
 
+{{/* Whether a tail feeds it on each node of the control plane; empty where none does. */}}
+{{- define "daypass.tails" -}}
+{{- if dig "audit" "tail" "enabled" false .Values.archive -}}
+true
+{{- end -}}
+{{- end }}
+
 {{/* The authority of its certificate, where it is not in the Secret of that. */}}
 {{- define "daypass.archiveAuthority" -}}
 {{- if .Values.archive.url -}}

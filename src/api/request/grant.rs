@@ -24,17 +24,18 @@ pub struct GrantActivity {
     pub last: Option<Time>,
 }
 
-/// Whether access was used. Used: its bindings allowed calls. Redundant: other bindings allowed calls that it would have
-/// allowed too, and it none. NotUsed: neither, and that is proven. Unknown: nothing is proven.
+/// Whether access was used. Used: its bindings allowed calls. Redundant: standing access allowed calls that it would have
+/// allowed too, and it none. NotUsed: neither. Redundant and NotUsed are said only where they are proven. Unknown: nothing is.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GrantUse {
     /// Its bindings allowed calls.
     Used,
-    /// Other bindings allowed calls that it would have allowed too, and it none.
+    /// Standing access allowed calls that it would have allowed too, and it none; that is proven.
     Redundant,
     /// Nothing was done that it allows, and that is proven.
     NotUsed,
-    /// Nothing is proven: not all audit logs were heard for all of its time.
+    /// Nothing is proven: not all audit logs were heard for all of its time, or another grant of the same person allowed calls
+    /// that it would have allowed too.
     Unknown,
 }
 

@@ -3,12 +3,12 @@
 //! Owns the form of what is found. What it means is for `core::activity`.
 
 use super::settle::finding;
-use super::tables::{FoundRow, count, number, text, time, use_count};
-use crate::api::activity::{HeardServer, KnownUse, UsesKnown};
+use super::tables::{FoundRow, count, text, time, use_count};
+use crate::api::activity::{HeardServer, KnownUse, UseCount, UsesKnown};
 use crate::api::record::Record;
 use crate::core::activity::alive::HeardRun;
 use crate::core::activity::explained::{SuspectWrite, Unexplained};
-use crate::core::activity::summary::{SummaryRow, UseCount};
+use crate::core::activity::summary::SummaryRow;
 use crate::core::activity::verdict::{HeardFeed, UseVerdict};
 
 /// What was done with one grant.
@@ -22,8 +22,8 @@ pub struct RequestActivity {
     pub records: Vec<Record>,
     pub verdict: UseVerdict,
     pub used: UseCount,
-    /// How many streams are open under it.
-    pub open: u64,
+    /// How many streams are open under it, and beside it.
+    pub open: [u64; 2],
     /// The most used first.
     pub rows: Vec<SummaryRow>,
 }
@@ -39,23 +39,31 @@ pub struct WriteFinding {
 
 /// The answer to a controller, of counts, open streams and last runs.
 pub fn uses_known(counts: &[FoundRow], open: &[FoundRow], runs: &[FoundRow]) -> UsesKnown {
-    let opened = |uid: &str| open.iter().find(|row| text(row, 0) == uid).map_or(0, |row| count(row, 1));
     let uses = counts.iter().map(|row| {
-        let (uid, used) = (text(row, 0).to_owned(), use_count(row));
-        let (calls, refused, beside) = (used.calls, used.refused, used.standing + used.ambiguous);
-        KnownUse { open: opened(&uid), uid, calls, refused, beside, first: used.first, last: used.last }
+        let (uid, count) = (text(row, 0).to_owned(), use_count(row));
+        let [open, open_beside] = opened(open, &uid);
+        KnownUse { uid, count, open, open_beside }
     });
     let uses = uses.collect();
     let servers = heard(runs).map(|(server, run)| HeardServer { server, from: run.from, until: run.until }).collect();
     UsesKnown { servers, uses }
 }
 
-/// When API servers were heard, of runs and of how many servers there are.
-pub fn heard_feed(runs: &[FoundRow], servers: &[FoundRow]) -> HeardFeed {
-    let servers = servers.first().and_then(|row| u32::try_from(number(row, 0)).ok());
-    let mut feed = HeardFeed { servers, ..HeardFeed::default() };
+/// How many streams are open under a request, and beside it.
+pub fn opened(open: &[FoundRow], uid: &str) -> [u64; 2] {
+    open.iter().find(|row| text(row, 0) == uid).map_or([0, 0], |row| [count(row, 1), count(row, 2)])
+}
+
+/// When API servers were heard, and when there were how many.
+pub fn heard_feed(runs: &[FoundRow], fleet: &[FoundRow]) -> HeardFeed {
+    let mut feed = HeardFeed::default();
     for (server, run) in heard(runs) {
         feed.runs.entry(server).or_default().push(run);
+    }
+    for (servers, run) in heard(fleet) {
+        // What is held is a number.
+        let Ok(servers) = servers.parse() else { continue };
+        feed.fleet.entry(servers).or_default().push(run);
     }
     feed
 }

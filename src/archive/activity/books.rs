@@ -1,6 +1,6 @@
 //! The running grants of all clusters, in memory, kept up with the records that arrive.
 //!
-//! Owns what was read of the records so far. A grant that was over before the archive started is not among them.
+//! Owns what was read of the records so far. A grant that was long over before the archive started is not among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::tables::{self, FoundRow, number, text};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
-use crate::core::activity::beside::GrantBook;
+use crate::core::activity::beside::{GrantBook, REMEMBERED};
 
 /// How often is let go what has long been over.
 const PURGES: SignedDuration = SignedDuration::from_hours(1);
@@ -24,9 +24,9 @@ pub struct GrantBooks {
 }
 
 impl GrantBooks {
-    /// Asks for records that were not read yet.
-    pub fn news(&self) -> Statement {
-        tables::records_after(self.seen)
+    /// Asks for records that were not read yet: at first, of all grants of which events may still come.
+    pub fn news(&self, now: Timestamp) -> Statement {
+        tables::records_after(self.seen, now.saturating_sub(REMEMBERED).unwrap_or(now))
     }
 
     /// Takes them up. The requests of one cluster that they are of: UIDs.

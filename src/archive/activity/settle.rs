@@ -9,10 +9,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::Taken;
 use super::sift::{Sifted, SiftedCall};
-use super::tables::{self, FoundRow, count, key, number, text, time};
+use super::tables::{self, FoundRow, RunTable, count, key, number, text, time};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
-use crate::core::activity::alive::{CanaryMark, HeardRun, join};
+use crate::core::activity::alive::{HeardRun, join};
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::event::AuditStage;
 use crate::core::activity::explained::{SuspectWrite, Unexplained, WritingHand};
@@ -33,26 +33,35 @@ pub struct HeldActivity {
     rows: HashSet<String>,
     /// Rows and lines that there are, by UID of the request.
     counts: HashMap<String, [u64; 2]>,
-    runs: BTreeMap<String, Vec<HeardRun>>,
+    runs: HeldRuns,
+    fleet: HeldRuns,
 }
+
+/// Runs, by the server or the number of servers that they are of.
+type HeldRuns = BTreeMap<String, Vec<HeardRun>>;
 
 impl HeldActivity {
     /// From the answers to the questions of [`Sifted::questions`].
-    pub fn of(answers: [Vec<FoundRow>; 4]) -> Self {
-        let [seen, rows, counts, runs] = answers;
-        let mut held = Self {
+    pub fn of(answers: [Vec<FoundRow>; 5]) -> Self {
+        let [seen, rows, counts, runs, fleet] = answers;
+        Self {
             seen: seen.iter().map(|row| (text(row, 0).to_owned(), number(row, 1))).collect(),
             rows: rows.iter().map(|row| text(row, 0).to_owned()).collect(),
             counts: counts.iter().map(|row| (text(row, 0).to_owned(), [count(row, 1), count(row, 2)])).collect(),
-            runs: BTreeMap::new(),
-        };
-        for row in &runs {
-            if let (Some(from), Some(until)) = (time(row, 1), time(row, 2)) {
-                held.runs.entry(text(row, 0).to_owned()).or_default().push(HeardRun { from, until });
-            }
+            runs: held_runs(&runs),
+            fleet: held_runs(&fleet),
         }
-        held
     }
+}
+
+fn held_runs(rows: &[FoundRow]) -> HeldRuns {
+    let mut held = HeldRuns::new();
+    for row in rows {
+        if let (Some(from), Some(until)) = (time(row, 1), time(row, 2)) {
+            held.entry(text(row, 0).to_owned()).or_default().push(HeardRun { from, until });
+        }
+    }
+    held
 }
 
 impl KnownRows for HeldActivity {
@@ -102,7 +111,10 @@ impl Settling<'_> {
             let new = [change.new_rows.get(request), lines.get(request)].map(|new| new.copied().unwrap_or(0));
             self.writes.push(tables::keep_count(self.cluster, request, new, used, self.now));
         }
-        self.join(&sifted.marks, &mut held.runs);
+        let heard = sifted.marks.iter().map(|mark| (mark.server.clone(), mark.at));
+        self.join(RunTable::Heard, heard, held.runs);
+        let numbers = sifted.marks.iter().filter_map(|mark| Some((mark.servers?.to_string(), mark.at)));
+        self.join(RunTable::Fleet, numbers, held.fleet);
         self.taken.marks = sifted.marks;
     }
 
@@ -123,11 +135,11 @@ impl Settling<'_> {
         let event = &call.event;
         if event.stage != AuditStage::Started {
             self.writes.push(tables::end_stream(self.cluster, &event.id));
-        } else if let Some(request) = event.authorized.request()
-            && stages & ended == 0
-            && !event.deed.is_refused()
-        {
-            self.writes.push(tables::keep_stream(self.cluster, &event.id, request, event.at));
+        } else if stages & ended == 0 && !event.deed.is_refused() {
+            let keep = |(request, kind): &(String, DeedKind)| {
+                tables::keep_stream(self.cluster, &event.id, request, kind.instead.is_some(), event.at)
+            };
+            self.writes.extend(call.ties.iter().map(keep));
         }
     }
 
@@ -140,20 +152,18 @@ impl Settling<'_> {
         }
     }
 
-    fn join(&mut self, marks: &[CanaryMark], runs: &mut BTreeMap<String, Vec<HeardRun>>) {
-        let before = runs.clone();
-        for mark in marks {
-            join(runs.entry(mark.server.clone()).or_default(), mark.at);
+    fn join(&mut self, table: RunTable, marks: impl Iterator<Item = (String, Timestamp)>, before: HeldRuns) {
+        let mut runs = before.clone();
+        for (of, at) in marks {
+            join(runs.entry(of).or_default(), at);
         }
-        for (server, now) in runs {
-            let before = before.get(server).map_or(&[][..], Vec::as_slice);
+        for (of, now) in runs {
+            let before = before.get(&of).map_or(&[][..], Vec::as_slice);
             let gone = before.iter().filter(|run| !now.contains(run));
-            self.writes.extend(gone.map(|run| tables::drop_run(self.cluster, server, *run)));
+            self.writes.extend(gone.map(|run| tables::drop_run(table, self.cluster, &of, *run)));
             let new = now.iter().filter(|run| !before.contains(run));
-            self.writes.extend(new.map(|run| tables::keep_run(self.cluster, server, *run)));
+            self.writes.extend(new.map(|run| tables::keep_run(table, self.cluster, &of, *run)));
         }
-        let latest = marks.iter().filter_map(|mark| Some((mark.at, mark.servers?))).max();
-        self.writes.extend(latest.map(|(at, servers)| tables::keep_servers(self.cluster, servers, at)));
     }
 
     /// Judges writes by the records that are held: new ones, and those that were not explained before. The ids of those of

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tables::{self, key};
+use super::tables::{self, RunTable, key};
 use super::{ActivityRules, ClusterAccounts};
 use crate::archive::store::search::Statement;
 use crate::core::activity::alive::{CanaryMark, mark};
@@ -53,18 +53,20 @@ impl Sifted {
     }
 
     /// What has to be known before it can be settled: ids of events that came before, rows that are there, counts of
-    /// requests, and runs of API servers.
-    pub fn questions(&self, cluster: &str) -> [Vec<Statement>; 4] {
+    /// requests, runs of API servers, and of how many there are.
+    pub fn questions(&self, cluster: &str) -> [Vec<Statement>; 5] {
         let ids: BTreeSet<&str> = self.counted.iter().map(|call| call.event.id.as_str()).collect();
         let ties = || self.counted.iter().flat_map(|call| &call.ties);
         let keys: BTreeSet<String> = ties().map(|(uid, kind)| key(uid, kind)).collect();
         let requests: BTreeSet<&str> = ties().map(|(uid, _)| uid.as_str()).collect();
         let servers: BTreeSet<&str> = self.marks.iter().map(|mark| mark.server.as_str()).collect();
+        let numbers: BTreeSet<String> = self.marks.iter().filter_map(|mark| Some(mark.servers?.to_string())).collect();
         [
             tables::seen(cluster, ids),
             tables::known_rows(cluster, keys.iter().map(String::as_str)),
             tables::counts(cluster, requests),
-            tables::runs(cluster, servers),
+            tables::runs(RunTable::Heard, cluster, servers),
+            tables::runs(RunTable::Fleet, cluster, numbers.iter().map(String::as_str)),
         ]
     }
 }

@@ -8,15 +8,35 @@ use std::collections::BTreeSet;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::api::activity::UseCount;
 use crate::api::record::digest;
 use crate::archive::store::search::{BoundValue, Statement};
 use crate::core::activity::alive::HeardRun;
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::explained::{SuspectWrite, Unexplained};
-use crate::core::activity::summary::{RowKind, SummaryRow, UseCount};
+use crate::core::activity::summary::{RowKind, SummaryRow};
 
 /// A row that was found.
 pub type FoundRow = Vec<BoundValue>;
+
+/// Where runs of marks are kept.
+#[derive(Clone, Copy, Debug)]
+pub enum RunTable {
+    /// When an API server was heard, by its address.
+    Heard,
+    /// When there were how many, by the number as text.
+    Fleet,
+}
+
+impl RunTable {
+    /// Its name, and that of its column of what the runs are of.
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::Heard => ["heard", "server"],
+            Self::Fleet => ["fleet", "servers"],
+        }
+    }
+}
 
 /// How many values a statement lists at most.
 const LISTED: usize = 500;
@@ -24,8 +44,10 @@ const LISTED: usize = 500;
 const MOST_SUSPECTS: i64 = 1000;
 /// For how many days it is known which events came before: longer than a feed holds any back.
 const SEEN_DAYS: i64 = 7;
-/// For how many days it is known when an API server was heard, and a stream is open whose end was not seen.
-const HEARD_DAYS: i64 = 8;
+/// For how many days it is known when an API server was heard: without it nobody could say of a grant that it was not used.
+const HEARD_DAYS: i64 = 400;
+/// For how many days a stream is open whose end was not seen.
+const STREAM_DAYS: i64 = 8;
 /// For how many days a write without an explanation is told of.
 const SUSPECT_DAYS: i64 = 90;
 /// Most records of a namespace that are read to explain a write.
@@ -93,14 +115,16 @@ fn listed<'a>(sql: &str, cluster: &str, values: impl IntoIterator<Item = &'a str
     some.collect()
 }
 
-/// Records behind the one with this number; without one, those of requests that are not over, and the last number there is.
-pub fn records_after(seen: Option<i64>) -> Statement {
+/// Records behind the one with this number; without one, those of requests that are not over or were not at this time, and the
+/// last number there is.
+pub fn records_after(seen: Option<i64>, since: Timestamp) -> Statement {
     match seen {
         Some(seen) => statement("SELECT n, body FROM record WHERE n > $1 ORDER BY n", [BoundValue::Number(seen)]),
         None => statement(
-            "SELECT r.n, r.body FROM record r JOIN request q ON q.n = r.request WHERE NOT q.closed
+            "SELECT r.n, r.body FROM record r JOIN request q ON q.n = r.request
+             WHERE NOT q.closed OR q.n IN (SELECT request FROM record WHERE at > $1)
              UNION ALL SELECT COALESCE(MAX(n), 0), '' FROM record ORDER BY 1",
-            [],
+            [micros(since)],
         ),
     }
 }
@@ -122,10 +146,10 @@ pub fn known_rows<'a>(cluster: &str, keys: impl IntoIterator<Item = &'a str>) ->
     listed("SELECT key FROM deed WHERE cluster = $1 AND key IN (?)", cluster, keys)
 }
 
-/// The counts of requests: UID, rows, lines, calls, refused, standing, ambiguous, first, last.
+/// The counts of requests: UID, rows, lines, calls, refused, standing, ambiguous, first, last, last beside.
 pub fn counts<'a>(cluster: &str, requests: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
-    let sql = "SELECT request, row_count, line_count, calls, refused, standing, ambiguous, first_at, last_at
-        FROM used WHERE cluster = $1 AND request IN (?) ORDER BY request";
+    let sql = "SELECT request, row_count, line_count, calls, refused, standing, ambiguous, first_at, last_at,
+        beside_at FROM used WHERE cluster = $1 AND request IN (?) ORDER BY request";
     listed(sql, cluster, requests)
 }
 
@@ -138,14 +162,17 @@ pub fn use_count(row: &FoundRow) -> UseCount {
         ambiguous: count(row, 6),
         first: time(row, 7),
         last: time(row, 8),
+        last_beside: time(row, 9),
     }
 }
 
-/// Runs of these API servers: server, from, until.
-pub fn runs<'a>(cluster: &str, servers: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
-    let sql =
-        "SELECT server, from_at, until_at FROM heard WHERE cluster = $1 AND server IN (?) ORDER BY server, from_at";
-    listed(sql, cluster, servers)
+/// Runs of these: of what, from, until.
+pub fn runs<'a>(table: RunTable, cluster: &str, of: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
+    let [name, of_what] = table.names();
+    let sql = format!(
+        "SELECT {of_what}, from_at, until_at FROM {name} WHERE cluster = $1 AND {of_what} IN (?) ORDER BY {of_what}, from_at"
+    );
+    listed(&sql, cluster, of)
 }
 
 /// The last run of each API server of a cluster: server, from, until.
@@ -155,19 +182,16 @@ pub fn last_runs(cluster: &str) -> Statement {
     statement(sql, [text_value(cluster)])
 }
 
-/// All runs of a cluster: server, from, until.
-pub fn all_runs(cluster: &str) -> Statement {
-    statement("SELECT server, from_at, until_at FROM heard WHERE cluster = $1", [text_value(cluster)])
+/// All runs of a cluster: of what, from, until.
+pub fn all_runs(table: RunTable, cluster: &str) -> Statement {
+    let [name, of_what] = table.names();
+    statement(&format!("SELECT {of_what}, from_at, until_at FROM {name} WHERE cluster = $1"), [text_value(cluster)])
 }
 
-/// How many API servers a cluster has, as its canary says: the number.
-pub fn servers(cluster: &str) -> Statement {
-    statement("SELECT servers FROM feed WHERE cluster = $1", [text_value(cluster)])
-}
-
-/// How many streams are open under each request: UID, number.
+/// How many streams are open under each request, and beside it: UID, number, number beside.
 pub fn open_streams<'a>(cluster: &str, requests: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
-    let sql = "SELECT request, COUNT(*) FROM open_stream WHERE cluster = $1 AND request IN (?) GROUP BY request";
+    let sql = "SELECT request, COUNT(CASE WHEN beside = 0 THEN 1 END), COUNT(CASE WHEN beside = 1 THEN 1 END)
+        FROM open_stream WHERE cluster = $1 AND request IN (?) GROUP BY request";
     listed(sql, cluster, requests)
 }
 
@@ -248,7 +272,7 @@ pub fn keep_row(cluster: &str, request: &str, row: &SummaryRow) -> Statement {
 pub fn keep_count(cluster: &str, request: &str, new: [u64; 2], used: &UseCount, now: Timestamp) -> Statement {
     let sql =
         "INSERT INTO used (cluster, request, row_count, line_count, calls, refused, standing, ambiguous, first_at,
-            last_at, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            last_at, beside_at, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         ON CONFLICT (cluster, request) DO UPDATE SET row_count = used.row_count + excluded.row_count,
             line_count = used.line_count + excluded.line_count, calls = used.calls + excluded.calls,
             refused = used.refused + excluded.refused, standing = used.standing + excluded.standing,
@@ -256,18 +280,21 @@ pub fn keep_count(cluster: &str, request: &str, new: [u64; 2], used: &UseCount, 
             first_at = CASE WHEN used.first_at = 0 OR (excluded.first_at <> 0 AND excluded.first_at < used.first_at)
                 THEN excluded.first_at ELSE used.first_at END,
             last_at = CASE WHEN excluded.last_at > used.last_at THEN excluded.last_at ELSE used.last_at END,
+            beside_at = CASE WHEN excluded.beside_at > used.beside_at THEN excluded.beside_at ELSE used.beside_at END,
             at = excluded.at";
     let time = |time: Option<Timestamp>| time.map_or(BoundValue::Number(0), micros);
     let counts = [new[0], new[1], used.calls, used.refused, used.standing, used.ambiguous].map(amount);
-    let times = [time(used.first), time(used.last), micros(now)];
+    let times = [time(used.first), time(used.last), time(used.last_beside), micros(now)];
     let values = [text_value(cluster), text_value(request)].into_iter().chain(counts).chain(times);
     statement(sql, values)
 }
 
-/// Keeps that a stream is open.
-pub fn keep_stream(cluster: &str, id: &str, request: &str, at: Timestamp) -> Statement {
-    let sql = "INSERT INTO open_stream (cluster, id, request, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-    statement(sql, [cluster, id, request].map(text_value).into_iter().chain([micros(at)]))
+/// Keeps that a stream is open under a request, or beside it.
+pub fn keep_stream(cluster: &str, id: &str, request: &str, beside: bool, at: Timestamp) -> Statement {
+    let sql =
+        "INSERT INTO open_stream (cluster, id, request, beside, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    let beside = BoundValue::Number(i64::from(beside));
+    statement(sql, [cluster, id, request].map(text_value).into_iter().chain([beside, micros(at)]))
 }
 
 /// Keeps that a stream is over.
@@ -276,23 +303,17 @@ pub fn end_stream(cluster: &str, id: &str) -> Statement {
 }
 
 /// Takes a run away which another has taken in.
-pub fn drop_run(cluster: &str, server: &str, run: HeardRun) -> Statement {
-    let sql = "DELETE FROM heard WHERE cluster = $1 AND server = $2 AND from_at = $3";
-    statement(sql, [cluster, server].map(text_value).into_iter().chain([micros(run.from)]))
+pub fn drop_run(table: RunTable, cluster: &str, of: &str, run: HeardRun) -> Statement {
+    let [name, of_what] = table.names();
+    let sql = format!("DELETE FROM {name} WHERE cluster = $1 AND {of_what} = $2 AND from_at = $3");
+    statement(&sql, [cluster, of].map(text_value).into_iter().chain([micros(run.from)]))
 }
 
 /// Keeps a run.
-pub fn keep_run(cluster: &str, server: &str, run: HeardRun) -> Statement {
-    let sql = "INSERT INTO heard (cluster, server, from_at, until_at) VALUES ($1, $2, $3, $4)";
-    statement(sql, [cluster, server].map(text_value).into_iter().chain([micros(run.from), micros(run.until)]))
-}
-
-/// Keeps how many API servers there were at a time.
-pub fn keep_servers(cluster: &str, servers: u32, at: Timestamp) -> Statement {
-    let sql = "INSERT INTO feed (cluster, servers, at) VALUES ($1, $2, $3) ON CONFLICT (cluster) DO UPDATE SET
-            servers = CASE WHEN excluded.at >= feed.at THEN excluded.servers ELSE feed.servers END,
-            at = CASE WHEN excluded.at >= feed.at THEN excluded.at ELSE feed.at END";
-    statement(sql, [text_value(cluster), BoundValue::Number(i64::from(servers)), micros(at)])
+pub fn keep_run(table: RunTable, cluster: &str, of: &str, run: HeardRun) -> Statement {
+    let [name, of_what] = table.names();
+    let sql = format!("INSERT INTO {name} (cluster, {of_what}, from_at, until_at) VALUES ($1, $2, $3, $4)");
+    statement(&sql, [cluster, of].map(text_value).into_iter().chain([micros(run.from), micros(run.until)]))
 }
 
 /// Keeps a write that is not explained, which is told of from `due` on.
@@ -331,7 +352,8 @@ pub fn purges(now: Timestamp) -> Vec<Statement> {
     let timed = [
         ("audit_seen WHERE at", SEEN_DAYS),
         ("heard WHERE until_at", HEARD_DAYS),
-        ("open_stream WHERE at", HEARD_DAYS),
+        ("fleet WHERE until_at", HEARD_DAYS),
+        ("open_stream WHERE at", STREAM_DAYS),
         ("unexplained WHERE due", SUSPECT_DAYS),
     ];
     let timed = timed.map(|(place, days)| statement(&format!("DELETE FROM {place} < $1"), [before(days)]));

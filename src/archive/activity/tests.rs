@@ -5,17 +5,18 @@ use std::sync::Arc;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::intake::ArrivedText;
+use super::super::intake::{ArrivedText, Delivery};
 use super::super::store::ArchiveStore;
 use super::super::tests::Story;
 use super::{ActivityRules, ClusterAccounts, Taken};
-use crate::api::activity::{KnownUse, UsesKnown};
+use crate::api::activity::{KnownUse, UseCount, UsesKnown};
 use crate::api::reason::Reason;
 use crate::api::record::{RecordKind, RecordOutcome, digest};
+use crate::api::request::GrantUse;
 use crate::core::activity::event::{ReadEvent, read};
 use crate::core::activity::explained::Unexplained;
 use crate::core::activity::summary::{MOST_ROWS, RowKind, SummaryRow};
-use crate::core::activity::verdict::UseVerdict;
+use crate::core::activity::verdict::UnknownUse;
 use crate::runtime::clock::Clock;
 
 pub const UID: &str = "0f0e2d1c-3b4a-4958-8776-000000000001";
@@ -67,7 +68,7 @@ fn exec(id: &str, stage: &str, start: Timestamp, second: i64) -> Value {
 fn mark(server: &str, start: Timestamp, second: i64) -> Value {
     let agent = format!("daypass-canary/0.1.0 api-server={server} api-servers=2");
     let id = format!("mark-{server}-{second}");
-    let event = with(call(&id, UID, start, second), json!({ "userAgent": agent, "annotations": {} }));
+    let event = with(call(&id, UID, start, second), json!({ "userAgent": agent, "annotations": {}, "verb": "get" }));
     with(event, json!({ "user": { "username": CANARY } }))
 }
 
@@ -96,6 +97,7 @@ pub async fn try_all(empty: &mut impl AsyncFnMut(&str) -> ArchiveStore) {
     orders_make_no_difference(empty).await;
     a_stream_is_one_call_and_open_until_its_end(&empty("streams").await).await;
     what_is_beside_is_told_by_what_allowed_it(&empty("beside").await).await;
+    one_that_ended_before_the_first_event_comes_is_known(&empty("late").await).await;
     only_what_is_heard_is_said_to_be_unused(&empty("heard").await).await;
     what_no_record_explains_is_told_once_until_one_does(&empty("unexplained").await).await;
     rows_are_bounded(&empty("bounded").await).await;
@@ -138,14 +140,9 @@ async fn orders_make_no_difference(empty: &mut impl AsyncFnMut(&str) -> ArchiveS
         assert_eq!(store.uses("there", &[UID.to_owned()]).await.unwrap(), UsesKnown::default());
     }
     let at = |second| Some(start + SignedDuration::from_secs(second));
-    let known = |uid: &str, calls, refused, open, first, last| KnownUse {
-        uid: uid.to_owned(),
-        calls,
-        refused,
-        beside: 0,
-        open,
-        first: at(first),
-        last: at(last),
+    let known = |uid: &str, calls, refused, open, first, last| {
+        let count = UseCount { calls, refused, first: at(first), last: at(last), ..UseCount::default() };
+        KnownUse { uid: uid.to_owned(), count, open, open_beside: 0 }
     };
     let (uses, rows) = &answers[0];
     assert_eq!(uses.uses, [known(UID, 5, 1, 1, 1, 30), known(OTHER, 1, 0, 0, 40, 40)]);
@@ -186,10 +183,10 @@ async fn what_is_beside_is_told_by_what_allowed_it(store: &ArchiveStore) {
     let taken = take(store, &[call("one", UID, start, 5)]).await;
     assert_eq!((taken.tied, taken.beside), (1, 1));
     let ambiguous = store.activity("here", OTHER).await.unwrap().unwrap();
-    assert!(matches!(ambiguous.verdict, UseVerdict::Unknown(_)), "{ambiguous:?}");
+    assert_eq!(ambiguous.verdict.unknown, Some(UnknownUse::Ambiguous), "{ambiguous:?}");
     let RowKind::Alike(kind) = &ambiguous.rows[0].kind else { panic!("{ambiguous:?}") };
     assert_eq!(kind.instead.as_ref().and_then(|instead| instead.request.as_deref()), Some(UID));
-    assert_eq!(store.activity("here", UID).await.unwrap().unwrap().verdict, UseVerdict::Used);
+    assert_eq!(store.activity("here", UID).await.unwrap().unwrap().verdict.used, GrantUse::Used);
     let standing = |id: &str| {
         let reason = "RBAC: allowed by ClusterRoleBinding \"devs\" of ClusterRole \"view\" to Group \"devs\"";
         let why = json!({ "authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason });
@@ -197,40 +194,81 @@ async fn what_is_beside_is_told_by_what_allowed_it(store: &ArchiveStore) {
     };
     let taken = take(store, &[standing("two"), standing("two")]).await;
     assert_eq!((taken.tied, taken.beside), (0, 2), "once for each grant");
-    let redundant = store.activity("here", OTHER).await.unwrap().unwrap();
-    assert_eq!((redundant.verdict, redundant.used.standing, redundant.used.ambiguous), (UseVerdict::Redundant, 1, 1));
+    let both = store.activity("here", OTHER).await.unwrap().unwrap();
+    assert_eq!((both.used.standing, both.used.ambiguous), (1, 1));
+    let at = |second| Some(start + SignedDuration::from_secs(second));
+    assert_eq!((both.verdict.unknown, both.used.last_beside), (Some(UnknownUse::Ambiguous), at(6)));
+    let stream = |stage: &str, second: i64| {
+        let event = with(standing("stream"), json!({ "stage": stage, "verb": "list" }));
+        with(event, json!({ "stageTimestamp": start + SignedDuration::from_secs(second) }))
+    };
+    let known = async || store.uses("here", &[OTHER.to_owned()]).await.unwrap().uses.remove(0);
+    take(store, &[stream("ResponseStarted", 7)]).await;
+    let open = known().await;
+    assert_eq!((open.open, open.open_beside, open.count.last_beside), (0, 1, at(7)));
+    take(store, &[stream("ResponseComplete", 90)]).await;
+    let closed = known().await;
+    assert_eq!((closed.open_beside, closed.count.last_beside, closed.count.standing), (0, at(90), 2));
+}
+
+async fn one_that_ended_before_the_first_event_comes_is_known(store: &ArchiveStore) {
+    let start = start();
+    let text = r#"[{"rules":[{"apiGroups":[""],"resources":["pods"],"verbs":["list"]}]}]"#.to_owned();
+    let story = grant(UID, start, |record| record.access.role_digest = Some(digest(text.as_bytes())));
+    let mut delivery = ended(story, start + SignedDuration::from_secs(300));
+    delivery.texts.push(ArrivedText { digest: digest(text.as_bytes()), text });
+    store.take("here", delivery).await.unwrap();
+    let reason = "RBAC: allowed by ClusterRoleBinding \"devs\" of ClusterRole \"view\" to Group \"devs\"";
+    let why = json!({ "authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason });
+    let taken = take(store, &[with(call("late", UID, start, 6), json!({ "annotations": why }))]).await;
+    assert_eq!(taken.beside, 1, "its event comes after a restart of the archive");
+}
+
+/// The records of a grant that is over since then.
+fn ended(story: Story, at: Timestamp) -> Delivery {
+    let mut records = story.records;
+    let mut end = records[1].clone();
+    (end.index, end.id) = (2, format!("{}/2", end.request.uid));
+    end.previous = Some(records[1].digest());
+    (end.kind, end.outcome) = (RecordKind::Entry(Reason::Expired).into(), RecordOutcome::Ended);
+    end.at.0 = at;
+    records.push(end);
+    super::super::tests::delivery(records)
 }
 
 async fn only_what_is_heard_is_said_to_be_unused(store: &ArchiveStore) {
     let start = start();
-    let ended = grant(UID, start + SignedDuration::from_secs(60), |_| {});
-    let mut records = ended.records.clone();
-    let mut end = records[1].clone();
-    (end.index, end.id, end.previous) = (2, format!("{UID}/2"), Some(records[1].digest()));
-    (end.kind, end.outcome) = (RecordKind::Entry(Reason::Expired).into(), RecordOutcome::Ended);
-    end.at.0 = start + SignedDuration::from_secs(300);
-    records.push(end);
-    store.take("here", super::super::tests::delivery(records)).await.unwrap();
-    let known = async || store.activity("here", UID).await.unwrap().unwrap().verdict;
-    assert!(matches!(known().await, UseVerdict::Unknown(_)));
-    let all = |server: &str| (0..=20).map(|round| mark(server, start, round * 15)).collect::<Vec<_>>();
+    let story = grant(UID, start + SignedDuration::from_secs(60), |_| {});
+    store.take("here", ended(story, start + SignedDuration::from_secs(300))).await.unwrap();
+    let known = async || store.activity("here", UID).await.unwrap().unwrap().verdict.used;
+    assert_eq!(known().await, GrantUse::Unknown);
+    let all = |server: &str| (0..=21).map(|round| mark(server, start, round * 15)).collect::<Vec<_>>();
     take(store, &all("a:1")).await;
-    assert!(matches!(known().await, UseVerdict::Unknown(_)), "one of two is silent");
+    assert_eq!(known().await, GrantUse::Unknown, "one of two is silent");
     let with_gap: Vec<Value> =
         all("b:1").into_iter().enumerate().filter(|(n, _)| !(8..13).contains(n)).map(|(_, mark)| mark).collect();
     take(store, &with_gap).await;
-    assert!(matches!(known().await, UseVerdict::Unknown(_)), "one of two was silent for a while");
+    assert_eq!(known().await, GrantUse::Unknown, "one of two was silent for a while");
     let forged: Vec<Value> =
         all("b:1").into_iter().map(|mark| with(mark, json!({ "user": { "username": "mallory" } }))).collect();
     take(store, &forged).await;
-    assert!(matches!(known().await, UseVerdict::Unknown(_)), "who else says so proves nothing");
+    assert_eq!(known().await, GrantUse::Unknown, "who else says so proves nothing");
     take(store, &all("b:1")).await;
-    assert_eq!(known().await, UseVerdict::NotUsed);
+    assert_eq!(known().await, GrantUse::NotUsed);
+    let many: Vec<Value> = vec![with(
+        mark("a:1", start, 100),
+        json!({
+            "auditID": "more", "userAgent": "daypass-canary/0.1.0 api-server=a:1 api-servers=3",
+        }),
+    )];
+    let forged = with(many[0].clone(), json!({ "user": { "username": "mallory" } }));
+    take(store, &[forged]).await;
+    assert_eq!(known().await, GrantUse::NotUsed, "who else says that there are more proves nothing");
     let heard = store.uses("here", &[]).await.unwrap().servers;
     assert_eq!(heard.len(), 2);
     assert!(heard.iter().all(|server| server.from == start), "{heard:?}");
     take(store, &[call("late", UID, start, 100)]).await;
-    assert_eq!(known().await, UseVerdict::Used);
+    assert_eq!(known().await, GrantUse::Used);
 }
 
 async fn what_no_record_explains_is_told_once_until_one_does(store: &ArchiveStore) {

@@ -9,7 +9,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::activity::answers::{RequestActivity, WriteFinding};
 use super::super::intake::FoundBy;
@@ -20,7 +20,7 @@ use super::answer::{self, FailedCall};
 use super::door::CalledBy;
 use super::query::AskedActivity;
 use super::reading::{admit, version};
-use crate::core::activity::summary::{RowKind, SummaryRow};
+use crate::core::activity::told::{ToldActivity, ToldFinding, ToldRow};
 use crate::runtime::clock::Clock;
 
 /// `GET .../activity?request=UID`: what was done with the grants of a request, in any cluster.
@@ -54,7 +54,7 @@ pub async fn findings(
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
     admit(&desk, &by, &headers, FINDINGS, None).await?;
-    let items: Vec<Value> = desk.store.findings(Clock::wall().now()).await?.iter().map(finding).collect();
+    let items: Vec<Value> = desk.store.findings(Clock::wall().now()).await?.into_iter().map(finding).collect();
     Ok(listed("FindingList", &items))
 }
 
@@ -72,7 +72,7 @@ async fn list(desk: ArchiveDesk, asked: AskedActivity, only: Option<&str>) -> Re
     if asked.lines {
         return Ok(lines(desk.store, shown.map(|found| (found.cluster, found.request))));
     }
-    let items: Vec<Value> = shown.iter().map(activity).collect();
+    let items: Vec<Value> = shown.into_iter().map(activity).collect();
     Ok(listed("ActivityList", &items))
 }
 
@@ -92,58 +92,24 @@ fn listed(kind: &str, items: &[Value]) -> Response {
     answer::json(json!({ "apiVersion": version(), "kind": kind, "metadata": {}, "items": items }).to_string())
 }
 
-fn activity(found: &RequestActivity) -> Value {
-    let used = &found.used;
-    let about = found.records.first().map(|record| (&record.request.namespace, &record.request.name));
-    json!({
-        "cluster": found.cluster,
-        "request": found.request,
-        "namespace": about.map(|(namespace, _)| namespace),
-        "name": about.map(|(_, name)| name),
-        "known": found.verdict.used().as_str(),
-        "why": found.verdict.to_string(),
-        "calls": used.calls,
-        "refused": used.refused,
-        "beside": used.standing + used.ambiguous,
-        "first": used.first,
-        "last": used.last,
-        "open": found.open,
-        "rows": found.rows.iter().map(row).collect::<Vec<_>>(),
+fn activity(found: RequestActivity) -> Value {
+    let about = found.records.into_iter().next().map(|record| record.request);
+    let (namespace, name) = about.map(|about| (about.namespace, about.name)).unzip();
+    let [open, open_beside] = found.open;
+    json!(ToldActivity {
+        cluster: found.cluster,
+        request: found.request,
+        namespace,
+        name,
+        known: found.verdict.used,
+        why: found.verdict.to_string(),
+        count: found.used,
+        open,
+        open_beside,
+        rows: found.rows.into_iter().map(ToldRow::from).collect(),
     })
 }
 
-fn row(row: &SummaryRow) -> Value {
-    let mut all = match &row.kind {
-        RowKind::Alike(kind) => match json!(kind) {
-            Value::Object(all) => all,
-            _ => Map::new(),
-        },
-        RowKind::Others => [("others".to_owned(), json!(true))].into_iter().collect(),
-    };
-    all.insert("calls".to_owned(), json!(row.calls));
-    all.insert("first".to_owned(), json!(row.first));
-    all.insert("last".to_owned(), json!(row.last));
-    if !row.claimed.is_empty() {
-        all.insert("claimed".to_owned(), json!(row.claimed));
-    }
-    Value::Object(all)
-}
-
-fn finding(found: &WriteFinding) -> Value {
-    let write = &found.write;
-    json!({
-        "cluster": found.cluster,
-        "at": write.at,
-        "why": format!("{:?}", found.why),
-        "message": found.why.to_string(),
-        "user": write.deed.user,
-        "impersonated": write.deed.impersonated,
-        "address": write.deed.address,
-        "verb": write.deed.verb,
-        "group": write.deed.group,
-        "resource": write.deed.resource,
-        "namespace": write.deed.namespace,
-        "name": write.name,
-        "request": write.request,
-    })
+fn finding(found: WriteFinding) -> Value {
+    json!(ToldFinding::of(found.cluster, found.write, found.why))
 }

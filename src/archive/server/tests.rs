@@ -471,7 +471,7 @@ impl OpenArchive {
     /// How many calls are counted of the one request.
     async fn calls(&self) -> u64 {
         let known = self.store.uses("here", &[REQUEST.to_owned()]).await.unwrap();
-        known.uses.first().map_or(0, |used| used.calls)
+        known.uses.first().map_or(0, |used| used.count.calls)
     }
 }
 

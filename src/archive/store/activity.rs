@@ -9,12 +9,12 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 
 use super::super::activity::answers::{
-    RequestActivity, WriteFinding, heard_feed, records_from, summary_rows, uses_known, write_findings,
+    RequestActivity, WriteFinding, heard_feed, opened, records_from, summary_rows, uses_known, write_findings,
 };
 use super::super::activity::books::GrantBooks;
 use super::super::activity::settle::{HeldActivity, Settling, explanations, suspects};
 use super::super::activity::sift::Sifted;
-use super::super::activity::tables::{self, FoundRow, text};
+use super::super::activity::tables::{self, FoundRow, RunTable, text};
 use super::super::activity::{ActivityRules, Taken};
 use super::search::Statement;
 use super::{ArchiveStore, StoreError};
@@ -49,7 +49,7 @@ pub struct SiftedActivity {
     before: Vec<(String, SuspectWrite)>,
     /// Those of them that are to be told of, unless they are explained now.
     untold: Vec<FoundRow>,
-    pub questions: [Vec<Statement>; 4],
+    pub questions: [Vec<Statement>; 5],
     pub explanations: Vec<Statement>,
 }
 
@@ -83,7 +83,7 @@ impl SiftedActivity {
     pub fn settle(
         mut self,
         books: &mut GrantBooks,
-        held: [Vec<FoundRow>; 4],
+        held: [Vec<FoundRow>; 5],
         records: &[FoundRow],
     ) -> (Taken, Vec<Statement>) {
         let records = records_from(records);
@@ -143,14 +143,13 @@ impl ArchiveStore {
             return Ok(None);
         }
         let open = self.rows(tables::open_streams(cluster, one())).await?;
-        let runs = self.rows(vec![tables::all_runs(cluster)]).await?;
-        let servers = self.rows(vec![tables::servers(cluster)]).await?;
+        let runs = self.rows(vec![tables::all_runs(RunTable::Heard, cluster)]).await?;
+        let fleet = self.rows(vec![tables::all_runs(RunTable::Fleet, cluster)]).await?;
         let rows = self.rows(vec![tables::rows_of(cluster, request)]).await?;
         let records = records_from(&records);
         let used = counts.first().map(tables::use_count).unwrap_or_default();
-        let feed = heard_feed(&runs, &servers);
-        let open = open.first().map_or(0, |row| tables::count(row, 1));
-        let verdict = verdict(&used, term(&records, Clock::wall().now()), &feed);
+        let heard = heard_feed(&runs, &fleet).all_of(term(&records), Clock::wall().now());
+        let (verdict, open) = (verdict(&used, heard), opened(&open, request));
         let (cluster, request) = (cluster.to_owned(), request.to_owned());
         Ok(Some(RequestActivity { cluster, request, records, verdict, used, open, rows: summary_rows(&rows) }))
     }

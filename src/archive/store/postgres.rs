@@ -269,15 +269,15 @@ async fn take_activity(
 ) -> Result<Taken, StoreError> {
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     let ask = async |statements: &[Statement]| rows(transaction, statements).await;
-    let news = books.heed(&ask(&[books.news()]).await?, &arrived.cluster);
+    let news = books.heed(&ask(&[books.news(arrived.now)]).await?, &arrived.cluster);
     if let Some(lacking) = books.lacking() {
         books.learn(&ask(&[lacking]).await?);
     }
     let [suspects, untold] = arrived.asked_again(&news);
     let (before, untold) = (ask(&suspects).await?, ask(&untold).await?);
     let sifting = arrived.sift(books, &before, untold);
-    let [seen, rows_there, counts, runs] = &sifting.questions;
-    let held = [ask(seen).await?, ask(rows_there).await?, ask(counts).await?, ask(runs).await?];
+    let [seen, rows_there, counts, runs, fleet] = &sifting.questions;
+    let held = [ask(seen).await?, ask(rows_there).await?, ask(counts).await?, ask(runs).await?, ask(fleet).await?];
     let records = ask(&sifting.explanations).await?;
     let (taken, writes) = sifting.settle(books, held, &records);
     let mut prepared = BTreeMap::new();

@@ -59,6 +59,18 @@ CREATE INDEX unexplained_request ON unexplained (request);
 CREATE TABLE audit_line (n INTEGER PRIMARY KEY, cluster TEXT NOT NULL, request TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE INDEX audit_line_request ON audit_line (request, n);
 ",
+    "
+ALTER TABLE used ADD COLUMN beside_at INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE stream (cluster TEXT NOT NULL, id TEXT NOT NULL, request TEXT NOT NULL, beside INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, id, request)) WITHOUT ROWID;
+INSERT INTO stream (cluster, id, request, beside, at) SELECT cluster, id, request, 0, at FROM open_stream;
+DROP TABLE open_stream;
+ALTER TABLE stream RENAME TO open_stream;
+CREATE INDEX open_stream_request ON open_stream (request);
+DROP TABLE feed;
+CREATE TABLE fleet (cluster TEXT NOT NULL, servers TEXT NOT NULL, from_at INTEGER NOT NULL, until_at INTEGER NOT NULL,
+    PRIMARY KEY (cluster, servers, from_at)) WITHOUT ROWID;
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -105,6 +117,18 @@ CREATE TABLE unexplained (cluster TEXT NOT NULL, id TEXT NOT NULL, at BIGINT NOT
 CREATE INDEX unexplained_request ON unexplained (request);
 CREATE TABLE audit_line (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, cluster TEXT NOT NULL, request TEXT NOT NULL, at BIGINT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX audit_line_request ON audit_line (request, n);
+",
+    "
+ALTER TABLE used ADD COLUMN beside_at BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE stream (cluster TEXT NOT NULL, id TEXT NOT NULL, request TEXT NOT NULL, beside BIGINT NOT NULL, at BIGINT NOT NULL,
+    PRIMARY KEY (cluster, id, request));
+INSERT INTO stream (cluster, id, request, beside, at) SELECT cluster, id, request, 0, at FROM open_stream;
+DROP TABLE open_stream;
+ALTER TABLE stream RENAME TO open_stream;
+CREATE INDEX open_stream_request ON open_stream (request);
+DROP TABLE feed;
+CREATE TABLE fleet (cluster TEXT NOT NULL, servers TEXT NOT NULL, from_at BIGINT NOT NULL, until_at BIGINT NOT NULL,
+    PRIMARY KEY (cluster, servers, from_at));
 ",
 ];
 

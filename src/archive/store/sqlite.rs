@@ -243,15 +243,15 @@ fn take_activity(
     arrived: ArrivedActivity,
 ) -> Result<Taken, StoreError> {
     let ask = |statements: &[Statement]| rows(transaction, statements);
-    let news = books.heed(&ask(&[books.news()])?, &arrived.cluster);
+    let news = books.heed(&ask(&[books.news(arrived.now)])?, &arrived.cluster);
     if let Some(lacking) = books.lacking() {
         books.learn(&ask(&[lacking])?);
     }
     let [suspects, untold] = arrived.asked_again(&news);
     let (before, untold) = (ask(&suspects)?, ask(&untold)?);
     let sifting = arrived.sift(books, &before, untold);
-    let [seen, rows_there, counts, runs] = &sifting.questions;
-    let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?];
+    let [seen, rows_there, counts, runs, fleet] = &sifting.questions;
+    let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?, ask(fleet)?];
     let records = ask(&sifting.explanations)?;
     let (taken, writes) = sifting.settle(books, held, &records);
     for statement in writes {

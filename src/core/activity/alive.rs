@@ -1,8 +1,9 @@
 //! Whether the audit events of an API server arrive: the canary calls each one every few seconds, and its own calls must
 //! be among them.
 //!
-//! Owns what a mark is, and runs of marks without a gap. Nothing that anybody else does is a mark. Where there is none,
-//! nothing is known, and it must never be said that nothing was done.
+//! Owns what a mark is, and runs of marks without a gap. Nothing that anybody else does is a mark, and nothing but a read: an
+//! audit policy may leave reads out, and a grant that reads alone would look unused. Where there is none, nothing is known, and
+//! it must never be said that nothing was done.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,8 @@ const CANARY: &str = "daypass-canary/";
 const SERVER: &str = "api-server=";
 /// What comes before the number of API servers that are called.
 const SERVERS: &str = "api-servers=";
+/// The verb of its calls.
+const READS: &str = "get";
 /// The longest that the address of an API server may be.
 const MOST_OF_ADDRESS: usize = 128;
 /// The longest time between two marks that is no gap: four rounds of the canary.
@@ -43,7 +46,8 @@ pub struct HeardRun {
 
 /// The mark that an event is, if its user is one of these canaries.
 pub fn mark(event: &ReadEvent, canaries: &BTreeSet<String>) -> Option<CanaryMark> {
-    let is_canary = canaries.contains(&event.deed.user) && event.deed.impersonated.is_none();
+    let is_canary =
+        canaries.contains(&event.deed.user) && event.deed.impersonated.is_none() && event.deed.verb == READS;
     let words = event.agent.strip_prefix(CANARY).filter(|_| is_canary && event.stage == AuditStage::Complete)?;
     let word = |start: &str| words.split(' ').find_map(|word| word.strip_prefix(start));
     let server = word(SERVER).filter(|server| !server.is_empty() && server.len() <= MOST_OF_ADDRESS)?;
@@ -74,8 +78,12 @@ mod tests {
     const OURS: &str = "system:serviceaccount:daypass-system:daypass-canary";
 
     fn of(user: &str, agent: &str, stage: &str, acting: Option<&str>) -> Option<CanaryMark> {
+        by("get", user, agent, stage, acting)
+    }
+
+    fn by(verb: &str, user: &str, agent: &str, stage: &str, acting: Option<&str>) -> Option<CanaryMark> {
         let event = json!({
-            "kind": "Event", "auditID": "a", "stage": stage, "stageTimestamp": "2026-11-30T12:00:00Z", "verb": "patch",
+            "kind": "Event", "auditID": "a", "stage": stage, "stageTimestamp": "2026-11-30T12:00:00Z", "verb": verb,
             "user": { "username": user }, "impersonatedUser": acting.map(|name| json!({ "username": name })),
             "userAgent": agent,
         });
@@ -88,6 +96,7 @@ mod tests {
         let mark = of(OURS, agent, "ResponseComplete", None).unwrap();
         assert_eq!((mark.server.as_str(), mark.servers), ("10.0.0.1:6443", Some(3)));
         assert_eq!(mark.at, "2026-11-30T12:00:00Z".parse().unwrap());
+        assert_eq!(by("patch", OURS, agent, "ResponseComplete", None), None, "reads may be left out of the log");
         assert_eq!(of("mallory", agent, "ResponseComplete", None), None);
         assert_eq!(of("mallory", agent, "ResponseComplete", Some(OURS)), None);
         assert_eq!(of(OURS, agent, "ResponseComplete", Some("bob")), None);

@@ -1,6 +1,6 @@
 //! Calls that something else allowed and that a grant of the same person would have allowed too.
 //!
-//! Owns the running grants, as the records say of them, and whether one of them would have allowed a call. RBAC names only
+//! Owns the running grants, as the records say of them, and whether one of them would have allowed a call, or may have. RBAC names only
 //! one binding, so without this a grant beside standing access would look unused. What the cluster gives to everybody says
 //! nothing of a grant.
 
@@ -19,7 +19,7 @@ use crate::core::rbac::allowed::{AllowedOn, AskedRight};
 use crate::core::rbac::rules::{from_narrow, url_matches, verb_matches};
 
 /// For how long a grant that is over is remembered, since events may arrive late.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+pub const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 /// By how much the clocks of API server and controller may differ, and how much later access may begin than is recorded.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
 /// How a service account is called as a user.
@@ -43,6 +43,12 @@ struct BookedGrant {
     /// Since when it runs.
     since: Option<Timestamp>,
     until: Option<Timestamp>,
+}
+
+/// That a grant would have allowed a call.
+struct WouldAllow {
+    /// Whether that is not sure, since its rules are not known.
+    unsaid: bool,
 }
 
 /// The rules of a role in one place.
@@ -126,15 +132,16 @@ impl GrantBook {
         let mut found = Vec::new();
         if !event.authorized.is_for_everybody() {
             let request = event.authorized.request().map(str::to_owned);
-            let instead = Instead { by: event.authorized.to_string(), request: request.clone(), unsaid: false };
             let own = self.of(event.deed.actor(), event.received).filter(|(uid, _)| Some(*uid) != request.as_ref());
-            let all = own.filter(|(_, grant)| self.allows(grant, &event.deed));
-            found.extend(all.map(|(uid, _)| (uid.clone(), instead.clone())));
+            found.extend(own.filter_map(|(uid, grant)| {
+                let (request, unsaid) = (request.clone(), self.allows(grant, &event.deed)?.unsaid);
+                Some((uid.clone(), Instead { by: event.authorized.to_string(), request, unsaid }))
+            }));
         }
         // By which right somebody acts as another, the API server says nowhere.
         if let Some(acting) = &event.deed.impersonated {
             let own = self.of(&event.deed.user, event.received);
-            let all = own.filter(|(_, grant)| self.allows(grant, &impersonation(acting)));
+            let all = own.filter(|(_, grant)| self.allows(grant, &impersonation(acting)).is_some());
             let by = "the right to act as somebody else, of which the API server names no binding".to_owned();
             let instead = Instead { by, request: None, unsaid: true };
             found.extend(all.map(|(uid, _)| (uid.clone(), instead.clone())));
@@ -148,20 +155,24 @@ impl GrantBook {
         uids.filter_map(move |uid| Some((uid, self.grants.get(uid)?))).filter(move |(_, grant)| grant.ran(at))
     }
 
-    fn allows(&self, grant: &BookedGrant, deed: &Deed) -> bool {
+    /// How a grant would have allowed a call; none if it would not.
+    fn allows(&self, grant: &BookedGrant, deed: &Deed) -> Option<WouldAllow> {
         let access = &grant.access;
         let here = |namespace: &String| deed.namespace.as_ref() == Some(namespace);
         if !access.cluster_wide && !access.namespaces.iter().any(here) {
-            return false;
+            return None;
         }
+        let surely = |allowed: bool| allowed.then_some(WouldAllow { unsaid: false });
         if !access.rules.is_empty() {
             let rules: Vec<PolicyRule> = access.rules.iter().map(from_narrow).collect();
-            return allow(&rules, deed);
+            return surely(allow(&rules, deed));
         }
-        let text = access.role_digest.as_ref().and_then(|digest| self.texts.get(digest));
-        let places = text.iter().flat_map(|places| places.iter());
-        let mut here = places.filter(|place| place.namespace.is_none() || place.namespace == deed.namespace);
-        here.any(|place| place.rules.as_ref().is_some_and(|rules| allow(rules, deed)))
+        // Whatever its rules are, they may allow it.
+        let Some(text) = access.role_digest.as_ref().and_then(|digest| self.texts.get(digest)) else {
+            return Some(WouldAllow { unsaid: true });
+        };
+        let mut here = text.iter().filter(|place| place.namespace.is_none() || place.namespace == deed.namespace);
+        surely(here.any(|place| place.rules.as_ref().is_some_and(|rules| allow(rules, deed))))
     }
 }
 
@@ -342,13 +353,20 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_are_not_known_allow_nothing_until_they_are() {
+    fn rules_that_are_not_known_may_allow_anything_in_their_place_until_they_are() {
         let mut book = GrantBook::default();
         book.heed(&begun(ONE, access()));
         assert_eq!(book.lacking(), ["of-pods".to_owned()].into());
-        assert!(found(&book, |_| {}).is_empty());
+        let beside = book.beside(&call(|event| event["verb"] = json!("delete")));
+        assert!(matches!(&beside[..], [(uid, instead)] if uid == ONE && instead.is_ambiguous()), "{beside:?}");
+        assert!(found(&book, |event| event["objectRef"]["namespace"] = json!("bank")).is_empty());
         book.learn("of-pods".to_owned(), PODS);
-        assert!(book.lacking().is_empty() && !found(&book, |_| {}).is_empty());
+        let sure = book.beside(&call(|_| {}));
+        assert!(
+            book.lacking().is_empty() && matches!(&sure[..], [(_, instead)] if !instead.is_ambiguous()),
+            "{sure:?}"
+        );
+        assert!(found(&book, |event| event["verb"] = json!("delete")).is_empty());
         book.learn("of-pods".to_owned(), "no role");
         assert!(found(&book, |_| {}).is_empty());
     }

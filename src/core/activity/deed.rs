@@ -85,7 +85,7 @@ pub struct Instead {
     /// UID of the request that the binding is of, where it is one of Daypass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// Whether the API server does not say what it was, so that it may have been the grant itself.
+    /// Whether nobody says what it was, or what the grant allows, so that it may or may not have been the grant's to allow.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsaid: bool,
 }

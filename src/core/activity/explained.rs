@@ -1,8 +1,10 @@
-//! Bindings, roles and statuses that were written and that no record explains: by hand while the controller was away, past
-//! the guards, or with the controller's own account.
+//! Bindings, roles and statuses that were written or deleted and that no record explains: by hand while the controller was
+//! away, past the guards, or with the controller's own account.
 //!
-//! Owns which writes need an explanation, and what explains one. A deletion gives nothing to anybody, so it needs none. It
-//! must not know where records are kept.
+//! Owns which writes need an explanation, and what explains one. What the controller deletes needs none: a stray, or what has
+//! changed, it deletes while access runs too; nor does what Kubernetes deletes together with a request or a namespace. Of
+//! several that are deleted by one call the API server names none, so that is not seen. It must not know where records are
+//! kept.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,6 +26,14 @@ const SLACK: SignedDuration = SignedDuration::from_mins(2);
 const GIVING: [&str; 4] = ["rolebindings", "clusterrolebindings", "roles", "clusterroles"];
 /// The verbs that give something.
 const WRITING: [&str; 3] = ["create", "update", "patch"];
+/// The verb that takes one away.
+const DELETING: &str = "delete";
+/// Accounts of Kubernetes that delete what belongs to an object or a namespace that is deleted.
+const KUBERNETES: [&str; 3] = [
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:kube-controller-manager",
+];
 /// The longest that the name of an object is kept, in characters.
 const MOST_OF_NAME: usize = 253;
 
@@ -59,6 +69,8 @@ pub enum WritingHand {
 pub enum Unexplained {
     /// Somebody else than the controller wrote what is the controller's to write.
     OtherHand,
+    /// Somebody else than the controller deleted what is the controller's to delete.
+    DeletedByHand,
     /// Somebody acted as the controller.
     AsController,
     /// There is no record of the request.
@@ -73,7 +85,8 @@ pub enum Unexplained {
 pub fn suspect(event: &ReadEvent, controllers: &BTreeSet<String>) -> Option<SuspectWrite> {
     let deed = &event.deed;
     let is_done = event.stage == AuditStage::Complete && !deed.is_refused() && !event.is_dry_run;
-    if !is_done || !WRITING.contains(&deed.verb.as_str()) {
+    let deletes = deed.verb == DELETING;
+    if !is_done || !(deletes || WRITING.contains(&deed.verb.as_str())) {
         return None;
     }
     let by = match (controllers.contains(deed.actor()), &deed.impersonated) {
@@ -81,13 +94,17 @@ pub fn suspect(event: &ReadEvent, controllers: &BTreeSet<String>) -> Option<Susp
         (true, Some(_)) => WritingHand::AsController,
         (false, _) => WritingHand::Other,
     };
+    let by_kubernetes = deed.impersonated.is_none() && KUBERNETES.contains(&deed.user.as_str());
+    if deletes && (by == WritingHand::Controller || by_kubernetes) {
+        return None;
+    }
     let request = match (deed.group.as_str(), deed.resource.as_str()) {
         ("rbac.authorization.k8s.io", resource) if GIVING.contains(&resource) => {
             let marked = event.marked.as_ref().map(|marked| bounded(marked, MOST_OF_NAME));
             Some(deed.name.as_deref().and_then(belongs_to).map(str::to_owned).or(marked)?)
         }
         // A controller writes it with each record that it makes.
-        (keys::GROUP, "accessrequests/status") if by != WritingHand::Controller => None,
+        (keys::GROUP, "accessrequests/status") if by != WritingHand::Controller && !deletes => None,
         _ => return None,
     };
     let name = deed.name.as_ref().map(|name| bounded(name, MOST_OF_NAME));
@@ -118,6 +135,7 @@ impl SuspectWrite {
     pub fn unexplained(&self, records: &[Record]) -> Option<Unexplained> {
         match (self.by, &self.request) {
             (WritingHand::AsController, _) => Some(Unexplained::AsController),
+            (WritingHand::Other, Some(_)) if self.deed.verb == DELETING => Some(Unexplained::DeletedByHand),
             (WritingHand::Other, Some(_)) => Some(Unexplained::OtherHand),
             (WritingHand::Controller, _) if records.is_empty() => Some(Unexplained::NoRecord),
             (WritingHand::Controller, _) => (!was_given(records, self.at)).then_some(Unexplained::NotGiven),
@@ -163,6 +181,10 @@ impl fmt::Display for Unexplained {
         f.write_str(match self {
             Self::OtherHand => {
                 "only the controller writes what belongs to an AccessRequest, and somebody else did; ask who wrote it, and delete it"
+            }
+            Self::DeletedByHand => {
+                "only the controller deletes what belongs to an AccessRequest, and somebody else did; ask who did it: while access \
+                 runs it is bound again, and kubectl daypass revoke ends it"
             }
             Self::AsController => {
                 "somebody acted as the controller's account; take away their right to impersonate it, and delete what they made"
@@ -244,6 +266,7 @@ mod tests {
         }
         for change in [
             |event: &mut Value| event["verb"] = json!("delete"),
+            |event: &mut Value| event["verb"] = json!("deletecollection"),
             |event: &mut Value| event["verb"] = json!("get"),
             |event: &mut Value| event["responseStatus"]["code"] = json!(403),
             |event: &mut Value| event["stage"] = json!("ResponseStarted"),
@@ -291,6 +314,40 @@ mod tests {
         assert_eq!(acting.unwrap().unexplained(&given), Some(Unexplained::AsController));
         let as_other = write(|event| event["impersonatedUser"] = json!({ "username": "bob" }));
         assert_eq!(as_other.unwrap().unexplained(&given), Some(Unexplained::OtherHand));
+    }
+
+    #[test]
+    fn what_people_delete_is_explained_by_nothing_and_what_kubernetes_does_needs_nothing() {
+        let deleted = |user: &str, acting: Option<&str>| {
+            write(|event| {
+                event["verb"] = json!("delete");
+                event["user"]["username"] = json!(user);
+                event["impersonatedUser"] = json!(acting.map(|name| json!({ "username": name })));
+            })
+        };
+        let given = [record(2, Reason::Granted, RecordOutcome::Begun)];
+        let why = |user: &str, acting: Option<&str>| deleted(user, acting).and_then(|write| write.unexplained(&given));
+        assert_eq!(why("bob", None), Some(Unexplained::DeletedByHand));
+        assert_eq!(deleted("bob", None).unwrap().unexplained(&[]), Some(Unexplained::DeletedByHand));
+        assert_eq!(why("bob", Some(CONTROLLER)), Some(Unexplained::AsController));
+        assert_eq!(deleted(CONTROLLER, None), None);
+        for account in KUBERNETES {
+            assert_eq!(deleted(account, None), None, "{account}");
+            assert_eq!(why("bob", Some(account)), Some(Unexplained::DeletedByHand), "{account}");
+        }
+        let other = write(|event| {
+            event["verb"] = json!("delete");
+            event["user"]["username"] = json!("bob");
+            event["objectRef"]["name"] = json!("devs");
+        });
+        assert_eq!(other, None);
+        let status = write(|event| {
+            event["verb"] = json!("delete");
+            event["user"]["username"] = json!("bob");
+            event["objectRef"] =
+                json!({ "resource": "accessrequests", "subresource": "status", "apiGroup": "daypass.dev" });
+        });
+        assert_eq!(status, None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::fmt;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::api::activity::{HeardServer, KnownUse};
+use crate::api::activity::{HeardServer, KnownUse, UseCount};
 
 /// How far the clock of an API server may be from the time that counts: that is held within 5 s of the latest of them, and they
 /// within 2 s of each other; the rest is for events that come out of their order.
@@ -92,10 +92,8 @@ pub enum Unproven {
     Odd(String),
     /// All are heard, and not for long enough yet.
     TooShort,
-    /// There were uses, and nobody says when.
+    /// There were uses, or calls beside it, and nobody says when.
     Undated,
-    /// Calls that it would have allowed were allowed by another binding, so its holder does what it is for.
-    Beside,
 }
 
 impl fmt::Display for Unproven {
@@ -108,27 +106,27 @@ impl fmt::Display for Unproven {
             Self::Odd(server) => write!(f, "what the archive says of API server {server} cannot be"),
             Self::TooShort => f.write_str("the audit logs of all API servers have not arrived for long enough yet"),
             Self::Undated => f.write_str("the archive does not say when it was used"),
-            Self::Beside => f.write_str("another binding allowed what it would have allowed too"),
         }
     }
 }
 
-/// Whether a grant is idle now, by what was heard.
+/// Whether a grant is idle now, by what was heard. A call that it would have allowed too keeps it as one of its own does,
+/// whatever allowed it: whoever has it does what it is for, and would need it as soon as the other access is gone.
 pub fn judge(heard: &UsesHeard, terms: IdleTerms, now: Timestamp) -> Idleness {
     let used = heard.used.as_ref();
-    if used.is_some_and(|used| used.open > 0) {
+    if used.is_some_and(|used| used.open > 0 || used.open_beside > 0) {
         return Idleness::InUse { until: after(now, terms.timeout) };
     }
-    let last = used.and_then(|used| used.last).map(|last| after(last, SKEW));
+    let last = used.and_then(|used| used.count.last.max(used.count.last_beside)).map(|last| after(last, SKEW));
     let unused_from = last.map_or(terms.begin, |last| last.max(terms.begin));
     let earliest = after(unused_from, terms.timeout);
     if now < earliest {
         return Idleness::InUse { until: earliest };
     }
-    match used {
-        Some(used) if used.beside > 0 => return Idleness::Unknown(Unproven::Beside),
-        Some(used) if used.calls > 0 && last.is_none() => return Idleness::Unknown(Unproven::Undated),
-        _ => {}
+    let is_undated =
+        |count: &UseCount| count.calls > 0 && count.last.is_none() || count.beside() > 0 && count.last_beside.is_none();
+    if used.is_some_and(|used| is_undated(&used.count)) {
+        return Idleness::Unknown(Unproven::Undated);
     }
     match listened(heard, now) {
         Err(why) => Idleness::Unknown(why),

@@ -2,12 +2,12 @@
 //!
 //! [`event`] reads one event of that log, [`reason`] by which binding it was allowed, and [`deed`] what was done.
 //! [`summary`] counts what belongs to one request, [`beside`] finds grants that would have allowed a call too, [`alive`]
-//! judges whether events arrive at all, [`verdict`] says
-//! what is known of a grant's use, and [`explained`] finds writes that no record explains. A call belongs to the request whose UID stands in the name of the binding
-//! that the API server itself names, and to no other: nothing is guessed. Since RBAC names only the first binding that
-//! allows a call, uses are a lower bound.
+//! judges whether events arrive at all, [`verdict`] says what is known of a grant's use, and [`explained`] finds writes that no
+//! record explains. A call belongs to the request whose UID stands in the name of the binding that the API server itself names,
+//! and to no other: nothing is guessed. Since RBAC names only the first binding that allows a call, uses are a lower bound.
 //!
-//! [`idle`] says whether a grant is proven idle, and [`outcome`] what is known of the use of one that is over.
+//! [`idle`] says whether a grant is proven idle, [`outcome`] what the status of one that is over says of its use, and [`told`]
+//! what is told to people.
 
 pub mod alive;
 pub mod beside;
@@ -18,4 +18,5 @@ pub mod idle;
 pub mod outcome;
 pub mod reason;
 pub mod summary;
+pub mod told;
 pub mod verdict;

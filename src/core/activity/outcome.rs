@@ -1,13 +1,16 @@
 //! What is known of the use of a grant that is over, for its status.
 //!
-//! It must not say whether a grant that runs is idle: [`idle`](super::idle) does.
+//! Owns when it is known, and what was heard of its time. It must not judge a use, which [`verdict`](super::verdict) does, nor
+//! say whether a grant that runs is idle: [`idle`](super::idle) does.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::idle::{Listened, UsesHeard, listened};
+use super::verdict::{UnknownUse, verdict};
+use crate::api::activity::UseCount;
 use crate::api::conditions;
-use crate::api::request::{AccessRequest, GrantActivity, GrantUse};
+use crate::api::request::{AccessRequest, GrantActivity};
 
 /// For how long the audit logs are waited for after an end.
 pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(2);
@@ -25,28 +28,23 @@ pub fn outcome(
     (begin, end): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> Option<GrantActivity> {
-    let used = heard.and_then(|heard| heard.used.as_ref());
-    let calls = used.map_or(0, |used| i64::try_from(used.calls).unwrap_or(i64::MAX));
-    let last = used.and_then(|used| used.last).map(Time);
+    let count = heard.and_then(|heard| heard.used.as_ref()).map_or_else(UseCount::default, |used| used.count.clone());
     let known = heard.and_then(|heard| listened(heard, now).ok());
     let to_the_end = known.is_some_and(|Listened { until, .. }| end <= until);
     if !to_the_end && now.duration_since(end) < LONGEST_WAIT {
         return None;
     }
     let whole = to_the_end && known.is_some_and(|Listened { from, .. }| from <= begin);
-    let used = match used {
-        Some(used) if used.calls > 0 => GrantUse::Used,
-        _ if !whole => GrantUse::Unknown,
-        Some(used) if used.beside > 0 => GrantUse::Redundant,
-        _ => GrantUse::NotUsed,
-    };
-    Some(GrantActivity { used, calls, last })
+    let used = verdict(&count, if whole { Ok(()) } else { Err(UnknownUse::Unheard) }).used;
+    let calls = i64::try_from(count.calls).unwrap_or(i64::MAX);
+    Some(GrantActivity { used, calls, last: count.last.map(Time) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::activity::{HeardServer, KnownUse};
+    use crate::api::request::GrantUse;
     use crate::core::activity::idle::ServersKnown;
     use crate::core::laws::fixtures::noon;
 
@@ -55,12 +53,18 @@ mod tests {
     }
 
     /// Of a grant from noon on for ten minutes: what was done with it, and from when until when the one API server was heard.
-    fn known(used: Option<(u64, u64)>, (from, until): (i64, i64), now: i64) -> Option<(GrantUse, i64)> {
-        let used = used.map(|(calls, beside)| {
+    fn known(used: Option<(u64, u64)>, run: (i64, i64), now: i64) -> Option<(GrantUse, i64)> {
+        let count = used.map(|(calls, standing)| {
             let last = (calls > 0).then(|| at(60));
-            KnownUse { uid: "u".to_owned(), calls, refused: 0, beside, open: 0, first: last, last }
+            UseCount { calls, standing, first: last, last, ..UseCount::default() }
         });
-        let servers = ServersKnown { servers: ["a:1".to_owned()].into(), since: at(-900), until: at(now) };
+        since(-900, count, run, now)
+    }
+
+    /// The same of a controller that knows since then which API servers there are.
+    fn since(read: i64, count: Option<UseCount>, (from, until): (i64, i64), now: i64) -> Option<(GrantUse, i64)> {
+        let used = count.map(|count| KnownUse { uid: "u".to_owned(), count, open: 0, open_beside: 0 });
+        let servers = ServersKnown { servers: ["a:1".to_owned()].into(), since: at(read), until: at(now) };
         let heard = vec![HeardServer { server: "a:1".to_owned(), from: at(from), until: at(until) }];
         let heard = UsesHeard { at: at(now), known: servers, heard, used };
         outcome(Some(&heard), (at(0), at(600)), at(now)).map(|activity| (activity.used, activity.calls))
@@ -77,6 +81,20 @@ mod tests {
         ] {
             assert_eq!(known(used, whole, 611), Some(told), "{used:?}");
         }
+        let ambiguous = UseCount { standing: 1, ambiguous: 1, ..UseCount::default() };
+        assert_eq!(since(-900, Some(ambiguous), whole, 611), Some((GrantUse::Unknown, 0)));
+    }
+
+    /// Which API servers there were before it began to read them, nobody can say.
+    #[test]
+    fn a_controller_that_started_meanwhile_says_of_no_grant_that_it_was_not_used() {
+        let (whole, standing) = ((-10, 610), UseCount { standing: 1, ..UseCount::default() });
+        for count in [None, Some(standing)] {
+            assert_eq!(since(1, count.clone(), whole, 611), Some((GrantUse::Unknown, 0)), "{count:?}");
+            assert_ne!(since(0, count.clone(), whole, 611), Some((GrantUse::Unknown, 0)), "{count:?}");
+        }
+        let used = UseCount { calls: 1, ..UseCount::default() };
+        assert_eq!(since(1, Some(used), whole, 611), Some((GrantUse::Used, 1)));
     }
 
     #[test]

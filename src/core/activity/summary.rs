@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::deed::DeedKind;
+use crate::api::activity::UseCount;
 
 /// Most rows of a request. What does not fit is counted in one more, which says so.
 pub const MOST_ROWS: u64 = 1000;
@@ -35,23 +36,6 @@ pub struct SummaryRow {
     pub last: Timestamp,
     /// Where the last is said to have come from, which whoever calls can make up.
     pub claimed: Vec<String>,
-}
-
-/// How often a grant was used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UseCount {
-    /// Calls that its bindings allowed.
-    pub calls: u64,
-    /// Those of them that were refused for another reason.
-    pub refused: u64,
-    /// Calls that it would have allowed too and standing access did.
-    pub standing: u64,
-    /// Calls that it would have allowed too, and another grant did, or something that is not named.
-    pub ambiguous: u64,
-    /// The first call that its bindings allowed.
-    pub first: Option<Timestamp>,
-    /// The last one; of a stream, its end.
-    pub last: Option<Timestamp>,
 }
 
 /// An event of a call that belongs to a request.
@@ -92,7 +76,7 @@ pub fn fold(events: Vec<CountedEvent>, known: &impl KnownRows) -> SummaryChange 
     let mut made: BTreeSet<(String, DeedKind)> = BTreeSet::new();
     for event in events {
         let calls = u64::from(event.is_new);
-        change.counts.entry(event.request.clone()).or_default().add(&event, calls);
+        add(change.counts.entry(event.request.clone()).or_default(), &event, calls);
         let row = (event.request, event.kind);
         let is_there = known.has(&row.0, &row.1) || made.contains(&row);
         let kind = if is_there {
@@ -125,19 +109,18 @@ impl SummaryRow {
     }
 }
 
-impl UseCount {
-    fn add(&mut self, event: &CountedEvent, calls: u64) {
-        match &event.kind.instead {
-            Some(instead) if instead.is_ambiguous() => self.ambiguous += calls,
-            Some(_) => self.standing += calls,
-            None => {
-                self.calls += calls;
-                self.refused += if event.kind.refused { calls } else { 0 };
-                self.first = Some(self.first.map_or(event.from, |first| first.min(event.from)));
-                self.last = Some(self.last.map_or(event.until, |last| last.max(event.until)));
-            }
-        }
-    }
+fn add(count: &mut UseCount, event: &CountedEvent, calls: u64) {
+    let until = |last: Option<Timestamp>| Some(last.map_or(event.until, |last| last.max(event.until)));
+    let Some(instead) = &event.kind.instead else {
+        count.calls += calls;
+        count.refused += if event.kind.refused { calls } else { 0 };
+        count.first = Some(count.first.map_or(event.from, |first| first.min(event.from)));
+        count.last = until(count.last);
+        return;
+    };
+    let which = if instead.is_ambiguous() { &mut count.ambiguous } else { &mut count.standing };
+    *which += calls;
+    count.last_beside = until(count.last_beside);
 }
 
 #[cfg(test)]
@@ -205,7 +188,7 @@ mod tests {
         let change = Rows::default().take(vec![beside(None), beside(Some("other")), beside(Some("other")), refused]);
         let count = &change.counts["r"];
         assert_eq!((count.calls, count.refused, count.standing, count.ambiguous), (1, 1, 1, 2));
-        assert_eq!(count.first, Some(at(2)));
+        assert_eq!((count.first, count.last, count.last_beside), (Some(at(2)), Some(at(3)), Some(at(2))));
     }
 
     #[test]

@@ -64,7 +64,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::activity::{HeardServer, KnownUse};
+    use crate::api::activity::{HeardServer, KnownUse, UseCount};
     use crate::core::activity::idle::{ServersKnown, UsesHeard};
     use crate::core::laws::fixtures::{message_of, namespaces, noon, policy, request};
     use crate::core::laws::simulator::Simulator;
@@ -81,12 +81,9 @@ mod tests {
         let run = HeardServer { server: "a:1".to_owned(), from: after(-600), until: now };
         let used = last.map(|last| KnownUse {
             uid: "u".to_owned(),
-            calls: 1,
-            refused: 0,
-            beside: 0,
+            count: UseCount { calls: 1, first: Some(last), last: Some(last), ..UseCount::default() },
             open: 0,
-            first: Some(last),
-            last: Some(last),
+            open_beside: 0,
         });
         UsesHeard { at: now, known: ServersKnown { servers, since: after(-600), until: now }, heard: vec![run], used }
     }

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 
 use crate::api::request::{AccessRequest, GrantActivity, GrantUse, NarrowRule};
 use crate::api::subject::{RoleKind, RoleName};
+use crate::core::activity::verdict;
 use crate::core::model::namespaces::selector;
 use crate::core::model::recurrence::Recurrence;
 use crate::core::rbac::rules::describe;
@@ -21,9 +22,7 @@ pub fn use_of(activity: &GrantActivity) -> String {
     match (activity.used, activity.calls) {
         (GrantUse::Used, 1) => format!("used: 1 call or more{last}"),
         (GrantUse::Used, calls) => format!("used: {calls} calls or more{last}"),
-        (GrantUse::Redundant, _) => "approved and not needed: other bindings allowed what was done".to_owned(),
-        (GrantUse::NotUsed, _) => "approved and never used".to_owned(),
-        (GrantUse::Unknown, _) => "not known: not all audit logs arrived for all of its time".to_owned(),
+        (used, _) => verdict::words(used).to_owned(),
     }
 }
 

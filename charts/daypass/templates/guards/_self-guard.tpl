@@ -207,7 +207,7 @@ accounts:
   - system:serviceaccount:kube-system:resourcequota-controller # counts for quotas that an admin sets here
   - system:serviceaccount:kube-system:legacy-service-account-token-cleaner # Secrets with tokens that nobody uses
   - system:serviceaccount:kube-system:storage-version-migrator-controller # writes what is stored anew, as it is
-{{- if .Values.archive.audit.tail.enabled }}
+{{- if include "daypass.tails" . }}
   - system:serviceaccount:kube-system:daemon-set-controller # makes and ends the pods of the tail
 {{- end }}
 {{- end }}

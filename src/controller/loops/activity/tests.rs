@@ -31,7 +31,10 @@ fn heard(minutes: i64, used: Value) -> Value {
 /// A use of it at this minute.
 fn use_at(minutes: i64) -> Value {
     let at = at(minutes).to_string();
-    json!({ "uid": "r-1", "calls": 3, "refused": 0, "beside": 0, "open": 0, "first": at, "last": at })
+    json!({
+        "uid": "r-1", "calls": 3, "refused": 0, "standing": 0, "ambiguous": 0, "open": 0, "openBeside": 0, "first": at,
+        "last": at,
+    })
 }
 
 /// A grant that runs from noon on under a policy that ends it after ten minutes without use; `over`: it has ended.

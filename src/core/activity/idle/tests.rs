@@ -22,7 +22,14 @@ fn known(servers: &[&str], since: i64, until: i64) -> ServersKnown {
 
 fn used(last: Option<i64>, open: u64) -> KnownUse {
     let calls = u64::from(last.is_some());
-    KnownUse { uid: "u".to_owned(), calls, refused: 0, beside: 0, open, first: last.map(at), last: last.map(at) }
+    let count = UseCount { calls, first: last.map(at), last: last.map(at), ..UseCount::default() };
+    KnownUse { uid: "u".to_owned(), count, open, open_beside: 0 }
+}
+
+/// Other access allowed a call, and may have streams open.
+fn beside(count: UseCount, last: Option<i64>, open_beside: u64) -> KnownUse {
+    let count = UseCount { last_beside: last.map(at), ..count };
+    KnownUse { uid: "u".to_owned(), count, open: 0, open_beside }
 }
 
 /// A grant that began at noon and may be unused for ten minutes; an hour later two API servers are heard, and no use of it.
@@ -62,9 +69,26 @@ fn a_late_use_and_an_open_stream_are_use() {
 }
 
 #[test]
+fn a_call_that_other_access_allowed_keeps_it_as_its_own_does_and_no_longer() {
+    let standing = || UseCount { standing: 7, ..UseCount::default() };
+    let heard = |used: KnownUse| UsesHeard { used: Some(used), ..silent() };
+    let late = heard(beside(standing(), Some(3100), 0));
+    assert_eq!(judged(&late), Idleness::InUse { until: at(3100 + 10 + 600) });
+    assert_eq!(judged(&heard(beside(standing(), Some(600), 0))), Idleness::Idle { since: at(610) });
+    let ambiguous = UseCount { ambiguous: 1, calls: 1, last: Some(at(60)), ..UseCount::default() };
+    assert_eq!(judged(&heard(beside(ambiguous, Some(900), 0))), Idleness::Idle { since: at(910) });
+    assert_eq!(judged(&heard(beside(standing(), Some(60), 1))), Idleness::InUse { until: at(4200) });
+}
+
+#[test]
 fn whatever_is_missing_makes_it_unknown() {
     let silent_b = |run: Vec<HeardServer>| UsesHeard { heard: run, ..silent() };
     let b = || "b:1".to_owned();
+    let undated = |change: fn(&mut UseCount)| {
+        let mut known = used(None, 0);
+        change(&mut known.count);
+        UsesHeard { used: Some(known), ..silent() }
+    };
     for (heard, why) in [
         (UsesHeard { at: at(3589), ..silent() }, Unproven::OldAnswer),
         (UsesHeard { at: at(3601), ..silent() }, Unproven::OldAnswer),
@@ -79,8 +103,9 @@ fn whatever_is_missing_makes_it_unknown() {
         (silent_b([silent().heard, vec![server("b:1", 3500, 3590)]].concat()), Unproven::TooShort),
         (silent_b(vec![server("a:1", -3600, 3590), server("b:1", 2990, 3590)]), Unproven::TooShort),
         (UsesHeard { known: known(&["a:1", "b:1"], 2990, 3600), ..silent() }, Unproven::TooShort),
-        (UsesHeard { used: Some(KnownUse { beside: 1, ..used(None, 0) }), ..silent() }, Unproven::Beside),
-        (UsesHeard { used: Some(KnownUse { calls: 1, ..used(None, 0) }), ..silent() }, Unproven::Undated),
+        (undated(|count| count.standing = 1), Unproven::Undated),
+        (undated(|count| count.ambiguous = 1), Unproven::Undated),
+        (undated(|count| count.calls = 1), Unproven::Undated),
     ] {
         assert_eq!(unknown(heard.clone()), why, "{heard:?}");
     }
@@ -108,8 +133,8 @@ fn an_api_server_that_is_gone_and_a_gap_in_reading_begin_anew() {
 struct Story {
     /// By how much the clock of each API server is ahead, and until when its feed arrives, from when on without a gap.
     servers: Vec<(i64, i64, i64)>,
-    /// Calls by the grant: at which server, when.
-    uses: Vec<(usize, i64)>,
+    /// Calls that it allows: at which server, when, and whether something else allowed it.
+    uses: Vec<(usize, i64, bool)>,
     timeout: i64,
     now: i64,
 }
@@ -117,7 +142,7 @@ struct Story {
 fn stories() -> impl Strategy<Value = Story> {
     let skew = SKEW.as_secs();
     let server = (-skew..=skew, 0..2000_i64, prop_oneof![3 => Just(i64::MAX), 1 => 0..4000_i64]);
-    let uses = prop::collection::vec((0..3_usize, 0..4000_i64), 0..4);
+    let uses = prop::collection::vec((0..3_usize, 0..4000_i64, any::<bool>()), 0..4);
     (prop::collection::vec(server, 1..4), uses, 1..1500_i64, 100..4000_i64).prop_map(|(servers, uses, timeout, now)| {
         let servers = servers.into_iter().map(|(ahead, from, until)| (ahead, from - 1000, until)).collect();
         Story { servers, uses, timeout, now }
@@ -133,12 +158,16 @@ impl Story {
             let last = from + (last - from).div_euclid(MARKS) * MARKS;
             (last >= *from).then(|| server(&name(index), from + ahead, last + ahead))
         };
-        let uses = self.uses.iter().map(|(server, at)| (server % self.servers.len(), *at));
-        let arrived = uses.filter(|(server, at)| {
+        let uses = self.uses.iter().map(|(server, at, beside)| (server % self.servers.len(), *at, *beside));
+        let arrived = uses.filter(|(server, at, _)| {
             let (_, from, until) = self.servers[*server];
             *at <= self.now && (from..=until).contains(at)
         });
-        let last = arrived.map(|(server, at)| at + self.servers[server].0).max();
+        let arrived: Vec<(i64, bool)> =
+            arrived.map(|(server, at, beside)| (at + self.servers[server].0, beside)).collect();
+        let last = |wanted: bool| arrived.iter().filter(|(_, beside)| *beside == wanted).map(|(at, _)| *at).max();
+        let mut known = used(last(false), 0);
+        (known.count.standing, known.count.last_beside) = (u64::from(last(true).is_some()), last(true).map(at));
         UsesHeard {
             at: at(self.now),
             known: ServersKnown {
@@ -147,7 +176,7 @@ impl Story {
                 until: at(self.now),
             },
             heard: self.servers.iter().enumerate().filter_map(run).collect(),
-            used: last.map(|last| used(Some(last), 0)),
+            used: (!arrived.is_empty()).then_some(known),
         }
     }
 
@@ -170,20 +199,20 @@ proptest! {
         let Idleness::Idle { since } = story.judged() else { return Ok(()) };
         let until = since + SignedDuration::from_secs(story.timeout);
         prop_assert!(until <= at(story.now) && since >= at(0), "before its time");
-        let in_it = story.uses.iter().find(|(_, use_at)| at(*use_at) > since && at(*use_at) <= until);
+        let in_it = story.uses.iter().find(|(_, use_at, _)| at(*use_at) > since && at(*use_at) <= until);
         prop_assert_eq!(in_it, None, "idle since {}", since);
     }
 
     #[test]
     fn nothing_is_idle_while_a_server_is_silent_or_a_stream_is_open(
-        story in stories(), gone in 0..3_usize, open in 1..3_u64,
+        story in stories(), gone in 0..3_usize, (open, open_beside) in prop_oneof![(1..3_u64, 0..2_u64), (0..1_u64, 1..3_u64)],
     ) {
         let terms = IdleTerms { begin: at(0), timeout: SignedDuration::from_secs(story.timeout) };
         let (mut without, mut streams) = (story.heard(), story.heard());
         if !without.heard.is_empty() {
             without.heard.remove(gone % without.heard.len());
         }
-        streams.used = Some(KnownUse { open, ..streams.used.unwrap_or(used(None, 0)) });
+        streams.used = Some(KnownUse { open, open_beside, ..streams.used.unwrap_or(used(None, 0)) });
         for heard in [without, streams] {
             let idle = matches!(judge(&heard, terms, at(story.now)), Idleness::Idle { .. });
             prop_assert!(!idle, "{:?}", heard);
