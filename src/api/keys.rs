@@ -29,5 +29,9 @@ pub const TTL: &str = "daypass.dev/ttl";
 /// written while the author guard was away. The author guard looks at who sets it.
 pub const CONFIRM: &str = "daypass.dev/confirm";
 
+/// Annotation of a binding or a policy: findings about it that somebody knows of, a line for each kind: `KIND: REASON`. They
+/// are told all the same, with the reason. Whoever may write the object may write it.
+pub const ACCEPTED_FINDING: &str = "daypass.dev/accepted-finding";
+
 /// What Events name as their source.
 pub const REPORTING_CONTROLLER: &str = "daypass.dev/controller";

@@ -256,10 +256,10 @@ pub struct PolicyProposal {
     pub role: RoleName,
     /// None in the whole cluster.
     pub namespace: Option<String>,
-    /// The longest access at a time.
-    pub longest: SignedDuration,
-    /// Whether the policy must say that it reaches protected namespaces.
+    /// Whether it has to say that it reaches protected namespaces.
     pub system_namespaces: bool,
+    /// Who agrees.
+    pub approvers: Vec<Subject>,
 }
 
 /// A command, word by word.

@@ -7,6 +7,164 @@
 //! | --- | --- |
 //! | [`seen`] | What was read of the cluster, and what was not, with why |
 //! | [`finding`] | The form of a finding, its kinds and what to do about it |
+//! | [`bound`] | Standing rights by binding, and who holds them |
+//! | [`powers`] | Who has everything, who can forge or stop Daypass, and what everybody has |
+//! | [`standing`] | What people hold all the time and could ask for |
+//! | [`broken`] | Bindings that lead nowhere or to whom nobody meant |
+//! | [`outside`] | Bindings beside grants |
+//! | [`people`] | How access is asked for, agreed to and used |
+//! | [`policies`] | Policies under which nobody asks |
+//! | [`unused`] | High rights that nobody uses |
+//! | [`accepted`] | What is noted as known |
+//! | [`remedy`] | What to do |
+//! | [`in_words`] | All of that in sentences |
 
+pub mod accepted;
+pub mod bound;
+pub mod broken;
 pub mod finding;
+pub mod in_words;
+pub mod outside;
+pub mod people;
+pub mod policies;
+pub mod powers;
+pub mod remedy;
 pub mod seen;
+pub mod standing;
+pub mod unused;
+
+use self::finding::{InsightFinding, InsightKind, Remedy};
+use self::seen::{ClusterSeen, UnreadPart};
+use crate::core::policies::PolicySet;
+
+/// What was found, and what was not looked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InsightReport {
+    /// The worst first; of the same severity by kind, object and who.
+    pub found: Vec<InsightFinding>,
+    /// Kinds that were not looked for, or not everywhere, each with what was not read.
+    pub unread: Vec<UnreadKinds>,
+}
+
+/// Kinds that were not looked for, or not everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnreadKinds {
+    pub part: UnreadPart,
+    pub kinds: Vec<InsightKind>,
+}
+
+/// Everything that stands out in what was read.
+pub fn findings(seen: &ClusterSeen) -> InsightReport {
+    let none = Vec::new();
+    let set = PolicySet::new(seen.policies.as_ref().unwrap_or(&none));
+    let bound = bound::standing(seen);
+    let mut found = [
+        powers::powers(seen, &bound),
+        standing::standing(seen, &set, &bound),
+        broken::broken(seen, &bound),
+        outside::outside(seen, &bound),
+        unused::unused(seen, &bound),
+        people::people(seen),
+        policies::policies(seen),
+    ]
+    .concat();
+    replace_where_possible(&mut found, seen, &set, &bound);
+    accepted::accept(&mut found, seen, &bound);
+    found.sort_by(|a, b| {
+        let order = |f: &InsightFinding| (std::cmp::Reverse(f.severity), f.kind, f.about.clone(), f.who.clone());
+        order(a).cmp(&order(b))
+    });
+    InsightReport { found, unread: unread(seen) }
+}
+
+/// Whoever has everything all the time can ask for it too.
+fn replace_where_possible(
+    found: &mut [InsightFinding],
+    seen: &ClusterSeen,
+    policies: &PolicySet,
+    bound: &[bound::BoundRole<'_>],
+) {
+    for finding in found.iter_mut().filter(|finding| finding.kind == InsightKind::ClusterAdminBound) {
+        let held = bound.iter().filter(|role| role.about() == finding.about);
+        let mut held = held.flat_map(|role| role.holders.iter().map(move |held| (role, held)));
+        let of_it = held.find(|(_, held)| Some(&held.who) == finding.who.as_ref() && standing::is_of_people(held));
+        if let Some((role, held)) = of_it {
+            finding.remedy = remedy::replacement(seen, policies, role, held);
+        }
+    }
+}
+
+/// What was not looked for.
+fn unread(seen: &ClusterSeen) -> Vec<UnreadKinds> {
+    use InsightKind::{
+        ActivatedTooOften, AllAuthenticatedBound, AnonymousBound, ApprovedNeverUsed, BoundOutsideAfterGrant,
+        BoundOutsideDuringGrant, CanForgeDaypass, CanStopDaypass, CanUseStrongerAccount, ClusterAdminBound,
+        DefaultAccountBound, ExecByGet, MissingAccount, MissingRole, NeverDenies, PolicyNeverMatched, PolicyUnused,
+        PowerfulAccount, SamePair, StandingReplaceable, UnaccountedBinding, UnusedHighRights,
+    };
+    let of_bindings = [
+        ClusterAdminBound,
+        AnonymousBound,
+        AllAuthenticatedBound,
+        CanForgeDaypass,
+        CanStopDaypass,
+        CanUseStrongerAccount,
+        StandingReplaceable,
+        PowerfulAccount,
+        MissingRole,
+        MissingAccount,
+        DefaultAccountBound,
+        ExecByGet,
+        BoundOutsideDuringGrant,
+        BoundOutsideAfterGrant,
+        UnaccountedBinding,
+    ];
+    let of_requests = [
+        BoundOutsideDuringGrant,
+        BoundOutsideAfterGrant,
+        UnaccountedBinding,
+        ApprovedNeverUsed,
+        ActivatedTooOften,
+        NeverDenies,
+        SamePair,
+        PolicyUnused,
+        PolicyNeverMatched,
+    ];
+    let parts: [(Option<&UnreadPart>, &[InsightKind]); 6] = [
+        (seen.role_bindings.as_ref().err(), &of_bindings),
+        (seen.cluster_role_bindings.as_ref().err(), &of_bindings),
+        (seen.accounts.as_ref().err(), &[CanUseStrongerAccount, MissingAccount]),
+        (seen.policies.as_ref().err(), &[PolicyUnused, PolicyNeverMatched]),
+        (seen.requests.as_ref().err(), &of_requests),
+        (seen.uses.as_ref().err(), &[UnusedHighRights]),
+    ];
+    let of = |(part, kinds): (Option<&UnreadPart>, &[InsightKind])| {
+        part.map(|part| UnreadKinds { part: part.clone(), kinds: kinds.to_vec() })
+    };
+    let of_roles = seen.roles.unread().map(|(namespace, name, why)| {
+        let place = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        let part = UnreadPart { what: format!("role {place}{name}"), why: why.to_owned() };
+        UnreadKinds { part, kinds: of_bindings.to_vec() }
+    });
+    parts.into_iter().filter_map(of).chain(of_roles).collect()
+}
+
+impl InsightFinding {
+    /// Whether somebody noted it as known, and the note counts.
+    pub fn is_accepted(&self) -> bool {
+        self.accepted.as_ref().is_some_and(|accepted| !accepted.by_holder)
+    }
+
+    /// The policy that it proposes, if it does.
+    pub fn proposal(&self) -> Option<&finding::PolicyProposal> {
+        match &self.remedy {
+            Remedy::Replace(proposal, _) => Some(proposal),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;

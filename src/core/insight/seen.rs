@@ -3,10 +3,11 @@
 //! It must not judge any of it. A part that was not read is an error, never an empty list: a rule that needs it says that
 //! it did not look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::finding::AboutObject;
 use crate::api::policy::AccessPolicy;
 use crate::api::request::AccessRequest;
 use crate::core::model::namespaces::Namespaces;
@@ -48,8 +49,20 @@ pub struct ClusterSeen {
     pub policies: SeenPart<Vec<AccessPolicy>>,
     /// The requests of the namespaces that are looked at, those that are over included as far as they are kept.
     pub requests: SeenPart<Vec<AccessRequest>>,
+    /// When bindings were last used, where an archive keeps that.
+    pub uses: SeenPart<BindingUses>,
     /// Where Daypass is installed, and what is its own.
     pub installation: InstallationSeen,
+}
+
+/// When bindings were last used, as the audit logs of the API servers say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BindingUses {
+    /// Since when all audit logs are known to have arrived; before that, nothing is known.
+    pub heard_since: Option<Timestamp>,
+    /// The last call that each binding allowed. RBAC names only the first one that allows a call, so one that is left out
+    /// may have been there for nothing.
+    pub last: BTreeMap<AboutObject, Timestamp>,
 }
 
 /// Where Daypass is installed.

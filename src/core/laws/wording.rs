@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use super::purity::root;
 
 /// Where sentences of the program may stand in tests, and why.
-const GOLDEN: [(&str, &str); 10] = [
+const GOLDEN: [(&str, &str); 11] = [
     ("guard/golden.rs", "the golden tests of the room"),
     ("decision/golden.rs", "the golden tests of the room"),
+    ("insight/golden.rs", "the golden tests of the room"),
     ("lifecycle/golden.rs", "the golden tests of the room"),
     ("model/golden.rs", "the golden tests of the room"),
     ("policies/golden.rs", "the golden tests of the room"),

@@ -9,7 +9,7 @@ mod standing;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use k8s_openapi::jiff::Timestamp;
 
-pub use self::standing::{KnownRoles, KnownRules, WhoseAccess};
+pub use self::standing::{KnownRoles, KnownRules, WhoseAccess, bound_role, bound_subject};
 use crate::api::request::{AccessRequest, BindingKind, BindingRef, State};
 use crate::api::subject::{RoleKind, RoleName, Subject, SubjectKind};
 use crate::core::lifecycle::expiry::has_come;

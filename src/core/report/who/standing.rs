@@ -73,6 +73,11 @@ impl KnownRoles {
         }
     }
 
+    /// Whether it is known that there is no such role.
+    pub fn is_gone(&self, namespace: Option<&str>, name: &str) -> bool {
+        self.0.get(&(namespace.map(str::to_owned), name.to_owned())) == Some(&KnownRules::Gone)
+    }
+
     /// The roles that could not be read, each with its namespace and why.
     pub fn unread(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
         self.0.iter().filter_map(|((namespace, name), rules)| match rules {
@@ -133,7 +138,7 @@ impl WhoSeen<'_> {
         if question.subject.as_ref().is_some_and(|asked| !asked.has_what(&who)) {
             return None;
         }
-        let role = role(&binding.role)?;
+        let role = bound_role(&binding.role)?;
         let allowed = match &question.right {
             None => None,
             Some(right) => Some(match self.rules_bound(binding, &role) {
@@ -179,10 +184,11 @@ fn is_of_the_cluster(held: &Held<'_>) -> bool {
 
 /// The subjects of a binding that RBAC knows.
 fn subjects(binding: &Observed) -> impl Iterator<Item = Subject> {
-    binding.subjects.iter().filter_map(|who| subject(who, binding.metadata.namespace.as_deref()))
+    binding.subjects.iter().filter_map(|who| bound_subject(who, binding.metadata.namespace.as_deref()))
 }
 
-fn subject(subject: &RbacSubject, bound_in: Option<&str>) -> Option<Subject> {
+/// A subject of a binding, if RBAC knows its kind.
+pub fn bound_subject(subject: &RbacSubject, bound_in: Option<&str>) -> Option<Subject> {
     let kind = match subject.kind.as_str() {
         "User" => SubjectKind::User,
         "Group" => SubjectKind::Group,
@@ -195,7 +201,8 @@ fn subject(subject: &RbacSubject, bound_in: Option<&str>) -> Option<Subject> {
     Some(Subject { kind, name: subject.name.clone(), namespace, api_group: None })
 }
 
-fn role(role: &RoleRef) -> Option<RoleName> {
+/// The role that a binding names, if RBAC knows its kind.
+pub fn bound_role(role: &RoleRef) -> Option<RoleName> {
     let kind = match role.kind.as_str() {
         "ClusterRole" => RoleKind::ClusterRole,
         "Role" => RoleKind::Role,
