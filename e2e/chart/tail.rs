@@ -25,6 +25,11 @@ fn arguments(objects: &[Value]) -> String {
 }
 
 pub async fn has_no_right_and_reads_one_folder(control_plane: Arc<ControlPlane>) {
+    // As an upgrade renders it that reuses the values of a chart which knew nothing of audit events.
+    for former in ["archive.audit=null", "archive.enabled=true,archive.audit=null,archive.activity=null"] {
+        let objects = render(&control_plane, &["--skip-schema-validation", "--set", former]).await;
+        assert!(find(&objects, "DaemonSet", "").is_none() && !self_guard(&objects).contains(DAEMON_SETS), "{former}");
+    }
     let none = render(&control_plane, &["--set", "archive.enabled=true"]).await;
     assert!(find(&none, "DaemonSet", "").is_none());
     assert!(!self_guard(&none).contains(DAEMON_SETS) && !arguments(&none).contains("--feeder"));

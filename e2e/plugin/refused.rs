@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 25] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 26] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -55,6 +55,7 @@ const COMMANDS: [(&str, &[&str], FailureTold); 25] = [
     ("list", &[], FailureTold::Error(1, "list accessrequests in namespace default")),
     ("list", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("watch", &["--everyone"], FailureTold::Error(1, "watch accessrequests in namespace default")),
+    ("activity", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
     ("show", &["fix"], FailureTold::Error(1, "get accessrequests in namespace default")),
     (
         "history",

@@ -119,6 +119,14 @@ pub enum PluginError {
         /// What is wrong.
         why: String,
     },
+    /// Nothing is known of what was done with the access of a request.
+    #[error("what was done with the access of {request} cannot be known: {why}")]
+    NoActivity {
+        /// Its name or UID.
+        request: String,
+        /// Why not.
+        why: String,
+    },
     /// A stored request that is not as its CRD says.
     #[error("request {namespace}/{name} cannot be read: {problem}")]
     Undecodable {

@@ -8,6 +8,7 @@
 //!
 //! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
+pub mod activity;
 pub mod ask;
 pub mod cluster;
 pub mod completion;
@@ -67,6 +68,8 @@ enum Command {
     Show(see::show::ShowArgs),
     /// Tell what happened to requests, also to those that are long gone: from the archive where there is one.
     History(history::HistoryArgs),
+    /// List what was done with the access of a request: the calls that it allowed, as far as they are known.
+    Activity(activity::ActivityArgs),
     /// Tell what happened in sum.
     #[command(subcommand)]
     Report(report::ReportCommand),
@@ -132,6 +135,7 @@ impl Plugin {
             Command::Watch(choice) => see::watch::run(choice, console).await,
             Command::Who(args) => who::run(args, console).await,
             Command::History(args) => history::run(args, console).await,
+            Command::Activity(args) => activity::run(args, console).await,
             Command::Report(command) => report::run(command, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::ReviewCommand::Approve, console).await,

@@ -341,7 +341,7 @@ const activity = {
     Used: 'It was used.',
     Redundant: 'It was not needed: other access allowed what was done.',
     NotUsed: 'It was not used.',
-    Unknown: 'Whether it was used is not known: not every audit log was heard for all of its time.',
+    Unknown: 'Whether it was used is not known: not every audit log was heard for all of its time, or another grant may have allowed what was done.',
   }),
   calls: (/** @type {number} */ n) => `${count(n, 'call', 'calls')}, the last:`,
   known: (/** @type {string} */ known, /** @type {string} */ why) => `${known}: ${why}`,

@@ -53,11 +53,12 @@ pub enum RequestsMeant {
 }
 
 /// Arguments of one command.
-const OF_COMMANDS: [(&str, &str, NameSource); 12] = [
+const OF_COMMANDS: [(&str, &str, NameSource); 13] = [
     ("show", "name", NameSource::Requests(RequestsMeant::All)),
     ("ui", "request", NameSource::Requests(RequestsMeant::All)),
     ("explain", "name", NameSource::Requests(RequestsMeant::All)),
     ("history", "request", NameSource::Requests(RequestsMeant::All)),
+    ("activity", "request", NameSource::Requests(RequestsMeant::All)),
     ("again", "name", NameSource::Requests(RequestsMeant::Own)),
     ("drop", "names", NameSource::Requests(RequestsMeant::OwnOpen)),
     ("extend", "name", NameSource::Requests(RequestsMeant::OwnRunning)),

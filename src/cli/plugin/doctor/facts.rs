@@ -16,6 +16,7 @@ use crate::api::subject::Identity;
 use crate::cli::plugin::error::{PluginError, said};
 use crate::cli::plugin::requests::Where;
 use crate::controller::observe::{DecodedPolicy, DecodedRequest};
+use crate::core::activity::told::ToldFinding;
 use crate::core::decision::served::ServedNamespaces;
 use crate::core::guard::sight::{Expected, SeenGuard};
 use crate::core::rbac::binding::Observed;
@@ -236,6 +237,8 @@ pub struct HealthFacts {
     pub own_rights: Looked<Vec<(RightAsked, bool)>>,
     pub lease: Looked<Option<Lease>>,
     pub archive: Looked<ArchiveSeen>,
+    /// Writes that no record explains, where an archive in this cluster answers that hears the audit logs.
+    pub unexplained: Looked<Option<Vec<ToldFinding>>>,
     pub pods: Looked<Vec<Pod>>,
     pub probes: Vec<ProbeSeen>,
     pub policies: Looked<Vec<DecodedPolicy>>,
@@ -269,6 +272,7 @@ impl HealthFacts {
             own_rights: Err(unread()),
             lease: Err(unread()),
             archive: Err(unread()),
+            unexplained: Err(unread()),
             pods: Err(unread()),
             probes: Vec::new(),
             policies: Err(unread()),

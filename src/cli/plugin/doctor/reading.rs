@@ -30,6 +30,7 @@ use crate::api::keys;
 use crate::api::request::{AccessRequest, State};
 use crate::api::subject::Identity;
 use crate::archive::who::readers::{GROUP, VERSION};
+use crate::cli::plugin::activity::reading::findings;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::history::archived::{self, NoArchive};
 use crate::cli::plugin::identity;
@@ -37,6 +38,7 @@ use crate::cli::plugin::requests::{self, Where};
 use crate::cli::plugin::seen::{InstallationArgs, PoliciesRead, Seen};
 use crate::controller::loops::canary::read_guards;
 use crate::controller::observe::{DecodedPolicy, DecodedRequest};
+use crate::core::activity::told::ToldFinding;
 use crate::core::guard::sight::SeenGuard;
 use crate::core::rbac::binding::Observed;
 use crate::core::report::explain::Outcome;
@@ -82,6 +84,7 @@ pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> Health
         reader.archive(known),
         reader.pods(known),
     );
+    let unexplained = reader.unexplained(known, &archive).await;
     let probes = reader.probes(pods.as_deref().unwrap_or_default()).await;
     let policies = reader.policies().await;
     let before = reader.bindings().await;
@@ -105,6 +108,7 @@ pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> Health
         own_rights,
         lease,
         archive,
+        unexplained,
         pods,
         probes,
         policies,
@@ -117,6 +121,14 @@ pub async fn facts(cluster: &Cluster, installation: &InstallationArgs) -> Health
 fn in_both(before: Vec<Observed>, after: &[Observed]) -> Vec<Observed> {
     let stayed = |one: &Observed| after.iter().any(|other| other.metadata.uid == one.metadata.uid);
     before.into_iter().filter(stayed).collect()
+}
+
+fn unread_archive(what: &'static str, why: NoArchive) -> UnreadFact {
+    match why {
+        NoArchive::Failed(error) => UnreadFact::of(what.into(), &error),
+        NoArchive::Forbidden => UnreadFact { what: what.into(), why: WhyUnread::Forbidden, said: None },
+        NoArchive::Silent(_) | NoArchive::NotServed => UnreadFact::hangs_on("the archive"),
+    }
 }
 
 struct Reader<'a> {
@@ -254,10 +266,23 @@ impl Reader<'_> {
             Ok(()) => Ok(ArchiveSeen::Answers),
             Err(NoArchive::NotServed) => Ok(ArchiveSeen::NotServed),
             Err(NoArchive::Silent(why)) => Ok(ArchiveSeen::Silent(self.unavailable().await.unwrap_or(why))),
-            Err(NoArchive::Failed(error)) => Err(UnreadFact::of("ask the archive".into(), &error)),
-            Err(NoArchive::Forbidden) => {
-                Err(UnreadFact { what: "ask the archive".into(), why: WhyUnread::Forbidden, said: None })
-            }
+            Err(other) => Err(unread_archive("ask the archive", other)),
+        }
+    }
+
+    /// The writes that no record explains, if there is an archive that can know of them.
+    async fn unexplained(
+        &self,
+        known: Option<&InstalledController>,
+        archive: &Looked<ArchiveSeen>,
+    ) -> Looked<Option<Vec<ToldFinding>>> {
+        let hears = known.and_then(|known| known.archive.as_ref()).is_some_and(|archive| archive.hears);
+        if !hears || !matches!(archive, Ok(ArchiveSeen::Answers)) {
+            return Ok(None);
+        }
+        match findings(self.cluster).await {
+            Ok(found) => Ok(Some(found)),
+            Err(why) => Err(unread_archive("list findings.archive.daypass.dev", why)),
         }
     }
 

@@ -57,7 +57,7 @@ struct ListPlace {
 /// # Errors
 /// Why there is none.
 pub async fn page(cluster: &Cluster, place: &Where, search: &Search) -> Result<ArchivedPage, NoArchive> {
-    let path = format!("{}?{}", path(place), query::written(search));
+    let path = format!("{}?{}", path(place, RESOURCE), query::written(search));
     let list: Result<ArchivedList, PluginError> = get(cluster, &what(place), &path).await;
     match list {
         Ok(list) => list.page().map_err(NoArchive::Failed),
@@ -83,17 +83,22 @@ fn what(place: &Where) -> String {
     format!("list {RESOURCE}.{GROUP}{}", place.words())
 }
 
-fn path(place: &Where) -> String {
+/// Where a resource of the archive is listed.
+pub fn path(place: &Where, resource: &str) -> String {
     match place {
-        Where::Everywhere => format!("/apis/{GROUP}/{VERSION}/{RESOURCE}"),
+        Where::Everywhere => format!("/apis/{GROUP}/{VERSION}/{resource}"),
         Where::Namespace(name) => {
             let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
-            format!("/apis/{GROUP}/{VERSION}/namespaces/{name}/{RESOURCE}")
+            format!("/apis/{GROUP}/{VERSION}/namespaces/{name}/{resource}")
         }
     }
 }
 
-async fn get<T: DeserializeOwned>(cluster: &Cluster, what: &str, path: &str) -> Result<T, PluginError> {
+/// What is found at a path; `what` says so by verb and resource.
+///
+/// # Errors
+/// When it is not answered.
+pub async fn get<T: DeserializeOwned>(cluster: &Cluster, what: &str, path: &str) -> Result<T, PluginError> {
     let ask = async {
         let question = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
         cluster.client.request(question).await
@@ -101,7 +106,8 @@ async fn get<T: DeserializeOwned>(cluster: &Cluster, what: &str, path: &str) -> 
     cluster.call(what, ask).await
 }
 
-async fn why(cluster: &Cluster, error: PluginError) -> NoArchive {
+/// Why there was no answer.
+pub async fn why(cluster: &Cluster, error: PluginError) -> NoArchive {
     match &error {
         _ if error.is_not_found() => NoArchive::NotServed,
         // Who has no right is told so before anybody looks whether there is such an API.

@@ -9,6 +9,7 @@ use crate::api::request::AccessRequest;
 use crate::cli::plugin::doctor::facts::{ArchiveSeen, DeliverySetup, HealthFacts, Looked, RequestsSeen};
 use crate::cli::plugin::doctor::finding::{CheckFinding, FindingLevel, HealthCheck};
 use crate::cli::plugin::doctor::marked::{MarkedText, NameKind};
+use crate::core::activity::told::ToldFinding;
 use crate::core::record::outbox::to_note;
 
 /// For how long a record may wait before that is worth a warning: an archive is restarted in less.
@@ -35,7 +36,30 @@ pub fn archive(facts: &HealthFacts) -> Vec<CheckFinding> {
     findings.extend(unrecordable(&metrics));
     findings.extend(setup.hears.then(|| heard(&metrics)));
     findings.extend(in_vain(facts, setup.hears));
+    findings.extend(unexplained(&facts.unexplained));
     findings
+}
+
+/// What was written or deleted past the controller. The report of findings has them all.
+fn unexplained(seen: &Looked<Option<Vec<ToldFinding>>>) -> Option<CheckFinding> {
+    let found = match seen {
+        Ok(None) => return None,
+        Ok(Some(found)) => found,
+        Err(unread) => return Some(CHECK.unknown(unread).of("findings")),
+    };
+    let Some(last) = found.first() else {
+        return Some(CHECK.ok("a record explains each binding, role and status that was written").of("findings"));
+    };
+    let text = MarkedText::of("bindings, roles and statuses written or deleted without a record: ").value(found.len());
+    let text = text.words(", the last at ").value(last.at).words(" by ").name(NameKind::User, &last.user);
+    let text = text.words(", ").value(&last.verb).words(" ").value(&last.resource).words(" ");
+    let text = match (&last.namespace, &last.name) {
+        (Some(namespace), Some(name)) => text.namespace(namespace).words("/").object(name),
+        (None, Some(name)) => text.object(name),
+        _ => text,
+    };
+    let all = "; kubectl get --raw /apis/archive.daypass.dev/v1/findings has all";
+    Some(CHECK.warning(text).fix(MarkedText::default().value(&last.message).words(all)).of("findings"))
 }
 
 /// That there is none, and what that costs.
@@ -200,6 +224,25 @@ mod tests {
         assert_eq!([level(2, 2), level(1, 2), level(0, 2)], [Good, Warning, Warning]);
         assert_eq!(heard(&["daypass_api_servers 0\ndaypass_api_servers_heard 0\n"]).level, Warning);
         assert_eq!(heard(&[]).level, Unknown);
+    }
+
+    #[test]
+    fn what_no_record_explains_is_warned_of_once() {
+        let found = |name: &str| -> ToldFinding {
+            serde_json::from_value(json!({
+                "cluster": "c", "at": noon().to_string(), "why": "OtherHand", "message": "ask who wrote it", "user": "mallory",
+                "verb": "create", "group": "rbac.authorization.k8s.io", "resource": "rolebindings", "namespace": "shop",
+                "name": name,
+            }))
+            .unwrap()
+        };
+        assert!(unexplained(&Ok(None)).is_none());
+        assert_eq!(unexplained(&Ok(Some(Vec::new()))).unwrap().level, Good);
+        assert_eq!(unexplained(&Err(UnreadFact::hangs_on("it"))).unwrap().level, Unknown);
+        let finding = unexplained(&Ok(Some(vec![found("last"), found("former")]))).unwrap();
+        let words = finding.message.to_string();
+        assert!(finding.level == Warning && words.contains(": 2, ") && words.contains("mallory"), "{words}");
+        assert!(words.contains("shop/last") && !words.contains("former"), "{words}");
     }
 
     #[test]
