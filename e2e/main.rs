@@ -24,6 +24,7 @@ mod extend;
 mod extra;
 mod faults;
 mod feeds;
+mod findings;
 mod freeze;
 mod grant;
 mod guards;

@@ -73,6 +73,7 @@ const COMMANDS: [(&str, &[&str], FailureTold); 26] = [
             "list accessrequests in namespace default",
         ),
     ),
+    ("report findings", &[], FailureTold::Error(1, "list accessrequests in namespace default")),
     ("who", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("pending", &["-A"], FailureTold::Error(1, WHO)),
     ("approve", &["fix", "--yes"], FailureTold::Error(1, WHO)),

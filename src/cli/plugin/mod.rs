@@ -28,6 +28,7 @@ pub mod reach;
 pub mod refused;
 pub mod report;
 pub mod requests;
+pub mod roles;
 pub mod run;
 pub mod see;
 pub mod seen;

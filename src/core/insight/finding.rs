@@ -199,7 +199,7 @@ pub enum InsightFact {
     /// A policy that gives the same for a time, by name.
     OfferedBy(String),
     /// So many, of so many.
-    Count { what: Counted, count: usize, of: usize },
+    Count { what: CountedThing, count: usize, of: usize },
     /// Within this time.
     Within(SignedDuration),
     /// The other person of a pair.
@@ -210,7 +210,7 @@ pub enum InsightFact {
 
 /// What was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Counted {
+pub enum CountedThing {
     /// Decisions that were an approval.
     Approvals,
     /// Grants that ended unused.

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::finding::{
-    AboutKind, AboutObject, Counted, Holder, InsightFact, InsightFinding, InsightKind, PowerfulRight,
+    AboutKind, AboutObject, CountedThing, Holder, InsightFact, InsightFinding, InsightKind, PowerfulRight,
 };
 use crate::api::subject::RoleName;
 use crate::core::model::duration;
@@ -33,8 +33,8 @@ impl InsightKind {
             }
             Self::DefaultAccountBound => "gives rights to every pod that names no service account of its own",
             Self::ExecByGet => "opens streams to pods by get alone, on API servers before 1.35",
-            Self::BoundOutsideDuringGrant => "was bound outside of Daypass while a grant of the same ran",
-            Self::BoundOutsideAfterGrant => "was bound outside of Daypass after a grant of the same had ended",
+            Self::BoundOutsideDuringGrant => "was bound outside of Daypass while a grant with these rights ran",
+            Self::BoundOutsideAfterGrant => "was bound outside of Daypass after a grant with these rights had ended",
             Self::UnaccountedBinding => "carries the mark of Daypass, and no running request accounts for it",
             Self::UnusedHighRights => "holds high rights that were not used",
             Self::ApprovedNeverUsed => "was given access that was never used",
@@ -139,10 +139,10 @@ impl fmt::Display for InsightFact {
             Self::Made(at) => write!(f, "made at {at}"),
             Self::OfferedBy(policy) => write!(f, "policy {policy} gives it for a time"),
             Self::Count { what, count, of } => match what {
-                Counted::Approvals => write!(f, "{count} of {of} decisions were approvals"),
-                Counted::Unused => write!(f, "{count} of {of} grants ended unused"),
-                Counted::Grants => write!(f, "{count} grants"),
-                Counted::Requests => write!(f, "{count} of {of} requests on record"),
+                CountedThing::Approvals => write!(f, "{count} of {of} decisions were approvals"),
+                CountedThing::Unused => write!(f, "{count} of {of} grants ended unused"),
+                CountedThing::Grants => write!(f, "{count} grants"),
+                CountedThing::Requests => write!(f, "{count} of {of} requests on record"),
             },
             Self::Within(length) => write!(f, "within {}", duration::format(*length)),
             Self::With(who) => write!(f, "by {who}"),

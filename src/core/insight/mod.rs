@@ -69,6 +69,7 @@ pub fn findings(seen: &ClusterSeen) -> InsightReport {
     ]
     .concat();
     replace_where_possible(&mut found, seen, &set, &bound);
+    remedy::name_apart(&mut found, &set);
     accepted::accept(&mut found, seen, &bound);
     found.sort_by(|a, b| {
         let order = |f: &InsightFinding| (std::cmp::Reverse(f.severity), f.kind, f.about.clone(), f.who.clone());

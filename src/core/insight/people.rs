@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::finding::{
-    AboutKind, AboutObject, CommandLine, Counted, Holder, InsightFact, InsightFinding, InsightKind, Remedy,
+    AboutKind, AboutObject, CommandLine, CountedThing, Holder, InsightFact, InsightFinding, InsightKind, Remedy,
 };
 use super::seen::ClusterSeen;
 use crate::api::request::{AccessRequest, GrantUse, ReviewVerdict};
@@ -46,7 +46,7 @@ fn never_denies(requests: &[&AccessRequest]) -> Vec<InsightFinding> {
     }
     let always = decisions.into_iter().filter(|(_, (approved, all))| approved == all && *all >= FEWEST_DECISIONS);
     let finding = |(who, (count, of)): (&str, (usize, usize))| {
-        let evidence = vec![InsightFact::Count { what: Counted::Approvals, count, of }];
+        let evidence = vec![InsightFact::Count { what: CountedThing::Approvals, count, of }];
         of_person(InsightKind::NeverDenies, who, evidence, report_decisions())
     };
     always.map(finding).collect()
@@ -71,7 +71,7 @@ fn same_pair(requests: &[&AccessRequest]) -> Vec<InsightFinding> {
         if !always || agreed.len() < FEWEST_OF_A_PAIR || !others_agree(first) {
             return None;
         }
-        let count = InsightFact::Count { what: Counted::Approvals, count: agreed.len(), of: agreed.len() };
+        let count = InsightFact::Count { what: CountedThing::Approvals, count: agreed.len(), of: agreed.len() };
         let evidence = vec![InsightFact::With(first.to_owned()), count];
         Some(of_person(InsightKind::SamePair, who, evidence, report_decisions()))
     };
@@ -91,7 +91,7 @@ fn never_used(requests: &[&AccessRequest]) -> Vec<InsightFinding> {
         all.len() >= FEWEST_UNUSED && all.iter().all(|used| matches!(used, GrantUse::NotUsed | GrantUse::Redundant))
     });
     let finding = |((who, role), all): ((&str, RoleName), Vec<GrantUse>)| {
-        let count = InsightFact::Count { what: Counted::Unused, count: all.len(), of: all.len() };
+        let count = InsightFact::Count { what: CountedThing::Unused, count: all.len(), of: all.len() };
         let evidence = vec![InsightFact::Bound { role, namespace: None }, count];
         let look = CommandLine::of(&["kubectl", "daypass", "history", "--by", who, "-A"]);
         of_person(InsightKind::ApprovedNeverUsed, who, evidence, look)
@@ -118,7 +118,7 @@ fn too_often(requests: &[&AccessRequest], seen: &ClusterSeen) -> Vec<InsightFind
         let ask = recurring(&role, namespace.as_deref());
         let evidence = vec![
             InsightFact::Bound { role, namespace },
-            InsightFact::Count { what: Counted::Grants, count: all.len(), of: all.len() },
+            InsightFact::Count { what: CountedThing::Grants, count: all.len(), of: all.len() },
             InsightFact::Within(OFTEN_WITHIN),
         ];
         of_person(InsightKind::ActivatedTooOften, who, evidence, ask)

@@ -5,7 +5,9 @@
 
 use kube::ResourceExt;
 
-use super::finding::{AboutKind, AboutObject, CommandLine, Counted, InsightFact, InsightFinding, InsightKind, Remedy};
+use super::finding::{
+    AboutKind, AboutObject, CommandLine, CountedThing, InsightFact, InsightFinding, InsightKind, Remedy,
+};
 use super::seen::ClusterSeen;
 use crate::api::policy::{AccessPolicy, Effect};
 use crate::api::request::AccessRequest;
@@ -41,7 +43,7 @@ fn unused(seen: &ClusterSeen, policy: &AccessPolicy) -> Option<InsightFinding> {
         Some(last) => (InsightKind::PolicyUnused, InsightFact::Last(*last)),
         None => (InsightKind::PolicyNeverMatched, InsightFact::Made(made)),
     };
-    let count = InsightFact::Count { what: Counted::Requests, count: times.len(), of: requests.len() };
+    let count = InsightFact::Count { what: CountedThing::Requests, count: times.len(), of: requests.len() };
     let look = CommandLine::of(&["kubectl", "get", "accesspolicy", &name, "-o", "yaml"]);
     Some(InsightFinding {
         kind,

@@ -2,10 +2,12 @@
 //!
 //! Owns that these are commands which work as they stand. It must not run one.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::bound::{BoundHolder, BoundRole};
-use super::finding::{CommandLine, PolicyProposal, Remedy};
+use super::finding::{CommandLine, InsightFinding, PolicyProposal, Remedy};
 use super::seen::ClusterSeen;
 use crate::api::policy::Effect;
 use crate::api::request::BindingKind;
@@ -104,10 +106,9 @@ fn ask(role: &BoundRole<'_>) -> CommandLine {
 
 fn proposal(policies: &PolicySet, role: &BoundRole<'_>, held: &BoundHolder) -> PolicyProposal {
     let namespace = role.binding.metadata.namespace.clone();
-    let taken = |name: &str| policies.get(name).is_some();
     let approvers = approvers(policies, &held.who);
     PolicyProposal {
-        name: free_name(role, held, taken),
+        name: plain_name(role, held),
         requester: held.who.clone(),
         role: role.role.clone(),
         system_namespaces: role.extent != Extent::Namespaces,
@@ -133,8 +134,8 @@ fn approvers(policies: &PolicySet, requester: &Subject) -> Vec<Subject> {
     most.unwrap_or_else(|| vec![to_name()])
 }
 
-/// A name for a policy that none has: of who, role and place.
-fn free_name(role: &BoundRole<'_>, held: &BoundHolder, taken: impl Fn(&str) -> bool) -> String {
+/// A name for a policy: of who, role and place.
+fn plain_name(role: &BoundRole<'_>, held: &BoundHolder) -> String {
     let place = role.binding.metadata.namespace.as_deref().unwrap_or("cluster");
     let words = format!("{}-{}-{place}", held.who.name, role.role.name).to_lowercase();
     let plain: String = words.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -145,9 +146,23 @@ fn free_name(role: &BoundRole<'_>, held: &BoundHolder, taken: impl Fn(&str) -> b
             name = format!("{name}{dash}{part}");
         }
     }
-    if name.is_empty() {
-        "standing".clone_into(&mut name);
+    if name.is_empty() { "standing".to_owned() } else { name }
+}
+
+/// Gives proposals that differ names that differ, which no policy has. The same proposal keeps one name.
+pub fn name_apart(found: &mut [InsightFinding], policies: &PolicySet) {
+    let mut given: BTreeMap<String, PolicyProposal> = BTreeMap::new();
+    for finding in found {
+        let Remedy::Replace(proposal, _) = &mut finding.remedy else { continue };
+        let plain = proposal.name.clone();
+        let numbered = (2..).map(|n: u32| format!("{plain}-{n}"));
+        let fits = |name: &String| {
+            let same = |other: &PolicyProposal| PolicyProposal { name: plain.clone(), ..other.clone() } == **proposal;
+            policies.get(name).is_none() && given.get(name).is_none_or(same)
+        };
+        if let Some(name) = std::iter::once(plain.clone()).chain(numbered).find(fits) {
+            proposal.name.clone_from(&name);
+            given.insert(name, (**proposal).clone());
+        }
     }
-    let numbered = (2..).map(|n: u32| format!("{name}-{n}"));
-    std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(name)
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, PolicyRule, RoleBinding};
 use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::finding::{Holder, InsightFinding, InsightKind, Remedy};
+use super::finding::{CommandLine, Holder, InsightFinding, InsightKind, Remedy};
 use super::seen::{BindingUses, ClusterSeen, InstallationSeen, UnreadPart};
 use super::{InsightReport, findings};
 use crate::api::keys;
@@ -236,7 +236,8 @@ fn one_is_taken_out_of_a_binding_and_the_others_stay() {
     assert!(line(&found[0]).contains(r#""path":"/subjects/0""#), "{}", line(&found[0]));
     assert!(line(&found[1]).contains(r#""path":"/subjects/1""#));
     let one = ClusterSeen { role_bindings: Ok(vec![binding("shop", "it's", "edit", &["User/alice"])]), ..seen };
-    assert!(line(&findings(&one).found[0]).contains(r"delete rolebinding 'it'\''s' -n shop"));
+    let expected = CommandLine::of(&["kubectl", "delete", "rolebinding", "it's", "-n", "shop"]);
+    assert!(matches!(&findings(&one).found[0].remedy, Remedy::Replace(_, unbind) if *unbind == expected));
 }
 
 #[test]

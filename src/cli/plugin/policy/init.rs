@@ -5,7 +5,7 @@
 
 mod answers;
 mod cluster;
-mod written;
+pub mod written;
 
 use std::fs::File;
 use std::io::Write;
@@ -130,7 +130,11 @@ fn sound(policy: &str, test: &str, release: &str) -> Result<(), PluginError> {
     if report.failed > 0 { Err(InvalidInput(vec![report.text]).into()) } else { Ok(()) }
 }
 
-fn write(path: &Path, text: &str, over: bool) -> Result<(), InvalidInput> {
+/// Writes a document into a file, and makes the folders that it is in.
+///
+/// # Errors
+/// When it cannot be written; or is there, and is not to be written over.
+pub fn write(path: &Path, text: &str, over: bool) -> Result<(), InvalidInput> {
     let failed = |error: std::io::Error| InvalidInput::one(&path.display().to_string(), error);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;

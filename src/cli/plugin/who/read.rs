@@ -1,10 +1,10 @@
 //! What "who can do what" is answered from: requests, bindings and roles, as far as the caller may read them. What may not be
 //! read is said.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
+use kube::Api;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
 
 use crate::api::request::{AccessRequest, BindingKind};
 use crate::api::subject::{RoleKind, RoleName};
@@ -12,8 +12,9 @@ use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::requests::{self, Where};
+use crate::cli::plugin::roles::{RolePlace, RoleReading, allowed};
 use crate::core::rbac::binding::Observed;
-use crate::core::report::who::{KnownRoles, KnownRules, WhoSeen, is_active};
+use crate::core::report::who::{KnownRoles, WhoSeen, is_active};
 use crate::runtime::clock::Clock;
 
 /// All that was read.
@@ -51,9 +52,6 @@ pub struct WhoReading<'a> {
     /// Whether somebody is asked about.
     pub subject: bool,
 }
-
-/// Where a role is looked up, and its name. A ClusterRole has no namespace.
-type RolePlace = (Option<String>, String);
 
 impl WhoReading<'_> {
     /// Reads it. What may not be read is said on the console.
@@ -125,20 +123,12 @@ impl WhoReading<'_> {
         bindings: &[Observed],
         console: &mut Console,
     ) -> Result<KnownRoles, PluginError> {
-        let mut roles = KnownRoles::default();
         // Who is asked about without a right has whatever they have.
         if !self.right && (self.subject || bindings.is_empty()) {
-            return Ok(roles);
+            return Ok(KnownRoles::default());
         }
-        if !bindings.is_empty() {
-            self.list_roles(&mut roles).await?;
-        }
-        for (namespace, name) in needed(requests, bindings) {
-            if !roles.contains(namespace.as_deref(), &name) {
-                let rules = self.rules(namespace.as_deref(), &name).await;
-                roles.insert(namespace, name, rules);
-            }
-        }
+        let reading = RoleReading { cluster: self.cluster, place: self.place, may_list: !bindings.is_empty() };
+        let roles = reading.read(needed(requests, bindings)).await?;
         if self.right {
             for (namespace, name, why) in roles.unread() {
                 let role = match namespace {
@@ -149,53 +139,6 @@ impl WhoReading<'_> {
             }
         }
         Ok(roles)
-    }
-
-    /// Reads as many roles as may be listed.
-    async fn list_roles(&self, roles: &mut KnownRoles) -> Result<(), PluginError> {
-        let client = || self.cluster.client.clone();
-        let all: Api<ClusterRole> = Api::all(client());
-        let listed = self.cluster.call("list clusterroles", all.list(&ListParams::default())).await;
-        for role in allowed(listed)?.into_iter().flat_map(|list| list.items) {
-            roles.insert(None, role.name_any(), KnownRules::Rules(role.rules.unwrap_or_default()));
-        }
-        let here: Api<Role> = match self.place {
-            Where::Namespace(name) => Api::namespaced(client(), name),
-            Where::Everywhere => Api::all(client()),
-        };
-        let listed = self.cluster.call("list roles", here.list(&ListParams::default())).await;
-        for role in allowed(listed)?.into_iter().flat_map(|list| list.items) {
-            roles.insert(role.namespace(), role.name_any(), KnownRules::Rules(role.rules.unwrap_or_default()));
-        }
-        Ok(())
-    }
-
-    async fn rules(&self, namespace: Option<&str>, name: &str) -> KnownRules {
-        let client = self.cluster.client.clone();
-        let read = match namespace {
-            Some(namespace) => {
-                let api: Api<Role> = Api::namespaced(client, namespace);
-                self.cluster.read(api.get_opt(name)).await.map(|found| found.map(|role| role.rules))
-            }
-            None => {
-                let api: Api<ClusterRole> = Api::all(client);
-                self.cluster.read(api.get_opt(name)).await.map(|found| found.map(|role| role.rules))
-            }
-        };
-        match read {
-            Ok(Some(rules)) => KnownRules::Rules(rules.unwrap_or_default()),
-            Ok(None) => KnownRules::Gone,
-            Err(why) => KnownRules::Unread(why),
-        }
-    }
-}
-
-/// What was answered; nothing when the right to ask is missing.
-fn allowed<T>(answer: Result<T, PluginError>) -> Result<Option<T>, PluginError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.is_forbidden() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
