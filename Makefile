@@ -14,7 +14,7 @@ export DAYPASS_KUBERNETES := $(KUBERNETES)
 IMAGE_TARGET ?= $(shell uname -m)-unknown-linux-musl
 CARGO_HOME ?= $(HOME)/.cargo
 
-.PHONY: demo playground picture tutorial test test-version versions-test fuzz bench activity-load faults held-call lint crds controlplane signin upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
+.PHONY: demo playground picture page-pictures tutorial test test-version versions-test fuzz bench activity-load faults held-call lint crds controlplane signin upgrade-check image-binary image-check cert-manager-check risk-table archive krew plugin-check
 
 ## A story in the terminal: request, approval, grant and expiry on a real local control plane.
 demo: controlplane
@@ -30,6 +30,10 @@ playground: controlplane
 ## Tells the story of the demo and draws one request of it, as the API server recorded it, into examples/request.svg.
 picture: controlplane
 	@cargo test --quiet --test e2e -- picture
+
+## Draws the views of the page that the READMEs show, into examples/pictures. Needs Debian's chromium and chromium-driver.
+page-pictures: controlplane
+	@cargo test --quiet --test e2e -- page-pictures
 
 ## Writes what the risk reading says of real roles and single rights into e2e/risk_table/table.txt. `make test` holds it to
 ## that, so do this only when a change is meant, and read the difference.

@@ -87,6 +87,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(std::env::args().any(|argument| argument == "--keep")),
         Some("playground") => demo::playground(),
         Some("picture") => picture::run(),
+        Some("page-pictures") => page::pictures::run(),
         Some("tutorial") => tutorial::print(),
         Some("stored") => stored::write(),
         Some("archive") => archive::run(&std::env::args().skip(2).collect::<Vec<_>>()),

@@ -1,11 +1,13 @@
 //! The page of `kubectl daypass ui`, by its calls: [`answers`] are right for each caller, [`attacks`] get nothing, and
 //! [`serving`] is how it begins, streams and ends. [`incluster`] is the page that many share, each with a token of their own,
-//! and [`signin`] that page behind a sign-in. [`tab`] plays the browser, and [`browser`] opens it in a real one.
+//! and [`signin`] that page behind a sign-in. [`tab`] plays the browser, [`browser`] opens it in a real one, and [`pictures`]
+//! draws what that shows.
 
 mod answers;
 mod attacks;
 pub mod browser;
 mod incluster;
+pub mod pictures;
 mod serving;
 mod signin;
 pub mod tab;
@@ -18,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         attacks::trials(),
         browser::trials(),
         incluster::trials(),
+        pictures::trials(),
         serving::trials(),
         signin::trials(),
     ];

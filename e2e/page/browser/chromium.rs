@@ -362,6 +362,19 @@ impl Chromium {
         self.command("Emulation.setDeviceMetricsOverride", size).await.expect("set the size");
     }
 
+    /// The same with more points than pixels, to be drawn sharply.
+    pub async fn resize_sharp(&self, (width, height): (u32, u32)) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1.5, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", size).await.expect("set the size");
+    }
+
+    /// What the window shows, as WebP.
+    pub async fn drawn(&self) -> Vec<u8> {
+        let how = json!({ "format": "webp", "quality": 82 });
+        let drawn = self.command("Page.captureScreenshot", how).await.expect("a picture");
+        BASE64_STANDARD.decode(drawn["data"].as_str().unwrap_or_default()).expect("a picture in base64")
+    }
+
     /// Has the system of the browser be light or dark.
     pub async fn system_theme(&self, theme: &str) {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
