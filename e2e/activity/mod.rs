@@ -42,7 +42,7 @@ where
 }
 
 /// A cluster, and an archive that is given its audit log.
-struct Fed {
+pub struct Fed {
     recorded: Recorded,
     /// Calls the archive itself, as the controller.
     controller: Client,
@@ -51,6 +51,11 @@ struct Fed {
 }
 
 impl Fed {
+    /// On a control plane of its own.
+    pub async fn private() -> Self {
+        Self::start(Arc::new(ControlPlane::start_with(POLICY, &[]).await)).await
+    }
+
     async fn start(control_plane: Arc<ControlPlane>) -> Self {
         let recorded = Recorded::start(control_plane, None, &["archive.audit.tail.enabled=true"]).await;
         let controller = caller(&recorded, "daypass", "daypass-archive").await;
@@ -58,7 +63,8 @@ impl Fed {
         Self { recorded, controller, feeder }
     }
 
-    fn cluster(&self) -> &Cluster {
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
         &self.recorded.cluster
     }
 
@@ -68,7 +74,7 @@ impl Fed {
     }
 
     /// Gives these events to the archive.
-    async fn send(&self, events: &[Value]) {
+    pub async fn send(&self, events: &[Value]) {
         let body: String = events.iter().map(|event| format!("{event}\n")).collect();
         let request = Request::post("/v1/audit/events").body(body.into_bytes()).expect("a request");
         let answer: Value = self.feeder.request(request).await.expect("the archive takes events");
@@ -84,7 +90,7 @@ impl Fed {
     }
 
     /// What was done with a grant, once the log says so.
-    async fn until(&self, request: &AccessRequest, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&self, request: &AccessRequest, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let path = format!("activity?request={}", request.uid().expect("a UID"));
         eventually(what, SOON, async || {
             self.send(&self.log()).await;
@@ -111,12 +117,12 @@ async fn caller(recorded: &Recorded, account: &str, audience: &str) -> Client {
 }
 
 /// The rows of an answer for a resource.
-fn rows<'a>(found: &'a Value, resource: &str) -> Vec<&'a Value> {
+pub fn rows<'a>(found: &'a Value, resource: &str) -> Vec<&'a Value> {
     let rows = found["rows"].as_array().into_iter().flatten();
     rows.filter(|row| row["resource"] == resource).collect()
 }
 
 /// A number of an answer.
-fn number(found: &Value, name: &str) -> u64 {
+pub fn number(found: &Value, name: &str) -> u64 {
     found[name].as_u64().unwrap_or_default()
 }

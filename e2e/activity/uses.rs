@@ -33,7 +33,7 @@ const NODE_STATUS: &str = r#"{"status": {
 
 impl Fed {
     /// A grant that runs, once the archive knows of it.
-    async fn granted(&self, namespace: &str, name: &str) -> AccessRequest {
+    pub async fn granted(&self, namespace: &str, name: &str) -> AccessRequest {
         let granted = self.cluster().until(namespace, name, State::Active).await;
         self.recorded.until_recorded(namespace, name, &["Requested", "Granted"]).await;
         granted

@@ -68,10 +68,12 @@ pub enum Site {
     Once,
     /// The proxy lets everybody through, and leaves alone what browsers say of themselves.
     Open,
+    /// The API server takes no token of its client, as on a cluster that cannot be told to.
+    Foreign,
 }
 
 impl Site {
-    const ALL: [Self; 5] = [Self::Lasting, Self::Short, Self::Stale, Self::Once, Self::Open];
+    const ALL: [Self; 6] = [Self::Lasting, Self::Short, Self::Stale, Self::Once, Self::Open, Self::Foreign];
 
     /// The client of the provider that it is; the first is that of the example.
     fn client(self) -> &'static str {
@@ -81,17 +83,18 @@ impl Site {
             Self::Stale => "stale",
             Self::Once => "once",
             Self::Open => "open",
+            Self::Foreign => "foreign",
         }
     }
 
     fn token_seconds(self) -> u32 {
-        if self == Self::Lasting { 600 } else { 6 }
+        if matches!(self, Self::Lasting | Self::Foreign) { 600 } else { 6 }
     }
 
     /// Flags in the place of those of the example, or beside them.
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Lasting => &[],
+            Self::Lasting | Self::Foreign => &[],
             Self::Short | Self::Once => &["--cookie-refresh=2s"],
             Self::Stale => &["--cookie-refresh=0"],
             Self::Open => &["--skip-auth-route=.*", "--trusted-ip=127.0.0.1", "--skip-auth-strip-headers=false"],
@@ -124,7 +127,7 @@ impl SignInCluster {
         let files = SignInFiles::write();
         // Before the first server, or the death of this program in between would leave that one behind.
         let keeper = Keeper::start(&files.folder);
-        let [port, ports @ ..] = free_ports::<6>();
+        let [port, ports @ ..] = free_ports::<7>();
         let provider = format!("127.0.0.1:{port}");
         let running = files.start_provider(&provider, ports);
         let tls = Tls::believing(&files.certificate);
@@ -176,7 +179,7 @@ impl SignInFiles {
     }
 
     /// The provider, with a client for each site.
-    fn start_provider(&self, host: &str, ports: [u16; 5]) -> Process {
+    fn start_provider(&self, host: &str, ports: [u16; 6]) -> Process {
         let client = |(site, port): (Site, u16)| {
             json!({
                 "id": site.client(), "secret": SECRET, "redirects": [format!("https://localhost:{port}/oauth2/callback")],
@@ -208,7 +211,8 @@ impl SignInFiles {
         issuer["certificateAuthority"] = json!(self.certificate);
         // Sites differ in how long their client's tokens are good.
         assert_eq!(issuer["audiences"], json!([Site::Lasting.client()]));
-        issuer["audiences"] = json!(Site::ALL.map(Site::client));
+        let taken: Vec<&str> = Site::ALL.into_iter().filter(|site| *site != Site::Foreign).map(Site::client).collect();
+        issuer["audiences"] = json!(taken);
         issuer["audienceMatchPolicy"] = json!("MatchAny");
         let file = self.path("authentication.json");
         std::fs::write(&file, trust.to_string()).expect("write whom the API server trusts");
@@ -245,11 +249,12 @@ impl SignInFiles {
             format!("--client-id={}", site.client()),
             format!("--redirect-url=https://localhost:{port}/oauth2/callback"),
             format!("--upstream=http://127.0.0.1:{page}/"),
-            format!("--backend-logout-url=https://{provider}/end_session?id_token_hint={{id_token}}"),
         ];
         let own: Vec<String> = here.into_iter().chain(site.flags().iter().map(|flag| (*flag).to_owned())).collect();
         let name = |flag: &str| flag.split('=').next().map(str::to_owned);
         let kept = args.filter(|arg| !own.iter().any(|other| name(other) == name(arg)));
+        let end_of_session = format!("https://{provider}/end_session");
+        let kept = kept.map(|arg| arg.replace("https://idp.example.com/END_SESSION", &end_of_session));
         let kept: Vec<String> = kept.map(|arg| arg.replace(SECRETS, &self.folder.display().to_string())).collect();
         kept.into_iter().chain(own).collect()
     }

@@ -145,8 +145,16 @@ pub fn browsed_alone<F>(body: impl FnOnce(Arc<Cluster>) -> F) -> Result<(), Fail
 where
     F: Future<Output = ()>,
 {
+    browsed_private(async || body(Cluster::private().await).await)
+}
+
+/// Runs the body of a trial with browsers that starts its cluster itself.
+pub fn browsed_private<F>(body: impl FnOnce() -> F) -> Result<(), Failed>
+where
+    F: Future<Output = ()>,
+{
     let _turn = BROWSERS.lock().unwrap_or_else(PoisonError::into_inner);
-    private_control_plane(async || body(Cluster::private().await).await)
+    private_control_plane(body)
 }
 
 /// Runs the body of a trial with browsers in the cluster whose people sign in to the page.

@@ -48,7 +48,11 @@ async fn foresees(cluster: Arc<Cluster>) {
     let needs = foresee(&greta, "edit").await;
     let stage = json!({ "stage": "leads", "required": 1, "approvers": ["Group/approvers"], "then": null });
     assert_eq!((&needs["outcome"], &needs["stages"]), (&json!("Needs"), &json!([stage])), "{needs}");
-    assert!(needs["deadline"].is_string(), "{needs}");
+    assert!(needs["deadline"].is_string() && needs["rights"].is_u64(), "{needs}");
+    let mut narrow = draft("edit");
+    narrow["spec"]["rules"] = json!([{ "verbs": ["delete"], "apiGroups": [""], "resources": ["pods"] }]);
+    let narrow = greta.post("/api/foresee", &narrow).await.ok();
+    assert_eq!(narrow["rights"], Value::Null, "the rights of the whole role are not asked for: {narrow}");
     let alice = Tab::of(&cluster, ALICE).await;
     let as_far_as_seen = foresee(&alice, "view").await;
     assert_eq!(as_far_as_seen["outcome"], "Granted", "{as_far_as_seen}");

@@ -3,13 +3,15 @@
 //! [`chromium`] is the browser. Where it is not installed, its trials are left out with a line that says so. One trial at a
 //! time has browsers, and most share a cluster.
 
+mod activity;
 mod asking;
 pub mod chromium;
 mod deciding;
-mod looks;
+pub mod looks;
 mod many;
 mod opening;
 mod people;
+mod reading;
 mod scripts;
 mod sentences;
 
@@ -41,6 +43,9 @@ pub fn trials() -> Vec<Trial> {
         trial("no_view_is_empty_without_a_sentence", sentences::never_empty),
         trial("a_link_to_another_request_of_the_name_says_so", sentences::another_of_the_name),
         trial("history_is_printed_as_a_paper", looks::paper),
+        trial("now_shows_in_order_and_by_bars_who_has_what", reading::now),
+        trial("policies_health_and_the_own_login_are_readable", reading::policies),
+        trial("history_is_found_and_taken_along", reading::history),
         trial("an_ended_sign_in_loses_nothing_that_was_typed", opening::ended),
         alone("goes_on_by_itself_when_it_is_refused_no_longer", opening::refused),
         alone("goes_on_by_itself_when_the_api_server_is_back", opening::away),
@@ -48,6 +53,9 @@ pub fn trials() -> Vec<Trial> {
         alone("shows_and_filters_a_thousand_requests", many::thousand),
         trial("every_view_fits_a_phone_and_has_no_barrier", looks::every_view),
         trial("one_asks_and_approves_without_a_mouse", looks::keys_only),
+        left_out_without_browser("what_was_done_with_a_grant_is_shown_call_for_call", || {
+            trial::browsed_private(activity::told)
+        }),
     ]
 }
 

@@ -77,7 +77,8 @@ pub struct PageForecast {
     pub reasons: Vec<String>,
     /// What could not be read, in sentences.
     pub gaps: Vec<String>,
-    /// How many single rights its role has; none where it cannot be read, or has every one of something.
+    /// How many single rights its role has; none where it cannot be read, or has every one of something, and where less than
+    /// the role is asked for.
     pub rights: Option<usize>,
     /// How much harm what is asked for can do, from `Low` to `Critical`; none where the role cannot be read.
     pub risk: Option<String>,

@@ -224,6 +224,7 @@ mod tests {
             ("GET", "apis/daypass.dev/v1alpha1/accesspolicies/shop".to_owned(), TableDeed::Read),
             ("GET", "api/v1/namespaces?limit=5&continue=x".to_owned(), TableDeed::Read),
             ("GET", "apis/archive.daypass.dev/v1/records?person=alice&text=a+b%26c".to_owned(), TableDeed::Read),
+            ("GET", "apis/archive.daypass.dev/v1/namespaces/shop/activity?request=1f2e-3d".to_owned(), TableDeed::Read),
             (
                 "GET",
                 "apis/archive.daypass.dev/v1/namespaces/shop/records?since=2026-11-23T12%3A00%3A00Z".to_owned(),
@@ -251,6 +252,8 @@ mod tests {
             ("GET", "/k/apis/daypass.dev/v1alpha1/AccessRequests"),
             ("GET", "/K/apis/daypass.dev/v1alpha1/accessrequests"),
             ("GET", "/k/apis/daypass.dev/v1/accessrequests"),
+            ("GET", "/k/apis/archive.daypass.dev/v1/activity"),
+            ("GET", "/k/apis/archive.daypass.dev/v1/findings"),
             ("GET", &format!("{requests}/Fix")),
             ("GET", &format!("{requests}/fix/status")),
             ("GET", "/k/apis/daypass.dev/v1alpha1/namespaces/a.b/accessrequests"),

@@ -26,9 +26,16 @@ pub async fn again_and_templates(cluster: Arc<Cluster>) {
     let namespace = with_approval(&cluster).await;
     let alice = Seat::of(&cluster, ALICE).await;
     alice.go("Ask").await;
-    alice.browser.fill("Namespace", &namespace).await;
+    alice.browser.fill("Namespace", "nowhere").await;
     alice.browser.fill("Role", "edit").await;
     alice.browser.fill("Reason", "shop-0 hangs").await;
+    // As it is complete, the cluster is asked too, which is sent nothing yet.
+    alice.browser.until_shows("The cluster would not take it: ").await;
+    alice.browser.fill("Namespace", &namespace).await;
+    // What is offered there is chosen with one press.
+    alice.browser.fill("Role", "none").await;
+    alice.browser.press("radio", "edit up to 1h needs approval by approvers…").await;
+    until_field_is(&alice, "Role", "edit").await;
     alice.browser.fill("For how long", "20m").await;
     alice.browser.press("DisclosureTriangle", "Less, elsewhere…").await;
     alice.browser.fill("Only these rights", "delete shop-0").await;

@@ -25,12 +25,26 @@ async fn at_the_inbox(cluster: &Cluster, namespace: &str, names: &[&str]) -> Sea
     carol
 }
 
+/// Waits until the focus is on what has this name.
+pub async fn until_focus(seat: &Seat, name: &str) {
+    eventually(&format!("the focus is on {name:?}"), SOON, async || {
+        let (role, is) = seat.browser.focus().await;
+        if is == name { Ok(()) } else { Err(format!("it is on {role} {is:?}")) }
+    })
+    .await;
+}
+
 pub async fn several_at_once(cluster: Arc<Cluster>) {
     let namespace = with_approval(&cluster).await;
     let carol = at_the_inbox(&cluster, &namespace, &["one", "two", "three", "left"]).await;
     for name in ["one", "two", "three"] {
         carol.browser.press("checkbox", &format!("Choose {namespace}/{name}")).await;
     }
+    carol.browser.until_there("link", "Inbox 4 waiting…").await;
+    carol.browser.press("button", "Decide 3 together").await;
+    carol.browser.until_there("dialog", "Decide 3 together").await;
+    carol.browser.keys(ESCAPE).await;
+    until_focus(&carol, "Decide 3 together").await;
     carol.browser.press("button", "Decide 3 together").await;
     carol.browser.until_there("dialog", "Decide 3 together").await;
     let told = carol.browser.dialog().await;
@@ -53,6 +67,8 @@ pub async fn several_at_once(cluster: Arc<Cluster>) {
     }
     carol.browser.keys(ESCAPE).await;
     carol.browser.until_gone("dialog", "Decide 3 together").await;
+    // The button that opened it is gone with what was decided.
+    until_focus(&carol, "Inbox").await;
     carol.browser.until_shows("left hangs").await;
     for name in ["three", "left"] {
         let other = requests.get(name).await.expect("a request");

@@ -7,13 +7,13 @@ use daypass::api::State;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::chromium::{ENTER, SPACE};
+use super::deciding::until_focus;
+use super::chromium::{Chromium, ENTER, SPACE};
 use super::{Seat, until_read, with_approval};
 use crate::harness::binaries::repository;
-use crate::harness::cast::SOON;
 use crate::harness::plugin::only_request;
 use crate::harness::users::{ALICE, BOB, CAROL, EVE};
-use crate::harness::{Cluster, eventually};
+use crate::harness::Cluster;
 
 /// Width and height of a phone.
 const PHONE: (u32, u32) = (390, 844);
@@ -25,7 +25,7 @@ const OPENED: (&str, &str) = ("DisclosureTriangle", "Less, elsewhere…");
 const AXE: &str = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c";
 
 /// axe-core 4.14.1, where e2e/page/axe.sh has fetched it.
-fn axe() -> Option<String> {
+pub fn axe() -> Option<String> {
     let text = std::fs::read_to_string(repository().join("target/axe/axe.min.js")).ok()?;
     let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, AXE, "target/axe/axe.min.js is another one: remove it, and run e2e/page/axe.sh");
@@ -33,14 +33,14 @@ fn axe() -> Option<String> {
 }
 
 /// What axe-core finds wrong with what is shown, each with where it is.
-async fn violations(seat: &Seat, axe: &str) -> Vec<String> {
-    seat.browser.run(&format!("if (!window.axe) {{ {axe} }}"), json!([])).await;
+pub async fn violations(browser: &Chromium, axe: &str) -> Vec<String> {
+    browser.run(&format!("if (!window.axe) {{ {axe} }}"), json!([])).await;
     let run = "const done = arguments[arguments.length - 1];
         axe.run(document, { resultTypes: ['violations'] }).then(
             (found) => done(found.violations.map((each) =>
                 `${each.id}: ${each.help}: ${each.nodes.map((node) => node.html + ' ' + node.any.map((a) => a.message)).join(' | ')}`)),
             (error) => done([String(error)]));";
-    let found = seat.browser.run_until_called(run, json!([])).await;
+    let found = browser.run_until_called(run, json!([])).await;
     let found = found.as_array().cloned().unwrap_or_else(|| vec![found]);
     found.iter().map(|each| each.as_str().map_or_else(|| each.to_string(), str::to_owned)).collect()
 }
@@ -138,7 +138,7 @@ pub async fn every_view(cluster: Arc<Cluster>) {
                     wrong.push(format!("{name} at {width} pixels scrolls to the side: {over:?}"));
                 }
                 if let Some(axe) = &axe {
-                    let found = violations(seat, axe).await;
+                    let found = violations(&seat.browser, axe).await;
                     wrong.extend(found.into_iter().map(|each| format!("{name}, {theme}, {size}: {each}")));
                 }
                 seat.browser.picture(&format!("{name}-{theme}-{size}")).await;
@@ -199,11 +199,8 @@ pub async fn keys_only(cluster: Arc<Cluster>) {
     carol.browser.tab_to(&format!("Approve {key}")).await;
     carol.browser.keys(ENTER).await;
     carol.browser.until_shows(&format!("You approved {key}.")).await;
-    eventually("the focus is on what goes on, not lost with what was decided", SOON, async || {
-        let (role, name) = carol.browser.focus().await;
-        if name == "Inbox" { Ok(()) } else { Err(format!("it is on {role} {name:?}")) }
-    })
-    .await;
+    // It goes on there, and is not lost with what was decided.
+    until_focus(&carol, "Inbox").await;
     alice.browser.until_shows("Active").await;
     let granted = cluster.until(&namespace, &name, State::Active).await;
     assert_eq!(granted.status.expect("a status").reviews["carol"].comment.as_deref(), Some("seen"));

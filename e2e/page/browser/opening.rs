@@ -15,7 +15,7 @@ use crate::harness::{Cluster, eventually};
 const WAY: &str = "If you opened this page from your own machine, run this again: kubectl daypass ui";
 
 pub async fn once(cluster: Arc<Cluster>) {
-    let (_ui, url) = started(&cluster, ALICE, &["shop/fix"]).await;
+    let (ui, url) = started(&cluster, ALICE, &["shop/fix"]).await;
     let browser = Chromium::start(&cluster.control_plane, "first").await;
     browser.open(&url).await;
     browser.until_shows("There is no request shop/fix.").await;
@@ -44,6 +44,23 @@ pub async fn once(cluster: Arc<Cluster>) {
     let port = port.split('/').next().unwrap_or_default();
     browser.until_shows(&format!("kubectl daypass ui --port {port}")).await;
     assert!(!browser.has("link", "Inbox…").await, "it goes on as if somebody were signed in");
+
+    // Whoever signs in beside it and is somebody else gets nothing of what the first has seen and typed.
+    browser.run("window.seenByAlice = true", json!([])).await;
+    ui.interrupt();
+    ui.end().await;
+    let (_ui, url) = started(&cluster, CAROL, &["--port", port]).await;
+    browser.new_tab().await;
+    browser.open(&url).await;
+    browser.until_shows("Live").await;
+    browser.first_tab().await;
+    browser.press("button", "Go on here").await;
+    browser.until_shows("carol").await;
+    eventually("the page is loaded anew", SOON, async || {
+        let kept = browser.run("return window.seenByAlice ?? null", json!([])).await;
+        if kept.is_null() { Ok(()) } else { Err("it goes on as it was".to_owned()) }
+    })
+    .await;
 }
 
 pub async fn away(cluster: Arc<Cluster>) {

@@ -40,9 +40,9 @@ function InALine({ activity }) {
 
 /** @param {{ done: Done }} props */
 function Calls({ done }) {
-  return html`<p class="dim">${words.activity.known(done.known, done.why)}${
+  return html`<p><strong>${words.activity.known[done.known] ?? done.known}</strong><span class="dim">: ${done.why}.${
     done.open ? ` ${words.activity.open(done.open)}` : ''
-  }</p>
+  }</span></p>
     ${
       done.rows.length > 0 &&
       html`<${Table} label=${words.activity.title} columns=${words.activity.columns} kind="happened">${done.rows.map(

@@ -1,7 +1,7 @@
 // What waits for this person: exactly what would be granted, its risk and its reason; decided one by one, or several
 // with one look.
 
-import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { read, requestPath } from './call.js';
 import { instant } from './clock.js';
 import {
@@ -47,11 +47,19 @@ export function Inbox({ page }) {
   const [chosen, choose] = useState(/** @type {Map<string, Chosen>} */ (new Map()));
   const [together, setTogether] = useState(/** @type {Chosen[] | null} */ (null));
   const [last, setLast] = useState(/** @type {{ sentence: string, shown: Request } | null} */ (null));
-  const onGiven = (/** @type {string} */ sentence, /** @type {Request} */ shown) => setLast({ sentence, shown });
+  const decided = useRef(false);
+  const onGiven = (/** @type {string} */ sentence, /** @type {Request} */ shown) => {
+    decided.current = true;
+    setLast({ sentence, shown });
+  };
+  const onClose = () => {
+    decided.current = true;
+    setTogether(null);
+  };
   const tasks = inbox.value?.requests ?? [];
   useEffect(() => {
     // What had the focus is gone with what was decided: go on at the top, not at the start of the page.
-    if (last && document.activeElement === document.body) document.querySelector('h1')?.focus();
+    if (decided.current && document.activeElement === document.body) document.querySelector('h1')?.focus();
   }, [tasks.length]);
   const still = tasks.flatMap((task) => chosen.get(task.uid) ?? []);
   const pick = (/** @type {Task} */ task, /** @type {Request | null} */ shown) =>
@@ -72,7 +80,7 @@ export function Inbox({ page }) {
     ${inbox.value && !tasks.length && html`<${Empty}>${words.inbox.none}<//>`}
     <ul class="cards">${tasks.map((task) => html`<${Item} key=${task.uid} page=${page} task=${task}
       picked=${chosen.has(task.uid)} pick=${pick} onGiven=${onGiven} />`)}</ul>
-    ${together && html`<${Several} page=${page} all=${together} onClose=${() => setTogether(null)} />`}`;
+    ${together && html`<${Several} page=${page} all=${together} onClose=${onClose} />`}`;
 }
 
 /**

@@ -202,7 +202,7 @@ fn told(draft: &AccessRequest, foreseen: &Foreseen) -> PageForecast {
         deadline: None,
         reasons: Vec::new(),
         gaps: foreseen.gaps.iter().map(Unseen::to_string).collect(),
-        rights: foreseen.rights_of_role.filter(|rights| *rights < usize::MAX),
+        rights: foreseen.rights_of_role.filter(|rights| draft.spec.rules.is_empty() && *rights < usize::MAX),
         risk: foreseen.risk.map(|risk| risk.to_string()),
         nearest: None,
     };
