@@ -1,5 +1,6 @@
 //! Access that nobody uses ends, and only what is proven to be: by the audit logs of every API server there is.
 
+mod heard;
 mod stand_in;
 
 use std::sync::Arc;
@@ -31,39 +32,36 @@ pub fn trials() -> Vec<Trial> {
     vec![
         flagged("idle::what_nobody_uses_ends_and_what_is_used_goes_on", FLAGS, |_| None, by_use),
         flagged(lies, FLAGS, |_| None, by_answers),
-        flagged(silent, FLAGS, |_| None, by_servers),
+        flagged(silent, FLAGS, |_| None, heard::by_servers),
     ]
 }
 
-/// A cluster whose controller asks a stand-in of the archive.
+/// A cluster whose controller asks an archive.
 struct IdleGround {
     cluster: Cluster,
-    archive: StandInArchive,
     namespace: String,
 }
 
 impl IdleGround {
-    /// With these API servers, by their ports.
-    async fn start(control_plane: Arc<ControlPlane>, ports: &[u16]) -> Self {
+    /// With one API server and a stand-in of the archive.
+    async fn start(control_plane: Arc<ControlPlane>) -> (Self, StandInArchive) {
+        let port = control_plane.port();
         let values = ["bindableRoles={deployer}", "archive.enabled=true", "archive.audit.enabled=true"];
         Daypass::install(&control_plane, &values).await;
         cast::give_rights(&control_plane.kubectl(ADMIN)).await;
-        tell_api_servers(&control_plane, ports).await;
+        tell_api_servers(&control_plane, &[port]).await;
         let archive = StandInArchive::start(&control_plane).await;
         archive.hears(vec![control_plane.audit_log_file()]);
         let controller = Controller::start_with(&control_plane, "controller", &archive.flags()).await;
         let cluster = Cluster { controller, control_plane };
         cast::until_stamped(&cluster.kubectl(MALLORY)).await;
         let namespace = cluster.namespace("shop").await;
-        let ground = Self { cluster, archive, namespace };
-        // What begins right after the first mark was not wholly heard, since clocks may differ.
         eventually("the audit log is heard for a while", PROVEN, async || {
-            let servers = ground.archive.servers();
-            let long_enough = |run: &HeardServer| run.from + SignedDuration::from_secs(12) <= now();
-            if servers.iter().any(long_enough) { Ok(()) } else { Err(format!("{servers:?}")) }
+            let servers = archive.servers();
+            if servers.iter().any(is_heard_for_a_while) { Ok(()) } else { Err(format!("{servers:?}")) }
         })
         .await;
-        ground
+        (Self { cluster, namespace }, archive)
     }
 
     /// Somebody gets a role under a policy of its own that ends what nobody uses for so long.
@@ -76,25 +74,6 @@ impl IdleGround {
         spec["policy"] = json!(policy);
         cluster.ask(who, namespace, name, spec).await;
         cluster.until(namespace, name, State::Active).await
-    }
-
-    /// Somebody calls the canary's status as if they were the canary that marks this API server.
-    async fn forges(&self, who: User, agent: &str) {
-        let path =
-            "/apis/daypass.dev/v1alpha1/namespaces/daypass-system/accessrequests/daypass-canary/status?dryRun=All";
-        let call = http::Request::patch(path).header("user-agent", agent);
-        let call = call.header("content-type", "application/merge-patch+json");
-        let call = call.body(json!({ "status": { "state": "Active" } }).to_string().into_bytes()).expect("a call");
-        self.cluster.client(who).await.request::<Value>(call).await.expect_err("it is refused");
-        eventually("the call is in the audit log", PROVEN, async || {
-            let calls = self.cluster.control_plane.calls_of(who.name);
-            if calls.iter().any(|call| call["userAgent"] == agent) {
-                Ok(())
-            } else {
-                Err(format!("{} are", calls.len()))
-            }
-        })
-        .await;
     }
 
     /// What the controller says of API servers: how many there are, and how many are heard.
@@ -135,16 +114,21 @@ impl IdleGround {
         })
         .await
     }
+}
 
-    /// Waits until the archive was asked about a request so many times.
-    async fn asked(&self, request: &AccessRequest, times: usize) {
-        let uid = request.uid().expect("a UID");
-        eventually("the archive is asked", PROVEN, async || match self.archive.asked(&uid) {
-            asked if asked >= times => Ok(()),
-            asked => Err(format!("{asked} times")),
-        })
-        .await;
-    }
+/// What begins right after the first mark was not wholly heard, since clocks may differ.
+fn is_heard_for_a_while(run: &HeardServer) -> bool {
+    run.from + SignedDuration::from_secs(12) <= now()
+}
+
+/// Waits until the archive was asked about a request so many times.
+async fn until_asked(archive: &StandInArchive, request: &AccessRequest, times: usize) {
+    let uid = request.uid().expect("a UID");
+    eventually("the archive is asked", PROVEN, async || match archive.asked(&uid) {
+        asked if asked >= times => Ok(()),
+        asked => Err(format!("{asked} times")),
+    })
+    .await;
 }
 
 /// Writes what API servers write themselves that have other addresses than these.
@@ -172,8 +156,7 @@ fn watch(control_plane: &ControlPlane, namespace: &str) -> Child {
 }
 
 async fn by_use(control_plane: Arc<ControlPlane>) {
-    let port = control_plane.port();
-    let ground = IdleGround::start(control_plane, &[port]).await;
+    let (ground, _archive) = IdleGround::start(control_plane).await;
     let (cluster, namespace) = (&ground.cluster, &ground.namespace);
     let view = || json!({ "role": { "name": "edit" } });
     let unused = ground.grant(MALLORY, "unused", "5s", view()).await;
@@ -195,12 +178,12 @@ async fn by_use(control_plane: Arc<ControlPlane>) {
 
 async fn by_answers(control_plane: Arc<ControlPlane>) {
     let port = control_plane.port();
-    let ground = IdleGround::start(control_plane, &[port]).await;
+    let (ground, archive) = IdleGround::start(control_plane).await;
     let (cluster, namespace) = (&ground.cluster, &ground.namespace);
     // Away.
-    ground.archive.says(Box::new(|_| None));
+    archive.says(Box::new(|_| None));
     let kept = ground.grant(ALICE, "kept", "2s", json!({})).await;
-    ground.asked(&kept, 4).await;
+    until_asked(&archive, &kept, 4).await;
     assert_eq!(ground.state("kept").await, State::Active);
     // It says what was true once.
     let run = move |from: Timestamp, until: Timestamp| HeardServer {
@@ -209,26 +192,26 @@ async fn by_answers(control_plane: Arc<ControlPlane>) {
         until,
     };
     let hours = SignedDuration::from_hours;
-    ground.archive.says(Box::new(move |_| {
+    archive.says(Box::new(move |_| {
         Some(UsesKnown { servers: vec![run(now() - hours(9), now() - hours(1))], uses: Vec::new() })
     }));
-    ground.asked(&kept, 3).await;
+    until_asked(&archive, &kept, 3).await;
     assert_eq!(ground.state("kept").await, State::Active);
     // It says that all is heard, also what is yet to come, and that nothing is used: not before the timeout.
     let all_idle = move |ahead: SignedDuration| -> stand_in::Saying {
         Box::new(move |_| Some(UsesKnown { servers: vec![run(now() - hours(9), now() + ahead)], uses: Vec::new() }))
     };
-    ground.archive.says(all_idle(hours(1)));
-    ground.asked(&kept, 3).await;
+    archive.says(all_idle(hours(1)));
+    until_asked(&archive, &kept, 3).await;
     assert_eq!(ground.state("kept").await, State::Active, "nobody has heard what is yet to come");
-    ground.archive.says(all_idle(SignedDuration::ZERO));
+    archive.says(all_idle(SignedDuration::ZERO));
     ground.ends_as_idle("kept").await;
     let long = ground.grant(MALLORY, "long", "20s", json!({})).await;
     let began = long.status.as_ref().and_then(|status| status.granted_at.clone()).expect("a time").0;
     let ended = ground.ends_as_idle("long").await;
     assert!(ended >= began + SignedDuration::from_secs(20), "{ended}");
     // It says that one is used for ever: that makes it no longer than it was to be.
-    ground.archive.says(Box::new(move |asked| {
+    archive.says(Box::new(move |asked| {
         let later = Some(now() + hours(9));
         let used = |uid: &String| KnownUse {
             uid: uid.clone(),
@@ -246,31 +229,4 @@ async fn by_answers(control_plane: Arc<ControlPlane>) {
         status.expires_at.expect("an end").0,
         status.granted_at.expect("a time").0 + SignedDuration::from_secs(8)
     );
-}
-
-async fn by_servers(control_plane: Arc<ControlPlane>) {
-    let second = control_plane.start_second_api_server().await;
-    let ports = [control_plane.port(), second.port];
-    let ground = IdleGround::start(control_plane, &ports).await;
-    let (cluster, namespace) = (&ground.cluster, &ground.namespace);
-    let used = ground.grant(ALICE, "used", "5s", json!({})).await;
-    let unused = ground.grant(MALLORY, "unused", "5s", json!({})).await;
-    // What is done by the second stands in its log alone, and nobody hears that.
-    let by_second = cluster.control_plane.kubectl_with(&second.kubeconfig(ALICE));
-    by_second.ok(&["get", "configmaps", "-n", namespace]).await;
-    for request in [&used, &unused] {
-        ground.asked(request, 3).await;
-    }
-    assert_eq!((ground.state("used").await, ground.state("unused").await), (State::Active, State::Active));
-    assert_eq!(ground.servers().await, (2.0, 1.0));
-    // Who is not the canary proves nothing, whatever they say of themselves.
-    let forged = format!("daypass-canary/1 api-server={}:{}", webhook::address(), second.port);
-    ground.forges(ALICE, &forged).await;
-    ground.archive.hears(vec![cluster.control_plane.audit_log_file()]);
-    ground.asked(&unused, 2).await;
-    assert_eq!(ground.state("unused").await, State::Active);
-    // Its log arrives.
-    ground.archive.hears(vec![cluster.control_plane.audit_log_file(), second.audit_file.clone()]);
-    ground.ends_as_idle("unused").await;
-    assert_eq!(ground.servers().await, (2.0, 2.0));
 }

@@ -8,6 +8,7 @@ use super::Fed;
 use crate::harness::cast::SOON;
 use crate::harness::eventually;
 use crate::harness::install::{CONTROLLER, NAMESPACE};
+use crate::harness::plugin::Plugin;
 use crate::harness::users::{ADMIN, ALICE};
 
 const MADE_UP: &str = "0f0e2d1c-3b4a-4958-8776-655443322110";
@@ -60,5 +61,10 @@ pub(super) async fn told(fed: Fed) {
     }
     let [acted] = told(&role)[..] else { panic!("{found:#?}") };
     assert_eq!((&acted["why"], &acted["impersonated"]), (&json!("AsController"), &json!(CONTROLLER)), "{acted}");
+    let (_, doctor, err) = Plugin::of(cluster, ADMIN).run(&["doctor", "-o", "json"]).await;
+    let doctor: Value = serde_json::from_str(&doctor).unwrap_or_else(|error| panic!("{error}: {err}"));
+    let of_findings = doctor["findings"].as_array().into_iter().flatten().find(|one| one["object"] == "findings");
+    let words = of_findings.map(|one| one["message"].to_string()).unwrap_or_default();
+    assert!(words.contains("without a record: 4, "), "{doctor:#}");
     assert_eq!(found.len(), 4, "what the controller did is explained: {found:#?}");
 }

@@ -57,7 +57,9 @@ impl Fed {
     }
 
     async fn start(control_plane: Arc<ControlPlane>) -> Self {
-        let recorded = Recorded::start(control_plane, None, &["archive.audit.tail.enabled=true"]).await;
+        let recorded =
+            Recorded::start(control_plane, None, &["archive.audit.enabled=true", "archive.audit.tail.enabled=true"])
+                .await;
         let controller = caller(&recorded, "daypass", "daypass-archive").await;
         let feeder = caller(&recorded, TAIL, AUDIENCE).await;
         Self { recorded, controller, feeder }

@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Fed, number, rows};
+use crate::harness::plugin::Plugin;
 use crate::harness::users::{ADMIN, ALICE, EVE};
 
 /// A node that has no kubelet, and a pod on it.
@@ -181,6 +182,29 @@ pub(super) async fn reaching(fed: Fed) {
     assert_eq!((&borrowed[0]["user"], &borrowed[0]["impersonated"]), (&json!("admin"), &json!("alice")), "{closed}");
     assert!(borrowed[0]["address"].is_string(), "{closed}");
     assert!(!closed.to_string().contains("-psecret"), "{closed}");
+    listed(&fed, &namespace).await;
     let file = std::fs::read(fed.recorded.archive.database()).expect("read the database");
     assert!(!file.windows(8).any(|bytes| bytes == b"-psecret"), "an argument of an exec is in the database");
+}
+
+/// The same by the plugin, for who may read it.
+async fn listed(fed: &Fed, namespace: &str) {
+    let cluster = fed.cluster();
+    let page = Plugin::of(cluster, ADMIN).ends(&["activity", "fix", "-n", namespace], 0).await.0;
+    let line = |words: &[&str]| {
+        let found = page.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(found, "{words:?} are in no line of\n{page}");
+    };
+    line(&["Used"]);
+    line(&["get", "pods/exec", &format!("{namespace}/web"), "ran psql"]);
+    line(&["create", "pods/exec", "ran psql"]);
+    line(&["pods/portforward", "port 8080"]);
+    line(&["watch", "configmaps"]);
+    line(&["list", "secrets", "admin as alice"]);
+    let json = Plugin::of(cluster, ADMIN).ends(&["activity", "fix", "-n", namespace, "-o", "json"], 0).await.0;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["kind"], &json["known"]), (&json!("Activity"), &json!("Used")), "{json}");
+    let (out, err) = Plugin::of(cluster, ALICE).ends(&["activity", "fix", "-n", namespace], 1).await;
+    let why = format!("you may not list activity.archive.daypass.dev in namespace {namespace}: ask for a RoleBinding");
+    assert!(out.is_empty() && err.contains("cannot be known") && err.contains(&why), "{out}{err}");
 }

@@ -263,6 +263,8 @@ async fn without_archive(cluster: Arc<Cluster>) {
     assert_eq!(record.get("cluster"), None, "alice may not know its UID");
     let (_, err) = alice.ends(&["history", "nix", "-n", &namespace], 1).await;
     assert!(err.contains(&format!("nothing is known of a request nix in namespace {namespace}")), "{err}");
+    let (_, err) = alice.ends(&["activity", "fix", "-n", &namespace], 1).await;
+    assert!(err.contains("cannot be known: the cluster has no archive"), "{err}");
     for wrong in ["--since=yesterday", "--limit=-1", "--export=xml"] {
         alice.ends(&["history", "-n", &namespace, wrong], 2).await;
     }
