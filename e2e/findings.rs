@@ -249,7 +249,7 @@ async fn leads_out(control_plane: &Arc<ControlPlane>, admin: &Plugin) {
     })
     .await;
     ground::clear(control_plane).await;
-    let controller = Controller::start(control_plane).await;
+    let controller = Controller::start_with(control_plane, "controller", &["--insight"]).await;
     let asks = ["request", "edit", "-n", "bank", "--reason=why", "--no-wait"];
     let (out, err) = Plugin::with(&control_plane.kubeconfig(ALICE)).ends(&asks, 4).await;
     let name = kubectl.ok(&["get", "accessrequests", "-n", "bank", "-o", "jsonpath={.items[0].metadata.name}"]).await;
@@ -264,5 +264,16 @@ async fn leads_out(control_plane: &Arc<ControlPlane>, admin: &Plugin) {
         false => Err(format!("not yet {out}{err}")),
     })
     .await;
+    // The controller looks too, with the rights that the chart gives it for that, and tells.
+    eventually("the controller tells of findings", SOON, async || {
+        let (_, text) = controller.get("/metrics").await?;
+        let is_told =
+            |line: &str| line.starts_with(r#"daypass_findings{kind="ClusterAdminBound",severity="Critical"}"#);
+        if text.lines().any(is_told) { Ok(()) } else { Err(text) }
+    })
+    .await;
+    let log = controller.log();
+    let told = log.lines().filter(|line| line.contains(r#""schema":"daypass.dev/finding/v1""#)).count();
+    assert!(told > 50, "{told} lines");
     controller.terminate().await;
 }

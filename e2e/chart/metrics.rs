@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::folder;
 
 /// What /metrics has: names, and `_bucket`, `_sum` and `_count` of histograms.
-pub const METRICS: [&str; 23] = [
+pub const METRICS: [&str; 24] = [
     "daypass_requests",
     "daypass_decisions_total",
     "daypass_live_grants",
@@ -32,6 +32,7 @@ pub const METRICS: [&str; 23] = [
     "daypass_removed_requests_total",
     "daypass_api_servers",
     "daypass_api_servers_heard",
+    "daypass_findings",
     "daypass_leader",
     "daypass_build_info",
 ];

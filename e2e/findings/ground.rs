@@ -63,7 +63,7 @@ pub fn chart_roles() -> Vec<String> {
 
 /// Makes all of it.
 pub async fn prepare(control_plane: &ControlPlane) {
-    Daypass::install(control_plane, &[]).await;
+    Daypass::install(control_plane, &["insight.enabled=true"]).await;
     let admin = control_plane.kubectl(ADMIN);
     let mut objects: Vec<Value> = ["shop", "bank", "ci", "argo", "charts"].map(namespace).into();
     objects.extend([("ci", "deployer"), ("ci", "tokens"), ("ci", "binder"), ("shop", "operator")].map(account));

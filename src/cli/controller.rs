@@ -66,6 +66,10 @@ pub struct ControllerArgs {
     /// A key of a login's extra that the chart has recorded in requests, so that conditions can ask for it; once for each.
     #[arg(long = "extra-key", value_name = "KEY")]
     extra_keys: Vec<String>,
+    /// Look for findings every ten minutes while this replica leads: who holds too much, who can forge or stop Daypass. It tells them
+    /// in metrics and in lines on standard output, and changes nothing.
+    #[arg(long, conflicts_with = "watch_namespaces")]
+    insight: bool,
     #[command(flatten)]
     election: ElectionArgs,
     #[command(flatten)]
@@ -224,11 +228,20 @@ async fn run_on(args: ControllerArgs, terms: Option<LeaseTimings>, outputs: Outp
         }
     };
     let served = ServedNamespaces::of(args.watch_namespaces);
-    let (namespace, guards, extra_keys) = (args.namespace, args.guards, args.extra_keys);
+    let (namespace, guards, extra_keys, insight) = (args.namespace, args.guards, args.extra_keys, args.insight);
     let records =
         OutboxSettings { delivers: archive.is_some(), retention: args.outbox.retention, hears: args.outbox.activity };
-    let identity =
-        controller::Installation { instance, namespace, served, guards, extra_keys, outputs, archive, records };
+    let identity = controller::Installation {
+        instance,
+        namespace,
+        served,
+        guards,
+        extra_keys,
+        insight,
+        outputs,
+        archive,
+        records,
+    };
     let process = controller::Process { readiness: readiness.clone(), hearers, leadership, election };
     tokio::select! {
         served = server::serve(listener, readiness, move || metrics.text()) => Ok(served.map_err(NoListener::on(args.listen))?),

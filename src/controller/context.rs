@@ -42,6 +42,8 @@ pub struct Context {
     pub release: String,
     /// Keys of a login's extra that are recorded in requests.
     pub extra_keys: Vec<String>,
+    /// Whether it looks for findings.
+    pub insight: bool,
     /// What to look at next.
     pub queues: Queues,
     /// The cluster as last seen.
@@ -60,6 +62,8 @@ pub struct Reach {
     pub release: String,
     /// Keys of a login's extra that are recorded in requests.
     pub extra_keys: Vec<String>,
+    /// Whether it looks for findings.
+    pub insight: bool,
     /// What is to be done with records.
     pub outbox: OutboxSettings,
 }
@@ -71,7 +75,7 @@ impl Context {
         (writer, metrics): (Writer, Arc<TransitionMetrics>),
         queues: Queues,
         clock: JudgedClock,
-        Reach { served, release, extra_keys, outbox }: Reach,
+        Reach { served, release, extra_keys, insight, outbox }: Reach,
     ) -> (Self, Feeds) {
         let (stores, feeds) = Stores::new(outbox);
         let context = Self {
@@ -82,6 +86,7 @@ impl Context {
             served,
             release,
             extra_keys,
+            insight,
             queues,
             stores,
             fresh_rules: FreshRules::default(),

@@ -75,6 +75,8 @@ pub struct Installation {
     pub guards: Vec<Expected>,
     /// Keys of a login's extra that are recorded in requests.
     pub extra_keys: Vec<String>,
+    /// Whether it looks for findings.
+    pub insight: bool,
     /// Where records go besides standard output.
     pub outputs: OutputSettings,
     /// Where records are delivered, if they are.
@@ -107,7 +109,8 @@ pub async fn run(
     process: Process,
     stop: signal::Receiver<bool>,
 ) -> Result<(), Error> {
-    let Installation { instance, namespace, served, guards, extra_keys, outputs, archive, records: outbox } = identity;
+    let Installation { instance, namespace, served, guards, extra_keys, insight, outputs, archive, records: outbox } =
+        identity;
     let Process { readiness, hearers, leadership, election } = process;
     let Hearers { metrics, clock } = hearers.clone();
     let (config, client) = (clients.config, clients.calls.clone());
@@ -120,7 +123,7 @@ pub async fn run(
     let printer = printer.beside(outputs);
     let listeners = TransitionListeners { transitions: transitions.clone(), records };
     let (writer, announcer) = Writer::new(clients.writes, instance, clock.clone(), listeners);
-    let scope = Reach { served, release: namespace.clone(), extra_keys: extra_keys.clone(), outbox };
+    let scope = Reach { served, release: namespace.clone(), extra_keys: extra_keys.clone(), insight, outbox };
     let (context, feeds) = Context::new(clients.calls, (writer, transitions), queues, clock, scope);
     let context = Arc::new(context);
     let canary = Canary {

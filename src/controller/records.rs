@@ -1,5 +1,5 @@
 //! Prints the record of each transition that this process stores: one JSON line on standard output, beside the passes. Other
-//! outputs get it too, and before, so that none waits for who reads the lines.
+//! outputs get it too, and before, so that none waits for who reads the lines. Lines of other schemas go to standard output alone.
 //!
 //! Owns that queue, and the UID by which records tell clusters apart. Decides nothing and delays no pass. A reader of standard
 //! output that stands still, or a process that is killed, costs lines; the histories of the requests have them all.
@@ -47,6 +47,8 @@ enum StoredTransition {
     Gone(Box<AccessRequest>, Timestamp),
     /// It went unseen, and this was made of its last record.
     Unseen(Box<Record>),
+    /// Lines of another schema, which are for standard output alone.
+    Lines(Vec<String>),
 }
 
 impl StoredTransition {
@@ -55,6 +57,7 @@ impl StoredTransition {
             Self::Stored(request, printed) => records(&request, cluster).into_iter().skip(printed).collect(),
             Self::Gone(request, at) => vec![deleted(&request, cluster, at)],
             Self::Unseen(record) => vec![*record],
+            Self::Lines(_) => Vec::new(),
         }
     }
 }
@@ -79,6 +82,13 @@ impl TransitionQueue {
     /// Has the last record of a request printed that went unseen.
     pub fn push_last(&self, record: Record) {
         self.send(StoredTransition::Unseen(Box::new(record)));
+    }
+
+    /// Has lines printed that are no records of requests.
+    pub fn push_lines(&self, lines: Vec<String>) {
+        if !lines.is_empty() {
+            self.send(StoredTransition::Lines(lines));
+        }
     }
 
     fn send(&self, transition: StoredTransition) {
@@ -106,9 +116,15 @@ impl RecordPrinter {
         let cluster = uid_of_cluster(&self.client).await;
         let mut next = Some(first);
         while let Some(transition) = next {
-            let new = transition.records(&cluster);
-            self.outputs.push(&new);
-            if let Err(error) = print(&new).await {
+            let lines = match transition {
+                StoredTransition::Lines(lines) => lines,
+                stored => {
+                    let new = stored.records(&cluster);
+                    self.outputs.push(&new);
+                    new.iter().map(Record::bytes).collect()
+                }
+            };
+            if let Err(error) = print(&lines).await {
                 warn!(%error, "records are not printed; the history in status has them");
             }
             next = self.queue.recv().await;
@@ -116,8 +132,8 @@ impl RecordPrinter {
     }
 }
 
-async fn print(new: &[Record]) -> std::io::Result<()> {
-    let lines: String = new.iter().map(|record| record.bytes() + "\n").collect();
+async fn print(lines: &[String]) -> std::io::Result<()> {
+    let lines: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
     let mut out = stdout();
     out.write_all(lines.as_bytes()).await?;
     out.flush().await

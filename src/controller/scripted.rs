@@ -152,6 +152,7 @@ pub fn context_with(script: &Script, clock: Clock, outbox: OutboxSettings) -> (C
         served: ServedNamespaces::Cluster,
         release: "daypass-system".to_owned(),
         extra_keys: Vec::new(),
+        insight: false,
         outbox,
     };
     let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, JudgedClock::new(clock), scope);

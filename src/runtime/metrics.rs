@@ -3,6 +3,7 @@
 //! is wanted. Labels are closed sets, but for the policies and stages of [`stages`]: no name of a user, a request or a
 //! namespace becomes one.
 
+pub mod findings;
 pub mod records;
 pub mod stages;
 
@@ -21,6 +22,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use self::findings::FindingFigures;
 use self::records::{RecordFigures, RecordsBehind};
 use self::stages::StageDecisions;
 
@@ -55,6 +57,8 @@ pub struct Metrics {
     pub records: RecordFigures,
     /// Of approval stages.
     pub stages: StageDecisions,
+    /// Of findings.
+    pub findings: FindingFigures,
     count: Arc<OnceLock<CountGauges>>,
 }
 
@@ -201,6 +205,7 @@ impl Default for Metrics {
             cloud_events: Family::default(),
             records: RecordFigures::default(),
             stages: StageDecisions::default(),
+            findings: FindingFigures::default(),
             count: Arc::default(),
         };
         // A counter that first appears with its first event has no increase to alert on.
@@ -239,6 +244,7 @@ impl Metrics {
             cloud_events,
             records,
             stages,
+            findings,
             count: _,
         } = self;
         let mut r = Registry::with_prefix("daypass");
@@ -276,6 +282,7 @@ impl Metrics {
         r.register("cloud_events", help, cloud_events.clone());
         records.register(&mut r);
         stages.register(&mut r);
+        findings.register(&mut r);
         r
     }
 

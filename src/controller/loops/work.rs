@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tracing::error_span;
 
 use super::passes::Passes;
-use super::{activity, ends, outbox, policy, reaper, request, retention, takeover};
+use super::{activity, ends, insight, outbox, policy, reaper, request, retention, takeover};
 use crate::controller::archive::Archive;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -109,8 +109,16 @@ pub async fn work(
             );
         });
     }
+    // A look takes a moment in which nothing else may wait.
+    if context.insight {
+        let context = context.clone();
+        delivering.spawn(async move {
+            let cluster = uid_of_cluster(&context.reader).await;
+            insight::run(&context, &cluster).await;
+        });
+    }
     tokio::select! {
-        Some(_) = delivering.join_next() => Err(Error::PartEnded("the outbox")),
+        Some(_) = delivering.join_next() => Err(Error::PartEnded("the outbox, or the look for findings")),
         _ = ending.join_next() => Err(Error::PartEnded("the loop of ends")),
         () = reaper::run(context.clone(), inbox.reaper) => Err(Error::PartEnded("the reaper")),
         ((), (), (), ()) = passes => Ok(()),

@@ -129,6 +129,11 @@ impl Writer {
         self.listeners.records.push_last(last);
     }
 
+    /// Prints lines that are no records of requests, beside those that are.
+    pub fn tell_lines(&self, lines: Vec<String>) {
+        self.listeners.records.push_lines(lines);
+    }
+
     /// Tells the people of a request that the API server does not let the controller do what comes next.
     pub fn announce_hindrance(&self, request: &AccessRequest, why: &str) {
         let namespace = request.namespace().unwrap_or_default();

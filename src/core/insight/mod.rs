@@ -18,12 +18,14 @@
 //! | [`accepted`] | What is noted as known |
 //! | [`remedy`] | What to do |
 //! | [`in_words`] | All of that in sentences |
+//! | [`line`] | What changed between two looks, for a log |
 
 pub mod accepted;
 pub mod bound;
 pub mod broken;
 pub mod finding;
 pub mod in_words;
+pub mod line;
 pub mod outside;
 pub mod people;
 pub mod policies;

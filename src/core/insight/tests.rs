@@ -5,6 +5,7 @@ use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::finding::{CommandLine, Holder, InsightFinding, InsightKind, Remedy};
+use super::line::{KnownFindings, known, lines};
 use super::seen::{BindingUses, ClusterSeen, InstallationSeen, UnreadPart};
 use super::{InsightReport, findings};
 use crate::api::keys;
@@ -428,4 +429,26 @@ fn findings_are_sorted_by_harm_and_the_same_each_time() {
     assert!(severities.is_sorted_by(|a, b| a >= b), "{severities:?}");
     assert_eq!(report, findings(&seen));
     assert_eq!(report.found[0].holder, Some(Holder::Person));
+}
+
+#[test]
+fn what_changed_between_two_looks_is_told_once() {
+    let look = |names: &[&str]| {
+        let bindings = names.iter().map(|name| cluster_binding(name, "cluster-admin", "User/alice")).collect();
+        known(&findings(&ClusterSeen { cluster_role_bindings: Ok(bindings), ..seen() }).found)
+    };
+    let told = |before: &KnownFindings, after: &KnownFindings| {
+        let of = |line: String| {
+            let line: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!((&line["schema"], &line["cluster"]), (&json!("daypass.dev/finding/v1"), &json!("c")));
+            (line["event"].as_str().unwrap().to_owned(), line["about"]["name"].as_str().unwrap().to_owned())
+        };
+        lines(before, after, "c", noon()).into_iter().map(of).collect::<Vec<_>>()
+    };
+    let event = |event: &str, name: &str| (event.to_owned(), name.to_owned());
+    let (one, both) = (look(&["a"]), look(&["a", "b"]));
+    assert_eq!(told(&KnownFindings::new(), &one), [event("Found", "a")]);
+    assert_eq!(told(&one, &both), [event("Found", "b")]);
+    assert_eq!(told(&both, &one), [event("Gone", "b")]);
+    assert_eq!(told(&both, &look(&["b", "a"])), []);
 }
