@@ -104,14 +104,19 @@ mod tests {
 
     #[test]
     fn a_translation_is_one_file() {
-        let of_ours = |asset: &&PageAsset| asset.kind == SCRIPT && asset.name != "words.js" && !asset.name.contains('/');
+        let of_ours =
+            |asset: &&PageAsset| asset.kind == SCRIPT && asset.name != "words.js" && !asset.name.contains('/');
         for asset in ASSETS.iter().filter(of_ours) {
             let text = std::str::from_utf8(asset.bytes).unwrap();
             for (at, _) in text.match_indices("</") {
                 // What stands between two tags, without what is put in there. A command is the same in every language.
                 let within = text[..at].rsplit(['>', '}']).next().unwrap_or_default();
                 let is_command = within.starts_with("kubectl ");
-                assert!(is_command || !within.contains(char::is_alphabetic), "{}: {within:?} is for words.js", asset.name);
+                assert!(
+                    is_command || !within.contains(char::is_alphabetic),
+                    "{}: {within:?} is for words.js",
+                    asset.name
+                );
             }
         }
     }

@@ -25,14 +25,7 @@ const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 const ASK_FIRST: &str = "no-cache";
 
 /// What all files together are, in a name.
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let mut all = Sha256::new();
-    for asset in ASSETS.iter().chain([&INDEX]) {
-        all.update(asset.name);
-        all.update(asset.bytes);
-    }
-    all.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-});
+static VERSION: LazyLock<String> = LazyLock::new(|| version(ASSETS.iter().chain([&INDEX])));
 /// The page itself, which names what it loads by that version.
 static INDEX_TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let text = String::from_utf8_lossy(INDEX.bytes);
@@ -97,6 +90,16 @@ impl AskedFile {
             Self::Asset(place, for_good) => (&ASSETS[place], ASSETS[place].bytes, place, for_good),
         }
     }
+}
+
+/// What files together are, in a name.
+fn version<'a>(files: impl Iterator<Item = &'a PageAsset>) -> String {
+    let mut all = Sha256::new();
+    for asset in files {
+        all.update(asset.name);
+        all.update(asset.bytes);
+    }
+    all.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether an answer may be compressed, by https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3.
@@ -192,12 +195,20 @@ mod tests {
                 assert_eq!(head.headers[ETAG], tag);
             }
         }
+        let plain = got(AskedFile::Index, &[], true).await.0.headers[ETAG].clone();
+        let packed = [(ACCEPT_ENCODING, "gzip"), (IF_NONE_MATCH, plain.to_str().unwrap())];
+        assert_eq!(got(AskedFile::Index, &packed, true).await.0.status, StatusCode::OK, "it is another text");
         let (head, _) = got(AskedFile::Index, &[(IF_NONE_MATCH, "\"another\"")], true).await;
         assert_eq!(head.status, StatusCode::OK);
     }
 
     #[test]
     fn no_other_version_is_sent_under_its_name() {
+        let file = |name, bytes| PageAsset { name, kind: "text/plain", bytes };
+        let of = |file: PageAsset| version([file].iter());
+        assert_eq!(of(file("a.js", b"1")), of(file("a.js", b"1")));
+        assert_ne!(of(file("a.js", b"1")), of(file("a.js", b"2")));
+        assert_ne!(of(file("a.js", b"1")), of(file("b.js", b"1")));
         for path in ["0000000000000000/main.js", "main.js/main.js", "", "index.html", "../main.js", "/main.js"] {
             assert_eq!(AskedFile::of(path), None, "{path}");
         }

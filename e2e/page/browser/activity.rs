@@ -51,14 +51,15 @@ pub async fn told() {
     alice.browser.until_there("heading", "History").await;
     assert!(!alice.browser.has("heading", TITLE).await, "{}", alice.browser.text().await);
     over(&alice, &format!("{namespace}/fix")).await;
-    alice.browser.until_shows("the archive has 3 entries of it").await;
     // As the controller writes it once all is heard, which takes minutes.
     let last: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
-    let activity = json!({ "status": { "activity": { "used": "Used", "calls": 3, "last": last } } }).to_string();
-    let patch = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", &activity];
+    let activity = json!({ "used": "Used", "calls": 3, "last": last });
+    let told = json!({ "status": { "activity": activity, "recorded": 3 } }).to_string();
+    let patch = ["patch", "areq", "fix", "-n", &namespace, "--subresource=status", "--type=merge", "-p", &told];
     admin.ok(&[&patch[..], &["--token", &Controller::token(&cluster.control_plane).await]].concat()).await;
     alice.browser.until_there("heading", TITLE).await;
     alice.browser.until_shows("It was used. 3 calls, the last:").await;
+    alice.browser.until_shows("the archive has 3 entries of it").await;
     assert!(!alice.browser.text().await.contains("get configmaps"), "she reads what she may not");
     kept_history(&carol, &alice, &format!("{namespace}/fix")).await;
 }

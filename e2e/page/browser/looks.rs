@@ -7,13 +7,13 @@ use daypass::api::State;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::deciding::until_focus;
 use super::chromium::{Chromium, ENTER, SPACE};
+use super::deciding::until_focus;
 use super::{Seat, until_read, with_approval};
+use crate::harness::Cluster;
 use crate::harness::binaries::repository;
 use crate::harness::plugin::only_request;
 use crate::harness::users::{ALICE, BOB, CAROL, EVE};
-use crate::harness::Cluster;
 
 /// Width and height of a phone.
 const PHONE: (u32, u32) = (390, 844);

@@ -49,10 +49,15 @@ async fn not_taken(shared: Arc<SignInCluster>) {
     browser.open(&url).await;
     sign_in(&browser, IDA).await;
     browser.until_there("heading", "This cluster does not accept your login").await;
-    for words in ["signing in again does not help", "kubectl daypass ui", "Own API server, structured authentication", "GKE"] {
+    for words in
+        ["signing in again does not help", "kubectl daypass ui", "Own API server, structured authentication", "GKE"]
+    {
         browser.until_shows(words).await;
     }
-    assert_eq!(browser.run("return document.title", json!([])).await, "This cluster does not accept your login · Daypass");
+    assert_eq!(
+        browser.run("return document.title", json!([])).await,
+        "This cluster does not accept your login · Daypass"
+    );
     assert!(!browser.has("link", "Inbox…").await && !browser.has("heading", "Sign in again").await);
     if let Some(axe) = axe() {
         let found = violations(&browser, &axe).await;

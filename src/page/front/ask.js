@@ -162,7 +162,7 @@ function Options({ namespace, form, set }) {
         (option, index) => html`<label key=${index} class="option">
         <input type="radio" name="option" checked=${isChosen(option)} onChange=${() => choose(option)} />
         <span><strong>
-          ${roleName(option.role)}${' '}</strong>${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
+          ${roleName(option.role)}</strong> ${option.cluster && words.where.cluster} ${option.breakGlass && html`<${BreakGlassMark} />`}
           <span class="dim"> ${words.ask.upTo(option.longest)}</span><br />
           <span class=${`told ${TONES[option.outcome] ?? 'waiting'}`}>
             ${words.ask.outcome(option.outcome, option.approvers.map(toldSubject).join(', '))}</span>
