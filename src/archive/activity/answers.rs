@@ -3,13 +3,13 @@
 //! Owns the form of what is found. What it means is for `core::activity`.
 
 use super::settle::finding;
-use super::tables::{FoundRow, count, text, time, use_count};
+use super::tables::{FoundRow, count, names, text, time, use_count};
 use crate::api::activity::{HeardServer, KnownUse, UseCount, UsesKnown};
 use crate::api::record::Record;
 use crate::core::activity::alive::HeardRun;
 use crate::core::activity::explained::{SuspectWrite, Unexplained};
 use crate::core::activity::summary::SummaryRow;
-use crate::core::activity::verdict::{HeardFeed, UseVerdict};
+use crate::core::activity::verdict::{HeardFeed, UnknownUse, UseVerdict};
 
 /// What was done with one grant.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct RequestActivity {
     /// Its records in their order.
     pub records: Vec<Record>,
     pub verdict: UseVerdict,
+    /// Why it is not known whether all was seen that was done with it; none when it was.
+    pub unseen: Option<UnknownUse>,
     pub used: UseCount,
     /// How many streams are open under it, and beside it.
     pub open: [u64; 2],
@@ -77,7 +79,8 @@ fn heard(runs: &[FoundRow]) -> impl Iterator<Item = (String, HeardRun)> {
 pub fn summary_rows(rows: &[FoundRow]) -> Vec<SummaryRow> {
     let read = |row: &FoundRow| {
         let (kind, claimed) = (serde_json::from_str(text(row, 0)).ok()?, serde_json::from_str(text(row, 4)).ok()?);
-        Some(SummaryRow { kind, calls: count(row, 1), first: time(row, 2)?, last: time(row, 3)?, claimed })
+        let (calls, first, last) = (count(row, 1), time(row, 2)?, time(row, 3)?);
+        Some(SummaryRow { kind, calls, first, last, claimed, names: names(row, 5) })
     };
     rows.iter().filter_map(read).collect()
 }

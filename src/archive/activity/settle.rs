@@ -3,20 +3,21 @@
 //! Owns that each event counts once, in whatever order they come, and that a call counts once, of which the start and the
 //! end come apart. It asks no store itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::Taken;
 use super::sift::{Sifted, SiftedCall};
-use super::tables::{self, FoundRow, RunTable, count, key, number, text, time};
+use super::tables::{self, FoundRow, RunTable, count, key, names, number, text, time};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
 use crate::core::activity::alive::{HeardRun, join};
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::event::AuditStage;
 use crate::core::activity::explained::{SuspectWrite, Unexplained, WritingHand};
-use crate::core::activity::summary::{CountedEvent, KnownRows, fold};
+use crate::core::activity::names::ObjectNames;
+use crate::core::activity::summary::{CountedEvent, KnownRows, RowKind, SummaryRow, fold};
 
 /// For how long a record may be on its way before what it would explain is told.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
@@ -30,7 +31,8 @@ const MOST_LINES: u64 = 10_000;
 pub struct HeldActivity {
     /// Stages that came, by the id of their events.
     seen: HashMap<String, i64>,
-    rows: HashSet<String>,
+    /// Names in rows that there are, by the key of the row.
+    rows: HashMap<String, ObjectNames>,
     /// Rows and lines that there are, by UID of the request.
     counts: HashMap<String, [u64; 2]>,
     runs: HeldRuns,
@@ -46,7 +48,7 @@ impl HeldActivity {
         let [seen, rows, counts, runs, fleet] = answers;
         Self {
             seen: seen.iter().map(|row| (text(row, 0).to_owned(), number(row, 1))).collect(),
-            rows: rows.iter().map(|row| text(row, 0).to_owned()).collect(),
+            rows: rows.iter().map(|row| (text(row, 0).to_owned(), names(row, 1))).collect(),
             counts: counts.iter().map(|row| (text(row, 0).to_owned(), [count(row, 1), count(row, 2)])).collect(),
             runs: held_runs(&runs),
             fleet: held_runs(&fleet),
@@ -64,9 +66,20 @@ fn held_runs(rows: &[FoundRow]) -> HeldRuns {
     held
 }
 
+impl HeldActivity {
+    /// Adds to a row the names that it has already.
+    fn name(&self, request: &str, row: &mut SummaryRow) {
+        if let RowKind::Alike(kind) = &row.kind
+            && let Some(names) = self.rows.get(&key(request, kind))
+        {
+            row.names.add(names);
+        }
+    }
+}
+
 impl KnownRows for HeldActivity {
     fn has(&self, request: &str, kind: &DeedKind) -> bool {
-        self.rows.contains(&key(request, kind))
+        self.rows.contains_key(&key(request, kind))
     }
 
     fn count(&self, request: &str) -> u64 {
@@ -105,8 +118,10 @@ impl Settling<'_> {
             counted.extend(self.counted(call, before == 0));
         }
         let change = fold(counted, &held);
-        let rows = change.rows.iter().map(|((request, _), row)| tables::keep_row(self.cluster, request, row));
-        self.writes.extend(rows.collect::<Vec<_>>());
+        for ((request, _), mut row) in change.rows {
+            held.name(&request, &mut row);
+            self.writes.push(tables::keep_row(self.cluster, &request, &row));
+        }
         for (request, used) in &change.counts {
             let new = [change.new_rows.get(request), lines.get(request)].map(|new| new.copied().unwrap_or(0));
             self.writes.push(tables::keep_count(self.cluster, request, new, used, self.now));
@@ -124,7 +139,8 @@ impl Settling<'_> {
             let which = if kind.instead.is_none() { &mut self.taken.tied } else { &mut self.taken.beside };
             *which += usize::from(is_new);
             let (from, until) = (event.received, event.at);
-            CountedEvent { request, kind, is_new, from, until, claimed: event.deed.claimed.clone() }
+            let (claimed, names) = (event.deed.claimed.clone(), event.deed.names());
+            CountedEvent { request, kind, is_new, from, until, claimed, names }
         });
         counted.collect()
     }

@@ -14,6 +14,7 @@ use crate::archive::store::search::{BoundValue, Statement};
 use crate::core::activity::alive::HeardRun;
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::explained::{SuspectWrite, Unexplained};
+use crate::core::activity::names::ObjectNames;
 use crate::core::activity::summary::{RowKind, SummaryRow};
 
 /// A row that was found.
@@ -79,6 +80,11 @@ pub fn time(row: &FoundRow, column: usize) -> Option<Timestamp> {
     Some(number(row, column)).filter(|micros| *micros != 0).and_then(|micros| Timestamp::from_microsecond(micros).ok())
 }
 
+/// The names in a column. What cannot be read says nothing of them.
+pub fn names(row: &FoundRow, column: usize) -> ObjectNames {
+    serde_json::from_str(text(row, column)).unwrap_or(ObjectNames::Many)
+}
+
 /// What a row of a request is known by.
 pub fn key(request: &str, kind: &DeedKind) -> String {
     key_of(request, &json!(kind).to_string())
@@ -141,9 +147,9 @@ pub fn seen<'a>(cluster: &str, ids: impl IntoIterator<Item = &'a str>) -> Vec<St
     listed("SELECT id, stages FROM audit_seen WHERE cluster = $1 AND id IN (?)", cluster, ids)
 }
 
-/// Which of these rows are there: key.
+/// Which of these rows are there: key, names.
 pub fn known_rows<'a>(cluster: &str, keys: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
-    listed("SELECT key FROM deed WHERE cluster = $1 AND key IN (?)", cluster, keys)
+    listed("SELECT key, names FROM deed WHERE cluster = $1 AND key IN (?)", cluster, keys)
 }
 
 /// The counts of requests: UID, rows, lines, calls, refused, standing, ambiguous, first, last, last beside.
@@ -195,9 +201,9 @@ pub fn open_streams<'a>(cluster: &str, requests: impl IntoIterator<Item = &'a st
     listed(sql, cluster, requests)
 }
 
-/// The rows of a request, the most used first: what, calls, first, last, claimed.
+/// The rows of a request, the most used first: what, calls, first, last, claimed, names.
 pub fn rows_of(cluster: &str, request: &str) -> Statement {
-    let sql = "SELECT what, calls, first_at, last_at, claimed FROM deed WHERE cluster = $1 AND request = $2
+    let sql = "SELECT what, calls, first_at, last_at, claimed, names FROM deed WHERE cluster = $1 AND request = $2
         ORDER BY calls DESC, first_at, key";
     statement(sql, [text_value(cluster), text_value(request)])
 }
@@ -251,21 +257,23 @@ pub fn keep_seen(cluster: &str, id: &str, stages: i64, now: Timestamp) -> Statem
     statement(sql, [text_value(cluster), text_value(id), BoundValue::Number(stages), micros(now)])
 }
 
-/// Adds to a row.
+/// Adds to a row, whose names are all that it has from now on.
 pub fn keep_row(cluster: &str, request: &str, row: &SummaryRow) -> Statement {
-    let sql = "INSERT INTO deed (cluster, key, request, what, calls, first_at, last_at, claimed)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (cluster, key) DO UPDATE SET
+    let sql = "INSERT INTO deed (cluster, key, request, what, calls, first_at, last_at, claimed, names)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (cluster, key) DO UPDATE SET
             calls = deed.calls + excluded.calls,
             first_at = CASE WHEN excluded.first_at < deed.first_at THEN excluded.first_at ELSE deed.first_at END,
             last_at = CASE WHEN excluded.last_at > deed.last_at THEN excluded.last_at ELSE deed.last_at END,
-            claimed = CASE WHEN excluded.last_at > deed.last_at THEN excluded.claimed ELSE deed.claimed END";
+            claimed = CASE WHEN excluded.last_at > deed.last_at THEN excluded.claimed ELSE deed.claimed END,
+            names = excluded.names";
     let (key, what) = match &row.kind {
         RowKind::Alike(kind) => (key(request, kind), json!(row.kind)),
         RowKind::Others => (key_of(request, ""), json!(row.kind)),
     };
     let texts = [cluster, &key, request, &what.to_string()].map(text_value);
-    let numbers = [amount(row.calls), micros(row.first), micros(row.last), text_value(&json!(row.claimed).to_string())];
-    statement(sql, texts.into_iter().chain(numbers))
+    let numbers = [amount(row.calls), micros(row.first), micros(row.last)];
+    let lists = [json!(row.claimed), json!(row.names)].map(|list| text_value(&list.to_string()));
+    statement(sql, texts.into_iter().chain(numbers).chain(lists))
 }
 
 /// Adds to the counts of a request: new rows and new lines, and uses.

@@ -15,6 +15,7 @@ use crate::api::record::{RecordKind, RecordOutcome, digest};
 use crate::api::request::GrantUse;
 use crate::core::activity::event::{ReadEvent, read};
 use crate::core::activity::explained::Unexplained;
+use crate::core::activity::names::ObjectNames;
 use crate::core::activity::summary::{MOST_ROWS, RowKind, SummaryRow};
 use crate::core::activity::verdict::UnknownUse;
 use crate::runtime::clock::Clock;
@@ -101,6 +102,7 @@ pub async fn try_all(empty: &mut impl AsyncFnMut(&str) -> ArchiveStore) {
     only_what_is_heard_is_said_to_be_unused(&empty("heard").await).await;
     what_no_record_explains_is_told_once_until_one_does(&empty("unexplained").await).await;
     rows_are_bounded(&empty("bounded").await).await;
+    a_few_names_are_kept_of_what_calls_were_about(&empty("names").await).await;
     events_are_kept_as_they_are_where_that_is_asked(&empty("lines").await).await;
 }
 
@@ -329,6 +331,25 @@ async fn rows_are_bounded(store: &ArchiveStore) {
     assert_eq!(rows.len() as u64, MOST_ROWS + 1);
     let others: Vec<u64> = rows.iter().filter(|row| row.kind == RowKind::Others).map(|row| row.calls).collect();
     assert_eq!(others, [20]);
+}
+
+async fn a_few_names_are_kept_of_what_calls_were_about(store: &ArchiveStore) {
+    let start = start();
+    let get = |id: &str, name: &str| {
+        let object = json!({ "resource": "secrets", "namespace": "shop", "name": name });
+        with(call(id, UID, start, 5), json!({ "verb": "get", "objectRef": object }))
+    };
+    let names = async || rows(store, UID).await[0].names.clone();
+    let few = |names: &[&str]| ObjectNames::from(Some(names.iter().map(|name| (*name).to_owned()).collect()));
+    take(store, &[get("one", "db"), get("two", "web"), get("one", "other")]).await;
+    assert_eq!(names().await, few(&["db", "web"]), "of each event once");
+    take(store, &[get("three", "cache"), get("four", "db")]).await;
+    assert_eq!(names().await, few(&["cache", "db", "web"]), "those of before stay");
+    let more: Vec<Value> = (0..6).map(|n| get(&format!("more-{n}"), &format!("name-{n}"))).collect();
+    take(store, &more).await;
+    assert_eq!((names().await, rows(store, UID).await.len()), (ObjectNames::Many, 1));
+    take(store, &[get("five", "db")]).await;
+    assert_eq!(names().await, ObjectNames::Many, "many stay many");
 }
 
 async fn events_are_kept_as_they_are_where_that_is_asked(store: &ArchiveStore) {

@@ -103,6 +103,8 @@ fn activity(found: RequestActivity) -> Value {
         name,
         known: found.verdict.used,
         why: found.verdict.to_string(),
+        whole: found.unseen.is_none(),
+        unseen: found.unseen.map(|unseen| unseen.to_string()),
         count: found.used,
         open,
         open_beside,

@@ -149,9 +149,10 @@ impl ArchiveStore {
         let records = records_from(&records);
         let used = counts.first().map(tables::use_count).unwrap_or_default();
         let heard = heard_feed(&runs, &fleet).all_of(term(&records), Clock::wall().now());
-        let (verdict, open) = (verdict(&used, heard), opened(&open, request));
+        let (verdict, unseen, open) = (verdict(&used, heard), heard.err(), opened(&open, request));
         let (cluster, request) = (cluster.to_owned(), request.to_owned());
-        Ok(Some(RequestActivity { cluster, request, records, verdict, used, open, rows: summary_rows(&rows) }))
+        let rows = summary_rows(&rows);
+        Ok(Some(RequestActivity { cluster, request, records, verdict, unseen, used, open, rows }))
     }
 
     /// Events of a grant that are kept as they are, behind this place in their list; and the place to go on behind, where there

@@ -71,6 +71,9 @@ DROP TABLE feed;
 CREATE TABLE fleet (cluster TEXT NOT NULL, servers TEXT NOT NULL, from_at INTEGER NOT NULL, until_at INTEGER NOT NULL,
     PRIMARY KEY (cluster, servers, from_at)) WITHOUT ROWID;
 ",
+    "
+ALTER TABLE deed ADD COLUMN names TEXT NOT NULL DEFAULT 'null';
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -129,6 +132,9 @@ CREATE INDEX open_stream_request ON open_stream (request);
 DROP TABLE feed;
 CREATE TABLE fleet (cluster TEXT NOT NULL, servers TEXT NOT NULL, from_at BIGINT NOT NULL, until_at BIGINT NOT NULL,
     PRIMARY KEY (cluster, servers, from_at));
+",
+    "
+ALTER TABLE deed ADD COLUMN names TEXT NOT NULL DEFAULT 'null';
 ",
 ];
 

@@ -184,8 +184,8 @@ impl BookedGrant {
     }
 }
 
-/// The right by which somebody acts as another.
-fn impersonation(acting: &str) -> Deed {
+/// The right by which somebody acts as another, as if it were a call of its own.
+pub fn impersonation(acting: &str) -> Deed {
     let (resource, namespace, name) = match acting.strip_prefix(ACCOUNT).and_then(|rest| rest.split_once(':')) {
         Some((namespace, name)) => ("serviceaccounts", Some(namespace.to_owned()), name),
         None => ("users", None, acting),

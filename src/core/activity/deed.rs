@@ -1,12 +1,21 @@
 //! What was done by one call, as far as it may be kept: who, what, where, and how it went.
 //!
 //! Owns what of a call is kept and what never is. The commands of an exec may hold secrets, so of them the program alone is
-//! kept; the names of objects are kept where they say whom somebody reached into, and nowhere else. Each text is bounded.
+//! kept. The names of objects are kept where they say whom somebody reached into; of other calls about one object a few are
+//! kept beside what the calls have in common, from which narrower rules can be made. Each text is bounded.
 
 use serde::{Deserialize, Serialize};
 
+use super::names::ObjectNames;
+
 /// Subresources by which somebody reaches into one object, whose name is kept.
 const REACHING: [&str; 6] = ["exec", "attach", "portforward", "proxy", "ephemeralcontainers", "token"];
+/// Verbs of calls about one object of which the API server knows the name.
+const ABOUT_ONE: [&str; 4] = ["get", "update", "patch", "delete"];
+/// Verbs that are meant for objects that are there, and make them where they are not.
+const MAKING: [&str; 2] = ["update", "patch"];
+/// The code of HTTP for what was made.
+const CREATED: u16 = 201;
 /// The longest that a name is kept, in characters. Kubernetes has none that are longer, but usernames may be.
 const MOST_OF_NAME: usize = 253;
 /// The longest that other texts are kept, in characters.
@@ -71,6 +80,9 @@ pub struct DeedKind {
     /// Whether it was refused for another reason, after it was authorised.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
+    /// Whether it made the object that it was to change, for which the API server asked for the verb `create` too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub created: bool,
     /// What allowed it instead of the grant, which would have allowed it too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
@@ -108,10 +120,19 @@ impl Deed {
         self.code >= 400
     }
 
+    fn reaches(&self) -> bool {
+        let subresource = self.resource.split_once('/').map(|(_, subresource)| subresource);
+        subresource.is_some_and(|subresource| REACHING.contains(&subresource))
+    }
+
+    /// The name of the object, where it is kept beside what it is counted with.
+    pub fn names(&self) -> ObjectNames {
+        let is_one = ABOUT_ONE.contains(&self.verb.as_str()) && !self.resource.is_empty() && !self.reaches();
+        ObjectNames::of(self.name.as_ref().filter(|_| is_one).map(|name| bounded(name, MOST_OF_NAME)))
+    }
+
     /// What it is counted with.
     pub fn kind(&self, instead: Option<Instead>) -> DeedKind {
-        let subresource = self.resource.split_once('/').map(|(_, subresource)| subresource);
-        let reaches = subresource.is_some_and(|subresource| REACHING.contains(&subresource));
         let name = |name: &String| bounded(name, MOST_OF_NAME);
         let text = |text: &String| bounded(text, MOST_OF_TEXT);
         DeedKind {
@@ -119,7 +140,7 @@ impl Deed {
             group: name(&self.group),
             resource: name(&self.resource),
             namespace: self.namespace.as_ref().map(name),
-            target: self.name.as_ref().filter(|_| reaches).map(name),
+            target: self.name.as_ref().filter(|_| self.reaches()).map(name),
             path: self.path.as_ref().map(text),
             user: name(&self.user),
             impersonated: self.impersonated.as_ref().map(name),
@@ -127,6 +148,7 @@ impl Deed {
             program: self.program.clone(),
             ports: self.ports.clone(),
             refused: self.is_refused(),
+            created: self.code == CREATED && MAKING.contains(&self.verb.as_str()),
             instead,
         }
     }
@@ -228,12 +250,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_change_made_is_told() {
+        let created = |verb: &str, code| Deed { verb: verb.to_owned(), code, ..Deed::default() }.kind(None).created;
+        assert!(created("patch", 201) && created("update", 201));
+        assert!(!created("patch", 200) && !created("create", 201), "a creation is told by its verb");
+    }
+
+    #[test]
     fn names_are_kept_of_what_was_reached_into() {
         let kind = |resource: &str| {
             Deed { resource: resource.to_owned(), name: Some("n".repeat(253)), ..Deed::default() }.kind(None)
         };
         assert_eq!(kind("pods/exec").target, Some("n".repeat(253)));
         assert_eq!(kind("pods").target, None);
+        let named = |verb: &str, resource: &str| {
+            let (verb, resource, name) = (verb.to_owned(), resource.to_owned(), Some("db".to_owned()));
+            !Deed { verb, resource, name, ..Deed::default() }.names().is_empty()
+        };
+        for (verb, resource, is_named) in [
+            ("get", "secrets", true),
+            ("patch", "deployments/scale", true),
+            ("get", "pods/exec", false),
+            ("create", "secrets", false),
+            ("list", "secrets", false),
+            ("get", "", false),
+        ] {
+            assert_eq!(named(verb, resource), is_named, "{verb} {resource}");
+        }
         let long = Deed { user: "u".repeat(5000), path: Some("/".repeat(5000)), ..Deed::default() }.kind(None);
         assert!(long.user.chars().count() <= 254 && long.path.unwrap().chars().count() <= 129);
     }

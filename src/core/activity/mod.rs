@@ -6,6 +6,8 @@
 //! record explains. A call belongs to the request whose UID stands in the name of the binding that the API server itself names,
 //! and to no other: nothing is guessed. Since RBAC names only the first binding that allows a call, uses are a lower bound.
 //!
+//! [`names`] are those of the objects that calls of one kind were about.
+//!
 //! [`idle`] says whether a grant is proven idle, [`outcome`] what the status of one that is over says of its use, and [`told`]
 //! what is told to people.
 
@@ -15,6 +17,7 @@ pub mod deed;
 pub mod event;
 pub mod explained;
 pub mod idle;
+pub mod names;
 pub mod outcome;
 pub mod reason;
 pub mod summary;

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::deed::DeedKind;
+use super::names::ObjectNames;
 use crate::api::activity::UseCount;
 
 /// Most rows of a request. What does not fit is counted in one more, which says so.
@@ -36,6 +37,8 @@ pub struct SummaryRow {
     pub last: Timestamp,
     /// Where the last is said to have come from, which whoever calls can make up.
     pub claimed: Vec<String>,
+    /// Names of the objects that they were about, where those are no part of the kind.
+    pub names: ObjectNames,
 }
 
 /// An event of a call that belongs to a request.
@@ -49,6 +52,7 @@ pub struct CountedEvent {
     pub from: Timestamp,
     pub until: Timestamp,
     pub claimed: Vec<String>,
+    pub names: ObjectNames,
 }
 
 /// Rows that are there already, of the requests that are counted for.
@@ -91,8 +95,8 @@ pub fn fold(events: Vec<CountedEvent>, known: &impl KnownRows) -> SummaryChange 
                 RowKind::Others
             }
         };
-        let (first, last, claimed) = (event.from, event.until, event.claimed);
-        let added = SummaryRow { kind: kind.clone(), calls, first, last, claimed };
+        let (first, last, claimed, names) = (event.from, event.until, event.claimed, event.names);
+        let added = SummaryRow { kind: kind.clone(), calls, first, last, claimed, names };
         change.rows.entry((row.0, kind)).and_modify(|row| row.add(&added)).or_insert(added);
     }
     change
@@ -104,6 +108,7 @@ impl SummaryRow {
         if (other.last, &other.claimed) > (self.last, &self.claimed) {
             self.claimed.clone_from(&other.claimed);
         }
+        self.names.add(&other.names);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
@@ -160,7 +165,8 @@ mod tests {
     fn event(request: &str, verb: &str, second: i64) -> CountedEvent {
         let kind = DeedKind { verb: verb.to_owned(), ..DeedKind::default() };
         let (from, until) = (at(second), at(second + 1));
-        CountedEvent { request: request.to_owned(), kind, is_new: true, from, until, claimed: Vec::new() }
+        let names = ObjectNames::of(Some(format!("at-{second}")));
+        CountedEvent { request: request.to_owned(), kind, is_new: true, from, until, claimed: Vec::new(), names }
     }
 
     #[test]

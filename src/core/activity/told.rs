@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deed::DeedKind;
 use super::explained::{SuspectWrite, Unexplained};
+use super::names::ObjectNames;
 use super::summary::{RowKind, SummaryRow};
 use crate::api::activity::UseCount;
 use crate::api::request::GrantUse;
@@ -27,6 +28,12 @@ pub struct ToldActivity {
     pub known: GrantUse,
     /// The same for people, and why no more is known.
     pub why: String,
+    /// Whether all that was done with it was seen. An archive of an earlier version does not say so.
+    #[serde(default)]
+    pub whole: bool,
+    /// Why that is not known.
+    #[serde(default)]
+    pub unseen: Option<String>,
     #[serde(flatten)]
     pub count: UseCount,
     /// Streams that are open under it.
@@ -55,6 +62,9 @@ pub struct ToldRow {
     /// Where the last is said to have come from, which whoever calls can make up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claimed: Vec<String>,
+    /// Names of the objects that they were about, where those are no part of what they are; null for more than a few.
+    #[serde(default, skip_serializing_if = "ObjectNames::is_empty")]
+    pub names: ObjectNames,
 }
 
 /// A write that no record explains.
@@ -86,12 +96,20 @@ pub struct ToldFinding {
 
 impl From<SummaryRow> for ToldRow {
     fn from(row: SummaryRow) -> Self {
-        let SummaryRow { kind, calls, first, last, claimed } = row;
+        let SummaryRow { kind, calls, first, last, claimed, names } = row;
         let (deed, others) = match kind {
             RowKind::Alike(kind) => (Some(kind), false),
             RowKind::Others => (None, true),
         };
-        Self { deed, others, calls, first, last, claimed }
+        Self { deed, others, calls, first, last, claimed, names }
+    }
+}
+
+impl From<ToldRow> for SummaryRow {
+    fn from(row: ToldRow) -> Self {
+        let ToldRow { deed, others, calls, first, last, claimed, names } = row;
+        let kind = deed.filter(|_| !others).map_or(RowKind::Others, RowKind::Alike);
+        Self { kind, calls, first, last, claimed, names }
     }
 }
 
@@ -126,7 +144,8 @@ mod tests {
     #[test]
     fn a_row_is_read_as_it_is_told() {
         let at = Timestamp::UNIX_EPOCH;
-        let row = |kind| SummaryRow { kind, calls: 2, first: at, last: at, claimed: Vec::new() };
+        let names = ObjectNames::of(Some("web".to_owned()));
+        let row = |kind| SummaryRow { kind, calls: 2, first: at, last: at, claimed: Vec::new(), names: names.clone() };
         let deed = DeedKind { verb: "get".to_owned(), resource: "pods".to_owned(), ..DeedKind::default() };
         let alike = ToldRow::from(row(RowKind::Alike(Box::new(deed))));
         assert_eq!(serde_json::from_value::<ToldRow>(json!(alike)).unwrap(), alike);
