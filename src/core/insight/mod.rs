@@ -15,6 +15,7 @@
 //! | [`people`] | How access is asked for, agreed to and used |
 //! | [`policies`] | Policies under which nobody asks |
 //! | [`unused`] | High rights that nobody uses |
+//! | [`narrower`] | Narrower rules for a role, from what was done with grants of it |
 //! | [`accepted`] | What is noted as known |
 //! | [`remedy`] | What to do |
 //! | [`in_words`] | All of that in sentences |
@@ -26,6 +27,7 @@ pub mod broken;
 pub mod finding;
 pub mod in_words;
 pub mod line;
+pub mod narrower;
 pub mod outside;
 pub mod people;
 pub mod policies;
