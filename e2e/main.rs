@@ -39,6 +39,7 @@ mod leader;
 mod mail;
 mod namespaces;
 mod narrow;
+mod narrower_table;
 mod newcomer;
 mod notices;
 mod operate;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Some("stored") => stored::write(),
         Some("archive") => archive::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("risk-table") => risk_table::write(),
+        Some("narrower-table") => narrower_table::write(),
         Some("image") => image::run(std::env::args().nth(2), std::env::args().nth(3)),
         Some("cert-manager") => cert_manager::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("upgrade") => upgrade::run(std::env::args().nth(2)),
@@ -142,6 +144,7 @@ fn trials() -> Vec<Trial> {
         newcomer::trials(),
         rules::trials(),
         risk_table::trials(),
+        narrower_table::trials(),
         tutorial::trials(),
         dockerfile::trials(),
         docs::trials(),

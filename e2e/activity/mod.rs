@@ -4,6 +4,7 @@
 //! again change nothing. It must not judge what the archive answers; [`uses`] and [`findings`] do.
 
 mod findings;
+mod narrower;
 mod uses;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         fed("activity::a_call_is_tied_to_the_grant_that_is_named_and_told_beside_the_others", uses::tied),
         fed("activity::shells_ports_watches_and_borrowed_names_are_told", uses::reaching),
+        fed("activity::narrower_rules_are_proposed_and_hold", narrower::proposed),
         fed("activity::what_no_record_explains_is_a_finding", findings::told),
     ]
 }

@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 27] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 28] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -85,6 +85,7 @@ const COMMANDS: [(&str, &[&str], FailureTold); 27] = [
     ("notify test", &["ops"], FailureTold::Error(1, "list pods in namespace daypass-system")),
     ("ui", &["--no-browser"], FailureTold::Error(1, WHO)),
     ("policy lint", &["--cluster"], FailureTold::Error(2, "list accesspolicies")),
+    ("policy narrower", &["devs"], FailureTold::Error(2, "get accesspolicies")),
     (
         "policy diff",
         &["--cluster", "examples/gitops/policies", "-f", "examples/gitops/tests"],

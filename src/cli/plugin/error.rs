@@ -111,6 +111,12 @@ pub enum PluginError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What was done with grants is on record in the archive alone, and why it does not tell.
+    #[error("it is not known what was done with grants: {why}")]
+    NothingOnRecord {
+        /// What is wrong, and the way out.
+        why: String,
+    },
     /// The archive answered at first, and then no more.
     #[error("cannot {what} to the end, so what is here is not all: {why}")]
     ArchiveBrokeOff {

@@ -3,6 +3,7 @@
 pub mod diff;
 pub mod init;
 pub mod lint;
+pub mod narrower;
 pub mod policy_test;
 
 use std::path::PathBuf;
@@ -38,6 +39,11 @@ pub enum PolicyCommand {
     /// Compared are the answer, who must agree, for how long access would be, and who must review it afterwards.
     /// Exit code: 0, or with --exit-code 1 when a request is decided differently, 2 when something cannot be used or read.
     Diff(Box<diff::DiffArgs>),
+    /// Propose narrower rules for the roles of a policy of the cluster, from what was done with grants under it.
+    ///
+    /// Made from the audit logs that the archive has; nothing is proposed where they do not tell all, or tell too little. Told
+    /// with it are the risk before and after, and which past grants would have lacked a right. Nothing is changed.
+    Narrower(Box<narrower::NarrowerArgs>),
     /// Warn of what looks wrong in policies that are in order.
     ///
     /// Exit code: 0 without warnings, 1 with, 2 when the files cannot be used.
@@ -76,6 +82,7 @@ pub async fn run(command: PolicyCommand, console: &mut Console) -> Result<Exit, 
         }
         PolicyCommand::Init(args) => init::run(*args, console).await,
         PolicyCommand::Diff(args) => diff::run(*args, console).await,
+        PolicyCommand::Narrower(args) => narrower::run(*args, console).await,
         PolicyCommand::Lint(args) => {
             let release = &args.release_namespace;
             let warnings = match args.cluster {

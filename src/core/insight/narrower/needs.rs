@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::evidence::{PastGrant, SeenSpan, UsedCall, UsedRight};
-use super::silent::{asked_within, without_trace};
+use super::silent::{asked_within, reading_events, without_trace};
 use crate::core::activity::names::ObjectNames;
 use crate::core::rbac::allowed::{AllowedOn, AskedRight};
+use crate::core::rbac::rules::covers;
 
 /// Most names that a right is narrowed to.
 const MOST_NAMES: usize = 5;
@@ -45,6 +46,8 @@ pub struct RightsNeeded {
     pub rights: BTreeMap<UsedRight, AllowedOn>,
     /// Which of them were asked for within calls alone.
     pub within: BTreeSet<UsedRight>,
+    /// Which of them are to read events, of which audit logs may hold nothing.
+    pub events: BTreeSet<UsedRight>,
     /// Rules of which no call can show that they were used.
     pub without_trace: Vec<PolicyRule>,
 }
@@ -82,8 +85,26 @@ impl<'a> UsedRights<'a> {
                 needed.within.insert(right);
             }
         }
-        needed.without_trace = self.role.iter().flat_map(without_trace).collect();
+        for rule in self.role.iter().flat_map(without_trace) {
+            if covers(&needed.without_trace, std::slice::from_ref(&rule)).is_err() {
+                needed.without_trace.push(rule);
+            }
+        }
+        self.add_events(&mut needed);
         needed
+    }
+
+    fn add_events(&self, needed: &mut RightsNeeded) {
+        for right in reading_events() {
+            if needed.rights.contains_key(&right) {
+                continue;
+            }
+            let is_kept = allowed(&needed.without_trace, &right).is_some();
+            if let (Some(objects), false) = (allowed(self.role, &right), is_kept) {
+                needed.rights.insert(right.clone(), objects);
+                needed.events.insert(right);
+            }
+        }
     }
 
     /// On which objects a right was needed; none where it was not, or the role does not have it.

@@ -22,6 +22,8 @@ pub struct NarrowerRules {
     pub seen: SeenSpan,
     /// Rights that are in it because the API server may have asked for them within calls.
     pub within: BTreeSet<UsedRight>,
+    /// Rights to read events that are in it, of which audit logs may hold nothing.
+    pub events: BTreeSet<UsedRight>,
     /// Rules that are in it because no audit log would tell of their use.
     pub without_trace: Vec<PolicyRule>,
     /// Whether the role stands for verbs of which no audit log tells, without naming them; the proposal has none of those.
@@ -71,7 +73,8 @@ pub fn propose(
     let used = UsedRights::of(role, grants, &seen);
     let needed = used.needed(None);
     let rules = compact(&needed);
-    if needed.rights.is_empty() {
+    let is_used = |right: &UsedRight| !needed.within.contains(right) && !needed.events.contains(right);
+    if !needed.rights.keys().any(is_used) {
         return Err(vec![NoProposal::NothingLeft]);
     }
     if role.iter().all(|rule| covers(&rules, std::slice::from_ref(rule)).is_ok()) {
@@ -80,6 +83,7 @@ pub fn propose(
     Ok(NarrowerRules {
         seen,
         within: needed.within,
+        events: needed.events,
         without_trace: needed.without_trace,
         drops_unnamed_verbs: role.iter().any(|rule| has_all(&rule.verbs) && !list(&rule.resources).is_empty()),
         once: used_once(grants),

@@ -1,7 +1,8 @@
 //! Rights that the API server asks for within a call for another, and rights of which its audit log never tells.
 //!
 //! Owns both tables. The first say which call shows that such a right may have been needed; where no call can show it, a right
-//! that the role names is kept. Sources are in Kubernetes: `pkg/registry/rbac` for bind and escalate,
+//! that the role names is kept. So is what the audit policy that Daypass comes with writes nothing of (`examples/audit/policy.yaml`);
+//! events are part of every `kubectl describe`, so to read them is kept also where the role does not name them. Sources are in Kubernetes: `pkg/registry/rbac` for bind and escalate,
 //! `plugin/pkg/admission/certificates` for approve, sign and attest, KEP-4006 for exec, attach and port-forward,
 //! `plugin/pkg/admission/gc` for finalizers, and the kubelet's own authorisation for the subresources of nodes.
 
@@ -65,6 +66,10 @@ const ASKED_WITHIN: [AskedWithin; 7] = [
         on: &["signers"],
     },
 ];
+/// API groups of which the audit policy of Daypass writes nothing.
+const UNLOGGED_GROUPS: [&str; 4] =
+    ["authentication.k8s.io", "authorization.k8s.io", "coordination.k8s.io", "events.k8s.io"];
+const EVENTS: &str = "events";
 /// Whom somebody acts as is told of users and service accounts, and not of groups, UIDs and other marks.
 const IMPERSONATED: [&str; 2] = ["users", "serviceaccounts"];
 
@@ -84,6 +89,16 @@ pub fn asked_within(right: &UsedRight) -> Vec<UsedRight> {
         })
     });
     rights.collect()
+}
+
+/// Rights to read events, of which the audit policy of Daypass writes nothing.
+pub fn reading_events() -> Vec<UsedRight> {
+    let of = |group: &str, verb: &str| UsedRight {
+        group: group.to_owned(),
+        resource: EVENTS.to_owned(),
+        verb: verb.to_owned(),
+    };
+    ["", "events.k8s.io"].iter().flat_map(|group| ["get", "list", "watch"].map(|verb| of(group, verb))).collect()
 }
 
 /// What of a rule no call can show to have been used, as a rule: rights on URLs, and those by verbs and on resources that the
@@ -113,8 +128,25 @@ pub fn without_trace(rule: &PolicyRule) -> Vec<PolicyRule> {
     }
     let silent = resources.iter().filter(is_named).filter(|resource| is_asked_elsewhere(resource));
     let told = rule.verbs.iter().filter(|verb| verb.contains('*') || TOLD.contains(&verb.as_str()));
-    kept.extend(some(told.cloned().collect(), silent.cloned().collect()));
+    let told: Vec<String> = told.cloned().collect();
+    kept.extend(some(told.clone(), silent.cloned().collect()));
+    kept.extend(unlogged(rule, told));
     kept
+}
+
+/// What of a rule the audit policy of Daypass writes nothing of.
+fn unlogged(rule: &PolicyRule, verbs: Vec<String>) -> Vec<PolicyRule> {
+    let groups = list(&rule.api_groups);
+    let some = |groups: Vec<String>, resources: Vec<String>| {
+        let is_some = !verbs.is_empty() && !groups.is_empty() && !resources.is_empty();
+        let (verbs, resource_names) = (verbs.clone(), rule.resource_names.clone());
+        let (api_groups, resources) = (Some(groups), Some(resources));
+        is_some.then(|| PolicyRule { verbs, api_groups, resources, resource_names, ..PolicyRule::default() })
+    };
+    let named = groups.iter().filter(|group| UNLOGGED_GROUPS.contains(&group.as_str())).cloned().collect();
+    let core = groups.iter().any(|group| group.is_empty() || group == "*");
+    let events = list(&rule.resources).iter().filter(|resource| core && *resource == EVENTS).cloned().collect();
+    [some(named, list(&rule.resources).to_vec()), some(vec![String::new()], events)].into_iter().flatten().collect()
 }
 
 /// Whether calls show that a verb which is none of HTTP was needed on a resource.

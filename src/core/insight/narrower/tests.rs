@@ -35,8 +35,12 @@ fn named(verbs: &[&str], resources: &[&str], names: &[&str]) -> Value {
     json!({ "verbs": verbs, "apiGroups": [""], "resources": resources, "resourceNames": names })
 }
 
+/// Every right but those to read events, which are a matter of their own.
 fn all() -> Vec<PolicyRule> {
-    rules(json!([rule(&["*"], &["*"], &["*"])]))
+    let resources =
+        ["pods", "pods/log", "pods/exec", "pods/attach", "pods/portforward", "services", "secrets", "configmaps"];
+    let more = ["nodes", "deployments", "users", "serviceaccounts", "roles", "clusterroles", "rolebindings"];
+    rules(json!([rule(&["*"], &["*"], &[&resources[..], &more].concat())]))
 }
 
 fn after(days: i64) -> Timestamp {
@@ -225,6 +229,34 @@ fn what_no_log_tells_of_is_kept_where_the_role_names_it() {
     );
 }
 
+/// The audit policy that Daypass comes with leaves them out.
+#[test]
+fn what_the_audit_policy_leaves_out_is_kept() {
+    let everything = rules(json!([rule(&["*"], &["*"], &["*"])]));
+    let proposal = proposed(&everything, &[grant(0, &[call("get", "pods")])]);
+    let reads = &["get", "list", "watch"];
+    let expected = json!([
+        rule(reads, &[""], &["events"]),
+        rule(&["get"], &[""], &["pods"]),
+        rule(reads, &["events.k8s.io"], &["events"])
+    ]);
+    assert_eq!(proposal.rules, rules(expected));
+    assert_eq!(proposal.events.len(), 6);
+    let role = rules(json!([
+        rule(&["get", "list"], &[""], &["events", "pods"]),
+        rule(&["create"], &["authorization.k8s.io", "apps"], &["localsubjectaccessreviews"]),
+    ]));
+    let expected = json!([
+        rule(&["list"], &[""], &["pods"]),
+        rule(&["get", "list"], &[""], &["events"]),
+        rule(&["create"], &["authorization.k8s.io"], &["localsubjectaccessreviews"])
+    ]);
+    leads_to(&role, &[call("list", "pods")], expected);
+    let logged = PolicyRule { api_groups: Some(vec!["coordination.k8s.io".to_owned()]), ..role[0].clone() };
+    let by_name = propose(&[logged], Extent::Namespaces, &[grant(0, &[call("get", "pods")])], ANY);
+    assert_eq!(by_name.unwrap_err(), [NoProposal::NothingLeft], "what is kept is no use");
+}
+
 #[test]
 fn urls_are_no_use_of_resources_and_refusals_after_the_authorisation_are() {
     let path = DeedKind { resource: String::new(), path: Some("/version".to_owned()), ..deed("get", "") };
@@ -285,7 +317,7 @@ fn any_role() -> impl Strategy<Value = Vec<PolicyRule>> {
     let some = |words: &'static [&'static str]| prop::collection::btree_set(prop::sample::select(words), 1..4);
     let verbs =
         some(&["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "bind", "use", "*"]);
-    let groups = some(&["", "apps", "rbac.authorization.k8s.io", "*"]);
+    let groups = some(&["", "apps", "events.k8s.io", "rbac.authorization.k8s.io", "*"]);
     let resources = some(&[
         "pods",
         "pods/exec",
@@ -294,6 +326,7 @@ fn any_role() -> impl Strategy<Value = Vec<PolicyRule>> {
         "deployments/finalizers",
         "roles",
         "rolebindings",
+        "events",
         "*",
         "*/exec",
     ]);
@@ -404,7 +437,7 @@ proptest! {
         let rights = single_rights(&proposal.rules);
         for right in &rights {
             let kept = fits(&proposal.without_trace, right);
-            let within = proposal.within.iter().any(|within| {
+            let within = proposal.within.iter().chain(&proposal.events).any(|within| {
                 right.verbs == [within.verb.clone()] && list(&right.resources) == [within.resource.clone()]
             });
             // That of a call; and where it is by name, of one about that name, or by a name of the role.
