@@ -12,6 +12,7 @@ mod many;
 mod opening;
 mod people;
 mod reading;
+mod reports;
 mod scripts;
 mod sentences;
 
@@ -46,6 +47,7 @@ pub fn trials() -> Vec<Trial> {
         trial("now_shows_in_order_and_by_bars_who_has_what", reading::now),
         trial("policies_health_and_the_own_login_are_readable", reading::policies),
         trial("history_is_found_and_taken_along", reading::history),
+        trial("reports_are_pages_that_load_nothing_and_print", reports::pages),
         trial("an_ended_sign_in_loses_nothing_that_was_typed", opening::ended),
         alone("goes_on_by_itself_when_it_is_refused_no_longer", opening::refused),
         alone("goes_on_by_itself_when_the_api_server_is_back", opening::away),

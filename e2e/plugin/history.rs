@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::doctor::findings;
+use crate::harness::binaries;
 use crate::harness::cast::SOON;
 use crate::harness::plugin::Plugin;
 use crate::harness::users::{ADMIN, ALICE, CAROL, DAVE, EVE};
@@ -80,6 +81,7 @@ async fn archived(mut recorded: Recorded) {
     .await;
     an_auditor_is_told_all(&recorded, &namespace, &gone).await;
     for_programs(&recorded, &namespace).await;
+    a_pack_is_whole_and_its_export_is_noted(&recorded).await;
     what_is_gone_is_shown(&recorded.cluster, &namespace, &gone).await;
     others_are_told_what_they_may_read(&recorded.cluster, &namespace, &gone).await;
     doctor_says(&recorded.cluster, &["ok delivery", "ok retention", "ok service"], 1).await;
@@ -164,6 +166,29 @@ async fn for_programs(recorded: &Recorded, namespace: &str) {
         let raw = recorded.cluster.kubectl(CAROL).ok(&["get", "--raw", &format!("{path}?format={format}")]).await;
         assert_eq!(exported, raw, "{format}: not the bytes that the archive has");
     }
+}
+
+async fn a_pack_is_whole_and_its_export_is_noted(recorded: &Recorded) {
+    let carol = Plugin::of(&recorded.cluster, CAROL);
+    let file = recorded.cluster.control_plane.dir().join("evidence.tar.gz").display().to_string();
+    let pack = ["report", "pack", "--from=1h", "--purpose=audit 7", "-f", &file];
+    let (out, _) = carol.ends(&pack, 0).await;
+    assert!(out.is_empty(), "{out}");
+    let script = binaries::repository().join("examples/evidence/check_pack.py");
+    let checked = std::process::Command::new("python3").arg("-B").arg(script).arg(&file).output().expect("run python3");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && said.contains("2 requests with 6 records"), "{said}");
+    let reads = recorded.cluster.kubectl(CAROL).ok(&["get", "--raw", "/apis/archive.daypass.dev/v1/reads"]).await;
+    let reads: Value = serde_json::from_str(&reads).unwrap();
+    let reads = reads["items"].as_array().expect("reads");
+    let export = reads.iter().find(|read| read["purpose"] == "evidence pack: audit 7").expect("the export is noted");
+    assert_eq!((&export["user"], &export["rows"]), (&json!("carol"), &json!(6)), "{export}");
+    let (_, err) = carol.ends(&pack, 2).await;
+    assert!(err.contains("is there already"), "it writes over a pack: {err}");
+    let access = carol.done(&["report", "access", "-A", "-o", "csv"]).await;
+    assert_eq!(access.lines().filter(|line| line.contains("ClusterRole/edit")).count(), 2, "{access}");
+    let usage: Value = serde_json::from_str(&carol.done(&["report", "usage", "-A", "-o", "json"]).await).unwrap();
+    assert_eq!(usage["parts"][2]["rows"].as_array().map(Vec::len), Some(2), "{usage:#}");
 }
 
 async fn what_is_gone_is_shown(cluster: &Cluster, namespace: &str, gone: &str) {

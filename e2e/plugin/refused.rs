@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 28] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 32] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -74,6 +74,24 @@ const COMMANDS: [(&str, &[&str], FailureTold); 28] = [
         ),
     ),
     ("report findings", &[], FailureTold::Error(1, "list accessrequests in namespace default")),
+    (
+        "report access",
+        &[],
+        FailureTold::Behind(
+            "list records.archive.daypass.dev in namespace default",
+            "list accessrequests in namespace default",
+        ),
+    ),
+    (
+        "report usage",
+        &[],
+        FailureTold::Behind(
+            "list records.archive.daypass.dev in namespace default",
+            "list accessrequests in namespace default",
+        ),
+    ),
+    ("report standing", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
+    ("report pack", &["--from=1d", "--file=target/never-made"], FailureTold::Error(1, WHO)),
     ("who", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("pending", &["-A"], FailureTold::Error(1, WHO)),
     ("approve", &["fix", "--yes"], FailureTold::Error(1, WHO)),

@@ -81,6 +81,18 @@ impl UnreadableDelivery {
 /// # Errors
 /// On the first line that is wrong by itself.
 pub fn read(body: &[u8], cluster: &str) -> Result<Delivery, UnreadableDelivery> {
+    read_of(body, Some(cluster))
+}
+
+/// Reads a body of lines that was exported, of whichever clusters.
+///
+/// # Errors
+/// On the first line that is wrong by itself.
+pub fn read_of_any(body: &[u8]) -> Result<Delivery, UnreadableDelivery> {
+    read_of(body, None)
+}
+
+fn read_of(body: &[u8], cluster: Option<&str>) -> Result<Delivery, UnreadableDelivery> {
     let text = std::str::from_utf8(body).map_err(|_| UnreadableDelivery::NotText)?;
     let mut delivery = Delivery::default();
     for (index, bytes) in text.lines().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
@@ -100,7 +112,7 @@ fn no_record(line: usize) -> impl Fn(serde_json::Error) -> UnreadableDelivery {
     move |error| UnreadableDelivery::NotARecord { line, why: error.to_string() }
 }
 
-fn arrival(line: usize, bytes: &str, value: Value, cluster: &str) -> Result<Arrival, UnreadableDelivery> {
+fn arrival(line: usize, bytes: &str, value: Value, cluster: Option<&str>) -> Result<Arrival, UnreadableDelivery> {
     let canonical = value.to_string();
     if canonical != bytes {
         return Err(UnreadableDelivery::NotCanonical { line });
@@ -109,7 +121,7 @@ fn arrival(line: usize, bytes: &str, value: Value, cluster: &str) -> Result<Arri
     if record.id != format!("{}/{}", record.request.uid, record.index) {
         return Err(UnreadableDelivery::OtherId { line, id: record.id });
     }
-    if record.cluster != cluster {
+    if let Some(cluster) = cluster.filter(|cluster| *cluster != record.cluster) {
         return Err(UnreadableDelivery::OtherCluster { line, found: record.cluster, expected: cluster.to_owned() });
     }
     Ok(Arrival { record, bytes: bytes.to_owned() })

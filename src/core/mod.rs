@@ -15,6 +15,7 @@
 //! | [`record`] | What happened to a request, as records that can be made again |
 //! | [`report`] | Events, explanations, findings in policies |
 //! | [`insight`] | Findings: who has too much, what is used, what could be asked for instead |
+//! | [`evidence`] | What an auditor asks for, from records: tables, tests and their results |
 //! | [`notice`] | What of a request is told to people who are not looking |
 //!
 //! A room uses those above it and none below. The tests in `laws` hold that, the purity, and ten properties over a
@@ -22,6 +23,7 @@
 
 pub mod activity;
 pub mod decision;
+pub mod evidence;
 pub mod guard;
 pub mod insight;
 pub mod lifecycle;

@@ -46,12 +46,12 @@ pub async fn violations(browser: &Chromium, axe: &str) -> Vec<String> {
 }
 
 /// What reaches over the right edge of the window, if anything makes the page scroll there.
-async fn overhang(seat: &Seat) -> Vec<Value> {
+pub async fn overhang(browser: &Chromium) -> Vec<Value> {
     let find = "const wide = document.documentElement.clientWidth;
         if (document.documentElement.scrollWidth <= wide) return [];
         return [...document.querySelectorAll('body *')].filter((each) => each.getBoundingClientRect().right > wide + 1)
             .slice(0, 8).map((each) => `${each.tagName} ${each.className} ${each.textContent.slice(0, 40)}`);";
-    let found = seat.browser.run(find, json!([])).await;
+    let found = browser.run(find, json!([])).await;
     found.as_array().cloned().unwrap_or_default()
 }
 
@@ -133,7 +133,7 @@ pub async fn every_view(cluster: Arc<Cluster>) {
             seat.browser.system_theme(theme).await;
             for (size, (width, height)) in [("phone", PHONE), ("screen", SCREEN)] {
                 seat.browser.resize(width, height).await;
-                let over = overhang(seat).await;
+                let over = overhang(&seat.browser).await;
                 if !over.is_empty() {
                     wrong.push(format!("{name} at {width} pixels scrolls to the side: {over:?}"));
                 }
@@ -168,7 +168,7 @@ pub async fn paper(cluster: Arc<Cluster>) {
     let colours = "const style = getComputedStyle(document.body); return [style.color, style.backgroundColor]";
     let colours = carol.browser.run(colours, json!([])).await;
     assert_eq!(colours, json!(["rgb(27, 31, 35)", "rgb(255, 255, 255)"]));
-    let over = overhang(&carol).await;
+    let over = overhang(&carol.browser).await;
     assert!(over.is_empty(), "it does not fit the paper: {over:?}");
 }
 

@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 
 use super::super::activity::answers::{RequestActivity, WriteFinding};
 use super::super::intake::FoundBy;
+use super::super::store::reads::ArchiveRead;
 use super::super::store::{ArchiveStore, StoreError};
 use super::super::who::readers::{ACTIVITY, FINDINGS};
 use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
 use super::door::CalledBy;
+use super::noted;
 use super::query::AskedActivity;
 use super::reading::{admit, version};
 use crate::core::activity::told::{ToldActivity, ToldFinding, ToldRow};
@@ -30,8 +32,8 @@ pub async fn everywhere(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, ACTIVITY, None).await?;
-    list(desk, AskedActivity::read(&query.unwrap_or_default())?, None).await
+    let user = admit(&desk, &by, &headers, ACTIVITY, None).await?;
+    list(desk, user, AskedActivity::read(&query.unwrap_or_default())?, None).await
 }
 
 /// `GET .../namespaces/NAMESPACE/activity?request=UID`: the same of a request about one namespace of the archive's own
@@ -43,8 +45,8 @@ pub async fn in_namespace(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, ACTIVITY, Some(&namespace)).await?;
-    list(desk, AskedActivity::read(&query.unwrap_or_default())?, Some(&namespace)).await
+    let user = admit(&desk, &by, &headers, ACTIVITY, Some(&namespace)).await?;
+    list(desk, user, AskedActivity::read(&query.unwrap_or_default())?, Some(&namespace)).await
 }
 
 /// `GET .../findings`: writes that no record explains, the latest first.
@@ -53,12 +55,18 @@ pub async fn findings(
     Extension(by): Extension<CalledBy>,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, FINDINGS, None).await?;
+    let user = admit(&desk, &by, &headers, FINDINGS, None).await?;
     let items: Vec<Value> = desk.store.findings(Clock::wall().now()).await?.into_iter().map(finding).collect();
+    desk.note(&ArchiveRead { rows: items.len(), ..noted::of(user, FINDINGS, None, String::new()) }).await?;
     Ok(listed("FindingList", &items))
 }
 
-async fn list(desk: ArchiveDesk, asked: AskedActivity, only: Option<&str>) -> Result<Response, FailedCall> {
+async fn list(
+    desk: ArchiveDesk,
+    user: String,
+    asked: AskedActivity,
+    only: Option<&str>,
+) -> Result<Response, FailedCall> {
     let cluster = match only {
         Some(_) => desk.home.clone(),
         None => asked.cluster.unwrap_or_else(|| desk.home.clone()),
@@ -69,6 +77,9 @@ async fn list(desk: ArchiveDesk, asked: AskedActivity, only: Option<&str>) -> Re
         only.is_none_or(|namespace| found.records.iter().any(|record| FoundBy::of(record).places.contains(namespace)))
     };
     let shown = found.filter(is_shown);
+    let question = format!("request={}{}", asked.request, if asked.lines { "&format=jsonl" } else { "" });
+    let rows = shown.as_ref().map_or(0, |found| found.rows.len());
+    desk.note(&ArchiveRead { rows, ..noted::of(user, ACTIVITY, only, question) }).await?;
     if asked.lines {
         return Ok(lines(desk.store, shown.map(|found| (found.cluster, found.request))));
     }

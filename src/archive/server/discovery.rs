@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::super::who::readers::{ACTIVITY, FINDINGS, GROUP, RESOURCE, VERSION};
+use super::super::who::readers::{ACTIVITY, FINDINGS, GROUP, READS, RESOURCE, VERSION};
 use super::answer;
 
 /// `GET /apis`.
@@ -25,6 +25,7 @@ pub async fn resources() -> Response {
         resource(RESOURCE, "record", true, "Record"),
         resource(ACTIVITY, "activity", true, "Activity"),
         resource(FINDINGS, "finding", false, "Finding"),
+        resource(READS, "read", false, "Read"),
     ];
     let list = json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{GROUP}/{VERSION}"),

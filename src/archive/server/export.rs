@@ -10,10 +10,13 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::Value;
 
+use super::super::store::reads::ArchiveRead;
 use super::super::store::search::{PagePlace, Search};
 use super::super::store::{ArchiveStore, StoreError};
 use super::answer::FailedCall;
 use super::query::ExportFormat;
+use crate::core::report::csv::line;
+use crate::runtime::clock::Clock;
 
 /// Records read at a time.
 const PAGE: usize = 500;
@@ -48,16 +51,23 @@ struct Way {
     ready: VecDeque<String>,
     /// The next page, until there is none.
     next: Option<Option<PagePlace>>,
+    /// What is noted of it.
+    read: ArchiveRead,
 }
 
 /// Answers with all of them. One that breaks off is cut short, which a reader sees.
 ///
 /// # Errors
 /// When the first page cannot be read.
-pub async fn all(store: ArchiveStore, search: Search, format: ExportFormat) -> Result<Response, FailedCall> {
+pub async fn all(
+    store: ArchiveStore,
+    search: Search,
+    format: ExportFormat,
+    read: ArchiveRead,
+) -> Result<Response, FailedCall> {
     let next = Some(search.after);
     let search = Search { limit: PAGE, ..search };
-    let mut way = Way { store, search, format, ready: VecDeque::new(), next };
+    let mut way = Way { store, search, format, ready: VecDeque::new(), next, read };
     let kind = match format {
         ExportFormat::JsonLines => "application/jsonl",
         ExportFormat::Csv => {
@@ -81,6 +91,9 @@ impl Way {
         let Some(after) = self.next else { return Ok(()) };
         let page = self.store.search(Search { after, ..self.search.clone() }).await?;
         self.next = page.next.map(Some);
+        self.read.rows = page.records.len();
+        self.store.note_read(&self.read, Clock::wall().now()).await?;
+        self.read.goes_on = true;
         let format = self.format;
         self.ready.extend(page.records.into_iter().map(|found| match format {
             ExportFormat::JsonLines => found.bytes + "\n",
@@ -92,7 +105,7 @@ impl Way {
 
 /// The line of heads.
 pub fn csv_heads() -> String {
-    line(COLUMNS.iter().map(|(name, _)| (*name).to_owned()))
+    line(COLUMNS.iter().map(|(name, _)| *name))
 }
 
 /// The line of a record.
@@ -106,14 +119,4 @@ fn in_cell(value: &Value) -> String {
         Value::Array(items) => items.iter().map(in_cell).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
-}
-
-/// A line by RFC 4180. A spreadsheet would calculate what begins like a formula, so that gets a quote in front.
-fn line(cells: impl Iterator<Item = String>) -> String {
-    let quoted = cells.map(|cell| {
-        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-        let cell = format!("{guard}{cell}");
-        if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
-    });
-    quoted.collect::<Vec<_>>().join(",") + "\r\n"
 }

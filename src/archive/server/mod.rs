@@ -11,8 +11,10 @@ pub mod door;
 pub mod export;
 pub mod feeding;
 pub mod figures;
+mod noted;
 pub mod query;
 pub mod reading;
+pub mod reads;
 #[cfg(test)]
 mod tests;
 pub mod writing;
@@ -76,6 +78,7 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/apis/archive.daypass.dev/v1/activity", get(activity::everywhere))
         .route("/apis/archive.daypass.dev/v1/namespaces/{namespace}/activity", get(activity::in_namespace))
         .route("/apis/archive.daypass.dev/v1/findings", get(activity::findings))
+        .route("/apis/archive.daypass.dev/v1/reads", get(reads::list))
         .route("/apis/archive.daypass.dev/v1/texts/{digest}", get(reading::text))
         .route("/openapi.json", get(async || answer::json(OPENAPI.to_owned())))
         .with_state(desk)

@@ -13,10 +13,10 @@ const MOST: usize = 1000;
 /// How many there are where nobody says.
 const PLAIN: usize = 500;
 /// What Kubernetes clients send with any list, and makes no difference here.
-const OF_KUBERNETES: [&str; 4] = ["pretty", "resourceVersion", "resourceVersionMatch", "timeout"];
+pub(super) const OF_KUBERNETES: [&str; 4] = ["pretty", "resourceVersion", "resourceVersionMatch", "timeout"];
 /// Parameters that are texts, in the order of [`texts`].
-pub(super) const NAMES: [&str; 9] =
-    ["cluster", "request", "person", "role", "namespace", "policy", "kind", "outcome", "text"];
+pub(super) const NAMES: [&str; 10] =
+    ["cluster", "request", "person", "role", "namespace", "policy", "kind", "outcome", "text", "purpose"];
 
 /// Parameters of a call about activity.
 pub(super) const OF_ACTIVITY: [&str; 3] = ["cluster", "request", "format"];
@@ -115,7 +115,10 @@ pub fn written(search: &Search) -> String {
     if let Some(after) = search.after {
         query.append_pair("continue", &after.to_string());
     }
-    query.append_pair("limit", &search.limit.to_string());
+    // A question without its place in a list has none.
+    if search.limit > 0 {
+        query.append_pair("limit", &search.limit.to_string());
+    }
     for (name, text) in NAMES.iter().zip(texts(&mut search)) {
         if let Some(text) = text {
             query.append_pair(name, text);
@@ -124,7 +127,7 @@ pub fn written(search: &Search) -> String {
     query.finish()
 }
 
-fn texts(search: &mut Search) -> [&mut Option<String>; 9] {
+fn texts(search: &mut Search) -> [&mut Option<String>; 10] {
     [
         &mut search.cluster,
         &mut search.request,
@@ -135,6 +138,7 @@ fn texts(search: &mut Search) -> [&mut Option<String>; 9] {
         &mut search.kind,
         &mut search.outcome,
         &mut search.text,
+        &mut search.purpose,
     ]
 }
 

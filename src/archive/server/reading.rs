@@ -9,12 +9,14 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::store::reads::ArchiveRead;
 use super::super::store::search::{FoundPage, FoundRecord};
-use super::super::who::readers::{GROUP, RESOURCE, VERSION, may_list};
+use super::super::who::readers::{GROUP, RESOURCE, TEXTS, VERSION, may_list};
 use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
 use super::door::CalledBy;
 use super::export;
+use super::noted;
 use super::query::AskedList;
 
 /// Of a record as an object.
@@ -27,8 +29,8 @@ pub async fn everywhere(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, RESOURCE, None).await?;
-    list(desk, AskedList::read(&query.unwrap_or_default())?).await
+    let user = admit(&desk, &by, &headers, RESOURCE, None).await?;
+    list(desk, user, None, AskedList::read(&query.unwrap_or_default())?).await
 }
 
 /// `GET .../namespaces/NAMESPACE/records`: about one namespace of the archive's own cluster.
@@ -39,7 +41,7 @@ pub async fn in_namespace(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, RESOURCE, Some(&namespace)).await?;
+    let user = admit(&desk, &by, &headers, RESOURCE, Some(&namespace)).await?;
     let mut listing = AskedList::read(&query.unwrap_or_default())?;
     for (name, asked, only) in
         [("namespace", &listing.search.namespace, &namespace), ("cluster", &listing.search.cluster, &desk.home)]
@@ -48,8 +50,8 @@ pub async fn in_namespace(
             return Err(FailedCall::bad(format!("{name}: this path has records of {only} alone; leave it out")));
         }
     }
-    (listing.search.namespace, listing.search.cluster) = (Some(namespace), Some(desk.home.clone()));
-    list(desk, listing).await
+    (listing.search.namespace, listing.search.cluster) = (Some(namespace.clone()), Some(desk.home.clone()));
+    list(desk, user, Some(&namespace), listing).await
 }
 
 /// `GET .../texts/DIGEST`: what a digest in a record is the digest of, for those who may list all records.
@@ -59,7 +61,8 @@ pub async fn text(
     Path(digest): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, FailedCall> {
-    admit(&desk, &by, &headers, RESOURCE, None).await?;
+    let user = admit(&desk, &by, &headers, RESOURCE, None).await?;
+    desk.note(&ArchiveRead { rows: 1, ..noted::of(user, TEXTS, None, digest.clone()) }).await?;
     let text = desk.store.text(&digest).await?.ok_or_else(|| FailedCall {
         code: axum::http::StatusCode::NOT_FOUND,
         reason: "NotFound",
@@ -72,14 +75,14 @@ pub async fn text(
 }
 
 /// Lets nobody in but those whom the API server brings and who have the right there, and those whom a token of the readers'
-/// issuer names.
+/// issuer names. Their name, under which the read is noted.
 pub(super) async fn admit(
     desk: &ArchiveDesk,
     by: &CalledBy,
     headers: &HeaderMap,
     resource: &str,
     namespace: Option<&str>,
-) -> Result<(), FailedCall> {
+) -> Result<String, FailedCall> {
     let (username, allowed) = match (&by.0, &desk.outside) {
         (Some(proxy), _) => {
             let reader = proxy.reader(headers).ok_or_else(from_nobody)?;
@@ -96,7 +99,7 @@ pub(super) async fn admit(
     };
     if allowed {
         tracing::info!(user = username, resource, namespace, "reads");
-        return Ok(());
+        return Ok(username);
     }
     let place = namespace.map_or_else(|| "in the whole cluster".to_owned(), |name| format!("in namespace {name}"));
     let way_out = match by.0 {
@@ -111,10 +114,20 @@ fn from_nobody() -> FailedCall {
     FailedCall::unknown(format!("only the API server may ask for people; use kubectl get --raw {path}"))
 }
 
-async fn list(desk: ArchiveDesk, listing: AskedList) -> Result<Response, FailedCall> {
+async fn list(
+    desk: ArchiveDesk,
+    user: String,
+    namespace: Option<&str>,
+    listing: AskedList,
+) -> Result<Response, FailedCall> {
+    let read = noted::of_search(user, namespace, &listing.search);
     match listing.format {
-        None => Ok(answer::json(as_list(&desk.store.search(listing.search).await?))),
-        Some(format) => export::all(desk.store, listing.search, format).await,
+        None => {
+            let page = desk.store.search(listing.search).await?;
+            desk.note(&ArchiveRead { rows: page.records.len(), ..read }).await?;
+            Ok(answer::json(as_list(&page)))
+        }
+        Some(format) => export::all(desk.store, listing.search, format, read).await,
     }
 }
 
@@ -123,12 +136,12 @@ pub fn version() -> String {
     format!("{GROUP}/{VERSION}")
 }
 
-/// As Kubernetes lists objects. Each has its record as it came, byte for byte.
+/// As Kubernetes lists objects; the version of the list is how many records the archive held. Each has its record as it came, byte for byte.
 fn as_list(page: &FoundPage) -> String {
-    let metadata = match page.next {
-        Some(next) => json!({ "continue": next.to_string() }),
-        None => json!({}),
-    };
+    let mut metadata = json!({ "resourceVersion": page.held.to_string() });
+    if let Some(next) = page.next {
+        metadata["continue"] = json!(next.to_string());
+    }
     let items: Vec<String> = page.records.iter().map(as_object).collect();
     let kind = json!("RecordList");
     format!(r#"{{"apiVersion":"{}","items":[{}],"kind":{kind},"metadata":{metadata}}}"#, version(), items.join(","))

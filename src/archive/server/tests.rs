@@ -410,6 +410,51 @@ async fn events_are_taken_of_feeders_and_what_was_done_is_told_to_who_may_see_it
 }
 
 #[tokio::test]
+async fn each_read_is_noted_once_and_told_to_who_may_read_all() {
+    let archive = OpenArchive::start().await;
+    let story = Story::of("uid", 5);
+    archive.store.take("here", story.delivery()).await.unwrap();
+    let mut path = format!("{RECORDS}?person=alice&limit=2&purpose=audit+7");
+    for _ in 0..3 {
+        let (_, list) = archive.read("auditor", &path).await;
+        let list: Value = serde_json::from_str(&list).unwrap();
+        assert_eq!(list["metadata"]["resourceVersion"], "5", "how many records there are");
+        let next = list["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+        path = format!("{RECORDS}?person=alice&limit=2&purpose=audit+7&continue={next}");
+    }
+    archive.read("auditor", &format!("{RECORDS}?format=csv")).await;
+    archive.read("shopkeeper", OF_SHOP).await;
+    archive.read("auditor", "/apis/archive.daypass.dev/v1/texts/sha256:none").await;
+    archive.read("mallory", RECORDS).await;
+    let reads = "/apis/archive.daypass.dev/v1/reads";
+    assert_eq!(archive.read("shopkeeper", reads).await.0, StatusCode::FORBIDDEN);
+    let (code, told) = archive.read("auditor", reads).await;
+    assert_eq!(code, StatusCode::OK);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let short = |read: &Value| {
+        json!([
+            read["user"],
+            read["resource"],
+            read["namespace"],
+            read["query"],
+            read["purpose"],
+            read["rows"],
+            read["calls"]
+        ])
+    };
+    let told: Vec<Value> = told["items"].as_array().unwrap().iter().map(short).collect();
+    let expected = [
+        json!(["auditor", "texts", "", "sha256:none", "", 1, 1]),
+        json!(["shopkeeper", "records", "shop", "cluster=here&namespace=shop", "", 5, 1]),
+        json!(["auditor", "records", "", "", "", 5, 1]),
+        json!(["auditor", "records", "", "person=alice", "audit 7", 5, 3]),
+    ];
+    assert_eq!(told, expected);
+    let (_, again) = archive.read("auditor", reads).await;
+    assert!(again.contains("\"resource\":\"reads\""), "that is a read too: {again}");
+}
+
+#[tokio::test]
 async fn anybody_may_ask_what_is_served() {
     let archive = OpenArchive::start().await;
     for path in ["/apis", "/apis/archive.daypass.dev", "/apis/archive.daypass.dev/v1"] {

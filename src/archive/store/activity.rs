@@ -179,7 +179,7 @@ impl ArchiveStore {
         Ok(write_findings(&self.rows(vec![tables::findings(now)]).await?))
     }
 
-    async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
+    pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.rows(statements).await,
             Self::Postgres(store) => store.rows(statements).await,

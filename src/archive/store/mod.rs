@@ -7,6 +7,7 @@ pub mod activity;
 #[cfg(test)]
 mod lives;
 pub mod postgres;
+pub mod reads;
 pub mod schema;
 pub mod search;
 pub mod sqlite;

@@ -22,7 +22,7 @@ use super::super::activity::tables::FoundRow;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
 use super::activity::ArrivedActivity;
-use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, Statement, WordIndex};
+use super::search::{self, BoundValue, FoundPage, FoundRecord, PagePlace, Search, Statement, WordIndex};
 use super::tls::VerifiedTls;
 use super::{HeldEnd, StoreError, closed_by, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
@@ -142,6 +142,17 @@ impl PostgresStore {
         Ok(taken)
     }
 
+    /// Writes all of these, or nothing.
+    pub(super) async fn write(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
+        let mut place = self.writer.lock().await;
+        let transaction = self.connected(&mut place).await?.transaction().await?;
+        for statement in &statements {
+            let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();
+            transaction.execute(&statement.sql, &values).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
     /// All that is found by these, one behind the other.
     pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         let mut place = self.reader().await;
@@ -177,12 +188,13 @@ impl PostgresStore {
         let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();
         let mut place = self.reader().await;
         let client = self.connected(&mut place).await?;
+        let held: i64 = client.query_one(search::HELD, &[]).await?.try_get(0)?;
         let rows = client.query(&statement.sql, &values).await?;
         let found = rows.iter().map(|row| {
             let place = PagePlace { at: row.try_get(0)?, n: row.try_get(1)? };
             Ok(FoundRecord { place, bytes: row.try_get(2)? })
         });
-        Ok(search.page(found.collect::<Result<_, StoreError>>()?))
+        Ok(search.page(found.collect::<Result<_, StoreError>>()?, held))
     }
 
     pub(super) async fn lacking(&self, digests: BTreeSet<String>) -> Result<Vec<String>, StoreError> {

@@ -74,6 +74,12 @@ CREATE TABLE fleet (cluster TEXT NOT NULL, servers TEXT NOT NULL, from_at INTEGE
     "
 ALTER TABLE deed ADD COLUMN names TEXT NOT NULL DEFAULT 'null';
 ",
+    "
+CREATE TABLE read_log (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, last_at INTEGER NOT NULL, username TEXT NOT NULL,
+    resource TEXT NOT NULL, place TEXT NOT NULL, query TEXT NOT NULL, purpose TEXT NOT NULL, row_count INTEGER NOT NULL,
+    calls INTEGER NOT NULL);
+CREATE INDEX read_log_last ON read_log (last_at);
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -135,6 +141,12 @@ CREATE TABLE fleet (cluster TEXT NOT NULL, servers TEXT NOT NULL, from_at BIGINT
 ",
     "
 ALTER TABLE deed ADD COLUMN names TEXT NOT NULL DEFAULT 'null';
+",
+    "
+CREATE TABLE read_log (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, at BIGINT NOT NULL, last_at BIGINT NOT NULL,
+    username TEXT NOT NULL, resource TEXT NOT NULL, place TEXT NOT NULL, query TEXT NOT NULL, purpose TEXT NOT NULL,
+    row_count BIGINT NOT NULL, calls BIGINT NOT NULL);
+CREATE INDEX read_log_last ON read_log (last_at);
 ",
 ];
 

@@ -40,6 +40,8 @@ pub struct Search {
     pub after: Option<PagePlace>,
     /// At most so many.
     pub limit: usize,
+    /// What whoever reads says that it is for. It finds nothing more and nothing less.
+    pub purpose: Option<String>,
 }
 
 /// Where a page ends.
@@ -78,6 +80,8 @@ pub struct FoundPage {
     pub records: Vec<FoundRecord>,
     /// Where the next page begins, if there may be one.
     pub next: Option<PagePlace>,
+    /// How many records the store held before it was read.
+    pub held: u64,
 }
 
 /// A value of a statement.
@@ -119,6 +123,9 @@ impl Statement {
         let _ = write!(self.sql, " AND {condition}");
     }
 }
+
+/// How many records a store holds: none is ever removed, and they are numbered one behind the other.
+pub const HELD: &str = "SELECT COALESCE(MAX(n), 0) FROM record";
 
 impl Search {
     /// The statement. Its columns are time, number and bytes.
@@ -225,10 +232,10 @@ impl Search {
             && wanted.split(' ').all(|word| word.is_empty() || said.contains(word))
     }
 
-    /// The page that these records make.
-    pub fn page(&self, records: Vec<FoundRecord>) -> FoundPage {
+    /// The page that these records make, of a store that held so many.
+    pub fn page(&self, records: Vec<FoundRecord>, held: i64) -> FoundPage {
         let full = !records.is_empty() && records.len() >= self.limit;
         let next = records.last().filter(|_| full).map(|record| record.place);
-        FoundPage { records, next }
+        FoundPage { records, next, held: u64::try_from(held).unwrap_or_default() }
     }
 }

@@ -18,7 +18,7 @@ use super::super::activity::tables::FoundRow;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
 use super::activity::ArrivedActivity;
-use super::search::{BoundValue, FoundPage, FoundRecord, PagePlace, Search, Statement, WordIndex};
+use super::search::{BoundValue, FoundPage, FoundRecord, HELD, PagePlace, Search, Statement, WordIndex};
 use super::{HeldEnd, StoreError, closed_by, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
@@ -43,8 +43,20 @@ impl std::fmt::Debug for SqliteStore {
 
 /// Something for the writer, and where its answer goes.
 enum Job {
-    Records { cluster: String, delivery: Delivery, answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>> },
-    Activity { arrived: ArrivedActivity, answer: oneshot::Sender<Result<Taken, StoreError>> },
+    /// Whatever is to be written, all at once.
+    Statements {
+        statements: Vec<Statement>,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    Records {
+        cluster: String,
+        delivery: Delivery,
+        answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>>,
+    },
+    Activity {
+        arrived: ArrivedActivity,
+        answer: oneshot::Sender<Result<Taken, StoreError>>,
+    },
 }
 
 impl SqliteStore {
@@ -93,6 +105,13 @@ impl SqliteStore {
         answered.await.map_err(|_| StoreError::Ended)?
     }
 
+    /// Writes all of these, or nothing.
+    pub(super) async fn write(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Statements { statements, answer }).map_err(|_| StoreError::Ended)?;
+        answered.await.map_err(|_| StoreError::Ended)?
+    }
+
     /// All that is found by these, one behind the other.
     pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         self.read(move |connection| rows(connection, &statements)).await
@@ -125,12 +144,13 @@ impl SqliteStore {
 
     pub(super) async fn search(&self, search: Search) -> Result<FoundPage, StoreError> {
         self.read(move |connection| {
+            let held = connection.prepare_cached(HELD)?.query_row([], |row| row.get(0))?;
             let statement = search.statement(WordIndex::Fts5);
             let mut prepared = connection.prepare_cached(&statement.sql)?;
             let found = prepared.query_map(params_from_iter(statement.values), |row| {
                 Ok(FoundRecord { place: PagePlace { at: row.get(0)?, n: row.get(1)? }, bytes: row.get(2)? })
             })?;
-            Ok(search.page(found.collect::<Result<_, _>>()?))
+            Ok(search.page(found.collect::<Result<_, _>>()?, held))
         })
         .await
     }
@@ -219,6 +239,9 @@ fn write(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
             Job::Records { cluster, delivery, answer } => {
                 let _ = answer.send(at_once(connection, |transaction| take(transaction, &cluster, delivery)));
             }
+            Job::Statements { statements, answer } => {
+                let _ = answer.send(at_once(connection, |transaction| execute(transaction, statements)));
+            }
             Job::Activity { arrived, answer } => {
                 let _ = answer.send(at_once(connection, |transaction| take_activity(transaction, &mut books, arrived)));
             }
@@ -254,10 +277,15 @@ fn take_activity(
     let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?, ask(fleet)?];
     let records = ask(&sifting.explanations)?;
     let (taken, writes) = sifting.settle(books, held, &records);
-    for statement in writes {
+    execute(transaction, writes)?;
+    Ok(taken)
+}
+
+fn execute(transaction: &Transaction<'_>, statements: Vec<Statement>) -> Result<(), StoreError> {
+    for statement in statements {
         transaction.prepare_cached(&statement.sql)?.execute(params_from_iter(statement.values))?;
     }
-    Ok(taken)
+    Ok(())
 }
 
 fn rows(connection: &Connection, statements: &[Statement]) -> Result<Vec<FoundRow>, StoreError> {

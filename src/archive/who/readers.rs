@@ -17,6 +17,10 @@ pub const VERSION: &str = "v1";
 pub const RESOURCE: &str = "records";
 /// What was done with grants.
 pub const ACTIVITY: &str = "activity";
+/// What digests in records are digests of.
+pub const TEXTS: &str = "texts";
+/// Who read what.
+pub const READS: &str = "reads";
 /// What no record explains.
 pub const FINDINGS: &str = "findings";
 

@@ -117,6 +117,12 @@ pub enum PluginError {
         /// What is wrong, and the way out.
         why: String,
     },
+    /// Records of requests that are still there carry the UID of a namespace that the caller may not read.
+    #[error(
+        "you may not get namespace kube-system, whose UID every record carries: have an admin give you get on namespaces, or read \
+         when the archive has all records"
+    )]
+    NoClusterUid,
     /// The archive answered at first, and then no more.
     #[error("cannot {what} to the end, so what is here is not all: {why}")]
     ArchiveBrokeOff {

@@ -18,7 +18,7 @@ const PARTS: [(&str, &[&str]); 9] = [
     ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify", "page"]),
 ];
 /// The rooms of the core: each may use those before it.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
     "model",
     "guard",
     "rbac",
@@ -29,6 +29,7 @@ const ROOMS: [&str; 11] = [
     "record",
     "report",
     "insight",
+    "evidence",
     "notice",
 ];
 

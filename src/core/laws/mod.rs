@@ -15,6 +15,7 @@ pub(crate) mod fixtures;
 mod freezes;
 mod people;
 mod purity;
+pub(crate) mod quarter;
 mod roles;
 pub(crate) mod simulator;
 mod strategies;

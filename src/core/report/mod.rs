@@ -3,6 +3,7 @@
 //! It must not decide: it asks the other rooms and puts their answers into words.
 
 pub mod alternatives;
+pub mod csv;
 pub mod difference;
 pub mod events;
 pub mod explain;

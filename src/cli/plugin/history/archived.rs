@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::item::HistoryItem;
 use crate::archive::server::query;
 use crate::archive::store::search::{PagePlace, Search};
-use crate::archive::who::readers::{GROUP, RESOURCE, VERSION};
+use crate::archive::who::readers::{ACTIVITY, GROUP, RESOURCE, TEXTS, VERSION};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
@@ -25,6 +25,8 @@ pub struct ArchivedPage {
     pub items: Vec<HistoryItem>,
     /// None: there are no more.
     pub next: Option<PagePlace>,
+    /// How many records the archive held then, where it says so.
+    pub held: Option<u64>,
 }
 
 /// Why the archive tells nothing.
@@ -50,6 +52,18 @@ struct ArchivedList {
 struct ListPlace {
     #[serde(default)]
     r#continue: String,
+    #[serde(default, rename = "resourceVersion")]
+    resource_version: String,
+}
+
+#[derive(Deserialize)]
+struct ArchivedText {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct ListedValues {
+    items: Vec<Value>,
 }
 
 /// A page of what is looked for.
@@ -57,12 +71,47 @@ struct ListPlace {
 /// # Errors
 /// Why there is none.
 pub async fn page(cluster: &Cluster, place: &Where, search: &Search) -> Result<ArchivedPage, NoArchive> {
-    let path = format!("{}?{}", path(place, RESOURCE), query::written(search));
+    let path = asked(place, search);
     let list: Result<ArchivedList, PluginError> = get(cluster, &what(place), &path).await;
     match list {
         Ok(list) => list.page().map_err(NoArchive::Failed),
         Err(error) => Err(why(cluster, error).await),
     }
+}
+
+/// The call that asks for a page of what is looked for.
+pub fn asked(place: &Where, search: &Search) -> String {
+    format!("{}?{}", path(place, RESOURCE), query::written(search))
+}
+
+/// The text that a digest in a record is the digest of; none when the archive does not hold it.
+///
+/// # Errors
+/// When the archive does not say.
+pub async fn text(cluster: &Cluster, digest: &str) -> Result<Option<String>, PluginError> {
+    let path = format!("/apis/{GROUP}/{VERSION}/{TEXTS}/{digest}");
+    let found: Result<ArchivedText, PluginError> = get(cluster, &format!("get {TEXTS}.{GROUP}"), &path).await;
+    match found {
+        Ok(found) => Ok(Some(found.text)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What was done with the access of a request, as the archive sums it up.
+///
+/// # Errors
+/// When the archive does not say.
+pub async fn activity(cluster: &Cluster, place: &Where, of: &str, uid: &str) -> Result<Vec<Value>, PluginError> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("request", uid);
+    // A path of a namespace is about the archive's own cluster.
+    if *place == Where::Everywhere {
+        query.append_pair("cluster", of);
+    }
+    let path = format!("{}?{}", path(place, ACTIVITY), query.finish());
+    let found: ListedValues = get(cluster, &format!("list {ACTIVITY}.{GROUP}{}", place.words()), &path).await?;
+    Ok(found.items)
 }
 
 /// Whether the archive itself answers what the API server passes on. It says so to anybody.
@@ -139,7 +188,8 @@ impl ArchivedList {
     fn page(self) -> Result<ArchivedPage, PluginError> {
         let items = self.items.into_iter().map(HistoryItem::archived).collect::<Result<Vec<_>, _>>();
         let items = items.map_err(|error| PluginError::UnknownRecord { problem: error.to_string() })?;
-        Ok(ArchivedPage { items, next: self.metadata.r#continue.parse().ok() })
+        let held = self.metadata.resource_version.parse().ok();
+        Ok(ArchivedPage { items, next: self.metadata.r#continue.parse().ok(), held })
     }
 }
 

@@ -1,13 +1,23 @@
 //! `kubectl daypass report`: what records say in sum. [`decisions`] is where requests wait for people, and for how long;
-//! [`findings`] is what stands out in who may do what.
+//! [`findings`] is what stands out in who may do what. [`pack`] makes the files that an auditor asks for. [`access`], [`usage`]
+//! and [`standing`] count who got what, what was done with it, and what others than Daypass gave; [`reading`] reads for them.
 //!
 //! It must not judge people: it counts.
 
+pub mod access;
 pub mod decisions;
 pub mod findings;
+pub mod pack;
+pub mod reading;
+pub mod standing;
+pub mod usage;
 
+use self::access::AccessArgs;
 use self::decisions::DecisionsArgs;
 use self::findings::FindingsArgs;
+use self::pack::PackArgs;
+use self::standing::StandingArgs;
+use self::usage::UsageArgs;
 use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
@@ -21,6 +31,14 @@ pub enum ReportCommand {
     /// beside a grant, access and policies that nobody uses. Each with a way out. What you may not read is not looked for,
     /// and said. A binding or policy is noted as known by the annotation daypass.dev/accepted-finding: KIND: REASON.
     Findings(FindingsArgs),
+    /// Tell who got which access, how it was decided and how it ended.
+    Access(AccessArgs),
+    /// Tell what was done with access, and what was not used.
+    Usage(UsageArgs),
+    /// Tell what bindings give that Daypass did not make.
+    Standing(StandingArgs),
+    /// Write what an auditor asks for: every request of a time with its records, tests of order and ends, and how to verify it.
+    Pack(PackArgs),
 }
 
 /// Tells it.
@@ -31,5 +49,9 @@ pub async fn run(command: ReportCommand, console: &mut Console) -> Result<Exit, 
     match command {
         ReportCommand::Decisions(args) => decisions::run(args, console).await,
         ReportCommand::Findings(args) => findings::run(args, console).await,
+        ReportCommand::Access(args) => access::run(args, console).await,
+        ReportCommand::Usage(args) => usage::run(args, console).await,
+        ReportCommand::Standing(args) => standing::run(args, console).await,
+        ReportCommand::Pack(args) => pack::run(args, console).await,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`mod@read`] reads with the caller's own rights, the core says what of it is access, and [`row`] is how that is told.
 
-mod read;
+pub mod read;
 mod row;
 
 use clap::builder::NonEmptyStringValueParser;

@@ -22,7 +22,8 @@ use crate::runtime::clock::Clock;
 pub struct WhoRead {
     pub requests: Vec<AccessRequest>,
     has_all_requests: bool,
-    bindings: Vec<Observed>,
+    /// The bindings that hold in the place, of the kinds that could be listed.
+    pub bindings: Vec<Observed>,
     /// The kinds of bindings that could be listed.
     pub kinds: Vec<BindingKind>,
     roles: KnownRoles,
@@ -30,6 +31,18 @@ pub struct WhoRead {
 }
 
 impl WhoRead {
+    /// The kinds of bindings of a place that could not be listed, in words.
+    pub fn unread(&self, place: &Where) -> Option<String> {
+        let of_namespaces = format!("rolebindings{}", place.words());
+        let all = [
+            (BindingKind::RoleBinding, of_namespaces.as_str()),
+            (BindingKind::ClusterRoleBinding, "clusterrolebindings"),
+        ];
+        let unread: Vec<&str> =
+            all.into_iter().filter(|(kind, _)| !self.kinds.contains(kind)).map(|(_, words)| words).collect();
+        (!unread.is_empty()).then(|| unread.join(" and "))
+    }
+
     /// The same for the core.
     pub fn seen(&self) -> WhoSeen<'_> {
         WhoSeen {

@@ -1,0 +1,51 @@
+//! Who got which access, how it was decided and how it ended: counts with charts, and every grant of the time.
+
+use super::reading::{ReportScopeArgs, ScopeRead, counted, listed};
+use crate::cli::plugin::cluster::{Cluster, Connection};
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::exit::Exit;
+use crate::cli::plugin::output::console::Console;
+use crate::cli::plugin::output::document::{ReportDocument, ReportFormArgs};
+use crate::core::evidence::population::population;
+use crate::core::evidence::summary::{by_week, by_word};
+
+/// The command line of `report access`.
+#[derive(Debug, clap::Args)]
+pub struct AccessArgs {
+    #[command(flatten)]
+    scope: ReportScopeArgs,
+    #[command(flatten)]
+    form: ReportFormArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Tells it.
+///
+/// # Errors
+/// When neither the archive nor the requests can be read.
+pub async fn run(args: AccessArgs, console: &mut Console) -> Result<Exit, PluginError> {
+    let cluster = Cluster::connect(&args.connection).await?;
+    let read = args.scope.read(&cluster, console).await?;
+    super::print(&report(&read), args.form.form(), console);
+    Ok(Exit::Done)
+}
+
+/// The report.
+pub fn report(read: &ScopeRead) -> ReportDocument {
+    let grants = &read.grants;
+    let columns = ["beganAt", "requester", "role", "where", "risk", "policy", "approvers", "endedAt", "end", "uid"];
+    ReportDocument {
+        title: format!("Access{}", read.place.words()),
+        facts: read.facts(),
+        notes: Vec::new(),
+        parts: vec![
+            counted("What became of requests", "result", by_word(&population(&read.chains), "result")),
+            counted("Access that began, by week", "monday", by_week(grants, "beganAt")),
+            counted("Access that began, by role", "role", by_word(grants, "role")),
+            counted("Access that began, by person", "requester", by_word(grants, "requester")),
+            counted("How access ended", "end", by_word(grants, "end")),
+            listed("Every grant", grants, &columns),
+        ],
+    }
+}
