@@ -3,12 +3,13 @@
 //!
 //! Owns what the forms have in common; [`html`] is the page, and [`svg`] draws its bars. It must not know what a report is about.
 
-mod html;
-mod svg;
+pub mod html;
+pub mod svg;
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use super::console::Console;
 use super::table::Table;
 use super::text::{Text, TextSpan, Tone};
 use crate::core::report::csv;
@@ -66,6 +67,17 @@ impl ReportFormArgs {
 }
 
 impl ReportDocument {
+    /// Prints it in a form. For people, what bears on it stands beside it.
+    pub fn print(&self, form: ReportForm, console: &mut Console) {
+        match self.document(form) {
+            Some(document) => console.print(&document),
+            None => {
+                self.notes.iter().for_each(|note| console.note(note));
+                console.show(&self.text());
+            }
+        }
+    }
+
     /// Its text for programs, browsers and printers; none when it is for people at a terminal.
     pub fn document(&self, form: ReportForm) -> Option<String> {
         match form {

@@ -27,7 +27,7 @@ pub struct AccessArgs {
 pub async fn run(args: AccessArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let read = args.scope.read(&cluster, console).await?;
-    super::print(&report(&read), args.form.form(), console);
+    report(&read).print(args.form.form(), console);
     Ok(Exit::Done)
 }
 

@@ -36,7 +36,7 @@ pub async fn run(args: StandingArgs, console: &mut Console) -> Result<Exit, Plug
     let place = Where::of(&cluster, args.all_namespaces, &args.namespace);
     // Without a question about a right no role is read.
     let read = WhoReading { cluster: &cluster, place: &place, right: false, subject: true }.read(console).await?;
-    super::print(&report(&read, &place), args.form.form(), console);
+    report(&read, &place).print(args.form.form(), console);
     Ok(Exit::Done)
 }
 

@@ -39,7 +39,7 @@ pub async fn run(args: UsageArgs, console: &mut Console) -> Result<Exit, PluginE
         Ok(answers) => (table_of(&answers), Vec::new()),
         Err(why) => (table_of(&[]), vec![format!("The use of access was not read: {why}")]),
     };
-    super::print(&report(&read, &uses, notes), args.form.form(), console);
+    report(&read, &uses, notes).print(args.form.form(), console);
     Ok(Exit::Done)
 }
 

@@ -50,7 +50,10 @@ fn origin(made: &Quarter) -> PackOrigin {
 }
 
 fn pack(count: usize) -> EvidencePack {
-    let made = quarter(count);
+    pack_of(&quarter(count))
+}
+
+fn pack_of(made: &Quarter) -> EvidencePack {
     let used = |(cluster, uid): (String, String)| {
         json!({ "cluster": cluster, "request": uid, "known": "Used", "why": "so", "calls": 3, "refused": 0, "beside": 0,
             "first": "2026-07-01T10:00:00Z", "last": null, "open": 0, "rows": [] })
@@ -64,7 +67,7 @@ fn pack(count: usize) -> EvidencePack {
         texts: made.texts.clone(),
         bindings: Ok(vec![(&binding).into()]),
         activity: Ok(answers),
-        ..blank(origin(&made), ControlTable::built_in().unwrap())
+        ..blank(origin(made), ControlTable::built_in().unwrap())
     };
     EvidencePack::of(input)
 }
@@ -272,5 +275,28 @@ fn a_changed_record_is_found_though_its_digest_is_made_anew() {
         all[at] = record.to_string();
         let (whole, said) = altered.with("records.jsonl", (all.join("\n") + "\n").as_bytes(), true);
         assert!(!whole, "line {at}: {said}");
+    }
+}
+
+/// Whoever makes all tables anew must make the whole chain anew too.
+#[test]
+fn a_record_that_does_not_follow_is_found_though_the_whole_pack_is_made_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (made, mut sampled) = (quarter(25), Sampled(SEED));
+    for round in 0..6 {
+        let mut other = Quarter { links: made.links.clone(), texts: made.texts.clone(), ..made };
+        let at = sampled.below(other.links.len() - 1);
+        let follows = other.links[at + 1].record.index > 0;
+        if round % 2 == 0 && follows {
+            other.links.remove(at);
+        } else {
+            let at = if follows { at } else { at + 1 };
+            other.links[at].record.message = Some("It never happened.".to_owned());
+            other.links[at].line = other.links[at].record.bytes();
+        }
+        let place = folder.path().join(round.to_string());
+        PackPlace::free(&place).unwrap().write(&pack_of(&other)).unwrap();
+        let (whole, said) = checked(&place);
+        assert!(!whole && said.contains("its chain is not whole"), "round {round}, link {at}: {said}");
     }
 }
