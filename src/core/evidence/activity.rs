@@ -12,11 +12,11 @@ pub static ACTIVITY: TableSchema = TableSchema {
     row: "A request whose access began, and what the archive knows of its use.",
     columns: &[
         ("uid", "UID of the request."),
-        ("known", "Whether it was used, in the word of the archive."),
+        ("known", "Whether it was used, as the archive says: Used, Redundant, NotUsed or Unknown."),
         ("why", "Why that is so, or cannot be said."),
         ("calls", "Calls that the access allowed."),
         ("refused", "Calls of it that were refused."),
-        ("beside", "Calls that other access of the same person allowed as well."),
+        ("beside", "Calls that other access allowed their requester as well."),
         ("first", "The first call."),
         ("last", "The last call."),
         ("open", "Streams that are open."),

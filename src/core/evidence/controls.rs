@@ -186,8 +186,10 @@ mod tests {
         let told = |tables: &[&EvidenceTable]| {
             results(&controls, tables).rows.into_iter().map(|row| row[5].clone()).collect::<Vec<_>>()
         };
-        assert_eq!(told(&[&grants]), ["operated 2 of 3 times", "not read", ""]);
+        let twice = crate::core::evidence::measures::MeasureCount { operated: 2, of: 3 }.to_string();
+        assert_eq!(told(&[&grants]), [twice.as_str(), "not read", ""]);
         let none = EvidenceTable::new(&crate::core::evidence::grants::GRANTS, Vec::new());
-        assert_eq!(told(&[&none]), ["did not occur", "not read", ""]);
+        let never = crate::core::evidence::measures::MeasureCount { operated: 0, of: 0 }.to_string();
+        assert_eq!(told(&[&none]), [never.as_str(), "not read", ""]);
     }
 }

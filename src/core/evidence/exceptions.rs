@@ -10,7 +10,7 @@ use crate::api::record::{Record, RecordKind};
 /// The table.
 pub static EXCEPTIONS: TableSchema = TableSchema {
     file: "exceptions.csv",
-    row: "Something that was not the plain way of a request.",
+    row: "Something beside the plain way from asking to the end.",
     columns: &[
         ("uid", "UID of the request."),
         ("at", "When it was recorded; of what no record says, `at` of the last record."),

@@ -20,11 +20,11 @@ use crate::core::policies::seats::{Seating, seat};
 /// The table.
 pub static GRANTS: TableSchema = TableSchema {
     file: "grants.csv",
-    row: "Access that began in the life of a request of the population, or an extension that moved the end of another.",
+    row: "Access that began by a row of the population, or an extension that moved another end.",
     columns: &[
         ("uid", "UID of the request."),
         ("requester", "Who got access."),
-        ("role", "Kind and name of the role."),
+        ("role", "The role, by kind and name."),
         ("where", "Namespaces, labels of namespaces, or * for the whole cluster."),
         ("risk", "How much harm it can do, as judged then."),
         ("breakGlass", "Whether it began without approval, as an emergency."),

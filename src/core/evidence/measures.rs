@@ -54,7 +54,7 @@ pub static MEASURES: [EvidenceMeasure; 14] = [
     },
     EvidenceMeasure {
         name: "refused-without-access",
-        words: "a request that was refused got no access",
+        words: "what was refused got no access",
         file: "population.csv",
         of: ("result", &["Denied", "Lapsed", "Failed"]),
         held: ("began", &["no"]),

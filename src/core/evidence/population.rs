@@ -15,7 +15,7 @@ pub static POPULATION: TableSchema = TableSchema {
         ("namespace", "Namespace of the request."),
         ("name", "Name of the request."),
         ("requester", "Who asked. Empty: the cluster did not say."),
-        ("role", "Kind and name of the role asked for."),
+        ("role", "The role asked for, by kind and name."),
         ("where", "Namespaces, labels of namespaces, or * for the whole cluster."),
         ("breakGlass", "Whether it was asked for as an emergency."),
         ("extends", "Name of the running request whose end it asks to move."),

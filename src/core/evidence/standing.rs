@@ -16,7 +16,7 @@ pub static STANDING: TableSchema = TableSchema {
     columns: &[
         ("subjectKind", "User, Group or ServiceAccount."),
         ("subject", "Name of the subject; of a ServiceAccount with its namespace."),
-        ("role", "Kind and name of the role."),
+        ("role", "The role, by kind and name."),
         ("namespace", "Where it holds. Empty: in the whole cluster."),
         ("binding", "Kind and name of the binding."),
         ("createdAt", "When the binding was made."),

@@ -7,6 +7,7 @@ pub mod html;
 pub mod svg;
 
 use clap::ValueEnum;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::console::Console;
@@ -98,10 +99,10 @@ impl ReportDocument {
                 text.line(TextSpan::new("none", Tone::Dim));
                 continue;
             }
-            let heads: Vec<String> = part.heads.iter().map(|head| head.to_uppercase()).collect();
+            let heads: Vec<String> = part.heads.iter().map(|head| in_words(head).to_uppercase()).collect();
             let mut table = Table::new(&heads.iter().map(String::as_str).collect::<Vec<_>>());
             for row in &part.rows {
-                table.row(row.iter().map(|cell| cell.clone().into()).collect());
+                table.row(row.iter().map(|cell| to_the_second(cell).unwrap_or_else(|| cell.clone()).into()).collect());
             }
             text.extend(table.text());
         }
@@ -132,6 +133,21 @@ impl ReportPart {
         };
         json!({ "title": self.title, "rows": self.rows.iter().map(row).collect::<Vec<_>>() })
     }
+}
+
+/// A head for people: `beganAt` as `began at`.
+fn in_words(head: &str) -> String {
+    let letter = |letter: char| match letter.is_ascii_uppercase() {
+        true => format!(" {}", letter.to_ascii_lowercase()),
+        false => letter.to_string(),
+    };
+    head.chars().map(letter).collect()
+}
+
+/// An instant for people, who need no parts of a second; none when the cell is none.
+fn to_the_second(cell: &str) -> Option<String> {
+    let instant: Timestamp = cell.parse().ok()?;
+    Some(Timestamp::from_second(instant.as_second()).ok()?.to_string())
 }
 
 #[cfg(test)]
@@ -167,6 +183,13 @@ mod tests {
         assert!(page.contains("default-src 'none'"), "{page}");
         assert_eq!(page.matches("<table").count(), page.matches("</table>").count());
         assert_eq!(page.matches("<svg").count(), 1, "bars for what has rows alone");
+    }
+
+    #[test]
+    fn people_are_told_words_and_seconds() {
+        assert_eq!((in_words("beganAt"), in_words("uid")), ("began at".to_owned(), "uid".to_owned()));
+        assert_eq!(to_the_second("2026-07-01T00:00:00.999999Z").as_deref(), Some("2026-07-01T00:00:00Z"));
+        assert_eq!(to_the_second("7"), None);
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub fn report(read: &ScopeRead, uses: &EvidenceTable, notes: Vec<String>) -> Rep
     let by_uid: BTreeMap<&str, &Vec<String>> = uses.rows.iter().map(|row| (uses.cell(row, "uid"), row)).collect();
     let grants = &read.grants;
     let (mut unused, mut rows) = (BTreeMap::<String, usize>::new(), Vec::new());
-    for grant in &grants.rows {
+    // An extension has no use of its own.
+    for grant in grants.rows.iter().filter(|grant| grants.cell(grant, "end") != "moved") {
         let of_use = by_uid.get(grants.cell(grant, "uid"));
         let used = |column: &str| of_use.map_or("", |row| uses.cell(row, column)).to_owned();
         if used("known") == "NotUsed" {

@@ -3,7 +3,7 @@
 //! Owns what a page looks like, on a screen and on paper. Whatever stands in a cell was written by somebody else, so it is
 //! spelled and escaped.
 
-use super::{ReportDocument, ReportPart, svg};
+use super::{ReportDocument, ReportPart, in_words, svg, to_the_second};
 use crate::cli::plugin::output::text::visible;
 
 /// Nothing may be loaded, and only the style of the page itself counts.
@@ -54,10 +54,14 @@ fn table(part: &ReportPart, title: &str) -> String {
     let class = |column: usize| if is_number.get(column) == Some(&true) { " class=\"number\"" } else { "" };
     let heads = part.heads.iter().enumerate();
     let heads: String =
-        heads.map(|(at, head)| format!("<th scope=\"col\"{}>{}</th>", class(at), escaped(head))).collect();
+        heads.map(|(at, head)| format!("<th scope=\"col\"{}>{}</th>", class(at), escaped(&in_words(head)))).collect();
     let row = |row: &Vec<String>| {
         let cells = row.iter().enumerate();
-        let cells: String = cells.map(|(at, cell)| format!("<td{}>{}</td>", class(at), escaped(cell))).collect();
+        let cell = |(at, cell): (usize, &String)| match to_the_second(cell) {
+            Some(instant) => format!("<td class=\"at\">{instant}</td>"),
+            None => format!("<td{}>{}</td>", class(at), escaped(cell)),
+        };
+        let cells: String = cells.map(cell).collect();
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = part.rows.iter().map(row).collect();
@@ -69,8 +73,8 @@ fn table(part: &ReportPart, title: &str) -> String {
 }
 
 fn is_of_numbers(part: &ReportPart, column: usize) -> bool {
-    let number = |cell: &String| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    part.rows.iter().all(|row| row.get(column).is_some_and(number))
+    let cells = || part.rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty());
+    cells().all(|cell| cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')) && cells().next().is_some()
 }
 
 /// Text for an element or an attribute: spelled where it could deceive, and escaped.

@@ -9,10 +9,10 @@ const MOST: usize = 24;
 /// Sizes in the units of the drawing.
 const WIDTH: usize = 640;
 const ROW: usize = 24;
-const NAMES: usize = 220;
+const NAMES: usize = 264;
 const NUMBERS: usize = 56;
 /// Most letters of a name beside a bar.
-const LETTERS: usize = 30;
+const LETTERS: usize = 26;
 
 /// Bars of names and numbers, the first at the top; nothing when all are 0.
 pub fn bars(title: &str, all: &[(String, u64)]) -> String {
