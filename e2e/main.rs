@@ -55,6 +55,7 @@ mod receiver;
 mod record;
 mod recur;
 mod release;
+mod review;
 mod revoke;
 mod rights;
 mod risk_table;
@@ -151,6 +152,7 @@ fn trials() -> Vec<Trial> {
         archive::trials(),
         picture::trials(),
         receiver::trials(),
+        review::trials(),
         examples::trials(),
         uninstall::trials(),
         chart::trials(),

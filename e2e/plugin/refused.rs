@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 32] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 41] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -92,6 +92,19 @@ const COMMANDS: [(&str, &[&str], FailureTold); 32] = [
     ),
     ("report standing", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("report pack", &["--from=1d", "--file=target/never-made"], FailureTold::Error(1, WHO)),
+    ("report review", &["h2"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
+    (
+        "review start",
+        &["h2", "--due=4w", "--owner=carol", "-A", "--yes"],
+        FailureTold::Error(1, "list accessrequests in all namespaces"),
+    ),
+    ("review list", &[], FailureTold::Error(1, "list campaigns.archive.daypass.dev")),
+    ("review show", &["h2"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
+    ("review confirm", &["h2", "abc", "-m", "x", "--yes"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
+    ("review remove", &["h2", "abc", "-m", "x", "--yes"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
+    ("review look", &["h2"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
+    ("review close", &["h2", "-m", "x", "--yes"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
+    ("review export", &["h2"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
     ("who", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("pending", &["-A"], FailureTold::Error(1, WHO)),
     ("approve", &["fix", "--yes"], FailureTold::Error(1, WHO)),

@@ -32,6 +32,9 @@ pub const CONFIRM: &str = "daypass.dev/confirm";
 /// Annotation of a binding or a policy: findings about it that somebody knows of, a line for each kind: `KIND: REASON`. They
 /// are told all the same, with the reason. Whoever may write the object may write it.
 pub const ACCEPTED_FINDING: &str = "daypass.dev/accepted-finding";
+/// Annotation of a namespace or a policy: who reviews access there, with commas between them: NAME, group/NAME or
+/// serviceaccount/NAMESPACE/NAME. A review campaign reads it once, when it is started.
+pub const OWNER: &str = "daypass.dev/owner";
 
 /// What Events name as their source.
 pub const REPORTING_CONTROLLER: &str = "daypass.dev/controller";

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod activity;
+pub mod campaign;
 pub mod conditions;
 mod crd;
 pub mod delivery;

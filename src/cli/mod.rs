@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::api;
+use crate::api::campaign::{CAMPAIGN_SCHEMA_FILE, campaign_schema_as_json};
 use crate::controller::error::Error as ControllerError;
 use crate::core::notice;
 use crate::notify::routes::BadRoutes;
@@ -111,7 +112,8 @@ impl Cli {
             Command::Stamp(args) => stamp::run(args).await,
             Command::Crds { out } => write_all(&out, api::crds_as_yaml()?),
             Command::RecordSchema { out } => {
-                write_all(&out, [(api::record::SCHEMA_FILE.to_owned(), api::record::schema_as_json())])
+                let campaigns = (CAMPAIGN_SCHEMA_FILE.to_owned(), campaign_schema_as_json());
+                write_all(&out, [(api::record::SCHEMA_FILE.to_owned(), api::record::schema_as_json()), campaigns])
             }
             Command::NoticeSchema { out } => {
                 write_all(&out, [(notice::NOTICE_SCHEMA_FILE.to_owned(), notice::notice_schema_as_json())])

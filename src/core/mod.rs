@@ -16,12 +16,14 @@
 //! | [`report`] | Events, explanations, findings in policies |
 //! | [`insight`] | Findings: who has too much, what is used, what could be asked for instead |
 //! | [`evidence`] | What an auditor asks for, from records: tables, tests and their results |
+//! | [`campaign`] | Review campaigns: what owners confirm or remove by a date, and how that stands |
 //! | [`notice`] | What of a request is told to people who are not looking |
 //!
 //! A room uses those above it and none below. The tests in `laws` hold that, the purity, and ten properties over a
 //! simulated cluster.
 
 pub mod activity;
+pub mod campaign;
 pub mod decision;
 pub mod evidence;
 pub mod guard;

@@ -3,8 +3,10 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::who::campaigners::{CAMPAIGNS, CLOSE, DECISIONS, LOOK};
 use super::super::who::readers::{ACTIVITY, FINDINGS, GROUP, READS, RESOURCE, VERSION};
 use super::answer;
+use super::campaigns::KIND;
 
 /// `GET /apis`.
 pub async fn groups() -> Response {
@@ -21,11 +23,16 @@ pub async fn group() -> Response {
 /// `GET /apis/GROUP/VERSION`.
 pub async fn resources() -> Response {
     let resource = |name: &str, one: &str, namespaced: bool, kind: &str| json!({ "name": name, "singularName": one, "namespaced": namespaced, "kind": kind, "verbs": ["list"] });
+    let of_campaigns = |below: &str, verbs: &[&str]| json!({ "name": format!("{CAMPAIGNS}{below}"), "singularName": "campaign", "namespaced": false, "kind": KIND, "verbs": verbs });
     let all = [
         resource(RESOURCE, "record", true, "Record"),
         resource(ACTIVITY, "activity", true, "Activity"),
         resource(FINDINGS, "finding", false, "Finding"),
         resource(READS, "read", false, "Read"),
+        of_campaigns("", &["create", "get", "list"]),
+        of_campaigns(&format!("/{DECISIONS}"), &["create"]),
+        of_campaigns(&format!("/{LOOK}"), &["update"]),
+        of_campaigns(&format!("/{CLOSE}"), &["update"]),
     ];
     let list = json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{GROUP}/{VERSION}"),

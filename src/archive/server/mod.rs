@@ -1,11 +1,13 @@
 //! How the archive is called: HTTP/1.1 over TLS.
 //!
-//! Owns the routes. Writers call [`writing`] with their token, feeds of audit events [`feeding`]; the API server calls [`reading`] for people. Who calls is for
+//! Owns the routes. Writers call [`writing`] with their token, feeds of audit events [`feeding`]; the API server calls [`reading`] for people, and [`campaigns`] for
+//! those who review access. Who calls is for
 //! [`super::who`], the port and its bounds for [`door`].
 
 pub mod activity;
 pub mod answer;
 pub mod audit;
+pub mod campaigns;
 pub mod discovery;
 pub mod door;
 pub mod export;
@@ -22,7 +24,7 @@ pub mod writing;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use kube::Client;
 use tokio::sync::Semaphore;
 
@@ -80,6 +82,11 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/apis/archive.daypass.dev/v1/findings", get(activity::findings))
         .route("/apis/archive.daypass.dev/v1/reads", get(reads::list))
         .route("/apis/archive.daypass.dev/v1/texts/{digest}", get(reading::text))
+        .route("/apis/archive.daypass.dev/v1/campaigns", get(campaigns::list).post(campaigns::start))
+        .route("/apis/archive.daypass.dev/v1/campaigns/{name}", get(campaigns::get))
+        .route("/apis/archive.daypass.dev/v1/campaigns/{name}/decisions", post(campaigns::decide))
+        .route("/apis/archive.daypass.dev/v1/campaigns/{name}/look", put(campaigns::look))
+        .route("/apis/archive.daypass.dev/v1/campaigns/{name}/close", put(campaigns::close))
         .route("/openapi.json", get(async || answer::json(OPENAPI.to_owned())))
         .with_state(desk)
 }

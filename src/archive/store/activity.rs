@@ -179,6 +179,7 @@ impl ArchiveStore {
         Ok(write_findings(&self.rows(vec![tables::findings(now)]).await?))
     }
 
+    /// All that is found by these, one behind the other.
     pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.rows(statements).await,

@@ -4,6 +4,7 @@
 //! in [`search`], tables in [`schema`]. It must not judge what arrives: [`super::judge`] does.
 
 pub mod activity;
+pub mod campaign;
 #[cfg(test)]
 mod lives;
 pub mod postgres;

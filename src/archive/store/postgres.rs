@@ -153,6 +153,22 @@ impl PostgresStore {
         Ok(transaction.commit().await?)
     }
 
+    /// Writes all of these, unless the first of them writes nothing.
+    pub(super) async fn keep_new(&self, statements: Vec<Statement>) -> Result<bool, StoreError> {
+        let mut place = self.writer.lock().await;
+        let client = self.connected(&mut place).await?;
+        let transaction = client.transaction().await?;
+        for (index, statement) in statements.iter().enumerate() {
+            let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();
+            let written = transaction.execute(&statement.sql, &values).await?;
+            if index == 0 && written == 0 {
+                return Ok(false);
+            }
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     /// All that is found by these, one behind the other.
     pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         let mut place = self.reader().await;

@@ -3,7 +3,7 @@
 //! Owns the steps. They go forward only, and one that is released is never changed. `record.n` is the place of a record in
 //! the archive: later ones have higher numbers, and those of one request follow its order. `request.closed` is as
 //! `core::record::v1::closes` says of any of its records. What is kept of activity is by the UID of a request, which may come
-//! before its first record does.
+//! before its first record does. What happened in a review campaign has its place in it once, and is never written over.
 
 use super::StoreError;
 
@@ -80,6 +80,12 @@ CREATE TABLE read_log (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, last_at INTEG
     calls INTEGER NOT NULL);
 CREATE INDEX read_log_last ON read_log (last_at);
 ",
+    "
+CREATE TABLE campaign_entry (cluster TEXT NOT NULL, campaign TEXT NOT NULL, idx INTEGER NOT NULL, at INTEGER NOT NULL,
+    kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (cluster, campaign, idx));
+CREATE INDEX campaign_entry_kind ON campaign_entry (cluster, kind, at);
+CREATE TABLE campaign_text (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -147,6 +153,12 @@ CREATE TABLE read_log (n BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY, at BIG
     username TEXT NOT NULL, resource TEXT NOT NULL, place TEXT NOT NULL, query TEXT NOT NULL, purpose TEXT NOT NULL,
     row_count BIGINT NOT NULL, calls BIGINT NOT NULL);
 CREATE INDEX read_log_last ON read_log (last_at);
+",
+    "
+CREATE TABLE campaign_entry (cluster TEXT NOT NULL, campaign TEXT NOT NULL, idx BIGINT NOT NULL, at BIGINT NOT NULL,
+    kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (cluster, campaign, idx));
+CREATE INDEX campaign_entry_kind ON campaign_entry (cluster, kind, at);
+CREATE TABLE campaign_text (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
 ",
 ];
 

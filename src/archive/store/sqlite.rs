@@ -43,20 +43,11 @@ impl std::fmt::Debug for SqliteStore {
 
 /// Something for the writer, and where its answer goes.
 enum Job {
+    Records { cluster: String, delivery: Delivery, answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>> },
+    Activity { arrived: ArrivedActivity, answer: oneshot::Sender<Result<Taken, StoreError>> },
     /// Whatever is to be written, all at once.
-    Statements {
-        statements: Vec<Statement>,
-        answer: oneshot::Sender<Result<(), StoreError>>,
-    },
-    Records {
-        cluster: String,
-        delivery: Delivery,
-        answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>>,
-    },
-    Activity {
-        arrived: ArrivedActivity,
-        answer: oneshot::Sender<Result<Taken, StoreError>>,
-    },
+    Statements { statements: Vec<Statement>, answer: oneshot::Sender<Result<(), StoreError>> },
+    New { statements: Vec<Statement>, answer: oneshot::Sender<Result<bool, StoreError>> },
 }
 
 impl SqliteStore {
@@ -109,6 +100,13 @@ impl SqliteStore {
     pub(super) async fn write(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.jobs.send(Job::Statements { statements, answer }).map_err(|_| StoreError::Ended)?;
+        answered.await.map_err(|_| StoreError::Ended)?
+    }
+
+    /// Writes all of these, unless the first of them writes nothing.
+    pub(super) async fn keep_new(&self, statements: Vec<Statement>) -> Result<bool, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::New { statements, answer }).map_err(|_| StoreError::Ended)?;
         answered.await.map_err(|_| StoreError::Ended)?
     }
 
@@ -245,6 +243,9 @@ fn write(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
             Job::Activity { arrived, answer } => {
                 let _ = answer.send(at_once(connection, |transaction| take_activity(transaction, &mut books, arrived)));
             }
+            Job::New { statements, answer } => {
+                let _ = answer.send(at_once(connection, |transaction| keep_new(transaction, statements)));
+            }
         }
     }
 }
@@ -286,6 +287,16 @@ fn execute(transaction: &Transaction<'_>, statements: Vec<Statement>) -> Result<
         transaction.prepare_cached(&statement.sql)?.execute(params_from_iter(statement.values))?;
     }
     Ok(())
+}
+
+fn keep_new(transaction: &Transaction<'_>, statements: Vec<Statement>) -> Result<bool, StoreError> {
+    for (index, statement) in statements.into_iter().enumerate() {
+        let written = transaction.prepare_cached(&statement.sql)?.execute(params_from_iter(statement.values))?;
+        if index == 0 && written == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn rows(connection: &Connection, statements: &[Statement]) -> Result<Vec<FoundRow>, StoreError> {

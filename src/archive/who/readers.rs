@@ -42,6 +42,14 @@ pub async fn may_list(
         namespace: namespace.map(str::to_owned),
         ..ResourceAttributes::default()
     };
+    may(client, reader, attributes).await
+}
+
+/// Whether this person may do something with a resource.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn may(client: &Client, reader: &ArchiveReader, attributes: ResourceAttributes) -> kube::Result<bool> {
     let spec = SubjectAccessReviewSpec {
         user: Some(reader.username.clone()),
         uid: reader.uid.clone(),

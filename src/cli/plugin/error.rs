@@ -10,6 +10,7 @@ use super::output::format::FormatError;
 use super::reach::failure::{ReachError, reason};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::AccessRequest;
+use crate::archive::who::campaigners::CAMPAIGNS;
 
 /// Files or documents that cannot be used: every fault, with the file and field.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +139,14 @@ pub enum PluginError {
         request: String,
         /// Why not.
         why: String,
+    /// Nothing keeps campaigns in this cluster.
+    #[error(
+        "cannot {what}: Daypass is not installed in this cluster, or without its archive, which keeps review campaigns: have an \
+         admin install its chart with archive.enabled, or choose another cluster with --context"
+    )]
+    NoCampaigns {
+        /// Verb and resource.
+        what: String,
     },
     /// A stored request that is not as its CRD says.
     #[error("request {namespace}/{name} cannot be read: {problem}")]
@@ -328,7 +337,11 @@ fn is_not_served(what: &str, status: &Status) -> bool {
 /// cluster takes a ClusterRoleBinding.
 fn who_has_it(said: &str) -> &'static str {
     let is_about = |resource: &str| said.contains(&format!("resource \"{resource}\""));
-    if is_about("accesspolicies") {
+    if is_about("campaigns/decisions") {
+        "bind you to ClusterRole daypass-archive-owner, which has that right"
+    } else if [CAMPAIGNS, "campaigns/look", "campaigns/close"].into_iter().any(is_about) {
+        "bind you to ClusterRole daypass-archive-campaigns, which starts and closes them, or daypass-archive-owner, which decides"
+    } else if is_about("accesspolicies") {
         "add you to readers.subjects in the values of the chart, which binds you to ClusterRole daypass-reader, which has that right"
     } else if is_about("rolebindings") || is_about("clusterrolebindings") {
         "bind you to ClusterRole daypass-auditor, which has that right"

@@ -4,7 +4,7 @@
 //! talks to the API server, [`contexts`] asks several clusters at once, [`identity`] asks who the caller is, [`refused`] reads
 //! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
 //! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`history`], [`who`], [`explain`],
-//! [`policy`], [`run`], [`notify`], [`ui`].
+//! [`policy`], [`review`], [`run`], [`notify`], [`ui`].
 //!
 //! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
@@ -28,6 +28,7 @@ pub mod reach;
 pub mod refused;
 pub mod report;
 pub mod requests;
+pub mod review;
 pub mod roles;
 pub mod run;
 pub mod see;
@@ -74,6 +75,9 @@ enum Command {
     /// Tell what happened in sum.
     #[command(subcommand)]
     Report(report::ReportCommand),
+    /// Review access: owners confirm or remove what people have for good, and policies, by a date.
+    #[command(subcommand)]
+    Review(review::CampaignCommand),
     /// Tell who can do what now, until when and through which request.
     Who(who::WhoArgs),
     /// List what waits for your decision, what is due first at the top.
@@ -138,6 +142,7 @@ impl Plugin {
             Command::History(args) => history::run(args, console).await,
             Command::Activity(args) => activity::run(args, console).await,
             Command::Report(command) => report::run(command, console).await,
+            Command::Review(command) => review::run(command, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::ReviewCommand::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::ReviewCommand::Deny, console).await,

@@ -18,7 +18,7 @@ const PARTS: [(&str, &[&str]); 9] = [
     ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify", "page"]),
 ];
 /// The rooms of the core: each may use those before it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "model",
     "guard",
     "rbac",
@@ -30,6 +30,7 @@ const ROOMS: [&str; 12] = [
     "report",
     "insight",
     "evidence",
+    "campaign",
     "notice",
 ];
 

@@ -198,7 +198,7 @@ pub fn is_active(request: &AccessRequest) -> bool {
 }
 
 /// A user or service account by its username.
-fn as_subject(username: &str) -> Subject {
+pub fn as_subject(username: &str) -> Subject {
     let (kind, name, namespace) = match service_account(username) {
         Some((namespace, name)) => (SubjectKind::ServiceAccount, name, Some(namespace.to_owned())),
         None => (SubjectKind::User, username, None),

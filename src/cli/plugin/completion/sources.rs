@@ -82,12 +82,15 @@ const EVERYWHERE: [(&str, NameSource); 10] = [
     ("person", NameSource::Requesters),
 ];
 /// Names of values that nobody can list.
-const FREE_TEXT: [&str; 15] = [
+const FREE_TEXT: [&str; 18] = [
+    "CAMPAIGN",
     "COMMAND",
     "DURATION",
     "GROUP",
+    "ITEM",
     "KEY=VALUE",
     "NUMBER",
+    "OWNER",
     "RIGHT",
     "ROLES",
     "RULE",

@@ -175,7 +175,7 @@ pub async fn why(cluster: &Cluster, error: PluginError) -> NoArchive {
 ///
 /// # Errors
 /// When the API server does not say.
-async fn is_served(cluster: &Cluster) -> Result<bool, PluginError> {
+pub async fn is_served(cluster: &Cluster) -> Result<bool, PluginError> {
     let group: Result<Value, PluginError> = get(cluster, "ask which APIs are served", &format!("/apis/{GROUP}")).await;
     match group {
         Ok(_) => Ok(true),

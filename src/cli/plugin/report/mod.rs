@@ -1,6 +1,7 @@
 //! `kubectl daypass report`: what records say in sum. [`decisions`] is where requests wait for people, and for how long;
 //! [`findings`] is what stands out in who may do what. [`pack`] makes the files that an auditor asks for. [`access`], [`usage`]
 //! and [`standing`] count who got what, what was done with it, and what others than Daypass gave; [`reading`] reads for them.
+//! What owners said in a review campaign, [`show`] tells.
 //!
 //! It must not judge people: it counts.
 
@@ -21,6 +22,7 @@ use self::usage::UsageArgs;
 use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
+use super::review::show::{self, CampaignShowArgs};
 
 /// What to report on.
 #[derive(Debug, clap::Subcommand)]
@@ -39,6 +41,8 @@ pub enum ReportCommand {
     Standing(StandingArgs),
     /// Write what an auditor asks for: every request of a time with its records, tests of order and ends, and how to verify it.
     Pack(PackArgs),
+    /// Tell what owners decided in a review campaign, when, and what is open.
+    Review(CampaignShowArgs),
 }
 
 /// Tells it.
@@ -53,5 +57,6 @@ pub async fn run(command: ReportCommand, console: &mut Console) -> Result<Exit, 
         ReportCommand::Usage(args) => usage::run(args, console).await,
         ReportCommand::Standing(args) => standing::run(args, console).await,
         ReportCommand::Pack(args) => pack::run(args, console).await,
+        ReportCommand::Review(args) => show::run(args, console).await,
     }
 }
