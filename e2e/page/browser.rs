@@ -13,6 +13,7 @@ mod opening;
 mod people;
 mod reading;
 mod reports;
+pub mod reviews;
 mod scripts;
 mod sentences;
 

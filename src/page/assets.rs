@@ -48,6 +48,7 @@ pub const ASSETS: &[PageAsset] = &[
     asset!(SCRIPT, "records.js"),
     asset!(SCRIPT, "request.js"),
     asset!(SCRIPT, "requests.js"),
+    asset!(SCRIPT, "reviews.js"),
     asset!(SCRIPT, "route.js"),
     asset!(SCRIPT, "sending.js"),
     asset!(SCRIPT, "shell.js"),

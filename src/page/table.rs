@@ -53,7 +53,7 @@ pub enum TableDeed {
     Read,
     /// It reads, and goes on for as long as it may.
     Watch,
-    /// It asks for access, or tries to.
+    /// It asks for access, or tries to; or it decides in a review campaign.
     Ask,
     /// It writes the caller's own review.
     Review,
@@ -94,6 +94,8 @@ fn rows() -> Vec<Row> {
     let in_namespace = [Word("namespaces"), Namespace, Word(REQUESTS)];
     let one = [&in_namespace[..], &[Name]].concat();
     let ask = Row { method: Method::POST, path: of(GROUP, &in_namespace), keys: &["dryRun"] };
+    let decisions = of(ARCHIVE, &[Word("campaigns"), Name, Word("decisions")]);
+    let decide = Row { method: Method::POST, path: decisions, keys: &[] };
     let status = of(GROUP, &[&one[..], &[Word("status")]].concat());
     vec![
         get(of(GROUP, &[Word(REQUESTS)]), OF_WATCH),
@@ -107,6 +109,9 @@ fn rows() -> Vec<Row> {
         get(of(ARCHIVE, &[Word("namespaces"), Namespace, Word("activity")]), &["request"]),
         get(of(ARCHIVE, &[Word("records")]), OF_RECORDS),
         get(of(ARCHIVE, &[Word("namespaces"), Namespace, Word("records")]), OF_RECORDS),
+        get(of(ARCHIVE, &[Word("campaigns")]), &[]),
+        get(of(ARCHIVE, &[Word("campaigns"), Name]), &[]),
+        decide,
     ]
 }
 
@@ -230,6 +235,9 @@ mod tests {
                 "apis/archive.daypass.dev/v1/namespaces/shop/records?since=2026-11-23T12%3A00%3A00Z".to_owned(),
                 TableDeed::Read,
             ),
+            ("GET", "apis/archive.daypass.dev/v1/campaigns".to_owned(), TableDeed::Read),
+            ("GET", "apis/archive.daypass.dev/v1/campaigns/2027-h1".to_owned(), TableDeed::Read),
+            ("POST", "apis/archive.daypass.dev/v1/campaigns/2027-h1/decisions".to_owned(), TableDeed::Ask),
         ] {
             let made = TableCall { method: method.parse().unwrap(), target: format!("/{target}"), deed };
             assert_eq!(of(method, &format!("/k/{target}")), Ok(made), "{method} {target}");
@@ -265,6 +273,10 @@ mod tests {
             ("POST", "/k/apis/daypass.dev/v1alpha1/accessrequests"),
             ("POST", "/k/apis/daypass.dev/v1alpha1/accesspolicies"),
             ("PATCH", "/k/apis/daypass.dev/v1alpha1/accesspolicies/p"),
+            ("POST", "/k/apis/archive.daypass.dev/v1/campaigns"),
+            ("GET", "/k/apis/archive.daypass.dev/v1/campaigns/h1/decisions"),
+            ("PUT", "/k/apis/archive.daypass.dev/v1/campaigns/h1/close"),
+            ("PUT", "/k/apis/archive.daypass.dev/v1/campaigns/h1/look"),
             ("OPTIONS", requests),
             ("HEAD", requests),
         ] {

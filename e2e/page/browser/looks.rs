@@ -16,8 +16,8 @@ use crate::harness::plugin::only_request;
 use crate::harness::users::{ALICE, BOB, CAROL, EVE};
 
 /// Width and height of a phone.
-const PHONE: (u32, u32) = (390, 844);
-const SCREEN: (u32, u32) = (1280, 900);
+pub(super) const PHONE: (u32, u32) = (390, 844);
+pub(super) const SCREEN: (u32, u32) = (1280, 900);
 /// How wide a sheet of paper is, in the pixels of a browser.
 const PAPER: u32 = 794;
 /// What is opened for more than the usual.

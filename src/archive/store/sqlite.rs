@@ -43,11 +43,24 @@ impl std::fmt::Debug for SqliteStore {
 
 /// Something for the writer, and where its answer goes.
 enum Job {
-    Records { cluster: String, delivery: Delivery, answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>> },
-    Activity { arrived: ArrivedActivity, answer: oneshot::Sender<Result<Taken, StoreError>> },
+    Records {
+        cluster: String,
+        delivery: Delivery,
+        answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>>,
+    },
+    Activity {
+        arrived: ArrivedActivity,
+        answer: oneshot::Sender<Result<Taken, StoreError>>,
+    },
     /// Whatever is to be written, all at once.
-    Statements { statements: Vec<Statement>, answer: oneshot::Sender<Result<(), StoreError>> },
-    New { statements: Vec<Statement>, answer: oneshot::Sender<Result<bool, StoreError>> },
+    Statements {
+        statements: Vec<Statement>,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    New {
+        statements: Vec<Statement>,
+        answer: oneshot::Sender<Result<bool, StoreError>>,
+    },
 }
 
 impl SqliteStore {

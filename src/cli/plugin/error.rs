@@ -139,6 +139,7 @@ pub enum PluginError {
         request: String,
         /// Why not.
         why: String,
+    },
     /// Nothing keeps campaigns in this cluster.
     #[error(
         "cannot {what}: Daypass is not installed in this cluster, or without its archive, which keeps review campaigns: have an \

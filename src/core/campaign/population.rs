@@ -111,7 +111,11 @@ impl PopulationSeen {
         };
         let of_role = namespace.filter(|_| role.kind == RoleKind::Role).map(str::to_owned);
         let rules = self.roles.get(&(of_role, role.name.clone())).cloned();
-        let holders = binding.subjects.iter().filter_map(|subject| bound_subject(subject, namespace)).filter(|subject| self.is_reviewed(subject));
+        let holders = binding
+            .subjects
+            .iter()
+            .filter_map(|subject| bound_subject(subject, namespace))
+            .filter(|subject| self.is_reviewed(subject));
         let item = |subject: Subject| OwnedItem {
             item: ReviewItem {
                 kind: ItemKind::StandingAccess,

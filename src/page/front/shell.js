@@ -16,6 +16,7 @@ import { Ask } from './ask.js';
 import { Details } from './details.js';
 import { Policies } from './policies.js';
 import { History } from './history.js';
+import { Reviews } from './reviews.js';
 import { Health } from './health.js';
 import { You } from './start.js';
 
@@ -30,6 +31,7 @@ const VIEWS = /** @type {const} */ ([
   ['ask', Ask],
   ['policies', Policies],
   ['history', History],
+  ['reviews', Reviews],
   ['health', Health],
 ]);
 /** So long before its end the sign-in is pointed at. */

@@ -482,6 +482,50 @@ const history = {
   print: 'Print',
 };
 
+const reviews = {
+  none: 'There is no review in which you decide on something, or no archive here that you may read.',
+  all: 'All reviews',
+  due: 'Due',
+  stands: 'So far',
+  closed: 'Closed',
+  yours: 'You see what you own, and how that stands.',
+  counts: (
+    /** @type {{ items: number, open: number, confirmed: number, removed: number, stillThere: number, gone: number, late: number }} */ n,
+  ) =>
+    `${n.confirmed + n.removed + n.stillThere} of ${n.items} decided on: ${n.confirmed} confirmed, ${n.removed} removed, ${n.stillThere} to be removed and still there. ${n.open} open, ${n.gone} gone without a decision, ${n.late} late.`,
+  mine: 'Yours to decide',
+  nothing: 'Nothing in it waits for your decision.',
+  others: 'Decided, or for others to decide',
+  columns: ['Who', 'What', 'How it stands', 'Decision'],
+  toDecide: ['Chosen', 'Who', 'What', 'How it stands'],
+  standing: /** @type {Named} */ ({
+    Open: 'Open',
+    Overdue: 'Overdue',
+    Changed: 'Changed since it was decided on',
+    Confirmed: 'Confirmed',
+    Removed: 'Removed',
+    StillThere: 'To be removed, still there',
+    Gone: 'Gone without a decision',
+  }),
+  own: 'It is your own access, so somebody else decides.',
+  policy: 'A policy',
+  text: 'What it says',
+  group: (/** @type {string} */ name) => `group ${name}`,
+  choose: (/** @type {string} */ name, /** @type {string} */ id) => `Choose ${name} ${id}`,
+  chooseAll: (/** @type {number} */ n) => `Choose all ${n}`,
+  reason: 'Why',
+  hint: 'It is kept with each decision, and read by auditors.',
+  confirm: (/** @type {number} */ n) => (n ? `Confirm ${n}` : 'Confirm'),
+  remove: (/** @type {number} */ n) => (n ? `Remove ${n}` : 'Remove'),
+  done: (/** @type {string} */ verdict, /** @type {number} */ n) =>
+    verdict === 'Confirm'
+      ? `${count(n, 'item is', 'items are')} confirmed.`
+      : `${count(n, 'item is', 'items are')} to be removed. Whoever may takes it away; the review looks whether it is gone.`,
+  failed: (/** @type {string} */ why) => `Nothing was decided. ${why}`,
+  made: (/** @type {string} */ verdict, /** @type {string} */ by, /** @type {boolean} */ late) =>
+    `${verdict === 'Confirm' ? 'To stay' : 'To go'}, says ${by}${late ? ', late' : ''}`,
+};
+
 export const words = {
   shell,
   signedOut,
@@ -500,6 +544,7 @@ export const words = {
   policy,
   history,
   event,
+  reviews,
   loading: 'Loading.',
   again: 'Try again',
   close: 'Close',
@@ -511,6 +556,7 @@ export const words = {
     ask: 'Ask',
     policies: 'Policies',
     history: 'History',
+    reviews: 'Reviews',
     health: 'Health',
   }),
   state: /** @type {Named} */ ({
