@@ -29,7 +29,7 @@ pub async fn confirm(cluster: &Cluster, id: &str) -> bool {
         for (size, (width, height)) in [("phone", PHONE), ("screen", SCREEN)] {
             carol.browser.resize(width, height).await;
             wrong.extend(
-                overhang(&carol).await.iter().map(|each| format!("{theme} {size} scrolls to the side: {each}")),
+                overhang(&carol.browser).await.iter().map(|each| format!("{theme} {size} scrolls to the side: {each}")),
             );
             if let Some(axe) = axe() {
                 let found = violations(&carol.browser, &axe).await;

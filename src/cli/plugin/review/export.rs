@@ -9,7 +9,7 @@ use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::output::format::Format;
-use crate::core::report::csv::line;
+use crate::core::report::csv as table;
 
 /// The columns of CSV: a line for each decision, and one for each item without any.
 const COLUMNS: [&str; 21] = [
@@ -79,7 +79,7 @@ pub async fn run(args: ExportArgs, console: &mut Console) -> Result<Exit, Plugin
 }
 
 fn csv(campaign: &ShownCampaign) -> String {
-    let heads = line(COLUMNS);
+    let heads = table::line(COLUMNS);
     let lines = campaign.items.iter().flat_map(|item| {
         let none = item.decisions.is_empty().then(|| line(campaign, item, None));
         none.into_iter().chain(item.decisions.iter().map(|made| line(campaign, item, Some(made))))
@@ -114,5 +114,5 @@ fn line(campaign: &ShownCampaign, shown: &ShownItem, made: Option<&ShownDecision
         of_made(|made| made.counts.to_string()),
         of_made(|made| made.reason.clone()),
     ];
-    line(cells)
+    table::line(cells)
 }
