@@ -151,7 +151,7 @@ async fn starts(reviewed: &Reviewed<'_>) {
     assert_eq!(refused(&|start| start["cluster"] = json!("another")).await, Err(403));
     let many = vec![start["items"][0].clone(); 5001];
     assert_eq!(refused(&|start| start["items"] = json!(many)).await, Err(400));
-    assert_eq!(refused(&|start| start["purpose"] = json!("x".repeat(9 << 20))).await, Err(413));
+    assert_eq!(refused(&|start| start["purpose"] = json!("x".repeat(8 << 20))).await, Err(413));
     for user in [MALLORY, BOB, DAVE] {
         assert_eq!(call(cluster, user, "POST", "", &start).await, Err(403), "{}", user.login);
     }

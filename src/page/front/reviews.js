@@ -1,7 +1,7 @@
 // Review campaigns: what this person confirms or removes by a date, and how each campaign stands. What is shown is what is
 // decided on: a decision names it, and the archive refuses one about anything else.
 
-import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { ARCHIVE, Refused, post, read } from './call.js';
 import { instant } from './clock.js';
 import { Empty, Head, Left, Notice, Table, TextField, Time, Waiting, say, useAnswer } from './controls.js';
@@ -87,6 +87,12 @@ function Items({ campaign, again }) {
   const items = campaign.items ?? [];
   const waits = (/** @type {Item} */ item) => !campaign.closed && item.mine && OPEN.includes(item.standing);
   const [mine, others] = [items.filter(waits), items.filter((item) => !waits(item))];
+  const before = useRef(mine.length);
+  useEffect(() => {
+    // What had the focus is gone with what was decided: go on at the top, not at the start of the page.
+    if (mine.length < before.current && document.activeElement === document.body) document.querySelector('h1')?.focus();
+    before.current = mine.length;
+  }, [mine.length]);
   return html`
     ${!campaign.closed && html`<h2>${words.reviews.mine}</h2>`}
     ${mine.length > 0 && html`<${Deciding} name=${campaign.name} items=${mine} again=${again} />`}
@@ -144,10 +150,6 @@ function Deciding({ name, items, again }) {
   const [sending, setSending] = useState(false);
   const [told, tell] = useState(/** @type {{ tone: string, sentence: string } | null} */ (null));
   const still = items.filter((item) => chosen.has(item.id));
-  useEffect(() => {
-    // The buttons are where they were, and what had the focus may be gone.
-    if (told && document.activeElement === document.body) document.querySelector('h1')?.focus();
-  }, [items.length]);
   const turn = (/** @type {string} */ id) => (/** @type {any} */ event) => {
     const next = new Set(chosen);
     if (event.currentTarget.checked) next.add(id);
