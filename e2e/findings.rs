@@ -56,11 +56,11 @@ async fn found(control_plane: Arc<ControlPlane>) {
     let table = table(&found, &denied);
     let path = binaries::repository().join(NOW);
     std::fs::write(path, &table).expect(NOW);
-    let committed = std::fs::read_to_string(binaries::repository().join(TABLE)).unwrap_or_default();
-    assert!(committed == table, "{TABLE} has drifted; if that is meant, copy {NOW} over it and read:\n{table}");
     asks_for_less(&admin).await;
     notes(&control_plane, &admin).await;
     leads_out(&control_plane, &admin).await;
+    let committed = std::fs::read_to_string(binaries::repository().join(TABLE)).unwrap_or_default();
+    assert!(committed == table, "{TABLE} has drifted; if that is meant, copy {NOW} over it and read:\n{table}");
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {

@@ -133,6 +133,7 @@ fn trials() -> Vec<Trial> {
         mail::trials(),
         clock::trials(),
         faults::trials(),
+        findings::trials(),
         feeds::trials(),
         operate::trials(),
         outbox::trials(),

@@ -226,7 +226,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
         #[test]
         fn what_is_proposed_passes_lint_and_its_test(proposal in any_proposal()) {
             prop_assert_eq!(sound(&proposal, "daypass-system"), Ok(()));
