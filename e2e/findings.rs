@@ -239,7 +239,11 @@ async fn leads_out(control_plane: &Arc<ControlPlane>, admin: &Plugin) {
     admin.done(&["report", "findings", "-n", "bank", "--kind=StandingReplaceable", "--propose", &dir]).await;
     admin.done(&["policy", "test", &dir]).await;
     admin.done(&["policy", "lint", &format!("{dir}/policies")]).await;
+    ground::clear(control_plane).await;
+    let controller = Controller::start_with(control_plane, "controller", &["--insight"]).await;
     kubectl.ok(&["apply", "-f", &format!("{dir}/policies/alice-edit-bank.yaml")]).await;
+    // By which everybody, and so alice too, can edit there.
+    kubectl.ok(&["delete", "rolebinding", "everybody-edits", "-n", "bank"]).await;
     let alice = control_plane.kubectl(ALICE);
     assert!(alice.can_i("delete", "pods", Some("bank")).await);
     run(&standing).await;
@@ -248,8 +252,6 @@ async fn leads_out(control_plane: &Arc<ControlPlane>, admin: &Plugin) {
         true => Err("it is there".to_owned()),
     })
     .await;
-    ground::clear(control_plane).await;
-    let controller = Controller::start_with(control_plane, "controller", &["--insight"]).await;
     let asks = ["request", "edit", "-n", "bank", "--reason=why", "--no-wait"];
     let (out, err) = Plugin::with(&control_plane.kubeconfig(ALICE)).ends(&asks, 4).await;
     let name = kubectl.ok(&["get", "accessrequests", "-n", "bank", "-o", "jsonpath={.items[0].metadata.name}"]).await;

@@ -242,8 +242,8 @@ fn past() -> Vec<Past> {
     let running = json!({ "state": "Active", "grantedAt": ago(1), "expiresAt": ago(-1) });
     all.extend([
         one("same-pair", 12, "bob", over.clone()),
-        one("activated-too-often", 15, "carol", over.clone()),
-        // So that carol is not always the one of a pair.
+        one("activated-too-often", 15, "dave", over.clone()),
+        // So that dave is not always the one of a pair.
         one("activated-too-often", 1, "bob", over.clone()),
         one("approved-and-never-used", 3, "carol", unused),
         one("bound-outside-during-a-grant", 1, "carol", running),

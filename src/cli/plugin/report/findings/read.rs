@@ -47,7 +47,8 @@ impl InsightReading<'_> {
         let requests = requests::list(self.cluster, self.place, console).await;
         let role_bindings = self.role_bindings().await?;
         let cluster_role_bindings = self.cluster_role_bindings().await?;
-        let has_bindings = role_bindings.is_ok() || cluster_role_bindings.is_ok();
+        let everywhere = *self.place == Where::Everywhere;
+        let has_bindings = role_bindings.is_ok() || (everywhere && cluster_role_bindings.is_ok());
         let requests = match requests {
             Err(error) if error.is_forbidden() && !has_bindings => return Err(error),
             answer => part(&format!("list accessrequests{}", self.place.words()), answer)?,
