@@ -13,6 +13,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/zitadel/oidc/v3/example/server/storage"
@@ -147,7 +148,8 @@ func (s *store) SetUserinfoFromRequest(
 	ctx context.Context, info *oidc.UserInfo, request op.IDTokenRequest, scopes []string,
 ) error {
 	for _, person := range s.people {
-		if person.ID == request.GetSubject() {
+		// As with real providers, who does not ask for it is not told.
+		if person.ID == request.GetSubject() && slices.Contains(scopes, "groups") {
 			info.AppendClaims("groups", person.Groups)
 		}
 	}
@@ -170,6 +172,10 @@ func (s *store) CreateAccessAndRefreshTokens(
 type shortLived struct {
 	op.Client
 	client client
+}
+
+func (c shortLived) IsScopeAllowed(scope string) bool {
+	return scope == "groups" || c.Client.IsScopeAllowed(scope)
 }
 
 func (c shortLived) LoginURL(id string) string { return "/login?id=" + id }
