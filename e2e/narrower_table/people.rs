@@ -118,7 +118,7 @@ fn keeper(work: &mut Work) {
     if work.one_in(4) {
         work.all(&["get", "list"], "persistentvolumeclaims");
     }
-    if work.day == 11 {
+    if work.day == 12 {
         let secret = ["orders-db", "ledger-db"][work.below(2)];
         work.named("get", "secrets", &[secret]).named("patch", "secrets", &[secret]);
     }
