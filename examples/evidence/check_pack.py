@@ -515,7 +515,7 @@ def versions(chains, known):
 
 
 def activity(pack):
-    names = ["request", "known", "why", "calls", "refused", "beside", "first", "last", "open"]
+    names = ["request", "known", "why", "calls", "refused", "standing", "ambiguous", "first", "last", "open"]
     for _, answer in pack.lines("activity.jsonl"):
         cells = [answer.get(name) for name in names]
         yield ["" if cell is None else cell if isinstance(cell, str) else json.dumps(cell) for cell in cells]

@@ -16,7 +16,8 @@ pub static ACTIVITY: TableSchema = TableSchema {
         ("why", "Why that is so, or cannot be said."),
         ("calls", "Calls that the access allowed."),
         ("refused", "Calls of it that were refused."),
-        ("beside", "Calls that other access allowed their requester as well."),
+        ("standing", "Calls that standing access allowed their requester as well."),
+        ("ambiguous", "Calls that another grant allowed as well, or something that is not named."),
         ("first", "The first call."),
         ("last", "The last call."),
         ("open", "Streams that are open."),
@@ -34,7 +35,9 @@ pub fn activity(answers: &[Value]) -> EvidenceTable {
             Value::Null => String::new(),
             other => other.to_string(),
         };
-        ["request", "known", "why", "calls", "refused", "beside", "first", "last", "open"].map(cell).to_vec()
+        ["request", "known", "why", "calls", "refused", "standing", "ambiguous", "first", "last", "open"]
+            .map(cell)
+            .to_vec()
     };
     EvidenceTable::new(&ACTIVITY, answers.iter().map(row).collect())
 }

@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn words_are_counted_the_most_first_and_weeks_in_their_order_without_a_gap() {
-        let row = |known: &str, first: &str| ["u", known, "", "", "", "", first, "", ""].map(str::to_owned).to_vec();
+        let row =
+            |known: &str, first: &str| ["u", known, "", "", "", "", "", first, "", ""].map(str::to_owned).to_vec();
         let rows = vec![
             row("Used", "2026-11-23T00:00:00Z"),
             row("", "2026-11-29T23:59:59Z"),

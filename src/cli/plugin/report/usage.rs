@@ -64,12 +64,25 @@ pub fn report(read: &ScopeRead, uses: &EvidenceTable, notes: Vec<String>) -> Rep
             used("known"),
             used("calls"),
             used("refused"),
-            used("beside"),
+            used("standing"),
+            used("ambiguous"),
             used("last"),
             of_grant("uid"),
         ]);
     }
-    let heads = vec!["beganAt", "requester", "role", "where", "known", "calls", "refused", "beside", "last", "uid"];
+    let heads = vec![
+        "beganAt",
+        "requester",
+        "role",
+        "where",
+        "known",
+        "calls",
+        "refused",
+        "standing",
+        "ambiguous",
+        "last",
+        "uid",
+    ];
     ReportDocument {
         title: format!("Use of access{}", read.place.words()),
         facts: read.facts(),

@@ -55,7 +55,7 @@ fn pack(count: usize) -> EvidencePack {
 
 fn pack_of(made: &Quarter) -> EvidencePack {
     let used = |(cluster, uid): (String, String)| {
-        json!({ "cluster": cluster, "request": uid, "known": "Used", "why": "so", "calls": 3, "refused": 0, "beside": 0,
+        json!({ "cluster": cluster, "request": uid, "known": "Used", "why": "so", "calls": 3, "refused": 0, "standing": 0, "ambiguous": 0,
             "first": "2026-07-01T10:00:00Z", "last": null, "open": 0, "rows": [] })
     };
     let answers: Vec<Value> = begun(&made.links, made.from, made.to).into_iter().map(used).collect();
@@ -183,7 +183,7 @@ fn the_pages_of_a_quarter_have_a_table_beside_each_chart() {
     let grants = grants(&chains, &known, EndBound { clock: made.to, late_after: 60 });
     let used = |(at, (cluster, uid)): (usize, (String, String))| {
         let known = ["Used", "NotUsed", "Used", "Unknown"][at % 4];
-        json!({ "cluster": cluster, "request": uid, "known": known, "calls": at % 4 * 3, "refused": 0, "beside": 0 })
+        json!({ "cluster": cluster, "request": uid, "known": known, "calls": at % 4 * 3, "refused": 0, "standing": 0, "ambiguous": 0 })
     };
     let answers: Vec<Value> = begun_of(&chains).into_iter().enumerate().map(used).collect();
     let uses = crate::core::evidence::activity::activity(&answers);
