@@ -50,6 +50,8 @@ impl Recorded {
         let archive = RunningArchive::start(&control_plane).await;
         let mut flags = archive.flags();
         flags.extend(retention.map(|time| format!("--retention={time}")));
+        // As the chart says it of an archive that hears the audit logs.
+        flags.extend(more.contains(&"archive.audit.enabled=true").then(|| "--activity".to_owned()));
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let controller = Controller::start_with(&control_plane, "controller", &flags).await;
         let cluster = Cluster { controller, control_plane };
