@@ -73,7 +73,7 @@ fuzz:
 	DAYPASS_FUZZ_CASES=$(or $(CASES),5000) DAYPASS_FUZZ_SEED=$(or $(SEED),0) cargo test --test fuzz
 
 ## Latencies and throughput beside a bare client that only writes RoleBindings, on a control plane without Daypass in the
-## same run. `make bench ONLY=one,burst` runs some sections of plugin, run, archive, retention, one, burst, ends, waiting,
+## same run. `make bench ONLY=one,burst` runs some sections of plugin, run, archive, proof, retention, one, burst, ends, waiting,
 ## restart, policies and live; `make bench ONLY=archive RECORDS=100000` keeps so many records instead of a million, and
 ## ONLY=retention has so many requests instead of ten thousand;
 ## `make bench ONLY=live LIVE=50000` goes up to so many live grants,

@@ -8,6 +8,7 @@ mod figures;
 mod live;
 mod plugin;
 mod policies;
+mod proof;
 mod retention;
 mod run;
 mod same_writes;
@@ -48,11 +49,23 @@ const OVERDUE: usize = 200;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// What can be measured alone.
-const SECTIONS: [&str; 11] =
-    ["plugin", "run", "archive", "retention", "one", "burst", "ends", "waiting", "restart", "policies", "live"];
+const SECTIONS: [&str; 12] = [
+    "plugin",
+    "run",
+    "archive",
+    "proof",
+    "retention",
+    "one",
+    "burst",
+    "ends",
+    "waiting",
+    "restart",
+    "policies",
+    "live",
+];
 
 /// Those that are beside no bare client.
-const BY_THEMSELVES: [&str; 4] = ["plugin", "run", "archive", "retention"];
+const BY_THEMSELVES: [&str; 5] = ["plugin", "run", "archive", "proof", "retention"];
 
 /// Measures and prints; only these sections, if some are named. `live`: how many live grants there are at last, if not as
 /// many as usual.
@@ -86,6 +99,9 @@ async fn measure(only: &[&str], live: Option<usize>) {
     }
     if only.contains(&"archive") {
         archive::measure().await;
+    }
+    if only.contains(&"proof") {
+        proof::measure();
     }
     if only.contains(&"retention") {
         retention::measure().await;

@@ -3,7 +3,7 @@
 
 mod intake;
 mod plain;
-mod records;
+pub mod records;
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const SEARCHES: usize = 500;
 const PAGE: usize = 50;
 
 /// How many records; `DAYPASS_RECORDS` says another number.
-fn wanted() -> usize {
+pub fn wanted() -> usize {
     let said = std::env::var("DAYPASS_RECORDS").ok().filter(|said| !said.is_empty());
     said.map_or(RECORDS, |said| said.parse().expect("DAYPASS_RECORDS is a number"))
 }

@@ -13,6 +13,7 @@
 //! | [`decision`] | Whether a request may be granted, and under which policy |
 //! | [`lifecycle`] | What happens next to a request, until its end and its review |
 //! | [`record`] | What happened to a request, as records that can be made again |
+//! | [`proof`] | What somebody who trusts neither cluster nor archive can check: the Merkle log, its proofs and checkpoints |
 //! | [`report`] | Events, explanations, findings in policies |
 //! | [`insight`] | Findings: who has too much, what is used, what could be asked for instead |
 //! | [`evidence`] | What an auditor asks for, from records: tables, tests and their results |
@@ -32,6 +33,7 @@ pub mod lifecycle;
 pub mod model;
 pub mod notice;
 pub mod policies;
+pub mod proof;
 pub mod rbac;
 pub mod record;
 pub mod report;

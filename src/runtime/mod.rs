@@ -1,5 +1,5 @@
 //! The process around the controller: clock, clients, the line to an archive, ports, election, probes, certificates, metrics, logs, traces, signals,
-//! signatures. Decides nothing.
+//! signatures, the keys of logs and witnesses. Decides nothing.
 
 pub mod archive_line;
 pub mod calls;
@@ -19,6 +19,7 @@ pub mod layer;
 pub mod leader;
 pub mod leases;
 pub mod metrics;
+pub mod note_signer;
 pub mod peer;
 pub mod secret;
 pub mod server;

@@ -22,10 +22,18 @@ pub enum NoSecret {
 /// # Errors
 /// When there is nothing to make it with.
 pub fn random() -> Result<String, NoSecret> {
+    random_bytes().map(|secret| BASE64_URL_SAFE_NO_PAD.encode(secret))
+}
+
+/// A new secret as its bytes: the salt of a commitment.
+///
+/// # Errors
+/// When there is nothing to make it with.
+pub fn random_bytes() -> Result<[u8; 32], NoSecret> {
     let provider = CryptoProvider::get_default().ok_or(NoSecret::NoCryptography)?;
     let mut secret = [0; 32];
     provider.secure_random.fill(&mut secret).map_err(|_| NoSecret::NoRandomness)?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(secret))
+    Ok(secret)
 }
 
 #[cfg(test)]

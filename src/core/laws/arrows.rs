@@ -18,7 +18,7 @@ const PARTS: [(&str, &[&str]); 9] = [
     ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify", "page"]),
 ];
 /// The rooms of the core: each may use those before it.
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 14] = [
     "model",
     "guard",
     "rbac",
@@ -27,6 +27,7 @@ const ROOMS: [&str; 13] = [
     "decision",
     "lifecycle",
     "record",
+    "proof",
     "report",
     "insight",
     "evidence",
