@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daypass::api::campaign::{CampaignStart, ItemStanding, ShownCampaign, ShownItem};
-use daypass::core::campaign::campaign::Campaign;
 use daypass::core::campaign::judge::CampaignRefusal;
+use daypass::core::campaign::so_far::Campaign;
 use http::Request;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::super::store::ArchiveStore;
-use crate::core::campaign::campaign::Campaign;
 use crate::core::campaign::judge::{CampaignCaller, NextEntry};
+use crate::core::campaign::so_far::Campaign;
 use crate::core::campaign::tests::{person, started};
 use crate::core::laws::fixtures::noon;
 

@@ -23,9 +23,9 @@ use super::writing::whole;
 use crate::api::campaign::{CampaignStart, ShownCampaign};
 use crate::api::delivery::TextLine;
 use crate::api::subject::Identity;
-use crate::core::campaign::campaign::{BrokenCampaign, Campaign};
 use crate::core::campaign::judge::{CampaignCaller, CampaignRefusal, NextEntry, RefusalKind, is_name};
 use crate::core::campaign::shown::CampaignReader;
+use crate::core::campaign::so_far::{BrokenCampaign, Campaign};
 use crate::runtime::clock::Clock;
 
 /// How often it is tried to be the next, where several decide at the same time.

@@ -6,8 +6,8 @@ use super::super::activity::tables::text;
 use super::super::campaign::tables;
 use super::{ArchiveStore, StoreError};
 use crate::api::campaign::{CampaignDeed, CampaignEntry};
-use crate::core::campaign::campaign::CampaignTexts;
 use crate::core::campaign::judge::NextEntry;
+use crate::core::campaign::so_far::CampaignTexts;
 
 /// What is kept of a campaign.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -62,13 +62,10 @@ fn tell(context: &Context, before: &KnownFindings, after: &KnownFindings, cluste
 /// What there is now: bindings, roles and accounts in lists of their own, and the rest as it is followed anyway.
 async fn seen(context: &Context) -> Result<ClusterSeen, Error> {
     let (client, all) = (|| context.reader.clone(), ListParams::default());
-    let (bindings, cluster_bindings, roles, cluster_roles, accounts): (
-        Api<RoleBinding>,
-        Api<ClusterRoleBinding>,
-        Api<Role>,
-        Api<ClusterRole>,
-        Api<ServiceAccount>,
-    ) = (Api::all(client()), Api::all(client()), Api::all(client()), Api::all(client()), Api::all(client()));
+    let bindings: Api<RoleBinding> = Api::all(client());
+    let cluster_bindings: Api<ClusterRoleBinding> = Api::all(client());
+    let (roles, cluster_roles): (Api<Role>, Api<ClusterRole>) = (Api::all(client()), Api::all(client()));
+    let accounts: Api<ServiceAccount> = Api::all(client());
     let read = try_join5(
         bindings.list(&all),
         cluster_bindings.list(&all),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::campaign::{Campaign, CampaignItem};
+use super::so_far::{Campaign, CampaignItem};
 use crate::api::campaign::{
     CAMPAIGN_SCHEMA, CampaignDeed, CampaignEntry, CampaignStart, CloseAsked, DecisionAsked, DecisionsAsked,
     ItemDecision, ItemVerdict, LookAsked, OwnedItem, ReviewItem,

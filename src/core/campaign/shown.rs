@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
-use super::campaign::{Campaign, CampaignItem};
 use super::judge::{is_own, owner_of};
+use super::so_far::{Campaign, CampaignItem};
 use crate::api::campaign::{ItemStanding, ShownCampaign, ShownClosing, ShownDecision, ShownItem};
 use crate::api::subject::Identity;
 
@@ -32,7 +32,7 @@ impl CampaignReader<'_> {
             acknowledged: closing.acknowledged.clone(),
         });
         let mut items: Vec<ShownItem> = seen.map(|(id, item)| self.item(campaign, id, item)).collect();
-        items.sort_by(|a, b| order(a).cmp(&order(b)));
+        items.sort_by_key(order);
         Some(ShownCampaign {
             name: campaign.name.clone(),
             cluster: campaign.cluster.clone(),

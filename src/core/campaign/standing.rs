@@ -5,7 +5,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::campaign::{Campaign, CampaignItem, KeptDecision};
+use super::so_far::{Campaign, CampaignItem, KeptDecision};
 use crate::api::campaign::{CampaignCounts, ItemStanding, ItemVerdict};
 
 impl CampaignItem {

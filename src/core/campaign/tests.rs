@@ -8,10 +8,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::campaign::{BrokenCampaign, Campaign, CampaignTexts};
 use super::judge::{CampaignCaller, CampaignRefusal, MOST_ITEMS, MOST_OWNERS, NextEntry, RefusalKind};
 use super::population::{KnownOwners, PopulationSeen, subject_of};
 use super::shown::CampaignReader;
+use super::so_far::{BrokenCampaign, Campaign, CampaignTexts};
 use crate::api::campaign::{
     CampaignStart, CloseAsked, DecisionAsked, DecisionsAsked, ItemKind, ItemSight, ItemStanding, ItemVerdict,
     LookAsked, OwnedItem, ReviewItem,

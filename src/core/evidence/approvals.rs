@@ -55,7 +55,7 @@ fn said(chain: &EvidenceChain) -> impl DoubleEndedIterator<Item = &Record> {
 pub fn standing_approval<'a>(chain: &'a EvidenceChain, name: &str, before: u32) -> Option<&'a Record> {
     let theirs = said(chain).filter(|record| record.index < before && username(record.actor.as_ref()) == name);
     let counts = theirs.filter(|record| record.kind.known() != Some(RecordKind::Entry(Reason::ReviewIgnored)));
-    counts.last().filter(|record| {
+    counts.max_by_key(|record| record.index).filter(|record| {
         let verdict = record.review.as_ref().map(|review| review.verdict);
         record.kind.known() == Some(RecordKind::Entry(Reason::Reviewed)) && verdict == Some(ReviewVerdict::Approve)
     })

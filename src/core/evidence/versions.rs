@@ -24,9 +24,14 @@ pub static VERSIONS: TableSchema = TableSchema {
     ],
 };
 
+/// Name, UID, generation and digest of a policy.
+type VersionKey = (String, String, i64, String);
+/// When it was named first and last, and by which requests.
+type VersionUse<'a> = (String, String, BTreeSet<&'a str>);
+
 /// The rows, by name, UID, generation and digest.
 pub fn versions(chains: &[EvidenceChain], known: &NamedTexts) -> EvidenceTable {
-    let mut all: BTreeMap<(String, String, i64, String), (String, String, BTreeSet<&str>)> = BTreeMap::new();
+    let mut all: BTreeMap<VersionKey, VersionUse<'_>> = BTreeMap::new();
     for record in chains.iter().flat_map(EvidenceChain::records) {
         let Some(policy) = &record.policy else { continue };
         let digest = policy.digest.clone().unwrap_or_default();
@@ -37,9 +42,7 @@ pub fn versions(chains: &[EvidenceChain], known: &NamedTexts) -> EvidenceTable {
         version.1 = at.max(std::mem::take(&mut version.1));
         version.2.insert(&record.request.uid);
     }
-    let row = |((name, uid, generation, digest), (first, last, requests)): (_, (String, String, BTreeSet<&str>))| {
-        let (name, uid, digest): (String, String, String) = (name, uid, digest);
-        let generation: i64 = generation;
+    let row = |((name, uid, generation, digest), (first, last, requests)): (VersionKey, VersionUse<'_>)| {
         let text = if known.texts().contains_key(&digest) { "held" } else { "missing" };
         vec![name, uid, generation.to_string(), digest, text.to_owned(), first, last, requests.len().to_string()]
     };

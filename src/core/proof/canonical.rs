@@ -33,7 +33,11 @@ pub enum CanonicalFault {
 pub fn read(text: &str) -> Result<Value, CanonicalFault> {
     let value: Value = serde_json::from_str(text).map_err(|error| CanonicalFault::NotJson(error.to_string()))?;
     check(&value)?;
-    if value.to_string() == text { Ok(value) } else { Err(CanonicalFault::OtherForm) }
+    if serde_json::to_string(&value).is_ok_and(|written| written == text) {
+        Ok(value)
+    } else {
+        Err(CanonicalFault::OtherForm)
+    }
 }
 
 /// Checks that a value can be written in canonical JSON.

@@ -131,7 +131,7 @@ impl InsightReading<'_> {
         Ok(listed.map(|list| list.items.into_iter().filter_map(|policy| policy.0.ok()).collect()))
     }
 
-    fn installation(&self, all: &SeenPart<BTreeMap<(String, String), BTreeMap<String, String>>>) -> InstallationSeen {
+    fn installation(&self, all: &SeenPart<AccountLabels>) -> InstallationSeen {
         let ours = all.iter().flatten().filter(|((namespace, _), labels)| {
             namespace == self.release && labels.get(CHART.0).is_some_and(|value| value == CHART.1)
         });
@@ -142,6 +142,9 @@ impl InsightReading<'_> {
         InstallationSeen { release: self.release.to_owned(), accounts }
     }
 }
+
+/// The labels of service accounts, by namespace and name.
+type AccountLabels = BTreeMap<(String, String), BTreeMap<String, String>>;
 
 /// What was answered, or that the right to ask is missing.
 fn part<T>(what: &str, answer: Result<T, PluginError>) -> Result<SeenPart<T>, PluginError> {
