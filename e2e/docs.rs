@@ -122,7 +122,7 @@ fn names_are_there() {
 /// What is registered, what alerts and dashboard are held against, and the table for people are the same metrics.
 fn metrics_have_rows() {
     // Asked for its text, a metric with labels says nothing before something has happened; so the source is asked.
-    let parts = ["", "/records", "/stages"].map(|part| read(&format!("src/runtime/metrics{part}.rs")));
+    let parts = ["", "/findings", "/records", "/stages"].map(|part| read(&format!("src/runtime/metrics{part}.rs")));
     let source = parts.concat();
     let registered = source.split("r.register(\"").skip(1).filter_map(|rest| rest.split('"').next());
     let registered: BTreeSet<String> = registered.map(|name| format!("daypass_{name}")).collect();

@@ -132,7 +132,7 @@ async fn until_asked(archive: &StandInArchive, request: &AccessRequest, times: u
 }
 
 /// Writes what API servers write themselves that have other addresses than these.
-async fn tell_api_servers(control_plane: &ControlPlane, ports: &[u16]) {
+pub async fn tell_api_servers(control_plane: &ControlPlane, ports: &[u16]) {
     let served =
         |(index, port): (usize, &u16)| json!({ "name": format!("https-{index}"), "port": port, "protocol": "TCP" });
     let slice = json!({

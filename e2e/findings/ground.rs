@@ -282,8 +282,10 @@ async fn requests(control_plane: &ControlPlane, admin: &Kubectl) {
             api.patch_status(&name, &PatchParams::default(), &patch).await.expect("write the past");
         }
     }
-    let marked = json!({ "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": "1-2-3" });
-    let mut left = binding("left-without-a-request", Some("bank"), "ClusterRole/edit", &["User/p-left"]);
+    let uid = "0f0e2d1c-3b4a-4958-8776-00000000000f";
+    let marked = json!({ "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": uid });
+    let name = format!("daypass-{uid}");
+    let mut left = binding(&name, Some("bank"), "ClusterRole/edit", &["User/left-without-a-request"]);
     left["metadata"]["labels"] = marked;
     let file = control_plane.kubeconfig_for_token("who-left-it", &token);
     let output = control_plane.kubectl_with(&file).run_with(&["create", "-f", "-"], &left.to_string()).await;

@@ -37,5 +37,5 @@ pub mod windows;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use install::{Controller, Daypass};
-pub use trial::{alone, bare, flagged, private, shared, signed_in, without_cluster};
+pub use trial::{alone, audited, bare, flagged, private, shared, signed_in, without_cluster};
 pub use wait::eventually;

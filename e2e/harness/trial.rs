@@ -87,10 +87,23 @@ pub fn alone<F>(
 where
     F: Future<Output = ()>,
 {
+    audited(name, audit_policy, &[], body)
+}
+
+/// The same, with flags for the API server.
+pub fn audited<F>(
+    name: &str,
+    audit_policy: &'static str,
+    api_flags: &'static [&'static str],
+    body: impl FnOnce(Arc<ControlPlane>) -> F + Send + 'static,
+) -> Trial
+where
+    F: Future<Output = ()>,
+{
     Trial::test(name, move || {
         let runtime = runtime();
         let _turn = runtime.block_on(PRIVATE_WORLDS.acquire()).expect("the semaphore is never closed");
-        let control_plane = Arc::new(runtime.block_on(ControlPlane::start_with(audit_policy, &[])));
+        let control_plane = Arc::new(runtime.block_on(ControlPlane::start_with(audit_policy, api_flags)));
         run(body(control_plane.clone()), &control_plane)
     })
 }

@@ -177,12 +177,12 @@ async fn a_pack_is_whole_and_its_export_is_noted(recorded: &Recorded) {
     let script = binaries::repository().join("examples/evidence/check_pack.py");
     let checked = std::process::Command::new("python3").arg("-B").arg(script).arg(&file).output().expect("run python3");
     let said = String::from_utf8_lossy(&checked.stdout);
-    assert!(checked.status.success() && said.contains("2 requests with 6 records"), "{said}");
+    assert!(checked.status.success() && said.contains("3 requests with 8 records"), "{said}");
     let reads = recorded.cluster.kubectl(CAROL).ok(&["get", "--raw", "/apis/archive.daypass.dev/v1/reads"]).await;
     let reads: Value = serde_json::from_str(&reads).unwrap();
     let reads = reads["items"].as_array().expect("reads");
     let export = reads.iter().find(|read| read["purpose"] == "evidence pack: audit 7").expect("the export is noted");
-    assert_eq!((&export["user"], &export["rows"]), (&json!("carol"), &json!(6)), "{export}");
+    assert_eq!((&export["user"], &export["rows"]), (&json!("carol"), &json!(8)), "{export}");
     let (_, err) = carol.ends(&pack, 2).await;
     assert!(err.contains("is there already"), "it writes over a pack: {err}");
     let access = carol.done(&["report", "access", "-A", "-o", "csv"]).await;

@@ -175,6 +175,12 @@ pub fn outstanding(steps: &[&'static str], found: i64) -> Result<Vec<(i64, &'sta
     Ok(numbered.into_iter().filter(|(version, _)| *version > found).collect())
 }
 
+/// The version that the last step leads to.
+#[cfg(test)]
+pub fn newest() -> i64 {
+    i64::try_from(SQLITE.len()).unwrap()
+}
+
 /// Says that the tables have this version now.
 pub fn reached(version: i64) -> String {
     format!("INSERT INTO archive_schema (version) VALUES ({version})")

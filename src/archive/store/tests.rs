@@ -279,7 +279,7 @@ async fn what_is_committed_to_sqlite_is_on_disk_and_a_later_version_is_left_alon
     assert_eq!(mode, "wal");
     beside.execute_batch(&schema::reached(99)).unwrap();
     let refused = SqliteStore::open(&file).unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 99, known: 5 }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 99, known } if known == schema::newest()), "{refused}");
 }
 
 #[tokio::test]
@@ -296,5 +296,5 @@ async fn postgres_of_a_later_version_is_left_alone_and_tls_is_verified_or_refuse
     let sql = schema::reached(99);
     assert!(server.client("psql").args(["-q", "-d", "later", "-c", &sql]).status().unwrap().success());
     let refused = PostgresStore::open(&url, None).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 99, known: 5 }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 99, known } if known == schema::newest()), "{refused}");
 }

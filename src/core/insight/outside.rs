@@ -23,7 +23,7 @@ use crate::core::rbac::rules::{covers, from_narrow};
 use crate::core::report::who::is_active;
 
 /// A grant, as far as bindings are held against it.
-struct PastGrant<'a> {
+struct GivenGrant<'a> {
     request: &'a AccessRequest,
     from: Timestamp,
     /// When it ended, or is to end.
@@ -33,7 +33,7 @@ struct PastGrant<'a> {
 /// Finds them.
 pub fn outside(seen: &ClusterSeen, bound: &[BoundRole<'_>]) -> Vec<InsightFinding> {
     let Ok(requests) = &seen.requests else { return Vec::new() };
-    let grants: Vec<PastGrant<'_>> = requests.iter().filter_map(|request| PastGrant::of(request, seen)).collect();
+    let grants: Vec<GivenGrant<'_>> = requests.iter().filter_map(|request| GivenGrant::of(request, seen)).collect();
     let mut found = Vec::new();
     for role in bound {
         let Some(made) = role.binding.metadata.creation_timestamp.as_ref().map(|made| made.0) else { continue };
@@ -48,7 +48,7 @@ pub fn outside(seen: &ClusterSeen, bound: &[BoundRole<'_>]) -> Vec<InsightFindin
     found
 }
 
-impl<'a> PastGrant<'a> {
+impl<'a> GivenGrant<'a> {
     fn of(request: &'a AccessRequest, seen: &ClusterSeen) -> Option<Self> {
         let status = request.status.as_ref()?;
         let from = status.granted_at.as_ref()?.0;

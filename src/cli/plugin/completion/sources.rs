@@ -7,6 +7,8 @@ use clap::{Arg, ValueHint};
 
 use super::candidate::Candidate;
 use crate::api::request::State;
+use crate::api::word::Vocabulary;
+use crate::core::insight::finding::InsightKind;
 
 /// Where the values of an argument come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +137,8 @@ impl ValueSource {
 fn possible(arg: &Arg) -> Vec<Candidate> {
     match arg.get_id().as_str() {
         "state" => State::ALL.map(|state| Candidate::new(state.as_str(), "")).into(),
+        "kinds" => InsightKind::ALL.iter().map(|kind| Candidate::new(kind.as_str(), "")).collect(),
+        "severity" | "fail_on" => ["low", "medium", "high", "critical"].map(|level| Candidate::new(level, "")).into(),
         "output" if arg.get_possible_values().is_empty() => {
             ["json", "yaml", "name", "wide", "jsonpath="].map(|format| Candidate::new(format, "")).into()
         }

@@ -44,7 +44,10 @@ impl InsightReading<'_> {
     /// # Errors
     /// When the API server cannot be asked, or the caller may read neither requests nor bindings.
     pub async fn read(&self, console: &mut Console) -> Result<ClusterSeen, PluginError> {
-        let requests = requests::list(self.cluster, self.place, console).await;
+        let requests = match requests::list(self.cluster, self.place, console).await {
+            Err(error) if !error.is_forbidden() => return Err(error),
+            answer => answer,
+        };
         let role_bindings = self.role_bindings().await?;
         let cluster_role_bindings = self.cluster_role_bindings().await?;
         let everywhere = *self.place == Where::Everywhere;
