@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use daypass::api::request::AccessRequest;
 use http::Request;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -19,12 +20,15 @@ use crate::harness::cast::SOON;
 use crate::harness::install::NAMESPACE;
 use crate::harness::tail::{AUDIENCE, TAIL};
 use crate::harness::users::ADMIN;
+use crate::harness::wait::now;
 use crate::harness::{Cluster, ControlPlane, audited, eventually};
 use crate::idle::tell_api_servers;
 use crate::outbox::Recorded;
 
 /// No endpoint may have a loopback address, and the canary marks the log of API servers that have one.
 const LISTENS: &[&str] = &["--bind-address=0.0.0.0"];
+/// How the canary's marks name who calls.
+const MARKS: &str = "daypass-canary/";
 const POLICY: &str = include_str!("../../examples/audit/policy.yaml");
 
 pub fn trials() -> Vec<Trial> {
@@ -79,6 +83,17 @@ impl Fed {
     /// The audit log so far.
     fn log(&self) -> Vec<Value> {
         self.cluster().control_plane.audit_log()
+    }
+
+    /// Waits until what is done from now on is wholly heard: a while after the first mark, since clocks may differ.
+    pub async fn until_marked(&self) {
+        eventually("the audit log is marked", SOON, async || {
+            let is_mark = |event: &Value| event["userAgent"].as_str().is_some_and(|agent| agent.starts_with(MARKS));
+            let first = self.log().into_iter().find(is_mark).ok_or("no mark yet")?;
+            let at: Timestamp = first["stageTimestamp"].as_str().expect("a time").parse().expect("a time");
+            if at + SignedDuration::from_secs(12) <= now() { Ok(()) } else { Err(format!("marked since {at}")) }
+        })
+        .await;
     }
 
     /// Gives these events to the archive.

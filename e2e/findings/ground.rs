@@ -18,6 +18,8 @@ use crate::harness::{ControlPlane, Controller, Daypass, cast};
 
 const FAULTS: &str = include_str!("faults.yaml");
 const ROLES: &str = include_str!("../risk_table/roles.jsonl");
+/// The fault whose object cannot have its name, since a guard says how it is called, and how it is.
+pub const LEFT: (&str, &str) = ("left-without-a-request", "daypass-0f0e2d1c-3b4a-4958-8776-00000000000f");
 /// The policy under which the requests of the past were made.
 pub const POLICY: &str = "of-the-past";
 /// Roles of charts that no chart binds: they are for people, or join others.
@@ -282,10 +284,11 @@ async fn requests(control_plane: &ControlPlane, admin: &Kubectl) {
             api.patch_status(&name, &PatchParams::default(), &patch).await.expect("write the past");
         }
     }
-    let uid = "0f0e2d1c-3b4a-4958-8776-00000000000f";
-    let marked = json!({ "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": uid });
-    let name = format!("daypass-{uid}");
-    let mut left = binding(&name, Some("bank"), "ClusterRole/edit", &["User/left-without-a-request"]);
+    let (_, name) = LEFT;
+    let marked = json!({
+        "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": name.trim_start_matches("daypass-")
+    });
+    let mut left = binding(name, Some("bank"), "ClusterRole/edit", &["User/p-left"]);
     left["metadata"]["labels"] = marked;
     let file = control_plane.kubeconfig_for_token("who-left-it", &token);
     let output = control_plane.kubectl_with(&file).run_with(&["create", "-f", "-"], &left.to_string()).await;

@@ -23,7 +23,7 @@ const KEPT: &str = "system:";
 /// Label of what the API server makes and mends itself.
 const BOOTSTRAPPING: (&str, &str) = ("kubernetes.io/bootstrapping", "rbac-defaults");
 /// What Kubernetes and kubeadm give to broad subjects from the first day on: binding and subject.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("cluster-admin", "system:masters"),
     ("kubeadm:bootstrap-signer-clusterinfo", "system:anonymous"),
     ("system:basic-user", "system:authenticated"),
@@ -32,6 +32,7 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("system:public-info-viewer", "system:authenticated"),
     ("system:public-info-viewer", "system:unauthenticated"),
     ("system:service-account-issuer-discovery", "system:serviceaccounts"),
+    ("system:cluster-trust-bundle-discovery", "system:serviceaccounts"),
 ];
 const KUBE_SYSTEM: &str = "kube-system";
 

@@ -40,7 +40,8 @@ function InALine({ activity }) {
 
 /** @param {{ done: Done }} props */
 function Calls({ done }) {
-  return html`<p><strong>${words.activity.known[done.known] ?? done.known}</strong><span class="dim">: ${done.why}.${
+  const label = words.activity.known[done.known];
+  return html`<p>${label && html`<strong>${label}: </strong>`}<span class="dim">${done.why}.${
     done.open ? ` ${words.activity.open(done.open)}` : ''
   }</span></p>
     ${

@@ -344,7 +344,8 @@ const activity = {
     Unknown: 'Whether it was used is not known: not every audit log was heard for all of its time, or another grant may have allowed what was done.',
   }),
   calls: (/** @type {number} */ n) => `${count(n, 'call', 'calls')}, the last:`,
-  known: /** @type {Named} */ ({ Used: 'Used', Redundant: 'Not needed', NotUsed: 'Not used', Unknown: 'Not known' }),
+  // What is said of the others begins with it.
+  known: /** @type {Named} */ ({ Used: 'Used' }),
   open: (/** @type {number} */ n) => `${count(n, 'stream is', 'streams are')} open.`,
   others: 'Other calls, for which there was no row left',
   refused: '(refused by the API server for another reason)',
