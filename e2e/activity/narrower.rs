@@ -86,6 +86,12 @@ async fn work(fed: &Fed, namespace: &str) {
 /// The narrower role in place of the other: all that was done can be done again, and nothing else.
 async fn tried(fed: &Fed, namespace: &str, role: &str) {
     let (cluster, alice) = (fed.cluster(), fed.cluster().kubectl(ALICE));
+    let (admin, binder) = (cluster.kubectl(ADMIN), format!("binds-{role}"));
+    let (name, to) = (format!("--resource-name={role}"), format!("--clusterrole={binder}"));
+    let bind = ["create", "clusterrole", &binder, "--verb=bind", "--resource=clusterroles.rbac.authorization.k8s.io"];
+    admin.ok(&[&bind[..], &[&name]].concat()).await;
+    let give = ["create", "clusterrolebinding", &binder, &to, "--user=gitops"];
+    admin.ok(&[&give[..], &["--serviceaccount=daypass-system:daypass"]].concat()).await;
     cluster.allow(namespace, namespace, json!({ "roles": [{ "name": role }] })).await;
     cluster.ask(ALICE, namespace, "third", json!({ "duration": "1h", "role": { "name": role } })).await;
     cluster.until(namespace, "third", State::Active).await;
