@@ -19,7 +19,7 @@
 //! | [`accepted`] | What is noted as known |
 //! | [`remedy`] | What to do |
 //! | [`in_words`] | All of that in sentences |
-//! | [`line`] | What changed between two looks, for a log |
+//! | [`mod@line`] | What changed between two looks, for a log |
 
 pub mod accepted;
 pub mod bound;
