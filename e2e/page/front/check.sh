@@ -6,7 +6,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 front=$here/../../../src/page/front
 version=7.0.2
-# As the registry states them: https://registry.npmjs.org/@typescript/typescript-linux-x64/7.0.2, and the same of arm64
+# As the registry of npm states them.
 case "$(uname -s)-$(uname -m)" in
 Linux-x86_64)
     machine=linux-x64
