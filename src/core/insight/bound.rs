@@ -96,6 +96,11 @@ impl<'a> BoundRole<'a> {
         InsightFact::Bound { role: self.role.clone(), namespace: self.binding.metadata.namespace.clone() }
     }
 
+    /// That it is bound and what harm its rights can do, as evidence.
+    pub fn risks(&self) -> Vec<InsightFact> {
+        vec![self.bound(), InsightFact::Risk(self.risk.on_record().reasons)]
+    }
+
     /// On which objects its rules allow a verb on a resource; none when on no object, or when they could not be read.
     pub fn allows(&self, verb: &str, group: &str, resource: &str) -> Option<AllowedOn> {
         let right = AskedRight {

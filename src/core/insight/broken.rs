@@ -5,7 +5,7 @@
 
 use super::bound::{BoundHolder, BoundRole, account};
 use super::finding::{CommandLine, Holder, InsightFact, InsightFinding, InsightKind, PowerfulRight, Remedy};
-use super::remedy::{delete, unbind};
+use super::remedy::delete;
 use super::seen::ClusterSeen;
 use crate::api::risk::RiskLevel;
 use crate::api::subject::RoleKind;
@@ -54,13 +54,8 @@ fn missing_account(seen: &ClusterSeen, role: &BoundRole<'_>, held: &BoundHolder)
         return None;
     }
     let namespace_gone = seen.namespaces.as_ref().is_ok_and(|all| !all.contains_key(namespace));
-    Some(of_holder(
-        InsightKind::MissingAccount,
-        role,
-        held,
-        role.risk.level,
-        vec![role.bound(), InsightFact::NoSuchAccount { namespace_gone }],
-    ))
+    let evidence = vec![role.bound(), InsightFact::NoSuchAccount { namespace_gone }];
+    Some(role.finding(InsightKind::MissingAccount, held, role.risk.level, evidence))
 }
 
 /// A right of whatever runs in a namespace and says nothing of its account, or of all that run there.
@@ -68,10 +63,7 @@ fn default_account(role: &BoundRole<'_>, held: &BoundHolder) -> Option<InsightFi
     let is_default = account(&held.who).is_some_and(|(_, name)| name == DEFAULT_ACCOUNT);
     let gives = role.rules.is_none_or(|rules| !rules.is_empty());
     let is_meant = is_default || held.holder == Holder::AccountsOfNamespace;
-    (is_meant && gives).then(|| {
-        let evidence = vec![role.bound(), InsightFact::Risk(role.risk.on_record().reasons)];
-        of_holder(InsightKind::DefaultAccountBound, role, held, role.risk.level, evidence)
-    })
+    (is_meant && gives).then(|| role.finding(InsightKind::DefaultAccountBound, held, role.risk.level, role.risks()))
 }
 
 fn stream_by_get(role: &BoundRole<'_>, held: &BoundHolder) -> Option<InsightFinding> {
@@ -85,7 +77,7 @@ fn stream_by_get(role: &BoundRole<'_>, held: &BoundHolder) -> Option<InsightFind
     let evidence = vec![role.bound(), InsightFact::Right(right)];
     Some(InsightFinding {
         remedy: Remedy::Look(edit(role)),
-        ..of_holder(InsightKind::ExecByGet, role, held, role.risk.level.max(RiskLevel::Medium), evidence)
+        ..role.finding(InsightKind::ExecByGet, held, role.risk.level.max(RiskLevel::Medium), evidence)
     })
 }
 
@@ -100,23 +92,4 @@ fn edit(role: &BoundRole<'_>) -> CommandLine {
         _ => Vec::new(),
     };
     CommandLine::of(&[&["kubectl", "edit", kind, role.role.name.as_str()], place.as_slice()].concat())
-}
-
-fn of_holder(
-    kind: InsightKind,
-    role: &BoundRole<'_>,
-    held: &BoundHolder,
-    severity: RiskLevel,
-    evidence: Vec<InsightFact>,
-) -> InsightFinding {
-    InsightFinding {
-        kind,
-        severity,
-        about: role.about(),
-        who: Some(held.who.clone()),
-        holder: Some(held.holder),
-        evidence,
-        remedy: Remedy::Unbind(unbind(role.binding, held.index)),
-        accepted: None,
-    }
 }

@@ -39,6 +39,7 @@ pub mod unused;
 
 use self::finding::{InsightFinding, InsightKind, Remedy};
 use self::seen::{ClusterSeen, UnreadPart};
+use crate::api::word::Vocabulary;
 use crate::core::policies::PolicySet;
 
 /// What was found, and what was not looked for.
@@ -99,59 +100,65 @@ fn replace_where_possible(
     }
 }
 
+/// A part of what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadPart {
+    Bindings,
+    Accounts,
+    Policies,
+    Requests,
+    Uses,
+}
+
+/// What a kind is looked for in. A new one must say so too, or it would be taken for looked for where nothing was read.
+fn goes_by(kind: InsightKind) -> &'static [ReadPart] {
+    use InsightKind as Kind;
+    use ReadPart::{Accounts, Bindings, Policies, Requests, Uses};
+    match kind {
+        Kind::ClusterAdminBound
+        | Kind::AnonymousBound
+        | Kind::AllAuthenticatedBound
+        | Kind::CanForgeDaypass
+        | Kind::CanStopDaypass
+        | Kind::StandingReplaceable
+        | Kind::PowerfulAccount
+        | Kind::MissingRole
+        | Kind::DefaultAccountBound
+        | Kind::ExecByGet => &[Bindings],
+        Kind::CanUseStrongerAccount | Kind::MissingAccount => &[Bindings, Accounts],
+        Kind::BoundOutsideDuringGrant | Kind::BoundOutsideAfterGrant | Kind::UnaccountedBinding => {
+            &[Bindings, Requests]
+        }
+        Kind::UnusedHighRights => &[Uses],
+        Kind::ApprovedNeverUsed | Kind::ActivatedTooOften | Kind::NeverDenies | Kind::SamePair => &[Requests],
+        Kind::PolicyUnused | Kind::PolicyNeverMatched => &[Requests, Policies],
+    }
+}
+
 /// What was not looked for.
 fn unread(seen: &ClusterSeen) -> Vec<UnreadKinds> {
-    use InsightKind::{
-        ActivatedTooOften, AllAuthenticatedBound, AnonymousBound, ApprovedNeverUsed, BoundOutsideAfterGrant,
-        BoundOutsideDuringGrant, CanForgeDaypass, CanStopDaypass, CanUseStrongerAccount, ClusterAdminBound,
-        DefaultAccountBound, ExecByGet, MissingAccount, MissingRole, NeverDenies, PolicyNeverMatched, PolicyUnused,
-        PowerfulAccount, SamePair, StandingReplaceable, UnaccountedBinding, UnusedHighRights,
+    let of = |(part, missing): (ReadPart, Option<&UnreadPart>)| {
+        let kinds = InsightKind::ALL.iter().copied().filter(|kind| goes_by(*kind).contains(&part)).collect();
+        missing.map(|missing| UnreadKinds { part: missing.clone(), kinds })
     };
-    let of_bindings = [
-        ClusterAdminBound,
-        AnonymousBound,
-        AllAuthenticatedBound,
-        CanForgeDaypass,
-        CanStopDaypass,
-        CanUseStrongerAccount,
-        StandingReplaceable,
-        PowerfulAccount,
-        MissingRole,
-        MissingAccount,
-        DefaultAccountBound,
-        ExecByGet,
-        BoundOutsideDuringGrant,
-        BoundOutsideAfterGrant,
-        UnaccountedBinding,
+    let roles: Vec<UnreadPart> = seen
+        .roles
+        .unread()
+        .map(|(namespace, name, why)| {
+            let place = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+            UnreadPart { what: format!("role {place}{name}"), why: why.to_owned() }
+        })
+        .collect();
+    let parts = [
+        (ReadPart::Bindings, seen.role_bindings.as_ref().err()),
+        (ReadPart::Bindings, seen.cluster_role_bindings.as_ref().err()),
+        (ReadPart::Accounts, seen.accounts.as_ref().err()),
+        (ReadPart::Policies, seen.policies.as_ref().err()),
+        (ReadPart::Requests, seen.requests.as_ref().err()),
+        (ReadPart::Uses, seen.uses.as_ref().err()),
     ];
-    let of_requests = [
-        BoundOutsideDuringGrant,
-        BoundOutsideAfterGrant,
-        UnaccountedBinding,
-        ApprovedNeverUsed,
-        ActivatedTooOften,
-        NeverDenies,
-        SamePair,
-        PolicyUnused,
-        PolicyNeverMatched,
-    ];
-    let parts: [(Option<&UnreadPart>, &[InsightKind]); 6] = [
-        (seen.role_bindings.as_ref().err(), &of_bindings),
-        (seen.cluster_role_bindings.as_ref().err(), &of_bindings),
-        (seen.accounts.as_ref().err(), &[CanUseStrongerAccount, MissingAccount]),
-        (seen.policies.as_ref().err(), &[PolicyUnused, PolicyNeverMatched]),
-        (seen.requests.as_ref().err(), &of_requests),
-        (seen.uses.as_ref().err(), &[UnusedHighRights]),
-    ];
-    let of = |(part, kinds): (Option<&UnreadPart>, &[InsightKind])| {
-        part.map(|part| UnreadKinds { part: part.clone(), kinds: kinds.to_vec() })
-    };
-    let of_roles = seen.roles.unread().map(|(namespace, name, why)| {
-        let place = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
-        let part = UnreadPart { what: format!("role {place}{name}"), why: why.to_owned() };
-        UnreadKinds { part, kinds: of_bindings.to_vec() }
-    });
-    parts.into_iter().filter_map(of).chain(of_roles).collect()
+    // What a role gives is known by its bindings alone.
+    parts.into_iter().chain(roles.iter().map(|role| (ReadPart::Bindings, Some(role)))).filter_map(of).collect()
 }
 
 impl InsightFinding {

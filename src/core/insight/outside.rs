@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::bound::{BoundHolder, BoundRole, about, account};
 use super::finding::{InsightFact, InsightFinding, InsightKind, Remedy};
-use super::remedy::{delete, unbind};
+use super::remedy::delete;
 use super::seen::ClusterSeen;
 use crate::api::request::AccessRequest;
 use crate::api::risk::RiskLevel;
@@ -98,16 +98,8 @@ impl<'a> GivenGrant<'a> {
             from: self.from,
             until: self.until,
         };
-        InsightFinding {
-            kind,
-            severity: role.risk.level.max(RiskLevel::Medium),
-            about: role.about(),
-            who: Some(held.who.clone()),
-            holder: Some(held.holder),
-            evidence: vec![role.bound(), InsightFact::Made(made), grant],
-            remedy: Remedy::Unbind(unbind(role.binding, held.index)),
-            accepted: None,
-        }
+        let evidence = vec![role.bound(), InsightFact::Made(made), grant];
+        role.finding(kind, held, role.risk.level.max(RiskLevel::Medium), evidence)
     }
 }
 

@@ -7,8 +7,7 @@
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::bound::{BoundHolder, BoundRole, account};
-use super::finding::{Holder, InsightFact, InsightFinding, InsightKind, PowerfulRight, Remedy};
-use super::remedy::unbind;
+use super::finding::{Holder, InsightFact, InsightFinding, InsightKind, PowerfulRight};
 use super::seen::ClusterSeen;
 use crate::api::risk::RiskLevel;
 use crate::core::rbac::allowed::AllowedOn;
@@ -226,16 +225,6 @@ fn finding(
     severity: RiskLevel,
     evidence: Vec<InsightFact>,
 ) -> InsightFinding {
-    let reasons = || InsightFact::Risk(role.risk.on_record().reasons);
-    let why = if evidence.is_empty() { vec![reasons()] } else { evidence };
-    InsightFinding {
-        kind,
-        severity,
-        about: role.about(),
-        who: Some(held.who.clone()),
-        holder: Some(held.holder),
-        evidence: [vec![role.bound()], why].concat(),
-        remedy: Remedy::Unbind(unbind(role.binding, held.index)),
-        accepted: None,
-    }
+    let evidence = if evidence.is_empty() { role.risks() } else { [vec![role.bound()], evidence].concat() };
+    role.finding(kind, held, severity, evidence)
 }

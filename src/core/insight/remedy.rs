@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::bound::{BoundHolder, BoundRole};
-use super::finding::{CommandLine, InsightFinding, PolicyProposal, Remedy};
+use super::finding::{CommandLine, InsightFact, InsightFinding, InsightKind, PolicyProposal, Remedy};
 use super::seen::ClusterSeen;
 use crate::api::policy::Effect;
 use crate::api::request::BindingKind;
+use crate::api::risk::RiskLevel;
 use crate::api::subject::{Identity, RoleKind, Subject, SubjectKind};
 use crate::core::model::namespaces::Namespaces;
 use crate::core::policies::{Entry, PolicySet};
@@ -33,6 +34,28 @@ impl CommandLine {
     /// As a shell takes it.
     pub fn in_shell(&self) -> String {
         self.0.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl BoundRole<'_> {
+    /// What is found about one of its holders; the way out is to unbind them.
+    pub fn finding(
+        &self,
+        kind: InsightKind,
+        held: &BoundHolder,
+        severity: RiskLevel,
+        evidence: Vec<InsightFact>,
+    ) -> InsightFinding {
+        InsightFinding {
+            kind,
+            severity,
+            about: self.about(),
+            who: Some(held.who.clone()),
+            holder: Some(held.holder),
+            evidence,
+            remedy: Remedy::Unbind(unbind(self.binding, held.index)),
+            accepted: None,
+        }
     }
 }
 

@@ -28,16 +28,10 @@ fn is_worth_asking(role: &BoundRole<'_>) -> bool {
 }
 
 fn finding(seen: &ClusterSeen, policies: &PolicySet, role: &BoundRole<'_>, held: &BoundHolder) -> InsightFinding {
-    let mut evidence = vec![role.bound(), InsightFact::Risk(role.risk.on_record().reasons)];
+    let mut evidence = role.risks();
     evidence.extend(offered(seen, policies, role, held).map(InsightFact::OfferedBy));
     InsightFinding {
-        kind: InsightKind::StandingReplaceable,
-        severity: role.risk.level,
-        about: role.about(),
-        who: Some(held.who.clone()),
-        holder: Some(held.holder),
-        evidence,
         remedy: replacement(seen, policies, role, held),
-        accepted: None,
+        ..role.finding(InsightKind::StandingReplaceable, held, role.risk.level, evidence)
     }
 }

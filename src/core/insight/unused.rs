@@ -4,8 +4,7 @@
 //! whole of that time. RBAC names only the first binding that allows a call, so one that is never named was never needed.
 
 use super::bound::BoundRole;
-use super::finding::{InsightFact, InsightFinding, InsightKind, Remedy};
-use super::remedy::unbind;
+use super::finding::{InsightFact, InsightFinding, InsightKind};
 use super::seen::ClusterSeen;
 use super::standing::is_of_people;
 use crate::api::risk::RiskLevel;
@@ -27,16 +26,7 @@ pub fn unused(seen: &ClusterSeen, bound: &[BoundRole<'_>]) -> Vec<InsightFinding
         for held in role.holders.iter().filter(|held| is_of_people(held)) {
             let mut evidence = vec![role.bound(), InsightFact::Within(seen.window)];
             evidence.extend(last.map(|last| InsightFact::Last(*last)));
-            found.push(InsightFinding {
-                kind: InsightKind::UnusedHighRights,
-                severity: role.risk.level,
-                about: role.about(),
-                who: Some(held.who.clone()),
-                holder: Some(held.holder),
-                evidence,
-                remedy: Remedy::Unbind(unbind(role.binding, held.index)),
-                accepted: None,
-            });
+            found.push(role.finding(InsightKind::UnusedHighRights, held, role.risk.level, evidence));
         }
     }
     found
