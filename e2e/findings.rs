@@ -18,11 +18,13 @@ use self::ground::{Fault, LEFT, chart_roles, faults};
 use crate::harness::cast::SOON;
 use crate::harness::plugin::Plugin;
 use crate::harness::servers::AUDIT_POLICY;
+use crate::harness::table::CommittedTable;
 use crate::harness::users::{ADMIN, ALICE, BOB};
 use crate::harness::wait::now_plus_seconds;
 use crate::harness::{ControlPlane, Controller, alone, binaries, eventually, without_cluster};
 
-const TABLE: &str = "e2e/findings/table.txt";
+const TABLE: CommittedTable =
+    CommittedTable { path: "e2e/findings/table.txt", written_by: "copy target/findings-table.txt over it" };
 /// The same as it came out, for who has to compare.
 const NOW: &str = "target/findings-table.txt";
 
@@ -59,8 +61,7 @@ async fn found(control_plane: Arc<ControlPlane>) {
     asks_for_less(&admin).await;
     notes(&control_plane, &admin).await;
     leads_out(&control_plane, &admin).await;
-    let committed = std::fs::read_to_string(binaries::repository().join(TABLE)).unwrap_or_default();
-    assert!(committed == table, "{TABLE} has drifted; if that is meant, copy {NOW} over it and read:\n{table}");
+    TABLE.is(&table);
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {

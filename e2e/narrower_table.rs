@@ -9,7 +9,6 @@ mod people;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use daypass::core::insight::narrower::evidence::{NarrowerTerms, PastGrant};
@@ -21,10 +20,12 @@ use libtest_mimic::Trial;
 use serde::Deserialize;
 
 use self::people::{KINDS, MadeMonths, PeopleKind};
-use crate::harness::{binaries, without_cluster};
+use crate::harness::table::CommittedTable;
+use crate::harness::without_cluster;
 
 const ROLES: &str = include_str!("risk_table/kubernetes.jsonl");
-const TABLE: &str = "e2e/narrower_table/table.txt";
+const TABLE: CommittedTable =
+    CommittedTable { path: "e2e/narrower_table/table.txt", written_by: "run make narrower-table" };
 /// How often each kind is made.
 const TIMES: u64 = 20;
 
@@ -37,26 +38,11 @@ pub fn trials() -> Vec<Trial> {
 
 /// `make narrower-table`.
 pub fn write() -> ExitCode {
-    match std::fs::write(path(), table()) {
-        Ok(()) => {
-            println!("wrote {TABLE}: read what has changed in it");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{TABLE}: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn path() -> PathBuf {
-    binaries::repository().join(TABLE)
+    TABLE.write(&table())
 }
 
 fn is_what_is_proposed() {
-    let committed = std::fs::read_to_string(path()).expect(TABLE);
-    let table = table();
-    assert!(committed == table, "{TABLE} has drifted; if that is meant, run make narrower-table and read it:\n{table}");
+    TABLE.is(&table());
 }
 
 /// The replay over the evidence is never short, and of the grants to come few are.

@@ -5,7 +5,6 @@
 //! nothing else, and a change in it is to be read line by line. None of these trials needs a cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use daypass::core::rbac::risk::{Extent, Risk, risk};
@@ -13,11 +12,12 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use libtest_mimic::Trial;
 use serde::Deserialize;
 
-use crate::harness::{binaries, without_cluster};
+use crate::harness::table::CommittedTable;
+use crate::harness::without_cluster;
 
 const ROLES: [&str; 2] = [include_str!("risk_table/roles.jsonl"), include_str!("risk_table/kubernetes.jsonl")];
 const RIGHTS: &str = include_str!("risk_table/rights.txt");
-const TABLE: &str = "e2e/risk_table/table.txt";
+const TABLE: CommittedTable = CommittedTable { path: "e2e/risk_table/table.txt", written_by: "run make risk-table" };
 /// Where rights hold, from the narrowest: in an ordinary namespace, in a protected one, in the whole cluster.
 const SCOPES: [(Extent, &str); 3] =
     [(Extent::Namespaces, "namespace"), (Extent::SystemNamespaces, "kube-system"), (Extent::Cluster, "cluster")];
@@ -32,31 +32,11 @@ pub fn trials() -> Vec<Trial> {
 
 /// `make risk-table`.
 pub fn write() -> ExitCode {
-    match std::fs::write(path(), table()) {
-        Ok(()) => {
-            println!("wrote {TABLE}: read what has changed in it");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{TABLE}: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn path() -> PathBuf {
-    binaries::repository().join(TABLE)
+    TABLE.write(&table())
 }
 
 fn is_what_the_reading_says() {
-    let committed = std::fs::read_to_string(path()).expect(TABLE);
-    let table = table();
-    let lines = |of: &str| of.lines().map(str::to_owned).collect::<BTreeSet<_>>();
-    let (before, now) = (lines(&committed), lines(&table));
-    let gone: Vec<String> = before.difference(&now).map(|line| format!("- {line}")).collect();
-    let new: Vec<String> = now.difference(&before).map(|line| format!("+ {line}")).collect();
-    let drift = [gone, new].concat().join("\n");
-    assert!(committed == table, "{TABLE} has drifted; if that is meant, run make risk-table and read it:\n{drift}");
+    TABLE.is(&table());
 }
 
 fn is_of_enough() {

@@ -26,6 +26,7 @@ pub mod records;
 pub mod servers;
 pub mod shell;
 pub mod sign_in;
+pub mod table;
 pub mod tail;
 pub mod trial;
 pub mod tunnel;
