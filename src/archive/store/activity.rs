@@ -17,7 +17,7 @@ use super::super::activity::sift::Sifted;
 use super::super::activity::tables::{self, FoundRow, RunTable, text};
 use super::super::activity::{ActivityRules, Taken};
 use super::search::Statement;
-use super::{ArchiveStore, StoreError};
+use super::{ArchiveStore, StoreError, WriteRule};
 use crate::api::activity::UsesKnown;
 use crate::core::activity::event::ReadEvent;
 use crate::core::activity::explained::SuspectWrite;
@@ -177,6 +177,14 @@ impl ArchiveStore {
     /// When the store fails.
     pub async fn findings(&self, now: Timestamp) -> Result<Vec<WriteFinding>, StoreError> {
         Ok(write_findings(&self.rows(vec![tables::findings(now)]).await?))
+    }
+
+    /// Writes all of these, or nothing. False: nothing, by the rule.
+    pub(super) async fn write(&self, statements: Vec<Statement>, rule: WriteRule) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(statements, rule).await,
+            Self::Postgres(store) => store.write(statements, rule).await,
+        }
     }
 
     /// All that is found by these, one behind the other.

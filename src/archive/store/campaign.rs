@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::activity::tables::text;
 use super::super::campaign::tables;
-use super::{ArchiveStore, StoreError};
+use super::{ArchiveStore, StoreError, WriteRule};
 use crate::api::campaign::{CampaignDeed, CampaignEntry};
 use crate::core::campaign::judge::NextEntry;
 use crate::core::campaign::so_far::CampaignTexts;
@@ -26,10 +26,7 @@ impl ArchiveStore {
     pub async fn keep_entry(&self, next: &NextEntry) -> Result<bool, StoreError> {
         let first = tables::entry(&next.entry);
         let statements = [first].into_iter().chain(next.text.as_deref().map(tables::body)).collect();
-        match self {
-            Self::Sqlite(store) => store.keep_new(statements).await,
-            Self::Postgres(store) => store.keep_new(statements).await,
-        }
+        self.write(statements, WriteRule::IfTheFirstIsNew).await
     }
 
     /// All of a campaign of a cluster; none when there is no such.

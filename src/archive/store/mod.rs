@@ -25,6 +25,14 @@ use super::intake::{Arrival, Delivery};
 use crate::api::delivery::{ChainAnswer, HeldChain};
 use crate::core::record::v1::closes;
 
+/// Whether statements are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteRule {
+    Always,
+    /// None of them where the first changes no row: what it would write has been there before.
+    IfTheFirstIsNew,
+}
+
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

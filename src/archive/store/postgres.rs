@@ -24,7 +24,7 @@ use super::super::judge::{HeldBytes, judge};
 use super::activity::ArrivedActivity;
 use super::search::{self, BoundValue, FoundPage, FoundRecord, PagePlace, Search, Statement, WordIndex};
 use super::tls::VerifiedTls;
-use super::{HeldEnd, StoreError, closed_by, schema};
+use super::{HeldEnd, StoreError, WriteRule, closed_by, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
 /// How many read at a time.
@@ -142,26 +142,13 @@ impl PostgresStore {
         Ok(taken)
     }
 
-    /// Writes all of these, or nothing.
-    pub(super) async fn write(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, statements: Vec<Statement>, rule: WriteRule) -> Result<bool, StoreError> {
         let mut place = self.writer.lock().await;
         let transaction = self.connected(&mut place).await?.transaction().await?;
-        for statement in &statements {
-            let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();
-            transaction.execute(&statement.sql, &values).await?;
-        }
-        Ok(transaction.commit().await?)
-    }
-
-    /// Writes all of these, unless the first of them writes nothing.
-    pub(super) async fn keep_new(&self, statements: Vec<Statement>) -> Result<bool, StoreError> {
-        let mut place = self.writer.lock().await;
-        let client = self.connected(&mut place).await?;
-        let transaction = client.transaction().await?;
         for (index, statement) in statements.iter().enumerate() {
             let values: Vec<&(dyn ToSql + Sync)> = statement.values.iter().map(bound).collect();
             let written = transaction.execute(&statement.sql, &values).await?;
-            if index == 0 && written == 0 {
+            if index == 0 && written == 0 && rule == WriteRule::IfTheFirstIsNew {
                 return Ok(false);
             }
         }

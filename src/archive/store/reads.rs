@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::activity::tables::{FoundRow, count, number, text, time};
 use super::search::{BoundValue, Statement};
-use super::{ArchiveStore, StoreError};
+use super::{ArchiveStore, StoreError, WriteRule};
 
 /// How many hours reads are kept.
 const KEPT_HOURS: i64 = 400 * 24;
@@ -99,10 +99,7 @@ impl ArchiveStore {
     /// # Errors
     /// When the store fails; then it is not noted.
     pub async fn note_read(&self, read: &ArchiveRead, now: Timestamp) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.write(read.statements(now)).await,
-            Self::Postgres(store) => store.write(read.statements(now)).await,
-        }
+        self.write(read.statements(now), WriteRule::Always).await.map(|_| ())
     }
 
     /// Reads before the one with this number, the newest first.

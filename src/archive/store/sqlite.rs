@@ -19,7 +19,7 @@ use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
 use super::activity::ArrivedActivity;
 use super::search::{BoundValue, FoundPage, FoundRecord, HELD, PagePlace, Search, Statement, WordIndex};
-use super::{HeldEnd, StoreError, closed_by, schema};
+use super::{HeldEnd, StoreError, WriteRule, closed_by, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
 /// How many readers there are at a time.
@@ -43,24 +43,9 @@ impl std::fmt::Debug for SqliteStore {
 
 /// Something for the writer, and where its answer goes.
 enum Job {
-    Records {
-        cluster: String,
-        delivery: Delivery,
-        answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>>,
-    },
-    Activity {
-        arrived: ArrivedActivity,
-        answer: oneshot::Sender<Result<Taken, StoreError>>,
-    },
-    /// Whatever is to be written, all at once.
-    Statements {
-        statements: Vec<Statement>,
-        answer: oneshot::Sender<Result<(), StoreError>>,
-    },
-    New {
-        statements: Vec<Statement>,
-        answer: oneshot::Sender<Result<bool, StoreError>>,
-    },
+    Records { cluster: String, delivery: Delivery, answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>> },
+    Activity { arrived: ArrivedActivity, answer: oneshot::Sender<Result<Taken, StoreError>> },
+    Statements { statements: Vec<Statement>, rule: WriteRule, answer: oneshot::Sender<Result<bool, StoreError>> },
 }
 
 impl SqliteStore {
@@ -109,17 +94,9 @@ impl SqliteStore {
         answered.await.map_err(|_| StoreError::Ended)?
     }
 
-    /// Writes all of these, or nothing.
-    pub(super) async fn write(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, statements: Vec<Statement>, rule: WriteRule) -> Result<bool, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::Statements { statements, answer }).map_err(|_| StoreError::Ended)?;
-        answered.await.map_err(|_| StoreError::Ended)?
-    }
-
-    /// Writes all of these, unless the first of them writes nothing.
-    pub(super) async fn keep_new(&self, statements: Vec<Statement>) -> Result<bool, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::New { statements, answer }).map_err(|_| StoreError::Ended)?;
+        self.jobs.send(Job::Statements { statements, rule, answer }).map_err(|_| StoreError::Ended)?;
         answered.await.map_err(|_| StoreError::Ended)?
     }
 
@@ -250,14 +227,11 @@ fn write(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
             Job::Records { cluster, delivery, answer } => {
                 let _ = answer.send(at_once(connection, |transaction| take(transaction, &cluster, delivery)));
             }
-            Job::Statements { statements, answer } => {
-                let _ = answer.send(at_once(connection, |transaction| execute(transaction, statements)));
+            Job::Statements { statements, rule, answer } => {
+                let _ = answer.send(at_once(connection, |transaction| execute(transaction, statements, rule)));
             }
             Job::Activity { arrived, answer } => {
                 let _ = answer.send(at_once(connection, |transaction| take_activity(transaction, &mut books, arrived)));
-            }
-            Job::New { statements, answer } => {
-                let _ = answer.send(at_once(connection, |transaction| keep_new(transaction, statements)));
             }
         }
     }
@@ -291,21 +265,14 @@ fn take_activity(
     let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?, ask(fleet)?];
     let records = ask(&sifting.explanations)?;
     let (taken, writes) = sifting.settle(books, held, &records);
-    execute(transaction, writes)?;
+    execute(transaction, writes, WriteRule::Always)?;
     Ok(taken)
 }
 
-fn execute(transaction: &Transaction<'_>, statements: Vec<Statement>) -> Result<(), StoreError> {
-    for statement in statements {
-        transaction.prepare_cached(&statement.sql)?.execute(params_from_iter(statement.values))?;
-    }
-    Ok(())
-}
-
-fn keep_new(transaction: &Transaction<'_>, statements: Vec<Statement>) -> Result<bool, StoreError> {
+fn execute(transaction: &Transaction<'_>, statements: Vec<Statement>, rule: WriteRule) -> Result<bool, StoreError> {
     for (index, statement) in statements.into_iter().enumerate() {
         let written = transaction.prepare_cached(&statement.sql)?.execute(params_from_iter(statement.values))?;
-        if index == 0 && written == 0 {
+        if index == 0 && written == 0 && rule == WriteRule::IfTheFirstIsNew {
             return Ok(false);
         }
     }
