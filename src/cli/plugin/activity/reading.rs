@@ -2,12 +2,10 @@
 //!
 //! Owns the paths, and what it means when there is no answer. It must not decide what is done without one.
 
-use serde::Deserialize;
-
-use crate::archive::who::readers::{ACTIVITY, FINDINGS, GROUP};
+use crate::archive::who::readers::{ACTIVITY, FINDINGS};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
-use crate::cli::plugin::history::archived::{NoArchive, get, path, why};
+use crate::cli::plugin::history::archived::{NoArchive, listed, what, why};
 use crate::cli::plugin::requests::Where;
 use crate::core::activity::told::{ToldActivity, ToldFinding};
 
@@ -20,21 +18,14 @@ pub enum NoActivity {
     Nothing,
 }
 
-#[derive(Deserialize)]
-struct ListedItems<T> {
-    items: Vec<T>,
-}
-
 /// What was done with the access of a request, by its UID.
 ///
 /// # Errors
 /// Why nothing is said of it.
 pub async fn told(cluster: &Cluster, place: &Where, uid: &str) -> Result<ToldActivity, NoActivity> {
     let uid: String = form_urlencoded::byte_serialize(uid.as_bytes()).collect();
-    let path = format!("{}?request={uid}", path(place, ACTIVITY));
-    let listed: Result<ListedItems<ToldActivity>, PluginError> = get(cluster, &what(ACTIVITY, place), &path).await;
-    match listed {
-        Ok(listed) => listed.items.into_iter().next().ok_or(NoActivity::Nothing),
+    match listed(cluster, place, ACTIVITY, &format!("request={uid}")).await {
+        Ok(items) => items.into_iter().next().ok_or(NoActivity::Nothing),
         Err(error) => Err(NoActivity::Archive(why(cluster, error).await)),
     }
 }
@@ -44,17 +35,10 @@ pub async fn told(cluster: &Cluster, place: &Where, uid: &str) -> Result<ToldAct
 /// # Errors
 /// Why the archive says nothing of them.
 pub async fn findings(cluster: &Cluster) -> Result<Vec<ToldFinding>, NoArchive> {
-    let place = Where::Everywhere;
-    let listed: Result<ListedItems<ToldFinding>, PluginError> =
-        get(cluster, &what(FINDINGS, &place), &path(&place, FINDINGS)).await;
-    match listed {
-        Ok(listed) => Ok(listed.items),
+    match listed(cluster, &Where::Everywhere, FINDINGS, "").await {
+        Ok(items) => Ok(items),
         Err(error) => Err(why(cluster, error).await),
     }
-}
-
-fn what(resource: &str, place: &Where) -> String {
-    format!("list {resource}.{GROUP}{}", place.words())
 }
 
 impl NoActivity {

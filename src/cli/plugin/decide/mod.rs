@@ -107,15 +107,10 @@ pub async fn run(args: ReviewArgs, answer: ReviewCommand, console: &mut Console)
         return Ok(exit);
     }
     console.remark(&shown(&worthwhile));
-    if !args.yes {
-        if !console.can_ask() {
-            return Err(PluginError::NobodyToAsk);
-        }
-        let these = if worthwhile.len() == 1 { "it".to_owned() } else { format!("these {}", worthwhile.len()) };
-        if !console.confirm(&format!("{} {these}?", answer.words().0)) {
-            console.say("nothing was said to them");
-            return Ok(Exit::Error);
-        }
+    let these = if worthwhile.len() == 1 { "it".to_owned() } else { format!("these {}", worthwhile.len()) };
+    if !console.agreed(args.yes, None, &format!("{} {these}?", answer.words().0))? {
+        console.say("nothing was said to them");
+        return Ok(Exit::Error);
     }
     let done = answer.words().1;
     let revocation = Revocation { cluster: &cluster, who: &who, review: &review, done };

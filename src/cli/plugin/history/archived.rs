@@ -62,8 +62,8 @@ struct ArchivedText {
 }
 
 #[derive(Deserialize)]
-struct ListedValues {
-    items: Vec<Value>,
+struct ListedItems<T> {
+    items: Vec<T>,
 }
 
 /// A page of what is looked for.
@@ -72,7 +72,7 @@ struct ListedValues {
 /// Why there is none.
 pub async fn page(cluster: &Cluster, place: &Where, search: &Search) -> Result<ArchivedPage, NoArchive> {
     let path = asked(place, search);
-    let list: Result<ArchivedList, PluginError> = get(cluster, &what(place), &path).await;
+    let list: Result<ArchivedList, PluginError> = get(cluster, &what(RESOURCE, place), &path).await;
     match list {
         Ok(list) => list.page().map_err(NoArchive::Failed),
         Err(error) => Err(why(cluster, error).await),
@@ -109,9 +109,45 @@ pub async fn activity(cluster: &Cluster, place: &Where, of: &str, uid: &str) -> 
     if *place == Where::Everywhere {
         query.append_pair("cluster", of);
     }
-    let path = format!("{}?{}", path(place, ACTIVITY), query.finish());
-    let found: ListedValues = get(cluster, &format!("list {ACTIVITY}.{GROUP}{}", place.words()), &path).await?;
+    listed(cluster, place, ACTIVITY, &query.finish()).await
+}
+
+/// What a resource of the archive lists, by a query that is written already.
+///
+/// # Errors
+/// When it is not answered.
+pub async fn listed<T: DeserializeOwned>(
+    cluster: &Cluster,
+    place: &Where,
+    resource: &str,
+    query: &str,
+) -> Result<Vec<T>, PluginError> {
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let path = format!("{}{query}", path(place, resource));
+    let found: ListedItems<T> = get(cluster, &what(resource, place), &path).await?;
     Ok(found.items)
+}
+
+/// All that is found, up to so many pages.
+///
+/// # Errors
+/// Why there is none.
+pub async fn all(
+    cluster: &Cluster,
+    place: &Where,
+    search: Search,
+    most_pages: usize,
+) -> Result<Vec<HistoryItem>, NoArchive> {
+    let (mut all, mut search) = (Vec::new(), Search { limit: PAGE, ..search });
+    for _ in 0..most_pages {
+        let page = page(cluster, place, &search).await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => search.after = Some(next),
+            None => break,
+        }
+    }
+    Ok(all)
 }
 
 /// Whether the archive itself answers what the API server passes on. It says so to anybody.
@@ -128,12 +164,12 @@ pub async fn answers(cluster: &Cluster) -> Result<(), NoArchive> {
 }
 
 /// What is asked, by verb and resource.
-fn what(place: &Where) -> String {
-    format!("list {RESOURCE}.{GROUP}{}", place.words())
+pub fn what(resource: &str, place: &Where) -> String {
+    format!("list {resource}.{GROUP}{}", place.words())
 }
 
 /// Where a resource of the archive is listed.
-pub fn path(place: &Where, resource: &str) -> String {
+fn path(place: &Where, resource: &str) -> String {
     match place {
         Where::Everywhere => format!("/apis/{GROUP}/{VERSION}/{resource}"),
         Where::Namespace(name) => {
@@ -147,7 +183,7 @@ pub fn path(place: &Where, resource: &str) -> String {
 ///
 /// # Errors
 /// When it is not answered.
-pub async fn get<T: DeserializeOwned>(cluster: &Cluster, what: &str, path: &str) -> Result<T, PluginError> {
+async fn get<T: DeserializeOwned>(cluster: &Cluster, what: &str, path: &str) -> Result<T, PluginError> {
     let ask = async {
         let question = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
         cluster.client.request(question).await
@@ -206,7 +242,7 @@ impl NoArchive {
                 let binding = if *place == Where::Everywhere { "ClusterRoleBinding" } else { "RoleBinding" };
                 console.note(&format!(
                     "you may not {}, {instead}: ask for a {binding} to ClusterRole daypass-archive-reader",
-                    what(place)
+                    what(RESOURCE, place)
                 ));
             }
             Self::Silent(why) => console.note(&format!("the archive does not answer, {instead} ({why})")),
@@ -219,10 +255,11 @@ impl NoArchive {
     pub fn error(self, place: &Where) -> PluginError {
         match self {
             Self::Failed(error) => error,
-            Self::Silent(why) => PluginError::ArchiveBrokeOff { what: what(place), why },
-            Self::NotServed | Self::Forbidden => {
-                PluginError::ArchiveBrokeOff { what: what(place), why: "it may not be read any more".to_owned() }
-            }
+            Self::Silent(why) => PluginError::ArchiveBrokeOff { what: what(RESOURCE, place), why },
+            Self::NotServed | Self::Forbidden => PluginError::ArchiveBrokeOff {
+                what: what(RESOURCE, place),
+                why: "it may not be read any more".to_owned(),
+            },
         }
     }
 }

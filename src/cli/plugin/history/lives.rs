@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 
-use super::archived::{self, NoArchive, PAGE};
+use super::archived::{self, NoArchive};
 use super::item::HistoryItem;
 use super::still_there;
 use crate::api::record::RecordKind;
@@ -135,7 +135,10 @@ impl KnownLives {
                 console.note(&format!("only the newest {MOST_LIVES} requests of that name are told: give a UID"));
             }
             for uid in uids {
-                self.add(all_of(cluster, place, Search { request: Some(uid), ..Search::default() }, usize::MAX).await?);
+                self.add(
+                    archived::all(cluster, place, Search { request: Some(uid), ..Search::default() }, usize::MAX)
+                        .await?,
+                );
             }
             Ok(())
         };
@@ -169,28 +172,9 @@ impl KnownLives {
 async fn uids_of(cluster: &Cluster, place: &Where, name: &str) -> Result<Vec<String>, NoArchive> {
     let kind = Some(crate::api::record::StoredRecordKind::from(RecordKind::Requested).as_str().to_owned());
     let search = Search { text: Some(name.to_owned()), kind, ..Search::default() };
-    let found = all_of(cluster, place, search, MOST_PAGES).await?;
+    let found = archived::all(cluster, place, search, MOST_PAGES).await?;
     let of_name = found.into_iter().filter(|item| item.record.request.name == name);
     Ok(of_name.map(|item| item.record.request.uid).collect())
-}
-
-/// All that is found, up to so many pages.
-async fn all_of(
-    cluster: &Cluster,
-    place: &Where,
-    search: Search,
-    most_pages: usize,
-) -> Result<Vec<HistoryItem>, NoArchive> {
-    let (mut all, mut search) = (Vec::new(), Search { limit: PAGE, ..search });
-    for _ in 0..most_pages {
-        let page = archived::page(cluster, place, &search).await?;
-        all.extend(page.items);
-        match page.next {
-            Some(next) => search.after = Some(next),
-            None => break,
-        }
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
+use super::super::error::PluginError;
 use super::text::{Text, TextSpan, Tone, visible};
 
 /// The streams of the process.
@@ -121,6 +122,23 @@ impl Console {
     /// Whether somebody is there who can be asked.
     pub fn can_ask(&self) -> bool {
         std::io::stdin().is_terminal() && self.err_is_terminal()
+    }
+
+    /// Whether somebody agrees to what is shown; `yes`: the command line says so.
+    ///
+    /// # Errors
+    /// When nobody is there who can be asked; then nothing is shown.
+    pub fn agreed(&mut self, yes: bool, shown: Option<&Text>, question: &str) -> Result<bool, PluginError> {
+        if yes {
+            return Ok(true);
+        }
+        if !self.can_ask() {
+            return Err(PluginError::NobodyToAsk);
+        }
+        if let Some(shown) = shown {
+            self.remark(shown);
+        }
+        Ok(self.confirm(question))
     }
 
     /// Asks for a yes; anything else, and no answer, is a no.

@@ -53,15 +53,9 @@ pub async fn look(args: CampaignLookArgs, console: &mut Console) -> Result<Exit,
 pub async fn run(args: CampaignCloseArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let campaign = looked(&cluster, &args.campaign, console).await?;
-    if !args.yes {
-        if !console.can_ask() {
-            return Err(PluginError::NobodyToAsk);
-        }
-        console.remark(&printed::head(&campaign));
-        if !console.confirm("acknowledge this, and close it for good?") {
-            console.say("it goes on");
-            return Ok(Exit::Error);
-        }
+    if !console.agreed(args.yes, Some(&printed::head(&campaign)), "acknowledge this, and close it for good?")? {
+        console.say("it goes on");
+        return Ok(Exit::Error);
     }
     let close = CloseAsked { acknowledged: args.message, last: campaign.last.clone() };
     calls::close(&cluster, &campaign.name, &close).await?;

@@ -62,16 +62,11 @@ pub async fn run(args: DecideArgs, verdict: ItemVerdict, console: &mut Console) 
         return Ok(DecisionsMade { cluster, items: Vec::new(), exit: Exit::Done });
     }
     let word = printed::verdict(verdict);
-    if !args.yes {
-        if !console.can_ask() {
-            return Err(PluginError::NobodyToAsk);
-        }
-        console.remark(&printed::table(&items, &FormatArgs::default()));
-        let these = if items.len() == 1 { "it".to_owned() } else { format!("these {}", items.len()) };
-        if !console.confirm(&format!("{word} {these}?")) {
-            console.say("nothing was decided");
-            return Ok(DecisionsMade { cluster, items: Vec::new(), exit: Exit::Error });
-        }
+    let these = if items.len() == 1 { "it".to_owned() } else { format!("these {}", items.len()) };
+    let shown = printed::table(&items, &FormatArgs::default());
+    if !console.agreed(args.yes, Some(&shown), &format!("{word} {these}?"))? {
+        console.say("nothing was decided");
+        return Ok(DecisionsMade { cluster, items: Vec::new(), exit: Exit::Error });
     }
     let decision = |shown: &&ShownItem| DecisionAsked {
         item: shown.id.clone(),

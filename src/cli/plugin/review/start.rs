@@ -93,16 +93,10 @@ pub async fn run(args: StartArgs, console: &mut Console) -> Result<Exit, PluginE
         }
         return Ok(Exit::Done);
     }
-    if !args.yes {
-        if !console.can_ask() {
-            return Err(PluginError::NobodyToAsk);
-        }
-        console.remark(&args.shown(&start.items));
-        let question = format!("have owners review these {} by {}?", start.items.len(), printed::second(due));
-        if !console.confirm(&question) {
-            console.say("no campaign was started");
-            return Ok(Exit::Error);
-        }
+    let question = format!("have owners review these {} by {}?", start.items.len(), printed::second(due));
+    if !console.agreed(args.yes, Some(&args.shown(&start.items)), &question)? {
+        console.say("no campaign was started");
+        return Ok(Exit::Error);
     }
     calls::start(&cluster, &start).await?;
     let (name, count) = (&start.name, start.items.len());

@@ -17,7 +17,7 @@ use crate::archive::who::readers::{ACTIVITY, GROUP, RESOURCE};
 use crate::cli::plugin::activity::reading::{NoActivity, told};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
-use crate::cli::plugin::history::archived::{self, NoArchive, PAGE};
+use crate::cli::plugin::history::archived::{self, NoArchive};
 use crate::cli::plugin::requests::Where;
 use crate::core::activity::summary::SummaryRow;
 use crate::core::activity::told::ToldActivity;
@@ -59,19 +59,12 @@ pub async fn grants(
 ) -> Result<GrantsRead, PluginError> {
     let mut by_request: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     let name = Some(policy.name_any());
-    let mut search = Search { policy: name, since: Some(since.as_microsecond()), limit: PAGE, ..Search::default() };
-    loop {
-        let page = archived::page(cluster, &Where::Everywhere, &search).await.map_err(untold)?;
-        // Of one name there may be other policies, in other clusters and before this one.
-        let own =
-            |record: &Record| record.policy.as_ref().is_some_and(|known| Some(&known.uid) == policy.uid().as_ref());
-        for record in page.items.into_iter().map(|item| item.record).filter(own) {
-            by_request.entry(record.request.uid.clone()).or_default().push(record);
-        }
-        match page.next {
-            Some(next) => search.after = Some(next),
-            None => break,
-        }
+    let search = Search { policy: name, since: Some(since.as_microsecond()), ..Search::default() };
+    let found = archived::all(cluster, &Where::Everywhere, search, usize::MAX).await.map_err(untold)?;
+    // Of one name there may be other policies, in other clusters and before this one.
+    let own = |record: &Record| record.policy.as_ref().is_some_and(|known| Some(&known.uid) == policy.uid().as_ref());
+    for record in found.into_iter().map(|item| item.record).filter(own) {
+        by_request.entry(record.request.uid.clone()).or_default().push(record);
     }
     let begun = by_request.into_values().filter_map(|mut records| {
         records.sort_by_key(|record| record.index);
