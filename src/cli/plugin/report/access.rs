@@ -1,30 +1,19 @@
 //! Who got which access, how it was decided and how it ended: counts with charts, and every grant of the time.
 
-use super::reading::{ReportScopeArgs, ScopeRead, counted, listed};
-use crate::cli::plugin::cluster::{Cluster, Connection};
+use super::reading::{ScopeRead, ScopedReportArgs, counted, listed};
+use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::document::{ReportDocument, ReportFormArgs};
+use crate::cli::plugin::output::document::ReportDocument;
 use crate::core::evidence::population::population;
 use crate::core::evidence::summary::{by_week, by_word};
-
-/// The command line of `report access`.
-#[derive(Debug, clap::Args)]
-pub struct AccessArgs {
-    #[command(flatten)]
-    scope: ReportScopeArgs,
-    #[command(flatten)]
-    form: ReportFormArgs,
-    #[command(flatten)]
-    connection: Connection,
-}
 
 /// Tells it.
 ///
 /// # Errors
 /// When neither the archive nor the requests can be read.
-pub async fn run(args: AccessArgs, console: &mut Console) -> Result<Exit, PluginError> {
+pub async fn run(args: ScopedReportArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let read = args.scope.read(&cluster, console).await?;
     report(&read).print(args.form.form(), console);

@@ -13,12 +13,11 @@ pub mod reading;
 pub mod standing;
 pub mod usage;
 
-use self::access::AccessArgs;
 use self::decisions::DecisionsArgs;
 use self::findings::FindingsArgs;
 use self::pack::PackArgs;
+use self::reading::ScopedReportArgs;
 use self::standing::StandingArgs;
-use self::usage::UsageArgs;
 use super::error::PluginError;
 use super::exit::Exit;
 use super::output::console::Console;
@@ -34,9 +33,9 @@ pub enum ReportCommand {
     /// and said. A binding or policy is noted as known by the annotation daypass.dev/accepted-finding: KIND: REASON.
     Findings(FindingsArgs),
     /// Tell who got which access, how it was decided and how it ended.
-    Access(AccessArgs),
+    Access(ScopedReportArgs),
     /// Tell what was done with access, and what was not used.
-    Usage(UsageArgs),
+    Usage(ScopedReportArgs),
     /// Tell what bindings give that Daypass did not make.
     Standing(StandingArgs),
     /// Write what an auditor asks for: every request of a time with its records, tests of order and ends, and how to verify it.

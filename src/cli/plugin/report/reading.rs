@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use crate::archive::store::search::Search;
-use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::cluster::{Cluster, Connection};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::history::archived;
 use crate::cli::plugin::history::item::HistoryItem;
@@ -18,10 +18,10 @@ use crate::cli::plugin::history::lives::{self, WantedLife};
 use crate::cli::plugin::history::pages::HistoryPages;
 use crate::cli::plugin::history::time::TimeGiven;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::document::ReportPart;
+use crate::cli::plugin::output::document::{ReportFormArgs, ReportPart};
 use crate::cli::plugin::requests::Where;
 use crate::cli::plugin::seen::PoliciesRead;
-use crate::core::evidence::chain::{ChainBreak, ChainLink, EvidenceChain};
+use crate::core::evidence::chain::{ChainLink, EvidenceChain};
 use crate::core::evidence::grants::{EndBound, grants};
 use crate::core::evidence::known::NamedTexts;
 use crate::core::evidence::pack::chains_of;
@@ -48,6 +48,17 @@ pub struct ReportScopeArgs {
     /// 2026-11-29T16:00:00Z.
     #[arg(long, value_name = "TIME", default_value = "30d")]
     since: TimeGiven,
+}
+
+/// The command line of a report on the requests of a time.
+#[derive(Debug, clap::Args)]
+pub struct ScopedReportArgs {
+    #[command(flatten)]
+    pub scope: ReportScopeArgs,
+    #[command(flatten)]
+    pub form: ReportFormArgs,
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
 /// Requests of a time, as reports count them.
@@ -125,12 +136,11 @@ pub async fn links(
     while let Some(page) = pages.next().await? {
         links.extend(page.iter().map(link));
     }
-    let chains = EvidenceChain::of(links.clone());
-    let begins_later = chains.iter().filter(|chain| chain.broken() == Some(ChainBreak::Lacks(0)));
-    let uids: BTreeSet<String> =
-        begins_later.filter_map(|chain| chain.records().next()).map(|record| record.request.uid.clone()).collect();
-    for uid in uids {
-        let whole = lives::archived(cluster, place, &WantedLife::Uid(uid), console).await?;
+    let uid = |link: &ChainLink| link.record.request.uid.clone();
+    let from_the_first: BTreeSet<String> = links.iter().filter(|link| link.record.index == 0).map(uid).collect();
+    let all: BTreeSet<String> = links.iter().map(uid).collect();
+    for uid in all.difference(&from_the_first) {
+        let whole = lives::archived(cluster, place, &WantedLife::Uid(uid.clone()), console).await?;
         links.extend(whole.iter().flat_map(|life| &life.items).map(link));
     }
     Ok((links, pages.has_archive()))

@@ -2,33 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::{ReportScopeArgs, ScopeRead, activity, counted};
-use crate::cli::plugin::cluster::{Cluster, Connection};
+use super::reading::{ScopeRead, ScopedReportArgs, activity, counted};
+use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::document::{ReportDocument, ReportFormArgs, ReportPart};
+use crate::cli::plugin::output::document::{ReportDocument, ReportPart};
 use crate::core::evidence::activity::activity as table_of;
 use crate::core::evidence::pack::begun_of;
 use crate::core::evidence::summary::by_word;
 use crate::core::evidence::table::EvidenceTable;
 
-/// The command line of `report usage`.
-#[derive(Debug, clap::Args)]
-pub struct UsageArgs {
-    #[command(flatten)]
-    scope: ReportScopeArgs,
-    #[command(flatten)]
-    form: ReportFormArgs,
-    #[command(flatten)]
-    connection: Connection,
-}
-
 /// Tells it.
 ///
 /// # Errors
 /// When neither the archive nor the requests can be read.
-pub async fn run(args: UsageArgs, console: &mut Console) -> Result<Exit, PluginError> {
+pub async fn run(args: ScopedReportArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let read = args.scope.read(&cluster, console).await?;
     let answers = match read.has_archive {
