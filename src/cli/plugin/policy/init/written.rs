@@ -129,23 +129,13 @@ spec:
         if let Some(outside) = self.outside() {
             namespaces.push_str(&format!("  - {{name: {outside}}}\n"));
         }
-        let release = match self.release.as_str() {
-            USUAL_RELEASE => String::new(),
-            other => format!("# Where Daypass is installed.\nreleaseNamespace: {}\n", quote(other)),
-        };
         format!(
             "\
-# What the policy must say: `kubectl daypass policy test` runs it together with the policy, and needs no cluster. It is no
-# kind of the cluster's, so keep it out of the folder that is applied.
-apiVersion: daypass.dev/v1alpha1
-kind: PolicyTest
-metadata:
-  name: {}
-{release}# The namespaces that there are in these cases.
+{}# The namespaces that there are in these cases.
 namespaces:
 {namespaces}cases:
 {}",
-            quote(&self.name),
+            test_begins(&self.name, &self.release, quote),
             self.cases(&inside).concat()
         )
     }
@@ -270,6 +260,25 @@ fn role(role: &RoleName) -> String {
         RoleKind::ClusterRole => format!("{{name: {}}}", quote(&role.name)),
         RoleKind::Role => format!("{{kind: Role, name: {}}}", quote(&role.name)),
     }
+}
+
+/// How a PolicyTest begins, up to its namespaces; `quoted` makes a text a value of YAML.
+pub fn test_begins(name: &str, release: &str, quoted: fn(&str) -> String) -> String {
+    let release = match release {
+        USUAL_RELEASE => String::new(),
+        other => format!("# Where Daypass is installed.\nreleaseNamespace: {}\n", quoted(other)),
+    };
+    format!(
+        "\
+# What the policy must say: `kubectl daypass policy test` runs it together with the policy, and needs no cluster. It is no
+# kind of the cluster's, so keep it out of the folder that is applied.
+apiVersion: daypass.dev/v1alpha1
+kind: PolicyTest
+metadata:
+  name: {}
+{release}",
+        quoted(name)
+    )
 }
 
 /// A word as a YAML value: as it is where no reader could take it for something else.

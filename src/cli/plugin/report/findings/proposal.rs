@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::api::subject::{RoleKind, Subject, SubjectKind};
-use crate::core::decision::protected::USUAL_RELEASE;
+use crate::cli::plugin::policy::init::written::test_begins;
 use crate::core::insight::finding::PolicyProposal;
 use crate::core::insight::remedy::APPROVERS_TO_NAME;
 
@@ -74,24 +74,8 @@ pub fn test(proposal: &PolicyProposal, release: &str) -> String {
         Some(namespace) => format!("  - {{name: {}}}\n  - {{name: elsewhere-than-this}}\n", quoted(namespace)),
         None => "  - {name: default}\n".to_owned(),
     };
-    let release = match release {
-        USUAL_RELEASE => String::new(),
-        other => format!("# Where Daypass is installed.\nreleaseNamespace: {}\n", quoted(other)),
-    };
-    format!(
-        "\
-# What the policy must say: `kubectl daypass policy test` runs it together with the policy, and needs no cluster. It is no
-# kind of the cluster's, so keep it out of the folder that is applied.
-apiVersion: daypass.dev/v1alpha1
-kind: PolicyTest
-metadata:
-  name: {name}
-{release}namespaces:
-{namespaces}cases:
-{cases}",
-        name = quoted(&proposal.name),
-        cases = cases(proposal),
-    )
+    let (begins, cases) = (test_begins(&proposal.name, release, quoted), cases(proposal));
+    format!("{begins}namespaces:\n{namespaces}cases:\n{cases}")
 }
 
 fn cases(proposal: &PolicyProposal) -> String {
