@@ -55,6 +55,7 @@ mod receiver;
 mod record;
 mod recur;
 mod release;
+mod retention;
 mod review;
 mod revoke;
 mod rights;

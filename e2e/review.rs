@@ -19,7 +19,7 @@ use crate::harness::{Cluster, ControlPlane, eventually, trial};
 use crate::page::browser::reviews;
 
 pub fn trials() -> Vec<Trial> {
-    vec![Trial::test("review::owners_decide_by_a_date_and_nobody_else_does", || {
+    vec![Trial::test("review::owners_decide_by_a_date_and_nobody_else_does_nor_sets_a_hold", || {
         trial::browsed_private(async || {
             let control_plane = Arc::new(ControlPlane::start_with(AUDIT_POLICY, &[]).await);
             let values = ["archive.enabled=true", "clusterName=trial"];
@@ -99,6 +99,7 @@ async fn campaign(cluster: &Cluster) {
     refuses(&reviewed).await;
     decides(&reviewed).await;
     removes_and_closes(&reviewed).await;
+    crate::retention::holds(cluster).await;
 }
 
 async fn bind(cluster: &Cluster, namespace: &str) {

@@ -47,7 +47,13 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
     assert_eq!(pod["securityContext"]["fsGroup"], 65532);
     assert_eq!(pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"], true);
     assert!(find(&sqlite, "PodDisruptionBudget", "-archive").is_none(), "nobody could drain its node");
-    assert!(find(&sqlite, "ConfigMap", "-archive").is_none());
+    let file =
+        |objects: &[Value]| find(objects, "ConfigMap", "-archive").map(|map| map["data"]["archive.yaml"].to_string());
+    assert!(file(&sqlite).is_some_and(|file| file.contains("decisionDays: 400") && file.contains("activityDays: 180")));
+    // As an upgrade renders it that reuses the values of a chart which knew nothing of how long what is kept.
+    let former =
+        render(&control_plane, &["--skip-schema-validation", "--set", SQLITE, "--set", "archive.keep=null"]).await;
+    assert_eq!(file(&former), None, "the program has the same days by itself");
     assert!(conditions(&sqlite).contains(&"not-the-volume-of-the-archive"));
     let egress = find(&sqlite, "NetworkPolicy", "daypass").expect("a NetworkPolicy")["spec"]["egress"].to_string();
     assert!(egress.contains("daypass-archive"), "the controller may not call it: {egress}");

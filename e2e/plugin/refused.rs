@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 41] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 45] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -105,6 +105,14 @@ const COMMANDS: [(&str, &[&str], FailureTold); 41] = [
     ("review look", &["h2"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
     ("review close", &["h2", "-m", "x", "--yes"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
     ("review export", &["h2"], FailureTold::Error(1, "get campaigns.archive.daypass.dev")),
+    ("retention show", &[], FailureTold::Error(1, "list retention.archive.daypass.dev")),
+    ("retention holds", &[], FailureTold::Error(1, "list holds.archive.daypass.dev")),
+    (
+        "retention hold",
+        &["case-7", "--person", "alice", "-m", "x"],
+        FailureTold::Error(1, "create holds.archive.daypass.dev"),
+    ),
+    ("retention lift", &["case-7", "-m", "x", "--yes"], FailureTold::Error(1, "delete holds.archive.daypass.dev")),
     ("who", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("pending", &["-A"], FailureTold::Error(1, WHO)),
     ("approve", &["fix", "--yes"], FailureTold::Error(1, WHO)),

@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod conditions;
 mod crd;
 pub mod delivery;
+pub mod keeping;
 pub mod keys;
 pub mod policy;
 pub mod policy_reason;

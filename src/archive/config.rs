@@ -1,4 +1,5 @@
-//! The file that `--config` names: whose tokens are believed beside those of the archive's own cluster.
+//! The file that `--config` names: whose tokens are believed beside those of the archive's own cluster, and for how long what
+//! is kept.
 //!
 //! Owns its fields and their rules; those of feeds are in [`feeds`]. What is believed of a token is for [`super::who`].
 
@@ -18,6 +19,8 @@ use super::who::oidc::{OidcReaders, ReadableRecords};
 use super::who::token::TokenIssuer;
 use super::who::writers::WritingCluster;
 use crate::api::delivery::AUDIENCE;
+use crate::api::keeping::KeepingTimes;
+use crate::core::record::keeping::MOST_DAYS;
 use crate::runtime::connection;
 
 /// The file.
@@ -36,6 +39,19 @@ pub struct ArchiveConfig {
     /// What is kept of audit events.
     #[serde(default)]
     activity: ActivityEntry,
+    /// For how long what is kept.
+    #[serde(default)]
+    keep: KeepEntry,
+}
+
+/// Days; 0 is for good.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct KeepEntry {
+    /// Records of requests that are over, and closed campaigns.
+    decision_days: Option<u32>,
+    /// What was done with access, call by call.
+    activity_days: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -127,6 +143,8 @@ pub struct Believed {
     pub readers: Option<OidcReaders>,
     /// Whether each audit event of a grant is kept as well.
     pub lines: bool,
+    /// For how long what is kept.
+    pub keeping: KeepingTimes,
 }
 
 impl Believed {
@@ -167,8 +185,27 @@ impl ArchiveConfig {
             believed.feeders.extend(feeds);
         }
         believed.feeds = feeds::believed(self.feeds, home, &issuers)?;
+        believed.keeping = self.keep.times()?;
         believed.readers = self.readers.oidc.map(|entry| entry.believed(&issuers)).transpose()?;
         Ok(believed)
+    }
+}
+
+impl KeepEntry {
+    fn times(self) -> Result<KeepingTimes, BadConfig> {
+        let usual = KeepingTimes::default();
+        let days = |field: &str, set: Option<u32>, usual: Option<u32>| match set {
+            None => Ok(usual),
+            Some(0) => Ok(None),
+            Some(days) if days <= MOST_DAYS => Ok(Some(days)),
+            Some(days) => {
+                let why = format!("{days} days are more than {MOST_DAYS}; write 0 to keep them for good");
+                wrong(format!("keep.{field}"), why)
+            }
+        };
+        let decision_days = days("decisionDays", self.decision_days, usual.decision_days)?;
+        let activity_days = days("activityDays", self.activity_days, usual.activity_days)?;
+        Ok(KeepingTimes { decision_days, activity_days, ..usual })
     }
 }
 

@@ -21,7 +21,7 @@ pub struct JudgedDelivery {
 /// Bytes that are held, by UID and index.
 pub type HeldBytes = HashMap<(String, u32), String>;
 
-/// Judges records of one cluster. `held` has its requests by UID, and `bytes` what is held under the ids that arrive.
+/// Judges records of one cluster. `held` has its requests by UID, and `bytes` what is held under the ids that arrive and is not erased.
 pub fn judge(arrivals: Vec<Arrival>, held: &HashMap<String, HeldChain>, mut bytes: HeldBytes) -> JudgedDelivery {
     let mut requests: BTreeMap<String, Vec<Arrival>> = BTreeMap::new();
     for arrival in arrivals {
@@ -58,7 +58,8 @@ fn check(arrival: &Arrival, chain: &HeldChain, known: Option<&String>) -> Result
     let index = arrival.record.index;
     let refuse = |rule, message: String| Err(ChainRefusal { index, rule, send_from: chain.held, message });
     if index < chain.held {
-        if known == Some(&arrival.bytes) {
+        // What was held is not new, even when its time was over and it is erased.
+        if known.is_none_or(|known| *known == arrival.bytes) {
             return Ok(false);
         }
         let message = format!("index: other bytes are held under {}, and nothing is overwritten", arrival.record.id);

@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use super::CliError;
 use super::log::LogArgs;
 use crate::archive::config::{ArchiveConfig, BadConfig};
+use crate::archive::keeping::sweep;
 use crate::archive::server::door::ArchiveDoor;
 use crate::archive::server::figures::ArchiveFigures;
 use crate::archive::server::{self, ArchiveDesk};
@@ -160,6 +161,7 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     let writers = RecordWriters { clusters: at_home(args.writer), others: believed.clusters };
     let feeders = AuditFeeders { accounts: at_home(args.feeder), others: believed.feeders, feeds: believed.feeds };
     let figures = ArchiveFigures::default();
+    let keeping = believed.keeping;
     let desk = ArchiveDesk {
         store: store.clone(),
         client: client.clone(),
@@ -167,6 +169,7 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
         writers,
         outside: believed.readers,
         figures: figures.clone(),
+        keeping,
         activity,
         feeders,
         feeding: Arc::new(Semaphore::new(server::FEEDS_AT_A_TIME)),
@@ -174,6 +177,7 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     info!(address = %args.listen, cluster = desk.home, "receives records");
     tokio::select! {
         () = door.clone().serve(calls, server::routes(desk), stop) => Ok(()),
+        () = sweep::follow(store.clone(), keeping) => Ok(()),
         served = axum::serve(probed, probe_routes(store, figures)) => Ok(served.map_err(NoListener::on(args.probes))?),
         () = certificate.follow(LOOKS) => Ok(()),
         () = follow(&door, &client) => Ok(()),

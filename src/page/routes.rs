@@ -26,8 +26,9 @@ use super::refusal::PageRefusal;
 use super::review;
 use super::rules::{PageRule, PageRules};
 use super::session::{EXCHANGED, PageSession};
-use super::table::{FORWARDED, TableCall, TableDeed, is_label, is_name};
+use super::table::{FORWARDED, TableCall, TableDeed};
 use crate::api::request::AccessRequest;
+use crate::core::model::name::{is_label, is_name};
 
 /// Most bytes of a body.
 const MOST: usize = 64 << 10;

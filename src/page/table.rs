@@ -7,6 +7,7 @@ use http::Method;
 
 use super::refusal::PageRefusal;
 use super::rules::{PageRule, PageRules};
+use crate::core::model::name::{is_label, is_name};
 
 /// Where calls to the API server begin on the page.
 pub const FORWARDED: &str = "/k/";
@@ -178,19 +179,6 @@ fn parameters(rules: &PageRules, known: &[&str], query: Option<&str>) -> Result<
 /// Whether some server would read a path as another one than it looks like.
 fn is_odd(path: &str) -> bool {
     path.contains(['%', ';', '\\']) || path.contains("//") || path.split('/').any(|piece| piece == "." || piece == "..")
-}
-
-/// Whether it is a name as namespaces have it (RFC 1123, a label).
-pub fn is_label(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = |byte: Option<&u8>| byte.is_some_and(|byte| plain(*byte));
-    let bytes = name.as_bytes();
-    bytes.len() <= 63 && ends(bytes.first()) && ends(bytes.last()) && bytes.iter().all(|b| plain(*b) || *b == b'-')
-}
-
-/// Whether it is a name as other objects have it (RFC 1123, a subdomain).
-pub fn is_name(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 #[cfg(test)]

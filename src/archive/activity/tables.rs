@@ -16,6 +16,7 @@ use crate::core::activity::deed::DeedKind;
 use crate::core::activity::explained::{SuspectWrite, Unexplained};
 use crate::core::activity::names::ObjectNames;
 use crate::core::activity::summary::{RowKind, SummaryRow};
+use crate::core::record::keeping::FINDING_DAYS;
 
 /// A row that was found.
 pub type FoundRow = Vec<BoundValue>;
@@ -49,8 +50,6 @@ const SEEN_DAYS: i64 = 7;
 const HEARD_DAYS: i64 = 400;
 /// For how many days a stream is open whose end was not seen.
 const STREAM_DAYS: i64 = 8;
-/// For how many days a write without an explanation is told of.
-const SUSPECT_DAYS: i64 = 90;
 /// Most records of a namespace that are read to explain a write.
 const MOST_RECORDS: i64 = 5000;
 
@@ -362,7 +361,7 @@ pub fn purges(now: Timestamp) -> Vec<Statement> {
         ("heard WHERE until_at", HEARD_DAYS),
         ("fleet WHERE until_at", HEARD_DAYS),
         ("open_stream WHERE at", STREAM_DAYS),
-        ("unexplained WHERE due", SUSPECT_DAYS),
+        ("unexplained WHERE due", i64::from(FINDING_DAYS)),
     ];
     let timed = timed.map(|(place, days)| statement(&format!("DELETE FROM {place} < $1"), [before(days)]));
     of_unknown.into_iter().chain(timed).collect()

@@ -23,9 +23,10 @@ use super::writing::whole;
 use crate::api::campaign::{CampaignStart, ShownCampaign};
 use crate::api::delivery::TextLine;
 use crate::api::subject::Identity;
-use crate::core::campaign::judge::{CampaignCaller, CampaignRefusal, NextEntry, RefusalKind, is_name};
+use crate::core::campaign::judge::{CampaignCaller, CampaignRefusal, NextEntry, RefusalKind};
 use crate::core::campaign::shown::CampaignReader;
 use crate::core::campaign::so_far::{BrokenCampaign, Campaign};
+use crate::core::model::name::is_label;
 use crate::runtime::clock::Clock;
 
 /// How often it is tried to be the next, where several decide at the same time.
@@ -165,7 +166,7 @@ async fn next<T: DeserializeOwned + Clone>(
 
 impl ArchiveDesk {
     async fn campaign(&self, name: &str) -> Result<(Campaign, KeptCampaign), FailedCall> {
-        let kept = if is_name(name) { self.store.campaign(&self.home, name).await? } else { None };
+        let kept = if is_label(name) { self.store.campaign(&self.home, name).await? } else { None };
         let kept = kept.ok_or_else(|| none(name))?;
         let campaign = Campaign::read(kept.lines.iter().map(String::as_str), &kept.texts)?;
         Ok((campaign, kept))

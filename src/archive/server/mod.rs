@@ -1,7 +1,7 @@
 //! How the archive is called: HTTP/1.1 over TLS.
 //!
 //! Owns the routes. Writers call [`writing`] with their token, feeds of audit events [`feeding`]; the API server calls [`reading`] for people, and [`campaigns`] for
-//! those who review access. Who calls is for
+//! those who review access, and [`keeping`] for those who say what is kept beyond its time. Who calls is for
 //! [`super::who`], the port and its bounds for [`door`].
 
 pub mod activity;
@@ -13,6 +13,7 @@ pub mod door;
 pub mod export;
 pub mod feeding;
 pub mod figures;
+pub mod keeping;
 mod noted;
 pub mod query;
 pub mod reading;
@@ -24,7 +25,7 @@ pub mod writing;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use kube::Client;
 use tokio::sync::Semaphore;
 
@@ -34,6 +35,7 @@ use super::store::ArchiveStore;
 use super::who::feeders::AuditFeeders;
 use super::who::oidc::OidcReaders;
 use super::who::writers::RecordWriters;
+use crate::api::keeping::KeepingTimes;
 
 /// What is served, for other programs.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -50,6 +52,8 @@ pub struct ArchiveDesk {
     /// Who reads without the API server, if anybody does.
     pub outside: Option<OidcReaders>,
     pub figures: ArchiveFigures,
+    /// For how long what is kept.
+    pub keeping: KeepingTimes,
     /// What is told of audit events.
     pub activity: Arc<ActivityRules>,
     /// Who feeds audit events.
@@ -81,6 +85,9 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/apis/archive.daypass.dev/v1/namespaces/{namespace}/activity", get(activity::in_namespace))
         .route("/apis/archive.daypass.dev/v1/findings", get(activity::findings))
         .route("/apis/archive.daypass.dev/v1/reads", get(reads::list))
+        .route("/apis/archive.daypass.dev/v1/retention", get(keeping::retention))
+        .route("/apis/archive.daypass.dev/v1/holds", get(keeping::list).post(keeping::hold))
+        .route("/apis/archive.daypass.dev/v1/holds/{name}", delete(keeping::lift))
         .route("/apis/archive.daypass.dev/v1/texts/{digest}", get(reading::text))
         .route("/apis/archive.daypass.dev/v1/campaigns", get(campaigns::list).post(campaigns::start))
         .route("/apis/archive.daypass.dev/v1/campaigns/{name}", get(campaigns::get))

@@ -32,6 +32,7 @@ use super::super::who::front_proxy::FrontProxy;
 use super::door::ArchiveDoor;
 use super::*;
 use crate::api::delivery::{MOST_BYTES, TextLine};
+use crate::api::keeping::KeepingTimes;
 use crate::api::record::digest;
 use crate::runtime::certificate::{CHAIN, Certificate, KEY};
 
@@ -150,6 +151,7 @@ impl OpenArchive {
         let writers = RecordWriters { clusters: [(WRITER.to_owned(), "here".to_owned())].into(), others: Vec::new() };
         let (home, figures) = ("here".to_owned(), ArchiveFigures::default());
         let desk = ArchiveDesk {
+            keeping: KeepingTimes::default(),
             store: store.clone(),
             client: api_server(),
             home,
@@ -482,7 +484,7 @@ fn what_is_served_is_what_the_document_says() {
         .flat_map(|route| {
             let (path, rest) = route.split_once("\", ").unwrap();
             let calls = rest.lines().next().unwrap().split('.').filter_map(|call| call.split_once('('));
-            let methods = calls.filter(|(method, _)| ["get", "post", "put"].contains(method));
+            let methods = calls.filter(|(method, _)| ["delete", "get", "post", "put"].contains(method));
             methods.map(|(method, _)| (path.to_owned(), method.to_owned())).collect::<Vec<_>>()
         })
         .collect();

@@ -180,7 +180,11 @@ impl ArchiveStore {
     }
 
     /// Writes all of these, or nothing. False: nothing, by the rule.
-    pub(super) async fn write(&self, statements: Vec<Statement>, rule: WriteRule) -> Result<bool, StoreError> {
+    pub(in crate::archive) async fn write(
+        &self,
+        statements: Vec<Statement>,
+        rule: WriteRule,
+    ) -> Result<bool, StoreError> {
         match self {
             Self::Sqlite(store) => store.write(statements, rule).await,
             Self::Postgres(store) => store.write(statements, rule).await,

@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod campaign;
+pub mod keeping;
 #[cfg(test)]
 mod lives;
 pub mod postgres;
@@ -27,7 +28,7 @@ use crate::core::record::v1::closes;
 
 /// Whether statements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WriteRule {
+pub(in crate::archive) enum WriteRule {
     Always,
     /// None of them where the first changes no row: what it would write has been there before.
     IfTheFirstIsNew,

@@ -9,9 +9,8 @@ use serde::Serialize;
 use super::super::activity::tables::{FoundRow, count, number, text, time};
 use super::search::{BoundValue, Statement};
 use super::{ArchiveStore, StoreError, WriteRule};
+use crate::core::record::keeping::{READ_DAYS, kept_since};
 
-/// How many hours reads are kept.
-const KEPT_HOURS: i64 = 400 * 24;
 /// How many are kept at most, the newest.
 const MOST_KEPT: i64 = 500_000;
 /// How long after a page the next one of the same listing is asked for at most.
@@ -79,7 +78,7 @@ impl ArchiveRead {
         };
         let old = Statement {
             sql: "DELETE FROM read_log WHERE last_at < $1".to_owned(),
-            values: vec![number(earlier(now, SignedDuration::from_hours(KEPT_HOURS)))],
+            values: vec![number(kept_since(READ_DAYS, now).as_microsecond())],
         };
         let many = Statement {
             sql: "DELETE FROM read_log WHERE n <= (SELECT MAX(n) FROM read_log) - $1".to_owned(),

@@ -3,7 +3,8 @@
 //! Owns the steps. They go forward only, and one that is released is never changed. `record.n` is the place of a record in
 //! the archive: later ones have higher numbers, and those of one request follow its order. `request.closed` is as
 //! `core::record::v1::closes` says of any of its records. What is kept of activity is by the UID of a request, which may come
-//! before its first record does. What happened in a review campaign has its place in it once, and is never written over.
+//! before its first record does. What happened in a review campaign has its place in it once, and is never written over. A hold
+//! that is over stays, so that its name is not given again.
 
 use super::StoreError;
 
@@ -86,6 +87,10 @@ CREATE TABLE campaign_entry (cluster TEXT NOT NULL, campaign TEXT NOT NULL, idx 
 CREATE INDEX campaign_entry_kind ON campaign_entry (cluster, kind, at);
 CREATE TABLE campaign_text (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 ",
+    "
+CREATE TABLE legal_hold (name TEXT PRIMARY KEY, person TEXT NOT NULL, until_at INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE TABLE held_request (request TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (request, name));
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -159,6 +164,10 @@ CREATE TABLE campaign_entry (cluster TEXT NOT NULL, campaign TEXT NOT NULL, idx 
     kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (cluster, campaign, idx));
 CREATE INDEX campaign_entry_kind ON campaign_entry (cluster, kind, at);
 CREATE TABLE campaign_text (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
+",
+    "
+CREATE TABLE legal_hold (name TEXT PRIMARY KEY, person TEXT NOT NULL, until_at BIGINT NOT NULL, at BIGINT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE held_request (request TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (request, name));
 ",
 ];
 

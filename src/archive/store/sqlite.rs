@@ -1,6 +1,7 @@
 //! One file of SQLite. A thread writes, a few connections read beside it.
 //!
-//! Owns the file: with a write-ahead log and a sync at each commit, what is committed outlives a power cut.
+//! Owns the file: with a write-ahead log and a sync at each commit, what is committed outlives a power cut, and what is erased
+//! is overwritten.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ impl SqliteStore {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
         connection.set_prepared_statement_cache_capacity(64);
         migrate(&mut connection)?;
         set(&connection)?;
@@ -344,7 +346,7 @@ fn held<'a>(
     Ok(all)
 }
 
-/// What is held under the ids that arrive once more.
+/// What is held under the ids that arrive once more, and is not erased.
 fn held_bytes(
     transaction: &Transaction<'_>,
     cluster: &str,
@@ -359,8 +361,8 @@ fn held_bytes(
     for Arrival { record, .. } in arrivals {
         let uid = &record.request.uid;
         if held.get(uid).is_some_and(|held| record.index < held.held) {
-            let body = prepared.query_row(params![uid, cluster, record.index], |row| row.get(0))?;
-            bytes.insert((uid.clone(), record.index), body);
+            let body = prepared.query_row(params![uid, cluster, record.index], |row| row.get(0)).optional()?;
+            bytes.extend(body.map(|body| ((uid.clone(), record.index), body)));
         }
     }
     Ok(bytes)

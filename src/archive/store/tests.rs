@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::activity::tests as activity;
 use super::super::campaign::tests as campaign;
+use super::super::keeping::tests as keeping;
 use super::super::tests::{Story, delivery};
 use super::*;
 use crate::api::delivery::ChainRule;
@@ -29,6 +30,7 @@ async fn try_all(mut empty: impl AsyncFnMut(&str) -> ArchiveStore) {
     a_zero_character_harms_nothing(&empty("zero").await).await;
     reads::tests::pages_of_one_listing_are_one_read(&empty("reads").await).await;
     activity::try_all(&mut empty).await;
+    keeping::try_all(&mut empty).await;
     campaign::what_happens_is_kept_once_and_to_the_byte(&empty("campaigns").await).await;
 }
 

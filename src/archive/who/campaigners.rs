@@ -9,7 +9,7 @@ use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use kube::Client;
 
 use super::front_proxy::ArchiveReader;
-use super::readers::{GROUP, RESOURCE, VERSION, may};
+use super::readers::{GROUP, RESOURCE, attributes, may};
 
 /// Of campaigns.
 pub const CAMPAIGNS: &str = "campaigns";
@@ -60,13 +60,9 @@ impl CampaignRight<'_> {
     pub async fn is_of(&self, client: &Client, reader: &ArchiveReader) -> kube::Result<bool> {
         let (verb, resource, subresource, name) = self.parts();
         let attributes = ResourceAttributes {
-            group: Some(GROUP.to_owned()),
-            version: Some(VERSION.to_owned()),
-            resource: Some(resource.to_owned()),
             subresource: subresource.map(str::to_owned),
-            verb: Some(verb.to_owned()),
             name: name.map(str::to_owned),
-            ..ResourceAttributes::default()
+            ..attributes(verb, resource)
         };
         may(client, reader, attributes).await
     }

@@ -23,6 +23,10 @@ pub const TEXTS: &str = "texts";
 pub const READS: &str = "reads";
 /// What no record explains.
 pub const FINDINGS: &str = "findings";
+/// What is kept beyond its time.
+pub const HOLDS: &str = "holds";
+/// For how long what is kept.
+pub const RETENTION: &str = "retention";
 
 /// Whether this person may list a resource of the archive about a namespace, or without one all of them.
 ///
@@ -34,15 +38,19 @@ pub async fn may_list(
     resource: &str,
     namespace: Option<&str>,
 ) -> kube::Result<bool> {
-    let attributes = ResourceAttributes {
+    let attributes = ResourceAttributes { namespace: namespace.map(str::to_owned), ..attributes("list", resource) };
+    may(client, reader, attributes).await
+}
+
+/// A verb on a resource of the archive in the whole cluster.
+pub fn attributes(verb: &str, resource: &str) -> ResourceAttributes {
+    ResourceAttributes {
         group: Some(GROUP.to_owned()),
         version: Some(VERSION.to_owned()),
         resource: Some(resource.to_owned()),
-        verb: Some("list".to_owned()),
-        namespace: namespace.map(str::to_owned),
+        verb: Some(verb.to_owned()),
         ..ResourceAttributes::default()
-    };
-    may(client, reader, attributes).await
+    }
 }
 
 /// Whether this person may do something with a resource.

@@ -140,12 +140,12 @@ pub enum PluginError {
         /// Why not.
         why: String,
     },
-    /// Nothing keeps campaigns in this cluster.
+    /// The cluster has no archive, which alone keeps this.
     #[error(
-        "cannot {what}: Daypass is not installed in this cluster, or without its archive, which keeps review campaigns: have an \
-         admin install its chart with archive.enabled, or choose another cluster with --context"
+        "cannot {what}: Daypass is not installed in this cluster, or without its archive: have an admin install its chart with \
+         archive.enabled, or choose another cluster with --context"
     )]
-    NoCampaigns {
+    NotArchived {
         /// Verb and resource.
         what: String,
     },

@@ -28,6 +28,7 @@ pub mod reach;
 pub mod refused;
 pub mod report;
 pub mod requests;
+pub mod retention;
 pub mod review;
 pub mod roles;
 pub mod run;
@@ -78,6 +79,9 @@ enum Command {
     /// Review access: owners confirm or remove what people have for good, and policies, by a date.
     #[command(subcommand)]
     Review(review::CampaignCommand),
+    /// Tell for how long the archive keeps what, and keep records beyond their time.
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
     /// Tell who can do what now, until when and through which request.
     Who(who::WhoArgs),
     /// List what waits for your decision, what is due first at the top.
@@ -143,6 +147,7 @@ impl Plugin {
             Command::Activity(args) => activity::run(args, console).await,
             Command::Report(command) => report::run(command, console).await,
             Command::Review(command) => review::run(command, console).await,
+            Command::Retention(command) => retention::run(command, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::ReviewCommand::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::ReviewCommand::Deny, console).await,

@@ -15,6 +15,7 @@ use crate::api::campaign::{
 };
 use crate::api::record::{RecordedPerson, canonical, digest};
 use crate::api::subject::{Identity, Subject, SubjectKind};
+use crate::core::model::name::is_label;
 use crate::core::model::subjects::{is_approver, is_subject, login_uid};
 
 /// Most items of a campaign.
@@ -144,7 +145,7 @@ impl CampaignCaller<'_> {
     /// When what was sent cannot be one.
     pub fn start(&self, asked: CampaignStart, home: &str) -> Result<NextEntry, CampaignRefusal> {
         let CampaignStart { name, cluster, purpose, due, mut items } = asked;
-        if !is_name(&name) {
+        if !is_label(&name) {
             return Err(CampaignRefusal::Name(name.chars().take(MOST_NAME).collect()));
         }
         if cluster != home {
@@ -302,14 +303,6 @@ pub fn is_own(who: &Identity, item: &ReviewItem) -> bool {
     let is_everybody = subject.kind == SubjectKind::Group && EVERYBODY.contains(&subject.name.as_str());
     let same_login = login_uid(who).is_some() && login_uid(who) == holder.uid.as_deref();
     same_login || (!is_everybody && is_subject(who, subject))
-}
-
-/// Whether it is a name as namespaces have it (RFC 1123, a label).
-pub fn is_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = |byte: Option<&u8>| byte.is_some_and(|byte| plain(*byte));
-    let bytes = name.as_bytes();
-    bytes.len() <= 63 && ends(bytes.first()) && ends(bytes.last()) && bytes.iter().all(|b| plain(*b) || *b == b'-')
 }
 
 fn open(campaign: &Campaign) -> Result<(), CampaignRefusal> {

@@ -9,6 +9,7 @@ pub mod field_error;
 pub mod grant_scope;
 pub mod history;
 pub mod instants;
+pub mod name;
 pub mod namespaces;
 pub mod near_miss;
 pub mod nearest;

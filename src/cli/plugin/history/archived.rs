@@ -207,6 +207,20 @@ pub async fn why(cluster: &Cluster, error: PluginError) -> NoArchive {
     }
 }
 
+/// What the archive answers. That there is no such object it says itself; that there is no archive, nobody does.
+///
+/// # Errors
+/// When it refuses, or there is none.
+pub async fn asked_of_archive<T>(
+    cluster: &Cluster,
+    what: String,
+    ask: impl Future<Output = kube::Result<T>>,
+) -> Result<T, PluginError> {
+    let answer = cluster.call(what.clone(), ask).await;
+    let nobody = answer.as_ref().is_err_and(PluginError::is_not_found) && !is_served(cluster).await?;
+    if nobody { Err(PluginError::NotArchived { what }) } else { answer }
+}
+
 /// Whether the cluster has an archive, whatever the caller may read of it.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use crate::archive::who::campaigners::{CAMPAIGNS, CLOSE, DECISIONS, LOOK};
 use crate::archive::who::readers::{GROUP, VERSION};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
-use crate::cli::plugin::history::archived::is_served;
+use crate::cli::plugin::history::archived::asked_of_archive;
 
 /// A campaign as the archive answers with it.
 #[derive(serde::Deserialize)]
@@ -40,23 +40,12 @@ fn what(verb: &str, below: &str) -> String {
     format!("{verb} {CAMPAIGNS}{below}.{GROUP}")
 }
 
-/// What is answered. That there is no such campaign the archive says itself; that there is no archive, nobody does.
-async fn told<T>(
-    cluster: &Cluster,
-    what: String,
-    ask: impl Future<Output = kube::Result<T>>,
-) -> Result<T, PluginError> {
-    let answer = cluster.call(what.clone(), ask).await;
-    let nobody = answer.as_ref().is_err_and(PluginError::is_not_found) && !is_served(cluster).await?;
-    if nobody { Err(PluginError::NoCampaigns { what }) } else { answer }
-}
-
 async fn get<T: DeserializeOwned>(cluster: &Cluster, verb: &str, path: String) -> Result<T, PluginError> {
     let ask = async {
         let question = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
         cluster.client.request(question).await
     };
-    told(cluster, what(verb, ""), ask).await
+    asked_of_archive(cluster, what(verb, ""), ask).await
 }
 
 async fn send(
@@ -71,7 +60,7 @@ async fn send(
         let body = body.map_err(kube::Error::SerdeError)?;
         cluster.client.request::<Value>(request.body(body).map_err(kube::Error::HttpError)?).await
     };
-    told(cluster, what, ask).await.map(|_| ())
+    asked_of_archive(cluster, what, ask).await.map(|_| ())
 }
 
 /// The latest campaigns, without their items.
@@ -101,7 +90,7 @@ pub async fn lines(cluster: &Cluster, name: &str) -> Result<String, PluginError>
         let question = Request::get(path(Some(name), "?format=jsonl"));
         cluster.client.request_text(question.body(Vec::new()).map_err(kube::Error::HttpError)?).await
     };
-    told(cluster, what("get", ""), ask).await
+    asked_of_archive(cluster, what("get", ""), ask).await
 }
 
 /// Starts a campaign.

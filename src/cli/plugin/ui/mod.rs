@@ -19,12 +19,12 @@ use super::output::console::Console;
 use super::reach::failure::login_failure;
 use super::seen::InstallationArgs;
 use crate::api::request::AccessRequest;
+use crate::core::model::name::{is_label, is_name};
 use crate::page::caller::{OwnLogin, PageCaller};
 use crate::page::door::PageDoor;
 use crate::page::guard::PageGuard;
 use crate::page::routes::PageServer;
 use crate::page::session::PageSession;
-use crate::page::table::{is_label, is_name};
 use crate::runtime::carried::CarriedCalls;
 
 /// The command line of `ui`.

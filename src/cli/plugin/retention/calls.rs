@@ -1,0 +1,86 @@
+//! Calls to the archive about what is kept, through the API server with the caller's own login.
+//!
+//! Owns the paths. Who may what, the archive says.
+
+use http::Request;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::keeping::{HoldAsked, KeepingTimes, KeptHold};
+use crate::archive::who::readers::{GROUP, HOLDS, RETENTION, VERSION};
+use crate::cli::plugin::cluster::Cluster;
+use crate::cli::plugin::error::PluginError;
+use crate::cli::plugin::history::archived::{asked_of_archive, listed};
+use crate::cli::plugin::requests::Where;
+
+#[derive(serde::Deserialize)]
+struct RetentionObject {
+    retention: KeepingTimes,
+}
+
+#[derive(serde::Deserialize)]
+struct HoldObject {
+    hold: KeptHold,
+}
+
+/// For how long what is kept.
+///
+/// # Errors
+/// When the archive does not say.
+pub async fn times(cluster: &Cluster) -> Result<KeepingTimes, PluginError> {
+    let items: Vec<RetentionObject> = list(cluster, RETENTION).await?;
+    let first = items.into_iter().next();
+    first.map(|object| object.retention).ok_or_else(|| PluginError::NotArchived { what: what("list", RETENTION) })
+}
+
+/// The latest holds.
+///
+/// # Errors
+/// When the archive does not say.
+pub async fn holds(cluster: &Cluster) -> Result<Vec<KeptHold>, PluginError> {
+    let items: Vec<HoldObject> = list(cluster, HOLDS).await?;
+    Ok(items.into_iter().map(|object| object.hold).collect())
+}
+
+/// Sets a hold.
+///
+/// # Errors
+/// When it is refused.
+pub async fn hold(cluster: &Cluster, asked: &HoldAsked) -> Result<(), PluginError> {
+    let body = serde_json::to_vec(asked);
+    let ask = async {
+        let request = Request::post(path(HOLDS)).header("content-type", "application/json");
+        let body = body.map_err(kube::Error::SerdeError)?;
+        cluster.client.request::<Value>(request.body(body).map_err(kube::Error::HttpError)?).await
+    };
+    asked_of_archive(cluster, what("create", HOLDS), ask).await.map(|_| ())
+}
+
+/// Lifts a hold.
+///
+/// # Errors
+/// When it is refused, or there is none that lasts.
+pub async fn lift(cluster: &Cluster, name: &str, reason: &str) -> Result<(), PluginError> {
+    let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("reason", reason).finish();
+    let ask = async {
+        let request = Request::delete(format!("{}/{name}?{query}", path(HOLDS))).body(Vec::new());
+        cluster.client.request::<Value>(request.map_err(kube::Error::HttpError)?).await
+    };
+    asked_of_archive(cluster, what("delete", HOLDS), ask).await.map(|_| ())
+}
+
+async fn list<T: DeserializeOwned>(cluster: &Cluster, resource: &str) -> Result<Vec<T>, PluginError> {
+    match listed(cluster, &Where::Everywhere, resource, "").await {
+        Err(error) if error.is_not_found() => Err(PluginError::NotArchived { what: what("list", resource) }),
+        answer => answer,
+    }
+}
+
+fn path(resource: &str) -> String {
+    format!("/apis/{GROUP}/{VERSION}/{resource}")
+}
+
+fn what(verb: &str, resource: &str) -> String {
+    format!("{verb} {resource}.{GROUP}")
+}
