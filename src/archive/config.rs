@@ -1,9 +1,10 @@
 //! The file that `--config` names: whose tokens are believed beside those of the archive's own cluster, and for how long what
 //! is kept.
 //!
-//! Owns its fields and their rules; those of feeds are in [`feeds`]. What is believed of a token is for [`super::who`].
+//! Owns its fields and their rules; those of feeds are in [`feeds`], those of the log in [`log`]. What is believed of a token is for [`super::who`].
 
 mod feeds;
+pub mod log;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::feeds::FeedEntry;
+use self::log::{LogEntry, LogRules};
 use super::activity::{ActivityRules, ClusterAccounts};
 use super::feed::FEED_AUDIENCE;
 use super::who::feeders::NamedFeed;
@@ -39,6 +41,9 @@ pub struct ArchiveConfig {
     /// What is kept of audit events.
     #[serde(default)]
     activity: ActivityEntry,
+    /// Who signs the log.
+    #[serde(default)]
+    log: LogEntry,
     /// For how long what is kept.
     #[serde(default)]
     keep: KeepEntry,
@@ -145,6 +150,8 @@ pub struct Believed {
     pub lines: bool,
     /// For how long what is kept.
     pub keeping: KeepingTimes,
+    /// How the log is signed.
+    pub log: LogRules,
 }
 
 impl Believed {
@@ -186,6 +193,7 @@ impl ArchiveConfig {
         }
         believed.feeds = feeds::believed(self.feeds, home, &issuers)?;
         believed.keeping = self.keep.times()?;
+        believed.log = self.log.rules()?;
         believed.readers = self.readers.oidc.map(|entry| entry.believed(&issuers)).transpose()?;
         Ok(believed)
     }

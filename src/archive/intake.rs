@@ -8,15 +8,37 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::log::leaf::{MadeLeaf, NoLeaf};
 use crate::api::delivery::TEXT_SCHEMA;
 use crate::api::record::{Record, SCHEMA, digest};
 
-/// A record as it came.
+/// A record as it came, and the leaf that it becomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
     pub record: Record,
     /// Its bytes, which are kept.
     pub bytes: String,
+    pub leaf: MadeLeaf,
+}
+
+impl Arrival {
+    /// Of a record and its bytes.
+    ///
+    /// # Errors
+    /// When it cannot be told in a leaf of the log.
+    pub fn new(record: Record, bytes: String) -> Result<Self, NoLeaf> {
+        let leaf = MadeLeaf::of_record(&bytes)?;
+        Ok(Self { record, bytes, leaf })
+    }
+}
+
+/// What an archive exported.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExportedLines {
+    /// Records with their bytes, in the order of their lines.
+    pub records: Vec<(Record, String)>,
+    /// In the order of their lines.
+    pub texts: Vec<ArrivedText>,
 }
 
 /// A text that records name by its digest: the spec of a policy, the rules of a role.
@@ -64,6 +86,9 @@ pub enum UnreadableDelivery {
         "line {line}: cluster: {found:?} is not {expected:?}, of which alone this writer may record; use its own account"
     )]
     OtherCluster { line: usize, found: String, expected: String },
+    /// Nobody could prove by the log that it is held.
+    #[error("line {line}: it cannot stand in the archive's log: {why}")]
+    NoLeaf { line: usize, why: NoLeaf },
     /// A text that its digest is not made of.
     #[error("line {line}: digest: {stated:?} is not the digest of the text, {real:?}")]
     OtherDigest { line: usize, stated: String, real: String },
@@ -81,30 +106,48 @@ impl UnreadableDelivery {
 /// # Errors
 /// On the first line that is wrong by itself.
 pub fn read(body: &[u8], cluster: &str) -> Result<Delivery, UnreadableDelivery> {
-    read_of(body, Some(cluster))
+    let mut delivery = Delivery::default();
+    let keep = |line, record, bytes: &str| {
+        let arrival = Arrival::new(record, bytes.to_owned());
+        delivery.records.push(arrival.map_err(|why| UnreadableDelivery::NoLeaf { line, why })?);
+        Ok(())
+    };
+    delivery.texts = read_of(body, Some(cluster), keep)?;
+    Ok(delivery)
 }
 
 /// Reads a body of lines that was exported, of whichever clusters.
 ///
 /// # Errors
 /// On the first line that is wrong by itself.
-pub fn read_of_any(body: &[u8]) -> Result<Delivery, UnreadableDelivery> {
-    read_of(body, None)
+pub fn read_of_any(body: &[u8]) -> Result<ExportedLines, UnreadableDelivery> {
+    let mut exported = ExportedLines::default();
+    let keep = |_, record, bytes: &str| {
+        exported.records.push((record, bytes.to_owned()));
+        Ok(())
+    };
+    exported.texts = read_of(body, None, keep)?;
+    Ok(exported)
 }
 
-fn read_of(body: &[u8], cluster: Option<&str>) -> Result<Delivery, UnreadableDelivery> {
+/// The texts of a body. Its records, each with its line, go to `keep`.
+fn read_of(
+    body: &[u8],
+    cluster: Option<&str>,
+    mut keep: impl FnMut(usize, Record, &str) -> Result<(), UnreadableDelivery>,
+) -> Result<Vec<ArrivedText>, UnreadableDelivery> {
     let text = std::str::from_utf8(body).map_err(|_| UnreadableDelivery::NotText)?;
-    let mut delivery = Delivery::default();
+    let mut texts = Vec::new();
     for (index, bytes) in text.lines().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
         let line = index + 1;
         let value: Value = serde_json::from_str(bytes).map_err(no_record(line))?;
         match value["schema"].as_str().unwrap_or_default() {
-            SCHEMA => delivery.records.push(arrival(line, bytes, value, cluster)?),
-            TEXT_SCHEMA => delivery.texts.push(arrived_text(line, value)?),
+            SCHEMA => keep(line, read_record(line, bytes, value, cluster)?, bytes)?,
+            TEXT_SCHEMA => texts.push(arrived_text(line, value)?),
             other => return Err(UnreadableDelivery::UnknownSchema { line, schema: other.to_owned() }),
         }
     }
-    Ok(delivery)
+    Ok(texts)
 }
 
 /// What is wrong with a line that does not hold what it must.
@@ -112,7 +155,7 @@ fn no_record(line: usize) -> impl Fn(serde_json::Error) -> UnreadableDelivery {
     move |error| UnreadableDelivery::NotARecord { line, why: error.to_string() }
 }
 
-fn arrival(line: usize, bytes: &str, value: Value, cluster: Option<&str>) -> Result<Arrival, UnreadableDelivery> {
+fn read_record(line: usize, bytes: &str, value: Value, cluster: Option<&str>) -> Result<Record, UnreadableDelivery> {
     let canonical = value.to_string();
     if canonical != bytes {
         return Err(UnreadableDelivery::NotCanonical { line });
@@ -124,7 +167,7 @@ fn arrival(line: usize, bytes: &str, value: Value, cluster: Option<&str>) -> Res
     if let Some(cluster) = cluster.filter(|cluster| *cluster != record.cluster) {
         return Err(UnreadableDelivery::OtherCluster { line, found: record.cluster, expected: cluster.to_owned() });
     }
-    Ok(Arrival { record, bytes: bytes.to_owned() })
+    Ok(record)
 }
 
 fn arrived_text(line: usize, value: Value) -> Result<ArrivedText, UnreadableDelivery> {

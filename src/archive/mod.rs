@@ -12,6 +12,7 @@ pub mod feed;
 pub mod intake;
 pub mod judge;
 pub mod keeping;
+pub mod log;
 pub mod server;
 pub mod store;
 #[cfg(test)]

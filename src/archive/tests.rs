@@ -53,7 +53,7 @@ fn plain(uid: &str, index: u32) -> Record {
     let mut record = json!({
         "schema": "daypass.dev/record/v1", "id": format!("{uid}/{index}"), "cluster": "here", "index": index,
         "request": { "namespace": "shop", "name": "fix", "uid": uid },
-        "at": format!("2026-11-29T16:00:{index:02}.000001Z"),
+        "at": format!("2026-11-29T16:{:02}:{:02}.000001Z", index / 60, index % 60),
         "kind": if index == 0 { "Requested" } else { "Reviewed" },
         "outcome": if index == 0 { "Asked" } else { "Noted" },
         "subject": { "username": "alice" },
@@ -67,7 +67,7 @@ fn plain(uid: &str, index: u32) -> Record {
 }
 
 pub fn delivery(records: Vec<Record>) -> Delivery {
-    let records = records.into_iter().map(|record| Arrival { bytes: record.bytes(), record }).collect();
+    let records = records.into_iter().map(|record| Arrival::new(record.clone(), record.bytes()).unwrap()).collect();
     Delivery { records, texts: Vec::new() }
 }
 
@@ -77,7 +77,8 @@ fn a_body_is_read_line_by_line_and_kept_as_it_is() {
     let text = json!({ "digest": digest(b"{}"), "schema": "daypass.dev/text/v1", "text": "{}" }).to_string();
     let body = [story.bytes().join("\n"), text, String::new()].join("\n");
     let delivery = read(body.as_bytes(), "here").unwrap();
-    assert_eq!(delivery.records, story.delivery().records);
+    let read: Vec<(Record, String)> = delivery.records.into_iter().map(|one| (one.record, one.bytes)).collect();
+    assert_eq!(read, story.records.iter().cloned().zip(story.bytes()).collect::<Vec<_>>());
     assert_eq!(delivery.texts.len(), 1);
 }
 

@@ -20,8 +20,11 @@ use tracing::{error, info, warn};
 
 use super::CliError;
 use super::log::LogArgs;
+use crate::archive::config::log::LogRules;
 use crate::archive::config::{ArchiveConfig, BadConfig};
 use crate::archive::keeping::sweep;
+use crate::archive::log::keeper::{DoneAt, LogKeeper};
+use crate::archive::log::signer::{LogSigner, SigningFault};
 use crate::archive::server::door::ArchiveDoor;
 use crate::archive::server::figures::ArchiveFigures;
 use crate::archive::server::{self, ArchiveDesk};
@@ -34,10 +37,12 @@ use crate::archive::who::front_proxy::{self, FrontProxy, NoFrontProxy};
 use crate::archive::who::writers::RecordWriters;
 use crate::runtime::certificate::{Certificate, CertificateError};
 use crate::runtime::server::NoListener;
-use crate::runtime::{client, server as probes, shutdown};
+use crate::runtime::{client, secret, server as probes, shutdown};
 
 /// Time between two looks at the certificate, and at what the API server states of itself.
 const LOOKS: Duration = Duration::from_secs(5);
+/// What the name of a log begins with, before its UID.
+const ORIGIN: &str = "daypass.dev/archive/";
 /// Name of the namespace by whose UID a cluster is known.
 const CLUSTER: &str = "kube-system";
 
@@ -109,6 +114,8 @@ enum ArchiveEnd {
     #[error(transparent)]
     Config(#[from] BadConfig),
     #[error(transparent)]
+    Signing(#[from] SigningFault),
+    #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
     Client(#[from] client::ClientError),
@@ -148,6 +155,8 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     let client = client::of(args.kubeconfig.as_deref(), "archive").await?;
     let home = cluster_of(&client).await?;
     let believed = config.believed(&home)?;
+    let figures = ArchiveFigures::default();
+    let keeper = keeper(&store, &args, believed.log.clone(), &figures).await?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let certificate = Certificate::read(&args.certificates.unwrap_or_default(), provider.clone())?;
     let proxy = front_proxy_of(&client).await?;
@@ -160,7 +169,6 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     };
     let writers = RecordWriters { clusters: at_home(args.writer), others: believed.clusters };
     let feeders = AuditFeeders { accounts: at_home(args.feeder), others: believed.feeders, feeds: believed.feeds };
-    let figures = ArchiveFigures::default();
     let keeping = believed.keeping;
     let desk = ArchiveDesk {
         store: store.clone(),
@@ -181,6 +189,7 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
         served = axum::serve(probed, probe_routes(store, figures)) => Ok(served.map_err(NoListener::on(args.probes))?),
         () = certificate.follow(LOOKS) => Ok(()),
         () = follow(&door, &client) => Ok(()),
+        () = keeper.run(async |_| {}) => Ok(()),
     }
 }
 
@@ -190,6 +199,26 @@ async fn open(args: &ArchiveArgs) -> Result<ArchiveStore, StoreError> {
         (None, Some(file)) => Ok(ArchiveStore::Sqlite(SqliteStore::open(file)?)),
         (None, None) => Err(StoreError::Address("give --database or --database-url".to_owned())),
     }
+}
+
+/// What keeps the log alive, with the key that signs it.
+async fn keeper(
+    store: &ArchiveStore,
+    args: &ArchiveArgs,
+    rules: LogRules,
+    figures: &ArchiveFigures,
+) -> Result<LogKeeper, ArchiveEnd> {
+    let origin = format!("{ORIGIN}{}", store.log_end().await?.uid);
+    let database = args.database.as_deref().filter(|_| args.database_url.is_none());
+    let signer = LogSigner::open(rules.signer, &origin, database)?;
+    match &signer {
+        Some(signer) => info!(key = %signer.verifier(&origin)?, "signs the log, which this key verifies"),
+        None => warn!("the log is not signed, so nobody can verify it: with PostgreSQL, name log.signer in --config"),
+    }
+    let (store, figures) = (store.clone(), figures.log());
+    let replica = secret::random().unwrap_or_default();
+    let LogRules { place, every, .. } = rules;
+    Ok(LogKeeper { store, origin, signer, place, every, replica, figures, done: DoneAt::default() })
 }
 
 async fn cluster_of(client: &Client) -> Result<String, ArchiveEnd> {

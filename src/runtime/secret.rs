@@ -4,14 +4,10 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use rustls::crypto::CryptoProvider;
 
 /// Why there is no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSecret {
-    /// The process has installed no cryptography.
-    #[error("no cryptography is installed")]
-    NoCryptography,
     /// The system has no randomness to give.
     #[error("there are no random numbers")]
     NoRandomness,
@@ -30,9 +26,8 @@ pub fn random() -> Result<String, NoSecret> {
 /// # Errors
 /// When there is nothing to make it with.
 pub fn random_bytes() -> Result<[u8; 32], NoSecret> {
-    let provider = CryptoProvider::get_default().ok_or(NoSecret::NoCryptography)?;
     let mut secret = [0; 32];
-    provider.secure_random.fill(&mut secret).map_err(|_| NoSecret::NoRandomness)?;
+    aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoSecret::NoRandomness)?;
     Ok(secret)
 }
 
@@ -42,7 +37,6 @@ mod tests {
 
     #[test]
     fn no_two_secrets_are_the_same() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let [one, other] = [(); 2].map(|()| random().unwrap());
         assert_ne!(one, other);
         assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(one).unwrap().len(), 32);

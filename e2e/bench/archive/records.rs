@@ -125,5 +125,6 @@ fn arrival(request: usize, index: u32, previous: Option<String>) -> Arrival {
         record["previous"] = json!(previous);
     }
     let record: Record = serde_json::from_value(record).expect("a record");
-    Arrival { bytes: record.bytes(), record }
+    let bytes = record.bytes();
+    Arrival::new(record, bytes).expect("it has a leaf")
 }

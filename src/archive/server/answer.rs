@@ -110,6 +110,16 @@ impl IntoResponse for FailedCall {
     }
 }
 
+/// A body of bytes that are to be taken as they are.
+pub fn bytes(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response()
+}
+
+/// A body of text.
+pub fn text(body: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+}
+
 /// A body of JSON.
 pub fn json(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::who::campaigners::{CAMPAIGNS, CLOSE, DECISIONS, LOOK};
-use super::super::who::readers::{ACTIVITY, FINDINGS, GROUP, HOLDS, READS, RESOURCE, RETENTION, VERSION};
+use super::super::who::readers::{ACTIVITY, FINDINGS, GROUP, HOLDS, LOG, OPENINGS, READS, RESOURCE, RETENTION, VERSION};
 use super::answer;
 use super::campaigns::KIND;
 
@@ -31,6 +31,8 @@ pub async fn resources() -> Response {
         resource(READS, "read", false, "Read"),
         resource(RETENTION, "retention", false, "Retention"),
         json!({ "name": HOLDS, "singularName": "hold", "namespaced": false, "kind": "Hold", "verbs": ["create", "delete", "list"] }),
+        resource(LOG, "log", false, "Log"),
+        resource(OPENINGS, "opening", false, "Opening"),
         of_campaigns("", &["create", "get", "list"]),
         of_campaigns(&format!("/{DECISIONS}"), &["create"]),
         of_campaigns(&format!("/{LOOK}"), &["update"]),

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::super::activity::Taken;
+use super::super::log::figures::LogFigures;
 use crate::api::delivery::ChainAnswer;
 
 /// A handle on the figures; clones share them.
@@ -26,6 +27,7 @@ pub struct ArchiveFigures {
     lag: Family<ClusterLabels, Gauge<f64, AtomicU64>>,
     unexplained: Family<FindingLabels, Counter>,
     feeds: FeedFigures,
+    log: LogFigures,
 }
 
 /// What feeds bring.
@@ -98,6 +100,7 @@ impl Default for ArchiveFigures {
             unexplained.clone(),
         );
         let feeds = FeedFigures::registered(&mut registry);
+        let log = LogFigures::registered(&mut registry);
         Self {
             registry: Arc::new(registry),
             delivered,
@@ -109,6 +112,7 @@ impl Default for ArchiveFigures {
             lag,
             unexplained,
             feeds,
+            log,
         }
     }
 }
@@ -174,6 +178,11 @@ impl ArchiveFigures {
     /// Somebody called to feed who may not.
     pub fn shut_out(&self) {
         self.feeds.shut_out.inc();
+    }
+
+    /// Those of the log.
+    pub fn log(&self) -> LogFigures {
+        self.log.clone()
     }
 
     /// As OpenMetrics.

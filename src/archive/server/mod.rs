@@ -1,7 +1,8 @@
 //! How the archive is called: HTTP/1.1 over TLS.
 //!
 //! Owns the routes. Writers call [`writing`] with their token, feeds of audit events [`feeding`]; the API server calls [`reading`] for people, and [`campaigns`] for
-//! those who review access, and [`keeping`] for those who say what is kept beyond its time. Who calls is for
+//! those who review access, [`keeping`] for those who say what is kept beyond its time, and [`log`] for those who verify. Who
+//! calls is for
 //! [`super::who`], the port and its bounds for [`door`].
 
 pub mod activity;
@@ -14,6 +15,7 @@ pub mod export;
 pub mod feeding;
 pub mod figures;
 pub mod keeping;
+pub mod log;
 mod noted;
 pub mod query;
 pub mod reading;
@@ -88,6 +90,9 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/apis/archive.daypass.dev/v1/retention", get(keeping::retention))
         .route("/apis/archive.daypass.dev/v1/holds", get(keeping::list).post(keeping::hold))
         .route("/apis/archive.daypass.dev/v1/holds/{name}", delete(keeping::lift))
+        .route("/apis/archive.daypass.dev/v1/log", get(log::of_query))
+        .route("/apis/archive.daypass.dev/v1/openings", get(log::openings))
+        .route("/log/{*path}", get(log::of_path))
         .route("/apis/archive.daypass.dev/v1/texts/{digest}", get(reading::text))
         .route("/apis/archive.daypass.dev/v1/campaigns", get(campaigns::list).post(campaigns::start))
         .route("/apis/archive.daypass.dev/v1/campaigns/{name}", get(campaigns::get))

@@ -37,6 +37,7 @@ use crate::api::record::digest;
 use crate::runtime::certificate::{CHAIN, Certificate, KEY};
 
 mod campaigns;
+mod log;
 
 const WRITER: &str = "system:serviceaccount:daypass-system:daypass";
 const TAIL: &str = "system:serviceaccount:daypass-system:daypass-archive-tail";
@@ -173,6 +174,15 @@ impl OpenArchive {
 
     /// Calls it, showing a certificate or none. None: there was no answer.
     async fn call(&self, shown: Option<&Shown>, request: Request<Full<Bytes>>) -> Option<(StatusCode, String)> {
+        let (code, body) = self.call_for_bytes(shown, request).await?;
+        Some((code, String::from_utf8(body).unwrap()))
+    }
+
+    async fn call_for_bytes(
+        &self,
+        shown: Option<&Shown>,
+        request: Request<Full<Bytes>>,
+    ) -> Option<(StatusCode, Vec<u8>)> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -191,7 +201,7 @@ impl OpenArchive {
         tokio::spawn(connection);
         let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Some((parts.status, String::from_utf8(body.to_vec()).unwrap()))
+        Some((parts.status, body.to_vec()))
     }
 
     async fn push(&self, token: &str, body: String) -> (StatusCode, Value) {

@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod campaign;
 pub mod keeping;
+pub mod leaves;
 #[cfg(test)]
 mod lives;
 pub mod postgres;
@@ -23,8 +24,11 @@ use self::postgres::PostgresStore;
 use self::search::{FoundPage, Search};
 use self::sqlite::SqliteStore;
 use super::intake::{Arrival, Delivery};
+use super::log::append::BrokenLog;
+use super::log::leaf::NoLeaf;
 use crate::api::delivery::{ChainAnswer, HeldChain};
 use crate::core::record::v1::closes;
+use crate::runtime::secret::random_bytes;
 
 /// Whether statements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,12 @@ pub enum StoreError {
         "the tables are of version {found}, and this archive knows none after {known}; run the version that made them"
     )]
     Newer { found: i64, known: i64 },
+    /// What is to be noted cannot stand in the log.
+    #[error(transparent)]
+    Leaf(#[from] NoLeaf),
+    /// The log in it is not whole.
+    #[error(transparent)]
+    Log(#[from] BrokenLog),
     /// The thread that writes has ended.
     #[error("the writer of the store has ended; restart the archive")]
     Ended,
@@ -88,6 +98,13 @@ pub struct HeldEnd {
     pub digest: String,
     /// The record, as it came.
     pub bytes: String,
+}
+
+/// What tells one archive's log from all others.
+fn new_uid() -> Result<String, StoreError> {
+    let random = random_bytes().map_err(|_| NoLeaf::NoRandomness)?;
+    let hex: String = random.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
 }
 
 /// Which requests some of these records close, by UID.

@@ -3,6 +3,8 @@
 //! Owns the connections. Writers take turns by a lock in the database, whichever replica they are of, so each judges what
 //! the one before has committed.
 
+mod leaves;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +23,12 @@ use super::super::activity::books::GrantBooks;
 use super::super::activity::tables::FoundRow;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
+use super::super::log::tables as log_tables;
 use super::activity::ArrivedActivity;
+use super::leaves::LogWrite;
 use super::search::{self, BoundValue, FoundPage, FoundRecord, PagePlace, Search, Statement, WordIndex};
 use super::tls::VerifiedTls;
-use super::{HeldEnd, StoreError, WriteRule, closed_by, schema};
+use super::{HeldEnd, StoreError, WriteRule, closed_by, new_uid, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
 /// How many read at a time.
@@ -156,6 +160,14 @@ impl PostgresStore {
         Ok(true)
     }
 
+    pub(super) async fn log(&self, write: LogWrite) -> Result<u64, StoreError> {
+        let mut place = self.writer.lock().await;
+        let transaction = self.connected(&mut place).await?.transaction().await?;
+        let written = leaves::log(&transaction, write).await?;
+        transaction.commit().await?;
+        Ok(written)
+    }
+
     /// All that is found by these, one behind the other.
     pub(super) async fn rows(&self, statements: Vec<Statement>) -> Result<Vec<FoundRow>, StoreError> {
         let mut place = self.reader().await;
@@ -246,6 +258,7 @@ async fn migrate(client: &mut Client) -> Result<(), StoreError> {
         transaction.batch_execute(step).await?;
         transaction.batch_execute(&schema::reached(version)).await?;
     }
+    execute_all(&transaction, &[log_tables::begun(&new_uid()?)]).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -272,7 +285,8 @@ async fn take(
     if !judged.new.is_empty() {
         let cluster = cluster_number(transaction, cluster).await?;
         let requests = keep_heads(transaction, cluster, &judged.new, &judged.answers).await?;
-        keep_records(transaction, cluster, &judged.new, &requests).await?;
+        let first = keep_records(transaction, cluster, &judged.new, &requests).await?;
+        leaves::of_records(transaction, judged.new, first).await?;
     }
     Ok(judged.answers)
 }
@@ -295,8 +309,14 @@ async fn take_activity(
     let held = [ask(seen).await?, ask(rows_there).await?, ask(counts).await?, ask(runs).await?, ask(fleet).await?];
     let records = ask(&sifting.explanations).await?;
     let (taken, writes) = sifting.settle(books, held, &records);
+    execute_all(transaction, &writes).await?;
+    Ok(taken)
+}
+
+/// All of them, in their order.
+async fn execute_all(transaction: &Transaction<'_>, writes: &[Statement]) -> Result<(), StoreError> {
     let mut prepared = BTreeMap::new();
-    for statement in &writes {
+    for statement in writes {
         if !prepared.contains_key(statement.sql.as_str()) {
             prepared.insert(statement.sql.as_str(), transaction.prepare(&statement.sql).await?);
         }
@@ -307,7 +327,7 @@ async fn take_activity(
         transaction.execute(&prepared[statement.sql.as_str()], &values).await
     });
     try_join_all(sent).await?;
-    Ok(taken)
+    Ok(())
 }
 
 async fn rows(client: &impl GenericClient, statements: &[Statement]) -> Result<Vec<FoundRow>, StoreError> {
@@ -405,7 +425,7 @@ struct RecordColumns<'a> {
 impl<'a> RecordColumns<'a> {
     fn of(new: &'a [Arrival], requests: &HashMap<String, i64>, first: i64) -> Self {
         let mut columns = Self::default();
-        for (n, Arrival { record, bytes }) in (first..).zip(new) {
+        for (n, Arrival { record, bytes, .. }) in (first..).zip(new) {
             let by = FoundBy::of(record);
             for (list, names) in [(&mut columns.people, by.people), (&mut columns.places, by.places)] {
                 for name in names {
@@ -428,12 +448,13 @@ impl<'a> RecordColumns<'a> {
     }
 }
 
+/// The number of the first; the others follow.
 async fn keep_records(
     transaction: &Transaction<'_>,
     cluster: i64,
     new: &[Arrival],
     requests: &HashMap<String, i64>,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let first = transaction.query_one("SELECT COALESCE(MAX(n), 0) + 1 FROM record", &[]).await?.try_get(0)?;
     let c = RecordColumns::of(new, requests, first);
     let insert = "INSERT INTO record (n, request, idx, cluster, at, kind, outcome, role, policy, words, body)
@@ -464,5 +485,5 @@ async fn keep_records(
         );
         transaction.execute(&insert, &[names, times, places]).await?;
     }
-    Ok(())
+    Ok(first)
 }

@@ -1,14 +1,20 @@
-//! Who read what of the archive: a row for each read, where the pages of one listing are one.
+//! Who read what of the archive: a row for each read, where the pages of one listing are one, and a leaf of the log for each
+//! call.
 //!
 //! Owns how many are kept and for how long. A read is noted before it is answered, so that one that cannot be noted is not
 //! answered.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde_json::json;
 
 use super::super::activity::tables::{FoundRow, count, number, text, time};
+use super::super::log::leaf::MadeLeaf;
 use super::search::{BoundValue, Statement};
-use super::{ArchiveStore, StoreError, WriteRule};
+use super::{ArchiveStore, StoreError};
+use crate::api::record::RecordedPerson;
+use crate::core::proof::event::{LogEvent, LoggedRead};
 use crate::core::record::keeping::{READ_DAYS, kept_since};
 
 /// How many are kept at most, the newest.
@@ -56,6 +62,14 @@ pub struct NotedRead {
 }
 
 impl ArchiveRead {
+    /// As the log says it. Who read and what stands there as commitments.
+    fn logged(&self, now: Timestamp) -> LoggedRead {
+        let by = RecordedPerson { username: self.user.clone(), uid: None, groups: None };
+        let Self { resource, namespace, query, purpose, .. } = self;
+        let what = json!({ "resource": resource, "namespace": namespace, "query": query, "purpose": purpose });
+        LoggedRead { at: MicroTime(now), by, what: what.to_string(), found: self.rows as u64 }
+    }
+
     /// What notes it, and forgets what is too old or too much.
     fn statements(&self, now: Timestamp) -> Vec<Statement> {
         let (at, since) = (now.as_microsecond(), earlier(now, NEXT_PAGE));
@@ -98,7 +112,8 @@ impl ArchiveStore {
     /// # Errors
     /// When the store fails; then it is not noted.
     pub async fn note_read(&self, read: &ArchiveRead, now: Timestamp) -> Result<(), StoreError> {
-        self.write(read.statements(now), WriteRule::Always).await.map(|_| ())
+        let leaf = MadeLeaf::of_event(&LogEvent::Read(read.logged(now)))?;
+        self.keep_events(vec![leaf], read.statements(now)).await
     }
 
     /// Reads before the one with this number, the newest first.

@@ -4,7 +4,8 @@
 //! the archive: later ones have higher numbers, and those of one request follow its order. `request.closed` is as
 //! `core::record::v1::closes` says of any of its records. What is kept of activity is by the UID of a request, which may come
 //! before its first record does. What happened in a review campaign has its place in it once, and is never written over. A hold
-//! that is over stays, so that its name is not given again.
+//! that is over stays, so that its name is not given again. Leaves of the log are by their place in it, as
+//! `archive::log::tables` says.
 
 use super::StoreError;
 
@@ -91,6 +92,16 @@ CREATE TABLE campaign_text (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT
 CREATE TABLE legal_hold (name TEXT PRIMARY KEY, person TEXT NOT NULL, until_at INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE TABLE held_request (request TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (request, name));
 ",
+    "
+CREATE TABLE log (one INTEGER PRIMARY KEY CHECK (one = 1), uid TEXT NOT NULL, size INTEGER NOT NULL, record INTEGER NOT NULL,
+    beat_at INTEGER NOT NULL, signer TEXT NOT NULL, signer_until INTEGER NOT NULL);
+CREATE TABLE leaf (place INTEGER PRIMARY KEY, record INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE UNIQUE INDEX leaf_record ON leaf (record) WHERE record > 0;
+CREATE TABLE leaf_opening (place INTEGER PRIMARY KEY, salts TEXT NOT NULL, event TEXT NOT NULL);
+CREATE TABLE log_hash (level INTEGER NOT NULL, place INTEGER NOT NULL, hash TEXT NOT NULL,
+    PRIMARY KEY (level, place)) WITHOUT ROWID;
+CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -168,6 +179,16 @@ CREATE TABLE campaign_text (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
     "
 CREATE TABLE legal_hold (name TEXT PRIMARY KEY, person TEXT NOT NULL, until_at BIGINT NOT NULL, at BIGINT NOT NULL, body TEXT NOT NULL);
 CREATE TABLE held_request (request TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (request, name));
+",
+    "
+CREATE TABLE log (one BIGINT PRIMARY KEY CHECK (one = 1), uid TEXT NOT NULL, size BIGINT NOT NULL, record BIGINT NOT NULL,
+    beat_at BIGINT NOT NULL, signer TEXT NOT NULL, signer_until BIGINT NOT NULL);
+CREATE TABLE leaf (place BIGINT PRIMARY KEY, record BIGINT NOT NULL, body TEXT NOT NULL);
+CREATE UNIQUE INDEX leaf_record ON leaf (record) WHERE record > 0;
+CREATE TABLE leaf_opening (place BIGINT PRIMARY KEY, salts TEXT NOT NULL, event TEXT NOT NULL);
+CREATE TABLE log_hash (level BIGINT NOT NULL, place BIGINT NOT NULL, hash TEXT NOT NULL,
+    PRIMARY KEY (level, place));
+CREATE TABLE checkpoint (size BIGINT PRIMARY KEY, at BIGINT NOT NULL, note TEXT NOT NULL);
 ",
 ];
 

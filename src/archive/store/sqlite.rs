@@ -3,6 +3,8 @@
 //! Owns the file: with a write-ahead log and a sync at each commit, what is committed outlives a power cut, and what is erased
 //! is overwritten.
 
+mod leaves;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -18,9 +20,11 @@ use super::super::activity::books::GrantBooks;
 use super::super::activity::tables::FoundRow;
 use super::super::intake::{Arrival, ArrivedText, Delivery, FoundBy};
 use super::super::judge::{HeldBytes, judge};
+use super::super::log::tables as log_tables;
 use super::activity::ArrivedActivity;
+use super::leaves::LogWrite;
 use super::search::{BoundValue, FoundPage, FoundRecord, HELD, PagePlace, Search, Statement, WordIndex};
-use super::{HeldEnd, StoreError, WriteRule, closed_by, schema};
+use super::{HeldEnd, StoreError, WriteRule, closed_by, new_uid, schema};
 use crate::api::delivery::{ChainAnswer, HeldChain, MOST_OPEN};
 
 /// How many readers there are at a time.
@@ -47,6 +51,7 @@ enum Job {
     Records { cluster: String, delivery: Delivery, answer: oneshot::Sender<Result<Vec<ChainAnswer>, StoreError>> },
     Activity { arrived: ArrivedActivity, answer: oneshot::Sender<Result<Taken, StoreError>> },
     Statements { statements: Vec<Statement>, rule: WriteRule, answer: oneshot::Sender<Result<bool, StoreError>> },
+    Log { write: LogWrite, answer: oneshot::Sender<Result<u64, StoreError>> },
 }
 
 impl SqliteStore {
@@ -99,6 +104,12 @@ impl SqliteStore {
     pub(super) async fn write(&self, statements: Vec<Statement>, rule: WriteRule) -> Result<bool, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.jobs.send(Job::Statements { statements, rule, answer }).map_err(|_| StoreError::Ended)?;
+        answered.await.map_err(|_| StoreError::Ended)?
+    }
+
+    pub(super) async fn log(&self, write: LogWrite) -> Result<u64, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Log { write, answer }).map_err(|_| StoreError::Ended)?;
         answered.await.map_err(|_| StoreError::Ended)?
     }
 
@@ -217,6 +228,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.execute_batch(step)?;
         transaction.execute_batch(&schema::reached(version))?;
     }
+    execute(&transaction, vec![log_tables::begun(&new_uid()?)], WriteRule::Always)?;
     Ok(transaction.commit()?)
 }
 
@@ -231,6 +243,9 @@ fn write(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
             }
             Job::Statements { statements, rule, answer } => {
                 let _ = answer.send(at_once(connection, |transaction| execute(transaction, statements, rule)));
+            }
+            Job::Log { write, answer } => {
+                let _ = answer.send(at_once(connection, |transaction| leaves::log(transaction, write)));
             }
             Job::Activity { arrived, answer } => {
                 let _ = answer.send(at_once(connection, |transaction| take_activity(transaction, &mut books, arrived)));
@@ -312,7 +327,8 @@ fn take(transaction: &Transaction<'_>, cluster: &str, delivery: Delivery) -> Res
     if !judged.new.is_empty() {
         let cluster = cluster_number(transaction, cluster)?;
         let requests = keep_heads(transaction, cluster, &judged.new, &judged.answers)?;
-        keep_records(transaction, cluster, &judged.new, &requests)?;
+        let numbers = keep_records(transaction, cluster, &judged.new, &requests)?;
+        leaves::of_records(transaction, judged.new, &numbers)?;
     }
     Ok(judged.answers)
 }
@@ -397,12 +413,13 @@ fn keep_heads(
     Ok(numbers)
 }
 
+/// Their numbers, in their order.
 fn keep_records(
     transaction: &Transaction<'_>,
     cluster: i64,
     new: &[Arrival],
     requests: &HashMap<String, i64>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<i64>, StoreError> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO record (request, idx, cluster, at, kind, outcome, role, policy, body)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -410,7 +427,8 @@ fn keep_records(
     let mut person = transaction.prepare_cached("INSERT INTO person (username, at, n) VALUES ($1, $2, $3)")?;
     let mut place = transaction.prepare_cached("INSERT INTO place (namespace, at, n) VALUES ($1, $2, $3)")?;
     let mut word = transaction.prepare_cached("INSERT INTO word (rowid, words) VALUES ($1, $2)")?;
-    for Arrival { record, bytes } in new {
+    let mut numbers = Vec::new();
+    for Arrival { record, bytes, .. } in new {
         let by = FoundBy::of(record);
         let request = requests.get(&record.request.uid);
         insert.execute(params![
@@ -425,6 +443,7 @@ fn keep_records(
             bytes
         ])?;
         let n = transaction.last_insert_rowid();
+        numbers.push(n);
         for name in &by.people {
             person.execute(params![name, by.at, n])?;
         }
@@ -433,5 +452,5 @@ fn keep_records(
         }
         word.execute(params![n, by.words])?;
     }
-    Ok(())
+    Ok(numbers)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::activity::tests as activity;
 use super::super::campaign::tests as campaign;
 use super::super::keeping::tests as keeping;
+use super::super::log::tests as log;
 use super::super::tests::{Story, delivery};
 use super::*;
 use crate::api::delivery::ChainRule;
@@ -31,6 +32,8 @@ async fn try_all(mut empty: impl AsyncFnMut(&str) -> ArchiveStore) {
     reads::tests::pages_of_one_listing_are_one_read(&empty("reads").await).await;
     activity::try_all(&mut empty).await;
     keeping::try_all(&mut empty).await;
+    log::each_record_is_one_leaf(&empty("log").await).await;
+    log::records_from_before_the_log_get_leaves_in_their_order(&empty("backlog").await).await;
     campaign::what_happens_is_kept_once_and_to_the_byte(&empty("campaigns").await).await;
 }
 

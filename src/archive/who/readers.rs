@@ -21,6 +21,10 @@ pub const ACTIVITY: &str = "activity";
 pub const TEXTS: &str = "texts";
 /// Who read what.
 pub const READS: &str = "reads";
+/// Tiles and checkpoints of the log, which tell of no person.
+pub const LOG: &str = "log";
+/// What opens the leaves of the log.
+pub const OPENINGS: &str = "openings";
 /// What no record explains.
 pub const FINDINGS: &str = "findings";
 /// What is kept beyond its time.

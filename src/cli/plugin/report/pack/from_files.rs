@@ -22,11 +22,10 @@ pub fn input(files: &[PathBuf], origin: PackOrigin, controls: Vec<ControlTable>)
     for file in files {
         let name = file.display().to_string();
         let body = std::fs::read(file).map_err(|error| InvalidInput::one(&name, error))?;
-        let delivery = intake::read_of_any(&body).map_err(|error| InvalidInput::one(&name, error))?;
-        let links =
-            delivery.records.into_iter().map(|arrival| ChainLink { record: arrival.record, line: arrival.bytes });
+        let exported = intake::read_of_any(&body).map_err(|error| InvalidInput::one(&name, error))?;
+        let links = exported.records.into_iter().map(|(record, line)| ChainLink { record, line });
         input.links.extend(links);
-        input.texts.extend(delivery.texts.into_iter().map(|text| (text.digest, text.text)));
+        input.texts.extend(exported.texts.into_iter().map(|text| (text.digest, text.text)));
     }
     Ok(input)
 }
