@@ -1,10 +1,11 @@
 //! What becomes of the audit events of API servers: which of them count, where that is kept, and what is answered.
 //!
 //! [`sift`] takes what counts out of a delivery, [`settle`] makes of it what is written, and [`tables`] has the statements,
-//! which both stores understand. [`books`] keeps the running grants in memory. Everything is the same in whatever order and
+//! which both stores understand; those of uses of bindings are in [`bindings`]. [`books`] keeps the running grants in memory. Everything is the same in whatever order and
 //! however often events come. What an event means is for `core::activity`.
 
 pub mod answers;
+pub mod bindings;
 pub mod books;
 pub mod settle;
 pub mod sift;

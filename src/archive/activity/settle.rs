@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::Taken;
 use super::sift::{Sifted, SiftedCall};
 use super::tables::{self, FoundRow, RunTable, count, key, names, number, text, time};
+use super::{Taken, bindings};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
 use crate::core::activity::alive::{HeardRun, join};
@@ -37,6 +37,8 @@ pub struct HeldActivity {
     counts: HashMap<String, [u64; 2]>,
     runs: HeldRuns,
     fleet: HeldRuns,
+    /// Uses of bindings that there are.
+    uses: Vec<FoundRow>,
 }
 
 /// Runs, by the server or the number of servers that they are of.
@@ -44,14 +46,15 @@ type HeldRuns = BTreeMap<String, Vec<HeardRun>>;
 
 impl HeldActivity {
     /// From the answers to the questions of [`Sifted::questions`].
-    pub fn of(answers: [Vec<FoundRow>; 5]) -> Self {
-        let [seen, rows, counts, runs, fleet] = answers;
+    pub fn of(answers: [Vec<FoundRow>; 6]) -> Self {
+        let [seen, rows, counts, runs, fleet, uses] = answers;
         Self {
             seen: seen.iter().map(|row| (text(row, 0).to_owned(), number(row, 1))).collect(),
             rows: rows.iter().map(|row| (text(row, 0).to_owned(), names(row, 1))).collect(),
             counts: counts.iter().map(|row| (text(row, 0).to_owned(), [count(row, 1), count(row, 2)])).collect(),
             runs: held_runs(&runs),
             fleet: held_runs(&fleet),
+            uses,
         }
     }
 }
@@ -99,7 +102,7 @@ pub struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    /// Counts calls, and joins marks.
+    /// Counts calls, keeps uses of bindings, and joins marks.
     pub fn count(&mut self, sifted: Sifted, mut held: HeldActivity) {
         let mut counted = Vec::new();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
@@ -130,6 +133,10 @@ impl Settling<'_> {
         self.join(RunTable::Heard, heard, held.runs);
         let numbers = sifted.marks.iter().filter_map(|mark| Some((mark.servers?.to_string(), mark.at)));
         self.join(RunTable::Fleet, numbers, held.fleet);
+        if !sifted.marks.is_empty() {
+            self.writes.push(bindings::keep_since(self.cluster, self.now));
+        }
+        self.writes.extend(bindings::keep_uses(self.cluster, sifted.uses, &held.uses));
         self.taken.marks = sifted.marks;
     }
 

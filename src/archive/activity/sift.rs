@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 
 use super::tables::{self, RunTable, key};
-use super::{ActivityRules, ClusterAccounts};
+use super::{ActivityRules, ClusterAccounts, bindings};
 use crate::archive::store::search::Statement;
 use crate::core::activity::alive::{CanaryMark, mark};
 use crate::core::activity::beside::GrantBook;
+use crate::core::activity::bindings::BindingUse;
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::event::{AuditStage, ReadEvent};
 use crate::core::activity::explained::{SuspectWrite, suspect};
@@ -22,6 +23,8 @@ pub struct Sifted {
     pub marks: Vec<CanaryMark>,
     /// Writes that need an explanation, each with the id of its event.
     pub suspects: Vec<(String, SuspectWrite)>,
+    /// Uses of bindings that Daypass did not make.
+    pub uses: BTreeSet<BindingUse>,
 }
 
 /// An event of a call that belongs to requests.
@@ -41,6 +44,7 @@ impl Sifted {
         for event in events.into_iter().filter(|event| event.stage != AuditStage::Received) {
             sifted.marks.extend(mark(&event, &accounts.canaries));
             sifted.suspects.extend(suspect(&event, &accounts.controllers).map(|write| (event.id.clone(), write)));
+            sifted.uses.extend(BindingUse::of(&event));
             let own = event.authorized.request().map(|uid| (uid.to_owned(), event.deed.kind(None)));
             let others = book.map(|book| book.beside(&event)).unwrap_or_default();
             let others = others.into_iter().map(|(uid, instead)| (uid, event.deed.kind(Some(instead))));
@@ -53,8 +57,8 @@ impl Sifted {
     }
 
     /// What has to be known before it can be settled: ids of events that came before, rows that are there, counts of
-    /// requests, runs of API servers, and of how many there are.
-    pub fn questions(&self, cluster: &str) -> [Vec<Statement>; 5] {
+    /// requests, runs of API servers, and of how many there are, and uses of bindings.
+    pub fn questions(&self, cluster: &str) -> [Vec<Statement>; 6] {
         let ids: BTreeSet<&str> = self.counted.iter().map(|call| call.event.id.as_str()).collect();
         let ties = || self.counted.iter().flat_map(|call| &call.ties);
         let keys: BTreeSet<String> = ties().map(|(uid, kind)| key(uid, kind)).collect();
@@ -67,6 +71,7 @@ impl Sifted {
             tables::counts(cluster, requests),
             tables::runs(RunTable::Heard, cluster, servers),
             tables::runs(RunTable::Fleet, cluster, numbers.iter().map(String::as_str)),
+            bindings::known_uses(cluster, &self.uses),
         ]
     }
 }

@@ -93,15 +93,15 @@ fn key_of(request: &str, what: &str) -> String {
     digest(format!("{request}\n{what}").as_bytes())
 }
 
-fn statement(sql: &str, values: impl IntoIterator<Item = BoundValue>) -> Statement {
+pub(super) fn statement(sql: &str, values: impl IntoIterator<Item = BoundValue>) -> Statement {
     Statement { sql: sql.to_owned(), values: values.into_iter().collect() }
 }
 
-fn text_value(text: &str) -> BoundValue {
+pub(super) fn text_value(text: &str) -> BoundValue {
     BoundValue::Text(text.to_owned())
 }
 
-fn micros(time: Timestamp) -> BoundValue {
+pub(super) fn micros(time: Timestamp) -> BoundValue {
     BoundValue::Number(time.as_microsecond())
 }
 
@@ -110,7 +110,7 @@ fn amount(count: u64) -> BoundValue {
 }
 
 /// The same statement for a few of many values at a time, behind the cluster.
-fn listed<'a>(sql: &str, cluster: &str, values: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
+pub(super) fn listed<'a>(sql: &str, cluster: &str, values: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
     let values: Vec<&str> = values.into_iter().collect();
     let some = values.chunks(LISTED).map(|some| {
         let places: Vec<String> = (2..some.len() + 2).map(|n| format!("${n}")).collect();
@@ -349,7 +349,7 @@ pub fn keep_line(cluster: &str, request: &str, at: Timestamp, body: &str) -> Sta
 }
 
 /// Lets go what is kept for a time only: ids and runs, streams whose end was never seen, uses of what was no request after
-/// all, and writes that nobody could explain.
+/// all, writes that nobody could explain, and uses of bindings.
 pub fn purges(now: Timestamp) -> Vec<Statement> {
     let before = |days: i64| micros(now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now));
     let unknown =
@@ -362,6 +362,7 @@ pub fn purges(now: Timestamp) -> Vec<Statement> {
         ("fleet WHERE until_at", HEARD_DAYS),
         ("open_stream WHERE at", STREAM_DAYS),
         ("unexplained WHERE due", i64::from(FINDING_DAYS)),
+        ("binding_use WHERE hour", HEARD_DAYS),
     ];
     let timed = timed.map(|(place, days)| statement(&format!("DELETE FROM {place} < $1"), [before(days)]));
     of_unknown.into_iter().chain(timed).collect()

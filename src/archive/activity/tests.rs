@@ -1,4 +1,6 @@
-//! Audit events for tests, and what a store makes of them, tried on both.
+//! Audit events for tests, and what a store makes of them, tried on both. [`bindings`] tries what is kept of other bindings.
+
+pub mod bindings;
 
 use std::sync::Arc;
 
@@ -104,6 +106,8 @@ pub async fn try_all(empty: &mut impl AsyncFnMut(&str) -> ArchiveStore) {
     rows_are_bounded(&empty("bounded").await).await;
     a_few_names_are_kept_of_what_calls_were_about(&empty("names").await).await;
     events_are_kept_as_they_are_where_that_is_asked(&empty("lines").await).await;
+    bindings::the_last_use_of_each_is_kept(empty).await;
+    bindings::silence_counts_since_uses_are_looked_for(&empty("silence").await).await;
 }
 
 async fn orders_make_no_difference(empty: &mut impl AsyncFnMut(&str) -> ArchiveStore) {

@@ -15,12 +15,12 @@ use super::super::activity::answers::{RequestActivity, WriteFinding};
 use super::super::intake::FoundBy;
 use super::super::store::reads::ArchiveRead;
 use super::super::store::{ArchiveStore, StoreError};
-use super::super::who::readers::{ACTIVITY, FINDINGS};
+use super::super::who::readers::{ACTIVITY, BINDING_USES, FINDINGS};
 use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
 use super::door::CalledBy;
 use super::noted;
-use super::query::AskedActivity;
+use super::query::{AskedActivity, cluster_alone};
 use super::reading::{admit, version};
 use crate::core::activity::told::{ToldActivity, ToldFinding, ToldRow};
 use crate::runtime::clock::Clock;
@@ -59,6 +59,21 @@ pub async fn findings(
     let items: Vec<Value> = desk.store.findings(Clock::wall().now()).await?.into_iter().map(finding).collect();
     desk.note(&ArchiveRead { rows: items.len(), ..noted::of(user, FINDINGS, None, String::new()) }).await?;
     Ok(listed("FindingList", &items))
+}
+
+/// `GET .../bindinguses`: when bindings of a cluster that Daypass did not make were last used, as one item.
+pub async fn binding_uses(
+    State(desk): State<ArchiveDesk>,
+    Extension(by): Extension<CalledBy>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, FailedCall> {
+    let user = admit(&desk, &by, &headers, BINDING_USES, None).await?;
+    let cluster = cluster_alone(&query.unwrap_or_default())?.unwrap_or_else(|| desk.home.clone());
+    let told = desk.store.binding_uses(&cluster).await?;
+    let read = noted::of(user, BINDING_USES, None, format!("cluster={cluster}"));
+    desk.note(&ArchiveRead { rows: told.uses.len(), ..read }).await?;
+    Ok(listed("BindingUsesList", &[json!(told)]))
 }
 
 async fn list(

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::who::campaigners::{CAMPAIGNS, CLOSE, DECISIONS, LOOK};
-use super::super::who::readers::{ACTIVITY, FINDINGS, GROUP, HOLDS, LOG, OPENINGS, READS, RESOURCE, RETENTION, VERSION};
+use super::super::who::readers::{ACTIVITY, BINDING_USES, FINDINGS, GROUP, HOLDS, LOG, OPENINGS, READS, RESOURCE, RETENTION, VERSION};
 use super::answer;
 use super::campaigns::KIND;
 
@@ -28,6 +28,7 @@ pub async fn resources() -> Response {
         resource(RESOURCE, "record", true, "Record"),
         resource(ACTIVITY, "activity", true, "Activity"),
         resource(FINDINGS, "finding", false, "Finding"),
+        resource(BINDING_USES, "bindinguse", false, "BindingUses"),
         resource(READS, "read", false, "Read"),
         resource(RETENTION, "retention", false, "Retention"),
         json!({ "name": HOLDS, "singularName": "hold", "namespaced": false, "kind": "Hold", "verbs": ["create", "delete", "list"] }),

@@ -86,6 +86,7 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/apis/archive.daypass.dev/v1/activity", get(activity::everywhere))
         .route("/apis/archive.daypass.dev/v1/namespaces/{namespace}/activity", get(activity::in_namespace))
         .route("/apis/archive.daypass.dev/v1/findings", get(activity::findings))
+        .route("/apis/archive.daypass.dev/v1/bindinguses", get(activity::binding_uses))
         .route("/apis/archive.daypass.dev/v1/reads", get(reads::list))
         .route("/apis/archive.daypass.dev/v1/retention", get(keeping::retention))
         .route("/apis/archive.daypass.dev/v1/holds", get(keeping::list).post(keeping::hold))

@@ -74,6 +74,22 @@ impl AskedActivity {
     }
 }
 
+/// The cluster that is asked about, of a call that asks for nothing else; none where it does not say.
+///
+/// # Errors
+/// On a parameter that is none.
+pub fn cluster_alone(query: &str) -> Result<Option<String>, FailedCall> {
+    let mut cluster = None;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "cluster" => cluster = Some(value.into_owned()),
+            name if OF_KUBERNETES.contains(&name) => {}
+            name => return Err(FailedCall::bad(format!("{name}: it is no parameter; there is cluster"))),
+        }
+    }
+    Ok(cluster)
+}
+
 impl AskedList {
     /// From the query of a call.
     ///

@@ -405,6 +405,10 @@ async fn events_are_taken_of_feeders_and_what_was_done_is_told_to_who_may_see_it
         ("reader-of-records", of(""), 403),
         ("reader-of-records", format!("{base}/findings"), 403),
         ("auditor", format!("{base}/findings"), 200),
+        ("reader-of-records", format!("{base}/bindinguses"), 403),
+        ("shopkeeper", format!("{base}/bindinguses"), 403),
+        ("auditor", format!("{base}/bindinguses"), 200),
+        ("auditor", format!("{base}/bindinguses?namespace=shop"), 400),
         ("auditor", format!("{base}/activity"), 400),
         ("auditor", format!("{base}/activity?request=a&person=alice"), 400),
         ("auditor", format!("{base}/activity?request=a&format=csv"), 400),
@@ -423,6 +427,33 @@ async fn events_are_taken_of_feeders_and_what_was_done_is_told_to_who_may_see_it
     assert_eq!(elsewhere["items"], json!([]), "a path of a namespace shows no other");
     let lines = archive.read("auditor", &format!("{}&format=jsonl", of(""))).await.1;
     assert_eq!(lines.lines().count(), 2, "{lines}");
+}
+
+#[tokio::test]
+async fn the_last_use_of_other_bindings_is_told_of_one_cluster_and_noted_as_a_read() {
+    let archive = OpenArchive::start().await;
+    let now = crate::runtime::clock::Clock::wall().now();
+    let event = activity::bindings::call_by("one", "alice", "admins", now);
+    archive.post("tail", "/v1/audit/events", event.to_string()).await;
+    let path = "/apis/archive.daypass.dev/v1/bindinguses";
+    let of = async |query: &str| -> Value {
+        let answer = archive.read("auditor", &format!("{path}{query}")).await.1;
+        serde_json::from_str::<Value>(&answer).unwrap()["items"][0].clone()
+    };
+    let told = of("").await;
+    assert_eq!((&told["cluster"], &told["since"]), (&json!("here"), &Value::Null), "{told}");
+    assert!(told["unheard"].is_string(), "{told}");
+    let one = &told["uses"][0];
+    assert_eq!(
+        (&one["kind"], &one["name"], &one["user"]),
+        (&json!("ClusterRoleBinding"), &json!("admins"), &json!("alice")),
+        "{told}"
+    );
+    assert_eq!(of("?cluster=there").await["uses"], json!([]));
+    let reads = archive.read("auditor", "/apis/archive.daypass.dev/v1/reads").await.1;
+    let reads: Value = serde_json::from_str(&reads).unwrap();
+    let last = &reads["items"][0];
+    assert_eq!((&last["resource"], &last["query"]), (&json!("bindinguses"), &json!("cluster=there")), "{reads}");
 }
 
 #[tokio::test]

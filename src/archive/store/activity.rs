@@ -15,12 +15,13 @@ use super::super::activity::books::GrantBooks;
 use super::super::activity::settle::{HeldActivity, Settling, explanations, suspects};
 use super::super::activity::sift::Sifted;
 use super::super::activity::tables::{self, FoundRow, RunTable, text};
-use super::super::activity::{ActivityRules, Taken};
+use super::super::activity::{ActivityRules, Taken, bindings};
 use super::search::Statement;
 use super::{ArchiveStore, StoreError, WriteRule};
 use crate::api::activity::UsesKnown;
 use crate::core::activity::event::ReadEvent;
 use crate::core::activity::explained::SuspectWrite;
+use crate::core::activity::told::ToldBindings;
 use crate::core::activity::verdict::{term, verdict};
 use crate::runtime::clock::Clock;
 
@@ -49,7 +50,7 @@ pub struct SiftedActivity {
     before: Vec<(String, SuspectWrite)>,
     /// Those of them that are to be told of, unless they are explained now.
     untold: Vec<FoundRow>,
-    pub questions: [Vec<Statement>; 5],
+    pub questions: [Vec<Statement>; 6],
     pub explanations: Vec<Statement>,
 }
 
@@ -83,7 +84,7 @@ impl SiftedActivity {
     pub fn settle(
         mut self,
         books: &mut GrantBooks,
-        held: [Vec<FoundRow>; 5],
+        held: [Vec<FoundRow>; 6],
         records: &[FoundRow],
     ) -> (Taken, Vec<Statement>) {
         let records = records_from(records);
@@ -177,6 +178,19 @@ impl ArchiveStore {
     /// When the store fails.
     pub async fn findings(&self, now: Timestamp) -> Result<Vec<WriteFinding>, StoreError> {
         Ok(write_findings(&self.rows(vec![tables::findings(now)]).await?))
+    }
+
+    /// When the bindings of a cluster that Daypass did not make were last used.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn binding_uses(&self, cluster: &str) -> Result<ToldBindings, StoreError> {
+        let runs = self.rows(vec![tables::all_runs(RunTable::Heard, cluster)]).await?;
+        let fleet = self.rows(vec![tables::all_runs(RunTable::Fleet, cluster)]).await?;
+        let heard = heard_feed(&runs, &fleet).since(Clock::wall().now());
+        let since = self.rows(vec![bindings::since(cluster)]).await?;
+        let uses = self.rows(vec![bindings::all_uses(cluster)]).await?;
+        Ok(bindings::told(cluster, heard, &since, &uses))
     }
 
     /// Writes all of these, or nothing. False: nothing, by the rule.

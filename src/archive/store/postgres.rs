@@ -305,8 +305,15 @@ async fn take_activity(
     let [suspects, untold] = arrived.asked_again(&news);
     let (before, untold) = (ask(&suspects).await?, ask(&untold).await?);
     let sifting = arrived.sift(books, &before, untold);
-    let [seen, rows_there, counts, runs, fleet] = &sifting.questions;
-    let held = [ask(seen).await?, ask(rows_there).await?, ask(counts).await?, ask(runs).await?, ask(fleet).await?];
+    let [seen, rows_there, counts, runs, fleet, uses] = &sifting.questions;
+    let held = [
+        ask(seen).await?,
+        ask(rows_there).await?,
+        ask(counts).await?,
+        ask(runs).await?,
+        ask(fleet).await?,
+        ask(uses).await?,
+    ];
     let records = ask(&sifting.explanations).await?;
     let (taken, writes) = sifting.settle(books, held, &records);
     execute_all(transaction, &writes).await?;

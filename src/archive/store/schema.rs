@@ -102,6 +102,12 @@ CREATE TABLE log_hash (level INTEGER NOT NULL, place INTEGER NOT NULL, hash TEXT
     PRIMARY KEY (level, place)) WITHOUT ROWID;
 CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
 ",
+    "
+CREATE TABLE binding_use (cluster TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL,
+    name TEXT NOT NULL, username TEXT NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (cluster, key)) WITHOUT ROWID;
+CREATE INDEX binding_use_hour ON binding_use (cluster, hour);
+CREATE TABLE binding_since (cluster TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+",
 ];
 
 /// The steps of PostgreSQL, from version 0 on.
@@ -189,6 +195,12 @@ CREATE TABLE leaf_opening (place BIGINT PRIMARY KEY, salts TEXT NOT NULL, event 
 CREATE TABLE log_hash (level BIGINT NOT NULL, place BIGINT NOT NULL, hash TEXT NOT NULL,
     PRIMARY KEY (level, place));
 CREATE TABLE checkpoint (size BIGINT PRIMARY KEY, at BIGINT NOT NULL, note TEXT NOT NULL);
+",
+    "
+CREATE TABLE binding_use (cluster TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL,
+    name TEXT NOT NULL, username TEXT NOT NULL, hour BIGINT NOT NULL, PRIMARY KEY (cluster, key));
+CREATE INDEX binding_use_hour ON binding_use (cluster, hour);
+CREATE TABLE binding_since (cluster TEXT PRIMARY KEY, at BIGINT NOT NULL);
 ",
 ];
 

@@ -278,8 +278,8 @@ fn take_activity(
     let [suspects, untold] = arrived.asked_again(&news);
     let (before, untold) = (ask(&suspects)?, ask(&untold)?);
     let sifting = arrived.sift(books, &before, untold);
-    let [seen, rows_there, counts, runs, fleet] = &sifting.questions;
-    let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?, ask(fleet)?];
+    let [seen, rows_there, counts, runs, fleet, uses] = &sifting.questions;
+    let held = [ask(seen)?, ask(rows_there)?, ask(counts)?, ask(runs)?, ask(fleet)?, ask(uses)?];
     let records = ask(&sifting.explanations)?;
     let (taken, writes) = sifting.settle(books, held, &records);
     execute(transaction, writes, WriteRule::Always)?;

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use super::super::activity::bindings::{self, MOST_USES};
 use super::super::activity::tests as activity;
+use super::super::activity::tests::bindings::call_by;
 use super::super::campaign::tests as campaign;
 use super::super::keeping::tests as keeping;
 use super::super::log::tests as log;
 use super::super::tests::{Story, delivery};
+use super::search::{BoundValue, Statement};
 use super::*;
 use crate::api::delivery::ChainRule;
 use crate::api::record::{Record, RecordOutcome};
+use crate::core::activity::event::read;
 use crate::core::record::v1::deleted_unseen;
 
 #[path = "../../../e2e/harness/postgres.rs"]
@@ -34,6 +38,7 @@ async fn try_all(mut empty: impl AsyncFnMut(&str) -> ArchiveStore) {
     keeping::try_all(&mut empty).await;
     log::each_record_is_one_leaf(&empty("log").await).await;
     log::records_from_before_the_log_get_leaves_in_their_order(&empty("backlog").await).await;
+    uses_of_bindings_are_bounded(&empty("uses").await).await;
     campaign::what_happens_is_kept_once_and_to_the_byte(&empty("campaigns").await).await;
 }
 
@@ -55,6 +60,36 @@ async fn postgres_is_a_store() {
 pub(super) async fn all(store: &ArchiveStore, search: Search) -> Vec<String> {
     let page = store.search(Search { limit: 1000, ..search }).await.unwrap();
     page.records.into_iter().map(|record| record.bytes).collect()
+}
+
+/// As many as there may be, each of another time, and then three more: the oldest go, and nothing is known of their time.
+async fn uses_of_bindings_are_bounded(store: &ArchiveStore) {
+    let (step, hour) = (60_000_000_i64, 3_600_000_000_i64);
+    let now = crate::runtime::clock::Clock::wall().now();
+    let base = now.as_microsecond() - hour - (MOST_USES + 1) * step;
+    let filled = format!(
+        "INSERT INTO binding_use (cluster, key, kind, namespace, name, username, hour)
+        WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {MOST_USES})
+        SELECT 'here', CAST(i AS TEXT), '', '', '', CAST(i AS TEXT), {base} + i * {step} FROM n"
+    );
+    let since = format!("INSERT INTO binding_since (cluster, at) VALUES ('here', {base})");
+    let statements = [filled, since].map(|sql| Statement { sql, values: Vec::new() }).to_vec();
+    store.write(statements, WriteRule::Always).await.unwrap();
+    let take = async |ids: &[&str]| {
+        let events = ids.iter().map(|id| read(&call_by(id, id, "admins", now).to_string()).unwrap()).collect();
+        store.take_activity("here", events, &activity::rules(false)).await.unwrap();
+        let uses = store.binding_uses("here").await.unwrap().uses;
+        let first = uses.iter().map(|one| (one.hour.as_microsecond() - base) / step).min();
+        let since = store.rows(vec![bindings::since("here")]).await.unwrap();
+        let since = match since[0][0] {
+            BoundValue::Number(at) => (at - base - hour) / step,
+            _ => panic!("{since:?}"),
+        };
+        (i64::try_from(uses.len()).unwrap(), first.unwrap(), since)
+    };
+    assert_eq!(take(&["a"]).await, (MOST_USES, 2, 1));
+    assert_eq!(take(&["b", "c"]).await, (MOST_USES, 4, 3));
+    assert_eq!(take(&["a"]).await, (MOST_USES, 4, 3), "one that is there makes no more");
 }
 
 /// Keeps all records of a story.

@@ -31,6 +31,8 @@ pub const FINDINGS: &str = "findings";
 pub const HOLDS: &str = "holds";
 /// For how long what is kept.
 pub const RETENTION: &str = "retention";
+/// When bindings that Daypass did not make were last used.
+pub const BINDING_USES: &str = "bindinguses";
 
 /// Whether this person may list a resource of the archive about a namespace, or without one all of them.
 ///

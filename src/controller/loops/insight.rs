@@ -93,6 +93,7 @@ async fn seen(context: &Context) -> Result<ClusterSeen, Error> {
     let policies = context.stores.policies.store.state();
     let requests = context.stores.requests.store.state();
     let unread = |what: &str| UnreadPart { what: what.to_owned(), why: "it is not known yet".to_owned() };
+    let of_archive = |what: &str| UnreadPart { what: what.to_owned(), why: "people ask the archive for it".to_owned() };
     Ok(ClusterSeen {
         now: context.clock.now(),
         window: WINDOW,
@@ -104,7 +105,9 @@ async fn seen(context: &Context) -> Result<ClusterSeen, Error> {
         namespaces: context.stores.namespaces().map(|all| (*all).clone()).ok_or_else(|| unread("namespaces")),
         policies: Ok(policies.iter().filter_map(|policy| policy.0.as_ref().ok().cloned()).collect()),
         requests: Ok(requests.iter().filter_map(|packed| packed.open()).collect()),
-        uses: Err(unread("when bindings were last used")),
+        uses: Err(of_archive("when bindings were last used")),
+        grants: Err(of_archive("what was done with grants")),
+        writes: Err(of_archive("writes that no record explains")),
         installation,
     })
 }

@@ -6,6 +6,8 @@
 //! record explains. A call belongs to the request whose UID stands in the name of the binding that the API server itself names,
 //! and to no other: nothing is guessed. Since RBAC names only the first binding that allows a call, uses are a lower bound.
 //!
+//! [`bindings`] says when bindings that Daypass did not make were last used.
+//!
 //! [`names`] are those of the objects that calls of one kind were about.
 //!
 //! [`idle`] says whether a grant is proven idle, [`outcome`] what the status of one that is over says of its use, and [`told`]
@@ -13,6 +15,7 @@
 
 pub mod alive;
 pub mod beside;
+pub mod bindings;
 pub mod deed;
 pub mod event;
 pub mod explained;

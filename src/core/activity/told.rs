@@ -5,12 +5,14 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::bindings::BindingUse;
 use super::deed::DeedKind;
 use super::explained::{SuspectWrite, Unexplained};
 use super::names::ObjectNames;
+use super::reason::NamedBinding;
 use super::summary::{RowKind, SummaryRow};
 use crate::api::activity::UseCount;
-use crate::api::request::GrantUse;
+use crate::api::request::{BindingKind, GrantUse};
 
 /// What was done with one grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +94,44 @@ pub struct ToldFinding {
     pub name: Option<String>,
     /// UID of the request that the object says it belongs to.
     pub request: Option<String>,
+}
+
+/// When the bindings of a cluster that Daypass did not make were last used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldBindings {
+    /// UID of the cluster.
+    pub cluster: String,
+    /// Since when a binding that is not among the uses was not used; none where that is not known of any time.
+    pub since: Option<Timestamp>,
+    /// Why it is not known.
+    pub unheard: Option<String>,
+    /// The last use of each binding by each user.
+    pub uses: Vec<ToldBindingUse>,
+}
+
+/// The last use of a binding by a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldBindingUse {
+    /// Kind of the binding. None: the user acted as somebody else, by whatever binding lets them.
+    pub kind: Option<BindingKind>,
+    /// Of a RoleBinding.
+    pub namespace: Option<String>,
+    /// Name of the binding; empty without a kind.
+    pub name: String,
+    pub user: String,
+    /// The start of the hour of the last use.
+    pub hour: Timestamp,
+}
+
+impl From<BindingUse> for ToldBindingUse {
+    fn from(one: BindingUse) -> Self {
+        let BindingUse { by, user, hour } = one;
+        let Some(NamedBinding { kind, namespace, name }) = by else {
+            return Self { kind: None, namespace: None, name: String::new(), user, hour };
+        };
+        Self { kind: Some(kind), namespace, name, user, hour }
+    }
 }
 
 impl From<SummaryRow> for ToldRow {

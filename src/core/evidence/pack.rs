@@ -22,6 +22,7 @@ use super::table::EvidenceTable;
 use super::versions::versions;
 use crate::api::delivery::TEXT_SCHEMA;
 use crate::api::record::{canonical, digest};
+use crate::core::insight::seen::BindingUses;
 use crate::core::rbac::binding::Observed;
 use crate::core::record::texts;
 
@@ -105,6 +106,8 @@ pub struct PackInput {
     pub texts: BTreeMap<String, String>,
     /// The bindings of the cluster, or why they were not read.
     pub bindings: Result<Vec<Observed>, String>,
+    /// When bindings were last used, or why that was not read.
+    pub uses: Result<BindingUses, String>,
     /// What the archive says of the use of each request, or why it was not read.
     pub activity: Result<Vec<Value>, String>,
     pub controls: Vec<ControlTable>,
@@ -148,7 +151,7 @@ pub fn begun_of(chains: &[EvidenceChain]) -> Vec<(String, String)> {
 impl EvidencePack {
     /// Makes it.
     pub fn of(input: PackInput) -> Self {
-        let PackInput { origin, links, texts, bindings, activity: answers, controls } = input;
+        let PackInput { origin, links, texts, bindings, uses, activity: answers, controls } = input;
         let chains = chains_of(links, origin.from, origin.to);
         let named = named_by(&chains);
         let known = NamedTexts::new(texts.into_iter().filter(|(digest, _)| named.contains(digest)).collect(), &chains);
@@ -157,8 +160,11 @@ impl EvidencePack {
         let mut not_read = Vec::new();
         let mut lines = vec![record_lines(&chains), text_lines(&known)];
         match &bindings {
-            Ok(bindings) => tables.push(standing(bindings)),
+            Ok(bindings) => tables.push(standing(bindings, uses.as_ref().ok())),
             Err(why) => not_read.push(json!({ "what": "standing.csv", "why": why })),
+        }
+        if let Some(why) = why_unheard(&uses) {
+            not_read.push(json!({ "what": "lastUsed of standing.csv", "why": why }));
         }
         match &answers {
             Ok(answers) => {
@@ -184,6 +190,14 @@ impl EvidencePack {
     /// The table in the file of this name.
     pub fn table(&self, file: &str) -> Option<&EvidenceTable> {
         self.tables.iter().find(|table| table.schema.file == file)
+    }
+}
+
+/// Why nobody knows of bindings that they were not used.
+fn why_unheard(uses: &Result<BindingUses, String>) -> Option<&String> {
+    match uses {
+        Ok(uses) => uses.heard_since.as_ref().err(),
+        Err(why) => Some(why),
     }
 }
 

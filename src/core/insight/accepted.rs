@@ -68,6 +68,9 @@ fn writes(role: &BoundRole<'_>, about: &AboutObject) -> bool {
         AboutKind::ClusterRoleBinding => (RBAC, "clusterrolebindings"),
         AboutKind::RoleBinding => (RBAC, "rolebindings"),
         AboutKind::AccessPolicy => (GROUP, "accesspolicies"),
+        AboutKind::ClusterRole => (RBAC, "clusterroles"),
+        AboutKind::Role => (RBAC, "roles"),
+        AboutKind::AccessRequest => (GROUP, "accessrequests"),
         AboutKind::User => return false,
     };
     let here = match (&role.binding.metadata.namespace, &about.namespace) {

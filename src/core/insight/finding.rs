@@ -5,6 +5,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::narrower::proposal::NarrowerRules;
 use crate::api::request::BindingKind;
 use crate::api::risk::RiskLevel;
 use crate::api::subject::{RoleName, Subject};
@@ -75,6 +76,10 @@ pub enum InsightKind {
     PolicyUnused,
     /// No request is on record under a policy at all.
     PolicyNeverMatched,
+    /// A role of a policy has more rights than the grants of it used.
+    WiderThanUsed,
+    /// A binding, role or status of a request was written, and no record explains it.
+    UnexplainedWrite,
 }
 
 impl Vocabulary for InsightKind {
@@ -101,6 +106,8 @@ impl Vocabulary for InsightKind {
         Self::SamePair,
         Self::PolicyUnused,
         Self::PolicyNeverMatched,
+        Self::WiderThanUsed,
+        Self::UnexplainedWrite,
     ];
 
     fn as_str(self) -> &'static str {
@@ -127,6 +134,8 @@ impl Vocabulary for InsightKind {
             Self::SamePair => "SamePair",
             Self::PolicyUnused => "PolicyUnused",
             Self::PolicyNeverMatched => "PolicyNeverMatched",
+            Self::WiderThanUsed => "WiderThanUsed",
+            Self::UnexplainedWrite => "UnexplainedWrite",
         }
     }
 }
@@ -144,7 +153,10 @@ pub struct AboutObject {
 pub enum AboutKind {
     ClusterRoleBinding,
     RoleBinding,
+    ClusterRole,
+    Role,
     AccessPolicy,
+    AccessRequest,
     /// Somebody by their username, where no object stands for them.
     User,
 }
@@ -206,6 +218,12 @@ pub enum InsightFact {
     With(String),
     /// When it was last so.
     Last(Timestamp),
+    /// As whom somebody acted.
+    ActingAs(String),
+    /// What the archive says of it, in its words.
+    Told(String),
+    /// Rules that would do for this role, by what was done with grants of it.
+    Narrower { role: RoleName, rules: Box<NarrowerRules> },
 }
 
 /// What was counted.
@@ -219,6 +237,8 @@ pub enum CountedThing {
     Grants,
     /// Requests on record under the policy, of those on record.
     Requests,
+    /// Writes of the object.
+    Writes,
 }
 
 /// A right that matters beyond what it is for.

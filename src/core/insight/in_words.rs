@@ -7,6 +7,7 @@ use std::fmt;
 use super::finding::{
     AboutKind, AboutObject, CountedThing, Holder, InsightFact, InsightFinding, InsightKind, PowerfulRight,
 };
+use super::narrower::proposal::NarrowerRules;
 use crate::api::subject::RoleName;
 use crate::core::model::duration;
 
@@ -43,6 +44,8 @@ impl InsightKind {
             Self::SamePair => "was always agreed to by the same person, though others agree to the same policies",
             Self::PolicyUnused => "is a policy under which nobody asked of late",
             Self::PolicyNeverMatched => "is a policy under which no request is on record",
+            Self::WiderThanUsed => "is a policy whose roles have more rights than the grants of them used",
+            Self::UnexplainedWrite => "was written past Daypass: no record explains it",
         }
     }
 }
@@ -88,7 +91,10 @@ impl AboutKind {
         match self {
             Self::ClusterRoleBinding => "ClusterRoleBinding",
             Self::RoleBinding => "RoleBinding",
+            Self::ClusterRole => "ClusterRole",
+            Self::Role => "Role",
             Self::AccessPolicy => "AccessPolicy",
+            Self::AccessRequest => "AccessRequest",
             Self::User => "User",
         }
     }
@@ -142,13 +148,34 @@ impl fmt::Display for InsightFact {
                 CountedThing::Approvals => write!(f, "{count} of {of} decisions were approvals"),
                 CountedThing::Unused => write!(f, "{count} of {of} grants ended unused"),
                 CountedThing::Grants => write!(f, "{count} grants"),
+                CountedThing::Writes => write!(f, "{count} writes"),
                 CountedThing::Requests => write!(f, "{count} of {of} requests on record"),
             },
             Self::Within(length) => write!(f, "within {}", duration::format(*length)),
             Self::With(who) => write!(f, "by {who}"),
             Self::Last(at) => write!(f, "the last at {at}"),
+            Self::ActingAs(who) => write!(f, "acting as {who}"),
+            Self::Told(words) => f.write_str(words),
+            Self::Narrower { role, rules } => narrower(f, role, rules),
         }
     }
+}
+
+/// How much evidence there is, what harm would be gone, and what the grants that were would have lacked.
+fn narrower(f: &mut fmt::Formatter<'_>, role: &RoleName, rules: &NarrowerRules) -> fmt::Result {
+    let NarrowerRules { seen, risk_before, risk_after, replay, .. } = rules;
+    write!(
+        f,
+        "{role}: {} of {} grants in {} weeks used less than it has; with rules for that alone its risk is {} and not {}, and \
+         {} of {} grants would have lacked a right",
+        seen.used,
+        seen.grants,
+        seen.weeks(),
+        risk_after.level,
+        risk_before.level,
+        replay.lacking.len(),
+        replay.grants
+    )
 }
 
 fn bound(f: &mut fmt::Formatter<'_>, role: &RoleName, namespace: Option<&str>) -> fmt::Result {

@@ -23,7 +23,8 @@ pub fn known(found: &[InsightFinding]) -> KnownFindings {
     found.iter().map(|one| (identity(one), one.clone())).collect()
 }
 
-fn identity(found: &InsightFinding) -> String {
+/// What makes a finding the same at every look.
+pub fn identity(found: &InsightFinding) -> String {
     let who = found.who.as_ref().map(ToString::to_string).unwrap_or_default();
     digest(json!([found.kind.as_str(), found.about.to_string(), who]).to_string().as_bytes())
 }

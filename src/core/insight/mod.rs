@@ -15,10 +15,13 @@
 //! | [`people`] | How access is asked for, agreed to and used |
 //! | [`policies`] | Policies under which nobody asks |
 //! | [`unused`] | High rights that nobody uses |
+//! | [`wider`] | Roles with more rights than grants of them used |
+//! | [`written`] | Writes that no record explains |
 //! | [`narrower`] | Narrower rules for a role, from what was done with grants of it |
 //! | [`accepted`] | What is noted as known |
 //! | [`remedy`] | What to do |
 //! | [`in_words`] | All of that in sentences |
+//! | [`ocsf`] | Findings as events of OCSF |
 //! | [`mod@line`] | What changed between two looks, for a log |
 
 pub mod accepted;
@@ -28,6 +31,7 @@ pub mod finding;
 pub mod in_words;
 pub mod line;
 pub mod narrower;
+pub mod ocsf;
 pub mod outside;
 pub mod people;
 pub mod policies;
@@ -36,6 +40,8 @@ pub mod remedy;
 pub mod seen;
 pub mod standing;
 pub mod unused;
+pub mod wider;
+pub mod written;
 
 use self::finding::{InsightFinding, InsightKind, Remedy};
 use self::seen::{ClusterSeen, UnreadPart};
@@ -71,6 +77,8 @@ pub fn findings(seen: &ClusterSeen) -> InsightReport {
         unused::unused(seen, &bound),
         people::people(seen),
         policies::policies(seen),
+        wider::wider(seen),
+        written::written(seen),
     ]
     .concat();
     replace_where_possible(&mut found, seen, &set, &bound);
@@ -108,12 +116,14 @@ enum ReadPart {
     Policies,
     Requests,
     Uses,
+    Grants,
+    Writes,
 }
 
 /// What a kind is looked for in. A new one must say so too, or it would be taken for looked for where nothing was read.
 fn goes_by(kind: InsightKind) -> &'static [ReadPart] {
     use InsightKind as Kind;
-    use ReadPart::{Accounts, Bindings, Policies, Requests, Uses};
+    use ReadPart::{Accounts, Bindings, Grants, Policies, Requests, Uses, Writes};
     match kind {
         Kind::ClusterAdminBound
         | Kind::AnonymousBound
@@ -129,7 +139,9 @@ fn goes_by(kind: InsightKind) -> &'static [ReadPart] {
         Kind::BoundOutsideDuringGrant | Kind::BoundOutsideAfterGrant | Kind::UnaccountedBinding => {
             &[Bindings, Requests]
         }
-        Kind::UnusedHighRights => &[Uses],
+        Kind::UnusedHighRights => &[Bindings, Uses],
+        Kind::WiderThanUsed => &[Grants],
+        Kind::UnexplainedWrite => &[Writes],
         Kind::ApprovedNeverUsed | Kind::ActivatedTooOften | Kind::NeverDenies | Kind::SamePair => &[Requests],
         Kind::PolicyUnused | Kind::PolicyNeverMatched => &[Requests, Policies],
     }
@@ -156,6 +168,8 @@ fn unread(seen: &ClusterSeen) -> Vec<UnreadKinds> {
         (ReadPart::Policies, seen.policies.as_ref().err()),
         (ReadPart::Requests, seen.requests.as_ref().err()),
         (ReadPart::Uses, seen.uses.as_ref().err()),
+        (ReadPart::Grants, seen.grants.as_ref().err()),
+        (ReadPart::Writes, seen.writes.as_ref().err()),
     ];
     // What a role gives is known by its bindings alone.
     parts.into_iter().chain(roles.iter().map(|role| (ReadPart::Bindings, Some(role)))).filter_map(of).collect()

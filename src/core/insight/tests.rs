@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::finding::{CommandLine, Holder, InsightFinding, InsightKind, Remedy};
 use super::line::{KnownFindings, known, lines};
-use super::seen::{BindingUses, ClusterSeen, InstallationSeen, UnreadPart};
+use super::seen::{ClusterSeen, InstallationSeen, UnreadPart};
 use super::{InsightReport, findings};
 use crate::api::keys;
 use crate::api::request::AccessRequest;
@@ -48,6 +48,8 @@ pub(super) fn seen() -> ClusterSeen {
         policies: Ok(Vec::new()),
         requests: Ok(Vec::new()),
         uses: Err(UnreadPart { what: "uses".to_owned(), why: "no archive".to_owned() }),
+        grants: Err(UnreadPart { what: "grants".to_owned(), why: "no archive".to_owned() }),
+        writes: Err(UnreadPart { what: "writes".to_owned(), why: "no archive".to_owned() }),
         installation: InstallationSeen {
             release: "daypass-system".to_owned(),
             accounts: BTreeSet::from(["daypass".to_owned()]),
@@ -55,7 +57,7 @@ pub(super) fn seen() -> ClusterSeen {
     }
 }
 
-fn rule(verbs: &str, group: &str, resources: &str, names: &[&str]) -> PolicyRule {
+pub(super) fn rule(verbs: &str, group: &str, resources: &str, names: &[&str]) -> PolicyRule {
     let list = |words: &str| words.split(',').map(str::to_owned).collect::<Vec<_>>();
     PolicyRule {
         verbs: list(verbs),
@@ -92,7 +94,7 @@ pub(super) fn cluster_binding(name: &str, role: &str, who: &str) -> Observed {
     Observed::from(&binding)
 }
 
-fn binding(namespace: &str, name: &str, role: &str, subjects: &[&str]) -> Observed {
+pub(super) fn binding(namespace: &str, name: &str, role: &str, subjects: &[&str]) -> Observed {
     let binding: RoleBinding = serde_json::from_value(manifest(Some(namespace), name, role, subjects)).unwrap();
     Observed::from(&binding)
 }
@@ -393,25 +395,6 @@ fn a_policy_is_unused_from_the_end_of_its_last_request_and_never_of_late() {
     assert_eq!(told(vec![made(old, "p")], request.clone()), []);
     request[0].metadata.creation_timestamp = serde_json::from_value(json!("2026-02-01T00:00:00Z")).unwrap();
     assert_eq!(told(vec![made(old, "p")], request), [(PolicyUnused, "p".to_owned())]);
-}
-
-#[test]
-fn unused_is_said_only_where_everything_was_heard() {
-    let bound = || Ok(vec![binding("shop", "b", "edit", &["User/alice"])]);
-    let heard = |since: i64, last: Option<i64>| {
-        let ago = |hours: i64| noon() - SignedDuration::from_hours(24 * hours);
-        let about = super::bound::about(&binding("shop", "b", "edit", &[]));
-        let uses = BindingUses {
-            heard_since: Some(ago(since)),
-            last: last.map(|days| (about, ago(days))).into_iter().collect(),
-        };
-        let seen = ClusterSeen { role_bindings: bound(), uses: Ok(uses), ..seen() };
-        kinds(&findings(&seen)).contains(&UnusedHighRights)
-    };
-    assert!(heard(91, None));
-    assert!(!heard(89, None), "it was not heard for long enough");
-    assert!(!heard(91, Some(5)));
-    assert!(heard(91, Some(91)));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //!
 //! Owns the paths, and what it means when there is no answer. It must not decide what is done without one.
 
-use crate::archive::who::readers::{ACTIVITY, FINDINGS};
+use crate::archive::who::readers::{ACTIVITY, BINDING_USES, FINDINGS};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::history::archived::{NoArchive, listed, what, why};
 use crate::cli::plugin::requests::Where;
-use crate::core::activity::told::{ToldActivity, ToldFinding};
+use crate::core::activity::told::{ToldActivity, ToldBindings, ToldFinding};
+use crate::core::insight::seen::BindingUses;
 
 /// Why nothing is said of what was done with a request's access.
 #[derive(Debug)]
@@ -38,6 +39,20 @@ pub async fn findings(cluster: &Cluster) -> Result<Vec<ToldFinding>, NoArchive> 
     match listed(cluster, &Where::Everywhere, FINDINGS, "").await {
         Ok(items) => Ok(items),
         Err(error) => Err(why(cluster, error).await),
+    }
+}
+
+/// When the bindings of the archive's own cluster were last used that Daypass did not make.
+///
+/// # Errors
+/// Why the archive says nothing of them, in words.
+pub async fn binding_uses(cluster: &Cluster) -> Result<BindingUses, String> {
+    match listed::<ToldBindings>(cluster, &Where::Everywhere, BINDING_USES, "").await {
+        Ok(told) => {
+            let told = told.into_iter().next().map(BindingUses::of);
+            told.ok_or_else(|| "the archive does not say it".to_owned())
+        }
+        Err(error) => Err(why(cluster, error).await.briefly(BINDING_USES)),
     }
 }
 

@@ -139,6 +139,9 @@ fn possible(arg: &Arg) -> Vec<Candidate> {
         "state" => State::ALL.map(|state| Candidate::new(state.as_str(), "")).into(),
         "kinds" => InsightKind::ALL.iter().map(|kind| Candidate::new(kind.as_str(), "")).collect(),
         "severity" | "fail_on" => ["low", "medium", "high", "critical"].map(|level| Candidate::new(level, "")).into(),
+        "findings_output" => {
+            ["json", "yaml", "wide", "jsonpath=", "csv", "html", "ocsf"].map(|form| Candidate::new(form, "")).into()
+        }
         "output" if arg.get_possible_values().is_empty() => {
             ["json", "yaml", "name", "wide", "jsonpath="].map(|format| Candidate::new(format, "")).into()
         }

@@ -265,6 +265,16 @@ impl NoArchive {
         Ok(())
     }
 
+    /// Why it tells nothing of one of its resources, in a few words.
+    pub fn briefly(self, resource: &str) -> String {
+        match self {
+            Self::NotServed => "there is no archive".to_owned(),
+            Self::Forbidden => format!("you may not {}", what(resource, &Where::Everywhere)),
+            Self::Silent(why) => format!("the archive does not answer ({why})"),
+            Self::Failed(error) => error.to_string(),
+        }
+    }
+
     /// That it stopped answering, where what was read is not to be taken for all.
     pub fn error(self, place: &Where) -> PluginError {
         match self {

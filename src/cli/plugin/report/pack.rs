@@ -159,6 +159,7 @@ fn blank(origin: PackOrigin, controls: Vec<ControlTable>) -> PackInput {
         links: Vec::new(),
         texts: Default::default(),
         bindings: Err(not_read()),
+        uses: Err(not_read()),
         activity: Err(not_read()),
         controls,
     }

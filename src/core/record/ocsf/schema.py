@@ -1,4 +1,4 @@
-"""Derives a JSON Schema of the OCSF classes that records are mapped to from the published facts of OCSF.
+"""Derives a JSON Schema of the OCSF classes that records and findings are mapped to from the published facts of OCSF.
 
     git clone https://github.com/ocsf/ocsf-schema && python3 schema.py ocsf-schema 3dcb905d > schema-1.8.0.json
 
@@ -12,11 +12,19 @@ import subprocess
 import sys
 
 CHECKOUT, COMMIT = sys.argv[1:3]
-CLASSES = {"entity_management": "events/iam", "user_access": "events/iam"}
+CLASSES = {"entity_management": "events/iam", "user_access": "events/iam", "iam_analysis_finding": "events/findings",
+           "detection_finding": "events/findings"}
 CLASSIFICATION = ["activity_id", "activity_name", "category_name", "category_uid", "class_name", "class_uid", "severity",
                   "severity_id", "status", "status_code", "status_detail", "status_id", "time", "type_name", "type_uid"]
 EVERYWHERE = CLASSIFICATION + ["actor", "message", "metadata", "unmapped"]
+FINDING = CLASSIFICATION + ["comment", "finding_info", "message", "metadata", "remediation", "resources", "unmapped"]
 USED = {
+    "iam_analysis_finding": FINDING + ["permission_analysis_results", "user"],
+    "detection_finding": FINDING,
+    "finding_info": ["desc", "title", "types", "uid"],
+    "permission_analysis_result": ["granted_privileges", "policy"],
+    "policy": ["name", "type"],
+    "remediation": ["desc"],
     "entity_management": EVERYWHERE + ["comment", "entity"],
     "user_access": EVERYWHERE + ["privileges", "resources", "user"],
     "actor": ["app_name", "user"],

@@ -5,7 +5,7 @@
 
 mod drafted;
 mod printed;
-mod read;
+pub(in crate::cli::plugin) mod read;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;

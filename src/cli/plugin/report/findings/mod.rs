@@ -1,8 +1,10 @@
 //! `kubectl daypass report findings`: what stands out in who may do what, and what to do about it.
 //!
-//! [`mod@read`] reads with the caller's own rights, the core finds, [`row`] is how a finding is told, and [`proposal`] is a policy
-//! as YAML. What was not looked for is said, and what is noted as known is told too.
+//! [`mod@read`] reads with the caller's own rights, the core finds, [`row`] is how a finding is told, in the forms
+//! of [`form`], and [`proposal`] is a policy as YAML. [`archive`] reads what an archive alone knows. What was not looked for is said, and what is noted as known is told too.
 
+mod archive;
+mod form;
 mod proposal;
 mod read;
 mod row;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use self::form::{FindingsForm, ReportOrigin, document, events, not_looked_for};
 use self::read::InsightReading;
 use self::row::{FindingRow, cells};
 use crate::api::risk::RiskLevel;
@@ -19,9 +22,11 @@ use crate::api::word::Vocabulary;
 use crate::cli::plugin::cluster::{Cluster, Connection};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::exit::Exit;
+use crate::cli::plugin::history::still_there::home;
 use crate::cli::plugin::history::time::TimeGiven;
 use crate::cli::plugin::output::console::Console;
-use crate::cli::plugin::output::format::FormatArgs;
+use crate::cli::plugin::output::format::Format;
+use crate::cli::plugin::output::table::Table;
 use crate::cli::plugin::output::text::Text;
 use crate::cli::plugin::policy::init;
 use crate::cli::plugin::requests::Where;
@@ -61,8 +66,20 @@ pub struct FindingsArgs {
     /// Namespace that the cluster's Daypass is installed in.
     #[arg(long, value_name = "NAME", default_value = USUAL_RELEASE)]
     release_namespace: String,
-    #[command(flatten)]
-    format: FormatArgs,
+    /// One of json, yaml, wide, jsonpath={TEMPLATE}; csv, a line for each; html, one page that loads nothing; or ocsf, an event
+    /// of OCSF 1.8 on each line. Left out: for people.
+    #[arg(
+        short,
+        long = "output",
+        id = "findings_output",
+        value_name = "FORMAT",
+        value_parser = clap::value_parser!(FindingsForm),
+        help_heading = "Output"
+    )]
+    output: Option<FindingsForm>,
+    /// No line of heads above a table.
+    #[arg(long, help_heading = "Output")]
+    no_headers: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -118,10 +135,8 @@ pub async fn run(args: FindingsArgs, console: &mut Console) -> Result<Exit, Plug
     let release = &args.release_namespace;
     let reading = InsightReading { cluster: &cluster, place: &place, release, window: now.duration_since(since), now };
     let report = args.told(findings(&reading.read(console).await?));
-    match args.format.format().object(&args.document(&report, &since.to_string()))? {
-        Some(document) => console.print(&document),
-        None => args.show(&report, &place, console),
-    }
+    let origin = ReportOrigin { cluster: home(&cluster).await, now, since };
+    args.print(&report, &place, &origin, console)?;
     if let Some(dir) = &args.propose {
         propose(dir, &report.found, release, console)?;
     }
@@ -176,23 +191,37 @@ impl FindingsArgs {
         }
     }
 
-    fn show(&self, report: &InsightReport, place: &Where, console: &mut Console) {
+    /// Prints it in the form that is asked for.
+    fn print(
+        &self,
+        report: &InsightReport,
+        place: &Where,
+        origin: &ReportOrigin,
+        console: &mut Console,
+    ) -> Result<(), PluginError> {
+        match self.output.clone().unwrap_or_default() {
+            FindingsForm::Ocsf => console.print(&events(report, origin)),
+            FindingsForm::Reported(form) => document(report, place, origin).print(form, console),
+            FindingsForm::Listed(format) => match format.object(&self.document(report, &origin.since.to_string()))? {
+                Some(document) => console.print(&document),
+                None => self.show(report, place, format == Format::Wide, console),
+            },
+        }
+        Ok(())
+    }
+
+    fn show(&self, report: &InsightReport, place: &Where, is_wide: bool, console: &mut Console) {
         for unread in &report.unread {
-            let kinds: Vec<&str> = unread.kinds.iter().map(|kind| kind.as_str()).collect();
-            let UnreadKinds { part, .. } = unread;
-            console.note(&format!(
-                "{}: {}: not looked for, or not everywhere: {}",
-                part.what,
-                part.why,
-                kinds.join(", ")
-            ));
+            console.note(&not_looked_for(unread));
         }
         if report.found.is_empty() {
             console.say(format!("nothing stands out{}, as far as was looked", place.words()));
             return;
         }
-        let mut table = self.format.table(&["SEVERITY", "KIND", "WHO", "ABOUT", "WHY"], &["WAY OUT"]);
-        report.found.iter().for_each(|found| table.row(cells(found, self.format.is_wide())));
+        let more: &[&str] = if is_wide { &["WAY OUT"] } else { &[] };
+        let heads = [&["SEVERITY", "KIND", "WHO", "ABOUT", "WHY"], more].concat();
+        let mut table = Table::new(&heads).without_heads(self.no_headers);
+        report.found.iter().for_each(|found| table.row(cells(found, is_wide)));
         console.show(&table.text());
         let sum: Vec<String> = counts(report).iter().map(|(level, count)| format!("{count} {level}")).collect();
         let known = report.found.iter().filter(|found| found.is_accepted()).count();

@@ -61,6 +61,7 @@ impl InsightReading<'_> {
         let roles = reading.read(needed(requests.iter().flatten(), bindings)).await?;
         let all_accounts = self.accounts().await?;
         let installation = self.installation(&all_accounts);
+        let policies = self.policies().await?;
         Ok(ClusterSeen {
             now: self.now,
             window: self.window,
@@ -73,12 +74,11 @@ impl InsightReading<'_> {
             roles,
             accounts: all_accounts.map(|all| all.into_keys().collect()),
             namespaces: self.namespaces().await?,
-            policies: self.policies().await?,
+            grants: self.grants(&policies).await,
+            policies,
             requests,
-            uses: Err(UnreadPart {
-                what: "when bindings were last used".to_owned(),
-                why: "no archive keeps that for bindings that Daypass did not make".to_owned(),
-            }),
+            uses: self.uses().await,
+            writes: self.writes().await,
             installation,
         })
     }

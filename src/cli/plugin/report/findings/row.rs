@@ -1,13 +1,15 @@
 //! One finding as it is told: as a line of a table, and as an object for programs.
 
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde::Serialize;
 
 use super::proposal;
 use crate::api::risk::RiskLevel;
-use crate::api::subject::Subject;
+use crate::api::subject::{RoleName, Subject};
 use crate::api::word::Vocabulary;
 use crate::cli::plugin::output::text::{TextSpan, Tone};
 use crate::core::insight::finding::{InsightFinding, Remedy};
+use crate::core::insight::narrower::proposal::NarrowerRules;
 
 /// A finding, for programs.
 #[derive(Debug, Serialize)]
@@ -27,6 +29,9 @@ pub struct FindingRow {
     /// The rights by which it is so, where it hangs on single ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rights: Vec<RightRow>,
+    /// For each role that has more rights than were used: rules that would do, which nobody applies by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    narrower: Vec<NarrowerRow>,
     way_out: WayOut,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<AcceptedRow>,
@@ -48,6 +53,36 @@ struct RightRow {
     /// Where it is one; left out for the whole cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
+}
+
+/// Rules that would do for a role, and what speaks for them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NarrowerRow {
+    role: RoleName,
+    rules: Vec<PolicyRule>,
+    grants: usize,
+    used: usize,
+    weeks: i64,
+    risk_before: String,
+    risk_after: String,
+    /// How many of the grants would have lacked a right.
+    lacking: usize,
+}
+
+impl NarrowerRow {
+    fn of((role, rules): (&RoleName, &NarrowerRules)) -> Self {
+        Self {
+            role: role.clone(),
+            rules: rules.rules.clone(),
+            grants: rules.seen.grants,
+            used: rules.seen.used,
+            weeks: rules.seen.weeks(),
+            risk_before: rules.risk_before.level.to_string(),
+            risk_after: rules.risk_after.level.to_string(),
+            lacking: rules.replay.lacking.len(),
+        }
+    }
 }
 
 /// What to do.
@@ -91,6 +126,7 @@ impl FindingRow {
             says: found.kind.sentence(),
             why: found.why(),
             rights: found.rights().map(right).collect(),
+            narrower: found.narrower().map(NarrowerRow::of).collect(),
             way_out: WayOut {
                 commands: commands(&found.remedy),
                 policy: found.proposal().map(proposal::policy),
@@ -135,9 +171,14 @@ pub fn cells(found: &InsightFinding, is_wide: bool) -> Vec<TextSpan> {
         format!("{}{note}", found.why()).into(),
     ];
     if is_wide {
-        let first = found.proposal().map(|proposed| format!("apply policy {} (--propose DIR)", proposed.name));
-        let all: Vec<String> = first.into_iter().chain(commands(&found.remedy)).collect();
-        cells.push(all.join("; then ").into());
+        cells.push(way_out(found).into());
     }
     cells
+}
+
+/// What to do, on one line.
+pub fn way_out(found: &InsightFinding) -> String {
+    let first = found.proposal().map(|proposed| format!("apply policy {} (--propose DIR)", proposed.name));
+    let all: Vec<String> = first.into_iter().chain(commands(&found.remedy)).collect();
+    all.join("; then ")
 }

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::blank;
 use crate::archive::store::search::Search;
+use crate::cli::plugin::activity::reading::binding_uses;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::history::archived;
@@ -50,6 +51,7 @@ pub async fn input(
     let mut input = blank(PackOrigin { by, source, queries, ..origin }, controls);
     input.texts = texts_of(cluster, &links, has_archive).await?;
     input.bindings = bindings(cluster, place).await;
+    input.uses = binding_uses(cluster).await;
     input.activity = if has_archive {
         let requests = begun(&links, input.origin.from, input.origin.to);
         activity(cluster, place, requests).await.map_err(|error| error.to_string())
