@@ -105,6 +105,17 @@ impl RecordPrinter {
         (TransitionQueue(sender), Self { client, outputs: RecordOutputs::default(), queue })
     }
 
+    /// The lines of other schemas that wait to be printed.
+    #[cfg(test)]
+    pub fn waiting_lines(&mut self) -> Vec<String> {
+        let next = || self.queue.try_recv().ok();
+        let lines = std::iter::from_fn(next).filter_map(|transition| match transition {
+            StoredTransition::Lines(lines) => Some(lines),
+            _ => None,
+        });
+        lines.flatten().collect()
+    }
+
     /// The same, with other outputs beside it.
     pub fn beside(self, outputs: RecordOutputs) -> Self {
         Self { outputs, ..self }

@@ -121,12 +121,18 @@ impl Script {
 
 /// A writer of a replica that leads, and what it counts.
 pub fn writer(script: &Script, clock: Clock) -> (Writer, Arc<TransitionMetrics>) {
+    printing_writer(script, clock).0
+}
+
+/// The same, and what is printed of it.
+fn printing_writer(script: &Script, clock: Clock) -> ((Writer, Arc<TransitionMetrics>), RecordPrinter) {
     let (seat, leadership) = seat();
     seat.take_for_good();
     let metrics = Arc::new(TransitionMetrics::new(Metrics::default(), leadership));
-    let listeners =
-        TransitionListeners { transitions: metrics.clone(), records: RecordPrinter::new(script.client()).0 };
-    (Writer::new(script.client(), "test".to_owned(), JudgedClock::new(clock), listeners).0, metrics)
+    let (records, printer) = RecordPrinter::new(script.client());
+    let listeners = TransitionListeners { transitions: metrics.clone(), records };
+    let writer = Writer::new(script.client(), "test".to_owned(), JudgedClock::new(clock), listeners).0;
+    ((writer, metrics), printer)
 }
 
 /// A grant on record whose binding is about to be made, and what that is.
@@ -147,6 +153,16 @@ pub fn context(script: &Script, clock: Clock) -> (Context, Feeds, Inbox) {
 
 /// The same with these settings of an archive.
 pub fn context_with(script: &Script, clock: Clock, outbox: OutboxSettings) -> (Context, Feeds, Inbox) {
+    let (context, feeds, inbox, _) = printing_context(script, clock, outbox);
+    (context, feeds, inbox)
+}
+
+/// The same with what is printed.
+pub fn printing_context(
+    script: &Script,
+    clock: Clock,
+    outbox: OutboxSettings,
+) -> (Context, Feeds, Inbox, RecordPrinter) {
     let (queues, inbox) = Queues::new();
     let scope = Reach {
         served: ServedNamespaces::Cluster,
@@ -155,8 +171,9 @@ pub fn context_with(script: &Script, clock: Clock, outbox: OutboxSettings) -> (C
         insight: false,
         outbox,
     };
-    let (context, feeds) = Context::new(script.client(), writer(script, clock), queues, JudgedClock::new(clock), scope);
-    (context, feeds, inbox)
+    let (writer, printer) = printing_writer(script, clock);
+    let (context, feeds) = Context::new(script.client(), writer, queues, JudgedClock::new(clock), scope);
+    (context, feeds, inbox, printer)
 }
 
 /// Names of the requests that were put into a queue since the last look.

@@ -129,3 +129,106 @@ fn of_bindings<'a>(
     }
     roles
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::keys::ACCEPTED_FINDING;
+    use crate::controller::scripted::{Script, failure, printing_context};
+    use crate::controller::stores::listed::ACCESS_REQUESTS;
+    use crate::controller::stores::outbox::OutboxSettings;
+    use crate::core::laws::fixtures::noon;
+    use crate::runtime::clock::Clock;
+
+    /// A ClusterRoleBinding of cluster-admin to somebody.
+    fn admin(name: &str, who: &str) -> Value {
+        json!({
+            "metadata": { "name": name, "creationTimestamp": "2026-01-01T00:00:00Z" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+            "subjects": [{ "kind": "User", "name": who, "apiGroup": "rbac.authorization.k8s.io" }],
+        })
+    }
+
+    /// The calls of a look at which there are these bindings in one namespace and in the whole cluster, and whether service
+    /// accounts may be listed.
+    fn look(script: Script, [here, wide]: [&[Value]; 2], may_list: bool) -> Script {
+        let list = |items: Value| json!({ "metadata": {}, "items": items });
+        let everything = json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]);
+        let role = json!({ "metadata": { "name": "cluster-admin" }, "rules": everything });
+        let some = json!([{ "verbs": ["get", "create"], "apiGroups": [""], "resources": ["pods", "secrets"] }]);
+        let edit = json!({ "metadata": { "name": "edit" }, "rules": some });
+        let own = json!({ "metadata": {
+            "name": "daypass", "namespace": "daypass-system", "labels": { "app.kubernetes.io/name": "daypass" },
+        } });
+        let script = script
+            .then(Method::GET, "/rolebindings", 200, list(json!(here)))
+            .then(Method::GET, "/clusterrolebindings", 200, list(json!(wide)))
+            .then(Method::GET, "/roles", 200, list(json!([])))
+            .then(Method::GET, "/clusterroles", 200, list(json!([role, edit])));
+        match may_list {
+            true => script.then(Method::GET, "/serviceaccounts", 200, list(json!([own]))),
+            false => script.then(Method::GET, "/serviceaccounts", 403, failure(403, "Forbidden")),
+        }
+    }
+
+    /// Event, name of the object and whether it is noted as known, of each line.
+    fn told(lines: Vec<String>) -> Vec<(String, String, bool)> {
+        let line = |line: String| {
+            let line: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(line["cluster"], "uid", "{line}");
+            let text = |path: &str| line.pointer(path).unwrap().as_str().unwrap().to_owned();
+            (text("/event"), text("/about/name"), line["accepted"] == true)
+        };
+        lines.into_iter().map(line).collect()
+    }
+
+    fn shown(context: &Context) -> Vec<String> {
+        let text = context.metrics.shown.text().unwrap();
+        text.lines().filter(|line| line.starts_with("daypass_findings{")).map(str::to_owned).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_look_tells_what_is_new_and_what_is_gone_and_one_that_fails_changes_nothing() {
+        // Who holds it could not have written the note.
+        let mut noted = admin("noted", "carol");
+        noted["roleRef"]["name"] = json!("edit");
+        noted["metadata"]["namespace"] = json!("shop");
+        noted["metadata"]["annotations"] = json!({ ACCEPTED_FINDING: "StandingReplaceable: on call until May" });
+        let own = json!({ "kind": "ServiceAccount", "name": "daypass", "namespace": "daypass-system" });
+        let mut ours = admin("ours", "x");
+        ours["subjects"] = json!([own]);
+        let alices = [admin("a", "alice"), ours];
+        let script = look(Script::default(), [&[], &alices], true);
+        let script = look(script, [&[], &[]], false);
+        let script = look(script, [&[noted], &[admin("b", "bob")]], true);
+        let (context, _feeds, _inbox, mut printer) =
+            printing_context(&script, Clock::at(noon()), OutboxSettings::default());
+        let of = |event: &str, name: &str, known| (event.to_owned(), name.to_owned(), known);
+        let one = r#"daypass_findings{kind="ClusterAdminBound",severity="Critical"} 1"#;
+        let story = async {
+            sleep(PACE).await;
+            assert_eq!(script.left(), 15, "nothing is known of requests before they are listed");
+            context.stores.listed.mark(ACCESS_REQUESTS);
+            sleep(PACE / 2).await;
+            assert_eq!(told(printer.waiting_lines()), [of("Found", "a", false)]);
+            assert_eq!(shown(&context), [one]);
+            sleep(PACE).await;
+            assert_eq!(script.left(), 5);
+            assert_eq!((printer.waiting_lines().len(), shown(&context)), (0, vec![one.to_owned()]));
+            sleep(PACE).await;
+            let now = [of("Found", "b", false), of("Found", "noted", true), of("Gone", "a", false)];
+            let mut lines = told(printer.waiting_lines());
+            lines.sort();
+            assert_eq!(lines, now);
+            assert_eq!(shown(&context), [one]);
+        };
+        tokio::select! {
+            () = run(&context, "uid") => unreachable!("it has no end"),
+            () = story => {}
+        }
+        script.is_over();
+    }
+}
