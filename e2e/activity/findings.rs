@@ -41,11 +41,13 @@ pub(super) async fn told(fed: Fed) {
     bind(&role, "mallory", &["-n", NAMESPACE, &controller]).await;
 
     admin.ok(&["delete", "rolebinding", &of_fix, "-n", &namespace]).await;
+    let all = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
+    admin.ok(&["delete", "--raw", &all]).await;
 
-    let found = eventually("four findings", SOON, async || {
+    let found = eventually("five findings", SOON, async || {
         fed.send(&fed.log()).await;
         let found = fed.listed("findings").await;
-        if found.len() >= 4 { Ok(found) } else { Err(format!("{found:#?}")) }
+        if found.len() >= 5 { Ok(found) } else { Err(format!("{found:#?}")) }
     })
     .await;
     let told = |name: &str| -> Vec<&Value> { found.iter().filter(|one| one["name"] == name).collect() };
@@ -61,10 +63,13 @@ pub(super) async fn told(fed: Fed) {
     }
     let [acted] = told(&role)[..] else { panic!("{found:#?}") };
     assert_eq!((&acted["why"], &acted["impersonated"]), (&json!("AsController"), &json!(CONTROLLER)), "{acted}");
+    let many: Vec<&Value> = found.iter().filter(|one| one["why"] == "ManyDeleted").collect();
+    let [many] = many[..] else { panic!("{found:#?}") };
+    assert_eq!((&many["verb"], &many["namespace"]), (&json!("deletecollection"), &json!(namespace)), "{many}");
     let (_, doctor, err) = Plugin::of(cluster, ADMIN).run(&["doctor", "-o", "json"]).await;
     let doctor: Value = serde_json::from_str(&doctor).unwrap_or_else(|error| panic!("{error}: {err}"));
     let of_findings = doctor["findings"].as_array().into_iter().flatten().find(|one| one["object"] == "findings");
     let words = of_findings.map(|one| one["message"].to_string()).unwrap_or_default();
-    assert!(words.contains("without a record: 4, "), "{doctor:#}");
-    assert_eq!(found.len(), 4, "what the controller did is explained: {found:#?}");
+    assert!(words.contains("without a record: 5, "), "{doctor:#}");
+    assert_eq!(found.len(), 5, "what the controller did is explained: {found:#?}");
 }

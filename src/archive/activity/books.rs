@@ -1,15 +1,19 @@
 //! The running grants of all clusters, in memory, kept up with the records that arrive.
 //!
-//! Owns what was read of the records so far. A grant that was long over before the archive started is not among them.
+//! Owns what was read of the records so far, and the calls that came before the records of their time. A grant that was long
+//! over before the archive started is not among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::sift::SiftedCall;
 use super::tables::{self, FoundRow, number, text};
 use crate::api::record::Record;
 use crate::archive::store::search::Statement;
 use crate::core::activity::beside::{GrantBook, REMEMBERED};
+use crate::core::activity::event::{AuditStage, ReadEvent};
+use crate::core::activity::recent::RecentCalls;
 
 /// How often is let go what has long been over.
 const PURGES: SignedDuration = SignedDuration::from_hours(1);
@@ -20,6 +24,7 @@ pub struct GrantBooks {
     /// The last record that was read.
     seen: Option<i64>,
     clusters: BTreeMap<String, GrantBook>,
+    recent: BTreeMap<String, RecentCalls>,
     purged: Option<Timestamp>,
 }
 
@@ -63,6 +68,27 @@ impl GrantBooks {
     /// The grants of a cluster.
     pub fn of(&self, cluster: &str) -> Option<&GrantBook> {
         self.clusters.get(cluster)
+    }
+
+    /// Calls of a cluster that came before, tied to the grants beside them that are known since then.
+    pub fn late(&mut self, cluster: &str) -> Vec<SiftedCall> {
+        let new = self.clusters.get_mut(cluster).map(GrantBook::new_since_asked).unwrap_or_default();
+        let (Some(book), Some(recent), false) = (self.of(cluster), self.recent.get(cluster), new.is_empty()) else {
+            return Vec::new();
+        };
+        let tied = |event: &ReadEvent| {
+            let beside = book.beside(event).into_iter().filter(|(uid, _)| new.contains(uid));
+            let ties = beside.map(|(uid, instead)| (uid, event.deed.kind(Some(instead)))).collect();
+            SiftedCall { event: event.clone(), ties }
+        };
+        recent.calls().map(tied).filter(|call| !call.ties.is_empty()).collect()
+    }
+
+    /// Keeps what came now for grants that are not known yet.
+    pub fn remember(&mut self, cluster: &str, events: &[ReadEvent], now: Timestamp) {
+        let recent = self.recent.entry(cluster.to_owned()).or_default();
+        let decided = events.iter().filter(|event| event.stage != AuditStage::Received);
+        decided.for_each(|event| recent.keep(event, now));
     }
 
     /// Lets go what has long been over, and whether it is time that the tables do so too.

@@ -15,7 +15,7 @@ use crate::archive::store::search::Statement;
 use crate::core::activity::alive::{HeardRun, join};
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::event::AuditStage;
-use crate::core::activity::explained::{SuspectWrite, Unexplained, WritingHand};
+use crate::core::activity::explained::{SuspectWrite, Unexplained};
 use crate::core::activity::names::ObjectNames;
 use crate::core::activity::summary::{CountedEvent, KnownRows, RowKind, SummaryRow, fold};
 
@@ -104,7 +104,7 @@ pub struct Settling<'a> {
 impl Settling<'_> {
     /// Counts calls, keeps uses of bindings, and joins marks.
     pub fn count(&mut self, sifted: Sifted, mut held: HeldActivity) {
-        let mut counted = Vec::new();
+        let mut counted = self.late(sifted.late, &mut held);
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for call in sifted.counted {
             let before = held.seen.get(&call.event.id).copied().unwrap_or(0);
@@ -112,8 +112,10 @@ impl Settling<'_> {
             if before & stage != 0 {
                 continue;
             }
-            held.seen.insert(call.event.id.clone(), before | stage);
-            self.writes.push(tables::keep_seen(self.cluster, &call.event.id, stage, self.now));
+            self.saw(&mut held, call.event.id.clone(), stage);
+            for (request, _) in call.ties.iter().filter(|(_, kind)| kind.instead.is_some()) {
+                self.saw(&mut held, tables::tie(&call.event.id, request), stage);
+            }
             self.stream(&call, before | stage);
             if self.lines {
                 self.line(&call, &held, &mut lines);
@@ -138,6 +140,32 @@ impl Settling<'_> {
         }
         self.writes.extend(bindings::keep_uses(self.cluster, sifted.uses, &held.uses));
         self.taken.marks = sifted.marks;
+    }
+
+    /// Counts calls beside grants that became known after the calls came. Each counts by itself, whatever else it was tied to.
+    fn late(&mut self, calls: Vec<SiftedCall>, held: &mut HeldActivity) -> Vec<CountedEvent> {
+        let mut counted = Vec::new();
+        for SiftedCall { event, ties } in calls {
+            let stage = stage(event.stage);
+            for (request, kind) in ties {
+                let tie = tables::tie(&event.id, &request);
+                let before = held.seen.get(&tie).copied().unwrap_or(0);
+                if before & stage != 0 {
+                    continue;
+                }
+                self.saw(held, tie, stage);
+                self.saw(held, event.id.clone(), stage);
+                let call = SiftedCall { event: event.clone(), ties: vec![(request, kind)] };
+                self.stream(&call, before | stage);
+                counted.extend(self.counted(call, before == 0));
+            }
+        }
+        counted
+    }
+
+    fn saw(&mut self, held: &mut HeldActivity, id: String, stage: i64) {
+        self.writes.push(tables::keep_seen(self.cluster, &id, stage, self.now));
+        *held.seen.entry(id).or_default() |= stage;
     }
 
     fn counted(&mut self, call: SiftedCall, is_new: bool) -> Vec<CountedEvent> {
@@ -204,8 +232,7 @@ impl Settling<'_> {
         for (id, write) in new {
             if let Some(why) = why(write) {
                 // What no record can explain need not wait for one.
-                let by_hand = write.by != WritingHand::Controller && write.request.is_some();
-                let due = if by_hand { self.now } else { self.now + PATIENCE };
+                let due = if write.may_be_explained() { self.now + PATIENCE } else { self.now };
                 self.writes.push(tables::keep_suspect(self.cluster, id, write, why, due));
             }
         }

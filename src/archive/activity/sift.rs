@@ -19,6 +19,8 @@ use crate::core::activity::explained::{SuspectWrite, suspect};
 pub struct Sifted {
     /// Events of calls that belong to requests.
     pub counted: Vec<SiftedCall>,
+    /// Events that came before, each tied only to grants that were not known then.
+    pub late: Vec<SiftedCall>,
     /// Calls of the canary.
     pub marks: Vec<CanaryMark>,
     /// Writes that need an explanation, each with the id of its event.
@@ -43,7 +45,10 @@ impl Sifted {
         let mut sifted = Self::default();
         for event in events.into_iter().filter(|event| event.stage != AuditStage::Received) {
             sifted.marks.extend(mark(&event, &accounts.canaries));
-            sifted.suspects.extend(suspect(&event, &accounts.controllers).map(|write| (event.id.clone(), write)));
+            let suspect = suspect(&event, &accounts.controllers);
+            let is_harmless = |write: &SuspectWrite| write.takes_many() && book.is_none_or(|book| !book.ran_at(write));
+            let suspect = suspect.filter(|write| !is_harmless(write));
+            sifted.suspects.extend(suspect.map(|write| (event.id.clone(), write)));
             sifted.uses.extend(BindingUse::of(&event));
             let own = event.authorized.request().map(|uid| (uid.to_owned(), event.deed.kind(None)));
             let others = book.map(|book| book.beside(&event)).unwrap_or_default();
@@ -59,14 +64,18 @@ impl Sifted {
     /// What has to be known before it can be settled: ids of events that came before, rows that are there, counts of
     /// requests, runs of API servers, and of how many there are, and uses of bindings.
     pub fn questions(&self, cluster: &str) -> [Vec<Statement>; 6] {
-        let ids: BTreeSet<&str> = self.counted.iter().map(|call| call.event.id.as_str()).collect();
-        let ties = || self.counted.iter().flat_map(|call| &call.ties);
+        let all = || self.late.iter().chain(&self.counted);
+        let mut ids: BTreeSet<String> = all().map(|call| call.event.id.clone()).collect();
+        let tie =
+            |call: &SiftedCall| call.ties.iter().map(|(uid, _)| tables::tie(&call.event.id, uid)).collect::<Vec<_>>();
+        ids.extend(self.late.iter().flat_map(tie));
+        let ties = || all().flat_map(|call| &call.ties);
         let keys: BTreeSet<String> = ties().map(|(uid, kind)| key(uid, kind)).collect();
         let requests: BTreeSet<&str> = ties().map(|(uid, _)| uid.as_str()).collect();
         let servers: BTreeSet<&str> = self.marks.iter().map(|mark| mark.server.as_str()).collect();
         let numbers: BTreeSet<String> = self.marks.iter().filter_map(|mark| Some(mark.servers?.to_string())).collect();
         [
-            tables::seen(cluster, ids),
+            tables::seen(cluster, ids.iter().map(String::as_str)),
             tables::known_rows(cluster, keys.iter().map(String::as_str)),
             tables::counts(cluster, requests),
             tables::runs(RunTable::Heard, cluster, servers),

@@ -141,6 +141,11 @@ pub fn texts(digests: &BTreeSet<String>) -> Statement {
     statement(&sql, digests.iter().map(|digest| text_value(digest)))
 }
 
+/// What a call counts by that was tied to a request apart from its others. Ids have no space.
+pub fn tie(id: &str, request: &str) -> String {
+    format!("{id} {request}")
+}
+
 /// Which of these ids came before: id, stages.
 pub fn seen<'a>(cluster: &str, ids: impl IntoIterator<Item = &'a str>) -> Vec<Statement> {
     listed("SELECT id, stages FROM audit_seen WHERE cluster = $1 AND id IN (?)", cluster, ids)

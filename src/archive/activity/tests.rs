@@ -101,8 +101,10 @@ pub async fn try_all(empty: &mut impl AsyncFnMut(&str) -> ArchiveStore) {
     a_stream_is_one_call_and_open_until_its_end(&empty("streams").await).await;
     what_is_beside_is_told_by_what_allowed_it(&empty("beside").await).await;
     one_that_ended_before_the_first_event_comes_is_known(&empty("late").await).await;
+    calls_that_came_before_the_records_are_beside_too(&empty("early").await).await;
     only_what_is_heard_is_said_to_be_unused(&empty("heard").await).await;
     what_no_record_explains_is_told_once_until_one_does(&empty("unexplained").await).await;
+    several_that_are_deleted_by_one_call_are_told_of_where_access_ran(&empty("many").await).await;
     rows_are_bounded(&empty("bounded").await).await;
     a_few_names_are_kept_of_what_calls_were_about(&empty("names").await).await;
     events_are_kept_as_they_are_where_that_is_asked(&empty("lines").await).await;
@@ -230,6 +232,46 @@ async fn one_that_ended_before_the_first_event_comes_is_known(store: &ArchiveSto
     assert_eq!(taken.beside, 1, "its event comes after a restart of the archive");
 }
 
+async fn calls_that_came_before_the_records_are_beside_too(store: &ArchiveStore) {
+    let start = start();
+    let text = r#"[{"rules":[{"apiGroups":[""],"resources":["pods"],"verbs":["list"]}]}]"#.to_owned();
+    let comes = async |uid: &str| {
+        let story = grant(uid, start, |record| record.access.role_digest = Some(digest(text.as_bytes())));
+        let mut delivery = story.delivery();
+        delivery.texts.push(ArrivedText { digest: digest(text.as_bytes()), text: text.clone() });
+        store.take("here", delivery).await.unwrap();
+    };
+    let why = |by: &str| {
+        let reason = format!("RBAC: allowed by ClusterRoleBinding \"{by}\" of ClusterRole \"view\" to Group \"devs\"");
+        json!({ "authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": reason })
+    };
+    let standing = |id: &str| with(call(id, UID, start, 5), json!({ "annotations": why("devs") }));
+    let stream = |stage: &str, second: i64| {
+        let at = start + SignedDuration::from_secs(second);
+        with(standing("watch"), json!({ "stage": stage, "stageTimestamp": at }))
+    };
+    let before = [standing("one"), standing("one"), call("two", OTHER, start, 5), stream("ResponseStarted", 5)];
+    let of_everybody = with(call("three", UID, start, 5), json!({ "annotations": why("system:discovery") }));
+    let taken = take(store, &[&before[..], &[of_everybody]].concat()).await;
+    assert_eq!((taken.tied, taken.beside), (1, 0), "no grant is known yet");
+    comes(UID).await;
+    let taken = take(store, &[]).await;
+    assert_eq!((taken.tied, taken.beside), (0, 3), "each once");
+    let known = async |uid: &str| store.activity("here", uid).await.unwrap().unwrap();
+    let first = known(UID).await;
+    assert_eq!((first.used.standing, first.used.ambiguous, first.open), (2, 1, [0, 1]), "{first:?}");
+    assert_eq!(first.used.last_beside, Some(start + SignedDuration::from_secs(5)));
+    // Another, also beside what counts already.
+    comes(OTHER).await;
+    let taken = take(store, &before).await;
+    assert_eq!((taken.tied, taken.beside), (0, 2), "what comes again counts no more");
+    let taken = take(store, &[stream("ResponseComplete", 60)]).await;
+    assert_eq!((taken.tied, taken.beside), (0, 0), "the call is counted");
+    let both = (known(UID).await, known(OTHER).await);
+    assert_eq!((both.0.used.standing, both.1.used.standing, both.1.used.calls), (2, 2, 1));
+    assert_eq!((both.0.open, both.1.open, both.1.used.ambiguous), ([0, 0], [0, 0], 0));
+}
+
 /// The records of a grant that is over since then.
 fn ended(story: Story, at: Timestamp) -> Delivery {
     let mut records = story.records;
@@ -321,6 +363,42 @@ async fn what_no_record_explains_is_told_once_until_one_does(store: &ArchiveStor
     let mut all = found(70).await;
     all.sort();
     assert_eq!(all, [Unexplained::OtherHand, Unexplained::StatusUnrecorded], "carol's has a record");
+}
+
+async fn several_that_are_deleted_by_one_call_are_told_of_where_access_ran(store: &ArchiveStore) {
+    let start = start();
+    let deleted = |id: &str, resource: &str, group: &str, namespace: &str, second: i64| {
+        let object = json!({ "resource": resource, "namespace": namespace, "apiGroup": group });
+        let event = with(call(id, UID, start, second), json!({ "verb": "deletecollection", "objectRef": object }));
+        with(event, json!({ "annotations": {}, "user": { "username": "mallory" } }))
+    };
+    let rbac = "rbac.authorization.k8s.io";
+    let running = grant(UID, start, |record| record.access.namespaces = vec!["till".to_owned()]);
+    store.take("here", running.delivery()).await.unwrap();
+    let events = [
+        deleted("bindings", "rolebindings", rbac, "till", 10),
+        deleted("before", "rolebindings", rbac, "till", -60),
+        deleted("elsewhere", "rolebindings", rbac, "bank", 10),
+        deleted("requests", "accessrequests", "daypass.dev", "shop", 10),
+        deleted("wide", "clusterrolebindings", rbac, "", 10),
+    ];
+    take(store, &events).await;
+    let found = async |after: i64| {
+        let found = store.findings(Clock::wall().now() + SignedDuration::from_secs(after)).await.unwrap();
+        found.into_iter().map(|found| (found.write.deed.resource, found.why)).collect::<Vec<_>>()
+    };
+    let bindings = ("rolebindings".to_owned(), Unexplained::ManyDeleted);
+    assert_eq!(found(1).await, [bindings.clone()], "of requests a record may be on its way");
+    let mut both = found(70).await;
+    both.sort();
+    assert_eq!(both, [("accessrequests".to_owned(), Unexplained::ManyDeleted), bindings.clone()]);
+    let story = Story::told(OTHER, 1, |record| {
+        record.kind = RecordKind::Deleted.into();
+        record.at.0 = start + SignedDuration::from_secs(11);
+    });
+    store.take("here", story.delivery()).await.unwrap();
+    take(store, &[]).await;
+    assert_eq!(found(70).await, [bindings], "a record says that a request is gone");
 }
 
 async fn rows_are_bounded(store: &ArchiveStore) {

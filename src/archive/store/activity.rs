@@ -66,11 +66,13 @@ impl ArrivedActivity {
     }
 
     /// Takes out what counts.
-    pub fn sift(self, books: &GrantBooks, before: &[FoundRow], untold: Vec<FoundRow>) -> SiftedActivity {
+    pub fn sift(self, books: &mut GrantBooks, before: &[FoundRow], untold: Vec<FoundRow>) -> SiftedActivity {
         let Self { cluster, events, rules, now } = self;
         let latest = events.iter().map(|event| event.at).max();
         let taken = Taken { events: events.len(), latest, ..Taken::default() };
-        let sifted = Sifted::of(events, &cluster, &rules, books.of(&cluster));
+        let late = books.late(&cluster);
+        books.remember(&cluster, &events, now);
+        let sifted = Sifted { late, ..Sifted::of(events, &cluster, &rules, books.of(&cluster)) };
         let before = [suspects(before), suspects(&untold)].concat();
         let writes: Vec<&SuspectWrite> = sifted.suspects.iter().chain(&before).map(|(_, write)| write).collect();
         let explanations = explanations(&cluster, &writes);

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::deed::{Deed, Instead};
 use super::event::ReadEvent;
+use super::explained::SuspectWrite;
 use super::reason::Authorized;
 use crate::api::record::{Record, RecordKind, RecordOutcome, RecordedAccess};
 use crate::core::rbac::allowed::{AllowedOn, AskedRight};
@@ -33,10 +34,14 @@ pub struct GrantBook {
     of_users: BTreeMap<String, BTreeSet<String>>,
     /// Rules by namespace, where the role is one of each, by the digest of their text.
     texts: BTreeMap<String, Arc<Vec<PlaceRules>>>,
+    /// UIDs of grants of which nothing was known before, until they are asked for.
+    new: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
 struct BookedGrant {
+    /// Namespace of the request.
+    home: String,
     access: RecordedAccess,
     /// When access was given, and when it ended or is to end.
     spans: Vec<(Timestamp, Timestamp)>,
@@ -71,7 +76,11 @@ impl GrantBook {
         if !begins && !self.grants.contains_key(uid) {
             return;
         }
+        if !self.grants.contains_key(uid) {
+            self.new.insert(uid.clone());
+        }
         let grant = self.grants.entry(uid.clone()).or_insert_with(|| BookedGrant {
+            home: record.request.namespace.clone(),
             access: record.access.clone(),
             spans: Vec::new(),
             since: None,
@@ -88,6 +97,11 @@ impl GrantBook {
             }
             _ => {}
         }
+    }
+
+    /// UIDs of grants that are known since this was asked last.
+    pub fn new_since_asked(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.new)
     }
 
     /// Digests of texts that rules of grants have and that are not known.
@@ -125,8 +139,7 @@ impl GrantBook {
 
     /// UIDs of the grants of who acted that would have allowed a call which something else allowed, each with what did.
     pub fn beside(&self, event: &ReadEvent) -> Vec<(String, Instead)> {
-        let is_allowed = matches!(event.authorized, Authorized::By(_) | Authorized::Otherwise(_));
-        if !is_allowed {
+        if !may_be_beside(event) {
             return Vec::new();
         }
         let mut found = Vec::new();
@@ -147,6 +160,16 @@ impl GrantBook {
             found.extend(all.map(|(uid, _)| (uid.clone(), instead.clone())));
         }
         found
+    }
+
+    /// Whether access ran where several objects were taken away by one call, so that some of it may be among them.
+    pub fn ran_at(&self, taken: &SuspectWrite) -> bool {
+        let is_there = |grant: &BookedGrant| match &taken.deed.namespace {
+            Some(namespace) if taken.is_of_requests() => grant.home == *namespace,
+            Some(namespace) => grant.access.namespaces.contains(namespace),
+            None => grant.access.cluster_wide,
+        };
+        self.grants.values().any(|grant| is_there(grant) && grant.ran(taken.at))
     }
 
     /// The grants that somebody had at a time.
@@ -182,6 +205,12 @@ impl BookedGrant {
         let running = self.since.map(|since| (since, self.until.unwrap_or(Timestamp::MAX - SLACK)));
         self.spans.iter().copied().chain(running).any(|(from, until)| within(from, until))
     }
+}
+
+/// Whether a call says something of grants that did not allow it: it was allowed, and not by what everybody has.
+pub fn may_be_beside(event: &ReadEvent) -> bool {
+    let is_allowed = matches!(event.authorized, Authorized::By(_) | Authorized::Otherwise(_));
+    is_allowed && (!event.authorized.is_for_everybody() || event.deed.impersonated.is_some())
 }
 
 /// The right by which somebody acts as another, as if it were a call of its own.

@@ -139,6 +139,22 @@ struct RawStatus {
     code: Option<i64>,
 }
 
+impl ReadEvent {
+    /// All that was read of it, without the text that it was read from.
+    pub fn without_text(&self) -> Self {
+        let Self { id, authorized, deed, agent, marked, .. } = self;
+        Self {
+            id: id.clone(),
+            authorized: authorized.clone(),
+            deed: deed.clone(),
+            agent: agent.clone(),
+            marked: marked.clone(),
+            line: AuditText(String::new()),
+            ..*self
+        }
+    }
+}
+
 /// Reads a line.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 //!
 //! Owns which writes need an explanation, and what explains one. What the controller deletes needs none: a stray, or what has
 //! changed, it deletes while access runs too; nor does what Kubernetes deletes together with a request or a namespace. Of
-//! several that are deleted by one call the API server names none, so that is not seen. It must not know where records are
-//! kept.
+//! several that are deleted by one call the API server names none, so that needs one where access ran. It must not know where
+//! records are kept.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,6 +28,10 @@ const GIVING: [&str; 4] = ["rolebindings", "clusterrolebindings", "roles", "clus
 const WRITING: [&str; 3] = ["create", "update", "patch"];
 /// The verb that takes one away.
 const DELETING: &str = "delete";
+/// The verb that takes several away, and names none.
+const DELETING_MANY: &str = "deletecollection";
+/// The kind of a request.
+const REQUESTS: &str = "accessrequests";
 /// Accounts of Kubernetes that delete what belongs to an object or a namespace that is deleted.
 const KUBERNETES: [&str; 3] = [
     "system:serviceaccount:kube-system:generic-garbage-collector",
@@ -71,6 +75,8 @@ pub enum Unexplained {
     OtherHand,
     /// Somebody else than the controller deleted what is the controller's to delete.
     DeletedByHand,
+    /// Somebody else deleted several by one call, and nobody says which.
+    ManyDeleted,
     /// Somebody acted as the controller.
     AsController,
     /// There is no record of the request.
@@ -85,7 +91,8 @@ pub enum Unexplained {
 pub fn suspect(event: &ReadEvent, controllers: &BTreeSet<String>) -> Option<SuspectWrite> {
     let deed = &event.deed;
     let is_done = event.stage == AuditStage::Complete && !deed.is_refused() && !event.is_dry_run;
-    let deletes = deed.verb == DELETING;
+    let many = deed.verb == DELETING_MANY;
+    let deletes = many || deed.verb == DELETING;
     if !is_done || !(deletes || WRITING.contains(&deed.verb.as_str())) {
         return None;
     }
@@ -99,6 +106,9 @@ pub fn suspect(event: &ReadEvent, controllers: &BTreeSet<String>) -> Option<Susp
         return None;
     }
     let request = match (deed.group.as_str(), deed.resource.as_str()) {
+        ("rbac.authorization.k8s.io", resource) if many && GIVING.contains(&resource) => None,
+        // One that is deleted by its name is held back until that is recorded.
+        (keys::GROUP, REQUESTS) if many => None,
         ("rbac.authorization.k8s.io", resource) if GIVING.contains(&resource) => {
             let marked = event.marked.as_ref().map(|marked| bounded(marked, MOST_OF_NAME));
             Some(deed.name.as_deref().and_then(belongs_to).map(str::to_owned).or(marked)?)
@@ -119,11 +129,28 @@ fn belongs_to(name: &str) -> Option<&str> {
 }
 
 impl SuspectWrite {
+    /// Whether it took away several objects, of which nobody says which they were.
+    pub fn takes_many(&self) -> bool {
+        self.deed.verb == DELETING_MANY
+    }
+
+    /// Whether it took away requests, and not what gives access.
+    pub fn is_of_requests(&self) -> bool {
+        self.deed.group == keys::GROUP
+    }
+
+    /// Whether a record that is on its way may explain it.
+    pub fn may_be_explained(&self) -> bool {
+        let of_records = self.request.is_none() && (!self.takes_many() || self.is_of_requests());
+        self.by == WritingHand::Controller || of_records
+    }
+
     /// Whether records of the request can explain it, and which: those of the UID that it names, or of a status that of
     /// its namespace and name.
     pub fn is_about(&self, record: &Record) -> bool {
         match &self.request {
             Some(uid) => record.request.uid == *uid,
+            None if self.takes_many() => Some(&record.request.namespace) == self.deed.namespace.as_ref(),
             None => {
                 Some(&record.request.name) == self.name.as_ref()
                     && Some(&record.request.namespace) == self.deed.namespace.as_ref()
@@ -135,6 +162,11 @@ impl SuspectWrite {
     pub fn unexplained(&self, records: &[Record]) -> Option<Unexplained> {
         match (self.by, &self.request) {
             (WritingHand::AsController, _) => Some(Unexplained::AsController),
+            (WritingHand::Other, None) if self.takes_many() => {
+                let is_gone = |record: &Record| record.kind.known() == Some(RecordKind::Deleted);
+                let is_told = |record: &Record| is_gone(record) && record.at.0 + SLACK >= self.at;
+                (!self.is_of_requests() || !records.iter().any(is_told)).then_some(Unexplained::ManyDeleted)
+            }
             (WritingHand::Other, Some(_)) if self.deed.verb == DELETING => Some(Unexplained::DeletedByHand),
             (WritingHand::Other, Some(_)) => Some(Unexplained::OtherHand),
             (WritingHand::Controller, _) if records.is_empty() => Some(Unexplained::NoRecord),
@@ -185,6 +217,10 @@ impl fmt::Display for Unexplained {
             Self::DeletedByHand => {
                 "only the controller deletes what belongs to an AccessRequest, and somebody else did; ask who did it: while access \
                  runs it is bound again, and kubectl daypass revoke ends it"
+            }
+            Self::ManyDeleted => {
+                "somebody deleted several of a kind by one call where access ran, and neither the API server nor a record says \
+                 which; ask who did it, and see with kubectl daypass list what still runs: what is missing is bound again"
             }
             Self::AsController => {
                 "somebody acted as the controller's account; take away their right to impersonate it, and delete what they made"
@@ -266,7 +302,6 @@ mod tests {
         }
         for change in [
             |event: &mut Value| event["verb"] = json!("delete"),
-            |event: &mut Value| event["verb"] = json!("deletecollection"),
             |event: &mut Value| event["verb"] = json!("get"),
             |event: &mut Value| event["responseStatus"]["code"] = json!(403),
             |event: &mut Value| event["stage"] = json!("ResponseStarted"),
@@ -348,6 +383,50 @@ mod tests {
                 json!({ "resource": "accessrequests", "subresource": "status", "apiGroup": "daypass.dev" });
         });
         assert_eq!(status, None);
+    }
+
+    #[test]
+    fn of_several_that_people_delete_by_one_call_only_requests_can_be_explained() {
+        let deleted = |user: &str, resource: &str, group: &str| {
+            write(|event| {
+                event["verb"] = json!("deletecollection");
+                event["user"]["username"] = json!(user);
+                event["objectRef"] = json!({ "resource": resource, "namespace": "shop", "apiGroup": group });
+            })
+        };
+        let rbac = "rbac.authorization.k8s.io";
+        let gone = |minute: u32, namespace: &str| {
+            let mut record = record(minute, Reason::Revoked, RecordOutcome::Ended);
+            record.kind = RecordKind::Deleted.into();
+            record.request.namespace = namespace.to_owned();
+            record
+        };
+        for resource in GIVING {
+            let bobs = deleted("bob", resource, rbac).unwrap();
+            assert_eq!((bobs.name.as_ref(), bobs.request.as_ref()), (None, None));
+            assert!(bobs.takes_many() && !bobs.may_be_explained());
+            assert_eq!(bobs.unexplained(&[gone(10, "shop")]), Some(Unexplained::ManyDeleted), "{resource}");
+            for account in KUBERNETES.into_iter().chain([CONTROLLER]) {
+                assert_eq!(deleted(account, resource, rbac), None, "{account}");
+            }
+        }
+        let requests = deleted("bob", "accessrequests", "daypass.dev").unwrap();
+        assert!(requests.takes_many() && requests.may_be_explained());
+        assert_eq!(requests.unexplained(&[]), Some(Unexplained::ManyDeleted));
+        assert!(requests.is_about(&gone(10, "shop")) && !requests.is_about(&gone(10, "bank")));
+        for (minute, is_explained) in [(7, false), (9, true), (10, true), (11, true)] {
+            let why = (!is_explained).then_some(Unexplained::ManyDeleted);
+            assert_eq!(requests.unexplained(&[gone(minute, "shop")]), why, "{minute}");
+        }
+        let ended = record(10, Reason::Revoked, RecordOutcome::Ended);
+        assert_eq!(requests.unexplained(&[ended]), Some(Unexplained::ManyDeleted), "the object may still be there");
+        let acting = write(|event| {
+            event["verb"] = json!("deletecollection");
+            event["user"]["username"] = json!("bob");
+            event["impersonatedUser"] = json!({ "username": CONTROLLER });
+        });
+        assert_eq!(acting.unwrap().unexplained(&[]), Some(Unexplained::AsController));
+        assert_eq!(deleted("bob", "configmaps", ""), None);
     }
 
     #[test]
