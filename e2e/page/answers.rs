@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::tab::{Tab, requests};
 use crate::harness::cast::request;
+use crate::harness::plugin::Plugin;
 use crate::harness::users::{ADMIN, ALICE, CAROL, GRETA, MALLORY};
 use crate::harness::{Cluster, private, shared};
 
@@ -254,12 +255,47 @@ async fn health(cluster: Arc<Cluster>) {
     let findings = greta.get("/api/health").await.ok()["findings"].as_array().unwrap().clone();
     let identity = findings.iter().find(|finding| finding["subject"] == "identity").unwrap();
     assert_eq!(identity["level"], "ok", "{identity}");
+    as_the_doctor_says(&cluster, &findings).await;
     let lint = greta.get("/api/lint").await.ok();
     assert_eq!(lint["gaps"], json!([]));
     let lint = lint["findings"].as_array().unwrap().clone();
     let of_it: Vec<&Value> = lint.iter().filter(|finding| finding["policy"] == json!(namespace)).collect();
     let message = |finding: &&Value| finding["message"].as_str().unwrap().starts_with("spec.duration.max: ");
     assert!(of_it.iter().any(message) && of_it.iter().all(|finding| finding["severity"] == "warning"), "{lint:?}");
+}
+
+/// Each finding of the doctor is there, in the same order and as bad, with its sentence and its way out, and no other. Other
+/// trials ask in this cluster meanwhile, so what counts requests and what is bound is not compared by its figures.
+async fn as_the_doctor_says(cluster: &Cluster, findings: &[Value]) {
+    let (_, out, _) = Plugin::of(cluster, GRETA).run(&["doctor", "-o", "json"]).await;
+    let report: Value = serde_json::from_str(&out).expect("a report");
+    let moves = |check: &str| ["archive", "policy", "request", "binding", "setup"].contains(&check);
+    let of_doctor = |finding: &Value| {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        let level = if text("level") == "error" { "problem".to_owned() } else { text("level") };
+        let subject = [text("check"), text("object")].join(" ").trim_end().to_owned();
+        (!moves(&text("check"))).then(|| [level, subject, text("message"), text("fix")])
+    };
+    let of_page = |finding: &Value| {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        let subject = text("subject");
+        let check = subject.split(' ').next().unwrap_or_default();
+        (!moves(check)).then(|| ["level", "subject", "message", "wayOut"].map(text))
+    };
+    let told: Vec<[String; 4]> =
+        report["findings"].as_array().expect("findings").iter().filter_map(of_doctor).collect();
+    for about in ["kubernetes", "controller", "versions", "guard status-guard", "stamp", "leader", "own-rights"] {
+        assert!(
+            told.iter().any(|[_, subject, ..]| subject.starts_with(about)),
+            "the doctor looks at no {about}: {told:?}"
+        );
+    }
+    let shown: Vec<[String; 4]> = findings.iter().filter_map(of_page).collect();
+    assert_eq!(shown, told);
+    for about in ["archive", "policy", "request", "binding"] {
+        let is_told = |finding: &&Value| finding["subject"].as_str().is_some_and(|subject| subject.starts_with(about));
+        assert!(findings.iter().any(|finding| is_told(&finding)), "{about} is left out: {findings:?}");
+    }
 }
 
 /// alice asks and carol approves, each on their own page; the access is alice's.

@@ -36,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("two_people_ask_and_decide_and_see_it_at_once", people::ask_and_decide),
         trial("a_grant_is_made_longer_given_back_and_taken", people::longer_back_and_taken),
+        trial("what_is_not_needed_any_more_is_given_back_by_whose_it_is", people::given_back),
         trial("an_emergency_is_let_in_and_reviewed", people::emergency),
         trial("a_link_opens_once_and_a_lost_sign_in_says_the_way", opening::once),
         trial("several_are_decided_with_one_look", deciding::several_at_once),

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::{Seat, until_read};
 use crate::activity::{Fed, number, rows};
+use crate::harness::cast::SOON;
 use crate::harness::install::Controller;
 use crate::harness::users::{ADMIN, ALICE, CAROL, EVE};
+use crate::harness::{Cluster, eventually};
 
 const TITLE: &str = "What was done with it";
 
@@ -52,6 +54,7 @@ pub async fn told() {
     until_read(&alice.browser).await;
     alice.browser.until_there("heading", "History").await;
     assert!(!alice.browser.has("heading", TITLE).await, "{}", alice.browser.text().await);
+    assert!(!alice.browser.text().await.contains("Recorded"), "it is not over, and so not recorded to its end");
     over(&alice, &format!("{namespace}/fix")).await;
     // As the controller writes it once all is heard, which takes minutes.
     let last: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
@@ -61,6 +64,7 @@ pub async fn told() {
     admin.ok(&[&patch[..], &["--token", &Controller::token(&cluster.control_plane).await]].concat()).await;
     alice.browser.until_there("heading", TITLE).await;
     alice.browser.until_shows("It was used. 3 calls, the last:").await;
+    recorded(&alice, cluster, &namespace, "fix").await;
     assert!(!alice.browser.text().await.contains("get configmaps"), "she reads what she may not");
     kept_history(&carol, &alice, &format!("{namespace}/fix")).await;
 }
@@ -78,6 +82,22 @@ async fn row(seat: &Seat, begins: &str) -> Vec<String> {
 async fn over(alice: &Seat, key: &str) {
     alice.browser.press("button", &format!("Drop {key}")).await;
     alice.browser.until_shows("Revoked").await;
+}
+
+/// Waits until the request says that the archive has each entry of its history.
+async fn recorded(alice: &Seat, cluster: &Cluster, namespace: &str, name: &str) {
+    let requests = cluster.requests(namespace).await;
+    let field = "return [...document.querySelectorAll('dt')].find((each) => each.innerText === 'Recorded')
+        ?.nextElementSibling.innerText ?? null";
+    eventually("all of it is recorded", SOON, async || {
+        let status = requests.get(name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let entries = status.recorded.ok_or("nothing is recorded")?;
+        assert_eq!(usize::try_from(entries), Ok(status.history.len()), "{:?}", status.history);
+        let shown = alice.browser.run(field, json!([])).await;
+        let expected = format!("the archive has {entries} entries of it");
+        if shown == expected { Ok(()) } else { Err(format!("{shown} in place of {expected}")) }
+    })
+    .await;
 }
 
 /// The history is that of the archive for whoever may read it, and that of the requests for others, who are told so.

@@ -92,8 +92,14 @@ pub async fn denies(cluster: Arc<Cluster>) {
     // She has another look, and thinks better of it.
     carol.browser.press("link", "See it").await;
     carol.browser.until_there("heading", &key).await;
+    // What is said once more leaves the buttons there, and the focus where it was.
+    carol.browser.press("button", &format!("Approve {key}")).await;
+    carol.browser.until_shows(&format!("You approved {key}.")).await;
+    until_focus(&carol, &format!("Approve {key}")).await;
     carol.browser.press("button", &format!("Deny {key}")).await;
     carol.browser.until_shows(&format!("You denied {key}.")).await;
+    carol.browser.until_gone("button", &format!("Deny {key}")).await;
+    until_focus(&carol, &key).await;
     alice.browser.until_shows("Denied").await;
     let denied = cluster.until(&namespace, "fix", State::Denied).await.status.expect("a status");
     let review = &denied.reviews["carol"];

@@ -8,6 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::json;
 
+use super::deciding::until_focus;
 use super::{Seat, with_approval};
 use crate::harness::cast::SOON;
 use crate::harness::plugin::only_request;
@@ -144,28 +145,114 @@ pub async fn longer_back_and_taken(cluster: Arc<Cluster>) {
     cluster.until_unbound(&namespace).await;
 }
 
+/// What runs is given back and what waits is taken back, each by whose it is alone, and nothing of it can be done twice.
+pub async fn given_back(cluster: Arc<Cluster>) {
+    let namespace = with_approval(&cluster).await;
+    for name in ["runs", "waits"] {
+        cluster.ask(ALICE, &namespace, name, json!({ "duration": "30m" })).await;
+        cluster.until_reason(&namespace, name, "Approved", "ApprovalNeeded").await;
+    }
+    cluster.review(CAROL, &namespace, "runs", "Approve", "go ahead").await;
+    cluster.until(&namespace, "runs", State::Active).await;
+    let (alice, carol) = tokio::join!(Seat::of(&cluster, ALICE), Seat::of(&cluster, CAROL));
+    let page = |seat: &Seat, name: &str| format!("{}/r/{namespace}/{name}", seat.origin);
+    let [runs, waits] = ["runs", "waits"].map(|name| format!("Drop {namespace}/{name}"));
+
+    carol.browser.open(&page(&carol, "waits")).await;
+    carol.browser.until_there("button", &format!("Approve {namespace}/waits")).await;
+    assert!(!carol.browser.has("button", &waits).await, "it is not hers");
+    alice.browser.open(&page(&alice, "waits")).await;
+    alice.browser.until_there("heading", "Take it back").await;
+    assert!(!alice.browser.has("heading", "Give it back").await, "there is nothing to give back yet");
+    alice.browser.press("button", &waits).await;
+    alice.browser.until_shows(&format!("You ended {namespace}/waits.")).await;
+    cluster.until(&namespace, "waits", State::Revoked).await;
+    carol.browser.until_gone("button", &format!("Approve {namespace}/waits")).await;
+
+    carol.browser.open(&page(&carol, "runs")).await;
+    carol.browser.until_there("button", &format!("Revoke {namespace}/runs")).await;
+    assert!(!carol.browser.has("button", &runs).await, "it is not hers");
+    alice.browser.open(&page(&alice, "runs")).await;
+    alice.browser.until_there("heading", "Give it back").await;
+    for not_hers in ["Take it back", "End this access"] {
+        assert!(!alice.browser.has("heading", not_hers).await, "{not_hers}");
+    }
+    alice.browser.fill("Comment, for the record", "done").await;
+    alice.browser.press("button", &runs).await;
+    alice.browser.until_gone("button", &runs).await;
+    // It goes on there, and is not lost with what was pressed.
+    until_focus(&alice, &format!("{namespace}/runs")).await;
+    alice.browser.until_shows("It is over.").await;
+    carol.browser.until_shows("alice ended it: done").await;
+    let over = cluster.until(&namespace, "runs", State::Revoked).await;
+    assert_eq!(over.status.expect("a status").reviews["alice"].comment.as_deref(), Some("done"));
+    cluster.until_unbound(&namespace).await;
+}
+
+/// Presses the emergency button of a form that has all else, and sends it; the name of the request.
+async fn in_an_emergency(alice: &Seat, cluster: &Cluster, namespace: &str) -> String {
+    alice.go("Ask").await;
+    alice.browser.fill("Namespace", namespace).await;
+    alice.browser.fill("Role", "edit").await;
+    alice.browser.fill("Reason", "the shop is down").await;
+    alice.browser.until_shows("It needs approval.").await;
+    alice.browser.press("DisclosureTriangle", "Less, elsewhere…").await;
+    alice.browser.press("checkbox", "Emergency: access at once, reviewed afterwards").await;
+    alice.browser.until_shows("It is announced to everybody who watches, and reviewers ask why.").await;
+    alice.browser.until_shows("It would be granted at once.").await;
+    // Nobody plans one.
+    assert!(!alice.browser.has("checkbox", "Comes back every week").await);
+    let starts = "return [...document.querySelectorAll('input')].some((each) => each.type === 'datetime-local')";
+    assert_eq!(alice.browser.run(starts, json!([])).await, false, "it can be for later");
+    alice.browser.press("button", "Ask for access").await;
+    alice.browser.until_shows("Has yet to be reviewed by one of: approvers").await;
+    let name = only_request(cluster, namespace).await;
+    let granted = cluster.until(namespace, &name, State::Active).await;
+    assert!(granted.spec.break_glass, "{:?}", granted.spec);
+    name
+}
+
 pub async fn emergency(cluster: Arc<Cluster>) {
     let namespace = with_approval(&cluster).await;
     let (alice, carol) = tokio::join!(Seat::of(&cluster, ALICE), Seat::of(&cluster, CAROL));
     carol.go("Inbox").await;
-    alice.go("Ask").await;
-    alice.browser.fill("Namespace", &namespace).await;
-    alice.browser.fill("Role", "edit").await;
-    alice.browser.fill("Reason", "the shop is down").await;
-    alice.browser.press("DisclosureTriangle", "Less, elsewhere…").await;
-    alice.browser.press("checkbox", "Emergency: access at once, reviewed afterwards").await;
-    alice.browser.until_shows("It would be granted at once.").await;
-    alice.browser.press("button", "Ask for access").await;
-    alice.browser.until_shows("Has yet to be reviewed by one of: approvers").await;
-    let name = only_request(&cluster, &namespace).await;
-    cluster.until(&namespace, &name, State::Active).await;
+    let name = in_an_emergency(&alice, &cluster, &namespace).await;
+    let key = format!("{namespace}/{name}");
+    alice.browser.until_there("heading", "Give it back").await;
+    for not_hers in ["Extend", "Your review"] {
+        assert!(!alice.browser.has("heading", not_hers).await, "{not_hers}");
+    }
+    until_marked(&alice).await;
 
     carol.browser.until_shows("Review of emergency access").await;
+    until_marked(&carol).await;
     carol.browser.fill("Comment, for the record", "it was down").await;
-    carol.browser.press("button", &format!("It was justified {namespace}/{name}")).await;
+    carol.browser.press("button", &format!("It was justified {key}")).await;
     carol.browser.until_shows("Nothing waits for your decision.").await;
     alice.browser.until_shows("Found justified").await;
     alice.browser.until_shows("carol approved: it was down").await;
     let reviewed = cluster.until_reason(&namespace, &name, "Reviewed", "Justified").await;
     assert_eq!(reviewed.status.expect("a status").break_glass.expect("a review").closed_by.as_deref(), Some("carol"));
+    // What is not found justified ends: the same by the page of the request.
+    cluster.requests(&namespace).await.delete(&name, &Default::default()).await.expect("delete a request");
+    let name = in_an_emergency(&alice, &cluster, &namespace).await;
+    carol.browser.open(&format!("{}/r/{namespace}/{name}", carol.origin)).await;
+    carol.browser.until_there("heading", "Your review").await;
+    carol.browser.until_shows("To be reviewed by").await;
+    carol.browser.press("button", &format!("It was not justified {namespace}/{name}")).await;
+    let reviewed = cluster.until_reason(&namespace, &name, "Reviewed", "Unjustified").await;
+    assert_eq!(reviewed.status.expect("a status").break_glass.expect("a review").closed_by.as_deref(), Some("carol"));
+    alice.browser.until_shows("Found not justified").await;
+    carol.browser.until_gone("heading", "Your review").await;
+    until_focus(&carol, &format!("{namespace}/{name}")).await;
+}
+
+/// Waits until what is shown is marked as an emergency.
+async fn until_marked(seat: &Seat) {
+    let marked = "return document.querySelector('main .mark')?.innerText ?? null";
+    eventually("it is marked", SOON, async || {
+        let mark = seat.browser.run(marked, json!([])).await;
+        if mark == "emergency" { Ok(()) } else { Err(mark.to_string()) }
+    })
+    .await;
 }

@@ -137,6 +137,7 @@ pub async fn policies(cluster: Arc<Cluster>) {
     assert_eq!(greta.browser.value("Role").await, "view");
     let sent = cluster.requests(&namespace).await.list(&Default::default()).await.expect("list requests");
     assert!(sent.items.is_empty(), "what was only tried was sent");
+    health_now(&greta).await;
     health(&greta).await;
 
     greta.browser.open(&format!("{}/you", greta.origin)).await;
@@ -144,6 +145,48 @@ pub async fn policies(cluster: Arc<Cluster>) {
         greta.browser.until_shows(words).await;
     }
     assert!(!greta.browser.has("link", "Sign out").await, "nobody signs out of a login of kubectl here");
+}
+
+/// Health of this installation: a row for each finding that its server tells, with its words, and what the page itself is.
+async fn health_now(seat: &Seat) {
+    seat.go("Health").await;
+    let read = "const done = arguments[arguments.length - 1];
+        fetch('/api/health', { headers: { 'X-Daypass': 'page' } }).then((answer) => answer.json()).then(done);";
+    let told = seat.browser.run_until_called(read, json!([])).await;
+    let told = told["findings"].as_array().expect("findings").clone();
+    for about in ["guard status-guard", "leader", "versions", "archive", "kubernetes", "controller"] {
+        let subject = |each: &&Value| each["subject"].as_str().is_some_and(|subject| subject.starts_with(about));
+        let finding = told.iter().find(subject).unwrap_or_else(|| panic!("nothing is told of {about}: {told:?}"));
+        let way = finding["wayOut"].as_str().filter(|_| finding["level"] != "unknown").unwrap_or_default();
+        let shown = health_row(seat, finding["subject"].as_str().unwrap_or_default()).await;
+        let word = match finding["level"].as_str().unwrap_or_default() {
+            "ok" => "Fine",
+            "note" => "Note",
+            "unknown" => "Not known",
+            "warning" => "Warning",
+            _ => "Problem",
+        };
+        let message = finding["message"].as_str().unwrap_or_default();
+        // A time is told in the reader's zone.
+        assert_eq!(shown[0], word, "{about}: {shown:?}");
+        assert!(message.contains('Z') || shown[1].starts_with(message), "{about}: {message} in {shown:?}");
+        assert!(shown[1].contains(way), "{about}: {way} in {shown:?}");
+    }
+    let rows = seat.browser.run("return document.querySelectorAll('.findings tbody tr').length", json!([])).await;
+    assert_eq!(rows, json!(told.len()), "each finding has a row");
+    seat.browser.until_shows(&format!("Version of this page: {}", env!("CARGO_PKG_VERSION"))).await;
+}
+
+/// How a finding is, and what it says, as its row shows it.
+async fn health_row(seat: &Seat, subject: &str) -> [String; 2] {
+    let read = "const row = [...document.querySelectorAll('.findings tbody tr')]
+            .find((each) => each.cells[1].innerText === arguments[0]);
+        return row ? [0, 2].map((nth) => row.cells[nth].innerText) : null";
+    eventually(&format!("{subject} has a row"), SOON, async || {
+        let row = seat.browser.run(read, json!([subject])).await;
+        serde_json::from_value(row).map_err(|error| error.to_string())
+    })
+    .await
 }
 
 /// Health of an installation that is not as it should be, as its server tells it.

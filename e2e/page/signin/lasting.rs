@@ -1,7 +1,7 @@
 //! How long a login lasts: for as long as the proxy renews its token and not longer, and a sign-out ends it everywhere.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
@@ -19,11 +19,17 @@ use crate::page::tab::{Answer, requests};
 /// How long a token of six seconds, and the ten for which an API server believes one that it has seen, may take to end.
 const SOON: Duration = Duration::from_secs(40);
 
+/// How soon what happens is seen, by the call that makes it on, and how often that is tried: this machine may be busy with other
+/// trials just then.
+const AT_ONCE: Duration = Duration::from_millis(500);
+const TRIES: usize = 4;
+
 pub fn trials() -> Vec<Trial> {
     vec![
         signed_in("page::signin::a_login_outlives_its_first_token_where_the_proxy_renews_it", renewed),
         signed_in("page::signin::a_login_ends_with_its_token_where_the_proxy_does_not", not_renewed),
         signed_in("page::signin::a_watch_ends_with_the_token_that_it_began_with", watch),
+        signed_in("page::signin::what_happens_comes_through_the_proxy_at_once", at_once),
         signed_in("page::signin::signing_out_ends_the_login_at_the_provider_too", signed_out),
         signed_in("page::signin::a_refresh_token_that_counts_once_ends_calls_of_the_same_moment", once),
     ]
@@ -81,6 +87,31 @@ async fn watch(shared: Arc<SignInCluster>) {
     // One that was renewed for it ends six seconds after its own beginning; the proxy passes on what it has each second.
     assert!(ended < first + SignedDuration::from_secs(9), "{ended} is long after {first}");
     assert_eq!(ida.gets(&requests(&namespace)).await.status, 200, "the login goes on");
+}
+
+/// The proxy holds nothing back of an answer that goes on.
+async fn at_once(shared: Arc<SignInCluster>) {
+    let (cluster, namespace) = (&shared.cluster, shared.cluster.namespace("signin-live").await);
+    let mut ida = Visitor::signed_in(&shared, Site::Lasting, IDA).await;
+    let listed = ida.gets(&requests(&namespace)).await.ok();
+    let version = listed["metadata"]["resourceVersion"].as_str().unwrap();
+    let mut stream = ida.begins(&format!("{}?watch=true&resourceVersion={version}", requests(&namespace))).await;
+    let (mut come, mut took) = (String::new(), Vec::new());
+    for nth in 0..TRIES {
+        let name = format!("seen-{nth}");
+        let began = Instant::now();
+        cluster.ask(EVE, &namespace, &name, request(&namespace, &name, json!({}))["spec"].clone()).await;
+        while !come.contains(&format!("\"name\":\"{name}\"")) {
+            let mut piece = [0; 16 << 10];
+            let read = tokio::time::timeout(SOON, stream.read(&mut piece)).await.expect("it is held back");
+            let read = read.expect("a piece of the answer");
+            assert!(read > 0, "the watch has ended: {come}");
+            come.push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+        took.push(began.elapsed());
+    }
+    println!("a request is seen through the proxy {took:?} after it was sent");
+    assert!(took.iter().any(|took| *took < AT_ONCE), "not once within {AT_ONCE:?}: {took:?}");
 }
 
 async fn signed_out(shared: Arc<SignInCluster>) {

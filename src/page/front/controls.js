@@ -44,6 +44,23 @@ export function Head({ title, children }) {
   return html`<header class="head"><h1 ref=${heading} tabindex="-1">${title}</h1>${children}</header>`;
 }
 
+/**
+ * Goes on at the heading when what had the focus is gone with what somebody did, and not at the start of the page.
+ * @param {unknown[]} inputs what changes when that goes
+ * @returns {() => void} to be told that something was done
+ */
+export function useFocusAfter(inputs) {
+  const done = useRef(false);
+  useEffect(() => {
+    if (!done.current || document.activeElement !== document.body) return;
+    done.current = false;
+    document.querySelector('h1')?.focus();
+  }, inputs);
+  return () => {
+    done.current = true;
+  };
+}
+
 /** A sentence that stands out. @param {{ tone?: string, alert?: boolean, children?: Child }} props */
 export function Notice({ tone = 'plain', alert = false, children }) {
   return html`<div class=${`notice ${tone}`} role=${alert ? 'alert' : undefined}>${children}</div>`;

@@ -1,7 +1,7 @@
 // Gives a review of exactly what was shown: the call carries its UID and version. When somebody wrote in between, it is
 // read again and asked about again; nothing is sent a second time unseen.
 
-import { html, useEffect, useState } from './vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
 import { GROUP, Refused, read, requestPath } from './call.js';
 import { Notice, TextField, say } from './controls.js';
 import { changes, keyOf } from './request.js';
@@ -104,7 +104,13 @@ export function Decision({ page, shown, changed, task, reading = false, onGiven 
   const [sending, setSending] = useState(false);
   const [told, tell] = useState(/** @type {{ tone: string, sentence: string } | null} */ (null));
   const buttons = words.decide[task];
-  const decide = async (/** @type {Verdict} */ verdict) => {
+  const pressed = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    // A button that cannot be pressed meanwhile has lost the focus.
+    if (!sending && document.activeElement === document.body) pressed.current?.focus();
+  }, [sending]);
+  const decide = async (/** @type {Verdict} */ verdict, /** @type {HTMLElement} */ button) => {
+    pressed.current = button;
     setSending(true);
     tell(null);
     const result = await sent(shown, page.me.username, verdict, comment);
@@ -125,7 +131,7 @@ export function Decision({ page, shown, changed, task, reading = false, onGiven 
           word,
         ]) => html`<button key=${verdict} type="button" class=${verdict === 'Approve' ? 'main' : 'no'}
           disabled=${sending || reading || changed.length > 0}
-          onClick=${() => decide(verdict)}>${word}<span class="unseen"> ${keyOf(shown)}</span></button>`,
+          onClick=${(/** @type {any} */ event) => decide(verdict, event.currentTarget)}>${word}<span class="unseen"> ${keyOf(shown)}</span></button>`,
       )}
     </p>
     ${reading && html`<p class="hint">${words.decide.reading}</p>`}

@@ -20,6 +20,7 @@ import {
   Time,
   Waiting,
   useAnswer,
+  useFocusAfter,
 } from './controls.js';
 import { ChangedNotice, Decision, useShown } from './decide.js';
 import { extension } from './draft.js';
@@ -147,21 +148,24 @@ function Actions({ page, shown, changed, reading, task }) {
   const may = saysOf(shown, page.me);
   const { decide, review } = tasksOf(shown, page.me, task);
   const again = `/ask?again=${encodeURIComponent(keyOf(shown))}`;
+  const decided = useFocusAfter([decide, review, may.drop, may.revoke]);
   return html`<div class="actions">
     ${decide && html`<section><h2>${words.details.decide}</h2>
-      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="decide" /></section>`}
+      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="decide"
+        onGiven=${decided} /></section>`}
     ${
       review &&
       html`<section><h2>${words.details.review}</h2><p>
         ${words.details.reviewBy} <${Time} at=${instant(shown.status?.breakGlass?.reviewBy)} /></p>
-      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="review" /></section>`
+      <${Decision} page=${page} shown=${shown} changed=${changed} reading=${reading} task="review"
+        onGiven=${decided} /></section>`
     }
     ${may.extend && html`<section><h2>${words.details.extend}</h2>
       <${Extend} page=${page} running=${shown} /></section>`}
     ${may.drop && html`<section><h2>${hasGrant(shown) ? words.details.drop : words.details.withdraw}</h2>
-      <${Decision} page=${page} shown=${shown} changed=${[]} task="drop" /></section>`}
+      <${Decision} page=${page} shown=${shown} changed=${[]} task="drop" onGiven=${decided} /></section>`}
     ${may.revoke && html`<section><h2>${words.details.revoke}</h2>
-      <${Decision} page=${page} shown=${shown} changed=${[]} task="revoke" /></section>`}
+      <${Decision} page=${page} shown=${shown} changed=${[]} task="revoke" onGiven=${decided} /></section>`}
     ${!decide && !review && !may.drop && !may.revoke && html`<p class="dim">
       ${may.own ? words.details.nothingToDoOwn : words.details.nothingToDo}</p>`}
     <p class="row">${!shown.spec.extends && html`<a class="button" href=${again}>${words.details.again}</a>`}

@@ -1,7 +1,7 @@
 // What waits for this person: exactly what would be granted, its risk and its reason; decided one by one, or several
 // with one look.
 
-import { html, useEffect, useRef, useState } from './vendor/preact-htm.js';
+import { html, useEffect, useState } from './vendor/preact-htm.js';
 import { read, requestPath } from './call.js';
 import { instant } from './clock.js';
 import {
@@ -20,6 +20,7 @@ import {
   Waiting,
   say,
   useAnswer,
+  useFocusAfter,
 } from './controls.js';
 import { ChangedNotice, Decision, sent, useShown } from './decide.js';
 import { callName, keyOf, lengthOf, person, tense, what, where } from './request.js';
@@ -47,20 +48,16 @@ export function Inbox({ page }) {
   const [chosen, choose] = useState(/** @type {Map<string, Chosen>} */ (new Map()));
   const [together, setTogether] = useState(/** @type {Chosen[] | null} */ (null));
   const [last, setLast] = useState(/** @type {{ sentence: string, shown: Request } | null} */ (null));
-  const decided = useRef(false);
+  const tasks = inbox.value?.requests ?? [];
+  const decided = useFocusAfter([tasks.length]);
   const onGiven = (/** @type {string} */ sentence, /** @type {Request} */ shown) => {
-    decided.current = true;
+    decided();
     setLast({ sentence, shown });
   };
   const onClose = () => {
-    decided.current = true;
+    decided();
     setTogether(null);
   };
-  const tasks = inbox.value?.requests ?? [];
-  useEffect(() => {
-    // What had the focus is gone with what was decided: go on at the top, not at the start of the page.
-    if (decided.current && document.activeElement === document.body) document.querySelector('h1')?.focus();
-  }, [tasks.length]);
   const still = tasks.flatMap((task) => chosen.get(task.uid) ?? []);
   const pick = (/** @type {Task} */ task, /** @type {Request | null} */ shown) =>
     choose((before) => {
