@@ -388,7 +388,7 @@ async fn several_that_are_deleted_by_one_call_are_told_of_where_access_ran(store
         found.into_iter().map(|found| (found.write.deed.resource, found.why)).collect::<Vec<_>>()
     };
     let bindings = ("rolebindings".to_owned(), Unexplained::ManyDeleted);
-    assert_eq!(found(1).await, [bindings.clone()], "of requests a record may be on its way");
+    assert_eq!(found(1).await, std::slice::from_ref(&bindings), "of requests a record may be on its way");
     let mut both = found(70).await;
     both.sort();
     assert_eq!(both, [("accessrequests".to_owned(), Unexplained::ManyDeleted), bindings.clone()]);

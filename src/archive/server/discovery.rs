@@ -4,7 +4,9 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::who::campaigners::{CAMPAIGNS, CLOSE, DECISIONS, LOOK};
-use super::super::who::readers::{ACTIVITY, BINDING_USES, FINDINGS, GROUP, HOLDS, LOG, OPENINGS, READS, RESOURCE, RETENTION, VERSION};
+use super::super::who::readers::{
+    ACTIVITY, BINDING_USES, FINDINGS, GROUP, HOLDS, LOG, OPENINGS, READS, RESOURCE, RETENTION, VERSION,
+};
 use super::answer;
 use super::campaigns::KIND;
 
