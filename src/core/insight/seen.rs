@@ -123,7 +123,7 @@ impl BindingUses {
     pub fn heard_from(&self, since: Timestamp) -> Result<(), String> {
         match &self.heard_since {
             Ok(from) if *from <= since => Ok(()),
-            Ok(from) => Err(format!("all audit logs are known to arrive since {from} only: look back for less")),
+            Ok(from) => Err(format!("all audit logs are known to arrive since {from} only (look back for less)")),
             Err(why) => Err(why.clone()),
         }
     }

@@ -9,15 +9,13 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::bound::{BoundHolder, BoundRole};
 use super::finding::{InsightFact, InsightFinding, InsightKind};
-use super::narrower::silent::without_trace;
+use super::narrower::silent::with_trace;
 use super::seen::{BindingUses, ClusterSeen, username};
 use super::standing::is_of_people;
 use crate::api::risk::RiskLevel;
 use crate::core::activity::bindings::PRECISION;
 use crate::core::rbac::risk::risk;
 
-/// Verbs whose use the API server asks about while it answers another call: no event names the binding that has them.
-const ASKED_ASIDE: [&str; 5] = ["approve", "attest", "bind", "escalate", "sign"];
 /// Verbs with which somebody acts as somebody else: an event tells of it, and names no binding either.
 const ACTS: &str = "impersonate";
 /// Bindings that the cluster gives to everybody, of which no use is kept.
@@ -29,7 +27,7 @@ pub fn unused(seen: &ClusterSeen, bound: &[BoundRole<'_>]) -> Vec<InsightFinding
     if uses.heard_from(since).is_err() {
         return Vec::new();
     }
-    let high = bound.iter().filter(|role| role.risk.level >= RiskLevel::High && shows_use(role));
+    let high = bound.iter().filter(|role| shows_use(role));
     let old = high.filter(|role| role.binding.metadata.creation_timestamp.as_ref().is_some_and(|at| at.0 <= since));
     let held = old.flat_map(|role| role.holders.iter().map(move |held| (role, held)));
     let mut found = Vec::new();
@@ -50,18 +48,11 @@ fn is_since(hour: Option<Timestamp>, since: Timestamp) -> bool {
     hour.is_some_and(|hour| hour.checked_add(PRECISION).map_or(true, |end| end > since))
 }
 
-/// Whether events name the binding for each use of what makes a role high.
+/// Whether a role is high by rights for whose use events name the binding.
 fn shows_use(role: &BoundRole<'_>) -> bool {
     let is_kept = role.binding.metadata.name.as_deref().is_some_and(|name| name.starts_with(KEPT));
-    let rules = role.rules.into_iter().flatten();
-    let silent: Vec<PolicyRule> = rules.flat_map(|rule| without_trace(rule).into_iter().chain([aside(rule)])).collect();
-    !is_kept && risk(&silent, role.extent).level < RiskLevel::High
-}
-
-/// What of a rule is asked about while another call is answered.
-fn aside(rule: &PolicyRule) -> PolicyRule {
-    let verbs = rule.verbs.iter().filter(|verb| ASKED_ASIDE.contains(&verb.as_str())).cloned().collect();
-    PolicyRule { verbs, ..rule.clone() }
+    let shown: Vec<PolicyRule> = role.rules.into_iter().flatten().map(with_trace).collect();
+    !is_kept && risk(&shown, role.extent).level >= RiskLevel::High
 }
 
 /// Whether somebody has acted as somebody else by this role.

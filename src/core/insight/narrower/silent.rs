@@ -70,6 +70,7 @@ const ASKED_WITHIN: [AskedWithin; 7] = [
 const UNLOGGED_GROUPS: [&str; 4] =
     ["authentication.k8s.io", "authorization.k8s.io", "coordination.k8s.io", "events.k8s.io"];
 const EVENTS: &str = "events";
+const IMPERSONATE: &str = "impersonate";
 /// Whom somebody acts as is told of users and service accounts, and not of groups, UIDs and other marks.
 const IMPERSONATED: [&str; 2] = ["users", "serviceaccounts"];
 
@@ -134,6 +135,19 @@ pub fn without_trace(rule: &PolicyRule) -> Vec<PolicyRule> {
     kept
 }
 
+/// What of a rule an audit log names the binding for, when it is used; who acts as somebody else is told of too, without it.
+pub fn with_trace(rule: &PolicyRule) -> PolicyRule {
+    let is_told = |verb: &&String| verb.contains('*') || TOLD.contains(&verb.as_str()) || verb.starts_with(IMPERSONATE);
+    let is_logged = |group: &&String| !UNLOGGED_GROUPS.contains(&group.as_str());
+    PolicyRule {
+        verbs: rule.verbs.iter().filter(is_told).cloned().collect(),
+        api_groups: Some(list(&rule.api_groups).iter().filter(is_logged).cloned().collect()),
+        resources: Some(list(&rule.resources).iter().filter(|one| !is_asked_elsewhere(one)).cloned().collect()),
+        resource_names: rule.resource_names.clone(),
+        non_resource_urls: None,
+    }
+}
+
 /// What of a rule the audit policy of Daypass writes nothing of.
 fn unlogged(rule: &PolicyRule, verbs: Vec<String>) -> Vec<PolicyRule> {
     let groups = list(&rule.api_groups);
@@ -155,7 +169,7 @@ fn is_shown(verb: &str, resource: &str) -> bool {
         asked.verb == verb
             && (asked.on.contains(&resource) || (asked.on.is_empty() && asked.resources.contains(&resource)))
     };
-    (verb == "impersonate" && IMPERSONATED.contains(&resource)) || ASKED_WITHIN.iter().any(within)
+    (verb == IMPERSONATE && IMPERSONATED.contains(&resource)) || ASKED_WITHIN.iter().any(within)
 }
 
 /// Whether rights on a resource are asked for by the kubelet, or by admission for who owns an object.
