@@ -22,3 +22,6 @@ pub mod standing;
 pub mod summary;
 pub mod table;
 pub mod versions;
+
+#[cfg(test)]
+mod tests;
