@@ -1,6 +1,7 @@
 //! The archive beside a real API server: controllers push records with a token that is good for nothing else, and people
 //! read through the API server, by the roles of the cluster.
 
+mod log;
 mod outside;
 mod volume;
 
@@ -30,7 +31,11 @@ pub fn trials() -> Vec<Trial> {
 /// A trial in a cluster of its own, whose chart has the archive.
 fn with_archive(name: &str, body: impl AsyncFnOnce(&Cluster) + Send + 'static) -> Trial {
     alone(name, AUDIT_POLICY, |control_plane| async move {
-        body(&Cluster::with(control_plane, &["archive.enabled=true", "clusterName=trial"]).await).await;
+        body(
+            &Cluster::with(control_plane, &["archive.enabled=true", "archive.log.everySeconds=1", "clusterName=trial"])
+                .await,
+        )
+        .await;
     })
 }
 
@@ -150,4 +155,5 @@ async fn read(cluster: &Cluster) {
     let forged = Request::get(RECORDS).header("x-remote-user", "carol").header("x-remote-group", "system:masters");
     let forged = forged.body(Vec::new()).expect("a request");
     assert_eq!(archive.archive.client("any").request_text(forged).await.map_err(code), Err(401));
+    log::is_read_by_another_program(&archive).await;
 }

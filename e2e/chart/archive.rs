@@ -73,6 +73,20 @@ pub async fn is_what_its_values_say(control_plane: Arc<ControlPlane>) {
     assert!(find(&postgres, "PersistentVolumeClaim", "-archive").is_none());
     assert!(!conditions(&postgres).contains(&"not-the-volume-of-the-archive"), "it has no volume");
 
+    assert!(find(&sqlite, "Deployment", "-archive").is_some_and(|one| !one.to_string().contains("log-key")));
+    let signed = r#"archive.log={"keySecret": "key", "place": "outside", "anchors": [{"claim": "worm"}]}"#;
+    let signed = render(&control_plane, &["--set", POSTGRES, "--set-json", signed]).await;
+    let config = find(&signed, "ConfigMap", "-archive").expect("a ConfigMap")["data"]["archive.yaml"].to_string();
+    assert!(config.contains("file: /log-key/key") && config.contains("folder: /anchors/0"), "{config}");
+    assert!(!config.contains("keySecret") && !config.contains("claim"), "{config}");
+    let pod = &find(&signed, "Deployment", "-archive").expect("a Deployment")["spec"]["template"]["spec"];
+    for (volume, of) in [("log-key", "/secret/secretName"), ("anchor-0", "/persistentVolumeClaim/claimName")] {
+        let volumes = pod["volumes"].as_array().expect("volumes");
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("mounts");
+        assert!(volumes.iter().any(|one| one["name"] == volume && one.pointer(of).is_some()), "{volume}");
+        assert!(mounts.iter().any(|one| one["name"] == volume), "{volume}");
+    }
+
     let from = r#"archive.ingressFrom=[{"ipBlock": {"cidr": "10.0.0.0/8"}}]"#;
     let narrow = render(&control_plane, &["--set", SQLITE, "--set-json", from]).await;
     let ingress = &find(&narrow, "NetworkPolicy", "-archive").expect("a NetworkPolicy")["spec"]["ingress"][0];

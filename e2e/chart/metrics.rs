@@ -69,8 +69,11 @@ pub const OF_FEEDS: [&str; 10] = [
     "daypass_tail_files_finished_total",
 ];
 
-/// What /metrics of the archive has of audit events.
-pub const OF_ARCHIVE: [&str; 5] = [
+/// What /metrics of the archive has of its log and of audit events.
+pub const OF_ARCHIVE: [&str; 8] = [
+    "daypass_archive_log_size",
+    "daypass_archive_log_signed_timestamp_seconds",
+    "daypass_archive_log_held_timestamp_seconds",
     "daypass_archive_audit_events_total",
     "daypass_archive_audit_calls_total",
     "daypass_archive_audit_heard_timestamp_seconds",

@@ -15,7 +15,7 @@ use axum::routing::get;
 use clap::Parser;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, Client};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tracing::{error, info, warn};
 
 use super::CliError;
@@ -156,7 +156,7 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     let home = cluster_of(&client).await?;
     let believed = config.believed(&home)?;
     let figures = ArchiveFigures::default();
-    let keeper = keeper(&store, &args, believed.log.clone(), &figures).await?;
+    let kept = keep_log(&store, &args, believed.log.clone(), &figures).await?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let certificate = Certificate::read(&args.certificates.unwrap_or_default(), provider.clone())?;
     let proxy = front_proxy_of(&client).await?;
@@ -189,7 +189,7 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
         served = axum::serve(probed, probe_routes(store, figures)) => Ok(served.map_err(NoListener::on(args.probes))?),
         () = certificate.follow(LOOKS) => Ok(()),
         () = follow(&door, &client) => Ok(()),
-        () = keeper.run(async |_| {}) => Ok(()),
+        () = kept => Ok(()),
     }
 }
 
@@ -201,14 +201,15 @@ async fn open(args: &ArchiveArgs) -> Result<ArchiveStore, StoreError> {
     }
 }
 
-/// What keeps the log alive, with the key that signs it.
-async fn keeper(
+/// Keeps the log alive, signs it, and has others hold what is signed.
+async fn keep_log(
     store: &ArchiveStore,
     args: &ArchiveArgs,
     rules: LogRules,
     figures: &ArchiveFigures,
-) -> Result<LogKeeper, ArchiveEnd> {
-    let origin = format!("{ORIGIN}{}", store.log_end().await?.uid);
+) -> Result<impl Future<Output = ()> + use<>, ArchiveEnd> {
+    let uid = store.log_end().await?.uid;
+    let origin = format!("{ORIGIN}{uid}");
     let database = args.database.as_deref().filter(|_| args.database_url.is_none());
     let signer = LogSigner::open(rules.signer, &origin, database)?;
     match &signer {
@@ -217,8 +218,13 @@ async fn keeper(
     }
     let (store, figures) = (store.clone(), figures.log());
     let replica = secret::random().unwrap_or_default();
-    let LogRules { place, every, .. } = rules;
-    Ok(LogKeeper { store, origin, signer, place, every, replica, figures, done: DoneAt::default() })
+    let LogRules { place, every, holders, .. } = rules;
+    let (signed, last) = watch::channel(store.last_checkpoint().await?);
+    for holder in holders {
+        tokio::spawn(holder.serve(store.clone(), uid.clone(), figures.clone(), last.clone()));
+    }
+    let keeper = LogKeeper { store, origin, signer, place, every, replica, figures, done: DoneAt::default() };
+    Ok(keeper.run(move |checkpoint| drop(signed.send_replace(Some(checkpoint)))))
 }
 
 async fn cluster_of(client: &Client) -> Result<String, ArchiveEnd> {

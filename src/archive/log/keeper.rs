@@ -100,10 +100,10 @@ fn is_due(now: Timestamp, before: Timestamp, every: Duration, done: Option<Insta
 
 impl LogKeeper {
     /// Keeps it for good. `stamped` is called with each new checkpoint.
-    pub async fn run(mut self, mut stamped: impl AsyncFnMut(&KeptCheckpoint)) {
+    pub async fn run(mut self, mut stamped: impl FnMut(KeptCheckpoint)) {
         loop {
             match self.pass(Clock::wall().now()).await {
-                Ok(Some(checkpoint)) => stamped(&checkpoint).await,
+                Ok(Some(checkpoint)) => stamped(checkpoint),
                 Ok(None) => {}
                 Err(error) => warn!(%error, "the log is not kept alive"),
             }

@@ -151,13 +151,10 @@ fn own(database: &Path, origin: &str) -> Result<NoteSigner, SigningFault> {
     let line = format!("{}\n", signer.private_key()?);
     // Written whole before it has its name, so that a crash leaves no half of one.
     let half = file.with_extension("log-key.new");
-    let mut written = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&half)
-        .map_err(at(&half))?;
+    // What a crash left of one.
+    let _ = std::fs::remove_file(&half);
+    let mut written =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half).map_err(at(&half))?;
     written.write_all(line.as_bytes()).and_then(|()| written.sync_all()).map_err(at(&half))?;
     std::fs::rename(&half, &file).map_err(at(&file))?;
     Ok(signer)

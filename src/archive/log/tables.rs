@@ -117,9 +117,9 @@ pub fn checkpoint(size: u64, at: u64, note: &str) -> Statement {
     statement(sql, [amount(size), amount(at), words(note), amount(size)])
 }
 
-/// Puts cosignatures to a checkpoint.
-pub fn cosigned(size: u64, note: &str) -> Statement {
-    statement("UPDATE checkpoint SET note = $1 WHERE size = $2", [words(note), amount(size)])
+/// Puts the line of a cosignature to a checkpoint.
+pub fn cosigned(size: u64, line: &str) -> Statement {
+    statement("UPDATE checkpoint SET note = note || $1 WHERE size = $2", [words(line), amount(size)])
 }
 
 /// The last checkpoint.

@@ -172,6 +172,14 @@ impl ArchiveStore {
         self.write(vec![tables::checkpoint(*size, *at, note)], WriteRule::IfTheFirstIsNew).await
     }
 
+    /// Puts the line of a cosignature to the checkpoint of so many leaves.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn add_cosignature(&self, size: u64, line: &str) -> Result<(), StoreError> {
+        self.write(vec![tables::cosigned(size, line)], WriteRule::Always).await.map(|_| ())
+    }
+
     /// Takes the row by which one replica does at a time what is due. False: another has it.
     ///
     /// # Errors
