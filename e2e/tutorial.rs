@@ -177,7 +177,7 @@ impl Part {
 }
 
 /// A text without what differs from run to run: instants, ages, and how wide a column is because of them.
-fn timeless(text: &str) -> String {
+pub fn timeless(text: &str) -> String {
     let word = |word: &str| {
         let age = word.strip_suffix(['s', 'm']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
         let instant = word.trim_end_matches([';', ':', ',', '.', ')']);

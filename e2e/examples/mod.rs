@@ -1,5 +1,6 @@
 //! The examples of `examples/fields`, `examples/gitops` and `examples/page`: each one does on a real API server what it says
-//! that it does, as far as it speaks of that, and the table of `examples/fields/README.md` names them all.
+//! that it does, as far as it speaks of that, and the table of `examples/fields/README.md` names them all. [`people`] plays
+//! the pages for each kind of person.
 //!
 //! The outcome of an example stands in its PolicyTest, which `kubectl daypass policy test` decides without a cluster and
 //! [`cases`] plays with real users. There is no other place for it.
@@ -8,6 +9,7 @@ mod again;
 mod cases;
 mod gitops;
 mod page;
+mod people;
 mod table;
 
 use std::collections::BTreeMap;
@@ -43,6 +45,7 @@ pub fn trials() -> Vec<Trial> {
         private("examples::gitops_tools_see_whether_a_policy_is_ready", gitops::see_readiness),
         shared("examples::gitops_values_fit_the_chart", gitops::values_fit),
     ];
+    trials.extend(people::trials());
     trials.extend(files(FIELDS).into_keys().map(|path| {
         let name = stem(&path);
         shared(&format!("examples::field_{}", name.replace('-', "_")), move |cluster| async move {

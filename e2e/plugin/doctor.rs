@@ -57,7 +57,7 @@ fn errors(findings: &[Value]) -> Vec<String> {
 
 /// Plays the parts that no control plane of a test has: the controller of Deployments, and the kubelet, whose pod the
 /// controller of this cluster is.
-async fn run_as_pod(cluster: &Cluster) {
+pub async fn run_as_pod(cluster: &Cluster) {
     let admin = cluster.kubectl(ADMIN);
     let port = forward(([127, 0, 0, 1], cluster.controller.port()).into()).await;
     let status = r#"{"status":{"replicas":2,"readyReplicas":2,"availableReplicas":2,"observedGeneration":1}}"#;

@@ -6,7 +6,7 @@ mod completion;
 mod connect;
 mod contexts;
 mod decide;
-mod doctor;
+pub(crate) mod doctor;
 mod end;
 mod explain;
 mod forbidden;
