@@ -7,6 +7,7 @@
 
 ARG RUST=1.95.0
 # `daypass-archive`: the image of the archive. `daypass-notify`: that of the notifier. `daypass-page`: that of the page.
+# `daypass-witness`: that of the witness.
 ARG BINARY=daypass
 
 FROM docker.io/library/rust:${RUST}-slim-bookworm AS build
@@ -69,5 +70,11 @@ FROM image AS daypass-page
 LABEL org.opencontainers.image.title="daypass-page" \
       org.opencontainers.image.description="The page of Daypass: people ask, decide and look in a browser, with their own login"
 EXPOSE 8443
+
+# Which logs it knows and where it keeps them, its flags must say.
+FROM image AS daypass-witness
+LABEL org.opencontainers.image.title="daypass-witness" \
+      org.opencontainers.image.description="The witness of Daypass: sees that the log of an archive only grows"
+EXPOSE 8470
 
 FROM ${BINARY}

@@ -130,7 +130,7 @@ signin:
 ## The program of the image, static. Needs musl-gcc (Debian: musl-tools), cargo-auditable
 ## and `rustup target add` of the target. FEATURES=otlp: with traces.
 ## BINARY=daypass-archive: the program of the archive. BINARY=daypass-notify: that of the notifier. BINARY=daypass-page: that
-## of the page.
+## of the page. BINARY=daypass-witness: that of the witness.
 image-binary: BINARY ?= daypass
 image-binary: export SOURCE_DATE_EPOCH ?= 0
 image-binary: export CFLAGS = -ffile-prefix-map=$(CARGO_HOME)=/cargo -ffile-prefix-map=$(CURDIR)=/src

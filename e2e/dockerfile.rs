@@ -10,6 +10,7 @@ use daypass::cli::Cli;
 use daypass::cli::archive::ArchiveArgs;
 use daypass::cli::notify::NotifyArgs;
 use daypass::cli::page::PageArgs;
+use daypass::cli::witness::WitnessArgs;
 use libtest_mimic::Trial;
 use regex::Regex;
 
@@ -59,6 +60,9 @@ fn programs_are_started() {
     assert_eq!(started(&dockerfile, "daypass-page"), (vec!["/daypass".to_owned()], Vec::new()));
     PageArgs::try_parse_from(["daypass-page", "--origin=https://access.example.com", "--plain-http"])
         .expect("the page starts with its address and how it is called");
+    assert_eq!(started(&dockerfile, "daypass-witness"), (vec!["/daypass".to_owned()], Vec::new()));
+    WitnessArgs::try_parse_from(["daypass-witness", "--config=witness.yaml", "--state=/state"])
+        .expect("the witness starts with its logs and its folder");
     let chosen = instructions(&dockerfile).last().map(|(_, line)| line.clone());
     assert_eq!(chosen.as_deref(), Some("FROM ${BINARY}"), "the program that was built is not what is chosen by");
     let built = dockerfile.contains("ARG BINARY=daypass\n") && dockerfile.contains("BINARY=\"$BINARY\"");

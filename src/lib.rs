@@ -28,6 +28,7 @@
 //! | [`notify`] | Notices in chat, by mail and through webhooks to those who must act |
 //! | [`page`] | The page in a browser: what it is made of, who may use it, and the few calls that it forwards: `daypass-page` |
 //! | [`stamp`] | The webhook that writes identities where MutatingAdmissionPolicy cannot: `daypass stamp` |
+//! | [`witness`] | What a security team runs elsewhere: it sees that the log of an archive only grows: `daypass-witness` |
 //! | [`runtime`] | The process: clock, clients, leader election, probes, metrics, logs, traces |
 //! | [`cli`] | The commands: `daypass`, and in [`cli::plugin`] `kubectl daypass` |
 //!
@@ -57,3 +58,4 @@ pub mod notify;
 pub mod page;
 pub mod runtime;
 pub mod stamp;
+pub mod witness;

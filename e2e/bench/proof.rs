@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use daypass::core::proof::audit::LogWalk;
+use daypass::core::proof::audit::{LeafStore, LogWalk};
 use daypass::core::proof::checkpoint::{Checkpoint, SigningPlace, TrustedKeys};
 use daypass::core::proof::climb::{FetchedTiles, prove_inclusion, root_of, tiles_of_inclusion};
 use daypass::core::proof::field::{FieldSalt, FieldSalts};
@@ -50,13 +50,13 @@ pub fn measure() {
         }
         hashing += begin.elapsed();
         let begin = Instant::now();
-        entries.iter().for_each(|entry| leaves_walk.step(entry.as_bytes(), None));
+        entries.iter().for_each(|entry| leaves_walk.step(entry.as_bytes(), LeafStore::NotRead));
         alone += begin.elapsed();
         let begin = Instant::now();
         entries
             .iter()
             .zip(&kept)
-            .for_each(|(entry, (_, record, salts))| walk.step(entry.as_bytes(), Some((record, salts))));
+            .for_each(|(entry, (_, record, salts))| walk.step(entry.as_bytes(), LeafStore::Kept(record, salts)));
         all += begin.elapsed();
         if first.is_empty() {
             first = kept;

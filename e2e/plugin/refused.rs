@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 45] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 48] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -71,6 +71,16 @@ const COMMANDS: [(&str, &[&str], FailureTold); 45] = [
         FailureTold::Behind(
             "list records.archive.daypass.dev in namespace default",
             "list accessrequests in namespace default",
+        ),
+    ),
+    ("verify", &[A_LOG], FailureTold::Error(1, "list log.archive.daypass.dev")),
+    ("proof", &["fix"], FailureTold::Error(1, "list log.archive.daypass.dev")),
+    (
+        "replay",
+        &["fix"],
+        FailureTold::Behind(
+            "list records.archive.daypass.dev in namespace default",
+            "get accessrequests in namespace default",
         ),
     ),
     ("report findings", &[], FailureTold::Error(1, "list accessrequests in namespace default")),
@@ -138,6 +148,8 @@ const COMMANDS: [(&str, &[&str], FailureTold); 45] = [
 ];
 /// Those that ask nothing themselves: the calls of what they run are tried in [`super::run`].
 const FOR_OTHERS: [&str; 1] = ["run"];
+/// A key of a log that nobody has.
+const A_LOG: &str = "--key=daypass.dev/archive/e2e+297d9526+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// The call that says who calls.
 const WHO: &str = "create selfsubjectreviews";
 

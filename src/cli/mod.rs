@@ -1,4 +1,4 @@
-//! The commands of the `daypass` binary, in [`archive`], [`notify`] and [`page`] the programs beside it, and in [`plugin`] those of the kubectl plugin.
+//! The commands of the `daypass` binary, in [`archive`], [`notify`], [`page`] and [`witness`] the programs beside it, and in [`plugin`] those of the kubectl plugin.
 
 pub mod archive;
 pub mod check;
@@ -9,6 +9,7 @@ pub mod outputs;
 pub mod page;
 pub mod plugin;
 pub mod stamp;
+pub mod witness;
 
 use std::path::{Path, PathBuf};
 
@@ -96,6 +97,9 @@ pub enum CliError {
     /// A route does not tell a test message.
     #[error("{route}: {why}")]
     RouteTest { route: String, why: String },
+    /// A log has signed two histories, and where both are.
+    #[error("a log has signed two histories: {0}")]
+    Forked(String),
     /// A probe does not say that all is well.
     #[error(transparent)]
     Check(#[from] check::CheckError),

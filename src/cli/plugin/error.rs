@@ -11,6 +11,8 @@ use super::reach::failure::{ReachError, reason};
 use crate::api::policy::AccessPolicy;
 use crate::api::request::AccessRequest;
 use crate::archive::who::campaigners::CAMPAIGNS;
+use crate::core::proof::checkpoint::CheckpointFault;
+use crate::core::proof::proof_file::BadProof;
 
 /// Files or documents that cannot be used: every fault, with the file and field.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +151,58 @@ pub enum PluginError {
         /// Verb and resource.
         what: String,
     },
+    /// Nothing serves a log in this cluster.
+    #[error(
+        "cannot {what}: Daypass is not installed in this cluster, or without its archive, which keeps the log: have an admin \
+         install its chart with archive.enabled, name an archive elsewhere with --archive, or choose another cluster with \
+         --context"
+    )]
+    NoLogServed {
+        /// Verb and resource.
+        what: String,
+    },
+    /// Something of a log is not there.
+    #[error("{from} has no {name}: read from an archive that keeps a log, or a folder that verify --keep wrote")]
+    NoLog {
+        /// Where it was looked for.
+        from: String,
+        /// Its name.
+        name: String,
+    },
+    /// Something of a log cannot be read.
+    #[error("{name} of {from} is not what it must be ({problem}): it was changed, or is of another version")]
+    BrokenLog {
+        /// Where it is from.
+        from: String,
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The newest checkpoint of a log is not signed by the key that was given.
+    #[error("{from}: {fault}")]
+    NotTheLog {
+        /// Where it is from.
+        from: String,
+        /// What is wrong with it.
+        fault: CheckpointFault,
+    },
+    /// A file does not prove what it says.
+    #[error("{file} proves nothing: {fault}")]
+    BadProof {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        fault: BadProof,
+    },
+    /// Several requests have had one name.
+    #[error("several requests have had the name {name}: give the UID of one: {}", uids.join(", "))]
+    SeveralRequests {
+        /// The name.
+        name: String,
+        /// Their UIDs.
+        uids: Vec<String>,
+    },
     /// A stored request that is not as its CRD says.
     #[error("request {namespace}/{name} cannot be read: {problem}")]
     Undecodable {
@@ -271,6 +325,7 @@ impl PluginError {
             | Self::OtherNamespace { .. }
             | Self::InvalidInput(_)
             | Self::Flag { .. }
+            | Self::SeveralRequests { .. }
             | Self::AsSomebodyElse { .. }
             | Self::NoRefusal
             | Self::RefusedToSomebodyElse { .. }
@@ -349,6 +404,8 @@ fn who_has_it(said: &str) -> &'static str {
     } else if is_about("pods") || is_about("pods/exec") {
         "give you list on pods and create and get on pods/exec there, and what the self-guard of the chart asks of whoever enters its \
          pods: administer on accesspolicies.daypass.dev, or your name in selfGuard.managers"
+    } else if is_about("log") || is_about("openings") {
+        "bind you to ClusterRole daypass-archive-auditor, which has that right"
     } else {
         "bind you to ClusterRole daypass-requester or daypass-approver, which has that right"
     }

@@ -4,7 +4,8 @@
 //! talks to the API server, [`contexts`] asks several clusters at once, [`identity`] asks who the caller is, [`refused`] reads
 //! what was refused, [`seen`] what the core decides by, [`mod@write`] is all that is written, [`output`] prints, and [`exit`]
 //! has the exit codes. The commands stand on these: [`ask`], [`decide`], [`see`], [`history`], [`who`], [`explain`],
-//! [`policy`], [`review`], [`run`], [`notify`], [`ui`].
+//! [`policy`], [`review`], [`verify`], [`proof`],
+//! [`replay`], [`run`], [`notify`], [`ui`].
 //!
 //! [`doctor`] examines the installation that they all need, and [`completion`] answers the tab key.
 
@@ -24,8 +25,10 @@ pub mod manifests;
 pub mod notify;
 pub mod output;
 pub mod policy;
+pub mod proof;
 pub mod reach;
 pub mod refused;
+pub mod replay;
 pub mod report;
 pub mod requests;
 pub mod retention;
@@ -35,6 +38,7 @@ pub mod run;
 pub mod see;
 pub mod seen;
 pub mod ui;
+pub mod verify;
 pub mod who;
 pub mod write;
 
@@ -82,6 +86,12 @@ enum Command {
     /// Tell for how long the archive keeps what, and keep records beyond their time.
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Verify the archive's log, or the proof of a request, without trusting whoever keeps them: what is proven, and what not.
+    Verify(verify::VerifyArgs),
+    /// Write the proof of a request as a file that somebody else can verify.
+    Proof(proof::ProofArgs),
+    /// Make a decision anew by what is on record of it: whether the answer is the same, and what is not recorded.
+    Replay(replay::ReplayArgs),
     /// Tell who can do what now, until when and through which request.
     Who(who::WhoArgs),
     /// List what waits for your decision, what is due first at the top.
@@ -148,6 +158,9 @@ impl Plugin {
             Command::Report(command) => report::run(command, console).await,
             Command::Review(command) => review::run(command, console).await,
             Command::Retention(command) => retention::run(command, console).await,
+            Command::Verify(args) => verify::run(args, console).await,
+            Command::Replay(args) => replay::run(args, console).await,
+            Command::Proof(args) => proof::run(args, console).await,
             Command::Show(args) => see::show::run(args, console).await,
             Command::Approve(args) => decide::run(args, decide::ReviewCommand::Approve, console).await,
             Command::Deny(args) => decide::run(args, decide::ReviewCommand::Deny, console).await,

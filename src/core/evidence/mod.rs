@@ -4,7 +4,7 @@
 //! [`chain`] has the records of one request, [`known`] the texts and groups that records name by digests. One file a table:
 //! [`population`], [`grants`], [`approvals`], [`break_glass`], [`exceptions`], [`versions`], [`activity`], [`standing`].
 //! [`summary`] counts for reports, [`measures`] counts how often a rule held, [`controls`] says which control that shows, and [`pack`] puts the files
-//! together with their manifest. `examples/evidence/check_pack.py` makes the same tables again by rules of its own. It must
+//! together with their manifest. [`replay`] makes a decision anew by what is on record. `examples/evidence/check_pack.py` makes the same tables again by rules of its own. It must
 //! not judge a person, and never says that something is compliant: it counts.
 
 pub mod activity;
@@ -18,6 +18,7 @@ pub mod known;
 pub mod measures;
 pub mod pack;
 pub mod population;
+pub mod replay;
 pub mod standing;
 pub mod summary;
 pub mod table;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::purity::{code, mentions, root, sources_in};
 
 /// The parts of the program, and which of the others each may use.
-const PARTS: [(&str, &[&str]); 9] = [
+const PARTS: [(&str, &[&str]); 10] = [
     ("api", &[]),
     ("core", &["api"]),
     ("runtime", &[]),
@@ -15,7 +15,8 @@ const PARTS: [(&str, &[&str]); 9] = [
     ("archive", &["api", "core", "runtime"]),
     ("notify", &["api", "core", "runtime"]),
     ("page", &["api", "core", "runtime"]),
-    ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify", "page"]),
+    ("witness", &["core", "runtime"]),
+    ("cli", &["api", "core", "runtime", "controller", "stamp", "archive", "notify", "page", "witness"]),
 ];
 /// The rooms of the core: each may use those before it.
 const ROOMS: [&str; 14] = [

@@ -278,6 +278,19 @@ impl LeafEntry {
         is_one.then_some(RecordName { cluster, request, index })
     }
 
+    /// Whether no more need be told of the request after it, as [`crate::core::record::v1::closes`] says of a record.
+    pub fn closes(&self) -> bool {
+        let word = |path: &str| self.clear(path).and_then(Value::as_str).unwrap_or_default();
+        let has_place = self.clear("/access/clusterWide").is_some()
+            || self.commits_to("/access/selector")
+            || self.commits_to("/access/namespaces");
+        match word("/kind") {
+            "Deleted" => true,
+            "Extended" => !has_place,
+            _ => matches!(word("/outcome"), "Ended" | "Refused"),
+        }
+    }
+
     /// Paths of the fields that it commits to.
     pub fn committed(&self) -> impl Iterator<Item = &str> {
         self.commitments.keys().map(String::as_str)

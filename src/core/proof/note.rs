@@ -270,6 +270,12 @@ impl SignedNote {
         self
     }
 
+    /// The same note with the signatures of these keys alone.
+    pub fn signed_by(mut self, keys: &[VerifierKey]) -> Self {
+        self.signatures.retain(|signature| keys.iter().any(|key| key.is_of(signature)));
+        self
+    }
+
     /// Who of these has signed it. A key that signed several times counts once, with the latest of its times.
     ///
     /// # Errors

@@ -285,23 +285,6 @@ impl ShownRecord {
             self.leaf.restored(&self.openings).map(|whole| digest(Value::Object(whole).to_string().as_bytes()))
         })
     }
-
-    fn word(&self, path: &str) -> &str {
-        self.leaf.clear(path).and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// Whether no more need be told of the request after it, as [`crate::core::record::v1::closes`] says of a record.
-    fn closes(&self) -> bool {
-        let leaf = &self.leaf;
-        let has_place = leaf.clear("/access/clusterWide").is_some()
-            || leaf.commits_to("/access/selector")
-            || leaf.commits_to("/access/namespaces");
-        match self.word("/kind") {
-            "Deleted" => true,
-            "Extended" => !has_place,
-            _ => matches!(self.word("/outcome"), "Ended" | "Refused"),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -348,7 +331,7 @@ impl Findings {
             self.proven.push(Proven::FromTheFirst);
         }
         self.unproven.extend(gaps);
-        match records.iter().find(|record| record.closes()) {
+        match records.iter().find(|record| record.leaf.closes()) {
             Some(closing) => self.proven.push(Proven::Closed(closing.name.index)),
             None => self.unproven.push(NotProven::End),
         }

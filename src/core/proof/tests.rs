@@ -63,11 +63,32 @@ pub struct SampleLog {
 
 impl SampleLog {
     pub fn new() -> Self {
+        Self::of(RECORDS.lines().map(str::to_owned))
+    }
+
+    /// The same records so many times, each time of other requests.
+    pub fn repeated(copies: usize) -> Self {
+        let mut last: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+        let mut all = Vec::new();
+        for copy in 0..copies {
+            for line in RECORDS.lines() {
+                let mut record: crate::api::record::Record = serde_json::from_str(line).unwrap();
+                record.request.uid = format!("{}-{copy}", record.request.uid);
+                record.id = format!("{}/{}", record.request.uid, record.index);
+                record.previous = last.get(&record.request.uid).cloned();
+                last.insert(record.request.uid.clone(), record.digest());
+                all.push(record.bytes());
+            }
+        }
+        Self::of(all)
+    }
+
+    fn of(records: impl IntoIterator<Item = String>) -> Self {
         let (mut salts, mut leaves, mut stored) = (salts(), Vec::new(), Vec::new());
-        for (at, record) in RECORDS.lines().enumerate() {
-            let (leaf, drawn) = LeafEntry::of_record(record, &mut salts).unwrap();
+        for (at, record) in records.into_iter().enumerate() {
+            let (leaf, drawn) = LeafEntry::of_record(&record, &mut salts).unwrap();
             leaves.push(leaf);
-            stored.push(Some((record.to_owned(), drawn)));
+            stored.push(Some((record, drawn)));
             if at % 5 == 4 {
                 let seconds = k8s_openapi::jiff::SignedDuration::from_secs(i64::try_from(at).unwrap());
                 let clusters = [("cluster-uid".to_owned(), ClusterBeat::default())].into();

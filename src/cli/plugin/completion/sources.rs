@@ -55,12 +55,14 @@ pub enum RequestsMeant {
 }
 
 /// Arguments of one command.
-const OF_COMMANDS: [(&str, &str, NameSource); 13] = [
+const OF_COMMANDS: [(&str, &str, NameSource); 15] = [
     ("show", "name", NameSource::Requests(RequestsMeant::All)),
     ("ui", "request", NameSource::Requests(RequestsMeant::All)),
     ("explain", "name", NameSource::Requests(RequestsMeant::All)),
     ("history", "request", NameSource::Requests(RequestsMeant::All)),
     ("activity", "request", NameSource::Requests(RequestsMeant::All)),
+    ("proof", "request", NameSource::Requests(RequestsMeant::All)),
+    ("replay", "request", NameSource::Requests(RequestsMeant::All)),
     ("again", "name", NameSource::Requests(RequestsMeant::Own)),
     ("drop", "names", NameSource::Requests(RequestsMeant::OwnOpen)),
     ("extend", "name", NameSource::Requests(RequestsMeant::OwnRunning)),
@@ -84,12 +86,13 @@ const EVERYWHERE: [(&str, NameSource); 10] = [
     ("person", NameSource::Requesters),
 ];
 /// Names of values that nobody can list.
-const FREE_TEXT: [&str; 18] = [
+const FREE_TEXT: [&str; 19] = [
     "CAMPAIGN",
     "COMMAND",
     "DURATION",
     "GROUP",
     "ITEM",
+    "KEY",
     "KEY=VALUE",
     "NUMBER",
     "OWNER",

@@ -146,7 +146,8 @@ pub async fn links(
     Ok((links, pages.has_archive()))
 }
 
-fn link(item: &HistoryItem) -> ChainLink {
+/// A record as chains are made of it.
+pub fn link(item: &HistoryItem) -> ChainLink {
     ChainLink { record: item.record.clone(), line: item.record_as_written().to_string() }
 }
 

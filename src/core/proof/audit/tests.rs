@@ -14,7 +14,8 @@ fn fetched(log: &SampleLog) -> Fetched {
 fn walked(checkpoints: &[Checkpoint], fetched: &Fetched) -> WalkedLog {
     let mut walk = LogWalk::new(checkpoints);
     for (bytes, stored) in fetched {
-        walk.step(bytes, stored.as_ref().map(|(record, salts)| (record.as_str(), salts)));
+        let stored = stored.as_ref().map_or(LeafStore::NotRead, |(record, salts)| LeafStore::Kept(record, salts));
+        walk.step(bytes, stored);
     }
     walk.finish()
 }
