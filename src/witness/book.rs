@@ -5,7 +5,7 @@
 //! checkpoint: [`crate::core::proof::add_checkpoint`] does.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -98,8 +98,7 @@ impl WitnessBook {
         };
         std::fs::create_dir_all(folder).map_err(failed(folder))?;
         let lock_file = folder.join(LOCK);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_file);
-        let lock = lock.map_err(failed(&lock_file))?;
+        let lock = File::create(&lock_file).map_err(failed(&lock_file))?;
         lock.try_lock().map_err(|_| NoBook::Held(lock_file))?;
         let key_file = folder.join(KEY);
         let signer = signer(&key_file, &config.name)?;
@@ -238,11 +237,10 @@ fn own(note: &str, origin: &str, verifier: &VerifierKey) -> Result<Checkpoint, C
 /// Puts a file in its place at once, and returns when it is on the disk. Only its owner reads it.
 fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let beside = folder.join(format!("{name}.new"));
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true);
+    let mut file = File::create(&beside)?;
+    // Before anything is in it.
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, folder.join(name))?;

@@ -9,6 +9,8 @@ use super::checkpoint::{Checkpoint, CheckpointFault, TrustedKeys, decimal};
 use super::note::{NoteFault, SignatureArithmetic, SignedNote};
 use super::tree::{ProofFault, TreeHash, verify_consistency};
 
+/// The word before the size of the former checkpoint.
+const OLD: &str = "old";
 /// Most hashes of a proof.
 const MOST_HASHES: usize = 63;
 
@@ -84,7 +86,8 @@ impl AddCheckpoint {
         let form = WitnessRefusal::Form;
         let (head, note) = body.split_once("\n\n").ok_or(form(1))?;
         let mut lines = head.split('\n');
-        let old = lines.next().and_then(|line| decimal(line.strip_prefix("old ")?)).ok_or(form(1))?;
+        let old = lines.next().and_then(|line| line.split_once(' ')).filter(|(word, _)| *word == OLD);
+        let old = old.and_then(|(_, size)| decimal(size)).ok_or(form(1))?;
         let path = lines.enumerate().map(|(at, line)| TreeHash::from_base64(line).ok_or(form(at + 2)));
         let path: Vec<TreeHash> = path.collect::<Result<_, _>>()?;
         if path.len() > MOST_HASHES {
@@ -96,7 +99,7 @@ impl AddCheckpoint {
 
     /// The question as it is posted.
     pub fn text(&self) -> String {
-        let mut text = format!("old {}\n", self.old);
+        let mut text = format!("{OLD} {}\n", self.old);
         for hash in &self.path {
             let _ = writeln!(text, "{hash}");
         }

@@ -187,7 +187,7 @@ impl LogWalk {
     /// log as it is now, and each that was anchored or witnessed before.
     pub fn new<'a>(checkpoints: impl IntoIterator<Item = &'a Checkpoint>) -> Self {
         let mut walk = Self::default();
-        checkpoints.into_iter().for_each(|checkpoint| walk.expect(checkpoint));
+        checkpoints.into_iter().for_each(|checkpoint| walk.hold_against(checkpoint));
         walk
     }
 
@@ -197,7 +197,7 @@ impl LogWalk {
     }
 
     /// One more checkpoint, whose signature and origin are checked already. The walk must not be past it.
-    pub fn expect(&mut self, checkpoint: &Checkpoint) {
+    pub fn hold_against(&mut self, checkpoint: &Checkpoint) {
         let Checkpoint { size, root, .. } = checkpoint;
         self.signed = self.signed.max(Some(*size));
         if *size < self.tree.size() {

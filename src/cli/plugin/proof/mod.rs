@@ -15,6 +15,7 @@ use super::exit::Exit;
 use super::history::lives::{self, WantedLife};
 use super::output::console::Console;
 use super::requests::Where;
+use super::verify::reading::LONG;
 use super::verify::served;
 use super::verify::source::{ArchiveAddress, CHECKPOINT, KeptOpening, LogSource};
 use crate::core::proof::checkpoint::Checkpoint;
@@ -57,11 +58,7 @@ pub async fn run(args: ProofArgs, console: &mut Console) -> Result<Exit, PluginE
     };
     let log = OpenedLog::at(&source).await?;
     let request = uid(&args, &source, console).await?;
-    let openings = match &source {
-        LogSource::Folder(_) => None,
-        LogSource::Served(_) => Some(source.openings_of(&request).await?),
-    };
-    let proof = log.proof(&request, openings, console).await?;
+    let proof = log.proof(&request, console).await?;
     let text = proof.text();
     let Some(file) = &args.file else {
         console.print(&text);
@@ -116,16 +113,12 @@ impl<'a> OpenedLog<'a> {
         Ok(Self { source, note, checkpoint, tiles: FetchedTiles::new() })
     }
 
-    /// The proof of a request, of all that is kept of it and signed. Without openings all leaves are looked through.
+    /// The proof of a request, of all that is kept of it. All leaves are looked through: who serves them is not believed when
+    /// it says which are all.
     ///
     /// # Errors
     /// When it has no record in the log, or the log cannot be read.
-    pub async fn proof(
-        mut self,
-        request: &str,
-        openings: Option<Vec<KeptOpening>>,
-        console: &mut Console,
-    ) -> Result<ProofFile, PluginError> {
+    pub async fn proof(mut self, request: &str, console: &mut Console) -> Result<ProofFile, PluginError> {
         let mut kept: BTreeMap<u64, KeptOpening> = match openings {
             Some(openings) => openings.into_iter().map(|opening| (opening.place, opening)).collect(),
             None => self.looked_for(request).await?,
@@ -187,9 +180,16 @@ impl<'a> OpenedLog<'a> {
     }
 
     /// What is kept beside the leaves of a request, of all leaves that there are.
-    async fn looked_for(&self, request: &str) -> Result<BTreeMap<u64, KeptOpening>, PluginError> {
+    async fn looked_for(
+        &self,
+        request: &str,
+        console: &mut Console,
+    ) -> Result<BTreeMap<u64, KeptOpening>, PluginError> {
         let (mut found, width) = (BTreeMap::new(), u64::from(TILE_WIDTH));
         for bundle in 0..self.checkpoint.size.div_ceil(width) {
+            if self.checkpoint.size > LONG {
+                console.wait_line("looks for its leaves", &format!(": {} of {}", bundle * width, self.checkpoint.size));
+            }
             let none = || self.source.none(&format!("bundle {bundle}"));
             let tile = Tile::holding(TileKind::Entries, bundle * width, self.checkpoint.size).ok_or_else(none)?;
             let bytes = self.source.tile(tile).await?.ok_or_else(none)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::source::{KeptCheckpoint, KeptItems, KeptOpening, openings_file};
+use super::source::{FiledCheckpoint, KeptItems, KeptOpening, openings_file};
 use crate::api::record::canonical;
 use crate::cli::plugin::error::PluginError;
 
@@ -69,7 +69,7 @@ impl KeptFolder {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn checkpoints(&mut self, items: &[KeptCheckpoint]) -> Result<(), PluginError> {
+    pub fn checkpoints(&mut self, items: &[FiledCheckpoint]) -> Result<(), PluginError> {
         for item in items {
             let comma = if std::mem::replace(&mut self.is_first, false) { "" } else { "," };
             let written = write!(self.checkpoints, "{comma}{}", canonical(item));

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::keep::KeptFolder;
 use super::keys::arithmetic;
-use super::source::{CHECKPOINT, KeptCheckpoint, KeptOpening, LogSource};
+use super::source::{CHECKPOINT, FiledCheckpoint, KeptOpening, LogSource};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
 use crate::core::proof::audit::{AuditFinding, LeafStore, LogWalk};
@@ -24,7 +24,7 @@ use crate::core::proof::tile_rows::TileHashes;
 /// How many bundles are asked for at a time.
 const AT_A_TIME: usize = 4;
 /// From so many leaves on it is said how far the walk is.
-const LONG: u64 = 20_000;
+pub const LONG: u64 = 20_000;
 
 /// How a log is walked.
 pub struct LogReading<'a> {
@@ -54,7 +54,7 @@ struct Reader<'a> {
     walk: LogWalk,
     keep: Option<KeptFolder>,
     evidence: LogEvidence,
-    ahead: VecDeque<KeptCheckpoint>,
+    ahead: VecDeque<FiledCheckpoint>,
     /// Size of the last earlier checkpoint that was read; none when there are no more.
     read_to: Option<u64>,
     former: Option<Checkpoint>,
@@ -143,7 +143,7 @@ impl Reader<'_> {
                 (Some(next), _) if next > end => return Ok(()),
                 (Some(_), _) => {
                     if let Some(kept) = self.ahead.pop_front() {
-                        self.expect(&kept);
+                        self.hold_against(&kept);
                     }
                 }
                 (None, None) => return Ok(()),
@@ -160,7 +160,7 @@ impl Reader<'_> {
         }
     }
 
-    fn expect(&mut self, kept: &KeptCheckpoint) {
+    fn hold_against(&mut self, kept: &FiledCheckpoint) {
         let opened = match self.of.keys.open(&kept.note, &arithmetic) {
             Ok(opened) => opened,
             Err(fault) => return self.walk.found(AuditFinding::BadCheckpoint(kept.size, fault)),
@@ -176,7 +176,7 @@ impl Reader<'_> {
         if let Some(back) = clock_back(self.former.as_ref(), &opened.checkpoint) {
             self.walk.found(back);
         }
-        self.walk.expect(&opened.checkpoint);
+        self.walk.hold_against(&opened.checkpoint);
         see(&mut self.evidence, &opened);
         self.evidence.earlier += 1;
         self.former = Some(opened.checkpoint);

@@ -85,7 +85,7 @@ pub enum LogSource {
 /// An earlier checkpoint as the archive keeps it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct KeptCheckpoint {
+pub struct FiledCheckpoint {
     /// How many leaves the log had.
     pub size: u64,
     /// When, in seconds since 1970.
@@ -175,16 +175,16 @@ impl LogSource {
     ///
     /// # Errors
     /// When nothing is answered, or it cannot be read.
-    pub async fn checkpoints(&self, after: u64) -> Result<Vec<KeptCheckpoint>, PluginError> {
+    pub async fn checkpoints(&self, after: u64) -> Result<Vec<FiledCheckpoint>, PluginError> {
         match self {
             Self::Folder(path) => {
-                let all: Option<KeptItems<KeptCheckpoint>> = self.kept(path, &format!("{CHECKPOINTS}.json"))?;
+                let all: Option<KeptItems<FiledCheckpoint>> = self.kept(path, &format!("{CHECKPOINTS}.json"))?;
                 let items = all.map(|all| all.items).unwrap_or_default();
                 Ok(items.into_iter().filter(|kept| kept.size > after).collect())
             }
             Self::Served(cluster) => {
                 let path = format!("{LOG}?path={CHECKPOINTS}&after={after}");
-                let listed: Option<KeptItems<KeptCheckpoint>> = self.listed(cluster, LOG, &path).await?;
+                let listed: Option<KeptItems<FiledCheckpoint>> = self.listed(cluster, LOG, &path).await?;
                 Ok(listed.map(|listed| listed.items).unwrap_or_default())
             }
         }
@@ -214,17 +214,6 @@ impl LogSource {
             }
         };
         Ok(listed.map(|listed| listed.items))
-    }
-
-    /// What is kept beside the leaves of one request, as far as the archive has it.
-    ///
-    /// # Errors
-    /// When nothing is answered, or it cannot be read. A folder is not asked: it knows no requests.
-    pub async fn openings_of(&self, request: &str) -> Result<Vec<KeptOpening>, PluginError> {
-        let Self::Served(cluster) = self else { return Ok(Vec::new()) };
-        let request: String = form_urlencoded::byte_serialize(request.as_bytes()).collect();
-        let listed = self.listed(cluster, OPENINGS, &format!("{OPENINGS}?request={request}")).await?;
-        Ok(listed.map(|listed: KeptItems<KeptOpening>| listed.items).unwrap_or_default())
     }
 
     async fn log_file(&self, path: &str) -> Result<Option<Vec<u8>>, PluginError> {

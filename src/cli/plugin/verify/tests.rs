@@ -10,7 +10,7 @@ use proptest::sample::Index;
 use super::keep::KeptFolder;
 use super::keys::arithmetic;
 use super::reading::LogReading;
-use super::source::{KeptCheckpoint, KeptOpening, LogSource};
+use super::source::{FiledCheckpoint, KeptOpening, LogSource};
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::proof::OpenedLog;
@@ -56,7 +56,7 @@ fn write(log: &SampleLog, folder: &Path) {
     let earlier = EARLIER.iter().filter(|size| **size < log.leaves.len()).map(|size| {
         let checkpoint = log.checkpoint(*size);
         let note = log.cosigned(log.signed(&checkpoint), 1_500).to_string();
-        KeptCheckpoint { size: *size as u64, at: checkpoint.at.unwrap(), note }
+        FiledCheckpoint { size: *size as u64, at: checkpoint.at.unwrap(), note }
     });
     keep.checkpoints(&earlier.collect::<Vec<_>>()).unwrap();
     keep.finish().unwrap();
@@ -360,7 +360,7 @@ fn the_proof_of_a_request_is_made_of_a_folder_and_two_programs_judge_it_alike() 
     let source = LogSource::Folder(folder.path());
     let request = log.leaves[300..].iter().find_map(LeafEntry::record_name).unwrap().request;
     let mut console = Console::silent();
-    let proof = async { OpenedLog::at(&source).await?.proof(&request, None, &mut console).await };
+    let proof = async { OpenedLog::at(&source).await?.proof(&request, &mut console).await };
     let text = now(proof).unwrap().text();
     assert_eq!(text, log.proof(&request).text());
     let file = folder.folder.path().join("proof.json");
