@@ -405,7 +405,7 @@ fn who_has_it(said: &str) -> &'static str {
         "give you list on pods and create and get on pods/exec there, and what the self-guard of the chart asks of whoever enters its \
          pods: administer on accesspolicies.daypass.dev, or your name in selfGuard.managers"
     } else if is_about("log") || is_about("openings") {
-        "bind you to ClusterRole daypass-archive-auditor, which has that right"
+        "bind you to ClusterRole daypass-archive-reader, which has that right"
     } else {
         "bind you to ClusterRole daypass-requester or daypass-approver, which has that right"
     }

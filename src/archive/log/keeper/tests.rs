@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::archive::store::sqlite::SqliteStore;
 use crate::archive::tests::{Story, delivery};
-use crate::core::proof::audit::{AuditFinding, LogWalk};
+use crate::core::proof::audit::{AuditFinding, LeafStore, LogWalk};
 use crate::core::proof::checkpoint::{SignedCheckpoint, TrustedKeys};
 use crate::core::proof::leaf::LeafKind;
 use crate::core::proof::note::NoteKeyKind;
@@ -52,7 +52,7 @@ async fn walked(store: &ArchiveStore, checkpoints: &[Checkpoint]) -> (Vec<AuditF
     for start in (0..size).step_by(TILE_WIDTH.into()) {
         let tile = Tile::holding(TileKind::Entries, start, size).unwrap();
         for leaf in store.entries(tile).await.unwrap().unwrap() {
-            walk.step(leaf.as_bytes(), None);
+            walk.step(leaf.as_bytes(), LeafStore::NotRead);
         }
     }
     let walked = walk.finish();

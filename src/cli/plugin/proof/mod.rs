@@ -119,16 +119,7 @@ impl<'a> OpenedLog<'a> {
     /// # Errors
     /// When it has no record in the log, or the log cannot be read.
     pub async fn proof(mut self, request: &str, console: &mut Console) -> Result<ProofFile, PluginError> {
-        let mut kept: BTreeMap<u64, KeptOpening> = match openings {
-            Some(openings) => openings.into_iter().map(|opening| (opening.place, opening)).collect(),
-            None => self.looked_for(request).await?,
-        };
-        let unsigned = kept.split_off(&self.checkpoint.size).len();
-        if unsigned > 0 {
-            console.note(&format!(
-                "{unsigned} records of it came after the last checkpoint: make the proof again in a minute"
-            ));
-        }
+        let kept = self.looked_for(request, console).await?;
         if kept.is_empty() {
             let place = format!(" in the log of {} leaves", self.checkpoint.size);
             return Err(PluginError::NoRecords { request: request.to_owned(), place });

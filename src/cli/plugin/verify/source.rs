@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::record::canonical;
-use crate::archive::who::readers::{GROUP, VERSION};
+use crate::archive::who::readers::{GROUP, LOG, OPENINGS, VERSION};
 use crate::cli::plugin::cluster::{Cluster, ClusterAddress};
 use crate::cli::plugin::error::{InvalidInput, PluginError};
 use crate::cli::plugin::history::archived::is_served;
@@ -20,10 +20,6 @@ use crate::core::proof::field::{FieldSalt, FieldSalts, SALT_BYTES};
 use crate::core::proof::tile::{TILE_WIDTH, Tile, TileKind};
 use crate::runtime::archive_line::{ArchiveLine, ArchivePlace, LineError};
 
-/// The resource of checkpoints and tiles.
-const LOG: &str = "log";
-/// The resource of what is kept beside the leaves.
-const OPENINGS: &str = "openings";
 /// Name of the newest checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
 /// Name of the earlier ones, in a folder with an end.
