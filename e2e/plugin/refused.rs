@@ -45,7 +45,7 @@ enum FailureTold {
 }
 
 /// Every command that talks to a cluster, with what it takes to do so.
-const COMMANDS: [(&str, &[&str], FailureTold); 48] = [
+const COMMANDS: [(&str, &[&str], FailureTold); 49] = [
     ("request", &["edit", "--reason=x"], FailureTold::Error(1, WHO)),
     ("request", &["--from-error"], FailureTold::Error(1, WHO)),
     ("request", &[], FailureTold::Error(1, WHO)),
@@ -123,6 +123,7 @@ const COMMANDS: [(&str, &[&str], FailureTold); 48] = [
         FailureTold::Error(1, "create holds.archive.daypass.dev"),
     ),
     ("retention lift", &["case-7", "-m", "x", "--yes"], FailureTold::Error(1, "delete holds.archive.daypass.dev")),
+    ("retention erase", &["alice", "-m", "x", "--yes"], FailureTold::Error(1, "create erasures.archive.daypass.dev")),
     ("who", &["-A"], FailureTold::Error(1, "list accessrequests in all namespaces")),
     ("pending", &["-A"], FailureTold::Error(1, WHO)),
     ("approve", &["fix", "--yes"], FailureTold::Error(1, WHO)),

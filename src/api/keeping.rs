@@ -67,3 +67,26 @@ pub struct KeepingTimes {
     /// Writes that no record explains.
     pub finding_days: u32,
 }
+
+/// That what the archive holds of somebody is to be erased: the requests that they made.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ErasureAsked {
+    /// Username of the person, as the cluster's login gave it.
+    pub person: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What came of an erasure, in requests.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ErasureTold {
+    /// Requests of theirs whose records, and what was done with their access, are erased.
+    pub erased: u64,
+    /// Requests of theirs that are not over, or held, or the latest that the archive heard of; they stay.
+    pub kept: u64,
+    /// Requests of others in which they did something. They are the evidence of somebody else's access, and stay until their
+    /// time is over.
+    pub of_others: u64,
+}

@@ -36,6 +36,7 @@ pub async fn sweep(store: &ArchiveStore, times: KeepingTimes, now: Timestamp) ->
     if let Some(days) = times.activity_days {
         store.erase_calls(kept_since(days, now), now).await?;
     }
+    store.erase_reads(kept_since(times.read_days, now), now).await?;
     let Some(days) = times.decision_days else { return Ok(0) };
     let before = kept_since(days, now);
     store.erase_campaigns(before).await?;

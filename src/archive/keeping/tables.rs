@@ -20,6 +20,9 @@ const HELD: &str = "(EXISTS (SELECT 1 FROM held_request w JOIN legal_hold h ON h
         WHERE w.request = q.uid AND h.until_at > $1)
     OR EXISTS (SELECT 1 FROM legal_hold h JOIN person p ON p.username = h.person JOIN record o ON o.n = p.n
         WHERE o.request = q.n AND h.until_at > $1))";
+/// That a request `q` has the latest record of all. It stays until another comes, so that no number is given twice, by which
+/// leaves of the log know their records.
+const LATEST: &str = "q.n = (SELECT request FROM record ORDER BY n DESC LIMIT 1)";
 /// Until when a hold lasts that nothing ends.
 const FOR_GOOD: i64 = i64::MAX;
 
@@ -76,16 +79,48 @@ pub fn hold_of(name: &str) -> Statement {
     statement("SELECT body FROM legal_hold WHERE name = $1", [text(name)])
 }
 
-/// Requests that are over, not held, and have records of which the latest is from before: number, UID, UID of the cluster.
+/// Requests that are over, not held, and have records of which the last is from before: number, UID, UID of the cluster.
 pub fn due(before: Timestamp, now: Timestamp) -> Statement {
     let sql = format!(
         "SELECT DISTINCT q.n, q.uid, c.uid FROM record r JOIN request q ON q.n = r.request JOIN cluster c ON c.n = q.cluster
-        WHERE NOT {HELD} AND r.at < $2 AND q.closed
+        WHERE NOT {HELD} AND r.at < $2 AND q.closed AND NOT {LATEST}
             AND NOT EXISTS (SELECT 1 FROM record l WHERE l.request = q.n AND l.at >= $2)
         ORDER BY q.n LIMIT $3"
     );
     let most = BoundValue::Number(i64::try_from(MOST_AT_A_TIME).unwrap_or(i64::MAX));
     statement(&sql, [micros(now), micros(before), most])
+}
+
+/// Requests whose records name somebody: number, UID, UID of the cluster, and 1 for those that may be erased now.
+pub fn of_person(person: &str, now: Timestamp) -> Statement {
+    let sql = format!(
+        "SELECT DISTINCT q.n, q.uid, c.uid, CAST(CASE WHEN NOT {HELD} AND q.closed AND NOT {LATEST} THEN 1 ELSE 0 END AS BIGINT)
+        FROM person n JOIN record r ON r.n = n.n JOIN request q ON q.n = r.request JOIN cluster c ON c.n = q.cluster
+        WHERE n.username = $2 ORDER BY q.n"
+    );
+    statement(&sql, [micros(now), text(person)])
+}
+
+/// What opens the leaves of a request: place, salts.
+pub fn openings_of(request: i64) -> Statement {
+    let sql = "SELECT o.place, o.salts FROM record r JOIN leaf l ON l.record = r.n
+        JOIN leaf_opening o ON o.place = l.place WHERE r.request = $1 ORDER BY o.place";
+    statement(sql, [BoundValue::Number(request)])
+}
+
+/// What opens leaves of what the archive says of itself, behind a place and as far as a checkpoint signed before: place, leaf,
+/// salts.
+pub fn openings_of_events(after: i64, before: Timestamp) -> Statement {
+    let sql = "SELECT o.place, l.body, o.salts FROM leaf_opening o JOIN leaf l ON l.place = o.place
+        WHERE o.place > $1 AND o.event <> '' AND o.place < (SELECT COALESCE(MAX(size), 0) FROM checkpoint WHERE at < $2)
+        ORDER BY o.place LIMIT $3";
+    let most = BoundValue::Number(i64::try_from(MOST_AT_A_TIME).unwrap_or(i64::MAX));
+    statement(sql, [BoundValue::Number(after), BoundValue::Number(before.as_second()), most])
+}
+
+/// Erases what opens a leaf. The leaf stays, and says nothing any more.
+pub fn shut(place: i64) -> Statement {
+    statement("UPDATE leaf_opening SET salts = '{}', event = '' WHERE place = $1", [BoundValue::Number(place)])
 }
 
 /// The records of a request: number, record.

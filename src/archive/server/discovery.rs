@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::who::campaigners::{CAMPAIGNS, CLOSE, DECISIONS, LOOK};
 use super::super::who::readers::{
-    ACTIVITY, BINDING_USES, FINDINGS, GROUP, HOLDS, LOG, OPENINGS, READS, RESOURCE, RETENTION, VERSION,
+    ACTIVITY, BINDING_USES, ERASURES, FINDINGS, GROUP, HOLDS, LOG, OPENINGS, READS, RESOURCE, RETENTION, VERSION,
 };
 use super::answer;
 use super::campaigns::KIND;
@@ -34,6 +34,7 @@ pub async fn resources() -> Response {
         resource(READS, "read", false, "Read"),
         resource(RETENTION, "retention", false, "Retention"),
         json!({ "name": HOLDS, "singularName": "hold", "namespaced": false, "kind": "Hold", "verbs": ["create", "delete", "list"] }),
+        json!({ "name": ERASURES, "singularName": "erasure", "namespaced": false, "kind": "Erasure", "verbs": ["create"] }),
         resource(LOG, "log", false, "Log"),
         resource(OPENINGS, "opening", false, "Opening"),
         of_campaigns("", &["create", "get", "list"]),

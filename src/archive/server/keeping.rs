@@ -1,4 +1,4 @@
-//! What people call who say what is kept beyond its time, and who ask for how long what is kept.
+//! What people call who say what is kept beyond its time or erased before, and who ask for how long what is kept.
 //!
 //! Owns the order: first who, then whether they may by the roles of the cluster, then what the core says to it. Whose word
 //! counts is said by the API server of the archive's own cluster alone.
@@ -12,14 +12,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::super::who::readers::{GROUP, HOLDS, RETENTION, attributes, may};
+use super::super::who::readers::{ERASURES, GROUP, HOLDS, RETENTION, attributes, may};
 use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
 use super::door::CalledBy;
 use super::reading::{admit, version};
 use super::writing::whole;
-use crate::api::keeping::{HoldAsked, KeptHold, LiftedHold};
-use crate::core::record::keeping::{HoldRefusal, check, why};
+use crate::api::keeping::{ErasureAsked, HoldAsked, KeptHold, LiftedHold};
+use crate::core::record::keeping::{HoldRefusal, check, check_erasure, why};
 use crate::runtime::clock::Clock;
 
 impl From<HoldRefusal> for FailedCall {
@@ -99,6 +99,24 @@ pub async fn lift(
     Ok(answer::json(object(&hold).to_string()))
 }
 
+/// `POST .../erasures`: erases the requests that somebody made.
+pub async fn erase(
+    State(desk): State<ArchiveDesk>,
+    Extension(by): Extension<CalledBy>,
+    request: Request,
+) -> Result<Response, FailedCall> {
+    let (parts, body) = request.into_parts();
+    let by = allowed(&desk, &by, &parts.headers, attributes("create", ERASURES)).await?;
+    let asked: ErasureAsked = serde_json::from_slice(&whole(body).await?)
+        .map_err(|error| FailedCall::bad(format!("body: {error}; send what kubectl daypass retention erase sends")))?;
+    check_erasure(&asked)?;
+    let told = desk.store.erase_person(&asked, &by, Clock::wall().now()).await?;
+    // Whose they were is what was to be forgotten.
+    warn!(by, requests = told.erased, "the requests of a person are erased");
+    let answer = json!({ "apiVersion": version(), "kind": "Erasure", "metadata": {}, "erasure": told });
+    Ok((StatusCode::CREATED, answer::json(answer.to_string())).into_response())
+}
+
 /// Username of who calls, if they may do this by the roles of the cluster.
 async fn allowed(
     desk: &ArchiveDesk,
@@ -109,14 +127,18 @@ async fn allowed(
     let from_nobody =
         || FailedCall::unknown("only the API server may ask for people; use kubectl daypass retention".to_owned());
     let caller = by.0.as_ref().and_then(|proxy| proxy.reader(headers)).ok_or_else(from_nobody)?;
-    let verb = right.verb.clone().unwrap_or_default();
+    let needed = format!(
+        "verb {} on {}.{GROUP}",
+        right.verb.clone().unwrap_or_default(),
+        right.resource.clone().unwrap_or_default()
+    );
     let asked = may(&desk.client, &caller, right).await;
-    if asked.map_err(|error| FailedCall::away(format!("cannot ask who may hold records: {error}")))? {
+    if asked.map_err(|error| FailedCall::away(format!("cannot ask who may do this: {error}")))? {
         return Ok(caller.username);
     }
     let username = caller.username;
     Err(FailedCall::forbidden(format!(
-        "user {username:?} needs a role with verb {verb} on {HOLDS}.{GROUP} in the whole cluster; ask for one"
+        "user {username:?} needs a role with {needed} in the whole cluster; ask for one"
     )))
 }
 

@@ -91,6 +91,7 @@ pub fn routes(desk: ArchiveDesk) -> Router {
         .route("/apis/archive.daypass.dev/v1/retention", get(keeping::retention))
         .route("/apis/archive.daypass.dev/v1/holds", get(keeping::list).post(keeping::hold))
         .route("/apis/archive.daypass.dev/v1/holds/{name}", delete(keeping::lift))
+        .route("/apis/archive.daypass.dev/v1/erasures", post(keeping::erase))
         .route("/apis/archive.daypass.dev/v1/log", get(log::of_query))
         .route("/apis/archive.daypass.dev/v1/openings", get(log::openings))
         .route("/log/{*path}", get(log::of_path))

@@ -29,6 +29,8 @@ pub const OPENINGS: &str = "openings";
 pub const FINDINGS: &str = "findings";
 /// What is kept beyond its time.
 pub const HOLDS: &str = "holds";
+/// What is made to erase what is held of somebody.
+pub const ERASURES: &str = "erasures";
 /// For how long what is kept.
 pub const RETENTION: &str = "retention";
 /// When bindings that Daypass did not make were last used.

@@ -62,6 +62,9 @@ pub struct LegalHold {
     pub by: RecordedPerson,
     /// UIDs of the requests.
     pub requests: Vec<String>,
+    /// Username of somebody, all of whose requests it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// Until when. Left out: until it is lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<MicroTime>,

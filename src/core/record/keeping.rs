@@ -4,7 +4,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::api::keeping::{HoldAsked, KeepingTimes};
+use crate::api::keeping::{ErasureAsked, HoldAsked, KeepingTimes};
 use crate::core::model::name::is_label;
 
 /// Days in which an archive keeps records where its settings say nothing else: a year, and time to report on it.
@@ -40,7 +40,7 @@ pub fn kept_since(days: u32, now: Timestamp) -> Timestamp {
     now.saturating_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN)
 }
 
-/// Why a hold is not kept.
+/// Why a hold is not kept, or nothing erased.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HoldRefusal {
     /// A name that is none.
@@ -89,6 +89,15 @@ pub fn check(asked: &HoldAsked, now: Timestamp) -> Result<(), HoldRefusal> {
     why(&asked.reason)
 }
 
+/// Judges whose records somebody asks to erase, and why.
+///
+/// # Errors
+/// On the first field that breaks a rule.
+pub fn check_erasure(asked: &ErasureAsked) -> Result<(), HoldRefusal> {
+    within("person", &asked.person, MOST_NAME)?;
+    why(&asked.reason)
+}
+
 /// Judges why something is held, lifted or erased.
 ///
 /// # Errors
@@ -121,6 +130,10 @@ mod tests {
     #[test]
     fn a_hold_says_what_it_holds_and_why() {
         assert_eq!(check(&asked(), noon()), Ok(()));
+        let erasure =
+            |person: &str| check_erasure(&ErasureAsked { person: person.to_owned(), reason: "asked".to_owned() });
+        assert_eq!(erasure("alice"), Ok(()));
+        assert_eq!(erasure(""), Err(HoldRefusal::Length { field: "person", length: 0, most: 253 }));
         let of_person = HoldAsked { requests: Vec::new(), person: Some("alice".to_owned()), ..asked() };
         assert_eq!(check(&of_person, noon()), Ok(()));
         let ahead = MicroTime(noon() + SignedDuration::from_secs(1));

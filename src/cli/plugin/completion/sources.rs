@@ -86,11 +86,12 @@ const EVERYWHERE: [(&str, NameSource); 10] = [
     ("person", NameSource::Requesters),
 ];
 /// Names of values that nobody can list.
-const FREE_TEXT: [&str; 19] = [
+const FREE_TEXT: [&str; 20] = [
     "CAMPAIGN",
     "COMMAND",
     "DURATION",
     "GROUP",
+    "HOLD",
     "ITEM",
     "KEY",
     "KEY=VALUE",

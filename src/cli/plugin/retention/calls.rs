@@ -3,15 +3,20 @@
 //! Owns the paths. Who may what, the archive says.
 
 use http::Request;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::keeping::{HoldAsked, KeepingTimes, KeptHold};
-use crate::archive::who::readers::{GROUP, HOLDS, RETENTION, VERSION};
+use crate::api::keeping::{ErasureAsked, ErasureTold, HoldAsked, KeepingTimes, KeptHold};
+use crate::archive::who::readers::{ERASURES, GROUP, HOLDS, RETENTION, VERSION};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
-use crate::cli::plugin::history::archived::{asked_of_archive, listed};
-use crate::cli::plugin::requests::Where;
+use crate::cli::plugin::history::archived::asked_of_archive;
+
+#[derive(serde::Deserialize)]
+struct KeptList<T> {
+    items: Vec<T>,
+}
 
 #[derive(serde::Deserialize)]
 struct RetentionObject {
@@ -21,6 +26,11 @@ struct RetentionObject {
 #[derive(serde::Deserialize)]
 struct HoldObject {
     hold: KeptHold,
+}
+
+#[derive(serde::Deserialize)]
+struct ErasureObject {
+    erasure: ErasureTold,
 }
 
 /// For how long what is kept.
@@ -47,13 +57,29 @@ pub async fn holds(cluster: &Cluster) -> Result<Vec<KeptHold>, PluginError> {
 /// # Errors
 /// When it is refused.
 pub async fn hold(cluster: &Cluster, asked: &HoldAsked) -> Result<(), PluginError> {
+    create::<Value>(cluster, HOLDS, asked).await.map(|_| ())
+}
+
+/// Erases the requests that somebody made.
+///
+/// # Errors
+/// When it is refused.
+pub async fn erase(cluster: &Cluster, asked: &ErasureAsked) -> Result<ErasureTold, PluginError> {
+    Ok(create::<ErasureObject>(cluster, ERASURES, asked).await?.erasure)
+}
+
+async fn create<T: DeserializeOwned>(
+    cluster: &Cluster,
+    resource: &str,
+    asked: &impl Serialize,
+) -> Result<T, PluginError> {
     let body = serde_json::to_vec(asked);
     let ask = async {
-        let request = Request::post(path(HOLDS)).header("content-type", "application/json");
+        let request = Request::post(path(resource)).header("content-type", "application/json");
         let body = body.map_err(kube::Error::SerdeError)?;
-        cluster.client.request::<Value>(request.body(body).map_err(kube::Error::HttpError)?).await
+        cluster.client.request::<T>(request.body(body).map_err(kube::Error::HttpError)?).await
     };
-    asked_of_archive(cluster, what("create", HOLDS), ask).await.map(|_| ())
+    asked_of_archive(cluster, what("create", resource), ask).await
 }
 
 /// Lifts a hold.
@@ -71,10 +97,11 @@ pub async fn lift(cluster: &Cluster, name: &str, reason: &str) -> Result<(), Plu
 }
 
 async fn list<T: DeserializeOwned>(cluster: &Cluster, resource: &str) -> Result<Vec<T>, PluginError> {
-    match listed(cluster, &Where::Everywhere, resource, "").await {
-        Err(error) if error.is_not_found() => Err(PluginError::NotArchived { what: what("list", resource) }),
-        answer => answer,
-    }
+    let ask = async {
+        let question = Request::get(path(resource)).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        cluster.client.request::<KeptList<T>>(question).await
+    };
+    Ok(asked_of_archive(cluster, what("list", resource), ask).await?.items)
 }
 
 fn path(resource: &str) -> String {

@@ -14,7 +14,7 @@ use crate::runtime::clock::Clock;
 
 /// The command line of `retention hold`.
 #[derive(Debug, clap::Args)]
-pub struct HoldArgs {
+pub struct HoldSetArgs {
     /// Name of the hold, such as case-7. No other hold may have it, nor have had it.
     #[arg(value_name = "HOLD")]
     name: String,
@@ -36,7 +36,7 @@ pub struct HoldArgs {
 
 /// The command line of `retention lift`.
 #[derive(Debug, clap::Args)]
-pub struct LiftArgs {
+pub struct HoldLiftArgs {
     /// Name of the hold.
     #[arg(value_name = "HOLD")]
     name: String,
@@ -54,7 +54,7 @@ pub struct LiftArgs {
 ///
 /// # Errors
 /// When the archive refuses it.
-pub async fn run(args: HoldArgs, console: &mut Console) -> Result<Exit, PluginError> {
+pub async fn run(args: HoldSetArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let until = args.until.map(|until| MicroTime(until.ahead(Clock::wall().now())));
     let asked =
@@ -69,7 +69,7 @@ pub async fn run(args: HoldArgs, console: &mut Console) -> Result<Exit, PluginEr
 ///
 /// # Errors
 /// When the archive refuses it.
-pub async fn lift(args: LiftArgs, console: &mut Console) -> Result<Exit, PluginError> {
+pub async fn lift(args: HoldLiftArgs, console: &mut Console) -> Result<Exit, PluginError> {
     let cluster = Cluster::connect(&args.connection).await?;
     let question = format!("lift {}, so that what it holds is erased when its time is over?", args.name);
     if !console.agreed(args.yes, None, &question)? {

@@ -1,8 +1,10 @@
-//! `kubectl daypass retention`: for how long the archive keeps what, and what is kept beyond its time.
+//! `kubectl daypass retention`: for how long the archive keeps what, what is kept beyond its time, and what is
+//! erased before.
 //!
 //! The archive keeps and erases; the plugin asks it with the caller's own login ([`calls`]) and prints what it says.
 
 pub mod calls;
+pub mod erase;
 pub mod hold;
 pub mod list;
 pub mod show;
@@ -19,9 +21,11 @@ pub enum RetentionCommand {
     /// List legal holds, the latest first.
     Holds(list::HoldListArgs),
     /// Set a legal hold: records of requests or of a person are kept until it is lifted.
-    Hold(hold::HoldArgs),
+    Hold(hold::HoldSetArgs),
     /// Lift a legal hold.
-    Lift(hold::LiftArgs),
+    Lift(hold::HoldLiftArgs),
+    /// Erase what the archive holds of the requests that somebody made; proofs of the log hold on.
+    Erase(erase::EraseArgs),
 }
 
 /// Does it.
@@ -34,5 +38,6 @@ pub async fn run(command: RetentionCommand, console: &mut Console) -> Result<Exi
         RetentionCommand::Holds(args) => list::run(args, console).await,
         RetentionCommand::Hold(args) => hold::run(args, console).await,
         RetentionCommand::Lift(args) => hold::lift(args, console).await,
+        RetentionCommand::Erase(args) => erase::run(args, console).await,
     }
 }
