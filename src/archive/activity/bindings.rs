@@ -16,6 +16,7 @@ use crate::core::activity::bindings::{BindingUse, PRECISION};
 use crate::core::activity::reason::NamedBinding;
 use crate::core::activity::told::ToldBindings;
 use crate::core::activity::verdict::UnknownUse;
+use crate::core::record::keeping::{ACTIVITY_DAYS, kept_since};
 
 /// Most rows of a cluster: a binding and a user each.
 pub const MOST_USES: i64 = 20_000;
@@ -60,7 +61,9 @@ fn keep(cluster: &str, key: &str, one: &BindingUse) -> Statement {
         Some(by) => (word(by.kind), by.namespace.as_deref().unwrap_or_default(), by.name.as_str()),
         None => ("", "", ""),
     };
-    let texts = [cluster, key, kind, namespace, name, &one.user].map(text_value);
+    // PostgreSQL has no zero character, and who is called so must not keep a delivery back.
+    let user = one.user.replace('\0', "\u{fffd}");
+    let texts = [cluster, key, kind, namespace, name, &user].map(text_value);
     statement(sql, texts.into_iter().chain([micros(one.hour)]))
 }
 
@@ -93,16 +96,18 @@ pub fn all_uses(cluster: &str) -> Statement {
     statement(sql, [text_value(cluster)])
 }
 
-/// What is told of them; `heard`: since when all audit logs arrive, or why not.
+/// What is told of them now; `heard`: since when all audit logs arrive, or why not. Of the time before uses are kept, nothing is
+/// known.
 pub fn told(
     cluster: &str,
     heard: Result<Timestamp, UnknownUse>,
     since: &[FoundRow],
     uses: &[FoundRow],
+    now: Timestamp,
 ) -> ToldBindings {
     // Before the first mark of the canary nothing is heard.
     let looked_for = since.first().and_then(|row| time(row, 0)).ok_or(UnknownUse::Unheard);
-    let both = heard.and_then(|heard| Ok(heard.max(looked_for?)));
+    let both = heard.and_then(|heard| Ok(heard.max(looked_for?).max(kept_since(ACTIVITY_DAYS, now))));
     let read = |row: &FoundRow| {
         let by = kind(text(row, 0)).map(|kind| NamedBinding {
             kind,

@@ -16,7 +16,7 @@ use crate::core::activity::deed::DeedKind;
 use crate::core::activity::explained::{SuspectWrite, Unexplained};
 use crate::core::activity::names::ObjectNames;
 use crate::core::activity::summary::{RowKind, SummaryRow};
-use crate::core::record::keeping::FINDING_DAYS;
+use crate::core::record::keeping::{ACTIVITY_DAYS, FINDING_DAYS};
 
 /// A row that was found.
 pub type FoundRow = Vec<BoundValue>;
@@ -367,7 +367,7 @@ pub fn purges(now: Timestamp) -> Vec<Statement> {
         ("fleet WHERE until_at", HEARD_DAYS),
         ("open_stream WHERE at", STREAM_DAYS),
         ("unexplained WHERE due", i64::from(FINDING_DAYS)),
-        ("binding_use WHERE hour", HEARD_DAYS),
+        ("binding_use WHERE hour", i64::from(ACTIVITY_DAYS)),
     ];
     let timed = timed.map(|(place, days)| statement(&format!("DELETE FROM {place} < $1"), [before(days)]));
     of_unknown.into_iter().chain(timed).collect()

@@ -189,10 +189,11 @@ impl ArchiveStore {
     pub async fn binding_uses(&self, cluster: &str) -> Result<ToldBindings, StoreError> {
         let runs = self.rows(vec![tables::all_runs(RunTable::Heard, cluster)]).await?;
         let fleet = self.rows(vec![tables::all_runs(RunTable::Fleet, cluster)]).await?;
-        let heard = heard_feed(&runs, &fleet).since(Clock::wall().now());
+        let now = Clock::wall().now();
+        let heard = heard_feed(&runs, &fleet).since(now);
         let since = self.rows(vec![bindings::since(cluster)]).await?;
         let uses = self.rows(vec![bindings::all_uses(cluster)]).await?;
-        Ok(bindings::told(cluster, heard, &since, &uses))
+        Ok(bindings::told(cluster, heard, &since, &uses, now))
     }
 
     /// Writes all of these, or nothing. False: nothing, by the rule.
