@@ -131,6 +131,9 @@ mod tests {
         assert_eq!(feed(&[run(0, 4000), run(5000, 9000)], &[whole], 2).since(at(9000)), Ok(at(5010)));
         assert_eq!(feed(&[whole], &[whole], 2).since(at(9071)), Err(UnknownUse::Silence { heard: 0, servers: 2 }));
         assert_eq!(feed(&[whole], &[], 2).since(at(9000)), Err(UnknownUse::Silence { heard: 1, servers: 2 }));
+        let mut third = feed(&[whole], &[whole], 2);
+        third.runs.insert("c".to_owned(), vec![run(50, 9000)]);
+        assert_eq!(third.since(at(9000)), Ok(at(10)), "the first of them counts");
         assert_eq!(HeardFeed::default().since(at(9000)), Err(UnknownUse::ServersUnknown));
     }
 }

@@ -123,6 +123,30 @@ mod tests {
     }
 
     #[test]
+    fn a_binding_that_is_younger_than_the_time_had_no_chance() {
+        let mut young = binding("shop", "b", "edit", &["User/alice"]);
+        young.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(89)));
+        assert!(found(&young, &uses(91)).is_empty());
+        young.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(90)));
+        assert_eq!(found(&young, &uses(91)), ["alice"]);
+    }
+
+    #[test]
+    fn what_no_event_names_a_binding_for_is_left_out_of_a_rule() {
+        let rule = PolicyRule {
+            verbs: ["get", "bind", "use", "*", "impersonate"].map(str::to_owned).into(),
+            api_groups: Some(["", "coordination.k8s.io"].map(str::to_owned).into()),
+            resources: Some(["pods", "nodes/proxy", "deployments/finalizers"].map(str::to_owned).into()),
+            non_resource_urls: Some(vec!["/logs".to_owned()]),
+            resource_names: None,
+        };
+        let shown = with_trace(&rule);
+        assert_eq!(shown.verbs, ["get", "*", "impersonate"]);
+        assert_eq!(shown.api_groups, Some(vec![String::new()]));
+        assert_eq!((shown.resources, shown.non_resource_urls), (Some(vec!["pods".to_owned()]), None));
+    }
+
+    #[test]
     fn each_of_a_binding_is_judged_by_their_own_calls_and_a_group_by_those_of_anybody() {
         let two = binding("shop", "b", "edit", &["User/alice", "User/bob", "ServiceAccount/shop/strong"]);
         assert_eq!(found(&two, &used(&two, &[("alice", ago(5))])), ["bob"]);

@@ -130,5 +130,15 @@ mod tests {
         let extra = vec![rule("get,list", "", "pods", &[])];
         let told = found(vec![grants("view", extra, 12, "list")]);
         assert_eq!(told[0].severity, RiskLevel::Low);
+        let as_bad = vec![rule("get,list", "", "secrets", &[]), rule("list", "", "pods", &[])];
+        let mut same = grants("reads", as_bad, 12, "list");
+        for grant in &mut same.past {
+            let right = UsedRight { group: String::new(), resource: "secrets".to_owned(), verb: "list".to_owned() };
+            grant.calls = GrantCalls::Seen(vec![UsedCall { right, names: ObjectNames::default() }]);
+        }
+        let told = found(vec![same]);
+        let (_, rules) = told[0].narrower().next().unwrap();
+        assert!(rules.risk_before.level > RiskLevel::Low, "{rules:?}");
+        assert_eq!((told[0].severity, rules.risk_after.level), (RiskLevel::Low, rules.risk_before.level));
     }
 }
