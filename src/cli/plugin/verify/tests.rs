@@ -266,7 +266,7 @@ mod attacks {
         rewritten(&mut log, 1, true);
         let folder = LogFolder::of(&log);
         assert_eq!(folder.verdict(&log, &[]).walked.findings, []);
-        assert!(folder.verdict(&log, &[]).unproven.iter().any(|what| *what == LogUnproven::Truth));
+        assert!(folder.verdict(&log, &[]).unproven.contains(&LogUnproven::Truth));
         // A head elsewhere: seen.
         assert_eq!(roots(&folder.verdict(&log, &[honest.1]).walked.findings), 1);
         // Signed checkpoint whose key is out of reach: seen.
