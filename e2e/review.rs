@@ -158,6 +158,7 @@ async fn starts(reviewed: &Reviewed<'_>) {
     }
     assert_eq!(call(cluster, GRETA, "GET", "", &json!({})).await.unwrap()["items"], json!([]));
     greta.done(&[&here[..], &["--yes"]].concat()).await;
+    completes(reviewed).await;
     let (_, err) = greta.ends(&[&here[..], &["--yes"]].concat(), 1).await;
     assert!(err.contains("there is a campaign \"h2\" already"), "{err}");
     start["name"] = json!("direct");
@@ -165,6 +166,24 @@ async fn starts(reviewed: &Reviewed<'_>) {
     let direct = direct.body(start.to_string().into_bytes()).expect("a request");
     let forged = reviewed.archive.client("any").request_text(direct).await;
     assert!(matches!(forged, Err(kube::Error::Api(status)) if status.code == 401), "past the API server");
+}
+
+/// A shell offers the campaigns that somebody sees, and none where a new one is named; the archive counts them.
+async fn completes(reviewed: &Reviewed<'_>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().display().to_string();
+    reviewed.plugin(GRETA).done(&["completion", "install", "--dir", &dir]).await;
+    let completer = folder.path().join("kubectl_complete-daypass");
+    for (user, words, offered) in [
+        (GRETA, ["review", "show", ""], "h2\t2 of 2 open\n:36\n"),
+        (GRETA, ["report", "review", "h"], "h2\t2 of 2 open\n:36\n"),
+        (GRETA, ["review", "start", ""], ":4\n"),
+        (MALLORY, ["review", "show", ""], ":36\n"),
+    ] {
+        assert_eq!(reviewed.plugin(user).through(&completer).done(&words).await, offered, "{words:?}");
+    }
+    let told = reviewed.archive.told().await;
+    assert!(["campaigns_open", "campaign_items_overdue"].iter().all(|name| told.contains(name)), "{told}");
 }
 
 /// Nobody decides who is no owner, or on their own; whatever their headers say.

@@ -69,8 +69,8 @@ pub const OF_FEEDS: [&str; 10] = [
     "daypass_tail_files_finished_total",
 ];
 
-/// What /metrics of the archive has of its log and of audit events.
-pub const OF_ARCHIVE: [&str; 8] = [
+/// What /metrics of the archive has of its log, of audit events and of review campaigns.
+pub const OF_ARCHIVE: [&str; 10] = [
     "daypass_archive_log_size",
     "daypass_archive_log_signed_timestamp_seconds",
     "daypass_archive_log_held_timestamp_seconds",
@@ -79,6 +79,8 @@ pub const OF_ARCHIVE: [&str; 8] = [
     "daypass_archive_audit_heard_timestamp_seconds",
     "daypass_archive_audit_lag_seconds",
     "daypass_archive_unexplained_writes_total",
+    "daypass_archive_campaigns_open",
+    "daypass_archive_campaign_items_overdue",
 ];
 
 /// What Prometheus is asked for them: the histograms by their parts.

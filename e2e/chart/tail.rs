@@ -26,8 +26,12 @@ fn arguments(objects: &[Value]) -> String {
 
 pub async fn has_no_right_and_reads_one_folder(control_plane: Arc<ControlPlane>) {
     // As an upgrade renders it that reuses the values of a chart which knew nothing of audit events.
-    for former in ["archive.audit=null", "archive.enabled=true,archive.audit=null,archive.activity=null"] {
-        let objects = render(&control_plane, &["--skip-schema-validation", "--set", former]).await;
+    for former in [
+        "archive.audit=null",
+        "archive.enabled=true,archive.audit=null,archive.activity=null",
+        "archive.audit.tail=null",
+    ] {
+        let objects = render(&control_plane, &["--set", former]).await;
         assert!(find(&objects, "DaemonSet", "").is_none() && !self_guard(&objects).contains(DAEMON_SETS), "{former}");
     }
     let none = render(&control_plane, &["--set", "archive.enabled=true"]).await;
@@ -117,6 +121,11 @@ async fn refusals(control_plane: &ControlPlane) {
         (with(json!({ "token": "x" })), format!("{at}': additional properties 'token' not allowed")),
         ("archive.audit.tail.log=\"/audit.log\"".to_owned(), "at '/archive/audit/tail/log'".to_owned()),
         ("archive.audit.tail.log=\"/var/../etc/x\"".to_owned(), "at '/archive/audit/tail/log'".to_owned()),
+        (
+            "archive.audit.enabled=\"yes\"".to_owned(),
+            "at '/archive/audit/enabled': got string, want boolean".to_owned(),
+        ),
+        ("archive.audit.tails={}".to_owned(), "at '/archive/audit': additional properties 'tails' not".to_owned()),
         ("archive.audit.tail.runAsUser=-1".to_owned(), "at '/archive/audit/tail/runAsUser'".to_owned()),
     ] {
         let args = ["template", "daypass", &chart(), "--set", "archive.enabled=true", "--set-json", &value];

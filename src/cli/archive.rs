@@ -27,7 +27,7 @@ use crate::archive::log::keeper::{DoneAt, LogKeeper};
 use crate::archive::log::signer::{LogSigner, SigningFault};
 use crate::archive::server::door::ArchiveDoor;
 use crate::archive::server::figures::ArchiveFigures;
-use crate::archive::server::{self, ArchiveDesk};
+use crate::archive::server::{self, ArchiveDesk, overdue};
 use crate::archive::store::postgres::PostgresStore;
 use crate::archive::store::search::Search;
 use crate::archive::store::sqlite::SqliteStore;
@@ -169,7 +169,7 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     };
     let writers = RecordWriters { clusters: at_home(args.writer), others: believed.clusters };
     let feeders = AuditFeeders { accounts: at_home(args.feeder), others: believed.feeders, feeds: believed.feeds };
-    let keeping = believed.keeping;
+    let (keeping, cluster) = (believed.keeping, home.clone());
     let desk = ArchiveDesk {
         store: store.clone(),
         client: client.clone(),
@@ -186,7 +186,8 @@ async fn run_on(args: ArchiveArgs) -> Result<(), ArchiveEnd> {
     tokio::select! {
         () = door.clone().serve(calls, server::routes(desk), stop) => Ok(()),
         () = sweep::follow(store.clone(), keeping) => Ok(()),
-        served = axum::serve(probed, probe_routes(store, figures)) => Ok(served.map_err(NoListener::on(args.probes))?),
+        () = overdue::follow(&store, &cluster, &figures) => Ok(()),
+        served = axum::serve(probed, probe_routes(store.clone(), figures.clone())) => Ok(served.map_err(NoListener::on(args.probes))?),
         () = certificate.follow(LOOKS) => Ok(()),
         () = follow(&door, &client) => Ok(()),
         () = kept => Ok(()),

@@ -59,6 +59,16 @@ pub fn names(cluster: &str) -> Statement {
     )
 }
 
+/// Names of campaigns that nobody has closed, the latest first.
+pub fn open(cluster: &str) -> Statement {
+    statement(
+        "SELECT campaign FROM campaign_entry s WHERE cluster = $1 AND kind = 'Started' AND NOT EXISTS (SELECT 1
+         FROM campaign_entry c WHERE c.cluster = s.cluster AND c.campaign = s.campaign AND c.kind = 'Closed')
+         ORDER BY at DESC, campaign LIMIT $2",
+        [text(cluster), BoundValue::Number(LISTED)],
+    )
+}
+
 /// What this digest is of.
 pub fn body_of(digest: &str) -> Statement {
     statement("SELECT body FROM campaign_text WHERE digest = $1", [text(digest)])

@@ -28,6 +28,23 @@ pub struct ArchiveFigures {
     unexplained: Family<FindingLabels, Counter>,
     feeds: FeedFigures,
     log: LogFigures,
+    reviews: ReviewFigures,
+}
+
+/// What is left to do in the campaigns of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReviewsLeft {
+    /// Campaigns that nobody has closed.
+    pub open: u64,
+    /// Items of these without a decision that counts, although it was due.
+    pub overdue: u64,
+}
+
+/// Gauges of the same.
+#[derive(Clone, Default)]
+struct ReviewFigures {
+    open: Gauge,
+    overdue: Gauge,
 }
 
 /// What feeds bring.
@@ -99,7 +116,7 @@ impl Default for ArchiveFigures {
             "Writes that no record explains, when they are told",
             unexplained.clone(),
         );
-        let feeds = FeedFigures::registered(&mut registry);
+        let (feeds, reviews) = (FeedFigures::registered(&mut registry), ReviewFigures::registered(&mut registry));
         let log = LogFigures::registered(&mut registry);
         Self {
             registry: Arc::new(registry),
@@ -113,6 +130,7 @@ impl Default for ArchiveFigures {
             unexplained,
             feeds,
             log,
+            reviews,
         }
     }
 }
@@ -128,7 +146,23 @@ impl FeedFigures {
     }
 }
 
+impl ReviewFigures {
+    fn registered(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register("campaigns_open", "Review campaigns that nobody has closed", this.open.clone());
+        let help = "Items of open campaigns without a decision that counts, although it was due";
+        registry.register("campaign_items_overdue", help, this.overdue.clone());
+        this
+    }
+}
+
 impl ArchiveFigures {
+    /// So much is left to do in campaigns.
+    pub fn reviewing(&self, left: ReviewsLeft) {
+        self.reviews.open.set(i64::try_from(left.open).unwrap_or(i64::MAX));
+        self.reviews.overdue.set(i64::try_from(left.overdue).unwrap_or(i64::MAX));
+    }
+
     /// So many records came, and this became of their requests.
     pub fn delivered(&self, records: usize, answers: &[ChainAnswer]) {
         self.delivered.inc_by(records as u64);

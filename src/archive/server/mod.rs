@@ -17,6 +17,7 @@ pub mod figures;
 pub mod keeping;
 pub mod log;
 mod noted;
+pub mod overdue;
 pub mod query;
 pub mod reading;
 pub mod reads;

@@ -53,6 +53,15 @@ impl ArchiveStore {
         let rows = self.rows(vec![tables::names(cluster)]).await?;
         Ok(rows.iter().map(|row| text(row, 0).to_owned()).collect())
     }
+
+    /// Names of the latest campaigns of a cluster that nobody has closed, the latest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open_campaigns(&self, cluster: &str) -> Result<Vec<String>, StoreError> {
+        let rows = self.rows(vec![tables::open(cluster)]).await?;
+        Ok(rows.iter().map(|row| text(row, 0).to_owned()).collect())
+    }
 }
 
 /// The text that a line names. One that cannot be read names none, which whoever reads the campaign finds.

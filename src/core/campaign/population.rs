@@ -13,21 +13,16 @@ use serde_json::Value;
 use crate::api::campaign::{ItemHolder, ItemKind, ItemObject, OwnedItem, ReviewItem};
 use crate::api::keys;
 use crate::api::policy::AccessPolicy;
-use crate::api::record::canonical;
+use crate::api::record::{canonical, digest};
 use crate::api::request::{AccessRequest, BindingKind};
 use crate::api::subject::{RoleKind, Subject, SubjectKind};
+use crate::core::insight::bound::{comes_with_cluster, holder};
+use crate::core::insight::finding::Holder;
 use crate::core::rbac::binding::Observed;
-use crate::core::report::who::{as_subject, bound_role, bound_subject};
+use crate::core::report::who::{KnownRoles, as_subject, bound_role, bound_subject};
 
 /// Access that runs for so long is reviewed like standing access.
 pub const LONG: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Label of what the API server itself binds.
-const BOOTSTRAPPING: &str = "kubernetes.io/bootstrapping";
-/// Prefix of users that are parts of the cluster.
-const SYSTEM: &str = "system:";
-
-/// Digests of rules, by the namespace of a role, which a ClusterRole has none of, and its name.
-pub type RoleDigests = BTreeMap<(Option<String>, String), String>;
 
 /// What could be read of a cluster.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +30,8 @@ pub struct PopulationSeen {
     pub bindings: Vec<Observed>,
     pub requests: Vec<AccessRequest>,
     pub policies: Vec<AccessPolicy>,
-    pub roles: RoleDigests,
+    /// The rules of each role that there is.
+    pub roles: KnownRoles,
     pub owners: KnownOwners,
     /// Whether service accounts and parts of the cluster are reviewed too, and not people alone.
     pub accounts: bool,
@@ -92,7 +88,7 @@ impl KnownOwners {
 impl PopulationSeen {
     /// The items, each with its owners.
     pub fn items(&self) -> Vec<OwnedItem> {
-        let standing = self.bindings.iter().filter(|binding| is_of_others(binding)).flat_map(|b| self.bound(b));
+        let standing = self.bindings.iter().filter(|binding| binding.is_of_others()).flat_map(|b| self.bound(b));
         let running = self.requests.iter().filter_map(|request| self.asked(request));
         let policies = self.policies.iter().map(|policy| self.policy(policy));
         let mut items: Vec<OwnedItem> = standing.chain(running).chain(policies).collect();
@@ -109,20 +105,21 @@ impl PopulationSeen {
             BindingKind::RoleBinding => object("RoleBinding", &binding.metadata),
             BindingKind::ClusterRoleBinding => object("ClusterRoleBinding", &binding.metadata),
         };
-        let of_role = namespace.filter(|_| role.kind == RoleKind::Role).map(str::to_owned);
-        let rules = self.roles.get(&(of_role, role.name.clone())).cloned();
+        let rules = self.roles.rules(namespace.filter(|_| role.kind == RoleKind::Role), &role.name);
+        let written = rules.map(|rules| digest(canonical(&rules).as_bytes()));
         let holders = binding
             .subjects
             .iter()
             .filter_map(|subject| bound_subject(subject, namespace))
-            .filter(|subject| self.is_reviewed(subject));
+            .filter(|subject| self.is_reviewed(subject))
+            .filter(|subject| !comes_with_cluster(binding, subject, rules.unwrap_or_default()));
         let item = |subject: Subject| OwnedItem {
             item: ReviewItem {
                 kind: ItemKind::StandingAccess,
                 object: object.clone(),
                 holder: Some(ItemHolder { subject, uid: None }),
                 role: Some(role.clone()),
-                rules: rules.clone(),
+                rules: written.clone(),
                 namespaces: namespace.map(str::to_owned).into_iter().collect(),
                 until: None,
                 text: None,
@@ -133,13 +130,10 @@ impl PopulationSeen {
     }
 
     fn is_reviewed(&self, subject: &Subject) -> bool {
-        let is_account = match subject.kind {
-            SubjectKind::ServiceAccount => true,
-            // Somebody may have written an account as a user.
-            SubjectKind::User => subject.name.starts_with(SYSTEM),
-            SubjectKind::Group => subject.name.starts_with("system:serviceaccounts"),
-        };
-        self.accounts || !is_account
+        // Whoever asks without a login may be a person.
+        let is_of_people =
+            matches!(holder(subject), Some(Holder::Person | Holder::Group | Holder::Everybody | Holder::Anonymous));
+        self.accounts || is_of_people
     }
 
     fn asked(&self, request: &AccessRequest) -> Option<OwnedItem> {
@@ -186,13 +180,6 @@ impl PopulationSeen {
             owners: self.owners.of(annotations.and_then(|all| all.get(keys::OWNER)), None),
         }
     }
-}
-
-/// Whether a binding is of nobody who binds by itself: neither Daypass nor the API server.
-fn is_of_others(binding: &Observed) -> bool {
-    let labels = binding.metadata.labels.as_ref();
-    let is_of_cluster = labels.is_some_and(|labels| labels.contains_key(BOOTSTRAPPING));
-    !is_of_cluster && binding.request_uid().is_none() && !binding.is_self_binding()
 }
 
 fn object(kind: &str, metadata: &ObjectMeta) -> ItemObject {

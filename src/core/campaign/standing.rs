@@ -48,6 +48,11 @@ impl Campaign {
         counts
     }
 
+    /// How many of its items have no decision that counts although it was due; of one that is closed, none.
+    pub fn overdue(&self, now: Timestamp) -> u32 {
+        if self.closed.is_some() || now <= self.due { 0 } else { self.counts(|_| true, now).open }
+    }
+
     /// When it is judged: now, or for good when it was closed.
     pub fn judged_at(&self, now: Timestamp) -> Timestamp {
         self.closed.as_ref().map_or(now, |closing| closing.at)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, PolicyRule, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -17,9 +17,11 @@ use crate::api::campaign::{
     LookAsked, OwnedItem, ReviewItem,
 };
 use crate::api::policy::AccessPolicy;
+use crate::api::record::{canonical, digest};
 use crate::api::subject::{Identity, Subject};
 use crate::core::laws::fixtures::{group, noon, request, user};
 use crate::core::rbac::binding::Observed;
+use crate::core::report::who::{KnownRoles, KnownRules};
 
 /// Somebody in these groups.
 pub fn person(username: &str, groups: &[&str]) -> Identity {
@@ -283,10 +285,14 @@ fn the_population_is_what_people_hold_by_others_or_for_long_and_each_policy() {
         binding(json!({ "metadata": { "name": "devs", "namespace": "shop", "uid": "1" }, "roleRef": role,
             "subjects": [subject("User", "alice"), subject("Group", "dev"), robot, subject("User", "alice")] })),
         wide(json!({ "metadata": { "name": "root", "uid": "2" }, "roleRef": role,
-            "subjects": [subject("Group", "system:authenticated"), subject("User", "system:kube-scheduler")] })),
+            "subjects": [subject("Group", "system:authenticated"), subject("User", "system:kube-scheduler"),
+                subject("User", "system:anonymous")] })),
+        wide(json!({ "metadata": { "name": "cluster-admin", "uid": "5" }, "roleRef": role,
+            "subjects": [subject("Group", "system:masters"), subject("User", "eve")] })),
+        // Whoever writes a binding may write that label.
         wide(
             json!({ "metadata": { "name": "own", "uid": "3", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } },
-            "roleRef": role, "subjects": [subject("Group", "system:masters")] }),
+            "roleRef": role, "subjects": [subject("User", "mallory")] }),
         ),
         binding(json!({ "metadata": { "name": "daypass-x", "namespace": "shop", "uid": "4", "labels": {
             "app.kubernetes.io/managed-by": "daypass", "daypass.dev/request-uid": "x" } },
@@ -311,6 +317,10 @@ fn the_population_is_what_people_hold_by_others_or_for_long_and_each_policy() {
         "spec": { "scope": { "namespaces": ["shop"] } },
     }))
     .unwrap();
+    let rules: Vec<PolicyRule> =
+        serde_json::from_value(json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }])).unwrap();
+    let mut roles = KnownRoles::default();
+    roles.insert(None, "edit".to_owned(), KnownRules::Rules(rules.clone()));
     let owners = KnownOwners {
         namespaces: [("shop".to_owned(), "group/shopkeepers".to_owned())].into(),
         others: vec![user("admin")],
@@ -319,7 +329,7 @@ fn the_population_is_what_people_hold_by_others_or_for_long_and_each_policy() {
         bindings,
         requests: vec![weekly, grant("long", 7), grant("short", 6)],
         policies: vec![policy],
-        roles: [((None, "edit".to_owned()), "sha256:e".to_owned())].into(),
+        roles,
         owners,
         accounts: false,
     };
@@ -340,13 +350,16 @@ fn the_population_is_what_people_hold_by_others_or_for_long_and_each_policy() {
         "LongAccess long User/alice by Group/shopkeepers",
         "Policy shop  by User/carol Group/sre",
         "RecurringAccess weekly User/alice by Group/shopkeepers",
+        "StandingAccess cluster-admin User/eve by User/admin",
         "StandingAccess devs Group/dev by Group/shopkeepers",
         "StandingAccess devs User/alice by Group/shopkeepers",
+        "StandingAccess own User/mallory by User/admin",
         "StandingAccess root Group/system:authenticated by User/admin",
+        "StandingAccess root User/system:anonymous by User/admin",
     ];
     assert_eq!(told(&seen), people);
     let standing = seen.items().into_iter().find(|owned| owned.item.kind == ItemKind::StandingAccess).unwrap();
-    assert_eq!(standing.item.rules.as_deref(), Some("sha256:e"));
+    assert_eq!(standing.item.rules.as_deref(), Some(digest(canonical(&rules).as_bytes()).as_str()));
     assert!(!serde_json::to_string(&seen.items()).unwrap().contains("requester"), "who asks is the holder");
     let all = told(&PopulationSeen { accounts: true, ..seen });
     let accounts: Vec<&String> = all.iter().filter(|line| !people.contains(&line.as_str())).collect();

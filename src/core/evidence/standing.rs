@@ -36,7 +36,7 @@ pub static STANDING: TableSchema = TableSchema {
 
 /// The rows of these bindings, sorted; `uses`: when they were last used, where that is known.
 pub fn standing(bindings: &[Observed], uses: Option<&BindingUses>) -> EvidenceTable {
-    let of_others = bindings.iter().filter(|binding| binding.request_uid().is_none() && !binding.is_self_binding());
+    let of_others = bindings.iter().filter(|binding| binding.is_of_others());
     let mut rows: Vec<Vec<String>> =
         of_others.flat_map(|binding| binding.subjects.iter().map(|subject| row(binding, subject, uses))).collect();
     rows.sort();

@@ -60,7 +60,7 @@ pub struct BoundHolder {
 /// All standing rights that are looked at: of bindings that Daypass did not make.
 pub fn standing(seen: &ClusterSeen) -> Vec<BoundRole<'_>> {
     let bindings = seen.role_bindings.iter().flatten().chain(seen.cluster_role_bindings.iter().flatten());
-    let others = bindings.filter(|binding| binding.request_uid().is_none() && !binding.is_self_binding());
+    let others = bindings.filter(|binding| binding.is_of_others());
     others.filter_map(|binding| BoundRole::of(binding, seen)).collect()
 }
 
@@ -186,6 +186,15 @@ fn is_default(binding: &Observed, who: &Subject, risk: &Risk) -> bool {
     let made = labels.and_then(|labels| labels.get(BOOTSTRAPPING.0)).is_some_and(|value| value == BOOTSTRAPPING.1);
     let controllers = who.kind == SubjectKind::ServiceAccount && who.namespace.as_deref() == Some(KUBE_SYSTEM);
     made && controllers && name.starts_with(KEPT) && binding.role.name.starts_with(KEPT)
+}
+
+/// Whether a binding with these rules gives a subject no more than what every cluster comes with.
+pub fn comes_with_cluster(binding: &Observed, who: &Subject, rules: &[PolicyRule]) -> bool {
+    let extent = match binding.kind {
+        BindingKind::RoleBinding => Extent::Namespaces,
+        BindingKind::ClusterRoleBinding => Extent::Cluster,
+    };
+    is_default(binding, who, &risk(rules, extent))
 }
 
 /// Whether it is an account of Daypass itself.

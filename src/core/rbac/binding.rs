@@ -75,6 +75,11 @@ impl Observed {
             .is_some_and(|name| name.starts_with(NAME_PREFIX) && name.ends_with(SELF_BINDING_SUFFIX))
     }
 
+    /// Whether Daypass did not make it: what it gives is standing access.
+    pub fn is_of_others(&self) -> bool {
+        self.request_uid().is_none() && !self.is_self_binding()
+    }
+
     /// UID of the request that it says it belongs to, when it carries our mark.
     pub fn request_uid(&self) -> Option<&str> {
         request_uid(&self.metadata)

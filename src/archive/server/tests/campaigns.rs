@@ -5,6 +5,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use super::super::overdue;
 use super::{OpenArchive, shown};
 use crate::api::campaign::{CampaignStart, ItemVerdict, ShownCampaign};
 use crate::api::delivery::MOST_BYTES;
@@ -146,6 +147,31 @@ async fn what_was_shown_before_and_what_is_closed_is_not_decided_on() {
         .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().map(str::to_owned))
         .collect();
     assert_eq!(kinds, ["Started", "Looked", "Decided", "Closed"]);
+}
+
+#[tokio::test]
+async fn what_is_left_to_decide_is_counted_until_somebody_closes_the_campaign() {
+    let archive = OpenArchive::start().await;
+    let left = async |hours: i64| {
+        let now = Clock::wall().now() + k8s_openapi::jiff::SignedDuration::from_hours(hours);
+        let left = overdue::left(&archive.store, "here", now).await.unwrap();
+        archive.figures.reviewing(left);
+        (left.open, left.overdue)
+    };
+    assert_eq!(left(2).await, (0, 0));
+    assert_eq!(archive.as_user("carol", Method::POST, "", &coming("h2")).await.0, 201);
+    assert_eq!((left(0).await, left(2).await), ((1, 0), (1, 3)), "nothing is overdue before it is due");
+    assert_eq!(archive.decide("bob", "alice", ItemVerdict::Confirm).await.0, 200);
+    assert_eq!(left(2).await, (1, 2));
+    assert_eq!(overdue::left(&archive.store, "there", Clock::wall().now()).await.unwrap().open, 0);
+    let text = archive.figures.text().unwrap();
+    for line in ["campaigns_open 1", "campaign_items_overdue 2"] {
+        assert!(text.contains(&format!("\ndaypass_archive_{line}\n")), "{line} in {text}");
+    }
+    let last = archive.campaign_for("carol").await.last;
+    let close = json!({ "acknowledged": "seen", "last": last });
+    assert_eq!(archive.as_user("carol", Method::PUT, "/h2/close", &close).await.0, 200);
+    assert_eq!(left(2).await, (0, 0));
 }
 
 #[tokio::test]

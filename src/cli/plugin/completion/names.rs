@@ -12,6 +12,7 @@ use kube::{Api, ResourceExt};
 use super::candidate::Candidate;
 use super::line::CursorOnLine;
 use super::sources::{NameSource, RequestsMeant};
+use crate::api::campaign::ShownCampaign;
 use crate::api::policy::Effect;
 use crate::api::request::{AccessRequest, ReviewVerdict};
 use crate::api::subject::{Identity, RoleKind, RoleName};
@@ -22,6 +23,7 @@ use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::identity::caller;
 use crate::cli::plugin::reach;
 use crate::cli::plugin::requests::{self, Where};
+use crate::cli::plugin::review::calls;
 use crate::cli::plugin::see::words;
 use crate::cli::plugin::seen::{PoliciesRead, decodable};
 use crate::core::decision::protected::USUAL_RELEASE;
@@ -75,6 +77,7 @@ impl NamesWanted {
             NameSource::Roles => self.roles(&cluster).await,
             NameSource::Policies => policies(&cluster).await,
             NameSource::Routes => Ok(self.routes(&cluster).await),
+            NameSource::Campaigns => campaigns(&cluster).await,
             NameSource::Contexts => Ok(Vec::new()),
         }
     }
@@ -194,6 +197,16 @@ async fn namespaces(cluster: &Cluster, connection: &Connection) -> Vec<Candidate
         }
     };
     names.into_iter().map(|name| Candidate::new(name, "")).collect()
+}
+
+/// The latest, each with how much of it is left to decide.
+async fn campaigns(cluster: &Cluster) -> Result<Vec<Candidate>, PluginError> {
+    let about = |campaign: &ShownCampaign| match &campaign.closed {
+        Some(_) => "closed".to_owned(),
+        None => format!("{} of {} open", campaign.counts.open, campaign.counts.items),
+    };
+    let all = calls::list(cluster).await?;
+    Ok(all.into_iter().map(|campaign| Candidate::new(campaign.name.clone(), about(&campaign))).collect())
 }
 
 async fn policies(cluster: &Cluster) -> Result<Vec<Candidate>, PluginError> {

@@ -36,6 +36,8 @@ pub enum NameSource {
     Contexts,
     /// Those that the notifier sends by.
     Routes,
+    /// Review campaigns that the caller sees.
+    Campaigns,
 }
 
 /// Which requests a command is for.
@@ -73,7 +75,8 @@ const OF_COMMANDS: [(&str, &str, NameSource); 15] = [
     ("notify test", "route", NameSource::Routes),
 ];
 /// Arguments that mean the same in every command.
-const EVERYWHERE: [(&str, NameSource); 10] = [
+const EVERYWHERE: [(&str, NameSource); 11] = [
+    ("campaign", NameSource::Campaigns),
     ("namespace", NameSource::Namespaces),
     ("namespaces", NameSource::Namespaces),
     ("watch_namespaces", NameSource::Namespaces),
@@ -86,8 +89,7 @@ const EVERYWHERE: [(&str, NameSource); 10] = [
     ("person", NameSource::Requesters),
 ];
 /// Names of values that nobody can list.
-const FREE_TEXT: [&str; 20] = [
-    "CAMPAIGN",
+const FREE_TEXT: [&str; 19] = [
     "COMMAND",
     "DURATION",
     "GROUP",
@@ -109,7 +111,7 @@ const FREE_TEXT: [&str; 20] = [
     "WINDOWS",
 ];
 /// Arguments whose value is called a name, and is of nothing that there is.
-const NEW_NAMES: [(&str, &str); 1] = [("policy init", "name")];
+const NEW_NAMES: [(&str, &str); 2] = [("policy init", "name"), ("review start", "campaign")];
 /// The same in every command.
 const NEW_NAMES_EVERYWHERE: [&str; 1] = ["tls_server_name"];
 
@@ -117,6 +119,9 @@ impl ValueSource {
     /// Of an argument of a command, which is named from the first word on, such as `policy lint`. None: nobody has said.
     pub fn of(command: &str, arg: &Arg) -> Option<Self> {
         let id = arg.get_id().as_str();
+        if NEW_NAMES.contains(&(command, id)) {
+            return Some(Self::FreeText);
+        }
         let of_command = OF_COMMANDS.iter().find(|(name, its, _)| (*name, *its) == (command, id));
         let anywhere = EVERYWHERE.iter().find(|(its, _)| *its == id);
         if let Some(source) = of_command.map(|(_, _, source)| source).or(anywhere.map(|(_, source)| source)) {
@@ -130,9 +135,7 @@ impl ValueSource {
             return Some(Self::Files);
         }
         let names = arg.get_value_names().unwrap_or_default();
-        let is_free = names.iter().any(|name| FREE_TEXT.contains(&name.as_str()))
-            || NEW_NAMES.contains(&(command, id))
-            || NEW_NAMES_EVERYWHERE.contains(&id);
+        let is_free = names.iter().any(|name| FREE_TEXT.contains(&name.as_str())) || NEW_NAMES_EVERYWHERE.contains(&id);
         is_free.then_some(Self::FreeText)
     }
 }

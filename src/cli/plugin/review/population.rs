@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 use crate::api::campaign::{ItemSight, ReviewItem, ShownCampaign};
 use crate::api::keys;
 use crate::api::policy::AccessPolicy;
-use crate::api::record::{canonical, digest};
 use crate::api::subject::Subject;
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
 use crate::cli::plugin::output::console::Console;
 use crate::cli::plugin::requests::{self, Where};
-use crate::core::campaign::population::{KnownOwners, PopulationSeen, RoleDigests};
+use crate::core::campaign::population::{KnownOwners, PopulationSeen};
 use crate::core::rbac::binding::Observed;
+use crate::core::report::who::{KnownRoles, KnownRules};
 
 /// Whose UID a cluster is told apart by.
 const KUBE_SYSTEM: &str = "kube-system";
@@ -54,11 +54,15 @@ impl PopulationReading<'_> {
             bindings.extend(wide.iter().map(Observed::from));
             policies = self.all::<AccessPolicy>("accesspolicies", Api::all(client())).await?;
         }
-        let mut roles = RoleDigests::new();
+        let mut roles = KnownRoles::default();
         let cluster_roles: Vec<ClusterRole> = self.all("clusterroles", Api::all(client())).await?;
         let here: Vec<Role> = self.namespaced("roles").await?;
-        roles.extend(cluster_roles.into_iter().map(|role| ((None, role.name_any()), rules(role.rules))));
-        roles.extend(here.into_iter().map(|role| ((role.namespace(), role.name_any()), rules(role.rules))));
+        for role in cluster_roles {
+            roles.insert(None, role.name_any(), KnownRules::Rules(role.rules.unwrap_or_default()));
+        }
+        for role in here {
+            roles.insert(role.namespace(), role.name_any(), KnownRules::Rules(role.rules.unwrap_or_default()));
+        }
         let owners = KnownOwners { namespaces: self.owners_of_namespaces().await?, others: self.owners };
         Ok(PopulationSeen { bindings, requests, policies, roles, owners, accounts: self.accounts })
     }
@@ -102,10 +106,6 @@ pub async fn uid_of(cluster: &Cluster) -> Result<String, PluginError> {
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     let namespace = cluster.call("get namespaces", api.get(KUBE_SYSTEM)).await?;
     Ok(namespace.uid().unwrap_or_default())
-}
-
-fn rules(rules: Option<Vec<PolicyRule>>) -> String {
-    digest(canonical(&rules.unwrap_or_default()).as_bytes())
 }
 
 /// What is there now of the items of a campaign that is not as it was seen last.
