@@ -382,9 +382,11 @@ async fn every_example_is_accepted(cluster: Arc<Cluster>) {
     // A PolicyTest is for `kubectl daypass policy test`, and no kind of the cluster's.
     let entries = std::fs::read_dir(&examples).expect("list the examples").map(|entry| entry.expect("an entry").path());
     let folders = entries.filter(|entry| entry.is_dir());
-    // These are applied, and more, by trials of their own; `record` and `notice` have nothing to apply.
-    let elsewhere =
-        ["fields", "gitops", "audit", "ci", "evidence", "login", "page", "people", "pictures", "record", "notice"];
+    // These are applied, and more, by trials of their own; `record`, `notice` and `witness` have nothing to apply.
+    let elsewhere = [
+        "fields", "gitops", "audit", "ci", "evidence", "login", "page", "people", "pictures", "record", "notice",
+        "witness",
+    ];
     let folders = folders.filter(|folder| !elsewhere.iter().any(|name| folder.ends_with(name)));
     let (tests, manifests): (Vec<_>, Vec<_>) = folders.partition(|folder| folder.ends_with("tests"));
     for file in tests.iter().flat_map(|folder| std::fs::read_dir(folder).expect("list the tests")) {

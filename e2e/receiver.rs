@@ -3,6 +3,7 @@
 
 mod log;
 mod outside;
+mod verified;
 mod volume;
 
 use std::time::Duration;
@@ -155,5 +156,6 @@ async fn read(cluster: &Cluster) {
     let forged = Request::get(RECORDS).header("x-remote-user", "carol").header("x-remote-group", "system:masters");
     let forged = forged.body(Vec::new()).expect("a request");
     assert_eq!(archive.archive.client("any").request_text(forged).await.map_err(code), Err(401));
-    log::is_read_by_another_program(&archive).await;
+    let key = log::is_read_by_another_program(&archive).await;
+    verified::by_who_does_not_trust_it(&archive, &key).await;
 }

@@ -36,8 +36,8 @@ impl Receiver<'_> {
     }
 }
 
-/// All that was pushed is in the log that is served to carol, and its leaves tell of nobody.
-pub async fn is_read_by_another_program(archive: &Receiver<'_>) {
+/// All that was pushed is in the log that is served to carol, and its leaves tell of nobody. The key that checks it.
+pub async fn is_read_by_another_program(archive: &Receiver<'_>) -> String {
     assert_eq!(archive.bytes(BOB, &format!("{LOG}checkpoint")).await, Err(403), "a right in one namespace");
     assert_eq!(archive.bytes(BOB, OPENINGS).await, Err(403));
     let (note, checkpoint) = eventually("both records are signed", LIMIT, async || {
@@ -75,6 +75,7 @@ pub async fn is_read_by_another_program(archive: &Receiver<'_>) {
     assert!(records.iter().any(|record| record.contains("of-bank/0")), "{openings}");
     let direct = Request::get("/log/checkpoint").body(Vec::new()).expect("a request");
     assert_eq!(archive.archive.client("any").request_text(direct).await.map_err(code), Err(401));
+    verifier
 }
 
 /// What Go's own reading of such logs says.
