@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::tables::{FoundRow, listed, micros, statement, text, text_value, time};
+use super::tables::{FoundRow, listed, micros, text, text_value, time};
 use crate::api::record::digest;
 use crate::api::request::BindingKind;
-use crate::archive::store::search::{BoundValue, Statement};
+use crate::archive::store::search::{BoundValue, Statement, statement};
 use crate::core::activity::bindings::{BindingUse, PRECISION};
 use crate::core::activity::reason::NamedBinding;
 use crate::core::activity::told::ToldBindings;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::api::activity::UseCount;
 use crate::api::record::digest;
-use crate::archive::store::search::{BoundValue, Statement};
+use crate::archive::store::search::{BoundValue, Statement, statement};
 use crate::core::activity::alive::HeardRun;
 use crate::core::activity::deed::DeedKind;
 use crate::core::activity::explained::{SuspectWrite, Unexplained};
@@ -91,10 +91,6 @@ pub fn key(request: &str, kind: &DeedKind) -> String {
 
 fn key_of(request: &str, what: &str) -> String {
     digest(format!("{request}\n{what}").as_bytes())
-}
-
-pub(super) fn statement(sql: &str, values: impl IntoIterator<Item = BoundValue>) -> Statement {
-    Statement { sql: sql.to_owned(), values: values.into_iter().collect() }
 }
 
 pub(super) fn text_value(text: &str) -> BoundValue {

@@ -5,17 +5,13 @@
 
 use crate::api::campaign::{CampaignDeed, CampaignEntry};
 use crate::api::record::digest;
-use crate::archive::store::search::{BoundValue, Statement};
+use crate::archive::store::search::{BoundValue, Statement, statement};
 
 /// Campaigns that are listed, the latest.
 const LISTED: i64 = 50;
 
 fn text(text: &str) -> BoundValue {
     BoundValue::Text(text.to_owned())
-}
-
-fn statement(sql: &str, values: impl IntoIterator<Item = BoundValue>) -> Statement {
-    Statement { sql: sql.to_owned(), values: values.into_iter().collect() }
 }
 
 /// Takes the place of something that happened; no row when it is taken.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::api::keeping::{HoldAsked, KeptHold};
 use crate::archive::intake::FoundBy;
-use crate::archive::store::search::{BoundValue, Statement};
+use crate::archive::store::search::{BoundValue, Statement, statement};
 
 /// Most requests that are erased at a time.
 pub const MOST_AT_A_TIME: usize = 200;
@@ -33,10 +33,6 @@ fn text(text: &str) -> BoundValue {
 
 fn micros(time: Timestamp) -> BoundValue {
     BoundValue::Number(time.as_microsecond())
-}
-
-fn statement(sql: &str, values: impl IntoIterator<Item = BoundValue>) -> Statement {
-    Statement { sql: sql.to_owned(), values: values.into_iter().collect() }
 }
 
 /// Keeps a hold, first, and what it names; no row when the name is taken.

@@ -55,14 +55,8 @@ impl MadeLeaf {
     /// # Errors
     /// When it is too long for one leaf, or there are no random numbers.
     pub fn of_event(event: &LogEvent) -> Result<Self, NoLeaf> {
-        let told = match event {
-            LogEvent::Heartbeat(event) => serde_json::to_value(event),
-            LogEvent::Read(event) => serde_json::to_value(event),
-            LogEvent::Hold(event) => serde_json::to_value(event),
-            LogEvent::Erasure(event) => serde_json::to_value(event),
-        };
-        let told = told.map_err(|_| LeafFault::Form)?;
-        Self::drawn(told.to_string(), |salts| event.leaf(salts))
+        let (_, told) = event.told()?;
+        Self::drawn(Value::Object(told).to_string(), |salts| event.leaf(salts))
     }
 
     fn drawn(

@@ -7,7 +7,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::leaf::MadeLeaf;
-use crate::archive::store::search::{BoundValue, Statement};
+use crate::archive::store::search::{BoundValue, Statement, statement};
 use crate::core::proof::tile::Tile;
 use crate::core::proof::tree::TreeHash;
 
@@ -17,10 +17,6 @@ pub const BACKLOG: i64 = 256;
 pub const MOST_OPENINGS: i64 = 256;
 /// How many checkpoints are told at a time.
 pub const MOST_CHECKPOINTS: i64 = 256;
-
-fn statement(sql: &str, values: impl IntoIterator<Item = BoundValue>) -> Statement {
-    Statement { sql: sql.to_owned(), values: values.into_iter().collect() }
-}
 
 /// A count or a place, which no store counts beyond 63 bits.
 fn amount(count: u64) -> BoundValue {

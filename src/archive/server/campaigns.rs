@@ -19,7 +19,7 @@ use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
 use super::door::CalledBy;
 use super::reading::version;
-use super::writing::whole;
+use super::writing::asked_in;
 use crate::api::campaign::{CampaignStart, ShownCampaign};
 use crate::api::delivery::TextLine;
 use crate::api::subject::Identity;
@@ -187,10 +187,7 @@ async fn sent<T: DeserializeOwned>(
         return Err(forbidden(&caller.username, right));
     }
     no_more(parts.uri.query(), &[])?;
-    let body = whole(body).await?;
-    let asked = serde_json::from_slice(&body)
-        .map_err(|error| FailedCall::bad(format!("body: {error}; send what kubectl daypass review sends")))?;
-    Ok((identity(caller), asked))
+    Ok((identity(caller), asked_in(body, "review").await?))
 }
 
 /// Who reads, and whether they may see all of each campaign: who may read all records or close campaigns.

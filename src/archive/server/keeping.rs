@@ -17,7 +17,7 @@ use super::ArchiveDesk;
 use super::answer::{self, FailedCall};
 use super::door::CalledBy;
 use super::reading::{admit, version};
-use super::writing::whole;
+use super::writing::asked_in;
 use crate::api::keeping::{ErasureAsked, HoldAsked, KeptHold, LiftedHold};
 use crate::core::record::keeping::{HoldRefusal, check, check_erasure, why};
 use crate::runtime::clock::Clock;
@@ -62,8 +62,7 @@ pub async fn hold(
 ) -> Result<Response, FailedCall> {
     let (parts, body) = request.into_parts();
     let by = allowed(&desk, &by, &parts.headers, attributes("create", HOLDS)).await?;
-    let asked: HoldAsked = serde_json::from_slice(&whole(body).await?)
-        .map_err(|error| FailedCall::bad(format!("body: {error}; send what kubectl daypass retention hold sends")))?;
+    let asked: HoldAsked = asked_in(body, "retention hold").await?;
     let now = Clock::wall().now();
     check(&asked, now)?;
     let hold = KeptHold { asked, at: MicroTime(now), by, lifted: None };
@@ -107,8 +106,7 @@ pub async fn erase(
 ) -> Result<Response, FailedCall> {
     let (parts, body) = request.into_parts();
     let by = allowed(&desk, &by, &parts.headers, attributes("create", ERASURES)).await?;
-    let asked: ErasureAsked = serde_json::from_slice(&whole(body).await?)
-        .map_err(|error| FailedCall::bad(format!("body: {error}; send what kubectl daypass retention erase sends")))?;
+    let asked: ErasureAsked = asked_in(body, "retention erase").await?;
     check_erasure(&asked)?;
     let told = desk.store.erase_person(&asked, &by, Clock::wall().now()).await?;
     // Whose they were is what was to be forgotten.

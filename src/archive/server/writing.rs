@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -50,6 +51,12 @@ pub(super) async fn whole(body: Body) -> Result<Bytes, FailedCall> {
         reason: "RequestEntityTooLarge",
         message: format!("body: {why}; send at most {MOST_BYTES} bytes at a time"),
     })
+}
+
+/// What a body asks for; `command`: that of the plugin which sends such.
+pub(super) async fn asked_in<T: DeserializeOwned>(body: Body, command: &str) -> Result<T, FailedCall> {
+    serde_json::from_slice(&whole(body).await?)
+        .map_err(|error| FailedCall::bad(format!("body: {error}; send what kubectl daypass {command} sends")))
 }
 
 /// `GET /v1/heads?uid=...&uid=...`: what is held of these requests of the writer's cluster.

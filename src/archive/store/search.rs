@@ -107,6 +107,11 @@ pub struct Statement {
     pub values: Vec<BoundValue>,
 }
 
+/// A statement of these words and values.
+pub fn statement(sql: &str, values: impl IntoIterator<Item = BoundValue>) -> Statement {
+    Statement { sql: sql.to_owned(), values: values.into_iter().collect() }
+}
+
 impl Statement {
     fn bind(&mut self, value: BoundValue) -> String {
         self.values.push(value);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::field::{FieldSalt, FieldSalts};
 use super::leaf::{LeafEntry, LeafFault, LeafKind};
@@ -110,6 +110,15 @@ impl LogEvent {
     /// # Errors
     /// When it is too long for one; then several of it must be made.
     pub fn leaf(&self, salts: impl FnMut() -> FieldSalt) -> Result<(LeafEntry, FieldSalts), LeafFault> {
+        let (kind, object) = self.told()?;
+        LeafEntry::of_object(kind, object, salts)
+    }
+
+    /// What it says in clear, and the kind of its leaf.
+    ///
+    /// # Errors
+    /// When it is no object.
+    pub fn told(&self) -> Result<(LeafKind, Map<String, Value>), LeafFault> {
         let (kind, value) = match self {
             Self::Heartbeat(event) => (LeafKind::Heartbeat, serde_json::to_value(event)),
             Self::Read(event) => (LeafKind::Read, serde_json::to_value(event)),
@@ -117,6 +126,6 @@ impl LogEvent {
             Self::Erasure(event) => (LeafKind::Erasure, serde_json::to_value(event)),
         };
         let Ok(Value::Object(object)) = value else { return Err(LeafFault::Form) };
-        LeafEntry::of_object(kind, object, salts)
+        Ok((kind, object))
     }
 }

@@ -3,8 +3,8 @@
 //! Owns the paths, and what it means when there is no answer. It must not decide what is done without one.
 
 use http::Request;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::item::HistoryItem;
@@ -219,6 +219,41 @@ pub async fn asked_of_archive<T>(
     let answer = cluster.call(what.clone(), ask).await;
     let nobody = answer.as_ref().is_err_and(PluginError::is_not_found) && !is_served(cluster).await?;
     if nobody { Err(PluginError::NotArchived { what }) } else { answer }
+}
+
+/// What a path of the archive answers.
+///
+/// # Errors
+/// When it refuses, or there is none.
+pub async fn got_of_archive<T: DeserializeOwned>(
+    cluster: &Cluster,
+    what: String,
+    path: &str,
+) -> Result<T, PluginError> {
+    let ask = async {
+        let question = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        cluster.client.request(question).await
+    };
+    asked_of_archive(cluster, what, ask).await
+}
+
+/// What the archive answers to something that is sent there.
+///
+/// # Errors
+/// When it refuses, or there is none.
+pub async fn sent_to_archive<T: DeserializeOwned>(
+    cluster: &Cluster,
+    what: String,
+    request: http::request::Builder,
+    body: &impl Serialize,
+) -> Result<T, PluginError> {
+    let body = serde_json::to_vec(body);
+    let ask = async {
+        let request = request.header("content-type", "application/json");
+        let body = body.map_err(kube::Error::SerdeError)?;
+        cluster.client.request(request.body(body).map_err(kube::Error::HttpError)?).await
+    };
+    asked_of_archive(cluster, what, ask).await
 }
 
 /// Whether the cluster has an archive, whatever the caller may read of it.

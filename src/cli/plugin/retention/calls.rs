@@ -11,7 +11,7 @@ use crate::api::keeping::{ErasureAsked, ErasureTold, HoldAsked, KeepingTimes, Ke
 use crate::archive::who::readers::{ERASURES, GROUP, HOLDS, RETENTION, VERSION};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
-use crate::cli::plugin::history::archived::asked_of_archive;
+use crate::cli::plugin::history::archived::{asked_of_archive, got_of_archive, sent_to_archive};
 
 #[derive(serde::Deserialize)]
 struct KeptList<T> {
@@ -73,13 +73,7 @@ async fn create<T: DeserializeOwned>(
     resource: &str,
     asked: &impl Serialize,
 ) -> Result<T, PluginError> {
-    let body = serde_json::to_vec(asked);
-    let ask = async {
-        let request = Request::post(path(resource)).header("content-type", "application/json");
-        let body = body.map_err(kube::Error::SerdeError)?;
-        cluster.client.request::<T>(request.body(body).map_err(kube::Error::HttpError)?).await
-    };
-    asked_of_archive(cluster, what("create", resource), ask).await
+    sent_to_archive(cluster, what("create", resource), Request::post(path(resource)), asked).await
 }
 
 /// Lifts a hold.
@@ -97,11 +91,8 @@ pub async fn lift(cluster: &Cluster, name: &str, reason: &str) -> Result<(), Plu
 }
 
 async fn list<T: DeserializeOwned>(cluster: &Cluster, resource: &str) -> Result<Vec<T>, PluginError> {
-    let ask = async {
-        let question = Request::get(path(resource)).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        cluster.client.request::<KeptList<T>>(question).await
-    };
-    Ok(asked_of_archive(cluster, what("list", resource), ask).await?.items)
+    let list: KeptList<T> = got_of_archive(cluster, what("list", resource), &path(resource)).await?;
+    Ok(list.items)
 }
 
 fn path(resource: &str) -> String {

@@ -4,7 +4,6 @@
 
 use http::Request;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::campaign::{CampaignStart, CloseAsked, DecisionsAsked, LookAsked, ShownCampaign};
@@ -12,7 +11,7 @@ use crate::archive::who::campaigners::{CAMPAIGNS, CLOSE, DECISIONS, LOOK};
 use crate::archive::who::readers::{GROUP, VERSION};
 use crate::cli::plugin::cluster::Cluster;
 use crate::cli::plugin::error::PluginError;
-use crate::cli::plugin::history::archived::asked_of_archive;
+use crate::cli::plugin::history::archived::{asked_of_archive, got_of_archive, sent_to_archive};
 
 /// A campaign as the archive answers with it.
 #[derive(serde::Deserialize)]
@@ -40,27 +39,13 @@ fn what(verb: &str, below: &str) -> String {
     format!("{verb} {CAMPAIGNS}{below}.{GROUP}")
 }
 
-async fn get<T: DeserializeOwned>(cluster: &Cluster, verb: &str, path: String) -> Result<T, PluginError> {
-    let ask = async {
-        let question = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        cluster.client.request(question).await
-    };
-    asked_of_archive(cluster, what(verb, ""), ask).await
-}
-
 async fn send(
     cluster: &Cluster,
     what: String,
     request: http::request::Builder,
     body: &impl Serialize,
 ) -> Result<(), PluginError> {
-    let body = serde_json::to_vec(body);
-    let ask = async {
-        let request = request.header("content-type", "application/json");
-        let body = body.map_err(kube::Error::SerdeError)?;
-        cluster.client.request::<Value>(request.body(body).map_err(kube::Error::HttpError)?).await
-    };
-    asked_of_archive(cluster, what, ask).await.map(|_| ())
+    sent_to_archive::<Value>(cluster, what, request, body).await.map(|_| ())
 }
 
 /// The latest campaigns, without their items.
@@ -68,7 +53,7 @@ async fn send(
 /// # Errors
 /// When they may not be listed.
 pub async fn list(cluster: &Cluster) -> Result<Vec<ShownCampaign>, PluginError> {
-    let list: CampaignObjects = get(cluster, "list", path(None, "")).await?;
+    let list: CampaignObjects = got_of_archive(cluster, what("list", ""), &path(None, "")).await?;
     Ok(list.items.into_iter().map(|object| object.campaign).collect())
 }
 
@@ -77,7 +62,7 @@ pub async fn list(cluster: &Cluster) -> Result<Vec<ShownCampaign>, PluginError> 
 /// # Errors
 /// When there is none for the caller.
 pub async fn shown(cluster: &Cluster, name: &str) -> Result<ShownCampaign, PluginError> {
-    let object: CampaignObject = get(cluster, "get", path(Some(name), "")).await?;
+    let object: CampaignObject = got_of_archive(cluster, what("get", ""), &path(Some(name), "")).await?;
     Ok(object.campaign)
 }
 
